@@ -1,0 +1,1 @@
+"""The long-running processes of Daybook, and the `daybook` command that starts them."""
