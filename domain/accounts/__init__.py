@@ -1,0 +1,1 @@
+"""Accounts and transactions: who has what, and the double entry that moves it."""

@@ -1,0 +1,224 @@
+"""The account: what its stream folds to, and what may be done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal, get_args
+
+from domain.accounts.events import (
+    AccountClosed,
+    AccountCredited,
+    AccountDebited,
+    AccountFrozen,
+    AccountOpened,
+    AccountType,
+    AccountUnfrozen,
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+    InternalRole,
+    TransactionPosted,
+)
+from domain.kernel import Refused, State
+from domain.money import show
+
+Status = Literal["open", "frozen", "closed"]
+
+INTERNAL_ROLES: frozenset[str] = frozenset(get_args(InternalRole))
+
+AccountEvent = (
+    AccountOpened
+    | AccountDebited
+    | AccountCredited
+    | AccountFrozen
+    | AccountUnfrozen
+    | AccountClosed
+    | HoldPlaced
+    | HoldReleased
+    | HoldCaptured
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What an account is from its opening on; apart from the account, so that booking an entry copies little."""
+
+    id: str
+    number: str
+    type: AccountType
+    currency: str
+    owner: str
+    minimum: int | None
+    maximum: int | None
+    opened_on: date
+
+    @property
+    def internal(self) -> bool:
+        """Whether the ledger itself keeps it (cash, fees, revenue), not a customer."""
+        return self.type in INTERNAL_ROLES
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account at a version of its stream. Balance = credits - debits, in minor units."""
+
+    version: int
+    profile: Profile
+    balance: int
+    reserved: int  # sum of the open holds
+    status: Status
+    holds: tuple[tuple[str, int], ...] = ()  # (hold id, amount), oldest first
+
+    @property
+    def available(self) -> int:
+        """What may leave the account, were its minimum zero."""
+        return self.balance - self.reserved
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether entries to it commute: the ledger's own accounts have no limits, so their order cannot matter."""
+        return self.profile.internal
+
+    def hold(self, id: str) -> int | None:
+        """What an open hold reserves, in minor units; None if there is none with this id."""
+        for hold, amount in self.holds:
+            if hold == id:
+                return amount
+        return None
+
+    def booked(self, version: int, signed: int) -> Account:
+        """The account after one entry."""
+        return Account(version, self.profile, self.balance + signed, self.reserved, self.status, self.holds)
+
+    def with_status(self, version: int, status: Status) -> Account:
+        """The account with another status."""
+        return Account(version, self.profile, self.balance, self.reserved, status, self.holds)
+
+    def refuse_change_of_state(self) -> Refused | None:
+        """Why nothing may be posted to it or changed on it."""
+        if self.status == "closed":
+            return Refused("account_closed", {"account": self.profile.id})
+        if self.status == "frozen":
+            return Refused("account_frozen", {"account": self.profile.id})
+        return None
+
+    def refuse_posting(self, currency: str, value_date: date) -> Refused | None:
+        """Why no entry in this currency at this value date may be booked, whatever its amount."""
+        refusal = self.refuse_change_of_state()
+        if refusal is not None:
+            return refusal
+        if currency != self.profile.currency:
+            return self.wrong_currency(currency)
+        if value_date < self.profile.opened_on:
+            return Refused(
+                "value_date_before_opening",
+                {
+                    "account": self.profile.id,
+                    "value_date": value_date.isoformat(),
+                    "opened_on": self.profile.opened_on.isoformat(),
+                },
+            )
+        return None
+
+    def wrong_currency(self, currency: str) -> Refused:
+        """The refusal of an amount in another currency."""
+        return Refused(
+            "currency_mismatch",
+            {"account": self.profile.id, "account_currency": self.profile.currency, "currency": currency},
+        )
+
+    def refuse_change(self, net: int) -> Refused | None:
+        """Why the balance may not change by `net`.
+
+        What leaves is tested against the minimum after what is reserved: a hold is money already promised. A change
+        towards a limit that was already crossed is never refused in the direction that mends it.
+        """
+        profile = self.profile
+        currency = profile.currency
+        if net < 0 and profile.minimum is not None and self.available + net < profile.minimum:
+            return Refused(
+                "below_minimum",
+                {
+                    "account": profile.id,
+                    "currency": currency,
+                    "balance": show(self.balance, currency),
+                    "available": show(self.available, currency),
+                    "amount": show(-net, currency),
+                    "remaining": show(self.available + net, currency),
+                    "minimum": show(profile.minimum, currency),
+                },
+            )
+        if net > 0 and profile.maximum is not None and self.balance + net > profile.maximum:
+            return Refused(
+                "above_maximum",
+                {
+                    "account": profile.id,
+                    "currency": currency,
+                    "balance": show(self.balance, currency),
+                    "amount": show(net, currency),
+                    "resulting": show(self.balance + net, currency),
+                    "maximum": show(profile.maximum, currency),
+                },
+            )
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class PostedTransaction:
+    """A transaction's own stream: posted once, complete, never changed."""
+
+    version: int
+    event: TransactionPosted
+
+
+def evolve(state: Account | None, event: AccountEvent) -> Account:
+    """The account after the event. Raises ValueError for a stream that does not begin with its opening."""
+    if isinstance(event, AccountOpened):
+        profile = Profile(
+            event.originator_id,
+            event.number,
+            event.type,
+            event.currency,
+            event.owner,
+            event.minimum,
+            event.maximum,
+            event.opened_on,
+        )
+        return Account(event.originator_version, profile, 0, 0, "open")
+    if state is None:
+        raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with AccountOpened")
+    version = event.originator_version
+    match event:
+        case AccountCredited():
+            return state.booked(version, event.amount)
+        case AccountDebited():
+            return state.booked(version, -event.amount)
+        case AccountFrozen():
+            return state.with_status(version, "frozen")
+        case AccountUnfrozen():
+            return state.with_status(version, "open")
+        case AccountClosed():
+            return state.with_status(version, "closed")
+        case HoldPlaced():
+            holds = (*state.holds, (event.hold, event.amount))
+            return Account(
+                version, state.profile, state.balance, state.reserved + event.amount, state.status, holds
+            )
+        case HoldReleased() | HoldCaptured():
+            holds = tuple(hold for hold in state.holds if hold[0] != event.hold)
+            return Account(
+                version, state.profile, state.balance, state.reserved - event.amount, state.status, holds
+            )
+
+
+def evolve_transaction(state: PostedTransaction | None, event: TransactionPosted) -> PostedTransaction:
+    """The transaction's stream after its only event."""
+    return PostedTransaction(event.originator_version, event)
+
+
+EVOLVE: dict[type, Callable[[Any, Any], State]] = {
+    **dict.fromkeys(get_args(AccountEvent), evolve),
+    TransactionPosted: evolve_transaction,
+}

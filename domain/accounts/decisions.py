@@ -1,0 +1,301 @@
+"""What becomes of each command on accounts: one function a command, pure, ending in events or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from domain.accounts import commands as c
+from domain.accounts.account import Account
+from domain.accounts.events import (
+    AccountClosed,
+    AccountFrozen,
+    AccountOpened,
+    AccountUnfrozen,
+    Entry,
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+    InternalRole,
+    TransactionKind,
+)
+from domain.accounts.numbers import number_claim
+from domain.accounts.posting import Transaction, internal_account, post
+from domain.claims import Claim, take
+from domain.kernel import Accepted, Context, Decision, Figure, NeedsStreams, Personal, Refused, States, Unknown
+from domain.money import show
+
+MOST_HOLDS = 1_000
+"""Open holds an account may have: they are part of its state."""
+
+
+def open_account(command: c.OpenAccount, states: States, context: Context) -> Decision:
+    if states[command.account] is not None:
+        return Refused("account_exists", {"account": command.account})
+    if command.minimum is not None and command.maximum is not None and command.minimum > command.maximum:
+        return Refused(
+            "limits_crossed",
+            {
+                "minimum": show(command.minimum, command.currency),
+                "maximum": show(command.maximum, command.currency),
+            },
+        )
+    if command.opened_on > context.today:
+        return Refused(
+            "opened_in_future", {"opened_on": command.opened_on.isoformat(), "today": context.today.isoformat()}
+        )
+    claim = number_claim(command.number)
+    taken = take(cast(Claim | None, states[claim]), claim, command.account)
+    if taken is None:
+        return Refused("number_taken", {"number": command.number})
+    opened = AccountOpened(
+        command.account,
+        1,
+        command.number,
+        command.type,
+        command.currency,
+        command.owner,
+        command.name,
+        command.minimum,
+        command.maximum,
+        command.opened_on,
+    )
+    return Accepted((opened, taken), {"account": command.account, "number": command.number})
+
+
+def deposit(command: c.Deposit, states: States, context: Context) -> Decision:
+    return _against_internal(command, "deposit", "cash", "credit", states, context)
+
+
+def withdraw(command: c.Withdraw, states: States, context: Context) -> Decision:
+    return _against_internal(command, "withdrawal", "cash", "debit", states, context)
+
+
+def charge_fee(command: c.ChargeFee, states: States, context: Context) -> Decision:
+    return _against_internal(command, "fee", "fees", "debit", states, context)
+
+
+def transfer(command: c.Transfer, states: States, context: Context) -> Decision:
+    if command.source == command.target:
+        return Refused("same_account", {"account": command.source})
+    entries = (
+        Entry(command.source, "debit", command.amount, command.currency),
+        Entry(command.target, "credit", command.amount, command.currency),
+    )
+    return _post(command, "transfer", entries, command.source, states, context)
+
+
+def post_transaction(command: c.PostTransaction, states: States, context: Context) -> Decision:
+    first = command.entries[0].account if command.entries else ""
+    return _post(command, command.kind, command.entries, first, states, context)
+
+
+def freeze(command: c.FreezeAccount, states: States, context: Context) -> Decision:
+    account = cast(Account | None, states[command.account])
+    if account is None:
+        return Unknown("account", command.account)
+    refusal = account.refuse_change_of_state()
+    if refusal is not None:
+        return refusal
+    event = AccountFrozen(command.account, account.version + 1, account.profile.owner, command.reason)
+    return Accepted((event,), {"account": command.account, "status": "frozen"})
+
+
+def unfreeze(command: c.UnfreezeAccount, states: States, context: Context) -> Decision:
+    account = cast(Account | None, states[command.account])
+    if account is None:
+        return Unknown("account", command.account)
+    if account.status != "frozen":
+        rule = "account_closed" if account.status == "closed" else "account_not_frozen"
+        return Refused(rule, {"account": command.account})
+    event = AccountUnfrozen(command.account, account.version + 1, account.profile.owner, command.reason)
+    return Accepted((event,), {"account": command.account, "status": "open"})
+
+
+def close(command: c.CloseAccount, states: States, context: Context) -> Decision:
+    account = cast(Account | None, states[command.account])
+    if account is None:
+        return Unknown("account", command.account)
+    refusal = account.refuse_change_of_state()
+    if refusal is not None:
+        return refusal
+    currency = account.profile.currency
+    if account.holds:
+        return Refused(
+            "holds_open",
+            {
+                "account": command.account,
+                "holds": len(account.holds),
+                "reserved": show(account.reserved, currency),
+                "currency": currency,
+            },
+        )
+    if account.balance != 0:
+        return Refused(
+            "balance_not_zero",
+            {"account": command.account, "balance": show(account.balance, currency), "currency": currency},
+        )
+    event = AccountClosed(command.account, account.version + 1, account.profile.owner, command.reason)
+    return Accepted((event,), {"account": command.account, "status": "closed"})
+
+
+def place_hold(command: c.PlaceHold, states: States, context: Context) -> Decision:
+    account = cast(Account | None, states[command.account])
+    if account is None:
+        return Unknown("account", command.account)
+    if account.profile.internal:
+        return Refused("account_internal", {"account": command.account, "type": account.profile.type})
+    refusal = account.refuse_change_of_state()
+    if refusal is None and command.currency != account.profile.currency:
+        refusal = account.wrong_currency(command.currency)
+    if refusal is None and account.hold(command.hold) is not None:
+        refusal = Refused("hold_exists", {"account": command.account, "hold": command.hold})
+    if refusal is None and len(account.holds) >= MOST_HOLDS:
+        refusal = Refused("hold_count", {"account": command.account, "holds": len(account.holds)})
+    refusal = refusal or account.refuse_change(-command.amount)
+    if refusal is not None:
+        return refusal
+    event = HoldPlaced(
+        command.account, account.version + 1, command.hold, command.amount, command.currency, command.reference
+    )
+    reserved = account.reserved + command.amount
+    return Accepted((event,), _hold_result(account, command.hold, account.balance, reserved))
+
+
+def release_hold(command: c.ReleaseHold, states: States, context: Context) -> Decision:
+    account = cast(Account | None, states[command.account])
+    if account is None:
+        return Unknown("account", command.account)
+    held = account.hold(command.hold)
+    if held is None:
+        return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
+    if account.status == "closed":
+        return Refused("account_closed", {"account": command.account})
+    event = HoldReleased(command.account, account.version + 1, command.hold, held, account.profile.currency)
+    return Accepted((event,), _hold_result(account, command.hold, account.balance, account.reserved - held))
+
+
+def capture_hold(command: c.CaptureHold, states: States, context: Context) -> Decision:
+    account = cast(Account | None, states[command.account])
+    if account is None:
+        return Unknown("account", command.account)
+    if command.account == command.target:
+        return Refused("same_account", {"account": command.account})
+    currency = account.profile.currency
+    held = account.hold(command.hold)
+    if held is None:
+        return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
+    if command.amount > held:
+        return Refused(
+            "hold_exceeded",
+            {
+                "hold": command.hold,
+                "held": show(held, currency),
+                "amount": show(command.amount, currency),
+                "currency": currency,
+            },
+        )
+    # The hold ends first, so what it reserved is there to be debited: one unit, so nobody can come in between.
+    captured = HoldCaptured(
+        command.account, account.version + 1, command.hold, held, currency, command.transaction
+    )
+    freed = Account(
+        captured.originator_version,
+        account.profile,
+        account.balance,
+        account.reserved - held,
+        account.status,
+        tuple(hold for hold in account.holds if hold[0] != command.hold),
+    )
+    entries = (
+        Entry(command.account, "debit", command.amount, currency),
+        Entry(command.target, "credit", command.amount, currency),
+    )
+    decision = _post(command, "capture", entries, command.account, {**states, command.account: freed}, context)
+    if not isinstance(decision, Accepted):
+        return decision
+    return Accepted((captured, *decision.events), {**decision.result, "hold": command.hold}, decision.commuting)
+
+
+def _against_internal(
+    command: c.Deposit | c.Withdraw | c.ChargeFee,
+    kind: TransactionKind,
+    role: InternalRole,
+    side: str,
+    states: States,
+    context: Context,
+) -> Decision:
+    """One entry to the customer's account, the other to the ledger's own account for `role`."""
+    internal = internal_account(context.log, role, command.currency)
+    if internal not in states:
+        return NeedsStreams((internal,))
+    account = cast(Account | None, states[command.account])
+    if account is None:
+        return Unknown("account", command.account)
+    if account.profile.internal:
+        return Refused("account_internal", {"account": command.account, "type": account.profile.type})
+    if command.currency != account.profile.currency:
+        return account.wrong_currency(command.currency)
+    if states[internal] is None:
+        return Refused("internal_account_missing", {"role": role, "currency": command.currency})
+    credit, debit = (command.account, internal) if side == "credit" else (internal, command.account)
+    entries = (
+        Entry(debit, "debit", command.amount, command.currency),
+        Entry(credit, "credit", command.amount, command.currency),
+    )
+    return _post(command, kind, entries, command.account, states, context)
+
+
+def _post(
+    command: c.Deposit | c.Withdraw | c.ChargeFee | c.Transfer | c.PostTransaction | c.CaptureHold,
+    kind: TransactionKind,
+    entries: tuple[Entry, ...],
+    described_by: str,
+    states: States,
+    context: Context,
+) -> Decision:
+    """Book the entries; the description is sealed with the key of the owner of `described_by`."""
+    subject = None
+    description: Personal | None = command.description
+    if description is not None:
+        account = cast(Account | None, states.get(described_by))
+        subject = account.profile.owner if account else None
+        description = description if subject else None
+    posting = post(
+        Transaction(
+            command.transaction, kind, entries, command.value_date, command.reference, description, subject
+        ),
+        states,
+        context,
+    )
+    if isinstance(posting, Refused | Unknown):
+        return posting
+    return Accepted(posting.events, posting.result(), posting.commuting)
+
+
+def _hold_result(account: Account, hold: str, balance: int, reserved: int) -> dict[str, Figure]:
+    currency = account.profile.currency
+    return {
+        "account": account.profile.id,
+        "hold": hold,
+        "balance": show(balance, currency),
+        "reserved": show(reserved, currency),
+        "available": show(balance - reserved, currency),
+        "currency": currency,
+    }
+
+
+DECISIONS: dict[type, Callable[[Any, States, Context], Decision]] = {
+    c.OpenAccount: open_account,
+    c.Deposit: deposit,
+    c.Withdraw: withdraw,
+    c.ChargeFee: charge_fee,
+    c.Transfer: transfer,
+    c.PostTransaction: post_transaction,
+    c.FreezeAccount: freeze,
+    c.UnfreezeAccount: unfreeze,
+    c.CloseAccount: close,
+    c.PlaceHold: place_hold,
+    c.ReleaseHold: release_hold,
+    c.CaptureHold: capture_hold,
+}

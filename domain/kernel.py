@@ -1,0 +1,112 @@
+"""The few shapes every context shares: events, states, decisions, refusals.
+
+The functional style of the ``eventsourcing`` library: events and aggregates are frozen dataclasses, ``evolve``
+returns the next aggregate, and a command that is refused leaves nothing behind to undo. Events satisfy the
+library's ``DomainEventProtocol`` (``originator_id`` is the stream, ``originator_version`` the version).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol, TypeAlias
+
+Figure: TypeAlias = "str | int | bool | None | list[Figure] | dict[str, Figure]"
+"""What an answer may quote: decimal strings for money, never a float."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Stands where a personal value stood, once the key of its subject is gone."""
+
+    def __str__(self) -> str:
+        return "[erased]"
+
+
+ERASED = Erased()
+
+Personal: TypeAlias = str | Erased
+"""A value about a person: sealed with the subject's key before it reaches the log, `Erased` after that key is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact. `originator_version` is where the decision expects it to stand in its stream.
+
+    For a stream that commutes (see `Accepted.commuting`) the append assigns the version, so only an event read back
+    from the log carries the true one.
+    """
+
+    originator_id: str
+    originator_version: int
+
+
+class State(Protocol):
+    """A folded aggregate: whatever it knows, it knows its version."""
+
+    @property
+    def version(self) -> int: ...
+
+
+States: TypeAlias = Mapping[str, State | None]
+"""The streams a decision may look at, each with its state, or None where the stream does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a decision may know of the world. It comes with the command, so deciding again repeats the decision."""
+
+    decided_at: datetime  # aware, UTC
+    log: str  # the log's name: internal accounts have ids made from it
+
+    @property
+    def today(self) -> date:
+        """The calendar date in UTC: the last value date a transaction may have."""
+        return self.decided_at.date()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The command is carried out by these events, in this order, in one unit.
+
+    `result` is what the answer tells: ids, resulting balances. `commuting` names the streams on which only entries
+    to accounts without limits are written: they may be appended after entries this decision has not seen.
+    """
+
+    events: tuple[Event, ...]
+    result: Mapping[str, Figure]
+    commuting: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A business rule says no. `rule` is a code of `domain.rules`, `figures` are what decided it."""
+
+    rule: str
+    figures: Mapping[str, Figure]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The command names something that does not exist. Answered, never recorded."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsStreams:
+    """The decision depends on these streams too: load them and ask again."""
+
+    streams: tuple[str, ...]
+
+
+Decision: TypeAlias = Accepted | Refused | Unknown | NeedsStreams
+
+
+class Command(Protocol):
+    """An intent. Ids and dates come with it; `streams` are the existing streams it must see to be decided."""
+
+    @property
+    def streams(self) -> tuple[str, ...]: ...

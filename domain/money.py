@@ -1,0 +1,79 @@
+"""Money: integer minor units inside, decimal strings outside, no float anywhere.
+
+ISO 4217 gives each currency an exponent: how many digits its minor unit has. The table holds the active
+currencies with exponent 0, 2 or 3; a currency that is not in it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_AMOUNT = 10**15 - 1
+"""Largest amount of one entry, in minor units. Sums may be larger: they are Python ints and SQL numeric."""
+
+EXPONENTS: dict[str, int] = (
+    dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split(), 0)
+    | dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
+    | dict.fromkeys(
+        (
+            "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP "
+            "CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS "
+            "INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN "
+            "MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE "
+            "SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW"
+        ).split(),
+        2,
+    )
+)
+"""ISO 4217 code to exponent."""
+
+_DECIMAL = re.compile(r"(-?)(\d{1,16})(?:\.(\d{1,3}))?", re.ASCII)
+
+
+class MoneyError(ValueError):
+    """An amount or currency that cannot be money; the message says why, with the figures."""
+
+
+def exponent(currency: str) -> int:
+    """Digits of the currency's minor unit. Raises `MoneyError` for a currency that is not in the table."""
+    try:
+        return EXPONENTS[currency]
+    except KeyError:
+        raise MoneyError(f"Unknown currency {currency!r}: use an ISO 4217 code such as EUR.") from None
+
+
+def parse(text: str, currency: str) -> int:
+    """Minor units of a decimal string: ``parse("12.30", "EUR") == 1230``. May be negative or zero.
+
+    Raises `MoneyError` for anything but plain decimal digits, for more digits than the currency has, and for
+    amounts over `MAX_AMOUNT`.
+    """
+    digits = exponent(currency)
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise MoneyError(f"{text[:40]!r} is not a decimal amount such as '12.30'.")
+    sign, whole, fraction = match[1], match[2], match[3] or ""
+    if len(fraction) > digits:
+        raise MoneyError(f"{text!r} has {len(fraction)} decimals; {currency} has {digits}.")
+    minor = int(whole + fraction.ljust(digits, "0"))
+    if minor > MAX_AMOUNT:
+        raise MoneyError(f"{text!r} {currency} is over the largest amount, {show(MAX_AMOUNT, currency)}.")
+    return -minor if sign else minor
+
+
+def parse_positive(text: str, currency: str) -> int:
+    """Minor units of an amount that must be more than zero. Raises `MoneyError`."""
+    minor = parse(text, currency)
+    if minor <= 0:
+        raise MoneyError(f"{text!r} is not more than zero.")
+    return minor
+
+
+def show(minor: int, currency: str) -> str:
+    """The decimal string of minor units: ``show(-1230, "EUR") == "-12.30"``."""
+    digits = EXPONENTS[currency]
+    if digits == 0:
+        return str(minor)
+    sign = "-" if minor < 0 else ""
+    text = str(abs(minor)).rjust(digits + 1, "0")
+    return f"{sign}{text[:-digits]}.{text[-digits:]}"

@@ -1,0 +1,1 @@
+"""Orders: placed with lines, confirmed, paid from an account, or cancelled."""

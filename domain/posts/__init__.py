@@ -1,0 +1,1 @@
+"""Posts: drafted, revised, published under a claimed slug, archived, deleted and restored."""
