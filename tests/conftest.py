@@ -1,0 +1,94 @@
+"""What every test can use: real PostgreSQL servers, fresh databases, and the rule that CI skips nothing.
+
+database        a fresh migrated database, the test runs once on PostgreSQL 15 and once on 18
+database18      the same on 18 only
+empty_database  fresh and not migrated, on both
+server          the running server under `database`; postgres15 and postgres18 are each of them
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+
+import hypothesis
+import pytest
+
+from tests.support.postgres import VERSIONS, Database, Server, running_server
+
+# A developer's own settings must not reach the tests.
+for _name in [name for name in os.environ if name.startswith("DAYBOOK_") or name == "DATABASE_URL"]:
+    del os.environ[_name]
+
+# A shared machine is slow now and then; a deadline would turn that into a failure.
+hypothesis.settings.register_profile(
+    "daybook", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("daybook")
+
+
+@pytest.fixture(scope="session")
+def postgres15() -> Iterator[Server]:
+    """Debian's PostgreSQL 15, the oldest supported."""
+    with running_server(15) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres18() -> Iterator[Server]:
+    """The embedded PostgreSQL 18."""
+    with running_server(18) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"pg{version}")
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each supported server in turn."""
+    found = request.getfixturevalue(f"postgres{request.param}")
+    assert isinstance(found, Server)
+    return found
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[Database]:
+    """A fresh migrated database, on each supported server in turn."""
+    with server.database() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def database18(postgres18: Server) -> Iterator[Database]:
+    """A fresh migrated database on PostgreSQL 18."""
+    with postgres18.database() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def empty_database(server: Server) -> Iterator[Database]:
+    """A fresh database without our schema, on each supported server in turn."""
+    with server.database(migrated=False) as fresh:
+        yield fresh
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """A skipped test proves nothing and looks like success: in CI it is a failure. Expected failures are no skips."""
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge each test's report."""
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Judge each module's report: a module may skip itself while it is collected."""
+    report = yield
+    _fail_if_skipped(report)
+    return report

@@ -1,0 +1,118 @@
+"""Migrations: the same result once, twice, or by two processes at once, on every supported server."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, make_url
+from sqlalchemy.pool import NullPool
+
+from migrations import MigrationError, runner
+from migrations.sql import execute_files
+from tests.support.postgres import Database
+
+
+def tables(url: str) -> list[tuple[str, str]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') "
+            "ORDER BY 1, 2"
+        ).fetchall()
+
+
+@contextmanager
+def transaction(url: str) -> Iterator[Connection]:
+    with create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool).begin() as connection:
+        yield connection
+
+
+def test_a_fresh_database_is_brought_to_the_head(empty_database: Database) -> None:
+    assert runner.current(empty_database.url) is None
+    assert runner.upgrade(empty_database.url) == runner.head()
+    assert runner.current(empty_database.url) == runner.head()
+    assert {schema for schema, _ in tables(empty_database.url)} >= {"log", "public"}
+
+
+def test_a_second_upgrade_changes_nothing(database: Database) -> None:
+    before = tables(database.url)
+    assert runner.upgrade(database.url) == runner.head()
+    assert tables(database.url) == before
+
+
+def test_of_two_upgrades_at_once_one_migrates_and_the_other_finds_it_done(empty_database: Database) -> None:
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as processes:
+        both = [processes.submit(runner.upgrade, empty_database.url) for _ in range(2)]
+        assert [one.result(timeout=60) for one in both] == [runner.head()] * 2
+
+
+def test_a_failing_upgrade_leaves_the_database_as_it_was(empty_database: Database) -> None:
+    with psycopg.connect(empty_database.url) as connection:
+        connection.execute("CREATE SCHEMA log")  # in the way of 0001
+    with pytest.raises(MigrationError, match="log"):
+        runner.upgrade(empty_database.url)
+    assert tables(empty_database.url) == []
+    assert runner.current(empty_database.url) is None
+
+
+def test_a_database_of_a_newer_daybook_is_refused(database: Database) -> None:
+    with psycopg.connect(database.url) as connection:
+        connection.execute("UPDATE public.daybook_schema_version SET version_num = '9999'")
+    with pytest.raises(MigrationError, match="at schema revision 9999 and this Daybook knows none after"):
+        runner.upgrade(database.url)
+
+
+def test_a_lock_that_is_kept_is_an_error_not_a_wait_for_ever(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "LOCK_WAIT_SECONDS", 0.05)
+    with psycopg.connect(empty_database.url) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (runner.LOCK_KEY,))
+        with pytest.raises(MigrationError, match="kept a lock"):
+            runner.upgrade(empty_database.url)
+
+
+def test_an_old_server_is_refused(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "MINIMUM_SERVER_VERSION", 990000)
+    with pytest.raises(MigrationError, match=rf"the server is PostgreSQL {empty_database.version}, and .* needs 99"):
+        runner.upgrade(empty_database.url)
+
+
+def test_the_log_is_never_dropped() -> None:
+    first = ScriptDirectory.from_config(runner._config()).get_revision("0001")
+    assert first is not None
+    with pytest.raises(MigrationError, match="never"):
+        first.module.downgrade()
+
+
+def test_sql_files_run_in_the_order_of_their_names_and_as_they_are_written(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "020.sql").write_text("INSERT INTO written VALUES ('100 %s :name %(x)s');\nSELECT 'a'::text;")
+    (tmp_path / "010.sql").write_text("CREATE TABLE written (line text);")
+    with transaction(empty_database.url) as connection:
+        execute_files(connection, tmp_path)
+        assert connection.exec_driver_sql("SELECT line FROM written").scalar_one() == "100 %s :name %(x)s"
+
+
+def test_an_error_names_its_file_and_line(empty_database: Database, tmp_path: Path) -> None:
+    (tmp_path / "010_bad.sql").write_text("SELECT 1;\n\nSELECT nowhere\nFROM pg_class;\n")
+    with (
+        transaction(empty_database.url) as connection,
+        pytest.raises(MigrationError, match=r'010_bad\.sql:3: column "nowhere" does not exist'),
+    ):
+        execute_files(connection, tmp_path)
+
+
+def test_a_folder_without_sql_is_an_incomplete_installation(empty_database: Database, tmp_path: Path) -> None:
+    with (
+        transaction(empty_database.url) as connection,
+        pytest.raises(MigrationError, match="incomplete"),
+    ):
+        execute_files(connection, tmp_path)
