@@ -1,0 +1,208 @@
+"""Events to bytes and back, by a catalogue.
+
+The payload is JSON with sorted keys: integers of minor units, ISO 8601 dates, ids as strings, no floats. The bytes
+made here are the bytes that are stored and hashed. Personal fields are sealed before they become part of it, and come
+back as `erased` when their key is gone. Old names are lifted by their upcasters on reading.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from operator import attrgetter
+from types import UnionType
+from typing import Any, Generic, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import orjson
+
+from eventstore.sealing import Sealer
+
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS
+_HEADER = ("originator_id", "originator_version")  # the stream and version of an event: columns, not payload
+
+
+class CodecError(ValueError):
+    """An event that cannot be encoded, or bytes in the log that cannot be what the catalogue says they are."""
+
+
+class EventEntry(Protocol):
+    """What the codec must know of one name in the catalogue."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def event(self) -> type[Any] | None: ...
+    @property
+    def subject(self) -> str | None: ...
+    @property
+    def personal(self) -> tuple[str, ...]: ...
+    @property
+    def upcasts_to(self) -> str | None: ...
+    @property
+    def upcast(self) -> Callable[[dict[str, Any]], dict[str, Any]] | None: ...
+
+
+E_co = TypeVar("E_co", covariant=True)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Shape(Generic[E_co]):
+    """One event class, taken apart once."""
+
+    name: str
+    event: Callable[..., E_co]
+    values: Callable[[Any], tuple[Any, ...]]
+    fields: tuple[str, ...]
+    converters: tuple[tuple[int, Callable[[Any], Any]], ...]
+    subject: str | None
+    personal: tuple[str, ...]
+
+
+class Codec:
+    """Encodes and decodes the events of a catalogue. Thread-safe as far as its sealer is."""
+
+    def __init__(self, catalogue: Iterable[EventEntry], sealer: Sealer, erased: object) -> None:
+        self._sealer = sealer
+        self._erased = erased
+        self._by_class: dict[type[Any], _Shape[Any]] = {}
+        self._by_name: dict[str, _Shape[Any]] = {}
+        self._upcasts: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+        for entry in catalogue:
+            if entry.event is not None:
+                shape = _take_apart(entry, entry.event)
+                self._by_class[entry.event] = self._by_name[entry.name] = shape
+            elif entry.upcasts_to is not None and entry.upcast is not None:
+                self._upcasts[entry.name] = (entry.upcasts_to, entry.upcast)
+            else:
+                raise CodecError(f"the catalogue names {entry.name} without an event and without an upcaster")
+
+    def subjects(self, events: Iterable[Any]) -> set[str]:
+        """Whose keys sealing these events needs."""
+        found = set()
+        for event in events:
+            shape = self._by_class[type(event)]
+            if shape.subject is not None:
+                subject = getattr(event, shape.subject)
+                if subject is not None and any(getattr(event, field) is not None for field in shape.personal):
+                    found.add(subject)
+        return found
+
+    def encode(self, event: Any) -> tuple[str, bytes]:
+        """The event's name in the catalogue and its payload. Keys of its subject must be at hand (`subjects`).
+
+        Raises `CodecError` for what JSON or PostgreSQL cannot hold: lone surrogates, floats, foreign classes.
+        """
+        try:
+            shape = self._by_class[type(event)]
+        except KeyError:
+            raise CodecError(f"{type(event).__name__} is not in the catalogue") from None
+        fields = dict(zip(shape.fields, shape.values(event), strict=True))
+        if shape.subject is not None and fields[shape.subject] is not None:
+            subject = fields[shape.subject]
+            for name in shape.personal:
+                if fields[name] is not None:
+                    fields[name] = self._sealer.seal(subject, shape.name, name, fields[name])
+        try:
+            return shape.name, orjson.dumps(fields, default=_as_dict, option=_OPTIONS)
+        except (orjson.JSONEncodeError, TypeError) as error:
+            raise CodecError(f"{shape.name} cannot be encoded: {error}") from error
+
+    def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any:
+        """The event that was stored. Raises `CodecError` where name or payload are not of the catalogue."""
+        try:
+            fields = orjson.loads(payload)
+            while name in self._upcasts:
+                name, upcast = self._upcasts[name]
+                fields = upcast(fields)
+            shape = self._by_name[name]
+            if shape.subject is not None and fields[shape.subject] is not None:
+                for field in shape.personal:
+                    if fields[field] is not None:
+                        opened = self._sealer.open(fields[shape.subject], shape.name, field, fields[field])
+                        fields[field] = self._erased if opened is None else opened
+            values = [fields[field] for field in shape.fields]
+            for index, convert in shape.converters:
+                values[index] = convert(values[index])
+            return shape.event(stream, version, *values)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CodecError(
+                f"{name} at version {version} of {stream} does not fit the catalogue: {type(error).__name__} {error}"
+            ) from error
+
+    def named(self, *events: type[Any]) -> tuple[str, ...]:
+        """Every stored name that decodes to one of these classes, old versions included."""
+        current = {self._by_class[event].name for event in events}
+        old = set()
+        for name in self._upcasts:
+            target = name
+            while target in self._upcasts:
+                target = self._upcasts[target][0]
+            if target in current:
+                old.add(name)
+        return tuple(sorted(current | old))
+
+
+def _take_apart(entry: EventEntry, event: type[Any]) -> _Shape[Any]:
+    hints = get_type_hints(event)
+    fields = tuple(f.name for f in dataclasses.fields(event) if f.name not in _HEADER)
+    if [f.name for f in dataclasses.fields(event)][:2] != list(_HEADER):
+        raise CodecError(f"{event.__name__} must begin with {_HEADER}")
+    unknown = {*entry.personal, *([entry.subject] if entry.subject else [])} - set(fields)
+    if unknown or bool(entry.personal) != (entry.subject is not None):
+        raise CodecError(f"{entry.name}: personal fields and their subject do not fit {event.__name__}")
+    converters = tuple(
+        (index, convert)
+        for index, field in enumerate(fields)
+        if field not in entry.personal and (convert := _converter(hints[field])) is not None
+    )
+    return _Shape(entry.name, event, _values_of(fields), fields, converters, entry.subject, entry.personal)
+
+
+def _values_of(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(fields) > 1:
+        return attrgetter(*fields)
+    return lambda event: tuple(getattr(event, field) for field in fields)
+
+
+def _converter(hint: Any) -> Callable[[Any], Any] | None:
+    """How a JSON value becomes what the type hint says; None where it is that already."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        inner = [arm for arm in get_args(hint) if arm is not type(None)]
+        converters = [convert for arm in inner if (convert := _converter(arm)) is not None]
+        if not converters:
+            return None
+        if len(inner) > 1:
+            raise CodecError(f"{hint} cannot be told apart in JSON")
+        convert = converters[0]
+        return lambda value: None if value is None else convert(value)
+    if origin is Literal or hint in (str, int, bool):
+        return None
+    if hint is date:
+        return date.fromisoformat
+    if hint is datetime:
+        return datetime.fromisoformat
+    if origin is tuple:
+        element, *rest = get_args(hint)
+        if rest != [Ellipsis]:
+            raise CodecError(f"{hint}: only tuples of one type are supported")
+        of_element = _converter(element)
+        return tuple if of_element is None else lambda values: tuple([of_element(value) for value in values])
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _dataclass_converter(hint)
+    raise CodecError(f"{hint} has no form in the log")
+
+
+def _dataclass_converter(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
+    hints = get_type_hints(kind)
+    names = tuple(field.name for field in dataclasses.fields(kind))
+    converters = {name: convert for name in names if (convert := _converter(hints[name])) is not None}
+    if not converters:
+        return lambda value: kind(*[value[name] for name in names])
+    return lambda value: kind(*[converters[name](value[name]) if name in converters else value[name] for name in names])
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
+    """A nested dataclass as orjson sorts it: left to itself, it would keep the order of declaration."""
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}

@@ -1,0 +1,18 @@
+-- Least privilege, one role a task. They are group roles without a login: whoever connects is made a member of one and
+-- takes it on (`options=-c role=daybook_api`). A cluster is shared by several databases, so they may exist already.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['daybook_owner', 'daybook_api', 'daybook_projector', 'daybook_reader'] LOOP
+        BEGIN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            NULL;  -- another database of this cluster made it, perhaps in this moment
+        END;
+        IF NOT pg_has_role(current_user, name, 'MEMBER') THEN
+            EXECUTE format('GRANT %I TO CURRENT_USER', name);
+        END IF;
+    END LOOP;
+END
+$$;

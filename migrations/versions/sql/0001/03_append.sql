@@ -1,0 +1,165 @@
+-- The one way into the log. Called in autocommit: the head row is locked for this one statement and its flush, never
+-- across a client's round trip.
+--
+-- A call carries a group of commands (c_), the streams they rest on (s_), which command read which stream (r_), and the
+-- events they would append (e_); r_ and e_ are in order of their command. What makes it sound:
+--
+--   * Whoever holds the head row is alone. Versions and keys are looked up after the lock is granted, each statement in
+--     its own snapshot (READ COMMITTED), so they are the truth until this call commits.
+--   * Positions are head + 1 … head + n and the head moves in the same transaction: no gap can form, a rolled back
+--     append leaves none, and order of position is order of commit.
+--   * s_base is the version of a stream on which this group was decided. If the stream has moved, what was decided on it
+--     is void. If a command fails, so does every later command of the group that was decided in the belief that it had
+--     succeeded: its streams are tainted for them. Taint 1: entries only, which a commuting read survives; 2: anything.
+--   * A commuting read survives foreign events as long as each of them is of a type in p_commuting: a freeze still wins.
+--   * Versions are given here, from the true version of the stream, not taken from the client.
+--
+-- verdicts is NULL when every command went in as it was decided; otherwise one a command: 0 in, 1 conflict, 2 its key is
+-- there already. actual are the true versions of s_stream before this call, NULL with verdicts. head is the head before.
+CREATE FUNCTION log.append(
+    p_log integer, p_encoding smallint, p_commuting text[],
+    c_actor text[], c_key text[], c_hash bytea[], c_outcome smallint[], c_status smallint[], c_rule text[],
+    c_result bytea[], c_origin text[], c_record boolean[], c_events integer[],
+    s_stream text[], s_base bigint[],
+    r_command integer[], r_stream integer[], r_commuting boolean[],
+    e_command integer[], e_stream integer[], e_commutes boolean[], e_name text[], e_type text[],
+    e_payload bytea[], e_metadata bytea[],
+    OUT head bigint, OUT epoch integer, OUT recorded_at timestamptz, OUT verdicts smallint[], OUT actual bigint[]
+)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+-- Plans must not depend on what the statistics happened to say when the tables were empty: always the index.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_verdicts smallint[] := array_fill(0::smallint, ARRAY[cardinality(c_key)]);
+    v_actual   bigint[];
+    v_taint    smallint[];
+    v_failed   boolean;
+    v_trouble  boolean := false;
+    v_appended bigint;
+    i integer; r integer := 1; e integer := 1;
+BEGIN
+    SELECT l.position, l.epoch, greatest(clock_timestamp(), l.recorded_at)
+      INTO head, epoch, recorded_at
+      FROM log.logs l WHERE l.log = p_log FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no log number %', p_log USING ERRCODE = 'no_data_found';
+    END IF;
+
+    FOR i IN
+        SELECT c.i FROM unnest(c_actor, c_key) WITH ORDINALITY AS c(actor, key, i)
+          JOIN log.commands k ON k.log = p_log AND k.actor = c.actor AND k.key = c.key
+    LOOP
+        v_verdicts[i] := 2;
+        v_trouble := true;
+    END LOOP;
+
+    -- A stream that does not exist is at version 0, or at -1 for one who counts from 0.
+    SELECT coalesce(array_agg(coalesce((
+               SELECT ev.version FROM log.events ev
+                WHERE ev.log = p_log AND ev.stream = s.stream ORDER BY ev.version DESC LIMIT 1
+           ), least(s.base, 0)) ORDER BY s.i), '{}')
+      INTO v_actual FROM unnest(s_stream, s_base) WITH ORDINALITY AS s(stream, base, i);
+
+    IF v_trouble OR v_actual <> s_base THEN
+        v_taint := array_fill(0::smallint, ARRAY[cardinality(s_stream)]);
+        FOR i IN 1 .. cardinality(s_stream) LOOP
+            CONTINUE WHEN v_actual[i] = s_base[i];
+            v_taint[i] := CASE WHEN v_actual[i] < s_base[i] OR EXISTS (
+                SELECT FROM log.events ev WHERE ev.log = p_log AND ev.stream = s_stream[i]
+                   AND ev.version > s_base[i] AND ev.type <> ALL (p_commuting)
+            ) THEN 2 ELSE 1 END;
+        END LOOP;
+        FOR i IN 1 .. cardinality(c_key) LOOP
+            v_failed := v_verdicts[i] <> 0;
+            WHILE r <= cardinality(r_command) AND r_command[r] = i LOOP
+                v_failed := v_failed OR v_taint[r_stream[r]] > r_commuting[r]::integer;
+                r := r + 1;
+            END LOOP;
+            IF v_failed AND v_verdicts[i] = 0 THEN
+                v_verdicts[i] := 1;
+            END IF;
+            WHILE e <= cardinality(e_command) AND e_command[e] = i LOOP
+                IF v_failed THEN
+                    v_taint[e_stream[e]] := greatest(v_taint[e_stream[e]], CASE WHEN e_commutes[e] THEN 1 ELSE 2 END);
+                END IF;
+                e := e + 1;
+            END LOOP;
+        END LOOP;
+        verdicts := v_verdicts;
+        actual := v_actual;
+    END IF;
+
+    INSERT INTO log.events (log, position, unit_end, stream, version, type, recorded_at, encoding, payload, metadata)
+    SELECT p_log, append.head + n.seq, append.head + max(n.seq) OVER (PARTITION BY n.command), n.stream, n.version,
+           n.type, append.recorded_at, p_encoding, n.payload, n.metadata
+      FROM (
+        SELECT ev.command, ev.name AS stream, ev.type, ev.payload, ev.metadata,
+               row_number() OVER (ORDER BY ev.i) AS seq,
+               v_actual[ev.stream] + row_number() OVER (PARTITION BY ev.stream ORDER BY ev.i) AS version
+          FROM unnest(e_command, e_stream, e_name, e_type, e_payload, e_metadata)
+               WITH ORDINALITY AS ev(command, stream, name, type, payload, metadata, i)
+         WHERE v_verdicts[ev.command] = 0
+      ) n
+     ORDER BY n.seq;
+    GET DIAGNOSTICS v_appended = ROW_COUNT;
+
+    INSERT INTO log.commands (log, actor, key, request_hash, outcome, status, rule, result, decided_position,
+                              first_position, last_position, recorded_at, origin)
+    SELECT p_log, c.actor, c.key, c.hash, c.outcome, c.status, c.rule, c.result, append.head + c.upto - c.events,
+           CASE WHEN c.events > 0 THEN append.head + c.upto - c.events + 1 END,
+           CASE WHEN c.events > 0 THEN append.head + c.upto END,
+           append.recorded_at, c.origin
+      FROM (
+        SELECT c.*, sum(c.events) OVER (ORDER BY c.i) AS upto
+          FROM unnest(c_actor, c_key, c_hash, c_outcome, c_status, c_rule, c_result, c_origin, c_record, c_events)
+               WITH ORDINALITY AS c(actor, key, hash, outcome, status, rule, result, origin, record, events, i)
+         WHERE v_verdicts[c.i::integer] = 0
+      ) c
+     WHERE c.record;
+
+    IF v_appended > 0 THEN
+        UPDATE log.logs l SET position = append.head + v_appended, recorded_at = append.recorded_at WHERE l.log = p_log;
+    END IF;
+END
+$$;
+ALTER FUNCTION log.append OWNER TO daybook_owner;
+COMMENT ON FUNCTION log.append IS 'Appends a group of decided commands; the only way into the log.';
+
+-- The bounded last attempt on a contended stream decides while it holds the head: nobody can come in between.
+CREATE FUNCTION log.lock_head(p_log integer) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ SELECT position FROM log.logs WHERE log = p_log FOR UPDATE $$;
+ALTER FUNCTION log.lock_head OWNER TO daybook_owner;
+
+-- A tenant, or an application of the eventsourcing library, is a log of its own: one row.
+CREATE FUNCTION log.create_log(p_name text) RETURNS integer
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO log.logs (name) VALUES (p_name) ON CONFLICT (name) DO NOTHING;
+    SELECT log FROM log.logs WHERE name = p_name;
+$$;
+ALTER FUNCTION log.create_log OWNER TO daybook_owner;
+
+-- Keys of people new to the log; the answer is what holds, whoever was first. An erased key stays erased.
+CREATE FUNCTION log.keep_subject_keys(p_log integer, p_subjects text[], p_sealed bytea[])
+RETURNS TABLE (subject text, sealed_key bytea)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO log.subject_keys (log, subject, sealed_key)
+    SELECT p_log, k.subject, k.sealed FROM unnest(p_subjects, p_sealed) AS k(subject, sealed) ORDER BY k.subject
+    ON CONFLICT DO NOTHING;
+    SELECT k.subject, k.sealed_key FROM log.subject_keys k WHERE k.log = p_log AND k.subject = ANY (p_subjects);
+$$;
+ALTER FUNCTION log.keep_subject_keys OWNER TO daybook_owner;
+
+-- The retention period of IP addresses and user agents. For the owner only.
+CREATE FUNCTION log.forget_origins(p_before timestamptz) RETURNS bigint
+LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH forgotten AS (
+        UPDATE log.commands SET origin = NULL WHERE origin IS NOT NULL AND recorded_at < p_before RETURNING 1
+    ) SELECT count(*) FROM forgotten;
+$$;
+ALTER FUNCTION log.forget_origins OWNER TO daybook_owner;
