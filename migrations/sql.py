@@ -22,6 +22,7 @@ def execute_files(connection: Connection, folder: Path) -> None:
     assert isinstance(driver, psycopg.Connection)
     for file in files:
         _execute_file(driver, file)
+    driver.execute("RESET ROLE")  # a file may have become the owner of what it creates; the version table is not its
 
 
 def _execute_file(driver: psycopg.Connection, file: Path) -> None:

@@ -1,0 +1,53 @@
+# Daybook: `make run` starts everything, `make test` proves it. `make help` lists the rest.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PYTEST_ARGS ?= -n auto --maxprocesses 4
+CODE := domain eventstore projections api workers migrations tests bench
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test postgres15 lint format types bench clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make the environment in .venv, if it is missing or out of date
+
+# Redone only when the dependencies change: the stamp is newer than both files otherwise.
+$(INSTALLED): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Daybook needs Python 3.11 or later, and $(PYTHON) is older or missing: set PYTHON=python3.11 or the like." >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) \
+	  || { echo "Python could not make a virtual environment: install its venv module (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	@touch $@
+
+run: $(INSTALLED) ## start Daybook with its embedded PostgreSQL, migrated, and say where to look
+	@exec $(BIN)/daybook up
+
+test: $(INSTALLED) postgres15 ## run every test on real PostgreSQL servers (PYTEST_ARGS to choose)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+postgres15: # what the tests need beside the embedded server: the oldest version supported
+	@tests/support/install_postgres15.sh
+
+lint: $(INSTALLED) ## check form: ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(INSTALLED) ## repair form: ruff
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(INSTALLED) ## check types: mypy, strict
+	$(BIN)/mypy
+
+bench: $(INSTALLED) ## measure, and write the result file of this machine
+	$(BIN)/python -m bench
+
+clean: ## remove caches and build products; data in var/ and the environment stay
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis build dist *.egg-info
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

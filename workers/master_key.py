@@ -1,0 +1,54 @@
+"""The master key, which seals the keys of personal data: its written form and the file the embedded one lives in.
+
+Errors are `ValueError` or `OSError`; their messages never hold key material.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from pathlib import Path
+
+MASTER_KEY_BYTES = 32  # AES-256
+
+
+def decode(text: str) -> bytes:
+    """The key from its base64 form."""
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("it should be base64") from None  # the cause would hold the text
+    if len(key) != MASTER_KEY_BYTES:
+        raise ValueError(f"it should be {MASTER_KEY_BYTES} bytes in base64, and these are {len(key)}")
+    return key
+
+
+def read(key_file: Path) -> bytes:
+    """The key in that file."""
+    return decode(key_file.read_text(encoding="ascii"))
+
+
+def create(key_file: Path) -> None:
+    """Write a new key, so that it is on disk, whole and private, before anything is sealed with it.
+
+    If another process makes the file in the same moment, that one's key stays.
+    """
+    key_file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = key_file.with_name(f"{key_file.name}.{os.getpid()}")
+    unfinished.unlink(missing_ok=True)  # of an earlier process of the same number that was killed
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(base64.b64encode(os.urandom(MASTER_KEY_BYTES)) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(unfinished, key_file)  # a rename would replace the other process's key
+    except FileExistsError:
+        pass
+    finally:
+        unfinished.unlink()
+    folder = os.open(key_file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
