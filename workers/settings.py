@@ -11,14 +11,13 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from workers import master_key
-from workers.urls import SCHEMES, with_role
+from workers.urls import is_database_url, with_role
 
 PREFIX = "DAYBOOK_"
 API_ROLE = "daybook_api"
@@ -127,10 +126,8 @@ class Settings(BaseSettings):
     @field_validator(*DATABASE_URLS)
     @classmethod
     def _is_database_url(cls, url: str | None) -> str | None:
-        if url is not None:
-            parts = urlsplit(url)
-            if parts.scheme not in SCHEMES or not parts.path.strip("/"):
-                raise ValueError("it should look like postgresql://user:password@host:5432/database")
+        if url is not None and not is_database_url(url):
+            raise ValueError("it should look like postgresql://user:password@host:5432/database")
         return url
 
     @field_validator("master_key")

@@ -1,10 +1,26 @@
-"""What Daybook does to database URLs: act as a role, and hide the password."""
+"""What Daybook does to database URLs: check them, act as a role, hide the password.
+
+They are taken apart by hand: to libpq, unlike to Python's urllib, `#` begins no fragment, `+` is no space and the
+empty host of `postgresql:///daybook` matters.
+"""
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+import re
+from urllib.parse import quote, unquote
 
-SCHEMES = ("postgresql", "postgres")
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+
+def is_database_url(url: str) -> bool:
+    """Whether libpq understands the URL and it names a database."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        return False
+    try:
+        return bool(conninfo_to_dict(url).get("dbname"))
+    except psycopg.ProgrammingError:
+        return False
 
 
 def with_role(url: str, role: str) -> str:
@@ -12,20 +28,20 @@ def with_role(url: str, role: str) -> str:
 
     Options the URL already carries are kept; ours come last and win.
     """
-    parts = urlsplit(url)
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    given = [value for name, value in query if name == "options"]
-    others = [(name, value) for name, value in query if name != "options"]
-    options = " ".join([*given, f"-c role={role}"])
-    # quote, not quote_plus: libpq does not read + as a space.
-    return urlunsplit(parts._replace(query=urlencode([*others, ("options", options)], quote_via=quote, safe="/")))
+    base, _, query = url.partition("?")
+    parameters = [parameter for parameter in query.split("&") if parameter]
+    given = [unquote(parameter.removeprefix("options=")) for parameter in parameters if _is_options(parameter)]
+    kept = [parameter for parameter in parameters if not _is_options(parameter)]
+    options = quote(" ".join([*given, f"-c role={role}"]), safe="")
+    return f"{base}?{'&'.join([*kept, f'options={options}'])}"
 
 
 def without_password(url: str) -> str:
     """The same URL for eyes and logs, its password replaced by three asterisks."""
-    parts = urlsplit(url)
-    query = [(name, "***" if name == "password" else value) for name, value in parse_qsl(parts.query, True)]
-    login, at, place = parts.netloc.rpartition("@")
-    user, colon, _ = login.partition(":")
-    netloc = f"{user}{colon}{'***' if colon else ''}{at}{place}"
-    return urlunsplit(parts._replace(netloc=netloc, query=urlencode(query, quote_via=quote, safe="/*")))
+    base, mark, query = url.partition("?")
+    base = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", base)
+    return base + mark + re.sub(r"(?<![^&])password=[^&]*", "password=***", query)
+
+
+def _is_options(parameter: str) -> bool:
+    return parameter.startswith("options=")

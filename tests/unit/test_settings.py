@@ -1,0 +1,192 @@
+"""Settings: right values are taken, each mistake is one sentence that names the variable and gives no secret away."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from workers import master_key
+from workers.settings import Settings, SettingsError, load, settings_table, variable
+from workers.urls import with_role, without_password
+
+ROOT = Path(__file__).parents[2]
+KEY = base64.b64encode(bytes(range(32))).decode()
+URL = "postgresql://ann:s3cret@db:5432/daybook"
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        load()
+    return str(refused.value)
+
+
+def test_the_defaults_suit_one_machine() -> None:
+    settings = load()
+    assert settings.embedded
+    assert (settings.host, settings.port, settings.log, settings.auth) == ("127.0.0.1", 8100, "main", "on")
+    assert settings.tokens_file == Path("var/tokens.json")
+    assert settings.allowed_hosts == ("localhost", "127.0.0.1", "[::1]")
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.setenv("DAYBOOK_DATA_DIR", "/srv/daybook")
+    monkeypatch.setenv("DAYBOOK_ALLOWED_HOSTS", "ledger.example, localhost")
+    monkeypatch.setenv("DAYBOOK_PORT", "")
+    settings = load()
+    assert not settings.embedded
+    assert settings.owner_url() == URL
+    assert settings.tokens_file == Path("/srv/daybook/tokens.json")
+    assert settings.allowed_hosts == ("ledger.example", "localhost")
+    assert settings.port == 8100, "an empty variable is one that is not set"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("DAYBOOK_PORT", "abc", "DAYBOOK_PORT is 'abc', but it should be a valid integer"),
+        ("DAYBOOK_PORT", "99999", "DAYBOOK_PORT is '99999', but it should be less than or equal to 65535"),
+        ("DAYBOOK_AUTH", "no", "DAYBOOK_AUTH is 'no', but it should be 'on' or 'off'"),
+        ("DAYBOOK_LOG", "Main Log", "DAYBOOK_LOG is 'Main Log', but it should match pattern"),
+        ("DAYBOOK_WAIT_SECONDS", "nan", "DAYBOOK_WAIT_SECONDS is 'nan', but it should be a finite number"),
+        ("DAYBOOK_ALLOWED_HOSTS", ",", "DAYBOOK_ALLOWED_HOSTS is '()', but it should have at least 1 item"),
+        ("DAYBOOK_KAFKA_BOOTSTRAP_SERVERS", "kafka", "BOOTSTRAP_SERVERS is 'kafka', but it should match pattern"),
+        ("DATABASE_URL", "mysql://ann:s3cret@db/x", "DATABASE_URL's value is not usable, but it should look like"),
+        ("DATABASE_URL", "postgresql://ann:s3cret@db", "DATABASE_URL's value is not usable, but it should look like"),
+        ("DATABASE_URL", "postgresql://a:s3cret@db/x?no=1", "DATABASE_URL's value is not usable, but it should look"),
+        ("DATABASE_URL", "host=db password=s3cret dbname=x", "DATABASE_URL's value is not usable, but it should look"),
+        ("DAYBOOK_MASTER_KEY", "s3cret", "DAYBOOK_MASTER_KEY's value is not usable, but it should be"),
+        ("DAYBOOK_MASTER_KEY", "czNjcmV0", "but it should be 32 bytes in base64, and these are 6"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    sentence = refusal(monkeypatch, **{name: value})
+    assert says in sentence
+    assert "\n" not in sentence
+    assert "s3cret" not in sentence
+    assert "czNjcmV0" not in sentence
+
+
+def test_a_misspelt_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refusal(monkeypatch, DAYBOOK_PROT="8100") == (
+        "DAYBOOK_PROT is not a setting of Daybook: did you mean DAYBOOK_PORT?"
+    )
+
+
+def test_the_database_url_has_no_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "did you mean DATABASE_URL?" in refusal(monkeypatch, DAYBOOK_DATABASE_URL=URL)
+
+
+def test_two_mistakes_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentence = refusal(monkeypatch, DAYBOOK_PORT="x", DAYBOOK_WORKERS="0")
+    assert "DAYBOOK_PORT" in sentence
+    assert "DAYBOOK_WORKERS" in sentence
+
+
+def test_nothing_secret_is_printed_with_the_settings() -> None:
+    printed = repr(Settings(database_url=URL, api_database_url=URL, master_key=KEY))
+    assert "s3cret" not in printed
+    assert KEY not in printed
+
+
+@pytest.mark.parametrize("role", ["api", "projector", "reader"])
+def test_each_connection_acts_as_its_role(role: str) -> None:
+    shared = getattr(Settings(database_url=URL), f"{role}_url")()
+    assert conninfo_to_dict(shared)["options"] == f"-c role=daybook_{role}"
+    own_login = Settings.model_validate({"database_url": URL, f"{role}_database_url": "postgresql://own@db/daybook"})
+    own = conninfo_to_dict(getattr(own_login, f"{role}_url")())
+    assert (own["user"], own["options"]) == ("own", f"-c role=daybook_{role}")
+
+
+def test_a_role_is_added_to_the_options_that_are_there() -> None:
+    url = "postgresql:///daybook?host=/run/a%20b&options=-c%20statement_timeout%3D5s&connect_timeout=3"
+    assert conninfo_to_dict(with_role(url, "daybook_api")) == {
+        "dbname": "daybook",
+        "host": "/run/a b",
+        "connect_timeout": "3",
+        "options": "-c statement_timeout=5s -c role=daybook_api",
+    }
+
+
+def test_adding_a_role_leaves_a_password_with_signs_as_it_is() -> None:
+    url = "postgresql://ann:a%3F%40+#b@db/daybook"
+    assert conninfo_to_dict(with_role(url, "x")) == {**conninfo_to_dict(url), "options": "-c role=x"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL,
+        "postgresql://ann@db/daybook?password=s3cret",
+        "postgresql://ann@db/daybook?host=x&password=s3cret&port=1",
+        "postgresql://ann:s3%40cret@db/x",
+        "postgresql://ann:s3/@cret@db/x",
+    ],
+)
+def test_a_url_can_be_shown_without_its_password(url: str) -> None:
+    shown = without_password(url)
+    assert "cret" not in shown
+    assert "***" in shown
+
+
+def test_without_a_database_there_is_a_sentence_and_no_url() -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL is not set and no embedded PostgreSQL runs"):
+        Settings().owner_url()
+    assert Settings().with_database(URL).owner_url() == URL
+
+
+class TestMasterKey:
+    def test_it_comes_from_the_environment(self) -> None:
+        assert Settings(database_url=URL, master_key=KEY).master_key_bytes() == bytes(range(32))
+
+    def test_it_is_required_with_a_database_url(self) -> None:
+        with pytest.raises(SettingsError, match=r"DAYBOOK_MASTER_KEY is not set and DATABASE_URL is"):
+            Settings(database_url=URL).master_key_bytes()
+
+    def test_it_is_made_once_for_the_embedded_server_and_is_private(self, tmp_path: Path) -> None:
+        settings = Settings(data_dir=tmp_path / "var")
+        first = settings.master_key_bytes()
+        settings.postgres_dir.mkdir()
+        assert settings.master_key_bytes() == first
+        assert stat.S_IMODE((tmp_path / "var" / "master.key").stat().st_mode) == 0o600
+        assert [file.name for file in (tmp_path / "var").iterdir() if file.is_file()] == ["master.key"]
+
+    def test_a_lost_one_is_not_replaced_while_there_is_a_database(self, tmp_path: Path) -> None:
+        (tmp_path / "postgres").mkdir()
+        with pytest.raises(SettingsError, match="put the file back"):
+            Settings(data_dir=tmp_path).master_key_bytes()
+        assert not (tmp_path / "master.key").exists()
+
+    def test_a_damaged_file_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "master.key").write_text("czNjcmV0\n")
+        with pytest.raises(SettingsError, match=r"master\.key does not hold a master key: it should be 32 bytes"):
+            Settings(data_dir=tmp_path).master_key_bytes()
+
+    def test_one_that_another_process_just_made_stays(self, tmp_path: Path) -> None:
+        master_key.create(tmp_path / "master.key")
+        first = master_key.read(tmp_path / "master.key")
+        master_key.create(tmp_path / "master.key")
+        assert master_key.read(tmp_path / "master.key") == first
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_readme_lists_the_settings_as_they_are() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert settings_table() in readme, "paste the output of `python -m workers.settings` into README.md"
+
+
+def test_the_table_has_a_row_for_each_variable() -> None:
+    table = settings_table()
+    assert all(f"| `{variable(name)}` |" in table for name in Settings.model_fields)
+    assert len(table.splitlines()) == 2 + len(Settings.model_fields)
