@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 Figure: TypeAlias = "str | int | bool | None | list[Figure] | dict[str, Figure]"
 """What an answer may quote: decimal strings for money, never a float."""
@@ -74,6 +74,7 @@ class Accepted:
     to accounts without limits are written: they may be appended after entries this decision has not seen.
     """
 
+    outcome: ClassVar[Literal["accepted"]] = "accepted"
     events: tuple[Event, ...]
     result: Mapping[str, Figure]
     commuting: frozenset[str] = frozenset()
@@ -83,22 +84,27 @@ class Accepted:
 class Refused:
     """A business rule says no. `rule` is a code of `domain.rules`, `figures` are what decided it."""
 
+    outcome: ClassVar[Literal["refused"]] = "refused"
     rule: str
     figures: Mapping[str, Figure]
+    commuting: frozenset[str] = frozenset()  # streams whose entries had no part in it
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """The command names something that does not exist. Answered, never recorded."""
 
+    outcome: ClassVar[Literal["unknown"]] = "unknown"
     kind: str
     id: str
+    commuting: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class NeedsStreams:
     """The decision depends on these streams too: load them and ask again."""
 
+    outcome: ClassVar[Literal["needs_streams"]] = "needs_streams"
     streams: tuple[str, ...]
 
 

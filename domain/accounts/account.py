@@ -203,14 +203,10 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return state.with_status(version, "closed")
         case HoldPlaced():
             holds = (*state.holds, (event.hold, event.amount))
-            return Account(
-                version, state.profile, state.balance, state.reserved + event.amount, state.status, holds
-            )
+            return Account(version, state.profile, state.balance, state.reserved + event.amount, state.status, holds)
         case HoldReleased() | HoldCaptured():
             holds = tuple(hold for hold in state.holds if hold[0] != event.hold)
-            return Account(
-                version, state.profile, state.balance, state.reserved - event.amount, state.status, holds
-            )
+            return Account(version, state.profile, state.balance, state.reserved - event.amount, state.status, holds)
 
 
 def evolve_transaction(state: PostedTransaction | None, event: TransactionPosted) -> PostedTransaction:

@@ -20,7 +20,7 @@ from domain.accounts.events import (
     TransactionKind,
 )
 from domain.accounts.numbers import number_claim
-from domain.accounts.posting import Transaction, internal_account, post
+from domain.accounts.posting import Transaction, internal_account, post, posting_decision
 from domain.claims import Claim, take
 from domain.kernel import Accepted, Context, Decision, Figure, NeedsStreams, Personal, Refused, States, Unknown
 from domain.money import show
@@ -63,18 +63,22 @@ def open_account(command: c.OpenAccount, states: States, context: Context) -> De
     return Accepted((opened, taken), {"account": command.account, "number": command.number})
 
 
+@posting_decision
 def deposit(command: c.Deposit, states: States, context: Context) -> Decision:
     return _against_internal(command, "deposit", "cash", "credit", states, context)
 
 
+@posting_decision
 def withdraw(command: c.Withdraw, states: States, context: Context) -> Decision:
     return _against_internal(command, "withdrawal", "cash", "debit", states, context)
 
 
+@posting_decision
 def charge_fee(command: c.ChargeFee, states: States, context: Context) -> Decision:
     return _against_internal(command, "fee", "fees", "debit", states, context)
 
 
+@posting_decision
 def transfer(command: c.Transfer, states: States, context: Context) -> Decision:
     if command.source == command.target:
         return Refused("same_account", {"account": command.source})
@@ -85,6 +89,7 @@ def transfer(command: c.Transfer, states: States, context: Context) -> Decision:
     return _post(command, "transfer", entries, command.source, states, context)
 
 
+@posting_decision
 def post_transaction(command: c.PostTransaction, states: States, context: Context) -> Decision:
     first = command.entries[0].account if command.entries else ""
     return _post(command, command.kind, command.entries, first, states, context)
@@ -175,6 +180,7 @@ def release_hold(command: c.ReleaseHold, states: States, context: Context) -> De
     return Accepted((event,), _hold_result(account, command.hold, account.balance, account.reserved - held))
 
 
+@posting_decision
 def capture_hold(command: c.CaptureHold, states: States, context: Context) -> Decision:
     account = cast(Account | None, states[command.account])
     if account is None:
@@ -196,9 +202,7 @@ def capture_hold(command: c.CaptureHold, states: States, context: Context) -> De
             },
         )
     # The hold ends first, so what it reserved is there to be debited: one unit, so nobody can come in between.
-    captured = HoldCaptured(
-        command.account, account.version + 1, command.hold, held, currency, command.transaction
-    )
+    captured = HoldCaptured(command.account, account.version + 1, command.hold, held, currency, command.transaction)
     freed = Account(
         captured.originator_version,
         account.profile,
@@ -262,9 +266,7 @@ def _post(
         subject = account.profile.owner if account else None
         description = description if subject else None
     posting = post(
-        Transaction(
-            command.transaction, kind, entries, command.value_date, command.reference, description, subject
-        ),
+        Transaction(command.transaction, kind, entries, command.value_date, command.reference, description, subject),
         states,
         context,
     )

@@ -6,10 +6,11 @@ each account: a transaction is one fact, so no limit is tested half way through 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import cast
+from functools import wraps
+from typing import TypeVar, cast
 
 from domain.accounts.account import Account
 from domain.accounts.events import (
@@ -21,7 +22,7 @@ from domain.accounts.events import (
     TransactionPosted,
 )
 from domain.ids import ACCOUNT, named_id
-from domain.kernel import Context, Event, Figure, Personal, Refused, States, Unknown
+from domain.kernel import Context, Decision, Event, Figure, Personal, Refused, States, Unknown
 from domain.money import MAX_AMOUNT, show
 
 LEAST_ENTRIES, MOST_ENTRIES = 2, 1_000
@@ -128,6 +129,28 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
         events.append(share)
         accounts[entry.account] = account.booked(share.originator_version, entry.signed)
     return Posting(tuple(events), accounts, frozenset(id for id, account in accounts.items() if account.unlimited))
+
+
+C = TypeVar("C")
+
+
+def posting_decision(
+    decide: Callable[[C, States, Context], Decision],
+) -> Callable[[C, States, Context], Decision]:
+    """Marks the decision of a command that posts: entries to unlimited accounts never have a part in its refusal.
+
+    Without it a refused deposit would rest on the exact version of the cash account, which moves all the time.
+    """
+
+    @wraps(decide)
+    def decided(command: C, states: States, context: Context) -> Decision:
+        decision = decide(command, states, context)
+        if isinstance(decision, Refused | Unknown):
+            unlimited = [id for id, state in states.items() if isinstance(state, Account) and state.unlimited]
+            return replace(decision, commuting=frozenset(unlimited))
+        return decision
+
+    return decided
 
 
 def _well_formed(entries: Sequence[Entry]) -> Refused | None:
