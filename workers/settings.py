@@ -144,8 +144,8 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Whether the embedded PostgreSQL is to be used."""
-        return self.database_url is None
+        """Whether the embedded PostgreSQL is to be used: no URL of another one was given."""
+        return all(getattr(self, name) is None for name in DATABASE_URLS)
 
     @property
     def postgres_dir(self) -> Path:
@@ -192,7 +192,7 @@ class Settings(BaseSettings):
         key_file = self.data_dir / "master.key"
         if not self.embedded:
             raise SettingsError(
-                "DAYBOOK_MASTER_KEY is not set and DATABASE_URL is: set it to the base64 of 32 random bytes, such as "
+                "DAYBOOK_MASTER_KEY is not set, but a database is: set it to the base64 of 32 random bytes, such as "
                 "`openssl rand -base64 32` prints, and keep it as safe as the database"
             )
         if key_file.exists():

@@ -1,0 +1,26 @@
+# The image of every Daybook process: `serve`, `work` and `migrate` are its commands.
+
+FROM python:3.11-slim AS build
+WORKDIR /src
+RUN python -m venv /opt/daybook
+# The dependencies first: they change seldom, and this layer is then kept.
+COPY requirements.lock ./
+RUN /opt/daybook/bin/pip install --no-cache-dir --upgrade pip setuptools
+COPY pyproject.toml ./
+COPY domain ./domain
+COPY eventstore ./eventstore
+COPY projections ./projections
+COPY api ./api
+COPY workers ./workers
+COPY migrations ./migrations
+RUN /opt/daybook/bin/pip install --no-cache-dir --constraint requirements.lock .
+
+FROM python:3.11-slim
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin daybook
+COPY --from=build /opt/daybook /opt/daybook
+ENV PATH=/opt/daybook/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001
+WORKDIR /home
+EXPOSE 8100
+ENTRYPOINT ["daybook"]
+CMD ["serve"]

@@ -1,0 +1,144 @@
+"""The compose file against the code: settings that exist, commands that exist, ports and health checks that fit.
+
+There is no container engine where the tests run, so what can be known from the file alone is checked here.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from workers.settings import Settings, load, variable
+
+ROOT: Final = Path(__file__).parents[2]
+COMMANDS: Final = {"serve", "work", "migrate"}
+PROCESSES: Final = ("migrate", "api", "projector")
+SECRETS: Final = {
+    "POSTGRES_PASSWORD": "owner1",
+    "API_PASSWORD": "api1",
+    "PROJECTOR_PASSWORD": "projector1",
+    "READER_PASSWORD": "reader1",
+    "DAYBOOK_MASTER_KEY": base64.b64encode(bytes(32)).decode(),
+    "TOKENS_FILE": "./tokens.json",
+}
+REFERENCE: Final = re.compile(r"\$\{(\w+)(:\?)?[^}]*\}")
+
+Service = dict[str, Any]
+
+
+def services() -> dict[str, Service]:
+    parsed = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def environment(name: str) -> dict[str, str]:
+    """What a process of the service sees, with stand-ins for the secrets."""
+    given = services()[name].get("environment", {})
+    return {key: REFERENCE.sub(lambda found: SECRETS[found[1]], str(value)) for key, value in given.items()}
+
+
+def settings(name: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for key, value in environment(name).items():
+        monkeypatch.setenv(key, value)
+    return load()  # refuses what is no setting
+
+
+def test_the_services_of_production_are_there() -> None:
+    assert set(services()) == {"postgres", "kafka", *PROCESSES}
+    assert services()["postgres"]["image"] == "postgres:18"
+    assert services()["kafka"]["image"].startswith("apache/kafka:")
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_each_variable_is_a_setting_with_a_good_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(environment(name)) <= {variable(field) for field in Settings.model_fields}
+    loaded = settings(name, monkeypatch)
+    assert not loaded.embedded
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_each_command_is_one_of_daybook(name: str) -> None:
+    command = services()[name]["command"]
+    assert command[0] in COMMANDS
+    assert 'ENTRYPOINT ["daybook"]' in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_each_process_has_the_connections_it_needs_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = {name: {key for key in environment(name) if key.endswith("DATABASE_URL")} for name in PROCESSES}
+    assert urls == {
+        "migrate": {"DATABASE_URL"},
+        "api": {"DAYBOOK_API_DATABASE_URL", "DAYBOOK_READER_DATABASE_URL"},
+        "projector": {"DAYBOOK_PROJECTOR_DATABASE_URL"},
+    }
+    logins = (ROOT / "deploy" / "postgres-logins.sh").read_text(encoding="utf-8")
+    for login in ("api", "projector", "reader"):
+        assert f'make_login {login} daybook_{login} "${login.upper()}_PASSWORD"' in logins
+
+
+def test_the_master_key_reaches_only_those_who_open_personal_data() -> None:
+    assert [name for name in PROCESSES if "DAYBOOK_MASTER_KEY" in environment(name)] == ["api", "projector"]
+
+
+def test_secrets_come_from_the_environment_and_a_missing_one_is_an_error() -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    references = list(REFERENCE.finditer(text))
+    assert {found[1] for found in references} == set(SECRETS)
+    assert all(found[2] == ":?" for found in references), "no secret has a default"
+    for service in services().values():
+        for key, value in service.get("environment", {}).items():
+            if re.search("PASSWORD|KEY|SECRET", key):
+                assert REFERENCE.fullmatch(str(value)), f"{key} is written out"
+            assert not re.search(r"://[^/:]*:[^/@]*(?<!\})@", str(value)), f"{key} holds a password"
+
+
+def test_the_api_is_published_where_it_listens_and_on_loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = settings("api", monkeypatch)
+    address, published, inside = services()["api"]["ports"][0].rsplit(":", 2)
+    assert (address, int(inside)) == ("127.0.0.1", api.port)
+    assert int(published) == Settings().port
+    assert api.host == "0.0.0.0"  # noqa: S104 - inside its container
+    assert f"EXPOSE {api.port}" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert all("ports" not in service for name, service in services().items() if name != "api")
+
+
+def test_the_health_checks_ask_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [name for name, service in services().items() if "healthcheck" not in service] == ["migrate"]
+    api = settings("api", monkeypatch)
+    check = services()["api"]["healthcheck"]["test"][-1]
+    assert f"http://localhost:{api.port}/v1/health/ready" in check
+    assert "localhost" in api.allowed_hosts
+    for name in ("api", "projector"):
+        compile(services()[name]["healthcheck"]["test"][-1], name, "exec")
+    postgres = services()["postgres"]
+    for option, key in (("username", "POSTGRES_USER"), ("dbname", "POSTGRES_DB")):
+        assert f"--{option}={postgres['environment'][key]}" in postgres["healthcheck"]["test"]
+
+
+def test_who_waits_for_whom_has_something_to_wait_for() -> None:
+    for name, service in services().items():
+        for other, how in service.get("depends_on", {}).items():
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in services()[other], f"{name} waits for {other}'s health"
+            else:
+                assert how["condition"] == "service_completed_successfully"
+                assert services()[other]["restart"] == "no"
+    assert "migrate" in services()["api"]["depends_on"]
+    assert "migrate" in services()["projector"]["depends_on"]
+
+
+def test_data_is_in_named_volumes() -> None:
+    parsed = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    for name in ("postgres", "kafka"):
+        volume = services()[name]["volumes"][0].partition(":")[0]
+        assert volume in parsed["volumes"]
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    users = re.findall(r"^USER (\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert users == ["10001"]
