@@ -98,14 +98,14 @@ class Codec:
         except KeyError:
             raise CodecError(f"{type(event).__name__} is not in the catalogue") from None
         fields = dict(zip(shape.fields, shape.values(event), strict=True))
-        if shape.subject is not None and fields[shape.subject] is not None:
-            subject = fields[shape.subject]
-            for name in shape.personal:
-                if fields[name] is not None:
-                    fields[name] = self._sealer.seal(subject, shape.name, name, fields[name])
         try:
+            if shape.subject is not None and fields[shape.subject] is not None:
+                subject = fields[shape.subject]
+                for name in shape.personal:
+                    if fields[name] is not None:
+                        fields[name] = self._sealer.seal(subject, shape.name, name, fields[name])
             return shape.name, orjson.dumps(fields, default=_as_dict, option=_OPTIONS)
-        except (orjson.JSONEncodeError, TypeError) as error:
+        except (orjson.JSONEncodeError, TypeError, UnicodeEncodeError) as error:
             raise CodecError(f"{shape.name} cannot be encoded: {error}") from error
 
     def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any:

@@ -36,6 +36,7 @@ from eventstore.append import (
     append,
 )
 from eventstore.codec import CodecError
+from eventstore.follow import CHANNEL
 from eventstore.read import read_head, read_streams
 from eventstore.sealing import SealingError
 from eventstore.states import Known, StateCache
@@ -49,7 +50,6 @@ RECONNECT_PAUSES = (0.0, 0.1, 0.3, 1.0, 2.0, 3.0)
 """Seconds before each attempt to reconnect; then the waiting commands are told that their fate is unknown."""
 NOTIFY_SECONDS = 0.05
 """At most so often are followers woken: NOTIFY inside the append would cap the whole machine."""
-CHANNEL = "daybook"
 
 
 class ExecutorError(RuntimeError):
@@ -311,14 +311,23 @@ class Executor:
                         return
                     for task in tasks:
                         task.resubmitted = True
-                elif len(tasks) > 1:
-                    for task in tasks:  # whichever of them the database cannot stomach, the others must not suffer
-                        self._process([task])
-                    return
                 else:
-                    for task in tasks:
-                        self._fail(task, UnavailableError(f"the database did not do it: {_first_line(error)}"))
+                    self._isolate(tasks, error)
                     return
+            except Exception as error:
+                self._cache.clear()
+                self._isolate([task for task in tasks if not _answered(task)], error)
+                return
+
+    def _isolate(self, tasks: list[_Task], error: Exception) -> None:
+        """Whichever of them the database or we cannot stomach, the others must not suffer: each on its own."""
+        if len(tasks) == 1:
+            failure = UnavailableError(f"{type(error).__name__}: {_first_line(error)}")
+            failure.__cause__ = error
+            self._fail(tasks[0], failure)
+            return
+        for task in tasks:
+            self._process([task])
 
     def _reconnect(self) -> bool:
         until_stopped = Event()

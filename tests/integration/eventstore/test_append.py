@@ -1,0 +1,208 @@
+"""The append: dense positions, whole units, expectations, neighbours that do not touch each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from eventstore.append import (
+    MOST_EVENTS_PER_UNIT,
+    DecidedCommand,
+    NewEvent,
+    Read,
+    Record,
+    UnitTooLargeError,
+    Verdict,
+    append,
+)
+from eventstore.connect import connect
+from eventstore.read import read_head, read_log, read_stream
+from tests.support.postgres import Database
+
+ENTRY = "entry.v1"
+OTHER = "other.v1"
+
+
+@pytest.fixture
+def connection(database: Database) -> Iterator[Connection[Any]]:
+    with connect(database.api_url, application_name="test") as opened:
+        yield opened
+
+
+@pytest.fixture
+def log(connection: Connection[Any]) -> int:
+    row = connection.execute("SELECT log.create_log('test')").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def command(
+    key: str, *events: NewEvent, reads: tuple[Read, ...] = (), record: Record | None = None, actor: str = "a"
+) -> DecidedCommand:
+    return DecidedCommand(actor, key, reads, events, b"{}", record)
+
+
+def write(
+    key: str, stream: str, base: int, type: str = OTHER, *, commuting: bool = False, count: int = 1
+) -> DecidedCommand:
+    events = [NewEvent(stream, type, b"{}", commuting and type == ENTRY)] * count
+    return DecidedCommand("a", key, (Read(stream, base, commuting),), events, b"{}", None)
+
+
+def test_positions_are_dense_and_a_unit_ends_with_its_command(connection: Connection[Any], log: int) -> None:
+    done = append(connection, log, [write("1", "s", 0, count=3), write("2", "t", 0, count=2)])
+    assert [(c.verdict, c.first_position, c.last_position) for c in done.commands] == [(0, 1, 3), (0, 4, 5)]
+    page = read_log(connection, log, 0, 100)
+    assert [(e.position, e.unit_end, e.stream, e.version) for e in page.events] == [
+        (1, 3, "s", 1), (2, 3, "s", 2), (3, 3, "s", 3), (4, 5, "t", 1), (5, 5, "t", 2),
+    ]  # fmt: skip
+    assert read_head(connection, "test").position == 5
+
+
+def test_a_conflict_does_not_touch_its_neighbours(connection: Connection[Any], log: int) -> None:
+    append(connection, log, [write("1", "s", 0)])
+    done = append(connection, log, [write("2", "t", 0), write("3", "s", 0), write("4", "u", 0)])
+    assert [c.verdict for c in done.commands] == [Verdict.IN, Verdict.CONFLICT, Verdict.IN]
+    assert done.actual == {"s": 1}
+    assert [e.stream for e in read_log(connection, log, 1, 100).events] == ["t", "u"]
+
+
+def test_who_was_decided_on_a_failed_neighbour_fails_with_it(connection: Connection[Any], log: int) -> None:
+    append(connection, log, [write("1", "s", 0)])
+    leaning = DecidedCommand("a", "3", (Read("t", 0), Read("s", 0)), [NewEvent("t", OTHER, b"{}")], b"{}", None)
+    after = write("4", "t", 0)  # decided in the belief that 3 had written t
+    done = append(connection, log, [leaning, after, write("5", "u", 0)])
+    assert [c.verdict for c in done.commands] == [Verdict.CONFLICT, Verdict.CONFLICT, Verdict.IN]
+
+
+def test_a_foreign_event_in_place_of_the_failed_one_does_not_deceive(connection: Connection[Any], log: int) -> None:
+    """Version arithmetic alone would let the second command in: t is at the version it expects, by another's event."""
+    append(connection, log, [write("1", "s", 0), write("2", "t", 0)])
+    first = DecidedCommand("a", "3", (Read("s", 0), Read("t", 0)), [NewEvent("t", OTHER, b"{}")], b"{}", None)
+    done = append(connection, log, [first, write("4", "t", 0)])
+    assert [c.verdict for c in done.commands] == [Verdict.CONFLICT, Verdict.CONFLICT]
+    assert read_head(connection, "test").position == 2
+
+
+def test_a_read_without_a_write_is_an_expectation_too(connection: Connection[Any], log: int) -> None:
+    append(connection, log, [write("1", "s", 0)])
+    record = Record(2, 422, "some_rule", b"{}", b"h")
+    done = append(connection, log, [command("2", reads=(Read("s", 0),), record=record)])
+    assert [c.verdict for c in done.commands] == [Verdict.CONFLICT]
+    assert connection.execute("SELECT count(*) FROM log.commands").fetchone() == (0,)
+    done = append(connection, log, [command("2", reads=(Read("s", 1),), record=record)])
+    assert [c.verdict for c in done.commands] == [Verdict.IN]
+    row = connection.execute("SELECT outcome, status, rule, decided_position, first_position FROM log.commands")
+    assert row.fetchone() == (2, 422, "some_rule", 1, None)
+
+
+def test_commuting_survives_foreign_entries_but_not_a_freeze(connection: Connection[Any], log: int) -> None:
+    append(connection, log, [write("1", "cash", 0)])
+    append(connection, log, [write("2", "cash", 1, ENTRY, commuting=True)], commuting_types=[ENTRY])
+    late = append(connection, log, [write("3", "cash", 1, ENTRY, commuting=True)], commuting_types=[ENTRY])
+    assert late.commands[0].verdict is Verdict.IN
+    assert late.actual == {"cash": 2}
+    append(connection, log, [write("4", "cash", 3, OTHER)], commuting_types=[ENTRY])
+    after = append(connection, log, [write("5", "cash", 1, ENTRY, commuting=True)], commuting_types=[ENTRY])
+    assert after.commands[0].verdict is Verdict.CONFLICT
+    assert [(e.version, e.type) for e in read_stream(connection, log, "cash")] == [
+        (1, OTHER), (2, ENTRY), (3, ENTRY), (4, OTHER),
+    ]  # fmt: skip
+
+
+def test_a_failed_entry_does_not_taint_commuting_neighbours(connection: Connection[Any], log: int) -> None:
+    append(connection, log, [write("1", "cash", 0), write("2", "s", 0)])
+    failing = DecidedCommand(
+        "a", "3", (Read("s", 0), Read("cash", 1, True)), [NewEvent("cash", ENTRY, b"{}", True)], b"{}", None
+    )
+    fine = write("4", "cash", 1, ENTRY, commuting=True)
+    exact = write("5", "cash", 1)
+    done = append(connection, log, [failing, fine, exact], commuting_types=[ENTRY])
+    assert [c.verdict for c in done.commands] == [Verdict.CONFLICT, Verdict.IN, Verdict.CONFLICT]
+
+
+def test_a_key_is_there_once(connection: Connection[Any], log: int) -> None:
+    record = Record(1, 201, None, b"{}", b"hash")
+    first = DecidedCommand("a", "k", (Read("s", 0),), [NewEvent("s", OTHER, b"{}")], b"{}", record)
+    assert append(connection, log, [first]).commands[0].verdict is Verdict.IN
+    again = DecidedCommand("a", "k", (Read("s", 1),), [NewEvent("s", OTHER, b"{}")], b"{}", record)
+    others = DecidedCommand("b", "k", (Read("t", 0),), [NewEvent("t", OTHER, b"{}")], b"{}", record)
+    done = append(connection, log, [again, write("2", "s", 1), others])
+    assert [c.verdict for c in done.commands] == [Verdict.DUPLICATE, Verdict.CONFLICT, Verdict.IN]
+
+
+def test_a_stream_cannot_be_continued_beyond_its_end(connection: Connection[Any], log: int) -> None:
+    assert append(connection, log, [write("1", "s", 5)]).commands[0].verdict is Verdict.CONFLICT
+
+
+def test_a_rolled_back_append_leaves_no_gap(connection: Connection[Any], log: int) -> None:
+    with connection.transaction(force_rollback=True):
+        append(connection, log, [write("1", "s", 0, count=7)])
+    done = append(connection, log, [write("2", "s", 0)])
+    assert done.commands[0].first_position == 1
+
+
+def test_logs_do_not_know_of_each_other(connection: Connection[Any], log: int) -> None:
+    other = connection.execute("SELECT log.create_log('other')").fetchone()
+    assert other is not None
+    append(connection, log, [write("1", "s", 0)])
+    done = append(connection, other[0], [write("1", "s", 0)])
+    assert done.commands[0].first_position == 1
+
+
+def test_a_unit_has_a_bound(connection: Connection[Any], log: int) -> None:
+    append(connection, log, [write("1", "s", 0, count=MOST_EVENTS_PER_UNIT)])
+    assert read_head(connection, "test").position == MOST_EVENTS_PER_UNIT
+    with pytest.raises(UnitTooLargeError, match="10001"):
+        append(connection, log, [write("2", "t", 0, count=MOST_EVENTS_PER_UNIT + 1)])
+
+
+@pytest.mark.parametrize("limit", range(1, 11))
+def test_pages_end_with_a_unit_at_every_size(connection: Connection[Any], log: int, limit: int) -> None:
+    append(connection, log, [write(str(n), f"s{n}", 0, count=1 + n % 4) for n in range(12)])
+    head = read_head(connection, "test").position
+    after, seen = 0, []
+    while not (page := read_log(connection, log, after, limit)).at_end:
+        assert page.events[-1].position == page.events[-1].unit_end == page.upto
+        assert len(page.events) <= limit + 3
+        seen += [event.position for event in page.events]
+        after = page.upto
+    assert seen == list(range(1, head + 1))
+
+
+def test_filters_still_advance(connection: Connection[Any], log: int) -> None:
+    append(connection, log, [write("1", "acct_1", 0), write("2", "txn_1", 0, ENTRY), write("3", "acct_2", 0)])
+    page = read_log(connection, log, 0, 2, types=("no.such.type",))
+    assert (page.events, page.upto) == ([], 2)
+    assert [e.stream for e in read_log(connection, log, 0, 10, category="acct").events] == ["acct_1", "acct_2"]
+    assert [e.stream for e in read_log(connection, log, 0, 10, types=(ENTRY,)).events] == ["txn_1"]
+
+
+def test_an_append_is_index_work_only(connection: Connection[Any], log: int, database: Database) -> None:
+    """The plans inside the function, on tables whose statistics say that they are empty and on grown ones."""
+    with connect(database.url, application_name="plans") as owner:
+        plans: list[str] = []
+        owner.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
+        for setting in ("log_nested_statements = on", "log_min_duration = 0", "log_analyze = on"):
+            owner.execute("LOAD 'auto_explain'")
+            owner.execute(f"SET auto_explain.{setting}".encode())
+        owner.execute("SET client_min_messages = log")
+        record = Record(1, 201, None, b"{}", b"h")
+        for round in range(12):
+            group = [
+                DecidedCommand(
+                    "a", f"{round}-{n}", (Read(f"s{n}", round),), [NewEvent(f"s{n}", OTHER, b"{}")], b"{}", record
+                )
+                for n in range(100)
+            ]
+            plans.clear()
+            append(owner, log, group)
+        touching = [plan for plan in plans if "log.commands k" in plan or "FROM log.events ev" in plan]
+        assert len(touching) == 2
+        for plan in touching:
+            assert "Index" in plan
+            assert "Seq Scan" not in plan
+            assert "Join" not in plan

@@ -1,0 +1,284 @@
+"""The executor: each its own answer, once, and only on what is true."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from domain.accounts.commands import CloseAccount, FreezeAccount, UnfreezeAccount
+from domain.ids import ACCOUNT
+from eventstore.answers import Answer, Outcome
+from eventstore.executor import QueueFullError, RejectedError, StoppedError, Submission
+from eventstore.follow import follow
+from eventstore.read import read_log
+from tests.support.ledger import (
+    CASH,
+    Ledger,
+    assert_sound,
+    balances,
+    deposit,
+    executor_on,
+    ledger_on,
+    new_id,
+    opening,
+    submission,
+    transfer,
+    withdrawal,
+)
+from tests.support.postgres import Database
+
+
+def run(executor_submit: Ledger, *submissions: Submission) -> list[Answer]:
+    return executor_submit.executor.execute(submissions)
+
+
+def test_a_group_sees_its_own_effects(database: Database) -> None:
+    with ledger_on(database) as ledger:
+        first = opening()
+        second = opening()
+        answers = run(
+            ledger,
+            *map(
+                submission,
+                [first, second, deposit(first.account, 500), transfer(first.account, second.account, 300),
+                 withdrawal(second.account, 300), withdrawal(first.account, 201)],
+            ),
+        )  # fmt: skip
+        assert [a.outcome.name for a in answers] == ["ACCEPTED"] * 5 + ["REFUSED"]
+        assert answers[3].result["balances"][second.account]["balance"] == "3.00"
+        assert answers[3].result["versions"][first.account] == 3
+        assert answers[5].rule == "below_minimum"
+        assert answers[5].result["available"] == "2.00"
+        assert ledger.executor.statistics.groups <= 3
+    assert_sound(database)
+    assert balances(database) == {first.account: 200, second.account: 0, CASH: -200}
+
+
+def test_a_key_has_one_effect_and_one_answer(database: Database) -> None:
+    with ledger_on(database) as ledger:
+        account = ledger.account(1000)
+        command = withdrawal(account, 400)
+        first = ledger.execute(command, key="once")
+        again = ledger.execute(withdrawal(account, 400), key="once")
+        assert (again.result, again.last_position) == (first.result, first.last_position)
+        assert (first.replayed, again.replayed) == (False, True)
+        refused = ledger.execute(withdrawal(account, 700), key="refused")
+        ledger.accepted(deposit(account, 10_000))
+        still = ledger.execute(withdrawal(account, 700), key="refused")
+        assert (still.outcome, still.result, still.replayed) == (Outcome.REFUSED, refused.result, True)
+        other = ledger.executor.execute([submission(command, key="once", body="another")])[0]
+        assert other.outcome is Outcome.KEY_REUSED
+        mine = ledger.executor.execute([submission(withdrawal(account, 1), key="once", actor="somebody else")])[0]
+        assert mine.outcome is Outcome.ACCEPTED
+    assert_sound(database)
+
+
+def test_twenty_clients_with_one_key(database: Database) -> None:
+    with ledger_on(database) as ledger, ThreadPoolExecutor(20) as pool:
+        account = ledger.account(1000)
+        together = threading.Barrier(20)
+
+        def withdraw() -> Answer:
+            together.wait()
+            return ledger.execute(withdrawal(account, 700), key="the same")
+
+        answers = [f.result() for f in [pool.submit(withdraw) for _ in range(20)]]
+    assert {a.outcome for a in answers} == {Outcome.ACCEPTED}
+    assert len({a.last_position for a in answers}) == 1
+    assert sum(not a.replayed for a in answers) == 1
+    assert balances(database)[account] == 300
+    assert_sound(database)
+
+
+def test_what_does_not_exist_is_answered_and_not_recorded(database: Database) -> None:
+    with ledger_on(database) as ledger:
+        nobody = new_id(ACCOUNT)
+        answer = ledger.execute(deposit(nobody, 5), key="early")
+        assert (answer.outcome, answer.result) == (Outcome.UNKNOWN, {"kind": "account", "id": nobody})
+        ledger.accepted(opening(account=nobody))
+        assert ledger.execute(deposit(nobody, 5), key="early").outcome is Outcome.ACCEPTED
+
+
+def test_a_stated_version_is_held_against_the_truth(database: Database) -> None:
+    with ledger_on(database) as ledger, executor_on(database) as other:
+        account = ledger.account(1000)  # version 2
+        stale = ledger.execute(withdrawal(account, 1), expected={account: 1}, key="stale")
+        assert stale.outcome is Outcome.EXPECTATION_FAILED
+        assert stale.result == {"expected": {account: 1}, "actual": {account: 2}}
+        assert other.execute([submission(deposit(account, 1))])[0].outcome is Outcome.ACCEPTED  # version 3
+        fresh = ledger.execute(withdrawal(account, 1), expected={account: 3})
+        assert fresh.outcome is Outcome.ACCEPTED, "the client knew more than the cache"
+        replay = ledger.execute(withdrawal(account, 1), expected={account: 1}, key="stale")
+        assert (replay.outcome, replay.replayed) == (Outcome.EXPECTATION_FAILED, True)
+        on_cash = ledger.execute(deposit(account, 1), expected={CASH: 1})
+        assert on_cash.outcome is Outcome.EXPECTATION_FAILED, "stated, so it does not commute"
+    assert_sound(database)
+
+
+def test_a_stale_cache_does_not_refuse_what_another_made_possible(database: Database) -> None:
+    with ledger_on(database) as ledger, executor_on(database) as other:
+        account = ledger.account(100)
+        assert ledger.execute(withdrawal(account, 500)).outcome is Outcome.REFUSED
+        assert other.execute([submission(deposit(account, 400))])[0].outcome is Outcome.ACCEPTED
+        assert ledger.execute(withdrawal(account, 500)).outcome is Outcome.ACCEPTED
+        assert ledger.executor.statistics.conflicts == 1
+    assert_sound(database)
+
+
+def test_commuting_entries_of_several_executors_never_conflict(database: Database) -> None:
+    with ledger_on(database) as ledger, executor_on(database) as other:
+        mine, theirs = ledger.account(), ledger.account()
+        pairs = ((ledger.executor, mine), (other, theirs))
+        for _ in range(10):
+            for executor, account in pairs:
+                assert executor.execute([submission(deposit(account, 7))])[0].outcome is Outcome.ACCEPTED
+        assert (ledger.executor.statistics.conflicts, other.statistics.conflicts) == (0, 0)
+        # An exact command on the shared account still finds the truth: the balance it refuses with is the whole sum.
+        closing = ledger.execute(CloseAccount(CASH, "done"))
+        assert (closing.rule, closing.result["balance"]) == ("balance_not_zero", "-1.40")
+    assert balances(database) == {mine: 70, theirs: 70, CASH: -140}
+    assert_sound(database)
+
+
+def test_a_freeze_wins_over_commuting_entries(database: Database) -> None:
+    with ledger_on(database) as ledger, executor_on(database) as other:
+        account = ledger.account(5)
+        assert other.execute([submission(FreezeAccount(CASH, "audit"))])[0].outcome is Outcome.ACCEPTED
+        answer = ledger.execute(deposit(account, 5))
+        assert (answer.outcome, answer.rule) == (Outcome.REFUSED, "account_frozen")
+        assert other.execute([submission(UnfreezeAccount(CASH, "done"))])[0].outcome is Outcome.ACCEPTED
+        assert ledger.execute(deposit(account, 5)).outcome is Outcome.ACCEPTED
+    assert_sound(database)
+
+
+def test_hot_account_with_limits_loses_nobody(database: Database) -> None:
+    """Three executors on one limited account: everything is decided on the truth, the last attempts with the head held."""
+    with ledger_on(database) as ledger, executor_on(database) as second, executor_on(database) as third:
+        hot = ledger.account(100)
+        with ThreadPoolExecutor(12) as pool:
+            jobs = [
+                pool.submit(executor.execute, [submission(withdrawal(hot, 1))])
+                for _ in range(50)
+                for executor in (ledger.executor, second, third)
+            ]
+            outcomes = Counter(job.result()[0].outcome.name for job in jobs)
+    assert outcomes == {"ACCEPTED": 100, "REFUSED": 50}
+    assert balances(database)[hot] == 0
+    assert_sound(database)
+
+
+def test_a_lost_connection_is_survived_and_nothing_is_there_twice(database: Database) -> None:
+    with (
+        ledger_on(database) as ledger,
+        ThreadPoolExecutor(8) as pool,
+        psycopg.connect(database.url, autocommit=True) as admin,
+    ):
+        account = ledger.account(100_000)
+        done = threading.Event()
+
+        def cut() -> int:
+            cuts = 0
+            while not done.wait(0.05):
+                row = admin.execute(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                    " WHERE application_name = 'executor' AND datname = current_database()"
+                ).fetchone()
+                cuts += row[0] if row else 0
+            return cuts
+
+        cutter = pool.submit(cut)
+        try:
+            answers = [ledger.execute(withdrawal(account, 1), key=f"cut-{n}") for n in range(400)]
+        finally:
+            done.set()
+        assert cutter.result() > 0
+        assert {a.outcome for a in answers} == {Outcome.ACCEPTED}
+        assert ledger.executor.statistics.reconnects > 0
+        again = [ledger.execute(withdrawal(account, 1), key=f"cut-{n}") for n in range(400)]
+        assert [a.last_position for a in again] == [a.last_position for a in answers]
+    assert balances(database)[account] == 100_000 - 400
+    assert_sound(database)
+
+
+def test_an_event_that_cannot_be_stored_fails_alone(database: Database) -> None:
+    with ledger_on(database) as ledger:
+        account = ledger.account(100)
+        bad = submission(opening(name="\ud800"))
+        good = submission(withdrawal(account, 1))
+        with ThreadPoolExecutor(2) as pool:
+            failing, fine = (pool.submit(ledger.executor.execute, [s]) for s in (bad, good))
+            with pytest.raises(RejectedError):
+                failing.result()
+            assert fine.result()[0].outcome is Outcome.ACCEPTED
+    assert_sound(database)
+
+
+def test_the_queue_is_bounded_and_stopping_answers_what_waits(database: Database) -> None:
+    class Deaf:
+        def deliver(self, results: object) -> None:
+            pass
+
+    with ledger_on(database, queue_limit=3) as ledger:
+        account = ledger.account(10)
+        with psycopg.connect(database.url) as blocker:
+            blocker.execute("SELECT 1 FROM log.logs FOR UPDATE")
+            before = ledger.executor.statistics.commands
+            ledger.executor.submit(submission(deposit(account, 1)), Deaf(), None)
+            while ledger.executor.waiting:  # the executor takes it, and hangs at the head of the log
+                assert ledger.executor.statistics.commands == before
+            for _ in range(3):
+                ledger.executor.submit(submission(deposit(account, 1)), Deaf(), None)
+            with pytest.raises(QueueFullError, match="3 commands wait"):
+                ledger.executor.submit(submission(deposit(account, 1)), Deaf(), None)
+        executor = ledger.executor
+    with pytest.raises(StoppedError):
+        executor.execute([submission(deposit(account, 1))])
+    assert balances(database)[account] == 10 + 4, "stopped only after answering what waited"
+    assert_sound(database)
+
+
+def test_a_follower_sees_everything_while_writers_race(database: Database) -> None:
+    with ledger_on(database) as ledger, executor_on(database) as other, ledger.connect() as tail:
+        accounts = [ledger.account(1000) for _ in range(4)]
+        head = {"goal": -1}
+        seen: list[int] = []
+
+        def watch() -> None:
+            for page in follow(
+                tail, ledger.log, 0, stopped=lambda: len(seen) == head["goal"], limit=3, poll_seconds=0.01
+            ):
+                seen.extend(event.position for event in page.events)
+
+        with ThreadPoolExecutor(9) as pool:
+            watcher = pool.submit(watch)
+            jobs = [
+                pool.submit(executor.execute, [submission(transfer(accounts[n % 4], accounts[(n + 1) % 4], 1))])
+                for n in range(60)
+                for executor in (ledger.executor, other)
+            ]
+            last = max(job.result()[0].last_position or 0 for job in jobs)
+            head["goal"] = last
+            watcher.result(timeout=30)
+        assert seen == list(range(1, last + 1))
+    assert_sound(database)
+
+
+@pytest.mark.parametrize("size", range(1, 11))
+def test_at_every_page_end_the_trial_balance_is_zero(database18: Database, size: int) -> None:
+    with ledger_on(database18) as ledger, ledger.connect() as reading:
+        accounts = [ledger.account(100) for _ in range(3)]
+        for n in range(10):
+            ledger.accepted(transfer(accounts[n % 3], accounts[(n + 1) % 3], 5))
+        sums: Counter[str] = Counter()
+        after = 0
+        while not (page := read_log(reading, ledger.log, after, size)).at_end:
+            for recorded in page.events:
+                if recorded.type in ("account.credited.v1", "account.debited.v1"):
+                    event = ledger.codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
+                    sums[event.currency] += event.amount if "credited" in recorded.type else -event.amount
+            assert sums["EUR"] == 0
+            after = page.upto
