@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
@@ -34,8 +34,7 @@ class UnitTooLargeError(ValueError):
     """More events than one unit may have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """A stream a command rests on. `commuting`: entries appended since then do not matter to it."""
 
     stream: str
@@ -43,8 +42,7 @@ class Read:
     commuting: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """An event to append. `commutes`: it is an entry to a stream read as commuting."""
 
     stream: str

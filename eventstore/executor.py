@@ -412,18 +412,23 @@ class Executor:
         else:
             raise RuntimeError(f"{type(submission.command).__name__} kept asking for more streams")
 
-        failed = decision.outcome != "unknown" and any(
-            (states[stream].version if states[stream] is not None else 0) != version
-            for stream, version in expected.items()
+        failed = (
+            bool(expected)
+            and decision.outcome != "unknown"
+            and any((state.version if (state := states[stream]) else 0) != seen for stream, seen in expected.items())
         )
-        commuting: frozenset[str] = decision.commuting - expected.keys() if decision.commuting else frozenset()
+        commuting: frozenset[str] = decision.commuting
+        if expected:
+            commuting = frozenset() if failed else commuting - expected.keys()
         reads = []
         for stream in streams:
             belief = known[stream]
-            commutes = stream in commuting and not failed
-            if not commutes and belief.entries_to != belief.version:
+            if stream in commuting:
+                reads.append(Read(stream, belief.entries_to, True))
+            elif belief.entries_to == belief.version:
+                reads.append(Read(stream, belief.version))
+            else:
                 raise _MovedOnError(stream)
-            reads.append(Read(stream, belief.entries_to if commutes else belief.version, commutes))
 
         if failed:
             actual = {stream: states[stream].version if states[stream] is not None else 0 for stream in expected}
@@ -436,23 +441,20 @@ class Executor:
             return _Plan(task, Outcome.UNKNOWN, "unknown", result, reads, (), commuting)
 
         versions: dict[str, int] = {}
+        evolve = self._evolve
         for event in decision.events:
             stream = event.originator_id
-            if stream not in streams:
-                if stream in versions:
-                    pass
-                elif stream in work or stream in known:
+            if stream not in streams and stream not in versions:
+                if stream in work or stream in known:
                     raise _MovedOnError(stream)  # a new stream, and somebody in this group has just made it
-                else:
-                    known[stream] = Known(None, 0, 0)
-                    reads.append(Read(stream, 0))
+                reads.append(Read(stream, 0))
             if stream not in commuting:
                 versions[stream] = event.originator_version
         for event in decision.events:
             stream = event.originator_id
-            belief = known[stream]
+            belief = known.setdefault(stream, _NEW_STREAM)
             if belief.entries_to == belief.version:
-                work[stream] = self._evolve(work.get(stream, belief.state), event)
+                work[stream] = evolve(work.get(stream, belief.state), event)
         result = {**decision.result, "versions": versions}
         return _Plan(task, Outcome.ACCEPTED, None, result, reads, decision.events, commuting)
 
@@ -669,6 +671,7 @@ class _PlanError(Exception):
 
 
 _ANSWERED = object()
+_NEW_STREAM = Known(None, 0, 0)  # shared: a stream nobody has read has nothing to remember but that
 _RECORDED = frozenset((Outcome.ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED))
 
 

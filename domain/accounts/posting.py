@@ -48,27 +48,27 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """A transaction that may be booked: its events in order, and the accounts as they are afterwards."""
+    """A transaction that may be booked: its events in order, and what it makes of each account."""
 
     events: tuple[Event, ...]
-    accounts: dict[str, Account]
+    accounts: dict[str, Account]  # as they were
+    net: dict[str, int]  # change of each account's balance, in minor units
     commuting: frozenset[str]
 
     def result(self) -> dict[str, Figure]:
         """What the answer tells: the transaction, and the booked balance of each account whose balance is certain."""
-        first = cast(TransactionPosted, self.events[0])
-        return {
-            "transaction": first.originator_id,
-            "balances": {
-                id: {
-                    "balance": show(account.balance, account.profile.currency),
-                    "available": show(account.available, account.profile.currency),
-                    "currency": account.profile.currency,
+        balances: dict[str, Figure] = {}
+        for id, account in self.accounts.items():
+            if id not in self.commuting:
+                currency = account.profile.currency
+                balance = account.balance + self.net[id]
+                shown = show(balance, currency)
+                balances[id] = {
+                    "balance": shown,
+                    "available": show(balance - account.reserved, currency) if account.reserved else shown,
+                    "currency": currency,
                 }
-                for id, account in self.accounts.items()
-                if id not in self.commuting
-            },
-        }
+        return {"transaction": self.events[0].originator_id, "balances": balances}
 
 
 def post(transaction: Transaction, states: States, context: Context) -> Posting | Refused | Unknown:
@@ -76,29 +76,32 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
 
     `states` holds every account the entries name; the transaction's own stream is new.
     """
-    refusal = _well_formed(transaction.entries) or _not_after_today(transaction.value_date, context)
+    entries, value_date = transaction.entries, transaction.value_date
+    refusal = _well_formed(entries) or _not_after_today(value_date, context)
     if refusal is not None:
         return refusal
 
     accounts: dict[str, Account] = {}
     net: dict[str, int] = {}
-    for entry in transaction.entries:
+    for entry in entries:
         id = entry.account
-        if id not in accounts:
-            account = states[id]
-            if account is None:
+        account = accounts.get(id)
+        if account is None:
+            state = states[id]
+            if state is None:
                 return Unknown("account", id)
-            accounts[id] = account = cast(Account, account)
-            refusal = account.refuse_posting(entry.currency, transaction.value_date)
+            accounts[id] = account = cast(Account, state)
+            refusal = account.refuse_posting(entry.currency, value_date)
             if refusal is not None:
                 return refusal
-            net[id] = 0
-        elif entry.currency != accounts[id].profile.currency:
-            return accounts[id].wrong_currency(entry.currency)
-        net[id] += entry.signed
+            net[id] = entry.signed
+        elif entry.currency != account.profile.currency:
+            return account.wrong_currency(entry.currency)
+        else:
+            net[id] += entry.signed
 
-    for id, amount in net.items():
-        refusal = accounts[id].refuse_change(amount)
+    for id, change in net.items():
+        refusal = accounts[id].refuse_change(change)
         if refusal is not None:
             return refusal
 
@@ -107,28 +110,30 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
             transaction.id,
             1,
             transaction.kind,
-            transaction.value_date,
-            transaction.entries,
+            value_date,
+            entries,
             transaction.reference,
             transaction.subject,
             transaction.description,
         )
     ]
-    for number, entry in enumerate(transaction.entries, 1):
-        account = accounts[entry.account]
+    versions = {id: account.version for id, account in accounts.items()}
+    for number, entry in enumerate(entries, 1):
+        versions[entry.account] += 1
         share_of = AccountCredited if entry.side == "credit" else AccountDebited
-        share = share_of(
-            entry.account,
-            account.version + 1,
-            transaction.id,
-            number,
-            entry.amount,
-            entry.currency,
-            transaction.value_date,
+        events.append(
+            share_of(
+                entry.account,
+                versions[entry.account],
+                transaction.id,
+                number,
+                entry.amount,
+                entry.currency,
+                value_date,
+            )
         )
-        events.append(share)
-        accounts[entry.account] = account.booked(share.originator_version, entry.signed)
-    return Posting(tuple(events), accounts, frozenset(id for id, account in accounts.items() if account.unlimited))
+    commuting = frozenset([id for id, account in accounts.items() if account.unlimited])
+    return Posting(tuple(events), accounts, net, commuting)
 
 
 C = TypeVar("C")
@@ -159,19 +164,19 @@ def _well_formed(entries: Sequence[Entry]) -> Refused | None:
         return Refused("entry_count", {"least": LEAST_ENTRIES, "most": MOST_ENTRIES, "count": len(entries)})
     sums: dict[str, int] = {}
     for number, entry in enumerate(entries, 1):
-        currency = entry.currency
-        if not 0 < entry.amount <= MAX_AMOUNT:
+        currency, amount = entry.currency, entry.amount
+        if not 0 < amount <= MAX_AMOUNT:
             return Refused(
                 "entry_amount",
                 {
                     "entry": number,
-                    "amount": show(entry.amount, currency),
+                    "amount": show(amount, currency),
                     "currency": currency,
                     "least": show(1, currency),
                     "most": show(MAX_AMOUNT, currency),
                 },
             )
-        sums[currency] = sums.get(currency, 0) + entry.signed
+        sums[currency] = sums.get(currency, 0) + (amount if entry.side == "credit" else -amount)
     for currency, total in sums.items():
         if total != 0:
             return Refused("entries_unbalanced", {"currency": currency, "sum": show(total, currency)})
