@@ -1,0 +1,208 @@
+"""How events become rows of `accounts`.
+
+Balances come from the transactions alone. Each of a transaction's entries has its share on the account's own stream
+and is counted there; so the version of that stream is known without reading the shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from domain.accounts.events import (
+    AccountClosed,
+    AccountFrozen,
+    AccountOpened,
+    AccountUnfrozen,
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+    TransactionPosted,
+)
+from eventstore.arrays import bool_array, int8_array, text_array
+from projections.projection import Fact, FoldError, Projection
+from projections.rows import NULL, copy_rows, copy_text, erasable
+
+
+@dataclass(slots=True)
+class Change:
+    """What some events do to one account."""
+
+    opened: AccountOpened | None = None  # the account is new
+    balance: int = 0  # added, minor units
+    reserved: int = 0  # added, minor units
+    version: int = 0  # events added to its stream
+    entries: int = 0  # entries among them
+    position: int = 0  # of the last of them
+    at: datetime | None = None
+    status: str | None = None  # None: as it was
+    reason: str | None = None
+    reason_erased: bool = False
+
+
+def fold(facts: Iterable[Fact]) -> dict[str, Change]:
+    """What the facts do to each account. Raises `FoldError` for an account opened twice."""
+    changes: dict[str, Change] = {}
+    for position, at, event in facts:
+        if type(event) is TransactionPosted:
+            for entry in event.entries:
+                change = changes.get(entry.account)
+                if change is None:
+                    changes[entry.account] = change = Change()
+                change.balance += entry.amount if entry.side == "credit" else -entry.amount
+                change.version += 1
+                change.entries += 1
+                change.position = position
+                change.at = at
+            continue
+        change = changes.setdefault(event.originator_id, Change())
+        change.version += 1
+        change.position = position
+        change.at = at
+        match event:
+            case AccountOpened():
+                if change.version > 1:
+                    raise FoldError(f"{event.originator_id} is opened, but it has events before")
+                change.opened = event
+                change.status = "open"
+            case AccountFrozen():
+                change.status = "frozen"
+                change.reason, change.reason_erased = erasable(event.reason)
+            case AccountUnfrozen():
+                change.status, change.reason, change.reason_erased = "open", None, False
+            case AccountClosed():
+                change.status = "closed"
+                change.reason, change.reason_erased = erasable(event.reason)
+            case HoldPlaced():
+                change.reserved += event.amount
+            case HoldReleased() | HoldCaptured():
+                change.reserved -= event.amount
+            case _:
+                raise FoldError(f"{type(event).__name__} is none of its events")
+    return changes
+
+
+def apply(connection: Connection[Any], facts: Sequence[Fact]) -> None:
+    """Fold and write. Raises `FoldError` for events of an account that was never opened."""
+    changes = fold(facts)
+    changed = {account: change for account, change in changes.items() if change.opened is None}
+    if changed:
+        _update(connection, changed)
+    if len(changed) < len(changes):
+        opened = (change for change in changes.values() if change.opened is not None)
+        copy_rows(connection, _COLUMNS, [_line(change) for change in opened])
+
+
+_COLUMNS = (
+    "accounts (account, number, type, currency, owner, name, name_erased, status, reason, reason_erased, minimum,"
+    " maximum, opened_on, balance, reserved, version, entries, last_position, last_at)"
+)
+
+_BOOK = """
+UPDATE accounts a
+   SET balance = a.balance + c.balance::numeric, version = a.version + c.version, entries = a.entries + c.entries,
+       last_position = c.position, last_at = c.at::timestamptz
+  FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[])
+       AS c(account, balance, version, entries, position, at)
+ WHERE a.account = c.account
+"""
+
+_RESERVE = """
+UPDATE accounts a SET reserved = a.reserved + c.reserved::numeric
+  FROM unnest(%s::text[], %s::text[]) AS c(account, reserved)
+ WHERE a.account = c.account
+"""
+
+_SET_STATUS = """
+UPDATE accounts a SET status = c.status, reason = c.reason, reason_erased = c.reason_erased
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::boolean[]) AS c(account, status, reason, reason_erased)
+ WHERE a.account = c.account
+"""
+
+
+def _update(connection: Connection[Any], changes: Mapping[str, Change]) -> None:
+    rows = changes.values()
+    updated = connection.execute(
+        _BOOK,
+        (
+            text_array(list(changes)),
+            text_array([str(change.balance) for change in rows]),
+            int8_array([change.version for change in rows]),
+            int8_array([change.entries for change in rows]),
+            int8_array([change.position for change in rows]),
+            text_array([str(change.at) for change in rows]),
+        ),
+    ).rowcount
+    if updated != len(changes):
+        missing = connection.execute(
+            "SELECT min(c.account) FROM unnest(%s::text[]) AS c(account)"
+            " WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.account = c.account)",
+            (text_array(list(changes)),),
+        ).fetchone()
+        raise FoldError(f"{len(changes) - updated} accounts were never opened, among them {missing and missing[0]}")
+    reserved = {account: change.reserved for account, change in changes.items() if change.reserved}
+    if reserved:
+        connection.execute(_RESERVE, (text_array(list(reserved)), text_array([str(v) for v in reserved.values()])))
+    status = {account: change for account, change in changes.items() if change.status is not None}
+    if status:
+        connection.execute(
+            _SET_STATUS,
+            (
+                text_array(list(status)),
+                text_array([change.status for change in status.values()]),
+                text_array([change.reason for change in status.values()]),
+                bool_array([change.reason_erased for change in status.values()]),
+            ),
+        )
+
+
+def _line(change: Change) -> str:
+    event = change.opened
+    assert event is not None
+    name, name_erased = erasable(event.name)
+    return "\t".join(
+        (
+            copy_text(event.originator_id),
+            copy_text(event.number),
+            copy_text(event.type),
+            copy_text(event.currency),
+            copy_text(event.owner),
+            copy_text(name),
+            "t" if name_erased else "f",
+            copy_text(change.status),
+            copy_text(change.reason),
+            "t" if change.reason_erased else "f",
+            NULL if event.minimum is None else str(event.minimum),
+            NULL if event.maximum is None else str(event.maximum),
+            event.opened_on.isoformat(),
+            str(change.balance),
+            str(change.reserved),
+            str(change.version),
+            str(change.entries),
+            str(change.position),
+            str(change.at),
+        )
+    )
+
+
+ACCOUNTS = Projection(
+    name="accounts",
+    events=(
+        AccountOpened,
+        AccountFrozen,
+        AccountUnfrozen,
+        AccountClosed,
+        HoldPlaced,
+        HoldReleased,
+        HoldCaptured,
+        TransactionPosted,
+    ),
+    tables=("accounts",),
+    apply=apply,
+    folder=Path(__file__).parent,
+)

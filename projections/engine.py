@@ -1,0 +1,291 @@
+"""The runner: folds the log into tables, page by page.
+
+Projections that stand at the same position share one read and one decode. A page is one transaction: the checkpoints
+move first (compare-and-set, see `projections.checkpoint`), then every room writes. So the tables are always exactly
+what a fold up to the checkpoint makes, whatever is killed when, and however many runners there are.
+
+What cannot be folded stops the projections that want it, each by itself and at that very event; the others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from itertools import groupby
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from eventstore.arrays import text_array
+from eventstore.codec import Codec
+from projections.checkpoint import (
+    Checkpoint,
+    LogState,
+    Standing,
+    Stop,
+    clear_stop,
+    hold_checkpoint,
+    move_checkpoints,
+    read_state,
+    record_stop,
+)
+from projections.pages import FactsPage, PageReader
+from projections.projection import Fact, Projection
+from projections.session import fold_into
+
+logger = logging.getLogger(__name__)
+
+PAGE = 500
+"""Positions a page, near the head: small, so that a page is visible within some 20 ms."""
+
+CATCH_UP_PAGE = 4_000
+"""Positions a page when at least as many are waiting: hot rows are then written once for all of them."""
+
+TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError)
+"""Errors of the connection or the server, not of an event: worth trying again."""
+
+
+_LAST_UNIT_BEFORE = """
+SELECT max(unit_end) FROM log.events WHERE log = %s AND position > %s AND position < %s AND unit_end < %s
+"""
+
+
+class NotPreparedError(RuntimeError):
+    """A projection has no tables yet."""
+
+
+class _Lost(Exception):
+    """A checkpoint is no longer where this runner believed it to be."""
+
+
+class Runner:
+    """Folds one log into the tables of some projections. Not thread-safe; the connection is its own.
+
+    `stopped` says which projections do not go on, and why: an event that cannot be folded, or a checkpoint that does
+    not fit the log. A new runner tries again.
+    """
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        log: str,
+        codec: Codec,
+        projections: Sequence[Projection],
+        *,
+        page: int = PAGE,
+        catch_up_page: int = CATCH_UP_PAGE,
+    ) -> None:
+        """The connection is autocommit and acts as the owner of the read schema. Raises `NotPreparedError`."""
+        self.stopped: dict[str, str] = {}
+        self.head = 0
+        self._connection = connection
+        self._log_name = log
+        self._codec = codec
+        self._projections = {projection.name: projection for projection in projections}
+        self._page = page
+        self._catch_up_page = max(page, catch_up_page)
+        self._checkpoints: dict[str, Checkpoint] = {}
+        self._errors: dict[str, Stop] = {}  # as the database has them
+        self._poisoned: dict[str, Stop] = {}  # those this runner met itself
+        fold_into(connection, "read")
+        state = self.load()
+        self._log = state.log
+        self._pages = PageReader(state.log, codec)
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """How far each projection is, as far as this runner knows."""
+        return {name: checkpoint.position for name, checkpoint in self._checkpoints.items()}
+
+    def load(self) -> LogState:
+        """Read again how everything stands. What was reset or rebuilt by others is taken up again."""
+        state = read_state(self._connection, self._log_name, list(self._projections))
+        self.head = state.head
+        stopped = {}
+        for standing in state.standings:
+            why = self._judge(standing, state.epoch)
+            if why is not None:
+                stopped[standing.projection] = why
+        for name in stopped.keys() - self.stopped.keys():
+            logger.error("projection %s is stopped: %s", name, stopped[name])
+        self.stopped = stopped
+        return state
+
+    def _judge(self, standing: Standing, epoch: int) -> str | None:
+        name = standing.projection
+        if standing.checkpoint is None:
+            raise NotPreparedError(standing.refusal(epoch))
+        self._checkpoints[name] = standing.checkpoint
+        if standing.error is None:
+            self._errors.pop(name, None)
+            self._poisoned.pop(name, None)  # somebody folded that event after all, or started over
+        else:
+            self._errors[name] = standing.error
+        refusal = standing.refusal(epoch)
+        if refusal is None and name in self._poisoned:
+            return str(self._poisoned[name])
+        return refusal
+
+    def step(self, only: Collection[str] | None = None) -> int:
+        """Fold one page for each group of projections that stand together; `only` these if given.
+
+        Returns how many positions were passed, summed over the groups; 0 when there is nothing to do now. Raises
+        `TRANSIENT` errors after rolling back; stepping again on a sound connection goes on where this left off.
+        """
+        active = self._active(only)
+        if not active or max(self._checkpoints[name].position for name in active) >= self.head:
+            self.load()
+            active = self._active(only)
+        groups = [
+            (position, list(names))
+            for position, names in groupby(
+                sorted(active, key=lambda name: self._checkpoints[name].position),
+                lambda name: self._checkpoints[name].position,
+            )
+        ]
+        passed = 0
+        for (position, names), (next_position, _) in zip(groups, [*groups[1:], (self.head, [])], strict=True):
+            if position < self.head:
+                # Not past the next group: from there on they share their pages.
+                passed += self._step_group(names, position, next_position)
+        return passed
+
+    def _active(self, only: Collection[str] | None) -> list[str]:
+        return [name for name in self._projections if name not in self.stopped and (only is None or name in only)]
+
+    def run_to_head(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Step until nothing is left to do. `progress` is told (lowest position, head) after each step."""
+        while self.step():
+            if progress is not None:
+                progress(min(self.positions.values()), self.head)
+
+    def _step_group(self, names: list[str], after: int, before: int) -> int:
+        waiting = before - after
+        limit = min(waiting, self._catch_up_page if waiting >= self._catch_up_page else self._page)
+        projections = [self._projections[name] for name in names]
+        page = self._pages.read(self._connection, after, limit, projections)
+        if page is None:
+            return 0
+        try:
+            sound = [projection for projection in projections if projection.events not in page.broken]
+            if sound:
+                self._fold_together(sound, page)
+            for projection in projections:
+                if projection.events in page.broken:
+                    self._fold_up_to(projection, page, page.broken[projection.events])
+        except _Lost:
+            logger.info("another runner moved %s past position %d: reading again", ", ".join(names), after)
+            self.load()
+            return 0
+        return page.upto - after
+
+    def _fold_together(self, projections: list[Projection], page: FactsPage) -> None:
+        try:
+            self._fold([(projection, page.of(projection)) for projection in projections], page.upto)
+        except TRANSIENT:
+            raise
+        except _Lost:
+            raise
+        except Exception as error:
+            logger.warning("a page after position %d cannot be folded as a whole: %s", page.after, error)
+            for projection in projections:
+                self._fold_alone(projection, page)
+
+    def _fold_alone(self, projection: Projection, page: FactsPage) -> None:
+        facts = page.of(projection)
+        error = self._attempt(projection, facts, page.upto)
+        if error is None:
+            return
+        # Whether the first n facts can be folded turns from yes to no at one n; halving finds it.
+        good, bad = 0, len(facts)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            found = self._attempt(projection, facts[:middle], page.upto, only_try=True)
+            if found is None:
+                good = middle
+            else:
+                bad, error = middle, found
+        fact = facts[bad - 1]
+        stream = fact.event.originator_id
+        message = f"{type(error).__name__}: {error}"
+        self._fold_up_to(projection, page, Stop(fact.position, stream, self._name_of(fact), message))
+
+    def _attempt(
+        self, projection: Projection, facts: list[Fact], upto: int, *, only_try: bool = False
+    ) -> Exception | None:
+        """Fold these facts for one projection (`only_try`: and roll back). What stood in the way, or None."""
+        try:
+            self._fold([(projection, facts)], upto, only_try=only_try)
+        except (*TRANSIENT, _Lost):
+            raise
+        except Exception as error:
+            return error
+        return None
+
+    def _fold_up_to(self, projection: Projection, page: FactsPage, stop: Stop) -> None:
+        """Fold what is before the unit that cannot be folded, and stop there, loudly."""
+        row = self._connection.execute(_LAST_UNIT_BEFORE, (self._log, page.after, stop.position, stop.position))
+        upto = row.fetchone()
+        if upto is not None and upto[0] is not None:
+            error = self._attempt(projection, [f for f in page.of(projection) if f.position <= upto[0]], upto[0])
+            if error is not None:
+                raise error
+        with self._connection.transaction():
+            at = self._checkpoints[projection.name]
+            if not hold_checkpoint(self._connection, self._log, projection.name, at):
+                raise _Lost
+            record_stop(self._connection, self._log, projection.name, stop)
+        self._errors[projection.name] = self._poisoned[projection.name] = stop
+        self.stopped[projection.name] = str(stop)
+        logger.error("projection %s stopped %s", projection.name, stop)
+
+    def _name_of(self, fact: Fact) -> str:
+        return self._codec.named(type(fact.event))[-1]
+
+    def _fold(self, work: list[tuple[Projection, list[Fact]]], upto: int, *, only_try: bool = False) -> None:
+        """One transaction: the checkpoints, then every room's rows."""
+        names = [projection.name for projection, _ in work]
+        with self._connection.transaction(force_rollback=only_try):
+            moved = move_checkpoints(self._connection, self._log, names, self._checkpoints[names[0]], upto)
+            if moved is None:
+                raise _Lost
+            for projection, facts in work:
+                if facts:
+                    projection.apply(self._connection, facts)
+                if projection.name in self._errors:
+                    clear_stop(self._connection, self._log, projection.name)
+        if only_try:
+            return
+        for name in names:
+            self._checkpoints[name] = moved
+            self._errors.pop(name, None)
+
+
+class Ownership:
+    """Advisory locks, one a projection, so that two workers do not fold the same pages in vain.
+
+    Nothing rests on them but saved work: what keeps the tables right is the compare-and-set. They belong to the
+    session and are free the moment its process dies.
+    """
+
+    def __init__(self, connection: Connection[Any], log: int, projections: Sequence[str]) -> None:
+        self._connection = connection
+        self._log = log
+        self._others = list(projections)
+        self.owned: set[str] = set()
+
+    def acquire(self) -> set[str]:
+        """Try for those not owned yet; returns which were gained just now."""
+        if not self._others:
+            return set()
+        rows = self._connection.execute(
+            "SELECT name FROM unnest(%s::text[]) AS n(name) WHERE pg_try_advisory_lock("
+            "('x' || left(encode(sha256(convert_to('daybook fold ' || %s::text || ' ' || name, 'UTF8')), 'hex'), 16))"
+            "::bit(64)::bigint)",
+            (text_array(self._others), self._log),
+        ).fetchall()
+        gained = {name for (name,) in rows}
+        self.owned |= gained
+        self._others = [name for name in self._others if name not in gained]
+        return gained

@@ -1,0 +1,26 @@
+-- What the engine keeps beside its checkpoints (those are part of the migrations). Run by prepare, again and again.
+CREATE TABLE IF NOT EXISTS read.rooms (
+    projection text COLLATE "C" PRIMARY KEY,
+    shape      text NOT NULL
+);
+COMMENT ON TABLE read.rooms IS 'Version and digest of the schema with which the tables of each projection were made.';
+
+CREATE TABLE IF NOT EXISTS read.projection_errors (
+    projection text COLLATE "C" NOT NULL,
+    log        integer NOT NULL,
+    position   bigint NOT NULL,
+    stream     text NOT NULL,
+    type       text NOT NULL,
+    message    text NOT NULL,
+    stopped_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (projection, log)
+);
+COMMENT ON TABLE read.projection_errors IS 'Projections that stopped, and at which event. A row goes when the event could be folded after all.';
+
+CREATE TABLE IF NOT EXISTS read.currencies (
+    currency   text COLLATE "C" PRIMARY KEY,
+    exponent   smallint NOT NULL,
+    minor_unit numeric NOT NULL
+);
+COMMENT ON TABLE read.currencies IS 'ISO 4217 codes and how many digits their minor unit has.';
+COMMENT ON COLUMN read.currencies.minor_unit IS '1, 0.01 or 0.001: minor units times this are major units, exactly.';

@@ -1,0 +1,34 @@
+"""Writing many rows at once: COPY from text made here, which for wide rows is twice as fast as arrays and `unnest`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection
+
+from domain.kernel import Erased, Personal
+
+NULL = "\\N"
+_SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def copy_text(value: str | None) -> str:
+    """A text column's value as COPY reads it."""
+    if value is None:
+        return NULL
+    if value.isprintable() and "\\" not in value:  # nearly always, and much cheaper than translating
+        return value
+    return value.translate(_SPECIAL)
+
+
+def copy_rows(connection: Connection[Any], into: str, lines: Sequence[str]) -> None:
+    """Insert rows: `into` is ``table (column, …)``, a line has its values as COPY reads them, tab-separated."""
+    if lines:
+        with connection.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN".encode()) as copy:
+            copy.write("\n".join(lines).encode() + b"\n")
+
+
+def erasable(value: Personal | None) -> tuple[str | None, bool]:
+    """A personal value as two columns: the text, NULL once it cannot be read any more, and whether that is so."""
+    return (None, True) if isinstance(value, Erased) else (value, False)

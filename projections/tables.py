@@ -1,0 +1,97 @@
+"""Making what the rooms need: their tables, their checkpoints, the views for reporting tools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from domain.money import EXPONENTS
+from eventstore.arrays import int2_array, text_array
+from eventstore.read import read_head
+from projections.projection import Projection
+
+_FRAME = (Path(__file__).parent / "frame.sql").read_text()
+_LOCK = 0x6461_7962_6F6F_6B01  # "daybook", 1: one process at a time prepares
+_CURRENCIES = """
+INSERT INTO read.currencies (currency, exponent, minor_unit)
+SELECT currency, exponent, round(10::numeric ^ -exponent, exponent)
+  FROM unnest(%s::text[], %s::smallint[]) AS c(currency, exponent)
+ON CONFLICT (currency) DO UPDATE SET exponent = excluded.exponent, minor_unit = excluded.minor_unit
+ WHERE currencies.exponent <> excluded.exponent
+"""
+_BEGIN_AT_ZERO = """
+INSERT INTO read.checkpoints (projection, log, position, epoch, digest) VALUES (%s, %s, 0, %s, '')
+ON CONFLICT (projection, log) DO {conflict}
+"""
+_RESTART = "UPDATE SET position = 0, epoch = excluded.epoch, digest = '', updated_at = clock_timestamp()"
+
+
+class ShapeError(RuntimeError):
+    """Tables were made by another version of their projection; the message says what to do."""
+
+
+def prepare(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
+    """Create what is missing, as the role that owns the read schema; whatever is there stays as it is.
+
+    Raises `ShapeError` where tables are of another version, `UnknownLogError` where there is no such log.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        connection.execute("SET LOCAL search_path = read")
+        connection.execute(_FRAME.encode())
+        connection.execute(_CURRENCIES, (text_array(list(EXPONENTS)), int2_array(list(EXPONENTS.values()))))
+        made = _shapes(connection)
+        head = read_head(connection, log)
+        outdated = [room.name for room in projections if made.get(room.name, room.shape) != room.shape]
+        if outdated:
+            raise ShapeError(
+                f"the tables of {', '.join(outdated)} were made by another version of Daybook: rebuild them "
+                f"(daybook rebuild {' '.join(outdated)})"
+            )
+        for room in projections:
+            if room.name not in made:
+                _create(connection, room)
+            connection.execute(room.reporting.encode())
+            connection.execute(_BEGIN_AT_ZERO.format(conflict="NOTHING"), (room.name, head.log, head.epoch))
+
+
+def reset(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
+    """Empty the tables of these projections and set their checkpoints to 0, in one transaction.
+
+    A runner that folds them at this moment finishes its page first and then finds its checkpoint moved.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        connection.execute("SET LOCAL search_path = read")
+        connection.execute(_FRAME.encode())
+        made = _shapes(connection)
+        head = read_head(connection, log)
+        for room in sorted(projections, key=lambda room: room.name):
+            # The checkpoint's row first, the tables after it, as a runner does: no one waits for the other.
+            connection.execute(_BEGIN_AT_ZERO.format(conflict=_RESTART), (room.name, head.log, head.epoch))
+            connection.execute(
+                "DELETE FROM read.projection_errors WHERE projection = %s AND log = %s", (room.name, head.log)
+            )
+            tables = ", ".join(room.tables)
+            if made.get(room.name) == room.shape:
+                connection.execute(f"TRUNCATE {tables}".encode())
+                continue
+            connection.execute(f"DROP TABLE IF EXISTS {tables} CASCADE".encode())
+            _create(connection, room)
+            connection.execute(room.reporting.encode())
+
+
+def _shapes(connection: Connection[Any]) -> dict[str, str]:
+    return dict(connection.execute("SELECT projection, shape FROM read.rooms").fetchall())
+
+
+def _create(connection: Connection[Any], room: Projection) -> None:
+    connection.execute(room.schema.encode())
+    connection.execute(
+        "INSERT INTO read.rooms (projection, shape) VALUES (%s, %s)"
+        " ON CONFLICT (projection) DO UPDATE SET shape = excluded.shape",
+        (room.name, room.shape),
+    )

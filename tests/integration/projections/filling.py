@@ -1,0 +1,218 @@
+"""Logs for the tests of the read models: units of domain events, written straight into the log as its owner.
+
+A `Filler` keeps the version of every stream, so that what it writes has the shape of what commands write: dense
+positions, a transaction followed by its shares, one unit a command.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from domain.accounts.account import INTERNAL_ROLES
+from domain.accounts.events import (
+    AccountClosed,
+    AccountCredited,
+    AccountDebited,
+    AccountFrozen,
+    AccountOpened,
+    AccountType,
+    AccountUnfrozen,
+    Entry,
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+    TransactionKind,
+    TransactionPosted,
+)
+from domain.catalogue import CATALOGUE
+from domain.kernel import ERASED, Event, Personal
+from eventstore.codec import Codec
+from eventstore.connect import connect
+from eventstore.sealing import Sealer
+from tests.support.postgres import Database
+
+LOG = "main"
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class OpenKeys:
+    """Keys kept in memory; `erase` forgets a person. Not the store's: these tests are about folding."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, bytes | None] = {}
+
+    def find(self, subjects: Iterable[str]) -> dict[str, bytes | None]:
+        return {subject: self.keys[subject] for subject in subjects if subject in self.keys}
+
+    def keep(self, sealed: dict[str, bytes]) -> dict[str, bytes | None]:
+        for subject, key in sealed.items():
+            self.keys.setdefault(subject, key)
+        return {subject: self.keys[subject] for subject in sealed}
+
+
+class Filler:
+    """Writes a log. `units` returns nothing that the log does not have; the codec reads what it wrote."""
+
+    def __init__(self, url: str, log: str = LOG) -> None:
+        self.connection: Connection[Any] = psycopg.connect(url, autocommit=True)
+        self.keys = OpenKeys()
+        self.sealer = Sealer(self.keys, b"k" * 32)
+        self.codec = Codec(CATALOGUE, self.sealer, ERASED)
+        row = self.connection.execute("SELECT log.create_log(%s)", (log,)).fetchone()
+        assert row is not None
+        self.log: int = row[0]
+        self.position = 0
+        self.versions: dict[str, int] = {}
+        self._numbers = 0
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def write(self, *units: Sequence[Event], at: datetime | None = None) -> int:
+        """Append these units; versions and positions are given here. Returns the head."""
+        rows = []
+        for unit in units:
+            end = self.position + len(unit)
+            recorded_at = at or START + timedelta(milliseconds=end)
+            for event in unit:
+                stream = event.originator_id
+                version = self.versions.get(stream, 0) + 1
+                self.versions[stream] = version
+                self.sealer.prepare(self.codec.subjects([event]))
+                name, payload = self.codec.encode(event)
+                self.position += 1
+                rows.append((self.log, self.position, end, stream, version, name, recorded_at, 0, payload, b"{}"))
+        with self.connection.transaction(), self.connection.cursor() as cursor:
+            with cursor.copy(
+                "COPY log.events (log, position, unit_end, stream, version, type, recorded_at, encoding, payload,"
+                " metadata) FROM STDIN"
+            ) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            cursor.execute(
+                "UPDATE log.logs SET position = %s, recorded_at = greatest(recorded_at, %s) WHERE log = %s",
+                (self.position, rows[-1][6], self.log),
+            )
+        return self.position
+
+    def id(self, prefix: str) -> str:
+        """The next id with this prefix, in order."""
+        self._numbers += 1
+        return f"{prefix}_{self._numbers:026d}"
+
+    def opening(
+        self,
+        account: str | None = None,
+        *,
+        type: AccountType = "checking",
+        currency: str = "EUR",
+        owner: str = "owner_1",
+        name: Personal = "Ada",
+    ) -> AccountOpened:
+        """The opening of an account. The owner of an internal one is the log."""
+        owner = LOG if type in INTERNAL_ROLES else owner
+        account = account or self.id("acct")
+        number = f"NUM{account[-12:]}"
+        return AccountOpened(account, 1, number, type, currency, owner, name, None, None, date(2024, 1, 1))
+
+
+def posting(
+    transaction: str,
+    *entries: Entry,
+    kind: TransactionKind = "transfer",
+    value_date: date = date(2024, 1, 2),
+    reference: str | None = None,
+    subject: str | None = None,
+    description: Personal | None = None,
+) -> list[Event]:
+    """A transaction and its shares: one unit."""
+    events: list[Event] = [
+        TransactionPosted(transaction, 1, kind, value_date, entries, reference, subject, description)
+    ]
+    for number, entry in enumerate(entries, 1):
+        share = AccountCredited if entry.side == "credit" else AccountDebited
+        events.append(share(entry.account, 0, transaction, number, entry.amount, entry.currency, value_date))
+    return events
+
+
+def transfer(transaction: str, source: str, target: str, amount: int, currency: str = "EUR", **more: Any) -> list[Event]:
+    """A transfer: one unit."""
+    entries = Entry(source, "debit", amount, currency), Entry(target, "credit", amount, currency)
+    return posting(transaction, *entries, **more)
+
+
+def a_life(filler: Filler, seed: int, units: int) -> list[list[Event]]:
+    """A varied history of accounts, reproducible by its seed; not yet written."""
+    chance = random.Random(seed)
+    done: list[list[Event]] = []
+    accounts: dict[str, str] = {}  # to their currency
+    owners: dict[str, str] = {}
+    holds: list[HoldPlaced] = []
+    for currency in ("EUR", "JPY"):
+        cash = filler.opening(type="cash", currency=currency)
+        accounts[cash.originator_id], owners[cash.originator_id] = currency, cash.owner
+        done.append([cash])
+    while len(done) < units:
+        currency = chance.choice(("EUR", "JPY"))
+        known = [account for account, its in accounts.items() if its == currency]
+        choice = chance.random()
+        if choice < 0.15 or len(known) < 3:
+            opened = filler.opening(owner=f"owner_{chance.randrange(5)}", currency=currency, name="A\tb\\c\nd ü")
+            accounts[opened.originator_id], owners[opened.originator_id] = currency, opened.owner
+            done.append([opened])
+        elif choice < 0.25:
+            account = chance.choice(known)
+            changed = chance.choice((AccountFrozen, AccountUnfrozen, AccountClosed))
+            done.append([changed(account, 0, owners[account], "a reason")])
+        elif choice < 0.35:
+            hold = HoldPlaced(chance.choice(known), 0, filler.id("hold"), chance.randint(1, 500), currency, None)
+            holds.append(hold)
+            done.append([hold])
+        elif choice < 0.40 and holds:
+            hold = holds.pop()
+            if chance.random() < 0.5:
+                done.append([HoldReleased(hold.originator_id, 0, hold.hold, hold.amount, hold.currency)])
+            else:
+                txn = filler.id("txn")
+                done.append([
+                    *posting(
+                        txn,
+                        Entry(hold.originator_id, "debit", hold.amount, hold.currency),
+                        Entry(next(a for a in accounts if accounts[a] == hold.currency), "credit", hold.amount, hold.currency),
+                        kind="capture",
+                    ),
+                    HoldCaptured(hold.originator_id, 0, hold.hold, hold.amount, hold.currency, txn),
+                ])  # fmt: skip
+        elif choice < 0.5:
+            one, other, third = chance.choice(known), chance.choice(known), chance.choice(known)
+            done.append(posting(
+                filler.id("txn"),
+                Entry(one, "debit", 10**15 - 1, currency),
+                Entry(other, "credit", 10**15 - 11, currency),
+                Entry(third, "credit", 10, currency),
+                kind="journal",
+                reference="ref\\1",
+            ))  # fmt: skip
+        else:
+            source, target = chance.sample(known, 2)
+            day = date(2024, 1, 2) + timedelta(days=chance.randrange(4))
+            described = {"subject": owners[source], "description": "rent\tMay"} if chance.random() < 0.3 else {}
+            done.append(
+                transfer(filler.id("txn"), source, target, chance.randint(1, 9999), currency, value_date=day, **described)
+            )
+    return done
+
+
+def projector(database: Database, **settings: Any) -> Connection[Any]:
+    """A connection as the projector."""
+    return connect(database.projector_url, application_name="test", **settings)
+
+
+__all__ = ["LOG", "Filler", "a_life", "posting", "projector", "replace", "transfer"]
