@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
-Figure: TypeAlias = "str | int | bool | None | list[Figure] | dict[str, Figure]"
+Figure: TypeAlias = "str | int | bool | list[Figure] | dict[str, Figure] | None"
 """What an answer may quote: decimal strings for money, never a float."""
 
 

@@ -45,11 +45,15 @@ RULES: dict[str, str] = {
     "order_exists": "Order {order} exists already.",
     "order_status": "Order {order} is {status}; only an order that is {required} can be {verb}.",
     "order_line_count": "An order has {least} to {most} lines; this one has {count}.",
-    "order_line_amount": "Line {line} comes to {amount} {currency}; a line is 1 to {most} minor units.",
+    "order_line_quantity": "Line {line} has a quantity of {quantity}; a line is for {least} to {most}.",
+    "order_line_amount": "Line {line} comes to {amount} {currency}; a line is {least} to {most}.",
     "order_total": "The order comes to {total} {currency}; the most is {most}.",
     "post_exists": "Post {post} exists already.",
     "post_status": "Post {post} is {status}; only a post that is {required} can be {verb}.",
     "post_unchanged": "Post {post} already has this title and body; a revision must change one of them.",
+    "slug_malformed": (
+        "{slug!r} is no slug: lower-case letters and digits in words joined by hyphens, at most {most} characters."
+    ),
     "slug_taken": "The slug {slug!r} is in use by {holder}.",
 }
 

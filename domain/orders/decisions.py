@@ -1,0 +1,122 @@
+"""What becomes of each command on orders: one function a command, pure, ending in events or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from domain.accounts.account import Account
+from domain.accounts.events import Entry
+from domain.accounts.posting import Transaction, internal_account, post, posting_decision
+from domain.kernel import Accepted, Context, Decision, NeedsStreams, Refused, States, Unknown
+from domain.money import MAX_AMOUNT, show
+from domain.orders import commands as c
+from domain.orders.events import OrderCancelled, OrderConfirmed, OrderLine, OrderPaid, OrderPlaced
+from domain.orders.order import Order
+
+LEAST_LINES, MOST_LINES = 1, 500
+LEAST_QUANTITY, MOST_QUANTITY = 1, 1_000_000
+
+
+def place(command: c.PlaceOrder, states: States, context: Context) -> Decision:
+    if states[command.order] is not None:
+        return Refused("order_exists", {"order": command.order})
+    refusal = _well_formed(command.lines, command.currency)
+    if refusal is not None:
+        return refusal
+    total = _total(command.lines)
+    event = OrderPlaced(command.order, 1, command.customer, command.currency, command.lines, total, command.reference)
+    currency = command.currency
+    return Accepted(
+        (event,), {"order": command.order, "status": "placed", "total": show(total, currency), "currency": currency}
+    )
+
+
+def confirm(command: c.ConfirmOrder, states: States, context: Context) -> Decision:
+    order = cast(Order | None, states[command.order])
+    if order is None:
+        return Unknown("order", command.order)
+    refusal = order.refuse_unless("confirmed", "placed")
+    if refusal is not None:
+        return refusal
+    event = OrderConfirmed(command.order, order.version + 1)
+    return Accepted((event,), {"order": command.order, "status": "confirmed"})
+
+
+def cancel(command: c.CancelOrder, states: States, context: Context) -> Decision:
+    order = cast(Order | None, states[command.order])
+    if order is None:
+        return Unknown("order", command.order)
+    refusal = order.refuse_unless("cancelled", "placed", "confirmed")
+    if refusal is not None:
+        return refusal
+    event = OrderCancelled(command.order, order.version + 1, order.customer, command.reason)
+    return Accepted((event,), {"order": command.order, "status": "cancelled"})
+
+
+@posting_decision
+def pay(command: c.PayOrder, states: States, context: Context) -> Decision:
+    order = cast(Order | None, states[command.order])
+    if order is None:
+        return Unknown("order", command.order)
+    account = cast(Account | None, states[command.account])
+    if account is None:
+        return Unknown("account", command.account)
+    refusal = order.refuse_unless("paid", "confirmed")
+    if refusal is not None:
+        return refusal
+    if account.profile.internal:
+        return Refused("account_internal", {"account": command.account, "type": account.profile.type})
+    revenue = internal_account(context.log, "revenue", order.currency)
+    if revenue not in states:
+        return NeedsStreams((revenue,))
+    if states[revenue] is None:
+        return Refused("internal_account_missing", {"role": "revenue", "currency": order.currency})
+    entries = (
+        Entry(command.account, "debit", order.total, order.currency),
+        Entry(revenue, "credit", order.total, order.currency),
+    )
+    reference = command.reference or command.order
+    posting = post(Transaction(command.transaction, "payment", entries, command.value_date, reference), states, context)
+    if isinstance(posting, Refused | Unknown):
+        return posting
+    paid = OrderPaid(
+        command.order, order.version + 1, command.transaction, command.account, order.total, order.currency
+    )
+    result = {"order": command.order, "status": "paid", **posting.result()}
+    return Accepted((paid, *posting.events), result, posting.commuting)
+
+
+def _total(lines: tuple[OrderLine, ...]) -> int:
+    return sum(line.quantity * line.unit_price for line in lines)
+
+
+def _well_formed(lines: tuple[OrderLine, ...], currency: str) -> Refused | None:
+    """The rules an order keeps whoever places it: count of lines, quantities, amounts, total."""
+    if not LEAST_LINES <= len(lines) <= MOST_LINES:
+        return Refused("order_line_count", {"least": LEAST_LINES, "most": MOST_LINES, "count": len(lines)})
+    least, most = show(1, currency), show(MAX_AMOUNT, currency)
+    for number, line in enumerate(lines, 1):
+        if not LEAST_QUANTITY <= line.quantity <= MOST_QUANTITY:
+            return Refused(
+                "order_line_quantity",
+                {"line": number, "quantity": line.quantity, "least": LEAST_QUANTITY, "most": MOST_QUANTITY},
+            )
+        amount = line.quantity * line.unit_price
+        if not 0 < amount <= MAX_AMOUNT:
+            return Refused(
+                "order_line_amount",
+                {"line": number, "amount": show(amount, currency), "currency": currency, "least": least, "most": most},
+            )
+    total = _total(lines)
+    if total > MAX_AMOUNT:
+        return Refused("order_total", {"total": show(total, currency), "currency": currency, "most": most})
+    return None
+
+
+DECISIONS: dict[type, Callable[[Any, States, Context], Decision]] = {
+    c.PlaceOrder: place,
+    c.ConfirmOrder: confirm,
+    c.CancelOrder: cancel,
+    c.PayOrder: pay,
+}
