@@ -9,6 +9,7 @@ What cannot be folded stops the projections that want it, each by itself and at 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
@@ -17,7 +18,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from eventstore.arrays import text_array
+from eventstore.arrays import int8_array, text_array
 from eventstore.codec import Codec
 from projections.checkpoint import (
     Checkpoint,
@@ -97,6 +98,11 @@ class Runner:
     def positions(self) -> dict[str, int]:
         """How far each projection is, as far as this runner knows."""
         return {name: checkpoint.position for name, checkpoint in self._checkpoints.items()}
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Events that stopped a projection, here or in another runner, and were not folded since."""
+        return {name: str(stop) for name, stop in self._errors.items()}
 
     def load(self) -> LogState:
         """Read again how everything stands. What was reset or rebuilt by others is taken up again."""
@@ -280,12 +286,21 @@ class Ownership:
         if not self._others:
             return set()
         rows = self._connection.execute(
-            "SELECT name FROM unnest(%s::text[]) AS n(name) WHERE pg_try_advisory_lock("
-            "('x' || left(encode(sha256(convert_to('daybook fold ' || %s::text || ' ' || name, 'UTF8')), 'hex'), 16))"
-            "::bit(64)::bigint)",
-            (text_array(self._others), self._log),
+            "SELECT name FROM unnest(%s::text[], %s::bigint[]) AS n(name, key) WHERE pg_try_advisory_lock(key)",
+            (text_array(self._others), int8_array([self._key(name) for name in self._others])),
         ).fetchall()
         gained = {name for (name,) in rows}
         self.owned |= gained
         self._others = [name for name in self._others if name not in gained]
         return gained
+
+    def release(self) -> None:
+        """Let go of all of them."""
+        for name in self.owned:
+            self._connection.execute("SELECT pg_advisory_unlock(%s)", (self._key(name),))
+        self._others += sorted(self.owned)
+        self.owned = set()
+
+    def _key(self, name: str) -> int:
+        digest = hashlib.sha256(f"daybook fold {self._log} {name}".encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)

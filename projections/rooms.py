@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from projections.accounts.fold import ACCOUNTS
 from projections.entries.fold import ENTRIES
+from projections.movements.fold import MOVEMENTS
 from projections.projection import Projection
+from projections.transactions.fold import TRANSACTIONS
 from projections.trial_balance.fold import TRIAL_BALANCE
 
-ROOMS: tuple[Projection, ...] = (ACCOUNTS, ENTRIES, TRIAL_BALANCE)
+ROOMS: tuple[Projection, ...] = (ACCOUNTS, ENTRIES, TRANSACTIONS, TRIAL_BALANCE, MOVEMENTS)
 
 
 class UnknownProjectionError(LookupError):

@@ -1,0 +1,123 @@
+"""Following the log: folding what comes, for as long as asked, over lost connections and lost owners."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Event
+from typing import Any
+
+from psycopg import Connection
+
+from eventstore.codec import Codec
+from eventstore.follow import CHANNEL
+from eventstore.read import read_head
+from projections.engine import TRANSIENT, Ownership, Runner
+from projections.projection import Projection
+from projections.tables import prepare
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.02
+IDLE_POLL_SECONDS = 0.25
+"""At most so long between two looks when notifications come; also how soon a stand-by takes over."""
+
+MOST_RETRIES = 20
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
+"""A connection is tried again at doubling intervals: with the retries, for about a minute and a half."""
+
+Connect = Callable[[], Connection[Any]]
+MakeCodec = Callable[[Connection[Any], int], Codec]
+"""Makes the codec of a log (its number) that looks up data keys with this connection."""
+
+
+def follow(
+    connect: Connect,
+    make_codec: MakeCodec,
+    log: str,
+    projections: Sequence[Projection],
+    stop: Event,
+    *,
+    poll_seconds: float = POLL_SECONDS,
+) -> None:
+    """Fold until `stop` is set. `connect` gives autocommit connections that own the read schema.
+
+    A projection that another worker owns is left to it and taken over within `IDLE_POLL_SECONDS` of its end. Raises
+    what connecting or folding raised once `MOST_RETRIES` in a row have failed, and at once what no retry mends, such
+    as `ShapeError`.
+    """
+    failures = 0
+    while not stop.is_set():
+        try:
+            with connect() as connection:
+                worker = _Worker(connection, make_codec, log, projections, poll_seconds)
+                while not stop.is_set():
+                    worker.turn(stop)
+                    failures = 0
+        except TRANSIENT as error:
+            failures += 1
+            if failures > MOST_RETRIES:
+                raise
+            pause = min(FIRST_RETRY_SECONDS * 2 ** (failures - 1), LAST_RETRY_SECONDS)
+            logger.warning("folding was interrupted, trying again in %.1f seconds: %s", pause, error)
+            stop.wait(pause)
+
+
+class _Worker:
+    """One connection's worth of following."""
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        make_codec: MakeCodec,
+        log: str,
+        projections: Sequence[Projection],
+        poll_seconds: float,
+    ) -> None:
+        prepare(connection, log, projections)
+        number = read_head(connection, log).log
+        self._connection = connection
+        self._runner = Runner(connection, log, make_codec(connection, number), projections)
+        self._ownership = Ownership(connection, number, [projection.name for projection in projections])
+        self._pace = _Pace(poll_seconds)
+        connection.execute(f"LISTEN {CHANNEL}".encode())
+
+    def turn(self, stop: Event) -> None:
+        """Fold a page, or wait for one."""
+        if self._ownership.acquire():
+            self._runner.load()  # their last owner has moved them
+        owned = self._ownership.owned
+        if not owned:
+            stop.wait(IDLE_POLL_SECONDS)
+        elif self._runner.step(owned):
+            self._pace.found()
+        else:
+            self._pace.idle(any(self._connection.notifies(timeout=self._pace.seconds, stop_after=1)))
+
+
+class _Pace:
+    """How long to wait: `poll_seconds`, but longer and longer once notifications have proved to come.
+
+    They have when one ended a wait, and no longer have when something was found that none had announced.
+    """
+
+    def __init__(self, poll_seconds: float) -> None:
+        self._poll_seconds = poll_seconds
+        self._notifications_come = False
+        self._was_notified = False
+        self.seconds = poll_seconds
+
+    def idle(self, notified: bool) -> None:
+        """Nothing was there; then a notification came, or the time was up."""
+        self._was_notified = notified
+        if notified:
+            self._notifications_come = True
+            self.seconds = self._poll_seconds
+        elif self._notifications_come:
+            self.seconds = min(2 * self.seconds, IDLE_POLL_SECONDS)
+
+    def found(self) -> None:
+        """Something was folded."""
+        if not self._was_notified and self.seconds > self._poll_seconds:
+            self._notifications_come = False
+        self.seconds = self._poll_seconds

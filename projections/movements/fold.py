@@ -1,0 +1,63 @@
+"""How transactions become rows of `movements`: summed per account and day here, added to the rows in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from domain.accounts.events import TransactionPosted
+from eventstore.arrays import int8_array, text_array
+from projections.projection import Fact, Projection
+
+Movements = dict[tuple[str, date, str], list[int]]
+"""(account, day, currency) → debits, credits (minor units) and number of entries."""
+
+_ADD = """
+INSERT INTO movements AS m (account, day, currency, debits, credits, entries)
+SELECT account, day::date, currency, debits::numeric, credits::numeric, entries
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[])
+       AS s(account, day, currency, debits, credits, entries)
+ON CONFLICT (account, day) DO UPDATE
+   SET debits = m.debits + excluded.debits, credits = m.credits + excluded.credits,
+       entries = m.entries + excluded.entries
+"""
+
+
+def fold(facts: Iterable[Fact]) -> Movements:
+    """The sums of these transactions."""
+    movements: Movements = {}
+    for _, _, event in facts:
+        day = event.value_date
+        for entry in event.entries:
+            key = (entry.account, day, entry.currency)
+            sums = movements.get(key)
+            if sums is None:
+                movements[key] = sums = [0, 0, 0]
+            sums[entry.side == "credit"] += entry.amount
+            sums[2] += 1
+    return movements
+
+
+def apply(connection: Connection[Any], facts: Sequence[Fact]) -> None:
+    """Fold and write."""
+    movements = fold(facts)
+    connection.execute(
+        _ADD,
+        (
+            text_array([account for account, _, _ in movements]),
+            text_array([str(day) for _, day, _ in movements]),
+            text_array([currency for _, _, currency in movements]),
+            text_array([str(debits) for debits, _, _ in movements.values()]),
+            text_array([str(credits) for _, credits, _ in movements.values()]),
+            int8_array([entries for _, _, entries in movements.values()]),
+        ),
+    )
+
+
+MOVEMENTS = Projection(
+    name="movements", events=(TransactionPosted,), tables=("movements",), apply=apply, folder=Path(__file__).parent
+)
