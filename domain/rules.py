@@ -34,7 +34,6 @@ RULES: dict[str, str] = {
         "Account {account} has a balance of {balance} {currency}; crediting {amount} would make {resulting}, "
         "over its maximum of {maximum}."
     ),
-    "transaction_exists": "Transaction {transaction} exists already.",
     "entry_count": "A transaction has {least} to {most} entries; this one has {count}.",
     "entry_amount": "Entry {entry} is over {amount} {currency}; an entry is {least} to {most}.",
     "entries_unbalanced": "The {currency} entries sum to {sum}; credits and debits must be equal.",

@@ -20,7 +20,14 @@ from domain.accounts.events import (
     TransactionKind,
 )
 from domain.accounts.numbers import number_claim
-from domain.accounts.posting import Transaction, internal_account, post, posting_decision
+from domain.accounts.posting import (
+    Posting,
+    Transaction,
+    entries_between,
+    post,
+    post_against_internal,
+    posting_decision,
+)
 from domain.claims import Claim, take
 from domain.kernel import Accepted, Context, Decision, Figure, NeedsStreams, Personal, Refused, States, Unknown
 from domain.money import show
@@ -65,34 +72,31 @@ def open_account(command: c.OpenAccount, states: States, context: Context) -> De
 
 @posting_decision
 def deposit(command: c.Deposit, states: States, context: Context) -> Decision:
-    return _against_internal(command, "deposit", "cash", "credit", states, context)
+    return _against_internal(command, "deposit", "cash", states, context, credited=command.account)
 
 
 @posting_decision
 def withdraw(command: c.Withdraw, states: States, context: Context) -> Decision:
-    return _against_internal(command, "withdrawal", "cash", "debit", states, context)
+    return _against_internal(command, "withdrawal", "cash", states, context, debited=command.account)
 
 
 @posting_decision
 def charge_fee(command: c.ChargeFee, states: States, context: Context) -> Decision:
-    return _against_internal(command, "fee", "fees", "debit", states, context)
+    return _against_internal(command, "fee", "fees", states, context, debited=command.account)
 
 
 @posting_decision
 def transfer(command: c.Transfer, states: States, context: Context) -> Decision:
     if command.source == command.target:
         return Refused("same_account", {"account": command.source})
-    entries = (
-        Entry(command.source, "debit", command.amount, command.currency),
-        Entry(command.target, "credit", command.amount, command.currency),
-    )
-    return _post(command, "transfer", entries, command.source, states, context)
+    entries = entries_between(command.source, command.target, command.amount, command.currency)
+    return _accept(post(_transaction(command, "transfer", entries, command.source, states), states, context))
 
 
 @posting_decision
 def post_transaction(command: c.PostTransaction, states: States, context: Context) -> Decision:
     first = command.entries[0].account if command.entries else ""
-    return _post(command, command.kind, command.entries, first, states, context)
+    return _accept(post(_transaction(command, command.kind, command.entries, first, states), states, context))
 
 
 def freeze(command: c.FreezeAccount, states: States, context: Context) -> Decision:
@@ -211,11 +215,9 @@ def capture_hold(command: c.CaptureHold, states: States, context: Context) -> De
         account.status,
         tuple(hold for hold in account.holds if hold[0] != command.hold),
     )
-    entries = (
-        Entry(command.account, "debit", command.amount, currency),
-        Entry(command.target, "credit", command.amount, currency),
-    )
-    decision = _post(command, "capture", entries, command.account, {**states, command.account: freed}, context)
+    entries = entries_between(command.account, command.target, command.amount, currency)
+    transaction = _transaction(command, "capture", entries, command.account, states)
+    decision = _accept(post(transaction, {**states, command.account: freed}, context))
     if not isinstance(decision, Accepted):
         return decision
     return Accepted((captured, *decision.events), {**decision.result, "hold": command.hold}, decision.commuting)
@@ -225,54 +227,48 @@ def _against_internal(
     command: c.Deposit | c.Withdraw | c.ChargeFee,
     kind: TransactionKind,
     role: InternalRole,
-    side: str,
     states: States,
     context: Context,
+    *,
+    debited: str | None = None,
+    credited: str | None = None,
 ) -> Decision:
     """One entry to the customer's account, the other to the ledger's own account for `role`."""
-    internal = internal_account(context.log, role, command.currency)
-    if internal not in states:
-        return NeedsStreams((internal,))
-    account = cast(Account | None, states[command.account])
-    if account is None:
-        return Unknown("account", command.account)
-    if account.profile.internal:
-        return Refused("account_internal", {"account": command.account, "type": account.profile.type})
-    if command.currency != account.profile.currency:
-        return account.wrong_currency(command.currency)
-    if states[internal] is None:
-        return Refused("internal_account_missing", {"role": role, "currency": command.currency})
-    credit, debit = (command.account, internal) if side == "credit" else (internal, command.account)
-    entries = (
-        Entry(debit, "debit", command.amount, command.currency),
-        Entry(credit, "credit", command.amount, command.currency),
+    return _accept(
+        post_against_internal(
+            _transaction(command, kind, (), command.account, states),
+            role,
+            debited=debited,
+            credited=credited,
+            amount=command.amount,
+            currency=command.currency,
+            states=states,
+            context=context,
+        )
     )
-    return _post(command, kind, entries, command.account, states, context)
 
 
-def _post(
+def _transaction(
     command: c.Deposit | c.Withdraw | c.ChargeFee | c.Transfer | c.PostTransaction | c.CaptureHold,
     kind: TransactionKind,
     entries: tuple[Entry, ...],
     described_by: str,
     states: States,
-    context: Context,
-) -> Decision:
-    """Book the entries; the description is sealed with the key of the owner of `described_by`."""
+) -> Transaction:
+    """What the command would post; the description is sealed with the key of the owner of `described_by`."""
     subject = None
     description: Personal | None = command.description
     if description is not None:
         account = cast(Account | None, states.get(described_by))
         subject = account.profile.owner if account else None
         description = description if subject else None
-    posting = post(
-        Transaction(command.transaction, kind, entries, command.value_date, command.reference, description, subject),
-        states,
-        context,
-    )
-    if isinstance(posting, Refused | Unknown):
-        return posting
-    return Accepted(posting.events, posting.result(), posting.commuting)
+    return Transaction(command.transaction, kind, entries, command.value_date, command.reference, description, subject)
+
+
+def _accept(posting: Posting | Refused | Unknown | NeedsStreams) -> Decision:
+    if isinstance(posting, Posting):
+        return Accepted(posting.events, posting.result(), posting.commuting)
+    return posting
 
 
 def _hold_result(account: Account, hold: str, balance: int, reserved: int) -> dict[str, Figure]:

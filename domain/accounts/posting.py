@@ -22,7 +22,7 @@ from domain.accounts.events import (
     TransactionPosted,
 )
 from domain.ids import ACCOUNT, named_id
-from domain.kernel import Context, Decision, Event, Figure, Personal, Refused, States, Unknown
+from domain.kernel import Context, Decision, Event, Figure, NeedsStreams, Personal, Refused, States, Unknown
 from domain.money import MAX_AMOUNT, show
 
 LEAST_ENTRIES, MOST_ENTRIES = 2, 1_000
@@ -134,6 +134,43 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
         )
     commuting = frozenset([id for id, account in accounts.items() if account.unlimited])
     return Posting(tuple(events), accounts, net, commuting)
+
+
+def entries_between(debited: str, credited: str, amount: int, currency: str) -> tuple[Entry, Entry]:
+    """The two entries that move an amount from one account to another."""
+    return Entry(debited, "debit", amount, currency), Entry(credited, "credit", amount, currency)
+
+
+def post_against_internal(
+    transaction: Transaction,
+    role: InternalRole,
+    *,
+    debited: str | None = None,
+    credited: str | None = None,
+    amount: int,
+    currency: str,
+    states: States,
+    context: Context,
+) -> Posting | Refused | Unknown | NeedsStreams:
+    """Post one entry to a customer's account, the other to the log's own account for `role`.
+
+    The customer's account is `debited` or `credited`; the entries of `transaction` are made here.
+    """
+    customer = cast(str, debited or credited)
+    internal = internal_account(context.log, role, currency)
+    if internal not in states:
+        return NeedsStreams((internal,))
+    account = cast(Account | None, states[customer])
+    if account is None:
+        return Unknown("account", customer)
+    if account.profile.internal:
+        return Refused("account_internal", {"account": customer, "type": account.profile.type})
+    if currency != account.profile.currency:
+        return account.wrong_currency(currency)
+    if states[internal] is None:
+        return Refused("internal_account_missing", {"role": role, "currency": currency})
+    entries = entries_between(debited or internal, credited or internal, amount, currency)
+    return post(replace(transaction, entries=entries), states, context)
 
 
 C = TypeVar("C")

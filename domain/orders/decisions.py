@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from domain.accounts.account import Account
-from domain.accounts.events import Entry
-from domain.accounts.posting import Transaction, internal_account, post, posting_decision
-from domain.kernel import Accepted, Context, Decision, NeedsStreams, Refused, States, Unknown
+from domain.accounts.posting import Posting, Transaction, post_against_internal, posting_decision
+from domain.kernel import Accepted, Context, Decision, Refused, States, Unknown
 from domain.money import MAX_AMOUNT, show
 from domain.orders import commands as c
 from domain.orders.events import OrderCancelled, OrderConfirmed, OrderLine, OrderPaid, OrderPlaced
@@ -59,26 +57,20 @@ def pay(command: c.PayOrder, states: States, context: Context) -> Decision:
     order = cast(Order | None, states[command.order])
     if order is None:
         return Unknown("order", command.order)
-    account = cast(Account | None, states[command.account])
-    if account is None:
-        return Unknown("account", command.account)
     refusal = order.refuse_unless("paid", "confirmed")
     if refusal is not None:
         return refusal
-    if account.profile.internal:
-        return Refused("account_internal", {"account": command.account, "type": account.profile.type})
-    revenue = internal_account(context.log, "revenue", order.currency)
-    if revenue not in states:
-        return NeedsStreams((revenue,))
-    if states[revenue] is None:
-        return Refused("internal_account_missing", {"role": "revenue", "currency": order.currency})
-    entries = (
-        Entry(command.account, "debit", order.total, order.currency),
-        Entry(revenue, "credit", order.total, order.currency),
-    )
     reference = command.reference or command.order
-    posting = post(Transaction(command.transaction, "payment", entries, command.value_date, reference), states, context)
-    if isinstance(posting, Refused | Unknown):
+    posting = post_against_internal(
+        Transaction(command.transaction, "payment", (), command.value_date, reference),
+        "revenue",
+        debited=command.account,
+        amount=order.total,
+        currency=order.currency,
+        states=states,
+        context=context,
+    )
+    if not isinstance(posting, Posting):
         return posting
     paid = OrderPaid(
         command.order, order.version + 1, command.transaction, command.account, order.total, order.currency

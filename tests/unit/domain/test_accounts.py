@@ -1,0 +1,238 @@
+"""Accounts and transactions: each rule at its bound and one past it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from domain.accounts.commands import (
+    CaptureHold,
+    ChargeFee,
+    CloseAccount,
+    Deposit,
+    FreezeAccount,
+    PlaceHold,
+    PostTransaction,
+    ReleaseHold,
+    UnfreezeAccount,
+    Withdraw,
+)
+from domain.accounts.decisions import MOST_HOLDS
+from domain.accounts.events import Entry, HoldCaptured, TransactionPosted
+from domain.accounts.posting import MOST_ENTRIES, internal_account
+from domain.kernel import Unknown
+from domain.money import MAX_AMOUNT
+from tests.unit.domain.memory import OPENED, TODAY, MemoryLedger, new_id, opening, transfer
+
+CASH = internal_account("main", "cash", "EUR")
+FEES = internal_account("main", "fees", "EUR")
+
+
+@pytest.fixture
+def ledger() -> MemoryLedger:
+    ledger = MemoryLedger()
+    ledger.open_internal()
+    return ledger
+
+
+def deposit(account: str, amount: int, currency: str = "EUR", value_date: date = TODAY) -> Deposit:
+    return Deposit(new_id("txn"), account, amount, currency, value_date)
+
+
+def withdraw(account: str, amount: int) -> Withdraw:
+    return Withdraw(new_id("txn"), account, amount, "EUR", TODAY)
+
+
+def journal(*entries: Entry) -> PostTransaction:
+    return PostTransaction(new_id("txn"), "journal", entries, TODAY)
+
+
+def test_opening_claims_the_number(ledger: MemoryLedger) -> None:
+    first = opening()
+    done = ledger.accepted(first)
+    assert done.result == {"account": first.account, "number": first.number}
+    assert ledger.refused(opening(number=first.number)).rule == "number_taken"
+    assert ledger.refused(opening(account=first.account)).rule == "account_exists"
+    assert ledger.refused(opening(minimum=5, maximum=4)).figures == {"minimum": "0.05", "maximum": "0.04"}
+    assert ledger.refused(opening(opened_on=TODAY + timedelta(days=1))).rule == "opened_in_future"
+
+
+def test_deposit_and_withdrawal_move_cash(ledger: MemoryLedger) -> None:
+    account = ledger.account()
+    done = ledger.accepted(deposit(account, 250_00))
+    assert done.commuting == {CASH}
+    assert done.result["balances"] == {account: {"balance": "250.00", "available": "250.00", "currency": "EUR"}}
+    ledger.accepted(withdraw(account, 100_00))
+    assert (ledger[account].balance, ledger[CASH].balance) == (150_00, -150_00)
+    ledger.check()
+
+
+def test_the_minimum_at_its_bound(ledger: MemoryLedger) -> None:
+    account = ledger.account(500, minimum=100)
+    ledger.accepted(withdraw(account, 400))
+    refusal = ledger.refused(withdraw(account, 1))
+    assert refusal.rule == "below_minimum"
+    assert refusal.figures["available"] == "1.00"
+    assert refusal.figures["remaining"] == "0.99"
+    assert refusal.figures["minimum"] == "1.00"
+    assert refusal.commuting == {CASH}
+
+
+def test_the_maximum_at_its_bound(ledger: MemoryLedger) -> None:
+    account = ledger.account(900, maximum=1000)
+    ledger.accepted(deposit(account, 100))
+    refusal = ledger.refused(deposit(account, 1))
+    assert (refusal.rule, refusal.figures["resulting"]) == ("above_maximum", "10.01")
+    other = ledger.account(5)
+    assert ledger.refused(transfer(other, account, 1)).rule == "above_maximum", "transfers count too"
+
+
+def test_without_a_minimum_an_account_may_go_below_zero(ledger: MemoryLedger) -> None:
+    account = ledger.account(minimum=None)
+    ledger.accepted(withdraw(account, 5))
+    assert ledger[account].balance == -5
+
+
+def test_a_transfer_conserves_money(ledger: MemoryLedger) -> None:
+    source, target = ledger.account(1000), ledger.account()
+    ledger.accepted(transfer(source, target, 300))
+    assert (ledger[source].balance, ledger[target].balance) == (700, 300)
+    assert ledger.refused(transfer(source, source, 1)).rule == "same_account"
+    assert ledger.execute(transfer(source, "acct_nobody", 1)) == Unknown("account", "acct_nobody")
+    ledger.check()
+
+
+def test_currencies_do_not_mix(ledger: MemoryLedger) -> None:
+    ledger.open_internal("USD")
+    euro, dollar = ledger.account(100), ledger.account(currency="USD")
+    refusal = ledger.refused(transfer(euro, dollar, 1))
+    assert refusal.figures == {"account": dollar, "account_currency": "USD", "currency": "EUR"}
+    assert ledger.refused(deposit(euro, 1, "USD")).rule == "currency_mismatch"
+    assert ledger.refused(deposit(ledger.account(currency="GBP"), 1, "GBP")).rule == "internal_account_missing"
+    both = journal(Entry(euro, "debit", 1, "EUR"), Entry(CASH, "credit", 1, "EUR"), Entry(euro, "debit", 1, "USD"))
+    assert ledger.refused(both).rule in {"entries_unbalanced", "currency_mismatch"}
+
+
+def test_value_dates(ledger: MemoryLedger) -> None:
+    account = ledger.account()
+    assert ledger.refused(deposit(account, 1, value_date=TODAY + timedelta(days=1))).rule == "value_date_in_future"
+    early = ledger.refused(deposit(account, 1, value_date=OPENED - timedelta(days=1)))
+    assert early.rule == "value_date_before_opening"
+    ledger.accepted(deposit(account, 1, value_date=OPENED))
+
+
+def test_a_frozen_account_takes_nothing_either_way(ledger: MemoryLedger) -> None:
+    account, other = ledger.account(500), ledger.account(500)
+    ledger.accepted(FreezeAccount(account, "court order"))
+    for command in (
+        withdraw(account, 50),
+        deposit(account, 50),
+        transfer(other, account, 1),
+        transfer(account, other, 1),
+    ):
+        assert ledger.refused(command).rule == "account_frozen"
+    assert ledger.refused(FreezeAccount(account, "again")).rule == "account_frozen"
+    assert ledger.refused(CloseAccount(account, "x")).rule == "account_frozen"
+    ledger.accepted(UnfreezeAccount(account, "lifted"))
+    ledger.accepted(withdraw(account, 50))
+    assert ledger.refused(UnfreezeAccount(account, "again")).rule == "account_not_frozen"
+
+
+def test_closing_needs_nothing_left(ledger: MemoryLedger) -> None:
+    account = ledger.account(5)
+    assert ledger.refused(CloseAccount(account, "x")).figures["balance"] == "0.05"
+    ledger.accepted(PlaceHold(account, "hold_1", 5, "EUR"))
+    assert ledger.refused(CloseAccount(account, "x")).rule == "holds_open"
+    ledger.accepted(ReleaseHold(account, "hold_1"))
+    ledger.accepted(withdraw(account, 5))
+    ledger.accepted(CloseAccount(account, "x"))
+    for command in (
+        deposit(account, 1),
+        FreezeAccount(account, "x"),
+        UnfreezeAccount(account, "x"),
+        CloseAccount(account, "x"),
+    ):
+        assert ledger.refused(command).rule == "account_closed"
+
+
+def test_a_hold_counts_against_what_is_available(ledger: MemoryLedger) -> None:
+    account, target = ledger.account(500, minimum=100), ledger.account()
+    held = ledger.accepted(PlaceHold(account, "hold_1", 300, "EUR"))
+    assert (held.result["available"], held.result["reserved"]) == ("2.00", "3.00")
+    assert ledger.refused(withdraw(account, 101)).rule == "below_minimum"
+    ledger.accepted(withdraw(account, 100))
+    assert ledger.refused(PlaceHold(account, "hold_2", 1, "EUR")).rule == "below_minimum"
+    assert ledger.refused(PlaceHold(account, "hold_1", 1, "EUR")).rule == "hold_exists"
+    too_much = CaptureHold(account, "hold_1", new_id("txn"), target, 301, TODAY)
+    assert ledger.refused(too_much).figures["held"] == "3.00"
+    part = ledger.accepted(CaptureHold(account, "hold_1", new_id("txn"), target, 200, TODAY))
+    assert isinstance(part.events[0], HoldCaptured)
+    assert (ledger[account].balance, ledger[account].reserved, ledger[account].available) == (200, 0, 200)
+    assert ledger.refused(ReleaseHold(account, "hold_1")).rule == "hold_unknown"
+    assert ledger.refused(PlaceHold(CASH, "hold_1", 1, "EUR")).rule == "account_internal"
+    assert ledger.refused(PlaceHold(account, "hold_3", 1, "USD")).rule == "currency_mismatch"
+    assert ledger.refused(CaptureHold(account, "hold_3", new_id("txn"), account, 1, TODAY)).rule == "same_account"
+    ledger.check()
+
+
+def test_holds_are_bounded(ledger: MemoryLedger) -> None:
+    account = ledger.account(MOST_HOLDS + 1)
+    for n in range(MOST_HOLDS):
+        ledger.accepted(PlaceHold(account, f"hold_{n}", 1, "EUR"))
+    assert ledger.refused(PlaceHold(account, "hold_x", 1, "EUR")).rule == "hold_count"
+
+
+def test_a_fee_goes_to_the_fees_account(ledger: MemoryLedger) -> None:
+    account = ledger.account(100)
+    ledger.accepted(ChargeFee(new_id("txn"), account, 25, "EUR", TODAY, description="monthly fee"))
+    assert (ledger[account].balance, ledger[FEES].balance) == (75, 25)
+    posted = next(e for e in reversed(ledger.log) if isinstance(e, TransactionPosted))
+    assert (posted.subject, posted.description, posted.kind) == ("owner-1", "monthly fee", "fee")
+    assert ledger.refused(ChargeFee(new_id("txn"), FEES, 1, "EUR", TODAY)).rule == "account_internal"
+
+
+def test_a_transaction_has_bounds(ledger: MemoryLedger) -> None:
+    account, other = ledger.account(100), ledger.account()
+    credit, debit = Entry(other, "credit", 1, "EUR"), Entry(account, "debit", 1, "EUR")
+    assert ledger.refused(journal(debit)).figures == {"least": 2, "most": MOST_ENTRIES, "count": 1}
+    assert ledger.refused(journal(debit, debit, credit)).figures == {"currency": "EUR", "sum": "-0.01"}
+    many = [entry for _ in range(MOST_ENTRIES // 2) for entry in (credit, Entry(CASH, "debit", 1, "EUR"))]
+    ledger.accepted(journal(*many))
+    assert ledger.refused(journal(*many, credit)).rule == "entry_count"
+    for amount in (0, -1, MAX_AMOUNT + 1):
+        wrong = journal(Entry(CASH, "debit", amount, "EUR"), Entry(other, "credit", amount, "EUR"))
+        assert ledger.refused(wrong).rule == "entry_amount"
+    ledger.accepted(journal(Entry(CASH, "debit", MAX_AMOUNT, "EUR"), Entry(other, "credit", MAX_AMOUNT, "EUR")))
+    ledger.check()
+
+
+def test_the_largest_amount_many_times_over_is_exact(ledger: MemoryLedger) -> None:
+    account = ledger.account()
+    for _ in range(10_000 // 100):
+        entries = [
+            e
+            for _ in range(100)
+            for e in (Entry(CASH, "debit", MAX_AMOUNT, "EUR"), Entry(account, "credit", MAX_AMOUNT, "EUR"))
+        ]
+        ledger.accepted(journal(*entries))
+    assert ledger[account].balance == 10_000 * MAX_AMOUNT > 2**63
+
+
+def test_limits_see_the_net_of_a_transaction(ledger: MemoryLedger) -> None:
+    account, other = ledger.account(100, maximum=100), ledger.account()
+    ledger.accepted(
+        journal(
+            Entry(account, "credit", 900, "EUR"), Entry(CASH, "debit", 900, "EUR"),
+            Entry(account, "debit", 950, "EUR"), Entry(other, "credit", 950, "EUR"),
+        )
+    )  # fmt: skip
+    assert (ledger[account].balance, ledger[account].version) == (50, 4)
+
+
+def test_a_crossed_limit_may_be_mended(ledger: MemoryLedger) -> None:
+    account = ledger.account(0)
+    hole = ledger[account].booked(ledger[account].version, -500)
+    ledger.states[account] = hole
+    assert hole.refuse_change(100) is None
+    assert hole.refuse_change(-1) is not None

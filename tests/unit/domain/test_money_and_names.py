@@ -1,0 +1,104 @@
+"""Money, ids, account numbers, claims: the small things everything else rests on."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.accounts.numbers import PREFIXES, account_number, is_account_number
+from domain.accounts.posting import internal_account
+from domain.claims import Claim, ClaimTaken, evolve, release, take
+from domain.ids import is_id, typeid
+from domain.money import EXPONENTS, MAX_AMOUNT, MoneyError, parse, parse_positive, show
+
+amounts = st.integers(-MAX_AMOUNT, MAX_AMOUNT)
+
+
+@given(amounts, st.sampled_from(sorted(EXPONENTS)))
+def test_what_is_shown_reads_back(minor: int, currency: str) -> None:
+    assert parse(show(minor, currency), currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [("12.30", "EUR", 1230), ("12.3", "EUR", 1230), ("12", "EUR", 1200), ("12", "JPY", 12), ("1.234", "KWD", 1234),
+     ("-0.01", "USD", -1), ("0.00", "EUR", 0), ("9999999999999.99", "EUR", MAX_AMOUNT)],
+)  # fmt: skip
+def test_decimal_strings(text: str, currency: str, minor: int) -> None:
+    assert parse(text, currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "says"),
+    [("12.345", "EUR", "3 decimals; EUR has 2"), ("1.0", "JPY", "1 decimals; JPY has 0"),
+     ("1e3", "EUR", "not a decimal"),
+     ("", "EUR", "not a decimal"), (" 1", "EUR", "not a decimal"), ("1_0", "EUR", "not a decimal"),
+     ("NaN", "EUR", "not a decimal"), ("\u0661", "EUR", "not a decimal"), ("+1", "EUR", "not a decimal"),
+     ("10000000000000.00", "EUR", "over the largest amount, 9999999999999.99"), ("1", "XXX", "Unknown currency"),
+     ("1", "eur", "Unknown currency")],
+)  # fmt: skip
+def test_what_is_not_money(text: str, currency: str, says: str) -> None:
+    with pytest.raises(MoneyError, match=says):
+        parse(text, currency)
+
+
+@pytest.mark.parametrize("text", ["0", "0.00", "-1.00"])
+def test_amounts_are_positive(text: str) -> None:
+    with pytest.raises(MoneyError, match="not more than zero"):
+        parse_positive(text, "EUR")
+
+
+@given(st.uuids(), st.uuids())
+def test_ids_are_well_formed_and_sort_as_their_uuids(one: UUID, other: UUID) -> None:
+    a, b = typeid("acct", one), typeid("acct", other)
+    assert is_id("acct", a)
+    assert not is_id("txn", a)
+    assert (a < b) == (one.int < other.int)
+
+
+def test_ids_are_the_typeid_format() -> None:
+    assert typeid("prefix", UUID("01890a5d-ac96-774b-bcce-b302099a8057")) == "prefix_01h455vb4pex5vsknk084sn02q"
+    assert not is_id("acct", "acct_81h455vb4pex5vsknk084sn02q"), "more than 128 bits"
+    assert not is_id("acct", "acct_01h455vb4pex5vsknk084sn02")
+
+
+def test_internal_accounts_keep_their_ids() -> None:
+    assert internal_account("main", "cash", "EUR") == internal_account("main", "cash", "EUR")
+    ids = {internal_account(log, "cash", currency) for log in ("main", "other") for currency in ("EUR", "USD")}
+    assert len(ids) == 4
+
+
+@given(st.sampled_from(sorted(PREFIXES)), st.integers(1, 10**10 - 1), st.integers(3, 14), st.integers(1, 9))
+def test_one_wrong_digit_is_noticed(type: str, sequence: int, place: int, shift: int) -> None:
+    number = account_number(type, sequence)  # type: ignore[arg-type]
+    assert is_account_number(number)
+    wrong = f"{number[:place]}{(int(number[place]) + shift) % 10}{number[place + 1 :]}"
+    assert not is_account_number(wrong)
+
+
+@given(st.integers(1, 10**10 - 1), st.integers(3, 13))
+def test_two_swapped_digits_are_noticed(sequence: int, place: int) -> None:
+    number = account_number("savings", sequence)
+    swapped = number[:place] + number[place + 1] + number[place] + number[place + 2 :]
+    assert swapped == number or not is_account_number(swapped)
+
+
+@pytest.mark.parametrize("sequence", [0, 10**10])
+def test_numbers_have_bounds(sequence: int) -> None:
+    with pytest.raises(ValueError, match="not between 1 and 9999999999"):
+        account_number("checking", sequence)
+
+
+def test_a_claim_is_held_by_one_until_it_is_released() -> None:
+    taken = take(None, "claim:slug:a", "post_1")
+    assert taken == ClaimTaken("claim:slug:a", 1, "post_1")
+    held = evolve(None, taken)
+    assert take(held, "claim:slug:a", "post_2") is None
+    free = evolve(held, release(held))
+    assert free == Claim("claim:slug:a", 2, None)
+    assert take(free, "claim:slug:a", "post_2") == ClaimTaken("claim:slug:a", 3, "post_2")
+    with pytest.raises(ValueError, match="not held"):
+        release(free)

@@ -1,0 +1,204 @@
+"""The domain as a whole: closed catalogues, rules that explain, random histories, and the library driving it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable
+from string import Formatter
+from typing import Any
+
+from eventsourcing.application import Application
+from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+
+import domain
+from domain import decider
+from domain.accounts.commands import (
+    CaptureHold,
+    ChargeFee,
+    CloseAccount,
+    Deposit,
+    FreezeAccount,
+    PlaceHold,
+    PostTransaction,
+    ReleaseHold,
+    UnfreezeAccount,
+    Withdraw,
+)
+from domain.accounts.events import Entry
+from domain.accounts.posting import internal_account
+from domain.catalogue import CATALOGUE, ENTRY_TYPES
+from domain.kernel import ERASED, Event, Refused, Unknown
+from domain.orders.commands import CancelOrder, ConfirmOrder, PayOrder, PlaceOrder
+from domain.orders.events import OrderLine
+from domain.rules import RULES, explain
+from eventstore.codec import Codec
+from eventstore.sealing import Sealer
+from tests.unit.domain.memory import TODAY, MemoryLedger, new_id, opening, transfer
+
+CASH = internal_account("main", "cash", "EUR")
+
+
+def modules() -> list[Any]:
+    return [importlib.import_module(m.name) for m in pkgutil.walk_packages(domain.__path__, "domain.")]
+
+
+def classes_in(name: str) -> set[type]:
+    return {
+        found
+        for module in modules()
+        if module.__name__.rsplit(".", 1)[-1] == name
+        for _, found in inspect.getmembers(module, inspect.isclass)
+        if found.__module__ == module.__name__ and not found.__name__.startswith("_")
+    }
+
+
+def test_every_event_is_in_the_catalogue_and_folds() -> None:
+    events = {c for c in classes_in("events") | classes_in("claims") if issubclass(c, Event)}
+    assert events == {entry.event for entry in CATALOGUE if entry.event is not None} == set(decider._EVOLVE)
+    assert len({entry.name for entry in CATALOGUE}) == len(CATALOGUE)
+    assert set(ENTRY_TYPES) <= {entry.name for entry in CATALOGUE}
+
+
+def test_every_command_has_a_decision() -> None:
+    assert classes_in("commands") == set(decider._DECISIONS)
+
+
+def test_every_refusal_in_the_code_names_a_rule_and_every_rule_is_used() -> None:
+    sources = "".join(inspect.getsource(module) for module in modules() if module.__name__ != "domain.rules")
+    assert {rule for rule in RULES if f'"{rule}"' not in sources} == set()
+
+
+class Histories(RuleBasedStateMachine):
+    """Random commands. Whatever is refused must be explainable; whatever happens must keep the books."""
+
+    accounts = Bundle("accounts")
+    orders = Bundle("orders")
+    holds = Bundle("holds")
+
+    @initialize(target=accounts)
+    def start(self) -> Any:
+        self.ledger = MemoryLedger()
+        self.ledger.open_internal()
+        return multiple(self.ledger.account(500), self.ledger.account(500, minimum=100, maximum=1_000))
+
+    def run(self, command: Any) -> None:
+        decision = self.ledger.execute(command)
+        if isinstance(decision, Refused):
+            assert explain(decision.rule, decision.figures)
+            named = {field for _, field, _, _ in Formatter().parse(RULES[decision.rule]) if field}
+            assert named <= set(decision.figures)
+        assert not isinstance(decision, Unknown)
+
+    @rule(target=accounts, minimum=st.sampled_from([None, 0, 50]), maximum=st.sampled_from([None, 800]))
+    def opens(self, minimum: int | None, maximum: int | None) -> Any:
+        command = opening(minimum=minimum, maximum=maximum)
+        self.run(command)
+        return command.account
+
+    @rule(account=accounts, amount=st.integers(1, 600), kind=st.sampled_from([Deposit, Withdraw, ChargeFee]))
+    def moves(self, account: str, amount: int, kind: Any) -> None:
+        self.run(kind(new_id("txn"), account, amount, "EUR", TODAY))
+
+    @rule(source=accounts, to=accounts, amount=st.integers(1, 600))
+    def transfers(self, source: str, to: str, amount: int) -> None:
+        self.run(transfer(source, to, amount))
+
+    @rule(a=accounts, b=accounts, c=accounts, x=st.integers(1, 300), y=st.integers(1, 300))
+    def posts(self, a: str, b: str, c: str, x: int, y: int) -> None:
+        entries = (Entry(a, "debit", x + y, "EUR"), Entry(b, "credit", x, "EUR"), Entry(c, "credit", y, "EUR"))
+        self.run(PostTransaction(new_id("txn"), "journal", entries, TODAY))
+
+    @rule(account=accounts, command=st.sampled_from([FreezeAccount, UnfreezeAccount, CloseAccount]))
+    def changes(self, account: str, command: Any) -> None:
+        self.run(command(account, "because"))
+
+    @rule(target=holds, account=accounts, amount=st.integers(1, 400))
+    def holds_back(self, account: str, amount: int) -> Any:
+        hold = new_id("hold")
+        self.run(PlaceHold(account, hold, amount, "EUR"))
+        return (account, hold)
+
+    @rule(hold=holds, to=accounts, amount=st.integers(1, 400), captured=st.booleans())
+    def ends_hold(self, hold: tuple[str, str], to: str, amount: int, captured: bool) -> None:
+        account, id = hold
+        self.run(CaptureHold(account, id, new_id("txn"), to, amount, TODAY) if captured else ReleaseHold(account, id))
+
+    @rule(target=orders, quantity=st.integers(1, 9), price=st.integers(1, 99))
+    def places(self, quantity: int, price: int) -> Any:
+        order = new_id("ord")
+        self.run(PlaceOrder(order, "customer-1", "EUR", (OrderLine("sku", "thing", quantity, price),), None))
+        return order
+
+    @rule(order=orders, account=accounts, verb=st.sampled_from(["confirm", "confirm", "pay", "pay", "cancel"]))
+    def handles(self, order: str, account: str, verb: str) -> None:
+        if verb == "pay":
+            self.run(PayOrder(order, account, new_id("txn"), TODAY))
+        else:
+            self.run(ConfirmOrder(order) if verb == "confirm" else CancelOrder(order, "because"))
+
+    @invariant()
+    def keeps_the_books(self) -> None:
+        if hasattr(self, "ledger"):
+            self.ledger.check()
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(max_examples=40, stateful_step_count=30)
+
+
+class _Keys(dict[str, bytes]):
+    def find(self, subjects: Iterable[str]) -> dict[str, bytes | None]:
+        return {subject: self[subject] for subject in subjects if subject in self}
+
+    def keep(self, sealed: dict[str, bytes]) -> dict[str, bytes | None]:
+        self.update({subject: key for subject, key in sealed.items() if subject not in self})
+        return self.find(sealed)
+
+
+class _CodecMapper(Mapper[str]):
+    """The library's mapper, with our codec in place of its transcoder: slots have no `vars`."""
+
+    def __init__(self) -> None:
+        super().__init__(transcoder=JSONTranscoder())
+        self._sealer = Sealer(_Keys(), bytes(32))
+        self._codec = Codec(CATALOGUE, self._sealer, ERASED)
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        self._sealer.prepare(self._codec.subjects([domain_event]))
+        name, payload = self._codec.encode(domain_event)
+        return StoredEvent(domain_event.originator_id, domain_event.originator_version, name, payload)
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        stream = str(stored_event.originator_id)
+        return self._codec.decode(stored_event.topic, stored_event.state, stream, stored_event.originator_version)
+
+
+class _Books(Application[str]):
+    def construct_mapper(self) -> Mapper[str]:
+        return _CodecMapper()
+
+
+def test_the_library_can_drive_the_domain() -> None:
+    """The `eventsourcing` library's own Application saves our events and folds them with our functions, as they are."""
+
+    def fold(state: Any, events: Iterable[Any]) -> Any:
+        for event in events:
+            state = decider.evolve(state, event)
+        return state
+
+    books = _Books(env={"PERSISTENCE_MODULE": "eventsourcing.popo"})
+    memory = MemoryLedger()
+    opened = opening(minimum=7)
+    for command in (opening("cash", account=CASH, minimum=None), opened):
+        books.save(*memory.accepted(command).events)
+    books.save(*memory.accepted(Deposit(new_id("txn"), opened.account, 1_000, "EUR", TODAY)).events)
+    account: Any = books.repository.get(opened.account, projector_func=fold)
+    assert account == memory[opened.account]
+    assert (account.version, account.balance, account.profile.minimum) == (2, 1_000, 7)
+    cash: Any = books.repository.get(CASH, projector_func=fold)
+    assert cash.balance == -1_000
