@@ -83,7 +83,7 @@ def _history(database: Database, seed: int, writers: int, crashes: int) -> None:
     assert_sound(database)
     assert sum(balances(database).values()) == 0
     with psycopg.connect(database.url) as connection:
-        recorded = dict(
+        recorded: dict[str, str] = dict(
             connection.execute("SELECT key, (outcome, coalesce(last_position, 0))::text FROM log.commands").fetchall()
         )
     for key, answer in acknowledged.items():
