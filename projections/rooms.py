@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from projections.accounts.fold import ACCOUNTS
 from projections.entries.fold import ENTRIES
 from projections.movements.fold import MOVEMENTS
+from projections.orders.fold import ORDERS
+from projections.posts.fold import POSTS
 from projections.projection import Projection
 from projections.transactions.fold import TRANSACTIONS
 from projections.trial_balance.fold import TRIAL_BALANCE
 
-ROOMS: tuple[Projection, ...] = (ACCOUNTS, ENTRIES, TRANSACTIONS, TRIAL_BALANCE, MOVEMENTS)
+ROOMS: tuple[Projection, ...] = (ACCOUNTS, ENTRIES, TRANSACTIONS, TRIAL_BALANCE, MOVEMENTS, ORDERS, POSTS)
 
 
 class UnknownProjectionError(LookupError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -142,7 +141,9 @@ def posting(
     return events
 
 
-def transfer(transaction: str, source: str, target: str, amount: int, currency: str = "EUR", **more: Any) -> list[Event]:
+def transfer(
+    transaction: str, source: str, target: str, amount: int, currency: str = "EUR", **more: Any
+) -> list[Event]:
     """A transfer: one unit."""
     entries = Entry(source, "debit", amount, currency), Entry(target, "credit", amount, currency)
     return posting(transaction, *entries, **more)
@@ -205,7 +206,9 @@ def a_life(filler: Filler, seed: int, units: int) -> list[list[Event]]:
             day = date(2024, 1, 2) + timedelta(days=chance.randrange(4))
             described = {"subject": owners[source], "description": "rent\tMay"} if chance.random() < 0.3 else {}
             done.append(
-                transfer(filler.id("txn"), source, target, chance.randint(1, 9999), currency, value_date=day, **described)
+                transfer(
+                    filler.id("txn"), source, target, chance.randint(1, 9999), currency, value_date=day, **described
+                )
             )
     return done
 
@@ -213,6 +216,3 @@ def a_life(filler: Filler, seed: int, units: int) -> list[list[Event]]:
 def projector(database: Database, **settings: Any) -> Connection[Any]:
     """A connection as the projector."""
     return connect(database.projector_url, application_name="test", **settings)
-
-
-__all__ = ["LOG", "Filler", "a_life", "posting", "projector", "replace", "transfer"]
