@@ -1,0 +1,50 @@
+"""How far a view, or an application that follows another, has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from eventsourcing.persistence import Tracking, TrackingRecorder
+from psycopg import Connection
+
+from eventstore.library.store import LogStore
+
+_TRACK = "SELECT library.track(%s, %s, %s)"
+_TRACKED = "SELECT notification_id FROM library.tracking WHERE log = %s AND application_name = %s"
+
+
+class LogTrackingRecorder(TrackingRecorder):
+    """Tracking positions, which only ever rise. Views are subclasses: see `transaction`."""
+
+    def __init__(self, store: LogStore) -> None:
+        self.store = store
+
+    def insert_tracking(self, tracking: Tracking) -> None:
+        """Raises `IntegrityError` where this notification, or a later one, is tracked already."""
+        self.store.run(lambda connection, log: _track(connection, log, tracking))
+
+    def max_tracking_id(self, application_name: str) -> int | None:
+        """How far that application is processed; None where nothing of it is."""
+        rows = self.store.run(
+            lambda connection, log: connection.execute(_TRACKED, (log, application_name), binary=True).fetchall()
+        )
+        return rows[0][0] if rows else None
+
+    @contextmanager
+    def transaction(self, tracking: Tracking) -> Iterator[Connection[Any]]:
+        """A transaction in which a view writes what a notification means: with its tracking, or not at all.
+
+        Raises `IntegrityError` before the block where the notification, or a later one, is tracked already. Tracking
+        comes first because it locks: a second runner with the same notification waits, then fails, and writes nothing.
+        Nothing is tried again: the block may have had other effects.
+        """
+        number = self.store.number
+        with self.store.pool.connection() as connection, connection.transaction():
+            _track(connection, number, tracking)
+            yield connection
+
+
+def _track(connection: Connection[Any], log: int, tracking: Tracking) -> None:
+    connection.execute(_TRACK, (log, tracking.application_name, tracking.notification_id))

@@ -1,0 +1,240 @@
+"""The library's own cases, each told how to make its recorder of ours. `test_library_cases` runs them.
+
+They are not in a test module, because pytest would collect them, the abstract ones too, and cannot run a `TestCase` once
+for each server.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import ClassVar
+from unittest import TestCase
+from uuid import UUID
+
+from eventsourcing.persistence import Tracking
+from eventsourcing.tests.application import ApplicationTestCase, ExampleApplicationTestCase
+from eventsourcing.tests.persistence import (
+    AggregateRecorderTestCase,
+    ApplicationRecorderTestCase,
+    InfrastructureFactoryTestCase,
+    NonInterleavingNotificationIDsBaseCase,
+    ProcessRecorderTestCase,
+    TrackingRecorderTestCase,
+)
+from eventsourcing.tests.projection import (
+    AggregateEventCountersProjectionTestCase,
+    EventCountersView,
+    EventCountersViewTestCase,
+    EventSourcedProjectionTestCase,
+    TaggedDecisionCountersProjectionTestCase,
+)
+from eventsourcing.utils import Environment, get_topic
+
+from eventstore import EventStoreFactory
+from eventstore.library.recorders import (
+    LogAggregateRecorder,
+    LogApplicationRecorder,
+    LogProcessRecorder,
+    SnapshotRecorder,
+)
+from eventstore.library.tracking import LogTrackingRecorder
+
+
+def factory(case: TestCase, name: str = "Case") -> EventStoreFactory:
+    """A factory from the test's environment, closed after the case."""
+    made = EventStoreFactory(Environment(name, dict(os.environ)))
+    case.addCleanup(made.close)
+    return made
+
+
+class StringIds:
+    """The same cases once more with ids that are strings."""
+
+    numbers: Iterator[int]
+
+    def new_originator_id(self) -> UUID | str:
+        self.numbers = getattr(self, "numbers", iter(range(1_000_000)))
+        return f"dog-{next(self.numbers)}"
+
+
+class AggregateRecorderCase(AggregateRecorderTestCase):
+    def create_recorder(self) -> LogAggregateRecorder:
+        recorder = factory(self).aggregate_recorder()
+        assert isinstance(recorder, LogAggregateRecorder)
+        return recorder
+
+
+class AggregateRecorderWithStringsCase(StringIds, AggregateRecorderCase):
+    pass
+
+
+class AggregateRecorderFromZeroCase(AggregateRecorderCase):
+    INITIAL_VERSION = 0
+
+
+class SnapshotRecorderCase(AggregateRecorderTestCase):
+    def create_recorder(self) -> SnapshotRecorder:
+        recorder = factory(self).aggregate_recorder("snapshots")
+        assert isinstance(recorder, SnapshotRecorder)
+        return recorder
+
+
+class SnapshotRecorderWithStringsCase(StringIds, SnapshotRecorderCase):
+    pass
+
+
+class ApplicationRecorderCase(ApplicationRecorderTestCase[LogApplicationRecorder]):
+    def create_recorder(self) -> LogApplicationRecorder:
+        recorder = factory(self).application_recorder()
+        assert isinstance(recorder, LogApplicationRecorder)
+        return recorder
+
+    def test_insert_subscribe(self) -> None:
+        self.optional_test_insert_subscribe()
+
+
+class ApplicationRecorderWithStringsCase(StringIds, ApplicationRecorderCase):
+    pass
+
+
+class ApplicationRecorderFromZeroCase(ApplicationRecorderCase):
+    INITIAL_VERSION = 0
+
+
+class TrackingRecorderCase(TrackingRecorderTestCase):
+    def create_recorder(self) -> LogTrackingRecorder:
+        recorder: LogTrackingRecorder = factory(self).tracking_recorder()
+        return recorder
+
+
+class ProcessRecorderCase(ProcessRecorderTestCase):
+    def create_recorder(self) -> LogProcessRecorder:
+        recorder = factory(self).process_recorder()
+        assert isinstance(recorder, LogProcessRecorder)
+        return recorder
+
+
+class ProcessRecorderWithStringsCase(StringIds, ProcessRecorderCase):
+    pass
+
+
+class NonInterleavingCase(NonInterleavingNotificationIDsBaseCase):
+    def create_recorder(self) -> LogApplicationRecorder:
+        recorder = factory(self).application_recorder()
+        assert isinstance(recorder, LogApplicationRecorder)
+        return recorder
+
+
+class TrackingRecorderSubclass(LogTrackingRecorder):
+    pass
+
+
+class FactoryCase(InfrastructureFactoryTestCase[EventStoreFactory]):
+    def setUp(self) -> None:
+        self.env = Environment("Case", dict(os.environ))
+        super().setUp()
+
+    def expected_factory_class(self) -> type[EventStoreFactory]:
+        return EventStoreFactory
+
+    def expected_aggregate_recorder_class(self) -> type[LogAggregateRecorder]:
+        return LogAggregateRecorder
+
+    def expected_application_recorder_class(self) -> type[LogApplicationRecorder]:
+        return LogApplicationRecorder
+
+    def expected_tracking_recorder_class(self) -> type[LogTrackingRecorder]:
+        return LogTrackingRecorder
+
+    def tracking_recorder_subclass(self) -> type[LogTrackingRecorder]:
+        return TrackingRecorderSubclass
+
+    def expected_process_recorder_class(self) -> type[LogProcessRecorder]:
+        return LogProcessRecorder
+
+
+class ExampleApplicationCase(ExampleApplicationTestCase):
+    expected_factory_topic = get_topic(EventStoreFactory)
+
+
+class ApplicationCase(ApplicationTestCase):
+    pass
+
+
+class CountersView(LogTrackingRecorder, EventCountersView):
+    """A view as docs/howto/use-the-library.md describes one: what it writes and its tracking are one transaction."""
+
+    def get_created_event_counter(self) -> int:
+        return self._count("created")
+
+    def get_subsequent_event_counter(self) -> int:
+        return self._count("subsequent")
+
+    def incr_created_event_counter(self, tracking: Tracking) -> None:
+        self._increment("created", tracking)
+
+    def incr_subsequent_event_counter(self, tracking: Tracking) -> None:
+        self._increment("subsequent", tracking)
+
+    def _increment(self, name: str, tracking: Tracking) -> None:
+        with self.transaction(tracking) as connection:
+            connection.execute(
+                "INSERT INTO event_counters AS c VALUES (%s, %s, 1) ON CONFLICT (log, name) DO UPDATE SET count = c.count + 1",
+                (self.store.number, name),
+            )
+
+    def _count(self, name: str) -> int:
+        query = "SELECT coalesce(sum(count), 0)::bigint FROM event_counters WHERE log = %s AND name = %s"
+        rows = self.store.run(lambda connection, log: connection.execute(query, (log, name)).fetchall())
+        count: int = rows[0][0]
+        return count
+
+
+class CountersViewCase(EventCountersViewTestCase):
+    def construct_event_counters_view(self) -> EventCountersView:
+        return factory(self).tracking_recorder(CountersView)
+
+
+class ProjectionCase(AggregateEventCountersProjectionTestCase):
+    view_class = CountersView
+
+
+class EventSourcedProjectionCase(EventSourcedProjectionTestCase):
+    pass
+
+
+class TaggedDecisionsProjectionCase(TaggedDecisionCountersProjectionTestCase):
+    """Its events are tagged decisions, which is another kind of store (`dcb_recorder`) with modules of its own.
+
+    So the application keeps them where the library's default puts them; the view and its tracking are ours.
+    """
+
+    view_class = CountersView
+    env: ClassVar = {
+        "DCBAPPLICATION_PERSISTENCE_MODULE": "eventsourcing.dcb.popo",
+        "MAPPER_TOPIC": "eventsourcing.dcb.msgpack:MessagePackMapper",
+    }
+
+
+CASES: tuple[type[TestCase], ...] = (
+    AggregateRecorderCase,
+    AggregateRecorderWithStringsCase,
+    AggregateRecorderFromZeroCase,
+    SnapshotRecorderCase,
+    SnapshotRecorderWithStringsCase,
+    ApplicationRecorderCase,
+    ApplicationRecorderWithStringsCase,
+    ApplicationRecorderFromZeroCase,
+    TrackingRecorderCase,
+    ProcessRecorderCase,
+    ProcessRecorderWithStringsCase,
+    NonInterleavingCase,
+    FactoryCase,
+    ExampleApplicationCase,
+    ApplicationCase,
+    CountersViewCase,
+    ProjectionCase,
+    EventSourcedProjectionCase,
+    TaggedDecisionsProjectionCase,
+)

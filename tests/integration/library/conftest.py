@@ -1,0 +1,41 @@
+"""The environment of an application of the library: a fresh log in a database that all its tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.support.postgres import Database, Server
+
+# What the application's own migration would do: a view's tables are not the library's, and not ours.
+COUNTERS = """
+CREATE TABLE public.event_counters (
+    log integer NOT NULL, name text NOT NULL, count bigint NOT NULL, PRIMARY KEY (log, name)
+);
+GRANT SELECT, INSERT, UPDATE ON public.event_counters TO daybook_api;
+"""
+
+
+@pytest.fixture(scope="session")
+def shared_database(server: Server) -> Iterator[Database]:
+    """One migrated database for all of these tests, on each supported server in turn."""
+    with server.database() as database:
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            connection.execute(COUNTERS.encode())
+        yield database
+
+
+@pytest.fixture
+def environment(shared_database: Database, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A fresh namespace, so that every application made in the test has a fresh log; also set in `os.environ`."""
+    variables = {
+        "PERSISTENCE_MODULE": "eventstore",
+        "DATABASE_URL": shared_database.url,
+        "EVENTSTORE_NAMESPACE": uuid4().hex,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
