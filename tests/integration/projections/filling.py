@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,15 @@ from domain.accounts.events import (
 )
 from domain.catalogue import CATALOGUE
 from domain.kernel import ERASED, Event, Personal
+from domain.orders.events import OrderCancelled, OrderConfirmed, OrderLine, OrderPaid, OrderPlaced
+from domain.posts.events import (
+    PostArchived,
+    PostDeleted,
+    PostDrafted,
+    PostPublished,
+    PostRestored,
+    PostRevised,
+)
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.sealing import Sealer
@@ -151,15 +161,19 @@ def transfer(
 
 def a_life(filler: Filler, seed: int, units: int) -> list[list[Event]]:
     """A varied history of accounts, reproducible by its seed; not yet written."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - histories, not secrets
     done: list[list[Event]] = []
     accounts: dict[str, str] = {}  # to their currency
     owners: dict[str, str] = {}
+    cash: dict[str, str] = {}
     holds: list[HoldPlaced] = []
+    orders: list[OrderPlaced] = []
+    posts: list[PostRevised] = []
     for currency in ("EUR", "JPY"):
-        cash = filler.opening(type="cash", currency=currency)
-        accounts[cash.originator_id], owners[cash.originator_id] = currency, cash.owner
-        done.append([cash])
+        opened = filler.opening(type="cash", currency=currency)
+        accounts[opened.originator_id], owners[opened.originator_id] = currency, opened.owner
+        cash[currency] = opened.originator_id
+        done.append([opened])
     while len(done) < units:
         currency = chance.choice(("EUR", "JPY"))
         known = [account for account, its in accounts.items() if its == currency]
@@ -186,12 +200,16 @@ def a_life(filler: Filler, seed: int, units: int) -> list[list[Event]]:
                     *posting(
                         txn,
                         Entry(hold.originator_id, "debit", hold.amount, hold.currency),
-                        Entry(next(a for a in accounts if accounts[a] == hold.currency), "credit", hold.amount, hold.currency),
+                        Entry(cash[hold.currency], "credit", hold.amount, hold.currency),
                         kind="capture",
                     ),
                     HoldCaptured(hold.originator_id, 0, hold.hold, hold.amount, hold.currency, txn),
                 ])  # fmt: skip
-        elif choice < 0.5:
+        elif choice < 0.47:
+            done.append([_of_an_order(filler, chance, orders)])
+        elif choice < 0.54:
+            done.append([_of_a_post(filler, chance, posts)])
+        elif choice < 0.6:
             one, other, third = chance.choice(known), chance.choice(known), chance.choice(known)
             done.append(posting(
                 filler.id("txn"),
@@ -204,13 +222,49 @@ def a_life(filler: Filler, seed: int, units: int) -> list[list[Event]]:
         else:
             source, target = chance.sample(known, 2)
             day = date(2024, 1, 2) + timedelta(days=chance.randrange(4))
-            described = {"subject": owners[source], "description": "rent\tMay"} if chance.random() < 0.3 else {}
-            done.append(
-                transfer(
-                    filler.id("txn"), source, target, chance.randint(1, 9999), currency, value_date=day, **described
-                )
-            )
+            more: dict[str, Any] = {}
+            if chance.random() < 0.3:
+                more = {"subject": owners[source], "description": "rent\tMay"}
+            amount = chance.randint(1, 9999)
+            done.append(transfer(filler.id("txn"), source, target, amount, currency, value_date=day, **more))
     return done
+
+
+def _of_an_order(filler: Filler, chance: random.Random, orders: list[OrderPlaced]) -> Event:
+    if not orders or chance.random() < 0.4:
+        lines = (OrderLine("sku-1", "Näme\t1", 2, 150), OrderLine("sku-2", "b\\n", 1, 10**15 - 1))
+        customer = f"customer_{chance.randrange(3)}"
+        orders.append(OrderPlaced(filler.id("ord"), 1, customer, "EUR", lines, 10**15 + 299, "a\\reference"))
+        return orders[-1]
+    order = chance.choice(orders)
+    if chance.random() < 0.5:
+        return OrderConfirmed(order.originator_id, 0)
+    orders.remove(order)
+    if chance.random() < 0.5:
+        return OrderCancelled(order.originator_id, 0, order.customer, "changed\ntheir mind")
+    return OrderPaid(order.originator_id, 0, filler.id("txn"), filler.id("acct"), order.total, "EUR")
+
+
+def _of_a_post(filler: Filler, chance: random.Random, posts: list[PostRevised]) -> Event:
+    if not posts or chance.random() < 0.3:
+        id, author = filler.id("post"), f"author_{chance.randrange(3)}"
+        posts.append(PostRevised(id, 0, author, 1, "Title", "Body\nof it", None))
+        return PostDrafted(id, 1, author, "Title", "Body\nof it")
+    number = chance.randrange(len(posts))
+    last = posts[number]
+    id = last.originator_id
+    match chance.randrange(5):
+        case 0:
+            posts[number] = replace(last, revision=last.revision + 1, title="New", body="\\.", summary="shorter")
+            return posts[number]
+        case 1:
+            return PostPublished(id, 0, f"slug-{filler.id('s')}")
+        case 2:
+            return PostArchived(id, 0)
+        case 3:
+            return PostDeleted(id, 0, last.author, "spam")
+        case _:
+            return PostRestored(id, 0)
 
 
 def projector(database: Database, **settings: Any) -> Connection[Any]:
