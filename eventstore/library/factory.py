@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -81,7 +82,7 @@ class EventStoreFactory(InfrastructureFactory[LogTrackingRecorder]):
         chosen: Any = given or (resolve_topic(topic) if topic else usual)
         if not (isinstance(chosen, type) and issubclass(chosen, usual)):
             raise InfrastructureFactoryError(f"{chosen!r} cannot be used: it is no subclass of {usual.__qualname__}")
-        return cast("R", chosen(self._store()))
+        return cast("Callable[[LogStore], R]", chosen)(self._store())
 
     def _store(self) -> LogStore:
         name = self._settings.log_name(self.env)
