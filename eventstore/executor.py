@@ -46,8 +46,10 @@ OPTIMISTIC_ATTEMPTS = 2
 MOST_ATTEMPTS = OPTIMISTIC_ATTEMPTS + 2
 MOST_STREAM_ROUNDS = 3
 """How often one decision may ask for more streams."""
+MOST_RECONNECTS = 5
+"""How often a group may lose its connection before its commands are told that their fate is unknown."""
 RECONNECT_PAUSES = (0.0, 0.1, 0.3, 1.0, 2.0, 3.0)
-"""Seconds before each attempt to reconnect; then the waiting commands are told that their fate is unknown."""
+"""Seconds before each attempt to connect again."""
 NOTIFY_SECONDS = 0.05
 """At most so often are followers woken: NOTIFY inside the append would cap the whole machine."""
 
@@ -303,7 +305,7 @@ class Executor:
                 self._cache.clear()  # what went in is not known, so nothing that is remembered can be
                 if self._connection.closed or self._connection.broken:
                     reconnects += 1
-                    if reconnects > 2 or not self._reconnect():
+                    if reconnects > MOST_RECONNECTS or not self._reconnect():
                         for task in tasks:
                             self._fail(
                                 task, UnavailableError(f"the database connection was lost: {_first_line(error)}")

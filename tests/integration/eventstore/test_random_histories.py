@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -75,9 +76,10 @@ def _history(database: Database, seed: int, writers: int, crashes: int) -> None:
                         " WHERE application_name = 'executor' AND datname = current_database()"
                     )
 
-        with ThreadPoolExecutor(writers + 1) as pool:
-            jobs = [pool.submit(crash)]
-            jobs += [pool.submit(_write_on_own_executor, database, write, number) for number in range(writers)]
+        with ExitStack() as running, ThreadPoolExecutor(writers + 1) as pool:
+            executors = [running.enter_context(executor_on(database)) for _ in range(writers)]
+            jobs = [pool.submit(write, number, executor) for number, executor in enumerate(executors)]
+            jobs.append(pool.submit(crash))
             for job in jobs:
                 job.result()
     assert_sound(database)
@@ -92,8 +94,3 @@ def _history(database: Database, seed: int, writers: int, crashes: int) -> None:
     limited = [balances(database).get(account, 0) for account in accounts]
     assert min(limited) >= 0, "no account fell below its minimum"
     assert any(a.outcome is Outcome.ACCEPTED for a in acknowledged.values())
-
-
-def _write_on_own_executor(database: Database, write: object, number: int) -> None:
-    with executor_on(database) as executor:
-        write(number, executor)  # type: ignore[operator]
