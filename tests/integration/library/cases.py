@@ -1,7 +1,7 @@
 """The library's own cases, each told how to make its recorder of ours. `test_library_cases` runs them.
 
-They are not in a test module, because pytest would collect them, the abstract ones too, and cannot run a `TestCase` once
-for each server.
+They are not in a test module, because pytest would collect them, the abstract ones too, and cannot run a `TestCase`
+once for each server.
 """
 
 from __future__ import annotations
@@ -180,7 +180,8 @@ class CountersView(LogTrackingRecorder, EventCountersView):
     def _increment(self, name: str, tracking: Tracking) -> None:
         with self.transaction(tracking) as connection:
             connection.execute(
-                "INSERT INTO event_counters AS c VALUES (%s, %s, 1) ON CONFLICT (log, name) DO UPDATE SET count = c.count + 1",
+                "INSERT INTO event_counters AS c VALUES (%s, %s, 1)"
+                " ON CONFLICT (log, name) DO UPDATE SET count = c.count + 1",
                 (self.store.number, name),
             )
 
