@@ -1,0 +1,1 @@
+"""Servers, load, percentiles, the description of the machine, and the check after each scenario."""

@@ -1,0 +1,147 @@
+"""A write side on a bench database: executor, accounts with money, transfers to make."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from random import Random
+from typing import Any
+
+import orjson
+from psycopg import Connection
+from uuid6 import uuid7
+
+from bench.harness.server import Database
+from domain import decider
+from domain.accounts.commands import Deposit, OpenAccount, Transfer
+from domain.accounts.numbers import account_number
+from domain.accounts.posting import internal_account
+from domain.catalogue import CATALOGUE, ENTRY_TYPES
+from domain.ids import ACCOUNT, TRANSACTION, typeid
+from domain.kernel import ERASED, Context
+from eventstore.answers import Outcome
+from eventstore.codec import Codec
+from eventstore.connect import connect
+from eventstore.executor import Executor, Submission
+from eventstore.sealing import KEY_BYTES, Sealer
+from eventstore.subject_keys import SubjectKeys
+
+LOG = "main"
+CURRENCY = "EUR"
+CASH = internal_account(LOG, "cash", CURRENCY)
+ACTOR = "bench"
+EACH_HAS = 10**12  # minor units: enough that no transfer is refused
+MASTER_KEY = bytes(KEY_BYTES)
+_OPENED = date(2020, 1, 1)
+
+
+def metadata(command: str, now: datetime) -> bytes:
+    """As the API writes it."""
+    return orjson.dumps(
+        {
+            "actor": {"how": "token", "id": ACTOR},
+            "causation": None,
+            "command": command,
+            "correlation": command,
+            "decided_at": now.isoformat(),
+        },
+        option=orjson.OPT_SORT_KEYS,
+    )
+
+
+def submission(command: Any) -> Submission:
+    """The command on its way, with a key of its own."""
+    now = datetime.now(UTC)
+    key = str(uuid7())
+    return Submission(command, ACTOR, key, hashlib.sha256(key.encode()).digest(), metadata(key, now), Context(now, LOG))
+
+
+@dataclass
+class Ledger:
+    """A running executor. `answered` counts accepted answers, for the check afterwards."""
+
+    database: Database
+    executor: Executor
+    answered: int = 0
+
+    def execute(self, submissions: Sequence[Submission]) -> None:
+        """Execute; every one of them must be accepted."""
+        answers = self.executor.execute(submissions)
+        refused = [answer for answer in answers if answer.outcome is not Outcome.ACCEPTED]
+        assert not refused, refused[0]
+        self.answered += len(answers)
+
+    def open_accounts(self, number: int) -> list[str]:
+        """Customers with a minimum of nothing and plenty of money."""
+        cash = OpenAccount(CASH, account_number("cash", 1), "cash", CURRENCY, LOG, "Cash", None, None, _OPENED)
+        self.execute([submission(cash)])
+        accounts = [typeid(ACCOUNT, uuid7()) for _ in range(number)]
+        self.execute(
+            [
+                submission(
+                    OpenAccount(
+                        account,
+                        account_number("checking", n),
+                        "checking",
+                        CURRENCY,
+                        f"owner-{n}",
+                        f"Owner {n}",
+                        0,
+                        None,
+                        _OPENED,
+                    )
+                )
+                for n, account in enumerate(accounts, 1)
+            ]
+        )
+        today = datetime.now(UTC).date()
+        self.execute(
+            [
+                submission(Deposit(typeid(TRANSACTION, uuid7()), account, EACH_HAS, CURRENCY, today))
+                for account in accounts
+            ]
+        )
+        return accounts
+
+
+def transfers(accounts: Sequence[str], number: int, random: Random, *, hot: bool = False) -> list[Submission]:
+    """Transfers between two random accounts; `hot`: each has the first account on one side."""
+    today = datetime.now(UTC).date()
+    made = []
+    for _ in range(number):
+        source, target = random.sample(accounts[1:], 2) if hot else random.sample(accounts, 2)
+        if hot:
+            source, target = (accounts[0], target) if random.random() < 0.5 else (source, accounts[0])
+        transaction = typeid(TRANSACTION, uuid7())
+        made.append(submission(Transfer(transaction, source, target, random.randint(1, 10_000), CURRENCY, today)))
+    return made
+
+
+def codec_of(connection: Connection[Any], log: int) -> tuple[Codec, Sealer]:
+    """A codec over the domain's catalogue."""
+    sealer = Sealer(SubjectKeys(connection, log), MASTER_KEY)
+    return Codec(CATALOGUE, sealer, ERASED), sealer
+
+
+@contextmanager
+def running_ledger(database: Database) -> Iterator[Ledger]:
+    """An executor on log `main` of this database, with the domain's rules."""
+    with connect(database.api_url, application_name="bench-keys") as keys:
+        row = keys.execute("SELECT log.create_log(%s)", (LOG,)).fetchone()
+        assert row is not None, "a function has a row"
+        codec, sealer = codec_of(keys, row[0])
+        executor = Executor(
+            lambda: connect(database.api_url, application_name="bench-executor"),
+            LOG,
+            codec,
+            sealer.prepare,
+            decider.decide,
+            decider.evolve,
+            commuting_types=ENTRY_TYPES,
+            transient_prefixes=("txn_", "claim:"),
+        )
+        with executor:
+            yield Ledger(database, executor)

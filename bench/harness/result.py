@@ -1,0 +1,99 @@
+"""What a run comes to: the shape of the JSON file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import median
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles over all repetitions together, in milliseconds."""
+
+    p50: float
+    p90: float
+    p99: float
+    p999: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One subject under one set of parameters; a rate for each repetition."""
+
+    subject: str
+    parameters: dict[str, str | int]
+    unit: str
+    rates: list[float]
+    latency: Latency | None = None
+
+    @property
+    def median(self) -> float:
+        """The rate that half of the repetitions reached."""
+        return median(self.rates)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A figure that somebody expects something of: a ratio of medians, or a median itself."""
+
+    name: str
+    value: float
+    at_least: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether it is what was expected."""
+        return self.at_least is None or self.value >= self.at_least
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioResult:
+    """What one scenario measured, and what was checked afterwards."""
+
+    name: str
+    title: str
+    how: str
+    measurements: list[Measurement]
+    comparisons: list[Comparison] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+
+    def of(self, subject: str, **parameters: str | int) -> Measurement:
+        """The measurement of that subject under at least these parameters. Raises `LookupError`."""
+        for measurement in self.measurements:
+            if measurement.subject == subject and parameters.items() <= measurement.parameters.items():
+                return measurement
+        raise LookupError(f"{subject} was not measured with {parameters}")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where it was measured. `commits` are single-row commits of one connection: what the flush costs here."""
+
+    cores: int
+    processor: str
+    memory_gib: float
+    kernel: str
+    file_system: str
+    python: str
+    postgres: str
+    settings: dict[str, str]
+    load_before: float
+    commits: list[Measurement]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole run."""
+
+    format: int
+    date: str
+    revision: str
+    command: str
+    seed: int
+    repetitions: int
+    quick: bool
+    machine: Machine
+    scenarios: list[ScenarioResult]

@@ -1,0 +1,89 @@
+"""A PostgreSQL of our own, with the settings Daybook ships, on a temporary folder; stopped at the end by its pid."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+
+from migrations import runner
+from workers.embedded import EmbeddedPostgres
+from workers.settings import API_ROLE, PROJECTOR_ROLE
+from workers.urls import with_role
+
+Flush = Literal["disk", "1 ms"]
+"""`1 ms`: `commit_delay` stands in for a disk whose flush takes that long, for everybody on the server alike."""
+FLUSHES: tuple[Flush, ...] = ("disk", "1 ms")
+_FLUSH_SETTINGS = {"disk": (0, 5), "1 ms": (1000, 0)}  # commit_delay, commit_siblings
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of its own for one scenario."""
+
+    name: str
+    url: str
+
+    @property
+    def api_url(self) -> str:
+        """As the role of the API."""
+        return with_role(self.url, API_ROLE)
+
+    @property
+    def projector_url(self) -> str:
+        """As the role of the projectors."""
+        return with_role(self.url, PROJECTOR_ROLE)
+
+
+@dataclass
+class Server:
+    """A running server."""
+
+    postgres: EmbeddedPostgres
+    folder: Path
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    @contextmanager
+    def database(self, *, migrated: bool = True) -> Iterator[Database]:
+        """A fresh database, dropped afterwards."""
+        name = f"bench_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        database = Database(name, self.postgres.url.replace("/daybook?", f"/{name}?", 1))
+        try:
+            if migrated:
+                runner.upgrade(database.url)
+            yield database
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def flush(self, flush: Flush) -> None:
+        """What a flush costs from now on, in every session."""
+        delay, siblings = _FLUSH_SETTINGS[flush]
+        self.execute(f"ALTER SYSTEM SET commit_delay = {delay}")
+        self.execute(f"ALTER SYSTEM SET commit_siblings = {siblings}")
+        self.execute("SELECT pg_reload_conf()")
+
+    def execute(self, statement: str) -> list[tuple[object, ...]]:
+        """Run a statement as the superuser, outside any transaction."""
+        with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def running_server(parent: Path | None = None) -> Iterator[Server]:
+    """A server in a folder below `parent`, which must be on the disk that is to be measured."""
+    folder = Path(tempfile.mkdtemp(prefix="daybook-bench-", dir=parent))
+    folder.chmod(0o711)  # its system user passes through
+    try:
+        with EmbeddedPostgres(folder / "postgres") as postgres:
+            yield Server(postgres, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

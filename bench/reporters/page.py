@@ -1,0 +1,82 @@
+"""A report as the page `docs/performance.md`. Every figure in it comes from the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from bench.harness.result import Machine, Measurement, Report, ScenarioResult
+
+_INTRODUCTION = """\
+# Performance
+
+Rendered from `bench/results/latest.json` by `python -m bench --render`; do not edit. `make bench` measures again.
+Rates are medians of the repetitions, with the lowest and the highest; latencies are percentiles over all of them,
+in milliseconds, from HDR histograms. What is compared was measured in turn within one run. After each scenario the
+database was checked, and a run that fails its check writes no result.
+"""
+
+
+def render(report: Report) -> str:
+    """The whole page."""
+    return "\n".join(_lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield _INTRODUCTION
+    yield from _comparisons(report.scenarios)
+    yield from _machine(report)
+    for scenario in report.scenarios:
+        yield f"## {scenario.title}\n"
+        yield f"{scenario.how}\n"
+        yield from _measurements(scenario.measurements)
+        yield f"Checked afterwards: {'; '.join(scenario.checked)}.\n"
+
+
+def _comparisons(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:
+    yield "## What is expected, and what it is\n"
+    yield "| scenario | figure | measured | expected | |\n|---|---|---:|---:|---|"
+    for scenario in scenarios:
+        for it in scenario.comparisons:
+            expected = "" if it.at_least is None else f"≥ {_figure(it.at_least)}"
+            verdict = "" if it.at_least is None else "reached" if it.met else "**not reached**"
+            yield f"| {scenario.name} | {it.name} | {_figure(it.value)} | {expected} | {verdict} |"
+    yield ""
+
+
+def _machine(report: Report) -> Iterator[str]:
+    machine: Machine = report.machine
+    yield "## The machine and the run\n"
+    yield "| | |\n|---|---|"
+    yield f"| date, revision | {report.date}, {report.revision} |"
+    yield f"| command | `{report.command}` |"
+    yield f"| seed, repetitions | {report.seed}, {report.repetitions}{' (quick)' if report.quick else ''} |"
+    yield f"| processor | {machine.cores} cores of {machine.processor}, {machine.memory_gib} GiB |"
+    yield f"| load before the run | {machine.load_before} |"
+    yield f"| system | {machine.kernel}, database on {machine.file_system} |"
+    yield f"| Python | {machine.python} |"
+    yield f"| PostgreSQL | {machine.postgres} |"
+    yield f"| settings | {', '.join(f'{name} {value}' for name, value in machine.settings.items())} |"
+    yield ""
+    yield "Client, service and PostgreSQL share these cores. What a flush costs, by single-row commits of one connection:\n"
+    yield from _measurements(machine.commits)
+
+
+def _measurements(measurements: list[Measurement]) -> Iterator[str]:
+    names = list(dict.fromkeys(name for measurement in measurements for name in measurement.parameters))
+    timed = any(measurement.latency for measurement in measurements)
+    unit = measurements[0].unit if measurements else ""
+    head = ["", *names, unit, "lowest", "highest", *(["p50", "p99", "p99.9"] if timed else [])]
+    yield f"| {' | '.join(head)} |"
+    yield f"|---{'|---' * len(names)}{'|---:' * (len(head) - 1 - len(names))}|"
+    for it in measurements:
+        cells = [it.subject, *(str(it.parameters.get(name, "")) for name in names)]
+        cells += [_figure(it.median), _figure(min(it.rates)), _figure(max(it.rates))]
+        if timed:
+            latency = it.latency
+            cells += ["", "", ""] if latency is None else [_figure(v) for v in (latency.p50, latency.p99, latency.p999)]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

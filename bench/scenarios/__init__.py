@@ -1,0 +1,18 @@
+"""What is measured, one scenario a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.harness.result import ScenarioResult
+from bench.harness.server import Server
+from bench.harness.settings import Settings
+from bench.scenarios import catch_up, store, transfers
+
+Scenario = Callable[[Settings, Server], ScenarioResult]
+
+SCENARIOS: dict[str, Scenario] = {
+    "store": store.run,
+    "transfers": transfers.run,
+    "catch-up": catch_up.run,
+}

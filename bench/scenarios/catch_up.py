@@ -1,0 +1,69 @@
+"""How fast the projections catch up with a log that is there: all of them, in one worker, from position 0."""
+
+from __future__ import annotations
+
+from random import Random
+from time import perf_counter
+
+import psycopg
+
+from bench.harness import oracle
+from bench.harness.ledger import LOG, codec_of, running_ledger, transfers
+from bench.harness.result import Comparison, Measurement, ScenarioResult
+from bench.harness.server import Database, Server
+from bench.harness.settings import Settings
+from eventstore.connect import connect
+from eventstore.read import read_head
+from projections.engine import Runner
+from projections.rooms import ROOMS
+from projections.tables import prepare, reset
+
+SUBJECT = "one worker, all projections"
+
+
+def run(settings: Settings, server: Server) -> ScenarioResult:
+    """Fill a log, then fold it from the beginning, again and again."""
+    rates = []
+    number = 2 * settings.transfers
+    with server.database() as database:
+        with running_ledger(database) as ledger:
+            accounts = ledger.open_accounts(settings.accounts)
+            ledger.execute(transfers(accounts, number, Random(settings.seed)))
+        checked = oracle.check(database.url, ledger.answered)
+        with connect(database.projector_url, application_name="bench-projector") as connection:
+            prepare(connection, LOG, ROOMS)
+            head = read_head(connection, LOG)
+            for _ in range(settings.repetitions):
+                reset(connection, LOG, ROOMS)
+                runner = Runner(connection, LOG, codec_of(connection, head.log)[0], ROOMS)
+                began = perf_counter()
+                runner.run_to_head()
+                rates.append(round(head.position / (perf_counter() - began), 1))
+                if runner.stopped or set(runner.positions.values()) != {head.position}:
+                    raise oracle.WrongError(f"not all projections reached {head.position}: {runner.positions}")
+        _check_tables(database, number, settings.accounts)
+    measured = Measurement(SUBJECT, {"projections": len(ROOMS), "events": head.position}, "events/s", rates)
+    return ScenarioResult(
+        "catch-up",
+        "Catching up with the log",
+        f"{', '.join(room.name for room in ROOMS)}: folded together from position 0 over a log of {number} transfers "
+        f"between {settings.accounts} accounts. Events are positions of the log passed, counted once.",
+        [measured],
+        [Comparison("events a second", measured.median, 30_000)],
+        [
+            *checked,
+            "every checkpoint at the head",
+            "balances sum to zero and two entries a transfer in the read tables",
+        ],
+    )
+
+
+def _check_tables(database: Database, transfers: int, accounts: int) -> None:
+    with psycopg.connect(database.url) as connection:
+        row = connection.execute(
+            "SELECT (SELECT sum(balance) FROM read.accounts), (SELECT count(*) FROM read.accounts),"
+            " (SELECT count(*) FROM read.entries)"
+        ).fetchone()
+    expected = (0, accounts + 1, 2 * (transfers + accounts))
+    if row != expected:
+        raise oracle.WrongError(f"the read tables hold {row} (sum of balances, accounts, entries), not {expected}")

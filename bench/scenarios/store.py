@@ -1,0 +1,197 @@
+"""The store beside the stock recorder of the `eventsourcing` library: one event of 200 bytes a command.
+
+Ours does more for its figure: every command has a key of its own that is looked up and recorded with its answer, and
+positions are dense. The stock recorder runs on the same server, with a connection for each of its threads, both as it
+is by default and with its database functions; its best is what we are compared with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg.conninfo import conninfo_to_dict
+from uuid6 import uuid7
+
+from bench.harness import oracle
+from bench.harness.asking import Asker
+from bench.harness.load import Sample, coroutine_callers, percentiles, thread_callers
+from bench.harness.result import Comparison, Measurement, ScenarioResult
+from bench.harness.server import FLUSHES, Database, Server
+from bench.harness.settings import Settings
+from domain.kernel import Accepted, Event
+from eventstore.answers import Answer, Outcome
+from eventstore.connect import connect
+from eventstore.executor import Executor, Submission
+
+CALLERS = (1, 16, 64)
+BODY = b'{"filler":"' + b"x" * 187 + b'"}'
+METADATA = b'{"actor":{"how":"token","id":"bench"}}'
+HASH = hashlib.sha256(BODY).digest()
+COROUTINES, THREADS = "Daybook, callers as coroutines", "Daybook, callers as threads"
+STOCK, STOCK_FUNCTIONS = "stock recorder", "stock recorder, database functions"
+
+Measure = Callable[[int, float, float], Sample]
+"""With so many callers, after so many seconds of warm-up, for so many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A command that is always accepted."""
+
+    streams = ()
+
+
+class _Codec:
+    def subjects(self, events: object) -> set[str]:
+        return set()
+
+    def encode(self, event: object) -> tuple[str, bytes]:
+        return "bench.appended.v1", BODY
+
+    def decode(self, name: str, payload: bytes, stream: str, version: int) -> Event:
+        return Event(stream, version)
+
+
+def run(settings: Settings, server: Server) -> ScenarioResult:
+    """Every system, flush and number of callers in turn, again and again."""
+    samples: dict[tuple[str, str, int], list[Sample]] = {}
+    with server.database() as ours, server.database(migrated=False) as theirs, _executor(ours) as executor:
+        asker = Asker(executor)
+        systems: dict[str, Measure] = {
+            COROUTINES: partial(coroutine_callers, partial(_append_async, asker)),
+            THREADS: partial(thread_callers, partial(_append, executor)),
+            STOCK: partial(_measure_stock, theirs, "stock", False),
+            STOCK_FUNCTIONS: partial(_measure_stock, theirs, "stock_functions", True),
+        }
+        for _ in range(settings.repetitions):
+            for flush in FLUSHES:
+                server.flush(flush)
+                for callers in CALLERS:
+                    for name, measure in systems.items():
+                        sample = measure(callers, settings.warm_up, settings.seconds)
+                        samples.setdefault((name, flush, callers), []).append(sample)
+        server.flush("disk")
+        checked = oracle.check(ours.url, _answered(samples, COROUTINES, THREADS))
+        for name, table in ((STOCK, "stock"), (STOCK_FUNCTIONS, "stock_functions")):
+            _check_stock(theirs.url, table, _answered(samples, name))
+    result = ScenarioResult(
+        "store",
+        "Appends at the store, beside the stock recorder",
+        "One event of 200 bytes a command, each on a stream of its own. Closed loop. Ours goes through the executor and "
+        "records each command under its key; the stock recorder inserts one event a call, a connection for each thread.",
+        [
+            Measurement(
+                name,
+                {"flush": flush, "callers": callers},
+                "appends/s",
+                [round(sample.rate, 1) for sample in repeated],
+                percentiles(sample.latencies_us for sample in repeated),
+            )
+            for (name, flush, callers), repeated in sorted(samples.items(), key=_order)
+        ],
+        checked=[*checked, "events of the stock recorder equal its answers"],
+    )
+    result.comparisons.extend(_compare(result))
+    return result
+
+
+def _order(item: tuple[tuple[str, str, int], object]) -> tuple[int, int, int]:
+    name, flush, callers = item[0]
+    return FLUSHES.index(flush), (COROUTINES, THREADS, STOCK, STOCK_FUNCTIONS).index(name), callers  # type: ignore[arg-type]
+
+
+def _compare(result: ScenarioResult) -> Iterator[Comparison]:
+    for flush in FLUSHES:
+        best = max(
+            result.of(name, flush=flush, callers=callers).median
+            for name in (STOCK, STOCK_FUNCTIONS)
+            for callers in CALLERS
+        )
+        for name in (COROUTINES, THREADS):
+            ours = result.of(name, flush=flush, callers=64).median
+            what = f"{name}, 64 of them ÷ best of the stock recorder at any number of threads, flush: {flush}"
+            yield Comparison(what, round(ours / best, 2), 5.0 if name == COROUTINES else None)
+
+
+@contextmanager
+def _executor(database: Database) -> Iterator[Executor]:
+    with connect(database.api_url, application_name="bench") as connection:
+        connection.execute("SELECT log.create_log('main')")
+    with Executor(
+        lambda: connect(database.api_url, application_name="bench-executor"),
+        "main",
+        _Codec(),
+        lambda subjects: None,
+        _decide,
+        lambda state, event: event,
+        transient_prefixes=("bench_",),
+    ) as executor:
+        yield executor
+
+
+def _decide(command: Append, states: Mapping[str, Any], stream: str) -> Accepted:
+    return Accepted((Event(stream, 1),), {})
+
+
+def _submission() -> Submission:
+    key = str(uuid7())
+    return Submission(Append(), "bench", key, HASH, METADATA, f"bench_{key}")
+
+
+async def _append_async(asker: Asker) -> None:
+    _accepted(await asker.ask(_submission()))
+
+
+def _append(executor: Executor) -> None:
+    _accepted(executor.execute([_submission()])[0])
+
+
+def _accepted(answer: Answer) -> None:
+    assert answer.outcome is Outcome.ACCEPTED, answer
+
+
+def _measure_stock(
+    database: Database, table: str, functions: bool, callers: int, warm_up: float, seconds: float
+) -> Sample:
+    where = conninfo_to_dict(database.url)
+    datastore = PostgresDatastore(
+        str(where["dbname"]),
+        str(where["host"]),
+        str(where["port"]),
+        str(where["user"]),
+        "",
+        pool_size=callers,
+        connect_timeout=30,
+        enable_db_functions=functions,
+    )
+    try:
+        recorder = PostgresApplicationRecorder(datastore, events_table_name=table)
+        recorder.create_table()
+        datastore.pool.wait(30)
+
+        def insert() -> None:
+            recorder.insert_events([StoredEvent(uuid4(), 1, "bench:Appended", BODY)])
+
+        return thread_callers(insert, callers, warm_up, seconds)
+    finally:
+        datastore.close()
+
+
+def _answered(samples: Mapping[tuple[str, str, int], list[Sample]], *names: str) -> int:
+    return sum(sample.answered for (name, _, _), repeated in samples.items() if name in names for sample in repeated)
+
+
+def _check_stock(url: str, table: str, answered: int) -> None:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+    if row != (answered,):
+        raise oracle.WrongError(f"{table} holds {row} events and {answered} were answered")

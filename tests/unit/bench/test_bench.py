@@ -1,0 +1,88 @@
+"""The bench itself: percentiles, the shape of its report, a check that can fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import PAGE, RESULT
+from bench.harness.load import percentiles, thread_callers
+from bench.harness.oracle import Observed, judge
+from bench.harness.result import FORMAT, Comparison, Machine, Measurement, Report, ScenarioResult
+from bench.reporters import json_file, page
+
+SOUND = Observed(6, 6, 6, 0, 0, 0, 0, 2)
+
+
+def report() -> Report:
+    timed = Measurement("ours", {"callers": 64}, "appends/s", [3.0, 1.0, 2000.0], percentiles([[1000], [2000, 3000]]))
+    scenario = ScenarioResult(
+        "store", "The store", "How.", [timed], [Comparison("ours ÷ theirs", 4.0, 5.0)], ["positions dense"]
+    )
+    machine = Machine(2, "a processor", 24.0, "Linux 6", "ext4", "CPython 3.11", "18", {"fsync": "on"}, 0.5, [timed])
+    return Report(FORMAT, "2026-11-21", "abc", "python -m bench", 1, 3, False, machine, [scenario])
+
+
+def test_percentiles_are_of_all_samples_in_milliseconds() -> None:
+    latency = percentiles([range(1, 50_001), range(50_001, 100_001)])
+    assert latency.p50 == pytest.approx(50, rel=0.002)
+    assert latency.p99 == pytest.approx(99, rel=0.002)
+    assert latency.max == pytest.approx(100, rel=0.002)
+
+
+def test_the_warm_up_is_answered_but_not_measured() -> None:
+    asked: list[None] = []
+    sample = thread_callers(lambda: asked.append(None), 2, 0.01, 0.02)
+    assert sample.answered == len(asked)
+    assert 0 < len(sample.latencies_us) < sample.answered
+
+
+def test_a_caller_that_fails_fails_the_measurement() -> None:
+    with pytest.raises(ZeroDivisionError):
+        thread_callers(lambda: 1 / 0, 2, 0, 0.01)
+
+
+def test_a_report_survives_its_file(tmp_path: Path) -> None:
+    json_file.write(report(), tmp_path / "result.json")
+    assert json_file.load(tmp_path / "result.json") == report()
+
+
+def test_a_report_of_another_format_is_refused(tmp_path: Path) -> None:
+    json_file.write(replace(report(), format=FORMAT + 1), tmp_path / "result.json")
+    with pytest.raises(ValueError, match="format"):
+        json_file.load(tmp_path / "result.json")
+
+
+def test_the_page_quotes_medians_and_says_what_was_not_reached() -> None:
+    text = page.render(report())
+    assert "| store | ours ÷ theirs | 4.00 | ≥ 5.00 | **not reached** |" in text
+    assert "| ours | 64 | 3.00 | 1.00 | 2,000 | 2.00 | 3.00 | 3.00 |" in text
+    assert "Checked afterwards: positions dense." in text
+
+
+def test_the_committed_page_is_the_committed_result() -> None:
+    assert PAGE.read_text() == page.render(json_file.load(RESULT))
+
+
+def test_what_is_sound_is_found_sound() -> None:
+    assert judge(SOUND, 2) == []
+    assert judge(SOUND, 1, unanswered=1) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(SOUND, head=7),
+        replace(SOUND, highest_position=7),
+        replace(SOUND, broken_streams=1),
+        replace(SOUND, broken_units=1),
+        replace(SOUND, unbalanced=1),
+        replace(SOUND, sum_of_shares=1),
+        replace(SOUND, accepted=1),
+        replace(SOUND, accepted=3),
+    ],
+)
+def test_each_thing_that_can_be_wrong_is_found(wrong: Observed) -> None:
+    assert len(judge(wrong, 2)) == 1
