@@ -22,9 +22,8 @@ _SETTINGS = (
 def describe(server: Server, settings: Settings) -> Machine:
     """Look, and measure single-row commits."""
     load_before = os.getloadavg()[0]
-    rows = server.execute(
-        f"SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY ('{{{','.join(_SETTINGS)}}}')"
-    )
+    names = ",".join(_SETTINGS)
+    rows = server.execute(f"SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY ('{{{names}}}')")
     return Machine(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 0,
         processor=_processor(),

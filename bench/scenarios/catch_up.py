@@ -53,7 +53,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         [
             *checked,
             "every checkpoint at the head",
-            "balances sum to zero and two entries a transfer in the read tables",
+            "balances sum to zero, two entries a transfer in the read tables",
         ],
     )
 

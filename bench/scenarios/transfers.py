@@ -34,7 +34,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     result = ScenarioResult(
         "transfers",
         "Transfers in process, in batches",
-        f"{settings.transfers} transfers a batch between {settings.accounts} accounts with limits, through one executor. "
+        f"{settings.transfers} transfers a batch between {settings.accounts} accounts with limits, one executor. "
         "Hot: every transfer has the same account with limits on one side. Commands are made before the clock starts.",
         [
             Measurement("Daybook", {"accounts": kind, "batch": settings.transfers}, "transfers/s", measured)
