@@ -39,8 +39,8 @@ class LibrarySettings:
         return cls(
             _conninfo(environment.get(DATABASE_URL) or ""),
             namespace,
-            int(_number(environment, POOL_SIZE, default=15, least=1)),
-            _number(environment, POLL_SECONDS, default=0.02, least=0.001),
+            int(_number(environment, POOL_SIZE, default=15, least=1, most=1_000)),
+            _number(environment, POLL_SECONDS, default=0.02, least=0.001, most=3_600),
         )
 
     def log_name(self, environment: Environment) -> str:
@@ -65,13 +65,14 @@ def _conninfo(url: str) -> str:
     return make_conninfo(url, options=f"{parameters.get('options') or ''} -c role={ROLE}".strip())
 
 
-def _number(environment: Environment, name: str, *, default: float, least: float) -> float:
+def _number(environment: Environment, name: str, *, default: float, least: float, most: float) -> float:
     text = environment.get(name) or str(default)
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    wrong = OSError(f"{name} is {text!r}, but should be {kind} from {least} to {most}")
     try:
         number = type(default)(text)
     except ValueError:
-        number = least - 1
-    if number < least:
-        kind = "a whole number" if isinstance(default, int) else "a number"
-        raise OSError(f"{name} is {text!r}, but should be {kind} of at least {least}")
+        raise wrong from None
+    if not least <= number <= most:  # so put that it is true of nan
+        raise wrong
     return number
