@@ -2,7 +2,7 @@
 
 psycopg adapts a list element by element in Python; for the few thousand short values of one append that takes as
 long as the append. These functions build PostgreSQL's binary array format in one pass, and each result is a `bytes` of
-a class that psycopg has been taught to send as it is.
+a class that psycopg is taught here to send as it is.
 
 Format (src/backend/utils/adt/arrayfuncs.c, array_recv): int32 dimensions, int32 has-nulls, int32 element type, then a
 dimension's int32 length and lower bound, then each element as int32 length (-1: NULL) and bytes. Big-endian.
@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 from struct import Struct, pack
 from typing import Any, ClassVar
 
-from psycopg import Connection, pq
+import psycopg
+from psycopg import pq
 from psycopg.abc import Buffer
-from psycopg.adapt import AdaptersMap, Dumper
+from psycopg.adapt import Dumper
 
 _LENGTH = Struct(">i")
 _NULL = _LENGTH.pack(-1)
@@ -118,8 +119,6 @@ def _dumper(kind: type[BinaryArray]) -> type[Dumper]:
     return BinaryArrayDumper
 
 
-def register_arrays(target: Connection[Any] | AdaptersMap) -> None:
-    """Teach a connection (or a map of adapters) to send these classes as they are."""
-    adapters = target.adapters if isinstance(target, Connection) else target
-    for kind in (TextArray, ByteaArray, Int2Array, Int4Array, Int8Array, BoolArray):
-        adapters.register_dumper(kind, _dumper(kind))
+for _kind in (TextArray, ByteaArray, Int2Array, Int4Array, Int8Array, BoolArray):
+    # For every connection: the classes are ours, so nobody else's parameters are touched.
+    psycopg.adapters.register_dumper(_kind, _dumper(_kind))

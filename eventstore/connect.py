@@ -7,8 +7,6 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from eventstore.arrays import register_arrays
-
 CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS, KEEPALIVE_PROBES = 5, 3
 """A peer that vanished is noticed after some 20 seconds instead of two hours."""
@@ -34,5 +32,4 @@ def connect(url: str, *, application_name: str, statement_seconds: float = 60) -
         " set_config('idle_in_transaction_session_timeout', %s, false)",
         (f"{int(statement_seconds * 1000)}ms", f"{int(statement_seconds * 1000)}ms"),
     )
-    register_arrays(connection)
     return connection

@@ -1,0 +1,1 @@
+"""The door: HTTP in, commands and queries out, nothing decided here."""

@@ -1,0 +1,253 @@
+"""What the bodies of commands may be. Strict: nothing is converted, nothing unknown is taken."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+
+from domain import money
+from domain.accounts.events import AccountType, Side
+from domain.orders.decisions import MOST_LINES, MOST_QUANTITY
+
+MOST_EXPECTED = 20
+MOST_VERSION = 2**53
+
+
+def _iso_date(value: Any) -> date:
+    if not isinstance(value, str) or len(value) != 10:
+        raise ValueError("a date such as 2026-01-31 is needed")
+    return date.fromisoformat(value)
+
+
+IsoDate = Annotated[date, BeforeValidator(_iso_date), WithJsonSchema({"type": "string", "format": "date"})]
+Amount = Annotated[str, StringConstraints(pattern=r"^\d{1,16}(\.\d{1,3})?$")]
+SignedAmount = Annotated[str, StringConstraints(pattern=r"^-?\d{1,16}(\.\d{1,3})?$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,8}_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+StreamName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
+Subject = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,100}$")]
+Reference = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,100}$")]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Description = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+ExpectedVersions = dict[StreamName, Annotated[int, Field(ge=0, le=MOST_VERSION)]]
+
+
+def minor(amount: str, currency: str) -> int:
+    """Minor units of an amount over zero; a field's error where it is none."""
+    return money.parse_positive(amount, currency)
+
+
+class Body(BaseModel):
+    """A command's body."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    expected_versions: Annotated[ExpectedVersions, Field(max_length=MOST_EXPECTED)] = {}
+
+
+class Sum(Body):
+    """A body with one amount of money."""
+
+    amount: Amount
+    currency: Currency
+
+    @model_validator(mode="after")
+    def _is_money(self) -> Sum:
+        minor(self.amount, self.currency)
+        return self
+
+    @property
+    def minor(self) -> int:
+        """The amount in minor units."""
+        return money.parse(self.amount, self.currency)
+
+
+class Open(Body):
+    """Open an account. Types from `cash` on are the ledger's own: one a currency, without limits, by an operator."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"type": "checking", "currency": "EUR", "owner": "customer-1", "name": "Ada Lovelace"}]
+        }
+    )
+
+    type: AccountType
+    currency: Currency
+    owner: Subject | None = None
+    name: ShortText
+    minimum: SignedAmount | None = "0"
+    maximum: SignedAmount | None = None
+    opened_on: IsoDate | None = None
+
+    @model_validator(mode="after")
+    def _is_money(self) -> Open:
+        for limit in (self.minimum, self.maximum):
+            money.parse(limit or "0", self.currency)
+        return self
+
+
+class Movement(Sum):
+    """Money in or out of one account."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"amount": "100.00", "currency": "EUR"}]})
+
+    value_date: IsoDate | None = None
+    reference: Reference | None = None
+    description: Description | None = None
+
+
+class TransferBody(Movement):
+    """Money from one account to another."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "source": "acct_01h455vb4pex5vsknk084sn02q",
+                    "target": "acct_01h455vb4pex5vsknk084sn02r",
+                    "amount": "12.30",
+                    "currency": "EUR",
+                }
+            ]
+        }
+    )
+
+    source: Id
+    target: Id
+
+
+class EntryBody(BaseModel):
+    """One line of a transaction."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    account: Id
+    side: Side
+    amount: Amount
+    currency: Currency
+
+    @model_validator(mode="after")
+    def _is_money(self) -> EntryBody:
+        minor(self.amount, self.currency)
+        return self
+
+    @property
+    def minor(self) -> int:
+        """The amount in minor units."""
+        return money.parse(self.amount, self.currency)
+
+
+class TransactionBody(Body):
+    """Any balanced set of entries."""
+
+    kind: Literal["transfer", "fee", "interest", "penalty", "payment", "journal"] = "journal"
+    entries: Annotated[list[EntryBody], Field(max_length=2_000)]  # the domain's own bound is lower, and explains itself
+    value_date: IsoDate | None = None
+    reference: Reference | None = None
+    description: Description | None = None
+
+
+class Reason(Body):
+    """Why."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "On request of the owner"}]})
+
+    reason: Description
+
+
+class Nothing(Body):
+    """No more to say."""
+
+
+class Hold(Sum):
+    """Reserve an amount."""
+
+    reference: Reference | None = None
+
+
+class Capture(Body):
+    """Pay from a hold, all or part of it."""
+
+    target: Id
+    amount: Amount
+    currency: Currency
+    value_date: IsoDate | None = None
+    reference: Reference | None = None
+    description: Description | None = None
+
+    @model_validator(mode="after")
+    def _is_money(self) -> Capture:
+        minor(self.amount, self.currency)
+        return self
+
+
+class LineBody(BaseModel):
+    """One article of an order."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    sku: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,50}$")]
+    name: ShortText
+    quantity: Annotated[int, Field(ge=1, le=MOST_QUANTITY)]
+    unit_price: Amount
+
+
+class OrderBody(Body):
+    """Place an order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "customer": "customer-1",
+                    "currency": "GBP",
+                    "lines": [{"sku": "85123A", "name": "Hanging heart", "quantity": 6, "unit_price": "2.55"}],
+                }
+            ]
+        }
+    )
+
+    customer: Subject
+    currency: Currency
+    lines: Annotated[list[LineBody], Field(max_length=2 * MOST_LINES)]
+    reference: Reference | None = None
+
+    @model_validator(mode="after")
+    def _is_money(self) -> OrderBody:
+        for line in self.lines:
+            money.parse(line.unit_price, self.currency)
+        return self
+
+
+class PaymentBody(Body):
+    """Pay an order from an account."""
+
+    account: Id
+    value_date: IsoDate | None = None
+    reference: Reference | None = None
+
+
+class DraftBody(Body):
+    """Draft a post."""
+
+    author: Subject
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    body: Annotated[str, StringConstraints(max_length=100_000)]
+
+
+class RevisionBody(Body):
+    """Replace the text of a post."""
+
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    body: Annotated[str, StringConstraints(max_length=100_000)]
+    summary: Description | None = None
+
+
+class SlugBody(Body):
+    """Publish under a slug."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"slug": "on-ledgers"}]})
+
+    slug: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[!-~]+$")]

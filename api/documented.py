@@ -1,0 +1,63 @@
+"""The answers a route may give, for the OpenAPI description: nothing is answered that is not here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from api.problems import MEDIA_TYPE, PROBLEMS
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable: of the API's catalogue, or the business rule that refused")
+    figures: dict[str, Any] | None = Field(default=None, description="What decided it")
+
+
+class Accepted(BaseModel):
+    """A command that was carried out. More members by command: ids, status, balances."""
+
+    outcome: str
+    position: str = Field(description="Pass it as `min_position` to read what was written")
+    versions: dict[str, int] = Field(description="New versions of the streams")
+
+
+def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    titles = {status: "; ".join(t for s, t in PROBLEMS.values() if s == status) for status in statuses}
+    return {
+        status: {
+            "description": titles[status],
+            "model": ProblemDetails,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+        }
+        for status in statuses
+    }
+
+
+_ALWAYS = (400, 401, 403, 503)
+_DONE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Carried out", "model": Accepted},
+    201: {"description": "Carried out", "model": Accepted},
+}
+_HEADERS = {
+    "Daybook-Position": {"schema": {"type": "string"}, "description": "Position of the answer in the log"},
+    "Idempotency-Replayed": {"schema": {"type": "string"}, "description": "`true`: the first answer, given again"},
+    "ETag": {"schema": {"type": "string"}, "description": "Version of the stream the route names"},
+}
+for _answer in _DONE.values():
+    _answer["headers"] = _HEADERS
+
+COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 409, 412, 413, 422), **_DONE}
+READ_ONE = _answers(*_ALWAYS, 404)
+READ_LIST = _answers(*_ALWAYS, 404)
+STREAMED: dict[int | str, dict[str, Any]] = {
+    **_answers(*_ALWAYS),
+    200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+}
+HEALTH = _answers(400, 503)

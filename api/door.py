@@ -1,0 +1,151 @@
+"""The door: what is checked of every request before anything is made of it.
+
+Plain ASGI, because it stands before each command: host, token and role, size and form of the body. The body is read
+once, bounded, and parsed once to be sure that it is JSON a ledger can keep: no NUL, no lone surrogate, not too deep.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.principals import ANYONE, digest, is_open, may
+from api.problems import problem_response
+from api.services import Services
+
+MOST_DEPTH = 32
+
+
+class Door:
+    """Lets requests in, or answers them with a problem."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._services = services
+        self._hosts = frozenset(host.lower() for host in services.allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name, value)
+        refusal = self._refuse(scope, headers)
+        if refusal is None and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            body = await _read(receive, headers, self._services.limits.body_bytes)
+            refusal = _refuse_body(scope, headers, body, self._services.limits.body_bytes)
+            if refusal is None:
+                assert body is not None
+                receive = _again(body or b"{}", receive)
+        if refusal is not None:
+            code, detail, figures = refusal
+            await problem_response(code, detail, figures)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> _Refusal | None:
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        name = host[: host.rindex(":")] if ":" in host and not host.endswith("]") else host
+        if name not in self._hosts and "*" not in self._hosts:
+            return "host", f"The host {name[:100]!r} is not among those served: {', '.join(sorted(self._hosts))}.", None
+        path, method = scope["path"], scope["method"]
+        principals = self._services.principals
+        principal = ANYONE
+        if is_open(path):
+            pass
+        elif principals is not None:
+            scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+            found = principals.get(digest(token.strip())) if scheme.lower() == "bearer" else None
+            if found is None:
+                return "unauthenticated", "Send 'Authorization: Bearer <token>' with a token of this service.", None
+            if not may(found.role, method, path):
+                figures = {"principal": found.name, "role": found.role}
+                return "forbidden", f"{found.name} has the role {found.role}, which may not {method} {path}.", figures
+            principal = found
+        scope.setdefault("state", {})["principal"] = principal
+        scope["state"]["headers"] = headers
+        return None
+
+
+_Refusal = tuple[str, str, dict[str, Any] | None]
+
+
+async def _read(receive: Receive, headers: dict[bytes, bytes], most: int) -> bytes | None:
+    """The body; None once it is larger than `most` bytes."""
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > most:
+        return None
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b"".join(parts)
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            return None
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _refuse_body(scope: Scope, headers: dict[bytes, bytes], body: bytes | None, most: int) -> _Refusal | None:
+    if body is None:
+        return "too_large", f"The body is larger than {most} bytes.", {"most": most}
+    if not body:
+        scope["state"]["body"] = {}
+        return None
+    kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+    if kind != b"application/json":
+        return "content_type", f"The body is {kind.decode('latin-1')[:100]!r}; send application/json.", None
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        return "malformed", f"The body is not JSON: {error}.", None
+    if body.count(b"[") + body.count(b"{") > MOST_DEPTH and _depth(parsed) > MOST_DEPTH:
+        return "malformed", f"The body is nested deeper than {MOST_DEPTH} levels.", {"most": MOST_DEPTH}
+    if b"\\u0000" in body and _has_nul(parsed):
+        return "malformed", "The body has a NUL character (U+0000), which cannot be stored.", None
+    scope["state"]["body"] = parsed
+    return None
+
+
+def _depth(value: Any) -> int:
+    """Levels of nesting, counted without recursion and no further than it matters."""
+    depth, level = 0, [value]
+    while level and depth <= MOST_DEPTH:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return depth
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, list):
+        return any(_has_nul(item) for item in value)
+    if isinstance(value, dict):
+        return any("\0" in key or _has_nul(item) for key, item in value.items())
+    return False
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body once more, then whatever comes."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

@@ -1,0 +1,78 @@
+"""Every way to say no: RFC 9457 problem details from one catalogue of codes.
+
+Codes of refusals by a business rule are those of `domain.rules`; these here are the API's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from domain.rules import RULES, explain
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 1
+
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "malformed": (400, "The request is not what this route takes"),
+    "content_type": (400, "The body must be application/json"),
+    "host": (400, "This host name is not served here"),
+    "key_missing": (400, "A command needs an Idempotency-Key header of 1 to 255 printable ASCII characters"),
+    "position": (400, "The position is not one of this log"),
+    "unauthenticated": (401, "A bearer token is needed"),
+    "forbidden": (403, "The role of this token does not allow this"),
+    "unknown": (404, "There is no such thing"),
+    "no_route": (404, "There is nothing at this address"),
+    "method": (405, "This address does not take this method"),
+    "versions_stale": (409, "A stream is not at the version the body expects"),
+    "key_reused": (409, "The idempotency key belongs to another request"),
+    "version_stale": (412, "The stream is not at the version If-Match names"),
+    "too_large": (413, "The body is too large"),
+    "refused": (422, "A business rule refuses this"),
+    "busy": (503, "Too much is waiting; try again"),
+    "unavailable": (503, "The outcome is not known; ask again with the same Idempotency-Key"),
+    "not_yet_visible": (503, "The read model has not reached min_position yet; try again"),
+    "internal": (500, "A fault of ours"),
+}
+"""Code to HTTP status and title."""
+
+STATUS_CODES = tuple(sorted({status for status, _ in PROBLEMS.values()}))
+
+
+class Problem(Exception):
+    """A request that ends here, with what the client is told."""
+
+    def __init__(self, code: str, detail: str, /, **figures: Any) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.figures = figures
+
+
+def problem_response(
+    code: str, detail: str, figures: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The response for a code of the catalogue or of `domain.rules`."""
+    status, title = PROBLEMS["refused" if code in RULES else code]
+    body = {
+        "type": f"urn:daybook:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **({"figures": figures} if figures else {}),
+    }
+    sent = dict(headers or {})
+    if status == 503:
+        sent["Retry-After"] = str(RETRY_SECONDS)
+    if status == 401:
+        sent["WWW-Authenticate"] = "Bearer"
+    return Response(orjson.dumps(body), status, sent, MEDIA_TYPE)
+
+
+def refusal_response(rule: str, figures: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+    """The response to a command that a business rule refuses."""
+    return problem_response(rule, explain(rule, figures), figures, headers)

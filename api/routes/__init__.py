@@ -1,0 +1,1 @@
+"""The routes, a file a room of the house."""

@@ -1,0 +1,166 @@
+"""For auditors: the streams, the log, following it, and what became of a command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from api.documented import READ_LIST, READ_ONE, STREAMED
+from api.execution import render
+from api.positions import read_token, token
+from api.problems import Problem
+from api.reading import DEFAULT_LIMIT, Filter, Limit, PathId
+from api.services import Services, services
+from api.views import event_view, json_response
+from eventstore.answers import find_answers
+from eventstore.read import Page, Recorded, read_head, read_log, read_stream
+
+router = APIRouter(prefix="/v1", tags=["log"])
+
+FOLLOW_POLL_SECONDS = 0.1
+HEARTBEAT_POLLS = 100
+FOLLOW_PAGE = 200
+
+
+def _view(served: Services, recorded: Recorded) -> dict[str, Any]:
+    event = served.codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
+    return event_view(recorded, event)
+
+
+@router.get("/streams/{stream}", responses=READ_ONE)
+def get_stream(
+    request: Request,
+    stream: PathId,
+    after: Annotated[int, Query(ge=0, lt=2**63, description="Version after which to begin")] = 0,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """The events of a stream, oldest first."""
+    served = services(request)
+    with served.reads() as connection:
+        events = read_stream(connection, served.log_number, stream, after=after, limit=limit)
+        if not events and (after == 0 or not read_stream(connection, served.log_number, stream, limit=1)):
+            raise Problem("unknown", f"There is no stream {stream}.", kind="stream", id=stream)
+    following = events[-1].version if len(events) == limit else None
+    return json_response({"events": [_view(served, event) for event in events], "after": following})
+
+
+@router.get("/log", responses=READ_LIST)
+def get_log(
+    request: Request,
+    after: Annotated[str | None, Query(max_length=200, description="Position after which to begin")] = None,
+    type: Filter = None,
+    category: Filter = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """A page of the log, to the end of a unit. `upto` is how far was looked."""
+    served = services(request)
+    with served.reads() as connection:
+        head = read_head(connection, served.log)
+        start = 0 if after is None else read_token(after, served.log, head.epoch)
+        page = _read(connection, served, start, limit, type, category)
+    return json_response(
+        {
+            "events": [_view(served, event) for event in page.events],
+            "upto": token(served.log, head.epoch, page.upto),
+            "head": token(served.log, head.epoch, head.position),
+        }
+    )
+
+
+def _read(connection: Any, served: Services, after: int, limit: int, type: str | None, category: str | None) -> Page:
+    types = None if type is None else (type,)
+    return read_log(connection, served.log_number, after, limit, types=types, category=category)
+
+
+@router.get("/log/follow", responses=STREAMED, response_class=StreamingResponse)
+async def follow_log(
+    request: Request,
+    after: Annotated[str | None, Query(max_length=200)] = None,
+    type: Filter = None,
+    category: Filter = None,
+    last_event_id: Annotated[str | None, Header(max_length=200)] = None,
+) -> Response:
+    """The log as server-sent events, from a position on and for as long as the client listens.
+
+    Each event's id is its position: a client that reconnects with `Last-Event-ID` misses nothing.
+    """
+    served = services(request)
+    followers: asyncio.Semaphore = request.app.state.followers
+    start_token = last_event_id or after
+
+    def begin() -> tuple[int, int]:
+        with served.reads() as connection:
+            head = read_head(connection, served.log)
+            start = 0 if start_token is None else read_token(start_token, served.log, head.epoch)
+            return head.epoch, start
+
+    epoch, start = await asyncio.to_thread(begin)
+    if followers.locked():
+        raise Problem("busy", f"{served.limits.followers} clients follow the log, as many as may.")
+    return StreamingResponse(
+        _events(served, followers, epoch, start, type, category),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+async def _events(
+    served: Services, followers: asyncio.Semaphore, epoch: int, after: int, type: str | None, category: str | None
+) -> AsyncIterator[bytes]:
+    def read(after: int) -> tuple[list[bytes], int]:
+        with served.reads() as connection:
+            page = _read(connection, served, after, FOLLOW_PAGE, type, category)
+        return [_sent(served, epoch, event) for event in page.events], page.upto
+
+    async with followers:
+        yield b": following\n\n"
+        quiet = 0
+        while True:
+            sent, upto = await asyncio.to_thread(read, after)
+            for event in sent:
+                yield event
+            if upto > after:
+                after, quiet = upto, 0
+                continue
+            quiet += 1
+            if quiet % HEARTBEAT_POLLS == 0:
+                yield b": nothing new\n\n"
+            await asyncio.sleep(FOLLOW_POLL_SECONDS)
+
+
+def _sent(served: Services, epoch: int, recorded: Recorded) -> bytes:
+    data = json_response(_view(served, recorded)).body
+    id = token(served.log, epoch, recorded.position)
+    return b"id: " + id.encode() + b"\nevent: " + recorded.type.encode() + b"\ndata: " + bytes(data) + b"\n\n"
+
+
+@router.get("/commands/{key}", responses=READ_ONE, tags=["commands"])
+def get_command(request: Request, key: PathId, actor: Filter = None) -> Response:
+    """What became of a command. Auditors and operators may ask for another's by `actor`."""
+    served = services(request)
+    principal = request.scope["state"]["principal"]
+    if actor not in (None, principal.name) and principal.role not in ("audit", "operator"):
+        raise Problem("forbidden", f"{principal.name} may ask only for commands of its own.")
+    who = actor or principal.name
+    with served.reads() as connection:
+        found = find_answers(connection, served.log_number, [(who, key)]).get((who, key))
+    if found is None:
+        raise Problem("unknown", f"No answer is recorded for key {key} of {who}.", kind="command", id=key)
+    answer = found.answer
+    rendered = render(served, answer)
+    return json_response(
+        {
+            "actor": who,
+            "key": key,
+            "outcome": answer.outcome.name.lower(),
+            "status": answer.status,
+            "decided_at": token(served.log, answer.epoch, answer.decided_position),
+            "recorded_at": answer.recorded_at,
+            "answer": orjson.Fragment(bytes(rendered.body)),
+        }
+    )

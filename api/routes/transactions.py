@@ -1,0 +1,90 @@
+"""Transfers and transactions."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api import bodies
+from api.documented import COMMAND, READ_LIST, READ_ONE
+from api.execution import execute
+from api.positions import read_cursor
+from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, page, reading
+from api.services import services
+from api.views import transaction_view
+from domain.accounts.commands import PostTransaction, Transfer
+from domain.accounts.events import Entry
+from domain.ids import TRANSACTION
+from projections.transactions import queries
+
+router = APIRouter(prefix="/v1", tags=["transactions"])
+
+
+@router.post("/transfers", status_code=201, responses=COMMAND)
+async def transfer(request: Request, body: bodies.TransferBody) -> Response:
+    """Move money between two accounts of one currency, in one unit."""
+    served = services(request)
+    command = Transfer(
+        served.new_id(TRANSACTION),
+        body.source,
+        body.target,
+        body.minor,
+        body.currency,
+        body.value_date or served.clock().date(),
+        body.reference,
+        body.description,
+    )
+    return await execute(request, command, expected=body.expected_versions)
+
+
+@router.post("/transactions", status_code=201, responses=COMMAND)
+async def post_transaction(request: Request, body: bodies.TransactionBody) -> Response:
+    """Post any balanced set of 2 to 1,000 entries, all or nothing."""
+    served = services(request)
+    command = PostTransaction(
+        served.new_id(TRANSACTION),
+        body.kind,
+        tuple(Entry(entry.account, entry.side, entry.minor, entry.currency) for entry in body.entries),
+        body.value_date or served.clock().date(),
+        body.reference,
+        body.description,
+    )
+    return await execute(request, command, expected=body.expected_versions)
+
+
+@router.get("/transactions", responses=READ_LIST)
+def list_transactions(
+    request: Request,
+    kind: Filter = None,
+    reference: Filter = None,
+    value_from: Annotated[date | None, Query()] = None,
+    value_until: Annotated[date | None, Query()] = None,
+    newest_first: bool = False,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+    min_position: MinPosition = None,
+) -> Response:
+    """Transactions in the order of the log."""
+    after = read_cursor(cursor, int)
+    with reading(request, "transactions", min_position) as connection:
+        listed = queries.transactions(
+            connection,
+            kind=kind,
+            reference=reference,
+            value_from=value_from,
+            value_until=value_until,
+            after=after,
+            newest_first=newest_first,
+            limit=limit,
+        )
+    return page(listed, transaction_view)
+
+
+@router.get("/transactions/{transaction}", responses=READ_ONE)
+def get_transaction(request: Request, transaction: PathId, min_position: MinPosition = None) -> Response:
+    """One transaction with all its entries."""
+    with reading(request, "transactions", min_position) as connection:
+        return one("transaction", transaction, queries.transaction(connection, transaction), transaction_view)

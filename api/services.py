@@ -1,0 +1,52 @@
+"""What the API works with, handed to it from outside: it reads no settings and opens nothing of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from psycopg import Connection
+from starlette.requests import HTTPConnection
+
+from api.principals import Principal
+from eventstore.asynchronous import AsyncExecutor
+from eventstore.codec import Codec
+from eventstore.executor import Executor
+from eventstore.numbers import Numbers
+from projections.waiting import Checkpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what comes in."""
+
+    body_bytes: int = 1024 * 1024
+    wait_seconds: float = 2.0  # for a `min_position`
+    followers: int = 32  # at once
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a request may need."""
+
+    log: str
+    log_number: int
+    executor: Executor
+    commands: AsyncExecutor
+    codec: Codec
+    reads: Callable[[], AbstractContextManager[Connection[Any]]]  # pooled connections as the role daybook_api
+    checkpoints: Checkpoints
+    numbers: Numbers
+    new_id: Callable[[str], str]  # a fresh, time-ordered public id with this prefix
+    clock: Callable[[], datetime]  # aware, UTC
+    principals: Mapping[bytes, Principal] | None  # by SHA-256 of their token; None: authentication is off
+    allowed_hosts: tuple[str, ...]
+    limits: Limits = Limits()
+
+
+def services(request: HTTPConnection) -> Services:
+    """The services of the application that serves this request."""
+    return cast(Services, request.app.state.services)

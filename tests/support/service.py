@@ -1,0 +1,154 @@
+"""The whole service in one process: executor, API and projections on a test database."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from threading import Event, Thread
+from typing import Any
+
+import httpx
+import psycopg
+from psycopg_pool import ConnectionPool
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp
+from uuid6 import uuid7
+
+from api.app import create_app
+from api.principals import Principal, digest
+from api.services import Limits, Services
+from domain.accounts.events import InternalRole
+from domain.accounts.posting import internal_account
+from domain.ids import typeid
+from eventstore.asynchronous import AsyncExecutor
+from eventstore.connect import connect
+from eventstore.numbers import Numbers
+from projections.follow import follow
+from projections.rooms import ROOMS
+from projections.tables import prepare
+from projections.waiting import Checkpoints
+from tests.support.ledger import NOW, codec_of, executor_on
+from tests.support.postgres import Database
+
+TOKENS = {role: f"secret-of-{role}" for role in ("command", "report", "audit", "operator")}
+PRINCIPALS = {digest(token): Principal(f"the-{role}", role) for role, token in TOKENS.items()}  # type: ignore[arg-type]
+
+_keys = count(1)
+
+
+@dataclass
+class Service:
+    """A client of each role; `post` and `get` are the command client's."""
+
+    database: Database
+    app: ASGIApp
+    http: TestClient
+    services: Services
+    last: dict[str, str] = field(default_factory=dict)
+
+    def post(
+        self, path: str, body: Any = None, *, role: str = "command", key: str | None = None, **headers: str
+    ) -> Any:
+        """Post a command; `headers` with underscores for hyphens."""
+        sent = {"Authorization": f"Bearer {TOKENS[role]}", "Idempotency-Key": key or f"key-{next(_keys)}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        response: httpx.Response = self.http.post(f"/v1/{path}", json={} if body is None else body, headers=sent)
+        if "Daybook-Position" in response.headers:
+            self.last["position"] = response.headers["Daybook-Position"]
+        return response
+
+    def get(self, path: str, *, role: str = "report", fresh: bool = True, **params: Any) -> httpx.Response:
+        """Read; `fresh` waits for what was last written."""
+        if fresh and "position" in self.last and not path.startswith(("log", "streams", "commands", "health", "lag")):
+            params.setdefault("min_position", self.last["position"])
+        headers = {"Authorization": f"Bearer {TOKENS[role]}"}
+        response: httpx.Response = self.http.get(f"/v1/{path}", params=params, headers=headers)
+        return response
+
+    def account(self, balance: str | None = None, **more: Any) -> str:
+        """A fresh account with so much on it."""
+        body = {"type": "checking", "currency": "EUR", "owner": "customer-1", "name": "Ada Lovelace", **more}
+        opened = self.post("accounts", body)
+        assert opened.status_code == 201, opened.text
+        id: str = opened.json()["account"]
+        if balance is not None:
+            done = self.post(f"accounts/{id}/deposits", {"amount": balance, "currency": body["currency"]})
+            assert done.status_code == 201, done.text
+        return id
+
+    def log_digest(self) -> str:
+        """A digest of all events and records: equal before and after what changes nothing."""
+        with psycopg.connect(self.database.url) as connection:
+            rows = connection.execute(
+                "SELECT (SELECT string_agg(e::text, ';' ORDER BY position) FROM log.events e),"
+                " (SELECT string_agg(c::text, ';' ORDER BY actor, key) FROM log.commands c)"
+            ).fetchone()
+        return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+@contextmanager
+def service_on(
+    database: Database, *, auth: bool = True, limits: Limits | None = None, now: datetime = NOW, **more: int
+) -> Iterator[Service]:
+    """A service with the internal accounts of EUR open and all projections following."""
+    with executor_on(database, **more) as executor, connect(database.api_url, application_name="api-keys") as keys:
+        row = keys.execute("SELECT log FROM log.logs WHERE name = 'main'").fetchone()
+        assert row is not None
+        pool = ConnectionPool(
+            database.api_url,
+            min_size=1,
+            max_size=8,
+            kwargs={"autocommit": True, "application_name": "reads"},
+            open=True,
+        )
+        checkpoints = Checkpoints(lambda: connect(database.api_url, application_name="checkpoints"), "main")
+        services = Services(
+            log="main",
+            log_number=row[0],
+            executor=executor,
+            commands=AsyncExecutor(executor),
+            codec=codec_of(keys, row[0])[0],
+            reads=pool.connection,
+            checkpoints=checkpoints,
+            numbers=Numbers(pool.connection),
+            new_id=lambda prefix: typeid(prefix, uuid7()),
+            clock=lambda: now,
+            principals=PRINCIPALS if auth else None,
+            allowed_hosts=("testserver",),
+            limits=limits or Limits(wait_seconds=10),
+        )
+        app = create_app(services)
+        stop = Event()
+
+        def project() -> None:
+            follow(
+                lambda: connect(database.projector_url, application_name="projector"),
+                lambda connection, log: codec_of(connection, log)[0],
+                "main",
+                ROOMS,
+                stop,
+            )
+
+        with connect(database.projector_url, application_name="prepare") as projector:
+            prepare(projector, "main", ROOMS)
+        thread = Thread(target=project)
+        thread.start()
+        try:
+            with TestClient(app, raise_server_exceptions=False) as http:
+                service = Service(database, app, http, services)
+                roles: tuple[InternalRole, ...] = ("cash", "fees", "revenue")
+                for role in roles:
+                    body = {"type": role, "currency": "EUR", "name": role}
+                    opened = service.post("accounts", body, role="operator")
+                    assert opened.status_code == 201, opened.text
+                    assert opened.json()["account"] == internal_account("main", role, "EUR")
+                yield service
+        finally:
+            stop.set()
+            thread.join()
+            checkpoints.close()
+            pool.close()
