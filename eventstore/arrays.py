@@ -10,9 +10,9 @@ dimension's int32 length and lower bound, then each element as int32 length (-1:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from struct import Struct, pack
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import psycopg
 from psycopg import pq
@@ -91,20 +91,22 @@ def _header(kind: type[BinaryArray], count: int, nulls: bool) -> bytes:
 
 
 def _variable(kind: type[BinaryArray], values: Sequence[bytes | None]) -> bytes:
-    length = _LENGTH.pack
-    parts = [_header(kind, len(values), None in values)]
-    append = parts.append
-    for value in values:
-        if value is None:
-            append(_NULL)
-        else:
-            append(length(len(value)))
-            append(value)
+    nulls = None in values
+    parts: list[bytes] = [b""] * (1 + 2 * len(values))  # filled column by column: no loop in Python
+    parts[0] = _header(kind, len(values), nulls)
+    if nulls:
+        parts[1::2] = [_NULL if value is None else _LENGTH.pack(len(value)) for value in values]
+        parts[2::2] = [value or b"" for value in values]
+    else:
+        present = cast(Sequence[bytes], values)
+        parts[1::2] = map(_LENGTH.pack, map(len, present))
+        parts[2::2] = present
     return b"".join(parts)
 
 
 def _fixed(kind: type[BinaryArray], code: str, size: int, values: Sequence[Any]) -> bytes:
-    interleaved: Iterable[Any] = (part for value in values for part in (size, value))
+    interleaved = [size] * (2 * len(values))
+    interleaved[1::2] = values
     return _header(kind, len(values), False) + pack(f">{('i' + code) * len(values)}", *interleaved)
 
 
