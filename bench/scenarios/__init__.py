@@ -7,12 +7,13 @@ from collections.abc import Callable
 from bench.harness.result import ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
-from bench.scenarios import catch_up, store, transfers
+from bench.scenarios import catch_up, http, store, transfers
 
 Scenario = Callable[[Settings, Server], ScenarioResult]
 
 SCENARIOS: dict[str, Scenario] = {
     "store": store.run,
     "transfers": transfers.run,
+    "http": http.run,
     "catch-up": catch_up.run,
 }

@@ -22,13 +22,13 @@ from psycopg.conninfo import conninfo_to_dict
 from uuid6 import uuid7
 
 from bench.harness import oracle
-from bench.harness.asking import Asker
 from bench.harness.load import Sample, coroutine_callers, percentiles, thread_callers
 from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import FLUSHES, Database, Server
 from bench.harness.settings import Settings
 from domain.kernel import Accepted, Event
 from eventstore.answers import Answer, Outcome
+from eventstore.asynchronous import AsyncExecutor
 from eventstore.connect import connect
 from eventstore.executor import Executor, Submission
 
@@ -65,9 +65,8 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     """Every system, flush and number of callers in turn, again and again."""
     samples: dict[tuple[str, str, int], list[Sample]] = {}
     with server.database() as ours, server.database(migrated=False) as theirs, _executor(ours) as executor:
-        asker = Asker(executor)
         systems: dict[str, Measure] = {
-            COROUTINES: partial(coroutine_callers, partial(_append_async, asker)),
+            COROUTINES: partial(_measure_coroutines, executor),
             THREADS: partial(thread_callers, partial(_append, executor)),
             STOCK: partial(_measure_stock, theirs, "stock", False),
             STOCK_FUNCTIONS: partial(_measure_stock, theirs, "stock_functions", True),
@@ -145,8 +144,13 @@ def _submission() -> Submission:
     return Submission(Append(), "bench", key, HASH, METADATA, f"bench_{key}")
 
 
-async def _append_async(asker: Asker) -> None:
-    _accepted(await asker.ask(_submission()))
+def _measure_coroutines(executor: Executor, callers: int, warm_up: float, seconds: float) -> Sample:
+    commands = AsyncExecutor(executor)  # belongs to one event loop
+
+    async def ask() -> None:
+        _accepted(await commands.execute(_submission()))
+
+    return coroutine_callers(ask, callers, warm_up, seconds)
 
 
 def _append(executor: Executor) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import PAGE, RESULT
+from bench.harness import wrk
 from bench.harness.load import percentiles, thread_callers
 from bench.harness.oracle import Observed, judge
 from bench.harness.result import FORMAT, Comparison, Machine, Measurement, Report, ScenarioResult
@@ -42,6 +43,18 @@ def test_the_warm_up_is_answered_but_not_measured() -> None:
 def test_a_caller_that_fails_fails_the_measurement() -> None:
     with pytest.raises(ZeroDivisionError):
         thread_callers(lambda: 1 / 0, 2, 0, 0.01)
+
+
+def test_what_wrk_says_is_read() -> None:
+    said = 'RESULT {"requests":3,"microseconds":500000,"refused":0,"broken":0}\nLATENCY 100 2\nLATENCY 300 1\n'
+    sample = wrk.parse(f"Running 1s test\n{said}")
+    assert (sample.answered, sample.seconds, sample.latencies_us) == (3, 0.5, [100, 100, 300])
+
+
+@pytest.mark.parametrize("wrong", ['"refused":1,"broken":0', '"refused":0,"broken":1'])
+def test_refused_requests_are_no_result(wrong: str) -> None:
+    with pytest.raises(RuntimeError, match="1"):
+        wrk.parse(f'RESULT {{"requests":3,"microseconds":500000,{wrong}}}')
 
 
 def test_a_report_survives_its_file(tmp_path: Path) -> None:

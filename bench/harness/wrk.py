@@ -1,0 +1,54 @@
+"""Load over HTTP from wrk, a process of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from bench.harness.load import Sample
+
+
+class MissingError(RuntimeError):
+    """wrk is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What wrk is told besides how long."""
+
+    address: str
+    script: Path
+    connections: int
+
+
+def run(load: Load, arguments: list[str], seconds: float) -> Sample:
+    """Closed loop on so many connections. Raises `RuntimeError` if any answer was not a success."""
+    program = shutil.which("wrk")
+    if program is None:
+        raise MissingError("wrk is needed for load over HTTP: install it (on Debian: apt-get install wrk)")
+    whole = max(1, round(seconds))
+    command = [
+        *(program, "--threads", "1", "--connections", str(load.connections), "--duration", f"{whole}s"),
+        *("--timeout", "10s", "--script", str(load.script), load.address, "--", *arguments),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=whole + 60)
+    return parse(done.stdout)
+
+
+def parse(output: str) -> Sample:
+    """What the script's `done` printed. Raises `RuntimeError` for refusals and broken connections."""
+    lines = output.splitlines()
+    result = next(orjson.loads(line.removeprefix("RESULT ")) for line in lines if line.startswith("RESULT "))
+    if result["refused"] or result["broken"]:
+        raise RuntimeError(f"{result['refused']} requests were refused and {result['broken']} connections broke")
+    latencies: list[int] = []
+    for line in lines:
+        if line.startswith("LATENCY "):
+            _, value, count = line.split()
+            latencies += [int(value)] * int(count)
+    # The rate is of all requests: wrk may leave a latency out of its statistics, never a request.
+    return Sample(result["requests"], result["microseconds"] / 1e6, latencies)

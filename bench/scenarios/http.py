@@ -1,0 +1,63 @@
+"""Transfers over HTTP, one a request, beside an empty POST through the same door and validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.harness import oracle, wrk
+from bench.harness.api_process import TOKEN, running_api
+from bench.harness.ledger import running_ledger
+from bench.harness.load import Sample, percentiles
+from bench.harness.result import Comparison, Measurement, ScenarioResult
+from bench.harness.server import Server
+from bench.harness.settings import Settings
+
+CONNECTIONS = 64
+TRANSFER, EMPTY = "transfer", "empty validated POST"
+PATHS = {TRANSFER: "/v1/transfers", EMPTY: "/v1/empty"}
+SCRIPT = Path(__file__).with_name("transfers.lua")
+
+
+def run(settings: Settings, server: Server) -> ScenarioResult:
+    """Transfers and empty requests in turn."""
+    samples: dict[str, list[Sample]] = {TRANSFER: [], EMPTY: []}
+    with server.database() as database:
+        with running_ledger(database) as ledger:
+            accounts = ledger.open_accounts(settings.accounts)
+        file = server.folder / "accounts"
+        file.write_text("\n".join(accounts) + "\n")
+        answered, runs = ledger.answered, 0
+        with running_api(database) as address:
+            load = wrk.Load(address, SCRIPT, CONNECTIONS)
+            for repetition in range(-1, settings.repetitions):  # the first is a warm-up
+                for kind, path in PATHS.items():
+                    runs += 1
+                    arguments = [str(file), path, TOKEN, f"run-{runs}", str(settings.seed + runs)]
+                    sample = wrk.run(load, arguments, 2 * settings.seconds if repetition >= 0 else 1)
+                    answered += sample.answered if kind == TRANSFER else 0
+                    if repetition >= 0:
+                        samples[kind].append(sample)
+        # What wrk left unanswered at the end of each run has gone in or not by now: the API was stopped gracefully.
+        checked = oracle.check(database.url, answered, unanswered=CONNECTIONS * (settings.repetitions + 1))
+    result = ScenarioResult(
+        "http",
+        "Transfers over HTTP, one a request",
+        f"{CONNECTIONS} connections of wrk, closed loop, to one API process; wrk, API and PostgreSQL share the cores. "
+        f"Every transfer is authenticated, validated, recorded under its own key and durable before its answer. No "
+        f"projector runs beside. The empty POST takes the same body through the same door and validation.",
+        [
+            Measurement(
+                kind,
+                {"connections": CONNECTIONS},
+                "requests/s",
+                [round(sample.answered / sample.seconds, 1) for sample in repeated],
+                percentiles(sample.latencies_us for sample in repeated),
+            )
+            for kind, repeated in samples.items()
+        ],
+        checked=[*checked, "no request refused, no connection broken"],
+    )
+    transfer, empty = result.of(TRANSFER).median, result.of(EMPTY).median
+    result.comparisons.append(Comparison("transfers a second", transfer, 2_000))
+    result.comparisons.append(Comparison("transfers ÷ empty validated POST", round(transfer / empty, 2)))
+    return result
