@@ -1,0 +1,145 @@
+"""The bank's files: semicolons, quotes, CRLF, dates as YYMMDD. `birth_number` is never read."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from domain.accounts.events import InternalRole, TransactionKind
+from domain.money import MoneyError, parse, parse_positive
+
+CURRENCY = "CZK"
+ACCOUNTS, DISPOSITIONS, TRANSACTIONS = "account.asc", "disp.asc", "trans-*.asc"
+
+
+class SourceError(ValueError):
+    """A file is missing or a line is not what it should be; the message names file and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAccount:
+    """An account of the bank."""
+
+    id: int
+    owner: int  # client id
+    opened_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTransaction:
+    """A transaction of the bank; amounts in haléře, `balance` the bank's own after it."""
+
+    id: int
+    account: int
+    day: date
+    credit: bool
+    amount: int
+    balance: int
+    role: InternalRole  # which of the ledger's own accounts stands against it
+    kind: TransactionKind
+
+    @property
+    def signed(self) -> int:
+        """As it changes the balance."""
+        return self.amount if self.credit else -self.amount
+
+
+def read_accounts(folder: Path) -> list[SourceAccount]:
+    """All accounts with their owners, in order of opening. Raises `SourceError`."""
+    owners = {
+        int(row["account_id"]): int(row["client_id"])
+        for _, row in _rows(folder / DISPOSITIONS, ("client_id", "account_id", "type"))
+        if row["type"] == "OWNER"
+    }
+    accounts = []
+    for where, row in _rows(folder / ACCOUNTS, ("account_id", "date")):
+        id = int(row["account_id"])
+        if id not in owners:
+            raise SourceError(f"{where}: account {id} has no owner in {DISPOSITIONS}")
+        accounts.append(SourceAccount(id, owners[id], _day(row["date"], where)))
+    return sorted(accounts, key=lambda account: (account.opened_on, account.id))
+
+
+def transaction_files(folder: Path) -> list[Path]:
+    """The files of transactions, in order of their names, which is order of time."""
+    files = sorted(folder.glob(TRANSACTIONS))
+    if not files:
+        raise SourceError(f"there is no {TRANSACTIONS} in {folder}")
+    return files
+
+
+def read_transactions(file: Path) -> Iterator[SourceTransaction]:
+    """The transactions of one file, in its order, one at a time. Raises `SourceError`."""
+    wanted = ("trans_id", "account_id", "date", "type", "operation", "amount", "balance", "k_symbol")
+    before = date.min
+    for where, row in _rows(file, wanted):
+        day = _day(row["date"], where)
+        if day < before:
+            raise SourceError(f"{where}: {day} after {before}: the file is not in date order")
+        before = day
+        if row["type"] not in ("PRIJEM", "VYDAJ", "VYBER"):
+            raise SourceError(f"{where}: type {row['type']!r} is neither PRIJEM, VYDAJ nor VYBER")
+        credit = row["type"] == "PRIJEM"
+        try:
+            amount = parse_positive(_plain(row["amount"]), CURRENCY)
+            balance = parse(_plain(row["balance"]), CURRENCY)
+        except MoneyError as error:
+            raise SourceError(f"{where}: {error}") from None
+        role, kind = _classified(row["operation"], row["k_symbol"], credit, where)
+        yield SourceTransaction(int(row["trans_id"]), int(row["account_id"]), day, credit, amount, balance, role, kind)
+
+
+def _classified(operation: str, symbol: str, credit: bool, where: str) -> tuple[InternalRole, TransactionKind]:
+    """What stands against it: the symbol tells interest, penalties and fees, else the operation tells cash or banks."""
+    if symbol == "UROK":
+        return "interest", "interest"
+    if symbol == "SANKC. UROK":
+        return "penalties", "penalty"
+    if symbol == "SLUZBY":
+        return "fees", "fee"
+    if operation in ("VKLAD", "VYBER", "VYBER KARTOU"):
+        return "cash", "deposit" if credit else "withdrawal"
+    if operation in ("PREVOD Z UCTU", "PREVOD NA UCET"):
+        return "banks", "transfer"
+    raise SourceError(f"{where}: operation {operation!r} with symbol {symbol!r} is not one we know")
+
+
+def _rows(file: Path, wanted: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """(where, the wanted columns) of each line; other columns never leave here."""
+    try:
+        with file.open(encoding="ascii", newline="") as opened:
+            reader = csv.reader(opened, delimiter=";")
+            header = next(reader, [])
+            missing = [name for name in wanted if name not in header]
+            if missing:
+                raise SourceError(f"{file.name}: no column {', '.join(missing)}")
+            places = [(name, header.index(name)) for name in wanted]
+            for number, row in enumerate(reader, 2):
+                where = f"{file.name}:{number}"
+                if len(row) != len(header):
+                    raise SourceError(f"{where}: {len(row)} columns, the header has {len(header)}")
+                values = {name: row[place] for name, place in places}
+                for name in wanted:
+                    if name.endswith("_id") and not (values[name].isascii() and values[name].isdigit()):
+                        raise SourceError(f"{where}: {name} is {values[name][:40]!r}, not a number")
+                yield where, values
+    except FileNotFoundError:
+        raise SourceError(f"{file} is missing") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{file.name}: {error}") from None
+
+
+def _plain(amount: str) -> str:
+    return amount.strip()
+
+
+def _day(text: str, where: str) -> date:
+    try:
+        if len(text) != 6:
+            raise ValueError
+        return date(1900 + int(text[:2]), int(text[2:4]), int(text[4:]))
+    except ValueError:
+        raise SourceError(f"{where}: {text[:20]!r} is not a date as YYMMDD") from None

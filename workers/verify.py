@@ -1,0 +1,178 @@
+"""The proof from the log alone: each question a set-based query that finds nothing in a sound log.
+
+What is asked: positions dense, versions contiguous, units whole, time never falling, every transaction zero-sum per
+currency and matched one to one by the shares on its accounts, every recorded answer backed by its events; then that the
+checkpoints stand where they may and that the read tables equal a fresh fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from psycopg import Connection
+
+from eventstore.codec import Codec
+from eventstore.read import Head, read_head
+from projections.rooms import ROOMS
+from projections.verify import TablesReport, verify_tables
+
+SAMPLE: Final = 10
+"""How many offending rows a finding shows; its count is of all."""
+
+_DENSE = """
+SELECT e.position AS at, format('%%s events from %%s to %%s', e.events, e.first, e.position) AS what
+  FROM (SELECT count(*) AS events, min(position) AS first, max(position) AS position FROM log.events WHERE log = %(log)s) e
+ WHERE (e.events, coalesce(e.first, 1), coalesce(e.position, 0)) <> (%(head)s, 1, %(head)s)
+"""
+_GAPS = """
+SELECT position AS at, format('nothing between %%s and it', before) AS what
+  FROM (SELECT position, lag(position, 1, 0::bigint) OVER (ORDER BY position) AS before
+          FROM log.events WHERE log = %(log)s) e
+ WHERE position <> before + 1
+"""
+_VERSIONS = """
+SELECT max(position) AS at, format('%%s: %%s events, versions %%s to %%s', stream, count(*), min(version), max(version)) AS what
+  FROM log.events WHERE log = %(log)s AND encoding = 0
+ GROUP BY stream HAVING min(version) <> 1 OR max(version) <> count(*)
+"""
+_ORDER = """
+SELECT position AS at, format('version %%s of %%s stands before version %%s', before, stream, version) AS what
+  FROM (SELECT position, stream, version, lag(version) OVER (PARTITION BY stream ORDER BY position) AS before
+          FROM log.events WHERE log = %(log)s) e
+ WHERE before >= version
+"""
+_UNITS = """
+SELECT unit_end AS at, format('%%s events from %%s to %%s', count(*), min(position), max(position)) AS what
+  FROM log.events WHERE log = %(log)s GROUP BY unit_end
+HAVING max(position) <> unit_end OR max(position) - min(position) + 1 <> count(*) OR count(DISTINCT recorded_at) <> 1
+"""
+_TIME = """
+SELECT position AS at, format('recorded %%s, the one before it %%s', recorded_at, before) AS what
+  FROM (SELECT position, recorded_at, lag(recorded_at) OVER (ORDER BY position) AS before
+          FROM log.events WHERE log = %(log)s) e
+ WHERE recorded_at < before
+"""
+_ENTRIES = """
+    SELECT e.position, e.unit_end, e.stream AS transaction, x.n::int AS entry, x.entry->>'account' AS account,
+           x.entry->>'side' AS side, (x.entry->>'amount')::numeric AS amount, x.entry->>'currency' AS currency,
+           p.payload->>'value_date' AS value_date
+      FROM log.events e, LATERAL (SELECT convert_from(e.payload, 'UTF8')::jsonb AS payload) p,
+           jsonb_array_elements(p.payload->'entries') WITH ORDINALITY AS x(entry, n)
+     WHERE e.log = %(log)s AND e.encoding = 0 AND e.type = 'transaction.posted.v1'
+"""
+_SHARES = """
+    SELECT e.position, e.unit_end, p.payload->>'transaction' AS transaction, (p.payload->>'entry')::int AS entry,
+           e.stream AS account, CASE e.type WHEN 'account.credited.v1' THEN 'credit' ELSE 'debit' END AS side,
+           (p.payload->>'amount')::numeric AS amount, p.payload->>'currency' AS currency,
+           p.payload->>'value_date' AS value_date
+      FROM log.events e, LATERAL (SELECT convert_from(e.payload, 'UTF8')::jsonb AS payload) p
+     WHERE e.log = %(log)s AND e.encoding = 0 AND e.type IN ('account.credited.v1', 'account.debited.v1')
+"""
+_ZERO_SUM = f"""
+SELECT min(position) AS at, format('%%s: %%s entries sum to %%s', transaction, currency, sum(signed)) AS what
+  FROM (SELECT *, CASE side WHEN 'credit' THEN amount ELSE -amount END AS signed FROM ({_ENTRIES}) e) e
+ GROUP BY transaction, currency HAVING sum(signed) <> 0
+"""  # noqa: S608 - constants of this module
+_MATCHED = f"""
+SELECT coalesce(e.position, s.position) AS at,
+       format('entry %%s of %%s: %%s', coalesce(e.entry, s.entry), coalesce(e.transaction, s.transaction), CASE
+              WHEN s.position IS NULL THEN 'no share on the account matches it'
+              WHEN e.position IS NULL THEN 'a share without it'
+              ELSE 'its share stands in another unit' END) AS what
+  FROM ({_ENTRIES}) e FULL JOIN ({_SHARES}) s
+    ON (e.transaction, e.entry, e.account, e.side, e.amount, e.currency, e.value_date)
+     = (s.transaction, s.entry, s.account, s.side, s.amount, s.currency, s.value_date)
+ WHERE e.position IS NULL OR s.position IS NULL OR e.unit_end <> s.unit_end
+"""  # noqa: S608 - constants of this module
+_ANSWERS = """
+SELECT coalesce(c.last_position, c.decided_position) AS at, format('command %%s of %%s', c.key, c.actor) AS what
+  FROM log.commands c
+ WHERE c.log = %(log)s AND (c.decided_position > %(head)s OR (c.outcome = 1) <> (c.last_position IS NOT NULL)
+    OR (c.outcome = 1 AND NOT EXISTS (SELECT FROM log.events e WHERE e.log = c.log AND e.position = c.last_position
+                                       AND e.unit_end = c.last_position)))
+"""
+
+CHECKS: Final[dict[str, tuple[str, ...]]] = {
+    "positions are dense": (_DENSE, _GAPS),
+    "versions are contiguous": (_VERSIONS, _ORDER),
+    "units are whole": (_UNITS,),
+    "time never falls": (_TIME,),
+    "transactions sum to zero per currency": (_ZERO_SUM,),
+    "entries and shares match one to one": (_MATCHED,),
+    "answers have their events": (_ANSWERS,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that must not be: where in the log, and what."""
+
+    check: str
+    position: int | None
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A question, how many rows offend it, and a sample of them."""
+
+    name: str
+    offences: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing offends it."""
+        return self.offences == 0
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """Everything that was asked of a log, and of the tables folded from it."""
+
+    log: str
+    epoch: int
+    head: int
+    checks: tuple[Check, ...]
+    tables: TablesReport
+
+    @property
+    def ok(self) -> bool:
+        """Derived from the findings, so the two cannot disagree."""
+        return all(check.ok for check in self.checks) and self.tables.ok
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented `--json` form."""
+        return {
+            "ok": self.ok,
+            "log": self.log,
+            "epoch": self.epoch,
+            "head": self.head,
+            "checks": [{**asdict(check), "ok": check.ok} for check in self.checks],
+            "tables": {**asdict(self.tables), "ok": self.tables.ok},
+        }
+
+
+def verify(
+    connection: Connection[Any], log: str, codec: Codec, progress: Callable[[str], None] = lambda name: None
+) -> VerifyReport:
+    """Ask everything. The connection acts as the owner of the read schema, which may read the log and nothing more."""
+    head = read_head(connection, log)
+    checks = []
+    for name, queries in CHECKS.items():
+        progress(name)
+        checks.append(_ask(connection, head, name, queries))
+    progress("read tables equal a fresh fold")
+    return VerifyReport(log, head.epoch, head.position, tuple(checks), verify_tables(connection, log, codec, ROOMS))
+
+
+def _ask(connection: Connection[Any], head: Head, name: str, queries: tuple[str, ...]) -> Check:
+    offences, findings = 0, []
+    for query in queries:
+        limited = f"SELECT at, what, count(*) OVER () FROM ({query}) q ORDER BY at LIMIT {SAMPLE}"  # noqa: S608
+        rows = connection.execute(limited.encode(), {"log": head.log, "head": head.position}).fetchall()
+        offences += rows[0][2] if rows else 0
+        findings += [Finding(name, at, what) for at, what, _ in rows]
+    return Check(name, offences, tuple(findings[:SAMPLE]))
