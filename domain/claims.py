@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from domain.ids import CLAIM_PREFIX
 from domain.kernel import Event, State
 
 
@@ -34,7 +35,7 @@ class Claim:
 
 def claim_stream(kind: str, value: str) -> str:
     """The stream of a value. Where the value is personal, pass its HMAC."""
-    return f"claim:{kind}:{value}"
+    return f"{CLAIM_PREFIX}{kind}:{value}"
 
 
 def take(claim: Claim | None, stream: str, holder: str) -> ClaimTaken | None:

@@ -23,7 +23,8 @@ SAMPLE: Final = 10
 
 _DENSE = """
 SELECT e.position AS at, format('%%s events from %%s to %%s', e.events, e.first, e.position) AS what
-  FROM (SELECT count(*) AS events, min(position) AS first, max(position) AS position FROM log.events WHERE log = %(log)s) e
+  FROM (SELECT count(*) AS events, min(position) AS first, max(position) AS position
+          FROM log.events WHERE log = %(log)s) e
  WHERE (e.events, coalesce(e.first, 1), coalesce(e.position, 0)) <> (%(head)s, 1, %(head)s)
 """
 _GAPS = """
@@ -33,7 +34,8 @@ SELECT position AS at, format('nothing between %%s and it', before) AS what
  WHERE position <> before + 1
 """
 _VERSIONS = """
-SELECT max(position) AS at, format('%%s: %%s events, versions %%s to %%s', stream, count(*), min(version), max(version)) AS what
+SELECT max(position) AS at,
+       format('%%s: %%s events, versions %%s to %%s', stream, count(*), min(version), max(version)) AS what
   FROM log.events WHERE log = %(log)s AND encoding = 0
  GROUP BY stream HAVING min(version) <> 1 OR max(version) <> count(*)
 """

@@ -111,7 +111,7 @@ class Account:
             return refusal
         if currency != self.profile.currency:
             return self.wrong_currency(currency)
-        if value_date < self.profile.opened_on:
+        if value_date < self.profile.opened_on and not self.profile.internal:
             return Refused(
                 "value_date_before_opening",
                 {

@@ -1,0 +1,331 @@
+"""The `daybook` command: what an operator, an importer and an auditor run.
+
+Exit codes: 0 done and well · 1 done, and something was found (verify, reconciliation, replay, a stopped projection) ·
+2 the command line is wrong · 3 it could not be done: the message says why.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import orjson
+import psycopg
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from api.principals import TokensError
+from domain.kernel import Erased
+from eventstore.codec import CodecError
+from eventstore.connect import connect
+from eventstore.executor import ExecutorError
+from eventstore.read import UnknownLogError, read_head, read_stream
+from eventstore.sealing import SealingError
+from migrations import MigrationError, runner
+from projections.rebuild import rebuild as rebuild_tables
+from projections.rooms import ROOMS, UnknownProjectionError, named
+from projections.tables import prepare
+from workers import replay as replaying
+from workers import runtime
+from workers.czech_bank.importing import ImportFailedError, import_folder
+from workers.czech_bank.reconciling import reconcile
+from workers.czech_bank.source import CURRENCY, SourceError
+from workers.embedded import EmbeddedPostgresError
+from workers.serve import serve as run_server
+from workers.settings import Settings, SettingsError, load
+from workers.up import UpError
+from workers.up import up as run_up
+from workers.verify import verify as verify_log
+from workers.work import work as run_worker
+
+FOUND, FAILED = 1, 3
+
+app = typer.Typer(help="Daybook, an event-sourced ledger.", no_args_is_help=True, add_completion=False)
+imports = typer.Typer(help="Turn other books into ledger history.", no_args_is_help=True)
+app.add_typer(imports, name="import")
+
+out = Console()
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+
+_SAID = (
+    SettingsError, EmbeddedPostgresError, MigrationError, UpError, UnknownLogError, UnknownProjectionError, SourceError,
+    ImportFailedError, ExecutorError, CodecError, SealingError, TokensError, RuntimeError,
+)  # fmt: skip
+
+
+@app.command()
+def up() -> None:
+    """Start everything on this machine: database, API and projector. Ctrl-C stops it all."""
+    run_up(load(), out)
+
+
+@app.command()
+def serve() -> None:
+    """Start the API."""
+    loaded = load()
+    loaded.api_url()
+    loaded.master_key_bytes()
+    run_server(loaded)
+
+
+@app.command()
+def work() -> None:
+    """Start a projector: it folds the log into the read tables until it is stopped."""
+    run_worker(load())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema, and create the log."""
+    with runtime.database(load()) as settings:
+        revision = runner.upgrade(settings.owner_url())
+        with connect(settings.owner_url(), application_name="daybook-migrate") as connection:
+            connection.execute("SELECT log.create_log(%s)", (settings.log,))
+    out.print(f"The database is at revision {revision}.", highlight=False)
+
+
+@imports.command("czech-bank")
+def import_czech_bank(
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="Folder with account.asc, disp.asc, trans-*.asc")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Import the PKDD'99 data of a Czech bank, and reconcile. Start it again at any time: nothing doubles."""
+    with runtime.database(load()) as settings:
+        runner.upgrade(settings.owner_url())
+        with connect(settings.api_url(), application_name="daybook-import") as connection:
+            connection.execute("SELECT log.create_log(%s)", (settings.log,))
+            with runtime.write_side(settings, "daybook-importer") as side, _progress(as_json) as progress:
+                runtime.calm_collector()
+                runtime.open_internal_accounts(settings, side, (CURRENCY,))
+                imported = import_folder(side, connection, folder, runtime.now(), _counting(progress))
+                report = reconcile(connection, side.log, side.log_number, folder)
+    if as_json:
+        _print_json({"imported": asdict(imported), "reconciliation": report.as_json()})
+    else:
+        out.print(
+            f"{imported.accounts} accounts, {imported.transactions} transactions; {imported.already} rows were there "
+            f"already.",
+            highlight=False,
+        )
+        for rule, keys in imported.refused.items():
+            out.print(f"[red]Refused[/red] {rule}: {len(keys)}, first {keys[0]}", highlight=False)
+        table = Table("account-days", "exact", "off by rounding (0.10)", "off otherwise", "below zero")
+        table.add_row(*(str(n) for n in (
+            report.account_days, report.exact, report.rounding, report.otherwise, report.below_zero)))  # fmt: skip
+        out.print(table)
+        if report.accounts_off:
+            out.print(f"Accounts off otherwise: {', '.join(map(str, report.accounts_off))}", highlight=False)
+        for d in report.differences:
+            out.print(f"  account {d.account} on {d.day}: ours {d.ours}, the bank's {d.bank}", highlight=False)
+    if not (imported.ok and report.ok):
+        raise typer.Exit(FOUND)
+
+
+@app.command()
+def replay(
+    stream: Annotated[str | None, typer.Argument(help="A stream such as acct_…; without it the whole log")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Fold the stream up to this version")] = None,
+    upto: Annotated[int | None, typer.Option(min=0, help="Fold the log up to this position")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fold events and nothing else: what a stream comes to at a version, or the whole log at a position."""
+    with runtime.database(load()) as settings, _audit(settings) as (connection, codec, log):
+        if stream is not None:
+            state = replaying.replay_stream(connection, log, codec, stream, version)
+            if state is None:
+                _fail(f"there is no stream {stream}")
+            _print_json(_plain(state))
+            return
+        with _progress(as_json) as progress:
+            task = progress.add_task("replaying", total=None)
+            report = replaying.replay_log(
+                connection, settings.log, codec, upto, lambda p, end: progress.update(task, completed=p, total=end)
+            )
+    _print_json({"ok": report.ok, **asdict(report)})
+    if not report.ok:
+        raise typer.Exit(FOUND)
+
+
+@app.command()
+def rebuild(
+    names: Annotated[list[str] | None, typer.Argument(help="Projections; without names all of them")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Empty read tables and fold the whole log into them again."""
+    rooms = named(names) if names else ROOMS
+    with (
+        runtime.database(load()) as settings,
+        connect(
+            settings.projector_url(),
+            application_name="daybook-rebuild",
+            statement_seconds=runtime.LONG_STATEMENT_SECONDS,
+        ) as connection,
+    ):
+        log = read_head(connection, settings.log).log
+        prepare(connection, settings.log, ROOMS)
+        with connect(settings.projector_url(), application_name="daybook-keys") as keys:
+            codec, _ = runtime.make_codec(settings, keys, log)
+            with _progress(as_json) as progress:
+                task = progress.add_task("rebuilding", total=None)
+                report = rebuild_tables(
+                    connection,
+                    settings.log,
+                    codec,
+                    rooms,
+                    progress=lambda p, head: progress.update(task, completed=p, total=head),
+                )
+    if as_json:
+        _print_json({"ok": report.ok, **asdict(report)})
+    else:
+        rate = report.head / report.seconds if report.seconds else 0
+        out.print(
+            f"{', '.join(report.projections)}: {report.position} of {report.head} events in {report.seconds:.1f} s "
+            f"({rate:,.0f} a second).",
+            highlight=False,
+        )
+        for name, why in report.stopped.items():
+            out.print(f"[red]{name} stopped[/red]: {why}", highlight=False)
+    if not report.ok:
+        raise typer.Exit(FOUND)
+
+
+@app.command()
+def verify(as_json: AsJson = False) -> None:
+    """Prove from the log alone that it is sound, and that the read tables are what it folds to."""
+    with (
+        runtime.database(load()) as settings,
+        _audit(settings) as (connection, codec, _),
+        _progress(as_json) as progress,
+    ):
+        task = progress.add_task("verifying", total=None)
+        report = verify_log(connection, settings.log, codec, lambda name: progress.update(task, description=name))
+    if as_json:
+        _print_json(report.as_json())
+    else:
+        table = Table("check", "result", title=f"Log {report.log}, {report.head} events")
+        for check in report.checks:
+            table.add_row(check.name, "[green]holds[/green]" if check.ok else f"[red]{check.offences} offend[/red]")
+        tables = report.tables
+        table.add_row("read tables equal a fresh fold", "[green]holds[/green]" if tables.ok else "[red]broken[/red]")
+        out.print(table)
+        for check in report.checks:
+            for finding in check.findings:
+                out.print(f"[red]{check.name}[/red] at {finding.position}: {finding.what}", highlight=False)
+        for found in tables.findings:
+            out.print(f"[red]read tables[/red]: {found}", highlight=False)
+    if not report.ok:
+        raise typer.Exit(FOUND)
+
+
+@app.command()
+def events(
+    stream: Annotated[str, typer.Argument(help="A stream such as acct_…, txn_…, ord_…, post_… or claim:slug:…")],
+    as_json: AsJson = False,
+) -> None:
+    """A stream as a person reads it."""
+    with runtime.database(load()) as settings, _audit(settings) as (connection, codec, log):
+        table = Table("version", "position", "recorded", "event", "what it says", "by", title=stream)
+        rows: list[dict[str, Any]] = []
+        after = 0
+        while found := read_stream(connection, log, stream, after=after):
+            for recorded in found:
+                event = codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
+                data = {k: v for k, v in _plain(event).items() if not k.startswith("originator_")}
+                actor = orjson.loads(recorded.metadata)["actor"]["id"]
+                rows.append({"version": recorded.version, "position": recorded.position, "type": recorded.type,
+                             "recorded_at": recorded.recorded_at, "data": data, "actor": actor})  # fmt: skip
+                said = ", ".join(f"{k} {v}" for k, v in data.items() if v is not None)
+                at = recorded.recorded_at.strftime("%Y-%m-%d %H:%M:%S")
+                table.add_row(str(recorded.version), str(recorded.position), at, recorded.type, said, actor)
+            after = found[-1].version
+    if not rows:
+        _fail(f"there is no stream {stream}")
+    if as_json:
+        _print_json(rows)
+    else:
+        out.print(table)
+
+
+@contextmanager
+def _audit(settings: Settings) -> Iterator[tuple[psycopg.Connection[Any], Any, int]]:
+    """(connection that may only read the log, codec, number of the log)."""
+    url = settings.projector_url()
+    with (
+        connect(url, application_name="daybook-audit", statement_seconds=runtime.LONG_STATEMENT_SECONDS) as connection,
+        connect(url, application_name="daybook-audit-keys") as keys,
+    ):
+        log = read_head(connection, settings.log).log
+        prepare(connection, settings.log, ROOMS)
+        yield connection, runtime.make_codec(settings, keys, log)[0], log
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as progress:
+        yield progress
+
+
+def _counting(progress: Progress) -> Callable[[str, int], None]:
+    tasks: dict[str, Any] = {}
+
+    def count(step: str, done: int) -> None:
+        if step not in tasks:
+            tasks[step] = progress.add_task(step, total=None)
+        progress.update(tasks[step], completed=done)
+
+    return count
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as JSON holds them."""
+    return orjson.loads(orjson.dumps(value, default=_as_dict, option=orjson.OPT_PASSTHROUGH_DATACLASS))
+
+
+def _as_dict(value: Any) -> Any:
+    if isinstance(value, Erased):
+        return str(value)
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z, default=str).decode() + "\n")
+
+
+def _fail(sentence: str) -> NoReturn:
+    err.print(f"[red]daybook:[/red] {sentence}", highlight=False)
+    raise typer.Exit(FAILED)
+
+
+def main() -> None:
+    """Run a command; what goes wrong reaches people as one sentence."""
+    try:
+        app()
+    except psycopg.OperationalError as error:
+        sentence = f"the database cannot be reached or did not do it: {str(error).strip().splitlines()[0]}"
+    except _SAID as error:
+        sentence = str(error)
+    except OSError as error:
+        sentence = f"{error.filename or ''}: {error.strerror or error}"
+    err.print(f"[red]daybook:[/red] {sentence}", highlight=False, markup=True)
+    sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

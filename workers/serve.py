@@ -1,0 +1,110 @@
+"""The API process: the services made from the settings, the application over them, uvicorn around it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import uvicorn
+from psycopg_pool import ConnectionPool
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.app import create_app
+from api.principals import load_principals
+from api.services import Limits, Services
+from eventstore.asynchronous import AsyncExecutor
+from eventstore.connect import connect
+from eventstore.numbers import Numbers
+from projections.waiting import Checkpoints
+from workers import runtime, settings
+
+MOST_READERS = 8
+"""Connections for reads, in each process."""
+POOL_SECONDS = 5.0
+"""How long a read waits for one of them."""
+
+
+def serve(loaded: settings.Settings) -> None:
+    """Serve until told to stop. The processes read the settings from the environment themselves."""
+    uvicorn.run(
+        "workers.serve:application",
+        factory=True,
+        host=loaded.host,
+        port=loaded.port,
+        workers=loaded.workers,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        log_level=loaded.log_level,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def application() -> ASGIApp:
+    """The application of one process: what it works with is opened when the server starts and closed when it ends."""
+    return Managed(settings.load())
+
+
+class Managed:
+    """Opens the services at start-up, closes them at shutdown, and passes everything else on."""
+
+    def __init__(self, loaded: settings.Settings) -> None:
+        self._settings = loaded
+        self._open = ExitStack()
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            assert self._app is not None
+            await self._app(scope, receive, send)
+            return
+        await receive()
+        try:
+            self._app = create_app(self._start())
+        except Exception as error:
+            self._open.close()
+            await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._open.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _start(self) -> Services:
+        loaded, url = self._settings, self._settings.api_url()
+        side = self._open.enter_context(runtime.write_side(loaded, "daybook-api"))
+        pool = self._open.enter_context(
+            ConnectionPool(
+                url,
+                min_size=1,
+                max_size=MOST_READERS,
+                timeout=POOL_SECONDS,
+                kwargs={
+                    "autocommit": True,
+                    "application_name": "daybook-reads",
+                    "options": "-c role=daybook_api -c statement_timeout=30s -c timezone=UTC",
+                },
+                open=False,
+            )
+        )
+        pool.wait(POOL_SECONDS)
+        checkpoints = Checkpoints(lambda: connect(url, application_name="daybook-checkpoints"), loaded.log)
+        self._open.callback(checkpoints.close)
+        keys = self._open.enter_context(connect(url, application_name="daybook-reading-keys"))
+        principals = None if loaded.auth == "off" else load_principals(loaded.tokens_file)
+        runtime.calm_collector()
+        return Services(
+            log=loaded.log,
+            log_number=side.log_number,
+            executor=side.executor,
+            commands=AsyncExecutor(side.executor),
+            codec=runtime.make_codec(loaded, keys, side.log_number)[0],
+            reads=pool.connection,
+            checkpoints=checkpoints,
+            numbers=Numbers(pool.connection),
+            new_id=runtime.new_id,
+            clock=runtime.now,
+            principals=principals,
+            allowed_hosts=loaded.allowed_hosts,
+            limits=Limits(loaded.body_limit_bytes, loaded.wait_seconds),
+        )

@@ -1,0 +1,129 @@
+"""Everything on one machine: database, API and projector, started together and stopped together."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from threading import Event
+
+from rich.console import Console
+from rich.panel import Panel
+
+from eventstore.connect import connect
+from migrations import runner
+from projections.rooms import ROOMS
+from projections.tables import prepare
+from workers import runtime
+from workers.settings import Settings, variable
+from workers.tokens import ensure_tokens
+
+READY_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+
+class UpError(RuntimeError):
+    """It could not be started; the message says why, and what to do."""
+
+
+def up(settings: Settings, console: Console) -> None:
+    """Run until SIGINT or SIGTERM, or until one of the processes ends."""
+    _check_port(settings)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    key = settings.master_key_bytes()
+    with runtime.database(settings) as ready:
+        console.print(f"Database ready, migrating ({runner.upgrade(ready.owner_url())}).", highlight=False)
+        initialise(ready)
+        tokens = {} if ready.auth == "off" else ensure_tokens(ready.tokens_file)
+        environment = {
+            **os.environ,
+            "DATABASE_URL": ready.owner_url(),
+            "DAYBOOK_MASTER_KEY": base64.b64encode(key).decode(),
+        }
+        children: list[subprocess.Popen[bytes]] = []
+        try:
+            for command in ("serve", "work"):
+                children.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "workers.cli", command], env=environment, start_new_session=True
+                    )
+                )
+            _wait_until_ready(ready, children, stop)
+            if not stop.is_set():
+                console.print(_welcome(ready, {str(role): token for role, token in tokens.items()}))
+            while not stop.wait(0.2):
+                ended = [child for child in children if child.poll() is not None]
+                if ended:
+                    raise UpError(f"a process ended with code {ended[0].returncode}; its messages are above")
+        finally:
+            for child in children:
+                child.terminate()
+            for child in children:
+                try:
+                    child.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+            console.print("Stopped.")
+
+
+def initialise(settings: Settings) -> None:
+    """The log, its internal accounts and the read tables, where they are not there yet."""
+    with connect(settings.api_url(), application_name="daybook-up") as connection:
+        connection.execute("SELECT log.create_log(%s)", (settings.log,))
+    with connect(settings.projector_url(), application_name="daybook-up") as connection:
+        prepare(connection, settings.log, ROOMS)
+    with runtime.write_side(settings, "daybook-up") as side:
+        runtime.open_internal_accounts(settings, side, runtime.CURRENCIES)
+
+
+def _check_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise UpError(
+                f"port {settings.port} on {settings.host} cannot be used ({error.strerror}): "
+                f"stop what listens there, or set {variable('port')} to another"
+            ) from None
+
+
+def _wait_until_ready(settings: Settings, children: list[subprocess.Popen[bytes]], stop: Event) -> None:
+    url = f"http://{settings.host}:{settings.port}/v1/health/ready"
+    until = time.monotonic() + READY_SECONDS
+    while not stop.is_set():
+        ended = [child for child in children if child.poll() is not None]
+        if ended:
+            raise UpError(f"a process ended with code {ended[0].returncode} while starting; its messages are above")
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > until:
+                raise UpError(f"{url} did not become ready within {READY_SECONDS:.0f} seconds") from None
+            stop.wait(0.1)
+
+
+def _welcome(settings: Settings, tokens: dict[str, str]) -> Panel:
+    base = f"http://{settings.host}:{settings.port}"
+    lines = [f"[bold]API[/bold]        {base}/v1   described at {base}/docs"]
+    if settings.auth == "off":
+        lines.append("[bold]Tokens[/bold]     none needed: DAYBOOK_AUTH is off")
+    elif tokens:
+        lines.append(f"[bold]Tokens[/bold]     one a role, also in {settings.tokens_file.with_name('tokens.txt')}")
+        lines.extend(f"  {role:9s} {token}" for role, token in tokens.items())
+    else:
+        lines.append(f"[bold]Tokens[/bold]     those in {settings.tokens_file}, made earlier")
+    lines.append("[bold]Reports[/bold]    SQL in the schema `reporting`, read-only:")
+    lines.append(f'  psql "{settings.reader_url()}"')
+    lines.append("[bold]Stop[/bold]       Ctrl-C")
+    return Panel("\n".join(lines), title="Daybook is up", expand=False, highlight=False)

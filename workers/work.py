@@ -1,0 +1,32 @@
+"""The projector process: follows the log and folds it into the read tables until told to stop."""
+
+from __future__ import annotations
+
+import signal
+from threading import Event
+
+from eventstore.connect import connect
+from projections.follow import follow
+from projections.rooms import ROOMS
+from projections.tables import prepare
+from workers import runtime
+from workers.settings import Settings
+
+
+def work(settings: Settings) -> None:
+    """Fold until SIGTERM or SIGINT."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    url = settings.projector_url()
+    with connect(url, application_name="daybook-prepare") as connection:
+        prepare(connection, settings.log, ROOMS)
+    runtime.calm_collector()
+    follow(
+        lambda: connect(url, application_name="daybook-projector"),
+        lambda connection, log: runtime.make_codec(settings, connection, log)[0],
+        settings.log,
+        ROOMS,
+        stop,
+        poll_seconds=settings.poll_seconds,
+    )
