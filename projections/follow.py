@@ -49,8 +49,8 @@ def follow(
     failures = 0
     while not stop.is_set():
         try:
-            with connect() as connection:
-                worker = _Worker(connection, make_codec, log, projections, poll_seconds)
+            with connect() as connection, connect() as ahead:
+                worker = _Worker(connection, ahead, make_codec, log, projections, poll_seconds)
                 while not stop.is_set():
                     worker.turn(stop)
                     failures = 0
@@ -64,11 +64,12 @@ def follow(
 
 
 class _Worker:
-    """One connection's worth of following."""
+    """One connection's worth of following, and a second one to read ahead."""
 
     def __init__(
         self,
         connection: Connection[Any],
+        ahead: Connection[Any],
         make_codec: MakeCodec,
         log: str,
         projections: Sequence[Projection],
@@ -77,7 +78,7 @@ class _Worker:
         prepare(connection, log, projections)
         number = read_head(connection, log).log
         self._connection = connection
-        self._runner = Runner(connection, log, make_codec(connection, number), projections)
+        self._runner = Runner(connection, log, make_codec(ahead, number), projections, ahead=ahead)
         self._ownership = Ownership(connection, number, [projection.name for projection in projections])
         self._pace = _Pace(poll_seconds)
         connection.execute(f"LISTEN {CHANNEL}".encode())

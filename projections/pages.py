@@ -1,36 +1,52 @@
-"""Reading a page for several projections at once: one read, one decode of the types that somebody wants."""
+"""Reading a page for several projections at once: one read, one decode of what somebody wants, and their folds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
 
+from eventstore.arrays import text_array
 from eventstore.codec import Codec, CodecError
-from eventstore.read import Recorded, read_log
 from eventstore.sealing import SealingError
 from projections.checkpoint import Stop
 from projections.projection import Fact, Projection
 
+# As eventstore.read does it, but with only the columns a fold needs: every one costs as much as an index probe.
+_UPTO = """
+SELECT unit_end FROM log.events
+ WHERE log = %s AND position > %s AND position <= %s ORDER BY position DESC LIMIT 1
+"""
+_PAGE = """
+SELECT position, stream, version, type, recorded_at::text, payload FROM log.events
+ WHERE log = %s AND position > %s AND position <= %s AND type = ANY (%s) ORDER BY position
+"""
+
 
 @dataclass(frozen=True, slots=True)
-class FactsPage:
-    """Facts after `after` up to and including `upto`, the end of a unit, by the set of classes wanted."""
+class Folded:
+    """A projection's part of a page."""
+
+    facts: Sequence[Fact]
+    result: Any  # of its fold; None without facts
+    error: Exception | None  # what the fold raised
+    broken: Stop | None  # the first event it wants that cannot be decoded
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedPage:
+    """The facts after `after` up to and including `upto`, the end of a unit, folded by each projection."""
 
     after: int
     upto: int
-    facts: dict[tuple[type[Any], ...], list[Fact]]
-    broken: dict[tuple[type[Any], ...], Stop]  # the first event of these classes that cannot be decoded
-
-    def of(self, projection: Projection) -> list[Fact]:
-        """What this projection folds."""
-        return self.facts[projection.events]
+    parts: dict[str, Folded]
 
 
 class PageReader:
-    """Reads and decodes pages of one log."""
+    """Reads, decodes and folds pages of one log."""
 
     def __init__(self, log: int, codec: Codec) -> None:
         self._log = log
@@ -38,25 +54,32 @@ class PageReader:
 
     def read(
         self, connection: Connection[Any], after: int, limit: int, projections: Iterable[Projection]
-    ) -> FactsPage | None:
-        """The next page for these projections; None at the end of the log. It may have no facts and still advances."""
-        wanted = {projection.events: self._codec.named(*projection.events) for projection in projections}
-        types = tuple(sorted({name for names in wanted.values() for name in names}))
-        page = read_log(connection, self._log, after, limit, types=types)
-        if page.at_end:
+    ) -> FoldedPage | None:
+        """About `limit` positions, to the end of a unit; None at the end of the log. It advances without facts too."""
+        found = connection.execute(_UPTO, (self._log, after, after + limit), binary=True).fetchone()
+        if found is None:
             return None
-        facts, undecodable = self._decode(page.events)
-        broken = {}
-        for events, names in wanted.items():
-            stop = next((stop for stop in undecodable if stop.type in names), None)
-            if stop is not None:
-                broken[events] = stop
-        return FactsPage(after, page.upto, _sort_out(facts, wanted), broken)
+        upto: int = found[0]
+        wanted = {projection.events: self._codec.named(*projection.events) for projection in projections}
+        types = sorted({name for names in wanted.values() for name in names})
+        rows = connection.execute(_PAGE, (self._log, after, upto, text_array(types)), binary=True)
+        facts, undecodable = self._decode(rows)
+        present = {type(fact.event) for fact in facts}
+        parts: dict[str, Folded] = {}
+        lists: dict[tuple[type[Any], ...], Sequence[Fact]] = {}  # who wants the same shares one list
+        for projection in projections:
+            events = projection.events
+            if events not in lists:
+                everything = present.issubset(events)
+                lists[events] = facts if everything else [fact for fact in facts if type(fact.event) in events]
+            broken = next((stop for stop in undecodable if stop.type in wanted[events]), None)
+            parts[projection.name] = fold_part(projection, lists[events], broken)
+        return FoldedPage(after, upto, parts)
 
-    def _decode(self, events: Sequence[Recorded]) -> tuple[list[Fact], list[Stop]]:
+    def _decode(self, rows: Iterable[tuple[int, str, int, str, str, bytes]]) -> tuple[list[Fact], list[Stop]]:
         decode = self._codec.decode
         facts, undecodable = [], []
-        for position, _, stream, version, type, recorded_at, payload, _ in events:
+        for position, stream, version, type, recorded_at, payload in rows:
             try:
                 facts.append(Fact(position, recorded_at, decode(type, payload, stream, version)))
             except (CodecError, SealingError) as error:
@@ -64,10 +87,36 @@ class PageReader:
         return facts, undecodable
 
 
-def _sort_out(facts: list[Fact], wanted: Iterable[tuple[type[Any], ...]]) -> dict[tuple[type[Any], ...], list[Fact]]:
-    """Each its own facts; those who want the same share one list."""
-    present = {type(fact.event) for fact in facts}
-    return {
-        events: facts if present.issubset(events) else [fact for fact in facts if type(fact.event) in events]
-        for events in wanted
-    }
+def fold_part(projection: Projection, facts: Sequence[Fact], broken: Stop | None = None) -> Folded:
+    """A projection's part of a page; what its fold raises is kept, to be raised when it would be written."""
+    if not facts or broken is not None:
+        return Folded(facts, None, None, broken)
+    try:
+        return Folded(facts, projection.fold(facts), None, None)
+    except Exception as error:
+        return Folded(facts, None, error, None)
+
+
+class ReadAhead:
+    """Reads the next page in a thread and on a connection of its own, while the present one is written."""
+
+    def __init__(self, pages: PageReader, connection: Connection[Any]) -> None:
+        self._pages = pages
+        self._connection = connection
+        self._thread = ThreadPoolExecutor(1, "read-ahead")
+        self._asked: tuple[int, list[str]] | None = None
+        self._coming: Future[FoldedPage | None] | None = None
+
+    def start(self, after: int, limit: int, projections: Sequence[Projection]) -> None:
+        """Begin to read this page. What was asked for before must have been taken."""
+        self._asked = after, [projection.name for projection in projections]
+        self._coming = self._thread.submit(self._pages.read, self._connection, after, limit, projections)
+
+    def take(self, after: int, projections: Sequence[Projection]) -> FoldedPage | None:
+        """The page that was asked for, if it is this one. Raises what reading it raised."""
+        asked, coming = self._asked, self._coming
+        self._asked = self._coming = None
+        if coming is None:
+            return None
+        page = coming.result()
+        return page if asked == (after, [projection.name for projection in projections]) else None

@@ -1,11 +1,10 @@
-"""What a projection is to the engine: a name, the events it folds, its tables, and one function."""
+"""What a projection is to the engine: a name, the events it folds, its tables, and two functions."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ class Fact(NamedTuple):
     """A decoded event and where it stands in the log; its stream and version are in the event."""
 
     position: int
-    recorded_at: datetime
+    recorded_at: str  # as PostgreSQL writes it, UTC: folds only pass it on, and a datetime would be made to be unmade
     event: Any
 
 
@@ -25,22 +24,38 @@ class FoldError(ValueError):
     """Events that cannot be folded into these tables; the message says which row stands in the way."""
 
 
-Apply = Callable[[Connection[Any], Sequence[Fact]], None]
-"""Folds the facts, in log order, into the room's tables, whose names are not qualified: `search_path` says where they
-are. It keeps nothing in memory between calls, must not depend on how the log was cut into calls, and raises
-(`FoldError` or anything else) where a fact cannot be folded; then nothing of the call remains."""
+class Memory(dict[str, Any]):
+    """What `write` of one projection wants to find again in its next call, so as not to ask the tables for it.
+
+    The engine empties it whenever the tables may have changed without this call: after a rollback, a lost race, a
+    reset. So it is a part of the tables at the checkpoint, or nothing. `write` keeps it within `MOST`.
+    """
+
+    MOST = 100_000
+
+    def bound(self) -> None:
+        """Forget everything rather than grow without end."""
+        if len(self) > self.MOST:
+            self.clear()
 
 
 @dataclass(frozen=True)
 class Projection:
-    """One room. `version` is raised when the fold changes its meaning: tables of an older one must be rebuilt."""
+    """One room.
+
+    `fold` sums up facts, in log order, without looking at the tables: pure, and run in another thread while the page
+    before is written. `write` brings its result into the room's tables, whose names are not qualified: `search_path`
+    says where they are. What results must not depend on how the log was cut into calls. Both raise (`FoldError` or
+    anything else) where a fact cannot be folded; then nothing of the call remains.
+    """
 
     name: str
     events: tuple[type[Any], ...]  # classes of `domain`; nothing else is read for it or handed to it
     tables: tuple[str, ...]
-    apply: Apply
+    fold: Callable[[Sequence[Fact]], Any]
+    write: Callable[[Connection[Any], Any, Memory], None]
     folder: Path  # where its SQL is
-    version: int = 1
+    version: int = 1  # raised when the meaning of the fold changes: tables of an older one must be rebuilt
 
     @cached_property
     def schema(self) -> str:

@@ -43,12 +43,13 @@ def rebuild(
     codec: Codec,
     projections: Sequence[Projection],
     *,
+    ahead: Connection[Any] | None = None,
     progress: Progress = lambda position, head: None,
     stop: Event | None = None,
 ) -> Rebuilt:
     """Fold from position 0 up to the head of this moment. Readers find the tables empty, then behind, until it is done.
 
-    A worker that owns a projection does the folding of it; then this only watches. `stop` ends it early: what is
+    With a second connection, `ahead`, it is faster (see `Runner`). A worker that owns a projection does the folding of it; then this only watches. `stop` ends it early: what is
     folded by then stays, and whoever follows the log goes on from there.
     """
     began = time.monotonic()
@@ -57,7 +58,7 @@ def rebuild(
     prepare(connection, log, projections)
     head = read_head(connection, log)
     names = [projection.name for projection in projections]
-    runner = Runner(connection, log, codec, projections)
+    runner = Runner(connection, log, codec, projections, ahead=ahead)
     ownership = Ownership(connection, head.log, names)
     try:
         while not (stop.is_set() or runner.stopped or runner.errors or _lowest(runner) >= head.position):

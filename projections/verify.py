@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from psycopg import Connection, IsolationLevel
 
 from eventstore.codec import Codec
 from projections.checkpoint import LogState, read_state
-from projections.engine import CATCH_UP_PAGE
+from projections.engine import PAGE, TRANSIENT
 from projections.pages import PageReader
-from projections.projection import Projection
+from projections.projection import FoldError, Memory, Projection
 from projections.session import fold_into, plan_freely
 
 SAMPLE = 5
@@ -139,19 +138,26 @@ def _fold_afresh(
 ) -> list[CheckpointFinding]:
     """Fold each up to its target. What cannot be folded is a finding and ends that projection's part."""
     broken: list[CheckpointFinding] = []
+    memories = {projection.name: Memory() for projection in projections}
     position, last = 0, max(targets.values(), default=0)
     active = [projection for projection in projections if targets[projection.name] > 0]
     while active:
         upto = min(targets[projection.name] for projection in active)
-        page = pages.read(connection, position, min(upto - position, CATCH_UP_PAGE), active)
+        page = pages.read(connection, position, min(upto - position, PAGE), active)
         assert page is not None, "the log ends before a checkpoint that was found to be in it"
         for projection in list(active):
             try:
-                if projection.events in page.broken:
-                    raise ValueError(str(page.broken[projection.events]))
-                with connection.transaction():
-                    projection.apply(connection, page.of(projection))
-            except (ValueError, psycopg.DataError, psycopg.IntegrityError) as error:
+                part = page.parts[projection.name]
+                if part.broken is not None:
+                    raise FoldError(str(part.broken))
+                if part.error is not None:
+                    raise part.error
+                if part.facts:
+                    with connection.transaction():
+                        projection.write(connection, part.result, memories[projection.name])
+            except TRANSIENT:
+                raise
+            except Exception as error:
                 message = f"cannot be folded afresh after position {position}: {error}"
                 broken.append(CheckpointFinding(projection.name, message))
                 active.remove(projection)

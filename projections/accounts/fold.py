@@ -6,9 +6,8 @@ and is counted there; so the version of that stream is known without reading the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from domain.accounts.events import (
     TransactionPosted,
 )
 from eventstore.arrays import bool_array, int8_array, text_array
-from projections.projection import Fact, FoldError, Projection
+from projections.projection import Fact, FoldError, Memory, Projection
 from projections.rows import NULL, copy_rows, copy_text, erasable
 
 
@@ -39,7 +38,7 @@ class Change:
     version: int = 0  # events added to its stream
     entries: int = 0  # entries among them
     position: int = 0  # of the last of them
-    at: datetime | None = None
+    at: str = ""
     status: str | None = None  # None: as it was
     reason: str | None = None
     reason_erased: bool = False
@@ -87,9 +86,8 @@ def fold(facts: Iterable[Fact]) -> dict[str, Change]:
     return changes
 
 
-def apply(connection: Connection[Any], facts: Sequence[Fact]) -> None:
-    """Fold and write. Raises `FoldError` for events of an account that was never opened."""
-    changes = fold(facts)
+def write(connection: Connection[Any], changes: Mapping[str, Change], memory: Memory) -> None:
+    """Apply the changes. Raises `FoldError` for events of an account that was never opened."""
     changed = {account: change for account, change in changes.items() if change.opened is None}
     if changed:
         _update(connection, changed)
@@ -135,7 +133,7 @@ def _update(connection: Connection[Any], changes: Mapping[str, Change]) -> None:
             int8_array([change.version for change in rows]),
             int8_array([change.entries for change in rows]),
             int8_array([change.position for change in rows]),
-            text_array([str(change.at) for change in rows]),
+            text_array([change.at for change in rows]),
         ),
     ).rowcount
     if updated != len(changes):
@@ -185,7 +183,7 @@ def _line(change: Change) -> str:
             str(change.version),
             str(change.entries),
             str(change.position),
-            str(change.at),
+            change.at,
         )
     )
 
@@ -203,6 +201,7 @@ ACCOUNTS = Projection(
         TransactionPosted,
     ),
     tables=("accounts",),
-    apply=apply,
+    fold=fold,
+    write=write,
     folder=Path(__file__).parent,
 )

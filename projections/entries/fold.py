@@ -1,7 +1,7 @@
 """How transactions become rows of `entries`.
 
-An account's last entry has its number and balance, so the table itself is all the state there is: it is looked up
-once a page for each account in it, by primary key.
+An account's last entry has its number and balance, so the table itself is all the state there is: it is looked up by
+primary key for each account that is not remembered from the page before.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ from psycopg import Connection
 
 from domain.accounts.events import TransactionPosted
 from eventstore.arrays import text_array
-from projections.projection import Fact, Projection
+from projections.projection import Fact, Memory, Projection
 from projections.rows import copy_rows
-
-Last = dict[str, tuple[int, int]]
-"""Account → number of its last entry and the balance after it; (0, 0) without any."""
 
 _COLUMNS = (
     "entries (account, number, balance_after, side, amount, currency, entry,"
@@ -33,31 +30,46 @@ SELECT a.account, coalesce(e.number, 0), coalesce(e.balance_after, 0)::text
   ) e ON true
 """
 
+Posting = tuple[str, int, str]
+"""Account, signed amount in minor units, and the columns that do not depend on the account's state, ready for COPY."""
 
-def fold(facts: Iterable[Fact], last: Last) -> list[str]:
-    """The rows of these transactions, as COPY reads them; `last` is where each account stands, and is moved on."""
-    lines: list[str] = []
-    append = lines.append
+
+def fold(facts: Iterable[Fact]) -> list[Posting]:
+    """The postings of these transactions, in the order of booking."""
+    postings: list[Posting] = []
+    append = postings.append
     for position, at, event in facts:
+        # Only free text needs escaping; ids, sides and currencies are the domain's own.
         common = f"{event.originator_id}\t{event.value_date}\t{position}\t{at}"
         for number, entry in enumerate(event.entries, 1):
-            account = entry.account
-            before, balance = last[account]
-            balance += entry.amount if entry.side == "credit" else -entry.amount
-            last[account] = (before + 1, balance)
-            # Only free text needs `copy_text`; ids, sides and currencies are the domain's own.
-            money = f"{balance}\t{entry.side}\t{entry.amount}\t{entry.currency}"
-            append(f"{account}\t{before + 1}\t{money}\t{number}\t{common}")
-    return lines
+            amount, side = entry.amount, entry.side
+            columns = f"{side}\t{amount}\t{entry.currency}\t{number}\t{common}"
+            append((entry.account, amount if side == "credit" else -amount, columns))
+    return postings
 
 
-def apply(connection: Connection[Any], facts: Sequence[Fact]) -> None:
-    """Fold and write."""
-    accounts = list({entry.account for fact in facts for entry in fact.event.entries})
-    rows = connection.execute(_LAST, (text_array(accounts),), binary=True)
-    copy_rows(connection, _COLUMNS, fold(facts, {account: (number, int(balance)) for account, number, balance in rows}))
+def write(connection: Connection[Any], postings: Sequence[Posting], memory: Memory) -> None:
+    """Insert them, numbered and with their balances. Remembers account → number of its last entry, balance after it."""
+    memory.bound()
+    unknown = list({account for account, _, _ in postings if account not in memory})
+    if unknown:
+        for account, number, balance in connection.execute(_LAST, (text_array(unknown),), binary=True):
+            memory[account] = (number, int(balance))
+    lines = []
+    for account, amount, columns in postings:
+        number, balance = memory[account]
+        number += 1
+        balance += amount
+        memory[account] = (number, balance)
+        lines.append(f"{account}\t{number}\t{balance}\t{columns}")
+    copy_rows(connection, _COLUMNS, lines)
 
 
 ENTRIES = Projection(
-    name="entries", events=(TransactionPosted,), tables=("entries",), apply=apply, folder=Path(__file__).parent
+    name="entries",
+    events=(TransactionPosted,),
+    tables=("entries",),
+    fold=fold,
+    write=write,
+    folder=Path(__file__).parent,
 )

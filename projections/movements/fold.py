@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from domain.accounts.events import TransactionPosted
 from eventstore.arrays import int8_array, text_array
-from projections.projection import Fact, Projection
+from projections.projection import Fact, Memory, Projection
 
 Movements = dict[tuple[str, date, str], list[int]]
 """(account, day, currency) → debits, credits (minor units) and number of entries."""
@@ -42,9 +42,8 @@ def fold(facts: Iterable[Fact]) -> Movements:
     return movements
 
 
-def apply(connection: Connection[Any], facts: Sequence[Fact]) -> None:
-    """Fold and write."""
-    movements = fold(facts)
+def write(connection: Connection[Any], movements: Movements, memory: Memory) -> None:
+    """Add the sums."""
     connection.execute(
         _ADD,
         (
@@ -59,5 +58,10 @@ def apply(connection: Connection[Any], facts: Sequence[Fact]) -> None:
 
 
 MOVEMENTS = Projection(
-    name="movements", events=(TransactionPosted,), tables=("movements",), apply=apply, folder=Path(__file__).parent
+    name="movements",
+    events=(TransactionPosted,),
+    tables=("movements",),
+    fold=fold,
+    write=write,
+    folder=Path(__file__).parent,
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from psycopg import Connection
 
 from domain.orders.events import OrderCancelled, OrderConfirmed, OrderPaid, OrderPlaced
 from eventstore.arrays import bool_array, int8_array, text_array
-from projections.projection import Fact, FoldError, Projection
+from projections.projection import Fact, FoldError, Memory, Projection
 from projections.rows import copy_rows, copy_text, erasable
 
 
@@ -21,7 +20,7 @@ class Change:
     """What some events do to one order. What is None stays as it was."""
 
     position: int  # of the last of them
-    at: datetime
+    at: str
     version: int
     placed: Fact | None = None  # the order is new
     status: str | None = None
@@ -54,9 +53,8 @@ def fold(facts: Iterable[Fact]) -> dict[str, Change]:
     return changes
 
 
-def apply(connection: Connection[Any], facts: Sequence[Fact]) -> None:
-    """Fold and write. Raises `FoldError` for events of an order that was never placed."""
-    changes = fold(facts)
+def write(connection: Connection[Any], changes: Mapping[str, Change], memory: Memory) -> None:
+    """Apply the changes. Raises `FoldError` for events of an order that was never placed."""
     placed = [change for change in changes.values() if change.placed is not None]
     copy_rows(connection, _ORDERS, [_line(change) for change in placed])
     copy_rows(connection, _LINES, [line for change in placed for line in _article_lines(change)])
@@ -96,7 +94,7 @@ def _update(connection: Connection[Any], changes: Mapping[str, Change]) -> None:
             text_array([change.account for change in rows]),
             int8_array([change.version for change in rows]),
             int8_array([change.position for change in rows]),
-            text_array([str(change.at) for change in rows]),
+            text_array([change.at for change in rows]),
         ),
     ).rowcount
     if updated != len(changes):
@@ -114,7 +112,7 @@ def _line(change: Change) -> str:
             str(event.total),
             copy_text(event.reference),
             str(position),
-            str(at),
+            at,
             copy_text(change.status),
             copy_text(change.reason),
             "t" if change.reason_erased else "f",
@@ -122,7 +120,7 @@ def _line(change: Change) -> str:
             copy_text(change.account),
             str(change.version),
             str(change.position),
-            str(change.at),
+            change.at,
         )
     )
 
@@ -141,6 +139,7 @@ ORDERS = Projection(
     name="orders",
     events=(OrderPlaced, OrderConfirmed, OrderCancelled, OrderPaid),
     tables=("orders", "order_lines"),
-    apply=apply,
+    fold=fold,
+    write=write,
     folder=Path(__file__).parent,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from domain.posts.events import (
     PostRevised,
 )
 from eventstore.arrays import bool_array, int4_array, int8_array, text_array
-from projections.projection import Fact, FoldError, Projection
+from projections.projection import Fact, FoldError, Memory, Projection
 from projections.rows import NULL, copy_rows, copy_text, erasable
 
 
@@ -28,21 +27,22 @@ class Change:
     """What some events do to one post. What is None stays as it was."""
 
     position: int  # of the last of them
-    at: datetime
+    at: str
     version: int
     drafted: Fact | None = None  # the post is new
     text: PostDrafted | PostRevised | None = None  # the last of its texts
     status: str | None = None
     slug: str | None = None
-    published_at: datetime | None = None
+    published_at: str | None = None
     deleted: bool | None = None  # with it the reason is set
     reason: str | None = None
     reason_erased: bool = False
 
 
-def fold(facts: Iterable[Fact]) -> dict[str, Change]:
-    """What the facts do to each post."""
+def fold(facts: Iterable[Fact]) -> tuple[dict[str, Change], list[str]]:
+    """What the facts do to each post, and the rows of new revisions."""
     changes: dict[str, Change] = {}
+    revisions: list[str] = []
     for fact in facts:
         position, at, event = fact
         change = changes.setdefault(event.originator_id, Change(position, at, 0))
@@ -50,8 +50,10 @@ def fold(facts: Iterable[Fact]) -> dict[str, Change]:
         match event:
             case PostDrafted():
                 change.drafted, change.text, change.status, change.deleted = fact, event, "draft", False
+                revisions.append(_revision(fact))
             case PostRevised():
                 change.text = event
+                revisions.append(_revision(fact))
             case PostPublished():
                 change.status, change.slug, change.published_at = "published", event.slug, at
             case PostArchived():
@@ -63,13 +65,13 @@ def fold(facts: Iterable[Fact]) -> dict[str, Change]:
                 change.deleted, change.reason, change.reason_erased = False, None, False
             case _:
                 raise FoldError(f"{type(event).__name__} is none of its events")
-    return changes
+    return changes, revisions
 
 
-def apply(connection: Connection[Any], facts: Sequence[Fact]) -> None:
-    """Fold and write. Raises `FoldError` for events of a post that was never drafted."""
-    changes = fold(facts)
-    copy_rows(connection, _REVISIONS, [_revision(fact) for fact in facts if hasattr(fact.event, "body")])
+def write(connection: Connection[Any], folded: tuple[Mapping[str, Change], Sequence[str]], memory: Memory) -> None:
+    """Apply the changes. Raises `FoldError` for events of a post that was never drafted."""
+    changes, revisions = folded
+    copy_rows(connection, _REVISIONS, revisions)
     copy_rows(connection, _POSTS, [_line(change, change.drafted) for change in changes.values() if change.drafted])
     changed = {post: change for post, change in changes.items() if change.drafted is None}
     if changed:
@@ -112,10 +114,10 @@ def _update(connection: Connection[Any], changes: Mapping[str, Change]) -> None:
             text_array(list(changes)),
             int8_array([change.version for change in rows]),
             int8_array([change.position for change in rows]),
-            text_array([str(change.at) for change in rows]),
+            text_array([change.at for change in rows]),
             text_array([change.status for change in rows]),
             text_array([change.slug for change in rows]),
-            text_array([None if change.published_at is None else str(change.published_at) for change in rows]),
+            text_array([change.published_at for change in rows]),
             text_array([None if change.deleted is None else str(change.deleted) for change in rows]),
             text_array([change.reason for change in rows]),
             bool_array([change.reason_erased for change in rows]),
@@ -162,20 +164,20 @@ def _line(change: Change, drafted: Fact) -> str:
             copy_text(drafted.event.originator_id),
             copy_text(drafted.event.author),
             str(drafted.position),
-            str(drafted.recorded_at),
+            drafted.recorded_at,
             str(revision),
             copy_text(title),
             copy_text(body),
             "t" if erased else "f",
             copy_text(change.status),
             copy_text(change.slug),
-            NULL if change.published_at is None else str(change.published_at),
+            change.published_at or NULL,
             "t" if change.deleted else "f",
             copy_text(change.reason),
             "t" if change.reason_erased else "f",
             str(change.version),
             str(change.position),
-            str(change.at),
+            change.at,
         )
     )
 
@@ -184,6 +186,7 @@ POSTS = Projection(
     name="posts",
     events=(PostDrafted, PostRevised, PostPublished, PostArchived, PostDeleted, PostRestored),
     tables=("posts", "post_revisions"),
-    apply=apply,
+    fold=fold,
+    write=write,
     folder=Path(__file__).parent,
 )

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from domain.accounts.events import TransactionPosted
-from projections.projection import Fact, Projection
+from projections.projection import Fact, Memory, Projection
 from projections.rows import copy_rows, copy_text, erasable
 
 _COLUMNS = (
@@ -37,15 +37,16 @@ def fold(facts: Iterable[Fact]) -> list[str]:
     return lines
 
 
-def apply(connection: Connection[Any], facts: Sequence[Fact]) -> None:
-    """Fold and write."""
-    copy_rows(connection, _COLUMNS, fold(facts))
+def write(connection: Connection[Any], lines: Sequence[str], memory: Memory) -> None:
+    """Insert the rows."""
+    copy_rows(connection, _COLUMNS, lines)
 
 
 TRANSACTIONS = Projection(
     name="transactions",
     events=(TransactionPosted,),
     tables=("transactions",),
-    apply=apply,
+    fold=fold,
+    write=write,
     folder=Path(__file__).parent,
 )

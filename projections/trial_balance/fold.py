@@ -1,8 +1,9 @@
-"""How transactions become the trial balance: summed per account and currency here, per type of account in SQL."""
+"""How transactions become the trial balance: summed per account and currency, then per type of account."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,72 +11,73 @@ from psycopg import Connection
 
 from domain.accounts.events import AccountOpened, TransactionPosted
 from eventstore.arrays import text_array
-from projections.projection import Fact, FoldError, Projection
+from projections.projection import Fact, FoldError, Memory, Projection
 from projections.rows import copy_rows, copy_text
 
-Sums = dict[tuple[str, str], list[int]]
-"""(account, currency) → debits and credits, minor units."""
+_TYPES = "SELECT account, type FROM trial_balance_accounts WHERE account = ANY (%s)"
 
 _ADD = """
-WITH s AS (
-    SELECT s.currency, a.type, sum(s.debits::numeric) AS debits, sum(s.credits::numeric) AS credits, count(*) AS pairs
-      FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS s(account, currency, debits, credits)
-      JOIN trial_balance_accounts a ON a.account = s.account
-     GROUP BY s.currency, a.type
-), added AS (
-    INSERT INTO trial_balance AS t (currency, type, debits, credits)
-    SELECT currency, type, debits, credits FROM s
-    ON CONFLICT (currency, type) DO UPDATE
-       SET debits = t.debits + excluded.debits, credits = t.credits + excluded.credits
-)
-SELECT coalesce(sum(pairs), 0)::bigint FROM s
+INSERT INTO trial_balance AS t (currency, type, debits, credits)
+SELECT currency, type, debits::numeric, credits::numeric
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS s(currency, type, debits, credits)
+ON CONFLICT (currency, type) DO UPDATE
+   SET debits = t.debits + excluded.debits, credits = t.credits + excluded.credits
 """
 
 
-def fold(facts: Iterable[Fact]) -> tuple[list[AccountOpened], Sums]:
+@dataclass(slots=True)
+class Sums:
+    """What some facts add."""
+
+    types: dict[str, str] = field(default_factory=dict)  # of the accounts they open
+    added: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """(account, currency) → debits and credits, minor units."""
+
+
+def fold(facts: Iterable[Fact]) -> Sums:
     """The accounts that are new, and the sums of the transactions."""
-    opened: list[AccountOpened] = []
-    sums: Sums = {}
+    sums = Sums()
+    added = sums.added
     for _, _, event in facts:
         if type(event) is AccountOpened:
-            opened.append(event)
+            sums.types[event.originator_id] = event.type
             continue
         for entry in event.entries:
             key = (entry.account, entry.currency)
-            pair = sums.get(key)
+            pair = added.get(key)
             if pair is None:
-                sums[key] = pair = [0, 0]
+                added[key] = pair = [0, 0]
             pair[entry.side == "credit"] += entry.amount
-    return opened, sums
+    return sums
 
 
-def apply(connection: Connection[Any], facts: Sequence[Fact]) -> None:
-    """Fold and write. Raises `FoldError` for entries of an account that was never opened."""
-    opened, sums = fold(facts)
-    copy_rows(
-        connection,
-        "trial_balance_accounts (account, type)",
-        [f"{copy_text(event.originator_id)}\t{copy_text(event.type)}" for event in opened],
-    )
-    if not sums:
-        return
-    row = connection.execute(
-        _ADD,
-        (
-            text_array([account for account, _ in sums]),
-            text_array([currency for _, currency in sums]),
-            text_array([str(debits) for debits, _ in sums.values()]),
-            text_array([str(credits) for _, credits in sums.values()]),
-        ),
-    ).fetchone()
-    if row is None or row[0] != len(sums):
-        raise FoldError(f"of {len(sums)} accounts with entries only {row and row[0]} were ever opened")
+def write(connection: Connection[Any], sums: Sums, memory: Memory) -> None:
+    """Add the sums. Remembers account → type. Raises `FoldError` for entries of an account that was never opened."""
+    memory.bound()
+    lines = [f"{copy_text(account)}\t{copy_text(type)}" for account, type in sums.types.items()]
+    copy_rows(connection, "trial_balance_accounts (account, type)", lines)
+    memory.update(sums.types)
+    unknown = [account for account, _ in sums.added if account not in memory]
+    if unknown:
+        memory.update(connection.execute(_TYPES, (text_array(unknown),)).fetchall())
+    by_type: dict[tuple[str, str], list[int]] = {}
+    for (account, currency), (debits, credits) in sums.added.items():
+        type = memory.get(account)
+        if type is None:
+            raise FoldError(f"an entry is to {account}, which was never opened")
+        pair = by_type.setdefault((currency, type), [0, 0])
+        pair[0] += debits
+        pair[1] += credits
+    if by_type:
+        columns = [(*key, str(debits), str(credits)) for key, (debits, credits) in by_type.items()]
+        connection.execute(_ADD, tuple(text_array(column) for column in zip(*columns, strict=True)))
 
 
 TRIAL_BALANCE = Projection(
     name="trial_balance",
     events=(AccountOpened, TransactionPosted),
     tables=("trial_balance", "trial_balance_accounts"),
-    apply=apply,
+    fold=fold,
+    write=write,
     folder=Path(__file__).parent,
 )
