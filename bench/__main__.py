@@ -15,6 +15,7 @@ from bench.harness.server import running_server
 from bench.harness.settings import Settings
 from bench.reporters import json_file, page, terminal
 from bench.scenarios import SCENARIOS
+from workers.runtime import calm_collector
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "bench" / "results" / "latest.json"
@@ -31,6 +32,9 @@ def main() -> None:
     settings = _settings(arguments)
     console = Console()
     names = arguments.only or list(SCENARIOS)
+    if "import" in names and not settings.czech_bank.is_dir():
+        raise SystemExit(f"{settings.czech_bank} does not exist: name another folder with --czech-bank")
+    calm_collector()  # as the API does at its start
     with running_server(arguments.folder) as server:
         console.print("what a flush costs here …")
         described = machine.describe(server, settings)
@@ -44,7 +48,7 @@ def main() -> None:
         FORMAT,
         datetime.now(UTC).isoformat(timespec="seconds"),
         machine.revision(),
-        " ".join(["python -m bench", *(argument for argument in sys.argv[1:] if "/" not in argument)]),
+        " ".join(["python -m bench", *("DIR" if "/" in argument else argument for argument in sys.argv[1:])]),
         settings.seed,
         settings.repetitions,
         settings.quick,

@@ -15,26 +15,23 @@ from psycopg import Connection
 from uuid6 import uuid7
 
 from bench.harness.server import Database
-from domain import decider
 from domain.accounts.commands import Deposit, OpenAccount, Transfer
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
-from domain.catalogue import CATALOGUE, ENTRY_TYPES
 from domain.ids import ACCOUNT, TRANSACTION, typeid
-from domain.kernel import ERASED, Context
+from domain.kernel import Context
 from eventstore.answers import Outcome
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.executor import Executor, Submission
-from eventstore.sealing import KEY_BYTES, Sealer
-from eventstore.subject_keys import SubjectKeys
+from workers import runtime
+from workers.runtime import WriteSide
 
 LOG = "main"
 CURRENCY = "EUR"
 CASH = internal_account(LOG, "cash", CURRENCY)
 ACTOR = "bench"
 EACH_HAS = 10**12  # minor units: enough that no transfer is refused
-MASTER_KEY = bytes(KEY_BYTES)
 _OPENED = date(2020, 1, 1)
 
 
@@ -120,28 +117,22 @@ def transfers(accounts: Sequence[str], number: int, random: Random, *, hot: bool
     return made
 
 
-def codec_of(connection: Connection[Any], log: int) -> tuple[Codec, Sealer]:
+def codec_of(database: Database, connection: Connection[Any], log: int) -> Codec:
     """A codec over the domain's catalogue."""
-    sealer = Sealer(SubjectKeys(connection, log), MASTER_KEY)
-    return Codec(CATALOGUE, sealer, ERASED), sealer
+    return runtime.make_codec(database.settings, connection, log)[0]
+
+
+@contextmanager
+def write_side(database: Database) -> Iterator[WriteSide]:
+    """The executor as the API has it, on log `main` of this database."""
+    with connect(database.api_url, application_name="bench") as connection:
+        connection.execute("SELECT log.create_log(%s)", (LOG,))
+    with runtime.write_side(database.settings, "bench") as side:
+        yield side
 
 
 @contextmanager
 def running_ledger(database: Database) -> Iterator[Ledger]:
-    """An executor on log `main` of this database, with the domain's rules."""
-    with connect(database.api_url, application_name="bench-keys") as keys:
-        row = keys.execute("SELECT log.create_log(%s)", (LOG,)).fetchone()
-        assert row is not None, "a function has a row"
-        codec, sealer = codec_of(keys, row[0])
-        executor = Executor(
-            lambda: connect(database.api_url, application_name="bench-executor"),
-            LOG,
-            codec,
-            sealer.prepare,
-            decider.decide,
-            decider.evolve,
-            commuting_types=ENTRY_TYPES,
-            transient_prefixes=("txn_", "claim:"),
-        )
-        with executor:
-            yield Ledger(database, executor)
+    """The same, with a count of what it answered."""
+    with write_side(database) as side:
+        yield Ledger(database, side.executor)

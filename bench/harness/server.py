@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,15 +13,18 @@ from pathlib import Path
 from typing import Literal
 
 import psycopg
+from pydantic import SecretStr
 
 from migrations import runner
 from workers.embedded import EmbeddedPostgres
-from workers.settings import API_ROLE, PROJECTOR_ROLE
+from workers.settings import API_ROLE, PROJECTOR_ROLE, Settings
 from workers.urls import with_role
 
 Flush = Literal["disk", "1 ms"]
 """`1 ms`: `commit_delay` stands in for a disk whose flush takes that long, for everybody on the server alike."""
 FLUSHES: tuple[Flush, ...] = ("disk", "1 ms")
+MASTER_KEY = base64.b64encode(bytes(32)).decode()
+"""Seals the names of people who do not exist."""
 _FLUSH_SETTINGS = {"disk": (0, 5), "1 ms": (1000, 0)}  # commit_delay, commit_siblings
 
 
@@ -40,6 +44,11 @@ class Database:
     def projector_url(self) -> str:
         """As the role of the projectors."""
         return with_role(self.url, PROJECTOR_ROLE)
+
+    @property
+    def settings(self) -> Settings:
+        """Daybook's settings on this database."""
+        return Settings(database_url=self.url, master_key=SecretStr(MASTER_KEY))
 
 
 @dataclass

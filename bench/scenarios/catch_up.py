@@ -35,7 +35,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             head = read_head(connection, LOG)
             for _ in range(settings.repetitions):
                 reset(connection, LOG, ROOMS)
-                runner = Runner(connection, LOG, codec_of(connection, head.log)[0], ROOMS)
+                runner = Runner(connection, LOG, codec_of(database, connection, head.log), ROOMS)
                 began = perf_counter()
                 runner.run_to_head()
                 rates.append(round(head.position / (perf_counter() - began), 1))

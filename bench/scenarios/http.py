@@ -27,7 +27,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         file = server.folder / "accounts"
         file.write_text("\n".join(accounts) + "\n")
         answered, runs = ledger.answered, 0
-        with running_api(database) as address:
+        with running_api(database, server.folder) as address:
             load = wrk.Load(address, SCRIPT, CONNECTIONS)
             for repetition in range(-1, settings.repetitions):  # the first is a warm-up
                 for kind, path in PATHS.items():

@@ -1,0 +1,54 @@
+"""How fast the Czech bank's data becomes ledger history, and how fast a second run finds that it is there."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import get_args
+
+from bench.harness import oracle
+from bench.harness.ledger import write_side
+from bench.harness.result import Measurement, ScenarioResult
+from bench.harness.server import Server
+from bench.harness.settings import Settings
+from domain.accounts.events import InternalRole
+from eventstore.connect import connect
+from workers.czech_bank.importing import Imported, import_folder
+from workers.czech_bank.source import CURRENCY
+from workers.runtime import calm_collector, now, open_internal_accounts
+
+FIRST, AGAIN = "import", "the same again"
+
+
+def run(settings: Settings, server: Server) -> ScenarioResult:
+    """Import into a fresh database, then once more into the same, again and again."""
+    rates: dict[str, list[float]] = {FIRST: [], AGAIN: []}
+    checked: list[str] = []
+    rows = 0
+    for _ in range(settings.repetitions):
+        with (
+            server.database() as database,
+            write_side(database) as side,
+            connect(database.api_url, application_name="bench-import") as connection,
+        ):
+            open_internal_accounts(database.settings, side, (CURRENCY,))
+            for kind, measured in rates.items():
+                calm_collector()
+                began = perf_counter()
+                done = import_folder(side, connection, settings.czech_bank, now(), lambda step, count: None)
+                rows = done.accounts + done.transactions
+                measured.append(round(rows / (perf_counter() - began), 1))
+                _check(done, rows if kind == AGAIN else 0)
+            checked = oracle.check(database.url, rows + len(get_args(InternalRole)))
+    return ScenarioResult(
+        "import",
+        "Importing the Czech bank",
+        f"{rows} rows of accounts and transactions, read from their files, through the executor in one process. Again: "
+        "a second run over the same files, which finds every row there and adds nothing.",
+        [Measurement(kind, {"rows": rows}, "rows/s", measured) for kind, measured in rates.items()],
+        checked=[*checked, "no row refused", "nothing doubled by the second run"],
+    )
+
+
+def _check(done: Imported, already: int) -> None:
+    if not done.ok or done.already != already:
+        raise oracle.WrongError(f"refused {done.refused}, {done.already} rows found there instead of {already}")
