@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from api.door import Door
-from api.problems import Problem, problem_response
+from api.lane import Lane
+from api.problems import Problem, malformed_response, problem_response
 from api.routes import accounts, health, log, orders, posts, transactions
 from api.services import Services
 
 logger = logging.getLogger(__name__)
-MOST_FINDINGS = 10
 
 
 def create_app(services: Services) -> ASGIApp:
@@ -38,16 +40,17 @@ def create_app(services: Services) -> ASGIApp:
     )
     app.state.services = services
     app.state.followers = asyncio.Semaphore(services.limits.followers)
-    for room in (accounts, transactions, orders, posts, log, health):
-        app.include_router(room.router)
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(RequestValidationError, _malformed)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(psycopg.OperationalError, _database)
-    app.add_exception_handler(PoolTimeout, _database)
-    app.add_exception_handler(Exception, _fault)
+    lane = Lane(app, _answer_error)
+    for room in (transactions, accounts, orders, posts, log, health):
+        # The routes themselves, not the router: a router in between matches every request once more.
+        app.router.routes.extend(room.router.routes)
+        for route in room.router.routes:
+            if isinstance(route, APIRoute):
+                lane.add(route)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
-    return Door(app, services)
+    return Door(lane, services)
 
 
 async def _problem(_: Request, error: Exception) -> Response:
@@ -57,14 +60,7 @@ async def _problem(_: Request, error: Exception) -> Response:
 
 async def _malformed(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    findings = [_finding(found) for found in error.errors()[:MOST_FINDINGS]]
-    return problem_response("malformed", "; ".join(findings) + ".", {"findings": findings})
-
-
-def _finding(found: dict[str, Any]) -> str:
-    where = ".".join(str(part)[:60] for part in found["loc"] if part not in ("body", "query", "path")) or "body"
-    said = str(found["msg"]).removeprefix("Value error, ").rstrip(".")
-    return f"{where}: {said}"[:300]
+    return malformed_response(error.errors())
 
 
 async def _http(_: Request, error: Exception) -> Response:
@@ -84,6 +80,23 @@ async def _fault(request: Request, error: Exception) -> Response:
     # The path and the class only: a message could quote what a person wrote.
     logger.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__, exc_info=error)
     return problem_response("internal", "Something went wrong here; it has been logged.")
+
+
+_Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+_HANDLERS: dict[type[Exception], _Handler] = {
+    Problem: _problem,
+    RequestValidationError: _malformed,
+    HTTPException: _http,
+    psycopg.OperationalError: _database,
+    PoolTimeout: _database,
+    Exception: _fault,
+}
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    """What the handlers above make of an error, for those who do not go through FastAPI."""
+    return await next(_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS)(request, error)
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

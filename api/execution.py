@@ -48,7 +48,7 @@ async def execute(
         command,
         principal.name,
         key,
-        _request_hash(request.method, request.url.path, if_match, state["body"]),
+        _request_hash(request.method, request.scope["path"], if_match, state["body"]),
         orjson.dumps(
             {
                 "actor": {"how": principal.how, "id": principal.name},

@@ -5,7 +5,7 @@ Codes of refusals by a business rule are those of `domain.rules`; these here are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -76,3 +76,18 @@ def problem_response(
 def refusal_response(rule: str, figures: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
     """The response to a command that a business rule refuses."""
     return problem_response(rule, explain(rule, figures), figures, headers)
+
+
+MOST_FINDINGS = 10
+
+
+def malformed_response(errors: Sequence[Any]) -> Response:
+    """The response to a request that does not fit its model: each finding names the field."""
+    findings = [_finding(error) for error in errors[:MOST_FINDINGS]]
+    return problem_response("malformed", "; ".join(findings) + ".", {"findings": findings})
+
+
+def _finding(error: Mapping[str, Any]) -> str:
+    where = ".".join(str(part)[:60] for part in error["loc"] if part not in ("body", "query", "path")) or "body"
+    said = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+    return f"{where}: {said}"[:300]

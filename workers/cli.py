@@ -17,6 +17,7 @@ import orjson
 import psycopg
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -119,10 +120,15 @@ def import_czech_bank(
         )
         for rule, keys in imported.refused.items():
             out.print(f"[red]Refused[/red] {rule}: {len(keys)}, first {keys[0]}", highlight=False)
-        table = Table("account-days", "exact", "off by rounding (0.10)", "off otherwise", "below zero")
-        table.add_row(*(str(n) for n in (
-            report.account_days, report.exact, report.rounding, report.otherwise, report.below_zero)))  # fmt: skip
+        table = Table("account-days", "balance equal", "off by the rounding", "off otherwise", "below zero")
+        counts = (report.account_days, report.exact, report.rounding, report.otherwise, report.below_zero)
+        table.add_row(*map(str, counts))
         out.print(table)
+        out.print(
+            f"The day's own movement is the bank's, exactly, on {report.movements_exact} account-days; the largest "
+            f"difference of a balance is {report.largest_difference} {CURRENCY}.",
+            highlight=False,
+        )
         if report.accounts_off:
             out.print(f"Accounts off otherwise: {', '.join(map(str, report.accounts_off))}", highlight=False)
         for d in report.differences:
@@ -309,7 +315,7 @@ def _print_json(value: Any) -> None:
 
 
 def _fail(sentence: str) -> NoReturn:
-    err.print(f"[red]daybook:[/red] {sentence}", highlight=False)
+    _say(sentence)
     raise typer.Exit(FAILED)
 
 
@@ -318,13 +324,17 @@ def main() -> None:
     try:
         app()
     except psycopg.OperationalError as error:
-        sentence = f"the database cannot be reached or did not do it: {str(error).strip().splitlines()[0]}"
+        reason = str(error).strip().splitlines()[0]
+        _say(f"the database cannot be reached or did not do it: {reason}")
     except _SAID as error:
-        sentence = str(error)
+        _say(str(error))
     except OSError as error:
-        sentence = f"{error.filename or ''}: {error.strerror or error}"
-    err.print(f"[red]daybook:[/red] {sentence}", highlight=False, markup=True)
+        _say(f"{error.filename or ''} {error.strerror or error}".strip())
     sys.exit(FAILED)
+
+
+def _say(sentence: str) -> None:
+    err.print(f"[red]daybook:[/red] {escape(sentence)}", highlight=False)
 
 
 if __name__ == "__main__":

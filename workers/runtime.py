@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import hashlib
+import os
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final, get_args
+from uuid import UUID
 
 import orjson
 from psycopg import Connection
-from uuid6 import uuid7
+from pydantic import SecretStr
 
 from domain import decider
 from domain.accounts.commands import OpenAccount
@@ -47,7 +52,8 @@ def database(settings: Settings) -> Iterator[Settings]:
     if not settings.embedded:
         yield settings
         return
-    settings.master_key_bytes()  # made before the database is
+    key = base64.b64encode(settings.master_key_bytes()).decode()  # made before the database is
+    settings = settings.model_copy(update={"master_key": SecretStr(key)})
     running = url_of_running(settings.postgres_dir)
     if running is not None:
         yield settings.with_database(running)
@@ -102,8 +108,29 @@ def now() -> datetime:
 
 
 def new_id(prefix: str) -> str:
-    """A fresh, time-ordered public id."""
-    return typeid(prefix, uuid7())
+    """A fresh, time-ordered public id: UUIDv7 (RFC 9562), milliseconds first, then 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = _randomness()
+    return typeid(
+        prefix, UUID(int=milliseconds << 80 | 7 << 76 | (random >> 62 & 0xFFF) << 64 | 2 << 62 | random & _LOW_62)
+    )
+
+
+_LOW_62: Final = (1 << 62) - 1
+_RANDOM_BYTES, _RANDOM_BLOCK = 10, 4096 // 10 * 10
+_random: deque[int] = deque()
+
+
+def _randomness() -> int:
+    """80 random bits, asked of the system a block at a time: one call each took 8 % of a busy API's time."""
+    try:
+        return _random.popleft()
+    except IndexError:
+        block = os.urandom(_RANDOM_BLOCK)
+        _random.extend(
+            int.from_bytes(block[at : at + _RANDOM_BYTES], "big") for at in range(0, _RANDOM_BLOCK, _RANDOM_BYTES)
+        )
+        return _random.popleft()
 
 
 def metadata(actor: str, command: str, correlation: str, decided_at: datetime) -> bytes:

@@ -14,7 +14,6 @@ import urllib.request
 from threading import Event
 
 from rich.console import Console
-from rich.panel import Panel
 
 from eventstore.connect import connect
 from migrations import runner
@@ -22,7 +21,7 @@ from projections.rooms import ROOMS
 from projections.tables import prepare
 from workers import runtime
 from workers.settings import Settings, variable
-from workers.tokens import ensure_tokens
+from workers.tokens import CLEAR_NAME, ensure_tokens
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -58,7 +57,8 @@ def up(settings: Settings, console: Console) -> None:
                 )
             _wait_until_ready(ready, children, stop)
             if not stop.is_set():
-                console.print(_welcome(ready, {str(role): token for role, token in tokens.items()}))
+                named = {str(role): token for role, token in tokens.items()}
+                console.print(_welcome(ready, named), soft_wrap=True, highlight=False)
             while not stop.wait(0.2):
                 ended = [child for child in children if child.poll() is not None]
                 if ended:
@@ -113,17 +113,17 @@ def _wait_until_ready(settings: Settings, children: list[subprocess.Popen[bytes]
             stop.wait(0.1)
 
 
-def _welcome(settings: Settings, tokens: dict[str, str]) -> Panel:
+def _welcome(settings: Settings, tokens: dict[str, str]) -> str:
     base = f"http://{settings.host}:{settings.port}"
-    lines = [f"[bold]API[/bold]        {base}/v1   described at {base}/docs"]
+    lines = ["", "[bold green]Daybook is up.[/bold green]", f"  API      {base}/v1, described at {base}/docs"]
     if settings.auth == "off":
-        lines.append("[bold]Tokens[/bold]     none needed: DAYBOOK_AUTH is off")
+        lines.append("  Tokens   none needed: DAYBOOK_AUTH is off")
     elif tokens:
-        lines.append(f"[bold]Tokens[/bold]     one a role, also in {settings.tokens_file.with_name('tokens.txt')}")
-        lines.extend(f"  {role:9s} {token}" for role, token in tokens.items())
+        lines.append(f"  Tokens   one a role, also in {settings.tokens_file.with_name(CLEAR_NAME)}:")
+        lines.extend(f"             {role:9s} {token}" for role, token in tokens.items())
     else:
-        lines.append(f"[bold]Tokens[/bold]     those in {settings.tokens_file}, made earlier")
-    lines.append("[bold]Reports[/bold]    SQL in the schema `reporting`, read-only:")
-    lines.append(f'  psql "{settings.reader_url()}"')
-    lines.append("[bold]Stop[/bold]       Ctrl-C")
-    return Panel("\n".join(lines), title="Daybook is up", expand=False, highlight=False)
+        lines.append(f"  Tokens   those in {settings.tokens_file}, made earlier")
+    lines.append("  Reports  SQL, read-only, in the schema `reporting`:")
+    lines.append(f'             psql "{settings.reader_url()}"')
+    lines.append("  Stop     Ctrl-C")
+    return "\n".join(lines)

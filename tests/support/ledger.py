@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 import psycopg
 from psycopg import Connection
-from uuid6 import uuid7
 
 from domain import decider
 from domain.accounts.commands import Deposit, OpenAccount, Transfer, Withdraw
@@ -21,7 +20,7 @@ from domain.accounts.events import AccountType
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
 from domain.catalogue import CATALOGUE, ENTRY_TYPES
-from domain.ids import ACCOUNT, TRANSACTION, typeid
+from domain.ids import ACCOUNT, TRANSACTION
 from domain.kernel import ERASED, Context
 from eventstore.answers import Answer, Outcome
 from eventstore.codec import Codec
@@ -30,6 +29,7 @@ from eventstore.executor import Executor, Submission
 from eventstore.sealing import KEY_BYTES, Sealer
 from eventstore.subject_keys import SubjectKeys
 from tests.support.postgres import Database
+from workers.runtime import new_id as fresh_id
 
 MASTER_KEY = bytes(range(KEY_BYTES))
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -54,7 +54,7 @@ _numbers = count(1)
 
 def new_id(prefix: str) -> str:
     """A fresh public id."""
-    return typeid(prefix, uuid7())
+    return fresh_id(prefix)
 
 
 def submission(

@@ -16,14 +16,12 @@ import psycopg
 from psycopg_pool import ConnectionPool
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
-from uuid6 import uuid7
 
 from api.app import create_app
 from api.principals import Principal, digest
 from api.services import Limits, Services
 from domain.accounts.events import InternalRole
 from domain.accounts.posting import internal_account
-from domain.ids import typeid
 from eventstore.asynchronous import AsyncExecutor
 from eventstore.connect import connect
 from eventstore.numbers import Numbers
@@ -33,6 +31,7 @@ from projections.tables import prepare
 from projections.waiting import Checkpoints
 from tests.support.ledger import NOW, codec_of, executor_on
 from tests.support.postgres import Database
+from workers.runtime import new_id as fresh_id
 
 TOKENS = {role: f"secret-of-{role}" for role in ("command", "report", "audit", "operator")}
 PRINCIPALS = {digest(token): Principal(f"the-{role}", role) for role, token in TOKENS.items()}  # type: ignore[arg-type]
@@ -115,7 +114,7 @@ def service_on(
             reads=pool.connection,
             checkpoints=checkpoints,
             numbers=Numbers(pool.connection),
-            new_id=lambda prefix: typeid(prefix, uuid7()),
+            new_id=fresh_id,
             clock=lambda: now,
             principals=PRINCIPALS if auth else None,
             allowed_hosts=("testserver",),

@@ -5,6 +5,10 @@ printed on the day's last transaction. Within a day the file is not in the bank'
 chaining: each row says what the balance was before it (balance less amount), and the last is the one whose balance
 is before no other row of that day. Where that leaves none or several, it is the one closest to the bank's balance of
 the day before plus the day's amounts.
+
+The bank rounded its amounts for publication, to 0.10, but not its balances. So each day's movement can differ by 0.10,
+and such differences add up from day to day: a balance is *off by the rounding* as long as each day's step of its
+difference was within 0.10, and *off otherwise* from the first day on whose step was not.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from workers.czech_bank.importing import account_id
 from workers.czech_bank.source import CURRENCY, SourceTransaction, read_transactions, transaction_files
 
 ROUNDING = 10
-"""The bank's amounts were rounded for publication to 0.10; balances differ by as much where that shows."""
+"""What a day's movement may differ by, in haléře."""
 CHAIN_TOLERANCE = 2 * ROUNDING
 SAMPLE = 20
 
@@ -53,9 +57,11 @@ class Reconciliation:
     """Every account-day on which the bank printed a balance."""
 
     account_days: int
-    exact: int
-    rounding: int  # off by up to the published rounding
+    exact: int  # our balance is the bank's
+    rounding: int  # off by the published rounding, or by several days' of it
     otherwise: int
+    movements_exact: int  # the day's own movement is the bank's
+    largest_difference: str  # of a balance, whatever explains it
     accounts_off: tuple[int, ...]  # that are off otherwise on some day
     below_zero: int  # account-days on which our balance is below zero: accepted as history
     accounts_below_zero: tuple[int, ...]
@@ -74,29 +80,34 @@ class Reconciliation:
 def reconcile(connection: Connection[Any], log: str, log_number: int, folder: Path) -> Reconciliation:
     """Compare all days in the folder's files with what is in the log. Raises `SourceError`."""
     ours = _our_days(connection, log_number)
-    exact = rounding = below = 0
+    days = exact = rounding = movements_exact = below = largest = 0
+    balances: dict[int, int] = defaultdict(int)
+    before: dict[int, int] = defaultdict(int)  # each account's difference the day before
     off: set[int] = set()
     negative: set[int] = set()
     differences: list[Difference] = []
-    balances: dict[int, int] = defaultdict(int)
-    days = 0
     for account, day, bank in bank_days(_all(folder)):
         balances[account] += ours.pop((account_id(log, account), day), 0)
         mine = balances[account]
+        difference, step = mine - bank, mine - bank - before[account]
+        before[account] = difference
         days += 1
+        movements_exact += step == 0
+        largest = max(largest, abs(difference))
         if mine < 0:
             below += 1
             negative.add(account)
-        if mine == bank:
+        if abs(step) > ROUNDING:
+            off.add(account)
+        if difference == 0:
             exact += 1
-        elif abs(mine - bank) <= ROUNDING:
+        elif account not in off:
             rounding += 1
         else:
-            off.add(account)
             differences.append(Difference(account, day, show(mine, CURRENCY), show(bank, CURRENCY)))
     return Reconciliation(
-        days, exact, rounding, len(differences), tuple(sorted(off)), below, tuple(sorted(negative)),
-        tuple(differences[:SAMPLE]),
+        days, exact, rounding, len(differences), movements_exact, show(largest, CURRENCY), tuple(sorted(off)), below,
+        tuple(sorted(negative)), tuple(differences[:SAMPLE]),
     )  # fmt: skip
 
 
