@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
@@ -23,6 +24,7 @@ from tests.support.postgres import Database
 
 WRITERS, INSERTS = 8, 25
 NOTIFICATIONS = 150
+MOST_RESTARTS = 20 * NOTIFICATIONS
 UPSTREAM = "upstream"
 
 
@@ -32,14 +34,19 @@ def test_a_tail_misses_nothing_while_writers_race(environment: dict[str, str], s
     sizes = [random.Random(number).choices(range(1, 6), k=INSERTS) for number in range(WRITERS)]  # noqa: S311
 
     def write(number: int) -> None:
-        writer = application(environment)
-        for index, size in enumerate(sizes[number]):
-            writer.insert_events(events(size, topic="rare" if index == number else "common"))
+        try:
+            writer = application(environment)
+            for index, size in enumerate(sizes[number]):
+                writer.insert_events(events(size, topic="rare" if index == number else "common"))
+        except BaseException:
+            everything.stop()  # what it waits for will not come
+            rare.stop()
+            raise
 
     with ThreadPoolExecutor(WRITERS) as threads, everything, rare:
         writing = [threads.submit(write, number) for number in range(WRITERS)]
-        seen = [next(everything) for _ in range(sum(map(sum, sizes)))]
-        seen_rare = [next(rare) for _ in range(sum(sizes[number][number] for number in range(WRITERS)))]
+        seen = list(islice(everything, sum(map(sum, sizes))))
+        seen_rare = list(islice(rare, sum(sizes[number][number] for number in range(WRITERS))))
         for one in writing:
             one.result()
 
@@ -56,7 +63,7 @@ def test_a_tail_misses_nothing_while_writers_race(environment: dict[str, str], s
 
 def follow(recorder: LogProcessRecorder, upto: int) -> None:
     """Process an upstream application as a runner does: each notification makes one event. Restarts where it fails."""
-    while True:
+    for _ in range(MOST_RESTARTS):
         try:
             done = recorder.max_tracking_id(UPSTREAM) or 0
             if done >= upto:
@@ -65,6 +72,7 @@ def follow(recorder: LogProcessRecorder, upto: int) -> None:
             recorder.insert_events([made], tracking=Tracking(UPSTREAM, done + 1))
         except (IntegrityError, OperationalError):
             continue  # another runner was first, or the database is away: look again where we are
+    raise AssertionError(f"notification {upto} was not reached in {MOST_RESTARTS} attempts")
 
 
 def processed(recorder: LogProcessRecorder) -> list[int]:
