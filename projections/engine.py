@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import groupby
 from typing import Any
 
 import psycopg
@@ -152,18 +151,15 @@ class Runner:
         if not active or max(self._checkpoints[name].position for name in active) >= self.head:
             self.load()
             active = self._active(only)
-        groups = [
-            (position, list(names))
-            for position, names in groupby(
-                sorted(active, key=lambda name: self._checkpoints[name].position),
-                lambda name: self._checkpoints[name].position,
-            )
-        ]
+        groups: dict[int, list[str]] = {}
+        for name in active:
+            groups.setdefault(self._checkpoints[name].position, []).append(name)
+        positions = sorted(groups)
         passed = 0
-        for (position, names), (next_position, _) in zip(groups, [*groups[1:], (self.head, [])], strict=True):
+        # None goes past the next group: from there on they share their pages.
+        for position, before in zip(positions, [*positions[1:], self.head], strict=False):
             if position < self.head:
-                # Not past the next group: from there on they share their pages.
-                passed += self._step_group(names, position, next_position)
+                passed += self._step_group(groups[position], position, before)
         return passed
 
     def _active(self, only: Collection[str] | None) -> list[str]:

@@ -12,7 +12,7 @@ from psycopg import Connection
 from eventstore.codec import Codec
 from eventstore.follow import CHANNEL
 from eventstore.read import read_head
-from projections.engine import TRANSIENT, Ownership, Runner
+from projections.engine import PAGE, TRANSIENT, Ownership, Runner
 from projections.projection import Projection
 from projections.tables import prepare
 
@@ -39,6 +39,7 @@ def follow(
     stop: Event,
     *,
     poll_seconds: float = POLL_SECONDS,
+    page: int = PAGE,
 ) -> None:
     """Fold until `stop` is set. `connect` gives autocommit connections that own the read schema.
 
@@ -50,7 +51,7 @@ def follow(
     while not stop.is_set():
         try:
             with connect() as connection, connect() as ahead:
-                worker = _Worker(connection, ahead, make_codec, log, projections, poll_seconds)
+                worker = _Worker(connection, ahead, make_codec, log, projections, poll_seconds, page)
                 while not stop.is_set():
                     worker.turn(stop)
                     failures = 0
@@ -74,11 +75,12 @@ class _Worker:
         log: str,
         projections: Sequence[Projection],
         poll_seconds: float,
+        page: int,
     ) -> None:
         prepare(connection, log, projections)
         number = read_head(connection, log).log
         self._connection = connection
-        self._runner = Runner(connection, log, make_codec(ahead, number), projections, ahead=ahead)
+        self._runner = Runner(connection, log, make_codec(ahead, number), projections, ahead=ahead, page=page)
         self._ownership = Ownership(connection, number, [projection.name for projection in projections])
         self._pace = _Pace(poll_seconds)
         connection.execute(f"LISTEN {CHANNEL}".encode())

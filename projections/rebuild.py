@@ -49,8 +49,9 @@ def rebuild(
 ) -> Rebuilt:
     """Fold from position 0 up to the head of this moment. Readers find the tables empty, then behind, until it is done.
 
-    With a second connection, `ahead`, it is faster (see `Runner`). A worker that owns a projection does the folding of it; then this only watches. `stop` ends it early: what is
-    folded by then stays, and whoever follows the log goes on from there.
+    With a second connection, `ahead`, it is faster (see `Runner`). A worker that owns a projection does the folding of
+    it; then this only watches. `stop` ends it early: what is folded by then stays, and whoever follows the log goes on
+    from there.
     """
     began = time.monotonic()
     stop = stop or Event()
@@ -68,6 +69,7 @@ def rebuild(
                 stop.wait(IDLE_POLL_SECONDS)
                 runner.load()
             progress(_lowest(runner), head.position)
+        progress(_lowest(runner), head.position)
     finally:
         ownership.release()
     took = time.monotonic() - began

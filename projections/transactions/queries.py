@@ -40,6 +40,7 @@ class TransactionRow:
 
 _NAMES = "transaction kind value_date reference description description_erased entries position recorded_at".split()
 _T = table("transactions", *(column(name) for name in _NAMES), schema="read").c
+_E = table("entries", column("account"), column("transaction"), schema="read").c
 
 
 def _make(*row: Any) -> TransactionRow:
@@ -52,6 +53,7 @@ _CONDITIONS = {
     "transaction": _T.transaction == bindparam("transaction"),
     "after": _T.position > bindparam("after"),
     "before": _T.position < bindparam("before"),
+    "account": _T.transaction.in_(select(_E.transaction).where(_E.account == bindparam("account"))),
     "kind": _T.kind == bindparam("kind"),
     "reference": _T.reference == bindparam("reference"),
     "value_from": _T.value_date >= bindparam("value_from"),
@@ -72,6 +74,7 @@ def transaction(connection: Connection[Any], transaction: str) -> TransactionRow
 def transactions(
     connection: Connection[Any],
     *,
+    account: str | None = None,
     kind: str | None = None,
     reference: str | None = None,
     value_from: date | None = None,
@@ -83,10 +86,11 @@ def transactions(
     """Transactions in the order of the log, or the other way round.
 
     `after` is the `position` of the last one of the page before, whichever the direction. The value dates are bounds
-    included.
+    included; `account`: only those with an entry of it, as far as `entries` is folded.
     """
     listing, cursor = (NEWEST_FIRST, "before") if newest_first else (OLDEST_FIRST, "after")
     filters = {
+        "account": account,
         "kind": kind,
         "reference": reference,
         "value_from": value_from,

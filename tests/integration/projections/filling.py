@@ -7,9 +7,10 @@ positions, a transaction followed by its shares, one unit a command.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -32,7 +33,8 @@ from domain.accounts.events import (
     TransactionPosted,
 )
 from domain.catalogue import CATALOGUE
-from domain.kernel import ERASED, Event, Personal
+from domain.kernel import ERASED, Personal
+from domain.kernel import Event as DomainEvent
 from domain.orders.events import OrderCancelled, OrderConfirmed, OrderLine, OrderPaid, OrderPlaced
 from domain.posts.events import (
     PostArchived,
@@ -45,25 +47,14 @@ from domain.posts.events import (
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.sealing import Sealer
+from eventstore.subject_keys import SubjectKeys
+from projections.follow import follow
+from projections.rooms import ROOMS
 from tests.support.postgres import Database
 
 LOG = "main"
+MASTER_KEY = b"k" * 32
 START = datetime(2024, 1, 1, tzinfo=UTC)
-
-
-class OpenKeys:
-    """Keys kept in memory; `erase` forgets a person. Not the store's: these tests are about folding."""
-
-    def __init__(self) -> None:
-        self.keys: dict[str, bytes | None] = {}
-
-    def find(self, subjects: Iterable[str]) -> dict[str, bytes | None]:
-        return {subject: self.keys[subject] for subject in subjects if subject in self.keys}
-
-    def keep(self, sealed: dict[str, bytes]) -> dict[str, bytes | None]:
-        for subject, key in sealed.items():
-            self.keys.setdefault(subject, key)
-        return {subject: self.keys[subject] for subject in sealed}
 
 
 class Filler:
@@ -71,22 +62,31 @@ class Filler:
 
     def __init__(self, url: str, log: str = LOG) -> None:
         self.connection: Connection[Any] = psycopg.connect(url, autocommit=True)
-        self.keys = OpenKeys()
-        self.sealer = Sealer(self.keys, b"k" * 32)
-        self.codec = Codec(CATALOGUE, self.sealer, ERASED)
         row = self.connection.execute("SELECT log.create_log(%s)", (log,)).fetchone()
         assert row is not None
         self.log: int = row[0]
+        self._keys = psycopg.connect(url, autocommit=True)
+        self.sealer = Sealer(SubjectKeys(self._keys, self.log), MASTER_KEY)
+        self.codec = Codec(CATALOGUE, self.sealer, ERASED)
         self.position = 0
         self.versions: dict[str, int] = {}
         self._numbers = 0
 
     def close(self) -> None:
         self.connection.close()
+        self._keys.close()
 
-    def write(self, *units: Sequence[Event], at: datetime | None = None) -> int:
+    def erase(self, subject: str) -> None:
+        """Forget a person's key."""
+        self.connection.execute(
+            "UPDATE log.subject_keys SET sealed_key = NULL, erased_at = now() WHERE subject = %s", (subject,)
+        )
+        self.sealer.forget()
+
+    def write(self, *units: Sequence[DomainEvent], at: datetime | None = None) -> int:
         """Append these units; versions and positions are given here. Returns the head."""
         rows = []
+        self.sealer.prepare(self.codec.subjects(event for unit in units for event in unit))
         for unit in units:
             end = self.position + len(unit)
             recorded_at = at or START + timedelta(milliseconds=end)
@@ -94,7 +94,6 @@ class Filler:
                 stream = event.originator_id
                 version = self.versions.get(stream, 0) + 1
                 self.versions[stream] = version
-                self.sealer.prepare(self.codec.subjects([event]))
                 name, payload = self.codec.encode(event)
                 self.position += 1
                 rows.append((self.log, self.position, end, stream, version, name, recorded_at, 0, payload, b"{}"))
@@ -140,9 +139,9 @@ def posting(
     reference: str | None = None,
     subject: str | None = None,
     description: Personal | None = None,
-) -> list[Event]:
+) -> list[DomainEvent]:
     """A transaction and its shares: one unit."""
-    events: list[Event] = [
+    events: list[DomainEvent] = [
         TransactionPosted(transaction, 1, kind, value_date, entries, reference, subject, description)
     ]
     for number, entry in enumerate(entries, 1):
@@ -153,16 +152,16 @@ def posting(
 
 def transfer(
     transaction: str, source: str, target: str, amount: int, currency: str = "EUR", **more: Any
-) -> list[Event]:
+) -> list[DomainEvent]:
     """A transfer: one unit."""
     entries = Entry(source, "debit", amount, currency), Entry(target, "credit", amount, currency)
     return posting(transaction, *entries, **more)
 
 
-def a_life(filler: Filler, seed: int, units: int) -> list[list[Event]]:
+def a_life(filler: Filler, seed: int, units: int) -> list[list[DomainEvent]]:
     """A varied history of accounts, reproducible by its seed; not yet written."""
     chance = random.Random(seed)  # noqa: S311 - histories, not secrets
-    done: list[list[Event]] = []
+    done: list[list[DomainEvent]] = []
     accounts: dict[str, str] = {}  # to their currency
     owners: dict[str, str] = {}
     cash: dict[str, str] = {}
@@ -230,7 +229,7 @@ def a_life(filler: Filler, seed: int, units: int) -> list[list[Event]]:
     return done
 
 
-def _of_an_order(filler: Filler, chance: random.Random, orders: list[OrderPlaced]) -> Event:
+def _of_an_order(filler: Filler, chance: random.Random, orders: list[OrderPlaced]) -> DomainEvent:
     if not orders or chance.random() < 0.4:
         lines = (OrderLine("sku-1", "Näme\t1", 2, 150), OrderLine("sku-2", "b\\n", 1, 10**15 - 1))
         customer = f"customer_{chance.randrange(3)}"
@@ -245,7 +244,7 @@ def _of_an_order(filler: Filler, chance: random.Random, orders: list[OrderPlaced
     return OrderPaid(order.originator_id, 0, filler.id("txn"), filler.id("acct"), order.total, "EUR")
 
 
-def _of_a_post(filler: Filler, chance: random.Random, posts: list[PostRevised]) -> Event:
+def _of_a_post(filler: Filler, chance: random.Random, posts: list[PostRevised]) -> DomainEvent:
     if not posts or chance.random() < 0.3:
         id, author = filler.id("post"), f"author_{chance.randrange(3)}"
         posts.append(PostRevised(id, 0, author, 1, "Title", "Body\nof it", None))
@@ -270,3 +269,13 @@ def _of_a_post(filler: Filler, chance: random.Random, posts: list[PostRevised]) 
 def projector(database: Database, **settings: Any) -> Connection[Any]:
     """A connection as the projector."""
     return connect(database.projector_url, application_name="test", **settings)
+
+
+def codec_of(connection: Connection[Any], log: int) -> Codec:
+    """The codec of a filler's log, for another process."""
+    return Codec(CATALOGUE, Sealer(SubjectKeys(connection, log), MASTER_KEY), ERASED)
+
+
+def follow_for_ever(url: str) -> None:
+    """What a worker's process does, in many small transactions; to be killed."""
+    follow(lambda: connect(url, application_name="worker"), codec_of, LOG, ROOMS, Event(), page=10)

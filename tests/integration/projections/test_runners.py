@@ -1,0 +1,382 @@
+"""Exactly once: with rivals, killed owners, events that cannot be folded, logs that were replaced."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Event, Thread
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from domain.accounts.events import AccountClosed
+from domain.orders.events import OrderConfirmed
+from projections import follow as following
+from projections.engine import NotPreparedError, Ownership, Runner
+from projections.follow import follow
+from projections.lag import lag
+from projections.projection import FoldError, Memory, Projection
+from projections.rebuild import rebuild
+from projections.rooms import ROOMS, named
+from projections.tables import ShapeError, prepare
+from projections.verify import verify_tables
+from tests.integration.projections.filling import LOG, Filler, a_life, follow_for_ever, projector, transfer
+from tests.integration.projections.test_pages import tables
+from tests.support.postgres import Database
+
+NAMES = [room.name for room in ROOMS]
+
+
+def wait_until(holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Ask again and again, at most so long."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"{what} did not come about within {seconds} seconds"
+        time.sleep(0.005)
+
+
+def lowest(connection: Connection[Any]) -> int:
+    """The position all projections have reached."""
+    return min(one.position for one in lag(connection, LOG, ROOMS).projections)
+
+
+@contextmanager
+def followed(database: Database, filler: Filler) -> Iterator[None]:
+    """A worker in a thread of its own."""
+    stop = Event()
+    worker = Thread(
+        target=follow, args=(lambda: projector(database), lambda connection, log: filler.codec, LOG, ROOMS, stop)
+    )
+    worker.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        worker.join()
+
+
+def test_two_runners_without_a_lock_apply_nothing_twice(
+    database: Database, filler: Filler, connection: Connection[Any]
+) -> None:
+    filler.write(*a_life(filler, seed=1, units=400))
+    failures: list[BaseException] = []
+    pages = []
+
+    def race() -> None:
+        try:
+            with projector(database) as own:
+                runner = Runner(own, LOG, filler.codec, ROOMS, page=7)
+                while lowest(own) < filler.position:
+                    pages.append(runner.step())
+                assert not runner.stopped
+        except BaseException as error:
+            failures.append(error)
+
+    racers = [Thread(target=race) for _ in range(3)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    assert not failures
+    assert pages.count(0) > 0, "somebody lost a race"
+    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+
+
+def test_an_owner_who_wakes_up_late_notices_that_he_was_replaced(
+    database: Database, filler: Filler, connection: Connection[Any]
+) -> None:
+    filler.write(*a_life(filler, seed=2, units=50))
+    late = Runner(connection, LOG, filler.codec, ROOMS, page=10)
+    late.step()
+    with projector(database) as own:
+        Runner(own, LOG, filler.codec, ROOMS).run_to_head()
+    assert late.step() == 0
+    assert set(late.positions.values()) == {filler.position}
+    filler.write(*a_life(filler, seed=3, units=50))
+    late.run_to_head()
+    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+
+
+def test_killed_at_any_moment_and_started_again_the_tables_are_those_of_a_fresh_fold(
+    database: Database, filler: Filler, connection: Connection[Any]
+) -> None:
+    chance = random.Random(4)  # noqa: S311 - moments, not secrets
+    spawn = multiprocessing.get_context("spawn")
+    for life in range(5):
+        filler.write(*a_life(filler, seed=10 + life, units=600))
+        begun = lowest(connection)
+        worker = spawn.Process(target=follow_for_ever, args=(database.projector_url,))
+        worker.start()
+        wait_until(lambda begun=begun: lowest(connection) > begun, "the worker's first page")  # type: ignore[misc]
+        time.sleep(chance.uniform(0, 0.08))
+        worker.kill()
+        worker.join()
+        assert begun < lowest(connection) < filler.position, "it was killed at work"
+        report = verify_tables(connection, LOG, filler.codec, ROOMS)
+        assert report.ok, report.findings
+    with followed(database, filler):
+        wait_until(lambda: lowest(connection) == filler.position, "the head")
+    report = verify_tables(connection, LOG, filler.codec, ROOMS)
+    assert report.ok, report.findings
+    live = tables(connection)
+    assert rebuild(connection, LOG, filler.codec, ROOMS).ok
+    assert tables(connection) == live
+
+
+def test_a_stand_by_takes_over_within_a_second(database: Database, filler: Filler, connection: Connection[Any]) -> None:
+    with projector(database) as owner:
+        assert Ownership(owner, filler.log, NAMES).acquire() == set(NAMES)
+        with followed(database, filler):
+            filler.write(*a_life(filler, seed=5, units=50))
+            time.sleep(3 * following.IDLE_POLL_SECONDS)
+            assert lowest(connection) == 0, "what is owned is left to its owner"
+            owner.close()
+            wait_until(lambda: lowest(connection) == filler.position, "the take-over", seconds=1)
+
+
+def test_a_worker_outlives_its_connections(database: Database, filler: Filler, connection: Connection[Any]) -> None:
+    with followed(database, filler):
+        for life in range(3):
+            filler.write(*a_life(filler, seed=20 + life, units=30))
+            wait_until(lambda: lowest(connection) == filler.position, "the head")
+            filler.connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'"
+                " AND datname = current_database() AND pid <> %s",
+                (connection.info.backend_pid,),
+            )
+    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+
+
+def test_a_server_that_stays_away_is_given_up(
+    database: Database, filler: Filler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "MOST_RETRIES", 3)
+    monkeypatch.setattr(following, "FIRST_RETRY_SECONDS", 0.001)
+    tries = []
+
+    def connect() -> Connection[Any]:
+        tries.append(1)
+        raise psycopg.OperationalError("nobody there")
+
+    with pytest.raises(psycopg.OperationalError, match="nobody there"):
+        follow(connect, lambda connection, log: filler.codec, LOG, ROOMS, Event())
+    assert len(tries) == 4
+
+
+def test_notifications_shorten_the_wait(
+    database: Database, filler: Filler, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "IDLE_POLL_SECONDS", 5.0)
+    pace = following._Pace(0.02)
+    pace.idle(True)
+    for _ in range(10):
+        pace.idle(False)
+    assert pace.seconds == 5.0
+    pace.idle(True)
+    assert pace.seconds == 0.02
+    for _ in range(10):
+        pace.idle(False)
+    pace.found()  # unannounced
+    for _ in range(10):
+        pace.idle(False)
+    assert pace.seconds == 0.02, "without notifications it stays short"
+
+
+def test_an_event_that_cannot_be_folded_stops_only_those_who_want_it(
+    filler: Filler, connection: Connection[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = filler.write(*a_life(filler, seed=6, units=60))
+    poison = filler.write([OrderConfirmed("ord_never_placed", 1)])
+    filler.write(*a_life(filler, seed=7, units=60))
+    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner.run_to_head()
+    assert set(runner.stopped) == {"orders"}
+    assert f"at position {poison}, order.confirmed.v1 on ord_never_placed" in runner.stopped["orders"]
+    assert "projection orders stopped" in caplog.text
+    assert runner.positions == {name: before if name == "orders" else filler.position for name in NAMES}
+    report = verify_tables(connection, LOG, filler.codec, ROOMS)
+    assert report.ok, "what was folded is right"
+
+    again = Runner(connection, LOG, filler.codec, ROOMS)
+    again.run_to_head()
+    assert set(again.stopped) == {"orders"}, "a new runner tries, and meets it again"
+    state = {one.projection: one for one in lag(connection, LOG, ROOMS).projections}
+    assert state["orders"].stopped is not None
+    assert state["orders"].events == filler.position - before
+    assert state["accounts"].stopped is None
+
+
+def test_a_unit_is_not_folded_up_to_the_event_that_cannot_be(filler: Filler, connection: Connection[Any]) -> None:
+    one, other = filler.opening(), filler.opening()
+    filler.write([one], [other])
+    good = transfer("txn_1", one.originator_id, other.originator_id, 5)
+    end = filler.write(good)
+    filler.write(
+        [*transfer("txn_2", one.originator_id, other.originator_id, 5), AccountClosed("acct_none", 1, "x", "y")]
+    )
+    runner = Runner(connection, LOG, filler.codec, named(["accounts"]))
+    runner.run_to_head()
+    assert runner.positions == {"accounts": end}
+    assert "acct_none" in runner.stopped["accounts"]
+
+
+def test_bytes_that_cannot_be_decoded_stop_those_who_want_them(filler: Filler, connection: Connection[Any]) -> None:
+    before = filler.write(*a_life(filler, seed=8, units=60))
+    filler.write([OrderConfirmed("ord_x", 1)])
+    filler.connection.execute("UPDATE log.events SET payload = '{' WHERE position = %s", (filler.position,))
+    filler.write(*a_life(filler, seed=9, units=20))
+    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner.run_to_head()
+    assert set(runner.stopped) == {"orders"}
+    assert "does not fit the catalogue" in runner.stopped["orders"]
+    assert runner.positions["orders"] == before
+    assert runner.positions["posts"] == filler.position
+
+
+def test_what_stopped_goes_on_when_it_can(filler: Filler, connection: Connection[Any]) -> None:
+    filler.write(*a_life(filler, seed=10, units=30))
+    filler.write([OrderConfirmed("ord_x", 1)])
+
+    def refuse(connection: Connection[Any], result: Any, memory: Memory) -> None:
+        raise FoldError("not with this version")
+
+    orders = named(["orders"])[0]
+    runner = Runner(connection, LOG, filler.codec, [replace(orders, write=refuse)])
+    runner.run_to_head()
+    assert "not with this version" in runner.stopped["orders"]
+
+    mended = Runner(connection, LOG, filler.codec, [replace(orders, write=lambda connection, result, memory: None)])
+    mended.run_to_head()
+    assert not mended.stopped
+    assert lag(connection, LOG, [orders]).stopped == ()
+    assert runner.step() == 0
+    assert not runner.stopped, "and the first one sees that it went on"
+
+
+def test_an_error_of_the_server_stops_nothing(filler: Filler, connection: Connection[Any]) -> None:
+    filler.write(*a_life(filler, seed=11, units=30))
+    attempts = []
+
+    def fail_once(connection: Connection[Any], result: Any, memory: Memory) -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise psycopg.errors.DiskFull("no space left")
+
+    runner = Runner(connection, LOG, filler.codec, [replace(ROOMS[0], write=fail_once)])
+    with pytest.raises(psycopg.OperationalError, match="no space"):
+        runner.step()
+    assert runner.step() == filler.position
+    assert not runner.stopped
+
+
+def test_another_event_at_the_checkpoint_refuses_to_go_on(filler: Filler, connection: Connection[Any]) -> None:
+    filler.write(*a_life(filler, seed=12, units=30))
+    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    at = filler.position
+    filler.connection.execute("UPDATE log.events SET payload = payload || ' ' WHERE position = %s", (at,))
+    filler.write(*a_life(filler, seed=13, units=30))
+    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    assert runner.step() == 0
+    assert set(runner.stopped) == set(NAMES)
+    assert runner.stopped["posts"] == (
+        f"posts was folded up to position {at}, but the log has another event there, or none: its history was "
+        "replaced; rebuild it: daybook rebuild posts"
+    )
+    assert set(lag(connection, LOG, ROOMS).stopped) == set(NAMES)
+    assert rebuild(connection, LOG, filler.codec, ROOMS).ok
+
+
+def test_a_checkpoint_ahead_of_the_log_refuses_to_go_on(filler: Filler, connection: Connection[Any]) -> None:
+    filler.write(*a_life(filler, seed=14, units=30))
+    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    filler.connection.execute("DELETE FROM log.events WHERE position > 10")
+    filler.connection.execute("UPDATE log.logs SET position = 10")
+    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    assert "its history was replaced" in runner.stopped["entries"]
+
+
+def test_a_restored_log_refuses_to_go_on(filler: Filler, connection: Connection[Any]) -> None:
+    filler.write(*a_life(filler, seed=15, units=30))
+    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner.run_to_head()
+    filler.connection.execute("UPDATE log.logs SET epoch = 2")
+    filler.write(*a_life(filler, seed=16, units=30))
+    assert runner.step() == 0
+    assert (
+        "was folded in epoch 1 and the log is in epoch 2: the log was restored from a dump" in runner.stopped["entries"]
+    )
+    assert rebuild(connection, LOG, filler.codec, ROOMS).ok
+    assert runner.step() == 0
+    assert not runner.stopped
+
+
+def test_without_tables_nothing_is_folded(database: Database, filler: Filler) -> None:
+    with projector(database) as own:
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            Runner(own, LOG, filler.codec, ROOMS)
+        prepare(own, LOG, ROOMS[:1])
+        with pytest.raises(NotPreparedError, match="entries has no tables yet"):
+            Runner(own, LOG, filler.codec, ROOMS)
+
+
+def test_preparing_at_once_and_again_changes_nothing(
+    database: Database, filler: Filler, connection: Connection[Any]
+) -> None:
+    filler.write(*a_life(filler, seed=17, units=100))
+    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    before = tables(connection)
+    threads = [Thread(target=_prepare, args=(database,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert tables(connection) == before
+    assert lowest(connection) == filler.position
+
+
+def _prepare(database: Database) -> None:
+    with projector(database) as own:
+        prepare(own, LOG, ROOMS)
+
+
+def test_tables_of_another_shape_ask_for_a_rebuild(filler: Filler, connection: Connection[Any]) -> None:
+    filler.write(*a_life(filler, seed=18, units=60))
+    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    newer: list[Projection] = [replace(room, version=2) if room.name == "posts" else room for room in ROOMS]
+    with pytest.raises(ShapeError, match=r"the tables of posts were made by another version .*daybook rebuild posts"):
+        prepare(connection, LOG, newer)
+    posts = [room for room in newer if room.name == "posts"]
+    connection.execute("ALTER TABLE read.posts RENAME COLUMN body TO text")
+    assert rebuild(connection, LOG, filler.codec, posts).ok
+    prepare(connection, LOG, newer)
+    assert verify_tables(connection, LOG, filler.codec, newer).ok
+    assert connection.execute("SELECT count(*) FROM reporting.posts WHERE body IS NULL").fetchone() == (0,)
+
+
+def test_a_rebuild_while_a_worker_runs(database: Database, filler: Filler, connection: Connection[Any]) -> None:
+    told: list[tuple[int, int]] = []
+    with followed(database, filler):
+        filler.write(*a_life(filler, seed=19, units=300))
+        wait_until(lambda: lowest(connection) == filler.position, "the head")
+        report = rebuild(
+            connection, LOG, filler.codec, named(["entries", "posts"]), progress=lambda *at: told.append(at)
+        )
+        assert report.ok
+        assert report.head == report.position == filler.position
+        filler.write(*a_life(filler, seed=20, units=100))
+        wait_until(lambda: lowest(connection) == filler.position, "the head")
+    assert told[-1] == (report.head, report.head)
+    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+
+
+def test_a_rebuild_reports_what_stopped_it(filler: Filler, connection: Connection[Any]) -> None:
+    filler.write([OrderConfirmed("ord_x", 1)])
+    report = rebuild(connection, LOG, filler.codec, named(["orders"]))
+    assert not report.ok
+    assert "ord_x" in report.stopped["orders"]
