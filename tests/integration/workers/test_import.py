@@ -1,0 +1,200 @@
+"""The Czech bank's data: every row becomes history once, whatever is killed when, and is held against the bank."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+
+from eventstore.connect import connect
+from projections.rooms import ROOMS
+from projections.tables import prepare
+from tests.integration.workers.running import (
+    CZECH_BANK,
+    daybook,
+    environment,
+    settings_of,
+    started,
+    wait_for_position,
+)
+from tests.support.ledger import assert_sound
+from tests.support.postgres import Database, Server
+from workers.czech_bank.source import read_accounts, read_transactions, transaction_files
+
+ACCOUNTS = len(read_accounts(CZECH_BANK))
+TRANSACTIONS = [row for file in transaction_files(CZECH_BANK) for row in read_transactions(file)]
+
+
+@pytest.fixture
+def another(postgres18: Server) -> Iterator[Database]:
+    """A second fresh database."""
+    with postgres18.database() as fresh:
+        yield fresh
+
+
+def imported(database: Database, folder: Path = CZECH_BANK) -> dict[str, Any]:
+    """The report of an import that runs to its end, whatever it found."""
+    done = daybook("import", "czech-bank", str(folder), "--json", env=environment(database))
+    assert done.returncode in (0, 1), done.stderr
+    report = orjson.loads(done.stdout)
+    assert isinstance(report, dict)
+    return report
+
+
+def history(database: Database) -> dict[tuple[str, int], tuple[str, Any]]:
+    """What the log says of each stream, without what differs from one run to the next: sealed names, drawn numbers."""
+    with psycopg.connect(database.url) as connection:
+        rows = connection.execute(
+            "SELECT stream, version, type, payload - 'name' - 'number' - 'opened_on' FROM log.events_as_json"
+            " WHERE stream NOT LIKE 'claim:%'"
+        ).fetchall()
+    return {(stream, version): (type, payload) for stream, version, type, payload in rows}
+
+
+def counts(database: Database) -> dict[str, int]:
+    """How many events of each type there are."""
+    with psycopg.connect(database.url) as connection:
+        return dict(connection.execute("SELECT type, count(*) FROM log.events GROUP BY type").fetchall())
+
+
+def test_every_row_becomes_history(database18: Database) -> None:
+    report = imported(database18)
+    assert report["imported"]["refused"] == {}
+    assert report["imported"]["accounts"] == ACCOUNTS
+    assert report["imported"]["transactions"] == len(TRANSACTIONS)
+    found = counts(database18)
+    assert found["transaction.posted.v1"] == len(TRANSACTIONS)
+    assert found["account.debited.v1"] == found["account.credited.v1"] == len(TRANSACTIONS)
+    assert_sound(database18)
+
+
+def test_value_dates_contra_accounts_and_references_are_the_sources(database18: Database) -> None:
+    imported(database18)
+    with psycopg.connect(database18.url) as connection:
+        rows = connection.execute(
+            """
+            SELECT (t.payload->>'reference')::int, t.payload->>'value_date', t.payload->>'kind', a.payload->>'type',
+                   x->>'side', (x->>'amount')::bigint
+              FROM log.events_as_json t, jsonb_array_elements(t.payload->'entries') x
+              JOIN log.events_as_json a ON a.stream = x->>'account' AND a.type = 'account.opened.v1'
+             WHERE t.type = 'transaction.posted.v1' AND a.payload->>'type' <> 'checking'"""
+        ).fetchall()
+    assert sorted(rows) == sorted(
+        (row.id, str(row.day), row.kind, row.role, "debit" if row.credit else "credit", row.amount)
+        for row in TRANSACTIONS
+    )
+
+
+def test_owners_are_client_ids_and_there_is_no_minimum(database18: Database) -> None:
+    imported(database18)
+    with psycopg.connect(database18.url) as connection:
+        rows = connection.execute(
+            "SELECT payload->>'owner', payload->>'opened_on', payload->'minimum' FROM log.events_as_json"
+            " WHERE type = 'account.opened.v1' AND payload->>'type' = 'checking'"
+        ).fetchall()
+    assert sorted(rows) == sorted((f"client:{a.owner}", str(a.opened_on), None) for a in read_accounts(CZECH_BANK))
+
+
+def test_a_second_import_finds_everything_there(database18: Database) -> None:
+    imported(database18)
+    before = history(database18)
+    report = imported(database18)
+    assert report["imported"]["already"] == ACCOUNTS + len(TRANSACTIONS)
+    assert history(database18) == before
+
+
+def test_killed_midway_and_started_again_it_equals_an_uninterrupted_one(
+    database18: Database, another: Database
+) -> None:
+    midway = 3 * ACCOUNTS + len(TRANSACTIONS)  # about a third of the events
+    slowly = environment(database18, DAYBOOK_GROUP_LIMIT="8")
+    with (
+        psycopg.connect(database18.url, autocommit=True) as watching,
+        started("import", "czech-bank", str(CZECH_BANK), env=slowly) as process,
+    ):
+        wait_for_position(watching, midway, process)
+        with watching.transaction():  # nobody appends from here on: it dies with an append under way
+            watching.execute("SELECT log.lock_head(log) FROM log.logs WHERE name = 'main'")
+            process.kill()
+            process.wait()
+        killed = counts(database18)
+    assert 0 < killed["transaction.posted.v1"] < len(TRANSACTIONS)
+    assert_sound(database18)
+
+    report = imported(database18)
+    assert report["imported"]["already"] >= killed["transaction.posted.v1"]
+    imported(another)
+    assert history(database18) == history(another)
+    assert_sound(database18)
+
+
+def test_a_later_run_with_more_files_continues(database18: Database, another: Database, tmp_path: Path) -> None:
+    for name in ("account.asc", "disp.asc"):
+        shutil.copy(CZECH_BANK / name, tmp_path / name)
+    heading, *rows = (CZECH_BANK / "trans-1993.asc").read_bytes().splitlines(keepends=True)
+    half = len(rows) // 2
+    (tmp_path / "trans-1993-1.asc").write_bytes(b"".join([heading, *rows[:half]]))
+    assert imported(database18, tmp_path)["imported"]["transactions"] == half
+    (tmp_path / "trans-1993-2.asc").write_bytes(b"".join([heading, *rows[half:]]))
+    report = imported(database18, tmp_path)
+    assert report["imported"]["already"] == ACCOUNTS + half
+    imported(another)
+    assert history(database18) == history(another)
+
+
+def test_a_row_that_changed_under_its_id_is_refused_in_one_sentence(database18: Database, tmp_path: Path) -> None:
+    imported(database18)
+    shutil.copytree(CZECH_BANK, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "trans-1993.asc"
+    heading, first, *rows = file.read_text().splitlines()
+    fields = first.split(";")
+    fields[5] = "1.00"
+    file.write_text("\r\n".join([heading, ";".join(fields), *rows]) + "\r\n")
+    before = history(database18)
+    done = daybook("import", "czech-bank", str(tmp_path), env=environment(database18))
+    assert done.returncode == 3
+    assert f"czech-bank:trans:{fields[0]} was imported before with other content" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert history(database18) == before
+
+
+def test_the_reconciliation_names_what_does_not_agree(database18: Database) -> None:
+    report = imported(database18)["reconciliation"]
+    days = {(row.account, row.day) for row in TRANSACTIONS}
+    assert report["account_days"] == len(days)
+    assert report["exact"] + report["rounding"] + report["otherwise"] == len(days)
+    assert report["ok"] == (report["otherwise"] == 0)
+    assert bool(report["accounts_off"]) == (report["otherwise"] > 0)
+    penalised = {row.account for row in TRANSACTIONS if row.role == "penalties"}
+    assert penalised & set(report["accounts_below_zero"]), "penalty interest takes a balance below zero"
+
+
+def test_what_the_tables_say_is_what_the_log_says(database18: Database) -> None:
+    imported(database18)
+    with connect(settings_of(database18).projector_url(), application_name="test") as connection:
+        prepare(connection, "main", ROOMS)
+    assert daybook("rebuild", "--json", env=environment(database18)).returncode == 0
+    done = daybook("verify", "--json", env=environment(database18))
+    assert done.returncode == 0, done.stdout
+    assert orjson.loads(done.stdout)["ok"] is True
+
+
+def test_the_clock_of_the_decision_is_now_and_the_value_date_is_the_sources(database18: Database) -> None:
+    before = datetime.now(UTC)
+    imported(database18)
+    with psycopg.connect(database18.url) as connection:
+        row = connection.execute(
+            "SELECT min((metadata->>'decided_at')::timestamptz), max(payload->>'value_date'),"
+            " array_agg(DISTINCT metadata->'actor'->>'id') FROM log.events_as_json"
+            " WHERE type = 'transaction.posted.v1'"
+        ).fetchone()
+    assert row is not None
+    assert row[0] >= before
+    assert row[1] == str(max(transaction.day for transaction in TRANSACTIONS))
+    assert row[2] == ["system:czech-bank"]

@@ -1,0 +1,167 @@
+"""`daybook up` end to end: a fresh folder and a free port, a transfer over HTTP, and nothing left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.workers.running import daybook, environment, read_until, started
+from tests.support.postgres import server_folder
+
+UP = "Ctrl-C"  # the last line of what `up` says when everything is ready
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with server_folder() as made:
+        yield made
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number = probe.getsockname()[1]
+    assert isinstance(number, int)
+    return number
+
+
+def of_its_own(folder: Path, port: int) -> dict[str, str]:
+    """Settings that share nothing with another Daybook of this machine."""
+    return environment(DAYBOOK_DATA_DIR=str(folder / "var"), DAYBOOK_PORT=str(port))
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that came of this one."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    found = {pid}
+    while grown := {child for child, parent in parents.items() if parent in found} - found:
+        found |= grown
+    return found - {pid}
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Ask it to stop, and see that it and all that came of it are gone."""
+    family = descendants(process.pid)
+    assert len(family) >= 3, "a database, an API and a projector"
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout is not None
+    said = process.stdout.read()
+    assert process.wait() == 0, said
+    assert "Traceback" not in said
+    assert [pid for pid in family if is_running(pid)] == []
+
+
+class Client:
+    """Somebody with a token."""
+
+    def __init__(self, base: str, token: str) -> None:
+        self._http = httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        self._keys = 0
+
+    def post(self, path: str, body: dict[str, object]) -> httpx.Response:
+        self._keys += 1
+        return self._http.post(path, json=body, headers={"Idempotency-Key": f"up-{os.getpid()}-{self._keys}"})
+
+    def get(self, path: str) -> httpx.Response:
+        return self._http.get(path)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+
+def tokens(folder: Path) -> dict[str, str]:
+    file = folder / "var" / "tokens.txt"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    return dict(line.split(" ", 1) for line in file.read_text().splitlines())
+
+
+def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) -> None:
+    env, base = of_its_own(folder, port), f"http://127.0.0.1:{port}"
+    with started("up", env=env) as process:
+        said = read_until(process, UP)
+        assert f"{base}/docs" in said
+        clear = tokens(folder)
+        assert set(clear) == {"command", "report", "audit", "operator"}
+        assert not any(token in (folder / "var" / "tokens.json").read_text() for token in clear.values())
+        assert httpx.get(f"{base}/v1/health/live").json()["status"] == "live"
+        assert httpx.get(f"{base}/v1/health/ready").json()["status"] == "ready"
+        with Client(base, clear["command"]) as client:
+            opened = [
+                client.post("/v1/accounts", {"type": "checking", "currency": "EUR", "owner": name, "name": name})
+                for name in ("ada", "grace")
+            ]
+            one, two = (answer.json()["account"] for answer in opened)
+            paid_in = client.post(f"/v1/accounts/{one}/deposits", {"amount": "100.00", "currency": "EUR"})
+            assert paid_in.status_code == 201, paid_in.text
+            moved = client.post("/v1/transfers", {"source": one, "target": two, "amount": "12.30", "currency": "EUR"})
+            assert moved.status_code == 201, moved.text
+            at = moved.headers["Daybook-Position"]
+            assert client.get(f"/v1/accounts/{two}?min_position={at}").json()["balance"] == "12.30"
+        beside = daybook("events", two, "--json", env=env)
+        assert beside.returncode == 0, beside.stderr
+        assert "account.credited.v1" in beside.stdout
+        stop(process)
+
+    with started("up", env=env) as process:  # the data and the tokens are kept
+        read_until(process, UP)
+        assert tokens(folder) == clear
+        with Client(base, clear["report"]) as client:
+            assert client.get(f"/v1/accounts/{two}").json()["balance"] == "12.30"
+            assert client.post("/v1/transfers", {}).status_code == 403
+        stop(process)
+
+
+def test_a_port_in_use_is_one_sentence_and_starts_nothing(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        done = daybook("up", env=of_its_own(folder, number))
+    assert done.returncode == 3
+    assert f"port {number} on 127.0.0.1 cannot be used" in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+    assert not (folder / "var" / "postgres").exists()
+
+
+def test_a_wrong_setting_is_one_sentence(folder: Path) -> None:
+    done = daybook("up", env=environment(DAYBOOK_PORT="many", DAYBOOK_DATA_DIR=str(folder)))
+    assert done.returncode == 3
+    assert "DAYBOOK_PORT is 'many'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_command_line_is_told_apart(folder: Path) -> None:
+    assert daybook("verfy", env=environment(DAYBOOK_DATA_DIR=str(folder))).returncode == 2
+
+
+def test_a_database_that_cannot_be_reached_is_one_sentence() -> None:
+    url = "postgresql://nobody@127.0.0.1:1/nothing"
+    done = daybook("verify", env=environment(DATABASE_URL=url, DAYBOOK_MASTER_KEY="A" * 43 + "="))
+    assert done.returncode == 3
+    assert "the database cannot be reached" in done.stderr
+    assert "Traceback" not in done.stderr

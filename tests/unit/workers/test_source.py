@@ -1,0 +1,113 @@
+"""The bank's files: what each line means, and a wrong one is a sentence that names it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from workers.czech_bank.reconciling import bank_days
+from workers.czech_bank.source import (
+    SourceError,
+    SourceTransaction,
+    read_accounts,
+    read_transactions,
+    transaction_files,
+)
+
+CZECH_BANK = Path(__file__).parents[2] / "fixtures" / "czech-bank"
+HEADING = '"trans_id";"account_id";"date";"type";"operation";"amount";"balance";"k_symbol";"bank";"account"'
+
+
+def rows(tmp_path: Path, *lines: str) -> list[SourceTransaction]:
+    file = tmp_path / "trans-test.asc"
+    file.write_text("\r\n".join([HEADING, *lines]) + "\r\n")
+    return list(read_transactions(file))
+
+
+@pytest.mark.parametrize(
+    ("type", "operation", "symbol", "credit", "role", "kind"),
+    [
+        ("PRIJEM", "VKLAD", "", True, "cash", "deposit"),
+        ("VYDAJ", "VYBER", "", False, "cash", "withdrawal"),
+        ("VYBER", "VYBER", "", False, "cash", "withdrawal"),
+        ("VYDAJ", "VYBER KARTOU", "", False, "cash", "withdrawal"),
+        ("VYDAJ", "VYBER", "SIPO", False, "cash", "withdrawal"),
+        ("PRIJEM", "PREVOD Z UCTU", "DUCHOD", True, "banks", "transfer"),
+        ("VYDAJ", "PREVOD NA UCET", " ", False, "banks", "transfer"),
+        ("PRIJEM", "", "UROK", True, "interest", "interest"),
+        ("VYDAJ", "VYBER", "SLUZBY", False, "fees", "fee"),
+        ("VYDAJ", "VYBER", "SANKC. UROK", False, "penalties", "penalty"),
+    ],
+)
+def test_what_stands_against_a_transaction(
+    tmp_path: Path, type: str, operation: str, symbol: str, credit: bool, role: str, kind: str
+) -> None:
+    (row,) = rows(tmp_path, f'7;9;930131;"{type}";"{operation}";12.30;-4.50;"{symbol}";"AB";"123"')
+    assert (row.credit, row.role, row.kind) == (credit, role, kind)
+    assert (row.amount, row.balance, row.signed) == (1230, -450, 1230 if credit else -1230)
+    assert (row.id, row.account, str(row.day)) == (7, 9, "1993-01-31")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('7;9;930231;"PRIJEM";"VKLAD";1.00;1.00;"";;', "'930231' is not a date"),
+        ('7;9;930131;"PRIJEM";"VKLAD";1.005;1.00;"";;', "3 decimals"),
+        ('7;9;930131;"PRIJEM";"VKLAD";-1.00;1.00;"";;', "not more than zero"),
+        ('7;9;930131;"PRIJEM";"VKLAD";much;1.00;"";;', "not a decimal amount"),
+        ('7;9;930131;"PRIJEM";"GIFT";1.00;1.00;"";;', "'GIFT'"),
+        ('7;9;930131;"GIFT";"VKLAD";1.00;1.00;"";;', "'GIFT'"),
+        ('x;9;930131;"PRIJEM";"VKLAD";1.00;1.00;"";;', "trans_id is 'x'"),
+        ('7;9;930131;"PRIJEM"', "4 columns"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path: Path, line: str, says: str) -> None:
+    with pytest.raises(SourceError, match=r"trans-test\.asc:2") as wrong:
+        rows(tmp_path, line)
+    assert says in str(wrong.value)
+
+
+def test_lines_out_of_date_order_are_refused(tmp_path: Path) -> None:
+    later, earlier = (f'{n};9;{day};"PRIJEM";"VKLAD";1.00;1.00;"";;' for n, day in ((1, 930202), (2, 930201)))
+    with pytest.raises(SourceError, match="not in date order"):
+        rows(tmp_path, later, earlier)
+
+
+def test_the_file_of_birth_numbers_is_not_even_needed(tmp_path: Path) -> None:
+    shutil.copytree(CZECH_BANK, tmp_path, dirs_exist_ok=True)
+    assert not (tmp_path / "client.asc").exists()
+    accounts = read_accounts(tmp_path)
+    assert len(accounts) == len({account.id for account in accounts})
+    assert [a.opened_on for a in accounts] == sorted(a.opened_on for a in accounts)
+
+
+def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"there is no trans-\*\.asc"):
+        transaction_files(tmp_path)
+    with pytest.raises(SourceError, match=r"disp\.asc is missing"):
+        read_accounts(tmp_path)
+    (tmp_path / "disp.asc").write_text('"disp_id";"client_id"\r\n')
+    with pytest.raises(SourceError, match=r"disp\.asc: no column account_id, type"):
+        read_accounts(tmp_path)
+
+
+def test_an_account_without_owner_is_an_error(tmp_path: Path) -> None:
+    shutil.copytree(CZECH_BANK, tmp_path, dirs_exist_ok=True)
+    disp = (tmp_path / "disp.asc").read_text()
+    (tmp_path / "disp.asc").write_text(disp.replace('"OWNER"', '"DISPONENT"', 1))
+    with pytest.raises(SourceError, match="has no owner"):
+        read_accounts(tmp_path)
+
+
+def test_the_last_balance_of_a_day_is_found_whatever_the_order_in_the_file(tmp_path: Path) -> None:
+    first = '1;9;930101;"PRIJEM";"VKLAD";700.00;700.00;"";;'
+    chained = [
+        '2;9;930202;"VYDAJ";"VYBER";14.60;785.40;"SLUZBY";;',
+        '3;9;930202;"PRIJEM";"VKLAD";100.00;800.00;"";;',
+        '4;9;930202;"PRIJEM";"";3.20;788.60;"UROK";;',
+    ]
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)):
+        days = list(bank_days(rows(tmp_path, first, *(chained[n] for n in order))))
+        assert [(str(day), balance) for _, day, balance in days] == [("1993-01-01", 70000), ("1993-02-02", 78860)]

@@ -1,0 +1,39 @@
+"""Tokens of one's own machine: one a role, private, and only their SHA-256 in what the API reads."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from api.principals import ROLES, digest, load_principals
+from workers.tokens import ensure_tokens
+
+
+def test_one_for_each_role_and_only_their_digests_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "var" / "tokens.json"
+    made = ensure_tokens(file)
+    assert set(made) == set(ROLES)
+    assert len(set(made.values())) == len(ROLES)
+    principals = load_principals(file)
+    assert {principals[digest(token)].role: token for token in made.values()} == made
+    assert not any(token in file.read_text() for token in made.values())
+
+
+def test_both_files_are_private(tmp_path: Path) -> None:
+    ensure_tokens(tmp_path / "tokens.json")
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_they_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    made = ensure_tokens(file)
+    assert ensure_tokens(file) == made
+
+
+def test_without_the_clear_ones_nobody_is_told_and_nothing_changes(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    ensure_tokens(file)
+    (tmp_path / "tokens.txt").unlink()
+    before = file.read_text()
+    assert ensure_tokens(file) == {}
+    assert file.read_text() == before
