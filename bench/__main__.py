@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,7 +54,7 @@ def main() -> None:
         settings.seed,
         settings.repetitions,
         settings.quick,
-        described,
+        replace(described, load_after=round(os.getloadavg()[0], 2)),
         results,
     )
     json_file.write(report, arguments.json)

@@ -12,13 +12,12 @@ from typing import Any
 
 import orjson
 from psycopg import Connection
-from uuid6 import uuid7
 
 from bench.harness.server import Database
 from domain.accounts.commands import Deposit, OpenAccount, Transfer
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
-from domain.ids import ACCOUNT, TRANSACTION, typeid
+from domain.ids import ACCOUNT, TRANSACTION
 from domain.kernel import Context
 from eventstore.answers import Outcome
 from eventstore.codec import Codec
@@ -52,7 +51,7 @@ def metadata(command: str, now: datetime) -> bytes:
 def submission(command: Any) -> Submission:
     """The command on its way, with a key of its own."""
     now = datetime.now(UTC)
-    key = str(uuid7())
+    key = runtime.new_id("key")
     return Submission(command, ACTOR, key, hashlib.sha256(key.encode()).digest(), metadata(key, now), Context(now, LOG))
 
 
@@ -75,7 +74,7 @@ class Ledger:
         """Customers with a minimum of nothing and plenty of money."""
         cash = OpenAccount(CASH, account_number("cash", 1), "cash", CURRENCY, LOG, "Cash", None, None, _OPENED)
         self.execute([submission(cash)])
-        accounts = [typeid(ACCOUNT, uuid7()) for _ in range(number)]
+        accounts = [runtime.new_id(ACCOUNT) for _ in range(number)]
         self.execute(
             [
                 submission(
@@ -97,7 +96,7 @@ class Ledger:
         today = datetime.now(UTC).date()
         self.execute(
             [
-                submission(Deposit(typeid(TRANSACTION, uuid7()), account, EACH_HAS, CURRENCY, today))
+                submission(Deposit(runtime.new_id(TRANSACTION), account, EACH_HAS, CURRENCY, today))
                 for account in accounts
             ]
         )
@@ -112,7 +111,7 @@ def transfers(accounts: Sequence[str], number: int, random: Random, *, hot: bool
         source, target = random.sample(accounts[1:], 2) if hot else random.sample(accounts, 2)
         if hot:
             source, target = (accounts[0], target) if random.random() < 0.5 else (source, accounts[0])
-        transaction = typeid(TRANSACTION, uuid7())
+        transaction = runtime.new_id(TRANSACTION)
         made.append(submission(Transfer(transaction, source, target, random.randint(1, 10_000), CURRENCY, today)))
     return made
 

@@ -82,6 +82,7 @@ class Machine:
     settings: dict[str, str]
     load_before: float
     commits: list[Measurement]
+    load_after: float | None = None  # beyond what the run itself makes, somebody else was at work
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ _INTRODUCTION = """\
 Rendered from `bench/results/latest.json` by `python -m bench --render`; do not edit. `make bench` measures again.
 Rates are medians of the repetitions, with the lowest and the highest; latencies are percentiles over all of them,
 in milliseconds, from HDR histograms. What is compared was measured in turn within one run. After each scenario the
-database was checked, and a run that fails its check writes no result.
+database was checked, and a run that fails its check writes no result. Rates are those of the machine as it was, with
+whatever else ran on it; single-row commits far below what the disk can do mean that it was busy: then trust the ratios.
 """
 
 
@@ -51,7 +52,8 @@ def _machine(report: Report) -> Iterator[str]:
     yield f"| command | `{report.command}` |"
     yield f"| seed, repetitions | {report.seed}, {report.repetitions}{' (quick)' if report.quick else ''} |"
     yield f"| processor | {machine.cores} cores of {machine.processor}, {machine.memory_gib} GiB |"
-    yield f"| load before the run | {machine.load_before} |"
+    after = "not recorded" if machine.load_after is None else machine.load_after
+    yield f"| load before and at the end of the run | {machine.load_before}, {after} |"
     yield f"| system | {machine.kernel}, database on {machine.file_system} |"
     yield f"| Python | {machine.python} |"
     yield f"| PostgreSQL | {machine.postgres} |"

@@ -19,7 +19,6 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
-from uuid6 import uuid7
 
 from bench.harness import oracle
 from bench.harness.load import Sample, coroutine_callers, percentiles, thread_callers
@@ -31,6 +30,7 @@ from eventstore.answers import Answer, Outcome
 from eventstore.asynchronous import AsyncExecutor
 from eventstore.connect import connect
 from eventstore.executor import Executor, Submission
+from workers.runtime import new_id
 
 CALLERS = (1, 16, 64)
 BODY = b'{"filler":"' + b"x" * 187 + b'"}'
@@ -140,7 +140,7 @@ def _decide(command: Append, states: Mapping[str, Any], stream: str) -> Accepted
 
 
 def _submission() -> Submission:
-    key = str(uuid7())
+    key = new_id("key")
     return Submission(Append(), "bench", key, HASH, METADATA, f"bench_{key}")
 
 
