@@ -1,0 +1,204 @@
+"""The folds alone: what facts sum up to, without a table in sight."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+
+from domain.accounts.events import (
+    AccountClosed,
+    AccountDebited,
+    AccountFrozen,
+    AccountOpened,
+    AccountUnfrozen,
+    Entry,
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+    TransactionPosted,
+)
+from domain.kernel import ERASED, Event, Personal
+from domain.orders.events import OrderCancelled, OrderConfirmed, OrderPlaced
+from domain.posts.events import PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
+from projections.accounts import fold as accounts
+from projections.entries import fold as entries
+from projections.movements import fold as movements
+from projections.orders import fold as orders
+from projections.posts import fold as posts
+from projections.projection import Fact, FoldError, Memory
+from projections.rooms import ROOMS
+from projections.rows import copy_text, erasable
+from projections.transactions import fold as transactions
+from projections.trial_balance import fold as trial_balance
+
+DAY, NEXT_DAY = date(2024, 1, 2), date(2024, 1, 3)
+
+
+def facts(*events: Event) -> list[Fact]:
+    """At positions 1, 2, 3 …, recorded at t1, t2, t3 …"""
+    return [Fact(position, f"t{position}", event) for position, event in enumerate(events, 1)]
+
+
+def opened(account: str, name: Personal = "Ada") -> AccountOpened:
+    return AccountOpened(account, 1, f"number of {account}", "checking", "EUR", "ada", name, None, 100, DAY)
+
+
+def moved(source: str, target: str, amount: int, day: date = DAY) -> TransactionPosted:
+    both = Entry(source, "debit", amount, "EUR"), Entry(target, "credit", amount, "EUR")
+    return TransactionPosted(f"txn_{source}_{target}", 1, "transfer", day, both, None, None, None)
+
+
+def test_an_account_changes_by_the_sum_of_its_entries() -> None:
+    changes = accounts.fold(facts(moved("a", "b", 5), moved("b", "a", 2), moved("a", "a", 7)))
+    assert (changes["a"].balance, changes["a"].entries, changes["a"].version) == (-3, 4, 4)
+    assert (changes["b"].balance, changes["b"].entries, changes["b"].version) == (3, 2, 2)
+    assert (changes["b"].position, changes["b"].at) == (2, "t2")
+    assert changes["a"].status is None
+
+
+def test_holds_change_what_is_reserved() -> None:
+    change = accounts.fold(
+        facts(
+            HoldPlaced("a", 1, "h1", 10, "EUR", None),
+            HoldPlaced("a", 2, "h2", 20, "EUR", None),
+            HoldReleased("a", 3, "h1", 10, "EUR"),
+            HoldPlaced("a", 4, "h3", 40, "EUR", None),
+            HoldCaptured("a", 5, "h2", 20, "EUR", "txn"),
+        )
+    )["a"]
+    assert (change.reserved, change.balance, change.version, change.entries) == (40, 0, 5, 0)
+
+
+def test_the_last_status_holds() -> None:
+    frozen = accounts.fold(facts(opened("a"), AccountFrozen("a", 2, "ada", "why")))["a"]
+    assert (frozen.status, frozen.reason, frozen.version) == ("frozen", "why", 2)
+    assert frozen.opened is not None
+    thawed = accounts.fold(facts(AccountFrozen("a", 2, "ada", "why"), AccountUnfrozen("a", 3, "ada", "error")))["a"]
+    assert (thawed.status, thawed.reason) == ("open", None)
+    closed = accounts.fold(facts(AccountClosed("a", 2, "ada", ERASED)))["a"]
+    assert (closed.status, closed.reason, closed.reason_erased) == ("closed", None, True)
+
+
+def test_an_account_cannot_begin_twice() -> None:
+    with pytest.raises(FoldError, match="a is opened, but it has events before"):
+        accounts.fold(facts(moved("a", "b", 1), opened("a")))
+
+
+def test_a_foreign_event_is_no_account_s() -> None:
+    with pytest.raises(FoldError, match="AccountDebited"):
+        accounts.fold(facts(AccountDebited("a", 1, "txn", 1, 1, "EUR", DAY)))
+
+
+def test_postings_are_signed_and_in_order() -> None:
+    postings = entries.fold(facts(moved("a", "b", 5)))
+    assert postings == [
+        ("a", -5, "debit\t5\tEUR\t1\ttxn_a_b\t2024-01-02\t1\tt1"),
+        ("b", 5, "credit\t5\tEUR\t2\ttxn_a_b\t2024-01-02\t1\tt1"),
+    ]
+
+
+def test_a_transaction_row_carries_its_entries_as_json() -> None:
+    event = TransactionPosted("t", 1, "fee", DAY, moved("a", "b", 5).entries, "ref\\1", "ada", "a\tb")
+    [line] = transactions.fold(facts(event))
+    *columns, lines = line.split("\t")
+    assert columns == ["t", "1", "t1", "fee", "2024-01-02", "ref\\\\1", "a\\tb", "f"]
+    assert json.loads(lines) == [
+        {"account": "a", "side": "debit", "amount": 5, "currency": "EUR"},
+        {"account": "b", "side": "credit", "amount": 5, "currency": "EUR"},
+    ]
+    erased = TransactionPosted("t", 1, "fee", DAY, event.entries, None, "ada", ERASED)
+    assert transactions.fold(facts(erased))[0].split("\t")[5:8] == ["\\N", "\\N", "t"]
+
+
+def test_movements_are_per_account_and_day() -> None:
+    added = movements.fold(facts(moved("a", "b", 5), moved("b", "a", 2), moved("a", "b", 1, NEXT_DAY)))
+    assert added == {
+        ("a", DAY, "EUR"): [5, 2, 2],
+        ("b", DAY, "EUR"): [2, 5, 2],
+        ("a", NEXT_DAY, "EUR"): [1, 0, 1],
+        ("b", NEXT_DAY, "EUR"): [0, 1, 1],
+    }
+
+
+def test_the_trial_balance_adds_debits_and_credits() -> None:
+    sums = trial_balance.fold(facts(opened("a"), moved("a", "b", 5), moved("b", "a", 2)))
+    assert sums.types == {"a": "checking"}
+    assert sums.added == {("a", "EUR"): [5, 2], ("b", "EUR"): [2, 5]}
+
+
+def test_an_order_takes_the_last_status() -> None:
+    placed = OrderPlaced("o", 1, "ada", "EUR", (), 0, None)
+    change = orders.fold(facts(placed, OrderConfirmed("o", 2), OrderCancelled("o", 3, "ada", "why")))["o"]
+    assert change.placed == (1, "t1", placed)
+    assert (change.status, change.reason, change.version, change.position) == ("cancelled", "why", 3, 3)
+
+
+def test_a_post_keeps_what_a_page_does_not_touch() -> None:
+    changes, revisions = posts.fold(
+        facts(
+            PostRevised("p", 2, "ada", 2, "T", "B", None),
+            PostPublished("p", 3, "slug"),
+            PostDeleted("p", 4, "ada", "spam"),
+            PostRestored("p", 5),
+            PostDrafted("q", 1, "ada", ERASED, ERASED),
+        )
+    )
+    assert (changes["p"].status, changes["p"].slug, changes["p"].published_at) == ("published", "slug", "t2")
+    assert (changes["p"].deleted, changes["p"].reason, changes["p"].version) == (False, None, 5)
+    assert changes["p"].drafted is None
+    assert revisions == ["p\t2\tT\tB\t\\N\tf\t1\tt1", "q\t1\t\\N\t\\N\t\\N\tt\t5\tt5"]
+
+
+def test_a_foreign_event_belongs_to_no_room() -> None:
+    for fold in (orders.fold, posts.fold):
+        with pytest.raises(FoldError, match="AccountDebited is none of its events"):
+            fold(facts(AccountDebited("a", 1, "txn", 1, 1, "EUR", DAY)))
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (None, "\\N"),
+        ("", ""),
+        ("plain ü €", "plain ü €"),
+        ("\\N", "\\\\N"),
+        ("a\tb\nc\rd", "a\\tb\\nc\\rd"),
+        ("\\.", "\\\\."),
+        ("\u2028", "\u2028"),
+    ],
+)
+def test_text_for_copy(text: str | None, written: str) -> None:
+    assert copy_text(text) == written
+
+
+def test_what_is_erased_is_null() -> None:
+    assert erasable("text") == ("text", False)
+    assert erasable(None) == (None, False)
+    assert erasable(ERASED) == (None, True)
+
+
+def test_a_memory_is_bounded() -> None:
+    memory = Memory({str(n): n for n in range(Memory.MOST)})
+    memory.bound()
+    assert len(memory) == Memory.MOST
+    memory["one more"] = 1
+    memory.bound()
+    assert not memory
+
+
+def test_rooms_are_alike() -> None:
+    assert len({room.name for room in ROOMS}) == len(ROOMS)
+    for room in ROOMS:
+        assert room.folder.name == room.name
+        files = {path.name for path in room.folder.iterdir() if path.is_file()}
+        assert files == {"__init__.py", "fold.py", "queries.py", "schema.sql", "reporting.sql"}
+        assert all(f"CREATE TABLE {table} (" in room.schema for table in room.tables)
+        assert "read." not in room.schema, "the engine says where its tables are"
+        assert room.shape.startswith(f"{room.version}:")
+
+
+def test_money_is_read_from_transactions_not_from_their_shares() -> None:
+    shares = {"AccountDebited", "AccountCredited"}
+    assert all(not shares & {event.__name__ for event in room.events} for room in ROOMS)
