@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from api.door import Door
 from api.lane import Lane
-from api.problems import Problem, malformed_response, problem_response
+from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response
 from api.routes import accounts, health, log, orders, posts, transactions
 from api.services import Services
 
@@ -107,29 +107,32 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         )
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"token": []}]
-        for operations in schema["paths"].values():
+        for path, operations in schema["paths"].items():
             for method, operation in operations.items():
+                for answer in operation["responses"].values():
+                    if MEDIA_TYPE in answer.get("content", {}):
+                        answer["content"].pop("application/json", None)
                 operation["responses"].pop("422" if method == "get" else "", None)
                 if method == "post":
-                    operation.setdefault("parameters", []).extend(_COMMAND_HEADERS)
+                    operation.setdefault("parameters", []).extend(
+                        [_IDEMPOTENCY_KEY, *([_IF_MATCH] if "{" in path else [])]
+                    )
         app.openapi_schema = schema
     return app.openapi_schema
 
 
-_COMMAND_HEADERS = [
-    {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "required": True,
-        "description": "Yours to choose; the same key and request again give the first answer again",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-        "example": "order-4711-payment",
-    },
-    {
-        "name": "If-Match",
-        "in": "header",
-        "required": False,
-        "description": "ETag the stream must still have, on routes that name one stream",
-        "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
-    },
-]
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "Yours to choose; the same key and request again give the first answer again",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    "example": "order-4711-payment",
+}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "ETag that the stream of this route must still have",
+    "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
+}

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from domain import money
 from domain.accounts.events import AccountType, Side
@@ -15,16 +26,45 @@ MOST_EXPECTED = 20
 MOST_VERSION = 2**53
 
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
 def _iso_date(value: Any) -> date:
-    if not isinstance(value, str) or len(value) != 10:
+    if isinstance(value, date):  # a default
+        return value
+    if not isinstance(value, str) or _DATE.fullmatch(value) is None:
         raise ValueError("a date such as 2026-01-31 is needed")
     return date.fromisoformat(value)
 
 
 IsoDate = Annotated[date, BeforeValidator(_iso_date), WithJsonSchema({"type": "string", "format": "date"})]
-Amount = Annotated[str, StringConstraints(pattern=r"^\d{1,16}(\.\d{1,3})?$")]
-SignedAmount = Annotated[str, StringConstraints(pattern=r"^-?\d{1,16}(\.\d{1,3})?$")]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+def _known(currency: str) -> str:
+    money.exponent(currency)
+    return currency
+
+
+def _positive(amount: str, info: ValidationInfo) -> str:
+    if "currency" in info.data:  # declared before the amount; if it is wrong, that is said already
+        money.parse_positive(amount, info.data["currency"])
+    return amount
+
+
+def _signed(amount: str, info: ValidationInfo) -> str:
+    if "currency" in info.data:
+        money.parse(amount, info.data["currency"])
+    return amount
+
+
+# The domain judges money, so that its sentences quote the amount; the patterns are only for the description.
+_AMOUNT = WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,16}(\.[0-9]{1,3})?$", "examples": ["12.30"]})
+_SIGNED = WithJsonSchema({"type": "string", "pattern": r"^-?[0-9]{1,16}(\.[0-9]{1,3})?$", "examples": ["-500.00"]})
+_CURRENCY = WithJsonSchema({"type": "string", "enum": sorted(money.EXPONENTS)})
+Amount = Annotated[str, AfterValidator(_positive), _AMOUNT]
+SignedAmount = Annotated[str, AfterValidator(_signed), _SIGNED]
+Price = Annotated[str, _AMOUNT]
+Currency = Annotated[str, AfterValidator(_known), _CURRENCY]
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,8}_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
 StreamName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
 Subject = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,100}$")]
@@ -32,6 +72,13 @@ Reference = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,100}$")]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Description = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 ExpectedVersions = dict[StreamName, Annotated[int, Field(ge=0, le=MOST_VERSION)]]
+
+
+_ACCOUNT_A, _ACCOUNT_B = "acct_01h455vb4pex5vsknk084sn02q", "acct_01h455vb4pex5vsknk084sn02r"
+
+
+def _example(**body: Any) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [body]})
 
 
 def minor(amount: str, currency: str) -> int:
@@ -50,13 +97,8 @@ class Body(BaseModel):
 class Sum(Body):
     """A body with one amount of money."""
 
-    amount: Amount
     currency: Currency
-
-    @model_validator(mode="after")
-    def _is_money(self) -> Sum:
-        minor(self.amount, self.currency)
-        return self
+    amount: Amount
 
     @property
     def minor(self) -> int:
@@ -80,12 +122,6 @@ class Open(Body):
     minimum: SignedAmount | None = "0"
     maximum: SignedAmount | None = None
     opened_on: IsoDate | None = None
-
-    @model_validator(mode="after")
-    def _is_money(self) -> Open:
-        for limit in (self.minimum, self.maximum):
-            money.parse(limit or "0", self.currency)
-        return self
 
 
 class Movement(Sum):
@@ -125,13 +161,8 @@ class EntryBody(BaseModel):
 
     account: Id
     side: Side
-    amount: Amount
     currency: Currency
-
-    @model_validator(mode="after")
-    def _is_money(self) -> EntryBody:
-        minor(self.amount, self.currency)
-        return self
+    amount: Amount
 
     @property
     def minor(self) -> int:
@@ -141,6 +172,13 @@ class EntryBody(BaseModel):
 
 class TransactionBody(Body):
     """Any balanced set of entries."""
+
+    model_config = _example(
+        entries=[
+            {"account": _ACCOUNT_A, "side": "debit", "amount": "12.30", "currency": "EUR"},
+            {"account": _ACCOUNT_B, "side": "credit", "amount": "12.30", "currency": "EUR"},
+        ]
+    )
 
     kind: Literal["transfer", "fee", "interest", "penalty", "payment", "journal"] = "journal"
     entries: Annotated[list[EntryBody], Field(max_length=2_000)]  # the domain's own bound is lower, and explains itself
@@ -160,27 +198,23 @@ class Reason(Body):
 class Nothing(Body):
     """No more to say."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+
 
 class Hold(Sum):
     """Reserve an amount."""
 
+    model_config = _example(amount="40.00", currency="EUR")
+
     reference: Reference | None = None
 
 
-class Capture(Body):
+class Capture(Movement):
     """Pay from a hold, all or part of it."""
 
-    target: Id
-    amount: Amount
-    currency: Currency
-    value_date: IsoDate | None = None
-    reference: Reference | None = None
-    description: Description | None = None
+    model_config = _example(target=_ACCOUNT_B, amount="40.00", currency="EUR")
 
-    @model_validator(mode="after")
-    def _is_money(self) -> Capture:
-        minor(self.amount, self.currency)
-        return self
+    target: Id
 
 
 class LineBody(BaseModel):
@@ -191,7 +225,7 @@ class LineBody(BaseModel):
     sku: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,50}$")]
     name: ShortText
     quantity: Annotated[int, Field(ge=1, le=MOST_QUANTITY)]
-    unit_price: Amount
+    unit_price: Price
 
 
 class OrderBody(Body):
@@ -216,13 +250,19 @@ class OrderBody(Body):
 
     @model_validator(mode="after")
     def _is_money(self) -> OrderBody:
-        for line in self.lines:
-            money.parse(line.unit_price, self.currency)
+        for number, line in enumerate(self.lines, 1):
+            try:
+                if money.parse(line.unit_price, self.currency) < 0:
+                    raise ValueError(f"{line.unit_price!r} is less than zero.")
+            except ValueError as error:
+                raise ValueError(f"lines: unit_price of line {number}: {error}") from None
         return self
 
 
 class PaymentBody(Body):
     """Pay an order from an account."""
+
+    model_config = _example(account=_ACCOUNT_A)
 
     account: Id
     value_date: IsoDate | None = None
@@ -232,6 +272,8 @@ class PaymentBody(Body):
 class DraftBody(Body):
     """Draft a post."""
 
+    model_config = _example(author="author-1", title="On ledgers", body="Facts are written down once, in order.")
+
     author: Subject
     title: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     body: Annotated[str, StringConstraints(max_length=100_000)]
@@ -239,6 +281,8 @@ class DraftBody(Body):
 
 class RevisionBody(Body):
     """Replace the text of a post."""
+
+    model_config = _example(title="On ledgers", body="Facts are written down once.", summary="Shorter")
 
     title: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     body: Annotated[str, StringConstraints(max_length=100_000)]

@@ -18,6 +18,7 @@ class ProblemDetails(BaseModel):
     detail: str
     code: str = Field(description="Stable: of the API's catalogue, or the business rule that refused")
     figures: dict[str, Any] | None = Field(default=None, description="What decided it")
+    instance: str = Field(description="The address that was asked")
 
 
 class Accepted(BaseModel):

@@ -28,10 +28,15 @@ async def execute(
     command: Any,
     *,
     stream: str | None = None,
+    created: str | None = None,
     expected: Mapping[str, int] | None = None,
     status: int = 201,
 ) -> Response:
-    """Execute the command of this request. `stream`: the one the route names, for `If-Match` and `ETag`."""
+    """Execute the command of this request.
+
+    `stream`: the one the route names, for `If-Match` and `ETag`; `created`: the member of the answer that names the one
+    it makes, for `ETag` (a retry draws another id, which its first answer knows nothing of).
+    """
     served = services(request)
     state = request.scope["state"]
     headers: dict[bytes, bytes] = state["headers"]
@@ -73,7 +78,7 @@ async def execute(
         raise Problem("malformed", f"{error}.") from error
     except ExecutorError as error:
         raise Problem("unavailable", f"{error}.") from error
-    return render(served, answer, stream)
+    return render(served, answer, stream if created is None else answer.result.get(created))
 
 
 def render(served: Services, answer: Answer, stream: str | None = None) -> Response:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from domain.rules import RULES, explain
 
@@ -52,6 +54,20 @@ class Problem(Exception):
         self.figures = figures
 
 
+class ProblemResponse(Response):
+    """Problem details; `instance` is the address that was asked, known when it is sent."""
+
+    def __init__(self, problem: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(orjson.dumps(problem), status, headers, MEDIA_TYPE)
+        self._problem = problem
+        self._sent = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        told = orjson.dumps({**self._problem, "instance": quote(scope["path"])})
+        await Response(told, self.status_code, self._sent, MEDIA_TYPE)(scope, receive, send)
+
+
 def problem_response(
     code: str, detail: str, figures: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -70,7 +86,7 @@ def problem_response(
         sent["Retry-After"] = str(RETRY_SECONDS)
     if status == 401:
         sent["WWW-Authenticate"] = "Bearer"
-    return Response(orjson.dumps(body), status, sent, MEDIA_TYPE)
+    return ProblemResponse(body, status, sent)
 
 
 def refusal_response(rule: str, figures: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

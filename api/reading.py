@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
@@ -26,24 +26,25 @@ MinPosition = Annotated[
     str | None, Query(max_length=200, description="Wait, bounded, until this position is visible: read your writes")
 ]
 Filter = Annotated[str | None, Query(max_length=200, pattern=r"^[ -~]*$")]
+PathKey = Annotated[str, Path(max_length=255, pattern=r"^[ -~]+$")]
 PathId = Annotated[str, Path(max_length=200, pattern=r"^[!-~]+$")]
 DEFAULT_LIMIT = 50
 
 
 @contextmanager
-def reading(request: Request, projection: str, min_position: str | None) -> Iterator[Connection[Any]]:
-    """A connection on which `projection` has come as far as asked. Raises `Problem`."""
+def reading(request: Request, projections: Sequence[str], min_position: str | None) -> Iterator[Connection[Any]]:
+    """A connection on which all `projections` have come as far as asked. Raises `Problem`."""
     served = services(request)
     if min_position is not None:
         with served.reads() as connection:
             position = read_token(min_position, served.log, read_head(connection, served.log).epoch)
         try:
-            served.checkpoints.wait([projection], position, served.limits.wait_seconds)
+            served.checkpoints.wait(projections, position, served.limits.wait_seconds)
         except BehindError as behind:
             raise Problem(
                 "not_yet_visible",
-                f"{projection} has reached position {behind.reached}, not yet {behind.position}.",
-                projection=projection,
+                f"{behind.projection} has reached position {behind.reached}, not yet {behind.position}.",
+                projection=behind.projection,
                 reached=behind.reached,
                 asked=behind.position,
             ) from behind
@@ -63,3 +64,10 @@ def one(kind: str, id: str, found: T | None, view: Callable[[T], dict[str, Any]]
         raise Problem("unknown", f"There is no {kind} {id}.", kind=kind, id=id)
     version = getattr(found, "version", None)
     return json_response(view(found), {} if version is None else {"ETag": f'"{version}"'})
+
+
+def one_that_passes(found: T | None, filters: Mapping[str, str | None]) -> tuple[T, ...]:
+    """What was found by a key of its own, unless it is not what the other filters ask for."""
+    if found is None or any(asked not in (None, getattr(found, name)) for name, asked in filters.items()):
+        return ()
+    return (found,)

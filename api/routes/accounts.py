@@ -15,7 +15,7 @@ from api.documented import COMMAND, READ_LIST, READ_ONE
 from api.execution import execute
 from api.positions import read_cursor
 from api.problems import Problem
-from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, page, reading
+from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, one_that_passes, page, reading
 from api.services import services
 from api.views import account_view, entry_view, json_response, movement_view, trial_balance_view
 from domain import money
@@ -60,7 +60,7 @@ async def open_account(request: Request, body: bodies.Open) -> Response:
         limit(body.maximum),
         body.opened_on or served.clock().date(),
     )
-    return await execute(request, command, stream=id, expected=body.expected_versions)
+    return await execute(request, command, created="account", expected=body.expected_versions)
 
 
 _Movement = tuple[str, str, int, str, date, str | None, str | None]
@@ -168,10 +168,11 @@ def list_accounts(
 ) -> Response:
     """Accounts, oldest first."""
     after = read_cursor(cursor, str)
-    with reading(request, "accounts", min_position) as connection:
+    with reading(request, ["accounts"], min_position) as connection:
         if number is not None:
             found = accounts.account_by_number(connection, number)
-            return page(Listed((found,) if found else (), None), account_view)
+            asked = {"owner": owner, "type": type, "currency": currency, "status": status}
+            return page(Listed(one_that_passes(found, asked), None), account_view)
         listed = accounts.accounts(
             connection, owner=owner, type=type, currency=currency, status=status, after=after, limit=limit
         )
@@ -181,7 +182,7 @@ def list_accounts(
 @router.get("/accounts/{account}", responses=READ_ONE)
 def get_account(request: Request, account: PathId, min_position: MinPosition = None) -> Response:
     """One account."""
-    with reading(request, "accounts", min_position) as connection:
+    with reading(request, ["accounts"], min_position) as connection:
         return one("account", account, accounts.account(connection, account), account_view)
 
 
@@ -190,8 +191,8 @@ def list_entries(
     request: Request,
     account: PathId,
     side: Filter = None,
-    value_from: Annotated[date | None, Query()] = None,
-    value_until: Annotated[date | None, Query()] = None,
+    value_from: Annotated[bodies.IsoDate | None, Query()] = None,
+    value_until: Annotated[bodies.IsoDate | None, Query()] = None,
     newest_first: bool = False,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -199,7 +200,7 @@ def list_entries(
 ) -> Response:
     """The account's entries in the order of booking, each with the balance after it."""
     after = read_cursor(cursor, int)
-    with reading(request, "entries", min_position) as connection:
+    with reading(request, ["entries", "accounts"], min_position) as connection:
         listed = entries.entries(
             connection,
             account,
@@ -219,8 +220,8 @@ def list_entries(
 def list_movements(
     request: Request,
     account: PathId,
-    since: Annotated[date, Query()] = date.min,
-    until: Annotated[date, Query()] = date.max,
+    since: Annotated[bodies.IsoDate, Query(alias="from")] = date.min,
+    until: Annotated[bodies.IsoDate, Query(alias="to")] = date.max,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
     min_position: MinPosition = None,
@@ -231,7 +232,7 @@ def list_movements(
         after = None if key is None else date.fromisoformat(key)
     except ValueError:
         raise Problem("malformed", "The cursor is not one of this list.") from None
-    with reading(request, "movements", min_position) as connection:
+    with reading(request, ["movements", "accounts"], min_position) as connection:
         listed = movements.daily_balances(connection, account, since=since, until=until, after=after, limit=limit)
         if not listed.items:
             _must_exist(connection, account)
@@ -242,7 +243,7 @@ def list_movements(
 @router.get("/trial-balance", responses=READ_LIST, tags=["reports"])
 def trial_balance(request: Request, currency: Filter = None, min_position: MinPosition = None) -> Response:
     """Debits and credits per currency and type of account; they are equal in every currency."""
-    with reading(request, "trial_balance", min_position) as connection:
+    with reading(request, ["trial_balance"], min_position) as connection:
         return json_response(
             trial_balance_view(trial_balances.trial_balance(connection, services(request).log, currency=currency))
         )

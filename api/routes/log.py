@@ -14,7 +14,7 @@ from api.documented import READ_LIST, READ_ONE, STREAMED
 from api.execution import render
 from api.positions import read_token, token
 from api.problems import Problem
-from api.reading import DEFAULT_LIMIT, Filter, Limit, PathId
+from api.reading import DEFAULT_LIMIT, Filter, Limit, PathId, PathKey
 from api.services import Services, services
 from api.views import event_view, json_response
 from eventstore.answers import find_answers
@@ -139,8 +139,8 @@ def _sent(served: Services, epoch: int, recorded: Recorded) -> bytes:
     return b"id: " + id.encode() + b"\nevent: " + recorded.type.encode() + b"\ndata: " + bytes(data) + b"\n\n"
 
 
-@router.get("/commands/{key}", responses=READ_ONE, tags=["commands"])
-def get_command(request: Request, key: PathId, actor: Filter = None) -> Response:
+@router.get("/commands/{key:path}", responses=READ_ONE, tags=["commands"])
+def get_command(request: Request, key: PathKey, actor: Filter = None) -> Response:
     """What became of a command. Auditors and operators may ask for another's by `actor`."""
     served = services(request)
     principal = request.scope["state"]["principal"]

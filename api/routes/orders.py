@@ -30,7 +30,7 @@ async def place(request: Request, body: bodies.OrderBody) -> Response:
         for line in body.lines
     )
     command = PlaceOrder(order, body.customer, body.currency, lines, body.reference)
-    return await execute(request, command, stream=order, expected=body.expected_versions)
+    return await execute(request, command, created="order", expected=body.expected_versions)
 
 
 @router.post("/{order}/confirm", responses=COMMAND)
@@ -66,12 +66,12 @@ def list_orders(
 ) -> Response:
     """Orders, oldest first."""
     after = read_cursor(cursor, str)
-    with reading(request, "orders", min_position) as connection:
+    with reading(request, ["orders"], min_position) as connection:
         return page(queries.orders(connection, customer=customer, status=status, after=after, limit=limit), order_view)
 
 
 @router.get("/{order}", responses=READ_ONE)
 def get_order(request: Request, order: PathId, min_position: MinPosition = None) -> Response:
     """One order with its lines."""
-    with reading(request, "orders", min_position) as connection:
+    with reading(request, ["orders"], min_position) as connection:
         return one("order", order, queries.order(connection, order), order_view)

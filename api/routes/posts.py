@@ -10,7 +10,7 @@ from api.documented import COMMAND, READ_LIST, READ_ONE
 from api.execution import execute
 from api.positions import read_cursor
 from api.problems import Problem
-from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, page, reading
+from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, one_that_passes, page, reading
 from api.services import services
 from api.views import post_view, revision_view
 from domain.ids import POST
@@ -26,7 +26,7 @@ async def draft(request: Request, body: bodies.DraftBody) -> Response:
     """Draft a post."""
     post = services(request).new_id(POST)
     command = DraftPost(post, body.author, body.title, body.body)
-    return await execute(request, command, stream=post, expected=body.expected_versions)
+    return await execute(request, command, created="post", expected=body.expected_versions)
 
 
 @router.post("/{post}/revisions", status_code=201, responses=COMMAND)
@@ -74,17 +74,17 @@ def list_posts(
 ) -> Response:
     """Posts, oldest first."""
     after = read_cursor(cursor, str)
-    with reading(request, "posts", min_position) as connection:
+    with reading(request, ["posts"], min_position) as connection:
         if slug is not None:
             found = queries.post_by_slug(connection, slug)
-            return page(Listed((found,) if found else (), None), post_view)
+            return page(Listed(one_that_passes(found, {"author": author, "status": status}), None), post_view)
         return page(queries.posts(connection, author=author, status=status, after=after, limit=limit), post_view)
 
 
 @router.get("/{post}", responses=READ_ONE)
 def get_post(request: Request, post: PathId, min_position: MinPosition = None) -> Response:
     """One post, deleted or not."""
-    with reading(request, "posts", min_position) as connection:
+    with reading(request, ["posts"], min_position) as connection:
         return one("post", post, queries.post(connection, post), post_view)
 
 
@@ -98,7 +98,7 @@ def list_revisions(
 ) -> Response:
     """The texts of a post, oldest first."""
     after = read_cursor(cursor, int)
-    with reading(request, "posts", min_position) as connection:
+    with reading(request, ["posts"], min_position) as connection:
         listed = queries.revisions(connection, post, after=after, limit=limit)
         if not listed.items and queries.post(connection, post) is None:
             raise Problem("unknown", f"There is no post {post}.", kind="post", id=post)

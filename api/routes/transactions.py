@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -58,20 +57,22 @@ async def post_transaction(request: Request, body: bodies.TransactionBody) -> Re
 @router.get("/transactions", responses=READ_LIST)
 def list_transactions(
     request: Request,
+    account: Filter = None,
     kind: Filter = None,
     reference: Filter = None,
-    value_from: Annotated[date | None, Query()] = None,
-    value_until: Annotated[date | None, Query()] = None,
+    value_from: Annotated[bodies.IsoDate | None, Query()] = None,
+    value_until: Annotated[bodies.IsoDate | None, Query()] = None,
     newest_first: bool = False,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
     min_position: MinPosition = None,
 ) -> Response:
-    """Transactions in the order of the log."""
+    """Transactions in the order of the log; `account`: those with an entry of it."""
     after = read_cursor(cursor, int)
-    with reading(request, "transactions", min_position) as connection:
+    with reading(request, ["transactions", "entries"], min_position) as connection:
         listed = queries.transactions(
             connection,
+            account=account,
             kind=kind,
             reference=reference,
             value_from=value_from,
@@ -86,5 +87,5 @@ def list_transactions(
 @router.get("/transactions/{transaction}", responses=READ_ONE)
 def get_transaction(request: Request, transaction: PathId, min_position: MinPosition = None) -> Response:
     """One transaction with all its entries."""
-    with reading(request, "transactions", min_position) as connection:
+    with reading(request, ["transactions"], min_position) as connection:
         return one("transaction", transaction, queries.transaction(connection, transaction), transaction_view)

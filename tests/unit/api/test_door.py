@@ -1,0 +1,146 @@
+"""What the door lets in, and how it answers what it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import orjson
+import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.door import MOST_DEPTH, Door
+from api.principals import Principal, digest
+from api.services import Limits, Services
+
+MOST_BYTES = 1_000
+PRINCIPALS = {digest(f"token-{role}"): Principal(f"the-{role}", role) for role in ("command", "report", "audit")}
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with what the door made of the request, and with the body as an application would read it."""
+    state = scope["state"]
+    read = (await receive())["body"].decode() if scope["method"] == "POST" else None
+    told = {"principal": state["principal"].name, "parsed": state.get("body"), "read": read}
+    await Response(orjson.dumps(told), 200, media_type="application/json")(scope, receive, send)
+
+
+def door(*, auth: bool = True, hosts: tuple[str, ...] = ("testserver",)) -> Door:
+    services = SimpleNamespace(
+        principals=PRINCIPALS if auth else None, allowed_hosts=hosts, limits=Limits(body_bytes=MOST_BYTES)
+    )
+    return Door(echo, cast(Services, services))
+
+
+def post(content: Any, *, to: Door | None = None, **headers: str) -> httpx.Response:
+    sent = {"Authorization": "Bearer token-command", "Content-Type": "application/json"}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app=to or door())
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            return await client.post("/v1/transfers", content=content, headers=sent)
+
+    return asyncio.run(send())
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def test_a_sound_request_passes_with_its_body_parsed() -> None:
+    answered = post(b'{"a": 1}').json()
+    assert answered == {"principal": "the-command", "parsed": {"a": 1}, "read": '{"a": 1}'}
+
+
+def test_no_body_is_an_empty_object() -> None:
+    answered = post(b"").json()
+    assert (answered["parsed"], answered["read"]) == ({}, "{}")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "not JSON"),
+        (b'{"a": NaN}', "not JSON"),
+        (b'{"a": Infinity}', "not JSON"),
+        (b'{"a": "\xff"}', "not JSON"),
+        (b'{"a": "\\ud800"}', "not JSON"),
+        (b'{"a": "\x00"}', "not JSON"),
+        (b'{"a": "\\u0000"}', "NUL"),
+        (b'{"\\u0000": 1}', "NUL"),
+        (b'{"a": [{"b": "\\u0000"}]}', "NUL"),
+        (nested(MOST_DEPTH + 1), "deeper than 32"),
+    ],
+)
+def test_what_a_ledger_cannot_keep_is_malformed(content: bytes, said: str) -> None:
+    answered = post(content)
+    assert answered.status_code == 400
+    assert answered.headers["content-type"] == "application/problem+json"
+    problem = answered.json()
+    assert problem["code"] == "malformed"
+    assert said in problem["detail"]
+    assert problem["instance"] == "/v1/transfers"
+
+
+def test_the_position_of_a_fault_in_json_is_told() -> None:
+    assert "column 7" in post(b'{"a": }').json()["detail"]
+
+
+def test_the_depth_that_is_allowed_passes() -> None:
+    assert post(nested(MOST_DEPTH)).status_code == 200
+
+
+def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
+    assert post(b'{"a": "\\\\u0000"}').json()["parsed"] == {"a": "\\u0000"}
+
+
+def test_a_large_body_is_refused_with_its_bound() -> None:
+    declared = post(b" " * (MOST_BYTES + 1))
+
+    async def in_parts() -> AsyncIterator[bytes]:
+        for _ in range(2):
+            yield b" " * 600
+
+    undeclared = post(in_parts())
+    for answered in (declared, undeclared):
+        assert answered.status_code == 413
+        assert answered.json()["figures"] == {"most": MOST_BYTES}
+
+
+def test_another_content_type_is_refused() -> None:
+    answered = post(b"{}", Content_Type="text/plain")
+    assert (answered.status_code, answered.json()["code"]) == (400, "content_type")
+    assert post(b"{}", Content_Type="application/json; charset=utf-8").status_code == 200
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer wrong", "Basic token-command", "token-command"])
+def test_who_has_no_token_is_told_how_to_send_one(authorization: str) -> None:
+    answered = post(b"{}", Authorization=authorization)
+    assert (answered.status_code, answered.json()["code"]) == (401, "unauthenticated")
+    assert answered.headers["www-authenticate"] == "Bearer"
+
+
+def test_the_wrong_role_is_told_its_role() -> None:
+    answered = post(b"{}", Authorization="Bearer token-report")
+    assert answered.status_code == 403
+    assert answered.json()["figures"] == {"principal": "the-report", "role": "report"}
+
+
+def test_without_authentication_everyone_is_anyone() -> None:
+    assert post(b"{}", to=door(auth=False), Authorization="").json()["principal"] == "anyone"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "testserver.evil.example", "", "testserver:80:80"])
+def test_another_host_is_refused(host: str) -> None:
+    answered = post(b"{}", Host=host)
+    assert (answered.status_code, answered.json()["code"]) == (400, "host")
+
+
+@pytest.mark.parametrize("host", ["testserver", "TESTSERVER:8000", "[::1]", "[::1]:8000"])
+def test_hosts_are_served_on_every_port(host: str) -> None:
+    assert post(b"{}", to=door(hosts=("testserver", "[::1]")), Host=host).status_code == 200

@@ -1,0 +1,56 @@
+"""Tokens and cursors: what goes out comes back, and nothing else does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.positions import cursor, read_cursor, read_token, token
+from api.problems import Problem
+
+POSITIONS = st.integers(0, 10**18 - 1)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+@given(log=st.text("abc.-", min_size=1), epoch=st.integers(1, 10**9), position=POSITIONS)
+def test_a_token_leads_back_to_its_position(log: str, epoch: int, position: int) -> None:
+    assert read_token(token(log, epoch, position), log, epoch) == position
+
+
+@pytest.mark.parametrize("text", ["", "42", "main.42", "main.1.", "main.1.-1", "main.1.x", "main.1.\u0664", "a" * 200])
+def test_what_is_no_token_is_refused(text: str) -> None:
+    with pytest.raises(Problem, match="is not a position"):
+        read_token(text, "main", 1)
+
+
+def test_a_token_of_another_log_or_epoch_is_refused_with_both() -> None:
+    with pytest.raises(Problem, match="is of the log 'other'; this is 'main'"):
+        read_token("other.1.5", "main", 1)
+    with pytest.raises(Problem, match="is of epoch 1; since a restore this log is in epoch 2"):
+        read_token("main.1.5", "main", 2)
+
+
+@given(key=st.integers(0, 2**63 - 1) | TEXTS)
+def test_a_cursor_leads_back_to_its_key(key: int | str) -> None:
+    assert read_cursor(cursor(key), type(key)) == key
+
+
+@given(text=st.text())
+def test_any_other_text_is_a_problem_or_a_key(text: str) -> None:
+    try:
+        assert isinstance(read_cursor(text, int), int)
+    except Problem as problem:
+        assert problem.code == "malformed"  # noqa: PT017 - either is right
+
+
+@pytest.mark.parametrize(("key", "kind"), [("a", int), (1, str), (True, int), (None, int), (-1, int), (2**63, int)])
+def test_a_cursor_of_another_list_is_refused(key: Any, kind: Any) -> None:
+    with pytest.raises(Problem, match="not a cursor of this list"):
+        read_cursor(cursor(key), kind)
+
+
+def test_no_cursor_is_no_key() -> None:
+    assert read_cursor(None, int) is None

@@ -1,0 +1,85 @@
+"""One catalogue of ways to say no, and who may what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import orjson
+import pytest
+
+from api.principals import ROLES, Principal, Role, TokensError, digest, load_principals, may
+from api.problems import PROBLEMS, problem_response, refusal_response
+from domain.rules import RULES
+
+
+@pytest.mark.parametrize("code", PROBLEMS)
+def test_every_code_becomes_a_problem(code: str) -> None:
+    response = problem_response(code, "Because.", {"most": 3})
+    status, title = PROBLEMS[code]
+    assert response.status_code == status
+    assert response.media_type == "application/problem+json"
+    assert orjson.loads(response.body) == {
+        "type": f"urn:daybook:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": "Because.",
+        "code": code,
+        "figures": {"most": 3},
+    }
+    assert ("retry-after" in response.headers) == (status == 503)
+    assert ("www-authenticate" in response.headers) == (status == 401)
+
+
+def test_no_rule_has_the_code_of_a_problem() -> None:
+    assert not PROBLEMS.keys() & RULES.keys()
+
+
+def test_a_refusal_explains_its_rule_with_its_figures() -> None:
+    figures = {"account": "acct_1"}
+    body = orjson.loads(refusal_response("account_frozen", figures, {}).body)
+    assert (body["status"], body["code"], body["figures"]) == (422, "account_frozen", figures)
+    assert body["detail"] == "Account acct_1 is frozen; unfreeze it first."
+
+
+READS = ["/v1/accounts", "/v1/trial-balance", "/v1/posts/post_1"]
+AUDITED = ["/v1/streams/acct_1", "/v1/log", "/v1/log/follow"]
+MATRIX: dict[Role, tuple[bool, bool, bool, bool]] = {
+    "command": (True, True, False, True),
+    "report": (False, True, False, False),
+    "audit": (False, True, True, True),
+    "operator": (True, True, True, True),
+}
+"""May it post, read, read the log, ask for commands?"""
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_each_role_may(role: Role) -> None:
+    posts, reads, audits, asks = MATRIX[role]
+    assert may(role, "POST", "/v1/transfers") is posts
+    assert {may(role, "GET", path) for path in READS} == {reads}
+    assert {may(role, "GET", path) for path in AUDITED} == {audits}
+    assert may(role, "GET", "/v1/commands/key-1") is asks
+
+
+def test_tokens_are_loaded_by_their_digest(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    file.write_text(json.dumps([{"sha256": digest("secret").hex(), "principal": "shop", "role": "command"}]))
+    assert load_principals(file) == {digest("secret"): Principal("shop", "command")}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "no list of sha256"),
+        ("[]", "holds no token"),
+        ('[{"sha256": "zz", "principal": "a", "role": "audit"}]', "no list of sha256"),
+        ('[{"principal": "a", "role": "audit"}]', "no list of sha256"),
+        ('[{"sha256": "00", "principal": "a", "role": "king"}]', "role 'king'; there are command, report"),
+    ],
+)
+def test_a_file_that_is_no_list_of_tokens_says_where(tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / "tokens.json"
+    file.write_text(content)
+    with pytest.raises(TokensError, match=said):
+        load_principals(file)
