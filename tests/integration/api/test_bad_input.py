@@ -1,0 +1,232 @@
+"""Bad input gets its code, its sentence and the figures, and changes nothing but, where so decided, the record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.ledger import new_id
+from tests.support.service import TOKENS, Service
+
+EUR = {"currency": "EUR"}
+
+
+@pytest.fixture(scope="module")
+def account(service: Service) -> str:
+    return service.account("100.00")
+
+
+def assert_malformed(service: Service, path: str, body: Any, *said: str) -> None:
+    before = service.log_digest()
+    response = service.post(path, body)
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (400, "malformed"), response.text
+    for words in said:
+        assert words in problem["detail"], problem["detail"]
+    assert service.log_digest() == before
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"amount": "1.00", **EUR, "colour": "red"}, ["colour", "not permitted"]),
+        ({"amount": 1, **EUR}, ["amount", "string"]),
+        ({"amount": 1.5, **EUR}, ["amount", "string"]),
+        ({"amount": None, **EUR}, ["amount", "string"]),
+        (EUR, ["amount", "required"]),
+        ({"amount": "1.001", **EUR}, ["amount", "'1.001' has 3 decimals; EUR has 2"]),
+        ({"amount": "1.0", "currency": "JPY"}, ["amount", "'1.0' has 1 decimals; JPY has 0"]),
+        ({"amount": "-1.00", **EUR}, ["amount", "'-1.00' is not more than zero"]),
+        ({"amount": "0.00", **EUR}, ["amount", "'0.00' is not more than zero"]),
+        ({"amount": "10000000000000.00", **EUR}, ["amount", "over the largest amount, 9999999999999.99"]),
+        ({"amount": "9" * 5_000, **EUR}, ["amount", "is not a decimal amount"]),
+        ({"amount": "1e3", **EUR}, ["amount", "'1e3' is not a decimal amount"]),
+        ({"amount": " 1", **EUR}, ["amount", "is not a decimal amount"]),
+        ({"amount": "NaN", **EUR}, ["amount", "is not a decimal amount"]),
+        ({"amount": "\u0661", **EUR}, ["amount", "is not a decimal amount"]),
+        ({"amount": "1.00", "currency": "XXX"}, ["currency", "Unknown currency 'XXX'"]),
+        ({"amount": "1.00", "currency": "eur"}, ["currency", "Unknown currency 'eur'"]),
+        ({"amount": "1.00", **EUR, "value_date": "21.11.2026"}, ["value_date", "2026-01-31"]),
+        ({"amount": "1.00", **EUR, "value_date": "2026-02-30"}, ["value_date"]),
+        ({"amount": "1.00", **EUR, "value_date": "2026-W01-1"}, ["value_date"]),
+        ({"amount": "1.00", **EUR, "value_date": 1_700_000_000}, ["value_date"]),
+        ({"amount": "1.00", **EUR, "description": ""}, ["description", "at least 1"]),
+        ({"amount": "1.00", **EUR, "description": "x" * 501}, ["description", "at most 500"]),
+        ({"amount": "1.00", **EUR, "expected_versions": {"a": -1}}, ["expected_versions"]),
+        ({"amount": "1.00", **EUR, "expected_versions": {"a": True}}, ["expected_versions"]),
+        ([], ["body"]),
+        ("text", ["body"]),
+    ],
+    ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
+)
+def test_a_malformed_deposit(service: Service, account: str, body: Any, said: list[str]) -> None:
+    assert_malformed(service, f"accounts/{account}/deposits", body, *said)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "not JSON"),
+        (b'{"amount": "1.00" "currency"}', "column"),
+        (b'{"amount": "\\u0000"}', "NUL"),
+        (b'{"amount": "\\ud800"}', "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"a":' * 40 + b"1" + b"}" * 40, "deeper than 32"),
+        (b'{"amount": ' + b"9" * 6_000 + b"}", ""),
+        (b'{"amount": 1e999}', ""),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else value[:20].decode(),
+)
+def test_a_body_that_cannot_be_kept(service: Service, account: str, content: bytes, said: str) -> None:
+    before = service.log_digest()
+    headers = {
+        "Authorization": f"Bearer {TOKENS['command']}",
+        "Idempotency-Key": "k",
+        "Content-Type": "application/json",
+    }
+    response = service.http.post(f"/v1/accounts/{account}/deposits", content=content, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (400, "malformed"), response.text
+    assert said in response.json()["detail"]
+    assert service.log_digest() == before
+
+
+def test_an_absurd_size(service: Service, account: str) -> None:
+    before = service.log_digest()
+    response = service.post(f"accounts/{account}/deposits", {"amount": "1" * 2_000_000, **EUR})
+    assert (response.status_code, response.json()["figures"]) == (413, {"most": 1024 * 1024})
+    assert service.log_digest() == before
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "caf\u00e9"])
+def test_a_key_that_is_none(service: Service, account: str, key: str) -> None:
+    token = f"Bearer {TOKENS['command']}".encode()
+    headers = {b"Authorization": token, b"Idempotency-Key": key.encode("latin-1")}
+    response = service.http.post(f"/v1/accounts/{account}/deposits", json={"amount": "1.00", **EUR}, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (400, "key_missing")
+
+
+@pytest.mark.parametrize("tag", ["7", '"x"', "*", 'W/"7"', '"-1"'])
+def test_an_if_match_that_is_none(service: Service, account: str, tag: str) -> None:
+    response = service.post(f"accounts/{account}/deposits", {"amount": "1.00", **EUR}, If_Match=tag)
+    assert (response.status_code, response.json()["code"]) == (400, "malformed")
+    assert "If-Match" in response.json()["detail"]
+
+
+def test_if_match_where_no_stream_is_named(service: Service, account: str) -> None:
+    body = {"source": account, "target": service.account(), "amount": "1.00", **EUR}
+    response = service.post("transfers", body, If_Match='"7"')
+    assert response.status_code == 400
+    assert "expected_versions" in response.json()["detail"]
+
+
+def test_an_unknown_account_is_not_recorded(service: Service, account: str) -> None:
+    missing = new_id("acct")
+    before = service.log_digest()
+    for path, body in (
+        (f"accounts/{missing}/deposits", {"amount": "1.00", **EUR}),
+        ("transfers", {"source": account, "target": missing, "amount": "1.00", **EUR}),
+    ):
+        response = service.post(path, body)
+        assert response.status_code == 404, response.text
+        assert response.json()["figures"] == {"kind": "account", "id": missing}
+    assert service.log_digest() == before
+
+
+def refusals(account: str, other: str) -> list[tuple[str, dict[str, Any], str, dict[str, Any]]]:
+    """Path, body, the rule that refuses it, and some of the figures."""
+    entry = {"account": account, "side": "debit", "amount": "1.00", **EUR}
+    return [
+        (
+            f"accounts/{account}/withdrawals",
+            {"amount": "100.01", **EUR},
+            "below_minimum",
+            {"available": "100.00", "amount": "100.01", "remaining": "-0.01", "minimum": "0.00"},
+        ),
+        (f"accounts/{account}/deposits", {"amount": "1", "currency": "JPY"}, "currency_mismatch", {"currency": "JPY"}),
+        ("transfers", {"source": account, "target": account, "amount": "1.00", **EUR}, "same_account", {}),
+        (
+            "transfers",
+            {"source": account, "target": other, "amount": "1.00", **EUR, "value_date": "2999-01-01"},
+            "value_date_in_future",
+            {"value_date": "2999-01-01", "today": "2026-11-21"},
+        ),
+        ("transactions", {"entries": [entry]}, "entry_count", {"least": 2, "most": 1000, "count": 1}),
+        ("transactions", {"entries": [entry, entry]}, "entries_unbalanced", {"currency": "EUR", "sum": "-2.00"}),
+        (f"accounts/{account}/close", {"reason": "bye"}, "balance_not_zero", {"balance": "100.00"}),
+        (f"accounts/{account}/unfreeze", {"reason": "?"}, "account_not_frozen", {}),
+        (f"accounts/{account}/holds/hold_1/release", {}, "hold_unknown", {"hold": "hold_1"}),
+        ("orders", {"customer": "c", "currency": "EUR", "lines": []}, "order_line_count", {"count": 0}),
+    ]
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_refusal_quotes_its_figures_and_leaves_only_its_record(service: Service, account: str, number: int) -> None:
+    other = service.account()
+    path, body, rule, figures = refusals(account, other)[number]
+    head = service.get("log", role="audit").json()["head"]
+    response = service.post(path, body, key=f"refusal-{other}")
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (422, rule), response.text
+    assert figures.items() <= problem["figures"].items()
+    for figure in figures.values():
+        assert str(figure) in problem["detail"] or rule == "below_minimum"
+    assert service.get("log", role="audit").json()["head"] == head
+    record = service.get(f"commands/refusal-{other}", role="command").json()
+    assert (record["outcome"], record["status"]) == ("refused", 422)
+    assert record["answer"]["figures"] == problem["figures"]
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("accounts", {"limit": 0}),
+        ("accounts", {"limit": 201}),
+        ("accounts", {"limit": "many"}),
+        ("accounts", {"cursor": "!"}),
+        ("accounts", {"owner": "\u00e9"}),
+        ("transactions", {"value_from": "0"}),
+        ("transactions", {"cursor": "ImEi"}),
+        ("streams/acct_%00", {}),
+    ],
+)
+def test_bad_parameters_of_reads(service: Service, path: str, params: dict[str, Any]) -> None:
+    response = service.get(path, role="audit", **params)
+    assert (response.status_code, response.json()["code"]) == (400, "malformed"), response.text
+
+
+@pytest.mark.parametrize("position", ["42", "main.1.x", "other.1.1", "main.99.1"])
+def test_positions_of_another_log_or_epoch(service: Service, position: str) -> None:
+    response = service.get("accounts", min_position=position)
+    assert (response.status_code, response.json()["code"]) == (400, "position")
+
+
+def test_neither_route_nor_method(service: Service) -> None:
+    missing = service.get("nothing")
+    assert (missing.status_code, missing.json()["code"]) == (404, "no_route")
+    deleted = service.http.delete("/v1/accounts", headers={"Authorization": f"Bearer {TOKENS['operator']}"})
+    assert (deleted.status_code, deleted.json()["code"]) == (405, "method")
+    assert deleted.headers["Allow"]
+
+
+ROUTES = [("POST", "transfers"), ("GET", "accounts"), ("GET", "streams/x"), ("GET", "log"), ("GET", "commands/none")]
+ALLOWED = {
+    "command": [True, True, False, False, True],
+    "report": [False, True, False, False, False],
+    "audit": [False, True, True, True, True],
+    "operator": [True, True, True, True, True],
+}
+
+
+@pytest.mark.parametrize("role", ALLOWED)
+def test_roles(service: Service, role: str) -> None:
+    before = service.log_digest()
+    answers = [service.post(p, {}, role=role) if m == "POST" else service.get(p, role=role) for m, p in ROUTES]
+    assert [answer.status_code != 403 for answer in answers] == ALLOWED[role]
+    assert service.log_digest() == before
+
+
+def test_no_token(service: Service) -> None:
+    for method, path in ROUTES:
+        response = service.http.request(method, f"/v1/{path}")
+        assert (response.status_code, response.json()["code"]) == (401, "unauthenticated")

@@ -1,0 +1,147 @@
+"""What auditors read: streams, the log, and following it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from api.services import Limits
+from tests.support.postgres import Server
+from tests.support.service import TOKENS, Service, service_on
+
+ONE = {"amount": "1.00", "currency": "EUR"}
+
+
+def test_a_stream(service: Service) -> None:
+    account = service.account("1.00", name="Ada")
+    service.post(f"accounts/{account}/deposits", ONE, key="stream-1")
+    events = service.get(f"streams/{account}", role="audit").json()["events"]
+    assert [event["version"] for event in events] == [1, 2, 3]
+    assert events[0]["type"] == "account.opened.v1"
+    assert events[0]["data"]["name"] == "Ada"
+    assert events[2]["data"]["amount"] == 100
+    metadata = events[2]["metadata"]
+    assert metadata["actor"] == {"how": "token", "id": "the-command"}
+    assert (metadata["command"], metadata["correlation"]) == ("Deposit", "stream-1")
+    page = service.get(f"streams/{account}", role="audit", after=1, limit=1).json()
+    assert (page["events"], page["after"]) == (events[1:2], 2)
+    assert service.get(f"streams/{account}", role="audit", after=3).json()["events"] == []
+    assert service.get("streams/acct_none", role="audit").status_code == 404
+
+
+def test_the_log_page_by_page(service: Service) -> None:
+    for _ in range(3):
+        service.account("1.00")
+    seen: list[int] = []
+    after: dict[str, Any] = {}
+    while True:
+        page = service.get("log", role="audit", limit=2, **after).json()
+        seen += [event["position"] for event in page["events"]]
+        assert page["upto"] == f"main.1.{seen[-1]}", "a page ends with a unit"
+        if page["upto"] == page["head"]:
+            break
+        after = {"after": page["upto"]}
+    assert seen == list(range(1, len(seen) + 1))
+
+
+def test_the_log_by_type_and_category(service: Service) -> None:
+    service.account("1.00")
+    typed = service.get("log", role="audit", type="transaction.posted.v1", limit=200).json()["events"]
+    assert {event["type"] for event in typed} == {"transaction.posted.v1"}
+    of_accounts = service.get("log", role="audit", category="acct", limit=200).json()["events"]
+    assert of_accounts
+    assert all(event["stream"].startswith("acct_") for event in of_accounts)
+
+
+async def listen(
+    service: Service, number: int, *, last: str | None = None, begun: asyncio.Event | None = None, **query: str
+) -> tuple[int, str]:
+    """Follow the log until so many events came, then leave; `begun` is set once the API follows."""
+    host = service.services.allowed_hosts[0]
+    enough = asyncio.Event()
+    received = ""
+    status = 0
+
+    async def receive() -> dict[str, Any]:
+        await enough.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        nonlocal received, status
+        status = message.get("status", status)
+        received += message.get("body", b"").decode()
+        if begun is not None and ": following" in received:
+            begun.set()
+        if received.count("\nid: ") >= number or status != 200:
+            enough.set()
+
+    headers = [(b"host", host.encode()), (b"authorization", f"Bearer {TOKENS['audit']}".encode())]
+    if last is not None:
+        headers.append((b"last-event-id", last.encode()))
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "GET",
+        "scheme": "http", "path": "/v1/log/follow", "raw_path": b"/v1/log/follow", "root_path": "",
+        "query_string": urlencode(query).encode(), "headers": headers, "client": ("test", 1),
+        "server": (host, 80),
+    }  # fmt: skip
+    await asyncio.wait_for(service.app(scope, receive, send), 30)
+    return status, received
+
+
+def follow(service: Service, number: int, **more: Any) -> list[tuple[str, str, dict[str, Any]]]:
+    """Id, type and data of so many events."""
+    status, received = asyncio.run(listen(service, number, **more))
+    assert status == 200, received
+    events = []
+    for block in received.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            events.append((lines["id"], lines["event"], json.loads(lines["data"])))
+    return events[:number]
+
+
+def test_following_is_the_log_and_resumes_where_it_left_off(service: Service) -> None:
+    service.account("1.00")
+    logged = service.get("log", role="audit", limit=200).json()["events"]
+    followed = follow(service, len(logged))
+    assert [data for _, _, data in followed] == logged
+    assert [id for id, _, _ in followed] == [f"main.1.{event['position']}" for event in logged]
+    assert [type for _, type, _ in followed] == [event["type"] for event in logged]
+    left_at = followed[2][0]
+    assert follow(service, 3, last=left_at, after="main.1.0") == followed[3:6], "Last-Event-ID wins over after"
+    assert follow(service, 2, after=left_at) == followed[3:5]
+
+
+def test_what_is_written_while_following_arrives(service: Service) -> None:
+    head = service.get("log", role="audit").json()["head"]
+
+    async def both() -> str:
+        listening = asyncio.create_task(listen(service, 1, after=head, type="post.drafted.v1"))
+        await asyncio.to_thread(service.post, "posts", {"author": "a", "title": "New", "body": "b"})
+        return (await listening)[1]
+
+    assert '"title":"New"' in asyncio.run(both())
+
+
+def test_followers_are_bounded_and_leave_room_when_they_go(postgres18: Server) -> None:
+    with postgres18.database() as database, service_on(database, limits=Limits(followers=1)) as service:
+
+        async def two() -> tuple[int, str]:
+            begun = asyncio.Event()
+            listening = asyncio.create_task(listen(service, 1, begun=begun, type="post.drafted.v1"))
+            await begun.wait()
+            refused = await listen(service, 1)
+            await asyncio.to_thread(service.post, "posts", {"author": "a", "title": "t", "body": "b"})
+            await listening
+            return refused
+
+        status, received = asyncio.run(two())
+        assert (status, json.loads(received)["code"]) == (503, "busy")
+        assert len(follow(service, 1)) == 1, "there is room again"
+
+
+def test_following_from_another_log_is_refused(service: Service) -> None:
+    status, received = asyncio.run(listen(service, 1, last="other.1.1"))
+    assert (status, json.loads(received)["code"]) == (400, "position")

@@ -1,0 +1,135 @@
+"""A key makes a command once only, and what its client saw is held against what is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api.services import Limits
+from tests.support.postgres import Server
+from tests.support.service import TOKENS, Service, service_on
+
+ONE = {"amount": "1.00", "currency": "EUR"}
+
+
+def unmarked(response: Any) -> tuple[int, Any, str | None, str]:
+    """A response without the mark of a replay."""
+    return response.status_code, response.json(), response.headers.get("ETag"), response.headers["Daybook-Position"]
+
+
+def test_a_retry_gets_its_first_answer(service: Service) -> None:
+    account = service.account("10.00")
+    first = service.post(f"accounts/{account}/withdrawals", ONE, key="once")
+    assert "Idempotency-Replayed" not in first.headers
+    before = service.log_digest()
+    again = service.post(f"accounts/{account}/withdrawals", {"currency": "EUR", "amount": "1.00"}, key="once")
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert unmarked(again) == unmarked(first)
+    assert service.log_digest() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("accounts", {"type": "checking", "currency": "EUR", "owner": "o", "name": "n"}),
+        ("posts", {"author": "a", "title": "t", "body": "b"}),
+        ("orders", {"customer": "c", "currency": "EUR",
+                    "lines": [{"sku": "s", "name": "n", "quantity": 1, "unit_price": "1"}]}),
+    ],
+)  # fmt: skip
+def test_a_retry_of_what_makes_something_makes_nothing_new(service: Service, path: str, body: Any) -> None:
+    first = service.post(path, body, key=f"make-{path}")
+    again = service.post(path, body, key=f"make-{path}")
+    assert first.headers["ETag"] == '"1"'
+    assert unmarked(again) == unmarked(first)
+
+
+def test_a_refusal_is_replayed_though_it_would_pass_by_now(service: Service) -> None:
+    account = service.account()
+    first = service.post(f"accounts/{account}/withdrawals", ONE, key="too-early")
+    service.post(f"accounts/{account}/deposits", ONE)
+    again = service.post(f"accounts/{account}/withdrawals", ONE, key="too-early")
+    assert first.status_code == 422
+    assert unmarked(again) == unmarked(first)
+
+
+def test_another_request_with_the_key_is_refused(service: Service) -> None:
+    account = service.account("10.00")
+    service.post(f"accounts/{account}/deposits", ONE, key="mine")
+    before = service.log_digest()
+    for path, body, headers in (
+        (f"accounts/{account}/deposits", {**ONE, "amount": "2.00"}, {}),
+        (f"accounts/{account}/withdrawals", ONE, {}),
+        (f"accounts/{account}/deposits", ONE, {"If_Match": '"2"'}),
+    ):
+        response = service.post(path, body, key="mine", **headers)
+        assert (response.status_code, response.json()["code"]) == (409, "key_reused")
+    assert service.log_digest() == before
+
+
+def test_the_same_key_of_somebody_else_is_another(service: Service) -> None:
+    account = service.account()
+    mine = service.post(f"accounts/{account}/deposits", ONE, key="shared")
+    theirs = service.post(f"accounts/{account}/deposits", ONE, key="shared", role="operator")
+    assert theirs.status_code == 201
+    assert theirs.json()["transaction"] != mine.json()["transaction"]
+
+
+def test_if_match(service: Service) -> None:
+    account = service.account()
+    fresh = service.get(f"accounts/{account}").headers["ETag"]
+    first = service.post(f"accounts/{account}/deposits", ONE, key="matched", If_Match=fresh)
+    assert (first.status_code, first.headers["ETag"]) == (201, '"2"')
+    stale = service.post(f"accounts/{account}/deposits", ONE, If_Match=fresh)
+    problem = stale.json()
+    assert (stale.status_code, problem["code"]) == (412, "version_stale")
+    assert problem["figures"] == {"expected": {account: 1}, "actual": {account: 2}}
+    assert f"{account} is at version 2, not 1" in problem["detail"]
+    again = service.post(f"accounts/{account}/deposits", ONE, key="matched", If_Match=fresh)
+    assert unmarked(again) == unmarked(first), "a retry gets its first answer though its If-Match is stale by now"
+
+
+def test_expected_versions(service: Service) -> None:
+    a, b = service.account("5.00"), service.account()
+    body = {"source": a, "target": b, **ONE, "expected_versions": {a: 2, b: 1}}
+    assert service.post("transfers", body).status_code == 201
+    before = service.get("log", role="audit").json()["head"]
+    stale = service.post("transfers", body)
+    assert (stale.status_code, stale.json()["code"]) == (409, "versions_stale")
+    assert stale.json()["figures"] == {"expected": {a: 2, b: 1}, "actual": {a: 3, b: 2}}
+    assert service.get("log", role="audit").json()["head"] == before
+
+
+def test_what_became_of_a_command(service: Service) -> None:
+    account = service.account()
+    key = "a key / with everything " + "k" * 200
+    done = service.post(f"accounts/{account}/deposits", ONE, key=key)
+    assert done.status_code == 201, done.text
+    own = service.get(f"commands/{key}", role="command")
+    assert own.status_code == 200, own.text
+    assert own.json()["answer"] == done.json()
+    assert service.get(f"commands/{key}", role="audit").status_code == 404, "it is not the auditor's own"
+    audited = service.get(f"commands/{key}", role="audit", actor="the-command")
+    assert audited.json() == own.json()
+    assert service.get(f"commands/{key}", role="command", actor="the-operator").status_code == 403
+
+
+def test_a_read_that_waits_in_vain_says_how_far_it_is(postgres18: Server) -> None:
+    with postgres18.database() as database, service_on(database, limits=Limits(wait_seconds=0.05)) as service:
+        response = service.get("accounts", min_position="main.1.999999")
+        problem = response.json()
+        assert (response.status_code, problem["code"]) == (503, "not_yet_visible")
+        assert (problem["figures"]["projection"], problem["figures"]["asked"]) == ("accounts", 999999)
+        assert response.headers["Retry-After"]
+
+
+def test_a_full_queue_says_to_come_back(postgres18: Server) -> None:
+    with postgres18.database() as database, service_on(database) as service:
+        service.services.executor._queue_limit = 0
+        before = service.log_digest()
+        headers = {"Authorization": f"Bearer {TOKENS['command']}", "Idempotency-Key": "k"}
+        response = service.http.post("/v1/posts", json={"author": "a", "title": "t", "body": "b"}, headers=headers)
+        assert (response.status_code, response.json()["code"]) == (503, "busy")
+        assert response.headers["Retry-After"]
+        assert service.log_digest() == before
