@@ -39,6 +39,7 @@ RULES: dict[str, str] = {
     "entries_unbalanced": "The {currency} entries sum to {sum}; credits and debits must be equal.",
     "hold_exists": "Hold {hold} exists already on account {account}.",
     "hold_unknown": "Account {account} has no open hold {hold}.",
+    "hold_amount": "Hold {hold} is over {amount} {currency}; a hold is {least} to {most}.",
     "hold_count": "Account {account} has {holds} open holds, the most it may have.",
     "hold_exceeded": "Hold {hold} is over {held} {currency}; {amount} cannot be captured from it.",
     "order_exists": "Order {order} exists already.",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from psycopg import Connection
+from psycopg import Connection, IsolationLevel
 
 from eventstore.codec import Codec
 from eventstore.read import Head, read_head
@@ -92,8 +92,9 @@ _ANSWERS = """
 SELECT coalesce(c.last_position, c.decided_position) AS at, format('command %%s of %%s', c.key, c.actor) AS what
   FROM log.commands c
  WHERE c.log = %(log)s AND (c.decided_position > %(head)s OR (c.outcome = 1) <> (c.last_position IS NOT NULL)
-    OR (c.outcome = 1 AND NOT EXISTS (SELECT FROM log.events e WHERE e.log = c.log AND e.position = c.last_position
-                                       AND e.unit_end = c.last_position)))
+    OR (c.outcome = 1 AND (SELECT count(*) FROM log.events e WHERE e.log = c.log AND e.unit_end = c.last_position
+                            AND e.position IN (c.first_position, c.last_position))
+                          <> CASE WHEN c.first_position = c.last_position THEN 1 ELSE 2 END))
 """
 
 CHECKS: Final[dict[str, tuple[str, ...]]] = {
@@ -161,11 +162,17 @@ def verify(
     connection: Connection[Any], log: str, codec: Codec, progress: Callable[[str], None] = lambda name: None
 ) -> VerifyReport:
     """Ask everything. The connection acts as the owner of the read schema, which may read the log and nothing more."""
-    head = read_head(connection, log)
     checks = []
-    for name, queries in CHECKS.items():
-        progress(name)
-        checks.append(_ask(connection, head, name, queries))
+    before = connection.isolation_level
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ  # one snapshot: what is appended meanwhile is not seen
+    try:
+        with connection.transaction():
+            head = read_head(connection, log)
+            for name, queries in CHECKS.items():
+                progress(name)
+                checks.append(_ask(connection, head, name, queries))
+    finally:
+        connection.isolation_level = before
     progress("read tables equal a fresh fold")
     return VerifyReport(log, head.epoch, head.position, tuple(checks), verify_tables(connection, log, codec, ROOMS))
 

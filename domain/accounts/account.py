@@ -78,8 +78,9 @@ class Account:
 
     @property
     def unlimited(self) -> bool:
-        """Whether entries to it commute: the ledger's own accounts have no limits, so their order cannot matter."""
-        return self.profile.internal
+        """Whether entries to it commute: an account of the ledger's own without limits, so order cannot matter."""
+        profile = self.profile
+        return profile.internal and profile.minimum is None and profile.maximum is None
 
     def hold(self, id: str) -> int | None:
         """What an open hold reserves, in minor units; None if there is none with this id."""

@@ -30,7 +30,7 @@ from domain.accounts.posting import (
 )
 from domain.claims import Claim, take
 from domain.kernel import Accepted, Context, Decision, Figure, NeedsStreams, Personal, Refused, States, Unknown
-from domain.money import show
+from domain.money import MAX_AMOUNT, show
 
 MOST_HOLDS = 1_000
 """Open holds an account may have: they are part of its state."""
@@ -157,6 +157,8 @@ def place_hold(command: c.PlaceHold, states: States, context: Context) -> Decisi
     refusal = account.refuse_change_of_state()
     if refusal is None and command.currency != account.profile.currency:
         refusal = account.wrong_currency(command.currency)
+    if refusal is None and not 0 < command.amount <= MAX_AMOUNT:
+        refusal = _hold_amount(command)
     if refusal is None and account.hold(command.hold) is not None:
         refusal = Refused("hold_exists", {"account": command.account, "hold": command.hold})
     if refusal is None and len(account.holds) >= MOST_HOLDS:
@@ -269,6 +271,20 @@ def _accept(posting: Posting | Refused | Unknown | NeedsStreams) -> Decision:
     if isinstance(posting, Posting):
         return Accepted(posting.events, posting.result(), posting.commuting)
     return posting
+
+
+def _hold_amount(command: c.PlaceHold) -> Refused:
+    currency = command.currency
+    return Refused(
+        "hold_amount",
+        {
+            "hold": command.hold,
+            "amount": show(command.amount, currency),
+            "currency": currency,
+            "least": show(1, currency),
+            "most": show(MAX_AMOUNT, currency),
+        },
+    )
 
 
 def _hold_result(account: Account, hold: str, balance: int, reserved: int) -> dict[str, Figure]:

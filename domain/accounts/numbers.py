@@ -1,10 +1,13 @@
 """Account numbers: a prefix by type, ten digits from a sequence, two check digits.
 
 The check digits are ISO 7064 MOD 97-10, as in an IBAN: letters count as 10 to 35, the whole number with its check
-digits is 1 modulo 97, so every single wrong digit and every swap of two neighbours is caught.
+digits is 1 modulo 97. With the shape fixed (letters, then digits) every single wrong character and every swap of two
+neighbours is caught.
 """
 
 from __future__ import annotations
+
+import re
 
 from domain.accounts.events import AccountType
 from domain.claims import claim_stream
@@ -24,10 +27,11 @@ PREFIXES: dict[AccountType, str] = {
 }
 
 _DIGITS = 10
+_SHAPE = re.compile(r"[A-Z]{3}[0-9]{12}")
 
 
 def account_number(type: AccountType, sequence: int) -> str:
-    """The number of an account: ``account_number("checking", 42) == "CHK000000004202"`` or the like; 15 characters.
+    """The number of an account: ``account_number("checking", 42) == "CHK000000004243"``; 15 characters.
 
     Raises ValueError for a sequence value of more than ten digits.
     """
@@ -38,8 +42,8 @@ def account_number(type: AccountType, sequence: int) -> str:
 
 
 def is_account_number(text: str) -> bool:
-    """Whether the check digits agree."""
-    return len(text) == 15 and text.isascii() and text.isalnum() and _as_integer(text) % 97 == 1
+    """Whether it has the shape of a number and its check digits agree."""
+    return _SHAPE.fullmatch(text) is not None and _as_integer(text) % 97 == 1
 
 
 def number_claim(number: str) -> str:

@@ -165,7 +165,7 @@ def test_a_freeze_wins_over_commuting_entries(database: Database) -> None:
 
 
 def test_hot_account_with_limits_loses_nobody(database: Database) -> None:
-    """Three executors on one limited account: everything is decided on the truth, the last attempts with the head held."""
+    """Three executors on one limited account: all is decided on the truth, the last attempts with the head held."""
     with ledger_on(database) as ledger, executor_on(database) as second, executor_on(database) as third:
         hot = ledger.account(100)
         with ThreadPoolExecutor(12) as pool:

@@ -1,22 +1,40 @@
-"""The domain on its own: streams in memory, every event folded, every invariant asked after each command."""
+"""The domain on its own: streams in memory, every event folded, every unit proved as it is carried out.
+
+`MemoryLedger.execute` asks of each unit what must hold of it: contiguous versions, entries that sum to zero and match
+the accounts' shares one to one, no limit crossed by it. `MemoryLedger.check` then asks the whole history from scratch.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import count
+from operator import itemgetter
 from typing import Any, get_args
 from uuid import UUID
 
 from domain import decider
 from domain.accounts.account import Account
 from domain.accounts.commands import Deposit, OpenAccount, Transfer
-from domain.accounts.events import AccountCredited, AccountDebited, AccountType, InternalRole, TransactionPosted
+from domain.accounts.events import (
+    AccountCredited,
+    AccountDebited,
+    AccountType,
+    Entry,
+    InternalRole,
+    Side,
+    TransactionPosted,
+)
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
+from domain.claims import Claim
 from domain.ids import ACCOUNT, typeid
 from domain.kernel import Accepted, Context, Decision, Event, NeedsStreams, Refused, State
+from domain.posts.post import Post
+from domain.posts.slugs import slug_claim
+from domain.rules import explain
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -50,14 +68,18 @@ class MemoryLedger:
         raise AssertionError(f"{command} kept asking for streams")
 
     def execute(self, command: Any) -> Decision:
-        """Decide, and if it is accepted let it happen."""
+        """Decide; if it is accepted let it happen, if it is refused see that it can be explained."""
         decision = self.decide(command)
         if isinstance(decision, Accepted):
+            before = {event.originator_id: self.states.get(event.originator_id) for event in decision.events}
             for event in decision.events:
-                before = self.states.get(event.originator_id)
-                assert event.originator_version == (before.version if before else 0) + 1, event
-                self.log.append(event)
-                self.states[event.originator_id] = decider.evolve(before, event)
+                self.states[event.originator_id] = _evolved(self.states.get(event.originator_id), event)
+            self.log.extend(decision.events)
+            assert_double_entry(decision.events)
+            for stream, state in before.items():
+                assert_within_limits(state, self.states[stream])
+        elif isinstance(decision, Refused):
+            assert explain(decision.rule, decision.figures)
         return decision
 
     def accepted(self, command: Any) -> Accepted:
@@ -93,31 +115,59 @@ class MemoryLedger:
         return self.states[id]
 
     def check(self) -> None:
-        """What is true of every history."""
-        sums: dict[str, int] = defaultdict(int)
-        shares: dict[str, list[tuple[int, str, str, int, str]]] = defaultdict(list)
-        entries: dict[str, list[tuple[int, str, str, int, str]]] = {}
+        """What is true of every history: the books balance, and folding it again makes the same states."""
+        assert_double_entry(self.log)
         folded: dict[str, State] = {}
+        balances: dict[str, int] = defaultdict(int)
         for event in self.log:
-            folded[event.originator_id] = decider.evolve(folded.get(event.originator_id), event)
-            if isinstance(event, AccountCredited | AccountDebited):
-                side = "credit" if isinstance(event, AccountCredited) else "debit"
-                sums[event.currency] += event.amount if side == "credit" else -event.amount
-                shares[event.transaction].append((event.entry, event.originator_id, side, event.amount, event.currency))
-            elif isinstance(event, TransactionPosted):
-                entries[event.originator_id] = [
-                    (n, e.account, e.side, e.amount, e.currency) for n, e in enumerate(event.entries, 1)
-                ]
+            folded[event.originator_id] = _evolved(folded.get(event.originator_id), event)
+            if isinstance(event, TransactionPosted):
+                for entry in event.entries:
+                    balances[entry.account] += entry.signed
         assert folded == self.states
-        assert all(total == 0 for total in sums.values()), sums
-        assert {id: sorted(found) for id, found in shares.items()} == entries
+        trial_balance: dict[str, int] = defaultdict(int)
         for state in self.states.values():
             if isinstance(state, Account):
+                trial_balance[state.profile.currency] += state.balance
+                assert state.balance == balances[state.profile.id]
                 assert state.reserved == sum(amount for _, amount in state.holds) >= 0
-                if state.profile.minimum is not None:
-                    assert state.available >= min(state.profile.minimum, 0)  # a new account is below a positive one
-                if state.profile.maximum is not None:
-                    assert state.balance <= state.profile.maximum
+        assert not any(trial_balance.values()), trial_balance
+        for state in self.states.values():
+            if isinstance(state, Post) and state.slug is not None:
+                claim = self.states[slug_claim(state.slug)]
+                assert isinstance(claim, Claim)
+                assert claim.holder == state.id
+
+
+def assert_double_entry(events: Iterable[Event]) -> None:
+    """Every transaction among the events sums to zero per currency and is matched one to one by the shares of it."""
+    shares: dict[str, list[tuple[int, Entry, date]]] = defaultdict(list)
+    entries: dict[str, list[tuple[int, Entry, date]]] = {}
+    for event in events:
+        if isinstance(event, AccountCredited | AccountDebited):
+            side: Side = "credit" if isinstance(event, AccountCredited) else "debit"
+            entry = Entry(event.originator_id, side, event.amount, event.currency)
+            shares[event.transaction].append((event.entry, entry, event.value_date))
+        elif isinstance(event, TransactionPosted):
+            entries[event.originator_id] = [(n, entry, event.value_date) for n, entry in enumerate(event.entries, 1)]
+            sums: dict[str, int] = defaultdict(int)
+            for entry in event.entries:
+                sums[entry.currency] += entry.signed
+            assert not any(sums.values()), event
+    assert {id: sorted(found, key=itemgetter(0)) for id, found in shares.items()} == entries
+
+
+def assert_within_limits(before: State | None, after: State) -> None:
+    """A unit that takes from an account leaves it its minimum; one that adds to it keeps its maximum."""
+    if isinstance(before, Account) and isinstance(after, Account):
+        minimum, maximum = after.profile.minimum, after.profile.maximum
+        assert minimum is None or after.available >= min(minimum, before.available), after
+        assert maximum is None or after.balance <= max(maximum, before.balance), after
+
+
+def _evolved(state: State | None, event: Event) -> State:
+    assert event.originator_version == (state.version if state else 0) + 1, event
+    return decider.evolve(state, event)
 
 
 def opening(

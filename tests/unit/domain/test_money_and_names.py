@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_uppercase, digits
 from uuid import UUID
 
 import pytest
@@ -66,24 +67,36 @@ def test_ids_are_the_typeid_format() -> None:
 
 
 def test_internal_accounts_keep_their_ids() -> None:
-    assert internal_account("main", "cash", "EUR") == internal_account("main", "cash", "EUR")
+    assert internal_account("main", "cash", "EUR") == "acct_273za2tzt4am79smpbjqjvawt9", "it is in every log by now"
     ids = {internal_account(log, "cash", currency) for log in ("main", "other") for currency in ("EUR", "USD")}
     assert len(ids) == 4
 
 
-@given(st.sampled_from(sorted(PREFIXES)), st.integers(1, 10**10 - 1), st.integers(3, 14), st.integers(1, 9))
-def test_one_wrong_digit_is_noticed(type: str, sequence: int, place: int, shift: int) -> None:
-    number = account_number(type, sequence)  # type: ignore[arg-type]
+numbers = st.builds(account_number, st.sampled_from(sorted(PREFIXES)), st.integers(1, 10**10 - 1))
+
+
+@given(numbers)
+def test_every_wrong_character_is_noticed(number: str) -> None:
     assert is_account_number(number)
-    wrong = f"{number[:place]}{(int(number[place]) + shift) % 10}{number[place + 1 :]}"
-    assert not is_account_number(wrong)
+    for place, right in enumerate(number):
+        for wrong in digits + ascii_uppercase + right.lower():
+            if wrong != right:
+                assert not is_account_number(number[:place] + wrong + number[place + 1 :])
 
 
-@given(st.integers(1, 10**10 - 1), st.integers(3, 13))
-def test_two_swapped_digits_are_noticed(sequence: int, place: int) -> None:
-    number = account_number("savings", sequence)
-    swapped = number[:place] + number[place + 1] + number[place] + number[place + 2 :]
-    assert swapped == number or not is_account_number(swapped)
+@given(numbers)
+def test_every_swap_of_neighbours_is_noticed(number: str) -> None:
+    for place in range(len(number) - 1):
+        swapped = number[:place] + number[place + 1] + number[place] + number[place + 2 :]
+        assert swapped == number or not is_account_number(swapped)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "CHK", "CHK00000000424", "CHK0000000042430", "chk000000004243", "CHK000000004243\n"]
+)
+def test_account_numbers_have_a_shape(text: str) -> None:
+    assert account_number("checking", 42) == "CHK000000004243"
+    assert not is_account_number(text)
 
 
 @pytest.mark.parametrize("sequence", [0, 10**10])

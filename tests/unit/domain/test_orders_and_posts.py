@@ -97,6 +97,8 @@ def test_orders_are_bounded(ledger: MemoryLedger) -> None:
     assert ledger.refused(place()).rule == "order_line_count"
     ledger.accepted(place(OrderLine("a", "b", MOST_QUANTITY, 1)))
     assert ledger.refused(place(OrderLine("a", "b", MOST_QUANTITY + 1, 1))).rule == "order_line_quantity"
+    ledger.accepted(place(OrderLine("a", "b", 1, MAX_AMOUNT - 1), OrderLine("a", "b", 1, 1)))
+    ledger.accepted(place(OrderLine("a", "b", 1, MAX_AMOUNT)))
     assert ledger.refused(place(OrderLine("a", "b", 1, 0))).rule == "order_line_amount"
     assert ledger.refused(place(OrderLine("a", "b", 2, MAX_AMOUNT))).rule == "order_line_amount"
     assert ledger.refused(place(LINE, OrderLine("a", "b", 1, MAX_AMOUNT))).rule == "order_total"
