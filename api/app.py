@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -77,8 +78,9 @@ async def _database(_: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    # The path and the class only: a message could quote what a person wrote.
-    logger.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__, exc_info=error)
+    # Where and what class, not what it says: a message could quote what a person wrote.
+    where = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s %s failed with %s at\n%s", request.method, request.url.path, type(error).__name__, where)
     return problem_response("internal", "Something went wrong here; it has been logged.")
 
 

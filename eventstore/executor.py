@@ -235,6 +235,11 @@ class Executor:
         """Commands in the queue."""
         return len(self._queue)
 
+    @property
+    def running(self) -> bool:
+        """Whether commands are executed."""
+        return self._thread is not None and self._thread.is_alive()
+
     def submit(self, submission: Submission, sink: Sink, token: Any) -> None:
         """Queue a command; `sink` gets `token` back with the answer. Raises `QueueFullError`, `StoppedError`."""
         task = _Task(submission, sink, token)

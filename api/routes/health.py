@@ -32,6 +32,8 @@ def ready(request: Request) -> Response:
             found = lag(connection, served.log, ROOMS)
     except (psycopg.Error, PoolTimeout) as error:
         raise Problem("unavailable", f"The database does not answer: {type(error).__name__}.") from error
+    if not served.executor.running:
+        raise Problem("unavailable", "The executor does not run.")
     if found.stopped:
         names = ", ".join(found.stopped)
         raise Problem("unavailable", f"Stopped: {names}. See GET /v1/lag.", stopped=list(found.stopped))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +14,8 @@ from typing import Any
 
 import httpx
 import psycopg
+import uvicorn
 from psycopg_pool import ConnectionPool
-from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from api.app import create_app
@@ -45,7 +46,7 @@ class Service:
 
     database: Database
     app: ASGIApp
-    http: TestClient
+    http: httpx.Client
     services: Services
     last: dict[str, str] = field(default_factory=dict)
 
@@ -55,7 +56,7 @@ class Service:
         """Post a command; `headers` with underscores for hyphens."""
         sent = {"Authorization": f"Bearer {TOKENS[role]}", "Idempotency-Key": key or f"key-{next(_keys)}"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        response: httpx.Response = self.http.post(f"/v1/{path}", json={} if body is None else body, headers=sent)
+        response = self.http.post(f"/v1/{path}", json={} if body is None else body, headers=sent)
         if "Daybook-Position" in response.headers:
             self.last["position"] = response.headers["Daybook-Position"]
         return response
@@ -65,8 +66,7 @@ class Service:
         if fresh and "position" in self.last and not path.startswith(("log", "streams", "commands", "health", "lag")):
             params.setdefault("min_position", self.last["position"])
         headers = {"Authorization": f"Bearer {TOKENS[role]}"}
-        response: httpx.Response = self.http.get(f"/v1/{path}", params=params, headers=headers)
-        return response
+        return self.http.get(f"/v1/{path}", params=params, headers=headers)
 
     def account(self, balance: str | None = None, **more: Any) -> str:
         """A fresh account with so much on it."""
@@ -87,6 +87,22 @@ class Service:
                 " (SELECT string_agg(c::text, ';' ORDER BY actor, key) FROM log.commands c)"
             ).fetchone()
         return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+@contextmanager
+def _served(app: ASGIApp) -> Iterator[str]:
+    """The application behind a real server on a free port; the answer is its URL."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"  # it listens already: who connects now waits
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
 
 
 @contextmanager
@@ -117,7 +133,7 @@ def service_on(
             new_id=fresh_id,
             clock=lambda: now,
             principals=PRINCIPALS if auth else None,
-            allowed_hosts=("testserver",),
+            allowed_hosts=("127.0.0.1",),
             limits=limits or Limits(wait_seconds=10),
         )
         app = create_app(services)
@@ -137,7 +153,7 @@ def service_on(
         thread = Thread(target=project)
         thread.start()
         try:
-            with TestClient(app, raise_server_exceptions=False) as http:
+            with _served(app) as url, httpx.Client(base_url=url, timeout=30) as http:
                 service = Service(database, app, http, services)
                 roles: tuple[InternalRole, ...] = ("cash", "fees", "revenue")
                 for role in roles:

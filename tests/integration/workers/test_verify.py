@@ -38,7 +38,7 @@ def with_payload(set_to: str, where: str) -> str:
 
 
 FORGERIES: dict[str, tuple[str, set[str]]] = {
-    "a transaction deleted": (f"DELETE FROM log.events WHERE {FIRST_TRANSACTION}", {DENSE, SHARES, TABLES}),
+    "a transaction deleted": (f"DELETE FROM log.events WHERE {FIRST_TRANSACTION}", {DENSE, SHARES, TABLES, ANSWERS}),
     "an event within a unit deleted": (
         "DELETE FROM log.events WHERE position ="
         " (SELECT max(position) FROM log.events WHERE type = 'account.debited.v1' AND position < unit_end)",
@@ -65,7 +65,7 @@ FORGERIES: dict[str, tuple[str, set[str]]] = {
     ),
     "a transaction cut off its unit": (
         f"UPDATE log.events SET unit_end = position WHERE {FIRST_TRANSACTION}",
-        {SHARES},
+        {SHARES, ANSWERS},
     ),
     "a unit that ends beyond its last event": (
         "UPDATE log.events SET unit_end = unit_end + 1 WHERE unit_end = (SELECT min(unit_end) FROM log.events)",
