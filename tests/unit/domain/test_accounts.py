@@ -171,6 +171,8 @@ def test_a_hold_counts_against_what_is_available(ledger: MemoryLedger) -> None:
     assert (ledger[account].balance, ledger[account].reserved, ledger[account].available) == (200, 0, 200)
     assert ledger.refused(ReleaseHold(account, "hold_1")).rule == "hold_unknown"
     assert ledger.refused(PlaceHold(CASH, "hold_1", 1, "EUR")).rule == "account_internal"
+    for amount in (-1, 0, MAX_AMOUNT + 1):
+        assert ledger.refused(PlaceHold(account, "hold_2", amount, "EUR")).rule == "hold_amount"
     assert ledger.refused(PlaceHold(account, "hold_3", 1, "USD")).rule == "currency_mismatch"
     assert ledger.refused(CaptureHold(account, "hold_3", new_id("txn"), account, 1, TODAY)).rule == "same_account"
     ledger.check()
@@ -236,3 +238,14 @@ def test_a_crossed_limit_may_be_mended(ledger: MemoryLedger) -> None:
     ledger.states[account] = hole
     assert hole.refuse_change(100) is None
     assert hole.refuse_change(-1) is not None
+
+
+def test_an_internal_account_with_limits_does_not_commute() -> None:
+    """Where there is a limit the order of entries decides, whoever the account belongs to."""
+    ledger = MemoryLedger()
+    ledger.accepted(opening("cash", account=CASH, minimum=0))
+    account = ledger.account(minimum=None)
+    assert ledger.accepted(withdraw(account, 5)).commuting == frozenset()
+    ledger.accepted(deposit(account, 5))
+    refusal = ledger.refused(deposit(account, 1))
+    assert (refusal.rule, refusal.figures["account"], refusal.commuting) == ("below_minimum", CASH, frozenset())

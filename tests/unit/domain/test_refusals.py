@@ -36,14 +36,14 @@ CASH = internal_account("main", "cash", "EUR")
 
 
 def books() -> MemoryLedger:
-    """acct_a: 5.00 EUR of which 1.00 is held, between 1.00 and 10.00; acct_b: nothing, no limits; and the rest by name."""
+    """acct_a has 5.00 EUR, 1.00 of it held, and limits of 1.00 and 10.00; the others are what their names say."""
     ledger = MemoryLedger()
     ledger.open_internal()
     commands: list[Any] = [
         opening(account="acct_a", number="CHK000000000101", minimum=100, maximum=1_000),
         Deposit("txn_1", "acct_a", 500, "EUR", TODAY),
         PlaceHold("acct_a", "hold_1", 100, "EUR"),
-        opening(account="acct_b", minimum=None),
+        opening(account="acct_any", minimum=None),
         opening(account="acct_frozen"),
         FreezeAccount("acct_frozen", "court order"),
         opening(account="acct_closed"),
@@ -133,11 +133,11 @@ BROKEN: dict[str, tuple[Any, str]] = {
     ),
     "entry_count": (journal(), "A transaction has 2 to 1000 entries; this one has 0."),
     "entry_amount": (
-        deposit("acct_b", MAX_AMOUNT + 1),
+        deposit("acct_any", MAX_AMOUNT + 1),
         "Entry 1 is over 10000000000000.00 EUR; an entry is 0.01 to 9999999999999.99.",
     ),
     "entries_unbalanced": (
-        journal(Entry("acct_a", "debit", 3, "EUR"), Entry("acct_b", "credit", 2, "EUR")),
+        journal(Entry("acct_a", "debit", 3, "EUR"), Entry("acct_any", "credit", 2, "EUR")),
         "The EUR entries sum to -0.01; credits and debits must be equal.",
     ),
     "hold_exists": (PlaceHold("acct_a", "hold_1", 1, "EUR"), "Hold hold_1 exists already on account acct_a."),
@@ -151,7 +151,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
         "Account acct_held has 1000 open holds, the most it may have.",
     ),
     "hold_exceeded": (
-        CaptureHold("acct_a", "hold_1", "txn_new", "acct_b", 101, TODAY),
+        CaptureHold("acct_a", "hold_1", "txn_new", "acct_any", 101, TODAY),
         "Hold hold_1 is over 1.00 EUR; 1.01 cannot be captured from it.",
     ),
     "order_exists": (
@@ -186,8 +186,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     ),
     "slug_malformed": (
         PublishPost("post_2", "On Ledgers"),
-        "'On Ledgers' is not a slug: lower-case letters and digits in words joined by single hyphens, "
-        "at most 120 characters.",
+        "'On Ledgers' is no slug: lower-case letters and digits in words joined by hyphens, at most 120 characters.",
     ),
     "slug_taken": (PublishPost("post_2", "on-ledgers"), "The slug 'on-ledgers' is in use by post_1."),
 }
