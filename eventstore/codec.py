@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from types import UnionType
 from typing import Any, Generic, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -52,7 +52,8 @@ class _Shape(Generic[E_co]):
 
     name: str
     event: Callable[..., E_co]
-    values: Callable[[Any], tuple[Any, ...]]
+    values: Callable[[Any], tuple[Any, ...]]  # of an event
+    columns: Callable[[Mapping[str, Any]], tuple[Any, ...]]  # of its JSON
     fields: tuple[str, ...]
     converters: tuple[tuple[int, Callable[[Any], Any]], ...]
     subject: str | None
@@ -121,7 +122,7 @@ class Codec:
                     if fields[field] is not None:
                         opened = self._sealer.open(fields[shape.subject], shape.name, field, fields[field])
                         fields[field] = self._erased if opened is None else opened
-            values = [fields[field] for field in shape.fields]
+            values = list(shape.columns(fields))
             for index, convert in shape.converters:
                 values[index] = convert(values[index])
             return shape.event(stream, version, *values)
@@ -156,13 +157,21 @@ def _take_apart(entry: EventEntry, event: type[Any]) -> _Shape[Any]:
         for index, field in enumerate(fields)
         if field not in entry.personal and (convert := _converter(hints[field])) is not None
     )
-    return _Shape(entry.name, event, _values_of(fields), fields, converters, entry.subject, entry.personal)
+    return _Shape(
+        entry.name, event, _values_of(fields), _columns_of(fields), fields, converters, entry.subject, entry.personal
+    )
 
 
 def _values_of(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
     if len(fields) > 1:
         return attrgetter(*fields)
     return lambda event: tuple(getattr(event, field) for field in fields)
+
+
+def _columns_of(fields: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if len(fields) > 1:
+        return itemgetter(*fields)  # half the time of a comprehension
+    return lambda value: tuple([value[field] for field in fields])
 
 
 def _converter(hint: Any) -> Callable[[Any], Any] | None:
@@ -197,9 +206,10 @@ def _converter(hint: Any) -> Callable[[Any], Any] | None:
 def _dataclass_converter(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     hints = get_type_hints(kind)
     names = tuple(field.name for field in dataclasses.fields(kind))
+    columns = _columns_of(names)
     converters = {name: convert for name in names if (convert := _converter(hints[name])) is not None}
     if not converters:
-        return lambda value: kind(*[value[name] for name in names])
+        return lambda value: kind(*columns(value))
     return lambda value: kind(*[converters[name](value[name]) if name in converters else value[name] for name in names])
 
 
