@@ -55,7 +55,9 @@ def test_opening_claims_the_number(ledger: MemoryLedger) -> None:
     assert ledger.refused(opening(number=first.number)).rule == "number_taken"
     assert ledger.refused(opening(account=first.account)).rule == "account_exists"
     assert ledger.refused(opening(minimum=5, maximum=4)).figures == {"minimum": "0.05", "maximum": "0.04"}
+    ledger.accepted(opening(minimum=4, maximum=4))
     assert ledger.refused(opening(opened_on=TODAY + timedelta(days=1))).rule == "opened_in_future"
+    ledger.accepted(opening(opened_on=TODAY))
 
 
 def test_deposit_and_withdrawal_move_cash(ledger: MemoryLedger) -> None:
@@ -168,6 +170,7 @@ def test_a_hold_counts_against_what_is_available(ledger: MemoryLedger) -> None:
     assert ledger.refused(too_much).figures["held"] == "3.00"
     part = ledger.accepted(CaptureHold(account, "hold_1", new_id("txn"), target, 200, TODAY))
     assert isinstance(part.events[0], HoldCaptured)
+    assert part.result["balances"][account] == {"balance": "2.00", "available": "2.00", "currency": "EUR"}  # type: ignore[index,call-overload]
     assert (ledger[account].balance, ledger[account].reserved, ledger[account].available) == (200, 0, 200)
     assert ledger.refused(ReleaseHold(account, "hold_1")).rule == "hold_unknown"
     assert ledger.refused(PlaceHold(CASH, "hold_1", 1, "EUR")).rule == "account_internal"
@@ -176,6 +179,13 @@ def test_a_hold_counts_against_what_is_available(ledger: MemoryLedger) -> None:
     assert ledger.refused(PlaceHold(account, "hold_3", 1, "USD")).rule == "currency_mismatch"
     assert ledger.refused(CaptureHold(account, "hold_3", new_id("txn"), account, 1, TODAY)).rule == "same_account"
     ledger.check()
+
+
+def test_a_hold_can_be_captured_whole(ledger: MemoryLedger) -> None:
+    account, target = ledger.account(300), ledger.account()
+    ledger.accepted(PlaceHold(account, "hold_1", 300, "EUR"))
+    ledger.accepted(CaptureHold(account, "hold_1", new_id("txn"), target, 300, TODAY))
+    assert (ledger[account].balance, ledger[account].holds, ledger[target].balance) == (0, (), 300)
 
 
 def test_holds_are_bounded(ledger: MemoryLedger) -> None:

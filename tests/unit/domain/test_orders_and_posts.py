@@ -51,6 +51,8 @@ def test_an_order_is_paid_in_one_unit(ledger: MemoryLedger) -> None:
     assert (ledger[account].balance, ledger[revenue].balance, ledger[order].status) == (470, 1530, "paid")
     paid = next(event for event in done.events if isinstance(event, OrderPaid))
     assert (paid.amount, paid.transaction, paid.account) == (1530, command.transaction, account)
+    posted = ledger[command.transaction].event
+    assert (posted.kind, posted.reference) == ("payment", order), "without a reference of its own it names the order"
     assert ledger.refused(pay(order, account)).rule == "order_status"
     ledger.check()
 
@@ -116,6 +118,9 @@ def test_each_edit_is_a_revision(ledger: MemoryLedger) -> None:
     assert done.result["revision"] == 2
     same = RevisePost(post, "On ledgers", "A daybook is the book of original entry.", None)
     assert ledger.refused(same).rule == "post_unchanged"
+    ledger.accepted(RevisePost(post, "On daybooks", same.body, None))
+    ledger.accepted(RevisePost(post, "On daybooks", "Another body", None))
+    assert (ledger[post].revision, ledger[post].title, ledger[post].body) == (4, "On daybooks", "Another body")
     assert ledger.refused(DraftPost(post, "a", "b", "c")).rule == "post_exists"
 
 
@@ -145,6 +150,6 @@ def test_a_deleted_post_keeps_its_slug_and_comes_back_as_it_was(ledger: MemoryLe
     for command in (DeletePost(post, "x"), ArchivePost(post), PublishPost(post, "t"), RevisePost(post, "t", "b", None)):
         assert ledger.refused(command).rule == "post_status"
     assert ledger.refused(PublishPost(other, "s" * MOST_CHARACTERS)).rule == "slug_taken"
-    assert ledger.accepted(RestorePost(post)).result["status"] == "published"
+    assert ledger.accepted(RestorePost(post)).result["status"] == ledger[post].status == "published"
     assert ledger.refused(RestorePost(post)).rule == "post_status"
     assert isinstance(ledger.execute(RevisePost(post, "t", "b", None)), Accepted)
