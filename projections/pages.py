@@ -26,6 +26,13 @@ SELECT position, stream, version, type, recorded_at::text, payload FROM log.even
 """
 
 
+FIRST_PAGE = 1_000
+"""Positions of a reader's first page, when it does not know yet how large events are."""
+
+PAGE_BYTES = 32 * 2**20
+"""Payload a page should not exceed, by what the one before had: so pages of large events have fewer of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Folded:
     """A projection's part of a page."""
@@ -51,18 +58,23 @@ class PageReader:
     def __init__(self, log: int, codec: Codec) -> None:
         self._log = log
         self._codec = codec
+        self._affordable = FIRST_PAGE
 
     def read(
         self, connection: Connection[Any], after: int, limit: int, projections: Iterable[Projection]
     ) -> FoldedPage | None:
-        """About `limit` positions, to the end of a unit; None at the end of the log. It advances without facts too."""
-        found = connection.execute(_UPTO, (self._log, after, after + limit), binary=True).fetchone()
+        """About `limit` positions or less, to the end of a unit; None at the end of the log. It advances without facts
+        too."""
+        last = after + min(limit, self._affordable)
+        found = connection.execute(_UPTO, (self._log, after, last), binary=True).fetchone()
         if found is None:
             return None
         upto: int = found[0]
         wanted = {projection.events: self._codec.named(*projection.events) for projection in projections}
         types = sorted({name for names in wanted.values() for name in names})
-        rows = connection.execute(_PAGE, (self._log, after, upto, text_array(types)), binary=True)
+        rows = connection.execute(_PAGE, (self._log, after, upto, text_array(types)), binary=True).fetchall()
+        size = sum([len(row[-1]) for row in rows])
+        self._affordable = max(1, PAGE_BYTES * (upto - after) // max(size, 1))
         facts, undecodable = self._decode(rows)
         present = {type(fact.event) for fact in facts}
         parts: dict[str, Folded] = {}
