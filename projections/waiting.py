@@ -22,7 +22,8 @@ POLL_SECONDS = 0.005
 RETRY_SECONDS = 0.1
 """Pause after the database could not be asked."""
 LINGER_SECONDS = 1.0
-"""How long the thread stays when nobody waits any more; the next one then need not start it."""
+"""How long the thread stays when nobody waits any more, and what it saw counts. Positions do fall: by a rebuild, or by
+a crash of the server, which may lose the last commits of the projectors."""
 
 _POSITIONS = """
 SELECT projection, position FROM read.checkpoints WHERE log = (SELECT log FROM log.logs WHERE name = %s)
@@ -67,8 +68,7 @@ class Checkpoints:
         self._thread: Thread | None = None
 
     def reached(self, projections: Iterable[str]) -> int:
-        """The lowest position of these, as lately seen; 0 for one never heard of. They only ever move on from there,
-        but for a rebuild."""
+        """The lowest position of these, as seen within the last moments; 0 where nobody looked."""
         with self._lock:
             return min((self._seen.get(name, 0) for name in projections), default=0)
 
@@ -145,7 +145,6 @@ class Checkpoints:
                 logger.warning("positions cannot be read, trying again: %s", error)
                 _close(connection)
                 connection = None
-                # A server that crashed may have lost the last commits of the projectors: what was seen is void.
                 self._see({})
                 time.sleep(RETRY_SECONDS)
         _close(connection)
@@ -165,6 +164,7 @@ class Checkpoints:
             if self._waiters and not self._closed:
                 return True
             self._thread = None
+            self._seen = {}
             return False
 
     def _see(self, positions: dict[str, int]) -> None:
