@@ -16,10 +16,14 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, Union, get_args, ge
 
 import orjson
 
-from eventstore.sealing import Sealer
+from eventstore.sealing import Sealer, SealingError
 
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS
 _HEADER = ("originator_id", "originator_version")  # the stream and version of an event: columns, not payload
+
+
+_MISFITS = (KeyError, TypeError, ValueError, AttributeError)
+"""What taking apart bytes raises that are not what the catalogue says."""
 
 
 class CodecError(ValueError):
@@ -112,24 +116,60 @@ class Codec:
     def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any:
         """The event that was stored. Raises `CodecError` where name or payload are not of the catalogue."""
         try:
-            fields = orjson.loads(payload)
-            while name in self._upcasts:
-                name, upcast = self._upcasts[name]
-                fields = upcast(fields)
-            shape = self._by_name[name]
-            if shape.subject is not None and fields[shape.subject] is not None:
-                for field in shape.personal:
-                    if fields[field] is not None:
-                        opened = self._sealer.open(fields[shape.subject], shape.name, field, fields[field])
-                        fields[field] = self._erased if opened is None else opened
-            values = list(shape.columns(fields))
-            for index, convert in shape.converters:
-                values[index] = convert(values[index])
-            return shape.event(stream, version, *values)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CodecError(
-                f"{name} at version {version} of {stream} does not fit the catalogue: {type(error).__name__} {error}"
-            ) from error
+            shape, fields = self._parse(name, payload)
+            return self._make(shape, fields, stream, version)
+        except _MISFITS as error:
+            raise _misfit(name, stream, version, error) from error
+
+    def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]:
+        """The events of many (name, payload, stream, version), in their order.
+
+        The keys of all of their subjects are looked up at once. Where one cannot be decoded, its `CodecError` or
+        `SealingError` stands in its place.
+        """
+        parsed: list[tuple[str, str, int, _Shape[Any], dict[str, Any]] | CodecError] = []
+        subjects = set()
+        for name, payload, stream, version in stored:
+            try:
+                shape, fields = self._parse(name, payload)
+                if shape.subject is not None and fields[shape.subject] is not None:
+                    subjects.add(fields[shape.subject])
+                parsed.append((name, stream, version, shape, fields))
+            except _MISFITS as error:
+                parsed.append(_misfit(name, stream, version, error))
+        if subjects:
+            self._sealer.look_up(subjects)
+        events: list[Any] = []
+        for item in parsed:
+            if isinstance(item, CodecError):
+                events.append(item)
+                continue
+            name, stream, version, shape, fields = item
+            try:
+                events.append(self._make(shape, fields, stream, version))
+            except _MISFITS as error:
+                events.append(_misfit(name, stream, version, error))
+            except SealingError as error:
+                events.append(error)
+        return events
+
+    def _parse(self, name: str, payload: bytes) -> tuple[_Shape[Any], dict[str, Any]]:
+        fields = orjson.loads(payload)
+        while name in self._upcasts:
+            name, upcast = self._upcasts[name]
+            fields = upcast(fields)
+        return self._by_name[name], fields
+
+    def _make(self, shape: _Shape[Any], fields: dict[str, Any], stream: str, version: int) -> Any:
+        if shape.subject is not None and fields[shape.subject] is not None:
+            for field in shape.personal:
+                if fields[field] is not None:
+                    opened = self._sealer.open(fields[shape.subject], shape.name, field, fields[field])
+                    fields[field] = self._erased if opened is None else opened
+        values = list(shape.columns(fields))
+        for index, convert in shape.converters:
+            values[index] = convert(values[index])
+        return shape.event(stream, version, *values)
 
     def named(self, *events: type[Any]) -> tuple[str, ...]:
         """Every stored name that decodes to one of these classes, old versions included."""
@@ -142,6 +182,12 @@ class Codec:
             if target in current:
                 old.add(name)
         return tuple(sorted(current | old))
+
+
+def _misfit(name: str, stream: str, version: int, error: Exception) -> CodecError:
+    return CodecError(
+        f"{name} at version {version} of {stream} does not fit the catalogue: {type(error).__name__} {error}"
+    )
 
 
 def _take_apart(entry: EventEntry, event: type[Any]) -> _Shape[Any]:

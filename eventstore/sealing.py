@@ -64,6 +64,13 @@ class Sealer:
             found |= self._keys.keep(new)
         self._remember(found)
 
+    def look_up(self, subjects: Iterable[str]) -> None:
+        """Have the keys of these people at hand, as far as there are any: one look-up for all of them."""
+        with self._lock:
+            missing = [subject for subject in subjects if subject not in self._cache]
+        if missing:
+            self._remember(self._keys.find(missing))
+
     def forget(self) -> None:
         """Drop every key from memory; they are looked up again when needed."""
         with self._lock:

@@ -22,6 +22,10 @@ POLL_SECONDS = 0.02
 IDLE_POLL_SECONDS = 0.25
 """At most so long between two looks when notifications come; also how soon a stand-by takes over."""
 
+PAUSED_SECONDS = 15.0
+"""A session that sends nothing for so long has lost its process (SIGSTOP, a frozen machine): the server ends it, and a
+stand-by takes over. A live one is never silent for longer than it takes to read and fold a page."""
+
 MOST_RETRIES = 20
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 """A connection is tried again at doubling intervals: with the retries, for about a minute and a half."""
@@ -40,10 +44,12 @@ def follow(
     *,
     poll_seconds: float = POLL_SECONDS,
     page: int = PAGE,
+    paused_seconds: float = PAUSED_SECONDS,
 ) -> None:
     """Fold until `stop` is set. `connect` gives autocommit connections that own the read schema.
 
-    A projection that another worker owns is left to it and taken over within `IDLE_POLL_SECONDS` of its end. Raises
+    A projection that another worker owns is left to it and taken over within `IDLE_POLL_SECONDS` of its end, or after
+    `paused_seconds` of silence. Raises
     what connecting or folding raised once `MOST_RETRIES` in a row have failed, and at once what no retry mends, such
     as `ShapeError`.
     """
@@ -51,6 +57,7 @@ def follow(
     while not stop.is_set():
         try:
             with connect() as connection, connect() as ahead:
+                _end_when_silent(connection, paused_seconds)
                 worker = _Worker(connection, ahead, make_codec, log, projections, poll_seconds, page)
                 while not stop.is_set():
                     worker.turn(stop)
@@ -62,6 +69,14 @@ def follow(
             pause = min(FIRST_RETRY_SECONDS * 2 ** (failures - 1), LAST_RETRY_SECONDS)
             logger.warning("folding was interrupted, trying again in %.1f seconds: %s", pause, error)
             stop.wait(pause)
+
+
+def _end_when_silent(connection: Connection[Any], seconds: float) -> None:
+    connection.execute(
+        "SELECT set_config('idle_session_timeout', %(t)s, false),"
+        " set_config('idle_in_transaction_session_timeout', %(t)s, false)",
+        {"t": f"{int(seconds * 1000)}ms"},
+    )
 
 
 class _Worker:

@@ -21,7 +21,7 @@ SELECT unit_end FROM log.events
  WHERE log = %s AND position > %s AND position <= %s ORDER BY position DESC LIMIT 1
 """
 _PAGE = """
-SELECT position, stream, version, type, recorded_at::text, payload FROM log.events
+SELECT position, recorded_at::text, type, payload, stream, version FROM log.events
  WHERE log = %s AND position > %s AND position <= %s AND type = ANY (%s) ORDER BY position
 """
 
@@ -73,7 +73,7 @@ class PageReader:
         wanted = {projection.events: self._codec.named(*projection.events) for projection in projections}
         types = sorted({name for names in wanted.values() for name in names})
         rows = connection.execute(_PAGE, (self._log, after, upto, text_array(types)), binary=True).fetchall()
-        size = sum([len(row[-1]) for row in rows])
+        size = sum([len(row[3]) for row in rows])
         self._affordable = max(1, PAGE_BYTES * (upto - after) // max(size, 1))
         facts, undecodable = self._decode(rows)
         present = {type(fact.event) for fact in facts}
@@ -88,14 +88,14 @@ class PageReader:
             parts[projection.name] = fold_part(projection, lists[events], broken)
         return FoldedPage(after, upto, parts)
 
-    def _decode(self, rows: Iterable[tuple[int, str, int, str, str, bytes]]) -> tuple[list[Fact], list[Stop]]:
-        decode = self._codec.decode
+    def _decode(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[Fact], list[Stop]]:
+        events = self._codec.decode_many([row[2:] for row in rows])
         facts, undecodable = [], []
-        for position, stream, version, type, recorded_at, payload in rows:
-            try:
-                facts.append(Fact(position, recorded_at, decode(type, payload, stream, version)))
-            except (CodecError, SealingError) as error:
-                undecodable.append(Stop(position, stream, type, str(error)))
+        for (position, recorded_at, type, _, stream, _), event in zip(rows, events, strict=True):
+            if isinstance(event, CodecError | SealingError):
+                undecodable.append(Stop(position, stream, type, str(event)))
+            else:
+                facts.append(Fact(position, recorded_at, event))
         return facts, undecodable
 
 

@@ -277,5 +277,5 @@ def codec_of(connection: Connection[Any], log: int) -> Codec:
 
 
 def follow_for_ever(url: str) -> None:
-    """What a worker's process does, in many small transactions; to be killed."""
-    follow(lambda: connect(url, application_name="worker"), codec_of, LOG, ROOMS, Event(), page=10)
+    """What a worker's process does, in many small transactions; to be stopped and killed."""
+    follow(lambda: connect(url, application_name="worker"), codec_of, LOG, ROOMS, Event(), page=10, paused_seconds=1)

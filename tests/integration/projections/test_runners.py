@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,6 +140,29 @@ def test_a_stand_by_takes_over_within_a_second(database: Database, filler: Fille
             assert lowest(connection) == 0, "what is owned is left to its owner"
             owner.close()
             wait_until(lambda: lowest(connection) == filler.position, "the take-over", seconds=1)
+
+
+def test_an_owner_that_was_paused_is_replaced_and_does_no_harm_when_it_wakes_up(
+    database: Database, filler: Filler, connection: Connection[Any]
+) -> None:
+    filler.write(*a_life(filler, seed=30, units=600))
+    worker = multiprocessing.get_context("spawn").Process(target=follow_for_ever, args=(database.projector_url,))
+    worker.start()
+    try:
+        wait_until(lambda: lowest(connection) > 0, "the worker's first page")
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGSTOP)
+        with followed(database, filler):
+            wait_until(lambda: lowest(connection) == filler.position, "the take-over")
+            os.kill(worker.pid, signal.SIGCONT)
+            filler.write(*a_life(filler, seed=31, units=100))
+            wait_until(lambda: lowest(connection) == filler.position, "the head")
+        filler.write(*a_life(filler, seed=32, units=100))
+        wait_until(lambda: lowest(connection) == filler.position, "its taking over again")
+    finally:
+        worker.kill()
+        worker.join()
+    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
 
 
 def test_a_worker_outlives_its_connections(database: Database, filler: Filler, connection: Connection[Any]) -> None:

@@ -50,7 +50,11 @@ def codec(sealer: Sealer) -> Codec:
 
 
 def decoded(codec: Codec, sample: dict[str, Any]) -> Any:
-    return codec.decode(sample["type"], sample["payload"].encode(), sample["stream"], sample["version"])
+    return codec.decode(*stored(sample))
+
+
+def stored(sample: dict[str, Any]) -> tuple[str, bytes, str, int]:
+    return sample["type"], sample["payload"].encode(), sample["stream"], sample["version"]
 
 
 @pytest.mark.parametrize("sample", SAMPLES["events"], ids=lambda sample: sample["type"])
@@ -145,6 +149,30 @@ def test_a_catalogue_that_forgets_whose_data_it_is_is_refused(sealer: Sealer) ->
         Codec((EventType("x.v1", AccountOpened, None, ("name",)),), sealer, ERASED)
     with pytest.raises(CodecError, match="without an upcaster"):
         Codec((EventType("x.v1", None),), sealer, ERASED)
+
+
+def test_many_are_decoded_as_each_is_with_one_look_up(keys: Keys, codec: Codec, sealer: Sealer) -> None:
+    each = [decoded(codec, sample) for sample in SAMPLES["events"]]
+    sealer.forget()
+    asked: list[set[str]] = []
+
+    def find(subjects: Iterable[str]) -> dict[str, bytes | None]:
+        asked.append(set(subjects))
+        return Keys.find(keys, asked[-1])
+
+    keys.find = find  # type: ignore[method-assign]
+    assert codec.decode_many([stored(sample) for sample in SAMPLES["events"]]) == each
+    assert asked == [set(keys.keys)]
+
+
+def test_what_cannot_be_decoded_leaves_its_neighbours_alone(codec: Codec) -> None:
+    sample = next(sample for sample in SAMPLES["events"] if sample["type"] == "account.opened.v1")
+    name, payload, stream, version = good = stored(sample)
+    another = json.dumps(json.loads(payload) | {"owner": "author-1"}).encode()
+    broken = [("account.dreamt.v1", payload, stream, 2), (name, b"{", stream, 3), (name, b"{}", stream, 4)]
+    found = codec.decode_many([good, *broken, (name, another, stream, version), good])
+    assert found[0] == found[-1] == codec.decode(*good)
+    assert [type(error) for error in found[1:-1]] == [CodecError, CodecError, CodecError, SealingError]
 
 
 def test_subjects_are_those_whose_data_is_there(codec: Codec) -> None:
