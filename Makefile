@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4
 CODE := domain eventstore projections api workers migrations tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test postgres15 lint format types bench clean
+.PHONY: help install run test postgres15 lint format types bench reference clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ types: $(INSTALLED) ## check types: mypy, strict
 
 bench: $(INSTALLED) ## measure, and write the result file of this machine
 	$(BIN)/python -m bench
+
+reference: $(INSTALLED) ## write docs/reference/cli.md anew from the commands
+	$(BIN)/typer workers.cli utils docs --name daybook --output docs/reference/cli.md
 
 clean: ## remove caches and build products; data in var/ and the environment stay
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis build dist *.egg-info

@@ -6,6 +6,8 @@ once, bounded, and parsed once to be sure that it is JSON a ledger can keep: no 
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -107,6 +109,8 @@ def _refuse_body(scope: Scope, headers: dict[bytes, bytes], body: bytes | None, 
         return "malformed", f"The body is not JSON: {error}.", None
     if body.count(b"[") + body.count(b"{") > MOST_DEPTH and _depth(parsed) > MOST_DEPTH:
         return "malformed", f"The body is nested deeper than {MOST_DEPTH} levels.", {"most": MOST_DEPTH}
+    if body.count(b":") != _names(parsed) and (name := _repeated(body)) is not None:
+        return "malformed", f"The body names {name[:100]!r} twice in one object; say it once.", None
     if b"\\u0000" in body and _has_nul(parsed):
         return "malformed", "The body has a NUL character (U+0000), which cannot be stored.", None
     scope["state"]["body"] = parsed
@@ -125,6 +129,27 @@ def _depth(value: Any) -> int:
             if isinstance(inner, dict | list)
         ]
     return depth
+
+
+def _names(value: Any) -> int:
+    """How many names its objects have: as many as the body has colons, if none is within a string or repeated."""
+    if isinstance(value, dict):
+        return len(value) + sum([_names(inner) for inner in value.values() if isinstance(inner, dict | list)])
+    if isinstance(value, list):
+        return sum([_names(inner) for inner in value if isinstance(inner, dict | list)])
+    return 0
+
+
+def _repeated(body: bytes) -> str | None:
+    """The first name that an object of the body has twice: two readers would not agree on which one counts."""
+    found: list[str] = []
+
+    def keep(pairs: list[tuple[str, Any]]) -> None:
+        names = Counter(name for name, _ in pairs)
+        found.extend(name for name, times in names.items() if times > 1)
+
+    json.loads(body, object_pairs_hook=keep)
+    return found[0] if found else None
 
 
 def _has_nul(value: Any) -> bool:

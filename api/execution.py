@@ -16,6 +16,7 @@ from api.problems import Problem, problem_response, refusal_response
 from api.services import Services, services
 from domain.kernel import Context
 from eventstore.answers import Answer, Outcome
+from eventstore.asynchronous import ActorBusyError
 from eventstore.executor import ExecutorError, QueueFullError, RejectedError, Submission
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
@@ -72,6 +73,8 @@ async def execute(
     )
     try:
         answer = await served.commands.execute(submission)
+    except ActorBusyError as error:
+        raise Problem("too_many", f"{error}.", most=error.most) from error
     except QueueFullError as error:
         raise Problem("busy", f"{error}.") from error
     except RejectedError as error:
@@ -92,7 +95,8 @@ def render(served: Services, answer: Answer, stream: str | None = None) -> Respo
         if version is not None:
             headers["ETag"] = f'"{version}"'
         body = {"outcome": "accepted", "position": position, **answer.result}
-        return Response(orjson.dumps(body), answer.status, headers, "application/json")
+        # Sorted, as the answer of a retry comes back from its record: the same bytes.
+        return Response(orjson.dumps(body, option=orjson.OPT_SORT_KEYS), answer.status, headers, "application/json")
     headers["Daybook-Position"] = token(served.log, answer.epoch, answer.decided_position)
     if answer.outcome is Outcome.REFUSED:
         assert answer.rule is not None

@@ -34,6 +34,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "version_stale": (412, "The stream is not at the version If-Match names"),
     "too_large": (413, "The body is too large"),
     "refused": (422, "A business rule refuses this"),
+    "too_many": (429, "Too many commands of this principal wait; send the next when one is answered"),
     "busy": (503, "Too much is waiting; try again"),
     "unavailable": (503, "The outcome is not known; ask again with the same Idempotency-Key"),
     "not_yet_visible": (503, "The read model has not reached min_position yet; try again"),
@@ -58,13 +59,13 @@ class ProblemResponse(Response):
     """Problem details; `instance` is the address that was asked, known when it is sent."""
 
     def __init__(self, problem: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> None:
-        super().__init__(orjson.dumps(problem), status, headers, MEDIA_TYPE)
+        super().__init__(orjson.dumps(problem, option=orjson.OPT_SORT_KEYS), status, headers, MEDIA_TYPE)
         self._problem = problem
         self._sent = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        told = orjson.dumps({**self._problem, "instance": quote(scope["path"])})
+        told = orjson.dumps({**self._problem, "instance": quote(scope["path"])}, option=orjson.OPT_SORT_KEYS)
         await Response(told, self.status_code, self._sent, MEDIA_TYPE)(scope, receive, send)
 
 
@@ -82,7 +83,7 @@ def problem_response(
         **({"figures": figures} if figures else {}),
     }
     sent = dict(headers or {})
-    if status == 503:
+    if status in (429, 503):
         sent["Retry-After"] = str(RETRY_SECONDS)
     if status == 401:
         sent["WWW-Authenticate"] = "Bearer"

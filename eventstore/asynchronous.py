@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
 from eventstore.answers import Answer
 from eventstore.executor import Executor, ExecutorError, Submission
 
+MOST_WAITING_PER_ACTOR = 5_000
+
 _Results = list[tuple[asyncio.Future[Answer], "Answer | ExecutorError"]]
 
 
-class AsyncExecutor:
-    """Awaits answers of an executor, on whichever event loop asks."""
+class ActorBusyError(ExecutorError):
+    """So many commands of one actor wait that the next must: the others have a right to the queue too."""
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, actor: str, most: int) -> None:
+        super().__init__(f"{most} commands of {actor} wait, as many as may")
+        self.most = most
+
+
+class AsyncExecutor:
+    """Awaits answers of an executor, on one event loop."""
+
+    def __init__(self, executor: Executor, most_waiting_per_actor: int = MOST_WAITING_PER_ACTOR) -> None:
         self._executor = executor
+        self._most = most_waiting_per_actor
+        self._waiting: Counter[str] = Counter()
+
+    def waiting(self, actor: str) -> int:
+        """How many commands of the actor have no answer yet."""
+        return self._waiting[actor]
 
     async def execute(self, submission: Submission) -> Answer:
-        """The answer. Raises `ExecutorError`, `QueueFullError` at once when too many wait."""
+        """The answer. Raises `ExecutorError`; `QueueFullError` and `ActorBusyError` at once when too many wait."""
+        actor, waiting = submission.actor, self._waiting  # an entry for each principal that ever came: bounded
+        if waiting[actor] >= self._most:
+            raise ActorBusyError(actor, self._most)
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._executor.submit(submission, self, answered)
-        return await answered
+        waiting[actor] += 1
+        try:
+            return await answered
+        finally:
+            waiting[actor] -= 1
 
     def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None:
         """Called on the executor's thread, once a group."""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -203,6 +204,27 @@ def rebuild(
             out.print(f"[red]{name} stopped[/red]: {why}", highlight=False)
     if not report.ok:
         raise typer.Exit(FOUND)
+
+
+@app.command()
+def forget_origins(
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Keep those of so many days; default DAYBOOK_ORIGIN_DAYS")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget the addresses and user agents of commands whose time of keeping has passed. Run it daily, as the owner."""
+    with (
+        runtime.database(load()) as settings,
+        connect(settings.owner_url(), application_name="daybook-forget-origins") as connection,
+    ):
+        before = runtime.now() - timedelta(days=days or settings.origin_days)
+        row = connection.execute("SELECT log.forget_origins(%s)", (before,)).fetchone()
+    assert row is not None
+    if as_json:
+        _print_json({"forgotten": row[0], "before": before})
+    else:
+        out.print(f"{row[0]} origins of before {before:%Y-%m-%d %H:%M} UTC are forgotten.", highlight=False)
 
 
 @app.command()

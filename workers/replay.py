@@ -71,9 +71,10 @@ def replay_log(
     position = 0
     while position < end:
         page = read_log(connection, head.log, position, min(PAGE, end - position))
-        if page.upto > end:
-            break
         for recorded in page.events:
+            if recorded.unit_end > end:
+                end = position  # it stops within this unit: the one before was the last
+                break
             types[recorded.type] += 1
             named = f"{recorded.position}\x1f{recorded.stream}\x1f{recorded.version}\x1f{recorded.type}\x1f"
             digest.update(named.encode())
@@ -81,6 +82,6 @@ def replay_log(
             event = codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
             if isinstance(event, AccountCredited | AccountDebited):
                 sums[event.currency] += event.amount if isinstance(event, AccountCredited) else -event.amount
-        position = page.upto
+            position = recorded.unit_end
         progress(position, end)
     return Replayed(log, head.epoch, position, sum(types.values()), dict(types), dict(sums), digest.hexdigest())

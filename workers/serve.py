@@ -97,7 +97,7 @@ class Managed:
             log=loaded.log,
             log_number=side.log_number,
             executor=side.executor,
-            commands=AsyncExecutor(side.executor),
+            commands=AsyncExecutor(side.executor, loaded.principal_limit),
             codec=runtime.make_codec(loaded, keys, side.log_number)[0],
             reads=pool.connection,
             checkpoints=checkpoints,

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
         description="`Host` headers that are answered, separated by commas",
     )
     queue_limit: int = Field(default=10_000, ge=1, description="Commands that may wait; one more is answered 503")
+    principal_limit: int = Field(
+        default=5_000, ge=1, description="Commands of one principal that may wait; one more is answered 429"
+    )
     group_limit: int = Field(default=512, ge=1, le=10_000, description="Commands committed together, at most")
     cache_limit: int = Field(default=100_000, ge=1, description="Folded states kept in memory, at most")
     page_size: int = Field(default=500, ge=1, le=10_000, description="Events a projector reads at a time, about")
@@ -113,6 +116,12 @@ class Settings(BaseSettings):
     )
     poll_seconds: float = Field(
         default=0.02, gt=0, le=60, allow_inf_nan=False, description="How often a reader that has caught up looks again"
+    )
+    origin_days: int = Field(
+        default=90,
+        ge=1,
+        le=3650,
+        description="How long the address and user agent of a command are kept; `daybook forget-origins` ends it",
     )
     kafka_bootstrap_servers: str | None = Field(
         default=None,

@@ -23,7 +23,7 @@ from api.principals import Principal, digest
 from api.services import Limits, Services
 from domain.accounts.events import InternalRole
 from domain.accounts.posting import internal_account
-from eventstore.asynchronous import AsyncExecutor
+from eventstore.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
 from eventstore.connect import connect
 from eventstore.numbers import Numbers
 from projections.follow import follow
@@ -107,7 +107,13 @@ def _served(app: ASGIApp) -> Iterator[str]:
 
 @contextmanager
 def service_on(
-    database: Database, *, auth: bool = True, limits: Limits | None = None, now: datetime = NOW, **more: int
+    database: Database,
+    *,
+    auth: bool = True,
+    limits: Limits | None = None,
+    now: datetime = NOW,
+    principal_limit: int = MOST_WAITING_PER_ACTOR,
+    **more: int,
 ) -> Iterator[Service]:
     """A service with the internal accounts of EUR open and all projections following."""
     with executor_on(database, **more) as executor, connect(database.api_url, application_name="api-keys") as keys:
@@ -125,7 +131,7 @@ def service_on(
             log="main",
             log_number=row[0],
             executor=executor,
-            commands=AsyncExecutor(executor),
+            commands=AsyncExecutor(executor, principal_limit),
             codec=codec_of(keys, row[0])[0],
             reads=pool.connection,
             checkpoints=checkpoints,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from api.services import Limits
+from eventstore.connect import connect
 from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
+from tests.support.waiting import wait_until
 
 ONE = {"amount": "1.00", "currency": "EUR"}
 
 
-def unmarked(response: Any) -> tuple[int, Any, str | None, str]:
+def unmarked(response: Any) -> tuple[int, bytes, str | None, str]:
     """A response without the mark of a replay."""
-    return response.status_code, response.json(), response.headers.get("ETag"), response.headers["Daybook-Position"]
+    return response.status_code, response.content, response.headers.get("ETag"), response.headers["Daybook-Position"]
 
 
 def test_a_retry_gets_its_first_answer(service: Service) -> None:
@@ -133,3 +136,22 @@ def test_a_full_queue_says_to_come_back(postgres18: Server) -> None:
         assert (response.status_code, response.json()["code"]) == (503, "busy")
         assert response.headers["Retry-After"]
         assert service.log_digest() == before
+
+
+def test_one_principal_may_not_fill_the_queue_alone(postgres18: Server) -> None:
+    with postgres18.database() as database, service_on(database, principal_limit=3) as service:
+        post = {"author": "a", "title": "t", "body": "b"}
+        with connect(database.url, application_name="holder") as holder, ThreadPoolExecutor(4) as pool:
+            holder.execute("BEGIN")
+            holder.execute("SELECT log.lock_head(log) FROM log.logs")
+            waiting = [pool.submit(service.post, "posts", post, key=f"waits-{number}") for number in range(3)]
+            wait_until(lambda: service.services.commands.waiting("the-command") == 3, "three that wait")
+            fourth = service.post("posts", post, key="one-too-many")
+            other = pool.submit(service.post, "posts", post, role="operator", key="of-another")
+            wait_until(lambda: service.services.commands.waiting("the-operator") == 1, "another who waits")
+            holder.execute("COMMIT")
+            assert [answer.result().status_code for answer in (*waiting, other)] == [201] * 4
+        problem = fourth.json()
+        assert (fourth.status_code, problem["code"], problem["figures"]) == (429, "too_many", {"most": 3})
+        assert fourth.headers["Retry-After"]
+        assert service.post("posts", post, key="one-too-many").status_code == 201, "nothing was kept of it"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -77,10 +75,3 @@ def end_sessions(database: Database, environment: dict[str, str]) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s",
         f"library:{environment['EVENTSTORE_NAMESPACE']}%",
     )
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Return when it holds. A test that waits for ever would not say what for."""
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end, "it did not come to hold within 60 s"

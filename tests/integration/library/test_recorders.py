@@ -38,9 +38,9 @@ from tests.integration.library.support import (
     log_name,
     process,
     sessions,
-    wait_until,
 )
 from tests.support.postgres import Database
+from tests.support.waiting import wait_until
 
 STREAM = uuid4()
 OTHER = uuid4()
@@ -236,7 +236,7 @@ def test_a_subscription_stops_at_once_while_it_waits(environment: dict[str, str]
     with recorder.subscribe() as subscription:
         thread = Thread(target=lambda: seen.extend(subscription))
         thread.start()
-        wait_until(lambda: bool(seen))
+        wait_until(lambda: bool(seen), "a first event seen")
         subscription.stop()
         thread.join(timeout=60)
         assert not thread.is_alive()
@@ -300,7 +300,9 @@ def test_a_forgotten_application_leaves_no_connection(environment: dict[str, str
     assert sessions(shared_database, environment) == 1
     del recorder
     gc.collect()
-    wait_until(lambda: sessions(shared_database, environment) == 0)  # the server notices in its own time
+    wait_until(
+        lambda: sessions(shared_database, environment) == 0, "the end of its sessions"
+    )  # the server notices in its own time
 
 
 @pytest.mark.parametrize("wrong", ["server", "login", "role"])

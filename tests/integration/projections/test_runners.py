@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event, Thread
@@ -31,16 +31,9 @@ from projections.verify import verify_tables
 from tests.integration.projections.filling import LOG, Filler, a_life, follow_for_ever, projector, transfer
 from tests.integration.projections.test_pages import tables
 from tests.support.postgres import Database
+from tests.support.waiting import wait_until
 
 NAMES = [room.name for room in ROOMS]
-
-
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Ask again and again, at most so long."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"{what} did not come about within {seconds} seconds"
-        time.sleep(0.005)
 
 
 def lowest(connection: Connection[Any]) -> int:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.integration.workers.running import daybook, environment, read_until, started
 from tests.support.postgres import server_folder
+from tests.support.waiting import free_port
 
 UP = "Ctrl-C"  # the last line of what `up` says when everything is ready
 
@@ -27,11 +28,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = probe.getsockname()[1]
-    assert isinstance(number, int)
-    return number
+    return free_port()
 
 
 def of_its_own(folder: Path, port: int) -> dict[str, str]:

@@ -74,6 +74,9 @@ def test_no_body_is_an_empty_object() -> None:
         (b'{"a": "\\u0000"}', "NUL"),
         (b'{"\\u0000": 1}', "NUL"),
         (b'{"a": [{"b": "\\u0000"}]}', "NUL"),
+        (b'{"amount": "1.00", "amount": "9.00"}', "'amount' twice"),
+        (b'{"lines": [{"a": 1, "\\u0061" : 2}]}', "'a' twice"),
+        (b'{"a": "one: two", "b": {"c": 1, "c": {}}}', "'c' twice"),
         (nested(MOST_DEPTH + 1), "deeper than 32"),
     ],
 )
@@ -97,6 +100,10 @@ def test_the_depth_that_is_allowed_passes() -> None:
 
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
     assert post(b'{"a": "\\\\u0000"}').json()["parsed"] == {"a": "\\u0000"}
+
+
+def test_a_name_may_come_again_in_another_object_and_in_a_text() -> None:
+    assert post(b'{"a": "x: y", "b": [{"a": 1}, {"a": ":"}], "c": {"a": "\\"a\\": 1"}}').status_code == 200
 
 
 def test_a_large_body_is_refused_with_its_bound() -> None:

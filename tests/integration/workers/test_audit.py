@@ -1,0 +1,124 @@
+"""What an auditor and an operator run beside `verify`: replay, rebuild, and the end of what is kept of clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+
+from eventstore.connect import connect
+from projections.engine import Runner
+from projections.rooms import ROOMS
+from projections.tables import prepare
+from tests.integration.workers.running import daybook, environment
+from tests.support.ledger import codec_of, ledger_on, transfer
+from tests.support.postgres import Database, Server
+
+
+@dataclass(frozen=True)
+class Written:
+    """A small ledger, and how to ask about it."""
+
+    database: Database
+    account: str
+    head: int
+
+    def ask(self, *arguments: str) -> Any:
+        """What the command prints as JSON; it must go well."""
+        done = daybook(*arguments, env=environment(self.database))
+        assert done.returncode == 0, done.stdout + done.stderr
+        return orjson.loads(done.stdout)
+
+
+@pytest.fixture
+def written(postgres18: Server) -> Iterator[Written]:
+    """Two accounts, a deposit and three transfers."""
+    with postgres18.database() as database, ledger_on(database) as ledger:
+        one, two = ledger.account(100), ledger.account()
+        last = [ledger.accepted(transfer(one, two, 10)).last_position for _ in range(3)][-1]
+        assert last is not None
+        yield Written(database, one, last)
+
+
+def test_a_stream_is_what_its_events_fold_to(written: Written) -> None:
+    now = written.ask("replay", written.account)
+    assert (now["version"], now["balance"]) == (5, 70)
+    then = written.ask("replay", written.account, "--version", "3")
+    assert (then["version"], then["balance"]) == (3, 90)
+
+
+def test_the_whole_log_at_any_unit_is_balanced_and_has_one_digest(written: Written) -> None:
+    whole = written.ask("replay", "--json")
+    assert (whole["ok"], whole["position"], whole["events"]) == (True, written.head, written.head)
+    assert whole["sums"] == {"EUR": 0}
+    assert written.ask("replay", "--json") == whole
+    before = written.ask("replay", "--upto", str(written.head - 1))
+    assert before["position"] == written.head - 3, "a unit is whole or not there"
+    assert before["digest"] != whole["digest"]
+
+
+def test_a_changed_event_changes_the_digest_and_money_from_nowhere_is_found(written: Written) -> None:
+    whole = written.ask("replay", "--json")
+    with psycopg.connect(written.database.url) as superuser:
+        superuser.execute(
+            "UPDATE log.events SET payload = convert_to(replace(convert_from(payload, 'UTF8'), '\"amount\":10,',"
+            " '\"amount\":11,'), 'UTF8') WHERE position ="
+            " (SELECT max(position) FROM log.events WHERE type = 'account.credited.v1')"
+        )
+    done = daybook("replay", "--json", env=environment(written.database))
+    found = orjson.loads(done.stdout)
+    assert (done.returncode, found["ok"], found["sums"]) == (1, False, {"EUR": 1})
+    assert found["digest"] != whole["digest"]
+
+
+def test_a_stream_that_is_not_there_is_said_so(written: Written) -> None:
+    done = daybook("replay", "acct_00000000000000000000000000", env=environment(written.database))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "there is no stream acct_0000" in done.stderr
+
+
+def test_rebuild_mends_a_table_that_was_tampered_with(written: Written) -> None:
+    database = written.database
+    with connect(database.projector_url, application_name="filling") as connection:
+        prepare(connection, "main", ROOMS)
+        row = connection.execute("SELECT log FROM log.logs WHERE name = 'main'").fetchone()
+        assert row is not None
+        Runner(connection, "main", codec_of(connection, row[0])[0], ROOMS).run_to_head()
+        connection.execute("UPDATE read.accounts SET balance = balance + 1")
+    assert daybook("verify", env=environment(database)).returncode == 1
+    rebuilt = written.ask("rebuild", "accounts", "--json")
+    assert (rebuilt["ok"], rebuilt["position"], rebuilt["head"]) == (True, written.head, written.head)
+    assert daybook("verify", env=environment(database)).returncode == 0
+    unknown = daybook("rebuild", "dreams", env=environment(database))
+    assert unknown.returncode == 3
+    assert "dreams" in unknown.stderr
+
+
+@contextmanager
+def aged(database: Database, days: int) -> Iterator[None]:
+    """All that was recorded, so many days earlier."""
+    with psycopg.connect(database.url) as superuser:
+        superuser.execute("UPDATE log.commands SET recorded_at = recorded_at - make_interval(days => %s)", (days,))
+    yield
+
+
+def origins(database: Database) -> list[str | None]:
+    with psycopg.connect(database.url) as superuser:
+        return [row[0] for row in superuser.execute("SELECT origin FROM log.commands ORDER BY decided_position")]
+
+
+def test_origins_are_forgotten_when_their_time_has_passed(written: Written) -> None:
+    database = written.database
+    with psycopg.connect(database.url) as superuser:
+        superuser.execute("UPDATE log.commands SET origin = '127.0.0.1 curl'")
+    before = len(origins(database))
+    assert written.ask("forget-origins", "--json")["forgotten"] == 0
+    with aged(database, 91):
+        assert written.ask("forget-origins", "--days", "92", "--json")["forgotten"] == 0
+        assert written.ask("forget-origins", "--json")["forgotten"] == before
+    assert set(origins(database)) == {None}

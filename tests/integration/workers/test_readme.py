@@ -1,0 +1,55 @@
+"""The README's first minute, word for word as a stranger would paste it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.integration.workers.running import PATIENCE_SECONDS, environment, read_until, started
+from tests.support.postgres import server_folder
+from tests.support.waiting import free_port
+
+ROOT = Path(__file__).parents[3]
+
+
+def walk_through() -> str:
+    """The shell blocks of the section, one after the other."""
+    section = (ROOT / "README.md").read_text().split("## A first transfer in a minute")[1].split("\n## ")[0]
+    return "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
+
+
+def test_the_first_minute() -> None:
+    port = free_port()
+    with server_folder() as folder:
+        env = environment(DAYBOOK_DATA_DIR=str(folder / "var"), DAYBOOK_PORT=str(port), COLUMNS="120")
+        binaries = folder / ".venv" / "bin"
+        binaries.mkdir(parents=True)
+        command = binaries / "daybook"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m workers.cli "$@"\n')
+        command.chmod(0o755)
+        with started("up", env=env) as process:
+            read_until(process, "Ctrl-C")
+            done = subprocess.run(
+                ["/bin/bash", "-euo", "pipefail", "-c", walk_through().replace(":8100", f":{port}")],
+                cwd=folder,
+                env={**env, "PYTHONPATH": os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])},
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_SECONDS,
+                check=False,
+            )
+            process.terminate()
+            process.wait()
+    assert done.returncode == 0, done.stdout + done.stderr
+    deposit, first, again, refused, *audited = done.stdout.splitlines()
+    assert '"outcome":"accepted"' in deposit
+    assert again == first, "a retry gets the first answer, to the byte"
+    assert '"code":"below_minimum"' in refused
+    assert "87.70" in refused
+    told = "\n".join(audited)
+    assert "account.opened" in told
+    assert "offend" not in told
+    assert told.count("holds") == 8, told

@@ -1,0 +1,15 @@
+"""The reference of the commands is what the commands say of themselves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
+
+
+def test_the_reference_is_that_of_these_commands() -> None:
+    command = [sys.executable, "-m", "typer", "workers.cli", "utils", "docs", "--name", "daybook"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert PAGE.read_text().strip() == said.strip(), "make it anew: make reference"
