@@ -18,10 +18,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from api.commanding import CommandRoutes
+from api.documented import BatchAnswer
 from api.door import Door
 from api.lane import Lane
 from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response
-from api.routes import accounts, health, log, orders, posts, transactions
+from api.routes import accounts, batches, health, log, orders, posts, transactions
 from api.services import Services
 
 logger = logging.getLogger(__name__)
@@ -40,18 +42,20 @@ def create_app(services: Services) -> ASGIApp:
         redirect_slashes=False,
     )
     app.state.services = services
+    app.state.batches = asyncio.Semaphore(services.limits.batches)
     app.state.followers = asyncio.Semaphore(services.limits.followers)
-    lane = Lane(app, _answer_error)
-    for room in (transactions, accounts, orders, posts, log, health):
+    commands = CommandRoutes()
+    app.state.commands = commands
+    for room in (transactions, accounts, orders, posts, batches, log, health):
         # The routes themselves, not the router: a router in between matches every request once more.
         app.router.routes.extend(room.router.routes)
         for route in room.router.routes:
             if isinstance(route, APIRoute):
-                lane.add(route)
+                commands.add(route)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
-    return Door(lane, services)
+    return Door(Lane(app, commands, _answer_error), services)
 
 
 async def _problem(_: Request, error: Exception) -> Response:
@@ -107,6 +111,9 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(
             title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
         )
+        components = schema["components"]["schemas"]
+        components["BatchItem"] = batches.Item.model_json_schema()
+        components["BatchAnswer"] = BatchAnswer.model_json_schema()
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"token": []}]
         for path, operations in schema["paths"].items():

@@ -29,6 +29,16 @@ class Accepted(BaseModel):
     versions: dict[str, int] = Field(description="New versions of the streams")
 
 
+class BatchAnswer(BaseModel):
+    """What one item of a batch got: what a request of its own would have got."""
+
+    key: str | None = Field(description="Of the item; null where it had none that could be read")
+    status: int
+    body: dict[str, Any] = Field(description="The answer, or the problem details")
+    version: int | None = Field(default=None, description="The ETag of the answer")
+    replayed: bool | None = Field(default=None, description="Whether it is the first answer, given again")
+
+
 def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     titles = {status: "; ".join(t for s, t in PROBLEMS.values() if s == status) for status in statuses}
     return {
@@ -54,7 +64,18 @@ _HEADERS = {
 for _answer in _DONE.values():
     _answer["headers"] = _HEADERS
 
-COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 409, 412, 413, 422), **_DONE}
+COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 409, 412, 413, 422, 429), **_DONE}
+BATCH: dict[int | str, dict[str, Any]] = {
+    **COMMAND,
+    200: {
+        "description": "Each item's answer, in the order of the items",
+        "content": {
+            "application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/BatchAnswer"}}},
+            "application/x-ndjson": {"schema": {"type": "string", "description": "One answer a line"}},
+        },
+    },
+    201: {**_DONE[201], "description": "All carried out, in one unit"},
+}
 READ_ONE = _answers(*_ALWAYS, 404)
 READ_LIST = _answers(*_ALWAYS, 404)
 STREAMED: dict[int | str, dict[str, Any]] = {

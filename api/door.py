@@ -18,6 +18,8 @@ from api.problems import problem_response
 from api.services import Services
 
 MOST_DEPTH = 32
+READ_AS_THEY_COME = frozenset({"/v1/batches"})
+"""Paths whose bodies are read, bounded and parsed by their route."""
 
 
 class Door:
@@ -36,7 +38,11 @@ class Door:
         for name, value in scope["headers"]:
             headers.setdefault(name, value)
         refusal = self._refuse(scope, headers)
-        if refusal is None and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+        if (
+            refusal is None
+            and scope["method"] not in ("GET", "HEAD", "OPTIONS")
+            and scope["path"] not in READ_AS_THEY_COME
+        ):
             body = await _read(receive, headers, self._services.limits.body_bytes)
             refusal = _refuse_body(scope, headers, body, self._services.limits.body_bytes)
             if refusal is None:
@@ -104,17 +110,33 @@ def _refuse_body(scope: Scope, headers: dict[bytes, bytes], body: bytes | None, 
     if kind != b"application/json":
         return "content_type", f"The body is {kind.decode('latin-1')[:100]!r}; send application/json.", None
     try:
+        scope["state"]["body"] = parse(body)
+    except UnkeptError as error:
+        return "malformed", f"{error}.", error.figures
+    return None
+
+
+class UnkeptError(ValueError):
+    """Bytes that are not JSON which a ledger can keep."""
+
+    def __init__(self, message: str, **figures: Any) -> None:
+        super().__init__(message)
+        self.figures = figures or None
+
+
+def parse(body: bytes) -> Any:
+    """The JSON of a body. Raises `UnkeptError`: not JSON, too deep, a name twice in one object, NUL characters."""
+    try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        return "malformed", f"The body is not JSON: {error}.", None
+        raise UnkeptError(f"The body is not JSON: {error}") from None
     if body.count(b"[") + body.count(b"{") > MOST_DEPTH and _depth(parsed) > MOST_DEPTH:
-        return "malformed", f"The body is nested deeper than {MOST_DEPTH} levels.", {"most": MOST_DEPTH}
+        raise UnkeptError(f"The body is nested deeper than {MOST_DEPTH} levels", most=MOST_DEPTH)
     if body.count(b":") != _names(parsed) and (name := _repeated(body)) is not None:
-        return "malformed", f"The body names {name[:100]!r} twice in one object; say it once.", None
+        raise UnkeptError(f"The body names {name[:100]!r} twice in one object; say it once")
     if b"\\u0000" in body and _has_nul(parsed):
-        return "malformed", "The body has a NUL character (U+0000), which cannot be stored.", None
-    scope["state"]["body"] = parsed
-    return None
+        raise UnkeptError("The body has a NUL character (U+0000), which cannot be stored")
+    return parsed
 
 
 def _depth(value: Any) -> int:

@@ -1,18 +1,20 @@
-"""From a request to a command's answer and back: the same for every command."""
+"""From an intent to a command's answer and back: the same for every command, alone or one of thousands."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from fastapi import Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.commanding import Caller, CommandRoute, Intent
 from api.positions import token
-from api.problems import Problem, problem_response, refusal_response
+from api.problems import Problem, ProblemResponse, problem, refusal
 from api.services import Services, services
 from domain.kernel import Context
 from eventstore.answers import Answer, Outcome
@@ -24,94 +26,175 @@ _ETAG = re.compile(r'"(\d{1,18})"')
 MOST_ORIGIN = 300
 
 
-async def execute(
-    request: Request,
-    command: Any,
-    *,
-    stream: str | None = None,
-    created: str | None = None,
-    expected: Mapping[str, int] | None = None,
-    status: int = 201,
-) -> Response:
-    """Execute the command of this request.
-
-    `stream`: the one the route names, for `If-Match` and `ETag`; `created`: the member of the answer that names the one
-    it makes, for `ETag` (a retry draws another id, which its first answer knows nothing of).
-    """
-    served = services(request)
+async def run(request: Request, route: CommandRoute, body: BaseModel, names: Mapping[str, str]) -> Response:
+    """Carry out the command of this request."""
     state = request.scope["state"]
     headers: dict[bytes, bytes] = state["headers"]
-    key = headers.get(b"idempotency-key", b"").decode("latin-1")
-    if _KEY.fullmatch(key) is None:
-        raise Problem("key_missing", "Send an Idempotency-Key: 1 to 255 printable ASCII characters, yours to choose.")
+    key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
     if_match = headers.get(b"if-match", b"").decode("latin-1")
-    versions = dict(expected or {})
-    if if_match:
-        versions[_stream_of_if_match(stream)] = _version(if_match)
-    now = served.clock()
-    principal = state["principal"]
-    submission = Submission(
-        command,
-        principal.name,
+    caller = caller_of(request)
+    intent = await route.intent(caller, body, names)
+    submission = submission_of(
+        caller,
+        route,
+        intent,
         key,
-        _request_hash(request.method, request.scope["path"], if_match, state["body"]),
-        orjson.dumps(
-            {
-                "actor": {"how": principal.how, "id": principal.name},
-                "causation": None,
-                "command": type(command).__name__,
-                "correlation": key,
-                "decided_at": now,
-            },
-            option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z,
-        ),
-        Context(now, served.log),
-        versions,
-        accepted_status=status,
-        expectation_status=412 if if_match else 409,
-        origin=_origin(request, headers),
+        request_hash(request.scope["path"], if_match, state["body"]),
+        metadata(caller, intent.command, key),
+        expected_of(intent, body, if_match),
+        if_match=bool(if_match),
+        origin=origin(request),
     )
     try:
-        answer = await served.commands.execute(submission)
-    except ActorBusyError as error:
-        raise Problem("too_many", f"{error}.", most=error.most) from error
-    except QueueFullError as error:
-        raise Problem("busy", f"{error}.") from error
-    except RejectedError as error:
-        raise Problem("malformed", f"{error}.") from error
+        answer = await caller.services.commands.execute(submission)
     except ExecutorError as error:
-        raise Problem("unavailable", f"{error}.") from error
-    return render(served, answer, stream if created is None else answer.result.get(created))
+        raise problem_of(error) from error
+    return render(caller.services, answer, stream_of(intent, answer))
 
 
-def render(served: Services, answer: Answer, stream: str | None = None) -> Response:
-    """The response to an answer: the same the first time and on every retry, but for the mark of a replay."""
-    headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
+def caller_of(request: Request) -> Caller:
+    """Who asks, and the moment at which it is decided."""
+    served = services(request)
+    return Caller(served, request.scope["state"]["principal"], served.clock())
+
+
+def submission_of(
+    caller: Caller,
+    route: CommandRoute,
+    intent: Intent,
+    key: str,
+    digest: bytes,
+    recorded: bytes,
+    expected: Mapping[str, int],
+    *,
+    if_match: bool,
+    origin: str,
+) -> Submission:
+    """The intent on its way to the executor; `recorded` is its metadata."""
+    return Submission(
+        intent.command,
+        caller.principal.name,
+        key,
+        digest,
+        recorded,
+        Context(caller.now, caller.services.log),
+        expected,
+        accepted_status=route.status,
+        expectation_status=412 if if_match else 409,
+        origin=origin,
+    )
+
+
+def checked_key(key: object) -> str:
+    """The idempotency key. Raises `Problem`."""
+    if not isinstance(key, str) or _KEY.fullmatch(key) is None:
+        raise Problem("key_missing", "Send an Idempotency-Key: 1 to 255 printable ASCII characters, yours to choose.")
+    return key
+
+
+def expected_of(intent: Intent, body: BaseModel, if_match: str) -> Mapping[str, int]:
+    """The versions the client states it saw. Raises `Problem`."""
+    stated: dict[str, int] = body.expected_versions  # type: ignore[attr-defined]
+    return {**stated, _stream_of_if_match(intent.stream): _version(if_match)} if if_match else stated
+
+
+def metadata(caller: Caller, command: Any, correlation: str) -> bytes:
+    """What is recorded of a command beside its events."""
+    return orjson.dumps(
+        {
+            "actor": {"how": caller.principal.how, "id": caller.principal.name},
+            "causation": None,
+            "command": type(command).__name__,
+            "correlation": correlation,
+            "decided_at": caller.now,
+        },
+        option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z,
+    )
+
+
+def request_hash(path: str, if_match: str, body: Any) -> bytes:
+    """What makes a retry the same request: the parsed body before defaults, so that spacing and order do not matter."""
+    hashed = hashlib.sha256(f"POST\n{path}\n{if_match}\n".encode())
+    hashed.update(orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
+    return hashed.digest()
+
+
+def origin(request: Request) -> str:
+    """Address and user agent, kept for a time."""
+    headers: dict[bytes, bytes] = request.scope["state"]["headers"]
+    address = request.client.host if request.client else "-"
+    agent = headers.get(b"user-agent", b"-").decode("latin-1").replace("\0", "")
+    return f"{address} {agent}"[:MOST_ORIGIN]
+
+
+def stream_of(intent: Intent, answer: Answer) -> str | None:
+    """The stream whose version is the answer's ETag."""
+    if intent.created is None:
+        return intent.stream
+    created = answer.result.get(intent.created)
+    return created if isinstance(created, str) else None
+
+
+class Told(NamedTuple):
+    """What a client is told, apart from how it is sent."""
+
+    status: int
+    body: dict[str, Any]
+    position: str
+    version: int | None = None  # of the stream the answer names
+
+
+def tell(served: Services, answer: Answer, stream: str | None = None) -> Told:
+    """What an answer says: the same the first time and on every retry."""
     if answer.outcome is Outcome.ACCEPTED:
         assert answer.last_position is not None
         position = token(served.log, answer.epoch, answer.last_position)
-        headers["Daybook-Position"] = position
-        version = answer.result["versions"].get(stream)
-        if version is not None:
-            headers["ETag"] = f'"{version}"'
         body = {"outcome": "accepted", "position": position, **answer.result}
-        # Sorted, as the answer of a retry comes back from its record: the same bytes.
-        return Response(orjson.dumps(body, option=orjson.OPT_SORT_KEYS), answer.status, headers, "application/json")
-    headers["Daybook-Position"] = token(served.log, answer.epoch, answer.decided_position)
+        version = None if stream is None else answer.result["versions"].get(stream)
+        return Told(answer.status, body, position, version)
+    said = _told_no(answer)
+    return Told(said["status"], said, token(served.log, answer.epoch, answer.decided_position))
+
+
+def _told_no(answer: Answer) -> dict[str, Any]:
     if answer.outcome is Outcome.REFUSED:
         assert answer.rule is not None
-        return refusal_response(answer.rule, answer.result, headers)
+        return refusal(answer.rule, answer.result)
     if answer.outcome is Outcome.EXPECTATION_FAILED:
         expected, actual = answer.result["expected"], answer.result["actual"]
         wrong = [s for s in expected if expected[s] != actual[s]]
         detail = "; ".join(f"{s} is at version {actual[s]}, not {expected[s]}" for s in wrong)
         code = "version_stale" if answer.status == 412 else "versions_stale"
-        advice = "Read it again and decide anew, with a new key."
-        return problem_response(code, f"{detail}. {advice}", answer.result, headers)
+        return problem(code, f"{detail}. Read it again and decide anew, with a new key.", answer.result)
     if answer.outcome is Outcome.UNKNOWN:
         kind, id = answer.result["kind"], answer.result["id"]
-        return problem_response("unknown", f"There is no {kind} {id}.", answer.result, headers)
-    return problem_response("key_reused", "This key came with another request before; choose a new one.", None, headers)
+        return problem("unknown", f"There is no {kind} {id}.", answer.result)
+    return problem("key_reused", "This key came with another request before; choose a new one.")
+
+
+def render(served: Services, answer: Answer, stream: str | None = None) -> Response:
+    """The response to an answer, marked if it is a replay."""
+    told = tell(served, answer, stream)
+    headers = {"Daybook-Position": told.position}
+    if answer.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    if answer.outcome is not Outcome.ACCEPTED:
+        return ProblemResponse(told.body, headers)
+    if told.version is not None:
+        headers["ETag"] = f'"{told.version}"'
+    # Sorted, as the answer of a retry comes back from its record: the same bytes.
+    return Response(orjson.dumps(told.body, option=orjson.OPT_SORT_KEYS), told.status, headers, "application/json")
+
+
+def problem_of(error: ExecutorError) -> Problem:
+    """What a client is told where there is no answer."""
+    if isinstance(error, ActorBusyError):
+        return Problem("too_many", f"{error}.", most=error.most)
+    if isinstance(error, QueueFullError):
+        return Problem("busy", f"{error}.")
+    if isinstance(error, RejectedError):
+        return Problem("malformed", f"{error}.")
+    return Problem("unavailable", f"{error}.")
 
 
 def _stream_of_if_match(stream: str | None) -> str:
@@ -125,16 +208,3 @@ def _version(if_match: str) -> int:
     if match is None:
         raise Problem("malformed", f'If-Match is {if_match[:40]!r}; it should be an ETag such as "7".')
     return int(match[1])
-
-
-def _request_hash(method: str, path: str, if_match: str, body: Any) -> bytes:
-    """What makes a retry the same request: the parsed body before defaults, so that spacing and order do not matter."""
-    hashed = hashlib.sha256(f"{method}\n{path}\n{if_match}\n".encode())
-    hashed.update(orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
-    return hashed.digest()
-
-
-def _origin(request: Request, headers: dict[bytes, bytes]) -> str:
-    address = request.client.host if request.client else "-"
-    agent = headers.get(b"user-agent", b"-").decode("latin-1").replace("\0", "")
-    return f"{address} {agent}"[:MOST_ORIGIN]

@@ -58,10 +58,16 @@ class Problem(Exception):
 class ProblemResponse(Response):
     """Problem details; `instance` is the address that was asked, known when it is sent."""
 
-    def __init__(self, problem: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> None:
-        super().__init__(orjson.dumps(problem, option=orjson.OPT_SORT_KEYS), status, headers, MEDIA_TYPE)
+    def __init__(self, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
+        status: int = problem["status"]
+        sent = dict(headers or {})
+        if status in (429, 503):
+            sent["Retry-After"] = str(RETRY_SECONDS)
+        if status == 401:
+            sent["WWW-Authenticate"] = "Bearer"
+        super().__init__(orjson.dumps(problem, option=orjson.OPT_SORT_KEYS), status, sent, MEDIA_TYPE)
         self._problem = problem
-        self._sent = headers
+        self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -69,12 +75,10 @@ class ProblemResponse(Response):
         await Response(told, self.status_code, self._sent, MEDIA_TYPE)(scope, receive, send)
 
 
-def problem_response(
-    code: str, detail: str, figures: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
-) -> Response:
-    """The response for a code of the catalogue or of `domain.rules`."""
+def problem(code: str, detail: str, figures: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The problem of a code of the catalogue or of `domain.rules`."""
     status, title = PROBLEMS["refused" if code in RULES else code]
-    body = {
+    return {
         "type": f"urn:daybook:problem:{code}",
         "title": title,
         "status": status,
@@ -82,26 +86,32 @@ def problem_response(
         "code": code,
         **({"figures": figures} if figures else {}),
     }
-    sent = dict(headers or {})
-    if status in (429, 503):
-        sent["Retry-After"] = str(RETRY_SECONDS)
-    if status == 401:
-        sent["WWW-Authenticate"] = "Bearer"
-    return ProblemResponse(body, status, sent)
 
 
-def refusal_response(rule: str, figures: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
-    """The response to a command that a business rule refuses."""
-    return problem_response(rule, explain(rule, figures), figures, headers)
+def refusal(rule: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The problem of a command that a business rule refuses."""
+    return problem(rule, explain(rule, figures), figures)
+
+
+def problem_response(
+    code: str, detail: str, figures: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The response for a code of the catalogue or of `domain.rules`."""
+    return ProblemResponse(problem(code, detail, figures), headers)
 
 
 MOST_FINDINGS = 10
 
 
-def malformed_response(errors: Sequence[Any]) -> Response:
-    """The response to a request that does not fit its model: each finding names the field."""
+def malformed(errors: Sequence[Any]) -> dict[str, Any]:
+    """The problem of a request that does not fit its model: each finding names the field."""
     findings = [_finding(error) for error in errors[:MOST_FINDINGS]]
-    return problem_response("malformed", "; ".join(findings) + ".", {"findings": findings})
+    return problem("malformed", "; ".join(findings) + ".", {"findings": findings})
+
+
+def malformed_response(errors: Sequence[Any]) -> Response:
+    """The response to it."""
+    return ProblemResponse(malformed(errors))
 
 
 def _finding(error: Mapping[str, Any]) -> str:

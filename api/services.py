@@ -26,6 +26,9 @@ class Limits:
     body_bytes: int = 1024 * 1024
     wait_seconds: float = 2.0  # for a `min_position`
     followers: int = 32  # at once
+    batch_bytes: int = 16 * 1024 * 1024
+    batch_items: int = 10_000
+    batches: int = 4  # at once
 
 
 @dataclass(frozen=True, slots=True)

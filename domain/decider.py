@@ -17,6 +17,7 @@ from domain.orders import decisions as orders
 from domain.orders import order
 from domain.posts import decisions as posts
 from domain.posts import post
+from domain.together import Together, decide_together
 
 _DECISIONS: dict[type, Callable[[Any, States, Context], Decision]] = {
     **accounts.DECISIONS,
@@ -34,6 +35,8 @@ _EVOLVE: dict[type, Callable[[Any, Any], State]] = {
 
 def decide(command: Command, states: States, context: Context) -> Decision:
     """What becomes of the command on these states. Pure."""
+    if type(command) is Together:
+        return decide_together(command, states, context, decide, evolve)
     return _DECISIONS[type(command)](command, states, context)
 
 

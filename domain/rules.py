@@ -7,8 +7,10 @@ figures a refusal carries. A code, once shipped, keeps its meaning.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 RULES: dict[str, str] = {
+    "item_refused": "Nothing is carried out, because item {item} is refused: {because}",
     "account_exists": "Account {account} exists already.",
     "account_closed": "Account {account} is closed; nothing can be posted to it or changed on it.",
     "account_frozen": "Account {account} is frozen; unfreeze it first.",
@@ -60,4 +62,7 @@ RULES: dict[str, str] = {
 
 def explain(rule: str, figures: Mapping[str, object]) -> str:
     """The sentence for a refusal. Raises KeyError for an unknown rule or a missing figure."""
+    if rule == "item_refused":
+        inner = cast(Mapping[str, object], figures["figures"])
+        return RULES[rule].format_map({**figures, "because": explain(str(figures["rule"]), inner)})
     return RULES[rule].format_map(figures)

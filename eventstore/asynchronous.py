@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -48,6 +49,12 @@ class AsyncExecutor:
         finally:
             waiting[actor] -= 1
 
+    def execute_all(self, submissions: Sequence[Submission]) -> asyncio.Future[list[Answer | ExecutorError]]:
+        """The answers of many, in their order, when all are there. Raises `QueueFullError` at once, all or none."""
+        gathered = _Gathered(len(submissions), asyncio.get_running_loop())
+        self._executor.submit_all(submissions, gathered)
+        return gathered.complete
+
     def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None:
         """Called on the executor's thread, once a group."""
         by_loop: dict[asyncio.AbstractEventLoop, _Results] = {}
@@ -56,6 +63,31 @@ class AsyncExecutor:
         for loop, its_own in by_loop.items():
             with suppress(RuntimeError):  # closed: nobody is left on it to be told
                 loop.call_soon_threadsafe(_resolve, its_own)
+
+
+class _Gathered:
+    """The sink of `execute_all`."""
+
+    def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.complete: asyncio.Future[list[Answer | ExecutorError]] = loop.create_future()
+        self._answers: list[Any] = [None] * count
+        self._missing = count
+        self._loop = loop
+        if count == 0:
+            self.complete.set_result([])
+
+    def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None:
+        """Called on the executor's thread, once a group."""
+        for number, result in results:
+            self._answers[number] = result
+        self._missing -= len(results)
+        if self._missing == 0:
+            with suppress(RuntimeError):  # the loop is closed: nobody is left on it to be told
+                self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        if not self.complete.done():
+            self.complete.set_result(self._answers)
 
 
 def _resolve(results: _Results) -> None:

@@ -251,22 +251,28 @@ class Executor:
             self._queue.append(task)
             self._ready.notify()
 
-    def execute(self, submissions: Sequence[Submission]) -> list[Answer]:
-        """Execute in order and wait: no more in the queue at once than it holds.
+    def submit_all(self, submissions: Sequence[Submission], sink: Sink) -> None:
+        """Queue commands in order, all or none; each has its number as token. Raises as `submit` does."""
+        tasks = [_Task(submission, sink, number) for number, submission in enumerate(submissions)]
+        with self._ready:
+            if self._stopping:
+                raise StoppedError("the executor is stopped")
+            if len(self._queue) + len(tasks) > self._queue_limit:
+                raise QueueFullError(f"{len(self._queue)} commands wait, and at most {self._queue_limit} may")
+            self._queue.extend(tasks)
+            self._ready.notify()
 
-        Raises the `ExecutorError` of the first command that has no answer.
+    def execute(self, submissions: Sequence[Submission]) -> list[Answer]:
+        """Execute in order and wait: no more in the queue at once than half of what it holds.
+
+        Raises the `ExecutorError` of the first command without an answer, `QueueFullError` where others fill the queue.
         """
         answers: list[Answer] = []
         step = max(1, self._queue_limit // 2)
         for start in range(0, len(submissions), step):
-            waiter = _Waiter(submissions[start : start + step])
-            with self._ready:
-                if self._stopping:
-                    raise StoppedError("the executor is stopped")
-                self._queue.extend(
-                    _Task(submission, waiter, number) for number, submission in enumerate(waiter.submissions)
-                )
-                self._ready.notify()
+            part = submissions[start : start + step]
+            waiter = _Waiter(len(part))
+            self.submit_all(part, waiter)
             answers.extend(waiter.wait())
         return answers
 
@@ -638,10 +644,9 @@ class Executor:
 class _Waiter:
     """The sink of `Executor.execute`."""
 
-    def __init__(self, submissions: Sequence[Submission]) -> None:
-        self.submissions = submissions
-        self._results: list[Answer | ExecutorError | None] = [None] * len(submissions)
-        self._missing = len(submissions)
+    def __init__(self, count: int) -> None:
+        self._results: list[Answer | ExecutorError | None] = [None] * count
+        self._missing = count
         self._complete = Event()
 
     def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None:
@@ -652,7 +657,7 @@ class _Waiter:
             self._complete.set()
 
     def wait(self) -> list[Answer]:
-        if self.submissions:
+        if self._results:
             self._complete.wait()
         answers = []
         for result in self._results:

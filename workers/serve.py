@@ -106,5 +106,10 @@ class Managed:
             clock=runtime.now,
             principals=principals,
             allowed_hosts=loaded.allowed_hosts,
-            limits=Limits(loaded.body_limit_bytes, loaded.wait_seconds),
+            limits=Limits(
+                loaded.body_limit_bytes,
+                loaded.wait_seconds,
+                batch_bytes=loaded.batch_limit_bytes,
+                batch_items=loaded.batch_items,
+            ),
         )

@@ -111,6 +111,10 @@ class Settings(BaseSettings):
     body_limit_bytes: int = Field(
         default=1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="Largest request body, in bytes"
     )
+    batch_limit_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024, description="Largest body of a batch, in bytes"
+    )
+    batch_items: int = Field(default=10_000, ge=1, le=1_000_000, description="Commands in a batch, at most")
     wait_seconds: float = Field(
         default=2.0, ge=0, le=60, allow_inf_nan=False, description="How long a read waits for its `min_position`"
     )

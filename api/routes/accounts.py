@@ -11,8 +11,9 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from api import bodies
-from api.documented import COMMAND, READ_LIST, READ_ONE
-from api.execution import execute
+from api.commanding import Caller, Intent, command
+from api.documented import READ_LIST, READ_ONE
+from api.execution import run
 from api.positions import read_cursor
 from api.problems import Problem
 from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, one_that_passes, page, reading
@@ -33,12 +34,11 @@ from projections.trial_balance import queries as trial_balances
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
 
-@router.post("/accounts", status_code=201, responses=COMMAND)
-async def open_account(request: Request, body: bodies.Open) -> Response:
+@command(router, "/accounts", run)
+async def open_account(caller: Caller, body: bodies.Open) -> Intent:
     """Open an account; its number is given."""
-    served = services(request)
+    served, principal = caller.services, caller.principal
     internal = body.type in INTERNAL_ROLES
-    principal = request.scope["state"]["principal"]
     if internal and principal.role != "operator":
         raise Problem("forbidden", f"Only an operator opens an internal account; {principal.name} is {principal.role}.")
     if not internal and body.owner is None:
@@ -49,7 +49,7 @@ async def open_account(request: Request, body: bodies.Open) -> Response:
     def limit(text: str | None) -> int | None:
         return None if text is None or internal else money.parse(text, body.currency)
 
-    command = c.OpenAccount(
+    opening = c.OpenAccount(
         id,
         account_number(body.type, number),
         body.type,
@@ -58,100 +58,90 @@ async def open_account(request: Request, body: bodies.Open) -> Response:
         body.name,
         limit(body.minimum),
         limit(body.maximum),
-        body.opened_on or served.clock().date(),
+        body.opened_on or caller.today,
     )
-    return await execute(request, command, created="account", expected=body.expected_versions)
+    return Intent(opening, created="account")
 
 
 _Movement = tuple[str, str, int, str, date, str | None, str | None]
 
 
-def _movement(request: Request, account: str, body: bodies.Movement) -> _Movement:
+def _movement(caller: Caller, account: str, body: bodies.Movement) -> _Movement:
     """The fields all movements share, in their order."""
-    served = services(request)
     return (
-        served.new_id(TRANSACTION),
+        caller.services.new_id(TRANSACTION),
         account,
         body.minor,
         body.currency,
-        body.value_date or served.clock().date(),
+        body.value_date or caller.today,
         body.reference,
         body.description,
     )
 
 
-@router.post("/accounts/{account}/deposits", status_code=201, responses=COMMAND)
-async def deposit(request: Request, account: PathId, body: bodies.Movement) -> Response:
+@command(router, "/accounts/{account}/deposits", run)
+def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash in."""
-    command = c.Deposit(*_movement(request, account, body))
-    return await execute(request, command, stream=account, expected=body.expected_versions)
+    return Intent(c.Deposit(*_movement(caller, account, body)), account)
 
 
-@router.post("/accounts/{account}/withdrawals", status_code=201, responses=COMMAND)
-async def withdraw(request: Request, account: PathId, body: bodies.Movement) -> Response:
+@command(router, "/accounts/{account}/withdrawals", run)
+def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash out."""
-    command = c.Withdraw(*_movement(request, account, body))
-    return await execute(request, command, stream=account, expected=body.expected_versions)
+    return Intent(c.Withdraw(*_movement(caller, account, body)), account)
 
 
-@router.post("/accounts/{account}/fees", status_code=201, responses=COMMAND)
-async def charge_fee(request: Request, account: PathId, body: bodies.Movement) -> Response:
+@command(router, "/accounts/{account}/fees", run)
+def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """The ledger's fee."""
-    command = c.ChargeFee(*_movement(request, account, body))
-    return await execute(request, command, stream=account, expected=body.expected_versions)
+    return Intent(c.ChargeFee(*_movement(caller, account, body)), account)
 
 
-@router.post("/accounts/{account}/freeze", responses=COMMAND)
-async def freeze(request: Request, account: PathId, body: bodies.Reason) -> Response:
+@command(router, "/accounts/{account}/freeze", run, status=200)
+def freeze(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
     """No entry in either direction until it is unfrozen."""
-    command = c.FreezeAccount(account, body.reason)
-    return await execute(request, command, stream=account, expected=body.expected_versions, status=200)
+    return Intent(c.FreezeAccount(account, body.reason), account)
 
 
-@router.post("/accounts/{account}/unfreeze", responses=COMMAND)
-async def unfreeze(request: Request, account: PathId, body: bodies.Reason) -> Response:
+@command(router, "/accounts/{account}/unfreeze", run, status=200)
+def unfreeze(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
     """Entries are taken again."""
-    command = c.UnfreezeAccount(account, body.reason)
-    return await execute(request, command, stream=account, expected=body.expected_versions, status=200)
+    return Intent(c.UnfreezeAccount(account, body.reason), account)
 
 
-@router.post("/accounts/{account}/close", responses=COMMAND)
-async def close(request: Request, account: PathId, body: bodies.Reason) -> Response:
+@command(router, "/accounts/{account}/close", run, status=200)
+def close(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
     """For good. The balance must be zero and no hold open."""
-    command = c.CloseAccount(account, body.reason)
-    return await execute(request, command, stream=account, expected=body.expected_versions, status=200)
+    return Intent(c.CloseAccount(account, body.reason), account)
 
 
-@router.post("/accounts/{account}/holds", status_code=201, responses=COMMAND)
-async def place_hold(request: Request, account: PathId, body: bodies.Hold) -> Response:
+@command(router, "/accounts/{account}/holds", run)
+def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount: the balance stays, what is available falls."""
-    hold = services(request).new_id(HOLD)
-    command = c.PlaceHold(account, hold, body.minor, body.currency, body.reference)
-    return await execute(request, command, stream=account, expected=body.expected_versions)
+    hold = caller.services.new_id(HOLD)
+    return Intent(c.PlaceHold(account, hold, body.minor, body.currency, body.reference), account)
 
 
-@router.post("/accounts/{account}/holds/{hold}/release", responses=COMMAND)
-async def release_hold(request: Request, account: PathId, hold: PathId, body: bodies.Nothing) -> Response:
+@command(router, "/accounts/{account}/holds/{hold}/release", run, status=200)
+def release_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Nothing) -> Intent:
     """What was reserved is available again."""
-    command = c.ReleaseHold(account, hold)
-    return await execute(request, command, stream=account, expected=body.expected_versions, status=200)
+    return Intent(c.ReleaseHold(account, hold), account)
 
 
-@router.post("/accounts/{account}/holds/{hold}/capture", status_code=201, responses=COMMAND)
-async def capture_hold(request: Request, account: PathId, hold: PathId, body: bodies.Capture) -> Response:
+@command(router, "/accounts/{account}/holds/{hold}/capture", run)
+def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
     """Pay from the hold; what is left over becomes available."""
-    served = services(request)
-    command = c.CaptureHold(
+    capture = c.CaptureHold(
         account,
         hold,
-        served.new_id(TRANSACTION),
+        caller.services.new_id(TRANSACTION),
         body.target,
         bodies.minor(body.amount, body.currency),
-        body.value_date or served.clock().date(),
+        body.value_date or caller.today,
         body.reference,
         body.description,
     )
-    return await execute(request, command, stream=account, expected=body.expected_versions)
+    return Intent(capture, account)
 
 
 @router.get("/accounts", responses=READ_LIST)

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import bodies
-from api.documented import COMMAND, READ_LIST, READ_ONE
-from api.execution import execute
+from api.commanding import Caller, Intent, command
+from api.documented import READ_LIST, READ_ONE
+from api.execution import run
 from api.positions import read_cursor
 from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, page, reading
-from api.services import services
 from api.views import order_view
 from domain import money
 from domain.ids import ORDER, TRANSACTION
@@ -21,38 +21,34 @@ from projections.orders import queries
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
 
-@router.post("", status_code=201, responses=COMMAND)
-async def place(request: Request, body: bodies.OrderBody) -> Response:
+@command(router, "", run)
+def place(caller: Caller, body: bodies.OrderBody) -> Intent:
     """Place an order; its total is the sum of its lines."""
-    order = services(request).new_id(ORDER)
     lines = tuple(
         OrderLine(line.sku, line.name, line.quantity, money.parse(line.unit_price, body.currency))
         for line in body.lines
     )
-    command = PlaceOrder(order, body.customer, body.currency, lines, body.reference)
-    return await execute(request, command, created="order", expected=body.expected_versions)
+    order = PlaceOrder(caller.services.new_id(ORDER), body.customer, body.currency, lines, body.reference)
+    return Intent(order, created="order")
 
 
-@router.post("/{order}/confirm", responses=COMMAND)
-async def confirm(request: Request, order: PathId, body: bodies.Nothing) -> Response:
+@command(router, "/{order}/confirm", run, status=200)
+def confirm(caller: Caller, order: PathId, body: bodies.Nothing) -> Intent:
     """Confirm an order that was placed."""
-    return await execute(request, ConfirmOrder(order), stream=order, expected=body.expected_versions, status=200)
+    return Intent(ConfirmOrder(order), order)
 
 
-@router.post("/{order}/pay", status_code=201, responses=COMMAND)
-async def pay(request: Request, order: PathId, body: bodies.PaymentBody) -> Response:
+@command(router, "/{order}/pay", run)
+def pay(caller: Caller, order: PathId, body: bodies.PaymentBody) -> Intent:
     """Pay a confirmed order from an account: order, transaction and accounts in one unit."""
-    served = services(request)
-    value_date = body.value_date or served.clock().date()
-    command = PayOrder(order, body.account, served.new_id(TRANSACTION), value_date, body.reference)
-    return await execute(request, command, stream=order, expected=body.expected_versions)
+    value_date = body.value_date or caller.today
+    return Intent(PayOrder(order, body.account, caller.services.new_id(TRANSACTION), value_date, body.reference), order)
 
 
-@router.post("/{order}/cancel", responses=COMMAND)
-async def cancel(request: Request, order: PathId, body: bodies.Reason) -> Response:
+@command(router, "/{order}/cancel", run, status=200)
+def cancel(caller: Caller, order: PathId, body: bodies.Reason) -> Intent:
     """Cancel an order that is not paid."""
-    command = CancelOrder(order, body.reason)
-    return await execute(request, command, stream=order, expected=body.expected_versions, status=200)
+    return Intent(CancelOrder(order, body.reason), order)
 
 
 @router.get("", responses=READ_LIST)

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import bodies
-from api.documented import COMMAND, READ_LIST, READ_ONE
-from api.execution import execute
+from api.commanding import Caller, Intent, command
+from api.documented import READ_LIST, READ_ONE
+from api.execution import run
 from api.positions import read_cursor
 from api.problems import Problem
 from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, one_that_passes, page, reading
-from api.services import services
 from api.views import post_view, revision_view
 from domain.ids import POST
 from domain.posts.commands import ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
@@ -21,45 +21,40 @@ from projections.posts import queries
 router = APIRouter(prefix="/v1/posts", tags=["posts"])
 
 
-@router.post("", status_code=201, responses=COMMAND)
-async def draft(request: Request, body: bodies.DraftBody) -> Response:
+@command(router, "", run)
+def draft(caller: Caller, body: bodies.DraftBody) -> Intent:
     """Draft a post."""
-    post = services(request).new_id(POST)
-    command = DraftPost(post, body.author, body.title, body.body)
-    return await execute(request, command, created="post", expected=body.expected_versions)
+    return Intent(DraftPost(caller.services.new_id(POST), body.author, body.title, body.body), created="post")
 
 
-@router.post("/{post}/revisions", status_code=201, responses=COMMAND)
-async def revise(request: Request, post: PathId, body: bodies.RevisionBody) -> Response:
+@command(router, "/{post}/revisions", run)
+def revise(caller: Caller, post: PathId, body: bodies.RevisionBody) -> Intent:
     """Replace the text; the earlier ones stay readable."""
-    command = RevisePost(post, body.title, body.body, body.summary)
-    return await execute(request, command, stream=post, expected=body.expected_versions)
+    return Intent(RevisePost(post, body.title, body.body, body.summary), post)
 
 
-@router.post("/{post}/publish", responses=COMMAND)
-async def publish(request: Request, post: PathId, body: bodies.SlugBody) -> Response:
+@command(router, "/{post}/publish", run, status=200)
+def publish(caller: Caller, post: PathId, body: bodies.SlugBody) -> Intent:
     """Publish under a slug that no other post has."""
-    command = PublishPost(post, body.slug)
-    return await execute(request, command, stream=post, expected=body.expected_versions, status=200)
+    return Intent(PublishPost(post, body.slug), post)
 
 
-@router.post("/{post}/archive", responses=COMMAND)
-async def archive(request: Request, post: PathId, body: bodies.Nothing) -> Response:
+@command(router, "/{post}/archive", run, status=200)
+def archive(caller: Caller, post: PathId, body: bodies.Nothing) -> Intent:
     """Take a published post down."""
-    return await execute(request, ArchivePost(post), stream=post, expected=body.expected_versions, status=200)
+    return Intent(ArchivePost(post), post)
 
 
-@router.post("/{post}/delete", responses=COMMAND)
-async def delete(request: Request, post: PathId, body: bodies.Reason) -> Response:
+@command(router, "/{post}/delete", run, status=200)
+def delete(caller: Caller, post: PathId, body: bodies.Reason) -> Intent:
     """Delete a post; it can be restored."""
-    command = DeletePost(post, body.reason)
-    return await execute(request, command, stream=post, expected=body.expected_versions, status=200)
+    return Intent(DeletePost(post, body.reason), post)
 
 
-@router.post("/{post}/restore", responses=COMMAND)
-async def restore(request: Request, post: PathId, body: bodies.Nothing) -> Response:
+@command(router, "/{post}/restore", run, status=200)
+def restore(caller: Caller, post: PathId, body: bodies.Nothing) -> Intent:
     """Bring a deleted post back as it was."""
-    return await execute(request, RestorePost(post), stream=post, expected=body.expected_versions, status=200)
+    return Intent(RestorePost(post), post)
 
 
 @router.get("", responses=READ_LIST)

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api import bodies
-from api.documented import COMMAND, READ_LIST, READ_ONE
-from api.execution import execute
+from api.commanding import Caller, Intent, command
+from api.documented import READ_LIST, READ_ONE
+from api.execution import run
 from api.positions import read_cursor
 from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, page, reading
-from api.services import services
 from api.views import transaction_view
 from domain.accounts.commands import PostTransaction, Transfer
 from domain.accounts.events import Entry
@@ -22,36 +22,36 @@ from projections.transactions import queries
 router = APIRouter(prefix="/v1", tags=["transactions"])
 
 
-@router.post("/transfers", status_code=201, responses=COMMAND)
-async def transfer(request: Request, body: bodies.TransferBody) -> Response:
+@command(router, "/transfers", run)
+def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     """Move money between two accounts of one currency, in one unit."""
-    served = services(request)
-    command = Transfer(
-        served.new_id(TRANSACTION),
-        body.source,
-        body.target,
-        body.minor,
-        body.currency,
-        body.value_date or served.clock().date(),
-        body.reference,
-        body.description,
+    return Intent(
+        Transfer(
+            caller.services.new_id(TRANSACTION),
+            body.source,
+            body.target,
+            body.minor,
+            body.currency,
+            body.value_date or caller.today,
+            body.reference,
+            body.description,
+        )
     )
-    return await execute(request, command, expected=body.expected_versions)
 
 
-@router.post("/transactions", status_code=201, responses=COMMAND)
-async def post_transaction(request: Request, body: bodies.TransactionBody) -> Response:
+@command(router, "/transactions", run)
+def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     """Post any balanced set of 2 to 1,000 entries, all or nothing."""
-    served = services(request)
-    command = PostTransaction(
-        served.new_id(TRANSACTION),
-        body.kind,
-        tuple(Entry(entry.account, entry.side, entry.minor, entry.currency) for entry in body.entries),
-        body.value_date or served.clock().date(),
-        body.reference,
-        body.description,
+    return Intent(
+        PostTransaction(
+            caller.services.new_id(TRANSACTION),
+            body.kind,
+            tuple(Entry(entry.account, entry.side, entry.minor, entry.currency) for entry in body.entries),
+            body.value_date or caller.today,
+            body.reference,
+            body.description,
+        )
     )
-    return await execute(request, command, expected=body.expected_versions)
 
 
 @router.get("/transactions", responses=READ_LIST)

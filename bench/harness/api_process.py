@@ -14,14 +14,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from fastapi import Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.bodies import TransferBody
+from api.commanding import CommandRoute, command
 from api.principals import digest
 from api.routes import transactions
 from bench.harness.server import MASTER_KEY, Database
@@ -74,10 +75,10 @@ def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)
 
 
-async def _empty(request: Request, body: TransferBody) -> Response:
+async def _nothing(request: Request, route: CommandRoute, body: BaseModel, names: Mapping[str, str]) -> Response:
     return Response(b"{}", 201, media_type="application/json")
 
 
 if __name__ == "__main__":
-    transactions.router.add_api_route("/empty", _empty, methods=["POST"], status_code=201)
+    command(transactions.router, "/empty", _nothing)(transactions.transfer)
     serve.serve(settings.load())

@@ -197,7 +197,8 @@ def test_the_description_has_an_example_and_the_problems_of_every_command(servic
                     assert list(answer["content"]) == ["application/problem+json"], (path, method, status)
             if method == "post":
                 assert {"400", "401", "403", "404", "409", "412", "413", "422", "503"} <= operation["responses"].keys()
-                body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+                taken = operation["requestBody"]["content"]["application/json"]["schema"]
+                body = taken.get("items", taken)["$ref"].rsplit("/", 1)[1]
                 assert schemas[body]["examples"], body
 
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from api.principals import ROLES, Principal, Role, TokensError, digest, load_principals, may
-from api.problems import PROBLEMS, problem_response, refusal_response
+from api.problems import PROBLEMS, problem_response, refusal
 from domain.rules import RULES
 
 
@@ -37,7 +37,7 @@ def test_no_rule_has_the_code_of_a_problem() -> None:
 
 def test_a_refusal_explains_its_rule_with_its_figures() -> None:
     figures = {"account": "acct_1"}
-    body = orjson.loads(refusal_response("account_frozen", figures, {}).body)
+    body = refusal("account_frozen", figures)
     assert (body["status"], body["code"], body["figures"]) == (422, "account_frozen", figures)
     assert body["detail"] == "Account acct_1 is frozen; unfreeze it first."
 

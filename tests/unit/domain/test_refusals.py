@@ -30,6 +30,7 @@ from domain.orders.commands import ConfirmOrder, PlaceOrder
 from domain.orders.events import OrderLine
 from domain.posts.commands import ArchivePost, DraftPost, PublishPost, RevisePost
 from domain.rules import RULES, explain
+from domain.together import Together
 from tests.unit.domain.memory import OPENED, TODAY, MemoryLedger, opening
 
 CASH = internal_account("main", "cash", "EUR")
@@ -78,6 +79,16 @@ def order(*lines: OrderLine) -> PlaceOrder:
 
 
 BROKEN: dict[str, tuple[Any, str]] = {
+    "item_refused": (
+        Together(
+            (
+                Transfer("txn_t1", "acct_rich", "acct_any", 200, "EUR", TODAY),
+                Transfer("txn_t2", "acct_rich", "acct_any", 1, "EUR", TODAY),
+            )
+        ),
+        "Nothing is carried out, because item 2 is refused: Account acct_rich has 0.00 EUR available; debiting 0.01 "
+        "would leave -0.01, under its minimum of 0.00.",
+    ),
     "account_exists": (opening(account="acct_a"), "Account acct_a exists already."),
     "account_closed": (
         deposit("acct_closed", 1),

@@ -1,0 +1,365 @@
+"""Thousands of commands in one request: each for itself with its own key and answer, or all or nothing in one unit.
+
+The body is read as it comes and worked on in windows: while one is carried out the next is parsed and validated, so the
+memory a batch takes is that of its body and its answers, both bounded. An item is what a request of its own would be,
+its path, key, `If-Match` and body, so a retry of it, alone or in another batch, is a retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import quote
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import Response
+
+from api.commanding import Caller, CommandRoute, CommandRoutes, Intent
+from api.documented import BATCH
+from api.door import UnkeptError, parse
+from api.execution import (
+    caller_of,
+    checked_key,
+    expected_of,
+    metadata,
+    origin,
+    problem_of,
+    render,
+    request_hash,
+    stream_of,
+    submission_of,
+    tell,
+)
+from api.problems import Problem, malformed, problem
+from domain.together import Together
+from eventstore.answers import Answer
+from eventstore.executor import ExecutorError, Submission
+
+router = APIRouter(prefix="/v1", tags=["batches"])
+
+WINDOW = 512
+"""Items validated and queued together: a group of the executor."""
+WINDOWS_IN_FLIGHT = 3
+JSON, NDJSON = "application/json", "application/x-ndjson"
+
+
+class Item(BaseModel):
+    """One command of a batch."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "key": "payout-4711",
+                    "path": "/v1/transfers",
+                    "body": {
+                        "source": "acct_01h455vb4pex5vsknk084sn02q",
+                        "target": "acct_01h455vb4pex5vsknk084sn02r",
+                        "amount": "12.30",
+                        "currency": "EUR",
+                    },
+                }
+            ]
+        },
+    )
+
+    path: Annotated[str, Field(max_length=500, description="Where a request of its own would be posted")]
+    key: Annotated[
+        str | None, Field(max_length=255, description="Its Idempotency-Key; left out where all is one unit")
+    ] = None
+    if_match: Annotated[str | None, Field(max_length=30, description="Its If-Match")] = None
+    body: dict[str, Any] = {}
+
+
+_DESCRIBED = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/BatchItem"}}},
+            NDJSON: {"schema": {"type": "string", "description": "One item a line"}},
+        },
+    }
+}
+
+
+@router.post("/batches", responses=BATCH, openapi_extra=_DESCRIBED)
+async def post_batch(
+    request: Request,
+    atomic: Annotated[bool, Query(description="All or nothing, in one unit, under the key of this request")] = False,
+) -> Response:
+    """Post many commands, as a JSON array or one a line (application/x-ndjson); the answers come in their order.
+
+    Each item has its own key and gets what a request of its own would get: status, body, and whether it is a replay.
+    With `atomic` the items have no keys: the request's `Idempotency-Key` is that of all of them.
+    """
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in (JSON, NDJSON):
+        raise Problem("content_type", f"The body is {kind[:100]!r}; send {JSON} or {NDJSON}.")
+    async with _room(request):
+        windows = _array(request) if kind == JSON else _lines(request)
+        batch = _Batch(request)
+        return await (batch.atomic(windows) if atomic else batch.each(windows, kind))
+
+
+@asynccontextmanager
+async def _room(request: Request) -> AsyncIterator[None]:
+    batches: asyncio.Semaphore = request.app.state.batches
+    if batches.locked():
+        raise Problem("busy", f"{request.app.state.services.limits.batches} batches are under way, as many as may.")
+    async with batches:
+        yield
+
+
+class _Ready(NamedTuple):
+    """An item that may be carried out."""
+
+    key: str
+    path: str
+    route: CommandRoute
+    intent: Intent
+    submission: Submission
+
+
+class _Told(NamedTuple):
+    """An item that was answered without being carried out."""
+
+    key: str | None
+    path: str
+    problem: dict[str, Any]
+
+
+class _Batch:
+    """The work on one request."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._caller: Caller = caller_of(request)
+        self._routes: CommandRoutes = request.app.state.commands
+        self._origin = origin(request)
+        self._correlation: str = self._caller.services.new_id("batch")
+        self._metadata: dict[type, bytes] = {}  # all items of one kind have the same
+
+    # ------------------------------------------------------------------ each for itself
+
+    async def each(self, windows: AsyncIterator[list[Any]], kind: str) -> Response:
+        """Every item's own answer."""
+        answers: list[bytes] = []
+        flying: deque[tuple[list[_Ready | _Told], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
+        async for window in windows:
+            items = [await self._item(raw) for raw in window]
+            ready = [item.submission for item in items if isinstance(item, _Ready)]
+            if len(flying) == WINDOWS_IN_FLIGHT:
+                answers.extend(await self._landed(*flying.popleft()))
+            flying.append((items, self._start(ready)))
+        while flying:
+            answers.extend(await self._landed(*flying.popleft()))
+        if kind == NDJSON:
+            return Response(b"\n".join(answers) + b"\n" if answers else b"", 200, media_type=NDJSON)
+        return Response(b"[" + b",".join(answers) + b"]", 200, media_type=JSON)
+
+    def _start(self, submissions: list[Submission]) -> asyncio.Future[list[Answer | ExecutorError]]:
+        try:
+            return self._caller.services.commands.execute_all(submissions)
+        except ExecutorError as error:
+            refused: asyncio.Future[list[Answer | ExecutorError]] = asyncio.get_running_loop().create_future()
+            refused.set_result([error] * len(submissions))
+            return refused
+
+    async def _landed(
+        self, items: list[_Ready | _Told], answered: asyncio.Future[list[Answer | ExecutorError]]
+    ) -> Iterable[bytes]:
+        answers = iter(await answered)
+        return [
+            self._answer(item, next(answers)) if isinstance(item, _Ready) else _line(item.key, item.path, item.problem)
+            for item in items
+        ]
+
+    def _answer(self, item: _Ready, answer: Answer | ExecutorError) -> bytes:
+        if isinstance(answer, ExecutorError):
+            said = problem_of(answer)
+            return _line(item.key, item.path, problem(said.code, said.detail, said.figures))
+        told = tell(self._caller.services, answer, stream_of(item.intent, answer))
+        if "code" in told.body and told.status >= 400:
+            return _line(item.key, item.path, told.body, replayed=answer.replayed)
+        whole: dict[str, Any] = {"key": item.key, "status": told.status, "body": told.body}
+        if told.version is not None:
+            whole["version"] = told.version
+        if answer.replayed:
+            whole["replayed"] = True
+        return orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
+
+    async def _item(self, raw: Any, *, keyed: bool = True) -> _Ready | _Told:
+        """The item, validated as a request of its own would be."""
+        key, path = None, "/v1/batches"
+        try:
+            if isinstance(raw, UnkeptError):
+                raise Problem("malformed", f"{raw}.", **(raw.figures or {}))
+            item = Item.model_validate(raw)
+            key, path = item.key, item.path
+            if keyed:
+                checked_key(key)
+            elif key is not None:
+                raise Problem("malformed", "key: an atomic batch has one key, the Idempotency-Key of its request.")
+            found = self._routes.match(path)
+            if found is None:
+                raise Problem("no_route", f"No command is posted to {path[:100]!r}; see /docs.")
+            route, names = found
+            body = route.model.model_validate(item.body)
+            intent = await route.intent(self._caller, body, names)
+            if_match = item.if_match or ""
+            submission = submission_of(
+                self._caller,
+                route,
+                intent,
+                key or "",
+                request_hash(path, if_match, item.body),
+                self._recorded(intent.command),
+                expected_of(intent, body, if_match),
+                if_match=bool(if_match),
+                origin=self._origin,
+            )
+        except ValidationError as error:
+            return _Told(key, path, malformed(error.errors(include_url=False, include_context=False)))
+        except Problem as said:
+            return _Told(key, path, problem(said.code, said.detail, said.figures))
+        return _Ready(key or "", path, route, intent, submission)
+
+    def _recorded(self, command: Any) -> bytes:
+        recorded = self._metadata.get(type(command))
+        if recorded is None:
+            recorded = self._metadata[type(command)] = metadata(self._caller, command, self._correlation)
+        return recorded
+
+    # ------------------------------------------------------------------ all or nothing
+
+    async def atomic(self, windows: AsyncIterator[list[Any]]) -> Response:
+        """One answer to all: it names the item that stood in the way, or has the results of all in their order."""
+        headers: dict[bytes, bytes] = self._request.scope["state"]["headers"]
+        key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
+        items: list[_Ready] = []
+        async for window in windows:
+            for raw in window:
+                item = await self._item(raw, keyed=False)
+                if isinstance(item, _Told):
+                    number = len(items) + 1
+                    figures = {"item": number, **item.problem.get("figures", {})}
+                    raise Problem(item.problem["code"], f"Item {number}: {item.problem['detail']}", **figures)
+                items.append(item)
+        if not items:
+            raise Problem("malformed", "An atomic batch has at least one item.")
+        command = Together(tuple(item.intent.command for item in items))
+        # The hashes of the items, in their order, say what the request was.
+        said = [item.submission.request_hash.hex() for item in items]
+        submission = submission_of(
+            self._caller,
+            CommandRoute(items[0].route.build, items[0].route.run, Item, 201),
+            Intent(command),
+            key,
+            request_hash("/v1/batches", "", said),
+            metadata(self._caller, command, key),
+            _together_expected(items),
+            if_match=False,
+            origin=self._origin,
+        )
+        try:
+            answer = await self._caller.services.commands.execute(submission)
+        except ExecutorError as error:
+            raise problem_of(error) from error
+        return render(self._caller.services, answer)
+
+
+def _together_expected(items: list[_Ready]) -> dict[str, int]:
+    """What all of them state they saw. Raises `Problem` where two do not agree: all see the log before the unit."""
+    expected: dict[str, int] = {}
+    for number, item in enumerate(items, 1):
+        for stream, version in item.submission.expected.items():
+            if expected.setdefault(stream, version) != version:
+                raise Problem(
+                    "malformed",
+                    f"Item {number} expects version {version} of {stream}, one before it {expected[stream]}.",
+                    item=number,
+                )
+    return expected
+
+
+def _line(key: str | None, path: str, said: dict[str, Any], *, replayed: bool = False) -> bytes:
+    whole: dict[str, Any] = {"key": key, "status": said["status"], "body": {**said, "instance": quote(path)}}
+    if replayed:
+        whole["replayed"] = True
+    return orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
+
+
+# ---------------------------------------------------------------------- reading
+
+
+async def _array(request: Request) -> AsyncIterator[list[Any]]:
+    """The items of a JSON array, in windows."""
+    limits = request.app.state.services.limits
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > limits.batch_bytes:
+            raise _too_large(limits.batch_bytes)
+    try:
+        parsed = parse(bytes(body))
+    except UnkeptError as error:
+        raise Problem("malformed", f"{error}.", **(error.figures or {})) from None
+    if not isinstance(parsed, list):
+        raise Problem("malformed", "The body is not a JSON array of items.")
+    if len(parsed) > limits.batch_items:
+        raise _too_many(limits.batch_items)
+    for start in range(0, len(parsed), WINDOW):
+        yield parsed[start : start + WINDOW]
+
+
+async def _lines(request: Request) -> AsyncIterator[list[Any]]:
+    """The items of lines, in windows, as they come; a line that cannot be kept is its `UnkeptError`."""
+    limits = request.app.state.services.limits
+    size = count = 0
+    rest = b""
+    window: list[Any] = []
+    async for part in request.stream():
+        size += len(part)
+        if size > limits.batch_bytes:
+            raise _too_large(limits.batch_bytes)
+        *lines, rest = (rest + part).split(b"\n")
+        if len(rest) > limits.body_bytes:
+            raise _too_large(limits.body_bytes)
+        for line in lines:
+            if not line.strip():
+                continue
+            count += 1
+            if count > limits.batch_items:
+                raise _too_many(limits.batch_items)
+            window.append(_parsed(line))
+            if len(window) == WINDOW:
+                yield window
+                window = []
+    if rest.strip():
+        if count == limits.batch_items:
+            raise _too_many(limits.batch_items)
+        window.append(_parsed(rest))
+    if window:
+        yield window
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return parse(line)
+    except UnkeptError as error:
+        return error
+
+
+def _too_large(most: int) -> Problem:
+    return Problem("too_large", f"The body, or a line of it, is larger than {most} bytes.", most=most)
+
+
+def _too_many(most: int) -> Problem:
+    return Problem("too_large", f"The batch has more than {most} items.", most=most)

@@ -1,0 +1,79 @@
+"""Several commands as one: all of them are carried out in one unit, or none is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from domain.kernel import (
+    Accepted,
+    Command,
+    Context,
+    Decision,
+    Event,
+    Figure,
+    NeedsStreams,
+    Refused,
+    State,
+    States,
+    Unknown,
+)
+
+Decide = Callable[[Command, States, Context], Decision]
+Evolve = Callable[[State | None, Event], State]
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Commands in their order; each sees the effect of those before it."""
+
+    commands: tuple[Command, ...]
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(stream for command in self.commands for stream in command.streams))
+
+
+def decide_together(together: Together, states: States, context: Context, decide: Decide, evolve: Evolve) -> Decision:
+    """One decision of many: the events of all in order, or the first refusal with the number of its command.
+
+    A stream commutes only where it commutes for each command that touches it.
+    """
+    asked = _asked(together, states, context, decide)
+    if asked:
+        return NeedsStreams(asked)
+    now: dict[str, State | None] = dict(states)
+    events: list[Event] = []
+    results: list[Figure] = []
+    commuting: set[str] = set()
+    exact: set[str] = set()
+    for number, command in enumerate(together.commands, 1):
+        decision = decide(command, now, context)
+        if isinstance(decision, NeedsStreams):
+            return decision
+        commuting |= decision.commuting
+        exact |= set(command.streams) - decision.commuting
+        if isinstance(decision, Unknown):
+            return Unknown(decision.kind, decision.id, frozenset(commuting - exact))
+        if isinstance(decision, Refused):
+            figures: dict[str, Figure] = {"item": number, "rule": decision.rule, "figures": dict(decision.figures)}
+            return Refused("item_refused", figures, frozenset(commuting - exact))
+        for event in decision.events:
+            stream = event.originator_id
+            if stream not in decision.commuting:
+                exact.add(stream)
+            now[stream] = evolve(now.get(stream), event)
+        events.extend(decision.events)
+        results.append(dict(decision.result))
+    return Accepted(tuple(events), {"results": results}, frozenset(commuting - exact))
+
+
+def _asked(together: Together, states: States, context: Context, decide: Decide) -> tuple[str, ...]:
+    """All the streams the commands ask for, at once: each alone, before any of them has an effect."""
+    asked: dict[str, None] = {}
+    for command in together.commands:
+        decision: Any = decide(command, states, context)
+        if isinstance(decision, NeedsStreams):
+            asked.update(dict.fromkeys(decision.streams))
+    return tuple(asked)

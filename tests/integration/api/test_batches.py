@@ -1,0 +1,294 @@
+"""Batches: each item is what a request of its own would be; or all of them are one unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from api.services import Limits
+from domain.accounts.posting import internal_account
+from tests.support.ledger import assert_sound
+from tests.support.postgres import Server
+from tests.support.service import TOKENS, Service, service_on
+
+JSON, NDJSON = "application/json", "application/x-ndjson"
+_numbers = count(1)
+
+
+def send(
+    service: Service, content: bytes | Iterator[bytes], kind: str = JSON, *, role: str = "command", **more: Any
+) -> httpx.Response:
+    """Post a batch as it is."""
+    headers = {"Authorization": f"Bearer {TOKENS[role]}", "Content-Type": kind, **more.pop("headers", {})}
+    return service.http.post("/v1/batches", content=content, headers=headers, **more)
+
+
+def batch(service: Service, items: list[Any], kind: str = JSON) -> list[dict[str, Any]]:
+    """The answers to these items."""
+    content = orjson.dumps(items) if kind == JSON else b"\n".join(map(orjson.dumps, items))
+    response = send(service, content, kind)
+    assert response.status_code == 200, response.text
+    assert response.headers["Content-Type"].startswith(kind)
+    answers = response.json() if kind == JSON else [orjson.loads(line) for line in response.content.splitlines()]
+    assert len(answers) == len(items)
+    if answers and (last := [a["body"]["position"] for a in answers if "position" in a["body"]]):
+        service.last["position"] = last[-1]
+    return list(answers)
+
+
+def item(path: str, body: Any, key: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"key": f"item-{next(_numbers)}" if key is None else key, "path": f"/v1/{path}", "body": body, **more}
+
+
+def transfer(source: str, target: str, amount: str, **more: Any) -> dict[str, Any]:
+    return item("transfers", {"source": source, "target": target, "amount": amount, "currency": "EUR"}, **more)
+
+
+def balance(service: Service, account: str) -> str:
+    told: str = service.get(f"accounts/{account}").json()["balance"]
+    return told
+
+
+@pytest.mark.parametrize("kind", [JSON, NDJSON])
+def test_thousands_in_order_each_with_its_answer(service: Service, kind: str) -> None:
+    one, two = service.account("1000.00"), service.account()
+    items = [transfer(one, two, "0.50") for _ in range(1999)]
+    answers = batch(service, [*items, transfer(one, two, "0.51"), transfer(one, two, "0.50")], kind)
+    assert [a["key"] for a in answers[:1999]] == [i["key"] for i in items]
+    assert [a["status"] for a in answers] == [201] * 1999 + [422, 201]
+    assert answers[1999]["body"]["figures"]["available"] == "0.50"
+    assert answers[1999]["body"]["instance"] == "/v1/transfers"
+    assert (balance(service, one), balance(service, two)) == ("0.00", "1000.00")
+    positions = [int(a["body"]["position"].rsplit(".", 1)[1]) for a in answers if a["status"] == 201]
+    assert positions == sorted(positions)
+    assert_sound(service.database)
+
+
+def test_an_item_and_a_request_of_its_own_are_one_and_the_same(service: Service) -> None:
+    account = service.account("10.00")
+    body = {"amount": "1.00", "currency": "EUR"}
+    alone = service.post(f"accounts/{account}/withdrawals", body, key="alone-first")
+    (again,) = batch(service, [item(f"accounts/{account}/withdrawals", body, key="alone-first")])
+    assert again == {
+        "key": "alone-first", "status": 201, "body": alone.json(), "replayed": True,
+        "version": int(alone.headers["ETag"].strip('"')),
+    }  # fmt: skip
+    (first,) = batch(service, [item(f"accounts/{account}/withdrawals", body, key="batch-first")])
+    retry = service.post(f"accounts/{account}/withdrawals", body, key="batch-first")
+    assert retry.headers["Idempotency-Replayed"] == "true"
+    assert retry.json() == first["body"]
+    assert balance(service, account) == "8.00"
+    misused = {"amount": "2.00", "currency": "EUR"}
+    (reused,) = batch(service, [item(f"accounts/{account}/withdrawals", misused, key="batch-first")])
+    assert (reused["status"], reused["body"]["code"]) == (409, "key_reused")
+
+
+def test_the_same_batch_again_changes_nothing(service: Service) -> None:
+    one, two = service.account("5.00"), service.account()
+    items = [transfer(one, two, "3.00"), transfer(one, two, "3.00"), item("accounts", {
+        "type": "savings", "currency": "EUR", "owner": "o", "name": "n"})]  # fmt: skip
+    first = batch(service, items)
+    before = service.log_digest()
+    again = batch(service, items)
+    assert [a["status"] for a in first] == [201, 422, 201]
+    assert [a.pop("replayed") for a in again] == [True] * 3
+    assert again == first
+    assert service.log_digest() == before
+
+
+def test_a_key_twice_in_one_batch_has_one_effect(service: Service) -> None:
+    one, two = service.account("5.00"), service.account()
+    first, second, other = batch(
+        service, [transfer(one, two, "3.00", key="twin"), transfer(one, two, "3.00", key="twin"),
+                  transfer(one, two, "1.00", key="twin")]
+    )  # fmt: skip
+    assert (first["status"], second["status"], other["status"]) == (201, 201, 409)
+    assert second == {**first, "replayed": True}
+    assert balance(service, two) == "3.00"
+
+
+def test_what_is_wrong_with_an_item_is_its_own_affair(service: Service) -> None:
+    one, two = service.account("5.00"), service.account()
+    items: list[Any] = [
+        transfer(one, two, "1.00"),
+        transfer(one, two, "-1.00"),
+        transfer(one, two, "1.00", key=""),
+        {"key": "k", "path": "/v1/nothing", "body": {}},
+        {"key": "k", "path": "/v1/batches", "body": {}},
+        {"key": "k", "path": "/v1/transfers", "body": {}, "more": 1},
+        "a text",
+        None,
+        transfer(one, "acct_01h455vb4pex5vsknk084sn02q", "1.00"),
+        transfer(one, two, "1.00", if_match='"1"'),
+        item(f"accounts/{one}/withdrawals", {"amount": "1.00", "currency": "EUR"}, if_match='"1"'),
+        item(f"accounts/{one}/withdrawals", {"amount": "1.00", "currency": "EUR"}, if_match="one"),
+        transfer(one, two, "1.00"),
+    ]
+    answers = batch(service, items)
+    assert [(a["status"], a["body"].get("code")) for a in answers] == [
+        (201, None), (400, "malformed"), (400, "key_missing"), (404, "no_route"), (404, "no_route"),
+        (400, "malformed"), (400, "malformed"), (400, "malformed"), (404, "unknown"), (400, "malformed"),
+        (412, "version_stale"), (400, "malformed"), (201, None),
+    ]  # fmt: skip
+    assert balance(service, one) == "3.00"
+    assert_sound(service.database)
+
+
+def test_a_line_that_is_no_json_leaves_the_others_alone(service: Service) -> None:
+    one, two = service.account("5.00"), service.account()
+    good = [orjson.dumps(transfer(one, two, "1.00")) for _ in range(2)]
+    bad = [b"{", b'{"key": "a", "key": "b"}', b'{"key": "\\u0000"}', b"[" * 40 + b"]" * 40, b"\xff"]
+    response = send(service, b"\r\n".join([b"", good[0], *bad, b"   ", good[1]]), NDJSON)
+    answers = [orjson.loads(line) for line in response.content.splitlines()]
+    assert [a["status"] for a in answers] == [201, 400, 400, 400, 400, 400, 201]
+    assert [a["key"] for a in answers[1:-1]] == [None] * 5
+
+
+def test_a_stream_of_lines_cut_anywhere_is_the_same(service: Service) -> None:
+    one, two = service.account("50.00"), service.account()
+    body = b"\n".join(orjson.dumps(transfer(one, two, "1.00")) for _ in range(20))
+
+    def pieces() -> Iterator[bytes]:
+        for at in range(0, len(body), 7):
+            yield body[at : at + 7]
+
+    response = send(service, pieces(), NDJSON)
+    assert [orjson.loads(line)["status"] for line in response.content.splitlines()] == [201] * 20
+
+
+def test_an_empty_batch_has_no_answers(service: Service) -> None:
+    assert batch(service, []) == []
+    assert batch(service, [], NDJSON) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "code"),
+    [
+        (b"[]", "text/plain", 400, "content_type"),
+        (b"{}", JSON, 400, "malformed"),
+        (b"[", JSON, 400, "malformed"),
+        (b'[{"key": "a", "key": "b"}]', JSON, 400, "malformed"),
+    ],
+)
+def test_a_body_that_is_no_batch(service: Service, content: bytes, kind: str, status: int, code: str) -> None:
+    before = service.log_digest()
+    response = send(service, content, kind)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert service.log_digest() == before
+
+
+def test_who_may_not_post_may_not_post_a_batch(service: Service) -> None:
+    assert send(service, b"[]", role="report").status_code == 403
+    (told,) = batch(service, [item("accounts", {"type": "cash", "currency": "USD", "name": "cash"})])
+    assert (told["status"], told["body"]["code"]) == (403, "forbidden")
+
+
+# ---------------------------------------------------------------------- all or nothing
+
+
+def together(service: Service, items: list[Any], key: str, **params: str) -> httpx.Response:
+    response = send(
+        service, orjson.dumps([{k: v for k, v in i.items() if k != "key"} for i in items]),
+        params={"atomic": "true", **params}, headers={"Idempotency-Key": key},
+    )  # fmt: skip
+    if "Daybook-Position" in response.headers:
+        service.last["position"] = response.headers["Daybook-Position"]
+    return response
+
+
+def test_all_in_one_unit(service: Service) -> None:
+    one, two = service.account("10.00"), service.account()
+    items = [
+        item(f"accounts/{one}/deposits", {"amount": "5.00", "currency": "EUR"}),
+        transfer(one, two, "15.00"),  # covered only by the deposit before it
+        item(f"accounts/{two}/withdrawals", {"amount": "1.00", "currency": "EUR"}),
+    ]
+    response = together(service, items, "whole")
+    assert response.status_code == 201, response.text
+    told = response.json()
+    assert len(told["results"]) == 3
+    assert told["results"][1]["balances"][one]["balance"] == "0.00"
+    assert (balance(service, one), balance(service, two)) == ("0.00", "14.00")
+    end = int(told["position"].rsplit(".", 1)[1])
+    log = service.get("log", role="audit", after=f"main.1.{end - 9}", limit=200).json()["events"]
+    assert {event["unit_end"] for event in log} == {end}
+    cash = internal_account("main", "cash", "EUR")
+    assert cash not in told["versions"], "it commutes: its version is given in the append"
+    again = together(service, items, "whole")
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.content == response.content
+    assert together(service, items[:2], "whole").json()["code"] == "key_reused"
+    assert_sound(service.database)
+
+
+def test_nothing_where_one_is_refused(service: Service) -> None:
+    one, two = service.account("10.00"), service.account()
+    items = [transfer(one, two, "6.00"), transfer(one, two, "6.00"), transfer(two, one, "1.00")]
+    response = together(service, items, "half")
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (422, "item_refused")
+    assert (problem["figures"]["item"], problem["figures"]["rule"]) == (2, "below_minimum")
+    assert problem["figures"]["figures"]["available"] == "4.00"
+    assert "item 2 is refused: Account" in problem["detail"]
+    assert balance(service, one) == "10.00"
+    assert together(service, items, "half").content == response.content, "the refusal is recorded"
+
+
+def test_nothing_where_one_is_wrong(service: Service) -> None:
+    one, two = service.account("10.00"), service.account()
+    before = service.log_digest()
+    wrong = together(service, [transfer(one, two, "1.00"), transfer(one, two, "0")], "wrong")
+    assert (wrong.status_code, wrong.json()["code"], wrong.json()["figures"]["item"]) == (400, "malformed", 2)
+    unknown = together(service, [transfer(one, "acct_01h455vb4pex5vsknk084sn02q", "1.00")], "wrong")
+    assert unknown.status_code == 404
+    keyed = send(service, orjson.dumps([transfer(one, two, "1.00")]), params={"atomic": "true"},
+                 headers={"Idempotency-Key": "wrong"})  # fmt: skip
+    assert "has one key" in keyed.json()["detail"]
+    assert together(service, [], "wrong").status_code == 400
+    keyless = send(service, orjson.dumps([{"path": "/v1/posts"}]), params={"atomic": "true"})
+    assert keyless.json()["code"] == "key_missing"
+    assert service.log_digest() == before
+
+
+def test_what_the_items_saw_is_held_against_the_log_before_them(service: Service) -> None:
+    one, two = service.account("10.00"), service.account()
+    seen = {"expected_versions": {one: 2}}
+    items = [transfer(one, two, "1.00"), transfer(one, two, "1.00")]
+    for each in items:
+        each["body"] |= seen
+    assert together(service, items, "seen").status_code == 201
+    stale = together(service, items, "stale")
+    assert (stale.status_code, stale.json()["figures"]["actual"]) == (409, {one: 4})
+    items[1]["body"]["expected_versions"] = {one: 3}
+    assert "expects version 3" in together(service, items, "at odds").json()["detail"]
+
+
+def test_bounds_at_them_and_one_past(postgres18: Server) -> None:
+    limits = Limits(wait_seconds=10, batch_items=3, batch_bytes=2000, body_bytes=1000)
+    with postgres18.database() as database, service_on(database, limits=limits) as service:
+        post = {"author": "a", "title": "t", "body": "b"}
+        for kind in (JSON, NDJSON):
+            assert len(batch(service, [item("posts", post) for _ in range(3)], kind)) == 3
+            items = [item("posts", post) for _ in range(4)]
+            content = orjson.dumps(items) if kind == JSON else b"\n".join(map(orjson.dumps, items))
+            over = send(service, content, kind)
+            assert (over.status_code, over.json()["figures"]) == (413, {"most": 3})
+            large = orjson.dumps(item("posts", {**post, "title": "x" * 1200}))
+            spaces = b" " * 2001
+            assert send(service, spaces, kind).json()["figures"] == {"most": 2000}
+            assert send(service, b"[" + large + b"]" if kind == JSON else large, kind).status_code in (200, 413)
+        line = send(service, orjson.dumps(item("posts", {**post, "title": "x" * 1200})), NDJSON)
+        assert (line.status_code, line.json()["figures"]) == (413, {"most": 1000})
+        assert_sound(database)
+
+
+def test_so_many_batches_at_once_and_no_more(postgres18: Server) -> None:
+    with postgres18.database() as database, service_on(database, limits=Limits(batches=0)) as service:
+        response = send(service, b"[]")
+        assert (response.status_code, response.json()["code"]) == (503, "busy")
+        assert response.headers["Retry-After"]

@@ -1,0 +1,96 @@
+"""Commands together: what each of them would do alone, one after the other, or nothing at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain import decider
+from domain.accounts.commands import Deposit, FreezeAccount, Transfer, Withdraw
+from domain.accounts.posting import internal_account
+from domain.kernel import Accepted, NeedsStreams, Refused, State, Unknown
+from domain.together import Together
+from tests.unit.domain.memory import TODAY, MemoryLedger, opening
+
+CASH = internal_account("main", "cash", "EUR")
+ACCOUNTS = ("acct_a", "acct_b", "acct_c")
+
+
+def books() -> MemoryLedger:
+    ledger = MemoryLedger()
+    ledger.open_internal()
+    for number, account in enumerate(ACCOUNTS, 1):
+        ledger.accepted(opening(account=account, number=f"CHK00000000020{number}"))
+    return ledger
+
+
+amounts = st.integers(1, 30)
+accounts = st.sampled_from(ACCOUNTS)
+
+
+@st.composite
+def commands(draw: st.DrawFn) -> list[Any]:
+    made: list[Any] = []
+    for number in range(draw(st.integers(1, 12))):
+        id, one, two, amount = f"txn_{number}", draw(accounts), draw(accounts), draw(amounts)
+        made.append(
+            draw(
+                st.sampled_from(
+                    [
+                        Deposit(id, one, amount, "EUR", TODAY),
+                        Withdraw(id, one, amount, "EUR", TODAY),
+                        Transfer(id, one, two, amount, "EUR", TODAY),
+                        FreezeAccount(one, "why not"),
+                    ]
+                )
+            )
+        )
+    return made
+
+
+@given(commands())
+def test_together_is_one_after_the_other_up_to_the_first_refusal(made: list[Any]) -> None:
+    alone = books()
+    together = MemoryLedger(log=list(alone.log), states=dict(alone.states))
+    before = dict(together.states)
+    refused = next((n for n, c in enumerate(made, 1) if not isinstance(alone.execute(c), Accepted)), None)
+    decision = together.execute(Together(tuple(made)))
+    if refused is None:
+        assert isinstance(decision, Accepted)
+        assert together.states == alone.states
+        assert together.log == alone.log
+    else:
+        assert isinstance(decision, Refused)
+        assert decision.figures["item"] == refused
+        assert together.states == before
+
+
+def test_a_stream_commutes_only_if_it_does_for_every_command() -> None:
+    ledger = books()
+    deposits = Together(tuple(Deposit(f"txn_{n}", "acct_a", 1, "EUR", TODAY) for n in range(3)))
+    decision = ledger.decide(deposits)
+    assert isinstance(decision, Accepted)
+    assert decision.commuting == {CASH}
+    mixed = ledger.decide(Together((Deposit("txn_8", "acct_a", 1, "EUR", TODAY), FreezeAccount(CASH, "audit"))))
+    assert isinstance(mixed, Accepted)
+    assert mixed.commuting == frozenset()
+
+
+def test_all_streams_are_asked_for_at_once() -> None:
+    ledger = books()
+    states: dict[str, State | None] = {account: ledger.states[account] for account in ACCOUNTS}
+    both = Together((Deposit("txn_1", "acct_a", 1, "EUR", TODAY), Deposit("txn_2", "acct_b", 1, "EUR", TODAY)))
+    decision = decider.decide(both, states, ledger.context)
+    assert decision == NeedsStreams((CASH,))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_something_unknown_stops_all(first: bool) -> None:
+    ledger = books()
+    known, unknown = Deposit("txn_1", "acct_a", 1, "EUR", TODAY), Deposit("txn_2", "acct_nobody", 1, "EUR", TODAY)
+    decision = ledger.decide(Together((unknown, known) if first else (known, unknown)))
+    assert isinstance(decision, Unknown)
+    assert decision.id == "acct_nobody"
