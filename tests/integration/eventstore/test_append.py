@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import Connection
 
@@ -206,3 +207,20 @@ def test_an_append_is_index_work_only(connection: Connection[Any], log: int, dat
             assert "Index" in plan
             assert "Seq Scan" not in plan
             assert "Join" not in plan
+
+
+def test_a_call_that_miscounts_its_events_changes_nothing(connection: Connection[Any], log: int) -> None:
+    """Positions and versions are the function's own: no caller can leave a gap."""
+    call = (
+        "SELECT log.append(%s, 0::smallint, '{}', '{a}', '{k}', '{h}', '{1}', '{201}', '{NULL}', '{x}', '{NULL}', '{f}',"
+        " %s::integer[], '{s}', '{0}', '{1}', '{1}', '{f}', '{1,1}', '{1,1}', '{f,f}', '{s,s}', '{t,t}', '{p,p}', '{m,m}')"
+    )
+    for counted in ("{1}", "{3}"):
+        with pytest.raises(psycopg.Error):
+            connection.execute(call, (log, counted))
+    assert read_head(connection, "test").position == 0
+    connection.execute(call, (log, "{2}"))
+    assert [(e.position, e.unit_end, e.version) for e in read_log(connection, log, 0, 10).events] == [
+        (1, 2, 1),
+        (2, 2, 2),
+    ]
