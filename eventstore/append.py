@@ -1,20 +1,25 @@
 """The append: a group of decided commands, one call of ``log.append``, one flush.
 
 The SQL beside the migrations argues why it is sound. Here a group is laid out as the arrays that function takes, and
-its answer is read back.
+its answer is read back. A group can be sent and its answer fetched later, so that the next one is decided while
+PostgreSQL takes this one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import select
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from itertools import count
+from struct import Struct
 from typing import Any, NamedTuple
 
-from psycopg import Connection
+import psycopg
+from psycopg import Connection, pq
 
-from eventstore.arrays import bool_array, bytea_array, int2_array, int4_array, int8_array, text_array
+from eventstore.arrays import BinaryArray, bool_array, bytea_array, int2_array, int4_array, int8_array, text_array
 
 JSON, OPAQUE = 0, 1
 """Encodings of payload and metadata."""
@@ -51,9 +56,8 @@ class NewEvent(NamedTuple):
     commutes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What `log.commands` keeps of a command; None there where nothing is to be kept."""
+class Record(NamedTuple):
+    """What `log.commands` keeps of a command; None in its place where nothing is to be kept."""
 
     outcome: int
     status: int
@@ -63,16 +67,15 @@ class Record:
     origin: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DecidedCommand:
+class DecidedCommand(NamedTuple):
     """One command of a group: what it rests on, what it appends, what is kept of it."""
 
     actor: str
     key: str
-    reads: Sequence[Read]  # every stream its events are on is among them
-    events: Sequence[NewEvent]
+    reads: Sequence[Read | tuple[str, int, bool]]  # every stream its events are on is among them
+    events: Sequence[NewEvent | tuple[str, str, bytes, bool]]
     metadata: bytes
-    record: Record | None
+    record: Record | tuple[int, int, str | None, bytes, bytes, str | None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +94,33 @@ class GroupAppended:
 
     epoch: int
     recorded_at: datetime
-    commands: list[Appended]
-    head: int  # after the append
+    before: int  # the head before
+    counts: Sequence[int]  # events by command
+    verdicts: Sequence[int] | None  # None: every command went in
     actual: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def commands(self) -> list[Appended]:
+        """The answers, one a command."""
+        answers = []
+        position = self.before
+        for verdict, events in zip(self.verdicts or [0] * len(self.counts), self.counts, strict=True):
+            there = verdict == 0 and events > 0
+            last = position + events if there else None
+            answers.append(Appended(Verdict(verdict), position, position + 1 if there else None, last))
+            position = last or position
+        return answers
 
-_APPEND = """
-SELECT head, epoch, recorded_at, verdicts, actual
-  FROM log.append(%s, %s::smallint, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-                  %s, %s)
-"""
+    @property
+    def head(self) -> int:
+        """The head after the append."""
+        if self.verdicts is None:
+            return self.before + sum(self.counts)
+        return self.before + sum(n for n, verdict in zip(self.counts, self.verdicts, strict=True) if verdict == 0)
 
 
 def append(
-    connection: Connection[Any],
-    log: int,
-    commands: Sequence[DecidedCommand],
-    *,
-    commuting_types: Sequence[str] = (),
-    encoding: int = JSON,
+    connection: Connection[Any], log: int, commands: Iterable[DecidedCommand], *, commuting_types: Sequence[str] = ()
 ) -> GroupAppended:
     """Append a group. One conflict or duplicate does not touch its neighbours, unless they rest on it.
 
@@ -117,92 +128,86 @@ def append(
     exact one; then the exact one holds. Raises `UnitTooLargeError`, and `psycopg.Error` where the database fails: if
     that error broke the connection it is unknown whether the group went in.
     """
-    layout = _Layout()
-    for number, command in enumerate(commands, 1):
-        if len(command.events) > MOST_EVENTS_PER_UNIT:
-            raise UnitTooLargeError(f"{len(command.events)} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
-        layout.add(number, command)
-    row = connection.execute(
-        _APPEND, (log, encoding, text_array(commuting_types), *layout.parameters()), prepare=True, binary=True
-    ).fetchone()
-    assert row is not None
-    head, epoch, recorded_at, verdicts, actual = row
-    if actual is None:
-        moved = {}
-    else:
-        moved = {
-            stream: version
-            for stream, base, version in zip(layout.index, layout.bases, actual, strict=True)
-            if version != base
-        }
-    answers = []
-    for number, command in enumerate(commands):
-        verdict = Verdict.IN if verdicts is None else Verdict(verdicts[number])
-        count = len(command.events) if verdict is Verdict.IN else 0
-        answers.append(Appended(verdict, head, head + 1 if count else None, head + count if count else None))
-        head += count
-    return GroupAppended(epoch, recorded_at, answers, head, moved)
+    layout = Layout()
+    for command in commands:
+        layout.add(*command)
+    appender = Appender(connection, log, commuting_types)
+    appender.send(layout)
+    return appender.receive()
 
 
-class _Layout:
-    """The group as columns; positions in arrays count from 1, as SQL does."""
+class Layout:
+    """A group as columns; positions in arrays count from 1, as SQL does."""
 
     def __init__(self) -> None:
-        self.index: dict[str, int] = {}
-        self.bases: list[int] = []
+        self.index: dict[str, int] = {}  # of each stream
+        self.bases: list[int] = []  # of each stream
+        self.counts: list[int] = []  # events by command
         self._exact: list[bool] = []
-        self._commands: list[DecidedCommand] = []
+        self._c_actor: list[str] = []
+        self._c_key: list[str] = []
+        self._c_record: list[bool] = []
+        self._records: list[Any] = []
         self._r_command: list[int] = []
         self._r_stream: list[int] = []
         self._r_commuting: list[bool] = []
         self._e_command: list[int] = []
         self._e_stream: list[int] = []
-        self._e_commutes: list[bool] = []
-        self._e_name: list[str] = []
-        self._e_type: list[str] = []
-        self._e_payload: list[bytes] = []
         self._e_metadata: list[bytes] = []
+        self._events: list[Any] = []
 
-    def add(self, number: int, command: DecidedCommand) -> None:
-        self._commands.append(command)
-        for read in command.reads:
+    def add(
+        self,
+        actor: str,
+        key: str,
+        reads: Iterable[Read | tuple[str, int, bool]],
+        events: Sequence[NewEvent | tuple[str, str, bytes, bool]],
+        metadata: bytes,
+        record: Record | tuple[int, int, str | None, bytes, bytes, str | None] | None,
+    ) -> None:
+        """Add a command at the end. Raises `UnitTooLargeError`, and then it is not added."""
+        new = len(events)
+        if new > MOST_EVENTS_PER_UNIT:
+            raise UnitTooLargeError(f"{new} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
+        index = self.index
+        self._c_actor.append(actor)
+        self._c_key.append(key)
+        self._c_record.append(record is not None)
+        self._records.append(record or _NOTHING)
+        self.counts.append(new)
+        number = len(self.counts)
+        for stream, base, commuting in reads:
+            place = index.get(stream)
+            if place is None:
+                index[stream] = place = len(self.bases) + 1
+                self.bases.append(base)
+                self._exact.append(not commuting)
+            elif not commuting and not self._exact[place - 1]:
+                self.bases[place - 1] = base
+                self._exact[place - 1] = True
             self._r_command.append(number)
-            self._r_stream.append(self._stream(read))
-            self._r_commuting.append(read.commuting)
-        for event in command.events:
-            self._e_command.append(number)
-            self._e_stream.append(self.index[event.stream])
-            self._e_commutes.append(event.commutes)
-            self._e_name.append(event.stream)
-            self._e_type.append(event.type)
-            self._e_payload.append(event.payload)
-            self._e_metadata.append(command.metadata)
+            self._r_stream.append(place)
+            self._r_commuting.append(commuting)
+        self._e_command.extend([number] * new)
+        self._e_stream.extend([index[event[0]] for event in events])
+        self._e_metadata.extend([metadata] * new)
+        self._events.extend(events)
 
-    def _stream(self, read: Read) -> int:
-        number = self.index.get(read.stream)
-        if number is None:
-            self.index[read.stream] = number = len(self.bases) + 1
-            self.bases.append(read.base)
-            self._exact.append(not read.commuting)
-        elif not read.commuting and not self._exact[number - 1]:
-            self.bases[number - 1] = read.base
-            self._exact[number - 1] = True
-        return number
-
-    def parameters(self) -> tuple[Any, ...]:
-        commands = self._commands
-        records = [command.record or _NOTHING for command in commands]
-        return (
-            text_array([command.actor for command in commands]),
-            text_array([command.key for command in commands]),
-            bytea_array([record.request_hash for record in records]),
-            int2_array([record.outcome for record in records]),
-            int2_array([record.status for record in records]),
-            text_array([record.rule for record in records]),
-            bytea_array([record.result for record in records]),
-            text_array([record.origin for record in records]),
-            bool_array([command.record is not None for command in commands]),
-            int4_array([len(command.events) for command in commands]),
+    def parameters(self) -> list[BinaryArray]:
+        """The arguments of ``log.append`` from the fourth on."""
+        outcome, status, rule, result, request_hash, origin = zip(*self._records, strict=True)
+        name, type, payload, commutes = zip(*self._events, strict=True) if self._events else ((), (), (), ())
+        return [
+            text_array(self._c_actor),
+            text_array(self._c_key),
+            bytea_array(request_hash),
+            int2_array(outcome),
+            int2_array(status),
+            text_array(rule),
+            bytea_array(result),
+            text_array(origin),
+            bool_array(self._c_record),
+            int4_array(self.counts),
             text_array(list(self.index)),
             int8_array(self.bases),
             int4_array(self._r_command),
@@ -210,12 +215,105 @@ class _Layout:
             bool_array(self._r_commuting),
             int4_array(self._e_command),
             int4_array(self._e_stream),
-            bool_array(self._e_commutes),
-            text_array(self._e_name),
-            text_array(self._e_type),
-            bytea_array(self._e_payload),
+            bool_array(commutes),
+            text_array(name),
+            text_array(type),
+            bytea_array(payload),
             bytea_array(self._e_metadata),
-        )
+        ]
 
 
 _NOTHING = Record(0, 0, None, b"", b"")
+_INT4, _INT8 = Struct(">i"), Struct(">q")
+_PARAMETERS = 25
+_APPEND = b"SELECT head, epoch, recorded_at, verdicts, actual FROM log.append(%s)" % b", ".join(
+    b"$%d" % number for number in range(1, _PARAMETERS + 1)
+)
+_BINARY = [1] * _PARAMETERS
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts microseconds from here
+_statements = count(1)
+
+
+class Appender:
+    """Appends over one connection, one group at a time: while one is under way nothing else may use the connection.
+
+    It speaks libpq, because psycopg's own `execute` waits for the answer.
+    """
+
+    def __init__(
+        self, connection: Connection[Any], log: int, commuting_types: Sequence[str], encoding: int = JSON
+    ) -> None:
+        self._pgconn = connection.pgconn
+        self._encoding = connection.info.encoding
+        self._name = f"append_{next(_statements)}".encode()
+        self._fixed = [_INT4.pack(log), encoding.to_bytes(2, "big"), text_array(commuting_types)]
+        self._sent: Layout | None = None
+        _checked(self._pgconn.prepare(self._name, _APPEND), pq.ExecStatus.COMMAND_OK, self._encoding)
+
+    def send(self, layout: Layout) -> None:
+        """Have the group appended. Raises `psycopg.OperationalError`."""
+        parameters = [*self._fixed, *layout.parameters()]
+        pgconn = self._pgconn
+        pgconn.send_query_prepared(self._name, parameters, _BINARY, result_format=1)
+        self._sent = layout
+        while pgconn.flush():  # psycopg has made the connection non-blocking
+            self._wait(select.POLLIN | select.POLLOUT)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether something was sent whose answer was not received."""
+        return self._sent is not None
+
+    def receive(self) -> GroupAppended:
+        """Wait for the answer to what was sent. Raises `psycopg.Error`."""
+        assert self._sent is not None
+        layout, self._sent = self._sent, None
+        pgconn = self._pgconn
+        while pgconn.is_busy():
+            self._wait(select.POLLIN)
+        results = []
+        while (result := pgconn.get_result()) is not None:
+            results.append(result)
+        if not results:
+            raise psycopg.OperationalError("the server closed the connection without an answer")
+        row = _checked(results[0], pq.ExecStatus.TUPLES_OK, self._encoding)
+        before, epoch, at, verdicts, actual = [row.get_value(0, column) for column in range(5)]
+        assert before is not None
+        assert epoch is not None
+        assert at is not None
+        moved: dict[str, int] = {}
+        if actual is not None:
+            versions = _read_array(actual, "q", 8)
+            moved = {
+                stream: version
+                for stream, base, version in zip(layout.index, layout.bases, versions, strict=True)
+                if version != base
+            }
+        return GroupAppended(
+            _INT4.unpack(epoch)[0],
+            _EPOCH + timedelta(microseconds=_INT8.unpack(at)[0]),
+            _INT8.unpack(before)[0],
+            layout.counts,
+            None if verdicts is None else _read_array(verdicts, "h", 2),
+            moved,
+        )
+
+    def _wait(self, events: int) -> None:
+        waiting = select.poll()
+        waiting.register(self._pgconn.socket, events)
+        if any(found & ~select.POLLOUT for _, found in waiting.poll()):
+            self._pgconn.consume_input()
+
+
+def _checked(result: Any, expected: pq.ExecStatus, encoding: str) -> Any:
+    if result.status != expected:
+        raise psycopg.errors.error_from_result(result, encoding)
+    return result
+
+
+def _read_array(data: bytes, code: str, size: int) -> tuple[int, ...]:
+    """The elements of a binary array of integers without NULLs (see `eventstore.arrays` for the format)."""
+    if _INT4.unpack_from(data)[0] == 0:
+        return ()
+    length = _INT4.unpack_from(data, 12)[0]
+    return Struct(f">{('4x' + code) * length}").unpack_from(data, 20)

@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from eventstore.answers import Answer
-from eventstore.executor import Executor, ExecutorError, Submission
+from eventstore.executor import Executor, ExecutorError
+from eventstore.groups import Submission
 
 MOST_WAITING_PER_ACTOR = 5_000
 

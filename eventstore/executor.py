@@ -1,10 +1,14 @@
 """Commands in groups: decided one after the other on cached state, appended in one call, answered each for itself.
 
-One thread owns one connection. It drains what waits in a bounded queue, decides each command seeing the effect of those
-before it, and appends the whole group with one flush. The cached state is only a guess: every answer, a refusal too,
-stands only once the append has found every version it rests on to be true. What was decided on a version that has moved
-is decided again, a bounded number of times; the last time while holding the head of the log, when nobody can come in
-between. A client that stated what it saw keeps being held to it: its statement is checked against each fresh state.
+One thread owns the connection that appends. It drains what waits in a bounded queue, makes a group of it (`groups`) and
+appends the whole group with one flush; while PostgreSQL takes one group, the next is being decided. The cached state is
+only a guess: every answer, a refusal too, stands only once the append has found every version it rests on to be true.
+What was decided on a version that has moved is decided again, a bounded number of times; the last time while holding
+the head of the log, when nobody can come in between. A client that stated what it saw keeps being held to it: its
+statement is checked against each fresh state.
+
+A group decided behind another rests on that one going in whole. It is sent only when it has; otherwise it is decided
+again. So the log never sees a belief that is known to be false, and version arithmetic is never all there is to it.
 
 A command whose acknowledgement was lost is appended again with its key. Either the first append had gone in, and the
 key leads to its answer, or it had not, and then the second is the only one: whichever comes first holds the head.
@@ -13,39 +17,25 @@ key leads to its answer, or it had not, and then the second is the only one: whi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Condition, Event, Thread
 from time import monotonic
-from typing import Any, Literal, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self
 
-import orjson
 import psycopg
 from psycopg import Connection
 
 from eventstore.answers import Answer, Outcome, find_answers
-from eventstore.append import (
-    MOST_EVENTS_PER_UNIT,
-    DecidedCommand,
-    GroupAppended,
-    NewEvent,
-    Read,
-    Record,
-    UnitTooLargeError,
-    Verdict,
-    append,
-)
-from eventstore.codec import CodecError
+from eventstore.append import Appender, GroupAppended, Verdict
 from eventstore.follow import CHANNEL
-from eventstore.read import read_head, read_streams
-from eventstore.sealing import SealingError
-from eventstore.states import Known, StateCache
+from eventstore.groups import RECORDED, Decide, EventCodec, Evolve, Group, Groups, Plan, Submission
+from eventstore.read import read_head
 
 OPTIMISTIC_ATTEMPTS = 2
 """How often a group is decided on cached state before it takes the head of the log to decide."""
 MOST_ATTEMPTS = OPTIMISTIC_ATTEMPTS + 2
-MOST_STREAM_ROUNDS = 3
-"""How often one decision may ask for more streams."""
 MOST_RECONNECTS = 5
 """How often a group may lose its connection before its commands are told that their fate is unknown."""
 RECONNECT_PAUSES = (0.0, 0.1, 0.3, 1.0, 2.0, 3.0)
@@ -78,42 +68,6 @@ class RejectedError(ExecutorError):
     """The command cannot be carried out as it is: its events cannot be encoded or are too many."""
 
 
-class Decided(Protocol):
-    """A decision, told apart by `outcome`; see `domain.kernel` for the four."""
-
-    @property
-    def outcome(self) -> Literal["accepted", "refused", "unknown", "needs_streams"]: ...
-
-
-Decide: TypeAlias = Callable[[Any, Mapping[str, Any], Any], Any]
-Evolve: TypeAlias = Callable[[Any, Any], Any]
-
-
-class EventCodec(Protocol):
-    """What the executor needs of `eventstore.codec.Codec`."""
-
-    def subjects(self, events: Iterable[Any]) -> set[str]: ...
-    def encode(self, event: Any) -> tuple[str, bytes]: ...
-    def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A command on its way: whose it is, the key that makes it once only, and what its client stated it saw."""
-
-    command: Any
-    actor: str
-    key: str
-    request_hash: bytes
-    metadata: bytes  # JSON, stored with each of its events
-    context: Any  # passed to the decision as it is
-    expected: Mapping[str, int] = field(default_factory=dict)
-    accepted_status: int = 201
-    refused_status: int = 422
-    expectation_status: int = 409
-    origin: str | None = None
-
-
 class Sink(Protocol):
     """Where answers go: called on the executor's thread, once for all of a group's answers that are its own."""
 
@@ -130,27 +84,11 @@ class _Task:
 
 
 @dataclass(slots=True)
-class _Plan:
-    """A decided command, ready for the append."""
+class _Flight:
+    """A group on its way to the log."""
 
-    task: _Task
-    outcome: Outcome
-    rule: str | None
-    result: dict[str, Any]
-    reads: list[Read]
-    events: tuple[Any, ...]
-    commuting: frozenset[str]
-    command: DecidedCommand | None = None
-
-
-@dataclass(slots=True)
-class _Group:
-    """One attempt at a group: what was known at its start, and what its commands make of it."""
-
-    known: dict[str, Known] = field(default_factory=dict)
-    work: dict[str, Any] = field(default_factory=dict)
-    plans: list[_Plan] = field(default_factory=list)
-    again: list[_Task] = field(default_factory=list)
+    tasks: list[_Task]
+    group: Group
 
 
 @dataclass(slots=True)
@@ -162,6 +100,7 @@ class Statistics:
     events: int = 0
     conflicts: int = 0
     locked_groups: int = 0
+    discarded: int = 0  # groups decided behind one that did not go in whole
     reconnects: int = 0
 
 
@@ -186,15 +125,10 @@ class Executor:
         """`transient_prefixes`: streams that are written once and not worth remembering."""
         self._connect = connect
         self._log_name = log
-        self._codec = codec
-        self._prepare_subjects = prepare_subjects
-        self._decide = decide
-        self._evolve = evolve
         self._commuting_types = tuple(commuting_types)
-        self._transient = transient_prefixes
+        self._groups = Groups(codec, prepare_subjects, decide, evolve, transient_prefixes, cache_limit)
         self._queue_limit = queue_limit
         self._group_limit = group_limit
-        self._cache = StateCache(cache_limit)
         self._queue: deque[_Task] = deque()
         self._ready = Condition()
         self._stopping = True
@@ -207,8 +141,7 @@ class Executor:
 
     def start(self) -> Self:
         """Connect and begin. Raises `psycopg.OperationalError` or `UnknownLogError`."""
-        self._connection = self._connect()
-        self._log = read_head(self._connection, self._log_name).log
+        self._open()
         self._stopping = False
         self._thread = Thread(target=self._run, name=f"executor-{self._log_name}", daemon=True)
         self._thread.start()
@@ -223,6 +156,7 @@ class Executor:
             self._thread.join()
             self._thread = None
             self._connection.close()
+            self._side.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -278,59 +212,155 @@ class Executor:
 
     # ------------------------------------------------------------------ on the executor's thread
 
+    def _open(self) -> None:
+        """Connect: once to append, once for what must not wait for an append."""
+        self._connection = self._connect()
+        self._side = self._connect()
+        self._log = read_head(self._side, self._log_name).log
+        self._appender = Appender(self._connection, self._log, self._commuting_types)
+
     def _run(self) -> None:
+        flight: _Flight | None = None
         while True:
-            with self._ready:
-                while not self._queue and not self._stopping:
-                    self._ready.wait()
-                if not self._queue:
-                    return
-                tasks = [self._queue.popleft() for _ in range(min(len(self._queue), self._group_limit))]
+            tasks = self._take(wait=flight is None)
+            if not tasks and flight is None:
+                return
             try:
-                self._process(_lead(tasks))
+                following = self._turn(flight, tasks)
             except Exception as error:  # a fault of ours must not leave callers waiting for ever
-                self._fail_unanswered(tasks, error)
+                self._groups.forget()
+                self._fail_unanswered([*(flight.tasks if flight else ()), *tasks], error)
+                following = None
+                if self._appender.under_way:
+                    self._reconnect()
+            flight = following
             self._deliver()
 
-    def _process(self, tasks: list[_Task]) -> None:
-        """Bring every command to its answer."""
-        reconnects = 0
-        attempt = 0
-        while tasks:
-            if attempt == MOST_ATTEMPTS:
-                for task in tasks:
-                    self._fail(task, ContentionError(f"gave up after {attempt} attempts; retry with the same key"))
-                return
+    def _take(self, *, wait: bool) -> list[_Task]:
+        """What waits, at most a group of it. Nothing, with `wait`: nothing ever will."""
+        with self._ready:
+            while wait and not self._queue and not self._stopping:
+                self._ready.wait()
+            taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._group_limit))]
+            return _lead([task for task in taken if not _answered(task)])
+
+    def _turn(self, flight: _Flight | None, tasks: list[_Task]) -> _Flight | None:
+        """Decide the next group while one is on its way, see that one land, send the next; that is the new one."""
+        group = self._try_to_make(tasks, ahead=flight.group if flight else None)
+        if flight is not None:
             try:
-                if attempt < OPTIMISTIC_ATTEMPTS:
-                    group, appended = self._attempt(tasks, fresh=False)
-                else:
-                    self.statistics.locked_groups += 1
-                    with self._connection.transaction():
-                        self._connection.execute("SELECT log.lock_head(%s)", (self._log,))
-                        group, appended = self._attempt(tasks, fresh=True)
-                tasks = self._conclude(group, appended)
-                attempt += 1
-            except psycopg.Error as error:
-                tasks = [task for task in tasks if not _answered(task)]
-                self._cache.clear()  # what went in is not known, so nothing that is remembered can be
-                if self._connection.closed or self._connection.broken:
-                    reconnects += 1
-                    if reconnects > MOST_RECONNECTS or not self._reconnect():
-                        for task in tasks:
-                            self._fail(
-                                task, UnavailableError(f"the database connection was lost: {_first_line(error)}")
-                            )
-                        return
-                    for task in tasks:
-                        task.resubmitted = True
-                else:
-                    self._isolate(tasks, error)
-                    return
+                appended = self._appender.receive()
             except Exception as error:
-                self._cache.clear()
+                self._process(flight.tasks, error=error)
+                group = self._try_to_make(tasks)
+            else:
+                if group is not None and appended.verdicts is None and not flight.group.again:
+                    return self._relieve(flight, appended, _Flight(tasks, group))
+                again = self._conclude(flight.group, appended)
+                self._deliver()
+                self._process(again, attempt=1)
+                if tasks:
+                    self.statistics.discarded += 1
+                    group = self._try_to_make(tasks)  # it was decided in a belief that did not come true
+        if group is None:
+            self._process(tasks)
+            return None
+        try:
+            self._send(group)
+        except psycopg.Error as error:
+            self._process(tasks, error=error)
+            return None
+        return _Flight(tasks, group)
+
+    def _relieve(self, landed: _Flight, appended: GroupAppended, following: _Flight) -> _Flight | None:
+        """Send the next before the answers to those who have landed are made: PostgreSQL need not wait for us."""
+        self._groups.learn(landed.group, appended)
+        self._groups.catch_up(following.group, appended)
+        trouble: psycopg.Error | None = None
+        try:
+            self._send(following.group)
+        except psycopg.Error as error:
+            trouble = error
+        self._settle(landed.group.plans, appended)
+        self._deliver()
+        if trouble is None:
+            return following
+        self._process(following.tasks, error=trouble)
+        return None
+
+    def _try_to_make(self, tasks: list[_Task], ahead: Group | None = None) -> Group | None:
+        """A group with something to append; None where that is not to be had: `_process` meets the reason again."""
+        tasks = [task for task in tasks if not _answered(task)]
+        if not tasks:
+            return None
+        try:
+            group = self._groups.make(tasks, self._side, self._log, ahead=ahead)
+        except Exception:
+            return None
+        return group if group.layout is not None else None
+
+    def _send(self, group: Group) -> None:
+        assert group.layout is not None
+        self._admit(group)
+        self._appender.send(group.layout)
+
+    def _admit(self, group: Group) -> None:
+        """Tell those who have no place in it."""
+        for task, why in group.rejected:
+            self._fail(task, RejectedError(why))
+        if group.later:
+            with self._ready:
+                self._queue.extendleft(reversed(group.later))
+
+    def _process(self, tasks: list[_Task], *, attempt: int = 0, error: Exception | None = None) -> None:
+        """Bring every command to its answer, with nothing else under way. `error`: what the last attempt met."""
+        reconnects = 0
+        while tasks := [task for task in tasks if not _answered(task)]:
+            if error is None:
+                if attempt == MOST_ATTEMPTS:
+                    for task in tasks:
+                        self._fail(task, ContentionError(f"gave up after {attempt} attempts; retry with the same key"))
+                    return
+                try:
+                    tasks = self._attempt(tasks, locked=attempt >= OPTIMISTIC_ATTEMPTS)
+                    attempt += 1
+                    continue
+                except Exception as met:
+                    error = met
+            self._groups.forget()
+            if not (isinstance(error, psycopg.Error) and self._disconnected):
                 self._isolate([task for task in tasks if not _answered(task)], error)
                 return
+            lost = self._connection.closed or self._connection.broken
+            reconnects += 1
+            if reconnects > MOST_RECONNECTS or not self._reconnect():
+                for task in tasks:
+                    self._fail(task, UnavailableError(f"the database connection was lost: {_first_line(error)}"))
+                return
+            if lost:
+                for task in tasks:
+                    task.resubmitted = True
+            error = None
+
+    def _attempt(self, tasks: list[_Task], *, locked: bool) -> list[_Task]:
+        """Decide and append once; what comes back is to be decided again."""
+        if not locked:
+            group = self._groups.make(tasks, self._side, self._log)
+            appended = self._append(group)
+        else:
+            self.statistics.locked_groups += 1
+            with self._connection.transaction():
+                self._connection.execute("SELECT log.lock_head(%s)", (self._log,))
+                group = self._groups.make(tasks, self._connection, self._log, fresh=True)
+                appended = self._append(group)
+        return self._conclude(group, appended)  # nobody is answered before it is known to be committed
+
+    def _append(self, group: Group) -> GroupAppended | None:
+        self._admit(group)
+        if group.layout is None:
+            return None
+        self._appender.send(group.layout)
+        return self._appender.receive()
 
     def _isolate(self, tasks: list[_Task], error: Exception) -> None:
         """Whichever of them the database or we cannot stomach, the others must not suffer: each on its own."""
@@ -342,269 +372,86 @@ class Executor:
         for task in tasks:
             self._process([task])
 
+    @property
+    def _disconnected(self) -> bool:
+        return any(connection.closed or connection.broken for connection in (self._connection, self._side))
+
     def _reconnect(self) -> bool:
         until_stopped = Event()
+        for connection in (self._connection, self._side):
+            connection.close()
         for pause in RECONNECT_PAUSES:
             until_stopped.wait(pause)
             try:
-                self._connection = self._connect()
+                self._open()
             except psycopg.OperationalError:
                 continue
             self.statistics.reconnects += 1
             return True
         return False
 
-    def _attempt(self, tasks: list[_Task], *, fresh: bool) -> tuple[_Group, GroupAppended | None]:
-        """Decide and append once. Nobody is answered before the append is known to be committed."""
-        group = self._decide_group(tasks, fresh=fresh)
-        while group.plans:
-            try:
-                self._encode(group.plans)
-            except _PlanError as error:
-                # Others were decided in the belief that this one goes in: begin again without it.
-                self._fail(error.task, RejectedError(str(error)))
-                group = self._decide_group([task for task in tasks if not _answered(task)], fresh=fresh)
-                continue
-            commands = [plan.command for plan in group.plans if plan.command is not None]
-            return group, append(self._connection, self._log, commands, commuting_types=self._commuting_types)
-        return group, None
+    # ------------------------------------------------------------------ after the append
 
-    def _conclude(self, group: _Group, appended: GroupAppended | None) -> list[_Task]:
+    def _conclude(self, group: Group, appended: GroupAppended | None) -> list[_Task]:
         """Learn and answer; what comes back is to be decided again."""
-        again = group.again
+        again: list[_Task] = list(group.again)
         if appended is not None:
-            self._learn(group, appended)
-            again = again + self._settle(group.plans, appended)
-            self.statistics.groups += 1
-            self._notify(appended.head, any(plan.events for plan in group.plans))
+            self._groups.learn(group, appended)
+            again += self._settle(group.plans, appended)
         self.statistics.conflicts += len(again)
         return again
 
-    # ------------------------------------------------------------------ deciding
-
-    def _decide_group(self, tasks: list[_Task], *, fresh: bool) -> _Group:
-        group = _Group()
-        needed: dict[str, None] = {}
-        for task in tasks:
-            needed.update(dict.fromkeys(task.submission.command.streams))
-            needed.update(dict.fromkeys(task.submission.expected))
-        self._load(group, needed, fresh=fresh)
-        events = 0
-        for number, task in enumerate(tasks):
-            if events >= MOST_EVENTS_PER_UNIT:
-                with self._ready:
-                    self._queue.extendleft(reversed(tasks[number:]))
-                break
-            try:
-                plan = self._decide_one(group, task, fresh=fresh)
-            except _MovedOnError as moved:
-                self._cache.mark_stale(moved.stream)
-                group.again.append(task)
-                continue
-            except (psycopg.Error, SealingError):
-                raise
-            except Exception as error:
-                self._fail(task, RejectedError(f"the decision failed: {type(error).__name__}: {error}"))
-                continue
-            group.plans.append(plan)
-            events += len(plan.events)
-        return group
-
-    def _decide_one(self, group: _Group, task: _Task, *, fresh: bool) -> _Plan:
-        submission = task.submission
-        expected = submission.expected
-        streams = dict.fromkeys((*submission.command.streams, *expected))
-        known, work = group.known, group.work
-        for _ in range(1 + MOST_STREAM_ROUNDS):
-            states = {stream: work[stream] if stream in work else known[stream].state for stream in streams}
-            decision = self._decide(submission.command, states, submission.context)
-            if decision.outcome != "needs_streams":
-                break
-            self._load(group, [stream for stream in decision.streams if stream not in known], fresh=fresh)
-            streams.update(dict.fromkeys(decision.streams))
-        else:
-            raise RuntimeError(f"{type(submission.command).__name__} kept asking for more streams")
-
-        failed = (
-            bool(expected)
-            and decision.outcome != "unknown"
-            and any((state.version if (state := states[stream]) else 0) != seen for stream, seen in expected.items())
-        )
-        commuting: frozenset[str] = decision.commuting
-        if expected:
-            commuting = frozenset() if failed else commuting - expected.keys()
-        reads = []
-        for stream in streams:
-            belief = known[stream]
-            if stream in commuting:
-                reads.append(Read(stream, belief.entries_to, True))
-            elif belief.entries_to == belief.version:
-                reads.append(Read(stream, belief.version))
-            else:
-                raise _MovedOnError(stream)
-
-        if failed:
-            actual = {stream: states[stream].version if states[stream] is not None else 0 for stream in expected}
-            result: dict[str, Any] = {"expected": dict(expected), "actual": actual}
-            return _Plan(task, Outcome.EXPECTATION_FAILED, "expectation_failed", result, reads, (), commuting)
-        if decision.outcome == "refused":
-            return _Plan(task, Outcome.REFUSED, decision.rule, dict(decision.figures), reads, (), commuting)
-        if decision.outcome == "unknown":
-            result = {"kind": decision.kind, "id": decision.id}
-            return _Plan(task, Outcome.UNKNOWN, "unknown", result, reads, (), commuting)
-
-        versions: dict[str, int] = {}
-        evolve = self._evolve
-        for event in decision.events:
-            stream = event.originator_id
-            if stream not in streams and stream not in versions:
-                if stream in work or stream in known:
-                    raise _MovedOnError(stream)  # a new stream, and somebody in this group has just made it
-                reads.append(Read(stream, 0))
-            if stream not in commuting:
-                versions[stream] = event.originator_version
-        for event in decision.events:
-            stream = event.originator_id
-            belief = known.setdefault(stream, _NEW_STREAM)
-            if belief.entries_to == belief.version:
-                work[stream] = evolve(work.get(stream, belief.state), event)
-        result = {**decision.result, "versions": versions}
-        return _Plan(task, Outcome.ACCEPTED, None, result, reads, decision.events, commuting)
-
-    def _load(self, group: _Group, streams: Iterable[str], *, fresh: bool) -> None:
-        """Have the states of these streams: from the cache, else from the log, in one query for all."""
-        after: dict[str, int] = {}
-        for stream in streams:
-            if stream in group.known:
-                continue
-            known = self._cache.get(stream)
-            if known is None:
-                group.known[stream] = Known(None, 0, 0)
-                after[stream] = 0
-            else:
-                group.known[stream] = known
-                if fresh or known.stale:
-                    after[stream] = known.version
-        if not after:
-            return
-        for stream, version, type, payload in read_streams(self._connection, self._log, after):
-            known = group.known[stream]
-            known.state = self._evolve(known.state, self._codec.decode(type, payload, stream, version))
-            known.version = version
-        for stream in after:
-            known = group.known[stream]
-            known.entries_to = known.version
-            known.stale = False
-            if known.version > 0 and not stream.startswith(self._transient):
-                self._cache.put(stream, known)
-
-    def _encode(self, plans: list[_Plan]) -> None:
-        """Events to bytes; the keys of the people in the whole group are fetched or made in one go."""
-        events = [event for plan in plans for event in plan.events]
-        subjects = self._codec.subjects(events)
-        if subjects:
-            self._prepare_subjects(subjects)
-        for plan in plans:
-            submission = plan.task.submission
-            try:
-                if len(plan.events) > MOST_EVENTS_PER_UNIT:
-                    raise UnitTooLargeError(f"{len(plan.events)} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
-                new = []
-                for event in plan.events:
-                    name, payload = self._codec.encode(event)
-                    new.append(NewEvent(event.originator_id, name, payload, event.originator_id in plan.commuting))
-                record = None
-                if plan.outcome in _RECORDED:
-                    record = Record(
-                        plan.outcome,
-                        _status(plan.outcome, submission),
-                        plan.rule,
-                        orjson.dumps(plan.result, option=orjson.OPT_SORT_KEYS),
-                        submission.request_hash,
-                        submission.origin,
-                    )
-            except (CodecError, SealingError, UnitTooLargeError, orjson.JSONEncodeError) as error:
-                raise _PlanError(plan.task, str(error)) from error
-            plan.command = DecidedCommand(
-                submission.actor, submission.key, plan.reads, new, submission.metadata, record
-            )
-
-    # ------------------------------------------------------------------ after the append
-
-    def _learn(self, group: _Group, appended: GroupAppended) -> None:
-        """Remember what is now known to be true of the streams of the group."""
-        moved = appended.actual
-        failed: set[str] = set()
-        written: dict[str, int] = {}
-        rested: set[str] = set()  # moved streams on which a commuting command went in all the same
-        for plan, answer in zip(group.plans, appended.commands, strict=True):
-            for event in plan.events:
-                stream = event.originator_id
-                if answer.verdict is Verdict.IN:
-                    written[stream] = written.get(stream, 0) + 1
-                    if stream in plan.commuting:
-                        rested.add(stream)
-                else:
-                    failed.add(stream)
-        for stream, version in moved.items():
-            if stream in rested:
-                group.known[stream].entries_to = version + written[stream]
-            else:
-                self._cache.mark_stale(stream)
-        for stream in written.keys() - moved.keys():
-            known = group.known[stream]
-            if known.entries_to != known.version:
-                known.entries_to += written[stream]
-            elif stream in failed:
-                self._cache.mark_stale(stream)
-            elif not stream.startswith(self._transient):
-                state = group.work[stream]
-                self._cache.put(stream, Known(state, state.version, state.version))
-
-    def _settle(self, plans: list[_Plan], appended: GroupAppended) -> list[_Task]:
+    def _settle(self, plans: list[Plan], appended: GroupAppended) -> list[_Task]:
         """Answer what went in and what had been there; the rest is to be decided again."""
         again: list[_Task] = []
-        duplicates: list[_Plan] = []
-        for plan, answer in zip(plans, appended.commands, strict=True):
-            if answer.verdict is Verdict.CONFLICT:
+        duplicates: list[Plan] = []
+        position, epoch, recorded_at = appended.before, appended.epoch, appended.recorded_at
+        for number, plan in enumerate(plans):
+            verdict = 0 if appended.verdicts is None else appended.verdicts[number]
+            if verdict == Verdict.CONFLICT:
                 again.append(plan.task)
-            elif answer.verdict is Verdict.DUPLICATE:
+            elif verdict == Verdict.DUPLICATE:
                 duplicates.append(plan)
             else:
-                self.statistics.commands += 1
-                self.statistics.events += len(plan.events)
+                events = len(plan.events)
+                last = position + events
+                self.statistics.events += events
                 self._answer(
                     plan.task,
                     Answer(
                         plan.outcome,
-                        _status(plan.outcome, plan.task.submission),
+                        plan.task.submission.status(plan.outcome),
                         plan.rule,
                         plan.result,
-                        answer.decided_position,
-                        answer.first_position,
-                        answer.last_position,
-                        appended.epoch,
-                        appended.recorded_at,
+                        position,
+                        position + 1 if events else None,
+                        last if events else None,
+                        epoch,
+                        recorded_at,
                     ),
                 )
+                position = last
+        self.statistics.groups += 1
+        self.statistics.commands += len(plans) - len(again) - len(duplicates)
         if duplicates:
             keys = [(plan.task.submission.actor, plan.task.submission.key) for plan in duplicates]
-            found = find_answers(self._connection, self._log, keys)
+            found = find_answers(self._side, self._log, keys)
             for plan, key in zip(duplicates, keys, strict=True):
                 first = found[key]
                 if first.request_hash != plan.task.submission.request_hash:
                     self._answer(plan.task, _key_reused(first.answer))
                 else:
                     self._answer(plan.task, replace(first.answer, replayed=not plan.task.resubmitted))
+        self._notify(position, position > appended.before)
         return again
 
     def _answer(self, task: _Task, answer: Answer) -> None:
         self._result(task, answer)
         for follower in task.followers:
             if follower.submission.request_hash == task.submission.request_hash:
-                replayed = answer.outcome in _RECORDED
+                replayed = answer.outcome in RECORDED
                 self._answer(follower, replace(answer, replayed=True) if replayed else answer)
-            elif answer.outcome in _RECORDED:
+            elif answer.outcome in RECORDED:
                 self._answer(follower, _key_reused(answer))
             else:  # nothing was recorded, so the key is still free
                 with self._ready:
@@ -616,7 +463,6 @@ class Executor:
             self._fail(follower, error)
 
     def _fail_unanswered(self, tasks: list[_Task], error: Exception) -> None:
-        self._cache.clear()
         for task in tasks:
             if not _answered(task):
                 failure = UnavailableError(f"{type(error).__name__}: {_first_line(error)}")
@@ -638,7 +484,8 @@ class Executor:
         if appended and not self._queue and now - self._notified_at >= NOTIFY_SECONDS:
             self._notified_at = now
             self._deliver()  # whoever waits for an answer need not wait for this
-            self._connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"{self._log}:{head}"))
+            with suppress(psycopg.Error):  # the next to use the connection deals with it
+                self._side.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"{self._log}:{head}"))
 
 
 class _Waiter:
@@ -668,23 +515,7 @@ class _Waiter:
         return answers
 
 
-class _MovedOnError(Exception):
-    """The stream is known to have moved beyond the state at hand, and the decision needs its true version."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.stream = stream
-
-
-class _PlanError(Exception):
-    def __init__(self, task: _Task, message: str) -> None:
-        super().__init__(message)
-        self.task = task
-
-
 _ANSWERED = object()
-_NEW_STREAM = Known(None, 0, 0)  # shared: a stream nobody has read has nothing to remember but that
-_RECORDED = frozenset((Outcome.ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED))
 
 
 def _answered(task: _Task) -> bool:
@@ -700,16 +531,6 @@ def _lead(tasks: list[_Task]) -> list[_Task]:
         if leader is not task:
             leader.followers.append(task)
     return list(leaders.values())
-
-
-def _status(outcome: Outcome, submission: Submission) -> int:
-    if outcome is Outcome.ACCEPTED:
-        return submission.accepted_status
-    if outcome is Outcome.REFUSED:
-        return submission.refused_status
-    if outcome is Outcome.EXPECTATION_FAILED:
-        return submission.expectation_status
-    return 0
 
 
 def _key_reused(first: Answer) -> Answer:

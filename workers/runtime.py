@@ -30,7 +30,8 @@ from domain.kernel import ERASED, Context
 from eventstore.answers import Outcome
 from eventstore.codec import Codec
 from eventstore.connect import connect
-from eventstore.executor import Executor, Submission
+from eventstore.executor import Executor
+from eventstore.groups import Submission
 from eventstore.numbers import Numbers
 from eventstore.read import read_head
 from eventstore.sealing import Sealer

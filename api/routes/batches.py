@@ -38,7 +38,8 @@ from api.execution import (
 from api.problems import Problem, malformed, problem
 from domain.together import Together
 from eventstore.answers import Answer
-from eventstore.executor import ExecutorError, Submission
+from eventstore.executor import ExecutorError
+from eventstore.groups import Submission
 
 router = APIRouter(prefix="/v1", tags=["batches"])
 

@@ -22,7 +22,8 @@ from domain.kernel import Context
 from eventstore.answers import Outcome
 from eventstore.codec import Codec
 from eventstore.connect import connect
-from eventstore.executor import Executor, Submission
+from eventstore.executor import Executor
+from eventstore.groups import Submission
 from workers import runtime
 from workers.runtime import WriteSide
 

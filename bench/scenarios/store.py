@@ -29,7 +29,8 @@ from domain.kernel import Accepted, Event
 from eventstore.answers import Answer, Outcome
 from eventstore.asynchronous import AsyncExecutor
 from eventstore.connect import connect
-from eventstore.executor import Executor, Submission
+from eventstore.executor import Executor
+from eventstore.groups import Submission
 from workers.runtime import new_id
 
 CALLERS = (1, 16, 64)

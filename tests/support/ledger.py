@@ -25,7 +25,8 @@ from domain.kernel import ERASED, Context
 from eventstore.answers import Answer, Outcome
 from eventstore.codec import Codec
 from eventstore.connect import connect
-from eventstore.executor import Executor, Submission
+from eventstore.executor import Executor
+from eventstore.groups import Submission
 from eventstore.sealing import KEY_BYTES, Sealer
 from eventstore.subject_keys import SubjectKeys
 from tests.support.postgres import Database

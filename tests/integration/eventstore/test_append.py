@@ -212,8 +212,9 @@ def test_an_append_is_index_work_only(connection: Connection[Any], log: int, dat
 def test_a_call_that_miscounts_its_events_changes_nothing(connection: Connection[Any], log: int) -> None:
     """Positions and versions are the function's own: no caller can leave a gap."""
     call = (
-        "SELECT log.append(%s, 0::smallint, '{}', '{a}', '{k}', '{h}', '{1}', '{201}', '{NULL}', '{x}', '{NULL}', '{f}',"
-        " %s::integer[], '{s}', '{0}', '{1}', '{1}', '{f}', '{1,1}', '{1,1}', '{f,f}', '{s,s}', '{t,t}', '{p,p}', '{m,m}')"
+        "SELECT log.append(%s, 0::smallint, '{}', '{a}', '{k}', '{h}', '{1}', '{201}', '{NULL}', '{x}', '{NULL}',"
+        " '{f}', %s::integer[], '{s}', '{0}', '{1}', '{1}', '{f}', '{1,1}', '{1,1}', '{f,f}', '{s,s}', '{t,t}',"
+        " '{p,p}', '{m,m}')"
     )
     for counted in ("{1}", "{3}"):
         with pytest.raises(psycopg.Error):

@@ -12,8 +12,9 @@ import pytest
 from domain.accounts.commands import CloseAccount, FreezeAccount, UnfreezeAccount
 from domain.ids import ACCOUNT
 from eventstore.answers import Answer, Outcome
-from eventstore.executor import QueueFullError, RejectedError, StoppedError, Submission, UnavailableError
+from eventstore.executor import QueueFullError, RejectedError, StoppedError, UnavailableError
 from eventstore.follow import follow
+from eventstore.groups import Submission
 from eventstore.read import read_log
 from tests.support.ledger import (
     CASH,

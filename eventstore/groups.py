@@ -1,0 +1,417 @@
+"""A group of commands: decided one after the other on what is believed of their streams, ready for one append.
+
+Each command sees the effect of those before it in the group, and of the group ahead of it that is still on its way to
+the log (`ahead`). All of it is belief: the append finds out whether it was true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+import orjson
+import psycopg
+from psycopg import Connection
+
+from eventstore.answers import Outcome
+from eventstore.append import MOST_EVENTS_PER_UNIT, GroupAppended, Layout, UnitTooLargeError
+from eventstore.codec import CodecError
+from eventstore.read import read_streams
+from eventstore.sealing import SealingError
+from eventstore.states import Known, StateCache
+
+MOST_STREAM_ROUNDS = 3
+"""How often one decision may ask for more streams."""
+
+RECORDED = frozenset((Outcome.ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED))
+
+
+class Decided(Protocol):
+    """A decision, told apart by `outcome`; see `domain.kernel` for the four."""
+
+    @property
+    def outcome(self) -> Literal["accepted", "refused", "unknown", "needs_streams"]: ...
+
+
+Decide: TypeAlias = Callable[[Any, Mapping[str, Any], Any], Any]
+Evolve: TypeAlias = Callable[[Any, Any], Any]
+Load: TypeAlias = Callable[[Iterable[str]], None]
+"""Has these streams known to the group."""
+
+
+class EventCodec(Protocol):
+    """What a group needs of `eventstore.codec.Codec`."""
+
+    def subjects(self, events: Iterable[Any]) -> set[str]: ...
+    def encode(self, event: Any) -> tuple[str, bytes]: ...
+    def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A command on its way: whose it is, the key that makes it once only, and what its client stated it saw."""
+
+    command: Any
+    actor: str
+    key: str
+    request_hash: bytes
+    metadata: bytes  # JSON, stored with each of its events
+    context: Any  # passed to the decision as it is
+    expected: Mapping[str, int] = field(default_factory=dict)
+    accepted_status: int = 201
+    refused_status: int = 422
+    expectation_status: int = 409
+    origin: str | None = None
+
+    def status(self, outcome: Outcome) -> int:
+        """The HTTP status of an outcome; 0 for one that is not recorded."""
+        if outcome is Outcome.ACCEPTED:
+            return self.accepted_status
+        if outcome is Outcome.REFUSED:
+            return self.refused_status
+        return self.expectation_status if outcome is Outcome.EXPECTATION_FAILED else 0
+
+
+class Task(Protocol):
+    """Somebody's submission."""
+
+    @property
+    def submission(self) -> Submission: ...
+
+
+@dataclass(slots=True)
+class Plan:
+    """A decided command."""
+
+    task: Any
+    outcome: Outcome
+    rule: str | None
+    result: dict[str, Any]
+    reads: list[tuple[str, int, bool]]
+    events: tuple[Any, ...]
+    commuting: frozenset[str]
+
+
+@dataclass(slots=True)
+class Group:
+    """What its commands rest on and what they make of it."""
+
+    known: dict[str, Known] = field(default_factory=dict)  # at its start, by stream
+    work: dict[str, Any] = field(default_factory=dict)  # states at its end, of streams that are followed event by event
+    written: dict[str, int] = field(default_factory=dict)  # events by stream
+    plans: list[Plan] = field(default_factory=list)
+    again: list[Any] = field(default_factory=list)  # tasks to be decided again
+    later: list[Any] = field(default_factory=list)  # tasks for which there was no room
+    rejected: list[tuple[Any, str]] = field(default_factory=list)  # tasks that cannot be carried out, and why
+    layout: Layout | None = None  # None: there is nothing to append
+
+    def after(self, stream: str) -> Known | None:
+        """What will be known of a stream it writes to, if all of it goes in; None if it does not write to it."""
+        written = self.written.get(stream)
+        if written is None:
+            return None
+        state = self.work.get(stream)
+        if state is None:
+            known = self.known[stream]
+            return Known(known.state, known.version, known.entries_to + written)
+        return Known(state, state.version, state.version)
+
+
+class MovedOnError(Exception):
+    """The stream is known to have moved beyond the state at hand, and the decision needs its true version."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.stream = stream
+
+
+class Groups:
+    """Makes groups, and learns what became of them. For one thread."""
+
+    def __init__(
+        self,
+        codec: EventCodec,
+        prepare_subjects: Callable[[Iterable[str]], None],
+        decide: Decide,
+        evolve: Evolve,
+        transient_prefixes: tuple[str, ...],
+        cache_limit: int,
+    ) -> None:
+        """`transient_prefixes`: streams that are written once and not worth remembering."""
+        self._codec = codec
+        self._prepare_subjects = prepare_subjects
+        self._decide = decide
+        self._evolve = evolve
+        self._transient = transient_prefixes
+        self._cache = StateCache(cache_limit)
+
+    def forget(self) -> None:
+        """What went in is not known, so nothing that is remembered can be relied on."""
+        self._cache.clear()
+
+    # ------------------------------------------------------------------ deciding
+
+    def make(
+        self,
+        tasks: Sequence[Task],
+        connection: Connection[Any],
+        log: int,
+        *,
+        fresh: bool = False,
+        ahead: Group | None = None,
+    ) -> Group:
+        """Decide and encode. `fresh`: read on in the log before relying on what is remembered.
+
+        Raises `psycopg.Error`, `SealingError`.
+        """
+        rejected: list[tuple[Any, str]] = []
+        while True:
+            group = Group(rejected=rejected)
+
+            def load(streams: Iterable[str], group: Group = group) -> None:
+                self._load(group, streams, connection, log, fresh=fresh, ahead=ahead)
+
+            self._decide_all(group, tasks, load)
+            before = len(rejected)
+            if group.plans:
+                self._lay_out(group)
+            if len(rejected) == before:
+                return group
+            # Others were decided in the belief that this one goes in: begin again without it.
+            out = {id(task) for task, _ in rejected}
+            tasks = [task for task in tasks if id(task) not in out]
+
+    def _decide_all(self, group: Group, tasks: Sequence[Task], load: Load) -> None:
+        needed: dict[str, None] = {}
+        for task in tasks:
+            submission = task.submission
+            for stream in submission.command.streams:
+                needed[stream] = None
+            if submission.expected:
+                needed.update(dict.fromkeys(submission.expected))
+
+        load(needed)
+        events = 0
+        for number, task in enumerate(tasks):
+            if events >= MOST_EVENTS_PER_UNIT:
+                group.later.extend(tasks[number:])
+                return
+            try:
+                plan = self._decide_one(group, task, load)
+            except MovedOnError as moved:
+                self._cache.mark_stale(moved.stream)
+                group.again.append(task)
+                continue
+            except (psycopg.Error, SealingError):
+                raise
+            except Exception as error:
+                group.rejected.append((task, f"the decision failed: {type(error).__name__}: {error}"))
+                continue
+            group.plans.append(plan)
+            events += len(plan.events)
+
+    def _decide_one(self, group: Group, task: Task, load: Load) -> Plan:
+        submission = task.submission
+        expected = submission.expected
+        known, work = group.known, group.work
+        streams: Iterable[str] = submission.command.streams
+        if expected:
+            streams = dict.fromkeys((*streams, *expected))
+        states = {stream: work[stream] if stream in work else known[stream].state for stream in streams}
+        decision = self._decide(submission.command, states, submission.context)
+        rounds = 0
+        while decision.outcome == "needs_streams":
+            rounds += 1
+            if rounds > MOST_STREAM_ROUNDS:
+                raise RuntimeError(f"{type(submission.command).__name__} kept asking for more streams")
+            load([stream for stream in decision.streams if stream not in known])
+            for stream in decision.streams:
+                states[stream] = work[stream] if stream in work else known[stream].state
+            decision = self._decide(submission.command, states, submission.context)
+
+        commuting: frozenset[str] = decision.commuting
+        failed = False
+        if expected:
+            failed = decision.outcome != "unknown" and any(
+                (state.version if (state := states[stream]) else 0) != seen for stream, seen in expected.items()
+            )
+            commuting = frozenset() if failed else commuting - expected.keys()
+        reads: list[tuple[str, int, bool]] = []
+        for stream in states:
+            belief = known[stream]
+            if stream in commuting:
+                reads.append((stream, belief.entries_to, True))
+            elif belief.entries_to == belief.version:
+                reads.append((stream, belief.version, False))
+            else:
+                raise MovedOnError(stream)
+
+        if failed:
+            actual = {stream: states[stream].version if states[stream] is not None else 0 for stream in expected}
+            stated: dict[str, Any] = {"expected": dict(expected), "actual": actual}
+            return Plan(task, Outcome.EXPECTATION_FAILED, "expectation_failed", stated, reads, (), commuting)
+        if decision.outcome == "refused":
+            return Plan(task, Outcome.REFUSED, decision.rule, dict(decision.figures), reads, (), commuting)
+        if decision.outcome == "unknown":
+            missing = {"kind": decision.kind, "id": decision.id}
+            return Plan(task, Outcome.UNKNOWN, "unknown", missing, reads, (), commuting)
+        versions = self._carry_out(group, decision.events, states, reads, commuting)
+        result = {**decision.result, "versions": versions}
+        return Plan(task, Outcome.ACCEPTED, None, result, reads, decision.events, commuting)
+
+    def _carry_out(
+        self,
+        group: Group,
+        events: tuple[Any, ...],
+        states: Mapping[str, Any],
+        reads: list[tuple[str, int, bool]],
+        commuting: frozenset[str],
+    ) -> dict[str, int]:
+        """Evolve the group by the events; the answer is the new version of each stream whose version is certain."""
+        known, work, written, evolve = group.known, group.work, group.written, self._evolve
+        versions: dict[str, int] = {}
+        new: set[str] = set()
+        for event in events:  # all of them, before any has an effect
+            stream = event.originator_id
+            if stream not in states and stream not in new:
+                if stream in work or stream in known:
+                    raise MovedOnError(stream)  # a new stream, and somebody in this group has just made it
+                new.add(stream)
+        for stream in new:
+            reads.append((stream, 0, False))
+            known[stream] = _NEW_STREAM
+        for event in events:
+            stream = event.originator_id
+            if stream not in commuting:
+                versions[stream] = event.originator_version
+            written[stream] = written.get(stream, 0) + 1
+            belief = known[stream]
+            if belief.entries_to == belief.version:
+                work[stream] = evolve(work.get(stream, belief.state), event)
+        return versions
+
+    def _load(
+        self,
+        group: Group,
+        streams: Iterable[str],
+        connection: Connection[Any],
+        log: int,
+        *,
+        fresh: bool,
+        ahead: Group | None,
+    ) -> None:
+        """Have the states of these streams: from the group ahead, the cache, or the log, in one query for all."""
+        behind: dict[str, int] = {}
+        for stream in streams:
+            if stream in group.known:
+                continue
+            known = ahead.after(stream) if ahead is not None else None
+            if known is None:
+                known = self._cache.get(stream)
+                if known is None:
+                    known = Known(None, 0, 0)
+                    behind[stream] = 0
+                elif fresh or known.stale:
+                    behind[stream] = known.version
+            group.known[stream] = known
+        if not behind:
+            return
+        for stream, version, type, payload in read_streams(connection, log, behind):
+            known = group.known[stream]
+            known.state = self._evolve(known.state, self._codec.decode(type, payload, stream, version))
+            known.version = version
+        for stream in behind:
+            known = group.known[stream]
+            known.entries_to = known.version
+            known.stale = False
+            if known.version > 0 and not stream.startswith(self._transient):
+                self._cache.put(stream, known)
+
+    def _lay_out(self, group: Group) -> None:
+        """Events to bytes, plans to columns; the keys of the people in the whole group are had in one go."""
+        subjects = self._codec.subjects([event for plan in group.plans for event in plan.events])
+        if subjects:
+            self._prepare_subjects(subjects)
+        group.layout = layout = Layout()
+        encode = self._codec.encode
+        for plan in group.plans:
+            submission: Submission = plan.task.submission
+            commuting, outcome = plan.commuting, plan.outcome
+            try:
+                events = []
+                for event in plan.events:
+                    stream = event.originator_id
+                    events.append((stream, *encode(event), stream in commuting))
+                record = None
+                if outcome in RECORDED:
+                    result = orjson.dumps(plan.result, option=orjson.OPT_SORT_KEYS)
+                    record = (
+                        int(outcome),
+                        submission.status(outcome),
+                        plan.rule,
+                        result,
+                        submission.request_hash,
+                        submission.origin,
+                    )
+                layout.add(submission.actor, submission.key, plan.reads, events, submission.metadata, record)
+            except (CodecError, SealingError, UnitTooLargeError, orjson.JSONEncodeError) as error:
+                group.rejected.append((plan.task, str(error)))
+                return
+
+    # ------------------------------------------------------------------ after the append
+
+    def learn(self, group: Group, appended: GroupAppended) -> None:
+        """Remember what is now known to be true of the streams of the group."""
+        moved = appended.actual
+        if appended.verdicts is None and not moved:
+            for stream in group.written:
+                if not stream.startswith(self._transient):
+                    after = group.after(stream)
+                    assert after is not None
+                    self._cache.put(stream, after)
+            return
+        failed: set[str] = set()
+        written: dict[str, int] = {}
+        rested: set[str] = set()  # moved streams on which a commuting command went in all the same
+        verdicts = appended.verdicts or [0] * len(group.plans)
+        for plan, verdict in zip(group.plans, verdicts, strict=True):
+            for event in plan.events:
+                stream = event.originator_id
+                if verdict == 0:
+                    written[stream] = written.get(stream, 0) + 1
+                    if stream in plan.commuting:
+                        rested.add(stream)
+                else:
+                    failed.add(stream)
+        for stream, version in moved.items():
+            if stream in rested:
+                known = group.known[stream]
+                known.entries_to = version + written[stream]
+                self._cache.put(stream, known)
+            else:
+                self._cache.mark_stale(stream)
+        for stream in written.keys() - moved.keys():
+            known = group.known[stream]
+            if known.entries_to != known.version:
+                known.entries_to += written[stream]
+                self._cache.put(stream, known)
+            elif stream in failed:
+                self._cache.mark_stale(stream)
+            elif not stream.startswith(self._transient):
+                state = group.work[stream]
+                self._cache.put(stream, Known(state, state.version, state.version))
+
+    def catch_up(self, group: Group, appended: GroupAppended) -> None:
+        """Tell a group that was made behind another what was found of the streams of the one ahead, now in the log.
+
+        They had moved, by entries that its commands do not rest on. What it believed of them was folded without those
+        entries: the belief goes, the reads stay, for the entries of both are later than what they rest on.
+        """
+        for stream in appended.actual:
+            if stream in group.known:
+                group.known[stream] = self._cache.get(stream) or Known(None, 0, 0, True)
+                group.work.pop(stream, None)
+
+
+_NEW_STREAM = Known(None, 0, 0)  # shared: a stream nobody has read has nothing to remember but that
