@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import orjson
+from msgspec import Struct
 from starlette.responses import Response
 
 from domain.kernel import Erased
@@ -174,7 +174,7 @@ def event_view(recorded: Recorded, event: Any) -> dict[str, Any]:
         "version": recorded.version,
         "type": recorded.type,
         "recorded_at": recorded.recorded_at,
-        "data": {f.name: getattr(event, f.name) for f in fields(event) if f.name not in header},
+        "data": {name: getattr(event, name) for name in event.__struct_fields__ if name not in header},
         "metadata": orjson.Fragment(recorded.metadata),
     }
 
@@ -182,6 +182,6 @@ def event_view(recorded: Recorded, event: Any) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Erased):
         return str(value)
-    if is_dataclass(value):
-        return {f.name: getattr(value, f.name) for f in fields(value)}
+    if isinstance(value, Struct):
+        return {name: getattr(value, name) for name in value.__struct_fields__}
     raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -1,6 +1,6 @@
-"""The closed catalogue of events: stable name and version beside the dataclass that carries it today.
+"""The closed catalogue of events: stable name and version beside the class that carries it today.
 
-An event is never rewritten. A new version of one gets a new name (``….v2``), its dataclass moves on, and an upcaster
+An event is never rewritten. A new version of one gets a new name (``….v2``), its class moves on, and an upcaster
 lifts the payload of the old name on reading: an entry with `upcasts_to`. Which fields are personal, and whose key
 seals them, is part of the catalogue: no event can reach the log without the question having been answered.
 """
@@ -8,18 +8,16 @@ seals them, is part of the catalogue: no event can reach the log without the que
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from domain import claims
 from domain.accounts import events as accounts
-from domain.kernel import Event
+from domain.kernel import Event, Value
 from domain.orders import events as orders
 from domain.posts import events as posts
 
 
-@dataclass(frozen=True, slots=True)
-class EventType:
+class EventType(Value, frozen=True):
     """A name ever shipped. `event` is None where `upcast` lifts its payload to the name `upcasts_to`."""
 
     name: str

@@ -7,25 +7,21 @@ both find the stream as they expected it. Releasing is an event too, after which
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from domain.ids import CLAIM_PREFIX
-from domain.kernel import Event, State
+from domain.kernel import Event, State, Value
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimTaken(Event):
+class ClaimTaken(Event, frozen=True):
     holder: str  # id of what uses the value
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimReleased(Event):
+class ClaimReleased(Event, frozen=True):
     holder: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Value, frozen=True):
     """Who holds a value: None after a release."""
 
     id: str

@@ -1,23 +1,30 @@
 """The few shapes every context shares: events, states, decisions, refusals.
 
-The functional style of the ``eventsourcing`` library: events and aggregates are frozen dataclasses, ``evolve``
-returns the next aggregate, and a command that is refused leaves nothing behind to undo. Events satisfy the
-library's ``DomainEventProtocol`` (``originator_id`` is the stream, ``originator_version`` the version).
+The functional style of the ``eventsourcing`` library: events and aggregates are immutable values, ``evolve`` returns
+the next aggregate, and a command that is refused leaves nothing behind to undo. Events satisfy its
+``DomainEventProtocol`` (``originator_id`` is the stream, ``originator_version`` the version).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar, Literal, Protocol, TypeAlias
+
+from msgspec import Struct
 
 Figure: TypeAlias = "str | int | bool | list[Figure] | dict[str, Figure] | None"
 """What an answer may quote: decimal strings for money, never a float."""
 
 
-@dataclass(frozen=True, slots=True)
-class Erased:
+class Value(Struct, frozen=True, gc=False):
+    """What the domain is made of: immutable, compared by its fields, never part of a cycle.
+
+    `msgspec.Struct` is a dataclass whose constructor is C: making one takes a tenth of the time (ADR 0009).
+    """
+
+
+class Erased(Value, frozen=True):
     """Stands where a personal value stood, once the key of its subject is gone."""
 
     def __str__(self) -> str:
@@ -30,8 +37,7 @@ Personal: TypeAlias = str | Erased
 """A value about a person: sealed with the subject's key before it reaches the log, `Erased` after that key is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Value, frozen=True):
     """A fact. `originator_version` is where the decision expects it to stand in its stream.
 
     For a stream that commutes (see `Accepted.commuting`) the append assigns the version, so only an event read back
@@ -53,8 +59,7 @@ States: TypeAlias = Mapping[str, State | None]
 """The streams a decision may look at, each with its state, or None where the stream does not exist."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Value, frozen=True):
     """What a decision may know of the world. It comes with the command, so deciding again repeats the decision."""
 
     decided_at: datetime  # aware, UTC
@@ -66,8 +71,7 @@ class Context:
         return self.decided_at.date()
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Value, frozen=True):
     """The command is carried out by these events, in this order, in one unit.
 
     `result` is what the answer tells: ids, resulting balances. `commuting` names the streams on which only entries
@@ -80,8 +84,7 @@ class Accepted:
     commuting: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Value, frozen=True):
     """A business rule says no. `rule` is a code of `domain.rules`, `figures` are what decided it."""
 
     outcome: ClassVar[Literal["refused"]] = "refused"
@@ -90,8 +93,7 @@ class Refused:
     commuting: frozenset[str] = frozenset()  # streams whose entries had no part in it
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Value, frozen=True):
     """The command names something that does not exist. Answered, never recorded."""
 
     outcome: ClassVar[Literal["unknown"]] = "unknown"
@@ -100,8 +102,7 @@ class Unknown:
     commuting: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class NeedsStreams:
+class NeedsStreams(Value, frozen=True):
     """The decision depends on these streams too: load them and ask again."""
 
     outcome: ClassVar[Literal["needs_streams"]] = "needs_streams"

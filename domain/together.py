@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from domain.kernel import (
@@ -18,14 +17,14 @@ from domain.kernel import (
     State,
     States,
     Unknown,
+    Value,
 )
 
 Decide = Callable[[Command, States, Context], Decision]
 Evolve = Callable[[State | None, Event], State]
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(Value, frozen=True):
     """Commands in their order; each sees the effect of those before it."""
 
     commands: tuple[Command, ...]

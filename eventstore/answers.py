@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
 import orjson
+from msgspec import Struct
 from psycopg import Connection
 
 from eventstore.arrays import text_array
@@ -24,8 +24,7 @@ class Outcome(IntEnum):
     KEY_REUSED = 5  # its key belongs to another request
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The answer to a command.
 
     `result`: for an accepted command what the decision tells, and under ``versions`` the new version of each stream
@@ -45,8 +44,7 @@ class Answer:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedAnswer:
+class RecordedAnswer(Struct, frozen=True):
     """A row of ``log.commands``."""
 
     answer: Answer

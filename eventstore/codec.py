@@ -15,10 +15,11 @@ from types import UnionType
 from typing import Any, Generic, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import orjson
+from msgspec import Struct
 
 from eventstore.sealing import Sealer, SealingError
 
-_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
 _HEADER = ("originator_id", "originator_version")  # the stream and version of an event: columns, not payload
 
 
@@ -190,10 +191,10 @@ def _misfit(name: str, stream: str, version: int, error: Exception) -> CodecErro
     )
 
 
-def _take_apart(entry: EventEntry, event: type[Any]) -> _Shape[Any]:
+def _take_apart(entry: EventEntry, event: type[Struct]) -> _Shape[Any]:
     hints = get_type_hints(event)
-    fields = tuple(f.name for f in dataclasses.fields(event) if f.name not in _HEADER)
-    if [f.name for f in dataclasses.fields(event)][:2] != list(_HEADER):
+    fields = tuple(name for name in event.__struct_fields__ if name not in _HEADER)
+    if event.__struct_fields__[:2] != _HEADER:
         raise CodecError(f"{event.__name__} must begin with {_HEADER}")
     unknown = {*entry.personal, *([entry.subject] if entry.subject else [])} - set(fields)
     if unknown or bool(entry.personal) != (entry.subject is not None):
@@ -244,14 +245,14 @@ def _converter(hint: Any) -> Callable[[Any], Any] | None:
             raise CodecError(f"{hint}: only tuples of one type are supported")
         of_element = _converter(element)
         return tuple if of_element is None else lambda values: tuple([of_element(value) for value in values])
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return _dataclass_converter(hint)
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return _struct_converter(hint)
     raise CodecError(f"{hint} has no form in the log")
 
 
-def _dataclass_converter(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
+def _struct_converter(kind: type[Struct]) -> Callable[[Mapping[str, Any]], Any]:
     hints = get_type_hints(kind)
-    names = tuple(field.name for field in dataclasses.fields(kind))
+    names = kind.__struct_fields__
     columns = _columns_of(names)
     converters = {name: convert for name in names if (convert := _converter(hints[name])) is not None}
     if not converters:
@@ -260,5 +261,5 @@ def _dataclass_converter(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
-    """A nested dataclass as orjson sorts it: left to itself, it would keep the order of declaration."""
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    """A struct within an event."""
+    return {name: getattr(value, name) for name in value.__struct_fields__}

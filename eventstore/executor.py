@@ -19,12 +19,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from threading import Condition, Event, Thread
 from time import monotonic
 from typing import Any, Protocol, Self
 
 import psycopg
+from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import Connection
 
 from eventstore.answers import Answer, Outcome, find_answers
@@ -74,13 +76,12 @@ class Sink(Protocol):
     def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None: ...
 
 
-@dataclass(slots=True)
-class _Task:
+class _Task(Struct):
     submission: Submission
     sink: Sink
     token: Any
     resubmitted: bool = False  # after a lost acknowledgement: a duplicate is then its own first append
-    followers: list[_Task] = field(default_factory=list)  # with the same actor and key, in the same group
+    followers: list[_Task] = []  # with the same actor and key, in the same group
 
 
 @dataclass(slots=True)

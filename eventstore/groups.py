@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import orjson
 import psycopg
+from msgspec import Struct
 from psycopg import Connection
 
 from eventstore.answers import Outcome
@@ -48,8 +49,7 @@ class EventCodec(Protocol):
     def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Struct, frozen=True):
     """A command on its way: whose it is, the key that makes it once only, and what its client stated it saw."""
 
     command: Any
@@ -58,7 +58,7 @@ class Submission:
     request_hash: bytes
     metadata: bytes  # JSON, stored with each of its events
     context: Any  # passed to the decision as it is
-    expected: Mapping[str, int] = field(default_factory=dict)
+    expected: Mapping[str, int] = {}
     accepted_status: int = 201
     refused_status: int = 422
     expectation_status: int = 409
@@ -80,8 +80,7 @@ class Task(Protocol):
     def submission(self) -> Submission: ...
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """A decided command."""
 
     task: Any

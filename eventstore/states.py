@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(slots=True)
-class Known:
+
+class Known(Struct, gc=False):
     """What is believed of a stream.
 
     `state` is the fold of its events up to `version`, which is always true. `entries_to` is the version up to which

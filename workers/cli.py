@@ -322,14 +322,14 @@ def _counting(progress: Progress) -> Callable[[str, int], None]:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses as JSON holds them."""
-    return orjson.loads(orjson.dumps(value, default=_as_dict, option=orjson.OPT_PASSTHROUGH_DATACLASS))
+    """Events and states as JSON holds them."""
+    return orjson.loads(orjson.dumps(value, default=_as_dict))
 
 
 def _as_dict(value: Any) -> Any:
     if isinstance(value, Erased):
         return str(value)
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return {name: getattr(value, name) for name in value.__struct_fields__}
 
 
 def _print_json(value: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, get_args
 
@@ -21,7 +20,7 @@ from domain.accounts.events import (
     InternalRole,
     TransactionPosted,
 )
-from domain.kernel import Refused, State
+from domain.kernel import Refused, State, Value
 from domain.money import show
 
 Status = Literal["open", "frozen", "closed"]
@@ -41,8 +40,7 @@ AccountEvent = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Value, frozen=True):
     """What an account is from its opening on; apart from the account, so that booking an entry copies little."""
 
     id: str
@@ -60,8 +58,7 @@ class Profile:
         return self.type in INTERNAL_ROLES
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Value, frozen=True):
     """An account at a version of its stream. Balance = credits - debits, in minor units."""
 
     version: int
@@ -166,8 +163,7 @@ class Account:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class PostedTransaction:
+class PostedTransaction(Value, frozen=True):
     """A transaction's own stream: posted once, complete, never changed."""
 
     version: int

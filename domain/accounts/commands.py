@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 
 from domain.accounts.events import AccountType, Entry, TransactionKind
 from domain.accounts.numbers import number_claim
-from domain.kernel import Personal
+from domain.kernel import Personal, Value
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAccount:
+class OpenAccount(Value, frozen=True):
     account: str
     number: str  # from `accounts.numbers`, over a number drawn from a sequence
     type: AccountType
@@ -27,8 +25,7 @@ class OpenAccount:
         return (self.account, number_claim(self.number))
 
 
-@dataclass(frozen=True, slots=True)
-class _Movement:
+class _Movement(Value, frozen=True):
     """One customer account against one of the ledger's own."""
 
     transaction: str
@@ -40,8 +37,7 @@ class _Movement:
     description: Personal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Deposit(_Movement):
+class Deposit(_Movement, frozen=True):
     """Cash in."""
 
     @property
@@ -49,8 +45,7 @@ class Deposit(_Movement):
         return (self.account,)
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw(_Movement):
+class Withdraw(_Movement, frozen=True):
     """Cash out."""
 
     @property
@@ -58,8 +53,7 @@ class Withdraw(_Movement):
         return (self.account,)
 
 
-@dataclass(frozen=True, slots=True)
-class ChargeFee(_Movement):
+class ChargeFee(_Movement, frozen=True):
     """The ledger's fee."""
 
     @property
@@ -67,8 +61,7 @@ class ChargeFee(_Movement):
         return (self.account,)
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Value, frozen=True):
     transaction: str
     source: str
     target: str
@@ -83,8 +76,7 @@ class Transfer:
         return (self.source, self.target)
 
 
-@dataclass(frozen=True, slots=True)
-class PostTransaction:
+class PostTransaction(Value, frozen=True):
     """Any balanced set of entries."""
 
     transaction: str
@@ -99,8 +91,7 @@ class PostTransaction:
         return tuple(dict.fromkeys(entry.account for entry in self.entries))
 
 
-@dataclass(frozen=True, slots=True)
-class _OnOneAccount:
+class _OnOneAccount(Value, frozen=True):
     account: str
 
     @property
@@ -108,23 +99,19 @@ class _OnOneAccount:
         return (self.account,)
 
 
-@dataclass(frozen=True, slots=True)
-class FreezeAccount(_OnOneAccount):
+class FreezeAccount(_OnOneAccount, frozen=True):
     reason: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class UnfreezeAccount(_OnOneAccount):
+class UnfreezeAccount(_OnOneAccount, frozen=True):
     reason: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class CloseAccount(_OnOneAccount):
+class CloseAccount(_OnOneAccount, frozen=True):
     reason: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceHold(_OnOneAccount):
+class PlaceHold(_OnOneAccount, frozen=True):
     """Reserve an amount: the balance stays, what is available falls."""
 
     hold: str
@@ -133,13 +120,11 @@ class PlaceHold(_OnOneAccount):
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseHold(_OnOneAccount):
+class ReleaseHold(_OnOneAccount, frozen=True):
     hold: str
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureHold:
+class CaptureHold(Value, frozen=True):
     """Pay from a hold to another account: all or part of it; what is left over becomes available again."""
 
     account: str

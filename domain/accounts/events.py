@@ -7,11 +7,10 @@ currency beside them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from domain.kernel import Event, Personal
+from domain.kernel import Event, Personal, Value
 
 CustomerType = Literal["checking", "savings", "credit", "merchant", "escrow"]
 InternalRole = Literal["cash", "banks", "fees", "interest", "penalties", "revenue"]
@@ -22,8 +21,7 @@ TransactionKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class AccountOpened(Event):
+class AccountOpened(Event, frozen=True):
     number: str
     type: AccountType
     currency: str
@@ -34,8 +32,7 @@ class AccountOpened(Event):
     opened_on: date
 
 
-@dataclass(frozen=True, slots=True)
-class AccountDebited(Event):
+class AccountDebited(Event, frozen=True):
     transaction: str
     entry: int  # number of the entry in its transaction, from 1
     amount: int
@@ -43,8 +40,7 @@ class AccountDebited(Event):
     value_date: date
 
 
-@dataclass(frozen=True, slots=True)
-class AccountCredited(Event):
+class AccountCredited(Event, frozen=True):
     transaction: str
     entry: int
     amount: int
@@ -52,41 +48,35 @@ class AccountCredited(Event):
     value_date: date
 
 
-@dataclass(frozen=True, slots=True)
-class AccountFrozen(Event):
+class AccountFrozen(Event, frozen=True):
     owner: str
     reason: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class AccountUnfrozen(Event):
+class AccountUnfrozen(Event, frozen=True):
     owner: str
     reason: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class AccountClosed(Event):
+class AccountClosed(Event, frozen=True):
     owner: str
     reason: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class HoldPlaced(Event):
+class HoldPlaced(Event, frozen=True):
     hold: str
     amount: int
     currency: str
     reference: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class HoldReleased(Event):
+class HoldReleased(Event, frozen=True):
     hold: str
     amount: int
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class HoldCaptured(Event):
+class HoldCaptured(Event, frozen=True):
     """The hold ends because money moved: `amount` is what was held, `transaction` what took it (or part of it)."""
 
     hold: str
@@ -95,8 +85,7 @@ class HoldCaptured(Event):
     transaction: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Value, frozen=True):
     """One line of a transaction. A credit raises the account's balance, a debit lowers it."""
 
     account: str
@@ -110,8 +99,7 @@ class Entry:
         return self.amount if self.side == "credit" else -self.amount
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionPosted(Event):
+class TransactionPosted(Event, frozen=True):
     kind: TransactionKind
     value_date: date
     entries: tuple[Entry, ...]  # sum to zero per currency

@@ -7,10 +7,11 @@ each account: a transaction is one fact, so no limit is tested half way through 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import date
 from functools import wraps
 from typing import TypeVar, cast
+
+from msgspec.structs import replace
 
 from domain.accounts.account import Account
 from domain.accounts.events import (
@@ -22,7 +23,7 @@ from domain.accounts.events import (
     TransactionPosted,
 )
 from domain.ids import ACCOUNT, named_id
-from domain.kernel import Context, Decision, Event, Figure, NeedsStreams, Personal, Refused, States, Unknown
+from domain.kernel import Context, Decision, Event, Figure, NeedsStreams, Personal, Refused, States, Unknown, Value
 from domain.money import MAX_AMOUNT, show
 
 LEAST_ENTRIES, MOST_ENTRIES = 2, 1_000
@@ -33,8 +34,7 @@ def internal_account(log: str, role: InternalRole, currency: str) -> str:
     return named_id(ACCOUNT, log, role, currency)
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(Value, frozen=True):
     """What is to be posted: the id names the stream, which must not exist."""
 
     id: str
@@ -46,8 +46,7 @@ class Transaction:
     subject: str | None = None  # whose key seals the description
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(Value, frozen=True):
     """A transaction that may be booked: its events in order, and what it makes of each account."""
 
     events: tuple[Event, ...]

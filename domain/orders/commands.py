@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 
-from domain.kernel import Personal
+from domain.kernel import Personal, Value
 from domain.orders.events import OrderLine
 
 
-@dataclass(frozen=True, slots=True)
-class _OnOneOrder:
+class _OnOneOrder(Value, frozen=True):
     order: str
 
     @property
@@ -18,26 +16,22 @@ class _OnOneOrder:
         return (self.order,)
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceOrder(_OnOneOrder):
+class PlaceOrder(_OnOneOrder, frozen=True):
     customer: str
     currency: str
     lines: tuple[OrderLine, ...]
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmOrder(_OnOneOrder):
+class ConfirmOrder(_OnOneOrder, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class CancelOrder(_OnOneOrder):
+class CancelOrder(_OnOneOrder, frozen=True):
     reason: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class PayOrder:
+class PayOrder(Value, frozen=True):
     """Pay the whole order from a customer's account to the ledger's revenue, in one transaction.
 
     Without a reference of its own the transaction carries the order's id.

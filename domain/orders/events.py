@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from domain.kernel import Event, Personal
+from domain.kernel import Event, Personal, Value
 
 
-@dataclass(frozen=True, slots=True)
-class OrderLine:
+class OrderLine(Value, frozen=True):
     sku: str
     name: str  # of the article
     quantity: int
     unit_price: int
 
 
-@dataclass(frozen=True, slots=True)
-class OrderPlaced(Event):
+class OrderPlaced(Event, frozen=True):
     customer: str
     currency: str
     lines: tuple[OrderLine, ...]
@@ -24,19 +20,16 @@ class OrderPlaced(Event):
     reference: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class OrderConfirmed(Event):
+class OrderConfirmed(Event, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class OrderCancelled(Event):
+class OrderCancelled(Event, frozen=True):
     customer: str
     reason: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class OrderPaid(Event):
+class OrderPaid(Event, frozen=True):
     transaction: str
     account: str  # that paid
     amount: int

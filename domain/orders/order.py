@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from domain.kernel import Refused, State
+from msgspec.structs import replace
+
+from domain.kernel import Refused, State, Value
 from domain.orders.events import OrderCancelled, OrderConfirmed, OrderLine, OrderPaid, OrderPlaced
 
 Status = Literal["placed", "confirmed", "paid", "cancelled"]
@@ -14,8 +15,7 @@ Status = Literal["placed", "confirmed", "paid", "cancelled"]
 OrderEvent = OrderPlaced | OrderConfirmed | OrderCancelled | OrderPaid
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Value, frozen=True):
     """An order at a version of its stream. Its lines and total never change after it is placed."""
 
     version: int

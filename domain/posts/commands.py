@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from domain.kernel import Personal
+from domain.kernel import Personal, Value
 from domain.posts.slugs import slug_claim
 
 
-@dataclass(frozen=True, slots=True)
-class _OnOnePost:
+class _OnOnePost(Value, frozen=True):
     post: str
 
     @property
@@ -17,15 +14,13 @@ class _OnOnePost:
         return (self.post,)
 
 
-@dataclass(frozen=True, slots=True)
-class DraftPost(_OnOnePost):
+class DraftPost(_OnOnePost, frozen=True):
     author: str
     title: Personal
     body: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class RevisePost(_OnOnePost):
+class RevisePost(_OnOnePost, frozen=True):
     """Replace the text; `summary` says what changed."""
 
     title: Personal
@@ -33,8 +28,7 @@ class RevisePost(_OnOnePost):
     summary: Personal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PublishPost:
+class PublishPost(Value, frozen=True):
     """Show the post under a slug that no other post has."""
 
     post: str
@@ -45,18 +39,15 @@ class PublishPost:
         return (self.post, slug_claim(self.slug))
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivePost(_OnOnePost):
+class ArchivePost(_OnOnePost, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class DeletePost(_OnOnePost):
+class DeletePost(_OnOnePost, frozen=True):
     reason: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class RestorePost(_OnOnePost):
+class RestorePost(_OnOnePost, frozen=True):
     pass
 
 

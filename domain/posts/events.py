@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from domain.kernel import Event, Personal
 
 
-@dataclass(frozen=True, slots=True)
-class PostDrafted(Event):
+class PostDrafted(Event, frozen=True):
     author: str
     title: Personal
     body: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class PostRevised(Event):
+class PostRevised(Event, frozen=True):
     """Revision `revision` (the draft is 1) replaces the text; earlier ones stay readable in the stream."""
 
     author: str
@@ -25,22 +21,18 @@ class PostRevised(Event):
     summary: Personal | None
 
 
-@dataclass(frozen=True, slots=True)
-class PostPublished(Event):
+class PostPublished(Event, frozen=True):
     slug: str
 
 
-@dataclass(frozen=True, slots=True)
-class PostArchived(Event):
+class PostArchived(Event, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class PostDeleted(Event):
+class PostDeleted(Event, frozen=True):
     author: str
     reason: Personal
 
 
-@dataclass(frozen=True, slots=True)
-class PostRestored(Event):
+class PostRestored(Event, frozen=True):
     pass

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from domain.kernel import Personal, Refused, State
+from msgspec.structs import replace
+
+from domain.kernel import Personal, Refused, State, Value
 from domain.posts.events import (
     PostArchived,
     PostDeleted,
@@ -21,8 +22,7 @@ Status = Literal["draft", "published", "archived", "deleted"]
 PostEvent = PostDrafted | PostRevised | PostPublished | PostArchived | PostDeleted | PostRestored
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(Value, frozen=True):
     """A post at a version of its stream."""
 
     version: int

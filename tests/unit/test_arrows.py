@@ -30,7 +30,8 @@ OURS: Final = frozenset({*MAY_IMPORT, "tests", "bench"})
 CONTEXTS: Final = ("domain.accounts", "domain.orders", "domain.posts")
 MAY_IMPORT_OF_CONTEXTS: Final = {"domain.orders": ("domain.accounts.posting",)}
 
-DOMAIN_LIBRARIES: Final = frozenset({"eventsourcing"})  # its protocols; beside it only what computes, of Python's own
+# The protocols of the one, the immutable values of the other; beside them only what computes, of Python's own.
+DOMAIN_LIBRARIES: Final = frozenset({"eventsourcing", "msgspec"})
 IMPURE_MODULES: Final = frozenset(
     "asyncio fileinput ftplib glob http io logging multiprocessing os pathlib platform random secrets select shelve "
     "shutil signal smtplib socket socketserver sqlite3 ssl subprocess sys tempfile threading time urllib".split()

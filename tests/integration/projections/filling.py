@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from threading import Event
 from typing import Any
 
 import psycopg
+from msgspec.structs import replace
 from psycopg import Connection
 
 from domain.accounts.account import INTERNAL_ROLES
