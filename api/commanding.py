@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any, TypeVar, get_type_hints
 
 from fastapi import APIRouter, Request
@@ -21,6 +21,7 @@ from starlette.responses import Response
 from api.documented import COMMAND
 from api.principals import Principal
 from api.services import Services
+from domain.kernel import Context
 
 _PLAIN = re.compile(r"[!-~]{1,200}")
 
@@ -31,12 +32,12 @@ class Caller:
 
     services: Services
     principal: Principal
-    now: datetime
+    context: Context
 
     @property
     def today(self) -> date:
         """The calendar date in UTC: the value date of what names none."""
-        return self.now.date()
+        return self.context.today
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ async def run(request: Request, route: CommandRoute, body: BaseModel, names: Map
 def caller_of(request: Request) -> Caller:
     """Who asks, and the moment at which it is decided."""
     served = services(request)
-    return Caller(served, request.scope["state"]["principal"], served.clock())
+    return Caller(served, request.scope["state"]["principal"], Context(served.clock(), served.log))
 
 
 def submission_of(
@@ -78,7 +78,7 @@ def submission_of(
         key,
         digest,
         recorded,
-        Context(caller.now, caller.services.log),
+        caller.context,
         expected,
         accepted_status=route.status,
         expectation_status=412 if if_match else 409,
@@ -107,7 +107,7 @@ def metadata(caller: Caller, command: Any, correlation: str) -> bytes:
             "causation": None,
             "command": type(command).__name__,
             "correlation": correlation,
-            "decided_at": caller.now,
+            "decided_at": caller.context.decided_at,
         },
         option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z,
     )

@@ -8,8 +8,9 @@ back as `erased` when their key is gone. Old names are lifted by their upcasters
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date, datetime
+from functools import cache
 from operator import attrgetter, itemgetter
 from types import UnionType
 from typing import Any, Generic, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -19,7 +20,6 @@ from msgspec import Struct
 
 from eventstore.sealing import Sealer, SealingError
 
-_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
 _HEADER = ("originator_id", "originator_version")  # the stream and version of an event: columns, not payload
 
 
@@ -57,9 +57,9 @@ class _Shape(Generic[E_co]):
 
     name: str
     event: Callable[..., E_co]
-    values: Callable[[Any], tuple[Any, ...]]  # of an event
+    values: Callable[[Any], tuple[Any, ...]]  # of an event, in the order of `sorted`
     columns: Callable[[Mapping[str, Any]], tuple[Any, ...]]  # of its JSON
-    fields: tuple[str, ...]
+    sorted: tuple[str, ...]  # names of the fields as they stand in the log
     converters: tuple[tuple[int, Callable[[Any], Any]], ...]
     subject: str | None
     personal: tuple[str, ...]
@@ -103,14 +103,14 @@ class Codec:
             shape = self._by_class[type(event)]
         except KeyError:
             raise CodecError(f"{type(event).__name__} is not in the catalogue") from None
-        fields = dict(zip(shape.fields, shape.values(event), strict=True))
+        fields = dict(zip(shape.sorted, shape.values(event)))  # noqa: B905 - both are of this class
         try:
             if shape.subject is not None and fields[shape.subject] is not None:
                 subject = fields[shape.subject]
                 for name in shape.personal:
                     if fields[name] is not None:
                         fields[name] = self._sealer.seal(subject, shape.name, name, fields[name])
-            return shape.name, orjson.dumps(fields, default=_as_dict, option=_OPTIONS)
+            return shape.name, orjson.dumps(fields, default=_as_dict, option=orjson.OPT_UTC_Z)
         except (orjson.JSONEncodeError, TypeError, UnicodeEncodeError) as error:
             raise CodecError(f"{shape.name} cannot be encoded: {error}") from error
 
@@ -205,7 +205,14 @@ def _take_apart(entry: EventEntry, event: type[Struct]) -> _Shape[Any]:
         if field not in entry.personal and (convert := _converter(hints[field])) is not None
     )
     return _Shape(
-        entry.name, event, _values_of(fields), _columns_of(fields), fields, converters, entry.subject, entry.personal
+        entry.name,
+        event,
+        _values_of(tuple(sorted(fields))),
+        _columns_of(fields),
+        tuple(sorted(fields)),
+        converters,
+        entry.subject,
+        entry.personal,
     )
 
 
@@ -261,5 +268,14 @@ def _struct_converter(kind: type[Struct]) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
-    """A struct within an event."""
-    return {name: getattr(value, name) for name in value.__struct_fields__}
+    """A struct within an event, its names sorted as those of the event are."""
+    names, values = _inner(type(value))  # type: ignore[arg-type]  # mypy holds that classes have no hash
+    return dict(zip(names, values(value)))  # noqa: B905 - both are of this class
+
+
+@cache
+def _inner(kind: Hashable) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    if not (isinstance(kind, type) and issubclass(kind, Struct)):
+        raise TypeError(f"{kind} has no form in the log")
+    names = tuple(sorted(kind.__struct_fields__))
+    return names, _values_of(names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from string import ascii_uppercase, digits
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domain.accounts.numbers import PREFIXES, account_number, is_account_number
 from domain.accounts.posting import internal_account
 from domain.claims import Claim, ClaimTaken, evolve, release, take
-from domain.ids import is_id, typeid
+from domain.ids import fresh_id, is_id, typeid
 from domain.money import EXPONENTS, MAX_AMOUNT, MoneyError, parse, parse_positive, show
 
 amounts = st.integers(-MAX_AMOUNT, MAX_AMOUNT)
@@ -58,6 +58,16 @@ def test_ids_are_well_formed_and_sort_as_their_uuids(one: UUID, other: UUID) -> 
     assert is_id("acct", a)
     assert not is_id("txn", a)
     assert (a < b) == (one.int < other.int)
+
+
+@given(st.integers(0, 2**48 - 1), st.integers(0, 2**80 - 1))
+def test_a_fresh_id_is_that_of_a_uuid_of_version_7(milliseconds: int, random: int) -> None:
+    text = fresh_id("txn", milliseconds, random)
+    digits = "0123456789abcdefghjkmnpqrstvwxyz"
+    uuid = UUID(int=sum(digits.index(c) << 5 * place for place, c in enumerate(reversed(text[4:]))))
+    assert typeid("txn", uuid) == text
+    assert (uuid.version, uuid.variant) == (7, RFC_4122)
+    assert uuid.int >> 80 == milliseconds
 
 
 def test_ids_are_the_typeid_format() -> None:
