@@ -1,0 +1,104 @@
+"""What the clients were told against what is there: nothing lost, nothing twice, nothing without a reason."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import orjson
+import psycopg
+
+from domain.money import parse
+from tests.faults.clients import Call, History
+from tests.faults.world import World
+from tests.support.ledger import assert_sound
+
+ACCEPTED, REFUSED = 201, 422
+
+
+def check(world: World, history: History, *, folded: bool = True) -> None:
+    """Everything that must hold after anything. Raises AssertionError."""
+    assert_sound(world.database)
+    _answers_agree(history)
+    _answers_are_in_the_log(world, history)
+    _balances_are_those_told(world, history)
+    if folded:
+        world.wait_until_folded()
+        report = world.verified()
+        assert report.ok, report.as_json()
+
+
+def _answers_agree(history: History) -> None:
+    """Every answer to one key is the same, to the byte; only the first may come without the mark of a replay."""
+    for call in history.answered:
+        assert {status for status, _, _ in call.answers} <= {ACCEPTED, REFUSED}, call
+        assert len({(status, body) for status, body, _ in call.answers}) == 1, call
+        assert all(replayed for _, _, replayed in call.answers[1:]), call
+
+
+def _answers_are_in_the_log(world: World, history: History) -> None:
+    """What was acknowledged is there, once; what was refused has its record and no event; nobody else is there."""
+    with psycopg.connect(world.database.url) as connection:
+        recorded = {
+            key: (outcome, last)
+            for key, outcome, last in connection.execute(
+                "SELECT key, outcome, last_position FROM log.commands WHERE actor = 'the-command'"
+            )
+        }
+        units = Counter(
+            correlation
+            for (correlation,) in connection.execute(
+                "SELECT DISTINCT ON (unit_end) metadata->>'correlation' FROM log.events_as_json"
+            )
+        )
+    keys = {call.key for call in history.calls}
+    for call in history.answered:
+        outcome, last = recorded[call.key]
+        said = orjson.loads(call.answers[0][1])
+        if call.status == ACCEPTED:
+            assert outcome == 1, call
+            assert said["position"] == f"main.1.{last}", call
+            assert units[call.key] == 1, call
+        else:
+            assert (outcome, last, units[call.key]) == (2, None, 0), call
+    for call in history.calls:  # without an answer it may be in or out, but not twice
+        assert units[call.key] <= 1, call
+    strangers = {key for key in recorded if key.startswith("client-")} - keys
+    assert not strangers, strangers
+
+
+def _balances_are_those_told(world: World, history: History) -> None:
+    """Each account's history replayed in the order of positions gives the very balance that each answer told."""
+    with psycopg.connect(world.database.url) as connection:
+        entries = connection.execute(
+            "SELECT e.stream, e.unit_end, (e.payload->>'amount')::numeric"
+            " * CASE e.type WHEN 'account.credited.v1' THEN 1 ELSE -1 END FROM log.events_as_json e"
+            " WHERE e.type IN ('account.credited.v1', 'account.debited.v1') ORDER BY e.position"
+        ).fetchall()
+    balance: dict[str, int] = defaultdict(int)
+    after: dict[tuple[str, int], int] = {}
+    for stream, unit_end, amount in entries:
+        balance[stream] += int(amount)
+        after[stream, unit_end] = balance[stream]
+    assert sum(balance.values()) == 0, "money is conserved"
+    for call in history.answered:
+        if call.status == ACCEPTED:
+            said = orjson.loads(call.answers[0][1])
+            end = int(said["position"].rsplit(".", 1)[1])
+            for account, told in said["balances"].items():
+                assert parse(told["balance"], told["currency"]) == after[account, end], (call.key, account)
+
+
+def order_is_that_of_time(history: History) -> None:
+    """Whoever was answered before another began stands before it in the log: the order is linearizable."""
+    accepted = sorted((c for c in history.answered if c.status == ACCEPTED), key=lambda c: c.began)
+    by_end = sorted(accepted, key=lambda c: c.ended)
+    ended, highest = 0, 0
+    for call in accepted:
+        while ended < len(by_end) and by_end[ended].ended < call.began:
+            highest = max(highest, _position(by_end[ended]))
+            ended += 1
+        assert _position(call) > highest, call
+
+
+def _position(call: Call) -> int:
+    return int(orjson.loads(call.answers[0][1])["position"].rsplit(".", 1)[1])

@@ -1,0 +1,159 @@
+"""Seeded clients: they post, write down what they are told, and ask again with the same key if told nothing."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import Any
+
+import httpx
+
+from tests.faults.world import Api
+
+GIVE_UP_SECONDS = 60.0
+TOLD_NOTHING = frozenset({429, 503})
+
+
+@dataclass
+class Call:
+    """A command with its key, and every answer it got: the first, and those to the same again."""
+
+    key: str
+    path: str
+    body: dict[str, Any]
+    began: float = 0.0
+    ended: float = 0.0
+    answers: list[tuple[int, bytes, bool]] = field(default_factory=list)  # status, body, replayed
+    silences: int = 0  # how often there was no answer, or one that told nothing
+
+    @property
+    def status(self) -> int:
+        """Of its answer."""
+        return self.answers[0][0]
+
+
+@dataclass
+class History:
+    """What all clients did and were told."""
+
+    calls: list[Call] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
+
+    def add(self, call: Call) -> None:
+        with self._lock:
+            self.calls.append(call)
+
+    @property
+    def answered(self) -> list[Call]:
+        """Those that were told what became of them."""
+        return [call for call in self.calls if call.answers]
+
+
+class Client:
+    """One caller, on whichever API is there."""
+
+    def __init__(self, number: int, seed: int, apis: Sequence[Api], history: History, accounts: Sequence[str]) -> None:
+        self._random = random.Random(f"{seed}/{number}")  # noqa: S311 - a seeded history, no secret
+        self._apis = apis
+        self._history = history
+        self._accounts = accounts
+        self._name = f"client-{seed}-{number}"
+        self._count = 0
+        self._http = {api.port: httpx.Client(base_url=api.url, timeout=15) for api in apis}
+
+    def run(self, stop: Event, most: int) -> None:
+        """Post until told to stop; the last command is brought to its answer."""
+        try:
+            while not stop.is_set() and self._count < most:
+                self.post(*self.choose())
+        finally:
+            for http in self._http.values():
+                http.close()
+
+    def choose(self) -> tuple[str, dict[str, Any]]:
+        """What to ask for next."""
+        choose = self._random
+        one, two = choose.sample(self._accounts, 2)
+        amount = {"amount": f"{choose.randint(1, 300) / 100:.2f}", "currency": "EUR"}
+        kind = choose.random()
+        if kind < 0.6:
+            return "/v1/transfers", {"source": one, "target": two, **amount}
+        if kind < 0.8:
+            return f"/v1/accounts/{one}/deposits", amount
+        return f"/v1/accounts/{one}/withdrawals", amount
+
+    def post(self, path: str, body: dict[str, Any]) -> Call:
+        """A command, until it is answered; now and then asked once more though it was."""
+        self._count += 1
+        call = Call(f"{self._name}-{self._count}", path, body, began=time.monotonic())
+        self._history.add(call)
+        while not call.answers:
+            if time.monotonic() - call.began > GIVE_UP_SECONDS:
+                raise AssertionError(
+                    f"{call.key} had no answer for {GIVE_UP_SECONDS} s, after {call.silences} silences"
+                )
+            self._ask(call)
+        call.ended = time.monotonic()
+        if self._random.random() < 0.05:
+            self._ask(call)
+        return call
+
+    def _ask(self, call: Call) -> None:
+        api = self._random.choice(self._apis)
+        headers = {"Authorization": "Bearer secret-of-command", "Idempotency-Key": call.key}
+        try:
+            response = self._http[api.port].post(call.path, json=call.body, headers=headers)
+        except httpx.HTTPError:
+            call.silences += 1
+            time.sleep(0.02)  # nobody is there: not a wait for something, only not to spin
+            return
+        if response.status_code in TOLD_NOTHING:
+            call.silences += 1
+            time.sleep(0.02)
+        else:
+            replayed = response.headers.get("Idempotency-Replayed") == "true"
+            call.answers.append((response.status_code, response.content, replayed))
+
+
+def open_accounts(api: Api, count: int, balance: str) -> list[str]:
+    """Accounts with so much on each."""
+    made = []
+    with httpx.Client(base_url=api.url, timeout=30) as http:
+        for number in range(count):
+            headers = {"Authorization": "Bearer secret-of-command"}
+            body = {"type": "checking", "currency": "EUR", "owner": f"owner-{number}", "name": f"Owner {number}"}
+            opened = http.post("/v1/accounts", json=body, headers={**headers, "Idempotency-Key": f"open-{number}"})
+            assert opened.status_code == 201, opened.text
+            account = opened.json()["account"]
+            paid = http.post(
+                f"/v1/accounts/{account}/deposits",
+                json={"amount": balance, "currency": "EUR"},
+                headers={**headers, "Idempotency-Key": f"fund-{number}"},
+            )
+            assert paid.status_code == 201, paid.text
+            made.append(account)
+    return made
+
+
+@contextmanager
+def load(
+    apis: Sequence[Api], accounts: Sequence[str], *, clients: int, seed: int, most: int = 1_000_000
+) -> Iterator[History]:
+    """Clients that post while the body of the `with` does its worst. Their own failures are raised at the end."""
+    history, stop = History(), Event()
+    with ThreadPoolExecutor(clients) as pool:
+        running: list[Future[None]] = [
+            pool.submit(Client(number, seed, apis, history, accounts).run, stop, most) for number in range(clients)
+        ]
+        try:
+            yield history
+        finally:
+            if most == 1_000_000:
+                stop.set()
+            for one in running:
+                one.result()

@@ -1,0 +1,133 @@
+"""A proxy between a process and PostgreSQL that can lose connections at a chosen message, in either direction.
+
+It speaks PostgreSQL's framing (protocol 3): a start-up packet without a type, then messages of a type byte and an int32
+length that counts itself.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Way = Literal["to the server", "to the client"]
+Verdict = Literal["pass", "cut", "swallow"]
+"""What becomes of a message: on its way; lost with the connection; lost, and then the connection too."""
+
+Judge = Callable[[int, Way, bytes, bytes], Verdict]
+"""(number of the connection, direction, type of the message, its content) to what becomes of it."""
+
+
+def let_pass(connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
+    """Everything arrives."""
+    return "pass"
+
+
+@dataclass
+class Proxy:
+    """Listens on a port of this machine, and passes on to the server's socket."""
+
+    socket_file: Path
+    judge: Judge = let_pass
+    port: int = 0
+    connections: int = 0
+    _listening: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    _open: set[socket.socket] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.port = self._listening.getsockname()[1]
+
+    def url(self, database: str) -> str:
+        """The database through this proxy, as the superuser whose socket it uses."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}?sslmode=disable&gssencmode=disable"
+
+    def cut(self) -> None:
+        """Every connection, now."""
+        with self._lock:
+            doomed = list(self._open)
+        for one in doomed:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def serve(self) -> None:
+        """Accept until closed."""
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            try:
+                server.connect(str(self.socket_file))
+            except OSError:
+                client.close()
+                server.close()
+                continue
+            self.connections += 1
+            number = self.connections
+            with self._lock:
+                self._open |= {client, server}
+            for way, source, target in (("to the server", client, server), ("to the client", server, client)):
+                thread = threading.Thread(target=self._pass_on, args=(number, way, source, target), daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    def _pass_on(self, number: int, way: Way, source: socket.socket, target: socket.socket) -> None:
+        started = way == "to the client"
+        try:
+            with source.makefile("rb") as incoming:
+                while True:
+                    kind = b""
+                    if started:
+                        kind = incoming.read(1)
+                        if not kind:
+                            break
+                    header = incoming.read(4)
+                    if len(header) < 4:
+                        break
+                    content = incoming.read(struct.unpack(">i", header)[0] - 4)
+                    started = True
+                    verdict = self.judge(number, way, kind, content)
+                    if verdict == "cut":
+                        target.sendall((kind + header + content)[: len(content) // 2])
+                        break
+                    if verdict == "swallow":
+                        break
+                    target.sendall(kind + header + content)
+        except OSError:
+            pass
+        finally:
+            for one in (source, target):
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Stop listening, cut everything."""
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        for one in self._open:
+            one.close()
+
+
+@contextmanager
+def proxied(socket_file: Path, judge: Judge = let_pass) -> Iterator[Proxy]:
+    """A proxy that listens; it is closed at the end."""
+    proxy = Proxy(socket_file, judge)
+    thread = threading.Thread(target=proxy.serve, daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+        thread.join()

@@ -1,0 +1,179 @@
+"""The API, its backend and the database killed between any two statements of an append, and at its commit.
+
+A command whose answer never came may be in or out; asked again with its key it has one effect and one answer.
+"""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psycopg
+import pytest
+
+from tests.faults import gates
+from tests.faults.checker import check
+from tests.faults.clients import History, load, open_accounts
+from tests.faults.proxy import Verdict, Way, proxied
+from tests.faults.world import Api, World
+from tests.support.waiting import wait_until
+
+HEADERS = {"Authorization": "Bearer secret-of-command"}
+
+
+def deposit(api: Api, account: str, key: str) -> httpx.Response:
+    body = {"amount": "1.00", "currency": "EUR"}
+    return httpx.post(
+        f"{api.url}/v1/accounts/{account}/deposits", json=body, headers={**HEADERS, "Idempotency-Key": key}, timeout=60
+    )
+
+
+def balance(world: World, account: str) -> int:
+    with psycopg.connect(world.database.url) as connection:
+        row = connection.execute(
+            "SELECT sum((payload->>'amount')::numeric * CASE type WHEN 'account.credited.v1' THEN 1 ELSE -1 END)"
+            " FROM log.events_as_json WHERE stream = %s AND type LIKE 'account.%%ed.v1' AND payload ? 'amount'",
+            (account,),
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.parametrize("gate", gates.GATES)
+def test_the_api_is_killed_while_its_append_is_under_way(world: World, gate: str) -> None:
+    """Its backend goes on without it: the append goes in. Whoever retries is told so, and changes nothing."""
+    api, other = world.api(), world.api()
+    (account,) = open_accounts(api, 1, "5.00")
+    gates.put_in(world.database)
+    before = world.head()
+    with ThreadPoolExecutor(2) as pool, gates.closed(world.database, gate) as closed:
+        unanswered = pool.submit(deposit, api, account, "the-one")
+        closed.wait_for_somebody()
+        api.kill()
+        with pytest.raises(httpx.HTTPError):
+            unanswered.result()
+        retried = pool.submit(deposit, other, account, "the-one")
+        closed.open()
+        answer = retried.result()
+    assert answer.status_code == 201, answer.text
+    again = deposit(other, account, "the-one")
+    assert (again.content, again.headers["Idempotency-Replayed"]) == (answer.content, "true")
+    wait_until(lambda: world.head() == before + 3, "one unit, and no other")
+    assert balance(world, account) == 600
+    check(world, History(), folded=False)
+
+
+@pytest.mark.parametrize("gate", gates.GATES)
+def test_the_backend_is_killed_while_the_append_is_under_way(world: World, gate: str) -> None:
+    """The API finds its connection lost, connects again and appends again: in once, answered once."""
+    api = world.api()
+    (account,) = open_accounts(api, 1, "5.00")
+    gates.put_in(world.database)
+    before = world.head()
+    with ThreadPoolExecutor(1) as pool, gates.closed(world.database, gate) as closed:
+        answer = pool.submit(deposit, api, account, "the-one")
+        first = closed.wait_for_somebody()
+        world.superuser().execute("SELECT pg_terminate_backend(%s)", (first,))
+        wait_until(lambda: closed.waiting() not in (first, None), "the second append at the gate")
+        closed.open()
+        told = answer.result()
+    assert told.status_code == 201, told.text
+    assert "Idempotency-Replayed" not in told.headers, "its client has had no answer before"
+    assert world.head() == before + 3
+    assert balance(world, account) == 600
+    check(world, History(), folded=False)
+
+
+@pytest.mark.parametrize("gate", ["before the events are inserted", "before the head is moved", "before it returns"])
+def test_the_database_is_killed_while_the_append_is_under_way(world: World, gate: str) -> None:
+    """Nothing of an append that was not committed is there after the recovery, and no position is missing."""
+    api = world.api()
+    (account,) = open_accounts(api, 1, "5.00")
+    gates.put_in(world.database)
+    before = world.head()
+    with ThreadPoolExecutor(1) as pool:
+        with gates.closed(world.database, gate) as closed:
+            answer = pool.submit(deposit, api, account, "the-one")
+            closed.wait_for_somebody()
+            world.kill_postgres()
+        world.start_postgres()
+        told = answer.result()
+    if told.status_code == 503:  # it was away for longer than the API tries
+        api.wait_until_ready()
+        told = deposit(api, account, "the-one")
+    assert told.status_code == 201, told.text
+    assert world.head() == before + 3
+    assert balance(world, account) == 600
+    check(world, History(), folded=False)
+
+
+def test_committed_and_the_acknowledgement_lost(world: World) -> None:
+    """The answer of the database is swallowed and the connection cut: the API looks its key up, and finds it in."""
+    socket_file = world.server.postgres.data_dir / ".s.PGSQL.5432"
+    armed = False
+    lost: list[int] = []
+
+    def judge(connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
+        nonlocal armed
+        if armed and way == "to the client" and kind == b"D" and len(content) > 20:  # the row that log.append returns
+            armed = False
+            lost.append(connection)
+            return "swallow"
+        return "pass"
+
+    with proxied(socket_file, judge) as proxy:
+        api = world.api(through=proxy.url(world.database.name))
+        (account,) = open_accounts(api, 1, "5.00")
+        before = world.head()
+        armed = True
+        told = deposit(api, account, "the-one")
+        assert lost, "no acknowledgement was lost: nothing was shown"
+        assert told.status_code == 201, told.text
+        assert "Idempotency-Replayed" not in told.headers
+        assert world.head() == before + 3, "once"
+        assert deposit(api, account, "the-one").content == told.content
+    assert balance(world, account) == 600
+    check(world, History(), folded=False)
+
+
+def test_connections_cut_at_any_message(world: World) -> None:
+    """Each connection is cut in the middle of a message, after fewer or more of them; the clients ask until told."""
+    socket_file = world.server.postgres.data_dir / ".s.PGSQL.5432"
+    choose = random.Random(8)  # noqa: S311 - a seeded history
+    left: dict[int, int] = {}
+    cut: list[int] = []
+    armed = False
+
+    def judge(connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
+        if armed and connection not in cut:
+            left.setdefault(connection, choose.randint(50, 400))
+            left[connection] -= 1
+            if left[connection] == 0:
+                cut.append(connection)
+                return "cut"
+        return "pass"
+
+    with proxied(socket_file, judge) as proxy:
+        api = world.api(through=proxy.url(world.database.name))
+        world.projector(through=proxy.url(world.database.name))
+        accounts = open_accounts(api, 4, "50.00")
+        armed = True
+        with load([api], accounts, clients=4, seed=7, most=30) as history:
+            pass
+        armed = False
+        check(world, history)
+    assert len(cut) >= 5, "hardly anything was cut: nothing was shown"
+    assert len(history.answered) == 4 * 30
+
+
+def test_twenty_clients_with_one_key_on_two_processes(world: World) -> None:
+    one, two = world.api(), world.api()
+    (account,) = open_accounts(one, 1, "5.00")
+    before = world.head()
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda n: deposit((one, two)[n % 2], account, "the-same"), range(20)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1, "one of them was the first"
+    assert world.head() == before + 3

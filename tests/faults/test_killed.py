@@ -1,0 +1,114 @@
+"""Processes killed under load: APIs, projectors, the database. Whatever was told stands, and nothing else is there."""
+
+from __future__ import annotations
+
+import random
+import signal
+
+import pytest
+
+from tests.faults.checker import check, order_is_that_of_time
+from tests.faults.clients import load, open_accounts
+from tests.faults.world import World
+from tests.support.waiting import wait_until
+
+SHORT, LONG = 3, 40
+"""Kills in a run of the suite, and in a soak."""
+
+
+def grow(world: World, by: int) -> None:
+    """Let the log grow: the next fault meets work that is under way."""
+    goal = world.head() + by
+    wait_until(lambda: world.head() >= goal, f"position {goal}")
+
+
+def kills(seed: int, times: int, world: World) -> None:
+    choose = random.Random(seed)  # noqa: S311 - a seeded history
+    one, two = world.api(), world.api()
+    projector = world.projector()
+    accounts = open_accounts(one, 6, "50.00")
+    with load([one, two], accounts, clients=8, seed=seed) as history:
+        for _ in range(times):
+            grow(world, choose.randint(30, 400))
+            victim = choose.choice([one, two, projector])
+            victim.kill()
+            grow_or_not = victim is projector or choose.random() < 0.5
+            if grow_or_not:
+                grow(world, choose.randint(10, 100))
+            victim.start()
+        grow(world, 100)
+    check(world, history)
+    order_is_that_of_time(history)
+    assert any(call.silences for call in history.calls), "nobody noticed anything: nothing was shown"
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_apis_and_projectors_are_killed(world: World, seed: int) -> None:
+    kills(seed, SHORT, world)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_apis_and_projectors_are_killed_for_long(world: World, seed: int) -> None:
+    kills(seed, LONG, world)
+
+
+def crashes(seed: int, times: int, world: World) -> None:
+    choose = random.Random(seed)  # noqa: S311 - a seeded history
+    one, two = world.api(), world.api()
+    world.projector()
+    accounts = open_accounts(one, 6, "50.00")
+    with load([one, two], accounts, clients=8, seed=seed) as history:
+        for _ in range(times):
+            grow(world, choose.randint(30, 400))
+            world.kill_postgres()
+            world.start_postgres()
+        for api in (one, two):
+            api.wait_until_ready()
+        grow(world, 100)
+    check(world, history)
+    order_is_that_of_time(history)
+
+
+@pytest.mark.parametrize("seed", [2])
+def test_the_database_is_killed_and_recovers(world: World, seed: int) -> None:
+    crashes(seed, 2, world)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(200, 205))
+def test_the_database_is_killed_for_long(world: World, seed: int) -> None:
+    crashes(seed, 15, world)
+
+
+def test_three_processes_on_the_same_accounts_give_up_nobody(world: World) -> None:
+    """Four writers on two accounts and the cash account: everyone is answered, nobody waits for ever."""
+    apis = [world.api() for _ in range(3)]
+    world.projector()
+    accounts = open_accounts(apis[0], 2, "50.00")
+    with load(apis, accounts, clients=9, seed=3, most=60) as history:
+        pass
+    assert len(history.answered) == 9 * 60
+    assert not any(call.silences for call in history.calls), "contention is no reason to be told nothing"
+    check(world, history)
+    order_is_that_of_time(history)
+
+
+def test_an_api_that_was_asleep_knows_nothing_and_harms_nothing(world: World) -> None:
+    """Stopped with a cache full of states, woken when all of them are history: every answer of it is still true."""
+    sleeper, other = world.api(), world.api()
+    world.projector()
+    accounts = open_accounts(sleeper, 4, "50.00")
+    with load([sleeper], accounts, clients=2, seed=4, most=20) as history:
+        pass
+    sleeper.signal(signal.SIGSTOP)
+    with load([other], accounts, clients=4, seed=5, most=60) as meanwhile:
+        pass
+    sleeper.signal(signal.SIGCONT)
+    with load([sleeper, other], accounts, clients=4, seed=6, most=40) as after:
+        pass
+    for call in (*meanwhile.calls, *after.calls):
+        history.add(call)
+    assert len(history.answered) == 2 * 20 + 4 * 60 + 4 * 40
+    check(world, history)
+    order_is_that_of_time(history)

@@ -1,0 +1,233 @@
+"""A Daybook of real processes on a durable PostgreSQL, to be hurt: killed, stopped, cut off, started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from api.principals import digest
+from domain.accounts.posting import internal_account
+from eventstore.connect import connect
+from projections.lag import lag
+from projections.rooms import ROOMS
+from projections.tables import prepare
+from tests.integration.workers.running import environment, settings_of
+from tests.support.ledger import codec_of
+from tests.support.postgres import Database, Server, running_server
+from tests.support.waiting import free_port, wait_until
+from workers import runtime
+from workers.verify import VerifyReport, verify
+
+ROLES = ("command", "report", "audit", "operator")
+CASH = internal_account("main", "cash", "EUR")
+
+
+@dataclass
+class Process:
+    """A `daybook` command that runs."""
+
+    arguments: tuple[str, ...]
+    env: dict[str, str]
+    log: Path
+    running: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, in a session of its own so that all that comes of it can be killed at once."""
+        with self.log.open("ab") as messages:
+            self.running = subprocess.Popen(
+                [sys.executable, "-m", "workers.cli", *self.arguments],
+                env=self.env,
+                stdout=messages,
+                stderr=messages,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """kill -9, children included, and wait until it is gone."""
+        if self.running is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.running.pid, signal.SIGKILL)
+            self.running.wait()
+            self.running = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and its children."""
+        assert self.running is not None
+        os.killpg(self.running.pid, number)
+
+    def messages(self) -> str:
+        """What it has said."""
+        return self.log.read_text()
+
+
+@dataclass
+class Api(Process):
+    """An API process and where it listens."""
+
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        super().start()
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Return once it executes commands."""
+        wait_until(self._ready, f"an API that is ready ({self.log})")
+
+    def _ready(self) -> bool:
+        assert self.running is not None
+        assert self.running.poll() is None, self.messages()
+        try:
+            return httpx.get(f"{self.url}/v1/health/ready", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+@dataclass
+class World:
+    """The database, and the processes on it."""
+
+    server: Server
+    database: Database
+    folder: Path
+    tokens: Path
+    _open: ExitStack
+    processes: list[Process] = field(default_factory=list)
+
+    def api(self, *, through: str | None = None, workers: int = 1, start: bool = True, **settings: str) -> Api:
+        """One more API, with so many processes. `through`: the URL of a proxy to the database."""
+        port = free_port()
+        env = self._environment(through) | {
+            "DAYBOOK_PORT": str(port),
+            "DAYBOOK_WORKERS": str(workers),
+            "DAYBOOK_TOKENS_FILE": str(self.tokens),
+            **settings,
+        }
+        made = Api(("serve",), env, self.folder / f"api-{port}.log", port=port)
+        self.processes.append(made)
+        if start:
+            made.start()
+        return made
+
+    def projector(self, *, through: str | None = None, **settings: str) -> Process:
+        """One more projector."""
+        log = self.folder / f"projector-{len(self.processes)}.log"
+        made = Process(("work",), self._environment(through) | settings, log)
+        self.processes.append(made)
+        made.start()
+        return made
+
+    def _environment(self, through: str | None) -> dict[str, str]:
+        env = environment(self.database)
+        return env if through is None else env | {"DATABASE_URL": through}
+
+    def client(self, api: Api, role: str = "command") -> httpx.Client:
+        """Somebody with a token; closed at the end."""
+        headers = {"Authorization": f"Bearer secret-of-{role}"}
+        return self._open.enter_context(httpx.Client(base_url=api.url, headers=headers, timeout=30))
+
+    def superuser(self) -> psycopg.Connection[Any]:
+        """An autocommit connection that may do everything; closed at the end."""
+        return self._open.enter_context(psycopg.connect(self.database.url, autocommit=True))
+
+    def head(self) -> int:
+        """The position of the log."""
+        with psycopg.connect(self.database.url) as connection:
+            row = connection.execute("SELECT position FROM log.logs WHERE name = 'main'").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def wait_until_folded(self) -> None:
+        """Return once every projection is at the head."""
+        with connect(self.database.projector_url, application_name="waiting") as connection:
+            wait_until(
+                lambda: all(one.position >= self.head() for one in lag(connection, "main", ROOMS).projections),
+                "projections at the head",
+            )
+
+    def verified(self) -> VerifyReport:
+        """What `daybook verify` finds."""
+        with (
+            connect(self.database.projector_url, application_name="verify") as connection,
+            connect(self.database.projector_url, application_name="verify-keys") as keys,
+        ):
+            return verify(connection, "main", codec_of(keys, 1)[0], lambda name: None)
+
+    def kill_postgres(self) -> None:
+        """kill -9 of the postmaster; its backends notice and end."""
+        pid = self.server.postgres.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self.server.postgres.pid is None, "the end of the server")
+        wait_until(lambda: _holders_of(self.folder.parent) == 0, "the end of its backends")
+
+    def start_postgres(self) -> None:
+        """Start it again: it recovers from its write-ahead log."""
+        self.server.postgres.start()
+
+
+def _holders_of(folder: Path) -> int:
+    """How many processes have the data folder as working directory."""
+    count = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                count += (entry / "cwd").readlink().is_relative_to(folder) and b"postgres" in (
+                    entry / "cmdline"
+                ).read_bytes()
+            except OSError:
+                continue
+    return count
+
+
+@contextmanager
+def world_on(server: Server) -> Iterator[World]:
+    """A world with the internal accounts open, the read tables prepared, and no process yet."""
+    with server.database() as database, ExitStack() as opened:
+        folder = server.postgres.data_dir.parent / f"world-{database.name}"
+        folder.mkdir()
+        tokens = folder / "tokens.json"
+        tokens.write_text(
+            json.dumps(
+                [
+                    {"sha256": digest(f"secret-of-{role}").hex(), "principal": f"the-{role}", "role": role}
+                    for role in ROLES
+                ]
+            )
+        )
+        settings = settings_of(database)
+        with connect(database.api_url, application_name="world") as connection:
+            connection.execute("SELECT log.create_log('main')")
+        with runtime.write_side(settings, "world") as side:
+            runtime.open_internal_accounts(settings, side, ("EUR",))
+        with connect(database.projector_url, application_name="world") as connection:
+            prepare(connection, "main", ROOMS)
+        world = World(server, database, folder, tokens, opened)
+        try:
+            yield world
+        finally:
+            for process in world.processes:
+                process.kill()
+
+
+@contextmanager
+def durable_server() -> Iterator[Server]:
+    """A server that keeps what it has acknowledged, whatever happens to it."""
+    with running_server(18, durable=True) as server:
+        yield server
