@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4
 CODE := domain eventstore projections api workers migrations tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test postgres15 lint format types bench reference clean
+.PHONY: help install run test soak postgres15 lint format types bench reference clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ run: $(INSTALLED) ## start Daybook with its embedded PostgreSQL, migrated, and s
 
 test: $(INSTALLED) postgres15 ## run every test on real PostgreSQL servers (PYTEST_ARGS to choose)
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+soak: $(INSTALLED) postgres15 ## the long runs of the fault tests: about half an hour
+	$(BIN)/pytest -n 2 -m soak tests/faults
 
 postgres15: # what the tests need beside the embedded server: the oldest version supported
 	@tests/support/install_postgres15.sh

@@ -207,6 +207,25 @@ def rebuild(
 
 
 @app.command()
+def restored() -> None:
+    """Tell a database that it was restored from a dump, before anything else uses it: its log begins a new epoch.
+
+    Tokens and checkpoints of before may be of a history that is gone. Tokens are refused; projectors stop until
+    `daybook rebuild`.
+    """
+    with (
+        runtime.database(load()) as settings,
+        connect(settings.owner_url(), application_name="daybook-restored") as connection,
+    ):
+        row = connection.execute(
+            "UPDATE log.logs SET epoch = epoch + 1 WHERE name = %s RETURNING epoch, position", (settings.log,)
+        ).fetchone()
+    if row is None:
+        raise UnknownLogError(settings.log)
+    out.print(f"Log {settings.log} is in epoch {row[0]}, at position {row[1]}. Now: daybook rebuild", highlight=False)
+
+
+@app.command()
 def forget_origins(
     days: Annotated[
         int | None, typer.Option(min=1, help="Keep those of so many days; default DAYBOOK_ORIGIN_DAYS")

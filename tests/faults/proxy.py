@@ -63,6 +63,7 @@ class Proxy:
                 client, _ = self._listening.accept()
             except OSError:
                 return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server = socket.socket(socket.AF_UNIX)
             try:
                 server.connect(str(self.socket_file))

@@ -1,0 +1,224 @@
+"""A database in trouble: a lock held too long, a transaction left open, a full disk, no connection left, a dump."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import orjson
+import psycopg
+
+from tests.faults.checker import check, order_is_that_of_time
+from tests.faults.clients import History, load, open_accounts
+from tests.faults.world import Api, World, world_on
+from tests.integration.workers.running import daybook, environment
+from tests.support.ledger import assert_sound
+from tests.support.postgres import SMALL, Database, Server
+from tests.support.waiting import wait_until
+from workers.embedded import EmbeddedPostgres
+
+TOKEN = {"Authorization": "Bearer secret-of-command"}
+READER = {"Authorization": "Bearer secret-of-report"}
+QUEUE, READERS = 5, 8
+
+
+def deposit(api: Api, account: str, key: str) -> httpx.Response:
+    body = {"amount": "1.00", "currency": "EUR"}
+    return httpx.post(
+        f"{api.url}/v1/accounts/{account}/deposits", json=body, headers={**TOKEN, "Idempotency-Key": key}, timeout=60
+    )
+
+
+def waiting_for_locks(world: World) -> int:
+    with psycopg.connect(world.database.url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_an_append_held_in_its_lock_and_a_full_queue(world: World) -> None:
+    """Who has a place waits and is answered; who has none is told so at once, and nothing is kept of it."""
+    api = world.api(DAYBOOK_QUEUE_LIMIT=str(QUEUE))
+    world.projector()
+    (account,) = open_accounts(api, 1, "5.00")
+    world.wait_until_folded()
+    before = world.head()
+    holder = world.superuser()
+    holder.execute("BEGIN")
+    holder.execute("SELECT log.lock_head(1)")
+    with ThreadPoolExecutor(32) as pool:
+        first = pool.submit(deposit, api, account, "first")
+        wait_until(lambda: waiting_for_locks(world) == 1, "an append that waits for the head")
+        rest = [pool.submit(deposit, api, account, f"rest-{n}") for n in range(30)]
+        wait_until(lambda: sum(one.done() for one in rest) >= 30 - 2 * QUEUE - 2, "those who have no place")
+        told = httpx.get(f"{api.url}/v1/accounts/{account}", headers=READER, timeout=5)
+        assert told.json()["balance"] == "5.00", "who only reads does not wait"
+        holder.execute("ROLLBACK")
+        answers = [first.result(), *(one.result() for one in rest)]
+    refused = [answer for answer in answers if answer.status_code == 503]
+    accepted = [answer for answer in answers if answer.status_code == 201]
+    assert len(refused) + len(accepted) == 31
+    assert len(accepted) >= QUEUE
+    assert {answer.json()["code"] for answer in refused} == {"busy"}
+    assert all(answer.headers["Retry-After"] for answer in refused)
+    assert world.head() == before + 3 * len(accepted)
+    check(world, History())
+
+
+def test_a_transaction_left_open_here_or_next_door_stops_no_reader(world: World) -> None:
+    """Readers ask for positions, not for what is older than every open transaction of the cluster."""
+    api = world.api()
+    world.projector()
+    accounts = open_accounts(api, 3, "50.00")
+    with psycopg.connect(world.database.url.replace(world.database.name, "postgres")) as next_door:
+        next_door.execute("CREATE TEMP TABLE left_open (n integer)")  # a transaction with an id, and never ended
+        here = world.superuser()
+        here.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        here.execute("SELECT pg_current_xact_id(), count(*) FROM log.events")
+        with load([api], accounts, clients=4, seed=11, most=20) as history:
+            pass
+        check(world, history)  # which waits until every projection is at the head
+        here.execute("ROLLBACK")
+
+
+def test_readers_without_a_connection_are_told_so_and_commands_go_on(world: World) -> None:
+    api = world.api()
+    world.projector()
+    (account,) = open_accounts(api, 1, "5.00")
+    world.wait_until_folded()
+    blocking = world.superuser()
+    blocking.execute("BEGIN")
+    blocking.execute("LOCK TABLE read.accounts IN ACCESS EXCLUSIVE MODE")
+
+    def read() -> httpx.Response:
+        return httpx.get(f"{api.url}/v1/accounts/{account}", headers=READER, timeout=60)
+
+    with ThreadPoolExecutor(READERS + 1) as pool:
+        stuck: list[Future[httpx.Response]] = [pool.submit(read) for _ in range(READERS)]
+        wait_until(lambda: waiting_for_locks(world) >= READERS, "every connection of the pool in use")
+        late = pool.submit(read).result()
+        assert (late.status_code, late.json()["code"]) == (503, "unavailable")
+        assert late.headers["Retry-After"]
+        assert deposit(api, account, "meanwhile").status_code == 201
+        blocking.execute("ROLLBACK")
+        assert {one.result().status_code for one in stuck} == {200}
+
+
+@contextmanager
+def on_a_small_disk(megabytes: int) -> Iterator[tuple[Server, Path]]:
+    """A server whose data lies in a file system of so many megabytes of its own."""
+    folder = Path(tempfile.mkdtemp(prefix=f"daybook-test-{os.getpid()}-"))
+    folder.chmod(0o711)
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=711", "tmpfs", folder], check=True)
+    try:
+        with EmbeddedPostgres(folder / "postgres", settings={**SMALL, "max_wal_size": "64MB"}) as postgres:
+            yield Server(18, postgres), folder
+    finally:
+        subprocess.run(["/bin/umount", "--lazy", folder], check=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fill(file: Path) -> None:
+    """Take all the room there is."""
+    with file.open("wb", buffering=0) as full, suppress(OSError):
+        while full.write(bytes(1 << 20)):
+            pass
+
+
+def test_a_full_disk_loses_nothing_and_everything_goes_on_when_there_is_room(world: World) -> None:
+    with on_a_small_disk(300) as (server, folder), world_on(server) as small:
+        api = small.api()
+        accounts = open_accounts(api, 4, "50.00")
+        filler = folder / "filler"
+        with load([api], accounts, clients=4, seed=12) as history:
+            wait_until(lambda: len(history.answered) > 50, "some answers")
+            fill(filler)
+            silent = sum(call.silences for call in history.calls)
+            wait_until(
+                lambda: sum(call.silences for call in history.calls) > silent + 8, "clients that are told nothing"
+            )
+            filler.unlink()
+            if server.postgres.pid is None:  # no room for the write-ahead log: it gave up, as it must
+                small.start_postgres()
+            answered = len(history.answered)
+            wait_until(lambda: len(history.answered) > answered + 50, "answers again")
+        check(small, history, folded=False)
+        order_is_that_of_time(history)
+
+
+def restored(world: World, fresh: Database) -> None:
+    """The whole database, by pg_dump and psql."""
+    programs = world.server.postgres._bin_dir
+    dump = subprocess.run([programs / "pg_dump", world.database.url], capture_output=True, check=True).stdout
+    done = subprocess.run(
+        [programs / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", fresh.url],
+        input=dump,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_dump_restore_and_go_on(world: World, durable: Server) -> None:
+    """A restored log is another history from here on: old positions are refused, projectors stop until a rebuild."""
+    api = world.api()
+    projector = world.projector()
+    accounts = open_accounts(api, 3, "50.00")
+    with load([api], accounts, clients=3, seed=13, most=20) as history:
+        pass
+    world.wait_until_folded()
+    before = httpx.get(f"{api.url}/v1/accounts?limit=50", headers=READER).json()
+    with durable.database(migrated=False) as fresh:
+        restored(world, fresh)
+        # After the dump the first history goes on: what is told from here on is not in the restored one.
+        lost = deposit(api, accounts[0], "lost").json()["position"]
+        api.kill()
+        projector.kill()
+        world.database = fresh
+        assert daybook("restored", env=environment(fresh)).returncode == 0
+        stopped = world.projector()
+        wait_until(lambda: "epoch" in stopped.messages(), "a projector that says why it does not go on")
+        stopped.kill()
+        rebuilt = daybook("rebuild", "--json", env=environment(fresh))
+        assert orjson.loads(rebuilt.stdout)["ok"], rebuilt.stderr
+        again = world.api()  # which is not ready before: it would answer from tables of another history
+        world.projector()
+        refused = httpx.get(f"{again.url}/v1/accounts?min_position={lost}", headers=READER)
+        assert (refused.status_code, refused.json()["code"]) == (400, "position")
+        assert "epoch 1" in refused.json()["detail"]
+        assert httpx.get(f"{again.url}/v1/accounts?limit=50", headers=READER).json() == before
+        assert deposit(again, accounts[0], "anew").json()["position"].startswith("main.2.")
+        world.wait_until_folded()
+        assert_sound(fresh)
+        assert world.verified().ok
+        for call in history.calls:  # what was acknowledged before the dump is there, and answers as it did
+            told = httpx.post(f"{again.url}{call.path}", json=call.body, headers={**TOKEN, "Idempotency-Key": call.key})
+            assert told.status_code == call.status
+        for process in world.processes:
+            process.kill()
+
+
+def test_time_never_falls_though_the_clock_does(world: World) -> None:
+    """The head remembers the time of the last append; a clock behind it is not believed."""
+    api = world.api()
+    (account,) = open_accounts(api, 1, "5.00")
+    world.superuser().execute("UPDATE log.logs SET recorded_at = recorded_at + interval '1 hour'")
+    first = world.head()
+    for n in range(3):
+        assert deposit(api, account, f"late-{n}").status_code == 201
+    with psycopg.connect(world.database.url) as connection:
+        times = connection.execute(
+            "SELECT recorded_at, recorded_at > clock_timestamp() FROM log.events WHERE position > %s ORDER BY position",
+            (first,),
+        ).fetchall()
+    assert all(ahead for _, ahead in times), "none went back to the clock's time"
+    assert_sound(world.database)

@@ -1,0 +1,114 @@
+"""Order: positions are commits, reads are whole, and nobody reads what is not there yet."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import psycopg
+
+from domain.money import MAX_AMOUNT, show
+from eventstore.append import DecidedCommand, NewEvent, Read, append
+from eventstore.connect import connect
+from eventstore.read import read_log
+from tests.faults import gates
+from tests.faults.checker import check, order_is_that_of_time
+from tests.faults.clients import load, open_accounts
+from tests.faults.world import World
+from tests.support.ledger import assert_sound, balances, deposit, ledger_on, submission
+from tests.support.postgres import Database
+from tests.support.waiting import wait_until
+
+READER = {"Authorization": "Bearer secret-of-report"}
+
+
+def written(key: str, stream: str) -> DecidedCommand:
+    return DecidedCommand("a", key, [Read(stream, 0)], [NewEvent(stream, "x.v1", b"{}")], b"{}", None)
+
+
+def blocked(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND cardinality(pg_blocking_pids(pid)) > 0 AND wait_event = ANY ('{transactionid,tuple}')"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_who_comes_second_gets_the_later_position_and_is_never_seen_first(database18: Database) -> None:
+    """The interleaving of ADR 1: A has its positions and has not committed, B comes, a reader looks in between."""
+    gates.put_in(database18)
+    with (
+        connect(database18.api_url, application_name="a") as a,
+        connect(database18.api_url, application_name="b") as b,
+        connect(database18.api_url, application_name="reader") as reader,
+        psycopg.connect(database18.url, autocommit=True) as watching,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        log = a.execute("SELECT log.create_log('main')").fetchone()
+        assert log is not None
+        with gates.closed(database18, "before it returns") as gate:
+            first = pool.submit(append, a, log[0], [written("1", "s")])
+            gate.wait_for_somebody()  # A has inserted its event at position 1; it is not committed
+            second = pool.submit(append, b, log[0], [written("2", "t")])
+            wait_until(lambda: blocked(watching) == 1, "B, waiting for the head")
+            assert read_log(reader, log[0], 0, 10).events == [], "nothing is there, so nothing can be missed"
+            gate.open()
+        assert (first.result().commands[0].last_position, second.result().commands[0].last_position) == (1, 2)
+        assert [event.stream for event in read_log(reader, log[0], 0, 10).events] == ["s", "t"]
+
+
+def test_who_comes_second_takes_the_place_of_one_that_is_rolled_back(database18: Database) -> None:
+    gates.put_in(database18)
+    with (
+        connect(database18.api_url, application_name="a") as a,
+        connect(database18.api_url, application_name="b") as b,
+        psycopg.connect(database18.url, autocommit=True) as watching,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        log = a.execute("SELECT log.create_log('main')").fetchone()
+        assert log is not None
+        with gates.closed(database18, "before it returns") as gate:
+            first = pool.submit(append, a, log[0], [written("1", "s")])
+            backend = gate.wait_for_somebody()
+            second = pool.submit(append, b, log[0], [written("2", "t")])
+            wait_until(lambda: blocked(watching) == 1, "B, waiting for the head")
+            watching.execute("SELECT pg_terminate_backend(%s)", (backend,))
+            assert isinstance(first.exception(), psycopg.Error)
+            gate.open()
+        assert second.result().commands[0].last_position == 1
+        assert [event.stream for event in read_log(b, log[0], 0, 10).events] == ["t"]
+
+
+def test_every_read_of_all_balances_sums_to_the_total(world: World) -> None:
+    """A bank test in Jepsen's manner: money moves through two processes while somebody adds it all up."""
+    one, two = world.api(), world.api()
+    world.projector()
+    accounts = open_accounts(one, 8, "50.00")
+    sums: list[int] = []
+    seen: set[int] = set()
+    with load([one, two], accounts, clients=6, seed=21) as history, httpx.Client(timeout=30) as reading:
+        while len(seen) < 60 and len(sums) < 2_000:
+            api = (one, two)[len(sums) % 2]
+            listed = reading.get(f"{api.url}/v1/accounts?limit=50", headers=READER).json()["items"]
+            minor = {row["account"]: int(row["balance"].replace(".", "")) for row in listed}
+            sums.append(sum(minor.values()))
+            seen.add(hash(frozenset(minor.items())))
+    assert set(sums) == {0}, "cash included, every moment sums to zero"
+    assert len(seen) >= 60, "the reads saw the ledger move"
+    check(world, history)
+    order_is_that_of_time(history)
+
+
+def test_the_highest_amount_ten_thousand_times(database18: Database) -> None:
+    """10,000 times 9,999,999,999,999.99: beyond 2**63 in minor units, to the cent, in the fold and in the tables."""
+    times = 10_000
+    with ledger_on(database18) as ledger:
+        account = ledger.account()
+        answers = ledger.executor.execute([submission(deposit(account, MAX_AMOUNT)) for _ in range(times)])
+        total = MAX_AMOUNT * times
+        assert total > 2**63
+        assert answers[-1].result["balances"][account]["balance"] == show(total, "EUR")
+        assert balances(database18)[account] == total
+    assert_sound(database18)
