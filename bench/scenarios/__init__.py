@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bench.harness.result import ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
-from bench.scenarios import catch_up, http, imports, store, transfers
+from bench.scenarios import bulk, catch_up, http, imports, store, transfers
 
 Scenario = Callable[[Settings, Server], ScenarioResult]
 
@@ -15,6 +15,7 @@ SCENARIOS: dict[str, Scenario] = {
     "store": store.run,
     "transfers": transfers.run,
     "http": http.run,
+    "bulk": bulk.run,
     "import": imports.run,
     "catch-up": catch_up.run,
 }

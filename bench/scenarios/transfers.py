@@ -45,5 +45,6 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         checked=[*checked, "no conflicts with a single writer"],
     )
     uniform, hot = (result.of("Daybook", accounts=kind).median for kind in (UNIFORM, HOT))
+    result.comparisons.append(Comparison("transfers a second, uniform", uniform, 20_000))
     result.comparisons.append(Comparison("hot ÷ uniform", round(hot / uniform, 2), 0.8))
     return result

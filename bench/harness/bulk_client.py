@@ -1,0 +1,96 @@
+"""Batches of transfers from a process of its own: `python -m bench.harness.bulk_client`, and the parent that runs it.
+
+The bodies are made before the clock starts; each connection sends its batches one after the other.
+"""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from time import perf_counter
+
+import orjson
+
+from bench.harness.api_process import ROOT, TOKEN
+from bench.harness.load import Sample
+
+ACCEPTED = b'"status":201'
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to send: so many batches of so many transfers on each connection, as lines or as an array."""
+
+    address: str
+    accounts: str  # file with an id a line
+    name: str  # of the run: part of every key
+    seed: int
+    connections: int
+    batches: int
+    size: int
+    lines: bool
+
+
+def run(plan: Plan) -> Sample:
+    """Send it all. Raises `subprocess.CalledProcessError` if any transfer was not accepted."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.harness.bulk_client"],
+        input=orjson.dumps(asdict(plan)),
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        check=True,
+    )
+    told = orjson.loads(done.stdout)
+    return Sample(told["accepted"], told["seconds"], told["latencies_us"])
+
+
+def _bodies(plan: Plan, connection: int) -> list[bytes]:
+    accounts = Path(plan.accounts).read_text().split()
+    random = Random(f"{plan.seed}/{connection}")
+    made = []
+    for batch in range(plan.batches):
+        items = []
+        for number in range(plan.size):
+            source, target = random.sample(accounts, 2)
+            body = {"source": source, "target": target, "amount": "0.01", "currency": "EUR"}
+            items.append({"key": f"{plan.name}-{connection}-{batch}-{number}", "path": "/v1/transfers", "body": body})
+        made.append(b"\n".join(map(orjson.dumps, items)) if plan.lines else orjson.dumps(items))
+    return made
+
+
+def _send(plan: Plan, bodies: list[bytes]) -> list[float]:
+    connection = http.client.HTTPConnection(plan.address.removeprefix("http://"))
+    kind = "application/x-ndjson" if plan.lines else "application/json"
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind}
+    took = []
+    for body in bodies:
+        began = perf_counter()
+        connection.request("POST", "/v1/batches", body, headers)
+        response = connection.getresponse()
+        answers = response.read()
+        took.append(perf_counter() - began)
+        if response.status != 200 or answers.count(ACCEPTED) != plan.size:
+            raise SystemExit(f"{response.status}, {answers.count(ACCEPTED)} of {plan.size}: {answers[:500]!r}")
+    connection.close()
+    return took
+
+
+def _main() -> None:
+    plan = Plan(**orjson.loads(sys.stdin.buffer.read()))
+    bodies = [_bodies(plan, connection) for connection in range(plan.connections)]
+    began = perf_counter()
+    with ThreadPoolExecutor(plan.connections) as pool:
+        took = [seconds for one in pool.map(lambda made: _send(plan, made), bodies) for seconds in one]
+    seconds = perf_counter() - began
+    accepted = plan.connections * plan.batches * plan.size
+    latencies = [round(one * 1e6) for one in took]
+    sys.stdout.buffer.write(orjson.dumps({"accepted": accepted, "seconds": seconds, "latencies_us": latencies}))
+
+
+if __name__ == "__main__":
+    _main()
