@@ -17,12 +17,13 @@ import pytest
 from psycopg import Connection, pq
 
 from domain import decider
-from domain.catalogue import ENTRY_TYPES
+from domain.catalogue import ENTRY_TYPES, SNAPSHOTS
 from eventstore.answers import find_answers
 from eventstore.append import Appender, Layout, NewEvent, Read, Record
 from eventstore.connect import connect
 from eventstore.executor import Executor
 from eventstore.read import read_head, read_log, read_stream, read_streams
+from eventstore.snapshots import JsonStates, Snapshots
 from eventstore.subject_keys import SubjectKeys
 from projections.checkpoint import read_state
 from projections.rooms import ROOMS
@@ -182,6 +183,10 @@ def explained(server: Server) -> Iterator[Explained]:
         connection.execute(
             "INSERT INTO log.subject_keys SELECT 1, 'owner-' || n, 'sealed' FROM generate_series(1, %s) n", (STREAMS,)
         )
+        connection.execute(
+            "INSERT INTO log.snapshots SELECT 1, 'acct_' || n, 3, 'other code', '{}' FROM generate_series(1, %s) n",
+            (STREAMS,),
+        )
         prepare(connection, "main", ROOMS)
         connection.execute("ANALYZE")
         yield Explained(connection)
@@ -232,6 +237,10 @@ HOT: dict[str, tuple[Callable[[Connection[Any]], object], set[str]]] = {
     "streams to be folded": (
         lambda c: read_streams(c, 1, {f"acct_{n}": n % 3 for n in range(GROUP)}),
         {_BY_VERSION},
+    ),
+    "streams to be folded, from their snapshots": (
+        lambda c: Snapshots(lambda: c, 1, JsonStates(SNAPSHOTS)).read(c, {f"acct_{n}": 0 for n in range(GROUP)}),
+        {_BY_VERSION, "snapshots_pkey"},
     ),
     "the first answers of keys": (
         lambda c: find_answers(c, 1, [("tester", f"key-{n}") for n in range(100)]),
