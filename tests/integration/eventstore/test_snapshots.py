@@ -135,6 +135,33 @@ def test_a_stream_that_was_long_before_gets_its_snapshot_at_its_first_load(datab
     assert found[1] == []
 
 
+MILLION = 1_000_000
+
+
+@pytest.mark.soak
+def test_an_account_with_a_million_entries_loads_like_one_with_ten(postgres18: Server) -> None:
+    """Counted, not timed: of a million events not one is read."""
+    with postgres18.database() as database, psycopg.connect(database.url, autocommit=True) as owner:
+        with ledger_on(database) as ledger:
+            account = ledger.account(1)
+        owner.execute(
+            "INSERT INTO log.events SELECT e.log, l.position + n, l.position + n, e.stream, 2 + n, e.type,"
+            " e.recorded_at, 0, e.payload, e.metadata"
+            " FROM log.logs l, log.events e, generate_series(1, %s) n WHERE e.stream = %s AND e.version = 2",
+            (MILLION - 2, account),
+        )
+        owner.execute("UPDATE log.logs SET position = position + %s", (MILLION - 2,))
+        for _ in range(2):  # the first load finds no snapshot and has it written
+            snapshots = snapshots_on(database, 200)
+            with snapshots, ledger_on(database, snapshots=snapshots) as ledger:
+                answer = ledger.execute(withdrawal(account, MILLION))
+                assert answer.rule == "below_minimum", answer
+        with connect(database.api_url, application_name="t") as reading:
+            states, events = snapshots_on(database, 200).read(reading, {account: 0})
+        assert (states[account].version, states[account].balance) == (MILLION, MILLION - 1)
+        assert events == []
+
+
 def test_snapshots_of_other_code_or_that_cannot_be_read_are_as_none(database: Database) -> None:
     other = JsonStates({prefix: (kind, fold + 1) for prefix, (kind, fold) in SNAPSHOTS.items()})
     snapshots = snapshots_on(database, 1).start()
