@@ -12,6 +12,8 @@ from typing import Any
 
 from domain import claims
 from domain.accounts import events as accounts
+from domain.accounts.account import Account
+from domain.ids import ACCOUNT
 from domain.kernel import Event, Value
 from domain.orders import events as orders
 from domain.posts import events as posts
@@ -55,6 +57,10 @@ CATALOGUE: tuple[EventType, ...] = (
 
 ENTRY_TYPES: tuple[str, ...] = ("account.debited.v1", "account.credited.v1")
 """The events that commute on an account without limits: in any order they fold to the same account."""
+
+SNAPSHOTS: Mapping[str, tuple[type[Value], int]] = {f"{ACCOUNT}_": (Account, 1)}
+"""States kept beside the log, by the prefix of their streams, each with the version of its fold: raise that when
+`evolve` makes another state of the same events. Only of streams that grow long, and none that holds personal values."""
 
 
 def names(*events: type[Event]) -> Mapping[type[Event], str]:

@@ -34,6 +34,7 @@ from eventstore.append import Appender, GroupAppended, Verdict
 from eventstore.follow import CHANNEL
 from eventstore.groups import RECORDED, Decide, EventCodec, Evolve, Group, Groups, Plan, Submission
 from eventstore.read import read_head
+from eventstore.snapshots import Snapshots
 
 OPTIMISTIC_ATTEMPTS = 2
 """How often a group is decided on cached state before it takes the head of the log to decide."""
@@ -122,12 +123,13 @@ class Executor:
         queue_limit: int = 10_000,
         group_limit: int = 512,
         cache_limit: int = 100_000,
+        snapshots: Snapshots | None = None,
     ) -> None:
         """`transient_prefixes`: streams that are written once and not worth remembering."""
         self._connect = connect
         self._log_name = log
         self._commuting_types = tuple(commuting_types)
-        self._groups = Groups(codec, prepare_subjects, decide, evolve, transient_prefixes, cache_limit)
+        self._groups = Groups(codec, prepare_subjects, decide, evolve, transient_prefixes, cache_limit, snapshots)
         self._queue_limit = queue_limit
         self._group_limit = group_limit
         self._queue: deque[_Task] = deque()

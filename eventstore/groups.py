@@ -20,6 +20,7 @@ from eventstore.append import MOST_EVENTS_PER_UNIT, GroupAppended, Layout, UnitT
 from eventstore.codec import CodecError
 from eventstore.read import read_streams
 from eventstore.sealing import SealingError
+from eventstore.snapshots import Snapshots
 from eventstore.states import Known, StateCache
 
 MOST_STREAM_ROUNDS = 3
@@ -136,8 +137,10 @@ class Groups:
         evolve: Evolve,
         transient_prefixes: tuple[str, ...],
         cache_limit: int,
+        snapshots: Snapshots | None = None,
     ) -> None:
         """`transient_prefixes`: streams that are written once and not worth remembering."""
+        self._snapshots = snapshots
         self._codec = codec
         self._prepare_subjects = prepare_subjects
         self._decide = decide
@@ -316,7 +319,15 @@ class Groups:
             group.known[stream] = known
         if not behind:
             return
-        for stream, version, type, payload in read_streams(connection, log, behind):
+        if self._snapshots is None:
+            events = read_streams(connection, log, behind)
+        else:
+            states, events = self._snapshots.read(connection, behind)
+            for stream, state in states.items():
+                known = group.known[stream]
+                known.state, known.version = state, state.version
+                behind[stream] = state.version
+        for stream, version, type, payload in events:
             known = group.known[stream]
             known.state = self._evolve(known.state, self._codec.decode(type, payload, stream, version))
             known.version = version
@@ -326,6 +337,8 @@ class Groups:
             known.stale = False
             if known.version > 0 and not stream.startswith(self._transient):
                 self._cache.put(stream, known)
+                if self._snapshots is not None:
+                    self._snapshots.offer(stream, known.state, behind[stream])
 
     def _lay_out(self, group: Group) -> None:
         """Events to bytes, plans to columns; the keys of the people in the whole group are had in one go."""
@@ -368,7 +381,7 @@ class Groups:
                 if not stream.startswith(self._transient):
                     after = group.after(stream)
                     assert after is not None
-                    self._cache.put(stream, after)
+                    self._remember(group, stream, after)
             return
         failed: set[str] = set()
         written: dict[str, int] = {}
@@ -399,7 +412,12 @@ class Groups:
                 self._cache.mark_stale(stream)
             elif not stream.startswith(self._transient):
                 state = group.work[stream]
-                self._cache.put(stream, Known(state, state.version, state.version))
+                self._remember(group, stream, Known(state, state.version, state.version))
+
+    def _remember(self, group: Group, stream: str, after: Known) -> None:
+        self._cache.put(stream, after)
+        if self._snapshots is not None and after.state is not None:
+            self._snapshots.offer(stream, after.state, group.known[stream].version)
 
     def catch_up(self, group: Group, appended: GroupAppended) -> None:
         """Tell a group that was made behind another what was found of the streams of the one ahead, now in the log.

@@ -247,6 +247,20 @@ def forget_origins(
 
 
 @app.command()
+def drop_snapshots(as_json: AsJson = False) -> None:
+    """Empty the cache of folded states. It changes nothing but the time of the next loads. Run it as the owner."""
+    with (
+        runtime.database(load()) as settings,
+        connect(settings.owner_url(), application_name="daybook-drop-snapshots") as connection,
+    ):
+        dropped = connection.execute("DELETE FROM log.snapshots").rowcount
+    if as_json:
+        _print_json({"dropped": dropped})
+    else:
+        out.print(f"{dropped} snapshots are dropped.", highlight=False)
+
+
+@app.command()
 def verify(as_json: AsJson = False) -> None:
     """Prove from the log alone that it is sound, and that the read tables are what it folds to."""
     with (

@@ -23,7 +23,7 @@ from domain.accounts.commands import OpenAccount
 from domain.accounts.events import InternalRole
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
-from domain.catalogue import CATALOGUE, ENTRY_TYPES
+from domain.catalogue import CATALOGUE, ENTRY_TYPES, SNAPSHOTS
 from domain.ids import CLAIM_PREFIX, TRANSACTION, fresh_id
 from domain.kernel import ERASED, Context
 from eventstore.answers import Outcome
@@ -34,6 +34,7 @@ from eventstore.groups import Submission
 from eventstore.numbers import Numbers
 from eventstore.read import read_head
 from eventstore.sealing import Sealer
+from eventstore.snapshots import JsonStates, Snapshots
 from eventstore.subject_keys import SubjectKeys
 from workers.embedded import EmbeddedPostgres, url_of_running
 from workers.settings import Settings
@@ -85,6 +86,7 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
     with connect(url, application_name=f"{name}-keys") as keys:
         log = read_head(keys, settings.log).log
         codec, sealer = make_codec(settings, keys, log)
+        snapshots = Snapshots(lambda: connect(url, application_name=f"{name}-snapshots"), log, JsonStates(SNAPSHOTS))
         executor = Executor(
             lambda: connect(url, application_name=name),
             settings.log,
@@ -97,8 +99,9 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             queue_limit=settings.queue_limit,
             group_limit=settings.group_limit,
             cache_limit=settings.cache_limit,
+            snapshots=snapshots,
         )
-        with executor:
+        with snapshots, executor:
             yield WriteSide(settings.log, log, executor, codec)
 
 

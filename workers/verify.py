@@ -13,11 +13,16 @@ from typing import Any, Final
 
 from psycopg import Connection, IsolationLevel
 
-from eventstore.codec import Codec
-from eventstore.read import Head, read_head
+from domain import decider
+from domain.catalogue import SNAPSHOTS
+from eventstore.codec import Codec, CodecError
+from eventstore.read import Head, read_head, read_stream
+from eventstore.sealing import SealingError
+from eventstore.snapshots import JsonStates, SnapshotError
 from projections.rooms import ROOMS
 from projections.verify import TablesReport, verify_tables
 
+SNAPSHOTS_HOLD: Final = "snapshots are what their streams fold to"
 SAMPLE: Final = 10
 """How many offending rows a finding shows; its count is of all."""
 
@@ -171,10 +176,50 @@ def verify(
             for name, queries in CHECKS.items():
                 progress(name)
                 checks.append(_ask(connection, head, name, queries))
+            progress(SNAPSHOTS_HOLD)
+            checks.append(_check_snapshots(connection, head, codec))
     finally:
         connection.isolation_level = before
     progress("read tables equal a fresh fold")
     return VerifyReport(log, head.epoch, head.position, tuple(checks), verify_tables(connection, log, codec, ROOMS))
+
+
+_PAGE_OF_SNAPSHOTS = """
+SELECT stream, version, state FROM log.snapshots
+ WHERE log = %s AND shape = %s AND stream > %s ORDER BY stream LIMIT 100
+"""
+
+
+def _check_snapshots(connection: Connection[Any], head: Head, codec: Codec) -> Check:
+    """Fold every stream that has a snapshot anew, a page at a time, up to where the snapshot says it stands.
+
+    Those of other code are left out: nobody sees them.
+    """
+    states = JsonStates(SNAPSHOTS)
+    offences, after = 0, ""
+    findings: list[Finding] = []
+    while page := connection.execute(_PAGE_OF_SNAPSHOTS, (head.log, states.shape, after), binary=True).fetchall():
+        for stream, version, kept in page:
+            try:
+                sound = states.decode(stream, kept) == _fold(connection, head.log, codec, stream, version)
+                what = f"the snapshot of {stream} at version {version} is not the fold of its events"
+            except (SnapshotError, CodecError, SealingError, ValueError) as error:
+                sound, what = False, str(error)
+            if not sound:
+                offences += 1
+                findings += [Finding(SNAPSHOTS_HOLD, None, what)][: SAMPLE - len(findings)]
+        after = page[-1][0]
+    return Check(SNAPSHOTS_HOLD, offences, tuple(findings))
+
+
+def _fold(connection: Connection[Any], log: int, codec: Codec, stream: str, version: int) -> Any:
+    """The state of a stream at a version; of an earlier one where the stream is not that long."""
+    state, at = None, 0
+    while at < version and (page := read_stream(connection, log, stream, after=at, limit=min(1_000, version - at))):
+        for event in page:
+            state = decider.evolve(state, codec.decode(event.type, event.payload, stream, event.version))
+        at = page[-1].version
+    return state
 
 
 def _ask(connection: Connection[Any], head: Head, name: str, queries: tuple[str, ...]) -> Check:

@@ -19,7 +19,7 @@ from domain.accounts.commands import Deposit, OpenAccount, Transfer, Withdraw
 from domain.accounts.events import AccountType
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
-from domain.catalogue import CATALOGUE, ENTRY_TYPES
+from domain.catalogue import CATALOGUE, ENTRY_TYPES, SNAPSHOTS
 from domain.ids import ACCOUNT, TRANSACTION
 from domain.kernel import ERASED, Context
 from eventstore.answers import Answer, Outcome
@@ -28,6 +28,7 @@ from eventstore.connect import connect
 from eventstore.executor import Executor
 from eventstore.groups import Submission
 from eventstore.sealing import KEY_BYTES, Sealer
+from eventstore.snapshots import JsonStates, Snapshots
 from eventstore.subject_keys import SubjectKeys
 from tests.support.postgres import Database
 from workers.runtime import new_id as fresh_id
@@ -133,7 +134,7 @@ def codec_of(connection: Connection[Any], log: int) -> tuple[Codec, Sealer]:
 
 
 @contextmanager
-def executor_on(database: Database, **limits: int) -> Iterator[Executor]:
+def executor_on(database: Database, *, snapshots: Snapshots | None = None, **limits: int) -> Iterator[Executor]:
     """A running executor with its own connections."""
     with connect(database.api_url, application_name="keys") as keys:
         log = keys.execute("SELECT log.create_log('main')").fetchone()
@@ -148,16 +149,27 @@ def executor_on(database: Database, **limits: int) -> Iterator[Executor]:
             decider.evolve,
             commuting_types=ENTRY_TYPES,
             transient_prefixes=("txn_", "claim:"),
+            snapshots=snapshots,
             **limits,
         )
         with executor:
             yield executor
 
 
+def snapshots_on(database: Database, every: int) -> Snapshots:
+    """Snapshots of the accounts of log `main`, the first of a database; to be started."""
+    return Snapshots(
+        lambda: connect(database.api_url, application_name="snapshots"), 1, JsonStates(SNAPSHOTS), every=every
+    )
+
+
 @contextmanager
-def ledger_on(database: Database, **limits: int) -> Iterator[Ledger]:
+def ledger_on(database: Database, *, snapshots: Snapshots | None = None, **limits: int) -> Iterator[Ledger]:
     """A ledger on a database: log `main`, cash in EUR open."""
-    with executor_on(database, **limits) as executor, connect(database.api_url, application_name="ledger") as reading:
+    with (
+        executor_on(database, snapshots=snapshots, **limits) as executor,
+        connect(database.api_url, application_name="ledger") as reading,
+    ):
         row = reading.execute("SELECT log FROM log.logs WHERE name = 'main'").fetchone()
         assert row is not None
         ledger = Ledger(database, executor, codec_of(reading, row[0])[0], row[0])

@@ -113,7 +113,7 @@ def service_on(
     limits: Limits | None = None,
     now: datetime = NOW,
     principal_limit: int = MOST_WAITING_PER_ACTOR,
-    **more: int,
+    **more: Any,
 ) -> Iterator[Service]:
     """A service with the internal accounts of EUR open and all projections following."""
     with executor_on(database, **more) as executor, connect(database.api_url, application_name="api-keys") as keys:

@@ -17,7 +17,13 @@ STATEMENTS = {
     "drop": "DROP TABLE log.{table}",
 }
 ROLES = ("api", "projector", "reader")
-TABLES = {"logs": "epoch", "events": "payload", "commands": "status", "subject_keys": "sealed_key"}
+TABLES = {
+    "logs": "epoch",
+    "events": "payload",
+    "commands": "status",
+    "subject_keys": "sealed_key",
+    "snapshots": "state",
+}
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -32,7 +38,12 @@ def test_no_role_changes_the_log(database: Database, role: str, table: str) -> N
 @pytest.mark.parametrize("role", ["projector", "reader"])
 def test_only_the_api_may_append(database: Database, role: str) -> None:
     with psycopg.connect(getattr(database, f"{role}_url"), autocommit=True) as connection:
-        for call in ("log.lock_head(1)", "log.create_log('x')", "log.keep_subject_keys(1, '{}', '{}')"):
+        for call in (
+            "log.lock_head(1)",
+            "log.create_log('x')",
+            "log.keep_subject_keys(1, '{}', '{}')",
+            "log.keep_snapshots(1, '', '{}', '{}', '{}')",
+        ):
             with pytest.raises(InsufficientPrivilege):
                 connection.execute(f"SELECT {call}".encode())
         appends = connection.execute(

@@ -14,9 +14,9 @@ from projections.rooms import ROOMS
 from projections.tables import prepare
 from projections.verify import CheckpointFinding
 from tests.integration.workers.running import daybook, environment
-from tests.support.ledger import codec_of, deposit, ledger_on, transfer, withdrawal
+from tests.support.ledger import codec_of, deposit, ledger_on, snapshots_on, transfer, withdrawal
 from tests.support.postgres import Database
-from workers.verify import VerifyReport, verify
+from workers.verify import SNAPSHOTS_HOLD, VerifyReport, verify
 
 DENSE, VERSIONS, UNITS, TIME = "positions are dense", "versions are contiguous", "units are whole", "time never falls"
 SUMS, SHARES = "transactions sum to zero per currency", "entries and shares match one to one"
@@ -175,6 +175,40 @@ def test_a_finding_says_where_and_what(filled: Database) -> None:
         "no share on the account matches it",
         "a share without it",
     }
+
+
+def in_state(old: str, new: str) -> str:
+    """Changes the bytes of a kept state."""
+    return f"state = convert_to(replace(convert_from(state, 'UTF8'), '{old}', '{new}'), 'UTF8')"
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        in_state('"balance":300', '"balance":301'),
+        "version = 3, " + in_state('"version":4', '"version":3'),
+        "version = 9, " + in_state('"version":4', '"version":9'),
+        "state = 'nonsense'",
+    ],
+)
+def test_a_forged_snapshot_is_found_and_dropping_it_is_all_it_takes(database: Database, forgery: str) -> None:
+    with snapshots_on(database, 1) as snapshots, ledger_on(database, snapshots=snapshots) as ledger:
+        account = ledger.account(100)
+        for _ in range(2):
+            ledger.accepted(deposit(account, 100))
+        snapshots.settle()
+    with connect(database.projector_url, application_name="p") as projector:
+        prepare(projector, "main", ROOMS)
+    with psycopg.connect(database.url, autocommit=True) as owner:
+        assert verified(database).checks[-1].ok
+        changed = owner.execute(f"UPDATE log.snapshots SET {forgery} WHERE stream = %s".encode(), (account,))
+        assert changed.rowcount == 1
+        check = verified(database).checks[-1]
+        assert (check.name, check.offences) == (SNAPSHOTS_HOLD, 1)
+        assert account in check.findings[0].what
+        done = daybook("drop-snapshots", "--json", env=environment(database))
+        assert orjson.loads(done.stdout) == {"dropped": 2}, done.stderr
+        assert verified(database).checks[-1].ok
 
 
 def test_other_logs_are_none_of_its_business(filled: Database) -> None:

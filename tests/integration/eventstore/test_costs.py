@@ -1,0 +1,315 @@
+"""What a command costs, pinned as counts: round trips, bytes of write-ahead log, and the plans of the hot statements.
+
+Never times: a count is the same on every machine, so what makes a command dearer is seen in the commit that does it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, BinaryIO
+
+import psycopg
+import pytest
+from psycopg import Connection, pq
+
+from domain import decider
+from domain.catalogue import ENTRY_TYPES, SNAPSHOTS
+from eventstore.answers import find_answers
+from eventstore.append import Appender, Layout, NewEvent, Read, Record
+from eventstore.connect import connect
+from eventstore.executor import Executor
+from eventstore.read import read_head, read_log, read_stream, read_streams
+from eventstore.snapshots import JsonStates, Snapshots
+from eventstore.subject_keys import SubjectKeys
+from projections.checkpoint import read_state
+from projections.rooms import ROOMS
+from projections.tables import prepare
+from tests.support.ledger import codec_of, ledger_on, new_id, submission, transfer
+from tests.support.postgres import Database, Server
+
+GROUP = 512
+ACCOUNTS = 50
+
+# ---------------------------------------------------------------------- round trips
+
+
+class Traced:
+    """What connections say to the server and it to them: libpq's own trace, one line a message of the protocol."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._traces: list[tuple[Connection[Any], BinaryIO]] = []
+
+    def connect(self) -> Connection[Any]:
+        """A connection that is traced from its set-up on."""
+        connection = connect(self._database.api_url, application_name="executor")
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._traces.append((connection, file))
+        _trace(connection, file)
+        return connection
+
+    def said(self) -> str:
+        """What was said since this was last asked. Nothing may be under way."""
+        parts = []
+        for connection, file in self._traces:
+            connection.pgconn.untrace()  # writes what is buffered
+            file.seek(0)
+            parts.append(file.read().decode(errors="replace"))
+            file.seek(0)
+            file.truncate()
+            _trace(connection, file)
+        return "".join(parts)
+
+    def close(self) -> None:
+        """Remove the files."""
+        for _, file in self._traces:
+            file.close()
+
+
+def _trace(connection: Connection[Any], file: BinaryIO) -> None:
+    connection.pgconn.trace(file.fileno())
+    connection.pgconn.set_trace_flags(pq.Trace.SUPPRESS_TIMESTAMPS)
+
+
+@contextmanager
+def traced_executor(database: Database) -> Iterator[tuple[Executor, Traced]]:
+    """An executor whose connections are traced."""
+    with connect(database.api_url, application_name="keys") as keys, closing(Traced(database)) as traced:
+        codec, sealer = codec_of(keys, read_head(keys, "main").log)
+        executor = Executor(
+            traced.connect,
+            "main",
+            codec,
+            sealer.prepare,
+            decider.decide,
+            decider.evolve,
+            commuting_types=ENTRY_TYPES,
+            transient_prefixes=("txn_", "claim:"),
+            group_limit=GROUP,
+        )
+        with executor:
+            yield executor, traced
+
+
+def round_trips(said: str) -> dict[str, int]:
+    """How often the server was asked, and for what. Each time ends with its being ready for the next."""
+    return {
+        "append": len(re.findall(r'^F\t\d+\tBind\t.*"append_\d+"', said, re.MULTILINE)),
+        "load": said.count("unnest($1::text[], $2::bigint[]) AS s(stream, version)"),
+        "all": len(re.findall(r"^B\t\d+\tReadyForQuery\t", said, re.MULTILINE)),
+    }
+
+
+def test_a_group_is_one_round_trip_and_its_streams_are_loaded_in_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventstore.executor.NOTIFY_SECONDS", float("inf"))  # said after the answers, so not counted
+    with ledger_on(database) as ledger:
+        accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(ACCOUNTS)]
+        with traced_executor(database) as (executor, traced):
+            opened = round_trips(traced.said())
+            # the head of the log, then the append is prepared; besides, connecting sets its time-outs untraced
+            assert opened == {"append": 0, "load": 0, "all": 2}
+
+            group = [
+                submission(transfer(accounts[n % ACCOUNTS], accounts[(n + 1) % ACCOUNTS], 1)) for n in range(GROUP)
+            ]
+            executor.execute(group)
+            first = round_trips(traced.said())
+            assert (first["append"], first["load"]) == (1, 1)
+
+            again = [submission(transfer(accounts[0], accounts[1], 1)) for _ in range(GROUP)]
+            executor.execute(again)
+            second = round_trips(traced.said())
+            assert (second["append"], second["load"]) == (1, 0)
+
+            for asked in (first, second):
+                assert asked["all"] == asked["append"] + asked["load"]
+            assert executor.statistics.groups == 2
+            assert executor.statistics.events == 3 * 2 * GROUP
+
+
+# ---------------------------------------------------------------------- write-ahead log
+
+WAL_A_TRANSFER = (2_500, 2_900)
+"""Bytes: three events, the answer, and their entries in three indexes."""
+
+
+def test_wal_bytes_of_a_transfer(database: Database) -> None:
+    """A group of transfers among accounts that are known, without images of whole pages."""
+    with ledger_on(database) as ledger, psycopg.connect(database.url, autocommit=True) as admin:
+        accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(ACCOUNTS)]
+        assert admin.execute("SHOW full_page_writes").fetchone() == ("off",)
+        admin.execute("CHECKPOINT")
+        before = admin.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+        assert before is not None
+        commands = [transfer(accounts[n % ACCOUNTS], accounts[(n + 1) % ACCOUNTS], 1) for n in range(GROUP)]
+        ledger.executor.execute([submission(command) for command in commands])
+        found = admin.execute("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", before).fetchone()
+        assert found is not None
+        bytes_each = int(found[0]) / GROUP
+    print(f"{bytes_each:.0f} bytes of write-ahead log a transfer")  # shown where the band is left
+    assert WAL_A_TRANSFER[0] <= bytes_each <= WAL_A_TRANSFER[1]
+
+
+# ---------------------------------------------------------------------- plans
+
+EVENTS, STREAMS = 60_000, 6_000
+INDEXES = {"events_pkey", "events_log_stream_version_key", "commands_pkey", "logs_pkey", "logs_name_key"}
+_BY_POSITION, _BY_VERSION = "events_pkey", "events_log_stream_version_key"
+
+
+@pytest.fixture(scope="module")
+def explained(server: Server) -> Iterator[Explained]:
+    """A log with statistics, on a connection that tells the plan of every statement, also within functions."""
+    with server.database() as database, psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute("SELECT log.create_log('main'), log.create_log('other')")
+        for log in (1, 2):
+            connection.execute(
+                "INSERT INTO log.events SELECT %s, n, n, 'acct_' || n %% %s, n / %s + 1, 'account.credited.v1', now(),"
+                " 0, convert_to('{\"amount\":' || n || '}', 'UTF8'), '{}' FROM generate_series(1, %s) n",
+                (log, STREAMS, STREAMS, EVENTS),
+            )
+            connection.execute(
+                "INSERT INTO log.commands SELECT %s, 'tester', 'key-' || n, '', 1, 201, NULL, '{}', n, n, n, now()"
+                " FROM generate_series(1, %s) n",
+                (log, EVENTS),
+            )
+        connection.execute("UPDATE log.logs SET position = %s, recorded_at = now()", (EVENTS,))
+        connection.execute(
+            "INSERT INTO log.subject_keys SELECT 1, 'owner-' || n, 'sealed' FROM generate_series(1, %s) n", (STREAMS,)
+        )
+        connection.execute(
+            "INSERT INTO log.snapshots SELECT 1, 'acct_' || n, 3, 'other code', '{}' FROM generate_series(1, %s) n",
+            (STREAMS,),
+        )
+        prepare(connection, "main", ROOMS)
+        connection.execute("ANALYZE")
+        yield Explained(connection)
+
+
+class Explained:
+    """A connection whose statements can be watched."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self.connection = connection
+        self._messages: list[str] = []
+        connection.add_notice_handler(lambda notice: self._messages.append(notice.message_primary or ""))
+        connection.execute("LOAD 'auto_explain'")
+        connection.execute(
+            "SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;"
+            " SET auto_explain.log_format = json; SET auto_explain.log_level = notice"
+        )
+
+    def plans(self, run: Callable[[], object]) -> list[dict[str, Any]]:
+        """The nodes that read a table, of all the statements that `run` executes."""
+        self._messages.clear()
+        run()
+        found = [json.loads(message[message.index("{") :]) for message in self._messages if "plan:" in message]
+        assert found, "no plan was told"
+        return [node for plan in found for node in _nodes(plan["Plan"]) if "Relation Name" in node and _scans(node)]
+
+
+def _scans(node: dict[str, Any]) -> bool:
+    return "Scan" in node["Node Type"]
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
+
+
+def _keys(connection: Connection[Any]) -> object:
+    return SubjectKeys(connection, 1).find(["owner-1", "owner-2"])
+
+
+HOT: dict[str, tuple[Callable[[Connection[Any]], object], set[str]]] = {
+    "a page of the log": (lambda c: read_log(c, 1, 30_000, 500), {_BY_POSITION}),
+    "a page of one category": (lambda c: read_log(c, 1, 30_000, 500, category="acct"), {_BY_POSITION}),
+    "a page of one type": (lambda c: read_log(c, 1, 30_000, 500, types=("account.opened.v1",)), {_BY_POSITION}),
+    "a stream": (lambda c: read_stream(c, 1, "acct_7"), {_BY_VERSION}),
+    "a stream from a version": (lambda c: read_stream(c, 1, "acct_7", after=5), {_BY_VERSION}),
+    "streams to be folded": (
+        lambda c: read_streams(c, 1, {f"acct_{n}": n % 3 for n in range(GROUP)}),
+        {_BY_VERSION},
+    ),
+    "streams to be folded, from their snapshots": (
+        lambda c: Snapshots(lambda: c, 1, JsonStates(SNAPSHOTS)).read(c, {f"acct_{n}": 0 for n in range(GROUP)}),
+        {_BY_VERSION, "snapshots_pkey"},
+    ),
+    "the first answers of keys": (
+        lambda c: find_answers(c, 1, [("tester", f"key-{n}") for n in range(100)]),
+        {"commands_pkey"},
+    ),
+    "the keys of people": (_keys, {"subject_keys_pkey"}),
+    "how projections stand": (lambda c: read_state(c, "main", [room.name for room in ROOMS]), {_BY_POSITION}),
+}
+SMALL = {"logs", "checkpoints", "projection_errors"}
+"""Tables of a handful of rows, one page: read whole is the right plan."""
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_hot_read_uses_its_index(explained: Explained, name: str) -> None:
+    run, indexes = HOT[name]
+    scans = [node for node in explained.plans(lambda: run(explained.connection)) if not SMALL & {node["Relation Name"]}]
+    assert scans
+    for node in scans:
+        assert node["Node Type"] in ("Index Scan", "Index Only Scan"), node
+        assert node["Index Name"] in indexes, node
+
+
+def _append(connection: Connection[Any], streams: int) -> None:
+    """A group on streams that have moved, with keys known and new: every statement of the append is reached."""
+    layout = Layout()
+    for n in range(streams):
+        stream = f"acct_{n}"
+        record = Record(1, 201, None, b"{}", b"hash")
+        layout.add(
+            "tester",
+            f"key-{EVENTS - 10 + n}" if n < 2 else new_id("key"),
+            [Read(stream, 3, n % 2 == 0)],
+            [NewEvent(stream, "account.credited.v1", b"{}", n % 2 == 0)],
+            b"{}",
+            record,
+        )
+    with connection.transaction(force_rollback=True):
+        appender = Appender(connection, 1, ENTRY_TYPES)
+        appender.send(layout)
+        answer = appender.receive()
+        assert answer.verdicts is not None
+        assert {0, 1, 2} <= set(answer.verdicts)
+
+
+def test_the_append_probes_indexes_and_nothing_else(explained: Explained) -> None:
+    scans = explained.plans(lambda: _append(explained.connection, GROUP))
+    found = {(node["Relation Name"], node["Node Type"], node.get("Index Name")) for node in scans}
+    assert {node["Relation Name"] for node in scans} == {"events", "commands", "logs"}
+    for relation, kind, index in found:
+        assert kind in ("Index Scan", "Index Only Scan"), (relation, kind)
+        assert index in INDEXES, (relation, index)
+    assert ("events", "Index Only Scan", _BY_VERSION) in found
+
+
+def test_the_append_has_the_same_plans_on_an_empty_log(server: Server) -> None:
+    """What a session plans in its first hour it must not have to pay for when the log has grown."""
+    with server.database() as database, psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute("SELECT log.create_log('main')")
+        connection.execute("ANALYZE")
+        watched = Explained(connection)
+
+        def append_one() -> None:
+            layout = Layout()
+            event = NewEvent("acct_1", "account.opened.v1", b"{}")
+            layout.add("tester", "key", [Read("acct_1", 0)], [event], b"{}", Record(1, 201, None, b"{}", b"hash"))
+            appender = Appender(connection, 1, ENTRY_TYPES)
+            appender.send(layout)
+            assert appender.receive().verdicts is None
+
+        kinds = {node["Node Type"] for node in watched.plans(append_one)}
+        assert kinds
+        assert kinds <= {"Index Scan", "Index Only Scan"}
