@@ -31,8 +31,8 @@ run: $(INSTALLED) ## start Daybook with its embedded PostgreSQL, migrated, and s
 test: $(INSTALLED) postgres15 ## run every test on real PostgreSQL servers (PYTEST_ARGS to choose)
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-soak: $(INSTALLED) postgres15 ## the long runs of the fault tests: about half an hour
-	$(BIN)/pytest -n 2 -m soak tests/faults
+soak: $(INSTALLED) postgres15 ## the long runs: faults, a stream of a million events
+	$(BIN)/pytest -n 2 -m soak tests
 
 postgres15: # what the tests need beside the embedded server: the oldest version supported
 	@tests/support/install_postgres15.sh

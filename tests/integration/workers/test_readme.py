@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import orjson
+
 from tests.integration.workers.running import PATIENCE_SECONDS, environment, read_until, started
 from tests.support.postgres import server_folder
 from tests.support.waiting import free_port
@@ -16,8 +18,8 @@ ROOT = Path(__file__).parents[3]
 
 
 def walk_through() -> str:
-    """The shell blocks of the section, one after the other."""
-    section = (ROOT / "README.md").read_text().split("## A first transfer in a minute")[1].split("\n## ")[0]
+    """The shell blocks of the first sections, one after the other."""
+    section = (ROOT / "README.md").read_text().split("## A first transfer in a minute")[1].split("## Real history")[0]
     return "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
 
 
@@ -45,6 +47,12 @@ def test_the_first_minute() -> None:
             process.wait()
     assert done.returncode == 0, done.stdout + done.stderr
     deposit, first, again, refused, *audited = done.stdout.splitlines()
+    payouts = [orjson.loads(line) for line in audited[-3:]]
+    assert [(payout["key"], payout["status"]) for payout in payouts] == [
+        ("payout-1", 201),
+        ("payout-2", 201),
+        ("payout-3", 422),
+    ]
     assert '"outcome":"accepted"' in deposit
     assert again == first, "a retry gets the first answer, to the byte"
     assert '"code":"below_minimum"' in refused
@@ -52,4 +60,4 @@ def test_the_first_minute() -> None:
     told = "\n".join(audited)
     assert "account.opened" in told
     assert "offend" not in told
-    assert told.count("holds") == 8, told
+    assert told.count("holds") == 9, told
