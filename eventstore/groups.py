@@ -18,7 +18,7 @@ from psycopg import Connection
 from eventstore.answers import Outcome
 from eventstore.append import MOST_EVENTS_PER_UNIT, GroupAppended, Layout, UnitTooLargeError
 from eventstore.codec import CodecError
-from eventstore.read import read_streams
+from eventstore.read import STREAM_PAGE, read_streams
 from eventstore.sealing import SealingError
 from eventstore.snapshots import Snapshots
 from eventstore.states import Known, StateCache
@@ -327,10 +327,15 @@ class Groups:
                 known = group.known[stream]
                 known.state, known.version = state, state.version
                 behind[stream] = state.version
-        for stream, version, type, payload in events:
-            known = group.known[stream]
-            known.state = self._evolve(known.state, self._codec.decode(type, payload, stream, version))
-            known.version = version
+        while events:
+            read: dict[str, int] = {}
+            for stream, version, type, payload in events:
+                known = group.known[stream]
+                known.state = self._evolve(known.state, self._codec.decode(type, payload, stream, version))
+                known.version = version
+                read[stream] = read.get(stream, 0) + 1
+            longer = {stream: group.known[stream].version for stream, count in read.items() if count >= STREAM_PAGE}
+            events = read_streams(connection, log, longer) if longer else []
         for stream in behind:
             known = group.known[stream]
             known.entries_to = known.version

@@ -81,12 +81,15 @@ SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata
  WHERE log = %s AND stream = %s AND version > %s ORDER BY version LIMIT %s
 """
 
+STREAM_PAGE = 1_000
+"""Events of one stream that are read at a time, where several are: a long one is read in pages."""
+
 _STREAMS = """
 SELECT e.stream, e.version, e.type, e.payload
   FROM unnest(%s::text[], %s::bigint[]) AS s(stream, version)
   JOIN LATERAL (
     SELECT stream, version, type, payload FROM log.events
-     WHERE log = %s AND stream = s.stream AND version > s.version ORDER BY version
+     WHERE log = %s AND stream = s.stream AND version > s.version ORDER BY version LIMIT %s
   ) e ON true
 """
 
@@ -135,6 +138,9 @@ def read_stream(
 
 
 def read_streams(connection: Connection[Any], log: int, after: dict[str, int]) -> list[tuple[str, int, str, bytes]]:
-    """(stream, version, type, payload) of several streams, each after the version given; in order within a stream."""
-    cursor = connection.execute(_STREAMS, (text_array(list(after)), int8_array(list(after.values())), log), binary=True)
-    return cursor.fetchall()
+    """(stream, version, type, payload) of several streams, each after the version given; in order within a stream.
+
+    `STREAM_PAGE` of each at the most: of which so many came, there may be more.
+    """
+    streams, versions = text_array(list(after)), int8_array(list(after.values()))
+    return connection.execute(_STREAMS, (streams, versions, log, STREAM_PAGE), binary=True).fetchall()

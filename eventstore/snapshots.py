@@ -20,7 +20,7 @@ import orjson
 from psycopg import Connection
 
 from eventstore.arrays import bytea_array, int8_array, text_array
-from eventstore.read import read_streams
+from eventstore.read import STREAM_PAGE, read_streams
 
 SNAPSHOT_EVERY = 200
 """Events of a stream between two snapshots: what a load reads of it at the most, when nothing was dropped."""
@@ -46,7 +46,7 @@ SELECT e.stream, e.version, e.type, e.payload
   FROM wanted w
   JOIN LATERAL (
     SELECT stream, version, type, payload FROM log.events
-     WHERE log = %s AND stream = w.stream AND version > coalesce(w.kept, w.version) ORDER BY version
+     WHERE log = %s AND stream = w.stream AND version > coalesce(w.kept, w.version) ORDER BY version LIMIT %s
   ) e ON true
 """
 
@@ -137,10 +137,10 @@ class Snapshots:
     ) -> tuple[dict[str, Any], list[tuple[str, int, str, bytes]]]:
         """States newer than the versions given, and the events after them or after those versions; one query.
 
-        The events are in order within a stream. Raises `psycopg.Error`.
+        The events are in order within a stream, `STREAM_PAGE` of each at the most. Raises `psycopg.Error`.
         """
         streams, versions = text_array(list(after)), int8_array(list(after.values()))
-        parameters = (streams, versions, self._log, self._codec.shape, self._log)
+        parameters = (streams, versions, self._log, self._codec.shape, self._log, STREAM_PAGE)
         states: dict[str, Any] = {}
         events: list[tuple[str, int, str, bytes]] = []
         unreadable: dict[str, int] = {}

@@ -11,11 +11,12 @@ import pytest
 
 from domain.accounts.commands import CloseAccount, FreezeAccount, UnfreezeAccount
 from domain.ids import ACCOUNT
+from domain.money import show
 from eventstore.answers import Answer, Outcome
 from eventstore.executor import QueueFullError, RejectedError, StoppedError, UnavailableError
 from eventstore.follow import follow
 from eventstore.groups import Submission
-from eventstore.read import read_log
+from eventstore.read import STREAM_PAGE, read_log
 from tests.support.ledger import (
     CASH,
     Ledger,
@@ -102,6 +103,21 @@ def persist(ledger: Ledger, command: object, key: str) -> Answer:
             return ledger.execute(command, key=key)
         except UnavailableError:
             continue
+
+
+def test_a_long_stream_is_read_in_pages(database: Database) -> None:
+    """One that ends with a page, and one that does not: the last cent is known."""
+    with ledger_on(database) as ledger:
+        long, longer = ledger.account(), ledger.account()
+        entries = {long: 2 * STREAM_PAGE - 1, longer: 2 * STREAM_PAGE + 1}  # after the opening
+        for account, count in entries.items():
+            run(ledger, *(submission(deposit(account, 1)) for _ in range(count)))
+        with executor_on(database) as other:
+            asked = [submission(withdrawal(account, count + 1)) for account, count in entries.items()]
+            answers = other.execute(asked)
+    for answer, count in zip(answers, entries.values(), strict=True):
+        assert answer.rule == "below_minimum"
+        assert answer.result["available"] == show(count, "EUR")
 
 
 def test_what_does_not_exist_is_answered_and_not_recorded(database: Database) -> None:
