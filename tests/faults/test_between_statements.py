@@ -162,7 +162,7 @@ def test_connections_cut_at_any_message(world: World) -> None:
         with load([api], accounts, clients=4, seed=7, most=30) as history:
             pass
         armed = False
-        check(world, history)
+        check(world, history, marked=False)
     assert len(cut) >= 5, "hardly anything was cut: nothing was shown"
     assert len(history.answered) == 4 * 30
 

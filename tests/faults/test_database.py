@@ -151,7 +151,7 @@ def test_a_full_disk_loses_nothing_and_everything_goes_on_when_there_is_room(wor
                 small.start_postgres()
             answered = len(history.answered)
             wait_until(lambda: len(history.answered) > answered + 50, "answers again")
-        check(small, history, folded=False)
+        check(small, history, folded=False, marked=False)
         order_is_that_of_time(history)
 
 

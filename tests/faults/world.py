@@ -156,10 +156,14 @@ class World:
     def wait_until_folded(self) -> None:
         """Return once every projection is at the head."""
         with connect(self.database.projector_url, application_name="waiting") as connection:
-            wait_until(
-                lambda: all(one.position >= self.head() for one in lag(connection, "main", ROOMS).projections),
-                "projections at the head",
-            )
+            try:
+                wait_until(
+                    lambda: all(one.position >= self.head() for one in lag(connection, "main", ROOMS).projections),
+                    "projections at the head",
+                )
+            except AssertionError as error:
+                said = [process.messages() for process in self.processes if process.arguments == ("work",)]
+                raise AssertionError(f"{error}: {lag(connection, 'main', ROOMS)}; {said}") from None
 
     def verified(self) -> VerifyReport:
         """What `daybook verify` finds."""
