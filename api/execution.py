@@ -37,12 +37,12 @@ async def run(request: Request, route: CommandRoute, body: BaseModel, names: Map
     intent = await route.intent(caller, body, names)
     submission = submission_of(
         caller,
-        route,
         intent,
         key,
         request_hash(request.scope["path"], if_match, state["body"]),
         metadata(caller, intent.command, key),
         expected_of(intent, body, if_match),
+        status=route.status,
         if_match=bool(if_match),
         origin=origin(request),
     )
@@ -61,17 +61,17 @@ def caller_of(request: Request) -> Caller:
 
 def submission_of(
     caller: Caller,
-    route: CommandRoute,
     intent: Intent,
     key: str,
     digest: bytes,
     recorded: bytes,
     expected: Mapping[str, int],
     *,
+    status: int,
     if_match: bool,
     origin: str,
 ) -> Submission:
-    """The intent on its way to the executor; `recorded` is its metadata."""
+    """The intent on its way to the executor; `recorded` is its metadata, `status` of its acceptance."""
     return Submission(
         intent.command,
         caller.principal.name,
@@ -80,7 +80,7 @@ def submission_of(
         recorded,
         caller.context,
         expected,
-        accepted_status=route.status,
+        accepted_status=status,
         expectation_status=412 if if_match else 409,
         origin=origin,
     )

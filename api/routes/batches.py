@@ -19,7 +19,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from api.commanding import Caller, CommandRoute, CommandRoutes, Intent
+from api.commanding import Caller, CommandRoutes, Intent
 from api.documented import BATCH
 from api.door import UnkeptError, parse
 from api.execution import (
@@ -123,7 +123,6 @@ class _Ready(NamedTuple):
 
     key: str
     path: str
-    route: CommandRoute
     intent: Intent
     submission: Submission
 
@@ -217,12 +216,12 @@ class _Batch:
             if_match = item.if_match or ""
             submission = submission_of(
                 self._caller,
-                route,
                 intent,
                 key or "",
                 request_hash(path, if_match, item.body),
                 self._recorded(intent.command),
                 expected_of(intent, body, if_match),
+                status=route.status,
                 if_match=bool(if_match),
                 origin=self._origin,
             )
@@ -230,7 +229,7 @@ class _Batch:
             return _Told(key, path, malformed(error.errors(include_url=False, include_context=False)))
         except Problem as said:
             return _Told(key, path, problem(said.code, said.detail, said.figures))
-        return _Ready(key or "", path, route, intent, submission)
+        return _Ready(key or "", path, intent, submission)
 
     def _recorded(self, command: Any) -> bytes:
         recorded = self._metadata.get(type(command))
@@ -260,12 +259,12 @@ class _Batch:
         said = [item.submission.request_hash.hex() for item in items]
         submission = submission_of(
             self._caller,
-            CommandRoute(items[0].route.build, items[0].route.run, Item, 201),
             Intent(command),
             key,
             request_hash("/v1/batches", "", said),
             metadata(self._caller, command, key),
             _together_expected(items),
+            status=201,
             if_match=False,
             origin=self._origin,
         )

@@ -140,6 +140,13 @@ def open_accounts(api: Api, count: int, balance: str) -> list[str]:
     return made
 
 
+def deposit(api: Api, account: str, key: str) -> httpx.Response:
+    """One euro, and whatever the answer is."""
+    headers = {"Authorization": "Bearer secret-of-command", "Idempotency-Key": key}
+    body = {"amount": "1.00", "currency": "EUR"}
+    return httpx.post(f"{api.url}/v1/accounts/{account}/deposits", json=body, headers=headers, timeout=60)
+
+
 @contextmanager
 def load(
     apis: Sequence[Api], accounts: Sequence[str], *, clients: int, seed: int, most: int = 1_000_000

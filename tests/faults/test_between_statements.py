@@ -14,19 +14,12 @@ import pytest
 
 from tests.faults import gates
 from tests.faults.checker import check
-from tests.faults.clients import History, load, open_accounts
+from tests.faults.clients import History, deposit, load, open_accounts
 from tests.faults.proxy import Verdict, Way, proxied
-from tests.faults.world import Api, World
+from tests.faults.world import World
 from tests.support.waiting import wait_until
 
 HEADERS = {"Authorization": "Bearer secret-of-command"}
-
-
-def deposit(api: Api, account: str, key: str) -> httpx.Response:
-    body = {"amount": "1.00", "currency": "EUR"}
-    return httpx.post(
-        f"{api.url}/v1/accounts/{account}/deposits", json=body, headers={**HEADERS, "Idempotency-Key": key}, timeout=60
-    )
 
 
 def balance(world: World, account: str) -> int:

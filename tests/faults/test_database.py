@@ -16,8 +16,8 @@ import orjson
 import psycopg
 
 from tests.faults.checker import check, order_is_that_of_time
-from tests.faults.clients import History, load, open_accounts
-from tests.faults.world import Api, World, world_on
+from tests.faults.clients import History, deposit, load, open_accounts
+from tests.faults.world import World, world_on
 from tests.integration.workers.running import daybook, environment
 from tests.support.ledger import assert_sound
 from tests.support.postgres import SMALL, Database, Server
@@ -27,13 +27,6 @@ from workers.embedded import EmbeddedPostgres
 TOKEN = {"Authorization": "Bearer secret-of-command"}
 READER = {"Authorization": "Bearer secret-of-report"}
 QUEUE, READERS = 5, 8
-
-
-def deposit(api: Api, account: str, key: str) -> httpx.Response:
-    body = {"amount": "1.00", "currency": "EUR"}
-    return httpx.post(
-        f"{api.url}/v1/accounts/{account}/deposits", json=body, headers={**TOKEN, "Idempotency-Key": key}, timeout=60
-    )
 
 
 def waiting_for_locks(world: World) -> int:
