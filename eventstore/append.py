@@ -27,6 +27,10 @@ JSON, OPAQUE = 0, 1
 MOST_EVENTS_PER_UNIT = 10_000
 
 
+ANSWER_SECONDS = 90
+"""After which a silent connection is given up: longer than the server lets a statement run (`eventstore.connect`)."""
+
+
 class Verdict(IntEnum):
     """What the append made of a command."""
 
@@ -276,7 +280,9 @@ class Appender:
             results.append(result)
         if not results:
             raise psycopg.OperationalError("the server closed the connection without an answer")
-        row = _checked(results[0], pq.ExecStatus.TUPLES_OK, self._encoding)
+        for result in results:  # the row comes before the commit: after an error behind it nothing has gone in
+            _checked(result, pq.ExecStatus.TUPLES_OK, self._encoding)
+        row = results[0]
         before, epoch, at, verdicts, actual = [row.get_value(0, column) for column in range(5)]
         assert before is not None
         assert epoch is not None
@@ -301,7 +307,13 @@ class Appender:
     def _wait(self, events: int) -> None:
         waiting = select.poll()
         waiting.register(self._pgconn.socket, events)
-        if any(found & ~select.POLLOUT for _, found in waiting.poll()):
+        found = waiting.poll(ANSWER_SECONDS * 1000)
+        if not found:
+            self._pgconn.finish()
+            raise psycopg.OperationalError(
+                f"the server did not answer for {ANSWER_SECONDS} s: the connection is given up"
+            )
+        if any(what & ~select.POLLOUT for _, what in found):
             self._pgconn.consume_input()
 
 

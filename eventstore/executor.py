@@ -332,7 +332,14 @@ class Executor:
                     error = met
             self._groups.forget()
             if not (isinstance(error, psycopg.Error) and self._disconnected):
-                self._isolate([task for task in tasks if not _answered(task)], error)
+                tasks = [task for task in tasks if not _answered(task)]
+                if isinstance(error, psycopg.OperationalError) and not isinstance(error, _WORTH_ANOTHER_TRY):
+                    # The database cannot now, whoever asks: a full disk, a lock held too long. One by one they would
+                    # only wait for it one after the other.
+                    for task in tasks:
+                        self._fail(task, UnavailableError(f"{type(error).__name__}: {_first_line(error)}"))
+                else:
+                    self._isolate(tasks, error)
                 return
             lost = self._connection.closed or self._connection.broken
             reconnects += 1
@@ -470,7 +477,7 @@ class Executor:
             if not _answered(task):
                 failure = UnavailableError(f"{type(error).__name__}: {_first_line(error)}")
                 failure.__cause__ = error
-                self._result(task, failure)
+                self._fail(task, failure)
 
     def _result(self, task: _Task, result: Answer | ExecutorError) -> None:
         token, task.token = task.token, _ANSWERED
@@ -519,6 +526,7 @@ class _Waiter:
 
 
 _ANSWERED = object()
+_WORTH_ANOTHER_TRY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 
 def _answered(task: _Task) -> bool:

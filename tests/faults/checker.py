@@ -25,6 +25,7 @@ def check(world: World, history: History, *, folded: bool = True, marked: bool =
     _answers_agree(history, marked=marked)
     _answers_are_in_the_log(world, history)
     _balances_are_those_told(world, history)
+    _refusals_were_right(world, history)
     if folded:
         world.wait_until_folded()
         report = world.verified()
@@ -92,17 +93,43 @@ def _balances_are_those_told(world: World, history: History) -> None:
                 assert parse(told["balance"], told["currency"]) == after[account, end], (call.key, account)
 
 
+def _refusals_were_right(world: World, history: History) -> None:
+    """At the position at which a command was refused, the account had not what it asked for."""
+    with psycopg.connect(world.database.url) as connection:
+        decided = dict(
+            connection.execute(
+                "SELECT key, decided_position FROM log.commands WHERE actor = 'the-command' AND outcome = 2"
+            ).fetchall()
+        )
+        entries = connection.execute(
+            "SELECT e.stream, e.unit_end, (e.payload->>'amount')::numeric"
+            " * CASE e.type WHEN 'account.credited.v1' THEN 1 ELSE -1 END FROM log.events_as_json e"
+            " WHERE e.type IN ('account.credited.v1', 'account.debited.v1') ORDER BY e.position"
+        ).fetchall()
+    for call in history.answered:
+        if call.status == REFUSED:
+            call.decided = decided[call.key]
+            account = call.body.get("source") or call.path.split("/")[3]
+            there = sum(int(amount) for stream, end, amount in entries if stream == account and end <= call.decided)
+            assert there < parse(call.body["amount"], call.body["currency"]), call
+
+
 def order_is_that_of_time(history: History) -> None:
-    """Whoever was answered before another began stands before it in the log: the order is linearizable."""
-    accepted = sorted((c for c in history.answered if c.status == ACCEPTED), key=lambda c: c.began)
-    by_end = sorted(accepted, key=lambda c: c.ended)
-    ended, highest = 0, 0
-    for call in accepted:
+    """Whoever was answered before another began stands before it in the log: the order is linearizable.
+
+    A refusal stands behind the position it was decided at. To be called after `check`, which finds that position.
+    """
+    calls = sorted(history.answered, key=lambda c: c.began)
+    by_end = sorted(calls, key=lambda c: c.ended)
+    ended, highest = 0, 0.0
+    for call in calls:
         while ended < len(by_end) and by_end[ended].ended < call.began:
-            highest = max(highest, _position(by_end[ended]))
+            highest = max(highest, _place(by_end[ended]))
             ended += 1
-        assert _position(call) > highest, call
+        assert _place(call) >= highest if call.status == REFUSED else _place(call) > highest, call
 
 
-def _position(call: Call) -> int:
+def _place(call: Call) -> float:
+    if call.status == REFUSED:
+        return call.decided + 0.5
     return int(orjson.loads(call.answers[0][1])["position"].rsplit(".", 1)[1])

@@ -29,6 +29,7 @@ class Call:
     began: float = 0.0
     ended: float = 0.0
     answers: list[tuple[int, bytes, bool]] = field(default_factory=list)  # status, body, replayed
+    decided: int = 0  # of a refusal: the position at which it was decided
     silences: int = 0  # how often there was no answer, or one that told nothing
 
     @property

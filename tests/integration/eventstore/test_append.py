@@ -225,3 +225,21 @@ def test_a_call_that_miscounts_its_events_changes_nothing(connection: Connection
         (1, 2, 1),
         (2, 2, 2),
     ]
+
+
+def test_what_is_refused_at_the_commit_was_not_appended(
+    connection: Connection[Any], log: int, database: Database
+) -> None:
+    """The function's row comes before the commit: it is no answer yet."""
+    with psycopg.connect(database.url, autocommit=True) as owner:
+        owner.execute(
+            "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'refused at the commit'; END $$"
+        )
+        owner.execute(
+            "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON log.events DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION public.refuse()"
+        )
+    with pytest.raises(psycopg.Error, match="refused at the commit"):
+        append(connection, log, [write("k", "s", 0)])
+    assert read_log(connection, log, 0, 10).events == []
