@@ -96,7 +96,7 @@ def _balances_are_those_told(world: World, history: History) -> None:
 def _refusals_were_right(world: World, history: History) -> None:
     """At the position at which a command was refused, the account had not what it asked for."""
     with psycopg.connect(world.database.url) as connection:
-        decided = dict(
+        decided: dict[str, int] = dict(
             connection.execute(
                 "SELECT key, decided_position FROM log.commands WHERE actor = 'the-command' AND outcome = 2"
             ).fetchall()
