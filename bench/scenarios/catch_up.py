@@ -49,7 +49,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         f"{', '.join(room.name for room in ROOMS)}: folded together from position 0 over a log of {number} transfers "
         f"between {settings.accounts} accounts. Events are positions of the log passed, counted once.",
         [measured],
-        [Comparison("events a second", measured.median, 30_000)],
+        [Comparison("events a second", measured.median, 50_000)],
         [
             *checked,
             "every checkpoint at the head",
