@@ -18,7 +18,7 @@ from api.problems import problem_response
 from api.services import Services
 
 MOST_DEPTH = 32
-READ_AS_THEY_COME = frozenset({"/v1/batches"})
+READ_BY_THEIR_ROUTE = frozenset({"/v1/batches"})
 """Paths whose bodies are read, bounded and parsed by their route."""
 
 
@@ -41,7 +41,7 @@ class Door:
         if (
             refusal is None
             and scope["method"] not in ("GET", "HEAD", "OPTIONS")
-            and scope["path"] not in READ_AS_THEY_COME
+            and scope["path"] not in READ_BY_THEIR_ROUTE
         ):
             body = await _read(receive, headers, self._services.limits.body_bytes)
             refusal = _refuse_body(scope, headers, body, self._services.limits.body_bytes)

@@ -1,8 +1,9 @@
 """Thousands of commands in one request: each for itself with its own key and answer, or all or nothing in one unit.
 
-The body is read as it comes and worked on in windows: while one is carried out the next is parsed and validated, so the
-memory a batch takes is that of its body and its answers, both bounded. An item is what a request of its own would be,
-its path, key, `If-Match` and body, so a retry of it, alone or in another batch, is a retry.
+The body is read to its end and counted before anything is carried out: a batch that is refused as a whole changes
+nothing. It is then worked on in windows: while some are carried out the next is parsed and validated. The memory a
+batch takes is that of its body and its answers, both bounded. An item is what a request of its own would be, its path,
+key, `If-Match` and body, so a retry of it, alone or in another batch, is a retry.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from api.execution import (
 )
 from api.problems import Problem, malformed, problem
 from domain.together import Together
-from eventstore.answers import Answer
+from eventstore.answers import Answer, Outcome
 from eventstore.executor import ExecutorError
 from eventstore.groups import Submission
 
@@ -104,9 +105,9 @@ async def post_batch(
     if kind not in (JSON, NDJSON):
         raise Problem("content_type", f"The body is {kind[:100]!r}; send {JSON} or {NDJSON}.")
     async with _room(request):
-        windows = _array(request) if kind == JSON else _lines(request)
+        items = await _read(request, kind)
         batch = _Batch(request)
-        return await (batch.atomic(windows) if atomic else batch.each(windows, kind))
+        return await (batch.atomic(items) if atomic else batch.each(items, kind))
 
 
 @asynccontextmanager
@@ -148,16 +149,17 @@ class _Batch:
 
     # ------------------------------------------------------------------ each for itself
 
-    async def each(self, windows: AsyncIterator[list[Any]], kind: str) -> Response:
+    async def each(self, items: list[Any], kind: str) -> Response:
         """Every item's own answer."""
         answers: list[bytes] = []
         flying: deque[tuple[list[_Ready | _Told], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
-        async for window in windows:
-            items = [await self._item(raw) for raw in window]
-            ready = [item.submission for item in items if isinstance(item, _Ready)]
+        for start in range(0, len(items), WINDOW):
+            window = [await self._item(raw) for raw in items[start : start + WINDOW]]
+            ready = [item.submission for item in window if isinstance(item, _Ready)]
             if len(flying) == WINDOWS_IN_FLIGHT:
                 answers.extend(await self._landed(*flying.popleft()))
-            flying.append((items, self._start(ready)))
+            flying.append((window, self._start(ready)))
+            await asyncio.sleep(0)  # others are on this event loop too
         while flying:
             answers.extend(await self._landed(*flying.popleft()))
         if kind == NDJSON:
@@ -177,31 +179,26 @@ class _Batch:
     ) -> Iterable[bytes]:
         answers = iter(await answered)
         return [
-            self._answer(item, next(answers)) if isinstance(item, _Ready) else _line(item.key, item.path, item.problem)
+            self._answer(item, next(answers))
+            if isinstance(item, _Ready)
+            else _problem_line(item.key, item.path, item.problem)
             for item in items
         ]
 
     def _answer(self, item: _Ready, answer: Answer | ExecutorError) -> bytes:
         if isinstance(answer, ExecutorError):
             said = problem_of(answer)
-            return _line(item.key, item.path, problem(said.code, said.detail, said.figures))
+            return _problem_line(item.key, item.path, problem(said.code, said.detail, said.figures))
         told = tell(self._caller.services, answer, stream_of(item.intent, answer))
-        if "code" in told.body and told.status >= 400:
-            return _line(item.key, item.path, told.body, replayed=answer.replayed)
-        whole: dict[str, Any] = {"key": item.key, "status": told.status, "body": told.body}
-        if told.version is not None:
-            whole["version"] = told.version
-        if answer.replayed:
-            whole["replayed"] = True
-        return orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
+        if answer.outcome is not Outcome.ACCEPTED:
+            return _problem_line(item.key, item.path, told.body, answer.replayed)
+        return _line(item.key, told.status, told.body, answer.replayed, told.version)
 
     async def _item(self, raw: Any, *, keyed: bool = True) -> _Ready | _Told:
         """The item, validated as a request of its own would be."""
         key, path = None, "/v1/batches"
         try:
-            if isinstance(raw, UnkeptError):
-                raise Problem("malformed", f"{raw}.", **(raw.figures or {}))
-            item = Item.model_validate(raw)
+            item = Item.model_validate(_parsed(raw) if isinstance(raw, bytes) else raw)
             key, path = item.key, item.path
             if keyed:
                 checked_key(key)
@@ -239,31 +236,29 @@ class _Batch:
 
     # ------------------------------------------------------------------ all or nothing
 
-    async def atomic(self, windows: AsyncIterator[list[Any]]) -> Response:
+    async def atomic(self, items: list[Any]) -> Response:
         """One answer to all: it names the item that stood in the way, or has the results of all in their order."""
         headers: dict[bytes, bytes] = self._request.scope["state"]["headers"]
         key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
-        items: list[_Ready] = []
-        async for window in windows:
-            for raw in window:
-                item = await self._item(raw, keyed=False)
-                if isinstance(item, _Told):
-                    number = len(items) + 1
-                    figures = {"item": number, **item.problem.get("figures", {})}
-                    raise Problem(item.problem["code"], f"Item {number}: {item.problem['detail']}", **figures)
-                items.append(item)
         if not items:
             raise Problem("malformed", "An atomic batch has at least one item.")
-        command = Together(tuple(item.intent.command for item in items))
+        ready: list[_Ready] = []
+        for number, raw in enumerate(items, 1):
+            item = await self._item(raw, keyed=False)
+            if isinstance(item, _Told):
+                figures = {"item": number, **item.problem.get("figures", {})}
+                raise Problem(item.problem["code"], f"Item {number}: {item.problem['detail']}", **figures)
+            ready.append(item)
+        command = Together(tuple(item.intent.command for item in ready))
         # The hashes of the items, in their order, say what the request was.
-        said = [item.submission.request_hash.hex() for item in items]
+        said = [item.submission.request_hash.hex() for item in ready]
         submission = submission_of(
             self._caller,
             Intent(command),
             key,
             request_hash("/v1/batches", "", said),
             metadata(self._caller, command, key),
-            _together_expected(items),
+            _together_expected(ready),
             status=201,
             if_match=False,
             origin=self._origin,
@@ -289,77 +284,46 @@ def _together_expected(items: list[_Ready]) -> dict[str, int]:
     return expected
 
 
-def _line(key: str | None, path: str, said: dict[str, Any], *, replayed: bool = False) -> bytes:
-    whole: dict[str, Any] = {"key": key, "status": said["status"], "body": {**said, "instance": quote(path)}}
+def _line(key: str | None, status: int, body: dict[str, Any], replayed: bool, version: int | None = None) -> bytes:
+    whole: dict[str, Any] = {"key": key, "status": status, "body": body}
+    if version is not None:
+        whole["version"] = version
     if replayed:
         whole["replayed"] = True
     return orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
 
 
+def _problem_line(key: str | None, path: str, said: dict[str, Any], replayed: bool = False) -> bytes:
+    return _line(key, said["status"], {**said, "instance": quote(path)}, replayed)
+
+
 # ---------------------------------------------------------------------- reading
 
 
-async def _array(request: Request) -> AsyncIterator[list[Any]]:
-    """The items of a JSON array, in windows."""
+async def _read(request: Request, kind: str) -> list[Any]:
+    """The items: parsed where they come as an array, the bytes of each where they come as lines. Raises `Problem`."""
     limits = request.app.state.services.limits
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > limits.batch_bytes:
             raise _too_large(limits.batch_bytes)
+    items = [line for line in bytes(body).split(b"\n") if line.strip()] if kind == NDJSON else _parsed(bytes(body))
+    if not isinstance(items, list):
+        raise Problem("malformed", "The body is not a JSON array of items.")
+    if len(items) > limits.batch_items:
+        raise Problem("too_large", f"The batch has more than {limits.batch_items} items.", most=limits.batch_items)
+    if kind == NDJSON and any(len(line) > limits.body_bytes for line in items):
+        raise _too_large(limits.body_bytes)
+    return items
+
+
+def _parsed(content: bytes) -> Any:
     try:
-        parsed = parse(bytes(body))
+        return parse(content)
     except UnkeptError as error:
         raise Problem("malformed", f"{error}.", **(error.figures or {})) from None
-    if not isinstance(parsed, list):
-        raise Problem("malformed", "The body is not a JSON array of items.")
-    if len(parsed) > limits.batch_items:
-        raise _too_many(limits.batch_items)
-    for start in range(0, len(parsed), WINDOW):
-        yield parsed[start : start + WINDOW]
-
-
-async def _lines(request: Request) -> AsyncIterator[list[Any]]:
-    """The items of lines, in windows, as they come; a line that cannot be kept is its `UnkeptError`."""
-    limits = request.app.state.services.limits
-    size = count = 0
-    rest = b""
-    window: list[Any] = []
-    async for part in request.stream():
-        size += len(part)
-        if size > limits.batch_bytes:
-            raise _too_large(limits.batch_bytes)
-        *lines, rest = (rest + part).split(b"\n")
-        if len(rest) > limits.body_bytes:
-            raise _too_large(limits.body_bytes)
-        for line in lines:
-            if not line.strip():
-                continue
-            count += 1
-            if count > limits.batch_items:
-                raise _too_many(limits.batch_items)
-            window.append(_parsed(line))
-            if len(window) == WINDOW:
-                yield window
-                window = []
-    if rest.strip():
-        if count == limits.batch_items:
-            raise _too_many(limits.batch_items)
-        window.append(_parsed(rest))
-    if window:
-        yield window
-
-
-def _parsed(line: bytes) -> Any:
-    try:
-        return parse(line)
-    except UnkeptError as error:
-        return error
 
 
 def _too_large(most: int) -> Problem:
     return Problem("too_large", f"The body, or a line of it, is larger than {most} bytes.", most=most)
-
-
-def _too_many(most: int) -> Problem:
-    return Problem("too_large", f"The batch has more than {most} items.", most=most)

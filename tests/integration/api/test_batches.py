@@ -10,6 +10,7 @@ import httpx
 import orjson
 import pytest
 
+from api.routes.batches import WINDOW
 from api.services import Limits
 from domain.accounts.posting import internal_account
 from tests.support.ledger import assert_sound
@@ -285,6 +286,25 @@ def test_bounds_at_them_and_one_past(postgres18: Server) -> None:
         line = send(service, orjson.dumps(item("posts", {**post, "title": "x" * 1200})), NDJSON)
         assert (line.status_code, line.json()["figures"]) == (413, {"most": 1000})
         assert_sound(database)
+
+
+@pytest.mark.parametrize("kind", [JSON, NDJSON])
+def test_a_batch_that_is_refused_as_a_whole_changes_nothing(postgres18: Server, kind: str) -> None:
+    """However late in the body the reason comes: by then more than a window of good items has been read."""
+    most = WINDOW + 50
+    with postgres18.database() as database, service_on(database, limits=Limits(batch_items=most)) as service:
+        before = service.log_digest()
+        items = [item("posts", {"author": "a", "title": "t", "body": "b"}) for _ in range(most + 1)]
+        lines = [orjson.dumps(one) for one in items]
+        content = b"[" + b",".join(lines) + b"]" if kind == JSON else b"\n".join(lines)
+        assert send(service, content, kind).status_code == 413
+
+        def in_parts() -> Iterator[bytes]:
+            for start in range(0, len(content), 10_000):
+                yield content[start : start + 10_000]
+
+        assert send(service, in_parts(), kind).status_code == 413
+        assert service.log_digest() == before
 
 
 def test_so_many_batches_at_once_and_no_more(postgres18: Server) -> None:
