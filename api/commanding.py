@@ -6,19 +6,17 @@ key, its answer and its response is the same for all of them (`api.execution`).
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.documented import COMMAND
 from api.principals import Principal
 from api.services import Services
 from domain.kernel import Context
@@ -71,31 +69,6 @@ class CommandRoute:
         """What the body asks for. Raises `Problem`."""
         built = self.build(caller, body=body, **names)
         return await built if not isinstance(built, Intent) else built
-
-
-def command(router: APIRouter, path: str, run: Run, *, status: int = 201) -> Callable[[B], B]:
-    """Declare a command's route: `build(caller, [names of the path,] body)` gives its intent, `run` carries it out."""
-
-    def declare(build: B) -> B:
-        hints = get_type_hints(build, include_extras=True)
-        route = CommandRoute(build, run, hints["body"], status)
-
-        async def endpoint(request: Request, body: BaseModel, **names: str) -> Response:
-            return await run(request, route, body, names)
-
-        parameters = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
-            for name in inspect.signature(build).parameters
-            if name != "caller"
-        ]
-        request = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
-        endpoint.__signature__ = inspect.Signature([request, *parameters])  # type: ignore[attr-defined]
-        endpoint.__name__, endpoint.__doc__ = build.__name__, build.__doc__
-        endpoint.command = route  # type: ignore[attr-defined]
-        router.post(path, status_code=status, responses=COMMAND)(endpoint)
-        return build
-
-    return declare
 
 
 class CommandRoutes:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, get_type_hints
 
 import orjson
-from fastapi import Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.commanding import Caller, CommandRoute, Intent
+from api.commanding import B, Caller, CommandRoute, Intent, Run
+from api.documented import COMMAND
 from api.positions import token
 from api.problems import Problem, ProblemResponse, problem, refusal
 from api.services import Services, services
@@ -27,7 +29,33 @@ _ETAG = re.compile(r'"(\d{1,18})"')
 MOST_ORIGIN = 300
 
 
-async def run(request: Request, route: CommandRoute, body: BaseModel, names: Mapping[str, str]) -> Response:
+def command(router: APIRouter, path: str, *, status: int = 201, run: Run | None = None) -> Callable[[B], B]:
+    """Declare a command's route: `build(caller, [names of the path,] body)` gives its intent, `run` carries it out."""
+    carry_out = run or _run
+
+    def declare(build: B) -> B:
+        hints = get_type_hints(build, include_extras=True)
+        route = CommandRoute(build, carry_out, hints["body"], status)
+
+        async def endpoint(request: Request, body: BaseModel, **names: str) -> Response:
+            return await carry_out(request, route, body, names)
+
+        parameters = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
+            for name in inspect.signature(build).parameters
+            if name != "caller"
+        ]
+        request = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+        endpoint.__signature__ = inspect.Signature([request, *parameters])  # type: ignore[attr-defined]
+        endpoint.__name__, endpoint.__doc__ = build.__name__, build.__doc__
+        endpoint.command = route  # type: ignore[attr-defined]
+        router.post(path, status_code=status, responses=COMMAND)(endpoint)
+        return build
+
+    return declare
+
+
+async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Mapping[str, str]) -> Response:
     """Carry out the command of this request."""
     state = request.scope["state"]
     headers: dict[bytes, bytes] = state["headers"]

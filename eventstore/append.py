@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from itertools import count
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import Connection, pq
@@ -43,53 +43,13 @@ class UnitTooLargeError(ValueError):
     """More events than one unit may have."""
 
 
-class Read(NamedTuple):
-    """A stream a command rests on. `commuting`: entries appended since then do not matter to it."""
-
-    stream: str
-    base: int
-    commuting: bool = False
-
-
-class NewEvent(NamedTuple):
-    """An event to append. `commutes`: it is an entry to a stream read as commuting."""
-
-    stream: str
-    type: str
-    payload: bytes
-    commutes: bool = False
-
-
-class Record(NamedTuple):
-    """What `log.commands` keeps of a command; None in its place where nothing is to be kept."""
-
-    outcome: int
-    status: int
-    rule: str | None
-    result: bytes
-    request_hash: bytes
-    origin: str | None = None
-
-
-class DecidedCommand(NamedTuple):
-    """One command of a group: what it rests on, what it appends, what is kept of it."""
-
-    actor: str
-    key: str
-    reads: Sequence[Read | tuple[str, int, bool]]  # every stream its events are on is among them
-    events: Sequence[NewEvent | tuple[str, str, bytes, bool]]
-    metadata: bytes
-    record: Record | tuple[int, int, str | None, bytes, bytes, str | None] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """One command's answer from the append."""
-
-    verdict: Verdict
-    decided_position: int
-    first_position: int | None
-    last_position: int | None
+Read: TypeAlias = tuple[str, int, bool]
+"""A stream a command rests on: its name, the version it was read at, and whether it commutes, so that entries appended
+since then do not matter. Every stream that a command's events are on is among those it rests on."""
+NewEvent: TypeAlias = tuple[str, str, bytes, bool]
+"""An event to append: stream, type, payload, and whether it is an entry to a stream read as commuting."""
+Record: TypeAlias = tuple[int, int, str | None, bytes, bytes, str | None]
+"""What `log.commands` keeps of a command: outcome, status, rule, result, request hash, origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,42 +63,6 @@ class GroupAppended:
     verdicts: Sequence[int] | None  # None: every command went in
     actual: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def commands(self) -> list[Appended]:
-        """The answers, one a command."""
-        answers = []
-        position = self.before
-        for verdict, events in zip(self.verdicts or [0] * len(self.counts), self.counts, strict=True):
-            there = verdict == 0 and events > 0
-            last = position + events if there else None
-            answers.append(Appended(Verdict(verdict), position, position + 1 if there else None, last))
-            position = last or position
-        return answers
-
-    @property
-    def head(self) -> int:
-        """The head after the append."""
-        if self.verdicts is None:
-            return self.before + sum(self.counts)
-        return self.before + sum(n for n, verdict in zip(self.counts, self.verdicts, strict=True) if verdict == 0)
-
-
-def append(
-    connection: Connection[Any], log: int, commands: Iterable[DecidedCommand], *, commuting_types: Sequence[str] = ()
-) -> GroupAppended:
-    """Append a group. One conflict or duplicate does not touch its neighbours, unless they rest on it.
-
-    The bases of one stream must agree within the group, but that a commuting read may know of a later version than an
-    exact one; then the exact one holds. Raises `UnitTooLargeError`, and `psycopg.Error` where the database fails: if
-    that error broke the connection it is unknown whether the group went in.
-    """
-    layout = Layout()
-    for command in commands:
-        layout.add(*command)
-    appender = Appender(connection, log, commuting_types)
-    appender.send(layout)
-    return appender.receive()
-
 
 class Layout:
     """A group as columns; positions in arrays count from 1, as SQL does."""
@@ -151,25 +75,29 @@ class Layout:
         self._c_actor: list[str] = []
         self._c_key: list[str] = []
         self._c_record: list[bool] = []
-        self._records: list[Any] = []
+        self._records: list[Record] = []
         self._r_command: list[int] = []
         self._r_stream: list[int] = []
         self._r_commuting: list[bool] = []
         self._e_command: list[int] = []
         self._e_stream: list[int] = []
         self._e_metadata: list[bytes] = []
-        self._events: list[Any] = []
+        self._events: list[NewEvent] = []
 
     def add(
         self,
         actor: str,
         key: str,
-        reads: Iterable[Read | tuple[str, int, bool]],
-        events: Sequence[NewEvent | tuple[str, str, bytes, bool]],
+        reads: Iterable[Read],
+        events: Sequence[NewEvent],
         metadata: bytes,
-        record: Record | tuple[int, int, str | None, bytes, bytes, str | None] | None,
+        record: Record | None,
     ) -> None:
-        """Add a command at the end. Raises `UnitTooLargeError`, and then it is not added."""
+        """Add a command at the end. `record`: None where nothing is to be kept.
+
+        The bases of one stream must agree within the group, but that a commuting read may know of a later version than
+        an exact one; then the exact one holds. Raises `UnitTooLargeError`, and then it is not added.
+        """
         new = len(events)
         if new > MOST_EVENTS_PER_UNIT:
             raise UnitTooLargeError(f"{new} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
@@ -227,7 +155,7 @@ class Layout:
         ]
 
 
-_NOTHING = Record(0, 0, None, b"", b"")
+_NOTHING: Record = (0, 0, None, b"", b"", None)
 _INT4, _INT8 = Struct(">i"), Struct(">q")
 _PARAMETERS = 25
 _APPEND = b"SELECT head, epoch, recorded_at, verdicts, actual FROM log.append(%s)" % b", ".join(
@@ -269,7 +197,10 @@ class Appender:
         return self._sent is not None
 
     def receive(self) -> GroupAppended:
-        """Wait for the answer to what was sent. Raises `psycopg.Error`."""
+        """Wait for the answer to what was sent. A conflict or duplicate touches only those neighbours that rest on it.
+
+        Raises `psycopg.Error`: if that broke the connection it is unknown whether the group went in.
+        """
         assert self._sent is not None
         layout, self._sent = self._sent, None
         pgconn = self._pgconn

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from eventstore.answers import Answer
-from eventstore.executor import Executor, ExecutorError
+from eventstore.executor import Executor, ExecutorError, Gathering
 from eventstore.groups import Submission
 
 MOST_WAITING_PER_ACTOR = 5_000
@@ -54,7 +54,7 @@ class AsyncExecutor:
         """The answers of many, in their order, when all are there. Raises `QueueFullError` at once, all or none."""
         gathered = _Gathered(len(submissions), asyncio.get_running_loop())
         self._executor.submit_all(submissions, gathered)
-        return gathered.complete
+        return gathered.answered
 
     def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None:
         """Called on the executor's thread, once a group."""
@@ -66,29 +66,24 @@ class AsyncExecutor:
                 loop.call_soon_threadsafe(_resolve, its_own)
 
 
-class _Gathered:
+class _Gathered(Gathering):
     """The sink of `execute_all`."""
 
     def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.complete: asyncio.Future[list[Answer | ExecutorError]] = loop.create_future()
-        self._answers: list[Any] = [None] * count
-        self._missing = count
+        super().__init__(count)
         self._loop = loop
+        self.answered: asyncio.Future[list[Answer | ExecutorError]] = loop.create_future()
         if count == 0:
-            self.complete.set_result([])
+            self.answered.set_result([])
 
-    def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None:
-        """Called on the executor's thread, once a group."""
-        for number, result in results:
-            self._answers[number] = result
-        self._missing -= len(results)
-        if self._missing == 0:
-            with suppress(RuntimeError):  # the loop is closed: nobody is left on it to be told
-                self._loop.call_soon_threadsafe(self._tell)
+    def complete(self) -> None:
+        """Tell the event loop."""
+        with suppress(RuntimeError):  # it is closed: nobody is left on it to be told
+            self._loop.call_soon_threadsafe(self._tell)
 
     def _tell(self) -> None:
-        if not self.complete.done():
-            self.complete.set_result(self._answers)
+        if not self.answered.done():
+            self.answered.set_result(self.answers)
 
 
 def _resolve(results: _Results) -> None:

@@ -16,6 +16,7 @@ key leads to its answer, or it had not, and then the second is the only one: whi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -179,23 +180,18 @@ class Executor:
 
     def submit(self, submission: Submission, sink: Sink, token: Any) -> None:
         """Queue a command; `sink` gets `token` back with the answer. Raises `QueueFullError`, `StoppedError`."""
-        task = _Task(submission, sink, token)
-        with self._ready:
-            if self._stopping:
-                raise StoppedError("the executor is stopped")
-            if len(self._queue) >= self._queue_limit:
-                raise QueueFullError(f"{len(self._queue)} commands wait, as many as may")
-            self._queue.append(task)
-            self._ready.notify()
+        self._enqueue([_Task(submission, sink, token)])
 
     def submit_all(self, submissions: Sequence[Submission], sink: Sink) -> None:
         """Queue commands in order, all or none; each has its number as token. Raises as `submit` does."""
-        tasks = [_Task(submission, sink, number) for number, submission in enumerate(submissions)]
+        self._enqueue([_Task(submission, sink, number) for number, submission in enumerate(submissions)])
+
+    def _enqueue(self, tasks: list[_Task]) -> None:
         with self._ready:
             if self._stopping:
                 raise StoppedError("the executor is stopped")
             if len(self._queue) + len(tasks) > self._queue_limit:
-                raise QueueFullError(f"{len(self._queue)} commands wait, and at most {self._queue_limit} may")
+                raise QueueFullError(f"{len(self._queue)} commands wait, of {self._queue_limit} that may")
             self._queue.extend(tasks)
             self._ready.notify()
 
@@ -498,31 +494,43 @@ class Executor:
                 self._side.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"{self._log}:{head}"))
 
 
-class _Waiter:
+class Gathering(ABC):
+    """A sink for `submit_all`: the answers of many, in their order, once the last is there."""
+
+    def __init__(self, count: int) -> None:
+        self.answers: list[Any] = [None] * count
+        self._missing = count
+
+    def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None:
+        """Called on the executor's thread, once a group."""
+        for number, result in results:
+            self.answers[number] = result
+        self._missing -= len(results)
+        if self._missing == 0:
+            self.complete()
+
+    @abstractmethod
+    def complete(self) -> None:
+        """Called on the executor's thread when `answers` is whole; never where there are none to wait for."""
+
+
+class _Waiter(Gathering):
     """The sink of `Executor.execute`."""
 
     def __init__(self, count: int) -> None:
-        self._results: list[Answer | ExecutorError | None] = [None] * count
-        self._missing = count
-        self._complete = Event()
+        super().__init__(count)
+        self._whole = Event()
 
-    def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None:
-        for number, result in results:
-            self._results[number] = result
-        self._missing -= len(results)
-        if self._missing == 0:
-            self._complete.set()
+    def complete(self) -> None:
+        self._whole.set()
 
     def wait(self) -> list[Answer]:
-        if self._results:
-            self._complete.wait()
-        answers = []
-        for result in self._results:
+        if self.answers:
+            self._whole.wait()
+        for result in self.answers:
             if isinstance(result, ExecutorError):
                 raise result
-            assert result is not None
-            answers.append(result)
-        return answers
+        return self.answers
 
 
 _ANSWERED = object()

@@ -16,7 +16,7 @@ from msgspec import Struct
 from psycopg import Connection
 
 from eventstore.answers import Outcome
-from eventstore.append import MOST_EVENTS_PER_UNIT, GroupAppended, Layout, UnitTooLargeError
+from eventstore.append import MOST_EVENTS_PER_UNIT, GroupAppended, Layout, Read, UnitTooLargeError
 from eventstore.codec import CodecError
 from eventstore.read import STREAM_PAGE, read_streams
 from eventstore.sealing import SealingError
@@ -88,7 +88,7 @@ class Plan(Struct):
     outcome: Outcome
     rule: str | None
     result: dict[str, Any]
-    reads: list[tuple[str, int, bool]]
+    reads: list[Read]
     events: tuple[Any, ...]
     commuting: frozenset[str]
 
@@ -239,7 +239,7 @@ class Groups:
                 (state.version if (state := states[stream]) else 0) != seen for stream, seen in expected.items()
             )
             commuting = frozenset() if failed else commuting - expected.keys()
-        reads: list[tuple[str, int, bool]] = []
+        reads: list[Read] = []
         for stream in states:
             belief = known[stream]
             if stream in commuting:
@@ -267,7 +267,7 @@ class Groups:
         group: Group,
         events: tuple[Any, ...],
         states: Mapping[str, Any],
-        reads: list[tuple[str, int, bool]],
+        reads: list[Read],
         commuting: frozenset[str],
     ) -> dict[str, int]:
         """Evolve the group by the events; the answer is the new version of each stream whose version is certain."""

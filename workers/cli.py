@@ -7,7 +7,7 @@ Exit codes: 0 done and well · 1 done, and something was found (verify, reconcil
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
@@ -24,6 +24,7 @@ from rich.table import Table
 
 from api.principals import TokensError
 from domain.kernel import Erased
+from domain.money import show
 from eventstore.codec import CodecError
 from eventstore.connect import connect
 from eventstore.executor import ExecutorError
@@ -213,10 +214,7 @@ def restored() -> None:
     Tokens and checkpoints of before may be of a history that is gone. Tokens are refused; projectors stop until
     `daybook rebuild`.
     """
-    with (
-        runtime.database(load()) as settings,
-        connect(settings.owner_url(), application_name="daybook-restored") as connection,
-    ):
+    with _owner("restored") as (settings, connection):
         row = connection.execute(
             "UPDATE log.logs SET epoch = epoch + 1 WHERE name = %s RETURNING epoch, position", (settings.log,)
         ).fetchone()
@@ -233,10 +231,7 @@ def forget_origins(
     as_json: AsJson = False,
 ) -> None:
     """Forget the addresses and user agents of commands whose time of keeping has passed. Run it daily, as the owner."""
-    with (
-        runtime.database(load()) as settings,
-        connect(settings.owner_url(), application_name="daybook-forget-origins") as connection,
-    ):
+    with _owner("forget-origins") as (settings, connection):
         before = runtime.now() - timedelta(days=days or settings.origin_days)
         row = connection.execute("SELECT log.forget_origins(%s)", (before,)).fetchone()
     assert row is not None
@@ -249,10 +244,7 @@ def forget_origins(
 @app.command()
 def drop_snapshots(as_json: AsJson = False) -> None:
     """Empty the cache of folded states. It changes nothing but the time of the next loads. Run it as the owner."""
-    with (
-        runtime.database(load()) as settings,
-        connect(settings.owner_url(), application_name="daybook-drop-snapshots") as connection,
-    ):
+    with _owner("drop-snapshots") as (_, connection):
         dropped = connection.execute("DELETE FROM log.snapshots").rowcount
     if as_json:
         _print_json({"dropped": dropped})
@@ -295,7 +287,9 @@ def events(
 ) -> None:
     """A stream as a person reads it."""
     with runtime.database(load()) as settings, _audit(settings) as (connection, codec, log):
-        table = Table("version", "position", "recorded", "event", "what it says", "by", title=stream)
+        table = Table("version", "position", "recorded", title=stream)
+        for column in ("event", "what it says", "by"):
+            table.add_column(column, overflow="fold")  # an id that is cut off is none
         rows: list[dict[str, Any]] = []
         after = 0
         while found := read_stream(connection, log, stream, after=after):
@@ -305,7 +299,7 @@ def events(
                 actor = orjson.loads(recorded.metadata)["actor"]["id"]
                 rows.append({"version": recorded.version, "position": recorded.position, "type": recorded.type,
                              "recorded_at": recorded.recorded_at, "data": data, "actor": actor})  # fmt: skip
-                said = ", ".join(f"{k} {v}" for k, v in data.items() if v is not None)
+                said = _said(data, data.get("currency"))
                 at = recorded.recorded_at.strftime("%Y-%m-%d %H:%M:%S")
                 table.add_row(str(recorded.version), str(recorded.position), at, recorded.type, said, actor)
             after = found[-1].version
@@ -315,6 +309,36 @@ def events(
         _print_json(rows)
     else:
         out.print(table)
+
+
+_MONEY = frozenset({"amount", "minimum", "maximum", "total", "unit_price"})
+
+
+def _said(data: Mapping[str, Any], currency: str | None) -> str:
+    """The data of an event as a person reads it: money in major units, nothing that is not there."""
+    return ", ".join(
+        f"{name} {_shown(name, value, currency)}"
+        for name, value in data.items()
+        if value is not None and name != "currency"
+    )
+
+
+def _shown(name: str, value: Any, currency: str | None) -> str:
+    if name in _MONEY and isinstance(value, int) and currency is not None:
+        return f"{show(value, currency)} {currency}"
+    if isinstance(value, list):
+        return "; ".join(_said(one, one.get("currency", currency)) for one in value)
+    return str(value)
+
+
+@contextmanager
+def _owner(command: str) -> Iterator[tuple[Settings, psycopg.Connection[Any]]]:
+    """The settings, and a connection that may change what nobody else may."""
+    with (
+        runtime.database(load()) as settings,
+        connect(settings.owner_url(), application_name=f"daybook-{command}") as connection,
+    ):
+        yield settings, connection
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from api import bodies
-from api.commanding import Caller, Intent, command
+from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
-from api.execution import run
+from api.execution import command
 from api.positions import read_cursor
 from api.problems import Problem
 from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, one_that_passes, page, reading
@@ -34,7 +34,7 @@ from projections.trial_balance import queries as trial_balances
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
 
-@command(router, "/accounts", run)
+@command(router, "/accounts")
 async def open_account(caller: Caller, body: bodies.Open) -> Intent:
     """Open an account; its number is given."""
     served, principal = caller.services, caller.principal
@@ -79,56 +79,56 @@ def _movement(caller: Caller, account: str, body: bodies.Movement) -> _Movement:
     )
 
 
-@command(router, "/accounts/{account}/deposits", run)
+@command(router, "/accounts/{account}/deposits")
 def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash in."""
     return Intent(c.Deposit(*_movement(caller, account, body)), account)
 
 
-@command(router, "/accounts/{account}/withdrawals", run)
+@command(router, "/accounts/{account}/withdrawals")
 def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash out."""
     return Intent(c.Withdraw(*_movement(caller, account, body)), account)
 
 
-@command(router, "/accounts/{account}/fees", run)
+@command(router, "/accounts/{account}/fees")
 def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """The ledger's fee."""
     return Intent(c.ChargeFee(*_movement(caller, account, body)), account)
 
 
-@command(router, "/accounts/{account}/freeze", run, status=200)
+@command(router, "/accounts/{account}/freeze", status=200)
 def freeze(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
     """No entry in either direction until it is unfrozen."""
     return Intent(c.FreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/unfreeze", run, status=200)
+@command(router, "/accounts/{account}/unfreeze", status=200)
 def unfreeze(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
     """Entries are taken again."""
     return Intent(c.UnfreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/close", run, status=200)
+@command(router, "/accounts/{account}/close", status=200)
 def close(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
     """For good. The balance must be zero and no hold open."""
     return Intent(c.CloseAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/holds", run)
+@command(router, "/accounts/{account}/holds")
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount: the balance stays, what is available falls."""
     hold = caller.services.new_id(HOLD)
     return Intent(c.PlaceHold(account, hold, body.minor, body.currency, body.reference), account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/release", run, status=200)
+@command(router, "/accounts/{account}/holds/{hold}/release", status=200)
 def release_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Nothing) -> Intent:
     """What was reserved is available again."""
     return Intent(c.ReleaseHold(account, hold), account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/capture", run)
+@command(router, "/accounts/{account}/holds/{hold}/capture")
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
     """Pay from the hold; what is left over becomes available."""
     capture = c.CaptureHold(

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import bodies
-from api.commanding import Caller, Intent, command
+from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
-from api.execution import run
+from api.execution import command
 from api.positions import read_cursor
 from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, page, reading
 from api.views import order_view
@@ -21,7 +21,7 @@ from projections.orders import queries
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
 
-@command(router, "", run)
+@command(router, "")
 def place(caller: Caller, body: bodies.OrderBody) -> Intent:
     """Place an order; its total is the sum of its lines."""
     lines = tuple(
@@ -32,20 +32,20 @@ def place(caller: Caller, body: bodies.OrderBody) -> Intent:
     return Intent(order, created="order")
 
 
-@command(router, "/{order}/confirm", run, status=200)
+@command(router, "/{order}/confirm", status=200)
 def confirm(caller: Caller, order: PathId, body: bodies.Nothing) -> Intent:
     """Confirm an order that was placed."""
     return Intent(ConfirmOrder(order), order)
 
 
-@command(router, "/{order}/pay", run)
+@command(router, "/{order}/pay")
 def pay(caller: Caller, order: PathId, body: bodies.PaymentBody) -> Intent:
     """Pay a confirmed order from an account: order, transaction and accounts in one unit."""
     value_date = body.value_date or caller.today
     return Intent(PayOrder(order, body.account, caller.services.new_id(TRANSACTION), value_date, body.reference), order)
 
 
-@command(router, "/{order}/cancel", run, status=200)
+@command(router, "/{order}/cancel", status=200)
 def cancel(caller: Caller, order: PathId, body: bodies.Reason) -> Intent:
     """Cancel an order that is not paid."""
     return Intent(CancelOrder(order, body.reason), order)

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import bodies
-from api.commanding import Caller, Intent, command
+from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
-from api.execution import run
+from api.execution import command
 from api.positions import read_cursor
 from api.problems import Problem
 from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, one_that_passes, page, reading
@@ -21,37 +21,37 @@ from projections.posts import queries
 router = APIRouter(prefix="/v1/posts", tags=["posts"])
 
 
-@command(router, "", run)
+@command(router, "")
 def draft(caller: Caller, body: bodies.DraftBody) -> Intent:
     """Draft a post."""
     return Intent(DraftPost(caller.services.new_id(POST), body.author, body.title, body.body), created="post")
 
 
-@command(router, "/{post}/revisions", run)
+@command(router, "/{post}/revisions")
 def revise(caller: Caller, post: PathId, body: bodies.RevisionBody) -> Intent:
     """Replace the text; the earlier ones stay readable."""
     return Intent(RevisePost(post, body.title, body.body, body.summary), post)
 
 
-@command(router, "/{post}/publish", run, status=200)
+@command(router, "/{post}/publish", status=200)
 def publish(caller: Caller, post: PathId, body: bodies.SlugBody) -> Intent:
     """Publish under a slug that no other post has."""
     return Intent(PublishPost(post, body.slug), post)
 
 
-@command(router, "/{post}/archive", run, status=200)
+@command(router, "/{post}/archive", status=200)
 def archive(caller: Caller, post: PathId, body: bodies.Nothing) -> Intent:
     """Take a published post down."""
     return Intent(ArchivePost(post), post)
 
 
-@command(router, "/{post}/delete", run, status=200)
+@command(router, "/{post}/delete", status=200)
 def delete(caller: Caller, post: PathId, body: bodies.Reason) -> Intent:
     """Delete a post; it can be restored."""
     return Intent(DeletePost(post, body.reason), post)
 
 
-@command(router, "/{post}/restore", run, status=200)
+@command(router, "/{post}/restore", status=200)
 def restore(caller: Caller, post: PathId, body: bodies.Nothing) -> Intent:
     """Bring a deleted post back as it was."""
     return Intent(RestorePost(post), post)

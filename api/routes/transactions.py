@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api import bodies
-from api.commanding import Caller, Intent, command
+from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
-from api.execution import run
+from api.execution import command
 from api.positions import read_cursor
 from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, page, reading
 from api.views import transaction_view
@@ -22,7 +22,7 @@ from projections.transactions import queries
 router = APIRouter(prefix="/v1", tags=["transactions"])
 
 
-@command(router, "/transfers", run)
+@command(router, "/transfers")
 def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     """Move money between two accounts of one currency, in one unit."""
     return Intent(
@@ -39,7 +39,7 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     )
 
 
-@command(router, "/transactions", run)
+@command(router, "/transactions")
 def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     """Post any balanced set of 2 to 1,000 entries, all or nothing."""
     return Intent(

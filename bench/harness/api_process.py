@@ -22,7 +22,8 @@ from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.commanding import CommandRoute, command
+from api.commanding import CommandRoute
+from api.execution import command
 from api.principals import digest
 from api.routes import transactions
 from bench.harness.server import MASTER_KEY, Database
@@ -80,5 +81,5 @@ async def _nothing(request: Request, route: CommandRoute, body: BaseModel, names
 
 
 if __name__ == "__main__":
-    command(transactions.router, "/empty", _nothing)(transactions.transfer)
+    command(transactions.router, "/empty", run=_nothing)(transactions.transfer)
     serve.serve(settings.load())

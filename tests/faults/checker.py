@@ -73,16 +73,11 @@ def _answers_are_in_the_log(world: World, history: History) -> None:
 
 def _balances_are_those_told(world: World, history: History) -> None:
     """Each account's history replayed in the order of positions gives the very balance that each answer told."""
-    with psycopg.connect(world.database.url) as connection:
-        entries = connection.execute(
-            "SELECT e.stream, e.unit_end, (e.payload->>'amount')::numeric"
-            " * CASE e.type WHEN 'account.credited.v1' THEN 1 ELSE -1 END FROM log.events_as_json e"
-            " WHERE e.type IN ('account.credited.v1', 'account.debited.v1') ORDER BY e.position"
-        ).fetchall()
+    entries = _entries(world)
     balance: dict[str, int] = defaultdict(int)
     after: dict[tuple[str, int], int] = {}
     for stream, unit_end, amount in entries:
-        balance[stream] += int(amount)
+        balance[stream] += amount
         after[stream, unit_end] = balance[stream]
     assert sum(balance.values()) == 0, "money is conserved"
     for call in history.answered:
@@ -93,6 +88,16 @@ def _balances_are_those_told(world: World, history: History) -> None:
                 assert parse(told["balance"], told["currency"]) == after[account, end], (call.key, account)
 
 
+def _entries(world: World) -> list[tuple[str, int, int]]:
+    """(account, end of the unit, signed amount) of every entry, in the order of positions, from the shares alone."""
+    with psycopg.connect(world.database.url) as connection:
+        return connection.execute(
+            "SELECT stream, unit_end, ((payload->>'amount')::numeric"
+            " * CASE type WHEN 'account.credited.v1' THEN 1 ELSE -1 END)::bigint FROM log.events_as_json"
+            " WHERE type IN ('account.credited.v1', 'account.debited.v1') ORDER BY position"
+        ).fetchall()
+
+
 def _refusals_were_right(world: World, history: History) -> None:
     """At the position at which a command was refused, the account had not what it asked for."""
     with psycopg.connect(world.database.url) as connection:
@@ -101,16 +106,12 @@ def _refusals_were_right(world: World, history: History) -> None:
                 "SELECT key, decided_position FROM log.commands WHERE actor = 'the-command' AND outcome = 2"
             ).fetchall()
         )
-        entries = connection.execute(
-            "SELECT e.stream, e.unit_end, (e.payload->>'amount')::numeric"
-            " * CASE e.type WHEN 'account.credited.v1' THEN 1 ELSE -1 END FROM log.events_as_json e"
-            " WHERE e.type IN ('account.credited.v1', 'account.debited.v1') ORDER BY e.position"
-        ).fetchall()
+    entries = _entries(world)
     for call in history.answered:
         if call.status == REFUSED:
             call.decided = decided[call.key]
             account = call.body.get("source") or call.path.split("/")[3]
-            there = sum(int(amount) for stream, end, amount in entries if stream == account and end <= call.decided)
+            there = sum(amount for stream, end, amount in entries if stream == account and end <= call.decided)
             assert there < parse(call.body["amount"], call.body["currency"]), call
 
 

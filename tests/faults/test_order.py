@@ -9,13 +9,13 @@ import httpx
 import psycopg
 
 from domain.money import MAX_AMOUNT, show
-from eventstore.append import DecidedCommand, NewEvent, Read, append
 from eventstore.connect import connect
 from eventstore.read import read_log
 from tests.faults import gates
 from tests.faults.checker import check, order_is_that_of_time
 from tests.faults.clients import load, open_accounts
 from tests.faults.world import World
+from tests.support.appending import DecidedCommand, NewEvent, Read, append
 from tests.support.ledger import assert_sound, balances, deposit, ledger_on, submission
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until

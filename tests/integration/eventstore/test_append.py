@@ -9,18 +9,10 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from eventstore.append import (
-    MOST_EVENTS_PER_UNIT,
-    DecidedCommand,
-    NewEvent,
-    Read,
-    Record,
-    UnitTooLargeError,
-    Verdict,
-    append,
-)
+from eventstore.append import MOST_EVENTS_PER_UNIT, UnitTooLargeError, Verdict
 from eventstore.connect import connect
 from eventstore.read import read_head, read_log, read_stream
+from tests.support.appending import DecidedCommand, NewEvent, Read, Record, append
 from tests.support.postgres import Database
 
 ENTRY = "entry.v1"

@@ -19,7 +19,7 @@ from psycopg import Connection, pq
 from domain import decider
 from domain.catalogue import ENTRY_TYPES, SNAPSHOTS
 from eventstore.answers import find_answers
-from eventstore.append import Appender, Layout, NewEvent, Read, Record
+from eventstore.append import Appender, Layout
 from eventstore.connect import connect
 from eventstore.executor import Executor
 from eventstore.read import read_head, read_log, read_stream, read_streams
@@ -28,6 +28,7 @@ from eventstore.subject_keys import SubjectKeys
 from projections.checkpoint import read_state
 from projections.rooms import ROOMS
 from projections.tables import prepare
+from tests.support.appending import NewEvent, Read, Record
 from tests.support.ledger import codec_of, ledger_on, new_id, submission, transfer
 from tests.support.postgres import Database, Server
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -12,8 +14,10 @@ import pytest
 from domain.accounts.commands import CloseAccount, FreezeAccount, UnfreezeAccount
 from domain.ids import ACCOUNT
 from domain.money import show
+from eventstore import append as appending
 from eventstore.answers import Answer, Outcome
-from eventstore.executor import QueueFullError, RejectedError, StoppedError, UnavailableError
+from eventstore.append import Layout
+from eventstore.executor import Gathering, QueueFullError, RejectedError, StoppedError, UnavailableError
 from eventstore.follow import follow
 from eventstore.groups import Submission
 from eventstore.read import STREAM_PAGE, read_log
@@ -32,6 +36,7 @@ from tests.support.ledger import (
     withdrawal,
 )
 from tests.support.postgres import Database
+from tests.support.waiting import wait_until
 
 
 def run(executor_submit: Ledger, *submissions: Submission) -> list[Answer]:
@@ -308,3 +313,73 @@ def test_at_every_page_end_the_trial_balance_is_zero(database18: Database, size:
                     sums[event.currency] += event.amount if "credited" in recorded.type else -event.amount
             assert sums["EUR"] == 0
             after = page.upto
+
+
+@contextmanager
+def head_held(database: Database) -> Iterator[None]:
+    """Somebody else has the head of the log, and keeps it."""
+    with psycopg.connect(database.url) as holder:
+        holder.execute("SELECT log.lock_head(log) FROM log.logs")
+        yield
+        holder.rollback()
+
+
+def test_a_database_that_cannot_now_is_asked_once_for_a_whole_group(database18: Database) -> None:
+    """Not once for each of its commands, one time-out after the other."""
+    attempts: list[int] = []
+    with ledger_on(database18) as ledger:
+        account = ledger.account()
+        send = ledger.executor._appender.send
+
+        def counted(layout: Layout) -> None:
+            attempts.append(len(layout.counts))
+            send(layout)
+
+        ledger.executor._appender.send = counted  # type: ignore[method-assign]
+        ledger.executor._connection.execute("SET statement_timeout = '200ms'")
+        with head_held(database18), pytest.raises(UnavailableError, match="statement timeout"):
+            run(ledger, *(submission(deposit(account, 1)) for _ in range(50)))
+        assert sum(attempts) <= 50, attempts
+        assert ledger.accepted(deposit(account, 1)).last_position is not None
+    assert_sound(database18)
+
+
+def test_who_shares_a_key_is_told_of_a_fault_too(database18: Database) -> None:
+    """Whatever goes wrong with us, nobody is left to wait for ever."""
+    with ledger_on(database18) as ledger:
+        account = ledger.account()
+        ledger.execute(deposit(account, 1), key="shared")
+
+        def fault(*_: object) -> None:
+            raise ZeroDivisionError("a fault of ours")
+
+        ledger.executor._settle = fault  # type: ignore[method-assign, assignment]
+        told = Told()
+        ledger.executor.submit_all([submission(deposit(account, 1), key="same", body="x") for _ in range(3)], told)
+        assert told.whole.wait(10), "nobody answered"
+        assert [type(answer) for answer in told.answers] == [UnavailableError] * 3
+
+
+class Told(Gathering):
+    """Waits for three answers, but not for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(3)
+        self.whole = threading.Event()
+
+    def complete(self) -> None:
+        self.whole.set()
+
+
+def test_a_silent_connection_is_given_up(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server holds its word back, and not even its time-out is heard: another connection is tried."""
+    monkeypatch.setattr(appending, "ANSWER_SECONDS", 0.3)
+    with ledger_on(database18) as ledger:
+        account = ledger.account()
+        with ThreadPoolExecutor(1) as pool:
+            with head_held(database18):
+                answer = pool.submit(ledger.execute, deposit(account, 1))
+                wait_until(lambda: ledger.executor.statistics.reconnects > 0, "a new connection")
+            assert answer.result().outcome is Outcome.ACCEPTED
+        assert balances(database18)[account] == 1
+    assert_sound(database18)

@@ -59,5 +59,6 @@ def test_the_first_minute() -> None:
     assert "87.70" in refused
     told = "\n".join(audited)
     assert "account.opened" in told
+    assert "amount 100.00 EUR" in " ".join(told.replace("│", " ").split())
     assert "offend" not in told
     assert told.count("holds") == 9, told

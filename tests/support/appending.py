@@ -1,0 +1,92 @@
+"""Appending with names to things, one group at a time: what the executor does with plain tuples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+
+from eventstore.append import Appender, GroupAppended, Layout, Verdict
+
+
+class Read(NamedTuple):
+    """A stream a command rests on."""
+
+    stream: str
+    base: int
+    commuting: bool = False
+
+
+class NewEvent(NamedTuple):
+    """An event to append."""
+
+    stream: str
+    type: str
+    payload: bytes
+    commutes: bool = False
+
+
+class Record(NamedTuple):
+    """What is kept of a command."""
+
+    outcome: int
+    status: int
+    rule: str | None
+    result: bytes
+    request_hash: bytes
+    origin: str | None = None
+
+
+class DecidedCommand(NamedTuple):
+    """One command of a group."""
+
+    actor: str
+    key: str
+    reads: Sequence[Read]
+    events: Sequence[NewEvent]
+    metadata: bytes
+    record: Record | None
+
+
+@dataclass(frozen=True)
+class Appended:
+    """One command's answer from the append."""
+
+    verdict: Verdict
+    decided_position: int
+    first_position: int | None
+    last_position: int | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group's answer, by command."""
+
+    commands: list[Appended]
+    actual: dict[str, int]
+
+
+def append(
+    connection: Connection[Any], log: int, commands: Iterable[DecidedCommand], *, commuting_types: Sequence[str] = ()
+) -> Group:
+    """Append a group and wait."""
+    layout = Layout()
+    for command in commands:
+        layout.add(*command)
+    appender = Appender(connection, log, commuting_types)
+    appender.send(layout)
+    answer = appender.receive()
+    return Group(_by_command(answer), answer.actual)
+
+
+def _by_command(answer: GroupAppended) -> list[Appended]:
+    answers = []
+    position = answer.before
+    for verdict, events in zip(answer.verdicts or [0] * len(answer.counts), answer.counts, strict=True):
+        there = verdict == 0 and events > 0
+        last = position + events if there else None
+        answers.append(Appended(Verdict(verdict), position, position + 1 if there else None, last))
+        position = last or position
+    return answers
