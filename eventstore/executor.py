@@ -19,7 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from threading import Condition, Event, Thread
 from time import monotonic
@@ -213,10 +213,12 @@ class Executor:
 
     def _open(self) -> None:
         """Connect: once to append, once for what must not wait for an append."""
-        self._connection = self._connect()
-        self._side = self._connect()
-        self._log = read_head(self._side, self._log_name).log
-        self._appender = Appender(self._connection, self._log, self._commuting_types)
+        with ExitStack() as half_done:
+            self._connection = half_done.enter_context(closing(self._connect()))
+            self._side = half_done.enter_context(closing(self._connect()))
+            self._log = read_head(self._side, self._log_name).log
+            self._appender = Appender(self._connection, self._log, self._commuting_types)
+            half_done.pop_all()  # it is whole: what is open stays open
 
     def _run(self) -> None:
         flight: _Flight | None = None

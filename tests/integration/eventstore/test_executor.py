@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
@@ -383,3 +384,22 @@ def test_a_silent_connection_is_given_up(database18: Database, monkeypatch: pyte
             assert answer.result().outcome is Outcome.ACCEPTED
         assert balances(database18)[account] == 1
     assert_sound(database18)
+
+
+def test_what_cannot_be_opened_in_whole_is_closed(database18: Database) -> None:
+    """There is one connection left where two are needed: it is not kept from who could use it."""
+    opened: list[psycopg.Connection[Any]] = []
+
+    def connect_once() -> psycopg.Connection[Any]:
+        if opened:
+            raise psycopg.OperationalError("too many connections")
+        opened.append(psycopg.connect(database18.url))
+        return opened[0]
+
+    with ledger_on(database18) as ledger:
+        ledger.executor._connect = connect_once
+        before = ledger.executor._connection
+        with pytest.raises(psycopg.OperationalError, match="too many"):
+            ledger.executor._open()
+        assert opened[0].closed
+        ledger.executor._connection = before

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.workers.running import daybook, environment, read_until, started
 from tests.support.postgres import server_folder
-from tests.support.waiting import free_port
+from tests.support.waiting import free_port, wait_until
 
 UP = "Ctrl-C"  # the last line of what `up` says when everything is ready
 
@@ -118,7 +118,9 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
             moved = client.post("/v1/transfers", {"source": one, "target": two, "amount": "12.30", "currency": "EUR"})
             assert moved.status_code == 201, moved.text
             at = moved.headers["Daybook-Position"]
-            assert client.get(f"/v1/accounts/{two}?min_position={at}").json()["balance"] == "12.30"
+            read = f"/v1/accounts/{two}?min_position={at}"
+            wait_until(lambda: client.get(read).status_code == 200, "the read side")
+            assert client.get(read).json()["balance"] == "12.30"
         beside = daybook("events", two, "--json", env=env)
         assert beside.returncode == 0, beside.stderr
         assert "account.credited.v1" in beside.stdout
