@@ -74,8 +74,11 @@ def parse_positive(text: str, currency: str) -> int:
 def show(minor: int, currency: str) -> str:
     """The decimal string of minor units: ``show(-1230, "EUR") == "-12.30"``."""
     digits = EXPONENTS[currency]
+    if minor < 0:
+        return f"-{show(-minor, currency)}"
+    text = str(minor)
     if digits == 0:
-        return str(minor)
-    sign = "-" if minor < 0 else ""
-    text = str(abs(minor)).rjust(digits + 1, "0")
-    return f"{sign}{text[:-digits]}.{text[-digits:]}"
+        return text
+    if len(text) <= digits:
+        text = text.zfill(digits + 1)
+    return f"{text[:-digits]}.{text[-digits:]}"

@@ -43,9 +43,10 @@ class UnitTooLargeError(ValueError):
     """More events than one unit may have."""
 
 
-Read: TypeAlias = tuple[str, int, bool]
+Read: TypeAlias = tuple[str, int | None, bool]
 """A stream a command rests on: its name, the version it was read at, and whether it commutes, so that entries appended
-since then do not matter. Every stream that a command's events are on is among those it rests on."""
+since then do not matter. None for a version: the command invents the stream and nobody has looked for it. Every stream
+that a command's events are on is among those it rests on."""
 NewEvent: TypeAlias = tuple[str, str, bytes, bool]
 """An event to append: stream, type, payload, and whether it is an entry to a stream read as commuting."""
 Record: TypeAlias = tuple[int, int, str | None, bytes, bytes, str | None]
@@ -71,18 +72,14 @@ class Layout:
         self.index: dict[str, int] = {}  # of each stream
         self.bases: list[int] = []  # of each stream
         self.counts: list[int] = []  # events by command
-        self._exact: list[bool] = []
-        self._c_actor: list[str] = []
-        self._c_key: list[str] = []
-        self._c_record: list[bool] = []
-        self._records: list[Record] = []
-        self._r_command: list[int] = []
-        self._r_stream: list[int] = []
-        self._r_commuting: list[bool] = []
+        self._exact: list[bool] = []  # of each stream
+        self._new: list[bool] = []  # of each stream
+        self._commands: list[tuple[Any, ...]] = []  # actor, key, whether there is a record, then the record
+        self._reads: list[tuple[int, int, bool]] = []  # command, stream, commuting
+        self._events: list[NewEvent] = []
         self._e_command: list[int] = []
         self._e_stream: list[int] = []
         self._e_metadata: list[bytes] = []
-        self._events: list[NewEvent] = []
 
     def add(
         self,
@@ -101,58 +98,63 @@ class Layout:
         new = len(events)
         if new > MOST_EVENTS_PER_UNIT:
             raise UnitTooLargeError(f"{new} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
-        index = self.index
-        self._c_actor.append(actor)
-        self._c_key.append(key)
-        self._c_record.append(record is not None)
-        self._records.append(record or _NOTHING)
+        index, bases = self.index, self.bases
+        self._commands.append((actor, key, record is not None, *(record or _NOTHING)))
         self.counts.append(new)
         number = len(self.counts)
         for stream, base, commuting in reads:
             place = index.get(stream)
             if place is None:
-                index[stream] = place = len(self.bases) + 1
-                self.bases.append(base)
+                index[stream] = place = len(bases) + 1
+                bases.append(base or 0)
+                self._new.append(base is None)
                 self._exact.append(not commuting)
             elif not commuting and not self._exact[place - 1]:
-                self.bases[place - 1] = base
+                bases[place - 1] = base or 0
                 self._exact[place - 1] = True
-            self._r_command.append(number)
-            self._r_stream.append(place)
-            self._r_commuting.append(commuting)
-        self._e_command.extend([number] * new)
-        self._e_stream.extend([index[event[0]] for event in events])
-        self._e_metadata.extend([metadata] * new)
-        self._events.extend(events)
+            self._reads.append((number, place, commuting))
+        self._events += events
+        self._e_command += [number] * new
+        self._e_stream += [index[event[0]] for event in events]
+        self._e_metadata += [metadata] * new
+
+    def look_up_all(self) -> None:
+        """Have streams looked up that are held to be new: one of them may be there."""
+        self._new = [False] * len(self._new)
 
     def parameters(self) -> list[BinaryArray]:
         """The arguments of ``log.append`` from the fourth on."""
-        outcome, status, rule, result, request_hash, origin = zip(*self._records, strict=True)
-        name, type, payload, commutes = zip(*self._events, strict=True) if self._events else ((), (), (), ())
+        actor, key, recorded, outcome, status, rule, result, request_hash, origin = _columns(self._commands, 9)
+        r_command, r_stream, r_commuting = _columns(self._reads, 3)
+        _, type, payload, commutes = _columns(self._events, 4)
         return [
-            text_array(self._c_actor),
-            text_array(self._c_key),
+            text_array(actor),
+            text_array(key),
             bytea_array(request_hash),
             int2_array(outcome),
             int2_array(status),
             text_array(rule),
             bytea_array(result),
             text_array(origin),
-            bool_array(self._c_record),
+            bool_array(recorded),
             int4_array(self.counts),
             text_array(list(self.index)),
             int8_array(self.bases),
-            int4_array(self._r_command),
-            int4_array(self._r_stream),
-            bool_array(self._r_commuting),
+            bool_array(self._new),
+            int4_array(r_command),
+            int4_array(r_stream),
+            bool_array(r_commuting),
             int4_array(self._e_command),
             int4_array(self._e_stream),
             bool_array(commutes),
-            text_array(name),
             text_array(type),
             bytea_array(payload),
             bytea_array(self._e_metadata),
         ]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Iterable[tuple[Any, ...]]:
+    return zip(*rows, strict=True) if rows else ((),) * width
 
 
 _NOTHING: Record = (0, 0, None, b"", b"", None)
@@ -175,6 +177,7 @@ class Appender:
     def __init__(
         self, connection: Connection[Any], log: int, commuting_types: Sequence[str], encoding: int = JSON
     ) -> None:
+        connection.prepare_threshold = None  # with statements of its own psycopg drops all at a rollback, ours too
         self._pgconn = connection.pgconn
         self._encoding = connection.info.encoding
         self._name = f"append_{next(_statements)}".encode()

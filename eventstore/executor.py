@@ -316,19 +316,22 @@ class Executor:
     def _process(self, tasks: list[_Task], *, attempt: int = 0, error: Exception | None = None) -> None:
         """Bring every command to its answer, with nothing else under way. `error`: what the last attempt met."""
         reconnects = 0
+        look_up = False
         while tasks := [task for task in tasks if not _answered(task)]:
             if error is None:
                 if attempt == MOST_ATTEMPTS:
-                    for task in tasks:
-                        self._fail(task, ContentionError(f"gave up after {attempt} attempts; retry with the same key"))
+                    self._give_up(tasks)
                     return
                 try:
-                    tasks = self._attempt(tasks, locked=attempt >= OPTIMISTIC_ATTEMPTS)
+                    tasks = self._attempt(tasks, locked=attempt >= OPTIMISTIC_ATTEMPTS, look_up=look_up)
                     attempt += 1
                     continue
                 except Exception as met:
                     error = met
             self._groups.forget()
+            if isinstance(error, psycopg.errors.UniqueViolation) and not look_up:
+                look_up, error = True, None  # a stream that was held to be new is there: whose, the look-up tells
+                continue
             if not (isinstance(error, psycopg.Error) and self._disconnected):
                 tasks = [task for task in tasks if not _answered(task)]
                 if isinstance(error, psycopg.OperationalError) and not isinstance(error, _WORTH_ANOTHER_TRY):
@@ -350,25 +353,37 @@ class Executor:
                     task.resubmitted = True
             error = None
 
-    def _attempt(self, tasks: list[_Task], *, locked: bool) -> list[_Task]:
+    def _attempt(self, tasks: list[_Task], *, locked: bool, look_up: bool) -> list[_Task]:
         """Decide and append once; what comes back is to be decided again."""
         if not locked:
             group = self._groups.make(tasks, self._side, self._log)
-            appended = self._append(group)
+            appended = self._append(group, look_up)
         else:
             self.statistics.locked_groups += 1
             with self._connection.transaction():
                 self._connection.execute("SELECT log.lock_head(%s)", (self._log,))
                 group = self._groups.make(tasks, self._connection, self._log, fresh=True)
-                appended = self._append(group)
+                appended = self._append(group, look_up)
         return self._conclude(group, appended)  # nobody is answered before it is known to be committed
 
-    def _append(self, group: Group) -> GroupAppended | None:
+    def _append(self, group: Group, look_up: bool) -> GroupAppended | None:
         self._admit(group)
         if group.layout is None:
             return None
+        if look_up:
+            group.layout.look_up_all()
         self._appender.send(group.layout)
         return self._appender.receive()
+
+    def _give_up(self, tasks: list[_Task]) -> None:
+        """One that can never go in takes those with it that were decided behind it: each gets its own last attempt."""
+        if len(tasks) == 1:
+            self._fail(
+                tasks[0], ContentionError(f"gave up after {MOST_ATTEMPTS} attempts or more; retry with the same key")
+            )
+            return
+        for task in tasks:
+            self._process([task], attempt=MOST_ATTEMPTS - 1)
 
     def _isolate(self, tasks: list[_Task], error: Exception) -> None:
         """Whichever of them the database or we cannot stomach, the others must not suffer: each on its own."""

@@ -272,25 +272,26 @@ class Groups:
     ) -> dict[str, int]:
         """Evolve the group by the events; the answer is the new version of each stream whose version is certain."""
         known, work, written, evolve = group.known, group.work, group.written, self._evolve
-        versions: dict[str, int] = {}
-        new: set[str] = set()
+        invented: list[str] = []
         for event in events:  # all of them, before any has an effect
             stream = event.originator_id
-            if stream not in states and stream not in new:
+            if stream not in states and stream not in invented:
                 if stream in work or stream in known:
                     raise MovedOnError(stream)  # a new stream, and somebody in this group has just made it
-                new.add(stream)
-        for stream in new:
-            reads.append((stream, 0, False))
+                invented.append(stream)
+        for stream in invented:
+            reads.append((stream, None, False))
             known[stream] = _NEW_STREAM
+        versions: dict[str, int] = {}
         for event in events:
             stream = event.originator_id
-            if stream not in commuting:
-                versions[stream] = event.originator_version
             written[stream] = written.get(stream, 0) + 1
             belief = known[stream]
-            if belief.entries_to == belief.version:
-                work[stream] = evolve(work.get(stream, belief.state), event)
+            if stream not in commuting:
+                versions[stream] = event.originator_version
+            elif belief.entries_to != belief.version:
+                continue
+            work[stream] = evolve(work.get(stream, belief.state), event)
         return versions
 
     def _load(

@@ -77,7 +77,7 @@ class Account(Value, frozen=True):
     def unlimited(self) -> bool:
         """Whether entries to it commute: an account of the ledger's own without limits, so order cannot matter."""
         profile = self.profile
-        return profile.internal and profile.minimum is None and profile.maximum is None
+        return profile.minimum is None and profile.maximum is None and profile.internal
 
     def hold(self, id: str) -> int | None:
         """What an open hold reserves, in minor units; None if there is none with this id."""

@@ -46,7 +46,7 @@ SELECT stream, version, type, payload, metadata FROM {table}
  WHERE log = %s AND stream = %s AND version > %s AND version <= %s ORDER BY version {order} LIMIT %s
 """)
 
-_INSERT_EVENTS = "SELECT library.insert_events(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_INSERT_EVENTS = "SELECT library.insert_events(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 _TOKEN = "SELECT position, metadata FROM log.events WHERE log = %s AND stream = %s AND version = %s"  # noqa: S105
 
@@ -234,7 +234,6 @@ def _insert_events(connection: Connection[Any], log: int, columns: Columns, trac
             text_array(columns.streams),
             int8_array(columns.bases),
             int4_array(columns.stream_numbers),
-            text_array(columns.names),
             text_array(columns.types),
             bytea_array(columns.payloads),
             bytea_array(columns.metadata),

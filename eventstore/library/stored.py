@@ -65,7 +65,6 @@ class Columns:
     streams: Sequence[str]
     bases: Sequence[int]
     stream_numbers: Sequence[int]  # counted from 1, as SQL does
-    names: Sequence[str]
     types: Sequence[str]
     payloads: Sequence[bytes]
     metadata: Sequence[bytes]
@@ -78,7 +77,7 @@ class Columns:
         numbers: dict[str, int] = {}
         bases: list[int] = []
         last: list[int] = []
-        names, stream_numbers = [], []
+        stream_numbers = []
         for event in events:
             stream, version = stream_of(event.originator_id), event.originator_version
             number = numbers.setdefault(stream, len(bases) + 1)
@@ -93,13 +92,11 @@ class Columns:
                 )
             else:
                 last[number - 1] = version
-            names.append(stream)
             stream_numbers.append(number)
         return cls(
             list(numbers),
             bases,
             stream_numbers,
-            names,
             [event.topic for event in events],
             [event.state for event in events],
             [metadata_of(event, token) for event in events],

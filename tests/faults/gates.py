@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 GATES = {
     "before the head is locked": "    SELECT l.position, l.epoch",
     "before the keys are looked up": "    FOR i IN\n        SELECT c.i FROM unnest",
-    "before the versions are looked up": "    SELECT coalesce(array_agg(coalesce((",
+    "before the versions are looked up": "    v_actual := ARRAY(\n",
     "before the events are inserted": "    INSERT INTO log.events",
     "before the commands are inserted": "    INSERT INTO log.commands",
     "before the head is moved": "    IF n > 0 THEN",

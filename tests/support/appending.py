@@ -15,7 +15,7 @@ class Read(NamedTuple):
     """A stream a command rests on."""
 
     stream: str
-    base: int
+    base: int | None
     commuting: bool = False
 
 

@@ -205,7 +205,7 @@ def test_a_call_that_miscounts_its_events_changes_nothing(connection: Connection
     """Positions and versions are the function's own: no caller can leave a gap."""
     call = (
         "SELECT log.append(%s, 0::smallint, '{}', '{a}', '{k}', '{h}', '{1}', '{201}', '{NULL}', '{x}', '{NULL}',"
-        " '{f}', %s::integer[], '{s}', '{0}', '{1}', '{1}', '{f}', '{1,1}', '{1,1}', '{f,f}', '{s,s}', '{t,t}',"
+        " '{f}', %s::integer[], '{s}', '{0}', '{f}', '{1}', '{1}', '{f}', '{1,1}', '{1,1}', '{f,f}', '{t,t}',"
         " '{p,p}', '{m,m}')"
     )
     for counted in ("{1}", "{3}"):
@@ -235,3 +235,12 @@ def test_what_is_refused_at_the_commit_was_not_appended(
     with pytest.raises(psycopg.Error, match="refused at the commit"):
         append(connection, log, [write("k", "s", 0)])
     assert read_log(connection, log, 0, 10).events == []
+
+
+def test_a_stream_held_to_be_new_that_is_there_is_refused(connection: Connection[Any], log: int) -> None:
+    """It is not looked up; the index knows, and then nothing of the call goes in."""
+    append(connection, log, [write("first", "s", 0)])
+    invented = command("second", NewEvent("s", OTHER, b"{}"), reads=(Read("s", None),))
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        append(connection, log, [invented])
+    assert read_head(connection, "test").position == 1

@@ -18,7 +18,14 @@ from domain.money import show
 from eventstore import append as appending
 from eventstore.answers import Answer, Outcome
 from eventstore.append import Layout
-from eventstore.executor import Gathering, QueueFullError, RejectedError, StoppedError, UnavailableError
+from eventstore.executor import (
+    ContentionError,
+    Gathering,
+    QueueFullError,
+    RejectedError,
+    StoppedError,
+    UnavailableError,
+)
 from eventstore.follow import follow
 from eventstore.groups import Submission
 from eventstore.read import STREAM_PAGE, read_log
@@ -403,3 +410,18 @@ def test_what_cannot_be_opened_in_whole_is_closed(database18: Database) -> None:
             ledger.executor._open()
         assert opened[0].closed
         ledger.executor._connection = before
+
+
+def test_a_stream_that_was_held_to_be_new_and_is_there(database18: Database) -> None:
+    """Nobody looks for a stream that a command invents. Where it is there all the same, only that command is told so."""
+    with ledger_on(database18) as ledger:
+        account = ledger.account()
+        first = deposit(account, 1)
+        ledger.accepted(first)
+        told = Told()
+        again = [submission(deposit(account, 2)), submission(first), submission(deposit(account, 4))]
+        ledger.executor.submit_all(again, told)
+        assert told.whole.wait(10), "nobody answered"
+        assert [type(answer) for answer in told.answers] == [Answer, ContentionError, Answer]
+        assert balances(database18)[account] == 1 + 2 + 4
+    assert_sound(database18)
