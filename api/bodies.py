@@ -17,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from domain import money
 from domain.accounts.events import AccountType, Side
@@ -45,10 +46,12 @@ def _known(currency: str) -> str:
     return currency
 
 
-def _positive(amount: str, info: ValidationInfo) -> str:
-    if "currency" in info.data:  # declared before the amount; if it is wrong, that is said already
-        money.parse_positive(amount, info.data["currency"])
-    return amount
+def _minor(amount: Any, info: ValidationInfo) -> int:
+    if not isinstance(amount, str):
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    if "currency" not in info.data:  # declared before the amount; if it is wrong, that is said already
+        return 0
+    return money.parse_positive(amount, info.data["currency"])
 
 
 def _signed(amount: str, info: ValidationInfo) -> str:
@@ -61,7 +64,8 @@ def _signed(amount: str, info: ValidationInfo) -> str:
 _AMOUNT = WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,16}(\.[0-9]{1,3})?$", "examples": ["12.30"]})
 _SIGNED = WithJsonSchema({"type": "string", "pattern": r"^-?[0-9]{1,16}(\.[0-9]{1,3})?$", "examples": ["-500.00"]})
 _CURRENCY = WithJsonSchema({"type": "string", "enum": sorted(money.EXPONENTS)})
-Amount = Annotated[str, AfterValidator(_positive), _AMOUNT]
+Amount = Annotated[int, BeforeValidator(_minor), _AMOUNT]
+"""More than zero: a decimal string of the currency outside, minor units inside."""
 SignedAmount = Annotated[str, AfterValidator(_signed), _SIGNED]
 Price = Annotated[str, _AMOUNT]
 Currency = Annotated[str, AfterValidator(_known), _CURRENCY]
@@ -81,17 +85,12 @@ def _example(**body: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [body]})
 
 
-def minor(amount: str, currency: str) -> int:
-    """Minor units of an amount over zero; a field's error where it is none."""
-    return money.parse_positive(amount, currency)
-
-
 class Body(BaseModel):
     """A command's body."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    expected_versions: Annotated[ExpectedVersions, Field(max_length=MOST_EXPECTED)] = {}
+    expected_versions: Annotated[ExpectedVersions, Field(max_length=MOST_EXPECTED, default_factory=dict)]
 
 
 class Sum(Body):
@@ -99,11 +98,6 @@ class Sum(Body):
 
     currency: Currency
     amount: Amount
-
-    @property
-    def minor(self) -> int:
-        """The amount in minor units."""
-        return money.parse(self.amount, self.currency)
 
 
 class Open(Body):
@@ -163,11 +157,6 @@ class EntryBody(BaseModel):
     side: Side
     currency: Currency
     amount: Amount
-
-    @property
-    def minor(self) -> int:
-        """The amount in minor units."""
-        return money.parse(self.amount, self.currency)
 
 
 class TransactionBody(Body):

@@ -143,9 +143,8 @@ def metadata(caller: Caller, command: Any, correlation: str) -> bytes:
 
 def request_hash(path: str, if_match: str, body: Any) -> bytes:
     """What makes a retry the same request: the parsed body before defaults, so that spacing and order do not matter."""
-    hashed = hashlib.sha256(f"POST\n{path}\n{if_match}\n".encode())
-    hashed.update(orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
-    return hashed.digest()
+    said = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(f"POST\n{path}\n{if_match}\n".encode() + said).digest()
 
 
 def origin(request: Request) -> str:

@@ -7,7 +7,6 @@ currencies with exponent 0, 2 or 3; a currency that is not in it is refused.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 MAX_AMOUNT = 10**15 - 1
 """Largest amount of one entry, in minor units. Sums may be larger: they are Python ints and SQL numeric."""
@@ -43,7 +42,6 @@ def exponent(currency: str) -> int:
         raise MoneyError(f"Unknown currency {currency!r}: use an ISO 4217 code such as EUR.") from None
 
 
-@lru_cache(maxsize=1024)  # an amount is judged when it is validated, and taken when it is used
 def parse(text: str, currency: str) -> int:
     """Minor units of a decimal string: ``parse("12.30", "EUR") == 1230``. May be negative or zero.
 

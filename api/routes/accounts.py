@@ -71,7 +71,7 @@ def _movement(caller: Caller, account: str, body: bodies.Movement) -> _Movement:
     return (
         caller.services.new_id(TRANSACTION),
         account,
-        body.minor,
+        body.amount,
         body.currency,
         body.value_date or caller.today,
         body.reference,
@@ -119,7 +119,7 @@ def close(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount: the balance stays, what is available falls."""
     hold = caller.services.new_id(HOLD)
-    return Intent(c.PlaceHold(account, hold, body.minor, body.currency, body.reference), account)
+    return Intent(c.PlaceHold(account, hold, body.amount, body.currency, body.reference), account)
 
 
 @command(router, "/accounts/{account}/holds/{hold}/release", status=200)
@@ -136,7 +136,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
         hold,
         caller.services.new_id(TRANSACTION),
         body.target,
-        bodies.minor(body.amount, body.currency),
+        body.amount,
         body.value_date or caller.today,
         body.reference,
         body.description,

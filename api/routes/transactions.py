@@ -30,7 +30,7 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
             caller.services.new_id(TRANSACTION),
             body.source,
             body.target,
-            body.minor,
+            body.amount,
             body.currency,
             body.value_date or caller.today,
             body.reference,
@@ -46,7 +46,7 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
         PostTransaction(
             caller.services.new_id(TRANSACTION),
             body.kind,
-            tuple(Entry(entry.account, entry.side, entry.minor, entry.currency) for entry in body.entries),
+            tuple(Entry(entry.account, entry.side, entry.amount, entry.currency) for entry in body.entries),
             body.value_date or caller.today,
             body.reference,
             body.description,

@@ -413,7 +413,7 @@ def test_what_cannot_be_opened_in_whole_is_closed(database18: Database) -> None:
 
 
 def test_a_stream_that_was_held_to_be_new_and_is_there(database18: Database) -> None:
-    """Nobody looks for a stream that a command invents. Where it is there all the same, only that command is told so."""
+    """Nobody looks for a stream that a command invents. Where it is there all the same, only that command fails."""
     with ledger_on(database18) as ledger:
         account = ledger.account()
         first = deposit(account, 1)
