@@ -220,7 +220,9 @@ def _take_apart(entry: EventEntry, event: type[Struct]) -> _Shape[Any]:
         if field not in entry.personal:
             _check_form(hints[field])
     stored = msgspec.defstruct(
-        f"Stored{event.__name__}", [(field, Any if field in entry.personal else hints[field]) for field in fields]
+        f"Stored{event.__name__}",
+        [(field, str | None if field in entry.personal else hints[field]) for field in fields],
+        gc=False,
     )
     return _Shape(
         entry.name,
