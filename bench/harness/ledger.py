@@ -49,9 +49,9 @@ def metadata(command: str, now: datetime) -> bytes:
     )
 
 
-def submission(command: Any) -> Submission:
-    """The command on its way, with a key of its own."""
-    now = datetime.now(UTC)
+def submission(command: Any, at: datetime | None = None) -> Submission:
+    """The command on its way, with a key of its own; decided now where no time is given."""
+    now = at or datetime.now(UTC)
     key = runtime.new_id("key")
     return Submission(command, ACTOR, key, hashlib.sha256(key.encode()).digest(), metadata(key, now), Context(now, LOG))
 
