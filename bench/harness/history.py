@@ -147,37 +147,33 @@ class Loader:
 
     def carry_out(self, block: Sequence[Submission], recorded_at: datetime, events: Copy, commands: Copy) -> None:
         """Decide these commands in turn, and write what the append would have written."""
-        decided = [(submission, *self._decide(submission)) for submission in block]
-        self._sealer.prepare(self._codec.subjects([event for _, accepted, _ in decided for event in accepted.events]))
+        decided = [(one, self._decide(one)) for one in block]
+        self._sealer.prepare(self._codec.subjects([event for _, accepted in decided for event in accepted.events]))
         at, log, encode = recorded_at.isoformat(), self._log, self._codec.encode
         event_lines, command_lines = [], []
-        for submission, accepted, versions in decided:
+        for one, accepted in decided:
             before, self.position = self.position, self.position + len(accepted.events)
-            metadata = _text(submission.metadata)
-            for position, (event, version) in enumerate(zip(accepted.events, versions, strict=True), before + 1):
+            metadata, versions = _text(one.metadata), {}
+            for position, event in enumerate(accepted.events, before + 1):
+                stream, version = event.originator_id, event.originator_version
                 name, payload = encode(event)
                 event_lines.append(
-                    f"{log}\t{position}\t{self.position}\t{event.originator_id}\t{version}\t{name}\t{at}\t{JSON}\t"
-                    f"{_text(payload)}\t{metadata}\n"
+                    f"{log}\t{position}\t{self.position}\t{stream}\t{version}\t{name}\t{at}\t{JSON}\t{_text(payload)}\t"
+                    f"{metadata}\n"
                 )
-            certain = {
-                event.originator_id: version
-                for event, version in zip(accepted.events, versions, strict=True)
-                if event.originator_id not in accepted.commuting
-            }
-            result = orjson.dumps({**accepted.result, "versions": certain}, option=orjson.OPT_SORT_KEYS)
+                if stream not in accepted.commuting:
+                    versions[stream] = version
+            result = orjson.dumps({**accepted.result, "versions": versions}, option=orjson.OPT_SORT_KEYS)
             command_lines.append(
-                f"{log}\t{submission.actor}\t{submission.key}\t\\\\x{submission.request_hash.hex()}\t"
-                f"{Outcome.ACCEPTED:d}\t{submission.accepted_status}\t{_text(result)}\t{before}\t{before + 1}\t"
-                f"{self.position}\t{at}\n"
+                f"{log}\t{one.actor}\t{one.key}\t\\\\x{one.request_hash.hex()}\t{Outcome.ACCEPTED:d}\t"
+                f"{one.accepted_status}\t{_text(result)}\t{before}\t{before + 1}\t{self.position}\t{at}\n"
             )
         events.write("".join(event_lines))
         commands.write("".join(command_lines))
         self.commands += len(block)
         self.recorded_at = recorded_at
 
-    def _decide(self, submission: Submission) -> tuple[Accepted, list[int]]:
-        """What becomes of a command, and the version at which each of its events stands."""
+    def _decide(self, submission: Submission) -> Accepted:
         known = self.states
         states = {stream: known.get(stream) for stream in submission.command.streams}
         decision = decider.decide(submission.command, states, submission.context)
@@ -185,13 +181,11 @@ class Loader:
             states |= {stream: known.get(stream) for stream in decision.streams}
             decision = decider.decide(submission.command, states, submission.context)
         assert isinstance(decision, Accepted), decision
-        versions = []
         for event in decision.events:
             stream = event.originator_id
-            versions.append(event.originator_version)
             if not stream.startswith(TRANSIENT):
                 known[stream] = decider.evolve(known.get(stream), event)
-        return decision, versions
+        return decision
 
 
 def _text(json: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -43,9 +44,13 @@ SNAPSHOTS = "SELECT stream, shape FROM log.snapshots ORDER BY stream"
 
 
 @pytest.fixture
-def other18(postgres18: postgres.Server) -> Any:
+def other18(postgres18: postgres.Server) -> Iterator[postgres.Database]:
     with postgres18.database() as fresh:
         yield fresh
+
+
+def random() -> Random:
+    return Random(1)  # noqa: S311 - a seeded history, no secret
 
 
 def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
@@ -55,7 +60,7 @@ def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
 
 def test_it_is_what_the_service_would_have_written(database18: postgres.Database, other18: postgres.Database) -> None:
     loaded, served = (Database(it.name, it.url) for it in (database18, other18))
-    blocks = list(history.submissions(BLOCKS, [], Random(1)))
+    blocks = list(history.submissions(BLOCKS, [], random()))
     history.write(loaded, blocks)
     with running_ledger(served) as ledger:
         for _, block in blocks:
@@ -66,8 +71,8 @@ def test_it_is_what_the_service_would_have_written(database18: postgres.Database
 
 def test_the_service_goes_on_from_it(database18: postgres.Database) -> None:
     database = Database(database18.name, database18.url)
-    random = Random(1)
-    loaded = history.load(database, BLOCKS, random)
+    choose = random()
+    loaded = history.load(database, BLOCKS, choose)
     assert loaded.events == BLOCKS * BLOCK_EVENTS + 2
     assert len(loaded.accounts) == BLOCKS * BLOCK_ACCOUNTS
     account, today = new_id(ACCOUNT), datetime.now(UTC).date()
@@ -90,7 +95,7 @@ def test_the_service_goes_on_from_it(database18: postgres.Database) -> None:
                 )
             ]
         )
-        ledger.execute(transfers(loaded.accounts, 200, random))
+        ledger.execute(transfers(loaded.accounts, 200, choose))
         assert ledger.executor.statistics.conflicts == 0
     oracle.check(database.url, loaded.commands + 201)
     with connect(database.projector_url, application_name="test") as connection:
@@ -105,6 +110,6 @@ def test_the_service_goes_on_from_it(database18: postgres.Database) -> None:
 
 def test_a_log_that_is_not_empty_is_left_alone(database18: postgres.Database) -> None:
     database = Database(database18.name, database18.url)
-    history.load(database, 1, Random(1))
+    history.load(database, 1, random())
     with pytest.raises(ValueError, match="events already"):
-        history.load(database, 1, Random(1))
+        history.load(database, 1, random())
