@@ -31,7 +31,7 @@ USING unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::big
 
 
 def fold(facts: Iterable[Fact]) -> Movements:
-    """The sums of these transactions."""
+    """The sums of these transactions, in the order of the index."""
     movements: Movements = {}
     for _, _, event in facts:
         day = event.value_date
@@ -42,7 +42,7 @@ def fold(facts: Iterable[Fact]) -> Movements:
                 movements[key] = sums = [0, 0, 0]
             sums[entry.side == "credit"] += entry.amount
             sums[2] += 1
-    return movements
+    return dict(sorted(movements.items()))
 
 
 def write(connection: Connection[Any], movements: Movements, memory: Memory) -> None:
