@@ -50,8 +50,8 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         "catch-up",
         "Catching up with the log",
         f"{', '.join(room.name for room in ROOMS)}: folded together from position 0 over a log of {number} transfers "
-        f"between {settings.accounts} accounts, by a worker as it runs: it reads ahead over a second connection. Events "
-        f"are positions of the log passed, counted once.",
+        f"between {settings.accounts} accounts, by a worker as it runs, which reads ahead over a second connection. "
+        f"Events are positions of the log passed, counted once.",
         [measured],
         [Comparison("events a second", measured.median, 50_000)],
         [
