@@ -8,13 +8,12 @@ back as `erased` when their key is gone. Old names are lifted by their upcasters
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Hashable, Iterable
 from functools import cache
-from operator import attrgetter, itemgetter
-from types import UnionType
-from typing import Any, Generic, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from operator import attrgetter
+from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
+import msgspec
 import orjson
 from msgspec import Struct
 
@@ -58,11 +57,13 @@ class _Shape(Generic[E_co]):
     name: str
     event: Callable[..., E_co]
     values: Callable[[Any], tuple[Any, ...]]  # of an event, in the order of `sorted`
-    columns: Callable[[Mapping[str, Any]], tuple[Any, ...]]  # of its JSON
     sorted: tuple[str, ...]  # names of the fields as they stand in the log
-    converters: tuple[tuple[int, Callable[[Any], Any]], ...]
+    payload: type[Struct]  # the event without its header, its personal fields sealed
+    parse: Callable[[bytes], Any]  # JSON to payload
+    columns: Callable[[Any], tuple[Any, ...]]  # of a payload, in the order of the event's fields
     subject: str | None
     personal: tuple[str, ...]
+    sealed: tuple[tuple[int, str], ...]  # the personal fields, with their places among the columns
 
 
 class Codec:
@@ -117,8 +118,8 @@ class Codec:
     def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any:
         """The event that was stored. Raises `CodecError` where name or payload are not of the catalogue."""
         try:
-            shape, fields = self._parse(name, payload)
-            return self._make(shape, fields, stream, version)
+            shape, content = self._parse(name, payload)
+            return self._make(shape, content, stream, version)
         except _MISFITS as error:
             raise _misfit(name, stream, version, error) from error
 
@@ -128,14 +129,14 @@ class Codec:
         The keys of all of their subjects are looked up at once. Where one cannot be decoded, its `CodecError` or
         `SealingError` stands in its place.
         """
-        parsed: list[tuple[str, str, int, _Shape[Any], dict[str, Any]] | CodecError] = []
+        parsed: list[tuple[str, str, int, _Shape[Any], Any] | CodecError] = []
         subjects = set()
         for name, payload, stream, version in stored:
             try:
-                shape, fields = self._parse(name, payload)
-                if shape.subject is not None and fields[shape.subject] is not None:
-                    subjects.add(fields[shape.subject])
-                parsed.append((name, stream, version, shape, fields))
+                shape, content = self._parse(name, payload)
+                if shape.subject is not None and (subject := getattr(content, shape.subject)) is not None:
+                    subjects.add(subject)
+                parsed.append((name, stream, version, shape, content))
             except _MISFITS as error:
                 parsed.append(_misfit(name, stream, version, error))
         if subjects:
@@ -145,31 +146,35 @@ class Codec:
             if isinstance(item, CodecError):
                 events.append(item)
                 continue
-            name, stream, version, shape, fields = item
+            name, stream, version, shape, content = item
             try:
-                events.append(self._make(shape, fields, stream, version))
+                events.append(self._make(shape, content, stream, version))
             except _MISFITS as error:
                 events.append(_misfit(name, stream, version, error))
             except SealingError as error:
                 events.append(error)
         return events
 
-    def _parse(self, name: str, payload: bytes) -> tuple[_Shape[Any], dict[str, Any]]:
+    def _parse(self, name: str, payload: bytes) -> tuple[_Shape[Any], Any]:
+        if name not in self._upcasts:
+            shape = self._by_name[name]
+            return shape, shape.parse(payload)
         fields = orjson.loads(payload)
         while name in self._upcasts:
             name, upcast = self._upcasts[name]
             fields = upcast(fields)
-        return self._by_name[name], fields
+        shape = self._by_name[name]
+        return shape, msgspec.convert(fields, shape.payload)
 
-    def _make(self, shape: _Shape[Any], fields: dict[str, Any], stream: str, version: int) -> Any:
-        if shape.subject is not None and fields[shape.subject] is not None:
-            for field in shape.personal:
-                if fields[field] is not None:
-                    opened = self._sealer.open(fields[shape.subject], shape.name, field, fields[field])
-                    fields[field] = self._erased if opened is None else opened
-        values = list(shape.columns(fields))
-        for index, convert in shape.converters:
-            values[index] = convert(values[index])
+    def _make(self, shape: _Shape[Any], content: Any, stream: str, version: int) -> Any:
+        values = shape.columns(content)
+        if shape.subject is not None and (subject := getattr(content, shape.subject)) is not None:
+            opened = list(values)
+            for index, field in shape.sealed:
+                if values[index] is not None:
+                    value = self._sealer.open(subject, shape.name, field, values[index])
+                    opened[index] = self._erased if value is None else value
+            return shape.event(stream, version, *opened)
         return shape.event(stream, version, *values)
 
     def named(self, *events: type[Any]) -> tuple[str, ...]:
@@ -199,72 +204,33 @@ def _take_apart(entry: EventEntry, event: type[Struct]) -> _Shape[Any]:
     unknown = {*entry.personal, *([entry.subject] if entry.subject else [])} - set(fields)
     if unknown or bool(entry.personal) != (entry.subject is not None):
         raise CodecError(f"{entry.name}: personal fields and their subject do not fit {event.__name__}")
-    converters = tuple(
-        (index, convert)
-        for index, field in enumerate(fields)
-        if field not in entry.personal and (convert := _converter(hints[field])) is not None
+    payload = msgspec.defstruct(
+        f"{event.__name__}Payload",
+        [(field, str | None if field in entry.personal else hints[field]) for field in fields],
+        gc=False,
     )
+    try:
+        parse = msgspec.json.Decoder(payload).decode
+    except TypeError as error:
+        raise CodecError(f"{entry.name} has no form in the log: {error}") from error
     return _Shape(
         entry.name,
         event,
         _values_of(tuple(sorted(fields))),
-        _columns_of(fields),
         tuple(sorted(fields)),
-        converters,
+        payload,
+        parse,
+        _values_of(fields),
         entry.subject,
         entry.personal,
+        tuple((fields.index(field), field) for field in entry.personal),
     )
 
 
 def _values_of(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
     if len(fields) > 1:
-        return attrgetter(*fields)
-    return lambda event: tuple(getattr(event, field) for field in fields)
-
-
-def _columns_of(fields: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    if len(fields) > 1:
-        return itemgetter(*fields)  # half the time of a comprehension
-    return lambda value: tuple([value[field] for field in fields])
-
-
-def _converter(hint: Any) -> Callable[[Any], Any] | None:
-    """How a JSON value becomes what the type hint says; None where it is that already."""
-    origin = get_origin(hint)
-    if origin in (Union, UnionType):
-        inner = [arm for arm in get_args(hint) if arm is not type(None)]
-        converters = [convert for arm in inner if (convert := _converter(arm)) is not None]
-        if not converters:
-            return None
-        if len(inner) > 1:
-            raise CodecError(f"{hint} cannot be told apart in JSON")
-        convert = converters[0]
-        return lambda value: None if value is None else convert(value)
-    if origin is Literal or hint in (str, int, bool):
-        return None
-    if hint is date:
-        return date.fromisoformat
-    if hint is datetime:
-        return datetime.fromisoformat
-    if origin is tuple:
-        element, *rest = get_args(hint)
-        if rest != [Ellipsis]:
-            raise CodecError(f"{hint}: only tuples of one type are supported")
-        of_element = _converter(element)
-        return tuple if of_element is None else lambda values: tuple([of_element(value) for value in values])
-    if isinstance(hint, type) and issubclass(hint, Struct):
-        return _struct_converter(hint)
-    raise CodecError(f"{hint} has no form in the log")
-
-
-def _struct_converter(kind: type[Struct]) -> Callable[[Mapping[str, Any]], Any]:
-    hints = get_type_hints(kind)
-    names = kind.__struct_fields__
-    columns = _columns_of(names)
-    converters = {name: convert for name in names if (convert := _converter(hints[name])) is not None}
-    if not converters:
-        return lambda value: kind(*columns(value))
-    return lambda value: kind(*[converters[name](value[name]) if name in converters else value[name] for name in names])
+        return attrgetter(*fields)  # half the time of a comprehension
+    return lambda event: tuple([getattr(event, field) for field in fields])
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
