@@ -47,7 +47,7 @@ class EventCodec(Protocol):
 
     def subjects(self, events: Iterable[Any]) -> set[str]: ...
     def encode(self, event: Any) -> tuple[str, bytes]: ...
-    def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any: ...
+    def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]: ...
 
 
 class Submission(Struct, frozen=True):
@@ -330,9 +330,13 @@ class Groups:
                 behind[stream] = state.version
         while events:
             read: dict[str, int] = {}
-            for stream, version, type, payload in events:
+            # All together: their people's keys are looked up at once.
+            decoded = self._codec.decode_many([(row[2], row[3], row[0], row[1]) for row in events])
+            for (stream, version, _, _), event in zip(events, decoded, strict=True):
+                if isinstance(event, Exception):
+                    raise event
                 known = group.known[stream]
-                known.state = self._evolve(known.state, self._codec.decode(type, payload, stream, version))
+                known.state = self._evolve(known.state, event)
                 known.version = version
                 read[stream] = read.get(stream, 0) + 1
             longer = {stream: group.known[stream].version for stream, count in read.items() if count >= STREAM_PAGE}

@@ -31,7 +31,8 @@ class Memory(dict[str, Any]):
     reset. So it is a part of the tables at the checkpoint, or nothing. `write` keeps it within `MOST`.
     """
 
-    MOST = 100_000
+    MOST = 500_000
+    """Keys. Two rooms remember something of each account, 360 bytes together (tracemalloc): 180 MB at the most."""
 
     def bound(self) -> None:
         """Forget everything rather than grow without end."""

@@ -49,9 +49,9 @@ def metadata(command: str, now: datetime) -> bytes:
     )
 
 
-def submission(command: Any) -> Submission:
-    """The command on its way, with a key of its own."""
-    now = datetime.now(UTC)
+def submission(command: Any, at: datetime | None = None) -> Submission:
+    """The command on its way, with a key of its own; decided now where no time is given."""
+    now = at or datetime.now(UTC)
     key = runtime.new_id("key")
     return Submission(command, ACTOR, key, hashlib.sha256(key.encode()).digest(), metadata(key, now), Context(now, LOG))
 
@@ -106,15 +106,20 @@ class Ledger:
 
 def transfers(accounts: Sequence[str], number: int, random: Random, *, hot: bool = False) -> list[Submission]:
     """Transfers between two random accounts; `hot`: each has the first account on one side."""
-    today = datetime.now(UTC).date()
     made = []
     for _ in range(number):
         source, target = random.sample(accounts[1:], 2) if hot else random.sample(accounts, 2)
         if hot:
             source, target = (accounts[0], target) if random.random() < 0.5 else (source, accounts[0])
-        transaction = runtime.new_id(TRANSACTION)
-        made.append(submission(Transfer(transaction, source, target, random.randint(1, 10_000), CURRENCY, today)))
+        made.append(transfer(source, target, random))
     return made
+
+
+def transfer(source: str, target: str, random: Random) -> Submission:
+    """A transfer of a random amount."""
+    today = datetime.now(UTC).date()
+    amount = random.randint(1, 10_000)
+    return submission(Transfer(runtime.new_id(TRANSACTION), source, target, amount, CURRENCY, today))
 
 
 def codec_of(database: Database, connection: Connection[Any], log: int) -> Codec:

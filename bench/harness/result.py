@@ -42,11 +42,20 @@ class Comparison:
     name: str
     value: float
     at_least: float | None = None
+    at_most: float | None = None
 
     @property
     def met(self) -> bool:
         """Whether it is what was expected."""
-        return self.at_least is None or self.value >= self.at_least
+        return (self.at_least is None or self.value >= self.at_least) and (
+            self.at_most is None or self.value <= self.at_most
+        )
+
+    @property
+    def bounds(self) -> list[tuple[str, float]]:
+        """What is expected, as signs and figures; nothing where nobody expects anything."""
+        bounds = (("≥", self.at_least), ("≤", self.at_most))
+        return [(sign, bound) for sign, bound in bounds if bound is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,8 @@ def _comparisons(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:
     yield "| scenario | figure | measured | expected | |\n|---|---|---:|---:|---|"
     for scenario in scenarios:
         for it in scenario.comparisons:
-            expected = "" if it.at_least is None else f"≥ {_figure(it.at_least)}"
-            verdict = "" if it.at_least is None else "reached" if it.met else "**not reached**"
+            expected = ", ".join(f"{sign} {_figure(bound)}" for sign, bound in it.bounds)
+            verdict = "" if not expected else "reached" if it.met else "**not reached**"
             yield f"| {scenario.name} | {it.name} | {_figure(it.value)} | {expected} | {verdict} |"
     yield ""
 

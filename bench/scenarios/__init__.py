@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bench.harness.result import ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
-from bench.scenarios import bulk, catch_up, http, imports, store, transfers
+from bench.scenarios import bulk, catch_up, http, imports, sizes, stock_projection, store, transfers
 
 Scenario = Callable[[Settings, Server], ScenarioResult]
 
@@ -18,4 +18,6 @@ SCENARIOS: dict[str, Scenario] = {
     "bulk": bulk.run,
     "import": imports.run,
     "catch-up": catch_up.run,
+    "projection": stock_projection.run,
+    "sizes": sizes.run,
 }

@@ -8,7 +8,7 @@ is by default and with its database functions; its best is what we are compared 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -60,8 +60,8 @@ class _Codec:
     def encode(self, event: object) -> tuple[str, bytes]:
         return "bench.appended.v1", BODY
 
-    def decode(self, name: str, payload: bytes, stream: str, version: int) -> Event:
-        return Event(stream, version)
+    def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Event]:
+        return [Event(stream, version) for _, _, stream, version in stored]
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:

@@ -18,8 +18,8 @@ CREATE TABLE accounts (
     owner         text COLLATE "C" NOT NULL,
     name          text,
     reason        text
-) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
--- No changing amount is in an index and pages have room: an entry's update stays on its page (HOT).
+) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05);
+-- No changing amount is in an index and pages have room for every row once more: its update stays on its page (HOT).
 
 CREATE INDEX accounts_by_owner ON accounts (owner, account);
 CREATE INDEX accounts_not_open ON accounts (status, account) WHERE status <> 'open';

@@ -7,6 +7,7 @@ primary key for each account that is not remembered from the page before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,14 @@ SELECT a.account, coalesce(e.number, 0), coalesce(e.balance_after, 0)::text
   ) e ON true
 """
 
+_ACCOUNT = itemgetter(0)
+
 Posting = tuple[str, int, str]
 """Account, signed amount in minor units, and the columns that do not depend on the account's state, ready for COPY."""
 
 
 def fold(facts: Iterable[Fact]) -> list[Posting]:
-    """The postings of these transactions, in the order of booking."""
+    """The postings of these transactions, by account and in the order of booking, as the index has them."""
     postings: list[Posting] = []
     append = postings.append
     for position, at, event in facts:
@@ -45,13 +48,14 @@ def fold(facts: Iterable[Fact]) -> list[Posting]:
             amount, side = entry.amount, entry.side
             columns = f"{side}\t{amount}\t{entry.currency}\t{number}\t{common}"
             append((entry.account, amount if side == "credit" else -amount, columns))
+    postings.sort(key=_ACCOUNT)  # stable
     return postings
 
 
 def write(connection: Connection[Any], postings: Sequence[Posting], memory: Memory) -> None:
     """Insert them, numbered and with their balances. Remembers account → number of its last entry, balance after it."""
     memory.bound()
-    unknown = list({account for account, _, _ in postings if account not in memory})
+    unknown = list(dict.fromkeys([account for account, _, _ in postings if account not in memory]))
     if unknown:
         for account, number, balance in connection.execute(_LAST, (text_array(unknown),), binary=True):
             memory[account] = (number, int(balance))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from psycopg import Connection
 from domain.accounts.events import TransactionPosted
 from eventstore.arrays import int8_array, text_array
 from projections.projection import Fact, Memory, Projection
+
+_ACCOUNT = itemgetter(0)
 
 Movements = dict[tuple[str, date, str], list[int]]
 """(account, day, currency) → debits, credits (minor units) and number of entries."""
@@ -31,7 +34,7 @@ USING unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::big
 
 
 def fold(facts: Iterable[Fact]) -> Movements:
-    """The sums of these transactions."""
+    """The sums of these transactions, by account, as the index has them."""
     movements: Movements = {}
     for _, _, event in facts:
         day = event.value_date
@@ -42,7 +45,7 @@ def fold(facts: Iterable[Fact]) -> Movements:
                 movements[key] = sums = [0, 0, 0]
             sums[entry.side == "credit"] += entry.amount
             sums[2] += 1
-    return movements
+    return {key: movements[key] for key in sorted(movements, key=_ACCOUNT)}
 
 
 def write(connection: Connection[Any], movements: Movements, memory: Memory) -> None:

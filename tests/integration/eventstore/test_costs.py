@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 import psycopg
@@ -132,6 +133,24 @@ def test_a_group_is_one_round_trip_and_its_streams_are_loaded_in_one(
                 assert asked["all"] == asked["append"] + asked["load"]
             assert executor.statistics.groups == 2
             assert executor.statistics.events == 3 * 2 * GROUP
+
+
+def test_the_keys_of_all_streams_of_a_load_are_looked_up_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[set[str]] = []
+    find = SubjectKeys.find
+
+    def counted(keys: SubjectKeys, subjects: Iterable[str]) -> dict[str, bytes | None]:
+        asked.append(set(subjects))
+        return find(keys, asked[-1])
+
+    with ledger_on(database) as ledger:
+        accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(ACCOUNTS)]
+        monkeypatch.setattr(SubjectKeys, "find", counted)
+        with traced_executor(database) as (executor, _):
+            executor.execute([submission(transfer(a, b, 1)) for a, b in pairwise(accounts)])
+    assert asked == [{f"owner-{n}" for n in range(ACCOUNTS)}]
 
 
 # ---------------------------------------------------------------------- write-ahead log

@@ -13,15 +13,15 @@ from bench.harness.load import percentiles, thread_callers
 from bench.harness.oracle import Observed, judge
 from bench.harness.result import FORMAT, Comparison, Machine, Measurement, Report, ScenarioResult
 from bench.reporters import json_file, page
+from bench.scenarios import sizes
 
 SOUND = Observed(6, 6, 6, 0, 0, 0, 0, 2)
 
 
 def report() -> Report:
     timed = Measurement("ours", {"callers": 64}, "appends/s", [3.0, 1.0, 2000.0], percentiles([[1000], [2000, 3000]]))
-    scenario = ScenarioResult(
-        "store", "The store", "How.", [timed], [Comparison("ours ÷ theirs", 4.0, 5.0)], ["positions dense"]
-    )
+    compared = [Comparison("ours ÷ theirs", 4.0, 5.0), Comparison("seconds", 4.0, at_most=5.0)]
+    scenario = ScenarioResult("store", "The store", "How.", [timed], compared, ["positions dense"])
     machine = Machine(2, "a processor", 24.0, "Linux 6", "ext4", "CPython 3.11", "18", {"fsync": "on"}, 0.5, [timed])
     return Report(FORMAT, "2026-11-21", "abc", "python -m bench", 1, 3, False, machine, [scenario])
 
@@ -71,12 +71,33 @@ def test_a_report_of_another_format_is_refused(tmp_path: Path) -> None:
 def test_the_page_quotes_medians_and_says_what_was_not_reached() -> None:
     text = page.render(report())
     assert "| store | ours ÷ theirs | 4.00 | ≥ 5.00 | **not reached** |" in text
+    assert "| store | seconds | 4.00 | ≤ 5.00 | reached |" in text
     assert "| ours | 64 | 3.00 | 1.00 | 2,000 | 2.00 | 3.00 | 3.00 |" in text
     assert "Checked afterwards: positions dense." in text
 
 
 def test_the_committed_page_is_the_committed_result() -> None:
     assert PAGE.read_text() == page.render(json_file.load(RESULT))
+
+
+@pytest.mark.parametrize(
+    ("value", "met"), [(0.9, {None: True, 1.0: False, 0.5: True}), (1.0, {None: True, 1.0: True, 0.5: True})]
+)
+def test_a_lower_bound_is_met_from_it_on(value: float, met: dict[float | None, bool]) -> None:
+    assert {bound: Comparison("", value, at_least=bound).met for bound in met} == met
+
+
+@pytest.mark.parametrize(("value", "met"), [(1.0, True), (1.2, True), (1.21, False)])
+def test_an_upper_bound_is_met_up_to_it(value: float, met: bool) -> None:
+    assert Comparison("", value, at_most=1.2).met is met
+
+
+def test_the_rate_of_each_part_of_a_fold() -> None:
+    steady = [(position, position / 1000) for position in range(0, 1001, 10)]
+    assert sizes.rates_by_part(steady) == [1000.0] * sizes.PARTS
+    slowing = [(0, 0.0), (200, 1.0), (400, 2.0), (600, 3.0), (800, 4.0), (1000, 6.0)]
+    assert sizes.rates_by_part(slowing) == [200.0, 200.0, 200.0, 200.0, 100.0]
+    assert sizes.rates_by_part([(0, 0.0), (1000, 1.0)]) == [1000.0], "a single page has no parts"
 
 
 def test_what_is_sound_is_found_sound() -> None:

@@ -130,6 +130,16 @@ def test_what_is_not_of_the_catalogue_is_refused(codec: Codec) -> None:
         codec.decode("account.debited.v1", b'{"amount": 5}', "s", 3)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"amount": "5"}, {"amount": 5.5}, {"entry": None}, {"currency": 978}, {"value_date": "yesterday"}]
+)
+def test_what_is_not_of_its_type_is_refused(codec: Codec, wrong: dict[str, Any]) -> None:
+    fields = {"amount": 5, "currency": "EUR", "entry": 1, "transaction": "txn_1", "value_date": "2026-01-31"}
+    assert codec.decode("account.debited.v1", json.dumps(fields).encode(), "acct_1", 2).amount == 5
+    with pytest.raises(CodecError, match=next(iter(wrong))):
+        codec.decode("account.debited.v1", json.dumps(fields | wrong).encode(), "acct_1", 2)
+
+
 def test_an_upcaster_lifts_an_old_version(sealer: Sealer) -> None:
     def lift(fields: dict[str, Any]) -> dict[str, Any]:
         return {**fields, "currency": "EUR"}

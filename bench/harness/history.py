@@ -1,0 +1,203 @@
+"""A long history in a short time: a log as the service would have written it, filled by COPY.
+
+Every command is decided and every event encoded by the code of the service; only the append is another. A test has the
+service carry out the same commands and finds the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg import Copy
+
+from bench.harness.ledger import CASH, CURRENCY, EACH_HAS, LOG, submission
+from bench.harness.server import Database
+from domain import decider
+from domain.accounts.commands import Deposit, OpenAccount, Transfer
+from domain.accounts.numbers import account_number
+from domain.catalogue import SNAPSHOTS
+from domain.ids import ACCOUNT, TRANSACTION, fresh_id
+from domain.kernel import Accepted
+from eventstore.answers import Outcome
+from eventstore.append import JSON
+from eventstore.codec import Codec
+from eventstore.connect import connect
+from eventstore.groups import Submission
+from eventstore.read import read_head
+from eventstore.sealing import Sealer
+from eventstore.snapshots import JsonStates, Snapshots
+from workers.runtime import TRANSIENT, make_codec
+
+BLOCK_ACCOUNTS, BLOCK_TRANSFERS, BLOCK_EVENTS = 50, 250, 1_000
+"""A block opens accounts (two events each), pays into each (three) and transfers between all there are (three): so
+every million events is like the next, and an account has eleven entries on average however long the log is."""
+BLOCKS_A_DAY = 20
+_ID_BITS = 80
+
+_EVENTS = (
+    "COPY log.events (log, position, unit_end, stream, version, type, recorded_at, encoding, payload, metadata)"
+    " FROM STDIN"
+)
+_COMMANDS = (
+    "COPY log.commands (log, actor, key, request_hash, outcome, status, result, decided_position, first_position,"
+    " last_position, recorded_at) FROM STDIN"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was loaded."""
+
+    accounts: list[str]
+    events: int
+    commands: int
+
+
+def load(database: Database, blocks: int, random: Random) -> History:
+    """Fill log `main` of this database, which must be empty, with so many blocks of the days up to today."""
+    accounts: list[str] = []
+    loader = write(database, submissions(blocks, accounts, random))
+    return History(accounts, loader.position, loader.commands)
+
+
+def write(database: Database, blocks: Iterable[tuple[datetime, Sequence[Submission]]]) -> Loader:
+    """Write what becomes of these commands to log `main` of this database, which must be empty."""
+    with connect(database.api_url, application_name="bench-history") as api:
+        api.execute("SELECT log.create_log(%s)", (LOG,))
+        head = read_head(api, LOG)
+        if head.position:
+            raise ValueError(f"log {LOG} has {head.position} events already")
+        loader = Loader(head.log, *make_codec(database.settings, api, head.log))
+        # Two at a time, each on a connection of its own, so that the server works while the next are decided.
+        with (
+            psycopg.connect(database.url, autocommit=True) as first,
+            psycopg.connect(database.url, autocommit=True) as second,
+            first.cursor().copy(_EVENTS) as events,
+            second.cursor().copy(_COMMANDS) as commands,
+        ):
+            for recorded_at, block in blocks:
+                loader.carry_out(block, recorded_at, events, commands)
+    with psycopg.connect(database.url, autocommit=True) as owner:
+        owner.execute(
+            "UPDATE log.logs SET position = %s, recorded_at = %s WHERE log = %s",
+            (loader.position, loader.recorded_at, head.log),
+        )
+        owner.execute("SELECT setval('log.numbers', %s)", (max(1, len(loader.states)),))
+        _keep_snapshots(database, head.log, loader.states)
+        owner.execute("VACUUM (ANALYZE) log.events, log.commands, log.subject_keys")  # as autovacuum would
+        owner.execute("CHECKPOINT")
+    return loader
+
+
+def submissions(blocks: int, accounts: list[str], random: Random) -> Iterator[tuple[datetime, list[Submission]]]:
+    """The commands of each block and when it was recorded; ids of the accounts it opens are added to `accounts`."""
+    step = timedelta(days=1) / BLOCKS_A_DAY
+    at = datetime.now(UTC).replace(microsecond=0) - blocks * step
+    cash = OpenAccount(CASH, account_number("cash", 1), "cash", CURRENCY, LOG, "Cash", None, None, at.date())
+    yield at, [submission(cash, at)]
+    for _ in range(blocks):
+        at += step
+        yield at, [submission(command, at) for command in _block(accounts, at, random)]
+
+
+def _block(accounts: list[str], at: datetime, random: Random) -> Iterator[OpenAccount | Deposit | Transfer]:
+    today, milliseconds = at.date(), int(at.timestamp() * 1000)
+
+    def new_id(prefix: str) -> str:
+        return fresh_id(prefix, milliseconds, random.getrandbits(_ID_BITS))
+
+    for _ in range(BLOCK_ACCOUNTS):
+        account, number = new_id(ACCOUNT), len(accounts) + 2
+        accounts.append(account)
+        yield OpenAccount(
+            account,
+            account_number("checking", number),
+            "checking",
+            CURRENCY,
+            f"owner-{number}",
+            f"Owner {number}",
+            0,
+            None,
+            today,
+        )
+    for account in accounts[-BLOCK_ACCOUNTS:]:
+        yield Deposit(new_id(TRANSACTION), account, EACH_HAS, CURRENCY, today)
+    for _ in range(BLOCK_TRANSFERS):
+        source, target = random.sample(accounts, 2)
+        yield Transfer(new_id(TRANSACTION), source, target, random.randint(1, 10_000), CURRENCY, today)
+
+
+class Loader:
+    """The states of all accounts, and how far the log has come."""
+
+    def __init__(self, log: int, codec: Codec, sealer: Sealer) -> None:
+        self.states: dict[str, Any] = {}
+        self.position = 0
+        self.commands = 0
+        self.recorded_at: datetime | None = None
+        self._log = log
+        self._codec = codec
+        self._sealer = sealer
+
+    def carry_out(self, block: Sequence[Submission], recorded_at: datetime, events: Copy, commands: Copy) -> None:
+        """Decide these commands in turn, and write what the append would have written."""
+        decided = [(one, self._decide(one)) for one in block]
+        self._sealer.prepare(self._codec.subjects([event for _, accepted in decided for event in accepted.events]))
+        at, log, encode = recorded_at.isoformat(), self._log, self._codec.encode
+        event_lines, command_lines = [], []
+        for one, accepted in decided:
+            before, self.position = self.position, self.position + len(accepted.events)
+            metadata, versions = _text(one.metadata), {}
+            for position, event in enumerate(accepted.events, before + 1):
+                stream, version = event.originator_id, event.originator_version
+                name, payload = encode(event)
+                event_lines.append(
+                    f"{log}\t{position}\t{self.position}\t{stream}\t{version}\t{name}\t{at}\t{JSON}\t{_text(payload)}\t"
+                    f"{metadata}\n"
+                )
+                if stream not in accepted.commuting:
+                    versions[stream] = version
+            result = orjson.dumps({**accepted.result, "versions": versions}, option=orjson.OPT_SORT_KEYS)
+            command_lines.append(
+                f"{log}\t{one.actor}\t{one.key}\t\\\\x{one.request_hash.hex()}\t{Outcome.ACCEPTED:d}\t"
+                f"{one.accepted_status}\t{_text(result)}\t{before}\t{before + 1}\t{self.position}\t{at}\n"
+            )
+        events.write("".join(event_lines))
+        commands.write("".join(command_lines))
+        self.commands += len(block)
+        self.recorded_at = recorded_at
+
+    def _decide(self, submission: Submission) -> Accepted:
+        known = self.states
+        states = {stream: known.get(stream) for stream in submission.command.streams}
+        decision = decider.decide(submission.command, states, submission.context)
+        while decision.outcome == "needs_streams":
+            states |= {stream: known.get(stream) for stream in decision.streams}
+            decision = decider.decide(submission.command, states, submission.context)
+        assert isinstance(decision, Accepted), decision
+        for event in decision.events:
+            stream = event.originator_id
+            if not stream.startswith(TRANSIENT):
+                known[stream] = decider.evolve(known.get(stream), event)
+        return decision
+
+
+def _text(json: bytes) -> str:
+    """A bytea for COPY: its escape format is the bytes themselves, as long as there is no backslash among them."""
+    text = json.decode()
+    assert "\\" not in text, text
+    return text
+
+
+def _keep_snapshots(database: Database, log: int, states: dict[str, Any]) -> None:
+    """Those that the service would have kept of streams so long."""
+    kept = Snapshots(lambda: connect(database.api_url, application_name="bench-history"), log, JsonStates(SNAPSHOTS))
+    with kept:
+        for stream, state in states.items():
+            kept.offer(stream, state, 0)

@@ -1,0 +1,224 @@
+"""How much slower a long log is than a short one: commands, folding, start-up, and the memory of the API."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import ceil
+from random import Random
+from time import perf_counter
+
+import orjson
+
+from bench.harness import history, oracle
+from bench.harness.ledger import LOG, Ledger, codec_of, running_ledger, transfer, transfers
+from bench.harness.load import percentiles
+from bench.harness.result import Comparison, Measurement, ScenarioResult
+from bench.harness.server import Database, Server
+from bench.harness.service import Service, running_service
+from bench.harness.settings import Settings
+from eventstore.connect import connect
+from eventstore.groups import Submission
+from eventstore.read import read_head
+from projections.engine import Runner
+from projections.rooms import ROOMS
+from projections.tables import prepare, reset
+from workers.runtime import calm_collector, new_id
+
+DRAWN = 1_000
+"""Accounts that take part in the commands of a repetition, out of all there are: as many on every log, at most, and
+none a second time, which would have a longer stream by then."""
+ALONE_OF = 20
+"""Of how many transfers in batches as many are made one at a time as one."""
+PARTS = 5
+"""Parts of equal length for which the fold of the longest log is timed."""
+TOUCHED = 200_000
+"""Accounts that the API sees: twice what it keeps the states of."""
+LOOKS = 4
+"""How often its memory is looked at meanwhile."""
+BATCH = 5_000
+
+COLD, WARM, ALONE = "batch, accounts met for the first time", "batch, accounts met before", "one at a time"
+FOLD, PART, START, MEMORY = "fold", "fold, part of the longest log", "start to ready", "API memory"
+
+
+@dataclass
+class _Log:
+    """A log of one length, and what was measured on it."""
+
+    database: Database
+    accounts: list[str]
+    events: int  # that were loaded
+    answered: int  # commands, with those of the history
+    commands: dict[str, list[float]] = field(default_factory=dict)  # a second
+    alone_us: list[list[int]] = field(default_factory=list)
+    folds: list[float] = field(default_factory=list)
+    parts: list[float] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+    memory: dict[int, float] = field(default_factory=dict)  # MiB, by accounts seen
+
+
+def run(settings: Settings, server: Server) -> ScenarioResult:
+    """Commands on every log in turn, again and again; then the rest, a log at a time."""
+    sizes = (1, 2, 5) if settings.quick else (100, 1_000, 5_000)
+    random = Random(settings.seed)
+    with ExitStack() as stack:
+        logs = []
+        for blocks in sizes:
+            database = stack.enter_context(server.database())
+            loaded = history.load(database, blocks, random)
+            logs.append(_Log(database, loaded.accounts, loaded.events, loaded.commands))
+        drawn = min(DRAWN, len(logs[0].accounts) // settings.repetitions) // 2 * 2
+        for log in logs:
+            random.shuffle(log.accounts)
+        for repetition in range(settings.repetitions):
+            for log in logs:
+                server.execute("CHECKPOINT")  # each begins with as little of the write-ahead log behind it
+                accounts = log.accounts[repetition * drawn : (repetition + 1) * drawn]
+                _measure_commands(log, accounts, settings, random)
+        for log in logs:
+            _measure_folds(log, 1 if log is logs[-1] else settings.repetitions)
+        for repetition in range(settings.repetitions):
+            for log in logs:
+                with running_service(log.database) as service:
+                    log.starts.append(round(service.ready_after, 3))
+                    if log is logs[-1] and repetition == settings.repetitions - 1:
+                        _measure_memory(log, service)
+        checked = [oracle.check(log.database.url, log.answered) for log in logs][-1]
+    result = ScenarioResult(
+        "sizes",
+        "Short and long logs",
+        f"Logs of {', '.join(f'{log.events:,}' for log in logs)} events, filled by COPY with what the service would "
+        f"have written: an account for every twenty events, paid into and then transferred between. Commands: in "
+        f"process, {drawn:,} accounts drawn out of all, by an executor that knows none of them yet. Fold: all "
+        f"projections in one worker that reads ahead, from position 0. Start: from the start of the process until it "
+        f"says that it is ready. Memory: resident, after transfers over HTTP between accounts that are all different.",
+        list(_measurements(logs)),
+        checked=[*checked, "every checkpoint at the head"],
+    )
+    result.comparisons.extend(_compare(result, logs))
+    return result
+
+
+def _measure_commands(log: _Log, drawn: Sequence[str], settings: Settings, random: Random) -> None:
+    with running_ledger(log.database) as ledger:
+        cold = [transfer(source, target, random) for source, target in zip(drawn[::2], drawn[1::2], strict=True)]
+        _rate(log, ledger, COLD, cold)
+        _rate(log, ledger, WARM, transfers(drawn, settings.transfers, random))
+        _rate(log, ledger, ALONE, transfers(drawn, settings.transfers // ALONE_OF, random))
+        log.answered += ledger.answered
+
+
+def _rate(log: _Log, ledger: Ledger, kind: str, submissions: Sequence[Submission]) -> None:
+    calm_collector()  # as the API does; it also leaves our own commands out
+    began = perf_counter()
+    if kind == ALONE:
+        latencies = []
+        for submission in submissions:
+            asked = perf_counter()
+            ledger.execute([submission])
+            latencies.append(round((perf_counter() - asked) * 1e6))
+        log.alone_us.append(latencies)
+    else:
+        ledger.execute(submissions)
+    log.commands.setdefault(kind, []).append(round(len(submissions) / (perf_counter() - began), 1))
+
+
+def _measure_folds(log: _Log, repetitions: int) -> None:
+    with (
+        connect(log.database.projector_url, application_name="bench-projector") as connection,
+        connect(log.database.projector_url, application_name="bench-ahead") as ahead,
+    ):
+        prepare(connection, LOG, ROOMS)
+        head = read_head(connection, LOG)
+        for _ in range(repetitions):
+            reset(connection, LOG, ROOMS)
+            calm_collector()
+            runner = Runner(connection, LOG, codec_of(log.database, ahead, head.log), ROOMS, ahead=ahead)
+            began = perf_counter()
+            passed = [(0, began)]
+            runner.run_to_head(lambda position, _: passed.append((position, perf_counter())))  # noqa: B023 - called here
+            log.folds.append(round(head.position / (perf_counter() - began), 1))
+            if runner.stopped or set(runner.positions.values()) != {head.position}:
+                raise oracle.WrongError(f"not all projections reached {head.position}: {runner.positions}")
+            log.parts = rates_by_part(passed)
+
+
+def rates_by_part(passed: Sequence[tuple[int, float]]) -> list[float]:
+    """Events a second in each part of a fold, from the positions it passed and when."""
+    last = passed[-1][0]
+    bounds = [next(p for p in passed if p[0] * PARTS >= last * part) for part in range(PARTS + 1)]
+    return [round((b[0] - a[0]) / (b[1] - a[1]), 1) for a, b in pairwise(bounds) if b[0] > a[0]]
+
+
+def _measure_memory(log: _Log, service: Service) -> None:
+    pairs = list(zip(log.accounts[:TOUCHED:2], log.accounts[1:TOUCHED:2], strict=False))
+    step = ceil(len(pairs) / LOOKS)
+    log.memory[0] = round(service.resident_mib(), 1)
+    for start in range(0, len(pairs), step):
+        part = pairs[start : start + step]
+        for batch in range(0, len(part), BATCH):
+            log.answered += _send(service, part[batch : batch + BATCH])
+        log.memory[2 * (start + len(part))] = round(service.resident_mib(), 1)
+
+
+def _send(service: Service, pairs: Sequence[tuple[str, str]]) -> int:
+    """Transfers between these accounts in one request; every one of them must be accepted."""
+    lines = [
+        orjson.dumps(
+            {
+                "key": new_id("key"),
+                "path": "/v1/transfers",
+                "body": {"source": source, "target": target, "amount": "0.01", "currency": "EUR"},
+            }
+        )
+        for source, target in pairs
+    ]
+    connection = http.client.HTTPConnection(service.host)
+    connection.request("POST", "/v1/batches", b"\n".join(lines), {"Content-Type": "application/x-ndjson"})
+    response = connection.getresponse()
+    answers = response.read()
+    connection.close()
+    if response.status != 200 or answers.count(b'"status":201') != len(pairs):
+        raise RuntimeError(f"{response.status}: not all of {len(pairs)} transfers were accepted: {answers[:500]!r}")
+    return len(pairs)
+
+
+def _measurements(logs: Sequence[_Log]) -> Iterator[Measurement]:
+    for log in logs:
+        for kind, rates in log.commands.items():
+            latency = percentiles(log.alone_us) if kind == ALONE else None
+            yield Measurement(kind, {"events": log.events}, "a second", rates, latency)
+    for log in logs:
+        yield Measurement(FOLD, {"events": log.events}, "events/s", log.folds)
+    longest = logs[-1]
+    for part, rate in enumerate(longest.parts, 1):
+        yield Measurement(PART, {"events": longest.events, "at": f"part {part} of {PARTS}"}, "events/s", [rate])
+    for log in logs:
+        yield Measurement(START, {"events": log.events}, "s", log.starts)
+    for accounts, mib in longest.memory.items():
+        yield Measurement(MEMORY, {"events": longest.events, "at": f"{accounts} accounts seen"}, "MiB", [mib])
+
+
+def _compare(result: ScenarioResult, logs: Sequence[_Log]) -> Iterator[Comparison]:
+    short, middle, long = (log.events for log in logs)
+    for kind in (COLD, WARM, ALONE):
+        slowdown = result.of(kind, events=short).median / result.of(kind, events=long).median
+        name = f"cost of a command on the longest log ÷ on the shortest: {kind}"
+        yield Comparison(name, round(slowdown, 2), at_most=1.2)
+    fold = result.of(FOLD, events=long).median
+    yield Comparison("events a second folded, longest log", fold, 50_000)
+    flat = fold / result.of(FOLD, events=middle).median
+    yield Comparison("events a second folded, longest log ÷ middle one", round(flat, 2), 0.9)
+    parts = logs[-1].parts
+    yield Comparison(
+        "events a second folded, last part of the longest log ÷ first", round(parts[-1] / parts[0], 2), 0.9
+    )
+    yield Comparison("seconds from start to ready, longest log", result.of(START, events=long).median, at_most=3.0)
+    seen = sorted(logs[-1].memory)
+    growth = logs[-1].memory[seen[-1]] / logs[-1].memory[seen[len(seen) // 2]]
+    name = f"API memory with {seen[-1]:,} accounts seen ÷ with {seen[len(seen) // 2]:,}"
+    yield Comparison(name, round(growth, 2), at_most=1.1)
