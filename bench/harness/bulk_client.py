@@ -16,8 +16,9 @@ from time import perf_counter
 
 import orjson
 
-from bench.harness.api_process import ROOT, TOKEN
+from bench.harness.api_process import TOKEN
 from bench.harness.load import Sample
+from bench.harness.process import ROOT
 
 ACCEPTED = b'"status":201'
 
