@@ -18,11 +18,15 @@ LONGEST_US = 120_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One repetition. `answered` also counts the warm-up, which `latencies_us` and `seconds` leave out."""
+    """One repetition. `answered` also counts the warm-up, which `latencies_us` and `seconds` leave out.
+
+    `commands` are those that were sent, where reads are between them.
+    """
 
     answered: int
     seconds: float
     latencies_us: list[int]
+    commands: int = 0
 
     @property
     def rate(self) -> float:

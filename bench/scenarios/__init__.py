@@ -7,13 +7,14 @@ from collections.abc import Callable
 from bench.harness.result import ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
-from bench.scenarios import bulk, catch_up, http, imports, store, transfers
+from bench.scenarios import bulk, catch_up, http, imports, store, transfers, zipf
 
 Scenario = Callable[[Settings, Server], ScenarioResult]
 
 SCENARIOS: dict[str, Scenario] = {
     "store": store.run,
     "transfers": transfers.run,
+    "zipf": zipf.run,
     "http": http.run,
     "bulk": bulk.run,
     "import": imports.run,

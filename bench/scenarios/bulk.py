@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.harness import bulk_client, oracle
 from bench.harness.api_process import running_api
 from bench.harness.bulk_client import Plan
-from bench.harness.ledger import running_ledger
+from bench.harness.ledger import keep, running_ledger
 from bench.harness.load import Sample, percentiles
 from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Server
@@ -24,8 +24,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     with server.database() as database:
         with running_ledger(database) as ledger:
             accounts = ledger.open_accounts(settings.accounts)
-        file = server.folder / "accounts"
-        file.write_text("\n".join(accounts) + "\n")
+        file = keep(accounts, server.folder)
         answered = ledger.answered
         with running_api(database, server.folder) as address:
             for repetition in range(-1, settings.repetitions):  # the first is a warm-up

@@ -12,39 +12,28 @@ from bench.harness.server import Server
 from bench.harness.settings import Settings
 from workers.runtime import calm_collector
 
-UNIFORM, HOT = "uniform", "hot"
-
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """Uniform and hot in turn."""
+    """One batch after the other."""
     random = Random(settings.seed)
-    rates: dict[str, list[float]] = {UNIFORM: [], HOT: []}
+    rates: list[float] = []
     with server.database() as database, running_ledger(database) as ledger:
         accounts = ledger.open_accounts(settings.accounts)
         ledger.execute(transfers(accounts, settings.transfers // 4, random))
         for _ in range(settings.repetitions):
-            for kind, measured in rates.items():
-                batch = transfers(accounts, settings.transfers, random, hot=kind == HOT)
-                calm_collector()  # as the API does; it also leaves our own commands out
-                began = perf_counter()
-                ledger.execute(batch)
-                measured.append(round(settings.transfers / (perf_counter() - began), 1))
-        conflicts = ledger.executor.statistics.conflicts
+            batch = transfers(accounts, settings.transfers, random)
+            calm_collector()  # as the API does; it also leaves our own commands out
+            began = perf_counter()
+            ledger.execute(batch)
+            rates.append(round(settings.transfers / (perf_counter() - began), 1))
         checked = oracle.check(database.url, ledger.answered)
-    if conflicts:
-        raise oracle.WrongError(f"{conflicts} conflicts with a single writer")
-    result = ScenarioResult(
+    measured = Measurement("Daybook", {"batch": settings.transfers}, "transfers/s", rates)
+    return ScenarioResult(
         "transfers",
         "Transfers in process, in batches",
         f"{settings.transfers} transfers a batch between {settings.accounts} accounts with limits, one executor. "
-        "Hot: every transfer has the same account with limits on one side. Commands are made before the clock starts.",
-        [
-            Measurement("Daybook", {"accounts": kind, "batch": settings.transfers}, "transfers/s", measured)
-            for kind, measured in rates.items()
-        ],
-        checked=[*checked, "no conflicts with a single writer"],
+        "Commands are made before the clock starts.",
+        [measured],
+        [Comparison("transfers a second", measured.median, 20_000)],
+        checked,
     )
-    uniform, hot = (result.of("Daybook", accounts=kind).median for kind in (UNIFORM, HOT))
-    result.comparisons.append(Comparison("transfers a second, uniform", uniform, 20_000))
-    result.comparisons.append(Comparison("hot ÷ uniform", round(hot / uniform, 2), 0.8))
-    return result

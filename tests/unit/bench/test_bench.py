@@ -9,7 +9,7 @@ import pytest
 
 from bench.__main__ import PAGE, RESULT
 from bench.harness import wrk
-from bench.harness.load import percentiles, thread_callers
+from bench.harness.load import Sample, percentiles, thread_callers
 from bench.harness.oracle import Observed, judge
 from bench.harness.result import FORMAT, Comparison, Machine, Measurement, Report, ScenarioResult
 from bench.reporters import json_file, page
@@ -46,9 +46,9 @@ def test_a_caller_that_fails_fails_the_measurement() -> None:
 
 
 def test_what_wrk_says_is_read() -> None:
-    said = 'RESULT {"requests":3,"microseconds":500000,"refused":0,"broken":0}\nLATENCY 100 2\nLATENCY 300 1\n'
-    sample = wrk.parse(f"Running 1s test\n{said}")
-    assert (sample.answered, sample.seconds, sample.latencies_us) == (3, 0.5, [100, 100, 300])
+    result = 'RESULT {"requests":3,"microseconds":500000,"refused":0,"broken":0,"commands":4}'
+    sample = wrk.parse(f"Running 1s test\n{result}\nLATENCY 100 2\nLATENCY 300 1\n")
+    assert sample == Sample(3, 0.5, [100, 100, 300], 4)
 
 
 @pytest.mark.parametrize("wrong", ['"refused":1,"broken":0', '"refused":0,"broken":1'])
