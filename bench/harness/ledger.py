@@ -51,9 +51,9 @@ def metadata(command: str, now: datetime) -> bytes:
     )
 
 
-def keep(accounts: Sequence[str], folder: Path) -> Path:
+def keep(accounts: Sequence[str], folder: Path, name: str = "accounts") -> Path:
     """A file of the ids, one a line, for who makes load in another process."""
-    file = folder / "accounts"
+    file = folder / name
     file.write_text("\n".join(accounts) + "\n")
     return file
 
