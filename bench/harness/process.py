@@ -12,6 +12,9 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from workers import settings
 
@@ -39,6 +42,13 @@ def running(module: str, *arguments: str, environment: Mapping[str, str], ready:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def ask(module: str, told: Mapping[str, Any]) -> Any:
+    """What `python -m module` writes, told this, both as JSON. Raises `subprocess.CalledProcessError` if it fails."""
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(command, input=orjson.dumps(told), stdout=subprocess.PIPE, cwd=ROOT, check=True)
+    return orjson.loads(done.stdout)
 
 
 def free_port() -> int:

@@ -42,11 +42,18 @@ class Comparison:
     name: str
     value: float
     at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def expects(self) -> bool:
+        """Whether anything is expected of it."""
+        return self.at_least is not None or self.at_most is not None
 
     @property
     def met(self) -> bool:
         """Whether it is what was expected."""
-        return self.at_least is None or self.value >= self.at_least
+        enough = self.at_least is None or self.value >= self.at_least
+        return enough and (self.at_most is None or self.value <= self.at_most)
 
 
 @dataclass(frozen=True, slots=True)

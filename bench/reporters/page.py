@@ -38,8 +38,9 @@ def _comparisons(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:
     yield "| scenario | figure | measured | expected | |\n|---|---|---:|---:|---|"
     for scenario in scenarios:
         for it in scenario.comparisons:
-            expected = "" if it.at_least is None else f"≥ {_figure(it.at_least)}"
-            verdict = "" if it.at_least is None else "reached" if it.met else "**not reached**"
+            bounds = {"≥": it.at_least, "≤": it.at_most}
+            expected = ", ".join(f"{sign} {_figure(bound)}" for sign, bound in bounds.items() if bound is not None)
+            verdict = "" if not it.expects else "reached" if it.met else "**not reached**"
             yield f"| {scenario.name} | {it.name} | {_figure(it.value)} | {expected} | {verdict} |"
     yield ""
 

@@ -19,7 +19,8 @@ def show(result: ScenarioResult, console: Console) -> None:
         table.add_row(it.subject, parameters, it.unit, f"{it.median:,.0f}", *times)
     console.print(table)
     for comparison in result.comparisons:
-        expected = "" if comparison.at_least is None else f", expected at least {comparison.at_least:,g}"
+        bounds = {"at least": comparison.at_least, "at most": comparison.at_most}
+        expected = "".join(f", expected {word} {bound:,g}" for word, bound in bounds.items() if bound is not None)
         mark = "" if comparison.met else "  NOT REACHED"
         console.print(f"  {comparison.name}: {comparison.value:,g}{expected}{mark}")
     console.print(f"  checked: {'; '.join(result.checked)}\n")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bench.harness.result import ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
-from bench.scenarios import bulk, catch_up, http, imports, processes, store, transfers, zipf
+from bench.scenarios import bulk, catch_up, http, imports, lag, mixed, processes, store, transfers, zipf
 
 Scenario = Callable[[Settings, Server], ScenarioResult]
 
@@ -17,6 +17,8 @@ SCENARIOS: dict[str, Scenario] = {
     "zipf": zipf.run,
     "http": http.run,
     "processes": processes.run,
+    "mixed": mixed.run,
+    "lag": lag.run,
     "bulk": bulk.run,
     "import": imports.run,
     "catch-up": catch_up.run,

@@ -20,7 +20,12 @@ SOUND = Observed(6, 6, 6, 0, 0, 0, 0, 2)
 def report() -> Report:
     timed = Measurement("ours", {"callers": 64}, "appends/s", [3.0, 1.0, 2000.0], percentiles([[1000], [2000, 3000]]))
     scenario = ScenarioResult(
-        "store", "The store", "How.", [timed], [Comparison("ours ÷ theirs", 4.0, 5.0)], ["positions dense"]
+        "store",
+        "The store",
+        "How.",
+        [timed],
+        [Comparison("ours ÷ theirs", 4.0, 5.0), Comparison("lag", 7.0, at_most=9.0)],
+        ["positions dense"],
     )
     machine = Machine(2, "a processor", 24.0, "Linux 6", "ext4", "CPython 3.11", "18", {"fsync": "on"}, 0.5, [timed])
     return Report(FORMAT, "2026-11-21", "abc", "python -m bench", 1, 3, False, machine, [scenario])
@@ -71,8 +76,23 @@ def test_a_report_of_another_format_is_refused(tmp_path: Path) -> None:
 def test_the_page_quotes_medians_and_says_what_was_not_reached() -> None:
     text = page.render(report())
     assert "| store | ours ÷ theirs | 4.00 | ≥ 5.00 | **not reached** |" in text
+    assert "| store | lag | 7.00 | ≤ 9.00 | reached |" in text
     assert "| ours | 64 | 3.00 | 1.00 | 2,000 | 2.00 | 3.00 | 3.00 |" in text
     assert "Checked afterwards: positions dense." in text
+
+
+@pytest.mark.parametrize(
+    ("comparison", "met"),
+    [
+        (Comparison("x", 5.0, 5.0), True),
+        (Comparison("x", 4.9, 5.0), False),
+        (Comparison("x", 5.0, at_most=5.0), True),
+        (Comparison("x", 5.1, at_most=5.0), False),
+        (Comparison("x", 5.1), True),
+    ],
+)
+def test_bounds_are_met_on_their_own_side(comparison: Comparison, met: bool) -> None:
+    assert comparison.met is met
 
 
 def test_the_committed_page_is_the_committed_result() -> None:
