@@ -23,3 +23,6 @@ SCENARIOS: dict[str, Scenario] = {
     "import": imports.run,
     "catch-up": catch_up.run,
 }
+
+SHORT = ("store", "transfers", "zipf", "http", "lag", "catch-up")
+"""Those that say in a few minutes whether anything became slower."""

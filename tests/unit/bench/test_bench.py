@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -12,7 +13,7 @@ from bench.harness import wrk
 from bench.harness.load import Sample, percentiles, thread_callers
 from bench.harness.oracle import Observed, judge
 from bench.harness.result import FORMAT, Comparison, Machine, Measurement, Report, ScenarioResult
-from bench.reporters import json_file, page
+from bench.reporters import json_file, page, plots
 
 SOUND = Observed(6, 6, 6, 0, 0, 0, 0, 2)
 
@@ -96,7 +97,31 @@ def test_bounds_are_met_on_their_own_side(comparison: Comparison, met: bool) -> 
 
 
 def test_the_committed_page_is_the_committed_result() -> None:
-    assert PAGE.read_text() == page.render(json_file.load(RESULT))
+    committed = json_file.load(RESULT)
+    assert PAGE.read_text() == page.render(committed)
+    files = (PAGE.parent / page.FOLDER).glob("*.svg")
+    assert {file.name: file.read_text() for file in files} == plots.draw(committed)
+
+
+def test_a_plot_has_a_line_for_each_subject_and_bars_to_the_lowest_and_the_highest() -> None:
+    measured = [
+        Measurement(subject, {"connections": connections}, "requests/s", [rate, rate / 2, 2 * rate])
+        for subject, rate in (("<ours>", 300.0), ("theirs", 100.0))
+        for connections in (1, 64)
+    ]
+    svg = plots.draw(replace(report(), scenarios=[ScenarioResult("http", "HTTP", "How.", measured)]))["http.svg"]
+    root = ElementTree.fromstring(svg)  # noqa: S314 - our own
+    texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"<ours>", "theirs", "1", "64", "connections", "0", "600"} <= set(texts)
+    assert svg.count("<polyline") == 2
+    assert svg.count("<circle") == 4
+
+
+def test_the_page_shows_the_plots_that_are_drawn() -> None:
+    measured = [Measurement("ours", {"connections": 1}, "requests/s", [1.0])]
+    text = page.render(replace(report(), scenarios=[ScenarioResult("http", "HTTP", "How.", measured)]))
+    assert "![Requests a second by connections](performance/http.svg)" in text
+    assert "zipf.svg" not in text
 
 
 def test_what_is_sound_is_found_sound() -> None:
