@@ -81,7 +81,7 @@ def _machine(report: Report) -> Iterator[str]:
     yield f"| PostgreSQL | {machine.postgres} |"
     yield f"| settings | {', '.join(f'{name} {value}' for name, value in machine.settings.items())} |"
     yield ""
-    yield "Client, service and PostgreSQL share these cores. What a flush costs, by single-row commits:\n"
+    yield "Client, service and PostgreSQL share these cores. What a flush costs, to the disk and to one connection:\n"
     yield from _measurements(machine.commits)
 
 

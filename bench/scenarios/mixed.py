@@ -13,7 +13,7 @@ from bench.harness.server import Server
 from bench.harness.settings import Settings
 
 READS = 0.8
-BOTH, OF_KIND = "reads and transfers", {open_loop.READ: "reads", open_loop.COMMAND: "transfers"}
+BOTH, OF_KIND = "all requests", {open_loop.READ: "reads", open_loop.COMMAND: "transfers"}
 LEFT = CONNECTIONS + 1
 """Commands that wrk made in a run and nobody waited for: one a connection, and one to try its script."""
 

@@ -69,11 +69,11 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     return ScenarioResult(
         "processes",
         "Several API processes on one log",
-        f"Deposits over HTTP, one a request, into {settings.accounts} customers' accounts, each against the same cash "
-        f"account. {CONNECTIONS} connections, closed loop, shared alike among the processes, with one wrk for each; "
-        "all of them and PostgreSQL share the cores. Apart: each process is sent customers of its own, so that they "
-        "meet at cash only. Shared: any process is sent any customer, so what it remembers of one is often out of "
-        "date. Of each: the median of each process.",
+        f"Deposits over HTTP, one a request, each against the same cash account. {CONNECTIONS} connections, closed "
+        "loop, shared alike among the processes, with one wrk for each; all of them and PostgreSQL share the cores. "
+        f"Apart: each process is sent a third of {settings.accounts // 2} customers, always the same, so that they "
+        f"meet at cash only. Shared: any process is sent any of {settings.accounts // 2} others, so what it remembers "
+        "of one is often out of date. Of each: the median of each process.",
         [_measurement(setting, repeated) for setting, repeated in measured.items()],
         list(_compare(measured)),
         [*checked, "nobody given up: no answer but success, no connection broken"],
