@@ -11,7 +11,7 @@ from time import perf_counter, perf_counter_ns
 import uvloop
 from hdrh.histogram import HdrHistogram
 
-from bench.harness.result import Latency
+from bench.harness.result import Latency, Measurement
 
 LONGEST_US = 120_000_000
 
@@ -32,6 +32,12 @@ class Sample:
     def rate(self) -> float:
         """Answers a second."""
         return len(self.latencies_us) / self.seconds
+
+
+def measurement(subject: str, parameters: dict[str, str | int], unit: str, samples: Sequence[Sample]) -> Measurement:
+    """Of repetitions without a warm-up in them, so that every answer counts."""
+    rates = [round(sample.answered / sample.seconds, 1) for sample in samples]
+    return Measurement(subject, parameters, unit, rates, percentiles(sample.latencies_us for sample in samples))
 
 
 def percentiles(samples: Iterable[Sequence[int]]) -> Latency:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bench.harness import oracle, wrk
 from bench.harness.api_process import running_api
 from bench.harness.ledger import keep, running_ledger
-from bench.harness.load import Sample, percentiles
-from bench.harness.result import Comparison, Measurement, ScenarioResult
+from bench.harness.load import Sample, measurement
+from bench.harness.result import Comparison, ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
 
@@ -43,13 +43,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         "Every transfer is authenticated, validated, recorded under its own key and durable before its answer. No "
         "projector runs beside. The empty POST takes the same body through the same door and validation.",
         [
-            Measurement(
-                kind,
-                {"connections": connections},
-                "requests/s",
-                [round(sample.answered / sample.seconds, 1) for sample in repeated],
-                percentiles(sample.latencies_us for sample in repeated),
-            )
+            measurement(kind, {"connections": connections}, "requests/s", repeated)
             for (kind, connections), repeated in samples.items()
         ],
         checked=[*checked, "no request refused, no connection broken"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.harness import open_loop, oracle, wrk
 from bench.harness.api_process import running_api
 from bench.harness.ledger import keep, running_ledger
-from bench.harness.load import Sample, percentiles
+from bench.harness.load import Sample, measurement, percentiles
 from bench.harness.open_loop import CLOSED, CONNECTIONS, HALF
 from bench.harness.projector_process import SAMPLE_SECONDS, running_projector, wait_until_caught_up, watched_head
 from bench.harness.result import Comparison, Measurement, ScenarioResult
@@ -43,7 +43,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
                     lags.append(lag)
         checked = oracle.check(database.url, answered, unanswered=CONNECTIONS * (settings.repetitions + 1))
         checked += oracle.check_tables(database.url)
-    arrived = [round(sample.answered / sample.seconds, 1) for sample in opened]
+    at_half = measurement(TRANSFERS, {"load": HALF}, "transfers/s", opened)
     head_lag = percentiles(lags)
     return ScenarioResult(
         "lag",
@@ -54,21 +54,9 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         f"request was due. Meanwhile the head of the log is taken every {SAMPLE_SECONDS * 1000:.0f} ms: its lag is the "
         "time from when it was recorded until the tables of every projection show it.",
         [
-            Measurement(
-                TRANSFERS,
-                {"load": CLOSED},
-                "transfers/s",
-                [round(sample.answered / sample.seconds, 1) for sample in closed],
-                percentiles(sample.latencies_us for sample in closed),
-            ),
-            Measurement(
-                TRANSFERS,
-                {"load": HALF},
-                "transfers/s",
-                arrived,
-                percentiles(sample.latencies_us for sample in opened),
-            ),
-            Measurement(LAG, {"load": HALF}, "transfers/s", arrived, head_lag),
+            measurement(TRANSFERS, {"load": CLOSED}, "transfers/s", closed),
+            at_half,
+            Measurement(LAG, {"load": HALF}, "transfers/s", at_half.rates, head_lag),
         ],
         [Comparison("p99 of the head lag at half of the capacity, in ms", round(head_lag.p99, 1), at_most=AT_MOST_MS)],
         [*checked, "no request refused, no connection broken"],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bench.harness import open_loop, oracle, wrk
 from bench.harness.api_process import running_api
 from bench.harness.ledger import keep, running_ledger
-from bench.harness.load import Sample, percentiles
+from bench.harness.load import Sample, measurement
 from bench.harness.open_loop import CLOSED, CONNECTIONS, HALF
 from bench.harness.projector_process import running_projector, wait_until_caught_up
-from bench.harness.result import Measurement, ScenarioResult
+from bench.harness.result import ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
 
@@ -51,18 +51,8 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         "PostgreSQL share the cores. First in a closed loop; then half of that rate, constant, in an open loop: "
         "latencies count from the moment a request was due.",
         [
-            _measurement(BOTH, CLOSED, closed),
-            *(_measurement(OF_KIND[kind], HALF, samples) for kind, samples in opened.items()),
+            measurement(BOTH, {"load": CLOSED}, "requests/s", closed),
+            *(measurement(OF_KIND[kind], {"load": HALF}, "requests/s", samples) for kind, samples in opened.items()),
         ],
         checked=[*checked, "no request refused, no connection broken"],
-    )
-
-
-def _measurement(subject: str, load: str, samples: list[Sample]) -> Measurement:
-    return Measurement(
-        subject,
-        {"load": load},
-        "requests/s",
-        [round(sample.answered / sample.seconds, 1) for sample in samples],
-        percentiles(sample.latencies_us for sample in samples),
     )

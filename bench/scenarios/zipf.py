@@ -12,7 +12,7 @@ from time import perf_counter
 from bench.harness import oracle, wrk
 from bench.harness.api_process import running_api
 from bench.harness.ledger import Ledger, keep, running_ledger, transfers
-from bench.harness.load import Sample, percentiles
+from bench.harness.load import Sample, measurement
 from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
@@ -100,9 +100,12 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         f"the other one idle. The FOR UPDATE ledger (`bench/peers/for_update.py`) is FastAPI and SQLAlchemy with up to "
         f"{POOL} threads and connections, keeps balances in a column, and asks for no token.",
         [
-            *(_measurement(IN_PROCESS, exponent, rates) for exponent, rates in in_process.items()),
             *(
-                _measurement(name, exponent, [sample.answered / sample.seconds for sample in samples], samples)
+                Measurement(IN_PROCESS, {"exponent": exponent}, "transfers/s", rates)
+                for exponent, rates in in_process.items()
+            ),
+            *(
+                measurement(name, {"exponent": exponent}, "transfers/s", samples)
                 for name, system in ((OVER_HTTP, ours), (FOR_UPDATE, peer))
                 for exponent, samples in system.samples.items()
             ),
@@ -125,16 +128,11 @@ def _in_process(
             calm_collector()  # as the API does; it also leaves our own commands out
             began = perf_counter()
             ledger.execute(batch)
-            measured.append(settings.transfers / (perf_counter() - began))
+            measured.append(round(settings.transfers / (perf_counter() - began), 1))
     conflicts = ledger.executor.statistics.conflicts
     if conflicts:
         raise oracle.WrongError(f"{conflicts} conflicts with a single writer")
     return rates
-
-
-def _measurement(name: str, exponent: str, rates: list[float], samples: Sequence[Sample] = ()) -> Measurement:
-    latency = percentiles(sample.latencies_us for sample in samples) if samples else None
-    return Measurement(name, {"exponent": exponent}, "transfers/s", [round(rate, 1) for rate in rates], latency)
 
 
 def _compare(result: ScenarioResult, exponents: Sequence[str]) -> Iterator[Comparison]:
