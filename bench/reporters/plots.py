@@ -23,7 +23,8 @@ PERCENTILES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max":
 class Chart:
     """What is drawn of a scenario: rates along a parameter, or percentiles where there is none.
 
-    A line for each subject, and for each value of the parameters `by`; of those measured `where`.
+    A line for each subject (all, unless they are named) and each value of the parameters `by`; of those measured
+    `where`.
     """
 
     file: str
@@ -32,12 +33,26 @@ class Chart:
     along: str | None = None
     by: tuple[str, ...] = ()
     where: tuple[tuple[str, str], ...] = ()
+    subjects: tuple[str, ...] = ()
 
 
 CHARTS = (
     Chart("store-disk.svg", "store", "Appends a second by callers, flush: disk", "callers", where=(("flush", "disk"),)),
     Chart("store-1ms.svg", "store", "Appends a second by callers, flush: 1 ms", "callers", where=(("flush", "1 ms"),)),
-    Chart("zipf.svg", "zipf", "Transfers a second by Zipf exponent", "exponent"),
+    Chart(
+        "zipf-http.svg",
+        "zipf",
+        "Transfers a second by Zipf exponent, over HTTP",
+        "exponent",
+        subjects=("Daybook over HTTP", "FOR UPDATE ledger over HTTP"),
+    ),
+    Chart(
+        "zipf-in-process.svg",
+        "zipf",
+        "Transfers a second by Zipf exponent, in process",
+        "exponent",
+        subjects=("Daybook, in process, in batches",),
+    ),
     Chart("http.svg", "http", "Requests a second by connections", "connections"),
     Chart("processes.svg", "processes", "Deposits a second by API processes", "processes", ("customers", "flush")),
     Chart("mixed.svg", "mixed", "Reads and transfers: latency in ms", by=("load",)),
@@ -75,7 +90,8 @@ def _charts(scenario: ScenarioResult) -> Iterator[tuple[Chart, _Lines]]:
 def _lines(chart: Chart, measurements: Iterable[Measurement]) -> _Lines:
     lines: _Lines = {}
     for it in measurements:
-        if not dict(chart.where).items() <= it.parameters.items():
+        named = not chart.subjects or it.subject in chart.subjects
+        if not named or not dict(chart.where).items() <= it.parameters.items():
             continue
         name = ", ".join([it.subject, *(f"{by}: {it.parameters[by]}" for by in chart.by)])
         lines.setdefault(name, []).extend(_points(chart, it))

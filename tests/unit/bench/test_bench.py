@@ -121,7 +121,7 @@ def test_the_page_shows_the_plots_that_are_drawn() -> None:
     measured = [Measurement("ours", {"connections": 1}, "requests/s", [1.0])]
     text = page.render(replace(report(), scenarios=[ScenarioResult("http", "HTTP", "How.", measured)]))
     assert "![Requests a second by connections](performance/http.svg)" in text
-    assert "zipf.svg" not in text
+    assert "zipf" not in text
 
 
 def test_what_is_sound_is_found_sound() -> None:
