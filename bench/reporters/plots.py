@@ -8,6 +8,7 @@ from math import ceil, log10
 from xml.sax.saxutils import escape
 
 from bench.harness.result import Measurement, Report, ScenarioResult
+from bench.scenarios import zipf
 
 WIDTH, PLOT_HEIGHT = 720, 260
 LEFT, RIGHT, TITLE, LEGEND_ROW, BOTTOM = 72, 24, 34, 18, 48
@@ -44,14 +45,14 @@ CHARTS = (
         "zipf",
         "Transfers a second by Zipf exponent, over HTTP",
         "exponent",
-        subjects=("Daybook over HTTP", "FOR UPDATE ledger over HTTP"),
+        subjects=(zipf.OVER_HTTP, zipf.FOR_UPDATE),
     ),
     Chart(
         "zipf-in-process.svg",
         "zipf",
         "Transfers a second by Zipf exponent, in process",
         "exponent",
-        subjects=("Daybook, in process, in batches",),
+        subjects=(zipf.IN_PROCESS,),
     ),
     Chart("http.svg", "http", "Requests a second by connections", "connections"),
     Chart("processes.svg", "processes", "Deposits a second by API processes", "processes", ("customers", "flush")),
