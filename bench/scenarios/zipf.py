@@ -11,7 +11,7 @@ from time import perf_counter
 
 from bench.harness import oracle, wrk
 from bench.harness.api_process import running_api
-from bench.harness.ledger import Ledger, keep, running_ledger, transfers
+from bench.harness.ledger import keep, running_ledger, transfers
 from bench.harness.load import Sample, measurement
 from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Server
@@ -69,27 +69,8 @@ class _Http:
 def run(settings: Settings, server: Server) -> ScenarioResult:
     """Every exponent and system in turn, first in process, then over HTTP."""
     exponents = QUICK if settings.quick else tuple(EXPONENTS)
-    with server.database() as database:
-        with running_ledger(database) as ledger:
-            accounts = ledger.open_accounts(settings.accounts)
-            in_process = _in_process(ledger, accounts, exponents, settings)
-        file = keep(accounts, server.folder)
-        with server.database(migrated=False) as theirs:
-            with (
-                running_api(database, server.folder) as address,
-                for_update.running_peer(theirs.url, accounts) as peer_address,
-            ):
-                ours = _Http(address, "/v1/transfers", file)
-                peer = _Http(peer_address, for_update.TRANSFERS, file)
-                for system in (ours, peer):
-                    system.load(UNIFORM, settings.seed, 1)  # a warm-up
-                for _ in range(settings.repetitions):
-                    for exponent in exponents:
-                        for system in (ours, peer):
-                            sample = system.load(exponent, settings.seed, 2 * settings.seconds)
-                            system.samples.setdefault(exponent, []).append(sample)
-            checked = oracle.check(database.url, ledger.answered + ours.answered, unanswered=ours.unanswered)
-            checked += for_update.check(theirs.url, peer.answered, peer.unanswered)
+    in_process, checked = _in_process(settings, server, exponents)
+    over_http, checked_over_http = _over_http(settings, server, exponents)
     result = ScenarioResult(
         "zipf",
         "Transfers that crowd on few accounts",
@@ -106,33 +87,60 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             ),
             *(
                 measurement(name, {"exponent": exponent}, "transfers/s", samples)
-                for name, system in ((OVER_HTTP, ours), (FOR_UPDATE, peer))
+                for name, system in over_http.items()
                 for exponent, samples in system.samples.items()
             ),
         ],
-        checked=[*checked, "no conflicts with a single writer", "no request refused, no connection broken"],
+        checked=[*dict.fromkeys([*checked, *checked_over_http])],
     )
     result.comparisons.extend(_compare(result, exponents))
     return result
 
 
 def _in_process(
-    ledger: Ledger, accounts: Sequence[str], exponents: Sequence[str], settings: Settings
-) -> dict[str, list[float]]:
+    settings: Settings, server: Server, exponents: Sequence[str]
+) -> tuple[dict[str, list[float]], list[str]]:
+    """Rates by exponent, and what was found right."""
     random = Random(settings.seed)
     rates: dict[str, list[float]] = {exponent: [] for exponent in exponents}
-    ledger.execute(transfers(accounts, settings.transfers // 4, random))  # a warm-up
-    for _ in range(settings.repetitions):
-        for exponent, measured in rates.items():
-            batch = transfers(accounts, settings.transfers, random, zipf=EXPONENTS[exponent])
-            calm_collector()  # as the API does; it also leaves our own commands out
-            began = perf_counter()
-            ledger.execute(batch)
-            measured.append(round(settings.transfers / (perf_counter() - began), 1))
-    conflicts = ledger.executor.statistics.conflicts
+    with server.database() as database, running_ledger(database) as ledger:
+        accounts = ledger.open_accounts(settings.accounts)
+        ledger.execute(transfers(accounts, settings.transfers // 4, random))  # a warm-up
+        for _ in range(settings.repetitions):
+            for exponent, measured in rates.items():
+                batch = transfers(accounts, settings.transfers, random, zipf=EXPONENTS[exponent])
+                calm_collector()  # as the API does; it also leaves our own commands out
+                began = perf_counter()
+                ledger.execute(batch)
+                measured.append(round(settings.transfers / (perf_counter() - began), 1))
+        conflicts = ledger.executor.statistics.conflicts
+        checked = oracle.check(database.url, ledger.answered)
     if conflicts:
         raise oracle.WrongError(f"{conflicts} conflicts with a single writer")
-    return rates
+    return rates, [*checked, "no conflicts with a single writer"]
+
+
+def _over_http(settings: Settings, server: Server, exponents: Sequence[str]) -> tuple[dict[str, _Http], list[str]]:
+    """Both systems with their samples, and what was found right."""
+    with server.database() as database, server.database(migrated=False) as theirs:
+        with running_ledger(database) as ledger:
+            accounts = ledger.open_accounts(settings.accounts)
+        file = keep(accounts, server.folder)
+        with (
+            running_api(database, server.folder) as address,
+            for_update.running_peer(theirs.url, accounts) as peer_address,
+        ):
+            ours = _Http(address, "/v1/transfers", file)
+            peer = _Http(peer_address, for_update.TRANSFERS, file)
+            for repetition in range(-1, settings.repetitions):  # the first is a warm-up
+                for exponent in exponents:
+                    for system in (ours, peer):
+                        sample = system.load(exponent, settings.seed, 2 * settings.seconds if repetition >= 0 else 1)
+                        if repetition >= 0:
+                            system.samples.setdefault(exponent, []).append(sample)
+        checked = oracle.check(database.url, ledger.answered + ours.answered, unanswered=ours.unanswered)
+        checked += for_update.check(theirs.url, peer.answered, peer.unanswered)
+    return {OVER_HTTP: ours, FOR_UPDATE: peer}, [*checked, "no request refused, no connection broken"]
 
 
 def _compare(result: ScenarioResult, exponents: Sequence[str]) -> Iterator[Comparison]:
