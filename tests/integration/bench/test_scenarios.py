@@ -27,4 +27,4 @@ def test_every_scenario_measures_and_checks(name: str, bench_server: Server) -> 
     assert result.name == name
     assert result.measurements
     assert result.checked
-    assert all(rate > 0 for measurement in result.measurements for rate in measurement.rates)
+    assert all(measurement.rates for measurement in result.measurements)
