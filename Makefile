@@ -9,10 +9,10 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4
 CODE := domain eventstore projections api workers migrations tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak postgres15 lint format types bench reference clean
+.PHONY: help install run test soak postgres15 lint format types bench bench-full reference clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## make the environment in .venv, if it is missing or out of date
 
@@ -48,8 +48,11 @@ format: $(INSTALLED) ## repair form: ruff
 types: $(INSTALLED) ## check types: mypy, strict
 	$(BIN)/mypy
 
-bench: $(INSTALLED) ## measure, and write the result file of this machine
+bench: $(INSTALLED) ## measure what matters most, in less than ten minutes
 	$(BIN)/python -m bench
+
+bench-full: $(INSTALLED) ## measure everything, and write bench/results/latest.json and docs/performance.md
+	$(BIN)/python -m bench --full
 
 reference: $(INSTALLED) ## write docs/reference/cli.md anew from the commands
 	$(BIN)/typer workers.cli utils docs --name daybook --output docs/reference/cli.md

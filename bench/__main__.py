@@ -16,7 +16,7 @@ from bench.harness.result import FORMAT, Report
 from bench.harness.server import running_server
 from bench.harness.settings import Settings
 from bench.reporters import json_file, page, terminal
-from bench.scenarios import SCENARIOS
+from bench.scenarios import SCENARIOS, SHORT
 from workers.runtime import calm_collector
 
 ROOT = Path(__file__).parent.parent
@@ -29,11 +29,11 @@ def main() -> None:
     """Parse, run, report."""
     arguments = _parser().parse_args()
     if arguments.render:
-        PAGE.write_text(page.render(json_file.load(RESULT)))
+        page.write(json_file.load(RESULT), PAGE)
         return
     settings = _settings(arguments)
     console = Console()
-    names = arguments.only or list(SCENARIOS)
+    names = arguments.only or list(SCENARIOS if arguments.full else SHORT)
     if "import" in names and not settings.czech_bank.is_dir():
         raise SystemExit(f"{settings.czech_bank} does not exist: name another folder with --czech-bank")
     calm_collector()  # as the API does at its start
@@ -59,16 +59,17 @@ def main() -> None:
     )
     json_file.write(report, arguments.json)
     if arguments.json == RESULT:
-        PAGE.write_text(page.render(report))
+        page.write(report, PAGE)
     console.print(f"written: {arguments.json}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="every scenario, into the result file and its page")
     parser.add_argument("--quick", action="store_true", help="a look, not a result: short and once")
     parser.add_argument("--only", nargs="+", choices=list(SCENARIOS), metavar="SCENARIO", help=", ".join(SCENARIOS))
-    parser.add_argument("--json", type=Path, help="result file; default bench/results/latest.json, with its page")
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="result file; default bench/results/partial.json, not committed")
+    parser.add_argument("--repetitions", type=int, help="of each figure; default 2, with --full 5")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="where the database lies; default the temporary folder")
     parser.add_argument("--czech-bank", type=Path, default=FIXTURE, help="folder of the bank's files")
@@ -79,11 +80,11 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(arguments: argparse.Namespace) -> Settings:
     quick: bool = arguments.quick
     if arguments.json is None:
-        partial = quick or arguments.only
-        arguments.json = ROOT / "bench" / "results" / "partial.json" if partial else RESULT
+        whole = arguments.full and not quick and not arguments.only
+        arguments.json = RESULT if whole else RESULT.with_name("partial.json")
     return Settings(
         seed=arguments.seed,
-        repetitions=1 if quick else arguments.repetitions,
+        repetitions=1 if quick else arguments.repetitions or (5 if arguments.full else 2),
         seconds=1.0 if quick else 2.0,
         warm_up=0.2 if quick else 0.5,
         transfers=5_000 if quick else 20_000,

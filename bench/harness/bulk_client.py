@@ -6,7 +6,6 @@ The bodies are made before the clock starts; each connection sends its batches o
 from __future__ import annotations
 
 import http.client
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,7 +15,8 @@ from time import perf_counter
 
 import orjson
 
-from bench.harness.api_process import ROOT, TOKEN
+from bench.harness import process
+from bench.harness.api_process import TOKEN
 from bench.harness.load import Sample
 
 ACCEPTED = b'"status":201'
@@ -38,14 +38,7 @@ class Plan:
 
 def run(plan: Plan) -> Sample:
     """Send it all. Raises `subprocess.CalledProcessError` if any transfer was not accepted."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.harness.bulk_client"],
-        input=orjson.dumps(asdict(plan)),
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        check=True,
-    )
-    told = orjson.loads(done.stdout)
+    told = process.ask("bench.harness.bulk_client", asdict(plan))
     return Sample(told["accepted"], told["seconds"], told["latencies_us"])
 
 

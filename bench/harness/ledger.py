@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import accumulate
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -47,6 +49,13 @@ def metadata(command: str, now: datetime) -> bytes:
         },
         option=orjson.OPT_SORT_KEYS,
     )
+
+
+def keep(accounts: Sequence[str], folder: Path, name: str = "accounts") -> Path:
+    """A file of the ids, one a line, for who makes load in another process."""
+    file = folder / name
+    file.write_text("\n".join(accounts) + "\n")
+    return file
 
 
 def submission(command: Any, at: datetime | None = None) -> Submission:
@@ -104,13 +113,15 @@ class Ledger:
         return accounts
 
 
-def transfers(accounts: Sequence[str], number: int, random: Random, *, hot: bool = False) -> list[Submission]:
-    """Transfers between two random accounts; `hot`: each has the first account on one side."""
+def transfers(accounts: Sequence[str], number: int, random: Random, *, zipf: float = 0.0) -> list[Submission]:
+    """Transfers with one account drawn with this Zipf exponent (0: all alike; infinite: the first), one with none."""
+    weights = list(accumulate(rank**-zipf for rank in range(1, len(accounts) + 1)))
     made = []
-    for _ in range(number):
-        source, target = random.sample(accounts[1:], 2) if hot else random.sample(accounts, 2)
-        if hot:
-            source, target = (accounts[0], target) if random.random() < 0.5 else (source, accounts[0])
+    for drawn in random.choices(accounts, cum_weights=weights, k=number):
+        other = drawn
+        while other == drawn:
+            other = random.choice(accounts)
+        source, target = (drawn, other) if random.random() < 0.5 else (other, drawn)
         made.append(transfer(source, target, random))
     return made
 

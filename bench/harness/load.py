@@ -11,23 +11,33 @@ from time import perf_counter, perf_counter_ns
 import uvloop
 from hdrh.histogram import HdrHistogram
 
-from bench.harness.result import Latency
+from bench.harness.result import Latency, Measurement
 
 LONGEST_US = 120_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One repetition. `answered` also counts the warm-up, which `latencies_us` and `seconds` leave out."""
+    """One repetition. `answered` also counts the warm-up, which `latencies_us` and `seconds` leave out.
+
+    `commands` are those that were sent, where reads are between them.
+    """
 
     answered: int
     seconds: float
     latencies_us: list[int]
+    commands: int = 0
 
     @property
     def rate(self) -> float:
         """Answers a second."""
         return len(self.latencies_us) / self.seconds
+
+
+def measurement(subject: str, parameters: dict[str, str | int], unit: str, samples: Sequence[Sample]) -> Measurement:
+    """Of repetitions without a warm-up in them, so that every answer counts."""
+    rates = [round(sample.answered / sample.seconds, 1) for sample in samples]
+    return Measurement(subject, parameters, unit, rates, percentiles(sample.latencies_us for sample in samples))
 
 
 def percentiles(samples: Iterable[Sequence[int]]) -> Latency:

@@ -20,7 +20,7 @@ _SETTINGS = (
 
 
 def describe(server: Server, settings: Settings) -> Machine:
-    """Look, and measure single-row commits."""
+    """Look, and measure what a flush costs."""
     load_before = os.getloadavg()[0]
     names = ",".join(_SETTINGS)
     rows = server.execute(f"SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY ('{{{names}}}')")
@@ -70,15 +70,33 @@ def _commits(server: Server, settings: Settings) -> list[Measurement]:
                 )
     server.flush("disk")
     return [
-        Measurement(
-            "single-row commit",
-            {"flush": flush},
-            "commits/s",
-            [round(sample.rate, 1) for sample in samples[flush]],
-            percentiles(sample.latencies_us for sample in samples[flush]),
-        )
-        for flush in FLUSHES
+        _measurement("8 KiB written and flushed", "disk", _disk(server.folder, settings)),
+        *(_measurement("single-row commit", flush, samples[flush]) for flush in FLUSHES),
     ]
+
+
+def _disk(folder: Path, settings: Settings) -> list[Sample]:
+    """What the disk itself can do, without a database: PostgreSQL flushes its log in the same way."""
+    flush = getattr(os, "fdatasync", os.fsync)
+    page = bytes(8192)
+    with (folder / "flushed").open("wb") as file:
+        number = file.fileno()
+
+        def write() -> None:
+            os.pwrite(number, page, 0)
+            flush(number)
+
+        return [thread_callers(write, 1, settings.warm_up, settings.seconds / 2) for _ in range(settings.repetitions)]
+
+
+def _measurement(subject: str, flush: Flush, samples: list[Sample]) -> Measurement:
+    return Measurement(
+        subject,
+        {"flush": flush},
+        "flushes/s",
+        [round(sample.rate, 1) for sample in samples],
+        percentiles(sample.latencies_us for sample in samples),
+    )
 
 
 def _processor() -> str:

@@ -34,6 +34,12 @@ CHECKED = (
     "accepted commands in the log equal accepted answers",
 )
 
+CHECKED_TABLES = (
+    "every checkpoint at the head",
+    "as many accounts and entries in the read tables as events of them",
+    "balances in the read tables sum to zero",
+)
+
 _OBSERVE = """
 WITH shares AS (
     SELECT (payload->>'amount')::numeric * CASE type WHEN 'account.credited.v1' THEN 1 ELSE -1 END AS amount
@@ -51,6 +57,15 @@ SELECT l.position, (SELECT count(*) FROM log.events), (SELECT coalesce(max(posit
                               OR max(position) - min(position) + 1 <> count(*)) u),
        (SELECT count(*) FROM transactions WHERE total <> 0), (SELECT coalesce(sum(amount), 0)::bigint FROM shares),
        (SELECT count(*) FROM log.commands WHERE outcome = 1)
+  FROM log.logs l WHERE l.name = 'main'
+"""
+
+_OBSERVE_TABLES = """
+SELECT (SELECT count(*) FROM read.checkpoints c WHERE c.log = l.log AND c.position <> l.position),
+       (SELECT count(*) FROM read.accounts) - (SELECT count(*) FROM log.events WHERE type = 'account.opened.v1'),
+       (SELECT count(*) FROM read.entries)
+       - (SELECT count(*) FROM log.events WHERE type IN ('account.credited.v1', 'account.debited.v1')),
+       (SELECT coalesce(sum(balance), 0)::bigint FROM read.accounts)
   FROM log.logs l WHERE l.name = 'main'
 """
 
@@ -90,3 +105,14 @@ def check(url: str, answered: int, *, unanswered: int = 0) -> list[str]:
     if findings:
         raise WrongError("; ".join(findings))
     return list(CHECKED)
+
+
+def check_tables(url: str) -> list[str]:
+    """What was found right in the read tables of a projector that has caught up. Raises `WrongError`."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(_OBSERVE_TABLES).fetchone()
+    if row != (0, 0, 0, 0):
+        raise WrongError(
+            f"the read tables are off (checkpoints behind, accounts and entries too many, sum of balances): {row}"
+        )
+    return list(CHECKED_TABLES)

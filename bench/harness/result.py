@@ -79,7 +79,7 @@ class ScenarioResult:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where it was measured. `commits` are single-row commits of one connection: what the flush costs here."""
+    """Where it was measured. `commits` say what a flush costs here: to the disk, and to one connection."""
 
     cores: int
     processor: str

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import orjson
 
+from bench.harness.api_process import TOKEN
 from bench.harness.load import Sample
+
+SCRIPT = Path(__file__).with_name("requests.lua")
 
 
 class MissingError(RuntimeError):
@@ -18,24 +21,33 @@ class MissingError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk is told besides how long."""
+    """What wrk is told besides how long; `requests.lua` says what it means."""
 
     address: str
-    script: Path
     connections: int
+    accounts: Path
+    path: str
+    run: str
+    seed: int
+    zipf: float = 0.0
+    reads: float = 0.0
 
 
-def run(load: Load, arguments: list[str], seconds: float) -> Sample:
+def run(load: Load, seconds: float) -> Sample:
     """Closed loop on so many connections. Raises `RuntimeError` if any answer was not a success."""
     program = shutil.which("wrk")
     if program is None:
         raise MissingError("wrk is needed for load over HTTP: install it (on Debian: apt-get install wrk)")
     whole = max(1, round(seconds))
+    told = {name: getattr(load, name) for name in ("accounts", "path", "run", "seed", "zipf", "reads")}
     command = [
         *(program, "--threads", "1", "--connections", str(load.connections), "--duration", f"{whole}s"),
-        *("--timeout", "10s", "--script", str(load.script), load.address, "--", *arguments),
+        *("--timeout", "10s", "--script", str(SCRIPT), load.address, "--"),
+        *(f"{name}={value}" for name, value in {**told, "token": TOKEN}.items()),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=whole + 60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=whole + 60)
+    if done.returncode:
+        raise RuntimeError(f"wrk ended with {done.returncode}: {done.stderr or done.stdout}")
     return parse(done.stdout)
 
 
@@ -51,4 +63,4 @@ def parse(output: str) -> Sample:
             _, value, count = line.split()
             latencies += [int(value)] * int(count)
     # The rate is of all requests: wrk may leave a latency out of its statistics, never a request.
-    return Sample(result["requests"], result["microseconds"] / 1e6, latencies)
+    return Sample(result["requests"], result["microseconds"] / 1e6, latencies, result["commands"])

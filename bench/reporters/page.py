@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from bench.harness.result import Machine, Measurement, Report, ScenarioResult
+from bench.reporters import plots
+
+FOLDER = "performance"
+"""Of the plots, beside the page."""
 
 _INTRODUCTION = """\
 # Performance
 
-Rendered from `bench/results/latest.json` by `python -m bench --render`; do not edit. `make bench` measures again.
-Rates are medians of the repetitions, with the lowest and the highest; latencies are percentiles over all of them,
-in milliseconds, from HDR histograms. What is compared was measured in turn within one run. After each scenario the
-database was checked, and a run that fails its check writes no result. Rates are those of the machine as it was, with
-whatever else ran on it; single-row commits far below what the disk can do mean that it was busy: then trust the ratios.
+Rendered from `bench/results/latest.json` by `python -m bench --render`; do not edit. `make bench-full` measures it all
+again, `make bench` a part in less than ten minutes. Rates are medians of the repetitions, with the lowest and the
+highest, which the plots show as bars; latencies are percentiles over all of them, in milliseconds, from HDR histograms.
+What is compared was measured in turn within one run. After each scenario the database was checked, and a run that fails
+its check writes no result. Rates are those of the machine as it was, with whatever else ran on it; single-row commits
+far below what the disk can do mean that it was busy: then trust the ratios.
 """
 
 
 def render(report: Report) -> str:
     """The whole page."""
     return "\n".join(_lines(report))
+
+
+def write(report: Report, file: Path) -> None:
+    """The page and its plots; plots of before that it has no longer are removed."""
+    file.write_text(render(report))
+    folder = file.parent / FOLDER
+    folder.mkdir(exist_ok=True)
+    drawn = plots.draw(report)
+    for old in folder.glob("*.svg"):
+        if old.name not in drawn:
+            old.unlink()
+    for name, svg in drawn.items():
+        (folder / name).write_text(svg)
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -30,6 +49,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"## {scenario.title}\n"
         yield f"{scenario.how}\n"
         yield from _measurements(scenario.measurements)
+        for chart in plots.charts(scenario):
+            yield f"![{chart.title}]({FOLDER}/{chart.file})\n"
         yield f"Checked afterwards: {'; '.join(scenario.checked)}.\n"
 
 
@@ -59,7 +80,7 @@ def _machine(report: Report) -> Iterator[str]:
     yield f"| PostgreSQL | {machine.postgres} |"
     yield f"| settings | {', '.join(f'{name} {value}' for name, value in machine.settings.items())} |"
     yield ""
-    yield "Client, service and PostgreSQL share these cores. What a flush costs, by single-row commits:\n"
+    yield "Client, service and PostgreSQL share these cores. What a flush costs, to the disk and to one connection:\n"
     yield from _measurements(machine.commits)
 
 

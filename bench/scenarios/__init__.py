@@ -7,17 +7,37 @@ from collections.abc import Callable
 from bench.harness.result import ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
-from bench.scenarios import bulk, catch_up, http, imports, sizes, stock_projection, store, transfers
+from bench.scenarios import (
+    bulk,
+    catch_up,
+    http,
+    imports,
+    lag,
+    mixed,
+    processes,
+    sizes,
+    stock_projection,
+    store,
+    transfers,
+    zipf,
+)
 
 Scenario = Callable[[Settings, Server], ScenarioResult]
 
 SCENARIOS: dict[str, Scenario] = {
     "store": store.run,
     "transfers": transfers.run,
+    "zipf": zipf.run,
     "http": http.run,
+    "processes": processes.run,
+    "mixed": mixed.run,
+    "lag": lag.run,
     "bulk": bulk.run,
     "import": imports.run,
     "catch-up": catch_up.run,
     "projection": stock_projection.run,
     "sizes": sizes.run,
 }
+
+SHORT = ("store", "transfers", "zipf", "http", "lag", "catch-up")
+"""Those that say in a few minutes whether anything became slower."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bench.harness import bulk_client, oracle
 from bench.harness.api_process import running_api
 from bench.harness.bulk_client import Plan
-from bench.harness.ledger import running_ledger
-from bench.harness.load import Sample, percentiles
-from bench.harness.result import Comparison, Measurement, ScenarioResult
+from bench.harness.ledger import keep, running_ledger
+from bench.harness.load import Sample, measurement
+from bench.harness.result import Comparison, ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
 
@@ -24,8 +24,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     with server.database() as database:
         with running_ledger(database) as ledger:
             accounts = ledger.open_accounts(settings.accounts)
-        file = server.folder / "accounts"
-        file.write_text("\n".join(accounts) + "\n")
+        file = keep(accounts, server.folder)
         answered = ledger.answered
         with running_api(database, server.folder) as address:
             for repetition in range(-1, settings.repetitions):  # the first is a warm-up
@@ -45,17 +44,11 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         f"clock starts. Every transfer is validated, decided, recorded under its own key and durable before the answer "
         f"of its batch, which has an answer for each. Percentiles are of whole batches.",
         [
-            Measurement(
-                "batches",
-                {"as": kind, "size": size},
-                "transfers/s",
-                [round(sample.answered / sample.seconds, 1) for sample in repeated],
-                percentiles(sample.latencies_us for sample in repeated),
-            )
+            measurement("batches", {"as": kind, "size": size}, "transfers/s", repeated)
             for kind, repeated in samples.items()
         ],
         checked=[*checked, "every item of every batch accepted"],
     )
-    best = max(measurement.median for measurement in result.measurements)
+    best = max(kind.median for kind in result.measurements)
     result.comparisons.append(Comparison("transfers a second", best, 15_000))
     return result

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from bench.harness import oracle, wrk
-from bench.harness.api_process import TOKEN, running_api
-from bench.harness.ledger import running_ledger
-from bench.harness.load import Sample, percentiles
-from bench.harness.result import Comparison, Measurement, ScenarioResult
+from bench.harness.api_process import running_api
+from bench.harness.ledger import keep, running_ledger
+from bench.harness.load import Sample, measurement
+from bench.harness.result import Comparison, ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
 
@@ -16,7 +14,6 @@ CONNECTIONS = (1, 16, 64, 256)
 EXPECTED_AT = 64
 TRANSFER, EMPTY = "transfer", "empty validated POST"
 PATHS = {TRANSFER: "/v1/transfers", EMPTY: "/v1/empty"}
-SCRIPT = Path(__file__).with_name("transfers.lua")
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
@@ -25,17 +22,15 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     with server.database() as database:
         with running_ledger(database) as ledger:
             accounts = ledger.open_accounts(settings.accounts)
-        file = server.folder / "accounts"
-        file.write_text("\n".join(accounts) + "\n")
+        file = keep(accounts, server.folder)
         answered, runs = ledger.answered, 0
         with running_api(database, server.folder) as address:
             for repetition in range(-1, settings.repetitions):  # the first is a warm-up
                 for connections in CONNECTIONS:
-                    load = wrk.Load(address, SCRIPT, connections)
                     for kind, path in PATHS.items():
                         runs += 1
-                        arguments = [str(file), path, TOKEN, f"run-{runs}", str(settings.seed + runs)]
-                        sample = wrk.run(load, arguments, 2 * settings.seconds if repetition >= 0 else 1)
+                        load = wrk.Load(address, connections, file, path, f"run-{runs}", settings.seed + runs)
+                        sample = wrk.run(load, 2 * settings.seconds if repetition >= 0 else 1)
                         answered += sample.answered if kind == TRANSFER else 0
                         if repetition >= 0:
                             samples.setdefault((kind, connections), []).append(sample)
@@ -48,13 +43,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         "Every transfer is authenticated, validated, recorded under its own key and durable before its answer. No "
         "projector runs beside. The empty POST takes the same body through the same door and validation.",
         [
-            Measurement(
-                kind,
-                {"connections": connections},
-                "requests/s",
-                [round(sample.answered / sample.seconds, 1) for sample in repeated],
-                percentiles(sample.latencies_us for sample in repeated),
-            )
+            measurement(kind, {"connections": connections}, "requests/s", repeated)
             for (kind, connections), repeated in samples.items()
         ],
         checked=[*checked, "no request refused, no connection broken"],

@@ -1,18 +1,22 @@
-"""The scenarios run from end to end, with next to nothing in them; each checks its own result."""
+"""Every scenario runs from its beginning to its check, with next to nothing in it; together minutes: `make soak`.
+
+The two that say most about the product's own code are run each time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from bench.__main__ import FIXTURE
 from bench.harness.server import Server, running_server
 from bench.harness.settings import Settings
-from bench.scenarios import sizes, stock_projection
+from bench.scenarios import SCENARIOS
 
+EACH_TIME = ("sizes", "projection")
 TINY = Settings(
-    seed=1, repetitions=1, seconds=0.1, warm_up=0.0, transfers=200, accounts=10, czech_bank=Path(), quick=True
+    seed=1, repetitions=1, seconds=0.1, warm_up=0.0, transfers=200, accounts=10, czech_bank=FIXTURE, quick=True
 )
 
 
@@ -22,17 +26,12 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def test_sizes(server: Server) -> None:
-    result = sizes.run(TINY, server)
-    assert len({measurement.parameters["events"] for measurement in result.measurements}) == 3
-    assert {sizes.COLD, sizes.WARM, sizes.ALONE, sizes.FOLD, sizes.START, sizes.MEMORY} <= {
-        measurement.subject for measurement in result.measurements
-    }
-    assert all(comparison.bounds for comparison in result.comparisons)
-
-
-def test_stock_projection(server: Server) -> None:
-    result = stock_projection.run(TINY, server)
-    assert [len(measurement.rates) for measurement in result.measurements] == [1, 1, 1, 1]
-    (ratio,) = result.comparisons
-    assert ratio.value > 1
+@pytest.mark.parametrize(
+    "name", [name if name in EACH_TIME else pytest.param(name, marks=pytest.mark.soak) for name in SCENARIOS]
+)
+def test_a_scenario_measures_and_checks(name: str, server: Server) -> None:
+    result = SCENARIOS[name](TINY, server)
+    assert result.name == name
+    assert result.measurements
+    assert result.checked
+    assert all(measurement.rates for measurement in result.measurements)

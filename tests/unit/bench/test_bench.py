@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from bench.__main__ import PAGE, RESULT
 from bench.harness import wrk
-from bench.harness.load import percentiles, thread_callers
+from bench.harness.load import Sample, percentiles, thread_callers
 from bench.harness.oracle import Observed, judge
 from bench.harness.result import FORMAT, Comparison, Machine, Measurement, Report, ScenarioResult
-from bench.reporters import json_file, page
+from bench.reporters import json_file, page, plots
 from bench.scenarios import sizes
 
 SOUND = Observed(6, 6, 6, 0, 0, 0, 0, 2)
@@ -20,8 +21,14 @@ SOUND = Observed(6, 6, 6, 0, 0, 0, 0, 2)
 
 def report() -> Report:
     timed = Measurement("ours", {"callers": 64}, "appends/s", [3.0, 1.0, 2000.0], percentiles([[1000], [2000, 3000]]))
-    compared = [Comparison("ours ÷ theirs", 4.0, 5.0), Comparison("seconds", 4.0, at_most=5.0)]
-    scenario = ScenarioResult("store", "The store", "How.", [timed], compared, ["positions dense"])
+    scenario = ScenarioResult(
+        "store",
+        "The store",
+        "How.",
+        [timed],
+        [Comparison("ours ÷ theirs", 4.0, 5.0), Comparison("lag", 7.0, at_most=9.0)],
+        ["positions dense"],
+    )
     machine = Machine(2, "a processor", 24.0, "Linux 6", "ext4", "CPython 3.11", "18", {"fsync": "on"}, 0.5, [timed])
     return Report(FORMAT, "2026-11-21", "abc", "python -m bench", 1, 3, False, machine, [scenario])
 
@@ -46,9 +53,9 @@ def test_a_caller_that_fails_fails_the_measurement() -> None:
 
 
 def test_what_wrk_says_is_read() -> None:
-    said = 'RESULT {"requests":3,"microseconds":500000,"refused":0,"broken":0}\nLATENCY 100 2\nLATENCY 300 1\n'
-    sample = wrk.parse(f"Running 1s test\n{said}")
-    assert (sample.answered, sample.seconds, sample.latencies_us) == (3, 0.5, [100, 100, 300])
+    result = 'RESULT {"requests":3,"microseconds":500000,"refused":0,"broken":0,"commands":4}'
+    sample = wrk.parse(f"Running 1s test\n{result}\nLATENCY 100 2\nLATENCY 300 1\n")
+    assert sample == Sample(3, 0.5, [100, 100, 300], 4)
 
 
 @pytest.mark.parametrize("wrong", ['"refused":1,"broken":0', '"refused":0,"broken":1'])
@@ -71,13 +78,51 @@ def test_a_report_of_another_format_is_refused(tmp_path: Path) -> None:
 def test_the_page_quotes_medians_and_says_what_was_not_reached() -> None:
     text = page.render(report())
     assert "| store | ours ÷ theirs | 4.00 | ≥ 5.00 | **not reached** |" in text
-    assert "| store | seconds | 4.00 | ≤ 5.00 | reached |" in text
+    assert "| store | lag | 7.00 | ≤ 9.00 | reached |" in text
     assert "| ours | 64 | 3.00 | 1.00 | 2,000 | 2.00 | 3.00 | 3.00 |" in text
     assert "Checked afterwards: positions dense." in text
 
 
+@pytest.mark.parametrize(
+    ("comparison", "met"),
+    [
+        (Comparison("x", 5.0, 5.0), True),
+        (Comparison("x", 4.9, 5.0), False),
+        (Comparison("x", 5.0, at_most=5.0), True),
+        (Comparison("x", 5.1, at_most=5.0), False),
+        (Comparison("x", 5.1), True),
+    ],
+)
+def test_bounds_are_met_on_their_own_side(comparison: Comparison, met: bool) -> None:
+    assert comparison.met is met
+
+
 def test_the_committed_page_is_the_committed_result() -> None:
-    assert PAGE.read_text() == page.render(json_file.load(RESULT))
+    committed = json_file.load(RESULT)
+    assert PAGE.read_text() == page.render(committed)
+    files = (PAGE.parent / page.FOLDER).glob("*.svg")
+    assert {file.name: file.read_text() for file in files} == plots.draw(committed)
+
+
+def test_a_plot_has_a_line_for_each_subject_and_bars_to_the_lowest_and_the_highest() -> None:
+    measured = [
+        Measurement(subject, {"connections": connections}, "requests/s", [rate, rate / 2, 2 * rate])
+        for subject, rate in (("<ours>", 300.0), ("theirs", 100.0))
+        for connections in (1, 64)
+    ]
+    svg = plots.draw(replace(report(), scenarios=[ScenarioResult("http", "HTTP", "How.", measured)]))["http.svg"]
+    root = ElementTree.fromstring(svg)  # noqa: S314 - our own
+    texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"<ours>", "theirs", "1", "64", "connections", "0", "600"} <= set(texts)
+    assert svg.count("<polyline") == 2
+    assert svg.count("<circle") == 4
+
+
+def test_the_page_shows_the_plots_that_are_drawn() -> None:
+    measured = [Measurement("ours", {"connections": 1}, "requests/s", [1.0])]
+    text = page.render(replace(report(), scenarios=[ScenarioResult("http", "HTTP", "How.", measured)]))
+    assert "![Requests a second by connections](performance/http.svg)" in text
+    assert "zipf" not in text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""Services in processes of their own, stopped at the end by their pid."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from workers import settings
+
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+ROOT = Path(__file__).parent.parent.parent
+
+
+@contextmanager
+def running(module: str, *arguments: str, environment: Mapping[str, str], ready: Callable[[], bool]) -> Iterator[None]:
+    """`python -m module` with our environment and this one. Raises `RuntimeError` if it does not get ready."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(settings.PREFIX)}
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=ROOT, env={**inherited, **environment})
+    try:
+        until = time.monotonic() + START_SECONDS
+        while not ready():
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{module} did not start (exit status {process.poll()})")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def ask(module: str, told: Mapping[str, Any]) -> Any:
+    """What `python -m module` writes, told this, both as JSON. Raises `subprocess.CalledProcessError` if it fails."""
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(command, input=orjson.dumps(told), stdout=subprocess.PIPE, cwd=ROOT, check=True)
+    return orjson.loads(done.stdout)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered with a success."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
+            return True
+    except (urllib.error.URLError, OSError):
+        return False

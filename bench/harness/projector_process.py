@@ -1,0 +1,97 @@
+"""The projector in a process of its own, and how far behind the head of the log it is."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from threading import Event, Thread
+
+import psycopg
+
+from bench.harness import process
+from bench.harness.ledger import LOG
+from bench.harness.oracle import WrongError
+from bench.harness.server import MASTER_KEY, Database
+
+LOOK_SECONDS = 0.005
+"""How often the checkpoints are looked at: so much may a lag be measured too long."""
+SAMPLE_SECONDS = 0.02
+"""How often a head is taken whose way into the read tables is measured."""
+CATCH_UP_SECONDS = 120.0
+
+_STANDING = """
+SELECT clock_timestamp(), l.position, l.recorded_at,
+       coalesce((SELECT min(c.position) FROM read.checkpoints c WHERE c.log = l.log), 0)
+  FROM log.logs l WHERE l.name = %s
+"""
+
+
+@contextmanager
+def running_projector(database: Database) -> Iterator[None]:
+    """A projector as it is deployed, on all projections, that has caught up."""
+    with (
+        psycopg.connect(database.url, autocommit=True) as connection,
+        process.running(
+            "workers.cli",
+            "work",
+            environment={"DATABASE_URL": database.url, "DAYBOOK_MASTER_KEY": MASTER_KEY},
+            ready=lambda: _caught_up(connection),
+        ),
+    ):
+        yield
+
+
+def wait_until_caught_up(database: Database) -> None:
+    """Until everything in the log is in the read tables. Raises `WrongError` when that takes too long."""
+    until = time.monotonic() + CATCH_UP_SECONDS
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        while not _caught_up(connection):
+            if time.monotonic() > until:
+                raise WrongError(f"the projector has not caught up in {CATCH_UP_SECONDS:.0f} seconds")
+            time.sleep(LOOK_SECONDS)
+
+
+@contextmanager
+def watched_head(database: Database) -> Iterator[list[int]]:
+    """Filled with lags of the head, in microseconds: from when it was recorded until all read tables show it."""
+    lags: list[int] = []
+    stop = Event()
+    thread = Thread(target=_watch, args=(database.url, lags, stop), daemon=True)
+    thread.start()
+    try:
+        yield lags
+        wait_until_caught_up(database)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _watch(url: str, lags: list[int], stop: Event) -> None:
+    unseen: deque[tuple[int, datetime]] = deque()
+    with psycopg.connect(url, autocommit=True) as connection:
+        now, last, _, _ = _standing(connection)  # a head from before would seem to lag
+        sampled = now
+        while not (stop.is_set() and not unseen):
+            now, head, recorded_at, folded = _standing(connection)
+            if head > last and now - sampled >= timedelta(seconds=SAMPLE_SECONDS):
+                unseen.append((head, recorded_at))
+                last, sampled = head, now
+            while unseen and unseen[0][0] <= folded:
+                lags.append((now - unseen.popleft()[1]) // timedelta(microseconds=1))
+            time.sleep(LOOK_SECONDS)
+
+
+def _caught_up(connection: psycopg.Connection) -> bool:
+    _, head, _, folded = _standing(connection)
+    return folded == head
+
+
+def _standing(connection: psycopg.Connection) -> tuple[datetime, int, datetime, int]:
+    """The server's clock, the head, when it was recorded, and how far the projection furthest behind is."""
+    row = connection.execute(_STANDING, (LOG,)).fetchone()
+    assert row is not None, "there is a log named main"
+    now, head, recorded_at, folded = row
+    return now, head, recorded_at, folded

@@ -1,0 +1,155 @@
+"""Transfers that crowd on few accounts: one side drawn with a Zipf exponent, up to every transfer on one account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from random import Random
+from time import perf_counter
+
+from bench.harness import oracle, wrk
+from bench.harness.api_process import running_api
+from bench.harness.ledger import keep, running_ledger, transfers
+from bench.harness.load import Sample, measurement
+from bench.harness.result import Comparison, Measurement, ScenarioResult
+from bench.harness.server import Server
+from bench.harness.settings import Settings
+from bench.peers import process as for_update
+from bench.peers.for_update import POOL
+from workers.runtime import calm_collector
+
+EXPONENTS: Mapping[str, float] = {"0": 0.0, "0.5": 0.5, "1": 1.0, "1.5": 1.5, "2": 2.0, "∞": inf}
+"""0 draws all accounts alike; at ∞ one account is on one side of every transfer."""
+UNIFORM, HOT = "0", "∞"
+QUICK = (UNIFORM, HOT)
+OF_UNIFORM, OF_PEER = 0.8, 5.0
+CONNECTIONS = 64
+IN_PROCESS, OVER_HTTP, FOR_UPDATE = (
+    "Daybook, in process, in batches",
+    "Daybook over HTTP",
+    "FOR UPDATE ledger over HTTP",
+)
+
+
+@dataclass
+class _Http:
+    """A ledger that takes transfers over HTTP, and what it has answered."""
+
+    address: str
+    path: str
+    accounts: Path
+    answered: int = 0
+    runs: int = 0
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+
+    def load(self, exponent: str, seed: int, seconds: float) -> Sample:
+        """One run of wrk."""
+        self.runs += 1
+        load = wrk.Load(
+            self.address,
+            CONNECTIONS,
+            self.accounts,
+            self.path,
+            f"run-{self.runs}",
+            seed + self.runs,
+            EXPONENTS[exponent],
+        )
+        sample = wrk.run(load, seconds)
+        self.answered += sample.answered
+        return sample
+
+    @property
+    def unanswered(self) -> int:
+        """What wrk left unanswered at the end of its runs; it has gone in or not."""
+        return CONNECTIONS * self.runs
+
+
+def run(settings: Settings, server: Server) -> ScenarioResult:
+    """Every exponent and system in turn, first in process, then over HTTP."""
+    exponents = QUICK if settings.quick else tuple(EXPONENTS)
+    in_process, checked = _in_process(settings, server, exponents)
+    over_http, checked_over_http = _over_http(settings, server, exponents)
+    result = ScenarioResult(
+        "zipf",
+        "Transfers that crowd on few accounts",
+        f"Transfers between {settings.accounts} accounts with limits. One side of each is drawn with a Zipf exponent: "
+        "at 0 all accounts alike, at ∞ always the same. In process: batches of "
+        f"{settings.transfers} on one executor, made before the clock starts. Over HTTP: one a request on "
+        f"{CONNECTIONS} connections of wrk, closed loop, to one process of each system in turn; both processes run, "
+        f"the other one idle. The FOR UPDATE ledger (`bench/peers/for_update.py`) is FastAPI and SQLAlchemy with up to "
+        f"{POOL} threads and connections, keeps balances in a column, and asks for no token.",
+        [
+            *(
+                Measurement(IN_PROCESS, {"exponent": exponent}, "transfers/s", rates)
+                for exponent, rates in in_process.items()
+            ),
+            *(
+                measurement(name, {"exponent": exponent}, "transfers/s", samples)
+                for name, system in over_http.items()
+                for exponent, samples in system.samples.items()
+            ),
+        ],
+        checked=[*dict.fromkeys([*checked, *checked_over_http])],
+    )
+    result.comparisons.extend(_compare(result, exponents))
+    return result
+
+
+def _in_process(
+    settings: Settings, server: Server, exponents: Sequence[str]
+) -> tuple[dict[str, list[float]], list[str]]:
+    """Rates by exponent, and what was found right."""
+    random = Random(settings.seed)
+    rates: dict[str, list[float]] = {exponent: [] for exponent in exponents}
+    with server.database() as database, running_ledger(database) as ledger:
+        accounts = ledger.open_accounts(settings.accounts)
+        ledger.execute(transfers(accounts, settings.transfers // 4, random))  # a warm-up
+        for _ in range(settings.repetitions):
+            for exponent, measured in rates.items():
+                batch = transfers(accounts, settings.transfers, random, zipf=EXPONENTS[exponent])
+                calm_collector()  # as the API does; it also leaves our own commands out
+                began = perf_counter()
+                ledger.execute(batch)
+                measured.append(round(settings.transfers / (perf_counter() - began), 1))
+        conflicts = ledger.executor.statistics.conflicts
+        checked = oracle.check(database.url, ledger.answered)
+    if conflicts:
+        raise oracle.WrongError(f"{conflicts} conflicts with a single writer")
+    return rates, [*checked, "no conflicts with a single writer"]
+
+
+def _over_http(settings: Settings, server: Server, exponents: Sequence[str]) -> tuple[dict[str, _Http], list[str]]:
+    """Both systems with their samples, and what was found right."""
+    with server.database() as database, server.database(migrated=False) as theirs:
+        with running_ledger(database) as ledger:
+            accounts = ledger.open_accounts(settings.accounts)
+        file = keep(accounts, server.folder)
+        with (
+            running_api(database, server.folder) as address,
+            for_update.running_peer(theirs.url, accounts) as peer_address,
+        ):
+            ours = _Http(address, "/v1/transfers", file)
+            peer = _Http(peer_address, for_update.TRANSFERS, file)
+            for repetition in range(-1, settings.repetitions):  # the first is a warm-up
+                for exponent in exponents:
+                    for system in (ours, peer):
+                        sample = system.load(exponent, settings.seed, 2 * settings.seconds if repetition >= 0 else 1)
+                        if repetition >= 0:
+                            system.samples.setdefault(exponent, []).append(sample)
+        checked = oracle.check(database.url, ledger.answered + ours.answered, unanswered=ours.unanswered)
+        checked += for_update.check(theirs.url, peer.answered, peer.unanswered)
+    return {OVER_HTTP: ours, FOR_UPDATE: peer}, [*checked, "no request refused, no connection broken"]
+
+
+def _compare(result: ScenarioResult, exponents: Sequence[str]) -> Iterator[Comparison]:
+    for name in (IN_PROCESS, OVER_HTTP):
+        rates = {exponent: result.of(name, exponent=exponent).median for exponent in exponents}
+        worst = min((exponent for exponent in exponents if exponent != UNIFORM), key=rates.__getitem__)
+        ratio = round(rates[worst] / rates[UNIFORM], 2)
+        yield Comparison(f"{name}: slowest exponent ({worst}) ÷ uniform", ratio, OF_UNIFORM)
+    for exponent in exponents:
+        ours, theirs = (result.of(name, exponent=exponent).median for name in (OVER_HTTP, FOR_UPDATE))
+        what = f"Daybook ÷ FOR UPDATE ledger over HTTP, exponent {exponent}"
+        yield Comparison(what, round(ours / theirs, 2), OF_PEER if exponent == HOT else None)

@@ -1,0 +1,62 @@
+"""The open loop: requests come when they are due, and waiting behind others counts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bench.harness import open_loop
+from bench.harness.open_loop import COMMAND, READ, Plan
+
+SERVICE_SECONDS = 0.02
+
+
+def sent(tmp_path: Path, *, connections: int, reads: float = 0.0, status: int = 201) -> dict[str, list[int]]:
+    """Latencies of ten requests, one each 5 ms, to a server that takes 20 ms for each."""
+    accounts = tmp_path / "accounts"
+    accounts.write_text("a\nb\n")
+
+    serving: list[asyncio.Task[None] | None] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
+        while (head := await reader.readline()) not in (b"", b"\r\n"):
+            rest = await reader.readuntil(b"\r\n\r\n")
+            length = rest.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            await reader.readexactly(int(length or 0))
+            await asyncio.sleep(SERVICE_SECONDS)
+            code = 200 if head.startswith(b"GET") else status
+            writer.write(f"HTTP/1.1 {code} So\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        writer.close()
+
+    async def load() -> dict[str, list[int]]:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        plan = Plan(f"http://127.0.0.1:{port}", str(accounts), "run", 1, 200.0, 0.05, connections, reads)
+        try:
+            return (await open_loop.send(plan))[1]
+        finally:
+            server.close()
+            await asyncio.gather(*filter(None, serving), return_exceptions=True)
+
+    return asyncio.run(load())
+
+
+def test_every_request_is_answered_and_counted_by_its_kind(tmp_path: Path) -> None:
+    latencies = sent(tmp_path, connections=10, reads=0.5)
+    assert len(latencies[COMMAND]) + len(latencies[READ]) == 10
+    assert all(latencies.values())
+
+
+def test_a_request_that_waits_for_a_connection_has_waited_since_it_was_due(tmp_path: Path) -> None:
+    latencies = sent(tmp_path, connections=1)[COMMAND]
+    # The last is due after 45 ms, and its answer comes after ten times 20 ms.
+    assert latencies[-1] >= 150_000
+    assert latencies == sorted(latencies)
+
+
+def test_any_other_answer_is_no_result(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="503"):
+        sent(tmp_path, connections=10, status=503)
