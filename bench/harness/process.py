@@ -18,14 +18,15 @@ import orjson
 
 from workers import settings
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+POLL_SECONDS = 0.01
 ROOT = Path(__file__).parent.parent.parent
 
 
 @contextmanager
-def running(module: str, *arguments: str, environment: Mapping[str, str], ready: Callable[[], bool]) -> Iterator[None]:
-    """`python -m module` with our environment and this one. Raises `RuntimeError` if it does not get ready."""
+def running(module: str, *arguments: str, environment: Mapping[str, str], ready: Callable[[], bool]) -> Iterator[int]:
+    """`python -m module` with our environment and this one; its pid. Raises `RuntimeError` if it does not get ready."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(settings.PREFIX)}
     process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=ROOT, env={**inherited, **environment})
     try:
@@ -33,8 +34,8 @@ def running(module: str, *arguments: str, environment: Mapping[str, str], ready:
         while not ready():
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{module} did not start (exit status {process.poll()})")
-            time.sleep(0.05)
-        yield
+            time.sleep(POLL_SECONDS)
+        yield process.pid
     finally:
         process.terminate()
         try:
