@@ -84,14 +84,15 @@ def test_the_database_is_killed_for_long(world: World, seed: int) -> None:
     crashes(seed, 15, world)
 
 
-def test_three_processes_on_the_same_accounts_give_up_nobody(world: World) -> None:
-    """Four writers on two accounts and the cash account: everyone is answered, nobody waits for ever."""
-    apis = [world.api() for _ in range(3)]
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_on_the_same_accounts_give_up_nobody(world: World, processes: int) -> None:
+    """Eight clients on two accounts and the cash account: everyone is answered, nobody waits for ever."""
+    apis = world.apis(processes)
     world.projector()
     accounts = open_accounts(apis[0], 2, "4.00")
-    with load(apis, accounts, clients=9, seed=3, most=60) as history:
+    with load(apis, accounts, clients=8, seed=3, most=40) as history:
         pass
-    assert len(history.answered) == 9 * 60
+    assert len(history.answered) == 8 * 40
     assert not any(call.silences for call in history.calls), "contention is no reason to be told nothing"
     check(world, history)
     order_is_that_of_time(history)

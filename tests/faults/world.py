@@ -126,6 +126,15 @@ class World:
             made.start()
         return made
 
+    def apis(self, count: int) -> list[Api]:
+        """So many at once."""
+        made = [self.api(start=False) for _ in range(count)]
+        for api in made:
+            Process.start(api)
+        for api in made:
+            api.wait_until_ready()
+        return made
+
     def projector(self, *, through: str | None = None, **settings: str) -> Process:
         """One more projector."""
         log = self.folder / f"projector-{len(self.processes)}.log"
