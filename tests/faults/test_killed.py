@@ -10,16 +10,9 @@ import pytest
 from tests.faults.checker import check, order_is_that_of_time
 from tests.faults.clients import load, open_accounts
 from tests.faults.world import World
-from tests.support.waiting import wait_until
 
 SHORT, LONG = 3, 40
 """Kills in a run of the suite, and in a soak."""
-
-
-def grow(world: World, by: int) -> None:
-    """Let the log grow: the next fault meets work that is under way."""
-    goal = world.head() + by
-    wait_until(lambda: world.head() >= goal, f"position {goal}")
 
 
 def kills(seed: int, times: int, world: World) -> None:
@@ -29,14 +22,14 @@ def kills(seed: int, times: int, world: World) -> None:
     accounts = open_accounts(one, 6, "4.00")
     with load([one, two], accounts, clients=8, seed=seed) as history:
         for _ in range(times):
-            grow(world, choose.randint(30, 400))
+            world.grow(choose.randint(30, 400))
             victim = choose.choice([one, two, projector])
             victim.kill()
             grow_or_not = victim is projector or choose.random() < 0.5
             if grow_or_not:
-                grow(world, choose.randint(10, 100))
+                world.grow(choose.randint(10, 100))
             victim.start()
-        grow(world, 100)
+        world.grow(100)
     check(world, history)
     order_is_that_of_time(history)
     assert any(call.silences for call in history.calls), "nobody noticed anything: nothing was shown"
@@ -62,12 +55,12 @@ def crashes(seed: int, times: int, world: World) -> None:
     world.wait_until_folded()  # a projector that finds no database at its start ends, and says so
     with load([one, two], accounts, clients=8, seed=seed) as history:
         for _ in range(times):
-            grow(world, choose.randint(30, 400))
+            world.grow(choose.randint(30, 400))
             world.kill_postgres()
             world.start_postgres()
         for api in (one, two):
             api.wait_until_ready()
-        grow(world, 100)
+        world.grow(100)
     check(world, history, marked=False)
     order_is_that_of_time(history)
     assert any(call.status == 422 for call in history.answered), "nobody was refused: half of it was not shown"
