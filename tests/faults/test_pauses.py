@@ -136,8 +136,8 @@ def test_the_clock_of_a_process_steps_back(world: World, tmp_path: Path) -> None
         (tmp_path / "next").replace(file)
 
     set_to(0)
-    wrong = world.api(start=False, **{FILE: str(file)})
-    wrong.module = "tests.faults.wrong_clock"
+    wrong = world.api(start=False)
+    wrong.module, wrong.env[FILE] = "tests.faults.wrong_clock", str(file)
     wrong.start()
     right = world.api()
     world.projector()
