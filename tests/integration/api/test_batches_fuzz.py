@@ -118,6 +118,9 @@ def assert_answered(service: Service, response: httpx.Response, before: str, key
         assert len(answers) == len(keys)
         for answer, key in zip(answers, keys, strict=True):
             assert key is None or (answer["key"], answer["status"]) == (key, 201), answer
+        sound = [answer["body"]["position"] for answer, key in zip(answers, keys, strict=True) if key is not None]
+        positions = [int(position.rsplit(".", 1)[1]) for position in sound]
+        assert positions == sorted(set(positions)), "in their order, each with its own answer"
 
 
 @given(lines=st.lists(LINES, max_size=8), end=st.sampled_from([b"\n", b"\r\n", b"\n \n"]))
