@@ -103,7 +103,7 @@ def test_entries_race_with_changes_of_state(world: World, first: str) -> None:
     with line(world) as slow:
         held, free = world.api(through=slow.url), world.api()
         (funded,), empty = open_accounts(free, 1, "5.00"), open_empty(free)
-        for api in (held, free):  # both remember what will not be true any more
+        for api in (free, held):  # the one that is held is the last to know: only what it races with moves under it
             assert post(api, f"{funded}/withdrawals", f"warm-{api.port}", EURO)[0] == 201
         for number, (entry, body, change, entry_refused, change_refused) in enumerate(RACES):
             entering = (entry.format(funded=funded, empty=empty), f"entry-{number}", body)
