@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 
-import orjson
 import psycopg
 
 from domain.money import parse
-from tests.faults.clients import Call, History
+from tests.faults.clients import ACCEPTED, REFUSED, Call, History
 from tests.faults.world import World
 from tests.support.ledger import assert_sound
 
-ACCEPTED, REFUSED = 201, 422
+OPEN, FROZEN, CLOSED = "open", "frozen", "closed"
+STATUS = {
+    "account.opened.v1": OPEN,
+    "account.frozen.v1": FROZEN,
+    "account.unfrozen.v1": OPEN,
+    "account.closed.v1": CLOSED,
+}
+"""What an account is after an event; entries leave it as it is."""
 
 
 def check(world: World, history: History, *, folded: bool = True, marked: bool = True) -> None:
@@ -24,8 +31,9 @@ def check(world: World, history: History, *, folded: bool = True, marked: bool =
     assert_sound(world.database)
     _answers_agree(history, marked=marked)
     _answers_are_in_the_log(world, history)
-    _balances_are_those_told(world, history)
-    _refusals_were_right(world, history)
+    book = Book(world)
+    _balances_are_those_told(book, history)
+    _refusals_were_right(world, book, history)
     if folded:
         world.wait_until_folded()
         report = world.verified()
@@ -35,7 +43,7 @@ def check(world: World, history: History, *, folded: bool = True, marked: bool =
 def _answers_agree(history: History, *, marked: bool) -> None:
     """Every answer to one key is the same, to the byte; only the first may come without the mark of a replay."""
     for call in history.answered:
-        assert {status for status, _, _ in call.answers} <= {ACCEPTED, REFUSED}, call
+        assert {status for status, _, _ in call.answers} <= {*ACCEPTED, REFUSED}, call
         assert len({(status, body) for status, body, _ in call.answers}) == 1, call
         assert not marked or all(replayed for _, _, replayed in call.answers[1:]), call
 
@@ -58,10 +66,9 @@ def _answers_are_in_the_log(world: World, history: History) -> None:
     keys = {call.key for call in history.calls}
     for call in history.answered:
         outcome, last = recorded[call.key]
-        said = orjson.loads(call.answers[0][1])
-        if call.status == ACCEPTED:
+        if call.accepted:
             assert outcome == 1, call
-            assert said["position"] == f"main.1.{last}", call
+            assert call.said["position"] == f"main.1.{last}", call
             assert units[call.key] == 1, call
         else:
             assert (outcome, last, units[call.key]) == (2, None, 0), call
@@ -71,48 +78,89 @@ def _answers_are_in_the_log(world: World, history: History) -> None:
     assert not strangers, strangers
 
 
-def _balances_are_those_told(world: World, history: History) -> None:
-    """Each account's history replayed in the order of positions gives the very balance that each answer told."""
-    entries = _entries(world)
-    balance: dict[str, int] = defaultdict(int)
-    after: dict[tuple[str, int], int] = {}
-    for stream, unit_end, amount in entries:
-        balance[stream] += amount
-        after[stream, unit_end] = balance[stream]
-    assert sum(balance.values()) == 0, "money is conserved"
-    for call in history.answered:
-        if call.status == ACCEPTED:
-            said = orjson.loads(call.answers[0][1])
-            end = int(said["position"].rsplit(".", 1)[1])
-            for account, told in said["balances"].items():
-                assert parse(told["balance"], told["currency"]) == after[account, end], (call.key, account)
+class Book:
+    """What each account was after each unit that touched it: its events alone, replayed in the order of positions.
+
+    Raises AssertionError where an account that is frozen or closed has an entry, or one is closed with money on it.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._ends: dict[str, list[int]] = defaultdict(list)
+        self._after: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for account, end, type, amount in _account_events(world):
+            balance, status = self._after[account][-1] if self._after[account] else (0, "")
+            if type in STATUS:
+                assert (type == "account.opened.v1") == (status == ""), (account, end, status)
+                assert status != CLOSED, (account, end, type)
+                assert type != "account.unfrozen.v1" or status == FROZEN, (account, end)
+                assert type not in ("account.frozen.v1", "account.closed.v1") or status == OPEN, (account, end, type)
+                assert type != "account.closed.v1" or balance == 0, (account, end, balance)
+                status = STATUS[type]
+            else:
+                assert status == OPEN, (account, end, status)
+            self._ends[account].append(end)
+            self._after[account].append((balance + amount, status))
+
+    def at(self, account: str, position: int) -> tuple[int, str]:
+        """Its balance and status at a position."""
+        place = bisect_right(self._ends[account], position)
+        return self._after[account][place - 1] if place else (0, "")
+
+    @property
+    def total(self) -> int:
+        """Of all accounts, at the end."""
+        return sum(after[-1][0] for after in self._after.values())
 
 
-def _entries(world: World) -> list[tuple[str, int, int]]:
-    """(account, end of the unit, signed amount) of every entry, in the order of positions, from the shares alone."""
+def _account_events(world: World) -> list[tuple[str, int, str, int]]:
+    """(account, end of the unit, type, signed amount) of every event on an account, in the order of positions."""
     with psycopg.connect(world.database.url) as connection:
         return connection.execute(
-            "SELECT stream, unit_end, ((payload->>'amount')::numeric"
-            " * CASE type WHEN 'account.credited.v1' THEN 1 ELSE -1 END)::bigint FROM log.events_as_json"
-            " WHERE type IN ('account.credited.v1', 'account.debited.v1') ORDER BY position"
+            "SELECT stream, unit_end, type, coalesce(((payload->>'amount')::numeric"
+            " * CASE type WHEN 'account.credited.v1' THEN 1 ELSE -1 END)::bigint, 0) FROM log.events_as_json"
+            " WHERE type = ANY (%s) ORDER BY position",
+            ([*STATUS, "account.credited.v1", "account.debited.v1"],),
         ).fetchall()
 
 
-def _refusals_were_right(world: World, history: History) -> None:
-    """At the position at which a command was refused, the account had not what it asked for."""
+def _balances_are_those_told(book: Book, history: History) -> None:
+    """Each account's history replayed in the order of positions gives what each answer told: balances, and states."""
+    assert book.total == 0, "money is conserved"
+    for call in history.answered:
+        if call.accepted:
+            said = call.said
+            end = int(said["position"].rsplit(".", 1)[1])
+            for account, told in said.get("balances", {}).items():
+                assert parse(told["balance"], told["currency"]) == book.at(account, end)[0], (call.key, account)
+            if "balances" not in said:  # opened, frozen, unfrozen or closed
+                assert book.at(said["account"], end)[1] == said.get("status", OPEN), call
+
+
+def _refusals_were_right(world: World, book: Book, history: History) -> None:
+    """At the position at which a command was refused, what it was told of the account was so."""
     with psycopg.connect(world.database.url) as connection:
         decided: dict[str, int] = dict(
             connection.execute(
                 "SELECT key, decided_position FROM log.commands WHERE actor = 'the-command' AND outcome = 2"
             ).fetchall()
         )
-    entries = _entries(world)
     for call in history.answered:
         if call.status == REFUSED:
             call.decided = decided[call.key]
-            account = call.body.get("source") or call.path.split("/")[3]
-            there = sum(amount for stream, end, amount in entries if stream == account and end <= call.decided)
-            assert there < parse(call.body["amount"], call.body["currency"]), call
+            rule, figures = call.said["code"], call.said["figures"]
+            balance, status = book.at(figures["account"], call.decided)
+            if rule == "below_minimum":
+                assert status == OPEN, call
+                assert balance < parse(call.body["amount"], call.body["currency"]), call
+                assert balance == parse(figures["balance"], figures["currency"]), call
+            elif rule == "balance_not_zero":
+                assert status == OPEN, call
+                assert balance == parse(figures["balance"], figures["currency"]) != 0, call
+            else:
+                assert status in _STATUS_REFUSED[rule], call
+
+
+_STATUS_REFUSED = {"account_frozen": {FROZEN}, "account_closed": {CLOSED}, "account_not_frozen": {OPEN}}
 
 
 def order_is_that_of_time(history: History) -> None:
@@ -133,4 +181,4 @@ def order_is_that_of_time(history: History) -> None:
 def _place(call: Call) -> float:
     if call.status == REFUSED:
         return call.decided + 0.5
-    return int(orjson.loads(call.answers[0][1])["position"].rsplit(".", 1)[1])
+    return int(call.said["position"].rsplit(".", 1)[1])

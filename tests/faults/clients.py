@@ -12,11 +12,14 @@ from threading import Event, Lock
 from typing import Any
 
 import httpx
+import orjson
 
 from tests.faults.world import Api
 
 GIVE_UP_SECONDS = 60.0
+ACCEPTED, REFUSED = frozenset({200, 201}), 422
 TOLD_NOTHING = frozenset({429, 503})
+TOKEN = {"Authorization": "Bearer secret-of-command"}
 
 
 @dataclass
@@ -36,6 +39,17 @@ class Call:
     def status(self) -> int:
         """Of its answer."""
         return self.answers[0][0]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it was told that it has gone in."""
+        return self.status in ACCEPTED
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The body of its answer."""
+        read: dict[str, Any] = orjson.loads(self.answers[0][1])
+        return read
 
 
 @dataclass
@@ -58,7 +72,12 @@ class History:
 class Client:
     """One caller, on whichever API is there."""
 
-    def __init__(self, number: int, seed: int, apis: Sequence[Api], history: History, accounts: Sequence[str]) -> None:
+    def __init__(
+        self, number: int, seed: int, apis: Sequence[Api], history: History, accounts: list[str], *, states: bool = True
+    ) -> None:
+        """`accounts` is shared: it gets those that a client opens. `states`: whether any are opened, frozen, closed."""
+        self._states = states
+        self._mine: list[Call] = []
         self._random = random.Random(f"{seed}/{number}")  # noqa: S311 - a seeded history, no secret
         self._apis = apis
         self._history = history
@@ -80,6 +99,8 @@ class Client:
         """What to ask for next."""
         choose = self._random
         one, two = choose.sample(self._accounts, 2)
+        if self._states and choose.random() < 0.15:
+            return self._change_of_state(one)
         amount = {"amount": f"{choose.randint(1, 300) / 100:.2f}", "currency": "EUR"}
         kind = choose.random()
         if kind < 0.6:
@@ -88,27 +109,43 @@ class Client:
             return f"/v1/accounts/{one}/deposits", amount
         return f"/v1/accounts/{one}/withdrawals", amount
 
+    def _change_of_state(self, account: str) -> tuple[str, dict[str, Any]]:
+        """Unfreezing is asked for most: what stays frozen shows little."""
+        kind = self._random.choices(("freeze", "unfreeze", "close", "open"), (3, 8, 2, 2))[0]
+        if kind == "open":
+            return "/v1/accounts", opening(f"owner-{self._name}-{self._count}")
+        return f"/v1/accounts/{account}/{kind}", {"reason": "the client wishes so"}
+
     def post(self, path: str, body: dict[str, Any]) -> Call:
-        """A command, until it is answered; now and then asked once more though it was."""
+        """A command, until it is answered; now and then asked once more though it was, at once or long after."""
         self._count += 1
         call = Call(f"{self._name}-{self._count}", path, body, began=time.monotonic())
         self._history.add(call)
-        while not call.answers:
-            if time.monotonic() - call.began > GIVE_UP_SECONDS:
+        self._until_answered(call)
+        call.ended = time.monotonic()
+        self._mine.append(call)
+        if path == "/v1/accounts" and call.accepted:
+            self._accounts.append(call.said["account"])
+        if self._random.random() < 0.05:
+            self._until_answered(call)
+        if self._random.random() < 0.05:
+            self._until_answered(self._random.choice(self._mine))
+        return call
+
+    def _until_answered(self, call: Call) -> None:
+        """Ask until there is one more answer: who asks again must be told too."""
+        began, before = time.monotonic(), len(call.answers)
+        while len(call.answers) == before:
+            if time.monotonic() - began > GIVE_UP_SECONDS:
                 raise AssertionError(
                     f"{call.key} had no answer for {GIVE_UP_SECONDS} s, after {call.silences} silences"
                 )
             self._ask(call)
-        call.ended = time.monotonic()
-        if self._random.random() < 0.05:
-            self._ask(call)
-        return call
 
     def _ask(self, call: Call) -> None:
         api = self._random.choice(self._apis)
-        headers = {"Authorization": "Bearer secret-of-command", "Idempotency-Key": call.key}
         try:
-            response = self._http[api.port].post(call.path, json=call.body, headers=headers)
+            response = ask(self._http[api.port], call)
         except httpx.HTTPError:
             call.silences += 1
             time.sleep(0.02)  # nobody is there: not a wait for something, only not to spin
@@ -121,20 +158,29 @@ class Client:
             call.answers.append((response.status_code, response.content, replayed))
 
 
+def ask(http: httpx.Client, call: Call) -> httpx.Response:
+    """Send it, for the first time or again; whatever the answer is."""
+    return http.post(call.path, json=call.body, headers={**TOKEN, "Idempotency-Key": call.key})
+
+
+def opening(owner: str) -> dict[str, Any]:
+    """Asks for an account that is old enough for every value date, whatever a clock says."""
+    return {"type": "checking", "currency": "EUR", "owner": owner, "name": owner, "opened_on": "2020-01-01"}
+
+
 def open_accounts(api: Api, count: int, balance: str) -> list[str]:
     """Accounts with so much on each."""
     made = []
     with httpx.Client(base_url=api.url, timeout=30) as http:
         for number in range(count):
-            headers = {"Authorization": "Bearer secret-of-command"}
-            body = {"type": "checking", "currency": "EUR", "owner": f"owner-{number}", "name": f"Owner {number}"}
-            opened = http.post("/v1/accounts", json=body, headers={**headers, "Idempotency-Key": f"open-{number}"})
+            body = opening(f"owner-{number}")
+            opened = http.post("/v1/accounts", json=body, headers={**TOKEN, "Idempotency-Key": f"open-{number}"})
             assert opened.status_code == 201, opened.text
             account = opened.json()["account"]
             paid = http.post(
                 f"/v1/accounts/{account}/deposits",
                 json={"amount": balance, "currency": "EUR"},
-                headers={**headers, "Idempotency-Key": f"fund-{number}"},
+                headers={**TOKEN, "Idempotency-Key": f"fund-{number}"},
             )
             assert paid.status_code == 201, paid.text
             made.append(account)
@@ -143,20 +189,27 @@ def open_accounts(api: Api, count: int, balance: str) -> list[str]:
 
 def deposit(api: Api, account: str, key: str) -> httpx.Response:
     """One euro, and whatever the answer is."""
-    headers = {"Authorization": "Bearer secret-of-command", "Idempotency-Key": key}
+    headers = {**TOKEN, "Idempotency-Key": key}
     body = {"amount": "1.00", "currency": "EUR"}
     return httpx.post(f"{api.url}/v1/accounts/{account}/deposits", json=body, headers=headers, timeout=60)
 
 
 @contextmanager
 def load(
-    apis: Sequence[Api], accounts: Sequence[str], *, clients: int, seed: int, most: int = 1_000_000
+    apis: Sequence[Api],
+    accounts: Sequence[str],
+    *,
+    clients: int,
+    seed: int,
+    most: int = 1_000_000,
+    states: bool = True,
 ) -> Iterator[History]:
     """Clients that post while the body of the `with` does its worst. Their own failures are raised at the end."""
-    history, stop = History(), Event()
+    history, stop, shared = History(), Event(), list(accounts)
     with ThreadPoolExecutor(clients) as pool:
         running: list[Future[None]] = [
-            pool.submit(Client(number, seed, apis, history, accounts).run, stop, most) for number in range(clients)
+            pool.submit(Client(number, seed, apis, history, shared, states=states).run, stop, most)
+            for number in range(clients)
         ]
         try:
             yield history

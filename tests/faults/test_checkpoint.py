@@ -1,8 +1,9 @@
-"""A projector cut off at every message of its transactions: tables and checkpoint move together or not at all."""
+"""A projector cut off, or killed, at every message of its transactions: tables and checkpoint move together."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -14,7 +15,11 @@ from projections.engine import Runner
 from projections.rooms import ROOMS
 from projections.tables import prepare, reset
 from projections.verify import verify_tables
+from tests.faults.checker import check
+from tests.faults.clients import History, deposit, open_accounts
+from tests.faults.messages import PATIENCE_SECONDS
 from tests.faults.proxy import Verdict, Way, proxied
+from tests.faults.world import Api, World
 from tests.support.ledger import codec_of, ledger_on, transfer
 from tests.support.postgres import Server
 
@@ -76,3 +81,79 @@ def _sound_so_far(connection: Connection[Any]) -> bool:
     """The trial balance is zero wherever the checkpoint stands: a page is there whole or not."""
     row = connection.execute("SELECT coalesce(sum(balance), 0) = 0 FROM read.accounts").fetchone()
     return row is not None and bool(row[0])
+
+
+class Trap:
+    """Where a projector is killed: before the n-th statement of the transaction that folds a page, COMMIT included.
+
+    If there are fewer it is before it learns that it has committed.
+    """
+
+    def __init__(self, statement: int) -> None:
+        self.armed = False
+        self.caught, self.killed = Event(), Event()
+        self.statements = 0
+        self._statement = statement
+        self._connection = 0  # the one whose transaction it is; 0: none yet
+        self._committing = False
+
+    def judge(self, connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
+        """Counts statements from BEGIN on: each has one Bind or is a simple query."""
+        if not self.armed or self.caught.is_set():
+            return "pass"
+        if way == "to the client":
+            return self._spring() if self._committing and connection == self._connection else "pass"
+        if kind == b"Q" and content.startswith(b"BEGIN"):
+            self._connection, self.statements = connection, 0
+        elif kind in b"BQ" and connection == self._connection:
+            self.statements += 1
+            if self.statements == self._statement:
+                return self._spring()
+            self._committing = content.startswith(b"COMMIT")
+        return "pass"
+
+    def _spring(self) -> Verdict:
+        self.caught.set()
+        assert self.killed.wait(PATIENCE_SECONDS)
+        return "swallow"
+
+
+def kill_at(world: World, statement: int, api: Api, account: str) -> int:
+    """Kill a projector while it folds a deposit; how many statements it had come to."""
+    trap = Trap(statement)
+    with proxied(world.server.postgres.data_dir / ".s.PGSQL.5432", trap.judge) as proxy:
+        projector = world.projector(through=proxy.url(world.database.name))
+        world.wait_until_folded()
+        trap.armed = True
+        assert deposit(api, account, f"folded-{statement}").status_code == 201
+        assert trap.caught.wait(PATIENCE_SECONDS), "no page was folded"
+        projector.kill()
+        trap.killed.set()
+    report = world.verified()
+    assert report.ok, (statement, report.as_json())
+    return trap.statements
+
+
+NEVER = 1_000
+
+
+def test_killed_between_statements_of_the_transaction(world: World) -> None:
+    """kill -9 at the first, in the middle, at COMMIT and behind it; what is started after it leaves no trace of it."""
+    api = world.api()
+    (account,) = open_accounts(api, 1, "5.00")
+    there = kill_at(world, NEVER, api, account)
+    assert there > 5, "the transaction is over before it has begun"
+    for statement in (1, there // 2, there):
+        assert kill_at(world, statement, api, account) == statement
+    world.projector()
+    check(world, History())
+
+
+@pytest.mark.soak
+def test_killed_between_any_two_statements_of_the_transaction(world: World) -> None:
+    api = world.api()
+    (account,) = open_accounts(api, 1, "5.00")
+    for statement in range(1, kill_at(world, NEVER, api, account) + 1):
+        assert kill_at(world, statement, api, account) == statement
+    world.projector()
+    check(world, History())

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
@@ -127,11 +128,27 @@ def fill(file: Path) -> None:
             pass
 
 
+def gives_up(connection: psycopg.Connection[Any]) -> bool:
+    """Ask for one more file of the write-ahead log, on a connection that is there: new ones want room too."""
+    with suppress(psycopg.OperationalError):
+        connection.execute("SELECT pg_switch_wal(), pg_logical_emit_message(true, 'test', 'one more')")
+    return connection.broken
+
+
+def is_back(small: World) -> bool:
+    """Whether the server answers; started again if it has ended."""
+    if small.server.postgres.pid is None:
+        small.start_postgres()
+    with suppress(psycopg.OperationalError), psycopg.connect(small.database.url):
+        return True
+    return False
+
+
 def test_a_full_disk_loses_nothing_and_everything_goes_on_when_there_is_room(world: World) -> None:
     with on_a_small_disk(300) as (server, folder), world_on(server) as small:
         api = small.api()
         accounts = open_accounts(api, 4, "50.00")
-        filler = folder / "filler"
+        filler, urging = folder / "filler", small.superuser()
         with load([api], accounts, clients=4, seed=12) as history:
             wait_until(lambda: len(history.answered) > 50, "some answers")
             fill(filler)
@@ -139,9 +156,9 @@ def test_a_full_disk_loses_nothing_and_everything_goes_on_when_there_is_room(wor
             wait_until(
                 lambda: sum(call.silences for call in history.calls) > silent + 8, "clients that are told nothing"
             )
+            wait_until(lambda: gives_up(urging), "a server without room for its write-ahead log")
             filler.unlink()
-            if server.postgres.pid is None:  # no room for the write-ahead log: it gave up, as it must
-                small.start_postgres()
+            wait_until(lambda: is_back(small), "the server")
             answered = len(history.answered)
             wait_until(lambda: len(history.answered) > answered + 50, "answers again")
         check(small, history, folded=False, marked=False)

@@ -11,12 +11,19 @@ import psycopg
 from domain.money import MAX_AMOUNT, show
 from eventstore.connect import connect
 from eventstore.read import read_log
+from projections.accounts.queries import account as read_account
+from projections.engine import Runner
+from projections.entries.queries import entries
+from projections.rooms import ROOMS
+from projections.tables import prepare
+from projections.trial_balance.queries import trial_balance
+from projections.verify import verify_tables
 from tests.faults import gates
 from tests.faults.checker import check, order_is_that_of_time
 from tests.faults.clients import load, open_accounts
 from tests.faults.world import World
 from tests.support.appending import DecidedCommand, NewEvent, Read, append
-from tests.support.ledger import assert_sound, balances, deposit, ledger_on, submission
+from tests.support.ledger import assert_sound, balances, codec_of, deposit, ledger_on, submission
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
 
@@ -88,7 +95,7 @@ def test_every_read_of_all_balances_sums_to_the_total(world: World) -> None:
     accounts = open_accounts(one, 8, "50.00")
     sums: list[int] = []
     seen: set[int] = set()
-    with load([one, two], accounts, clients=6, seed=21) as history, httpx.Client(timeout=30) as reading:
+    with load([one, two], accounts, clients=6, seed=21, states=False) as history, httpx.Client(timeout=30) as reading:
         while len(seen) < 60 and len(sums) < 2_000:
             api = (one, two)[len(sums) % 2]
             listed = reading.get(f"{api.url}/v1/accounts?limit=50", headers=READER).json()["items"]
@@ -112,3 +119,19 @@ def test_the_highest_amount_ten_thousand_times(database18: Database) -> None:
         assert answers[-1].result["balances"][account]["balance"] == show(total, "EUR")
         assert balances(database18)[account] == total
     assert_sound(database18)
+    with (
+        connect(database18.projector_url, application_name="fold") as connection,
+        connect(database18.api_url, application_name="keys") as keys,
+    ):
+        codec = codec_of(keys, 1)[0]
+        prepare(connection, "main", ROOMS)
+        Runner(connection, "main", codec, ROOMS).run_to_head()
+        (last,) = entries(connection, account, newest_first=True, limit=1).items
+        told = read_account(connection, account)
+        assert told is not None
+        assert (told.balance, last.balance_after) == (total, total)
+        assert {(line.debits, line.credits) for line in trial_balance(connection, "main").lines} == {
+            (total, 0),
+            (0, total),
+        }
+        assert verify_tables(connection, "main", codec, ROOMS).ok

@@ -41,12 +41,13 @@ class Process:
     env: dict[str, str]
     log: Path
     running: subprocess.Popen[bytes] | None = None
+    module: str = "workers.cli"
 
     def start(self) -> None:
         """Start it, in a session of its own so that all that comes of it can be killed at once."""
         with self.log.open("ab") as messages:
             self.running = subprocess.Popen(
-                [sys.executable, "-m", "workers.cli", *self.arguments],
+                [sys.executable, "-m", self.module, *self.arguments],
                 env=self.env,
                 stdout=messages,
                 stderr=messages,
@@ -126,6 +127,15 @@ class World:
             made.start()
         return made
 
+    def apis(self, count: int) -> list[Api]:
+        """So many at once."""
+        made = [self.api(start=False) for _ in range(count)]
+        for api in made:
+            Process.start(api)
+        for api in made:
+            api.wait_until_ready()
+        return made
+
     def projector(self, *, through: str | None = None, **settings: str) -> Process:
         """One more projector."""
         log = self.folder / f"projector-{len(self.processes)}.log"
@@ -172,6 +182,11 @@ class World:
             connect(self.database.projector_url, application_name="verify-keys") as keys,
         ):
             return verify(connection, "main", codec_of(keys, 1)[0], lambda name: None)
+
+    def grow(self, by: int) -> None:
+        """Return once others have let the log grow: the next fault meets work that is under way."""
+        goal = self.head() + by
+        wait_until(lambda: self.head() >= goal, f"position {goal}")
 
     def kill_postgres(self) -> None:
         """kill -9 of the postmaster; its backends notice and end."""

@@ -7,12 +7,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Protocol
 
 from domain.accounts.events import InternalRole, TransactionKind
 from domain.money import MoneyError, parse, parse_positive
 
 CURRENCY = "CZK"
+MOST_DIGITS = 18
+"""Of a number that identifies something."""
 ACCOUNTS, DISPOSITIONS, TRANSACTIONS = "account.asc", "disp.asc", "trans-*.asc"
+
+
+class _Reader(Protocol):
+    """What `csv.reader` gives."""
+
+    @property
+    def line_num(self) -> int: ...
+    def __iter__(self) -> Iterator[list[str]]: ...
+    def __next__(self) -> list[str]: ...
 
 
 class SourceError(ValueError):
@@ -81,7 +93,7 @@ def read_transactions(file: Path) -> Iterator[SourceTransaction]:
             raise SourceError(f"{where}: {day} after {before}: the file is not in date order")
         before = day
         if row["type"] not in ("PRIJEM", "VYDAJ", "VYBER"):
-            raise SourceError(f"{where}: type {row['type']!r} is neither PRIJEM, VYDAJ nor VYBER")
+            raise SourceError(f"{where}: type {row['type'][:40]!r} is neither PRIJEM, VYDAJ nor VYBER")
         credit = row["type"] == "PRIJEM"
         try:
             amount = parse_positive(_plain(row["amount"]), CURRENCY)
@@ -104,32 +116,40 @@ def _classified(operation: str, symbol: str, credit: bool, where: str) -> tuple[
         return "cash", "deposit" if credit else "withdrawal"
     if operation in ("PREVOD Z UCTU", "PREVOD NA UCET"):
         return "banks", "transfer"
-    raise SourceError(f"{where}: operation {operation!r} with symbol {symbol!r} is not one we know")
+    raise SourceError(f"{where}: operation {operation[:40]!r} with symbol {symbol[:40]!r} is not one we know")
 
 
 def _rows(file: Path, wanted: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     """(where, the wanted columns) of each line; other columns never leave here."""
     try:
-        with file.open(encoding="ascii", newline="") as opened:
-            reader = csv.reader(opened, delimiter=";")
-            header = next(reader, [])
-            missing = [name for name in wanted if name not in header]
-            if missing:
-                raise SourceError(f"{file.name}: no column {', '.join(missing)}")
-            places = [(name, header.index(name)) for name in wanted]
-            for number, row in enumerate(reader, 2):
-                where = f"{file.name}:{number}"
-                if len(row) != len(header):
-                    raise SourceError(f"{where}: {len(row)} columns, the header has {len(header)}")
-                values = {name: row[place] for name, place in places}
-                for name in wanted:
-                    if name.endswith("_id") and not (values[name].isascii() and values[name].isdigit()):
-                        raise SourceError(f"{where}: {name} is {values[name][:40]!r}, not a number")
-                yield where, values
+        # What is not ASCII is let in and refused with its line: the decoder would know only of a byte in a buffer.
+        with file.open(encoding="ascii", errors="surrogateescape", newline="") as opened:
+            yield from _checked(file.name, csv.reader(opened, delimiter=";"), wanted)
     except FileNotFoundError:
         raise SourceError(f"{file} is missing") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{file.name}: {error}") from None
+
+
+def _checked(name: str, reader: _Reader, wanted: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    try:
+        header = next(reader, [])
+        missing = [column for column in wanted if column not in header]
+        if missing:
+            raise SourceError(f"{name}: no column {', '.join(missing)}")
+        places = [(column, header.index(column)) for column in wanted]
+        numbers = [column for column in wanted if column.endswith("_id")]
+        for row in reader:
+            where = f"{name}:{reader.line_num}"
+            if len(row) != len(header):
+                raise SourceError(f"{where}: {len(row)} columns, the header has {len(header)}")
+            if not "".join(row).isascii():
+                raise SourceError(f"{where}: a character that is not ASCII")
+            values = {column: row[place] for column, place in places}
+            for column in numbers:
+                if not values[column].isdigit() or len(values[column]) > MOST_DIGITS:
+                    raise SourceError(f"{where}: {column} is {values[column][:40]!r}, not a number")
+            yield where, values
+    except csv.Error as error:
+        raise SourceError(f"{name}:{reader.line_num}: {error}") from None
 
 
 def _plain(amount: str) -> str:
@@ -138,7 +158,7 @@ def _plain(amount: str) -> str:
 
 def _day(text: str, where: str) -> date:
     try:
-        if len(text) != 6:
+        if len(text) != 6 or not text.isdigit():
             raise ValueError
         return date(1900 + int(text[:2]), int(text[2:4]), int(text[4:]))
     except ValueError:

@@ -285,23 +285,28 @@ def test_a_follower_sees_everything_while_writers_race(database: Database) -> No
         accounts = [ledger.account(1000) for _ in range(4)]
         head = {"goal": -1}
         seen: list[int] = []
+        given_up = threading.Event()
+
+        def over() -> bool:
+            return len(seen) == head["goal"] or given_up.is_set()
 
         def watch() -> None:
-            for page in follow(
-                tail, ledger.log, 0, stopped=lambda: len(seen) == head["goal"], limit=3, poll_seconds=0.01
-            ):
+            for page in follow(tail, ledger.log, 0, stopped=over, limit=3, poll_seconds=0.01):
                 seen.extend(event.position for event in page.events)
 
         with ThreadPoolExecutor(9) as pool:
             watcher = pool.submit(watch)
-            jobs = [
-                pool.submit(executor.execute, [submission(transfer(accounts[n % 4], accounts[(n + 1) % 4], 1))])
-                for n in range(60)
-                for executor in (ledger.executor, other)
-            ]
-            last = max(job.result()[0].last_position or 0 for job in jobs)
-            head["goal"] = last
-            watcher.result(timeout=30)
+            try:
+                jobs = [
+                    pool.submit(executor.execute, [submission(transfer(accounts[n % 4], accounts[(n + 1) % 4], 1))])
+                    for n in range(60)
+                    for executor in (ledger.executor, other)
+                ]
+                last = max(job.result()[0].last_position or 0 for job in jobs)
+                head["goal"] = last
+                watcher.result(timeout=30)
+            finally:
+                given_up.set()
         assert seen == list(range(1, last + 1))
     assert_sound(database)
 

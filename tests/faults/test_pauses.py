@@ -1,0 +1,157 @@
+"""Nothing dies, but somebody stands still: a process that holds the head, a network that stalls, a clock gone back."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+
+import httpx
+import psycopg
+import pytest
+
+from tests.faults.checker import check, order_is_that_of_time
+from tests.faults.clients import History, deposit, load, open_accounts
+from tests.faults.messages import an_append, line
+from tests.faults.proxy import Verdict, Way, proxied
+from tests.faults.world import World
+from tests.faults.wrong_clock import FILE
+from tests.support.waiting import wait_until
+
+STALL_SECONDS = 1.5
+FEW, MANY = 8, 60
+"""Stalls in a run of the suite, and in a soak."""
+
+
+def asked(world: World, condition: str) -> bool:
+    """Whether a connection of the world's database is so."""
+    with psycopg.connect(world.database.url) as connection:
+        row = connection.execute(
+            f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}".encode()
+        ).fetchone()
+    return row is not None and row[0] > 0
+
+
+HOLDS_THE_HEAD = "state = 'idle in transaction' AND query LIKE '%log.append%'"
+WAITS_FOR_THE_HEAD = "cardinality(pg_blocking_pids(pid)) > 0 AND query LIKE '%log.append%'"
+
+
+@pytest.mark.parametrize("end", ["continued", "killed", pytest.param("left", marks=pytest.mark.soak)])
+def test_a_process_stopped_while_it_holds_the_head(world: World, end: str) -> None:
+    """Its last attempt is decided with the head held, and there it is stopped: others wait, and are answered.
+
+    `left`: it stays stopped, until the server ends its transaction.
+    """
+    with line(world) as slow, ThreadPoolExecutor(2) as pool:
+        one, two = world.api(through=slow.url), world.api()
+        (account,) = open_accounts(two, 1, "5.00")
+        with slow.held(an_append) as first, slow.held(an_append) as second, slow.held(an_append) as third:
+            mine = pool.submit(deposit, one, account, "mine")
+            for number, attempt in enumerate((first, second)):  # what it rests on moves before it is there
+                attempt.wait_for_it()
+                assert deposit(two, account, f"between-{number}").status_code == 201
+                attempt.release()
+            third.wait_for_it()
+            one.signal(signal.SIGSTOP)
+        wait_until(lambda: asked(world, HOLDS_THE_HEAD), "a transaction that holds the head")
+        others = pool.submit(deposit, two, account, "others")
+        wait_until(lambda: asked(world, WAITS_FOR_THE_HEAD), "an append that waits for the head")
+        if end == "continued":
+            one.signal(signal.SIGCONT)
+            assert mine.result().status_code == 201
+        elif end == "killed":
+            one.kill()
+            with pytest.raises(httpx.HTTPError):
+                mine.result()
+        if end == "left":
+            wait_until(lambda: not asked(world, HOLDS_THE_HEAD), "the end of its transaction", seconds=90)
+            assert deposit(two, account, "others").status_code == 201
+            one.signal(signal.SIGCONT)
+            with suppress(httpx.HTTPError):
+                mine.result()
+            one.wait_until_ready()
+            assert deposit(one, account, "mine").status_code == 201
+        else:
+            assert others.result().status_code == 201
+            assert deposit(two, account, "mine").status_code == 201
+        told = deposit(two, account, "last").json()
+        assert told["balances"][account]["balance"] == "10.00", "five, two in between, mine, the others', the last"
+        check(world, History(), folded=False)
+
+
+def stalls(world: World, seed: int, most: int) -> None:
+    """Connections of an API and of a projector stand still in the middle, and go on as if nothing had been."""
+    choose = random.Random(seed)  # noqa: S311 - a seeded history
+    left: dict[tuple[int, Way], int] = {}
+    stalled: Counter[Way] = Counter()
+    over = Event()
+
+    def judge(connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
+        if not over.is_set() and stalled.total() < most:
+            left.setdefault((connection, way), choose.randint(50, 250))
+            left[connection, way] -= 1
+            if left[connection, way] == 0:
+                del left[connection, way]
+                stalled[way] += 1
+                over.wait(STALL_SECONDS)  # the fault itself: everything else goes on meanwhile
+        return "pass"
+
+    over.set()
+    with proxied(world.server.postgres.data_dir / ".s.PGSQL.5432", judge) as proxy:
+        one, two = world.api(through=proxy.url(world.database.name)), world.api()
+        world.projector(through=proxy.url(world.database.name))
+        accounts = open_accounts(two, 3, "4.00")
+        over.clear()
+        with load([one, two], accounts, clients=6, seed=seed) as history:
+            wait_until(lambda: stalled.total() >= most, f"{most} stalls", seconds=300)
+            world.grow(60)
+        over.set()
+        check(world, history)
+        order_is_that_of_time(history)
+    assert min(stalled.values()) >= most // 4, f"one way only: {stalled}"
+    assert not any(call.silences for call in history.calls), "a connection that stalls is not a lost one"
+
+
+@pytest.mark.parametrize("seed", [41])
+def test_connections_stall_and_go_on(world: World, seed: int) -> None:
+    stalls(world, seed, FEW)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(300, 303))
+def test_connections_stall_and_go_on_for_long(world: World, seed: int) -> None:
+    stalls(world, seed, MANY)
+
+
+def test_the_clock_of_a_process_steps_back(world: World, tmp_path: Path) -> None:
+    """Two processes that are hours apart, one of them to and fro: what is recorded goes by the database's clock."""
+    file = tmp_path / "wrong-by"
+
+    def set_to(seconds: int) -> None:
+        (tmp_path / "next").write_text(str(seconds))
+        (tmp_path / "next").replace(file)
+
+    set_to(0)
+    wrong = world.api(start=False)
+    wrong.module, wrong.env[FILE] = "tests.faults.wrong_clock", str(file)
+    wrong.start()
+    right = world.api()
+    world.projector()
+    accounts = open_accounts(wrong, 3, "4.00")
+    with load([wrong, right], accounts, clients=4, seed=42) as history:
+        for seconds in (0, 3_600, -3_600, 600, -7_200):
+            set_to(seconds)
+            world.grow(60)
+    with psycopg.connect(world.database.url) as connection:
+        (decided,) = connection.execute(
+            "SELECT count(*) FROM (SELECT metadata->>'decided_at' AS at, lag(metadata->>'decided_at') OVER"
+            " (ORDER BY position) AS before FROM log.events_as_json) e"
+            " WHERE before::timestamptz - at::timestamptz > interval '30 minutes'"
+        ).fetchall()
+    assert decided[0] > 5, "no clock went back: nothing was shown"
+    check(world, history)  # among other things, that times recorded never fall
+    order_is_that_of_time(history)

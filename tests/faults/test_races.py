@@ -1,0 +1,182 @@
+"""Races between processes, made to happen: what one decides while another changes what it rests on, and who follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import httpx
+import orjson
+import psycopg
+import pytest
+
+from domain.accounts.posting import internal_account
+from tests.faults.checker import check, order_is_that_of_time
+from tests.faults.clients import TOKEN, Call, History, ask, deposit, load, open_accounts, opening
+from tests.faults.messages import an_append, line
+from tests.faults.world import CASH, Api, World
+from tests.support.waiting import wait_until
+
+OPERATOR = {"Authorization": "Bearer secret-of-operator"}
+AUDITOR = {"Authorization": "Bearer secret-of-audit"}
+FEES = internal_account("main", "fees", "EUR")
+EURO = {"amount": "1.00", "currency": "EUR"}
+
+
+def test_old_keys_come_again_late_in_reverse_and_elsewhere(world: World) -> None:
+    """Long after, many at once, last first, on a process that never saw them: the same answers, and no effect."""
+    one, two = world.apis(2)
+    accounts = open_accounts(one, 4, "4.00")
+    with load([one, two], accounts, clients=4, seed=31, most=40) as history:
+        pass
+    one.kill()
+    with load([two], accounts, clients=2, seed=32, most=20) as later:
+        pass
+    for call in later.calls:
+        history.add(call)
+    three = world.api()
+    before = world.head()
+    with httpx.Client(base_url=two.url, timeout=30) as old, httpx.Client(base_url=three.url, timeout=30) as new:
+
+        def again(number: int, call: Call) -> None:
+            for http in (new, old) if number % 2 else (old, new):
+                response = ask(http, call)
+                assert response.headers.get("Idempotency-Replayed") == "true", (response.text, call)
+                call.answers.append((response.status_code, response.content, True))
+
+        with ThreadPoolExecutor(6) as pool:
+            told = [pool.submit(again, n, call) for n, call in enumerate(reversed(history.calls))]
+        for answer in told:
+            answer.result()
+        other = Call(
+            history.calls[0].key, f"/v1/accounts/{accounts[0]}/deposits", {"amount": "9.99", "currency": "EUR"}
+        )
+        reused = ask(new, other)
+        assert (reused.status_code, reused.json()["code"]) == (409, "key_reused")
+    assert world.head() == before
+    check(world, history, folded=False)
+    order_is_that_of_time(history)
+
+
+def test_a_late_first_copy_finds_its_retry(world: World) -> None:
+    """The first copy of a command hangs on its way to the log; its client asks elsewhere, does other things, and undoes
+    them: then the first one arrives."""
+    with line(world) as slow:
+        one, two = world.api(through=slow.url), world.api()
+        (account,) = open_accounts(two, 1, "5.00")
+        with ThreadPoolExecutor(1) as pool, slow.held(an_append) as first:
+            late = pool.submit(deposit, one, account, "the-one")
+            first.wait_for_it()
+            told = deposit(two, account, "the-one")
+            for key in ("another", "one-more"):
+                assert deposit(two, account, key).status_code == 201
+            head = world.head()
+            first.release()
+            assert late.result().content == told.content
+            assert late.result().headers["Idempotency-Replayed"] == "true"
+        assert (told.status_code, world.head()) == (201, head)
+        check(world, History(), folded=False)
+
+
+def post(api: Api, path: str, key: str, body: dict[str, Any]) -> tuple[int, str]:
+    """What is said to an operator: status, and the code of a refusal."""
+    headers = {**OPERATOR, "Idempotency-Key": key}
+    response = httpx.post(f"{api.url}/v1/accounts/{path}", json=body, headers=headers, timeout=60)
+    return response.status_code, response.json().get("code", "")
+
+
+WHY = {"reason": "the test wishes so"}
+
+RACES = [
+    ("{funded}/fees", EURO, f"{FEES}/close", "account_closed", "balance_not_zero"),
+    ("{empty}/deposits", EURO, "{empty}/close", "account_closed", "balance_not_zero"),
+    ("{funded}/deposits", EURO, f"{CASH}/freeze", "account_frozen", ""),
+]
+"""An entry, a change of state, and what each is refused for when the other came first."""
+
+
+@pytest.mark.parametrize("first", ["entry", "change"])
+def test_entries_race_with_changes_of_state(world: World, first: str) -> None:
+    """Both are decided on an open account; one is held on its way to the log until the other is in, from elsewhere."""
+    with line(world) as slow:
+        held, free = world.api(through=slow.url), world.api()
+        (funded,), empty = open_accounts(free, 1, "5.00"), open_empty(free)
+        for api in (free, held):  # the one that is held is the last to know: only what it races with moves under it
+            assert post(api, f"{funded}/withdrawals", f"warm-{api.port}", EURO)[0] == 201
+        for number, (entry, body, change, entry_refused, change_refused) in enumerate(RACES):
+            entering = (entry.format(funded=funded, empty=empty), f"entry-{number}", body)
+            changing = (change.format(funded=funded, empty=empty), f"change-{number}", WHY)
+            quick, slower = (entering, changing) if first == "entry" else (changing, entering)
+            refused = change_refused if first == "entry" else entry_refused
+            with ThreadPoolExecutor(1) as pool, slow.held(an_append) as append:
+                late = pool.submit(post, held, *slower)
+                append.wait_for_it()
+                assert post(free, *quick)[0] in (200, 201)
+                append.release()
+                assert late.result() == ((422, refused) if refused else (200, ""))
+        check(world, History(), folded=False)
+
+
+def open_empty(api: Api) -> str:
+    """An account with nothing on it."""
+    headers = {**TOKEN, "Idempotency-Key": "open-empty"}
+    told = httpx.post(f"{api.url}/v1/accounts", json=opening("empty"), headers=headers, timeout=30)
+    account: str = told.json()["account"]
+    return account
+
+
+def follow(api: Api, seen: list[tuple[int, str]], stop: Event) -> None:
+    """Everything that `GET log/follow` says, again from the last id on when the connection is lost."""
+    while not stop.is_set():
+        last = {"Last-Event-ID": f"main.1.{seen[-1][0]}"} if seen else {}
+        try:
+            with httpx.stream("GET", f"{api.url}/v1/log/follow", headers={**AUDITOR, **last}, timeout=15) as stream:
+                assert stream.status_code == 200, stream.read()
+                for id, data in _events(stream.iter_lines()):
+                    if stop.is_set():
+                        return
+                    if data is not None:
+                        assert data["position"] == int(id.rsplit(".", 1)[1]), data
+                        seen.append((data["position"], data["type"]))
+        except httpx.HTTPError:
+            stop.wait(0.02)
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    id = ""
+    for said in lines:
+        if said.startswith("id: "):
+            id = said.removeprefix("id: ")
+        elif said.startswith("data: "):
+            yield id, orjson.loads(said.removeprefix("data: "))
+        elif said.startswith(":"):
+            yield id, None
+
+
+def test_a_live_tail_from_two_processes_while_writers_race(world: World) -> None:
+    """Each follower sees the whole log, in order, once: also the one whose process is killed under it."""
+    one, two = world.apis(2)
+    accounts = open_accounts(one, 4, "4.00")
+    tails: list[list[tuple[int, str]]] = [[], []]
+    stop = Event()
+    with ThreadPoolExecutor(2) as pool:
+        following = [pool.submit(follow, api, seen, stop) for api, seen in zip((one, two), tails, strict=True)]
+        try:
+            with load([one, two], accounts, clients=6, seed=33) as history:
+                wait_until(lambda: len(tails[1]) > 300, "a tail")
+                two.kill()
+                two.start()
+                world.grow(300)
+            wait_until(lambda: all(seen and seen[-1][0] >= world.head() for seen in tails), "followers at the head")
+        finally:
+            stop.set()  # a heartbeat is the latest at which they notice
+        assert deposit(one, accounts[0], "so that they look up").status_code in (201, 422)
+        for follower in following:
+            follower.result()
+    with psycopg.connect(world.database.url) as connection:
+        log = connection.execute("SELECT position, type FROM log.events ORDER BY position").fetchall()
+    for seen in tails:
+        assert seen == log[: len(seen)], "in order, nothing missing, nothing twice"
+    check(world, history, folded=False)
