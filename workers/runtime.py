@@ -8,7 +8,7 @@ import hashlib
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -63,9 +63,11 @@ def database(settings: Settings) -> Iterator[Settings]:
         yield settings.with_database(postgres.url)
 
 
-def make_codec(settings: Settings, connection: Connection[Any], log: int) -> tuple[Codec, Sealer]:
+def make_codec(
+    settings: Settings, connection: Connection[Any], log: int, reconnect: Callable[[], Connection[Any]] | None = None
+) -> tuple[Codec, Sealer]:
     """The codec of the domain's events, with the keys of this log looked up over this connection."""
-    sealer = Sealer(SubjectKeys(connection, log), settings.master_key_bytes())
+    sealer = Sealer(SubjectKeys(connection, log, reconnect), settings.master_key_bytes())
     return Codec(CATALOGUE, sealer, ERASED), sealer
 
 
@@ -85,7 +87,7 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
     url = settings.api_url()
     with connect(url, application_name=f"{name}-keys") as keys:
         log = read_head(keys, settings.log).log
-        codec, sealer = make_codec(settings, keys, log)
+        codec, sealer = make_codec(settings, keys, log, lambda: connect(url, application_name=f"{name}-keys"))
         snapshots = Snapshots(lambda: connect(url, application_name=f"{name}-snapshots"), log, JsonStates(SNAPSHOTS))
         executor = Executor(
             lambda: connect(url, application_name=name),

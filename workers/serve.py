@@ -98,7 +98,9 @@ class Managed:
             log_number=side.log_number,
             executor=side.executor,
             commands=AsyncExecutor(side.executor, loaded.principal_limit),
-            codec=runtime.make_codec(loaded, keys, side.log_number)[0],
+            codec=runtime.make_codec(
+                loaded, keys, side.log_number, lambda: connect(url, application_name="daybook-reading-keys")
+            )[0],
             reads=pool.connection,
             checkpoints=checkpoints,
             numbers=Numbers(pool.connection),
