@@ -13,7 +13,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -94,8 +93,7 @@ _HANDLERS: dict[type[Exception], _Handler] = {
     Problem: _problem,
     RequestValidationError: _malformed,
     HTTPException: _http,
-    psycopg.OperationalError: _database,
-    PoolTimeout: _database,
+    psycopg.OperationalError: _database,  # PoolTimeout is one too
     Exception: _fault,
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import psycopg
 from fastapi import APIRouter, Request
-from psycopg_pool import PoolTimeout
 from starlette.responses import Response
 
 from api.documented import HEALTH, READ_LIST
@@ -30,7 +29,7 @@ def ready(request: Request) -> Response:
     try:
         with served.reads() as connection:
             found = lag(connection, served.log, ROOMS)
-    except (psycopg.Error, PoolTimeout) as error:
+    except psycopg.Error as error:
         raise Problem("unavailable", f"The database does not answer: {type(error).__name__}.") from error
     if not served.executor.running:
         raise Problem("unavailable", "The executor does not run.")

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -20,7 +20,7 @@ from workers.settings import Settings
 
 CZECH_BANK = Path(__file__).parents[2] / "fixtures" / "czech-bank"
 KEY = base64.b64encode(MASTER_KEY).decode()
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS, STOP_SECONDS = 120.0, 30.0
 """After which a process that does not do what a test waits for is killed, so that the test fails instead of hanging."""
 
 
@@ -49,7 +49,7 @@ def daybook(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess
 
 @contextmanager
 def started(*arguments: str, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A command that runs; whatever is left of it at the end is killed by its pid."""
+    """A command that runs. At the end it is told to stop, as it stops what it has started; then it is killed."""
     command = [sys.executable, "-m", "workers.cli", *arguments]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         watchdog = Timer(PATIENCE_SECONDS, process.kill)
@@ -58,6 +58,9 @@ def started(*arguments: str, env: dict[str, str]) -> Iterator[subprocess.Popen[s
             yield process
         finally:
             watchdog.cancel()
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
             process.kill()
 
 
