@@ -198,15 +198,25 @@ class Executor:
     def execute(self, submissions: Sequence[Submission]) -> list[Answer]:
         """Execute in order and wait: no more in the queue at once than half of what it holds.
 
-        Raises the `ExecutorError` of the first command without an answer, `QueueFullError` where others fill the queue.
+        Raises the `ExecutorError` of the first command without an answer, `QueueFullError` where others fill the queue;
+        then nothing of what was queued before is under way any more.
         """
         answers: list[Answer] = []
-        step = max(1, self._queue_limit // 2)
-        for start in range(0, len(submissions), step):
-            part = submissions[start : start + step]
-            waiter = _Waiter(len(part))
-            self.submit_all(part, waiter)
-            answers.extend(waiter.wait())
+        waiting: deque[_Waiter] = deque()  # two at a time: while one is carried out the next is there
+        step = max(1, self._queue_limit // 4)
+        try:
+            for start in range(0, len(submissions), step):
+                part = submissions[start : start + step]
+                waiter = _Waiter(len(part))
+                self.submit_all(part, waiter)
+                waiting.append(waiter)
+                if len(waiting) == 2:
+                    answers.extend(waiting.popleft().wait())
+            while waiting:
+                answers.extend(waiting.popleft().wait())
+        finally:
+            for waiter in waiting:
+                waiter.whole.wait()
         return answers
 
     # ------------------------------------------------------------------ on the executor's thread
@@ -536,14 +546,14 @@ class _Waiter(Gathering):
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
-        self._whole = Event()
+        self.whole = Event()
 
     def complete(self) -> None:
-        self._whole.set()
+        self.whole.set()
 
     def wait(self) -> list[Answer]:
         if self.answers:
-            self._whole.wait()
+            self.whole.wait()
         for result in self.answers:
             if isinstance(result, ExecutorError):
                 raise result
