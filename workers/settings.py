@@ -78,6 +78,11 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the API listens on")
     port: int = Field(default=8100, ge=1, le=65535, description="TCP port of the API")
     workers: int = Field(default=1, ge=1, le=64, description="API processes")
+    cpu: Annotated[int, Field(ge=0)] | Literal["any"] | None = Field(
+        default=None,
+        description="CPU that the threads of an API process share, each further process the next one. Unset: chosen by "
+        "the port; `any`: wherever the system puts them",
+    )
     log: str = Field(
         default="main",
         pattern=r"^[a-z][a-z0-9_-]{0,62}$",

@@ -27,7 +27,7 @@ TOKEN = "bench"  # noqa: S105 - of a server that lives for a minute
 
 
 @contextmanager
-def running_api(database: Database, folder: Path) -> Iterator[str]:
+def running_api(database: Database, folder: Path, cpu: int = 0) -> Iterator[str]:
     """The address of an API process on log `main` of this database; its file of tokens goes into the folder."""
     tokens = folder / "tokens.json"
     tokens.write_text(json.dumps([{"sha256": digest(TOKEN).hex(), "principal": "bench", "role": "command"}]))
@@ -38,6 +38,7 @@ def running_api(database: Database, folder: Path) -> Iterator[str]:
         "DAYBOOK_MASTER_KEY": MASTER_KEY,
         "DAYBOOK_TOKENS_FILE": str(tokens),
         "DAYBOOK_PORT": str(port),
+        "DAYBOOK_CPU": str(cpu),
         "DAYBOOK_LOG_LEVEL": "warning",
     }
     with process.running(

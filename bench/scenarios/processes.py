@@ -42,7 +42,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             accounts = ledger.open_accounts(settings.accounts)
         files, answered = _files(accounts, server.folder), ledger.answered
         with ExitStack() as stack:
-            addresses = [stack.enter_context(running_api(database, server.folder)) for _ in range(max(PROCESSES))]
+            addresses = [stack.enter_context(running_api(database, server.folder, n)) for n in range(max(PROCESSES))]
             pool = stack.enter_context(ThreadPoolExecutor(max(PROCESSES)))
             for repetition in range(-1, settings.repetitions):  # the first is a warm-up
                 for flush, customers, processes in product(FLUSHES, CUSTOMERS, PROCESSES):
