@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.harness import machine
-from bench.harness.result import FORMAT, Report
+from bench.harness.result import FORMAT, Machine, Report, ScenarioResult
 from bench.harness.server import running_server
 from bench.harness.settings import Settings
 from bench.reporters import json_file, page, terminal
@@ -21,6 +22,7 @@ from workers.runtime import calm_collector
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "bench" / "results" / "latest.json"
+PARTIAL = RESULT.with_name("partial.json")
 PAGE = ROOT / "docs" / "performance.md"
 FIXTURE = ROOT / "tests" / "fixtures" / "czech-bank"
 
@@ -40,13 +42,23 @@ def main() -> None:
     with running_server(arguments.folder) as server:
         console.print("what a flush costs here …")
         described = machine.describe(server, settings)
-        results = []
+        results: list[ScenarioResult] = []
         for name in names:
             console.print(f"{name} …")
             result = SCENARIOS[name](settings, server)
             terminal.show(result, console)
             results.append(result)
-    report = Report(
+            # What there is, should a later one fail its check.
+            json_file.write(_report(settings, described, results), PARTIAL)
+    report = _report(settings, described, results)
+    json_file.write(report, arguments.json)
+    if arguments.json == RESULT:
+        page.write(report, PAGE)
+    console.print(f"written: {arguments.json}")
+
+
+def _report(settings: Settings, described: Machine, results: Sequence[ScenarioResult]) -> Report:
+    return Report(
         FORMAT,
         datetime.now(UTC).isoformat(timespec="seconds"),
         machine.revision(),
@@ -55,12 +67,8 @@ def main() -> None:
         settings.repetitions,
         settings.quick,
         replace(described, load_after=round(os.getloadavg()[0], 2)),
-        results,
+        list(results),
     )
-    json_file.write(report, arguments.json)
-    if arguments.json == RESULT:
-        page.write(report, PAGE)
-    console.print(f"written: {arguments.json}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,7 +89,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     quick: bool = arguments.quick
     if arguments.json is None:
         whole = arguments.full and not quick and not arguments.only
-        arguments.json = RESULT if whole else RESULT.with_name("partial.json")
+        arguments.json = RESULT if whole else PARTIAL
     return Settings(
         seed=arguments.seed,
         repetitions=1 if quick else arguments.repetitions or (5 if arguments.full else 2),

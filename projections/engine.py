@@ -285,6 +285,16 @@ class Runner:
             self._memories[name].clear()
 
 
+_END_SILENT = """
+SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND (l.classid::bigint << 32 | l.objid::bigint) = ANY (%s)
+   AND a.state = 'active' AND a.wait_event = 'ClientRead'
+   AND clock_timestamp() - a.query_start > make_interval(secs => %s)
+"""
+
+
 class Ownership:
     """Advisory locks, one a projection, so that two workers do not fold the same pages in vain.
 
@@ -317,6 +327,18 @@ class Ownership:
             self._connection.execute("SELECT pg_advisory_unlock(%s)", (self._key(name),))
         self._others += sorted(self.owned)
         self.owned = set()
+
+    def end_silent(self, seconds: float) -> None:
+        """End the sessions of owners that stopped in the middle of the rows they were sending, so long ago.
+
+        To the server such a session is not idle: none of its time-outs ends it, and it holds what it has locked. It may
+        be ended by whoever has the same login, which is not the role that this session has taken.
+        """
+        if not self._others:
+            return
+        with self._connection.transaction():
+            self._connection.execute("SELECT set_config('role', 'none', true)")
+            self._connection.execute(_END_SILENT, (int8_array([self._key(name) for name in self._others]), seconds))
 
     def _key(self, name: str) -> int:
         digest = hashlib.sha256(f"daybook fold {self._log} {name}".encode()).digest()

@@ -24,7 +24,8 @@ IDLE_POLL_SECONDS = 0.25
 
 PAUSED_SECONDS = 15.0
 """A session that sends nothing for so long has lost its process (SIGSTOP, a frozen machine): the server ends it, and a
-stand-by takes over. A live one is never silent for longer than it takes to read and fold a page."""
+stand-by takes over; in the middle of the rows it was sending, which is not silence to the server, the stand-by does. A
+live one is never silent for longer than it takes to read and fold a page."""
 
 MOST_RETRIES = 20
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
@@ -58,7 +59,7 @@ def follow(
         try:
             with connect() as connection, connect() as ahead:
                 _end_when_silent(connection, paused_seconds)
-                worker = _Worker(connection, ahead, make_codec, log, projections, poll_seconds, page)
+                worker = _Worker(connection, ahead, make_codec, log, projections, poll_seconds, page, paused_seconds)
                 while not stop.is_set():
                     worker.turn(stop)
                     failures = 0
@@ -91,6 +92,7 @@ class _Worker:
         projections: Sequence[Projection],
         poll_seconds: float,
         page: int,
+        paused_seconds: float,
     ) -> None:
         prepare(connection, log, projections)
         number = read_head(connection, log).log
@@ -98,6 +100,7 @@ class _Worker:
         self._runner = Runner(connection, log, make_codec(ahead, number), projections, ahead=ahead, page=page)
         self._ownership = Ownership(connection, number, [projection.name for projection in projections])
         self._pace = _Pace(poll_seconds)
+        self._paused_seconds = paused_seconds
         connection.execute(f"LISTEN {CHANNEL}".encode())
 
     def turn(self, stop: Event) -> None:
@@ -105,10 +108,12 @@ class _Worker:
         if self._ownership.acquire():
             self._runner.load()  # their last owner has moved them
         owned = self._ownership.owned
+        if owned and self._runner.step(owned):
+            self._pace.found()
+            return
+        self._ownership.end_silent(self._paused_seconds)
         if not owned:
             stop.wait(IDLE_POLL_SECONDS)
-        elif self._runner.step(owned):
-            self._pace.found()
         else:
             self._pace.idle(any(self._connection.notifies(timeout=self._pace.seconds, stop_after=1)))
 

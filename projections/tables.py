@@ -45,6 +45,8 @@ def prepare(connection: Connection[Any], log: str, projections: Sequence[Project
         connection.execute(_CURRENCIES, (text_array(list(EXPONENTS)), int2_array(list(EXPONENTS.values()))))
         made = _shapes(connection)
         head = read_head(connection, log)
+        rows = connection.execute("SELECT projection FROM read.checkpoints WHERE log = %s", (head.log,))
+        begun = {name for (name,) in rows}
         outdated = [room.name for room in projections if made.get(room.name, room.shape) != room.shape]
         if outdated:
             raise ShapeError(
@@ -55,7 +57,8 @@ def prepare(connection: Connection[Any], log: str, projections: Sequence[Project
             if room.name not in made:
                 _create(connection, room)
             connection.execute(room.reporting.encode())
-            connection.execute(_BEGIN_AT_ZERO.format(conflict="NOTHING"), (room.name, head.log, head.epoch))
+            if room.name not in begun:  # to insert it all the same would wait for whoever is moving it
+                connection.execute(_BEGIN_AT_ZERO.format(conflict="NOTHING"), (room.name, head.log, head.epoch))
 
 
 def reset(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:

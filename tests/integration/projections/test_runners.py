@@ -8,7 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from threading import Event, Thread
 from typing import Any
@@ -42,11 +42,13 @@ def lowest(connection: Connection[Any]) -> int:
 
 
 @contextmanager
-def followed(database: Database, filler: Filler) -> Iterator[None]:
+def followed(database: Database, filler: Filler, **more: float) -> Iterator[None]:
     """A worker in a thread of its own."""
     stop = Event()
     worker = Thread(
-        target=follow, args=(lambda: projector(database), lambda connection, log: filler.codec, LOG, ROOMS, stop)
+        target=follow,
+        args=(lambda: projector(database), lambda connection, log: filler.codec, LOG, ROOMS, stop),
+        kwargs=more,
     )
     worker.start()
     try:
@@ -155,6 +157,22 @@ def test_an_owner_that_was_paused_is_replaced_and_does_no_harm_when_it_wakes_up(
     finally:
         worker.kill()
         worker.join()
+    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+
+
+def test_an_owner_that_falls_silent_in_the_middle_of_its_rows_is_replaced(
+    database: Database, filler: Filler, connection: Connection[Any]
+) -> None:
+    """While the server waits for more rows the session is not idle to it, and holds what it has locked."""
+    filler.write(*a_life(filler, seed=33, units=50))
+    with closing(projector(database)) as owner:
+        prepare(owner, LOG, ROOMS)
+        assert Ownership(owner, filler.log, NAMES).acquire() == set(NAMES)
+        owner.execute("BEGIN")
+        owner.execute("UPDATE read.checkpoints SET position = position")
+        owner.pgconn.exec_(b"COPY read.checkpoints FROM STDIN")
+        with followed(database, filler, paused_seconds=0.5):
+            wait_until(lambda: lowest(connection) == filler.position, "the take-over", seconds=30)
     assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
 
 
