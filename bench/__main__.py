@@ -18,7 +18,7 @@ from bench.harness.server import running_server
 from bench.harness.settings import Settings
 from bench.reporters import json_file, page, terminal
 from bench.scenarios import SCENARIOS, SHORT
-from workers.runtime import calm_collector
+from workers.runtime import tune_for_commands
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "bench" / "results" / "latest.json"
@@ -38,13 +38,13 @@ def main() -> None:
     names = arguments.only or list(SCENARIOS if arguments.full else SHORT)
     if "import" in names and not settings.czech_bank.is_dir():
         raise SystemExit(f"{settings.czech_bank} does not exist: name another folder with --czech-bank")
-    calm_collector()  # as the API does at its start
     with running_server(arguments.folder) as server:
         console.print("what a flush costs here …")
         described = machine.describe(server, settings)
         results: list[ScenarioResult] = []
         for name in names:
             console.print(f"{name} …")
+            tune_for_commands()  # as the API does at its start; a scenario that folds does otherwise
             result = SCENARIOS[name](settings, server)
             terminal.show(result, console)
             results.append(result)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from psycopg import Connection
 
 from domain.kernel import Erased, Personal
+
+PART = 1_000
+"""Rows sent at a time."""
 
 NULL = "\\N"
 _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -22,11 +26,19 @@ def copy_text(value: str | None) -> str:
     return value.translate(_SPECIAL)
 
 
-def copy_rows(connection: Connection[Any], into: str, lines: Sequence[str]) -> None:
-    """Insert rows: `into` is ``table (column, …)``, a line has its values as COPY reads them, tab-separated."""
-    if lines:
-        with connection.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN".encode()) as copy:
-            copy.write("\n".join(lines).encode() + b"\n")
+def copy_rows(connection: Connection[Any], into: str, lines: Iterable[str]) -> None:
+    """Insert rows: `into` is ``table (column, …)``, a line has its values as COPY reads them, tab-separated.
+
+    They are sent in parts: where making a line takes time, the server inserts those before it meanwhile.
+    """
+    coming = iter(lines)
+    part = list(islice(coming, PART))
+    if not part:
+        return
+    with connection.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN".encode()) as copy:
+        while part:
+            copy.write("\n".join(part).encode() + b"\n")
+            part = list(islice(coming, PART))
 
 
 def erasable(value: Personal | None) -> tuple[str | None, bool]:

@@ -108,7 +108,7 @@ def import_czech_bank(
         with connect(settings.api_url(), application_name="daybook-import") as connection:
             connection.execute("SELECT log.create_log(%s)", (settings.log,))
             with runtime.write_side(settings, "daybook-importer") as side, _progress(as_json) as progress:
-                runtime.calm_collector()
+                runtime.tune_for_commands()
                 runtime.open_internal_accounts(settings, side, (CURRENCY,))
                 imported = import_folder(side, connection, folder, runtime.now(), _counting(progress))
                 report = reconcile(connection, side.log, side.log_number, folder)
@@ -181,8 +181,9 @@ def rebuild(
     ):
         log = read_head(connection, settings.log).log
         prepare(connection, settings.log, ROOMS)
-        with connect(settings.projector_url(), application_name="daybook-keys") as keys:
-            codec, _ = runtime.make_codec(settings, keys, log)
+        with connect(settings.projector_url(), application_name="daybook-rebuild-ahead") as ahead:
+            codec, _ = runtime.make_codec(settings, ahead, log)
+            runtime.tune_for_folding()
             with _progress(as_json) as progress:
                 task = progress.add_task("rebuilding", total=None)
                 report = rebuild_tables(
@@ -190,6 +191,7 @@ def rebuild(
                     settings.log,
                     codec,
                     rooms,
+                    ahead=ahead,
                     progress=lambda p, head: progress.update(task, completed=p, total=head),
                 )
     if as_json:

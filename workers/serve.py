@@ -110,7 +110,7 @@ class Managed:
         self._open.callback(checkpoints.close)
         keys = self._open.enter_context(connect(url, application_name="daybook-reading-keys"))
         principals = None if loaded.auth == "off" else load_principals(loaded.tokens_file)
-        runtime.calm_collector()
+        runtime.tune_for_commands()
         return Services(
             log=loaded.log,
             log_number=side.log_number,

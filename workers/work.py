@@ -21,7 +21,7 @@ def work(settings: Settings) -> None:
     url = settings.projector_url()
     with connect(url, application_name="daybook-prepare") as connection:
         prepare(connection, settings.log, ROOMS)
-    runtime.calm_collector()
+    runtime.tune_for_folding()
     follow(
         lambda: connect(url, application_name="daybook-projector"),
         lambda connection, log: runtime.make_codec(settings, connection, log)[0],

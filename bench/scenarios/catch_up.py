@@ -15,6 +15,7 @@ from eventstore.read import read_head
 from projections.engine import Runner
 from projections.rooms import ROOMS
 from projections.tables import prepare, reset
+from workers.runtime import tune_for_folding
 
 SUBJECT = "one worker, all projections"
 
@@ -36,6 +37,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             head = read_head(connection, LOG)
             for _ in range(settings.repetitions):
                 reset(connection, LOG, ROOMS)
+                tune_for_folding()
                 runner = Runner(connection, LOG, codec_of(database, ahead, head.log), ROOMS, ahead=ahead)
                 began = perf_counter()
                 runner.run_to_head()

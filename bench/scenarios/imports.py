@@ -14,7 +14,7 @@ from domain.accounts.events import InternalRole
 from eventstore.connect import connect
 from workers.czech_bank.importing import Imported, import_folder
 from workers.czech_bank.source import CURRENCY
-from workers.runtime import calm_collector, now, open_internal_accounts
+from workers.runtime import now, open_internal_accounts, tune_for_commands
 
 FIRST, AGAIN = "import", "the same again"
 
@@ -32,7 +32,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         ):
             open_internal_accounts(database.settings, side, (CURRENCY,))
             for kind, measured in rates.items():
-                calm_collector()
+                tune_for_commands()
                 began = perf_counter()
                 done = import_folder(side, connection, settings.czech_bank, now(), lambda step, count: None)
                 rows = done.accounts + done.transactions

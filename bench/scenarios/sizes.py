@@ -26,7 +26,7 @@ from eventstore.read import read_head
 from projections.engine import Runner
 from projections.rooms import ROOMS
 from projections.tables import prepare, reset
-from workers.runtime import calm_collector, new_id
+from workers.runtime import new_id, tune_for_commands, tune_for_folding
 
 DRAWN = 1_000
 """Accounts that take part in the commands of a repetition, out of all there are: as many on every log, at most, and
@@ -113,7 +113,7 @@ def _measure_commands(log: _Log, drawn: Sequence[str], settings: Settings, rando
 
 
 def _rate(log: _Log, ledger: Ledger, kind: str, submissions: Sequence[Submission]) -> None:
-    calm_collector()  # as the API does; it also leaves our own commands out
+    tune_for_commands()  # as the API does; it also leaves our own commands out
     began = perf_counter()
     if kind == ALONE:
         latencies = []
@@ -136,7 +136,7 @@ def _measure_folds(log: _Log, repetitions: int) -> None:
         head = read_head(connection, LOG)
         for _ in range(repetitions):
             reset(connection, LOG, ROOMS)
-            calm_collector()
+            tune_for_folding()
             runner = Runner(connection, LOG, codec_of(log.database, ahead, head.log), ROOMS, ahead=ahead)
             began = perf_counter()
             passed = [(0, began)]

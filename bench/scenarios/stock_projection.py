@@ -37,7 +37,7 @@ from projections import projection
 from projections.engine import Runner
 from projections.rooms import ROOMS, named
 from projections.tables import prepare, reset
-from workers.runtime import calm_collector
+from workers.runtime import tune_for_folding
 
 ACCOUNTS = 500
 ALL, ONE = "Daybook, all projections", "Daybook, accounts alone"
@@ -153,7 +153,7 @@ def _fold(database: Database, rooms: Sequence[projection.Projection]) -> float:
         prepare(connection, LOG, ROOMS)
         head = read_head(connection, LOG)
         reset(connection, LOG, rooms)
-        calm_collector()
+        tune_for_folding()
         runner = Runner(connection, LOG, codec_of(database, ahead, head.log), rooms, ahead=ahead)
         began = perf_counter()
         runner.run_to_head()

@@ -13,7 +13,7 @@ from bench.harness.raw_copy import RawCopy
 from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
-from workers.runtime import calm_collector
+from workers.runtime import tune_for_commands
 
 DAYBOOK, COPY = "Daybook", "COPY of the same rows"
 
@@ -33,7 +33,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         for _ in range(settings.repetitions):
             before = raw.head()
             batch = transfers(accounts, settings.transfers, random)
-            calm_collector()  # as the API does; it also leaves our own commands out
+            tune_for_commands()  # as the API does; it also leaves our own commands out
             began = perf_counter()
             ledger.execute(batch)
             rates[DAYBOOK].append(settings.transfers / (perf_counter() - began))

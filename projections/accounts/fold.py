@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
@@ -23,7 +24,7 @@ from domain.accounts.events import (
     HoldReleased,
     TransactionPosted,
 )
-from eventstore.arrays import bool_array, int8_array, text_array
+from eventstore.arrays import BinaryArray, bool_array, int8_array, text_array
 from projections.projection import Fact, FoldError, Memory, Projection
 from projections.rows import NULL, copy_rows, copy_text, erasable
 
@@ -86,15 +87,64 @@ def fold(facts: Iterable[Fact]) -> dict[str, Change]:
     return changes
 
 
-def write(connection: Connection[Any], changes: Mapping[str, Change], memory: Memory) -> None:
-    """Apply the changes. Raises `FoldError` for events of an account that was never opened."""
+_BOOKED = attrgetter("balance", "version", "entries", "position", "at")
+
+
+class Rows(NamedTuple):
+    """What goes to the server, laid out beforehand: it need not wait for us between two statements."""
+
+    opened: list[str]  # of the accounts that are new, as COPY reads them
+    changed: int  # accounts that are there
+    booked: tuple[BinaryArray, ...]  # the parameters of each statement on them; none: nothing to do
+    reserved: tuple[BinaryArray, ...]
+    status: tuple[BinaryArray, ...]
+
+
+def lay_out(changes: Mapping[str, Change]) -> Rows:
+    """The changes as rows and parameters."""
     # In order of their ids: neighbours share pages of the index and, ids being made in order of time, of the table.
     changed = {account: changes[account] for account in sorted(changes) if changes[account].opened is None}
+    reserved = {account: change.reserved for account, change in changed.items() if change.reserved}
+    status = {account: change for account, change in changed.items() if change.status is not None}
+    booked: tuple[BinaryArray, ...] = ()
     if changed:
-        _update(connection, changed)
-    if len(changed) < len(changes):
-        opened = (change for change in changes.values() if change.opened is not None)
-        copy_rows(connection, _COLUMNS, [_line(change) for change in opened])
+        balance, version, entries, position, at = zip(*map(_BOOKED, changed.values()), strict=True)
+        booked = (
+            text_array(list(changed)),
+            text_array(list(map(str, balance))),
+            int8_array(version),
+            int8_array(entries),
+            int8_array(position),
+            text_array(at),
+        )
+    return Rows(
+        [_line(change) for change in changes.values() if change.opened is not None],
+        len(changed),
+        booked,
+        (text_array(list(reserved)), text_array([str(amount) for amount in reserved.values()])) if reserved else (),
+        (
+            text_array(list(status)),
+            text_array([change.status for change in status.values()]),
+            text_array([change.reason for change in status.values()]),
+            bool_array([change.reason_erased for change in status.values()]),
+        )
+        if status
+        else (),
+    )
+
+
+def write(connection: Connection[Any], rows: Rows, memory: Memory) -> None:
+    """Apply the changes. Raises `FoldError` for events of an account that was never opened."""
+    if rows.booked:
+        updated = connection.execute(_BOOK, rows.booked).rowcount
+        if updated != rows.changed:
+            missing = connection.execute(_MISSING, (rows.booked[0],)).fetchone()
+            raise FoldError(f"{rows.changed - updated} accounts were never opened, among them {missing and missing[0]}")
+    if rows.reserved:
+        connection.execute(_RESERVE, rows.reserved)
+    if rows.status:
+        connection.execute(_SET_STATUS, rows.status)
+    copy_rows(connection, _COLUMNS, rows.opened)
 
 
 _COLUMNS = (
@@ -123,41 +173,10 @@ UPDATE accounts a SET status = c.status, reason = c.reason, reason_erased = c.re
  WHERE a.account = c.account
 """
 
-
-def _update(connection: Connection[Any], changes: Mapping[str, Change]) -> None:
-    rows = changes.values()
-    updated = connection.execute(
-        _BOOK,
-        (
-            text_array(list(changes)),
-            text_array([str(change.balance) for change in rows]),
-            int8_array([change.version for change in rows]),
-            int8_array([change.entries for change in rows]),
-            int8_array([change.position for change in rows]),
-            text_array([change.at for change in rows]),
-        ),
-    ).rowcount
-    if updated != len(changes):
-        missing = connection.execute(
-            "SELECT min(c.account) FROM unnest(%s::text[]) AS c(account)"
-            " WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.account = c.account)",
-            (text_array(list(changes)),),
-        ).fetchone()
-        raise FoldError(f"{len(changes) - updated} accounts were never opened, among them {missing and missing[0]}")
-    reserved = {account: change.reserved for account, change in changes.items() if change.reserved}
-    if reserved:
-        connection.execute(_RESERVE, (text_array(list(reserved)), text_array([str(v) for v in reserved.values()])))
-    status = {account: change for account, change in changes.items() if change.status is not None}
-    if status:
-        connection.execute(
-            _SET_STATUS,
-            (
-                text_array(list(status)),
-                text_array([change.status for change in status.values()]),
-                text_array([change.reason for change in status.values()]),
-                bool_array([change.reason_erased for change in status.values()]),
-            ),
-        )
+_MISSING = """
+SELECT min(c.account) FROM unnest(%s::text[]) AS c(account)
+ WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.account = c.account)
+"""
 
 
 def _line(change: Change) -> str:
@@ -202,7 +221,7 @@ ACCOUNTS = Projection(
         TransactionPosted,
     ),
     tables=("accounts",),
-    fold=fold,
+    fold=lambda facts: lay_out(fold(facts)),
     write=write,
     folder=Path(__file__).parent,
 )

@@ -6,7 +6,7 @@ primary key for each account that is not remembered from the page before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,16 @@ def write(connection: Connection[Any], postings: Sequence[Posting], memory: Memo
     if unknown:
         for account, number, balance in connection.execute(_LAST, (text_array(unknown),), binary=True):
             memory[account] = (number, int(balance))
-    lines = []
+    copy_rows(connection, _COLUMNS, _lines(postings, memory))
+
+
+def _lines(postings: Sequence[Posting], memory: Memory) -> Iterator[str]:
     for account, amount, columns in postings:
         number, balance = memory[account]
         number += 1
         balance += amount
         memory[account] = (number, balance)
-        lines.append(f"{account}\t{number}\t{balance}\t{columns}")
-    copy_rows(connection, _COLUMNS, lines)
+        yield f"{account}\t{number}\t{balance}\t{columns}"
 
 
 ENTRIES = Projection(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from operator import itemgetter
 from pathlib import Path
@@ -11,13 +12,24 @@ from typing import Any
 from psycopg import Connection
 
 from domain.accounts.events import TransactionPosted
-from eventstore.arrays import int8_array, text_array
+from eventstore.arrays import BinaryArray, int8_array, text_array
 from projections.projection import Fact, Memory, Projection
 
 _ACCOUNT = itemgetter(0)
 
-Movements = dict[tuple[str, date, str], list[int]]
-"""(account, day, currency) → debits, credits (minor units) and number of entries."""
+
+@dataclass(slots=True)
+class Sums:
+    """Of one account on one day."""
+
+    currency: str
+    debits: int = 0  # minor units
+    credits: int = 0
+    entries: int = 0
+
+
+Movements = dict[date, dict[str, Sums]]
+"""By day and account."""
 
 # One writer at a time holds the checkpoint, so no row can come in between: MERGE is right, and a tenth cheaper than
 # INSERT … ON CONFLICT.
@@ -34,40 +46,55 @@ USING unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::big
 
 
 def fold(facts: Iterable[Fact]) -> Movements:
-    """The sums of these transactions, by account, as the index has them."""
+    """The sums of these transactions."""
     movements: Movements = {}
     for _, _, event in facts:
-        day = event.value_date
+        of_day = movements.get(event.value_date)
+        if of_day is None:
+            movements[event.value_date] = of_day = {}
         for entry in event.entries:
-            key = (entry.account, day, entry.currency)
-            sums = movements.get(key)
+            sums = of_day.get(entry.account)
             if sums is None:
-                movements[key] = sums = [0, 0, 0]
-            sums[entry.side == "credit"] += entry.amount
-            sums[2] += 1
-    return {key: movements[key] for key in sorted(movements, key=_ACCOUNT)}
+                of_day[entry.account] = sums = Sums(entry.currency)
+            if entry.side == "credit":
+                sums.credits += entry.amount
+            else:
+                sums.debits += entry.amount
+            sums.entries += 1
+    return movements
 
 
-def write(connection: Connection[Any], movements: Movements, memory: Memory) -> None:
-    """Add the sums."""
-    connection.execute(
-        _ADD,
-        (
-            text_array([account for account, _, _ in movements]),
-            text_array([str(day) for _, day, _ in movements]),
-            text_array([currency for _, _, currency in movements]),
-            text_array([str(debits) for debits, _, _ in movements.values()]),
-            text_array([str(credits) for _, credits, _ in movements.values()]),
-            int8_array([entries for _, _, entries in movements.values()]),
-        ),
+def lay_out(movements: Movements) -> tuple[BinaryArray, ...]:
+    """The sums as parameters, by account, as the index has them."""
+    rows: list[tuple[str, str, str, str, str, int]] = []
+    for day, of_day in movements.items():
+        written = str(day)
+        rows += [
+            (account, written, sums.currency, str(sums.debits), str(sums.credits), sums.entries)
+            for account, sums in of_day.items()
+        ]
+    rows.sort(key=_ACCOUNT)
+    account, days, currency, debits, credits, entries = zip(*rows, strict=True)
+    return (
+        text_array(account),
+        text_array(days),
+        text_array(currency),
+        text_array(debits),
+        text_array(credits),
+        int8_array(entries),
     )
+
+
+def write(connection: Connection[Any], movements: tuple[BinaryArray, ...], memory: Memory) -> None:
+    """Add the sums."""
+    connection.execute(_ADD, movements)
 
 
 MOVEMENTS = Projection(
     name="movements",
     events=(TransactionPosted,),
     tables=("movements",),
-    fold=fold,
+    fold=lambda facts: lay_out(fold(facts)),
     write=write,
     folder=Path(__file__).parent,
 )

@@ -115,10 +115,8 @@ def test_a_transaction_row_carries_its_entries_as_json() -> None:
 def test_movements_are_per_account_and_day() -> None:
     added = movements.fold(facts(moved("a", "b", 5), moved("b", "a", 2), moved("a", "b", 1, NEXT_DAY)))
     assert added == {
-        ("a", DAY, "EUR"): [5, 2, 2],
-        ("b", DAY, "EUR"): [2, 5, 2],
-        ("a", NEXT_DAY, "EUR"): [1, 0, 1],
-        ("b", NEXT_DAY, "EUR"): [0, 1, 1],
+        DAY: {"a": movements.Sums("EUR", 5, 2, 2), "b": movements.Sums("EUR", 2, 5, 2)},
+        NEXT_DAY: {"a": movements.Sums("EUR", 1, 0, 1), "b": movements.Sums("EUR", 0, 1, 1)},
     }
 
 
