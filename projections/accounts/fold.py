@@ -152,12 +152,13 @@ _COLUMNS = (
     " maximum, opened_on, balance, reserved, version, entries, last_position, last_at)"
 )
 
+# unnest in the list of a SELECT, all of them in step: in FROM each array would go through a tuplestore of its own.
 _BOOK = """
 UPDATE accounts a
    SET balance = a.balance + c.balance::numeric, version = a.version + c.version, entries = a.entries + c.entries,
        last_position = c.position, last_at = c.at::timestamptz
-  FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[])
-       AS c(account, balance, version, entries, position, at)
+  FROM (SELECT unnest(%s::text[]) AS account, unnest(%s::text[]) AS balance, unnest(%s::bigint[]) AS version,
+               unnest(%s::bigint[]) AS entries, unnest(%s::bigint[]) AS position, unnest(%s::text[]) AS at) AS c
  WHERE a.account = c.account
 """
 

@@ -35,13 +35,13 @@ Movements = dict[date, dict[str, Sums]]
 # INSERT … ON CONFLICT.
 _ADD = """
 MERGE INTO movements m
-USING unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[])
-      AS s(account, day, currency, debits, credits, entries)
-   ON m.account = s.account AND m.day = s.day::date
+USING (SELECT unnest(%s::text[]) AS account, unnest(%s::text[])::date AS day, unnest(%s::text[]) AS currency,
+              unnest(%s::text[]) AS debits, unnest(%s::text[]) AS credits, unnest(%s::bigint[]) AS entries) AS s
+   ON m.account = s.account AND m.day = s.day
  WHEN MATCHED THEN UPDATE
   SET debits = m.debits + s.debits::numeric, credits = m.credits + s.credits::numeric, entries = m.entries + s.entries
  WHEN NOT MATCHED THEN INSERT (account, day, currency, debits, credits, entries)
-      VALUES (s.account, s.day::date, s.currency, s.debits::numeric, s.credits::numeric, s.entries)
+      VALUES (s.account, s.day, s.currency, s.debits::numeric, s.credits::numeric, s.entries)
 """
 
 
