@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import orjson
@@ -20,7 +20,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from api.commanding import Caller, CommandRoutes, Intent
+from api.commanding import Caller, CommandRoute, CommandRoutes, Intent
 from api.documented import BATCH
 from api.door import UnkeptError, parse
 from api.execution import (
@@ -47,6 +47,9 @@ router = APIRouter(prefix="/v1", tags=["batches"])
 WINDOW = 512
 """Items validated and queued together: a group of the executor."""
 WINDOWS_IN_FLIGHT = 3
+A = TypeVar("A")
+B = TypeVar("B")
+
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
 
@@ -136,6 +139,15 @@ class _Told(NamedTuple):
     problem: dict[str, Any]
 
 
+class _Checked(NamedTuple):
+    """An item whose body is what its route takes."""
+
+    item: Item
+    route: CommandRoute
+    names: Mapping[str, str]
+    body: BaseModel
+
+
 class _Batch:
     """The work on one request."""
 
@@ -154,7 +166,7 @@ class _Batch:
         answers: list[bytes] = []
         flying: deque[tuple[list[_Ready | _Told], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
         for start in range(0, len(items), WINDOW):
-            window = [await self._item(raw) for raw in items[start : start + WINDOW]]
+            window = await self._items(items[start : start + WINDOW])
             ready = [item.submission for item in window if isinstance(item, _Ready)]
             if len(flying) == WINDOWS_IN_FLIGHT:
                 answers.extend(await self._landed(*flying.popleft()))
@@ -194,39 +206,53 @@ class _Batch:
             return _problem_line(item.key, item.path, told.body, answer.replayed)
         return _line(item.key, told.status, told.body, answer.replayed, told.version)
 
-    async def _item(self, raw: Any, *, keyed: bool = True) -> _Ready | _Told:
-        """The item, validated as a request of its own would be."""
-        key, path = None, "/v1/batches"
-        try:
-            item = Item.model_validate(_parsed(raw) if isinstance(raw, bytes) else raw)
-            key, path = item.key, item.path
-            if keyed:
-                checked_key(key)
-            elif key is not None:
-                raise Problem("malformed", "key: an atomic batch has one key, the Idempotency-Key of its request.")
-            found = self._routes.match(path)
-            if found is None:
-                raise Problem("no_route", f"No command is posted to {path[:100]!r}; see /docs.")
-            route, names = found
-            body = route.model.model_validate(item.body)
-            intent = await route.intent(self._caller, body, names)
-            if_match = item.if_match or ""
-            submission = submission_of(
-                self._caller,
-                intent,
-                key or "",
-                request_hash(path, if_match, item.body),
-                self._recorded(intent.command),
-                expected_of(intent, body, if_match),
-                status=route.status,
-                if_match=bool(if_match),
-                origin=self._origin,
-            )
-        except ValidationError as error:
-            return _Told(key, path, malformed(error.errors(include_url=False, include_context=False)))
-        except Problem as said:
-            return _Told(key, path, problem(said.code, said.detail, said.figures))
-        return _Ready(key or "", path, intent, submission)
+    async def _items(self, raw: Sequence[Any], *, keyed: bool = True) -> list[_Ready | _Told]:
+        """These items, each validated as a request of its own would be.
+
+        Each step is the work of another library, so it is done for all of them before the next: step by step for each
+        item, the libraries drive each other out of the processor's caches, and that takes half as long again.
+        """
+        parsed = _each(lambda one: _parsed(one) if isinstance(one, bytes) else one, raw)
+        items = _each(Item.model_validate, parsed)
+        checked = _each(lambda item: self._check(item, keyed=keyed), items, lambda item: item)
+        ready: list[_Ready | _Told] = []
+        for one in checked:
+            if isinstance(one, _Told):
+                ready.append(one)
+                continue
+            try:
+                ready.append(await self._prepare(one))
+            except Problem as said:
+                ready.append(_refused(said, one.item))
+        return ready
+
+    def _check(self, item: Item, *, keyed: bool) -> _Checked:
+        if keyed:
+            checked_key(item.key)
+        elif item.key is not None:
+            raise Problem("malformed", "key: an atomic batch has one key, the Idempotency-Key of its request.")
+        found = self._routes.match(item.path)
+        if found is None:
+            raise Problem("no_route", f"No command is posted to {item.path[:100]!r}; see /docs.")
+        route, names = found
+        return _Checked(item, route, names, route.model.model_validate(item.body))
+
+    async def _prepare(self, checked: _Checked) -> _Ready:
+        item, route, names, body = checked
+        intent = await route.intent(self._caller, body, names)
+        if_match = item.if_match or ""
+        submission = submission_of(
+            self._caller,
+            intent,
+            item.key or "",
+            request_hash(item.path, if_match, item.body),
+            self._recorded(intent.command),
+            expected_of(intent, body, if_match),
+            status=route.status,
+            if_match=bool(if_match),
+            origin=self._origin,
+        )
+        return _Ready(item.key or "", item.path, intent, submission)
 
     def _recorded(self, command: Any) -> bytes:
         recorded = self._metadata.get(type(command))
@@ -243,12 +269,13 @@ class _Batch:
         if not items:
             raise Problem("malformed", "An atomic batch has at least one item.")
         ready: list[_Ready] = []
-        for number, raw in enumerate(items, 1):
-            item = await self._item(raw, keyed=False)
-            if isinstance(item, _Told):
-                figures = {"item": number, **item.problem.get("figures", {})}
-                raise Problem(item.problem["code"], f"Item {number}: {item.problem['detail']}", **figures)
-            ready.append(item)
+        for start in range(0, len(items), WINDOW):
+            for number, item in enumerate(await self._items(items[start : start + WINDOW], keyed=False), start + 1):
+                if isinstance(item, _Told):
+                    figures = {"item": number, **item.problem.get("figures", {})}
+                    raise Problem(item.problem["code"], f"Item {number}: {item.problem['detail']}", **figures)
+                ready.append(item)
+            await asyncio.sleep(0)  # others are on this event loop too
         command = Together(tuple(item.intent.command for item in ready))
         # The hashes of the items, in their order, say what the request was.
         said = [item.submission.request_hash.hex() for item in ready]
@@ -268,6 +295,31 @@ class _Batch:
         except ExecutorError as error:
             raise problem_of(error) from error
         return render(self._caller.services, answer)
+
+
+def _each(
+    step: Callable[[A], B], given: Iterable[A | _Told], item_of: Callable[[A], Item | None] = lambda _: None
+) -> list[B | _Told]:
+    """A step for each that was not answered before; what it refuses is answered."""
+    results: list[B | _Told] = []
+    for one in given:
+        if isinstance(one, _Told):
+            results.append(one)
+            continue
+        try:
+            results.append(step(one))
+        except (ValidationError, Problem) as error:
+            results.append(_refused(error, item_of(one)))
+    return results
+
+
+def _refused(error: ValidationError | Problem, item: Item | None) -> _Told:
+    said = (
+        problem(error.code, error.detail, error.figures)
+        if isinstance(error, Problem)
+        else malformed(error.errors(include_url=False, include_context=False))
+    )
+    return _Told(item.key, item.path, said) if item is not None else _Told(None, "/v1/batches", said)
 
 
 def _together_expected(items: list[_Ready]) -> dict[str, int]:
