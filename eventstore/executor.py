@@ -410,11 +410,11 @@ class Executor:
         return any(connection.closed or connection.broken for connection in (self._connection, self._side))
 
     def _reconnect(self) -> bool:
-        until_stopped = Event()
         for connection in (self._connection, self._side):
             connection.close()
         for pause in RECONNECT_PAUSES:
-            until_stopped.wait(pause)
+            with self._ready:  # who stops it waits for us: then the tries that are left follow each other at once
+                self._ready.wait_for(lambda: self._stopping, pause)
             try:
                 self._open()
             except psycopg.OperationalError:

@@ -50,9 +50,8 @@ def follow(
     """Fold until `stop` is set. `connect` gives autocommit connections that own the read schema.
 
     A projection that another worker owns is left to it and taken over within `IDLE_POLL_SECONDS` of its end, or after
-    `paused_seconds` of silence. Raises
-    what connecting or folding raised once `MOST_RETRIES` in a row have failed, and at once what no retry mends, such
-    as `ShapeError`.
+    `paused_seconds` of silence. Raises what connecting or folding raised once `MOST_RETRIES` in a row have failed, and
+    at once what no retry mends, such as `ShapeError`.
     """
     failures = 0
     while not stop.is_set():

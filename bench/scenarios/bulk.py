@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from bench.harness import bulk_client, oracle
-from bench.harness.api_process import running_api
 from bench.harness.bulk_client import Plan
-from bench.harness.ledger import keep, running_ledger
 from bench.harness.load import Sample, measurement
 from bench.harness.result import Comparison, ScenarioResult
 from bench.harness.server import Server
+from bench.harness.serving import serving
 from bench.harness.settings import Settings
 
 SIZE = 5_000
@@ -22,11 +21,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     size, batches = (500, 2) if settings.quick else (SIZE, BATCHES)
     samples: dict[str, list[Sample]] = {kind: [] for kind in KINDS}
     with server.database() as database:
-        with running_ledger(database) as ledger:
-            accounts = ledger.open_accounts(settings.accounts)
-        file = keep(accounts, server.folder)
-        answered = ledger.answered
-        with running_api(database, server.folder) as address:
+        with serving(database, server.folder, settings) as (address, file, answered):
             for repetition in range(-1, settings.repetitions):  # the first is a warm-up
                 for kind, (lines, connections) in KINDS.items():
                     name = f"bulk-{repetition}-{lines:d}-{connections}"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from bench.harness import oracle, wrk
-from bench.harness.api_process import running_api
-from bench.harness.ledger import keep, running_ledger
 from bench.harness.load import Sample, measurement
 from bench.harness.result import Comparison, ScenarioResult
 from bench.harness.server import Server
+from bench.harness.serving import serving
 from bench.harness.settings import Settings
 
 CONNECTIONS = (1, 16, 64, 256)
@@ -20,11 +19,8 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     """Transfers and empty requests in turn."""
     samples: dict[tuple[str, int], list[Sample]] = {}
     with server.database() as database:
-        with running_ledger(database) as ledger:
-            accounts = ledger.open_accounts(settings.accounts)
-        file = keep(accounts, server.folder)
-        answered, runs = ledger.answered, 0
-        with running_api(database, server.folder) as address:
+        with serving(database, server.folder, settings) as (address, file, answered):
+            runs = 0
             for repetition in range(-1, settings.repetitions):  # the first is a warm-up
                 for connections in CONNECTIONS:
                     for kind, path in PATHS.items():

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from bench.harness import open_loop, oracle, wrk
-from bench.harness.api_process import running_api
-from bench.harness.ledger import keep, running_ledger
 from bench.harness.load import Sample, measurement
 from bench.harness.open_loop import CLOSED, CONNECTIONS, HALF
 from bench.harness.projector_process import running_projector, wait_until_caught_up
 from bench.harness.result import ScenarioResult
 from bench.harness.server import Server
+from bench.harness.serving import serving
 from bench.harness.settings import Settings
 
 READS = 0.8
@@ -23,11 +22,10 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     closed: list[Sample] = []
     opened: dict[str, list[Sample]] = {kind: [] for kind in OF_KIND}
     with server.database() as database:
-        with running_ledger(database) as ledger:
-            accounts = ledger.open_accounts(settings.accounts)
-        file = keep(accounts, server.folder)
-        answered = ledger.answered
-        with running_api(database, server.folder) as address, running_projector(database):
+        with (
+            serving(database, server.folder, settings) as (address, file, answered),
+            running_projector(database),
+        ):
             for repetition in range(-1, settings.repetitions):  # the first is a warm-up
                 seed = settings.seed + repetition
                 load = wrk.Load(address, CONNECTIONS, file, "/v1/transfers", f"run-{repetition}", seed, reads=READS)

@@ -36,10 +36,8 @@ from eventstore.library.stored import (
 )
 from eventstore.library.subscription import LogSubscription
 from eventstore.library.tracking import LogTrackingRecorder
-from eventstore.read import Page, read_log
 
 MOST = 2**63 - 1
-PAGE_POSITIONS = 500
 
 _STREAM = SQL("""
 SELECT stream, version, type, payload, metadata FROM {table}
@@ -179,12 +177,7 @@ class LogApplicationRecorder(LogAggregateRecorder, ApplicationRecorder):
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> LogSubscription:
         """Every notification after `gt`, of these topics where any are given, then those to come."""
-        return LogSubscription(self, gt=gt, topics=topics)
-
-    def read_page(self, after: int, topics: Sequence[str]) -> Page:
-        """The next page of the log, to the end of a unit."""
-        types = tuple(topics) or None
-        return self.store.run(lambda connection, log: read_log(connection, log, after, PAGE_POSITIONS, types=types))
+        return LogSubscription(self, self.store, gt=gt, topics=topics)
 
 
 class LogProcessRecorder(LogTrackingRecorder, LogApplicationRecorder, ProcessRecorder):

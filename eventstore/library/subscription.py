@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from threading import Event
-from typing import TYPE_CHECKING
 
 from eventsourcing.persistence import ApplicationRecorder, Notification, Subscription
 
+from eventstore.library.store import LogStore
 from eventstore.library.stored import Row, notification
+from eventstore.read import Page, read_log
 
-if TYPE_CHECKING:
-    from eventstore.library.recorders import LogApplicationRecorder
+PAGE_POSITIONS = 500
 
 
 class LogSubscription(Subscription[ApplicationRecorder]):
@@ -23,9 +23,12 @@ class LogSubscription(Subscription[ApplicationRecorder]):
     found.
     """
 
-    def __init__(self, recorder: LogApplicationRecorder, gt: int | None = None, topics: Sequence[str] = ()) -> None:
+    def __init__(
+        self, recorder: ApplicationRecorder, store: LogStore, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> None:
+        """`recorder` is what the library knows it by; what it reads is the log of `store`."""
         super().__init__(recorder=recorder, gt=gt, topics=topics)
-        self._log = recorder
+        self._store = store
         self._upto = gt or 0
         self._page: deque[Notification] = deque()
         self._stopped = Event()
@@ -40,11 +43,15 @@ class LogSubscription(Subscription[ApplicationRecorder]):
         while not self._stopped.is_set():
             if self._page:
                 return self._page.popleft()
-            page = self._log.read_page(self._upto, self._topics)
+            page = self._read_page()
             self._upto = page.upto
             for event in page.events:
                 row = Row(event.stream, event.version, event.type, event.payload, event.metadata)
                 self._page.append(notification(event.position, row))
             if page.at_end:
-                self._stopped.wait(self._log.store.poll_seconds)
+                self._stopped.wait(self._store.poll_seconds)
         raise StopIteration
+
+    def _read_page(self) -> Page:
+        after, types = self._upto, tuple(self._topics) or None
+        return self._store.run(lambda connection, log: read_log(connection, log, after, PAGE_POSITIONS, types=types))

@@ -25,8 +25,9 @@ from eventsourcing.persistence import (
 from psycopg import Connection
 
 from eventstore import connect as connecting
+from eventstore import read
 from eventstore.append import MOST_EVENTS_PER_UNIT
-from eventstore.library import pool
+from eventstore.library import pool, subscription
 from eventstore.library.recorders import LogApplicationRecorder
 from eventstore.library.tracking import LogTrackingRecorder
 from tests.integration.library.support import (
@@ -243,20 +244,21 @@ def test_a_subscription_stops_at_once_while_it_waits(environment: dict[str, str]
     assert len(seen) == 1
 
 
-def test_a_subscription_with_topics_goes_on_from_where_it_looked(environment: dict[str, str]) -> None:
+def test_a_subscription_with_topics_goes_on_from_where_it_looked(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     recorder = application(environment)
     recorder.insert_events(events(1_200))
     recorder.insert_events(events(1, topic="rare"))
     looked: list[int] = []
-    original = recorder.read_page
 
-    def read_page(after: int, topics: list[str]) -> object:
+    def read_log(connection: Connection[Any], log: int, after: int, limit: int, **kept: Any) -> read.Page:
         looked.append(after)
-        return original(after, topics)
+        return read.read_log(connection, log, after, limit, **kept)
 
-    recorder.read_page = read_page  # type: ignore[method-assign, assignment]
-    with recorder.subscribe(topics=["rare"]) as subscription:
-        assert next(subscription).id == 1_201
+    monkeypatch.setattr(subscription, "read_log", read_log)
+    with recorder.subscribe(topics=["rare"]) as following:
+        assert next(following).id == 1_201
     assert looked == [0, 1_200]  # 500 positions, and on to the end of the unit of 1,200
 
 
