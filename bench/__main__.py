@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 
-from bench.harness import machine
-from bench.harness.result import FORMAT, Machine, Report, ScenarioResult
+from bench.harness import clock, machine
+from bench.harness.result import FORMAT, Clock, Machine, Report, ScenarioResult
 from bench.harness.server import running_server
 from bench.harness.settings import Settings
 from bench.reporters import json_file, page, terminal
@@ -45,7 +46,9 @@ def main() -> None:
         for name in names:
             console.print(f"{name} …")
             tune_for_commands()  # as the API does at its start; a scenario that folds does otherwise
-            result = SCENARIOS[name](settings, server)
+            with clock.watched() as loops:
+                result = SCENARIOS[name](settings, server)
+            result = replace(result, clock=Clock(*(round(ms, 2) for ms in (min(loops), median(loops), max(loops)))))
             terminal.show(result, console)
             results.append(result)
             # What there is, should a later one fail its check.

@@ -59,6 +59,15 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """CPU time of one fixed loop while a scenario ran, in milliseconds (`bench.harness.clock`)."""
+
+    least: float
+    median: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
 class ScenarioResult:
     """What one scenario measured, and what was checked afterwards."""
 
@@ -68,6 +77,7 @@ class ScenarioResult:
     measurements: list[Measurement]
     comparisons: list[Comparison] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
+    clock: Clock | None = None
 
     def of(self, subject: str, **parameters: str | int) -> Measurement:
         """The measurement of that subject under at least these parameters. Raises `LookupError`."""

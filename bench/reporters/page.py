@@ -19,7 +19,9 @@ again, `make bench` a part in less than ten minutes. Rates are medians of the re
 highest, which the plots show as bars; latencies are percentiles over all of them, in milliseconds, from HDR histograms.
 What is compared was measured in turn within one run. After each scenario the database was checked, and a run that fails
 its check writes no result. Rates are those of the machine as it was, with whatever else ran on it; single-row commits
-far below what the disk can do mean that it was busy: then trust the ratios.
+far below what the disk can do mean that it was busy: then trust the ratios. Nor is the processor always as fast: how
+long one and the same loop of Python took while a scenario ran stands below it. Compare rates of two scenarios, or of two
+runs, only with that in mind.
 """
 
 
@@ -51,6 +53,11 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _measurements(scenario.measurements)
         for chart in plots.charts(scenario):
             yield f"![{chart.title}]({FOLDER}/{chart.file})\n"
+        if (clock := scenario.clock) is not None:
+            yield (
+                f"The clock: one fixed loop took {_figure(clock.median)} ms of CPU time in the median, "
+                f"{_figure(clock.least)} at the least, {_figure(clock.most)} at the most.\n"
+            )
         yield f"Checked afterwards: {'; '.join(scenario.checked)}.\n"
 
 

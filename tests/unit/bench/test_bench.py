@@ -9,12 +9,13 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.__main__ import PAGE, RESULT
-from bench.harness import wrk
+from bench.harness import clock, wrk
 from bench.harness.load import Sample, percentiles, thread_callers
 from bench.harness.oracle import Observed, judge
-from bench.harness.result import FORMAT, Comparison, Machine, Measurement, Report, ScenarioResult
+from bench.harness.result import FORMAT, Clock, Comparison, Machine, Measurement, Report, ScenarioResult
 from bench.reporters import json_file, page, plots
 from bench.scenarios import sizes
+from tests.support.waiting import wait_until
 
 SOUND = Observed(6, 6, 6, 0, 0, 0, 0, 2)
 
@@ -28,6 +29,7 @@ def report() -> Report:
         [timed],
         [Comparison("ours ÷ theirs", 4.0, 5.0), Comparison("lag", 7.0, at_most=9.0)],
         ["positions dense"],
+        Clock(1.0, 1.25, 2.0),
     )
     machine = Machine(2, "a processor", 24.0, "Linux 6", "ext4", "CPython 3.11", "18", {"fsync": "on"}, 0.5, [timed])
     return Report(FORMAT, "2026-11-21", "abc", "python -m bench", 1, 3, False, machine, [scenario])
@@ -64,6 +66,15 @@ def test_refused_requests_are_no_result(wrong: str) -> None:
         wrk.parse(f'RESULT {{"requests":3,"microseconds":500000,{wrong}}}')
 
 
+def test_the_clock_is_looked_at_from_the_beginning_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "EVERY_SECONDS", 0.001)
+    with clock.watched() as loops:
+        wait_until(lambda: len(loops) >= 3, "a loop run after the first")
+        watched = len(loops)
+    assert len(loops) > watched
+    assert min(loops) > 0
+
+
 def test_a_report_survives_its_file(tmp_path: Path) -> None:
     json_file.write(report(), tmp_path / "result.json")
     assert json_file.load(tmp_path / "result.json") == report()
@@ -80,6 +91,7 @@ def test_the_page_quotes_medians_and_says_what_was_not_reached() -> None:
     assert "| store | ours ÷ theirs | 4.00 | ≥ 5.00 | **not reached** |" in text
     assert "| store | lag | 7.00 | ≤ 9.00 | reached |" in text
     assert "| ours | 64 | 3.00 | 1.00 | 2,000 | 2.00 | 3.00 | 3.00 |" in text
+    assert "took 1.25 ms of CPU time in the median, 1.00 at the least, 2.00 at the most" in text
     assert "Checked afterwards: positions dense." in text
 
 
