@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from api.commanding import CommandRoutes
 from api.documented import BatchAnswer
 from api.door import Door
+from api.items import Item
 from api.lane import Lane
 from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response
 from api.routes import accounts, batches, health, log, orders, posts, transactions
@@ -110,7 +111,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
         )
         components = schema["components"]["schemas"]
-        components["BatchItem"] = batches.Item.model_json_schema()
+        components["BatchItem"] = Item.model_json_schema()
         components["BatchAnswer"] = BatchAnswer.model_json_schema()
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"token": []}]

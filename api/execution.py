@@ -21,8 +21,8 @@ from api.services import Services, services
 from domain.kernel import Context
 from eventstore.answers import Answer, Outcome
 from eventstore.asynchronous import ActorBusyError
-from eventstore.executor import ExecutorError, QueueFullError, RejectedError
 from eventstore.groups import Submission
+from eventstore.sinks import ExecutorError, QueueFullError, RejectedError
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _ETAG = re.compile(r'"(\d{1,18})"')

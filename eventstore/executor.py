@@ -16,14 +16,13 @@ key leads to its answer, or it had not, and then the second is the only one: whi
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from threading import Condition, Event, Thread
+from threading import Condition, Thread
 from time import monotonic
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import psycopg
 from msgspec import Struct
@@ -35,6 +34,16 @@ from eventstore.append import Appender, GroupAppended, Verdict
 from eventstore.follow import CHANNEL
 from eventstore.groups import RECORDED, Decide, EventCodec, Evolve, Group, Groups, Plan, Submission
 from eventstore.read import read_head
+from eventstore.sinks import (
+    ContentionError,
+    ExecutorError,
+    QueueFullError,
+    RejectedError,
+    Sink,
+    StoppedError,
+    UnavailableError,
+    Waiter,
+)
 from eventstore.snapshots import Snapshots
 
 OPTIMISTIC_ATTEMPTS = 2
@@ -46,36 +55,6 @@ RECONNECT_PAUSES = (0.0, 0.1, 0.3, 1.0, 2.0, 3.0)
 """Seconds before each attempt to connect again."""
 NOTIFY_SECONDS = 0.05
 """At most so often are followers woken: NOTIFY inside the append would cap the whole machine."""
-
-
-class ExecutorError(RuntimeError):
-    """A command without an answer."""
-
-
-class QueueFullError(ExecutorError):
-    """Too many commands wait; try again later."""
-
-
-class StoppedError(ExecutorError):
-    """The executor does not run."""
-
-
-class ContentionError(ExecutorError):
-    """The streams kept moving under the command, even with the head held: retry with the same key."""
-
-
-class UnavailableError(ExecutorError):
-    """The database could not be reached or did not do it; the outcome may be unknown: retry with the same key."""
-
-
-class RejectedError(ExecutorError):
-    """The command cannot be carried out as it is: its events cannot be encoded or are too many."""
-
-
-class Sink(Protocol):
-    """Where answers go: called on the executor's thread, once for all of a group's answers that are its own."""
-
-    def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None: ...
 
 
 class _Task(Struct):
@@ -202,12 +181,12 @@ class Executor:
         then nothing of what was queued before is under way any more.
         """
         answers: list[Answer] = []
-        waiting: deque[_Waiter] = deque()  # two at a time: while one is carried out the next is there
+        waiting: deque[Waiter] = deque()  # two at a time: while one is carried out the next is there
         step = max(1, self._queue_limit // 4)
         try:
             for start in range(0, len(submissions), step):
                 part = submissions[start : start + step]
-                waiter = _Waiter(len(part))
+                waiter = Waiter(len(part))
                 self.submit_all(part, waiter)
                 waiting.append(waiter)
                 if len(waiting) == 2:
@@ -519,45 +498,6 @@ class Executor:
             self._deliver()  # whoever waits for an answer need not wait for this
             with suppress(psycopg.Error):  # the next to use the connection deals with it
                 self._side.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"{self._log}:{head}"))
-
-
-class Gathering(ABC):
-    """A sink for `submit_all`: the answers of many, in their order, once the last is there."""
-
-    def __init__(self, count: int) -> None:
-        self.answers: list[Any] = [None] * count
-        self._missing = count
-
-    def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None:
-        """Called on the executor's thread, once a group."""
-        for number, result in results:
-            self.answers[number] = result
-        self._missing -= len(results)
-        if self._missing == 0:
-            self.complete()
-
-    @abstractmethod
-    def complete(self) -> None:
-        """Called on the executor's thread when `answers` is whole; never where there are none to wait for."""
-
-
-class _Waiter(Gathering):
-    """The sink of `Executor.execute`."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(count)
-        self.whole = Event()
-
-    def complete(self) -> None:
-        self.whole.set()
-
-    def wait(self) -> list[Answer]:
-        if self.answers:
-            self.whole.wait()
-        for result in self.answers:
-            if isinstance(result, ExecutorError):
-                raise result
-        return self.answers
 
 
 _ANSWERED = object()

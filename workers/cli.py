@@ -27,9 +27,9 @@ from domain.kernel import Erased
 from domain.money import show
 from eventstore.codec import CodecError
 from eventstore.connect import connect
-from eventstore.executor import ExecutorError
 from eventstore.read import UnknownLogError, read_head, read_stream
 from eventstore.sealing import SealingError
+from eventstore.sinks import ExecutorError
 from migrations import MigrationError, runner
 from projections.rebuild import rebuild as rebuild_tables
 from projections.rooms import ROOMS, UnknownProjectionError, named

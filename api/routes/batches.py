@@ -10,23 +10,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from api.commanding import Caller, CommandRoute, CommandRoutes, Intent
+from api.commanding import Caller, Intent
 from api.documented import BATCH
-from api.door import UnkeptError, parse
 from api.execution import (
     caller_of,
     checked_key,
-    expected_of,
     metadata,
     origin,
     problem_of,
@@ -36,52 +33,19 @@ from api.execution import (
     submission_of,
     tell,
 )
-from api.problems import Problem, malformed, problem
+from api.items import Items, Ready, Told, parse_json
+from api.problems import Problem, problem
 from domain.together import Together
 from eventstore.answers import Answer, Outcome
-from eventstore.executor import ExecutorError
 from eventstore.groups import Submission
+from eventstore.sinks import ExecutorError
 
 router = APIRouter(prefix="/v1", tags=["batches"])
 
 WINDOW = 512
 """Items validated and queued together: a group of the executor."""
 WINDOWS_IN_FLIGHT = 3
-A = TypeVar("A")
-B = TypeVar("B")
-
 JSON, NDJSON = "application/json", "application/x-ndjson"
-
-
-class Item(BaseModel):
-    """One command of a batch."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "key": "payout-4711",
-                    "path": "/v1/transfers",
-                    "body": {
-                        "source": "acct_01h455vb4pex5vsknk084sn02q",
-                        "target": "acct_01h455vb4pex5vsknk084sn02r",
-                        "amount": "12.30",
-                        "currency": "EUR",
-                    },
-                }
-            ]
-        },
-    )
-
-    path: Annotated[str, Field(max_length=500, description="Where a request of its own would be posted")]
-    key: Annotated[
-        str | None, Field(max_length=255, description="Its Idempotency-Key; left out where all is one unit")
-    ] = None
-    if_match: Annotated[str | None, Field(max_length=30, description="Its If-Match")] = None
-    body: dict[str, Any] = {}
-
 
 _DESCRIBED = {
     "requestBody": {
@@ -122,52 +86,24 @@ async def _room(request: Request) -> AsyncIterator[None]:
         yield
 
 
-class _Ready(NamedTuple):
-    """An item that may be carried out."""
-
-    key: str
-    path: str
-    intent: Intent
-    submission: Submission
-
-
-class _Told(NamedTuple):
-    """An item that was answered without being carried out."""
-
-    key: str | None
-    path: str
-    problem: dict[str, Any]
-
-
-class _Checked(NamedTuple):
-    """An item whose body is what its route takes."""
-
-    item: Item
-    route: CommandRoute
-    names: Mapping[str, str]
-    body: BaseModel
-
-
 class _Batch:
     """The work on one request."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._caller: Caller = caller_of(request)
-        self._routes: CommandRoutes = request.app.state.commands
         self._origin = origin(request)
-        self._correlation: str = self._caller.services.new_id("batch")
-        self._metadata: dict[type, bytes] = {}  # all items of one kind have the same
+        self._items = Items(self._caller, request.app.state.commands, self._origin)
 
     # ------------------------------------------------------------------ each for itself
 
     async def each(self, items: list[Any], kind: str) -> Response:
         """Every item's own answer."""
         answers: list[bytes] = []
-        flying: deque[tuple[list[_Ready | _Told], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
+        flying: deque[tuple[list[Ready | Told], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
         for start in range(0, len(items), WINDOW):
-            window = await self._items(items[start : start + WINDOW])
-            ready = [item.submission for item in window if isinstance(item, _Ready)]
+            window = await self._items.prepare(items[start : start + WINDOW])
+            ready = [item.submission for item in window if isinstance(item, Ready)]
             if len(flying) == WINDOWS_IN_FLIGHT:
                 answers.extend(await self._landed(*flying.popleft()))
             flying.append((window, self._start(ready)))
@@ -187,17 +123,17 @@ class _Batch:
             return refused
 
     async def _landed(
-        self, items: list[_Ready | _Told], answered: asyncio.Future[list[Answer | ExecutorError]]
+        self, items: list[Ready | Told], answered: asyncio.Future[list[Answer | ExecutorError]]
     ) -> Iterable[bytes]:
         answers = iter(await answered)
         return [
             self._answer(item, next(answers))
-            if isinstance(item, _Ready)
+            if isinstance(item, Ready)
             else _problem_line(item.key, item.path, item.problem)
             for item in items
         ]
 
-    def _answer(self, item: _Ready, answer: Answer | ExecutorError) -> bytes:
+    def _answer(self, item: Ready, answer: Answer | ExecutorError) -> bytes:
         if isinstance(answer, ExecutorError):
             said = problem_of(answer)
             return _problem_line(item.key, item.path, problem(said.code, said.detail, said.figures))
@@ -205,60 +141,6 @@ class _Batch:
         if answer.outcome is not Outcome.ACCEPTED:
             return _problem_line(item.key, item.path, told.body, answer.replayed)
         return _line(item.key, told.status, told.body, answer.replayed, told.version)
-
-    async def _items(self, raw: Sequence[Any], *, keyed: bool = True) -> list[_Ready | _Told]:
-        """These items, each validated as a request of its own would be.
-
-        Each step is the work of another library, so it is done for all of them before the next: step by step for each
-        item, the libraries drive each other out of the processor's caches, and that takes half as long again.
-        """
-        parsed = _each(lambda one: _parsed(one) if isinstance(one, bytes) else one, raw)
-        items = _each(Item.model_validate, parsed)
-        checked = _each(lambda item: self._check(item, keyed=keyed), items, lambda item: item)
-        ready: list[_Ready | _Told] = []
-        for one in checked:
-            if isinstance(one, _Told):
-                ready.append(one)
-                continue
-            try:
-                ready.append(await self._prepare(one))
-            except Problem as said:
-                ready.append(_refused(said, one.item))
-        return ready
-
-    def _check(self, item: Item, *, keyed: bool) -> _Checked:
-        if keyed:
-            checked_key(item.key)
-        elif item.key is not None:
-            raise Problem("malformed", "key: an atomic batch has one key, the Idempotency-Key of its request.")
-        found = self._routes.match(item.path)
-        if found is None:
-            raise Problem("no_route", f"No command is posted to {item.path[:100]!r}; see /docs.")
-        route, names = found
-        return _Checked(item, route, names, route.model.model_validate(item.body))
-
-    async def _prepare(self, checked: _Checked) -> _Ready:
-        item, route, names, body = checked
-        intent = await route.intent(self._caller, body, names)
-        if_match = item.if_match or ""
-        submission = submission_of(
-            self._caller,
-            intent,
-            item.key or "",
-            request_hash(item.path, if_match, item.body),
-            self._recorded(intent.command),
-            expected_of(intent, body, if_match),
-            status=route.status,
-            if_match=bool(if_match),
-            origin=self._origin,
-        )
-        return _Ready(item.key or "", item.path, intent, submission)
-
-    def _recorded(self, command: Any) -> bytes:
-        recorded = self._metadata.get(type(command))
-        if recorded is None:
-            recorded = self._metadata[type(command)] = metadata(self._caller, command, self._correlation)
-        return recorded
 
     # ------------------------------------------------------------------ all or nothing
 
@@ -268,10 +150,11 @@ class _Batch:
         key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
         if not items:
             raise Problem("malformed", "An atomic batch has at least one item.")
-        ready: list[_Ready] = []
+        ready: list[Ready] = []
         for start in range(0, len(items), WINDOW):
-            for number, item in enumerate(await self._items(items[start : start + WINDOW], keyed=False), start + 1):
-                if isinstance(item, _Told):
+            window = await self._items.prepare(items[start : start + WINDOW], keyed=False)
+            for number, item in enumerate(window, start + 1):
+                if isinstance(item, Told):
                     figures = {"item": number, **item.problem.get("figures", {})}
                     raise Problem(item.problem["code"], f"Item {number}: {item.problem['detail']}", **figures)
                 ready.append(item)
@@ -297,32 +180,7 @@ class _Batch:
         return render(self._caller.services, answer)
 
 
-def _each(
-    step: Callable[[A], B], given: Iterable[A | _Told], item_of: Callable[[A], Item | None] = lambda _: None
-) -> list[B | _Told]:
-    """A step for each that was not answered before; what it refuses is answered."""
-    results: list[B | _Told] = []
-    for one in given:
-        if isinstance(one, _Told):
-            results.append(one)
-            continue
-        try:
-            results.append(step(one))
-        except (ValidationError, Problem) as error:
-            results.append(_refused(error, item_of(one)))
-    return results
-
-
-def _refused(error: ValidationError | Problem, item: Item | None) -> _Told:
-    said = (
-        problem(error.code, error.detail, error.figures)
-        if isinstance(error, Problem)
-        else malformed(error.errors(include_url=False, include_context=False))
-    )
-    return _Told(item.key, item.path, said) if item is not None else _Told(None, "/v1/batches", said)
-
-
-def _together_expected(items: list[_Ready]) -> dict[str, int]:
+def _together_expected(items: list[Ready]) -> dict[str, int]:
     """What all of them state they saw. Raises `Problem` where two do not agree: all see the log before the unit."""
     expected: dict[str, int] = {}
     for number, item in enumerate(items, 1):
@@ -360,7 +218,7 @@ async def _read(request: Request, kind: str) -> list[Any]:
         body += part
         if len(body) > limits.batch_bytes:
             raise _too_large(limits.batch_bytes)
-    items = [line for line in bytes(body).split(b"\n") if line.strip()] if kind == NDJSON else _parsed(bytes(body))
+    items = [line for line in bytes(body).split(b"\n") if line.strip()] if kind == NDJSON else parse_json(bytes(body))
     if not isinstance(items, list):
         raise Problem("malformed", "The body is not a JSON array of items.")
     if len(items) > limits.batch_items:
@@ -368,13 +226,6 @@ async def _read(request: Request, kind: str) -> list[Any]:
     if kind == NDJSON and any(len(line) > limits.body_bytes for line in items):
         raise _too_large(limits.body_bytes)
     return items
-
-
-def _parsed(content: bytes) -> Any:
-    try:
-        return parse(content)
-    except UnkeptError as error:
-        raise Problem("malformed", f"{error}.", **(error.figures or {})) from None
 
 
 def _too_large(most: int) -> Problem:

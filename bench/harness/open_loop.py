@@ -101,6 +101,10 @@ class _Load:
         if not self._number and not self.finished.done():
             self.finished.set_result(None)
 
+    def closed(self, connection: _Connection) -> None:
+        """A server may close a connection that nothing was sent on for a while."""
+        self._free.remove(connection)
+
     def failed(self, why: str) -> None:
         """It comes to nothing."""
         if not self.finished.done():
@@ -134,7 +138,10 @@ class _Connection(asyncio.Protocol):
         self._load.freed(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._load.failed(f"a connection broke: {error}")
+        if self._request is None and error is None:
+            self._load.closed(self)
+        else:
+            self._load.failed(f"a connection broke: {error}")
 
 
 def _requests(plan: Plan) -> list[tuple[str, bytes]]:

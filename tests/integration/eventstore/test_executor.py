@@ -18,7 +18,10 @@ from domain.money import show
 from eventstore import append as appending
 from eventstore.answers import Answer, Outcome
 from eventstore.append import Layout
-from eventstore.executor import (
+from eventstore.follow import follow
+from eventstore.groups import Submission
+from eventstore.read import STREAM_PAGE, read_log
+from eventstore.sinks import (
     ContentionError,
     Gathering,
     QueueFullError,
@@ -26,9 +29,6 @@ from eventstore.executor import (
     StoppedError,
     UnavailableError,
 )
-from eventstore.follow import follow
-from eventstore.groups import Submission
-from eventstore.read import STREAM_PAGE, read_log
 from tests.support.ledger import (
     CASH,
     Ledger,

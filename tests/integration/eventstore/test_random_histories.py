@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from domain.accounts.commands import FreezeAccount, UnfreezeAccount
 from eventstore.answers import Answer, Outcome
-from eventstore.executor import Executor, ExecutorError
+from eventstore.executor import Executor
+from eventstore.sinks import ExecutorError
 from tests.support.ledger import (
     CASH,
     assert_sound,

@@ -60,3 +60,32 @@ def test_a_request_that_waits_for_a_connection_has_waited_since_it_was_due(tmp_p
 def test_any_other_answer_is_no_result(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="503"):
         sent(tmp_path, connections=10, status=503)
+
+
+class Wire(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self, written: list[bytes]) -> None:
+        super().__init__()
+        self._written = written
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._written.append(bytes(data))
+
+
+def test_only_a_connection_with_a_request_on_it_is_missed_when_the_server_closes_it() -> None:
+    async def lose() -> None:
+        load, written = open_loop._Load(1), list[bytes]()
+        idle, busy = open_loop._Connection(load), open_loop._Connection(load)
+        idle.connection_made(Wire(written))
+        idle.connection_lost(None)
+        load.send(open_loop._Request(0.0, COMMAND, b"a transfer"))
+        assert not written
+        busy.connection_made(Wire(written))
+        assert written == [b"a transfer"]
+        assert not load.finished.done()
+        busy.connection_lost(None)
+        with pytest.raises(RuntimeError, match="broke"):
+            await load.finished
+
+    asyncio.run(lose())
