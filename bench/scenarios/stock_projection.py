@@ -42,6 +42,10 @@ from workers.runtime import tune_for_folding
 ACCOUNTS = 500
 ALL, ONE = "Daybook, all projections", "Daybook, accounts alone"
 STOCK, STOCK_UNFLUSHED = "ProjectionRunner, balances", "ProjectionRunner, balances, commits not flushed"
+STOCKS = {STOCK: "on", STOCK_UNFLUSHED: "off"}
+"""With what `synchronous_commit` each of the library's runs."""
+STOCK_SHARE = 10
+"""For so many events in our log the library's has one: it folds a hundred or two a second."""
 LONGEST_SECONDS = 600.0
 POLL_SECONDS = 0.02
 
@@ -120,23 +124,27 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     """Every one in turn, again and again."""
     blocks = max(1, settings.transfers // BLOCK_EVENTS // (5 if settings.quick else 1))
     random = Random(settings.seed)
-    rates: dict[str, list[float]] = {name: [] for name in (ALL, ONE, STOCK, STOCK_UNFLUSHED)}
+    rates: dict[str, list[float]] = {name: [] for name in (ALL, ONE, *STOCKS)}
     with server.database() as ours, server.database(migrated=False) as theirs:
         loaded = history.load(ours, blocks, random)
-        moved = _fill(theirs, loaded.events, random)
+        fewer = loaded.events // STOCK_SHARE
+        moved = _fill(theirs, fewer, random)
         checked = oracle.check(ours.url, loaded.commands)
         for _ in range(settings.repetitions):
             rates[ALL].append(_fold(ours, ROOMS))
             rates[ONE].append(_fold(ours, named(["accounts"])))
-            for name, flushed in ((STOCK, "on"), (STOCK_UNFLUSHED, "off")):
+            for name, flushed in STOCKS.items():
                 server.execute(f"ALTER DATABASE {theirs.name} SET synchronous_commit = {flushed}")
-                rates[name].append(_run_stock(theirs, loaded.events, moved))
+                rates[name].append(_run_stock(theirs, fewer, moved))
     result = ScenarioResult(
         "projection",
         "Folding, beside the library's ProjectionRunner",
-        f"{loaded.events:,} events in each log, folded from its beginning. The library's log has the debits and "
-        f"credits of {ACCOUNTS} accounts, its projection one table of balances.",
-        [Measurement(name, {"events": loaded.events}, "events/s", measured) for name, measured in rates.items()],
+        f"Both logs folded from their beginning. The library's has fewer events, or it would take a quarter of an hour and more: "
+        f"the debits and credits of {ACCOUNTS} accounts. Its projection is one table of balances.",
+        [
+            Measurement(name, {"events": fewer if name in STOCKS else loaded.events}, "events/s", measured)
+            for name, measured in rates.items()
+        ],
         checked=[*checked, "every checkpoint at the head", "the library's balances are those of its events"],
     )
     ratio = result.of(ALL).median / max(result.of(STOCK).median, result.of(STOCK_UNFLUSHED).median)
