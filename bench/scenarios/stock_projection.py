@@ -139,8 +139,8 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     result = ScenarioResult(
         "projection",
         "Folding, beside the library's ProjectionRunner",
-        f"Both logs folded from their beginning. The library's has fewer events, or it would take a quarter of an hour and more: "
-        f"the debits and credits of {ACCOUNTS} accounts. Its projection is one table of balances.",
+        "Both logs folded from their beginning. The library's has fewer events, or it would take a quarter of an hour "
+        f"and more: the debits and credits of {ACCOUNTS} accounts. Its projection is one table of balances.",
         [
             Measurement(name, {"events": fewer if name in STOCKS else loaded.events}, "events/s", measured)
             for name, measured in rates.items()
