@@ -112,7 +112,6 @@ class Settings(BaseSettings):
     )
     group_limit: int = Field(default=512, ge=1, le=10_000, description="Commands committed together, at most")
     cache_limit: int = Field(default=100_000, ge=1, description="Folded states kept in memory, at most")
-    page_size: int = Field(default=500, ge=1, le=10_000, description="Events a projector reads at a time, about")
     body_limit_bytes: int = Field(
         default=1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="Largest request body, in bytes"
     )

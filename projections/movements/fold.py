@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from domain.accounts.events import TransactionPosted
 from eventstore.arrays import BinaryArray, int8_array, text_array
-from projections.projection import Fact, Memory, Projection
+from projections.projection import Fact, FoldError, Memory, Projection
 
 _ACCOUNT = itemgetter(0)
 
@@ -32,12 +32,12 @@ Movements = dict[date, dict[str, Sums]]
 """By day and account."""
 
 # One writer at a time holds the checkpoint, so no row can come in between: MERGE is right, and a tenth cheaper than
-# INSERT … ON CONFLICT.
+# INSERT … ON CONFLICT. An account has one currency: with another it finds no row, and its own is in the way.
 _ADD = """
 MERGE INTO movements m
 USING (SELECT unnest(%s::text[]) AS account, unnest(%s::text[])::date AS day, unnest(%s::text[]) AS currency,
               unnest(%s::text[]) AS debits, unnest(%s::text[]) AS credits, unnest(%s::bigint[]) AS entries) AS s
-   ON m.account = s.account AND m.day = s.day
+   ON m.account = s.account AND m.day = s.day AND m.currency = s.currency
  WHEN MATCHED THEN UPDATE
   SET debits = m.debits + s.debits::numeric, credits = m.credits + s.credits::numeric, entries = m.entries + s.entries
  WHEN NOT MATCHED THEN INSERT (account, day, currency, debits, credits, entries)
@@ -46,7 +46,7 @@ USING (SELECT unnest(%s::text[]) AS account, unnest(%s::text[])::date AS day, un
 
 
 def fold(facts: Iterable[Fact]) -> Movements:
-    """The sums of these transactions."""
+    """The sums of these transactions. Raises `FoldError` for an account that has entries in two currencies."""
     movements: Movements = {}
     for _, _, event in facts:
         of_day = movements.get(event.value_date)
@@ -56,6 +56,8 @@ def fold(facts: Iterable[Fact]) -> Movements:
             sums = of_day.get(entry.account)
             if sums is None:
                 of_day[entry.account] = sums = Sums(entry.currency)
+            elif sums.currency != entry.currency:
+                raise FoldError(f"{entry.account} has entries in {sums.currency} and in {entry.currency}")
             if entry.side == "credit":
                 sums.credits += entry.amount
             else:

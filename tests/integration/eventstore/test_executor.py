@@ -16,8 +16,10 @@ from domain.accounts.commands import CloseAccount, FreezeAccount, UnfreezeAccoun
 from domain.ids import ACCOUNT
 from domain.money import show
 from eventstore import append as appending
+from eventstore import executor as executing
 from eventstore.answers import Answer, Outcome
 from eventstore.append import Layout
+from eventstore.connect import connect
 from eventstore.follow import follow
 from eventstore.groups import Submission
 from eventstore.read import STREAM_PAGE, read_log
@@ -241,6 +243,38 @@ def test_a_lost_connection_is_survived_and_nothing_is_there_twice(database: Data
         assert [a.last_position for a in again] == [a.last_position for a in answers]
     assert balances(database)[account] == 100_000 - 400
     assert_sound(database)
+
+
+def test_stopping_does_not_wait_for_a_database_that_is_gone(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executing, "RECONNECT_PAUSES", (0.0, 3_600.0, 3_600.0))
+    gone = threading.Event()
+    tries = 0
+
+    def connect_unless_gone() -> psycopg.Connection[Any]:
+        nonlocal tries
+        if gone.is_set():
+            tries += 1
+            raise psycopg.OperationalError("the database is gone")
+        return connect(database.api_url, application_name="executor")
+
+    with ThreadPoolExecutor(2) as pool, ledger_on(database) as ledger:
+        account = ledger.account(100)
+        monkeypatch.setattr(ledger.executor, "_connect", connect_unless_gone)
+        gone.set()
+        with psycopg.connect(database.url) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'executor' AND datname = current_database()"
+            )
+        answer = pool.submit(ledger.executor.execute, [submission(withdrawal(account, 1))])
+        wait_until(lambda: tries > 0, "a try to connect")  # now it waits an hour for the next
+        pool.submit(ledger.executor.stop).result(timeout=30)
+        with pytest.raises(UnavailableError, match="connection was lost"):
+            answer.result(timeout=30)
+    assert tries == 3, "those that were left followed at once"
+    assert balances(database)[account] == 100
 
 
 def test_an_event_that_cannot_be_stored_fails_alone(database: Database) -> None:

@@ -196,6 +196,18 @@ def test_an_account_may_have_several_entries_of_one_transaction(filler: Filler, 
     ]
 
 
+@pytest.mark.parametrize("page", [1, 1_000])
+def test_movements_of_another_currency_stop_the_room(filler: Filler, connection: Connection[Any], page: int) -> None:
+    one, other = filler.opening(), filler.opening()
+    ids = one.originator_id, other.originator_id
+    filler.write([one], [other], transfer("txn_1", *ids, 7), transfer("txn_2", *ids, 5, "USD"))
+    runner = Runner(connection, LOG, filler.codec, ROOMS, page=page)
+    runner.run_to_head()
+    assert "movements" in runner.stopped
+    [day] = movements.daily_balances(connection, other.originator_id).items
+    assert (day.closing, day.currency) == (7, "EUR"), "what came before is there, and nothing else"
+
+
 def test_what_was_erased_is_null_and_flagged(filler: Filler, connection: Connection[Any]) -> None:
     account = filler.opening(owner="ada")
     id = account.originator_id

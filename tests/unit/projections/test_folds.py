@@ -120,6 +120,13 @@ def test_movements_are_per_account_and_day() -> None:
     }
 
 
+def test_movements_of_one_account_are_never_summed_across_currencies() -> None:
+    dollars = Entry("a", "debit", 5, "USD"), Entry("b", "credit", 5, "USD")
+    event = TransactionPosted("txn_1", 1, "transfer", DAY, dollars, None, None, None)
+    with pytest.raises(FoldError, match="a has entries in EUR and in USD"):
+        movements.fold(facts(moved("a", "b", 5), event))
+
+
 def test_the_trial_balance_adds_debits_and_credits() -> None:
     sums = trial_balance.fold(facts(opened("a"), moved("a", "b", 5), moved("b", "a", 2)))
     assert sums.types == {"a": "checking"}
