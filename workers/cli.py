@@ -7,7 +7,7 @@ Exit codes: 0 done and well · 1 done, and something was found (verify, reconcil
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
@@ -23,11 +23,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from api.principals import TokensError
-from domain.kernel import Erased
 from domain.money import show
 from eventstore.codec import CodecError
 from eventstore.connect import connect
-from eventstore.read import UnknownLogError, read_head, read_stream
+from eventstore.read import Recorded, UnknownLogError, read_head, read_stream
 from eventstore.sealing import SealingError
 from eventstore.sinks import ExecutorError
 from migrations import MigrationError, runner
@@ -42,6 +41,7 @@ from workers.czech_bank.source import CURRENCY, SourceError
 from workers.embedded import EmbeddedPostgresError
 from workers.serve import serve as run_server
 from workers.settings import Settings, SettingsError, load
+from workers.showing import described, in_major_units, plain
 from workers.up import UpError
 from workers.up import up as run_up
 from workers.verify import verify as verify_log
@@ -152,14 +152,15 @@ def replay(
             state = replaying.replay_stream(connection, log, codec, stream, version)
             if state is None:
                 _fail(f"there is no stream {stream}")
-            _print_json(_plain(state))
+            _print_json(in_major_units(plain(state)))
             return
         with _progress(as_json) as progress:
             task = progress.add_task("replaying", total=None)
             report = replaying.replay_log(
                 connection, settings.log, codec, upto, lambda p, end: progress.update(task, completed=p, total=end)
             )
-    _print_json({"ok": report.ok, **asdict(report)})
+    sums = {currency: show(total, currency) for currency, total in report.sums.items()}
+    _print_json({"ok": report.ok, **asdict(report), "sums": sums})
     if not report.ok:
         raise typer.Exit(FOUND)
 
@@ -289,48 +290,36 @@ def events(
 ) -> None:
     """A stream as a person reads it."""
     with runtime.database(load()) as settings, _audit(settings) as (connection, codec, log):
-        table = Table("version", "position", "recorded", title=stream)
-        for column in ("event", "what it says", "by"):
-            table.add_column(column, overflow="fold")  # an id that is cut off is none
-        rows: list[dict[str, Any]] = []
-        after = 0
-        while found := read_stream(connection, log, stream, after=after):
+        found = read_stream(connection, log, stream)
+        if not found:
+            _fail(f"there is no stream {stream}")
+        width = out.width if out.is_terminal else None
+        if as_json:
+            sys.stdout.write("[")
+        separator = "\n"
+        while found:
             for recorded in found:
                 event = codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
-                data = {k: v for k, v in _plain(event).items() if not k.startswith("originator_")}
-                actor = orjson.loads(recorded.metadata)["actor"]["id"]
-                rows.append({"version": recorded.version, "position": recorded.position, "type": recorded.type,
-                             "recorded_at": recorded.recorded_at, "data": data, "actor": actor})  # fmt: skip
-                said = _said(data, data.get("currency"))
-                at = recorded.recorded_at.strftime("%Y-%m-%d %H:%M:%S")
-                table.add_row(str(recorded.version), str(recorded.position), at, recorded.type, said, actor)
-            after = found[-1].version
-    if not rows:
-        _fail(f"there is no stream {stream}")
-    if as_json:
-        _print_json(rows)
-    else:
-        out.print(table)
+                data = {name: value for name, value in plain(event).items() if not name.startswith("originator_")}
+                if as_json:
+                    sys.stdout.write(separator + _json(_as_recorded(recorded, data)))
+                    separator = ",\n"
+                else:
+                    sys.stdout.writelines(f"{line}\n" for line in described(recorded, data, width))
+            found = read_stream(connection, log, stream, after=found[-1].version)
+        if as_json:
+            sys.stdout.write("\n]\n")
 
 
-_MONEY = frozenset({"amount", "minimum", "maximum", "total", "unit_price"})
-
-
-def _said(data: Mapping[str, Any], currency: str | None) -> str:
-    """The data of an event as a person reads it: money in major units, nothing that is not there."""
-    return ", ".join(
-        f"{name} {_shown(name, value, currency)}"
-        for name, value in data.items()
-        if value is not None and name != "currency"
-    )
-
-
-def _shown(name: str, value: Any, currency: str | None) -> str:
-    if name in _MONEY and isinstance(value, int) and currency is not None:
-        return f"{show(value, currency)} {currency}"
-    if isinstance(value, list):
-        return "; ".join(_said(one, one.get("currency", currency)) for one in value)
-    return str(value)
+def _as_recorded(recorded: Recorded, data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "version": recorded.version,
+        "position": recorded.position,
+        "type": recorded.type,
+        "recorded_at": recorded.recorded_at,
+        "data": data,
+        "actor": orjson.loads(recorded.metadata)["actor"]["id"],
+    }
 
 
 @contextmanager
@@ -380,19 +369,12 @@ def _counting(progress: Progress) -> Callable[[str, int], None]:
     return count
 
 
-def _plain(value: Any) -> Any:
-    """Events and states as JSON holds them."""
-    return orjson.loads(orjson.dumps(value, default=_as_dict))
-
-
-def _as_dict(value: Any) -> Any:
-    if isinstance(value, Erased):
-        return str(value)
-    return {name: getattr(value, name) for name in value.__struct_fields__}
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z, default=str).decode()
 
 
 def _print_json(value: Any) -> None:
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z, default=str).decode() + "\n")
+    sys.stdout.write(_json(value) + "\n")
 
 
 def _fail(sentence: str) -> NoReturn:

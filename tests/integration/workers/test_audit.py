@@ -47,15 +47,24 @@ def written(postgres18: Server) -> Iterator[Written]:
 
 def test_a_stream_is_what_its_events_fold_to(written: Written) -> None:
     now = written.ask("replay", written.account)
-    assert (now["version"], now["balance"]) == (5, 70)
+    assert (now["version"], now["balance"], now["profile"]["minimum"]) == (5, "0.70", "0.00")
     then = written.ask("replay", written.account, "--version", "3")
-    assert (then["version"], then["balance"]) == (3, 90)
+    assert (then["version"], then["balance"]) == (3, "0.90")
+
+
+def test_a_stream_as_a_person_reads_it_and_as_a_program_does(written: Written) -> None:
+    events = written.ask("events", written.account, "--json")
+    assert [event["version"] for event in events] == [1, 2, 3, 4, 5]
+    assert events[1]["data"]["amount"] == 100, "as in the log: minor units"
+    told = daybook("events", written.account, env=environment(written.database)).stdout.splitlines()
+    assert [line.split() for line in told[::3]] == [[str(event["version"]), event["type"]] for event in events]
+    assert f"transaction {events[1]['data']['transaction']}, entry 2, amount 1.00 EUR" in told[5]
 
 
 def test_the_whole_log_at_any_unit_is_balanced_and_has_one_digest(written: Written) -> None:
     whole = written.ask("replay", "--json")
     assert (whole["ok"], whole["position"], whole["events"]) == (True, written.head, written.head)
-    assert whole["sums"] == {"EUR": 0}
+    assert whole["sums"] == {"EUR": "0.00"}
     assert written.ask("replay", "--json") == whole
     before = written.ask("replay", "--upto", str(written.head - 1))
     assert before["position"] == written.head - 3, "a unit is whole or not there"
@@ -72,7 +81,7 @@ def test_a_changed_event_changes_the_digest_and_money_from_nowhere_is_found(writ
         )
     done = daybook("replay", "--json", env=environment(written.database))
     found = orjson.loads(done.stdout)
-    assert (done.returncode, found["ok"], found["sums"]) == (1, False, {"EUR": 1})
+    assert (done.returncode, found["ok"], found["sums"]) == (1, False, {"EUR": "0.01"})
     assert found["digest"] != whole["digest"]
 
 

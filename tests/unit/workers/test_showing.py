@@ -1,0 +1,56 @@
+"""What an auditor sees of events and states."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import orjson
+
+from domain.accounts.account import Account, Profile
+from domain.accounts.events import Entry, TransactionPosted
+from domain.kernel import ERASED
+from eventstore.read import Recorded
+from workers.showing import described, in_major_units, plain
+
+ADA, GRACE = "acct_01h455vb4pex5vsknk084sn02q", "acct_01h455vb4pex5vsknk084sn02r"
+DAY = date(2024, 1, 2)
+
+
+def posted(description: object) -> tuple[Recorded, dict[str, object]]:
+    """A recorded transfer, and its data."""
+    entries = Entry(ADA, "debit", 1230, "EUR"), Entry(GRACE, "credit", 1230, "EUR")
+    event = TransactionPosted("txn_1", 1, "transfer", DAY, entries, None, "ada", description)  # type: ignore[arg-type]
+    metadata = orjson.dumps({"actor": {"id": "bank", "how": "token"}})
+    at = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
+    recorded = Recorded(7, 9, "txn_1", 1, "transaction.posted.v1", at, b"{}", metadata)
+    data = {name: value for name, value in plain(event).items() if not name.startswith("originator_")}
+    return recorded, data
+
+
+def test_an_event_is_told_in_full_and_in_major_units() -> None:
+    assert list(described(*posted(ERASED), None)) == [
+        "     1  transaction.posted.v1",
+        "        at 7, 2024-01-02 03:04:05 UTC, by bank",
+        f"        kind transfer, value_date 2024-01-02, entries account {ADA}, side debit, amount 12.30 EUR; "
+        f"account {GRACE}, side credit, amount 12.30 EUR, subject ada, description [erased]",
+    ]
+
+
+def test_lines_are_as_wide_as_the_terminal_and_cut_no_id() -> None:
+    lines = list(described(*posted("for the rent"), 50))
+    assert max(map(len, lines)) <= 50
+    assert {ADA, GRACE} <= {word.strip(",;") for line in lines for word in line.split()}
+
+
+def test_what_a_client_wrote_cannot_reach_into_the_terminal() -> None:
+    told = "\n".join(described(*posted("\x1b[2Jnothing\nto see: ö"), None))
+    assert r"\x1b[2Jnothing\nto see: ö" in told
+    assert "\x1b" not in told
+
+
+def test_a_state_has_decimal_strings_for_amounts() -> None:
+    profile = Profile(ADA, "CHK1", "checking", "JPY", "ada", None, 5_000, DAY)
+    shown = in_major_units(plain(Account(3, profile, -1230, 30, "open", (("hold_1", 30),))))
+    assert (shown["balance"], shown["reserved"], shown["version"]) == ("-1230", "30", 3)
+    assert (shown["profile"]["minimum"], shown["profile"]["maximum"]) == (None, "5000")
+    assert shown["holds"] == [{"hold": "hold_1", "amount": "30"}]

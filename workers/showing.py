@@ -1,0 +1,87 @@
+"""Events and states as a person reads them: money in major units, nothing that is not there, no id cut in two."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from domain.kernel import Erased
+from domain.money import show
+from eventstore.read import Recorded
+
+_MONEY = frozenset({"amount", "balance", "maximum", "minimum", "reserved", "total", "unit_price"})
+_INDENT = " " * 8
+LEAST_WIDTH = 40
+
+
+def plain(value: Any) -> Any:
+    """An event or a state as JSON holds it; amounts are minor units, as in the log."""
+    return orjson.loads(orjson.dumps(value, default=_as_dict))
+
+
+def in_major_units(data: Any, currency: str | None = None) -> Any:
+    """What `plain` gives, with decimal strings for amounts; `currency` is that of what surrounds it."""
+    if isinstance(data, list):
+        return [in_major_units(one, currency) for one in data]
+    if not isinstance(data, dict):
+        return data
+    currency = data.get("currency") or data.get("profile", {}).get("currency") or currency
+    shown: dict[str, Any] = {}
+    for name, value in data.items():
+        if name in _MONEY and isinstance(value, int) and currency is not None:
+            shown[name] = show(value, currency)
+        elif name == "holds" and currency is not None:
+            shown[name] = [{"hold": hold, "amount": show(amount, currency)} for hold, amount in value]
+        else:
+            shown[name] = in_major_units(value, currency)
+    return shown
+
+
+def described(recorded: Recorded, data: Mapping[str, Any], width: int | None) -> Iterator[str]:
+    """The lines that tell an event, at most `width` columns wide; None: as long as they are."""
+    by = orjson.loads(recorded.metadata)["actor"]["id"]
+    at = recorded.recorded_at.strftime("%Y-%m-%d %H:%M:%S")
+    yield f"{recorded.version:>6}  {recorded.type}"
+    said = (f"at {recorded.position}, {at} UTC, by {by}", _said(in_major_units(data), data.get("currency")))
+    for text in filter(None, said):
+        if width is None:
+            yield _INDENT + text
+        else:
+            yield from textwrap.wrap(
+                text,
+                max(width, LEAST_WIDTH),
+                initial_indent=_INDENT,
+                subsequent_indent=_INDENT,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+
+
+def _said(data: Mapping[str, Any], currency: str | None) -> str:
+    return ", ".join(
+        f"{name} {_shown(name, value, currency)}"
+        for name, value in data.items()
+        if value is not None and name != "currency"
+    )
+
+
+def _shown(name: str, value: Any, currency: str | None) -> str:
+    if isinstance(value, list):
+        return "; ".join(_said(one, one.get("currency", currency)) for one in value)
+    if name in _MONEY and currency is not None:
+        return f"{value} {currency}"
+    return _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """The text of a client, which must not reach into the terminal of an auditor: control characters escaped."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def _as_dict(value: Any) -> Any:
+    if isinstance(value, Erased):
+        return str(value)
+    return {name: getattr(value, name) for name in value.__struct_fields__}
