@@ -35,8 +35,8 @@ from eventstore.snapshots import JsonStates, Snapshots
 from workers.runtime import TRANSIENT, make_codec
 
 BLOCK_ACCOUNTS, BLOCK_TRANSFERS, BLOCK_EVENTS = 50, 250, 1_000
-"""A block opens accounts (two events each), pays into each (three) and transfers between all there are (three): so
-every million events is like the next, and an account has eleven entries on average however long the log is."""
+"""A block opens accounts (two events each), pays into each (three) and transfers between those in use (three): so every
+million events is like the next, and an account has eleven entries on average however long the log is."""
 BLOCKS_A_DAY = 20
 _ID_BITS = 80
 
@@ -59,10 +59,13 @@ class History:
     commands: int
 
 
-def load(database: Database, blocks: int, random: Random) -> History:
-    """Fill log `main` of this database, which must be empty, with so many blocks of the days up to today."""
+def load(database: Database, blocks: int, random: Random, in_use: int | None = None) -> History:
+    """Fill log `main` of this database, which must be empty, with so many blocks of the days up to today.
+
+    `in_use`: so many of the newest accounts take part in transfers; without it all do.
+    """
     accounts: list[str] = []
-    loader = write(database, submissions(blocks, accounts, random))
+    loader = write(database, submissions(blocks, accounts, random, in_use))
     return History(accounts, loader.position, loader.commands)
 
 
@@ -95,7 +98,9 @@ def write(database: Database, blocks: Iterable[tuple[datetime, Sequence[Submissi
     return loader
 
 
-def submissions(blocks: int, accounts: list[str], random: Random) -> Iterator[tuple[datetime, list[Submission]]]:
+def submissions(
+    blocks: int, accounts: list[str], random: Random, in_use: int | None = None
+) -> Iterator[tuple[datetime, list[Submission]]]:
     """The commands of each block and when it was recorded; ids of the accounts it opens are added to `accounts`."""
     step = timedelta(days=1) / BLOCKS_A_DAY
     at = datetime.now(UTC).replace(microsecond=0) - blocks * step
@@ -103,10 +108,12 @@ def submissions(blocks: int, accounts: list[str], random: Random) -> Iterator[tu
     yield at, [submission(cash, at)]
     for _ in range(blocks):
         at += step
-        yield at, [submission(command, at) for command in _block(accounts, at, random)]
+        yield at, [submission(command, at) for command in _block(accounts, at, random, in_use)]
 
 
-def _block(accounts: list[str], at: datetime, random: Random) -> Iterator[OpenAccount | Deposit | Transfer]:
+def _block(
+    accounts: list[str], at: datetime, random: Random, in_use: int | None
+) -> Iterator[OpenAccount | Deposit | Transfer]:
     today, milliseconds = at.date(), int(at.timestamp() * 1000)
 
     def new_id(prefix: str) -> str:
@@ -128,9 +135,12 @@ def _block(accounts: list[str], at: datetime, random: Random) -> Iterator[OpenAc
         )
     for account in accounts[-BLOCK_ACCOUNTS:]:
         yield Deposit(new_id(TRANSACTION), account, EACH_HAS, CURRENCY, today)
+    oldest = 0 if in_use is None else max(0, len(accounts) - in_use)
     for _ in range(BLOCK_TRANSFERS):
-        source, target = random.sample(accounts, 2)
-        yield Transfer(new_id(TRANSACTION), source, target, random.randint(1, 10_000), CURRENCY, today)
+        source, target = random.sample(range(oldest, len(accounts)), 2)
+        yield Transfer(
+            new_id(TRANSACTION), accounts[source], accounts[target], random.randint(1, 10_000), CURRENCY, today
+        )
 
 
 class Loader:

@@ -43,6 +43,8 @@ BATCH = 5_000
 
 COLD, WARM, ALONE = "batch, accounts met for the first time", "batch, accounts met before", "one at a time"
 FOLD, PART, START, MEMORY = "fold", "fold, part of the longest log", "start to ready", "API memory"
+OF_NEWEST = " with the middle one's accounts in use"
+"""The log on which no more accounts take part in transfers, the newest, than the middle log has."""
 
 
 @dataclass
@@ -81,25 +83,30 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
                 _measure_commands(log, accounts, settings, random)
         for log in logs:
             _measure_folds(log, 1 if log is logs[-1] else settings.repetitions)
+        database = stack.enter_context(server.database())
+        loaded = history.load(database, sizes[-1], random, in_use=len(logs[1].accounts))
+        of_newest = _Log(database, loaded.accounts, loaded.events, loaded.commands)
+        _measure_folds(of_newest, 1)
         for repetition in range(settings.repetitions):
             for log in logs:
                 with running_service(log.database) as service:
                     log.starts.append(round(service.ready_after, 3))
                     if log is logs[-1] and repetition == settings.repetitions - 1:
                         _measure_memory(log, service)
-        checked = [oracle.check(log.database.url, log.answered) for log in logs][-1]
+        checked = [oracle.check(log.database.url, log.answered) for log in (*logs, of_newest)][-1]
     result = ScenarioResult(
         "sizes",
         "Short and long logs",
         f"Logs of {', '.join(f'{log.events:,}' for log in logs)} events, filled by COPY with what the service would "
-        f"have written: an account for every twenty events, paid into and then transferred between. Commands: in "
-        f"process, {drawn:,} accounts drawn out of all, by an executor that knows none of them yet. Fold: all "
-        f"projections in one worker that reads ahead, from position 0. Start: from the start of the process until it "
-        f"says that it is ready. Memory: resident, after transfers over HTTP between accounts that are all different.",
-        list(_measurements(logs)),
+        f"have written: an account for every twenty events, paid into; transfers between all the accounts there "
+        f"are, on one log more between the newest {len(logs[1].accounts):,}. Commands: in process, "
+        f"{drawn:,} accounts drawn out of all, by an executor that knows none of them yet. Fold: all projections in "
+        f"one worker that reads ahead, from position 0. Start: from the start of the process until it says that it is "
+        f"ready. Memory: resident, after transfers over HTTP between accounts that are all different.",
+        list(_measurements(logs, of_newest)),
         checked=[*checked, "every checkpoint at the head"],
     )
-    result.comparisons.extend(_compare(result, logs))
+    result.comparisons.extend(_compare(result, logs, of_newest))
     return result
 
 
@@ -187,23 +194,25 @@ def _send(service: Service, pairs: Sequence[tuple[str, str]]) -> int:
     return len(pairs)
 
 
-def _measurements(logs: Sequence[_Log]) -> Iterator[Measurement]:
+def _measurements(logs: Sequence[_Log], of_newest: _Log) -> Iterator[Measurement]:
     for log in logs:
         for kind, rates in log.commands.items():
             latency = percentiles(log.alone_us) if kind == ALONE else None
             yield Measurement(kind, {"events": log.events}, "a second", rates, latency)
     for log in logs:
         yield Measurement(FOLD, {"events": log.events}, "events/s", log.folds)
+    yield Measurement(FOLD + OF_NEWEST, {"events": of_newest.events}, "events/s", of_newest.folds)
     longest = logs[-1]
-    for part, rate in enumerate(longest.parts, 1):
-        yield Measurement(PART, {"events": longest.events, "at": f"part {part} of {PARTS}"}, "events/s", [rate])
+    for name, log in ((PART, longest), (PART + OF_NEWEST, of_newest)):
+        for part, rate in enumerate(log.parts, 1):
+            yield Measurement(name, {"events": log.events, "at": f"part {part} of {PARTS}"}, "events/s", [rate])
     for log in logs:
         yield Measurement(START, {"events": log.events}, "s", log.starts)
     for accounts, mib in longest.memory.items():
         yield Measurement(MEMORY, {"events": longest.events, "at": f"{accounts} accounts seen"}, "MiB", [mib])
 
 
-def _compare(result: ScenarioResult, logs: Sequence[_Log]) -> Iterator[Comparison]:
+def _compare(result: ScenarioResult, logs: Sequence[_Log], of_newest: _Log) -> Iterator[Comparison]:
     short, middle, long = (log.events for log in logs)
     for kind in (COLD, WARM, ALONE):
         slowdown = result.of(kind, events=short).median / result.of(kind, events=long).median
@@ -211,12 +220,12 @@ def _compare(result: ScenarioResult, logs: Sequence[_Log]) -> Iterator[Compariso
         yield Comparison(name, round(slowdown, 2), at_most=1.2)
     fold = result.of(FOLD, events=long).median
     yield Comparison("events a second folded, longest log", fold, 50_000)
-    flat = fold / result.of(FOLD, events=middle).median
-    yield Comparison("events a second folded, longest log ÷ middle one", round(flat, 2), 0.9)
-    parts = logs[-1].parts
-    yield Comparison(
-        "events a second folded, last part of the longest log ÷ first", round(parts[-1] / parts[0], 2), 0.9
-    )
+    same = result.of(FOLD, events=middle).median
+    for log, name in ((logs[-1], ""), (of_newest, OF_NEWEST)):
+        longer = result.of(FOLD + name, events=log.events).median
+        yield Comparison(f"events a second folded, longest log{name} ÷ middle one", round(longer / same, 2), 0.9)
+        last = log.parts[-1] / log.parts[0]
+        yield Comparison(f"events a second folded, last part of the longest log{name} ÷ first", round(last, 2), 0.9)
     yield Comparison("seconds from start to ready, longest log", result.of(START, events=long).median, at_most=3.0)
     seen = sorted(logs[-1].memory)
     growth = logs[-1].memory[seen[-1]] / logs[-1].memory[seen[len(seen) // 2]]
