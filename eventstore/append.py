@@ -80,6 +80,7 @@ class Layout:
         self._e_command: list[int] = []
         self._e_stream: list[int] = []
         self._e_metadata: list[bytes] = []
+        self._parameters: list[BinaryArray] | None = None
 
     def add(
         self,
@@ -98,6 +99,7 @@ class Layout:
         new = len(events)
         if new > MOST_EVENTS_PER_UNIT:
             raise UnitTooLargeError(f"{new} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
+        self._parameters = None
         index, bases = self.index, self.bases
         self._commands.append((actor, key, record is not None, *(record or _NOTHING)))
         self.counts.append(new)
@@ -120,10 +122,16 @@ class Layout:
 
     def look_up_all(self) -> None:
         """Have streams looked up that are held to be new: one of them may be there."""
+        self._parameters = None
         self._new = [False] * len(self._new)
 
     def parameters(self) -> list[BinaryArray]:
-        """The arguments of ``log.append`` from the fourth on."""
+        """The arguments of ``log.append`` from the fourth on; made once."""
+        if self._parameters is None:
+            self._parameters = self._arrays()
+        return self._parameters
+
+    def _arrays(self) -> list[BinaryArray]:
         actor, key, recorded, outcome, status, rule, result, request_hash, origin = _columns(self._commands, 9)
         r_command, r_stream, r_commuting = _columns(self._reads, 3)
         _, type, payload, commutes = _columns(self._events, 4)

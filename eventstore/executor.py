@@ -263,14 +263,14 @@ class Executor:
         return _Flight(tasks, group)
 
     def _relieve(self, landed: _Flight, appended: GroupAppended, following: _Flight) -> _Flight | None:
-        """Send the next before the answers to those who have landed are made: PostgreSQL need not wait for us."""
-        self._groups.learn(landed.group, appended)
-        self._groups.catch_up(following.group, appended)
+        """Send the next before anything is made of what has landed: PostgreSQL need not wait for us."""
         trouble: psycopg.Error | None = None
         try:
             self._send(following.group)
         except psycopg.Error as error:
             trouble = error
+        self._groups.learn(landed.group, appended)
+        self._groups.catch_up(following.group, appended)
         self._settle(landed.group.plans, appended)
         self._deliver()
         if trouble is None:
@@ -285,9 +285,12 @@ class Executor:
             return None
         try:
             group = self._groups.make(tasks, self._side, self._log, ahead=ahead)
+            if group.layout is None:
+                return None
+            group.layout.parameters()  # made now, while PostgreSQL has another group, not when it waits for this one
         except Exception:
             return None
-        return group if group.layout is not None else None
+        return group
 
     def _send(self, group: Group) -> None:
         assert group.layout is not None
