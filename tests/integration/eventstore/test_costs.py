@@ -313,6 +313,8 @@ def test_the_append_probes_indexes_and_nothing_else(explained: Explained) -> Non
         assert kind in ("Index Scan", "Index Only Scan"), (relation, kind)
         assert index in INDEXES, (relation, index)
     assert ("events", "Index Only Scan", _BY_VERSION) in found
+    versions = [node for node in scans if node.get("Index Name") == _BY_VERSION]
+    assert any("version >=" in node["Index Cond"] for node in versions), "else a page full of entries is read for each"
 
 
 def test_the_append_has_the_same_plans_on_an_empty_log(server: Server) -> None:
