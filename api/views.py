@@ -23,7 +23,7 @@ from projections.trial_balance.queries import TrialBalance
 def json_response(body: Any, headers: dict[str, str] | None = None) -> Response:
     """A 200 with this body."""
     options = orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS
-    return Response(orjson.dumps(body, default=_plain, option=options), 200, headers, "application/json")
+    return Response(orjson.dumps(body, default=json_form, option=options), 200, headers, "application/json")
 
 
 def account_view(row: AccountRow) -> dict[str, Any]:
@@ -179,7 +179,8 @@ def event_view(recorded: Recorded, event: Any) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def json_form(value: Any) -> Any:
+    """Events, states and what is erased of them, for orjson, which knows the rest."""
     if isinstance(value, Erased):
         return str(value)
     if isinstance(value, Struct):

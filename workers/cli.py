@@ -23,10 +23,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from api.principals import TokensError
+from api.views import event_view, json_form
 from domain.money import show
 from eventstore.codec import CodecError
 from eventstore.connect import connect
-from eventstore.read import Recorded, UnknownLogError, read_head, read_stream
+from eventstore.read import UnknownLogError, read_head, read_stream
 from eventstore.sealing import SealingError
 from eventstore.sinks import ExecutorError
 from migrations import MigrationError, runner
@@ -300,26 +301,15 @@ def events(
         while found:
             for recorded in found:
                 event = codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
-                data = {name: value for name, value in plain(event).items() if not name.startswith("originator_")}
+                view = event_view(recorded, event)
                 if as_json:
-                    sys.stdout.write(separator + _json(_as_recorded(recorded, data)))
+                    sys.stdout.write(separator + _json(view, json_form))
                     separator = ",\n"
                 else:
-                    sys.stdout.writelines(f"{line}\n" for line in described(recorded, data, width))
+                    sys.stdout.writelines(f"{line}\n" for line in described(recorded, plain(view["data"]), width))
             found = read_stream(connection, log, stream, after=found[-1].version)
         if as_json:
             sys.stdout.write("\n]\n")
-
-
-def _as_recorded(recorded: Recorded, data: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "version": recorded.version,
-        "position": recorded.position,
-        "type": recorded.type,
-        "recorded_at": recorded.recorded_at,
-        "data": data,
-        "actor": orjson.loads(recorded.metadata)["actor"]["id"],
-    }
 
 
 @contextmanager
@@ -369,8 +359,8 @@ def _counting(progress: Progress) -> Callable[[str, int], None]:
     return count
 
 
-def _json(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z, default=str).decode()
+def _json(value: Any, default: Callable[[Any], Any] = str) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z, default=default).decode()
 
 
 def _print_json(value: Any) -> None:

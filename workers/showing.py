@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from domain.kernel import Erased
+from api.views import json_form
 from domain.money import show
 from eventstore.read import Recorded
 
@@ -19,7 +19,7 @@ LEAST_WIDTH = 40
 
 def plain(value: Any) -> Any:
     """An event or a state as JSON holds it; amounts are minor units, as in the log."""
-    return orjson.loads(orjson.dumps(value, default=_as_dict))
+    return orjson.loads(orjson.dumps(value, default=json_form))
 
 
 def in_major_units(data: Any, currency: str | None = None) -> Any:
@@ -79,9 +79,3 @@ def _shown(name: str, value: Any, currency: str | None) -> str:
 def _printable(text: str) -> str:
     """The text of a client, which must not reach into the terminal of an auditor: control characters escaped."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
-def _as_dict(value: Any) -> Any:
-    if isinstance(value, Erased):
-        return str(value)
-    return {name: getattr(value, name) for name in value.__struct_fields__}

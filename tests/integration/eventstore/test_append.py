@@ -129,6 +129,10 @@ def test_a_key_is_there_once(connection: Connection[Any], log: int) -> None:
 
 def test_a_stream_cannot_be_continued_beyond_its_end(connection: Connection[Any], log: int) -> None:
     assert append(connection, log, [write("1", "s", 5)]).commands[0].verdict is Verdict.CONFLICT
+    append(connection, log, [write("2", "s", 0, count=3)])
+    done = append(connection, log, [write("3", "s", 5), write("4", "s", 5)])
+    assert [c.verdict for c in done.commands] == [Verdict.CONFLICT, Verdict.CONFLICT]
+    assert done.actual == {"s": 3}, "it is told how far it has come"
 
 
 def test_a_rolled_back_append_leaves_no_gap(connection: Connection[Any], log: int) -> None:
