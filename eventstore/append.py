@@ -74,7 +74,8 @@ class Layout:
         self.counts: list[int] = []  # events by command
         self._exact: list[bool] = []  # of each stream
         self._new: list[bool] = []  # of each stream
-        self._commands: list[tuple[Any, ...]] = []  # actor, key, whether there is a record, then the record
+        self._commands: list[tuple[str, str, bool]] = []  # actor, key, whether there is a record
+        self._records: list[Record] = []  # of each command
         self._reads: list[tuple[int, int, bool]] = []  # command, stream, commuting
         self._events: list[NewEvent] = []
         self._e_command: list[int] = []
@@ -101,7 +102,8 @@ class Layout:
             raise UnitTooLargeError(f"{new} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
         self._parameters = None
         index, bases = self.index, self.bases
-        self._commands.append((actor, key, record is not None, *(record or _NOTHING)))
+        self._commands.append((actor, key, record is not None))
+        self._records.append(record or _NOTHING)
         self.counts.append(new)
         number = len(self.counts)
         for stream, base, commuting in reads:
@@ -132,7 +134,8 @@ class Layout:
         return self._parameters
 
     def _arrays(self) -> list[BinaryArray]:
-        actor, key, recorded, outcome, status, rule, result, request_hash, origin = _columns(self._commands, 9)
+        actor, key, recorded = _columns(self._commands, 3)
+        outcome, status, rule, result, request_hash, origin = _columns(self._records, 6)
         r_command, r_stream, r_commuting = _columns(self._reads, 3)
         _, type, payload, commutes = _columns(self._events, 4)
         return [

@@ -82,11 +82,14 @@ class Codec:
         self._erased = erased
         self._by_class: dict[type[Any], _Shape[Any]] = {}
         self._by_name: dict[str, _Shape[Any]] = {}
+        self._personal: dict[type[Any], tuple[str, tuple[str, ...]]] = {}  # subject and personal fields, where any are
         self._upcasts: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
         for entry in catalogue:
             if entry.event is not None:
                 shape = _take_apart(entry, entry.event)
                 self._by_class[entry.event] = self._by_name[entry.name] = shape
+                if shape.subject is not None:
+                    self._personal[entry.event] = shape.subject, shape.personal
             elif entry.upcasts_to is not None and entry.upcast is not None:
                 self._upcasts[entry.name] = (entry.upcasts_to, entry.upcast)
             else:
@@ -96,10 +99,10 @@ class Codec:
         """Whose keys sealing these events needs."""
         found = set()
         for event in events:
-            shape = self._by_class[type(event)]
-            if shape.subject is not None:
-                subject = getattr(event, shape.subject)
-                if subject is not None and any(getattr(event, field) is not None for field in shape.personal):
+            personal = self._personal.get(type(event))
+            if personal is not None:
+                subject = getattr(event, personal[0])
+                if subject is not None and any(getattr(event, field) is not None for field in personal[1]):
                     found.add(subject)
         return found
 

@@ -430,7 +430,6 @@ class Executor:
             else:
                 events = len(plan.events)
                 last = position + events
-                self.statistics.events += events
                 self._answer(
                     plan.task,
                     Answer(
@@ -447,6 +446,7 @@ class Executor:
                 )
                 position = last
         self.statistics.groups += 1
+        self.statistics.events += position - appended.before
         self.statistics.commands += len(plans) - len(again) - len(duplicates)
         if duplicates:
             keys = [(plan.task.submission.actor, plan.task.submission.key) for plan in duplicates]

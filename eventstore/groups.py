@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal, Protocol, TypeAlias
 
 import orjson
@@ -99,7 +100,7 @@ class Group:
 
     known: dict[str, Known] = field(default_factory=dict)  # at its start, by stream
     work: dict[str, Any] = field(default_factory=dict)  # states at its end, of streams that are followed event by event
-    written: dict[str, int] = field(default_factory=dict)  # events by stream
+    counted: dict[str, int] = field(default_factory=dict)  # events by stream, of those that are not
     plans: list[Plan] = field(default_factory=list)
     again: list[Any] = field(default_factory=list)  # tasks to be decided again
     later: list[Any] = field(default_factory=list)  # tasks for which there was no room
@@ -108,14 +109,14 @@ class Group:
 
     def after(self, stream: str) -> Known | None:
         """What will be known of a stream it writes to, if all of it goes in; None if it does not write to it."""
-        written = self.written.get(stream)
-        if written is None:
-            return None
         state = self.work.get(stream)
-        if state is None:
-            known = self.known[stream]
-            return Known(known.state, known.version, known.entries_to + written)
-        return Known(state, state.version, state.version)
+        if state is not None:
+            return Known(state, state.version, state.version)
+        counted = self.counted.get(stream)
+        if counted is None:
+            return None
+        known = self.known[stream]
+        return Known(known.state, known.version, known.entries_to + counted)
 
 
 class MovedOnError(Exception):
@@ -185,22 +186,15 @@ class Groups:
             tasks = [task for task in tasks if id(task) not in out]
 
     def _decide_all(self, group: Group, tasks: Sequence[Task], load: Load) -> None:
-        needed: dict[str, None] = {}
-        for task in tasks:
-            submission = task.submission
-            for stream in submission.command.streams:
-                needed[stream] = None
-            if submission.expected:
-                needed.update(dict.fromkeys(submission.expected))
-
-        load(needed)
+        asked = [_asked(task.submission) for task in tasks]
+        load(dict.fromkeys(chain.from_iterable(asked)))
         events = 0
         for number, task in enumerate(tasks):
             if events >= MOST_EVENTS_PER_UNIT:
                 group.later.extend(tasks[number:])
                 return
             try:
-                plan = self._decide_one(group, task, load)
+                plan = self._decide_one(group, task, asked[number], load)
             except MovedOnError as moved:
                 self._cache.mark_stale(moved.stream)
                 group.again.append(task)
@@ -213,13 +207,10 @@ class Groups:
             group.plans.append(plan)
             events += len(plan.events)
 
-    def _decide_one(self, group: Group, task: Task, load: Load) -> Plan:
+    def _decide_one(self, group: Group, task: Task, streams: Iterable[str], load: Load) -> Plan:
         submission = task.submission
         expected = submission.expected
         known, work = group.known, group.work
-        streams: Iterable[str] = submission.command.streams
-        if expected:
-            streams = dict.fromkeys((*streams, *expected))
         states = {stream: work[stream] if stream in work else known[stream].state for stream in streams}
         decision = self._decide(submission.command, states, submission.context)
         rounds = 0
@@ -271,7 +262,7 @@ class Groups:
         commuting: frozenset[str],
     ) -> dict[str, int]:
         """Evolve the group by the events; the answer is the new version of each stream whose version is certain."""
-        known, work, written, evolve = group.known, group.work, group.written, self._evolve
+        known, work, evolve = group.known, group.work, self._evolve
         invented: list[str] = []
         for event in events:  # all of them, before any has an effect
             stream = event.originator_id
@@ -285,13 +276,16 @@ class Groups:
         versions: dict[str, int] = {}
         for event in events:
             stream = event.originator_id
-            written[stream] = written.get(stream, 0) + 1
-            belief = known[stream]
             if stream not in commuting:
                 versions[stream] = event.originator_version
-            elif belief.entries_to != belief.version:
-                continue
-            work[stream] = evolve(work.get(stream, belief.state), event)
+            state = work.get(stream)
+            if state is None:
+                belief = known[stream]
+                if belief.entries_to != belief.version:  # entries that nobody here has seen came before: only counted
+                    group.counted[stream] = group.counted.get(stream, 0) + 1
+                    continue
+                state = belief.state
+            work[stream] = evolve(state, event)
         return versions
 
     def _load(
@@ -352,7 +346,7 @@ class Groups:
 
     def _lay_out(self, group: Group) -> None:
         """Events to bytes, plans to columns; the keys of the people in the whole group are had in one go."""
-        subjects = self._codec.subjects([event for plan in group.plans for event in plan.events])
+        subjects = self._codec.subjects(chain.from_iterable([plan.events for plan in group.plans]))
         if subjects:
             self._prepare_subjects(subjects)
         group.layout = layout = Layout()
@@ -364,7 +358,8 @@ class Groups:
                 events = []
                 for event in plan.events:
                     stream = event.originator_id
-                    events.append((stream, *encode(event), stream in commuting))
+                    name, payload = encode(event)
+                    events.append((stream, name, payload, stream in commuting))
                 record = None
                 if outcome in RECORDED:
                     result = orjson.dumps(plan.result, option=orjson.OPT_SORT_KEYS)
@@ -387,7 +382,7 @@ class Groups:
         """Remember what is now known to be true of the streams of the group."""
         moved = appended.actual
         if appended.verdicts is None and not moved:
-            for stream in group.written:
+            for stream in chain(group.work, group.counted):
                 if not stream.startswith(self._transient):
                     after = group.after(stream)
                     assert after is not None
@@ -438,7 +433,15 @@ class Groups:
         for stream in appended.actual:
             if stream in group.known:
                 group.known[stream] = self._cache.get(stream) or Known(None, 0, 0, True)
-                group.work.pop(stream, None)
+                if group.work.pop(stream, None) is not None:
+                    its_own = [event for plan in group.plans for event in plan.events if event.originator_id == stream]
+                    group.counted[stream] = len(its_own)
+
+
+def _asked(submission: Submission) -> Iterable[str]:
+    """The streams a decision is to see from the first."""
+    streams: Iterable[str] = submission.command.streams
+    return dict.fromkeys((*streams, *submission.expected)) if submission.expected else streams
 
 
 _NEW_STREAM = Known(None, 0, 0)  # shared: a stream nobody has read has nothing to remember but that

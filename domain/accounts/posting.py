@@ -82,6 +82,8 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
 
     accounts: dict[str, Account] = {}
     net: dict[str, int] = {}
+    versions: dict[str, int] = {}
+    unlimited: list[str] = []
     for entry in entries:
         id = entry.account
         account = accounts.get(id)
@@ -94,6 +96,9 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
             if refusal is not None:
                 return refusal
             net[id] = entry.signed
+            versions[id] = account.version
+            if account.unlimited:
+                unlimited.append(id)
         elif entry.currency != account.profile.currency:
             return account.wrong_currency(entry.currency)
         else:
@@ -104,9 +109,10 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
         if refusal is not None:
             return refusal
 
+    posted = transaction.id
     events: list[Event] = [
         TransactionPosted(
-            transaction.id,
+            posted,
             1,
             transaction.kind,
             value_date,
@@ -116,22 +122,12 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
             transaction.description,
         )
     ]
-    versions = {id: account.version for id, account in accounts.items()}
     for number, entry in enumerate(entries, 1):
-        versions[entry.account] += 1
+        id = entry.account
+        versions[id] = version = versions[id] + 1
         share_of = AccountCredited if entry.side == "credit" else AccountDebited
-        events.append(
-            share_of(
-                entry.account,
-                versions[entry.account],
-                transaction.id,
-                number,
-                entry.amount,
-                entry.currency,
-                value_date,
-            )
-        )
-    commuting = frozenset([id for id, account in accounts.items() if account.unlimited])
+        events.append(share_of(id, version, posted, number, entry.amount, entry.currency, value_date))
+    commuting = frozenset(unlimited)
     return Posting(tuple(events), accounts, net, commuting)
 
 
@@ -186,7 +182,7 @@ def posting_decision(
     @wraps(decide)
     def decided(command: C, states: States, context: Context) -> Decision:
         decision = decide(command, states, context)
-        if isinstance(decision, Refused | Unknown):
+        if isinstance(decision, (Refused, Unknown)):  # a union would be made anew each time
             unlimited = [id for id, state in states.items() if isinstance(state, Account) and state.unlimited]
             return replace(decision, commuting=frozenset(unlimited))
         return decision
