@@ -33,7 +33,7 @@ from eventstore.answers import Answer, Outcome, find_answers
 from eventstore.append import Appender, GroupAppended, Verdict
 from eventstore.follow import CHANNEL
 from eventstore.groups import RECORDED, Decide, EventCodec, Evolve, Group, Groups, Plan, Submission
-from eventstore.read import read_head
+from eventstore.read import read_head, read_moved
 from eventstore.sinks import (
     ContentionError,
     ExecutorError,
@@ -53,6 +53,8 @@ MOST_RECONNECTS = 5
 """How often a group may lose its connection before its commands are told that their fate is unknown."""
 RECONNECT_PAUSES = (0.0, 0.1, 0.3, 1.0, 2.0, 3.0)
 """Seconds before each attempt to connect again."""
+MOST_OTHERS = 10_000
+"""Positions that others took between two groups: of more, all that is remembered is dropped instead."""
 NOTIFY_SECONDS = 0.05
 """At most so often are followers woken: NOTIFY inside the append would cap the whole machine."""
 
@@ -205,7 +207,8 @@ class Executor:
         with ExitStack() as half_done:
             self._connection = half_done.enter_context(closing(self._connect()))
             self._side = half_done.enter_context(closing(self._connect()))
-            self._log = read_head(self._side, self._log_name).log
+            head = read_head(self._side, self._log_name)
+            self._log, self._seen = head.log, head.position
             self._appender = Appender(self._connection, self._log, self._commuting_types)
             half_done.pop_all()  # it is whole: what is open stays open
 
@@ -273,6 +276,7 @@ class Executor:
         self._groups.catch_up(following.group, appended)
         self._settle(landed.group.plans, appended)
         self._deliver()
+        self._see_others(appended)
         if trouble is None:
             return following
         self._process(following.tasks, error=trouble)
@@ -413,8 +417,28 @@ class Executor:
         if appended is not None:
             self._groups.learn(group, appended)
             again += self._settle(group.plans, appended)
+            self._see_others(appended)
         self.statistics.conflicts += len(again)
         return again
+
+    def _see_others(self, appended: GroupAppended) -> None:
+        """Have what other processes moved read on before it is relied on again: else the next on it would conflict."""
+        others = appended.before - self._seen
+        self._seen = appended.before + sum(
+            appended.counts
+            if appended.verdicts is None
+            else [count for count, verdict in zip(appended.counts, appended.verdicts, strict=True) if verdict == 0]
+        )
+        if others == 0:
+            return
+        self._deliver()  # whoever waits for an answer need not wait for this
+        if not 0 < others <= MOST_OTHERS:
+            self._groups.forget()
+            return
+        try:
+            self._groups.moved(read_moved(self._side, self._log, appended.before - others, appended.before))
+        except psycopg.Error:  # the next to use the connection deals with it
+            self._groups.forget()
 
     def _settle(self, plans: list[Plan], appended: GroupAppended) -> list[_Task]:
         """Answer what went in and what had been there; the rest is to be decided again."""

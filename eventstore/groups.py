@@ -153,6 +153,11 @@ class Groups:
         """What went in is not known, so nothing that is remembered can be relied on."""
         self._cache.clear()
 
+    def moved(self, streams: Iterable[tuple[str, int]]) -> None:
+        """Others have taken these streams to these versions."""
+        for stream, version in streams:
+            self._cache.mark_moved(stream, version)
+
     # ------------------------------------------------------------------ deciding
 
     def make(

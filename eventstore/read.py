@@ -94,6 +94,13 @@ SELECT e.stream, e.version, e.type, e.payload
 """
 
 
+_MOVED = """
+SELECT stream, max(version) FROM log.events
+ WHERE log = %s AND position > %s AND position <= %s
+ GROUP BY stream
+"""
+
+
 def read_head(connection: Connection[Any], log: str) -> Head:
     """The head of a log by its name. Raises `UnknownLogError`."""
     row = connection.execute(_HEAD, (log,), binary=True).fetchone()
@@ -135,6 +142,11 @@ def read_stream(
     """The events of a stream after a version, oldest first, `limit` at the most; empty where there is none."""
     cursor = connection.execute(_STREAM, (log, stream, after, limit), binary=True)
     return [Recorded._make(row) for row in cursor]
+
+
+def read_moved(connection: Connection[Any], log: int, after: int, upto: int) -> list[tuple[str, int]]:
+    """(stream, version) of each stream with events after one position and up to another: how far it came by them."""
+    return connection.execute(_MOVED, (log, after, upto), binary=True).fetchall()
 
 
 def read_streams(connection: Connection[Any], log: int, after: dict[str, int]) -> list[tuple[str, int, str, bytes]]:

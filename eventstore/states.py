@@ -52,6 +52,15 @@ class StateCache:
         if known is not None:
             known.stale = True
 
+    def mark_moved(self, stream: str, version: int) -> None:
+        """Others have taken the stream to this version: what is followed event by event is to be read on from its own.
+
+        What is not (an account that several processes post to) rests on entries that nobody need have seen.
+        """
+        known = self._known.get(stream)
+        if known is not None and known.entries_to == known.version < version:
+            known.stale = True
+
     def clear(self) -> None:
         """Forget everything."""
         self._known.clear()

@@ -170,6 +170,46 @@ def test_a_stale_cache_does_not_refuse_what_another_made_possible(database: Data
     assert_sound(database)
 
 
+def test_what_others_moved_is_read_on_before_it_is_relied_on_again(database: Database) -> None:
+    with ledger_on(database) as ledger, executor_on(database) as other:
+        account, another = ledger.account(100), ledger.account(100)
+        assert other.execute([submission(deposit(account, 400))])[0].outcome is Outcome.ACCEPTED
+        assert ledger.execute(deposit(another, 1)).outcome is Outcome.ACCEPTED  # it sees that others were there
+        assert ledger.execute(withdrawal(account, 500)).outcome is Outcome.ACCEPTED
+        assert ledger.executor.statistics.conflicts == 0
+    assert_sound(database)
+
+
+def test_of_many_events_of_others_all_that_is_remembered_is_dropped(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executing, "MOST_OTHERS", 2)  # a deposit has three
+    monkeypatch.setattr(executing, "read_moved", lambda *_: [])
+    with ledger_on(database) as ledger, executor_on(database) as other:
+        account, another = ledger.account(100), ledger.account(100)
+        assert other.execute([submission(deposit(account, 400))])[0].outcome is Outcome.ACCEPTED
+        assert ledger.execute(deposit(another, 1)).outcome is Outcome.ACCEPTED
+        assert ledger.execute(withdrawal(account, 500)).outcome is Outcome.ACCEPTED
+        assert ledger.executor.statistics.conflicts == 0
+    assert_sound(database)
+
+
+def test_where_others_events_cannot_be_read_all_that_is_remembered_is_dropped(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> list[tuple[str, int]]:
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(executing, "read_moved", broken)
+    with ledger_on(database) as ledger, executor_on(database) as other:
+        account, another = ledger.account(100), ledger.account(100)
+        assert other.execute([submission(deposit(account, 400))])[0].outcome is Outcome.ACCEPTED
+        assert ledger.execute(deposit(another, 1)).outcome is Outcome.ACCEPTED
+        assert ledger.execute(withdrawal(account, 500)).outcome is Outcome.ACCEPTED
+        assert ledger.executor.statistics.conflicts == 0
+    assert_sound(database)
+
+
 def test_commuting_entries_of_several_executors_never_conflict(database: Database) -> None:
     with ledger_on(database) as ledger, executor_on(database) as other:
         mine, theirs = ledger.account(), ledger.account()
