@@ -15,7 +15,8 @@ from bench.harness.server import FLUSHES, Flush, Server
 from bench.harness.settings import Settings
 
 _SETTINGS = (
-    "fsync synchronous_commit full_page_writes wal_sync_method shared_buffers max_wal_size data_checksums".split()
+    "fsync synchronous_commit full_page_writes wal_sync_method shared_buffers max_wal_size data_checksums "
+    "huge_pages_status".split()
 )
 
 
