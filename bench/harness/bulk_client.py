@@ -1,4 +1,4 @@
-"""Batches of transfers from a process of its own: `python -m bench.harness.bulk_client`, and the parent that runs it.
+"""Batches of transfers from processes of their own: `python -m bench.harness.bulk_client`, and who runs them.
 
 The bodies are made before the clock starts; each connection sends its batches one after the other.
 """
@@ -36,10 +36,15 @@ class Plan:
     lines: bool
 
 
-def run(plan: Plan) -> Sample:
-    """Send it all. Raises `subprocess.CalledProcessError` if any transfer was not accepted."""
-    told = process.ask("bench.harness.bulk_client", asdict(plan))
-    return Sample(told["accepted"], told["seconds"], told["latencies_us"])
+def run(*plans: Plan) -> Sample:
+    """Send it all, from the first batch of any to the last answer of all; each plan from a process of its own.
+
+    Raises `subprocess.CalledProcessError` if any transfer was not accepted.
+    """
+    with ThreadPoolExecutor(len(plans)) as pool:
+        told = list(pool.map(lambda plan: process.ask("bench.harness.bulk_client", asdict(plan)), plans))
+    seconds = max(one["ended"] for one in told) - min(one["began"] for one in told)
+    return Sample(sum(one["accepted"] for one in told), seconds, [took for one in told for took in one["latencies_us"]])
 
 
 def _bodies(plan: Plan, connection: int) -> list[bytes]:
@@ -79,10 +84,11 @@ def _main() -> None:
     began = perf_counter()
     with ThreadPoolExecutor(plan.connections) as pool:
         took = [seconds for one in pool.map(lambda made: _send(plan, made), bodies) for seconds in one]
-    seconds = perf_counter() - began
+    ended = perf_counter()  # of the system: the same for all processes
     accepted = plan.connections * plan.batches * plan.size
     latencies = [round(one * 1e6) for one in took]
-    sys.stdout.buffer.write(orjson.dumps({"accepted": accepted, "seconds": seconds, "latencies_us": latencies}))
+    told = {"accepted": accepted, "began": began, "ended": ended, "latencies_us": latencies}
+    sys.stdout.buffer.write(orjson.dumps(told))
 
 
 if __name__ == "__main__":

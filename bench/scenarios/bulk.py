@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from bench.harness import bulk_client, oracle
+from bench.harness.api_process import running_api
 from bench.harness.bulk_client import Plan
+from bench.harness.ledger import keep
 from bench.harness.load import Sample, measurement
 from bench.harness.result import Comparison, ScenarioResult
 from bench.harness.server import Server
@@ -13,37 +17,77 @@ from bench.harness.settings import Settings
 SIZE = 5_000
 BATCHES = 4
 """A connection and repetition."""
-KINDS = {"lines, 1 connection": (True, 1), "lines, 2 connections": (True, 2), "array, 1 connection": (False, 1)}
+
+
+class Kind(NamedTuple):
+    """How they are sent. Of several API processes each has clients and customers of its own."""
+
+    lines: bool
+    connections: int  # to each process
+    processes: int = 1
+
+
+KINDS = {
+    "lines, 1 connection": Kind(True, 1),
+    "lines, 2 connections": Kind(True, 2),
+    "array, 1 connection": Kind(False, 1),
+    "lines, 2 API processes, 1 connection to each": Kind(True, 1, 2),
+}
+EXPECTED = 15_000
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
     """Every kind in turn."""
     size, batches = (500, 2) if settings.quick else (SIZE, BATCHES)
-    samples: dict[str, list[Sample]] = {kind: [] for kind in KINDS}
+    samples: dict[str, list[Sample]] = {name: [] for name in KINDS}
     with server.database() as database:
-        with serving(database, server.folder, settings) as (address, file, answered):
+        with (
+            serving(database, server.folder, settings) as (address, file, answered),
+            running_api(database, server.folder, 1) as second,
+        ):
+            accounts = file.read_text().split()
+            each_its_own = [
+                (to, str(keep(accounts[n::2], server.folder, f"half-{n}"))) for n, to in enumerate((address, second))
+            ]
             for repetition in range(-1, settings.repetitions):  # the first is a warm-up
-                for kind, (lines, connections) in KINDS.items():
-                    name = f"bulk-{repetition}-{lines:d}-{connections}"
-                    seed = settings.seed + repetition
-                    plan = Plan(address, str(file), name, seed, connections, batches, size, lines)
-                    sample = bulk_client.run(plan)
+                for name, kind in KINDS.items():
+                    served = [(address, str(file))] if kind.processes == 1 else each_its_own
+                    plans = [
+                        Plan(
+                            to,
+                            customers,
+                            f"{name}, {repetition}, {client}",
+                            settings.seed + repetition * len(served) + client,
+                            kind.connections,
+                            batches,
+                            size,
+                            kind.lines,
+                        )
+                        for client, (to, customers) in enumerate(served)
+                    ]
+                    sample = bulk_client.run(*plans)
                     answered += sample.answered
                     if repetition >= 0:
-                        samples[kind].append(sample)
+                        samples[name].append(sample)
         checked = oracle.check(database.url, answered)
     result = ScenarioResult(
         "bulk",
         "Transfers in batches over HTTP",
-        f"Batches of {size} transfers to one API process, from a process of its own that makes the bodies before the "
+        f"Batches of {size} transfers to an API process, from a process of its own that makes the bodies before the "
         f"clock starts. Every transfer is validated, decided, recorded under its own key and durable before the answer "
-        f"of its batch, which has an answer for each. Percentiles are of whole batches.",
+        f"of its batch, which has an answer for each. Of two API processes each has a client and half of the customers "
+        f"for itself. Percentiles are of whole batches.",
         [
-            measurement("batches", {"as": kind, "size": size}, "transfers/s", repeated)
-            for kind, repeated in samples.items()
+            measurement("batches", {"as": name, "size": size}, "transfers/s", repeated)
+            for name, repeated in samples.items()
         ],
         checked=[*checked, "every item of every batch accepted"],
     )
-    best = max(kind.median for kind in result.measurements)
-    result.comparisons.append(Comparison("transfers a second", best, 15_000))
+    for processes, called in ((1, "one API process"), (2, "two API processes")):
+        best = max(
+            measured.median
+            for measured, kind in zip(result.measurements, KINDS.values(), strict=True)
+            if kind.processes == processes
+        )
+        result.comparisons.append(Comparison(f"transfers a second, {called}", best, EXPECTED))
     return result
