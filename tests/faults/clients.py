@@ -33,7 +33,7 @@ class Call:
     ended: float = 0.0
     answers: list[tuple[int, bytes, bool]] = field(default_factory=list)  # status, body, replayed
     decided: int = 0  # of a refusal: the position at which it was decided
-    silences: int = 0  # how often there was no answer, or one that told nothing
+    silences: list[str] = field(default_factory=list)  # what came instead of an answer, if anything
 
     @property
     def status(self) -> int:
@@ -58,6 +58,11 @@ class History:
 
     calls: list[Call] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
+
+    @property
+    def silences(self) -> list[str]:
+        """What all of them got instead of answers."""
+        return [silence for call in self.calls for silence in call.silences]
 
     def add(self, call: Call) -> None:
         with self._lock:
@@ -138,7 +143,7 @@ class Client:
         while len(call.answers) == before:
             if time.monotonic() - began > GIVE_UP_SECONDS:
                 raise AssertionError(
-                    f"{call.key} had no answer for {GIVE_UP_SECONDS} s, after {call.silences} silences"
+                    f"{call.key} had no answer for {GIVE_UP_SECONDS} s, silences: {call.silences[-5:]}"
                 )
             self._ask(call)
 
@@ -146,12 +151,12 @@ class Client:
         api = self._random.choice(self._apis)
         try:
             response = ask(self._http[api.port], call)
-        except httpx.HTTPError:
-            call.silences += 1
+        except httpx.HTTPError as error:
+            call.silences.append(repr(error))
             time.sleep(0.02)  # nobody is there: not a wait for something, only not to spin
             return
         if response.status_code in TOLD_NOTHING:
-            call.silences += 1
+            call.silences.append(response.text)
             time.sleep(0.02)
         else:
             replayed = response.headers.get("Idempotency-Replayed") == "true"
