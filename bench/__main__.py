@@ -54,6 +54,8 @@ def main() -> None:
             # What there is, should a later one fail its check.
             json_file.write(_report(settings, described, results), PARTIAL)
     report = _report(settings, described, results)
+    if arguments.again:
+        report = json_file.load(RESULT).with_again(report)
     json_file.write(report, arguments.json)
     if arguments.json == RESULT:
         page.write(report, PAGE)
@@ -79,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--full", action="store_true", help="every scenario, into the result file and its page")
     parser.add_argument("--quick", action="store_true", help="a look, not a result: short and once")
     parser.add_argument("--only", nargs="+", choices=list(SCENARIOS), metavar="SCENARIO", help=", ".join(SCENARIOS))
+    parser.add_argument(
+        "--again", action="store_true", help="into the result file, in place of what it says of these scenarios"
+    )
     parser.add_argument("--json", type=Path, help="result file; default bench/results/partial.json, not committed")
     parser.add_argument("--repetitions", type=int, help="of each figure; default 2, with --full 5")
     parser.add_argument("--seed", type=int, default=1)
@@ -91,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(arguments: argparse.Namespace) -> Settings:
     quick: bool = arguments.quick
     if arguments.json is None:
-        whole = arguments.full and not quick and not arguments.only
+        whole = arguments.again or (arguments.full and not quick and not arguments.only)
         arguments.json = RESULT if whole else PARTIAL
     return Settings(
         seed=arguments.seed,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 FORMAT = 1
@@ -68,6 +69,18 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """That a scenario was measured after the rest of the report, on the same machine, and in what it differed."""
+
+    date: str
+    revision: str
+    repetitions: int
+    python: str
+    settings: Mapping[str, str]  # of PostgreSQL
+    load_before: float
+
+
+@dataclass(frozen=True, slots=True)
 class ScenarioResult:
     """What one scenario measured, and what was checked afterwards."""
 
@@ -78,6 +91,7 @@ class ScenarioResult:
     comparisons: list[Comparison] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     clock: Clock | None = None
+    again: Again | None = None
 
     def of(self, subject: str, **parameters: str | int) -> Measurement:
         """The measurement of that subject under at least these parameters. Raises `LookupError`."""
@@ -103,6 +117,13 @@ class Machine:
     commits: list[Measurement]
     load_after: float | None = None  # beyond what the run itself makes, somebody else was at work
 
+    @property
+    def kind(self) -> str:
+        """What has to be the same for two results to stand on one page."""
+        return (
+            f"{self.cores} cores of {self.processor}, {self.memory_gib} GiB, {self.kernel}, PostgreSQL {self.postgres}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -117,3 +138,23 @@ class Report:
     quick: bool
     machine: Machine
     scenarios: list[ScenarioResult]
+
+    def with_again(self, later: Report) -> Report:
+        """This report with the scenarios of a later one in the place of its own.
+
+        Raises `ValueError` for one of another machine, or a quick one.
+        """
+        if later.quick:
+            raise ValueError("a quick run is a look, not a result: it takes the place of nothing")
+        if (mine := self.machine.kind) != (other := later.machine.kind):
+            raise ValueError(f"the report was made on {mine}, the later one on {other}: measure all of it there")
+        told = Again(
+            later.date,
+            later.revision,
+            later.repetitions,
+            later.machine.python,
+            later.machine.settings,
+            later.machine.load_before,
+        )
+        anew = {scenario.name: replace(scenario, again=told) for scenario in later.scenarios}
+        return replace(self, scenarios=[anew.pop(old.name, old) for old in self.scenarios] + list(anew.values()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from bench.harness.result import Machine, Measurement, Report, ScenarioResult
+from bench.harness.result import Again, Machine, Measurement, Report, ScenarioResult
 from bench.reporters import plots
 
 FOLDER = "performance"
@@ -50,6 +50,8 @@ def _lines(report: Report) -> Iterator[str]:
     for scenario in report.scenarios:
         yield f"## {scenario.title}\n"
         yield f"{scenario.how}\n"
+        if scenario.again is not None:
+            yield f"{_again(scenario.again, report.machine)}\n"
         yield from _measurements(scenario.measurements)
         for chart in plots.charts(scenario):
             yield f"![{chart.title}]({FOLDER}/{chart.file})\n"
@@ -89,6 +91,15 @@ def _machine(report: Report) -> Iterator[str]:
     yield ""
     yield "Client, service and PostgreSQL share these cores. What a flush costs, to the disk and to one connection:\n"
     yield from _measurements(machine.commits)
+
+
+def _again(again: Again, machine: Machine) -> str:
+    told = [f"Measured again: {again.date}, {again.revision}, repetitions {again.repetitions}"]
+    told.append(f"load before {again.load_before}")
+    if again.python != machine.python:
+        told.append(again.python)
+    told += [f"{name} {value}" for name, value in again.settings.items() if machine.settings.get(name) != value]
+    return f"{', '.join(told)}."
 
 
 def _measurements(measurements: list[Measurement]) -> Iterator[str]:

@@ -95,6 +95,29 @@ def test_the_page_quotes_medians_and_says_what_was_not_reached() -> None:
     assert "Checked afterwards: positions dense." in text
 
 
+def test_what_was_measured_again_takes_its_place_and_says_so() -> None:
+    first = report()
+    other = replace(first.scenarios[0], name="other", title="Another")
+    first = replace(first, scenarios=[*first.scenarios, other])
+    machine = replace(first.machine, python="CPython 3.12", settings={"fsync": "on", "huge_pages_status": "on"})
+    anew = replace(other, comparisons=[Comparison("requests", 9.0)])
+    later = replace(first, date="2026-11-22", revision="def", repetitions=2, machine=machine, scenarios=[anew])
+    both = first.with_again(later)
+    assert [scenario.name for scenario in both.scenarios] == ["store", "other"]
+    text = page.render(both)
+    assert text.count("Measured again: 2026-11-22, def, repetitions 2, load before 0.5, CPython 3.12, huge_pages") == 1
+    assert "| other | requests | 9.00 |" in text
+    assert "| date, revision | 2026-11-21, abc |" in text
+
+
+def test_what_cannot_stand_on_one_page_is_refused() -> None:
+    first = report()
+    with pytest.raises(ValueError, match="4 cores"):
+        first.with_again(replace(first, machine=replace(first.machine, cores=4)))
+    with pytest.raises(ValueError, match="quick"):
+        first.with_again(replace(first, quick=True))
+
+
 @pytest.mark.parametrize(
     ("comparison", "met"),
     [
