@@ -64,6 +64,14 @@ class GroupAppended:
     verdicts: Sequence[int] | None  # None: every command went in
     actual: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def after(self) -> int:
+        """The head after."""
+        if self.verdicts is None:
+            return self.before + sum(self.counts)
+        went_in = zip(self.counts, self.verdicts, strict=True)
+        return self.before + sum([count for count, verdict in went_in if verdict == Verdict.IN])
+
 
 class Layout:
     """A group as columns; positions in arrays count from 1, as SQL does."""

@@ -424,11 +424,7 @@ class Executor:
     def _see_others(self, appended: GroupAppended) -> None:
         """Have what other processes moved read on before it is relied on again: else the next on it would conflict."""
         others = appended.before - self._seen
-        self._seen = appended.before + sum(
-            appended.counts
-            if appended.verdicts is None
-            else [count for count, verdict in zip(appended.counts, appended.verdicts, strict=True) if verdict == 0]
-        )
+        self._seen = appended.after
         if others == 0:
             return
         self._deliver()  # whoever waits for an answer need not wait for this

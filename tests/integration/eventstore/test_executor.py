@@ -170,7 +170,8 @@ def test_a_stale_cache_does_not_refuse_what_another_made_possible(database: Data
     assert_sound(database)
 
 
-def test_what_others_moved_is_read_on_before_it_is_relied_on_again(database: Database) -> None:
+def on_an_account_another_has_moved(database: Database) -> None:
+    """It is decided once: this process knows by then that it must not rely on what it remembers."""
     with ledger_on(database) as ledger, executor_on(database) as other:
         account, another = ledger.account(100), ledger.account(100)
         assert other.execute([submission(deposit(account, 400))])[0].outcome is Outcome.ACCEPTED
@@ -180,18 +181,16 @@ def test_what_others_moved_is_read_on_before_it_is_relied_on_again(database: Dat
     assert_sound(database)
 
 
+def test_what_others_moved_is_read_on_before_it_is_relied_on_again(database: Database) -> None:
+    on_an_account_another_has_moved(database)
+
+
 def test_of_many_events_of_others_all_that_is_remembered_is_dropped(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executing, "MOST_OTHERS", 2)  # a deposit has three
     monkeypatch.setattr(executing, "read_moved", lambda *_: [])
-    with ledger_on(database) as ledger, executor_on(database) as other:
-        account, another = ledger.account(100), ledger.account(100)
-        assert other.execute([submission(deposit(account, 400))])[0].outcome is Outcome.ACCEPTED
-        assert ledger.execute(deposit(another, 1)).outcome is Outcome.ACCEPTED
-        assert ledger.execute(withdrawal(account, 500)).outcome is Outcome.ACCEPTED
-        assert ledger.executor.statistics.conflicts == 0
-    assert_sound(database)
+    on_an_account_another_has_moved(database)
 
 
 def test_where_others_events_cannot_be_read_all_that_is_remembered_is_dropped(
@@ -201,13 +200,23 @@ def test_where_others_events_cannot_be_read_all_that_is_remembered_is_dropped(
         raise psycopg.OperationalError("the connection is lost")
 
     monkeypatch.setattr(executing, "read_moved", broken)
-    with ledger_on(database) as ledger, executor_on(database) as other:
-        account, another = ledger.account(100), ledger.account(100)
-        assert other.execute([submission(deposit(account, 400))])[0].outcome is Outcome.ACCEPTED
-        assert ledger.execute(deposit(another, 1)).outcome is Outcome.ACCEPTED
-        assert ledger.execute(withdrawal(account, 500)).outcome is Outcome.ACCEPTED
-        assert ledger.executor.statistics.conflicts == 0
-    assert_sound(database)
+    on_an_account_another_has_moved(database)
+
+
+def test_who_is_alone_looks_for_nobody(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through groups that follow each other closely too: their own events are not those of others."""
+    looked: list[object] = []
+
+    def look(*asked: object) -> list[tuple[str, int]]:
+        looked.append(asked)
+        return []
+
+    monkeypatch.setattr(executing, "read_moved", look)
+    with ledger_on(database18) as ledger:
+        account = ledger.account(100)
+        ledger.executor.execute([submission(deposit(account, 1)) for _ in range(2_000)])
+        assert ledger.executor.statistics.groups >= 4
+    assert looked == []
 
 
 def test_commuting_entries_of_several_executors_never_conflict(database: Database) -> None:
