@@ -152,12 +152,10 @@ def test_connections_cut_at_any_message(world: World) -> None:
         world.projector(through=proxy.url(world.database.name))
         accounts = open_accounts(api, 4, "50.00")
         armed = True
-        with load([api], accounts, clients=4, seed=7, most=30) as history:
-            pass
+        with load([api], accounts, clients=4, seed=7) as history:
+            wait_until(lambda: len(cut) >= 8 and len(history.answered) >= 100, "eight cuts and a hundred answers")
         armed = False
         check(world, history, marked=False)
-    assert len(cut) >= 5, "hardly anything was cut: nothing was shown"
-    assert len(history.answered) == 4 * 30
 
 
 def test_twenty_clients_with_one_key_on_two_processes(world: World) -> None:
