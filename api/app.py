@@ -22,7 +22,7 @@ from api.documented import BatchAnswer
 from api.door import Door
 from api.items import Item
 from api.lane import Lane
-from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response
+from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response, unavailable
 from api.routes import accounts, batches, health, log, orders, posts, transactions
 from api.services import Services
 
@@ -77,8 +77,8 @@ async def _http(_: Request, error: Exception) -> Response:
     return problem_response("malformed", str(error.detail))
 
 
-async def _database(_: Request, error: Exception) -> Response:
-    return problem_response("unavailable", f"The database does not answer: {type(error).__name__}.")
+async def _database(request: Request, error: Exception) -> Response:
+    return await _problem(request, unavailable(error))
 
 
 async def _fault(request: Request, error: Exception) -> Response:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, TypeVar
 
+import psycopg
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.commanding import Caller, CommandRoute, CommandRoutes, Intent
 from api.door import UnkeptError, parse
 from api.execution import checked_key, expected_of, metadata, request_hash, submission_of
-from api.problems import Problem, malformed, problem
+from api.problems import Problem, malformed, problem, unavailable
 from eventstore.groups import Submission
 
 A = TypeVar("A")
@@ -86,13 +87,13 @@ class Items:
         self._correlation: str = caller.services.new_id("batch")
         self._metadata: dict[type, bytes] = {}  # all items of one kind have the same
 
-    async def prepare(self, raw: Sequence[Any], *, keyed: bool = True) -> list[Ready | Told]:
-        """These items, parsed or as bytes, each validated as a request of its own would be; `keyed`: with its own key.
+    async def prepare(self, raw: Sequence[bytes], *, keyed: bool = True) -> list[Ready | Told]:
+        """These items, each parsed and validated as a request of its own would be; `keyed`: with its own key.
 
         Each step is the work of another library, so it is done for all of them before the next: step by step for each
         item, the libraries drive each other out of the processor's caches, and that takes half as long again.
         """
-        parsed = _each(lambda one: parse_json(one) if isinstance(one, bytes) else one, raw)
+        parsed = _each(_parse, raw)
         items = _each(Item.model_validate, parsed)
         checked = _each(lambda item: self._check(item, keyed=keyed), items, lambda item: item)
         ready: list[Ready | Told] = []
@@ -104,6 +105,8 @@ class Items:
                 ready.append(await self._prepare(one))
             except Problem as said:
                 ready.append(_refused(said, one.item))
+            except psycopg.OperationalError as error:  # what it needs to be made was not to be had: a number
+                ready.append(_refused(unavailable(error), one.item))
         return ready
 
     def _check(self, item: Item, *, keyed: bool) -> _Checked:
@@ -141,7 +144,7 @@ class Items:
         return recorded
 
 
-def parse_json(content: bytes) -> Any:
+def _parse(content: bytes) -> Any:
     """What the door would make of these bytes. Raises `Problem`."""
     try:
         return parse(content)

@@ -55,6 +55,11 @@ class Problem(Exception):
         self.figures = figures
 
 
+def unavailable(error: Exception) -> Problem:
+    """What is said where the database did not do what it should; its own message may quote rows."""
+    return Problem("unavailable", f"The database does not answer: {type(error).__name__}.")
+
+
 class ProblemResponse(Response):
     """Problem details; `instance` is the address that was asked, known when it is sent."""
 

@@ -31,18 +31,22 @@ class AsyncExecutor:
 
     def __init__(self, executor: Executor, most_waiting_per_actor: int = MOST_WAITING_PER_ACTOR) -> None:
         self._executor = executor
-        self._most = most_waiting_per_actor
+        self.most_waiting = min(most_waiting_per_actor, executor.queue_limit)
         self._waiting: Counter[str] = Counter()
 
     def waiting(self, actor: str) -> int:
         """How many commands of the actor have no answer yet."""
         return self._waiting[actor]
 
+    def has_room(self, actor: str, more: int) -> bool:
+        """Whether so many more commands of the actor may wait."""
+        return self._waiting[actor] + more <= self.most_waiting
+
     async def execute(self, submission: Submission) -> Answer:
         """The answer. Raises `ExecutorError`; `QueueFullError` and `ActorBusyError` at once when too many wait."""
         actor, waiting = submission.actor, self._waiting  # an entry for each principal that ever came: bounded
-        if waiting[actor] >= self._most:
-            raise ActorBusyError(actor, self._most)
+        if not self.has_room(actor, 1):
+            raise ActorBusyError(actor, self.most_waiting)
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._executor.submit(submission, self, answered)
         waiting[actor] += 1
@@ -52,9 +56,16 @@ class AsyncExecutor:
             waiting[actor] -= 1
 
     def execute_all(self, submissions: Sequence[Submission]) -> asyncio.Future[list[Answer | ExecutorError]]:
-        """The answers of many, in their order, when all are there. Raises `QueueFullError` at once, all or none."""
+        """The answers to many commands of one actor, in their order, when all are there. Raises as `execute` does."""
         gathered = _Gathered(len(submissions), asyncio.get_running_loop())
+        if not submissions:
+            return gathered.answered
+        actor, waiting = submissions[0].actor, self._waiting
+        if not self.has_room(actor, len(submissions)):
+            raise ActorBusyError(actor, self.most_waiting)
         self._executor.submit_all(submissions, gathered)
+        waiting[actor] += len(submissions)
+        gathered.answered.add_done_callback(lambda _: waiting.subtract({actor: len(submissions)}))
         return gathered.answered
 
     def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None:

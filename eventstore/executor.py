@@ -112,7 +112,7 @@ class Executor:
         self._log_name = log
         self._commuting_types = tuple(commuting_types)
         self._groups = Groups(codec, prepare_subjects, decide, evolve, transient_prefixes, cache_limit, snapshots)
-        self._queue_limit = queue_limit
+        self.queue_limit = queue_limit
         self._group_limit = group_limit
         self._queue: deque[_Task] = deque()
         self._ready = Condition()
@@ -171,8 +171,8 @@ class Executor:
         with self._ready:
             if self._stopping:
                 raise StoppedError("the executor is stopped")
-            if len(self._queue) + len(tasks) > self._queue_limit:
-                raise QueueFullError(f"{len(self._queue)} commands wait, of {self._queue_limit} that may")
+            if len(self._queue) + len(tasks) > self.queue_limit:
+                raise QueueFullError(f"{len(self._queue)} commands wait, of {self.queue_limit} that may")
             self._queue.extend(tasks)
             self._ready.notify()
 
@@ -184,7 +184,7 @@ class Executor:
         """
         answers: list[Answer] = []
         waiting: deque[Waiter] = deque()  # two at a time: while one is carried out the next is there
-        step = max(1, self._queue_limit // 4)
+        step = max(1, self.queue_limit // 4)
         try:
             for start in range(0, len(submissions), step):
                 part = submissions[start : start + step]

@@ -1,20 +1,21 @@
 """Thousands of commands in one request: each for itself with its own key and answer, or all or nothing in one unit.
 
-The body is read to its end and counted before anything is carried out: a batch that is refused as a whole changes
-nothing. It is then worked on in windows: while some are carried out the next is parsed and validated. The memory a
-batch takes is that of its body and its answers, both bounded. An item is what a request of its own would be, its path,
-key, `If-Match` and body, so a retry of it, alone or in another batch, is a retry.
+The body is read to its end and taken apart into the bytes of its items before anything is carried out: a batch that is
+refused as a whole changes nothing. It is then worked on in windows: while some are carried out the next is parsed and
+validated. The memory a batch takes is that of its body, its answers and a few windows, all bounded. An item is what a
+request of its own would be, its path, key, `If-Match` and body: a retry of it, alone or in another batch, is a retry.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import msgspec
 import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -33,7 +34,7 @@ from api.execution import (
     submission_of,
     tell,
 )
-from api.items import Items, Ready, Told, parse_json
+from api.items import Items, Ready, Told
 from api.problems import Problem, problem
 from domain.together import Together
 from eventstore.answers import Answer, Outcome
@@ -43,8 +44,12 @@ from eventstore.sinks import ExecutorError
 router = APIRouter(prefix="/v1", tags=["batches"])
 
 WINDOW = 512
-"""Items validated and queued together: a group of the executor."""
+"""Items validated and queued together, at most: a group of the executor."""
+WINDOW_BYTES = 256 * 1024
+"""Bytes parsed together, but for one item that is larger: what is all brackets takes forty times as much parsed."""
 WINDOWS_IN_FLIGHT = 3
+LEAST_BYTES_A_VALUE = 8
+"""Of the largest body: one of that size with more commas, or lines, than this allows is no batch of commands."""
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
 _DESCRIBED = {
@@ -97,14 +102,15 @@ class _Batch:
 
     # ------------------------------------------------------------------ each for itself
 
-    async def each(self, items: list[Any], kind: str) -> Response:
+    async def each(self, items: Sequence[Raw], kind: str) -> Response:
         """Every item's own answer."""
         answers: list[bytes] = []
         flying: deque[tuple[list[Ready | Told], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
-        for start in range(0, len(items), WINDOW):
-            window = await self._items.prepare(items[start : start + WINDOW])
+        commands, actor = self._caller.services.commands, self._caller.principal.name
+        for raw in _windows(items, min(WINDOW, commands.most_waiting)):
+            window = await self._items.prepare(raw)
             ready = [item.submission for item in window if isinstance(item, Ready)]
-            if len(flying) == WINDOWS_IN_FLIGHT:
+            while flying and (len(flying) == WINDOWS_IN_FLIGHT or not commands.has_room(actor, len(ready))):
                 answers.extend(await self._landed(*flying.popleft()))
             flying.append((window, self._start(ready)))
             await asyncio.sleep(0)  # others are on this event loop too
@@ -144,16 +150,16 @@ class _Batch:
 
     # ------------------------------------------------------------------ all or nothing
 
-    async def atomic(self, items: list[Any]) -> Response:
+    async def atomic(self, items: Sequence[Raw]) -> Response:
         """One answer to all: it names the item that stood in the way, or has the results of all in their order."""
         headers: dict[bytes, bytes] = self._request.scope["state"]["headers"]
         key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
         if not items:
             raise Problem("malformed", "An atomic batch has at least one item.")
         ready: list[Ready] = []
-        for start in range(0, len(items), WINDOW):
-            window = await self._items.prepare(items[start : start + WINDOW], keyed=False)
-            for number, item in enumerate(window, start + 1):
+        for raw in _windows(items, WINDOW):
+            window = await self._items.prepare(raw, keyed=False)
+            for number, item in enumerate(window, len(ready) + 1):
                 if isinstance(item, Told):
                     figures = {"item": number, **item.problem.get("figures", {})}
                     raise Problem(item.problem["code"], f"Item {number}: {item.problem['detail']}", **figures)
@@ -209,24 +215,57 @@ def _problem_line(key: str | None, path: str, said: dict[str, Any], replayed: bo
 
 # ---------------------------------------------------------------------- reading
 
+Raw = bytes | msgspec.Raw
+"""An item before it is parsed."""
 
-async def _read(request: Request, kind: str) -> list[Any]:
-    """The items: parsed where they come as an array, the bytes of each where they come as lines. Raises `Problem`."""
+_take_apart = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+async def _read(request: Request, kind: str) -> Sequence[Raw]:
+    """The items, none of them parsed. Raises `Problem`."""
     limits = request.app.state.services.limits
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > limits.batch_bytes:
             raise _too_large(limits.batch_bytes)
-    items = [line for line in bytes(body).split(b"\n") if line.strip()] if kind == NDJSON else parse_json(bytes(body))
-    if not isinstance(items, list):
-        raise Problem("malformed", "The body is not a JSON array of items.")
+    most = limits.batch_bytes // LEAST_BYTES_A_VALUE
+    if body.count(b"\n" if kind == NDJSON else b",") > most:
+        separators = "line ends" if kind == NDJSON else "commas"
+        raise Problem("too_large", f"The body has more than {most} {separators}.", most=most)
+    items: Sequence[Raw] = (
+        [line for line in bytes(body).split(b"\n") if line.strip()] if kind == NDJSON else _items_of_array(body)
+    )
     if len(items) > limits.batch_items:
         raise Problem("too_large", f"The batch has more than {limits.batch_items} items.", most=limits.batch_items)
-    if kind == NDJSON and any(len(line) > limits.body_bytes for line in items):
+    if any(len(memoryview(item)) > limits.body_bytes for item in items):
         raise _too_large(limits.body_bytes)
     return items
 
 
+def _items_of_array(body: bytearray) -> Sequence[Raw]:
+    """Where each item is, found without parsing it."""
+    try:
+        return _take_apart(body)
+    except msgspec.ValidationError:
+        raise Problem("malformed", "The body is not a JSON array of items.") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Problem("malformed", f"The body is not JSON: {error}.") from None
+
+
+def _windows(items: Sequence[Raw], most: int) -> Iterator[list[bytes]]:
+    """The items in order: at most so many together, and not many bytes."""
+    window: list[bytes] = []
+    size = 0
+    for item in map(bytes, items):
+        if window and (len(window) == most or size + len(item) > WINDOW_BYTES):
+            yield window
+            window, size = [], 0
+        window.append(item)
+        size += len(item)
+    if window:
+        yield window
+
+
 def _too_large(most: int) -> Problem:
-    return Problem("too_large", f"The body, or a line of it, is larger than {most} bytes.", most=most)
+    return Problem("too_large", f"The body, or an item of it, is larger than {most} bytes.", most=most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from psycopg_pool import PoolTimeout
 
 from api.routes.batches import WINDOW
 from api.services import Limits
@@ -173,7 +175,9 @@ def test_an_empty_batch_has_no_answers(service: Service) -> None:
         (b"[]", "text/plain", 400, "content_type"),
         (b"{}", JSON, 400, "malformed"),
         (b"[", JSON, 400, "malformed"),
-        (b'[{"key": "a", "key": "b"}]', JSON, 400, "malformed"),
+        (b'[{"key": "a"]', JSON, 400, "malformed"),
+        (b"[1] [2]", JSON, 400, "malformed"),
+        (b"[" * 100_000, JSON, 400, "malformed"),
     ],
 )
 def test_a_body_that_is_no_batch(service: Service, content: bytes, kind: str, status: int, code: str) -> None:
@@ -181,6 +185,24 @@ def test_a_body_that_is_no_batch(service: Service, content: bytes, kind: str, st
     response = send(service, content, kind)
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert service.log_digest() == before
+
+
+@pytest.mark.parametrize("kind", [JSON, NDJSON])
+def test_an_item_that_is_not_to_be_parsed_is_answered_alone(service: Service, kind: str) -> None:
+    one, two = service.account("10.00"), service.account()
+    wrong = [
+        b'{"path": "/v1/transfers", "path": "/v1/posts"}',
+        b'{"path": "\xff"}',
+        b'{"path": "\\u0000"}',
+        b"[" * 33 + b"]" * 33,
+        b"null",
+    ]
+    items = [orjson.dumps(transfer(one, two, "1.00")), *wrong, orjson.dumps(transfer(one, two, "2.00"))]
+    response = send(service, b"[" + b" , ".join(items) + b"]" if kind == JSON else b"\n".join(items), kind)
+    answers = response.json() if kind == JSON else [orjson.loads(line) for line in response.content.splitlines()]
+    assert [answer["status"] for answer in answers] == [201, *[400] * len(wrong), 201]
+    assert "twice" in answers[1]["body"]["detail"]
+    assert answers[-1]["body"]["balances"][two]["balance"] == "3.00"
 
 
 def test_who_may_not_post_may_not_post_a_batch(service: Service) -> None:
@@ -307,8 +329,71 @@ def test_a_batch_that_is_refused_as_a_whole_changes_nothing(postgres18: Server, 
         assert service.log_digest() == before
 
 
+def test_an_account_that_gets_no_number_is_answered_alone(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> int:
+        raise PoolTimeout("no connection is free")
+
+    one, two = service.account("5.00"), service.account()
+    opening = {"type": "checking", "currency": "EUR", "owner": "owner-1", "name": "Ada Lovelace"}
+    items = [transfer(one, two, "1.00"), item("accounts", opening), transfer(one, two, "2.00")]
+    with monkeypatch.context() as without:
+        without.setattr(service.services.numbers, "next", none)
+        answers = batch(service, items)
+    assert [answer["status"] for answer in answers] == [201, 503, 201]
+    assert answers[1]["body"]["code"] == "unavailable"
+    assert [answer["status"] for answer in batch(service, items)] == [201] * 3
+
+
 def test_so_many_batches_at_once_and_no_more(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database, limits=Limits(batches=0)) as service:
         response = send(service, b"[]")
         assert (response.status_code, response.json()["code"]) == (503, "busy")
         assert response.headers["Retry-After"]
+
+
+def _dense(value: bytes, kind: str, size: int) -> bytes:
+    """Nearly `size` bytes of this value, again and again."""
+    separator = b"," if kind == JSON else b"\n"
+    values = separator.join([value] * (size // (len(value) + 1) - 1))
+    return b"[" + values + b"]" if kind == JSON else values
+
+
+_LARGEST = 4 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def bounded(postgres18: Server) -> Iterator[Service]:
+    limits = Limits(batch_bytes=_LARGEST)
+    with postgres18.database() as database, service_on(database, limits=limits) as service:
+        yield service
+
+
+_TIMES = 12
+"""The largest body's bytes that a batch may take beside its answers, with the client's own copy."""
+
+
+@pytest.mark.parametrize("kind", [JSON, NDJSON])
+@pytest.mark.parametrize(
+    "value", [b"{}", b'{"a":{}}', b"[[],[],[],[],[],[],[]]", b"12", b'"abcde"', b'{"a":"bcdefgh"}']
+)
+def test_no_body_takes_many_times_its_bytes(bounded: Service, kind: str, value: bytes) -> None:
+    response, peak = _traced(bounded, _dense(value, kind, _LARGEST), kind)
+    assert response.status_code == 413, response.text[:200]
+    assert peak < _TIMES * _LARGEST, f"{peak / _LARGEST:.1f} times the bytes of the body"
+
+
+@pytest.mark.parametrize("kind", [JSON, NDJSON])
+def test_items_are_not_all_parsed_at_once(bounded: Service, kind: str) -> None:
+    value = b'{"path":"/v1/posts","key":"k","body":{"a":[%s]}}' % b",".join([b"[[[[[[]]]]]]"] * 500)
+    response, peak = _traced(bounded, _dense(value, kind, _LARGEST), kind)
+    assert response.text.count('"status":400') > 500
+    assert peak < _TIMES * _LARGEST, f"{peak / _LARGEST:.1f} times the bytes of the body"
+
+
+def _traced(service: Service, content: bytes, kind: str) -> tuple[httpx.Response, int]:
+    """The answer, and the most bytes that were taken at any time before it."""
+    tracemalloc.start()
+    try:
+        return send(service, content, kind), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -129,7 +129,7 @@ def test_a_read_that_waits_in_vain_says_how_far_it_is(postgres18: Server) -> Non
 
 def test_a_full_queue_says_to_come_back(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database) as service:
-        service.services.executor._queue_limit = 0
+        service.services.executor.queue_limit = 0
         before = service.log_digest()
         headers = {"Authorization": f"Bearer {TOKENS['command']}", "Idempotency-Key": "k"}
         response = service.http.post("/v1/posts", json={"author": "a", "title": "t", "body": "b"}, headers=headers)
@@ -155,3 +155,24 @@ def test_one_principal_may_not_fill_the_queue_alone(postgres18: Server) -> None:
         assert (fourth.status_code, problem["code"], problem["figures"]) == (429, "too_many", {"most": 3})
         assert fourth.headers["Retry-After"]
         assert service.post("posts", post, key="one-too-many").status_code == 201, "nothing was kept of it"
+
+
+def test_a_batch_waits_for_room_of_its_own_and_takes_none_of_others(postgres18: Server) -> None:
+    with postgres18.database() as database, service_on(database, principal_limit=3) as service:
+        post = {"author": "a", "title": "t", "body": "b"}
+        items = [{"key": f"batch-{number}", "path": "/v1/posts", "body": post} for number in range(10)]
+
+        def statuses() -> list[int]:
+            headers = {"Authorization": f"Bearer {TOKENS['command']}"}
+            return [one["status"] for one in service.http.post("/v1/batches", json=items, headers=headers).json()]
+
+        with connect(database.url, application_name="holder") as holder, ThreadPoolExecutor(3) as pool:
+            holder.execute("BEGIN")
+            holder.execute("SELECT log.lock_head(log) FROM log.logs")
+            waiting = [pool.submit(service.post, "posts", post, key=f"waits-{number}") for number in range(3)]
+            wait_until(lambda: service.services.commands.waiting("the-command") == 3, "three that wait")
+            assert statuses() == [429] * 10
+            holder.execute("COMMIT")
+            assert [answer.result().status_code for answer in waiting] == [201] * 3
+        assert statuses() == [201] * 10, "three at a time"
+        assert service.services.commands.waiting("the-command") == 0
