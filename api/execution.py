@@ -22,7 +22,7 @@ from domain.kernel import Context
 from eventstore.answers import Answer, Outcome
 from eventstore.asynchronous import ActorBusyError
 from eventstore.groups import Submission
-from eventstore.sinks import ExecutorError, QueueFullError, RejectedError
+from eventstore.sinks import ExecutorError, FaultError, QueueFullError, RejectedError
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _ETAG = re.compile(r'"(\d{1,18})"')
@@ -222,6 +222,8 @@ def problem_of(error: ExecutorError) -> Problem:
         return Problem("busy", f"{error}.")
     if isinstance(error, RejectedError):
         return Problem("malformed", f"{error}.")
+    if isinstance(error, FaultError):
+        return Problem("internal", f"{error}.")
     return Problem("unavailable", f"{error}.")
 
 

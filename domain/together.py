@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from domain.kernel import (
     Accepted,
@@ -39,10 +38,8 @@ def decide_together(together: Together, states: States, context: Context, decide
 
     A stream commutes only where it commutes for each command that touches it.
     """
-    asked = _asked(together, states, context, decide)
-    if asked:
-        return NeedsStreams(asked)
     now: dict[str, State | None] = dict(states)
+    asked: dict[str, None] = {}
     events: list[Event] = []
     results: list[Figure] = []
     commuting: set[str] = set()
@@ -50,7 +47,10 @@ def decide_together(together: Together, states: States, context: Context, decide
     for number, command in enumerate(together.commands, 1):
         decision = decide(command, now, context)
         if isinstance(decision, NeedsStreams):
-            return decision
+            asked.update(dict.fromkeys(decision.streams))
+            continue  # what the others will ask for is found out too
+        if asked and not isinstance(decision, Accepted):
+            continue  # it may be accepted after what was left out
         commuting |= decision.commuting
         exact |= set(command.streams) - decision.commuting
         if isinstance(decision, Unknown):
@@ -65,14 +65,6 @@ def decide_together(together: Together, states: States, context: Context, decide
             now[stream] = evolve(now.get(stream), event)
         events.extend(decision.events)
         results.append(dict(decision.result))
+    if asked:
+        return NeedsStreams(tuple(asked))
     return Accepted(tuple(events), {"results": results}, frozenset(commuting - exact))
-
-
-def _asked(together: Together, states: States, context: Context, decide: Decide) -> tuple[str, ...]:
-    """All the streams the commands ask for, at once: each alone, before any of them has an effect."""
-    asked: dict[str, None] = {}
-    for command in together.commands:
-        decision: Any = decide(command, states, context)
-        if isinstance(decision, NeedsStreams):
-            asked.update(dict.fromkeys(decision.streams))
-    return tuple(asked)

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection
+from psycopg.abc import PQGen
 
 CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS, KEEPALIVE_PROBES = 5, 3
-"""A peer that vanished is noticed after some 20 seconds instead of two hours."""
+VANISHED_SECONDS = 20
+"""After which a peer that vanished is noticed, whether it owes us an answer or the receipt of what we sent."""
+SILENCE_SECONDS = 30
+"""How much longer than a statement may take its answer is awaited: who receives what we send need not ever answer."""
+
+R = TypeVar("R")
+
+
+class _Bounded(Connection[Any]):
+    """Gives itself up where the server owes an answer for too long; then it is unknown what became of the statement."""
+
+    answer_seconds: float | None = None
+
+    def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:
+        """As psycopg's. Raises `psycopg.OperationalError`, closed, after `answer_seconds` of silence."""
+        if timeout is not None:  # of one who knows what to do then
+            return super().wait(gen, interval, timeout)
+        began = monotonic()
+        try:
+            return super().wait(gen, interval, self.answer_seconds)
+        except psycopg.OperationalError:
+            if self.answer_seconds is None or monotonic() - began < self.answer_seconds:
+                raise
+        self.close()
+        raise psycopg.OperationalError(f"the server did not answer for {self.answer_seconds:g} s: it is given up")
 
 
 def connect(url: str, *, application_name: str, statement_seconds: float = 60) -> Connection[Any]:
@@ -17,7 +43,7 @@ def connect(url: str, *, application_name: str, statement_seconds: float = 60) -
 
     Raises `psycopg.OperationalError` where the server cannot be reached.
     """
-    connection = psycopg.connect(
+    connection = _Bounded.connect(
         url,
         autocommit=True,
         application_name=application_name,
@@ -26,7 +52,9 @@ def connect(url: str, *, application_name: str, statement_seconds: float = 60) -
         keepalives_idle=KEEPALIVE_SECONDS,
         keepalives_interval=KEEPALIVE_SECONDS,
         keepalives_count=KEEPALIVE_PROBES,
+        tcp_user_timeout=VANISHED_SECONDS * 1000,
     )
+    connection.answer_seconds = statement_seconds + SILENCE_SECONDS
     connection.execute(
         "SELECT set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC', false),"
         " set_config('idle_in_transaction_session_timeout', %s, false)",

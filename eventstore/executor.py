@@ -3,7 +3,7 @@
 One thread owns the connection that appends. It drains what waits in a bounded queue, makes a group of it (`groups`) and
 appends the whole group with one flush; while PostgreSQL takes one group, the next is being decided. The cached state is
 only a guess: every answer, a refusal too, stands only once the append has found every version it rests on to be true.
-What was decided on a version that has moved is decided again, a bounded number of times; the last time while holding
+What was decided on a version that has moved is decided again, a bounded number of times; at last while holding
 the head of the log, when nobody can come in between. A client that stated what it saw keeps being held to it: its
 statement is checked against each fresh state.
 
@@ -16,6 +16,7 @@ key leads to its answer, or it had not, and then the second is the only one: whi
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -33,16 +34,19 @@ from eventstore.answers import Answer, Outcome, find_answers
 from eventstore.append import Appender, GroupAppended, Verdict
 from eventstore.follow import CHANNEL
 from eventstore.groups import RECORDED, Decide, EventCodec, Evolve, Group, Groups, Plan, Submission
-from eventstore.read import read_head, read_moved
+from eventstore.read import UnknownLogError, read_head, read_moved
+from eventstore.sealing import SealingError
 from eventstore.sinks import (
     ContentionError,
     ExecutorError,
+    FaultError,
     QueueFullError,
     RejectedError,
     Sink,
     StoppedError,
     UnavailableError,
     Waiter,
+    where,
 )
 from eventstore.snapshots import Snapshots
 
@@ -57,6 +61,9 @@ MOST_OTHERS = 10_000
 """Positions that others took between two groups: of more, all that is remembered is dropped instead."""
 NOTIFY_SECONDS = 0.05
 """At most so often are followers woken: NOTIFY inside the append would cap the whole machine."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class _Task(Struct):
@@ -213,6 +220,17 @@ class Executor:
             half_done.pop_all()  # it is whole: what is open stays open
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:  # if it ends by a fault, nobody shall wait for it
+            with self._ready:
+                self._stopping = True
+                left = list(self._queue)
+                self._queue.clear()
+            self._fail_unanswered(left)
+            self._deliver()
+
+    def _work(self) -> None:
         flight: _Flight | None = None
         while True:
             tasks = self._take(wait=flight is None)
@@ -220,9 +238,12 @@ class Executor:
                 return
             try:
                 following = self._turn(flight, tasks)
-            except Exception as error:  # a fault of ours must not leave callers waiting for ever
+            except BaseException as fault:  # of ours: it must not leave callers waiting for ever
+                logger.error("a group failed with %s", where(fault))
                 self._groups.forget()
-                self._fail_unanswered([*(flight.tasks if flight else ()), *tasks], error)
+                self._fail_unanswered([*(flight.tasks if flight else ()), *tasks])
+                if not isinstance(fault, Exception):
+                    raise
                 following = None
                 if self._appender.under_way:
                     self._reconnect()
@@ -304,10 +325,8 @@ class Executor:
     def _admit(self, group: Group) -> None:
         """Tell those who have no place in it."""
         for task, why in group.rejected:
-            self._fail(task, RejectedError(why))
-        if group.later:
-            with self._ready:
-                self._queue.extendleft(reversed(group.later))
+            self._fail(task, why)
+        self._return(group.later)
 
     def _process(self, tasks: list[_Task], *, attempt: int = 0, error: Exception | None = None) -> None:
         """Bring every command to its answer, with nothing else under way. `error`: what the last attempt met."""
@@ -384,9 +403,8 @@ class Executor:
     def _isolate(self, tasks: list[_Task], error: Exception) -> None:
         """Whichever of them the database or we cannot stomach, the others must not suffer: each on its own."""
         if len(tasks) == 1:
-            failure = UnavailableError(f"{type(error).__name__}: {_first_line(error)}")
-            failure.__cause__ = error
-            self._fail(tasks[0], failure)
+            logger.error("%s failed with %s", type(tasks[0].submission.command).__name__, where(error))
+            self._fail(tasks[0], UnavailableError(f"{type(error).__name__}: {_first_line(error)}"))
             return
         for task in tasks:
             self._process([task])
@@ -403,7 +421,7 @@ class Executor:
                 self._ready.wait_for(lambda: self._stopping, pause)
             try:
                 self._open()
-            except psycopg.OperationalError:
+            except (psycopg.Error, UnknownLogError):  # also where the database is being restored
                 continue
             self.statistics.reconnects += 1
             return True
@@ -482,27 +500,38 @@ class Executor:
 
     def _answer(self, task: _Task, answer: Answer) -> None:
         self._result(task, answer)
+        others: list[_Task] = []
         for follower in task.followers:
             if follower.submission.request_hash == task.submission.request_hash:
                 replayed = answer.outcome in RECORDED
                 self._answer(follower, replace(answer, replayed=True) if replayed else answer)
             elif answer.outcome in RECORDED:
                 self._answer(follower, _key_reused(answer))
-            else:  # nothing was recorded, so the key is still free
-                with self._ready:
-                    self._queue.appendleft(follower)
+            else:
+                others.append(follower)
+        self._return(others)
 
     def _fail(self, task: _Task, error: ExecutorError) -> None:
         self._result(task, error)
+        others: list[_Task] = []
         for follower in task.followers:
-            self._fail(follower, error)
+            same = follower.submission.request_hash == task.submission.request_hash
+            if same or not isinstance(error, RejectedError | FaultError):
+                self._fail(follower, error)
+            else:  # another request, which was not tried
+                others.append(follower)
+        self._return(others)
 
-    def _fail_unanswered(self, tasks: list[_Task], error: Exception) -> None:
+    def _return(self, tasks: list[_Task]) -> None:
+        """To the head of the queue: the group had no room, or whom they came behind did not use their key."""
+        if tasks:
+            with self._ready:
+                self._queue.extendleft(reversed(tasks))
+
+    def _fail_unanswered(self, tasks: list[_Task]) -> None:
         for task in tasks:
             if not _answered(task):
-                failure = UnavailableError(f"{type(error).__name__}: {_first_line(error)}")
-                failure.__cause__ = error
-                self._fail(task, failure)
+                self._fail(task, UnavailableError("a fault of ours stopped it; it has been logged"))
 
     def _result(self, task: _Task, result: Answer | ExecutorError) -> None:
         token, task.token = task.token, _ANSWERED
@@ -511,7 +540,10 @@ class Executor:
     def _deliver(self) -> None:
         results, self._results = self._results, {}
         for sink, answers in results.values():
-            sink.deliver(answers)
+            try:
+                sink.deliver(answers)
+            except Exception as fault:  # of one who waits: the others wait too
+                logger.error("answers were not delivered: %s", where(fault))
 
     def _notify(self, head: int, appended: bool) -> None:
         """Wake followers, outside the append and not after each: who misses it polls."""
@@ -547,4 +579,6 @@ def _key_reused(first: Answer) -> Answer:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+    """Of what the database says, or a key does; a fault of ours could quote anything."""
+    said = str(error).strip().split("\n", 1)[0] if isinstance(error, psycopg.Error | SealingError) else ""
+    return said or "it has been logged"

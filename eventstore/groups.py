@@ -6,6 +6,7 @@ the log (`ahead`). All of it is belief: the append finds out whether it was true
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -21,11 +22,14 @@ from eventstore.append import MOST_EVENTS_PER_UNIT, GroupAppended, Layout, Read,
 from eventstore.codec import CodecError
 from eventstore.read import STREAM_PAGE, read_streams
 from eventstore.sealing import SealingError
+from eventstore.sinks import ExecutorError, FaultError, RejectedError, where
 from eventstore.snapshots import Snapshots
 from eventstore.states import Known, StateCache
 
-MOST_STREAM_ROUNDS = 3
+MOST_STREAM_ROUNDS = 10
 """How often one decision may ask for more streams."""
+
+logger = logging.getLogger(__name__)
 
 RECORDED = frozenset((Outcome.ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED))
 
@@ -103,8 +107,9 @@ class Group:
     counted: dict[str, int] = field(default_factory=dict)  # events by stream, of those that are not
     plans: list[Plan] = field(default_factory=list)
     again: list[Any] = field(default_factory=list)  # tasks to be decided again
+    outdated: set[str] = field(default_factory=set)  # streams that they need read on
     later: list[Any] = field(default_factory=list)  # tasks for which there was no room
-    rejected: list[tuple[Any, str]] = field(default_factory=list)  # tasks that cannot be carried out, and why
+    rejected: list[tuple[Any, ExecutorError]] = field(default_factory=list)  # tasks that cannot be carried out, and why
     layout: Layout | None = None  # None: there is nothing to append
 
     def after(self, stream: str) -> Known | None:
@@ -173,7 +178,7 @@ class Groups:
 
         Raises `psycopg.Error`, `SealingError`.
         """
-        rejected: list[tuple[Any, str]] = []
+        rejected: list[tuple[Any, ExecutorError]] = []
         while True:
             group = Group(rejected=rejected)
 
@@ -202,12 +207,14 @@ class Groups:
                 plan = self._decide_one(group, task, asked[number], load)
             except MovedOnError as moved:
                 self._cache.mark_stale(moved.stream)
+                group.outdated.add(moved.stream)
                 group.again.append(task)
                 continue
             except (psycopg.Error, SealingError):
                 raise
             except Exception as error:
-                group.rejected.append((task, f"the decision failed: {type(error).__name__}: {error}"))
+                logger.error("deciding %s failed with %s", type(task.submission.command).__name__, where(error))
+                group.rejected.append((task, FaultError("the decision met a fault of ours; it has been logged")))
                 continue
             group.plans.append(plan)
             events += len(plan.events)
@@ -378,13 +385,18 @@ class Groups:
                     )
                 layout.add(submission.actor, submission.key, plan.reads, events, submission.metadata, record)
             except (CodecError, SealingError, UnitTooLargeError, orjson.JSONEncodeError) as error:
-                group.rejected.append((plan.task, str(error)))
+                group.rejected.append((plan.task, RejectedError(str(error))))
                 return
 
     # ------------------------------------------------------------------ after the append
 
     def learn(self, group: Group, appended: GroupAppended) -> None:
         """Remember what is now known to be true of the streams of the group."""
+        self._learn(group, appended)
+        for stream in group.outdated:  # also of those whose entries went in: its commands to come need their state
+            self._cache.mark_stale(stream)
+
+    def _learn(self, group: Group, appended: GroupAppended) -> None:
         moved = appended.actual
         if appended.verdicts is None and not moved:
             for stream in chain(group.work, group.counted):

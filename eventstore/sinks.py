@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from threading import Event
 from typing import Any, Protocol
@@ -29,8 +30,17 @@ class UnavailableError(ExecutorError):
     """The database could not be reached or did not do it; the outcome may be unknown: retry with the same key."""
 
 
+class FaultError(ExecutorError):
+    """A fault of ours: it was logged, and nothing of the command was kept."""
+
+
 class RejectedError(ExecutorError):
     """The command cannot be carried out as it is: its events cannot be encoded or are too many."""
+
+
+def where(fault: BaseException) -> str:
+    """What kind of fault it is and where it came from; not what it says, which could quote what a person wrote."""
+    return f"{type(fault).__name__} at\n{''.join(traceback.format_tb(fault.__traceback__))}"
 
 
 class Sink(Protocol):

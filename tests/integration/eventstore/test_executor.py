@@ -25,6 +25,7 @@ from eventstore.groups import Submission
 from eventstore.read import STREAM_PAGE, read_log
 from eventstore.sinks import (
     ContentionError,
+    FaultError,
     Gathering,
     QueueFullError,
     RejectedError,
@@ -465,6 +466,140 @@ class Told(Gathering):
 
     def complete(self) -> None:
         self.whole.set()
+
+
+def test_who_comes_behind_a_rejected_one_with_its_key_has_a_turn_of_its_own(database18: Database) -> None:
+    with ledger_on(database18) as ledger:
+        account = ledger.account(10)
+        told = Told()
+        bad = submission(opening(name="\ud800"), key="shared", body="one")
+        good = [submission(withdrawal(account, 1), key="shared", body="two") for _ in range(2)]
+        ledger.executor.submit_all([bad, *good], told)
+        assert told.whole.wait(10), "nobody answered"
+        assert isinstance(told.answers[0], RejectedError)
+        assert [(answer.outcome, answer.replayed) for answer in told.answers[1:]] == [
+            (Outcome.ACCEPTED, False),
+            (Outcome.ACCEPTED, True),
+        ]
+    assert_sound(database18)
+
+
+def test_a_fault_of_ours_is_told_as_one_and_logged_without_what_it_says(
+    database18: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ledger_on(database18) as ledger:
+        account = ledger.account(10)
+
+        def fault(*_: object) -> None:
+            raise ZeroDivisionError("Ada" + " Lovelace")
+
+        with monkeypatch.context() as faulty:
+            faulty.setattr(ledger.executor._groups, "_decide", fault)
+            with pytest.raises(FaultError, match="logged"):
+                ledger.execute(withdrawal(account, 1), key="once")
+        assert "ZeroDivisionError at" in caplog.text
+        assert "Ada Lovelace" not in caplog.text
+        assert ledger.execute(withdrawal(account, 1), key="once").outcome is Outcome.ACCEPTED
+    assert_sound(database18)
+
+
+def test_whoever_it_is_whose_answers_cannot_be_delivered_the_others_are_told(database18: Database) -> None:
+    class Raises:
+        def deliver(self, results: object) -> None:
+            raise ZeroDivisionError
+
+    with ledger_on(database18) as ledger:
+        account = ledger.account()
+        told = Told()
+        with head_held(database18):  # so that both are in one group
+            ledger.executor.submit(submission(deposit(account, 1)), Raises(), None)
+            wait_until(lambda: not ledger.executor.waiting, "the executor at the head")
+            ledger.executor.submit(submission(deposit(account, 1)), Raises(), None)
+            ledger.executor.submit_all([submission(deposit(account, 1)) for _ in range(3)], told)
+        assert told.whole.wait(10), "nobody answered"
+        assert ledger.accepted(deposit(account, 1)).last_position is not None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_executor_that_ends_by_a_fault_leaves_nobody_waiting(database18: Database) -> None:
+    with ledger_on(database18) as ledger:
+        account = ledger.account()
+
+        def end(*_: object) -> None:
+            wait_until(lambda: ledger.executor.waiting == 2, "two that wait")
+            raise SystemExit
+
+        ledger.executor._turn = end  # type: ignore[method-assign, assignment]
+        told = Told()
+        first = Told()
+        ledger.executor.submit(submission(deposit(account, 1)), first, 0)
+        wait_until(lambda: not ledger.executor.waiting, "the executor at work")
+        ledger.executor.submit_all([submission(deposit(account, 1)) for _ in range(2)], told)
+        wait_until(lambda: told.answers[:2] != [None, None], "their answers")
+        assert [type(answer) for answer in told.answers[:2]] == [UnavailableError] * 2
+        assert isinstance(first.answers[0], UnavailableError)
+        with pytest.raises(StoppedError):
+            ledger.executor.submit(submission(deposit(account, 1)), told, 0)
+
+
+def test_a_database_that_is_being_restored_is_waited_for(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is there, the log is not yet: an error that no connection has, in the middle of sending."""
+    monkeypatch.setattr(executing, "RECONNECT_PAUSES", (0.0, 0.0))
+    with ledger_on(database18) as ledger:
+        account, executor = ledger.account(), ledger.executor
+        open_both = executor._connect
+
+        def broken(layout: Layout) -> None:
+            executor._appender._sent = layout
+            executor._connection.close()
+            raise psycopg.OperationalError("the server closed the connection")
+
+        def not_yet() -> psycopg.Connection[Any]:
+            raise psycopg.errors.UndefinedTable("there is no log.logs")
+
+        executor._appender.send = broken  # type: ignore[method-assign]
+        executor._connect = not_yet
+        with pytest.raises(UnavailableError):
+            ledger.execute(deposit(account, 1), key="once")
+        assert executor.running
+        executor._connect = open_both
+        assert ledger.execute(deposit(account, 1), key="once").outcome is Outcome.ACCEPTED
+        assert balances(database18)[account] == 1
+    assert_sound(database18)
+
+
+def test_who_holds_the_head_does_not_wait_for_itself_to_keep_a_key(
+    database18: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newcomer, first decided while the head is held: the key is kept over another connection."""
+    with ledger_on(database18) as ledger:
+        monkeypatch.setattr(executing, "OPTIMISTIC_ATTEMPTS", 0)
+        ledger.executor._try_to_make = lambda *_, **__: None  # type: ignore[method-assign]
+        ledger.executor._connection.execute("SET idle_in_transaction_session_timeout = '3s'")
+        assert ledger.execute(opening(owner="newcomer")).outcome is Outcome.ACCEPTED
+        assert ledger.executor.statistics.locked_groups == 1
+        assert ledger.executor.statistics.reconnects == 0
+    assert_sound(database18)
+
+
+def test_a_command_that_needs_the_state_of_a_busy_account_gets_it_without_the_head(database18: Database) -> None:
+    """Others post to cash, so its entries are only counted; a deposit of the same group must not hide that."""
+    with ledger_on(database18) as ledger, executor_on(database18) as other:
+        account, another = ledger.account(1), ledger.account(1)
+        other.execute([submission(deposit(another, 1))])
+        ledger.accepted(deposit(account, 1))
+        answers = run(ledger, submission(deposit(account, 1)), submission(FreezeAccount(CASH, "audit")))
+        assert [answer.outcome for answer in answers] == [Outcome.ACCEPTED] * 2
+        assert ledger.executor.statistics.locked_groups == 0
+    assert_sound(database18)
+
+
+def test_a_silent_server_is_given_up_by_any_connection(database18: Database) -> None:
+    with connect(database18.api_url, application_name="silence") as connection:
+        connection.answer_seconds = 0.3  # type: ignore[attr-defined]
+        with pytest.raises(psycopg.OperationalError, match="did not answer"):
+            connection.execute("SELECT pg_sleep(20)")
+        assert connection.closed
 
 
 def test_a_silent_connection_is_given_up(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:

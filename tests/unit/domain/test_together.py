@@ -12,6 +12,7 @@ from domain import decider
 from domain.accounts.commands import Deposit, FreezeAccount, Transfer, Withdraw
 from domain.accounts.posting import internal_account
 from domain.kernel import Accepted, NeedsStreams, Refused, State, Unknown
+from domain.posts.commands import ArchivePost, DraftPost, PublishPost
 from domain.together import Together
 from tests.unit.domain.memory import TODAY, MemoryLedger, opening
 
@@ -85,6 +86,17 @@ def test_all_streams_are_asked_for_at_once() -> None:
     both = Together((Deposit("txn_1", "acct_a", 1, "EUR", TODAY), Deposit("txn_2", "acct_b", 1, "EUR", TODAY)))
     decision = decider.decide(both, states, ledger.context)
     assert decision == NeedsStreams((CASH,))
+
+
+def test_what_is_asked_for_only_after_others_is_asked_for_together_too() -> None:
+    """Each post moves to another slug: that the first is free again is looked up only once it is archived."""
+    ledger = books()
+    posts = [f"post_{number}" for number in range(20)]
+    for post in posts:
+        ledger.accepted(DraftPost(post, "author-1", "On ledgers", "Facts."))
+        ledger.accepted(PublishPost(post, f"{post}-one".replace("_", "-")))
+    moves = [(ArchivePost(post), PublishPost(post, f"{post}-two".replace("_", "-"))) for post in posts]
+    ledger.accepted(Together(tuple(command for move in moves for command in move)))
 
 
 @pytest.mark.parametrize("first", [True, False])
