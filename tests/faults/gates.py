@@ -24,7 +24,17 @@ GATES = {
     "before the head is moved": "    IF n > 0 THEN",
     "before it returns": "END\n$function$",
 }
-"""Each gate, and the line of the function that it stands in front of."""
+"""Each gate that every append passes, and the line of the function that it stands in front of."""
+
+IN_A_CONFLICT = {
+    "before anything is tainted": "        v_taint := array_fill(",
+    "before a stream that moved is looked at": "            v_taint[i] := CASE",
+    "before the verdicts": "        -- Where all that moved",
+    "before a command is held against the taint": "            v_failed := v_verdicts[i]",
+}
+"""Those that only an append passes which finds that a stream has moved."""
+
+_ALL = GATES | IN_A_CONFLICT
 
 _CLASS = 4711
 
@@ -35,7 +45,7 @@ def put_in(database: Database) -> None:
         row = connection.execute("SELECT pg_get_functiondef('log.append'::regproc)").fetchone()
         assert row is not None
         source: str = row[0]
-        for number, line in enumerate(GATES.values()):
+        for number, line in enumerate(_ALL.values()):
             assert source.count(line) == 1, f"{line!r} is there {source.count(line)} times"
             source = source.replace(line, f"    PERFORM pg_advisory_xact_lock_shared({_CLASS}, {number});\n{line}")
         connection.execute(source.encode())
@@ -72,7 +82,7 @@ class Gate:
 @contextmanager
 def closed(database: Database, name: str) -> Iterator[Gate]:
     """Close a gate; it is open afterwards."""
-    number = list(GATES).index(name)
+    number = list(_ALL).index(name)
     with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s, %s)", (_CLASS, number))
         yield Gate(connection, number)

@@ -21,6 +21,21 @@ def an_append(way: Way, kind: bytes, content: bytes) -> bool:
     return way == "to the server" and kind == b"B" and b"append_" in content[:20]
 
 
+def a_commit(way: Way, kind: bytes, content: bytes) -> bool:
+    """The order to commit a transaction that was begun explicitly."""
+    return way == "to the server" and kind == b"Q" and content.startswith(b"COMMIT")
+
+
+def committed(way: Way, kind: bytes, content: bytes) -> bool:
+    """The word that such a transaction is committed."""
+    return way == "to the client" and kind == b"C" and content.startswith(b"COMMIT")
+
+
+def ready_within_a_transaction(way: Way, kind: bytes, content: bytes) -> bool:
+    """The end of every answer within such a transaction."""
+    return way == "to the client" and kind == b"Z" and content == b"T"
+
+
 def the_head_is_locked(way: Way, kind: bytes, content: bytes) -> bool:
     """The statement that takes the head before a command is decided."""
     return way == "to the server" and kind in b"PQ" and b"lock_head" in content
@@ -33,6 +48,7 @@ class Hold:
     matches: Matches
     caught: Event = field(default_factory=Event)
     _free: Event = field(default_factory=Event)
+    _verdict: Verdict = "pass"
 
     def wait_for_it(self) -> None:
         """Return once the message is there, and stays there."""
@@ -42,10 +58,16 @@ class Hold:
         """Let it go on its way."""
         self._free.set()
 
-    def stay(self) -> None:
-        """For the thread that brings the message."""
+    def lose(self) -> None:
+        """It never arrives, and its connection is lost with it."""
+        self._verdict = "swallow"
+        self._free.set()
+
+    def stay(self) -> Verdict:
+        """For the thread that brings the message: what becomes of it in the end."""
         self.caught.set()
         self._free.wait(PATIENCE_SECONDS)
+        return self._verdict
 
 
 class Line:
@@ -72,8 +94,7 @@ class Line:
         for hold in self._armed:
             if hold.matches(way, kind, content):
                 self._armed.remove(hold)
-                hold.stay()
-                break
+                return hold.stay()
         return "pass"
 
 

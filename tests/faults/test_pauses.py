@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -16,7 +17,8 @@ import pytest
 
 from tests.faults.checker import check, order_is_that_of_time
 from tests.faults.clients import History, deposit, load, open_accounts
-from tests.faults.messages import an_append, line
+from tests.faults.contention import HOLDS_THE_HEAD, WAITS_FOR_THE_HEAD, asked, last_attempt
+from tests.faults.messages import line
 from tests.faults.proxy import Verdict, Way, proxied
 from tests.faults.world import World
 from tests.faults.wrong_clock import FILE
@@ -25,19 +27,6 @@ from tests.support.waiting import wait_until
 STALL_SECONDS = 1.5
 FEW, MANY = 8, 60
 """Stalls in a run of the suite, and in a soak."""
-
-
-def asked(world: World, condition: str) -> bool:
-    """Whether a connection of the world's database is so."""
-    with psycopg.connect(world.database.url) as connection:
-        row = connection.execute(
-            f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}".encode()
-        ).fetchone()
-    return row is not None and row[0] > 0
-
-
-HOLDS_THE_HEAD = "state = 'idle in transaction' AND query LIKE '%log.append%'"
-WAITS_FOR_THE_HEAD = "cardinality(pg_blocking_pids(pid)) > 0 AND query LIKE '%log.append%'"
 
 
 @pytest.mark.parametrize("end", ["continued", "killed", pytest.param("left", marks=pytest.mark.soak)])
@@ -49,13 +38,7 @@ def test_a_process_stopped_while_it_holds_the_head(world: World, end: str) -> No
     with line(world) as slow, ThreadPoolExecutor(2) as pool:
         one, two = world.api(through=slow.url), world.api()
         (account,) = open_accounts(two, 1, "5.00")
-        with slow.held(an_append) as first, slow.held(an_append) as second, slow.held(an_append) as third:
-            mine = pool.submit(deposit, one, account, "mine")
-            for number, attempt in enumerate((first, second)):  # what it rests on moves before it is there
-                attempt.wait_for_it()
-                assert deposit(two, account, f"between-{number}").status_code == 201
-                attempt.release()
-            third.wait_for_it()
+        with last_attempt(slow, partial(pool.submit, deposit, one, account, "mine"), two, account) as (mine, _):
             one.signal(signal.SIGSTOP)
         wait_until(lambda: asked(world, HOLDS_THE_HEAD), "a transaction that holds the head")
         others = pool.submit(deposit, two, account, "others")

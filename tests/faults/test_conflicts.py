@@ -1,0 +1,180 @@
+"""A command that conflicts and is decided again, until it holds the head: what is lost or killed on this way.
+
+Its last attempt is the only one with a transaction of several statements and a COMMIT of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import httpx
+import pytest
+
+from tests.faults import gates
+from tests.faults.checker import check
+from tests.faults.clients import TOKEN, History, deposit, open_accounts
+from tests.faults.contention import HOLDS_THE_HEAD, WAITS_FOR_THE_HEAD, asked, last_attempt
+from tests.faults.messages import Line, Matches, a_commit, an_append, committed, line, ready_within_a_transaction
+from tests.faults.world import Api, World
+from tests.support.ledger import balances
+from tests.support.waiting import wait_until
+
+AROUND_THE_COMMIT: dict[str, Matches] = {
+    "appended": ready_within_a_transaction,
+    "COMMIT": a_commit,
+    "committed": committed,
+}
+"""The messages between a last attempt's append and its end. From `committed` on it is in the log."""
+
+
+def once(world: World, account: str, answer: httpx.Response, *apis: Api) -> None:
+    """The two in between and the one are in, once each; and whoever asks for the one is told what was told before."""
+    assert answer.status_code == 201, answer.text
+    for api in apis:
+        again = deposit(api, account, f"mine-{account}")
+        assert (again.status_code, again.content) == (201, answer.content)
+        assert again.headers["Idempotency-Replayed"] == "true"
+    assert balances(world.database)[account] == 500 + 3 * 100
+    check(world, History(), folded=False)
+
+
+def test_the_connection_is_lost_around_the_commit_of_a_last_attempt(world: World) -> None:
+    """The API cannot know whether it is in, asks again with the key, and tells its client as if nothing had been."""
+    with line(world) as slow, ThreadPoolExecutor(1) as pool:
+        one, two = world.api(through=slow.url), world.api()
+        accounts = open_accounts(two, len(AROUND_THE_COMMIT), "5.00")
+        before = world.head()
+        for account, (name, lost) in zip(accounts, AROUND_THE_COMMIT.items(), strict=True):
+            post = partial(pool.submit, deposit, one, account, f"mine-{account}")
+            with last_attempt(slow, post, two, account) as (mine, attempt):
+                with slow.held(lost) as message:
+                    attempt.release()
+                    message.wait_for_it()
+                    assert asked(world, HOLDS_THE_HEAD) == (name != "committed")
+                    assert not mine.done(), "nobody is told what is not known yet"
+                    message.lose()
+                answer = mine.result()
+            assert "Idempotency-Replayed" not in answer.headers, "its client has had no answer before"
+            once(world, account, answer, one, two)
+        assert world.head() == before + len(accounts) * 3 * 3
+
+
+@pytest.mark.parametrize("at", AROUND_THE_COMMIT)
+def test_the_api_is_killed_around_the_commit_of_its_last_attempt(world: World, at: str) -> None:
+    """Who retries elsewhere is told of it if it went in, and is the first otherwise.
+
+    `COMMIT`: killed when it had sent it. It arrives later, while the retry waits for the head.
+    """
+    with line(world) as slow, ThreadPoolExecutor(2) as pool:
+        one, two = world.api(through=slow.url), world.api()
+        (account,) = open_accounts(two, 1, "5.00")
+        before = world.head()
+        with (
+            last_attempt(slow, partial(pool.submit, deposit, one, account, f"mine-{account}"), two, account) as (
+                mine,
+                attempt,
+            ),
+            slow.held(AROUND_THE_COMMIT[at]) as message,
+        ):
+            attempt.release()
+            message.wait_for_it()
+            one.kill()
+            with pytest.raises(httpx.HTTPError):
+                mine.result()
+            retried = pool.submit(deposit, two, account, f"mine-{account}")
+            if at == "COMMIT":
+                wait_until(lambda: asked(world, WAITS_FOR_THE_HEAD), "a retry that waits for the head")
+            message.release()
+            answer = retried.result()
+        assert answer.headers.get("Idempotency-Replayed") == (None if at == "appended" else "true")
+        once(world, account, answer, two)
+        assert world.head() == before + 3 * 3
+
+
+Told = dict[str, tuple[int, str, bool]]
+"""Of each item of a batch: status, position, and whether it is an answer given again."""
+
+
+def both(api: Api, *accounts: str) -> Told:
+    """A euro each, in one batch, which is one group; and what is told of each."""
+    items = [
+        {
+            "key": f"mine-{account}",
+            "path": f"/v1/accounts/{account}/deposits",
+            "body": {"amount": "1.00", "currency": "EUR"},
+        }
+        for account in accounts
+    ]
+    answer = httpx.post(f"{api.url}/v1/batches", json=items, headers=TOKEN, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return {
+        account: (told["status"], told["body"]["position"], told.get("replayed", False))
+        for account, told in zip(accounts, answer.json(), strict=True)
+    }
+
+
+@contextmanager
+def in_a_conflict(
+    world: World, slow: Line, gate: str, post: Callable[[], Future[Told]], other: Api, moved: str
+) -> Iterator[tuple[Future[Told], gates.Gate]]:
+    """What was posted over a slow line; its append has found that an account has moved, and stands at the gate."""
+    with gates.closed(world.database, gate) as closed:
+        with slow.held(an_append) as append:
+            posted = post()
+            append.wait_for_it()
+            assert deposit(other, moved, f"between-{gate}").status_code == 201
+        yield posted, closed
+
+
+def test_the_backend_is_killed_in_a_conflict(world: World) -> None:
+    """Nothing of the group is in, not what was sound of it either; the API brings all of it to its answers."""
+    with line(world) as slow, ThreadPoolExecutor(1) as pool:
+        one, two = world.api(through=slow.url), world.api()
+        accounts = open_accounts(two, 2 * len(gates.IN_A_CONFLICT), "5.00")
+        gates.put_in(world.database)
+        before = world.head()
+        for number, gate in enumerate(gates.IN_A_CONFLICT):
+            moved, other = accounts[2 * number : 2 * number + 2]
+            post = partial(pool.submit, both, one, moved, other)
+            with in_a_conflict(world, slow, gate, post, two, moved) as (posted, closed):
+                world.superuser().execute("SELECT pg_terminate_backend(%s)", (closed.wait_for_somebody(),))
+                answers = posted.result()
+            assert [(status, replayed) for status, _, replayed in answers.values()] == [(201, False)] * 2, answers
+            again = both(two, moved, other)
+            assert again == {account: (201, position, True) for account, (_, position, _) in answers.items()}
+            assert world.head() == before + (number + 1) * 3 * 3
+            held = balances(world.database)
+            assert (held[moved], held[other]) == (700, 600)
+        check(world, History(), folded=False)
+
+
+def test_the_api_is_killed_in_a_conflict(world: World) -> None:
+    """What was sound of its group goes in without it, the rest does not: a retry elsewhere is told just that."""
+    with line(world) as slow, ThreadPoolExecutor(2) as pool:
+        one, two = world.api(through=slow.url), world.api()
+        moved, other = open_accounts(two, 2, "5.00")
+        gates.put_in(world.database)
+        before = world.head()
+        post = partial(pool.submit, both, one, moved, other)
+        gate = "before a command is held against the taint"
+        with in_a_conflict(world, slow, gate, post, two, moved) as (posted, closed):
+            closed.wait_for_somebody()
+            one.kill()
+            with pytest.raises(httpx.HTTPError):
+                posted.result()
+            retried = pool.submit(both, two, moved, other)
+            closed.open()
+            answers = retried.result()
+        assert {account: (status, replayed) for account, (status, _, replayed) in answers.items()} == {
+            moved: (201, False),
+            other: (201, True),
+        }
+        again = both(two, moved, other)
+        assert again == {account: (201, position, True) for account, (_, position, _) in answers.items()}
+        assert world.head() == before + 3 * 3
+        held = balances(world.database)
+        assert (held[moved], held[other]) == (700, 600)
+        check(world, History(), folded=False)
