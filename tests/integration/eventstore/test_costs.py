@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any, BinaryIO
 
@@ -30,7 +32,17 @@ from projections.checkpoint import read_state
 from projections.rooms import ROOMS
 from projections.tables import prepare
 from tests.support.appending import NewEvent, Read, Record
-from tests.support.ledger import codec_of, ledger_on, new_id, submission, transfer
+from tests.support.ledger import (
+    codec_of,
+    deposit,
+    executor_on,
+    ledger_on,
+    new_id,
+    opening,
+    submission,
+    transfer,
+    withdrawal,
+)
 from tests.support.postgres import Database, Server
 
 GROUP = 512
@@ -78,9 +90,13 @@ def _trace(connection: Connection[Any], file: BinaryIO) -> None:
 
 
 @contextmanager
-def traced_executor(database: Database) -> Iterator[tuple[Executor, Traced]]:
-    """An executor whose connections are traced."""
-    with connect(database.api_url, application_name="keys") as keys, closing(Traced(database)) as traced:
+def traced_executor(database: Database) -> Iterator[tuple[Executor, Traced, Traced]]:
+    """An executor, its connections traced, and apart from them the one for people's keys."""
+    with (
+        closing(Traced(database)) as traced_keys,
+        closing(Traced(database)) as traced,
+        traced_keys.connect() as keys,
+    ):
         codec, sealer = codec_of(keys, read_head(keys, "main").log)
         executor = Executor(
             traced.connect,
@@ -94,7 +110,7 @@ def traced_executor(database: Database) -> Iterator[tuple[Executor, Traced]]:
             group_limit=GROUP,
         )
         with executor:
-            yield executor, traced
+            yield executor, traced, traced_keys
 
 
 def round_trips(said: str) -> dict[str, int]:
@@ -102,6 +118,7 @@ def round_trips(said: str) -> dict[str, int]:
     return {
         "append": len(re.findall(r'^F\t\d+\tBind\t.*"append_\d+"', said, re.MULTILINE)),
         "load": said.count("unnest($1::text[], $2::bigint[]) AS s(stream, version)"),
+        "moved": said.count("SELECT stream, max(version)"),
         "all": len(re.findall(r"^B\t\d+\tReadyForQuery\t", said, re.MULTILINE)),
     }
 
@@ -112,10 +129,10 @@ def test_a_group_is_one_round_trip_and_its_streams_are_loaded_in_one(
     monkeypatch.setattr("eventstore.executor.NOTIFY_SECONDS", float("inf"))  # said after the answers, so not counted
     with ledger_on(database) as ledger:
         accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(ACCOUNTS)]
-        with traced_executor(database) as (executor, traced):
+        with traced_executor(database) as (executor, traced, _):
             opened = round_trips(traced.said())
             # the head of the log, then the append is prepared; besides, connecting sets its time-outs untraced
-            assert opened == {"append": 0, "load": 0, "all": 2}
+            assert opened == {"append": 0, "load": 0, "moved": 0, "all": 2}
 
             group = [
                 submission(transfer(accounts[n % ACCOUNTS], accounts[(n + 1) % ACCOUNTS], 1)) for n in range(GROUP)
@@ -148,15 +165,59 @@ def test_the_keys_of_all_streams_of_a_load_are_looked_up_at_once(
     with ledger_on(database) as ledger:
         accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(ACCOUNTS)]
         monkeypatch.setattr(SubjectKeys, "find", counted)
-        with traced_executor(database) as (executor, _):
+        with traced_executor(database) as (executor, _, _):
             executor.execute([submission(transfer(a, b, 1)) for a, b in pairwise(accounts)])
     assert asked == [{f"owner-{n}" for n in range(ACCOUNTS)}]
+
+
+def test_round_trips_of_a_command_alone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eventstore.executor.NOTIFY_SECONDS", float("inf"))
+    with ledger_on(database) as ledger:
+        one, two = ledger.account(1_000, owner="owner-1"), ledger.account(1_000, owner="owner-2")
+        with traced_executor(database) as (executor, traced, traced_keys):
+
+            def trips(command: Any) -> dict[str, int]:
+                """How often anybody was asked for it, by what for; nothing that was not asked at all."""
+                executor.execute([submission(command)])
+                asked = {**round_trips(traced.said()), "keys": round_trips(traced_keys.said())["all"]}
+                return {what: times for what, times in asked.items() if times}
+
+            traced.said(), traced_keys.said()
+            assert trips(transfer(one, two, 1)) == {"append": 1, "load": 1, "all": 2, "keys": 1}
+            assert trips(transfer(one, two, 1)) == {"append": 1, "all": 1}, "who is known is not loaded again"
+            assert trips(deposit(one, 1)) == {"append": 1, "load": 1, "all": 2, "keys": 1}, "of cash"
+            assert trips(deposit(one, 1)) == {"append": 1, "all": 1}
+            # what its number claims is looked up, and the key of somebody new is asked for, then made
+            assert trips(opening(owner="owner-3")) == {"append": 1, "load": 1, "all": 2, "keys": 2}
+            assert trips(opening(owner="owner-3")) == {"append": 1, "load": 1, "all": 2}
+            ledger.accepted(deposit(one, 1))  # by another process
+            assert trips(transfer(one, two, 1)) == {"append": 2, "load": 1, "moved": 1, "all": 4}
+            assert executor.statistics.conflicts == 1
+            assert trips(transfer(one, two, 1)) == {"append": 1, "all": 1}
 
 
 # ---------------------------------------------------------------------- write-ahead log
 
 WAL_A_TRANSFER = (2_500, 2_900)
-"""Bytes: three events, the answer, and their entries in three indexes."""
+"""Bytes of one in a group: three events, the answer, and their entries in three indexes."""
+
+WAL_ALONE = {
+    "a transfer": (2_768, 2_800),
+    "a deposit": (2_620, 2_656),
+    "opening an account, with its person's key": (2_176, 2_212),
+    "a withdrawal that conflicts once": (2_720, 2_768),
+}
+"""Bytes of one by itself, with its own commit. The median: which page is full just then does not count."""
+
+
+def wal_bytes(admin: Connection[Any], run: Callable[[], object]) -> int:
+    """What `run` writes."""
+    before = admin.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+    assert before is not None
+    run()
+    found = admin.execute("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", before).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def test_wal_bytes_of_a_transfer(database: Database) -> None:
@@ -165,15 +226,47 @@ def test_wal_bytes_of_a_transfer(database: Database) -> None:
         accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(ACCOUNTS)]
         assert admin.execute("SHOW full_page_writes").fetchone() == ("off",)
         admin.execute("CHECKPOINT")
-        before = admin.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
-        assert before is not None
         commands = [transfer(accounts[n % ACCOUNTS], accounts[(n + 1) % ACCOUNTS], 1) for n in range(GROUP)]
-        ledger.executor.execute([submission(command) for command in commands])
-        found = admin.execute("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", before).fetchone()
-        assert found is not None
-        bytes_each = int(found[0]) / GROUP
+        bytes_each = (
+            wal_bytes(admin, lambda: ledger.executor.execute([submission(command) for command in commands])) / GROUP
+        )
     print(f"{bytes_each:.0f} bytes of write-ahead log a transfer")  # shown where the band is left
     assert WAL_A_TRANSFER[0] <= bytes_each <= WAL_A_TRANSFER[1]
+
+
+def test_wal_bytes_of_a_command_alone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each a group of one."""
+    monkeypatch.setattr("eventstore.executor.NOTIFY_SECONDS", float("inf"))
+    with (
+        ledger_on(database) as ledger,
+        executor_on(database) as another,
+        psycopg.connect(database.url, autocommit=True) as admin,
+    ):
+        accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(ACCOUNTS)]
+        assert admin.execute("SHOW full_page_writes").fetchone() == ("off",)
+        admin.execute("CHECKPOINT")
+
+        def median(make: Callable[[int], Any], *, moved: bool = False) -> float:
+            """Of as many as there are accounts; `moved`: another process has just written to the account."""
+            found = []
+            for n in range(ACCOUNTS):
+                if moved:
+                    another.execute([submission(deposit(accounts[n], 1))])
+                command = submission(make(n), key=new_id("key"))  # of one length, however many came before
+                found.append(wal_bytes(admin, partial(ledger.executor.execute, [command])))
+            return statistics.median(found)
+
+        measured = {
+            "a transfer": median(lambda n: transfer(accounts[n], accounts[n - 1], 1)),
+            "a deposit": median(lambda n: deposit(accounts[n], 1)),
+            "opening an account, with its person's key": median(lambda n: opening(owner=f"person-{n}")),
+            "a withdrawal that conflicts once": median(lambda n: withdrawal(accounts[n], 1), moved=True),
+        }
+        assert ledger.executor.statistics.conflicts == ACCOUNTS
+    assert measured.keys() == WAL_ALONE.keys()
+    print(measured)  # shown where a band is left
+    for name, (least, most) in WAL_ALONE.items():
+        assert least <= measured[name] <= most, name
 
 
 # ---------------------------------------------------------------------- plans
