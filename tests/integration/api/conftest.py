@@ -1,4 +1,4 @@
-"""One running service for each module of tests, on each supported server."""
+"""One running service for each module of tests, on each supported server or on one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.ledger import assert_sound
 from tests.support.postgres import Server
 from tests.support.service import Service, service_on
 
@@ -15,3 +16,11 @@ def service(server: Server) -> Iterator[Service]:
     """The API with its executor and projections; internal accounts in EUR are open."""
     with server.database() as database, service_on(database) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def service18(postgres18: Server) -> Iterator[Service]:
+    """The same on 18 only, for hostile requests: whatever came, its log is sound in the end."""
+    with postgres18.database() as database, service_on(database) as running:
+        yield running
+        assert_sound(database)

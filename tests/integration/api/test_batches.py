@@ -18,6 +18,7 @@ from domain.accounts.posting import internal_account
 from tests.support.ledger import assert_sound
 from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
+from tests.support.waiting import wait_until
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 _numbers = count(1)
@@ -291,25 +292,6 @@ def test_what_the_items_saw_is_held_against_the_log_before_them(service: Service
     assert "expects version 3" in together(service, items, "at odds").json()["detail"]
 
 
-def test_bounds_at_them_and_one_past(postgres18: Server) -> None:
-    limits = Limits(wait_seconds=10, batch_items=3, batch_bytes=2000, body_bytes=1000)
-    with postgres18.database() as database, service_on(database, limits=limits) as service:
-        post = {"author": "a", "title": "t", "body": "b"}
-        for kind in (JSON, NDJSON):
-            assert len(batch(service, [item("posts", post) for _ in range(3)], kind)) == 3
-            items = [item("posts", post) for _ in range(4)]
-            content = orjson.dumps(items) if kind == JSON else b"\n".join(map(orjson.dumps, items))
-            over = send(service, content, kind)
-            assert (over.status_code, over.json()["figures"]) == (413, {"most": 3})
-            large = orjson.dumps(item("posts", {**post, "title": "x" * 1200}))
-            spaces = b" " * 2001
-            assert send(service, spaces, kind).json()["figures"] == {"most": 2000}
-            assert send(service, b"[" + large + b"]" if kind == JSON else large, kind).status_code in (200, 413)
-        line = send(service, orjson.dumps(item("posts", {**post, "title": "x" * 1200})), NDJSON)
-        assert (line.status_code, line.json()["figures"]) == (413, {"most": 1000})
-        assert_sound(database)
-
-
 @pytest.mark.parametrize("kind", [JSON, NDJSON])
 def test_a_batch_that_is_refused_as_a_whole_changes_nothing(postgres18: Server, kind: str) -> None:
     """However late in the body the reason comes: by then more than a window of good items has been read."""
@@ -345,10 +327,23 @@ def test_an_account_that_gets_no_number_is_answered_alone(service: Service, monk
 
 
 def test_so_many_batches_at_once_and_no_more(postgres18: Server) -> None:
-    with postgres18.database() as database, service_on(database, limits=Limits(batches=0)) as service:
-        response = send(service, b"[]")
-        assert (response.status_code, response.json()["code"]) == (503, "busy")
-        assert response.headers["Retry-After"]
+    with postgres18.database() as database, service_on(database, limits=Limits(batches=1)) as service:
+        told: list[httpx.Response] = []
+
+        def other_is_refused() -> bool:
+            told.append(send(service, b"[]"))
+            return told[-1].status_code == 503
+
+        def slowly() -> Iterator[bytes]:
+            yield b"["
+            wait_until(other_is_refused, "a refusal of the second batch")
+            yield b"]"
+
+        assert send(service, slowly()).status_code == 200, "as many as may"
+        refused = told[-1]
+        assert (refused.json()["code"], refused.headers["Retry-After"]) == ("busy", "1")
+        assert "1 batches are under way, as many as may" in refused.json()["detail"]
+        assert send(service, b"[]").status_code == 200, "there is room again"
 
 
 def _dense(value: bytes, kind: str, size: int) -> bytes:

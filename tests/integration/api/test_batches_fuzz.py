@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -16,25 +15,15 @@ from hypothesis import strategies as st
 from api.problems import PROBLEMS
 from domain.rules import RULES
 from tests.integration.api.test_batches import JSON, NDJSON, send
-from tests.support.ledger import assert_sound
-from tests.support.postgres import Server
-from tests.support.service import Service, service_on
+from tests.support.service import Service
 
 UNKNOWN = "acct_01h455vb4pex5vsknk084sn02q"
 _numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def service(postgres18: Server) -> Iterator[Service]:
-    """One service for all examples: none of them may harm the next."""
-    with postgres18.database() as database, service_on(database) as running:
-        yield running
-        assert_sound(database)
-
-
-@pytest.fixture(scope="module")
-def account(service: Service) -> str:
-    return service.account("1000.00")
+def account(service18: Service) -> str:
+    return service18.account("1000.00")
 
 
 SCALARS = st.one_of(
@@ -102,11 +91,11 @@ def assert_problem(said: dict[str, Any], status: int) -> None:
     assert said["detail"], said
 
 
-def assert_answered(service: Service, response: httpx.Response, before: str, keys: list[str | None] | None) -> None:
+def assert_answered(service18: Service, response: httpx.Response, before: str, keys: list[str | None] | None) -> None:
     """`keys`: of the items as they were sent, None for those that may be anything; None if it is not known."""
     if response.status_code != 200:
         assert_problem(response.json(), response.status_code)
-        assert service.log_digest() == before
+        assert service18.log_digest() == before
         return
     assert b"\0" not in response.content
     ndjson = response.headers["Content-Type"].startswith(NDJSON)
@@ -127,39 +116,39 @@ def assert_answered(service: Service, response: httpx.Response, before: str, key
 @example(lines=["sound", ("item", {"path": "/v1/batches"}), "sound"], end=b"\n")
 @example(lines=["sound", ("bytes", b"\xff\xfe"), ("bytes", b"\xef\xbb\xbf{}"), ("json", "\ud800"), "sound"], end=b"\n")
 @settings(max_examples=60)
-def test_lines_are_answered_each_for_itself(service: Service, account: str, lines: list[Any], end: bytes) -> None:
+def test_lines_are_answered_each_for_itself(service18: Service, account: str, lines: list[Any], end: bytes) -> None:
     items = [written(line, account) for line in lines]
     keys = [key for content, key in items if content.strip()]
     several = any(b"\n" in content for content, _ in items)
-    before = service.log_digest()
-    response = send(service, end.join(content for content, _ in items), NDJSON)
+    before = service18.log_digest()
+    response = send(service18, end.join(content for content, _ in items), NDJSON)
     assert response.status_code == 200, response.text
-    assert_answered(service, response, before, None if several else keys)
+    assert_answered(service18, response, before, None if several else keys)
 
 
 @given(lines=st.lists(LINES, max_size=6), atomic=st.booleans())
 @settings(max_examples=60)
 def test_an_array_is_answered_or_refused_as_a_whole(
-    service: Service, account: str, lines: list[Any], atomic: bool
+    service18: Service, account: str, lines: list[Any], atomic: bool
 ) -> None:
     items = [written(line, account) for line in lines]
-    before = service.log_digest()
+    before = service18.log_digest()
     params = {"atomic": "true"} if atomic else {}
     headers = {"Idempotency-Key": f"fuzz-{next(_numbers)}"} if atomic else {}
     content = b"[" + b",".join(content for content, _ in items) + b"]"
-    response = send(service, content, params=params, headers=headers)
+    response = send(service18, content, params=params, headers=headers)
     if atomic:
         assert response.status_code == 201 or 400 <= response.status_code < 500, response.text
         if response.status_code != 201:
             assert_problem(response.json(), response.status_code)
-            assert response.status_code == 422 or service.log_digest() == before, "only a refusal is recorded"
+            assert response.status_code == 422 or service18.log_digest() == before, "only a refusal is recorded"
     else:
-        assert_answered(service, response, before, None)
+        assert_answered(service18, response, before, None)
 
 
 @given(content=st.binary(max_size=200), kind=st.sampled_from([JSON, NDJSON, "text/plain"]))
 @settings(max_examples=60)
-def test_any_bytes_change_nothing(service: Service, content: bytes, kind: str) -> None:
-    before = service.log_digest()
-    assert_answered(service, send(service, content, kind), before, None)
-    assert service.log_digest() == before
+def test_any_bytes_change_nothing(service18: Service, content: bytes, kind: str) -> None:
+    before = service18.log_digest()
+    assert_answered(service18, send(service18, content, kind), before, None)
+    assert service18.log_digest() == before

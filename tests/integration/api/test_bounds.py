@@ -1,0 +1,366 @@
+"""Every declared bound, at it and one past: taken, and refused with the figure; what is refused changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from api.bodies import MOST_EXPECTED, MOST_VERSION
+from api.door import MOST_DEPTH
+from api.positions import cursor
+from api.services import Limits
+from domain.accounts.decisions import MOST_HOLDS
+from domain.accounts.posting import LEAST_ENTRIES, MOST_ENTRIES
+from domain.money import MAX_AMOUNT, show
+from domain.orders.decisions import LEAST_LINES, LEAST_QUANTITY, MOST_LINES, MOST_QUANTITY
+from domain.posts.slugs import MOST_CHARACTERS
+from eventstore.append import MOST_EVENTS_PER_UNIT
+from tests.integration.api.test_batches import JSON, NDJSON, item, send, together
+from tests.support.service import TOKENS, Service
+
+LIMITS = Limits()
+TWO_BYTES = "\u00e9"
+"""Texts are counted in characters, not in the bytes they take."""
+
+Said = tuple[int, dict[str, Any]]
+Ask = Callable[[], Said]
+"""A request that is ready to be sent: its answer's status and body."""
+
+
+class Things(dict[str, str]):
+    """What requests name, each made when it is first named."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__()
+        self.service = service
+
+    def __missing__(self, name: str) -> str:
+        if name in ("account", "other"):
+            made = self.service.account(minimum=None)
+        elif name == "post":
+            made = self.service.post("posts", DRAFT).json()["post"]
+        else:
+            made = self.service.post("orders", order(1)).json()["order"]
+        self[name] = made
+        return made
+
+
+Of = Callable[[Things, int], Ask]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`of`: the request of this size. At the bound its answer has `status`; one past it `refusal`, which `says` why."""
+
+    what: str
+    at: int
+    of: Of
+    says: str
+    refusal: tuple[int, str] = (400, "malformed")
+    status: int = 201
+    down: bool = False  # a least, not a most
+
+    @property
+    def past(self) -> int:
+        return self.at - 1 if self.down else self.at + 1
+
+
+def said(response: httpx.Response) -> Said:
+    """Status and body of one command's answer or of a refusal; the answers to a whole batch do not matter here."""
+    told = {} if response.headers["Content-Type"].startswith(NDJSON) else response.json()
+    return response.status_code, told if isinstance(told, dict) else {}
+
+
+# ---------------------------------------------------------------------- requests
+
+DEPOSIT = {"amount": "1.00", "currency": "EUR"}
+DRAFT = {"author": "author-1", "title": "On ledgers", "body": "Facts."}
+OPENING = {"type": "checking", "currency": "EUR", "owner": "customer-1", "name": "Ada Lovelace"}
+MOVED = "accounts/{account}/deposits"
+
+
+def line(**more: Any) -> dict[str, Any]:
+    return {"sku": "s", "name": "n", "quantity": 1, "unit_price": "1.00", **more}
+
+
+def order(lines: int = 1, **more: Any) -> dict[str, Any]:
+    return {"customer": "customer-1", "currency": "EUR", "lines": [line(**more)] * lines}
+
+
+def body(path: str, of: Callable[[int], dict[str, Any]]) -> Of:
+    """A command whose body depends on the size."""
+
+    def ask(things: Things, size: int) -> Ask:
+        where = path.format_map(things)
+        return lambda: said(things.service.post(where, of(size)))
+
+    return ask
+
+
+def field(path: str, name: str, sound: dict[str, Any], character: str = "x") -> Of:
+    """A command with a text of so many characters in one field."""
+    return body(path, lambda size: {**sound, name: character * size})
+
+
+def raw(of: Callable[[int], bytes], *, in_parts: bool = False, **headers: str) -> Of:
+    """A deposit of these bytes, with its length declared or in parts."""
+
+    def ask(things: Things, size: int) -> Ask:
+        where = f"/v1/{MOVED}".format_map(things)
+        content = of(size)
+        sent = {"Authorization": f"Bearer {TOKENS['command']}", "Idempotency-Key": f"raw-{things['account']}"}
+        sent |= {"Content-Type": JSON}
+
+        def parts() -> Iterator[bytes]:
+            for start in range(0, len(content), 100_000):
+                yield content[start : start + 100_000]
+
+        return lambda: said(things.service.http.post(where, content=parts() if in_parts else content, headers=sent))
+
+    return ask
+
+
+def header(name: str, of: Callable[[int], str]) -> Of:
+    """A deposit with a header of that size."""
+
+    def ask(things: Things, size: int) -> Ask:
+        where = MOVED.format_map(things)
+        return lambda: said(things.service.post(where, DEPOSIT, **{name: of(size)}))
+
+    return ask
+
+
+def get(path: str, name: str, of: Callable[[int], Any]) -> Of:
+    """A read with a parameter of that size."""
+
+    def ask(things: Things, size: int) -> Ask:
+        where = path.format_map(things)
+        return lambda: said(things.service.get(where, role="audit", **{name: of(size)}))
+
+    return ask
+
+
+def named(path: str, role: str = "audit") -> Of:
+    """A read of something whose name has that size."""
+    return lambda things, size: lambda: said(things.service.get(path + "x" * size, role=role))
+
+
+def posted_to(path: str) -> Of:
+    """A command to something whose name has that size."""
+    return lambda things, size: lambda: said(things.service.post(path.format("x" * size), DEPOSIT))
+
+
+def batch(kind: str, of: Callable[[int], bytes]) -> Of:
+    """A batch of these bytes."""
+    return lambda things, size: lambda: said(send(things.service, of(size), kind))
+
+
+def one_item(of: Callable[[int], dict[str, Any]], *, padded: bool = False) -> Of:
+    """A batch of one item, whose own answer counts unless the batch as a whole was refused."""
+
+    def ask(things: Things, size: int) -> Ask:
+        made = item(MOVED.format_map(things), DEPOSIT) | of(size)
+        content = orjson.dumps(made)
+
+        def answer() -> Said:
+            response = send(things.service, content.ljust(size) if padded else content, NDJSON)
+            told = response.json()
+            return (told["status"], told["body"]) if response.status_code == 200 else said(response)
+
+        return answer
+
+    return ask
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def entries(things: Things, size: int) -> Ask:
+    """A transaction of so many entries, balanced where they are even."""
+    sides = ((things["account"], "debit"), (things["other"], "credit"))
+    made = [{"account": sides[n % 2][0], "side": sides[n % 2][1], **DEPOSIT} for n in range(size)]
+    return lambda: said(things.service.post("transactions", {"entries": made}))
+
+
+def line_amount(minor: int) -> dict[str, Any]:
+    quantity = next(number for number in range(2, 10) if minor % number == 0)
+    return order(quantity=quantity, unit_price=show(minor // quantity, "EUR"))
+
+
+def order_total(minor: int) -> dict[str, Any]:
+    return {**order(), "lines": [line(unit_price=show(amount, "EUR")) for amount in (minor - 1, 1)]}
+
+
+def hold(amount: int) -> dict[str, Any]:
+    return {"amount": show(amount, "EUR"), "currency": "EUR"}
+
+
+def expecting(of: Callable[[int], dict[str, int]]) -> Of:
+    return body(MOVED, lambda size: {**DEPOSIT, "expected_versions": of(size)})
+
+
+# ---------------------------------------------------------------------- bounds
+
+
+def most_characters(what: str, at: int, path: str, sound: dict[str, Any], status: int = 201) -> Bound:
+    """A text of at most so many characters, whatever they are."""
+    name = what.split()[-1]
+    return Bound(what, at, field(path, name, sound, TWO_BYTES), f"at most {at} characters", status=status)
+
+
+def most_printable(what: str, at: int, path: str, sound: dict[str, Any]) -> Bound:
+    """A text of at most so many printable ASCII characters."""
+    return Bound(what, at, field(path, what.split()[-1], sound), f"{{1,{at}}}$'")
+
+
+TOO_LARGE = (413, "too_large")
+OVER = f"over the largest amount, {show(MAX_AMOUNT, 'EUR')}"
+LINES = f"{LEAST_LINES} to {MOST_LINES} lines"
+ENTRIES = f"{LEAST_ENTRIES} to {MOST_ENTRIES} entries"
+
+BOUNDS = [
+    # bytes
+    Bound("body bytes", LIMITS.body_bytes, raw(lambda n: orjson.dumps(DEPOSIT).ljust(n)), "1048576", TOO_LARGE),
+    Bound(
+        "body bytes in parts", LIMITS.body_bytes,
+        raw(lambda n: orjson.dumps(DEPOSIT).ljust(n), in_parts=True), "1048576", TOO_LARGE,
+    ),
+    Bound("batch bytes", LIMITS.batch_bytes, batch(JSON, b"[]".ljust), "16777216", TOO_LARGE, 200),
+    Bound("batch bytes of lines", LIMITS.batch_bytes, batch(NDJSON, b"\n".ljust), "16777216", TOO_LARGE, 200),
+    Bound("line bytes", LIMITS.body_bytes, one_item(lambda _: {}, padded=True), "1048576", TOO_LARGE),
+    # counts of a batch
+    Bound(
+        "batch items", LIMITS.batch_items, batch(JSON, lambda n: orjson.dumps([0] * n)), "10000 items", TOO_LARGE, 200
+    ),
+    Bound("batch lines", LIMITS.batch_items, batch(NDJSON, lambda n: b"0\n" * n), "10000 items", TOO_LARGE, 200),
+    # depth
+    Bound("depth of a body", MOST_DEPTH, raw(nested), "deeper than 32 levels", status=400),
+    Bound(
+        "depth of a batch", MOST_DEPTH, batch(JSON, lambda n: b"[" + nested(n - 1) + b"]"),
+        "deeper than 32 levels", status=200,
+    ),
+    # headers
+    Bound("Idempotency-Key", 255, header("Idempotency_Key", lambda n: "k" * n), "1 to 255", (400, "key_missing")),
+    Bound("If-Match", 18, header("If_Match", lambda n: f'"{"9" * n}"'), "If-Match is", status=412),
+    # items
+    Bound("item key", 255, one_item(lambda n: {"key": "i" * n}), "at most 255 characters"),
+    Bound("item path", 500, one_item(lambda n: {"path": "/".ljust(n, "x")}), "at most 500 characters", status=404),
+    Bound("item if_match", 30, one_item(lambda n: {"if_match": '"1"'.ljust(n)}), "at most 30 characters"),
+    # what every body may have
+    Bound(
+        "expected_versions", MOST_EXPECTED, expecting(lambda n: {f"x_{i}": 0 for i in range(n)}), "at most 20 items"
+    ),
+    Bound("expected_versions stream", 200, expecting(lambda n: {"x" * n: 0}), "{1,200}$'"),
+    Bound(
+        "expected_versions version", MOST_VERSION, expecting(lambda n: {"x_1": n}), f"or equal to {2**53}", status=409
+    ),
+    # texts
+    most_printable("account owner", 100, "accounts", OPENING),
+    most_characters("account name", 100, "accounts", OPENING),
+    most_printable("deposit reference", 100, MOVED, DEPOSIT),
+    most_characters("deposit description", 500, MOVED, DEPOSIT),
+    most_characters("freeze reason", 500, "accounts/{account}/freeze", {}, 200),
+    most_characters("close reason", 500, "accounts/{account}/close", {}, 200),
+    most_printable("order customer", 100, "orders", order()),
+    most_printable("order reference", 100, "orders", order()),
+    Bound("line sku", 50, body("orders", lambda n: order(sku="x" * n)), "{1,50}$'"),
+    Bound("line name", 100, body("orders", lambda n: order(name=TWO_BYTES * n)), "at most 100 characters"),
+    most_characters("cancel reason", 500, "orders/{order}/cancel", {}, 200),
+    most_printable("post author", 100, "posts", DRAFT),
+    most_characters("post title", 200, "posts", DRAFT),
+    most_characters("post body", 100_000, "posts", DRAFT),
+    most_characters("revision title", 200, "posts/{post}/revisions", {"body": ""}),
+    most_characters("revision body", 100_000, "posts/{post}/revisions", {"title": "t"}),
+    most_characters("revision summary", 500, "posts/{post}/revisions", {"title": "t", "body": "b"}),
+    most_characters("delete reason", 500, "posts/{post}/delete", {}, 200),
+    Bound(
+        "slug", MOST_CHARACTERS, field("posts/{post}/publish", "slug", {}), "at most 120 characters",
+        (422, "slug_malformed"), 200,
+    ),
+    Bound("slug at all", 200, field("posts/{post}/publish", "slug", {}), "at most 200 characters", status=422),
+    # counts
+    Bound("entries", MOST_ENTRIES, entries, ENTRIES, (422, "entry_count")),
+    Bound("entries at least", LEAST_ENTRIES, entries, ENTRIES, (422, "entry_count"), down=True),
+    Bound("entries at all", 2 * MOST_ENTRIES, entries, "at most 2000 items", status=422),
+    Bound("lines", MOST_LINES, body("orders", order), LINES, (422, "order_line_count")),
+    Bound("lines at least", LEAST_LINES, body("orders", order), LINES, (422, "order_line_count"), down=True),
+    Bound("lines at all", 2 * MOST_LINES, body("orders", order), "at most 1000 items", status=422),
+    # figures
+    Bound("quantity", MOST_QUANTITY, body("orders", lambda n: order(quantity=n)), "or equal to 1000000"),
+    Bound("quantity at least", LEAST_QUANTITY, body("orders", lambda n: order(quantity=n)), "or equal to 1", down=True),
+    Bound(
+        "line amount", MAX_AMOUNT, body("orders", line_amount), "0.01 to 9999999999999.99", (422, "order_line_amount")
+    ),
+    Bound("order total", MAX_AMOUNT, body("orders", order_total), "the most is 9999999999999.99", (422, "order_total")),
+    Bound("amount", MAX_AMOUNT, body(MOVED, hold), OVER),
+    Bound("amount at least", 1, body(MOVED, hold), "'0.00' is not more than zero", down=True),
+    Bound("held amount", MAX_AMOUNT, body("accounts/{account}/holds", hold), OVER),
+    Bound("maximum", MAX_AMOUNT, body("accounts", lambda n: {**OPENING, "maximum": show(n, "EUR")}), OVER),
+    Bound("minimum", -MAX_AMOUNT, body("accounts", lambda n: {**OPENING, "minimum": show(n, "EUR")}), OVER, down=True),
+    # reads
+    Bound("limit", 200, get("accounts", "limit", int), "or equal to 200", status=200),
+    Bound("limit at least", 1, get("accounts", "limit", int), "or equal to 1", status=200, down=True),
+    Bound("filter", 200, get("accounts", "owner", lambda n: "x" * n), "at most 200 characters", status=200),
+    Bound("min_position", 200, get("orders", "min_position", lambda n: "x" * n), "at most 200 characters", status=400),
+    Bound(
+        "cursor", 500, get("accounts", "cursor", lambda n: cursor("a" * 373).ljust(n, "A")), "at most 500 characters",
+        status=200,
+    ),
+    Bound("log after", 200, get("log", "after", lambda n: "x" * n), "at most 200 characters", status=400),
+    Bound(
+        "digits of a position", 18, get("log", "after", lambda n: f"main.1.{'9' * n}"), "is not a position",
+        (400, "position"), 200,
+    ),
+    Bound("stream after", 2**63 - 1, get("streams/{account}", "after", int), f"less than {2**63}", status=200),
+    Bound("id to read", 200, named("accounts/"), "at most 200 characters", status=404),
+    Bound("id to write", 200, posted_to("accounts/{}/deposits"), "at most 200 characters", status=404),
+    Bound("key to read", 255, named("commands/"), "at most 255 characters", status=404),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.what)
+def test_at_the_bound_and_one_past(service18: Service, bound: Bound) -> None:
+    things = Things(service18)
+    over, at = bound.of(things, bound.past), bound.of(things, bound.at)
+    before, head = service18.log_digest(), service18.get("log", role="audit").json()["head"]
+    status, problem = over()
+    assert (status, problem["code"]) == bound.refusal, problem
+    assert bound.says in problem["detail"], problem
+    if status == 422:
+        assert service18.get("log", role="audit").json()["head"] == head, "its record is all that is left of it"
+    else:
+        assert service18.log_digest() == before
+    status, taken = at()
+    assert status == bound.status, taken
+    assert bound.says not in taken.get("detail", "")
+
+
+def test_holds_of_an_account(service18: Service) -> None:
+    account = service18.account("100.00")
+    holds = [item(f"accounts/{account}/holds", hold(1)) for _ in range(MOST_HOLDS)]
+    assert together(service18, holds, "holds").status_code == 201
+    head = service18.get("log", role="audit").json()["head"]
+    over = service18.post(f"accounts/{account}/holds", hold(1))
+    assert (over.status_code, over.json()["code"]) == (422, "hold_count")
+    assert f"has {MOST_HOLDS} open holds" in over.json()["detail"]
+    assert service18.get("log", role="audit").json()["head"] == head
+
+
+def test_events_of_a_unit(service18: Service) -> None:
+    """A draft is one event, an account two: with its number."""
+    drafts = [item("posts", DRAFT) for _ in range(MOST_EVENTS_PER_UNIT - 1)]
+    account = item("accounts", OPENING)
+    before = service18.log_digest()
+    over = together(service18, [*drafts, account], "unit-past")
+    assert (over.status_code, over.json()["code"]) == (400, "malformed"), over.text[:500]
+    assert f"{MOST_EVENTS_PER_UNIT + 1} events; a unit has at most {MOST_EVENTS_PER_UNIT}" in over.json()["detail"]
+    assert service18.log_digest() == before
+    at = together(service18, [*drafts[:-1], account], "unit-at")
+    assert at.status_code == 201, at.text[:500]
+    assert len(at.json()["results"]) == MOST_EVENTS_PER_UNIT - 1
