@@ -137,6 +137,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
         caller.services.new_id(TRANSACTION),
         body.target,
         body.amount,
+        body.currency,
         body.value_date or caller.today,
         body.reference,
         body.description,

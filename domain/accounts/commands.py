@@ -132,6 +132,7 @@ class CaptureHold(Value, frozen=True):
     transaction: str
     target: str
     amount: int
+    currency: str
     value_date: date
     reference: str | None = None
     description: Personal | None = None

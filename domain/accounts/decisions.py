@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from domain.accounts import commands as c
-from domain.accounts.account import Account
+from domain.accounts.account import Account, evolve
 from domain.accounts.events import (
     AccountClosed,
     AccountFrozen,
@@ -194,6 +194,8 @@ def capture_hold(command: c.CaptureHold, states: States, context: Context) -> De
     if command.account == command.target:
         return Refused("same_account", {"account": command.account})
     currency = account.profile.currency
+    if command.currency != currency:
+        return account.wrong_currency(command.currency)
     held = account.hold(command.hold)
     if held is None:
         return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
@@ -209,14 +211,7 @@ def capture_hold(command: c.CaptureHold, states: States, context: Context) -> De
         )
     # The hold ends first, so what it reserved is there to be debited: one unit, so nobody can come in between.
     captured = HoldCaptured(command.account, account.version + 1, command.hold, held, currency, command.transaction)
-    freed = Account(
-        captured.originator_version,
-        account.profile,
-        account.balance,
-        account.reserved - held,
-        account.status,
-        tuple(hold for hold in account.holds if hold[0] != command.hold),
-    )
+    freed = evolve(account, captured)
     entries = entries_between(command.account, command.target, command.amount, currency)
     transaction = _transaction(command, "capture", entries, command.account, states)
     decision = _accept(post(transaction, {**states, command.account: freed}, context))

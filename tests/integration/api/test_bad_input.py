@@ -177,6 +177,25 @@ def test_a_refusal_quotes_its_figures_and_leaves_only_its_record(service: Servic
     assert record["answer"]["figures"] == problem["figures"]
 
 
+def test_an_amount_in_another_currency_is_refused_on_every_route(service: Service) -> None:
+    account, other = service.account("100.00"), service.account()
+    yen = {"amount": "40", "currency": "JPY"}
+    hold = service.post(f"accounts/{account}/holds", {"amount": "50.00", **EUR}).json()["hold"]
+    entries = [{"account": account, "side": "debit", **yen}, {"account": other, "side": "credit", **yen}]
+    for path, body in (
+        *((f"accounts/{account}/{route}", yen) for route in ("deposits", "withdrawals", "fees", "holds")),
+        (f"accounts/{account}/holds/{hold}/capture", {**yen, "target": other}),
+        ("transfers", {**yen, "source": account, "target": other}),
+        ("transactions", {"entries": entries}),
+    ):
+        response = service.post(path, body)
+        assert (response.status_code, response.json()["code"]) == (422, "currency_mismatch"), (path, response.text)
+        wanted = {"account": account, "account_currency": "EUR", "currency": "JPY"}
+        assert response.json()["figures"] == wanted, path
+    read = service.get(f"accounts/{account}").json()
+    assert (read["balance"], read["reserved"]) == ("100.00", "50.00")
+
+
 @pytest.mark.parametrize(
     ("path", "params"),
     [

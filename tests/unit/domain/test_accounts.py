@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
+from msgspec.structs import fields
 
 from domain.accounts.commands import (
     CaptureHold,
@@ -18,7 +19,7 @@ from domain.accounts.commands import (
     UnfreezeAccount,
     Withdraw,
 )
-from domain.accounts.decisions import MOST_HOLDS
+from domain.accounts.decisions import DECISIONS, MOST_HOLDS
 from domain.accounts.events import Entry, HoldCaptured, TransactionPosted
 from domain.accounts.posting import MOST_ENTRIES, internal_account
 from domain.kernel import Unknown
@@ -42,6 +43,10 @@ def deposit(account: str, amount: int, currency: str = "EUR", value_date: date =
 
 def withdraw(account: str, amount: int) -> Withdraw:
     return Withdraw(new_id("txn"), account, amount, "EUR", TODAY)
+
+
+def capture(account: str, target: str, amount: int, currency: str = "EUR", hold: str = "hold_1") -> CaptureHold:
+    return CaptureHold(account, hold, new_id("txn"), target, amount, currency, TODAY)
 
 
 def journal(*entries: Entry) -> PostTransaction:
@@ -166,9 +171,9 @@ def test_a_hold_counts_against_what_is_available(ledger: MemoryLedger) -> None:
     ledger.accepted(withdraw(account, 100))
     assert ledger.refused(PlaceHold(account, "hold_2", 1, "EUR")).rule == "below_minimum"
     assert ledger.refused(PlaceHold(account, "hold_1", 1, "EUR")).rule == "hold_exists"
-    too_much = CaptureHold(account, "hold_1", new_id("txn"), target, 301, TODAY)
+    too_much = capture(account, target, 301)
     assert ledger.refused(too_much).figures["held"] == "3.00"
-    part = ledger.accepted(CaptureHold(account, "hold_1", new_id("txn"), target, 200, TODAY))
+    part = ledger.accepted(capture(account, target, 200))
     assert isinstance(part.events[0], HoldCaptured)
     assert part.result["balances"][account] == {"balance": "2.00", "available": "2.00", "currency": "EUR"}  # type: ignore[index,call-overload]
     assert (ledger[account].balance, ledger[account].reserved, ledger[account].available) == (200, 0, 200)
@@ -177,15 +182,32 @@ def test_a_hold_counts_against_what_is_available(ledger: MemoryLedger) -> None:
     for amount in (-1, 0, MAX_AMOUNT + 1):
         assert ledger.refused(PlaceHold(account, "hold_2", amount, "EUR")).rule == "hold_amount"
     assert ledger.refused(PlaceHold(account, "hold_3", 1, "USD")).rule == "currency_mismatch"
-    assert ledger.refused(CaptureHold(account, "hold_3", new_id("txn"), account, 1, TODAY)).rule == "same_account"
+    assert ledger.refused(capture(account, account, 1)).rule == "same_account"
     ledger.check()
 
 
 def test_a_hold_can_be_captured_whole(ledger: MemoryLedger) -> None:
     account, target = ledger.account(300), ledger.account()
     ledger.accepted(PlaceHold(account, "hold_1", 300, "EUR"))
-    ledger.accepted(CaptureHold(account, "hold_1", new_id("txn"), target, 300, TODAY))
+    ledger.accepted(capture(account, target, 300))
     assert (ledger[account].balance, ledger[account].holds, ledger[target].balance) == (0, (), 300)
+
+
+def test_a_hold_is_captured_in_its_own_currency(ledger: MemoryLedger) -> None:
+    account, target = ledger.account(300), ledger.account()
+    ledger.accepted(PlaceHold(account, "hold_1", 300, "EUR"))
+    for hold in ("hold_1", "hold_unknown"):
+        refusal = ledger.refused(capture(account, target, 200, "JPY", hold))
+        figures = {"account": account, "account_currency": "EUR", "currency": "JPY"}
+        assert (refusal.rule, refusal.figures) == ("currency_mismatch", figures)
+    assert ledger.refused(capture(account, target, 301, "JPY")).rule == "currency_mismatch", "300 EUR are not 300 JPY"
+    ledger.accepted(capture(account, target, 200))
+
+
+@pytest.mark.parametrize("command", DECISIONS)
+def test_what_says_an_amount_says_its_currency_next(command: type) -> None:
+    names = [field.name for field in fields(command)]
+    assert "amount" not in names or names[names.index("amount") + 1] == "currency"
 
 
 def test_holds_are_bounded(ledger: MemoryLedger) -> None:

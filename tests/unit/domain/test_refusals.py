@@ -162,7 +162,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
         "Account acct_held has 1000 open holds, the most it may have.",
     ),
     "hold_exceeded": (
-        CaptureHold("acct_a", "hold_1", "txn_new", "acct_any", 101, TODAY),
+        CaptureHold("acct_a", "hold_1", "txn_new", "acct_any", 101, "EUR", TODAY),
         "Hold hold_1 is over 1.00 EUR; 1.01 cannot be captured from it.",
     ),
     "order_exists": (

@@ -133,7 +133,10 @@ class Histories(RuleBasedStateMachine):
     @rule(hold=holds, to=accounts, amount=st.integers(1, 400), captured=st.booleans())
     def ends_hold(self, hold: tuple[str, str], to: str, amount: int, captured: bool) -> None:
         account, id = hold
-        self.run(CaptureHold(account, id, new_id("txn"), to, amount, TODAY) if captured else ReleaseHold(account, id))
+        if captured:
+            self.run(CaptureHold(account, id, new_id("txn"), to, amount, self.ledger[to].profile.currency, TODAY))
+        else:
+            self.run(ReleaseHold(account, id))
 
     @rule(target=orders, quantity=st.integers(1, 9), price=st.integers(1, 99))
     def places(self, quantity: int, price: int) -> Any:
