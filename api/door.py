@@ -1,7 +1,8 @@
 """The door: what is checked of every request before anything is made of it.
 
 Plain ASGI, because it stands before each command: host, token and role, size and form of the body. The body is read
-once, bounded, and parsed once to be sure that it is JSON a ledger can keep: no NUL, no lone surrogate, not too deep.
+once, whole and bounded, and parsed once to be sure that it is JSON a ledger can keep: no NUL, no lone surrogate, not
+too deep.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 import orjson
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.principals import ANYONE, digest, is_open, may
@@ -43,7 +45,10 @@ class Door:
             and scope["method"] not in ("GET", "HEAD", "OPTIONS")
             and scope["path"] not in READ_BY_THEIR_ROUTE
         ):
-            body = await _read(receive, headers, self._services.limits.body_bytes)
+            try:
+                body = await _read(receive, headers, self._services.limits.body_bytes)
+            except ClientDisconnect:
+                return  # what came may be JSON and still not what was meant; nobody is there to be told
             refusal = _refuse_body(scope, headers, body, self._services.limits.body_bytes)
             if refusal is None:
                 assert body is not None
@@ -82,7 +87,7 @@ _Refusal = tuple[str, str, dict[str, Any] | None]
 
 
 async def _read(receive: Receive, headers: dict[bytes, bytes], most: int) -> bytes | None:
-    """The body; None once it is larger than `most` bytes."""
+    """The body; None once it is larger than `most` bytes. Raises `ClientDisconnect` where it does not come whole."""
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > most:
         return None
@@ -91,7 +96,7 @@ async def _read(receive: Receive, headers: dict[bytes, bytes], most: int) -> byt
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return b"".join(parts)
+            raise ClientDisconnect
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > most:

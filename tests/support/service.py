@@ -90,7 +90,7 @@ class Service:
 
 
 @contextmanager
-def _served(app: ASGIApp) -> Iterator[str]:
+def served(app: ASGIApp) -> Iterator[str]:
     """The application behind a real server on a free port; the answer is its URL."""
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=1)
@@ -159,7 +159,7 @@ def service_on(
         thread = Thread(target=project)
         thread.start()
         try:
-            with _served(app) as url, httpx.Client(base_url=url, timeout=30) as http:
+            with served(app) as url, httpx.Client(base_url=url, timeout=30) as http:
                 service = Service(database, app, http, services)
                 roles: tuple[InternalRole, ...] = ("cash", "fees", "revenue")
                 for role in roles:

@@ -11,7 +11,7 @@ import httpx
 import orjson
 import pytest
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.door import MOST_DEPTH, Door
 from api.principals import Principal, digest
@@ -29,11 +29,11 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await Response(orjson.dumps(told), 200, media_type="application/json")(scope, receive, send)
 
 
-def door(*, auth: bool = True, hosts: tuple[str, ...] = ("testserver",)) -> Door:
+def door(app: ASGIApp = echo, *, auth: bool = True, hosts: tuple[str, ...] = ("testserver",)) -> Door:
     services = SimpleNamespace(
         principals=PRINCIPALS if auth else None, allowed_hosts=hosts, limits=Limits(body_bytes=MOST_BYTES)
     )
-    return Door(echo, cast(Services, services))
+    return Door(app, cast(Services, services))
 
 
 def post(content: Any, *, to: Door | None = None, **headers: str) -> httpx.Response:
@@ -117,6 +117,35 @@ def test_a_large_body_is_refused_with_its_bound() -> None:
     for answered in (declared, undeclared):
         assert answered.status_code == 413
         assert answered.json()["figures"] == {"most": MOST_BYTES}
+
+
+PART = {"type": "http.request", "body": b'{"a": ', "more_body": True}
+REST = {"type": "http.request", "body": b"1}", "more_body": False}
+GONE = {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(
+    ("came", "carried_out"),
+    [([GONE], 0), ([PART, GONE], 0), ([PART, PART, GONE], 0), ([PART, REST, GONE], 1)],
+    ids=["nothing", "a part", "two parts", "all of it"],
+)
+def test_who_goes_before_the_body_has_come_asked_for_nothing(came: list[Message], carried_out: int) -> None:
+    messages, parsed, sent = iter(came), [], []
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        parsed.append(scope["state"]["body"])
+
+    headers = [(b"host", b"testserver"), (b"authorization", b"Bearer token-command")]
+    headers += [(b"content-type", b"application/json"), (b"content-length", b"8")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/transfers", "headers": headers}
+    asyncio.run(door(app)(scope, receive, send))
+    assert (parsed, sent) == ([{"a": 1}] * carried_out, [])
 
 
 def test_another_content_type_is_refused() -> None:
