@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -57,6 +57,15 @@ class State(Protocol):
 
 States: TypeAlias = Mapping[str, State | None]
 """The streams a decision may look at, each with its state, or None where the stream does not exist."""
+
+
+S = TypeVar("S")
+
+
+def found(states: States, id: str, kind: type[S]) -> S | None:
+    """The aggregate with this id; None where there is none, or where the stream of this name is one of another kind."""
+    state = states[id]
+    return state if isinstance(state, kind) else None
 
 
 class Context(Value, frozen=True):

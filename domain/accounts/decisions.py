@@ -29,7 +29,18 @@ from domain.accounts.posting import (
     posting_decision,
 )
 from domain.claims import Claim, take
-from domain.kernel import Accepted, Context, Decision, Figure, NeedsStreams, Personal, Refused, States, Unknown
+from domain.kernel import (
+    Accepted,
+    Context,
+    Decision,
+    Figure,
+    NeedsStreams,
+    Personal,
+    Refused,
+    States,
+    Unknown,
+    found,
+)
 from domain.money import MAX_AMOUNT, show
 
 MOST_HOLDS = 1_000
@@ -95,12 +106,12 @@ def transfer(command: c.Transfer, states: States, context: Context) -> Decision:
 
 @posting_decision
 def post_transaction(command: c.PostTransaction, states: States, context: Context) -> Decision:
-    first = command.entries[0].account if command.entries else ""
+    first = command.entries[0].account if command.entries else None
     return _accept(post(_transaction(command, command.kind, command.entries, first, states), states, context))
 
 
 def freeze(command: c.FreezeAccount, states: States, context: Context) -> Decision:
-    account = cast(Account | None, states[command.account])
+    account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
     refusal = account.refuse_change_of_state()
@@ -111,7 +122,7 @@ def freeze(command: c.FreezeAccount, states: States, context: Context) -> Decisi
 
 
 def unfreeze(command: c.UnfreezeAccount, states: States, context: Context) -> Decision:
-    account = cast(Account | None, states[command.account])
+    account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
     if account.status != "frozen":
@@ -122,7 +133,7 @@ def unfreeze(command: c.UnfreezeAccount, states: States, context: Context) -> De
 
 
 def close(command: c.CloseAccount, states: States, context: Context) -> Decision:
-    account = cast(Account | None, states[command.account])
+    account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
     refusal = account.refuse_change_of_state()
@@ -149,7 +160,7 @@ def close(command: c.CloseAccount, states: States, context: Context) -> Decision
 
 
 def place_hold(command: c.PlaceHold, states: States, context: Context) -> Decision:
-    account = cast(Account | None, states[command.account])
+    account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
     if account.profile.internal:
@@ -174,7 +185,7 @@ def place_hold(command: c.PlaceHold, states: States, context: Context) -> Decisi
 
 
 def release_hold(command: c.ReleaseHold, states: States, context: Context) -> Decision:
-    account = cast(Account | None, states[command.account])
+    account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
     held = account.hold(command.hold)
@@ -188,7 +199,7 @@ def release_hold(command: c.ReleaseHold, states: States, context: Context) -> De
 
 @posting_decision
 def capture_hold(command: c.CaptureHold, states: States, context: Context) -> Decision:
-    account = cast(Account | None, states[command.account])
+    account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
     if command.account == command.target:
@@ -249,14 +260,14 @@ def _transaction(
     command: c.Deposit | c.Withdraw | c.ChargeFee | c.Transfer | c.PostTransaction | c.CaptureHold,
     kind: TransactionKind,
     entries: tuple[Entry, ...],
-    described_by: str,
+    described_by: str | None,
     states: States,
 ) -> Transaction:
     """What the command would post; the description is sealed with the key of the owner of `described_by`."""
     subject = None
     description: Personal | None = command.description
     if description is not None:
-        account = cast(Account | None, states.get(described_by))
+        account = found(states, described_by, Account) if described_by is not None else None
         subject = account.profile.owner if account else None
         description = description if subject else None
     return Transaction(command.transaction, kind, entries, command.value_date, command.reference, description, subject)

@@ -23,7 +23,19 @@ from domain.accounts.events import (
     TransactionPosted,
 )
 from domain.ids import ACCOUNT, named_id
-from domain.kernel import Context, Decision, Event, Figure, NeedsStreams, Personal, Refused, States, Unknown, Value
+from domain.kernel import (
+    Context,
+    Decision,
+    Event,
+    Figure,
+    NeedsStreams,
+    Personal,
+    Refused,
+    States,
+    Unknown,
+    Value,
+    found,
+)
 from domain.money import MAX_AMOUNT, show
 
 LEAST_ENTRIES, MOST_ENTRIES = 2, 1_000
@@ -88,10 +100,10 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
         id = entry.account
         account = accounts.get(id)
         if account is None:
-            state = states[id]
-            if state is None:
+            account = found(states, id, Account)
+            if account is None:
                 return Unknown("account", id)
-            accounts[id] = account = cast(Account, state)
+            accounts[id] = account
             refusal = account.refuse_posting(entry.currency, value_date)
             if refusal is not None:
                 return refusal
@@ -155,14 +167,14 @@ def post_against_internal(
     internal = internal_account(context.log, role, currency)
     if internal not in states:
         return NeedsStreams((internal,))
-    account = cast(Account | None, states[customer])
+    account = found(states, customer, Account)
     if account is None:
         return Unknown("account", customer)
     if account.profile.internal:
         return Refused("account_internal", {"account": customer, "type": account.profile.type})
     if currency != account.profile.currency:
         return account.wrong_currency(currency)
-    if states[internal] is None:
+    if found(states, internal, Account) is None:
         return Refused("internal_account_missing", {"role": role, "currency": currency})
     entries = entries_between(debited or internal, credited or internal, amount, currency)
     return post(replace(transaction, entries=entries), states, context)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from domain.accounts.posting import Posting, Transaction, post_against_internal, posting_decision
-from domain.kernel import Accepted, Context, Decision, Refused, States, Unknown
+from domain.kernel import Accepted, Context, Decision, Refused, States, Unknown, found
 from domain.money import MAX_AMOUNT, show
 from domain.orders import commands as c
 from domain.orders.events import OrderCancelled, OrderConfirmed, OrderLine, OrderPaid, OrderPlaced
@@ -31,7 +31,7 @@ def place(command: c.PlaceOrder, states: States, context: Context) -> Decision:
 
 
 def confirm(command: c.ConfirmOrder, states: States, context: Context) -> Decision:
-    order = cast(Order | None, states[command.order])
+    order = found(states, command.order, Order)
     if order is None:
         return Unknown("order", command.order)
     refusal = order.refuse_unless("confirmed", "placed")
@@ -42,7 +42,7 @@ def confirm(command: c.ConfirmOrder, states: States, context: Context) -> Decisi
 
 
 def cancel(command: c.CancelOrder, states: States, context: Context) -> Decision:
-    order = cast(Order | None, states[command.order])
+    order = found(states, command.order, Order)
     if order is None:
         return Unknown("order", command.order)
     refusal = order.refuse_unless("cancelled", "placed", "confirmed")
@@ -54,7 +54,7 @@ def cancel(command: c.CancelOrder, states: States, context: Context) -> Decision
 
 @posting_decision
 def pay(command: c.PayOrder, states: States, context: Context) -> Decision:
-    order = cast(Order | None, states[command.order])
+    order = found(states, command.order, Order)
     if order is None:
         return Unknown("order", command.order)
     refusal = order.refuse_unless("paid", "confirmed")

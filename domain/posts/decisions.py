@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from domain.claims import Claim, release, take
-from domain.kernel import Accepted, Context, Decision, Event, NeedsStreams, Refused, States, Unknown
+from domain.kernel import Accepted, Context, Decision, Event, NeedsStreams, Refused, States, Unknown, found
 from domain.posts import commands as c
 from domain.posts.events import (
     PostArchived,
@@ -28,7 +28,7 @@ def draft(command: c.DraftPost, states: States, context: Context) -> Decision:
 
 
 def revise(command: c.RevisePost, states: States, context: Context) -> Decision:
-    post = cast(Post | None, states[command.post])
+    post = found(states, command.post, Post)
     if post is None:
         return Unknown("post", command.post)
     refusal = post.refuse_deleted("revised")
@@ -44,7 +44,7 @@ def revise(command: c.RevisePost, states: States, context: Context) -> Decision:
 
 
 def publish(command: c.PublishPost, states: States, context: Context) -> Decision:
-    post = cast(Post | None, states[command.post])
+    post = found(states, command.post, Post)
     if post is None:
         return Unknown("post", command.post)
     refusal = post.refuse_unless("published", "draft", "archived")
@@ -73,7 +73,7 @@ def publish(command: c.PublishPost, states: States, context: Context) -> Decisio
 
 
 def archive(command: c.ArchivePost, states: States, context: Context) -> Decision:
-    post = cast(Post | None, states[command.post])
+    post = found(states, command.post, Post)
     if post is None:
         return Unknown("post", command.post)
     refusal = post.refuse_unless("archived", "published")
@@ -85,7 +85,7 @@ def archive(command: c.ArchivePost, states: States, context: Context) -> Decisio
 
 def delete(command: c.DeletePost, states: States, context: Context) -> Decision:
     """The slug stays claimed, so that its address means this post or nothing for as long as it can be restored."""
-    post = cast(Post | None, states[command.post])
+    post = found(states, command.post, Post)
     if post is None:
         return Unknown("post", command.post)
     refusal = post.refuse_deleted("deleted")
@@ -96,7 +96,7 @@ def delete(command: c.DeletePost, states: States, context: Context) -> Decision:
 
 
 def restore(command: c.RestorePost, states: States, context: Context) -> Decision:
-    post = cast(Post | None, states[command.post])
+    post = found(states, command.post, Post)
     if post is None:
         return Unknown("post", command.post)
     refusal = post.refuse_unless("restored", "deleted")
