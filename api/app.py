@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp
 from api.commanding import CommandRoutes
 from api.documented import BatchAnswer
 from api.door import Door
+from api.faults import Faults, places
 from api.items import Item
 from api.lane import Lane
 from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response, unavailable
@@ -54,6 +54,7 @@ def create_app(services: Services) -> ASGIApp:
                 commands.add(route)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.add_middleware(Faults, answer_error=_answer_error)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     return Door(Lane(app, commands, _answer_error), services)
 
@@ -82,9 +83,7 @@ async def _database(request: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    # Where and what class, not what it says: a message could quote what a person wrote.
-    where = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s %s failed with %s at\n%s", request.method, request.url.path, type(error).__name__, where)
+    logger.error("%s %s failed with %s", request.method, request.url.path, places(error))
     return problem_response("internal", "Something went wrong here; it has been logged.")
 
 

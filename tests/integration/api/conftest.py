@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +25,12 @@ def service18(postgres18: Server) -> Iterator[Service]:
     with postgres18.database() as database, service_on(database) as running:
         yield running
         assert_sound(database)
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """All that is logged, by uvicorn too, whose loggers keep to themselves."""
+    server = logging.getLogger("uvicorn")
+    server.addHandler(caplog.handler)
+    yield caplog
+    server.removeHandler(caplog.handler)

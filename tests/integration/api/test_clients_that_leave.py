@@ -54,3 +54,14 @@ def test_a_command_that_did_not_arrive_whole_is_not_carried_out(service: Service
     confirmed = service.post(path, {"expected_versions": {order: 1}}, key=key)
     assert confirmed.status_code == 200, confirmed.text
     assert "Idempotency-Replayed" not in confirmed.headers
+
+
+def test_a_batch_that_does_not_arrive_whole_is_nothing_and_no_fault(
+    service: Service, logged: pytest.LogCaptureFixture
+) -> None:
+    before = service.log_digest()
+    with watched(service.app) as (url, through):
+        leave(url, "/v1/batches", "left", b"[")
+        assert through.wait(30)
+    assert [record.getMessage() for record in logged.records] == []
+    assert service.log_digest() == before
