@@ -30,6 +30,7 @@ from projections.checkpoint import (
     read_state,
     record_stop,
 )
+from projections.explain import explain
 from projections.pages import Folded, FoldedPage, PageReader, ReadAhead, fold_part
 from projections.projection import Memory, Projection
 from projections.session import fold_into
@@ -202,7 +203,7 @@ class Runner:
         except (*TRANSIENT, _Lost):
             raise
         except Exception as error:
-            logger.warning("a page after position %d cannot be folded as a whole: %s", page.after, error)
+            logger.warning("a page after position %d cannot be folded as a whole: %s", page.after, explain(error))
             for projection in projections:
                 self._fold_alone(projection, page)
 
@@ -222,7 +223,7 @@ class Runner:
                 bad, error = middle, found
         fact = part.facts[bad - 1]
         name = self._codec.named(type(fact.event))[-1]
-        stop = Stop(fact.position, fact.event.originator_id, name, f"{type(error).__name__}: {error}")
+        stop = Stop(fact.position, fact.event.originator_id, name, explain(error))
         self._fold_up_to(projection, page, stop)
 
     def _attempt(self, projection: Projection, part: Folded, upto: int, *, only_try: bool = False) -> Exception | None:

@@ -13,6 +13,7 @@ from eventstore.codec import Codec
 from eventstore.follow import CHANNEL
 from eventstore.read import read_head
 from projections.engine import PAGE, TRANSIENT, Ownership, Runner
+from projections.explain import explain
 from projections.projection import Projection
 from projections.tables import prepare
 
@@ -67,7 +68,7 @@ def follow(
             if failures > MOST_RETRIES:
                 raise
             pause = min(FIRST_RETRY_SECONDS * 2 ** (failures - 1), LAST_RETRY_SECONDS)
-            logger.warning("folding was interrupted, trying again in %.1f seconds: %s", pause, error)
+            logger.warning("folding was interrupted, trying again in %.1f seconds: %s", pause, explain(error))
             stop.wait(pause)
 
 

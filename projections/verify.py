@@ -15,6 +15,7 @@ from psycopg import Connection, IsolationLevel
 from eventstore.codec import Codec
 from projections.checkpoint import LogState, read_state
 from projections.engine import PAGE, TRANSIENT
+from projections.explain import explain
 from projections.pages import PageReader
 from projections.projection import FoldError, Memory, Projection
 from projections.session import fold_into, plan_freely
@@ -158,7 +159,7 @@ def _fold_afresh(
             except TRANSIENT:
                 raise
             except Exception as error:
-                message = f"cannot be folded afresh after position {position}: {error}"
+                message = f"cannot be folded afresh after position {position}: {explain(error)}"
                 broken.append(CheckpointFinding(projection.name, message))
                 active.remove(projection)
         position = page.upto

@@ -1,0 +1,84 @@
+"""An error of the database can quote the rows it met, people's names among them: none of that is kept or shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from threading import Event
+from typing import Any
+
+import pytest
+from msgspec.structs import replace as with_changes
+from psycopg import Connection
+
+from projections.engine import Runner
+from projections.follow import follow
+from projections.lag import lag
+from projections.projection import Memory, Projection
+from projections.rooms import ROOMS, named
+from projections.verify import verify_tables
+from tests.integration.projections.filling import LOG, Filler, projector
+from tests.support.postgres import Database
+
+NAME = "Ada Lovelace"
+ACCOUNTS = named(["accounts"])[0]
+
+
+def raising(sqlstate: str) -> Projection:
+    """The accounts, whose rows the server refuses to take, and says which."""
+
+    def write(connection: Connection[Any], result: Any, memory: Memory) -> None:
+        connection.execute(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{sqlstate}', DETAIL = 'row of {NAME}'; END $$")
+
+    return replace(ACCOUNTS, write=write)
+
+
+def test_a_row_that_is_refused_is_not_quoted(
+    filler: Filler, connection: Connection[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    connection.execute("ALTER TABLE read.accounts ADD CONSTRAINT nobody CHECK (name IS NULL)")
+    filler.write([with_changes(filler.opening(), name=NAME)])
+    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner.run_to_head()
+    kept = connection.execute("SELECT message FROM read.projection_errors").fetchone()
+    [stopped] = [one.stopped for one in lag(connection, LOG, ROOMS).projections if one.stopped]
+    for said in (runner.stopped["accounts"], str(kept), stopped, caplog.text):
+        assert NAME not in said
+        assert "CheckViolation: new row for relation" in said
+        assert "(SQLSTATE 23514, constraint nobody)" in said
+
+
+def test_the_one_who_folds_again_does_not_quote_it_either(filler: Filler, connection: Connection[Any]) -> None:
+    filler.write([filler.opening()])
+    Runner(connection, LOG, filler.codec, [ACCOUNTS]).run_to_head()
+    [finding] = verify_tables(connection, LOG, filler.codec, [raising("23514")]).findings
+    assert "cannot be folded afresh after position 0: CheckViolation: no (SQLSTATE 23514)" in str(finding)
+    assert NAME not in str(finding)
+
+
+def test_an_interruption_does_not_quote_it_either(
+    database: Database, filler: Filler, caplog: pytest.LogCaptureFixture
+) -> None:
+    filler.write([filler.opening()])
+    stop, full = Event(), raising("53100")
+
+    def write(connection: Connection[Any], result: Any, memory: Memory) -> None:
+        stop.set()
+        full.write(connection, result, memory)
+
+    interrupted = replace(full, write=write)
+    follow(lambda: projector(database), lambda connection, log: filler.codec, LOG, [interrupted], stop)
+    assert "folding was interrupted" in caplog.text
+    assert "DiskFull: no (SQLSTATE 53100)" in caplog.text
+    assert NAME not in caplog.text
+
+
+def test_an_error_of_ours_is_told_by_its_place(filler: Filler, connection: Connection[Any]) -> None:
+    filler.write([with_changes(filler.opening(), name=NAME)])
+
+    def fold(facts: Any) -> Any:
+        return {}[facts[0].event.name]
+
+    runner = Runner(connection, LOG, filler.codec, [replace(ACCOUNTS, fold=fold)])
+    runner.run_to_head()
+    assert NAME not in runner.stopped["accounts"]
+    assert "KeyError in tests.integration.projections.test_what_errors_say:" in runner.stopped["accounts"]
