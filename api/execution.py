@@ -25,7 +25,7 @@ from eventstore.groups import Submission
 from eventstore.sinks import ExecutorError, FaultError, QueueFullError, RejectedError
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
-_ETAG = re.compile(r'"(\d{1,18})"')
+_ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
 MOST_ORIGIN = 300
 
 
@@ -124,7 +124,18 @@ def checked_key(key: object) -> str:
 def expected_of(intent: Intent, body: BaseModel, if_match: str) -> Mapping[str, int]:
     """The versions the client states it saw. Raises `Problem`."""
     stated: dict[str, int] = body.expected_versions  # type: ignore[attr-defined]
-    return {**stated, _stream_of_if_match(intent.stream): _version(if_match)} if if_match else stated
+    if not if_match:
+        return stated
+    stream, version = _stream_of_if_match(intent.stream), _version(if_match)
+    if stated.get(stream, version) != version:
+        raise Problem(
+            "malformed",
+            f"If-Match names version {version} of {stream}, expected_versions {stated[stream]}; say one of them.",
+            stream=stream,
+            if_match=version,
+            expected=stated[stream],
+        )
+    return {**stated, stream: version}
 
 
 def metadata(caller: Caller, command: Any, correlation: str) -> bytes:

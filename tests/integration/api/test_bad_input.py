@@ -120,6 +120,37 @@ def test_if_match_where_no_stream_is_named(service: Service, account: str) -> No
     assert "expected_versions" in response.json()["detail"]
 
 
+def posted(service: Service, account: str, if_match: str, expected: dict[str, int], *, batch: bool) -> dict[str, Any]:
+    """What a deposit is told that states what it saw in two ways, alone or in a batch."""
+    path, body = f"accounts/{account}/deposits", {"amount": "1.00", **EUR, "expected_versions": expected}
+    if not batch:
+        problem: dict[str, Any] = service.post(path, body, If_Match=if_match).json()
+        return problem
+    item = {"path": f"/v1/{path}", "key": f"two-ways-{account}", "if_match": if_match, "body": body}
+    [answer] = service.post("batches", [item]).json()
+    told: dict[str, Any] = answer["body"]
+    return told
+
+
+@pytest.mark.parametrize("batch", [False, True], ids=["alone", "in a batch"])
+def test_an_if_match_against_the_expected_versions(service: Service, batch: bool) -> None:
+    account, other = service.account(), service.account()
+    before = service.log_digest()
+    for if_match, said in ((1, 2), (2, 1)):
+        problem = posted(service, account, f'"{if_match}"', {account: said, other: 1}, batch=batch)
+        assert (problem["status"], problem["code"]) == (400, "malformed"), problem
+        assert f"If-Match names version {if_match} of {account}, expected_versions {said}" in problem["detail"]
+        assert problem["figures"] == {"stream": account, "if_match": if_match, "expected": said}
+    assert service.log_digest() == before
+    assert posted(service, account, '"1"', {account: 1, other: 1}, batch=batch)["outcome"] == "accepted"
+
+
+def test_the_digits_of_an_if_match_are_ascii(service: Service, account: str) -> None:
+    problem = posted(service, account, '"\u0662"', {}, batch=True)
+    assert (problem["status"], problem["code"]) == (400, "malformed"), problem
+    assert "If-Match" in problem["detail"]
+
+
 def test_an_unknown_account_is_not_recorded(service: Service, account: str) -> None:
     missing = new_id("acct")
     before = service.log_digest()
