@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from api.documented import READ_LIST, READ_ONE, STREAMED
 from api.execution import render
 from api.positions import read_token, token
 from api.problems import Problem
 from api.reading import DEFAULT_LIMIT, Filter, Limit, PathId, PathKey
-from api.services import Services, services
+from api.services import Limits, Services, services
 from api.views import event_view, json_response
 from eventstore.answers import find_answers
 from eventstore.read import Page, Recorded, read_head, read_log, read_stream
@@ -90,7 +91,6 @@ async def follow_log(
     Each event's id is its position: a client that reconnects with `Last-Event-ID` misses nothing.
     """
     served = services(request)
-    followers: asyncio.Semaphore = request.app.state.followers
     start_token = last_event_id or after
 
     def begin() -> tuple[int, int]:
@@ -100,37 +100,50 @@ async def follow_log(
             return head.epoch, start
 
     epoch, start = await asyncio.to_thread(begin)
-    if followers.locked():
-        raise Problem("busy", f"{served.limits.followers} clients follow the log, as many as may.")
-    return StreamingResponse(
-        _events(served, followers, epoch, start, type, category),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store"},
-    )
+    return _Following(_events(served, epoch, start, type, category), request.app.state.followers, served.limits)
+
+
+class _Following(StreamingResponse):
+    """Server-sent events for one of a bounded number of clients.
+
+    Its place is taken before anything is sent and without awaiting after the look whether there is one, and kept as
+    long as the answer is under way: an iterator that the client's leaving keeps from beginning could not give it back.
+    """
+
+    def __init__(self, events: AsyncIterator[bytes], followers: asyncio.Semaphore, limits: Limits) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        self._followers = followers
+        self._most = limits.followers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. Raises `Problem`."""
+        if self._followers.locked():
+            raise Problem("busy", f"{self._most} clients follow the log, as many as may.")
+        async with self._followers:
+            await super().__call__(scope, receive, send)
 
 
 async def _events(
-    served: Services, followers: asyncio.Semaphore, epoch: int, after: int, type: str | None, category: str | None
+    served: Services, epoch: int, after: int, type: str | None, category: str | None
 ) -> AsyncIterator[bytes]:
     def read(after: int) -> tuple[list[bytes], int]:
         with served.reads() as connection:
             page = _read(connection, served, after, FOLLOW_PAGE, type, category)
         return [_sent(served, epoch, event) for event in page.events], page.upto
 
-    async with followers:
-        yield b": following\n\n"
-        quiet = 0
-        while True:
-            sent, upto = await asyncio.to_thread(read, after)
-            for event in sent:
-                yield event
-            if upto > after:
-                after, quiet = upto, 0
-                continue
-            quiet += 1
-            if quiet % HEARTBEAT_POLLS == 0:
-                yield b": nothing new\n\n"
-            await asyncio.sleep(FOLLOW_POLL_SECONDS)
+    yield b": following\n\n"
+    quiet = 0
+    while True:
+        sent, upto = await asyncio.to_thread(read, after)
+        for event in sent:
+            yield event
+        if upto > after:
+            after, quiet = upto, 0
+            continue
+        quiet += 1
+        if quiet % HEARTBEAT_POLLS == 0:
+            yield b": nothing new\n\n"
+        await asyncio.sleep(FOLLOW_POLL_SECONDS)
 
 
 def _sent(served: Services, epoch: int, recorded: Recorded) -> bytes:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
+from api.routes import log
 from api.services import Limits
 from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
@@ -58,9 +62,14 @@ def test_the_log_by_type_and_category(service: Service) -> None:
 async def listen(
     service: Service, number: int, *, last: str | None = None, begun: asyncio.Event | None = None, **query: str
 ) -> tuple[int, str]:
-    """Follow the log until so many events came, then leave; `begun` is set once the API follows."""
+    """Follow the log until so many events came, then leave; `begun` is set once the API follows.
+
+    With 0 the client has left before it begins.
+    """
     host = service.services.allowed_hosts[0]
     enough = asyncio.Event()
+    if number == 0:
+        enough.set()
     received = ""
     status = 0
 
@@ -140,6 +149,44 @@ def test_followers_are_bounded_and_leave_room_when_they_go(postgres18: Server) -
         status, received = asyncio.run(two())
         assert (status, json.loads(received)["code"]) == (503, "busy")
         assert len(follow(service, 1)) == 1, "there is room again"
+
+
+def test_followers_who_come_at_once_are_bounded(postgres18: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 3
+    together = asyncio.Barrier(most + 1)
+
+    async def to_thread(work: Any, *of: Any) -> Any:
+        done = await asyncio.to_thread(work, *of)
+        if work.__name__ == "begin":
+            await together.wait()  # so that none has begun when the last is told where the log ends
+        return done
+
+    with postgres18.database() as database, service_on(database, limits=Limits(followers=most)) as service:
+
+        async def all_at_once() -> list[tuple[int, str]]:
+            begun = [asyncio.Event() for _ in range(most + 1)]
+            listening = [asyncio.create_task(listen(service, 1, begun=one, type="post.drafted.v1")) for one in begun]
+            for one, task in zip(begun, listening, strict=True):
+                follows = asyncio.create_task(one.wait())
+                known, _ = await asyncio.wait({follows, task}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+                follows.cancel()
+                assert known, "neither followed nor refused"
+            await asyncio.to_thread(service.post, "posts", {"author": "a", "title": "t", "body": "b"})
+            return await asyncio.gather(*listening)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(log, "asyncio", SimpleNamespace(**{**vars(asyncio), "to_thread": to_thread}))
+            answers = asyncio.run(all_at_once())
+        assert sorted(status for status, _ in answers) == [200] * most + [503]
+        [refused] = [received for status, received in answers if status == 503]
+        assert json.loads(refused)["code"] == "busy"
+
+
+def test_followers_who_leave_before_it_begins_leave_room(postgres18: Server) -> None:
+    with postgres18.database() as database, service_on(database, limits=Limits(followers=1)) as service:
+        for _ in range(3):
+            asyncio.run(listen(service, 0))
+        assert len(follow(service, 1)) == 1
 
 
 def test_following_from_another_log_is_refused(service: Service) -> None:
