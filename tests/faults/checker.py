@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 import psycopg
 
 from domain.money import parse
-from tests.faults.clients import ACCEPTED, REFUSED, Call, History
+from tests.faults.clients import ACCEPTED, REFUSED, Call, History, kept
 from tests.faults.world import World
 from tests.support.ledger import assert_sound
 
@@ -28,16 +28,17 @@ def check(world: World, history: History, *, folded: bool = True, marked: bool =
     `marked`: whether every answer given again must say so. A process that lost its connection under a command and finds
     the key in the log cannot always tell its own first append from one before it; then it does not say so.
     """
-    assert_sound(world.database)
-    _answers_agree(history, marked=marked)
-    _answers_are_in_the_log(world, history)
-    book = Book(world)
-    _balances_are_those_told(book, history)
-    _refusals_were_right(world, book, history)
-    if folded:
-        world.wait_until_folded()
-        report = world.verified()
-        assert report.ok, report.as_json()
+    with kept(history):
+        assert_sound(world.database)
+        _answers_agree(history, marked=marked)
+        _answers_are_in_the_log(world, history)
+        book = Book(world)
+        _balances_are_those_told(book, history)
+        _refusals_were_right(world, book, history)
+        if folded:
+            world.wait_until_folded()
+            report = world.verified()
+            assert report.ok, report.as_json()
 
 
 def _answers_agree(history: History, *, marked: bool) -> None:
@@ -171,11 +172,12 @@ def order_is_that_of_time(history: History) -> None:
     calls = sorted(history.answered, key=lambda c: c.began)
     by_end = sorted(calls, key=lambda c: c.ended)
     ended, highest = 0, 0.0
-    for call in calls:
-        while ended < len(by_end) and by_end[ended].ended < call.began:
-            highest = max(highest, _place(by_end[ended]))
-            ended += 1
-        assert _place(call) >= highest if call.status == REFUSED else _place(call) > highest, call
+    with kept(history):
+        for call in calls:
+            while ended < len(by_end) and by_end[ended].ended < call.began:
+                highest = max(highest, _place(by_end[ended]))
+                ended += 1
+            assert _place(call) >= highest if call.status == REFUSED else _place(call) > highest, call
 
 
 def _place(call: Call) -> float:

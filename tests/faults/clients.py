@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import random
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
 import httpx
 import orjson
 
+from tests.faults.seeds import seeded
 from tests.faults.world import Api
 
 GIVE_UP_SECONDS = 60.0
@@ -73,23 +75,53 @@ class History:
         """Those that were told what became of them."""
         return [call for call in self.calls if call.answers]
 
+    def write(self) -> Path:
+        """To a new file, one call a line in the order in which they began; where that is."""
+        with tempfile.NamedTemporaryFile("wb", prefix="daybook-history-", suffix=".jsonl", delete=False) as file:
+            for call in sorted(self.calls, key=lambda call: call.began):
+                file.write(orjson.dumps(call, default=bytes.decode) + b"\n")
+        return Path(file.name)
+
+
+@contextmanager
+def kept(history: History) -> Iterator[None]:
+    """Whatever fails in here says in which file the history is."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"The history is in {history.write()}")
+        raise
+
 
 class Client:
-    """One caller, on whichever API is there."""
+    """One caller, on whichever API is there.
+
+    What it asks for depends on its seed and number alone: it chooses among the accounts given and those it has opened
+    itself, by their place. How it asks has a generator of its own, because that goes by what it is told.
+    """
 
     def __init__(
-        self, number: int, seed: int, apis: Sequence[Api], history: History, accounts: list[str], *, states: bool = True
+        self,
+        number: int,
+        seed: int,
+        apis: Sequence[Api],
+        history: History,
+        accounts: Sequence[str],
+        *,
+        states: bool = True,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`accounts` is shared: it gets those that a client opens. `states`: whether any are opened, frozen, closed."""
+        """`states`: whether any accounts are opened, frozen, closed. `transport`: instead of a connection to an API."""
         self._states = states
         self._mine: list[Call] = []
-        self._random = random.Random(f"{seed}/{number}")  # noqa: S311 - a seeded history, no secret
+        self._what = seeded(seed, number, "what is asked for")
+        self._how = seeded(seed, number, "how it is asked for")
         self._apis = apis
         self._history = history
-        self._accounts = accounts
+        self._accounts = list(accounts)
         self._name = f"client-{seed}-{number}"
         self._count = 0
-        self._http = {api.port: httpx.Client(base_url=api.url, timeout=15) for api in apis}
+        self._http = {api.port: httpx.Client(base_url=api.url, timeout=15, transport=transport) for api in apis}
 
     def run(self, stop: Event, most: int) -> None:
         """Post until told to stop; the last command is brought to its answer."""
@@ -102,7 +134,7 @@ class Client:
 
     def choose(self) -> tuple[str, dict[str, Any]]:
         """What to ask for next."""
-        choose = self._random
+        choose = self._what
         one, two = choose.sample(self._accounts, 2)
         if self._states and choose.random() < 0.15:
             return self._change_of_state(one)
@@ -116,7 +148,7 @@ class Client:
 
     def _change_of_state(self, account: str) -> tuple[str, dict[str, Any]]:
         """Unfreezing is asked for most: what stays frozen shows little."""
-        kind = self._random.choices(("freeze", "unfreeze", "close", "open"), (3, 8, 2, 2))[0]
+        kind = self._what.choices(("freeze", "unfreeze", "close", "open"), (3, 8, 2, 2))[0]
         if kind == "open":
             return "/v1/accounts", opening(f"owner-{self._name}-{self._count}")
         return f"/v1/accounts/{account}/{kind}", {"reason": "the client wishes so"}
@@ -129,12 +161,13 @@ class Client:
         self._until_answered(call)
         call.ended = time.monotonic()
         self._mine.append(call)
-        if path == "/v1/accounts" and call.accepted:
+        if path == "/v1/accounts":
+            assert call.accepted, f"an opening is never refused, and was: {call}"
             self._accounts.append(call.said["account"])
-        if self._random.random() < 0.05:
+        if self._how.random() < 0.05:
             self._until_answered(call)
-        if self._random.random() < 0.05:
-            self._until_answered(self._random.choice(self._mine))
+        if self._how.random() < 0.05:
+            self._until_answered(self._how.choice(self._mine))
         return call
 
     def _until_answered(self, call: Call) -> None:
@@ -148,7 +181,7 @@ class Client:
             self._ask(call)
 
     def _ask(self, call: Call) -> None:
-        api = self._random.choice(self._apis)
+        api = self._how.choice(self._apis)
         try:
             response = ask(self._http[api.port], call)
         except httpx.HTTPError as error:
@@ -210,10 +243,10 @@ def load(
     states: bool = True,
 ) -> Iterator[History]:
     """Clients that post while the body of the `with` does its worst. Their own failures are raised at the end."""
-    history, stop, shared = History(), Event(), list(accounts)
-    with ThreadPoolExecutor(clients) as pool:
+    history, stop = History(), Event()
+    with kept(history), ThreadPoolExecutor(clients) as pool:
         running: list[Future[None]] = [
-            pool.submit(Client(number, seed, apis, history, shared, states=states).run, stop, most)
+            pool.submit(Client(number, seed, apis, history, accounts, states=states).run, stop, most)
             for number in range(clients)
         ]
         try:

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Literal
+
+from tests.faults.seeds import seeded
 
 Way = Literal["to the server", "to the client"]
 Verdict = Literal["pass", "cut", "swallow"]
@@ -26,6 +29,28 @@ Judge = Callable[[int, Way, bytes, bytes], Verdict]
 def let_pass(connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
     """Everything arrives."""
     return "pass"
+
+
+@dataclass
+class Turns:
+    """At which messages something is done to a connection, in each direction: every so many, drawn anew each time.
+
+    Each direction of a connection has a generator of its own, for each is brought by a thread of its own.
+    """
+
+    seed: int
+    draw: Callable[[Random, Way], int]
+    _random: dict[tuple[int, Way], Random] = field(default_factory=dict)
+    _left: dict[tuple[int, Way], int] = field(default_factory=dict)
+
+    def come(self, connection: int, way: Way) -> bool:
+        """Whether it is this message's turn; to be asked once of each."""
+        place = connection, way
+        if self._left.get(place, 0) == 0:
+            random = self._random.setdefault(place, seeded(self.seed, connection, way))
+            self._left[place] = self.draw(random, way)
+        self._left[place] -= 1
+        return self._left[place] == 0
 
 
 @dataclass

@@ -5,7 +5,6 @@ A command whose answer never came may be in or out; asked again with its key it 
 
 from __future__ import annotations
 
-import random
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -15,7 +14,7 @@ import pytest
 from tests.faults import gates
 from tests.faults.checker import check
 from tests.faults.clients import History, deposit, load, open_accounts
-from tests.faults.proxy import Verdict, Way, proxied
+from tests.faults.proxy import Turns, Verdict, Way, proxied
 from tests.faults.world import World
 from tests.support.waiting import wait_until
 
@@ -133,18 +132,14 @@ def test_committed_and_the_acknowledgement_lost(world: World) -> None:
 def test_connections_cut_at_any_message(world: World) -> None:
     """Each connection is cut in the middle of a message, after fewer or more of them; the clients ask until told."""
     socket_file = world.server.postgres.data_dir / ".s.PGSQL.5432"
-    choose = random.Random(8)  # noqa: S311 - a seeded history
-    left: dict[int, int] = {}
-    cut: list[int] = []
+    turns = Turns(8, lambda random, way: random.randint(50, 400) // (1 if way == "to the client" else 3))
+    cut: set[int] = set()
     armed = False
 
     def judge(connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
-        if armed and connection not in cut:
-            left.setdefault(connection, choose.randint(50, 400))
-            left[connection] -= 1
-            if left[connection] == 0:
-                cut.append(connection)
-                return "cut"
+        if armed and connection not in cut and turns.come(connection, way):
+            cut.add(connection)
+            return "cut"
         return "pass"
 
     with proxied(socket_file, judge) as proxy:

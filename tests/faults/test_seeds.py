@@ -1,0 +1,115 @@
+"""The same seed asks for the same, whatever is lost on the way; and a failed check says where the history is."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from tests.faults.checker import order_is_that_of_time
+from tests.faults.clients import Call, Client, History
+from tests.faults.proxy import Turns
+from tests.faults.seeds import seeded
+from tests.faults.world import Api
+
+GIVEN = ["acct_a", "acct_b", "acct_c"]
+CLIENTS, COMMANDS = 3, 150
+SEED = 51
+
+
+class Agreeable(httpx.MockTransport):
+    """An API that accepts everything, and names the accounts it opens as they come, whoever asks; or says nothing."""
+
+    def __init__(self, silence: float) -> None:
+        """`silence`: how often it says nothing: one half of it before it has heard, the other when it has answered."""
+        super().__init__(self._answer)
+        self._silence = silence
+        self._chance = seeded("silences")
+        self._names = count()
+        self._told: dict[str, bytes] = {}
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        drawn = self._chance.random()
+        if drawn < self._silence / 2:
+            return httpx.Response(503)
+        told = self._told.setdefault(request.headers["Idempotency-Key"], b'{"account": "new-%d"}' % next(self._names))
+        if drawn < self._silence:
+            raise httpx.ReadError("the answer is lost")
+        return httpx.Response(201, content=told)
+
+
+def asked_for(history: History) -> dict[str, list[tuple[str, str, str]]]:
+    """What each client asked for, in order, with the accounts it opened named by the order in which it did."""
+    asked: dict[str, list[tuple[str, str, str]]] = {}
+    names: dict[str, str] = {}
+    for call in history.calls:
+        client = call.key.rsplit("-", 1)[0]
+        mine = asked.setdefault(client, [])
+        if call.path == "/v1/accounts":
+            names[call.said["account"]] = f"opened by command {len(mine)} of {client}"
+        path = "/".join(names.get(part, part) for part in call.path.split("/"))
+        body: dict[str, Any] = {name: names.get(value, value) for name, value in call.body.items()}
+        mine.append((call.key, path, orjson.dumps(body).decode()))
+    return asked
+
+
+def what_clients_do(silence: float) -> History:
+    history, transport = History(), Agreeable(silence)
+    apis = [Api(("serve",), {}, Path(), port=port) for port in (1, 2)]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for done in [
+            pool.submit(Client(number, SEED, apis, history, GIVEN, transport=transport).run, Event(), COMMANDS)
+            for number in range(CLIENTS)
+        ]:
+            done.result()
+    return history
+
+
+def test_silences_do_not_change_what_clients_ask_for() -> None:
+    quiet, lossy = what_clients_do(0), what_clients_do(0.2)
+    assert len(lossy.silences) > 50, "hardly an answer was lost: nothing was shown"
+    assert not quiet.silences
+    assert asked_for(lossy) == asked_for(quiet)
+    opened = sum("opened by" in path + body for asked in asked_for(quiet).values() for _, path, body in asked)
+    assert opened > 10, "what clients open themselves is hardly used: nothing was shown of it"
+
+
+def test_each_direction_of_a_connection_has_its_turns_whatever_the_others_do() -> None:
+    def when(others: int) -> list[int]:
+        turns = Turns(7, lambda random, way: random.randint(3, 30))
+        came = []
+        for message in range(500):
+            for other in range(others):
+                turns.come(other, "to the server")
+                turns.come(9, "to the client")
+            if turns.come(9, "to the server"):
+                came.append(message)
+        return came
+
+    assert when(others=0) == when(others=3)
+    assert len(when(others=0)) > 10
+
+
+def test_a_failed_check_says_where_the_history_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    later, earlier = (
+        Call("later", "/v1/transfers", {}, 1.0, 2.0, [(201, b'{"position": "main.1.9"}', False)]),
+        Call("earlier", "/v1/transfers", {}, 3.0, 4.0, [(201, b'{"position": "main.1.3"}', False)]),
+    )
+    with pytest.raises(AssertionError) as failed:
+        order_is_that_of_time(History([earlier, later]))
+    (note,) = failed.value.__notes__
+    (file,) = tmp_path.iterdir()
+    assert str(file) in note
+    calls = [orjson.loads(line) for line in file.read_text().splitlines()]
+    assert [(call["key"], call["answers"]) for call in calls] == [
+        ("later", [[201, '{"position": "main.1.9"}', False]]),
+        ("earlier", [[201, '{"position": "main.1.3"}', False]]),
+    ]
