@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import psycopg
 
 from domain.money import parse
 from tests.faults.clients import ACCEPTED, REFUSED, Call, History, kept
+from tests.faults.readers import Reading, Standing
 from tests.faults.world import World
 from tests.support.ledger import assert_sound
 
 OPEN, FROZEN, CLOSED = "open", "frozen", "closed"
+UNOPENED = Standing(0, "", 0)
+FAR = 2**62
+"""Behind every position."""
 STATUS = {
     "account.opened.v1": OPEN,
     "account.frozen.v1": FROZEN,
@@ -32,7 +38,7 @@ def check(world: World, history: History, *, folded: bool = True, marked: bool =
         assert_sound(world.database)
         _answers_agree(history, marked=marked)
         _answers_are_in_the_log(world, history)
-        book = Book(world)
+        book = Book.of(world)
         _balances_are_those_told(book, history)
         _refusals_were_right(world, book, history)
         if folded:
@@ -79,17 +85,29 @@ def _answers_are_in_the_log(world: World, history: History) -> None:
     assert not strangers, strangers
 
 
+class AccountEvent(NamedTuple):
+    """An event on an account."""
+
+    account: str
+    end: int  # of its unit
+    type: str
+    amount: int  # added to the balance
+    version: int
+
+
 class Book:
     """What each account was after each unit that touched it: its events alone, replayed in the order of positions.
 
     Raises AssertionError where an account that is frozen or closed has an entry, or one is closed with money on it.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, events: Iterable[AccountEvent]) -> None:
+        """`events` in the order of positions."""
         self._ends: dict[str, list[int]] = defaultdict(list)
-        self._after: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        for account, end, type, amount in _account_events(world):
-            balance, status = self._after[account][-1] if self._after[account] else (0, "")
+        self._after: dict[str, list[Standing]] = defaultdict(list)
+        for account, end, type, amount, version in events:
+            balance, status, before = self._after[account][-1] if self._after[account] else UNOPENED
+            assert version == before + 1, (account, end, version)
             if type in STATUS:
                 assert (type == "account.opened.v1") == (status == ""), (account, end, status)
                 assert status != CLOSED, (account, end, type)
@@ -100,28 +118,41 @@ class Book:
             else:
                 assert status == OPEN, (account, end, status)
             self._ends[account].append(end)
-            self._after[account].append((balance + amount, status))
+            self._after[account].append(Standing(balance + amount, status, version))
 
-    def at(self, account: str, position: int) -> tuple[int, str]:
-        """Its balance and status at a position."""
+    @classmethod
+    def of(cls, world: World) -> Book:
+        """That of the world's log."""
+        with psycopg.connect(world.database.url) as connection:
+            rows = connection.execute(
+                "SELECT stream, unit_end, type, coalesce(((payload->>'amount')::numeric"
+                " * CASE type WHEN 'account.credited.v1' THEN 1 ELSE -1 END)::bigint, 0), version"
+                " FROM log.events_as_json WHERE type = ANY (%s) ORDER BY position",
+                ([*STATUS, "account.credited.v1", "account.debited.v1"],),
+            ).fetchall()
+        return cls(AccountEvent(*row) for row in rows)
+
+    def at(self, account: str, position: int) -> Standing:
+        """How it stands at a position."""
         place = bisect_right(self._ends[account], position)
-        return self._after[account][place - 1] if place else (0, "")
+        return self._after[account][place - 1] if place else UNOPENED
+
+    def while_at(self, account: str, version: int) -> range:
+        """The positions at which it is at a version: none if no unit ends with that."""
+        ends = self._ends[account]
+        if not 1 <= version <= len(ends):
+            return range(0)
+        return range(ends[version - 1], ends[version] if version < len(ends) else FAR)
+
+    @property
+    def opened(self) -> dict[str, int]:
+        """Where each account was opened."""
+        return {account: ends[0] for account, ends in self._ends.items() if ends}
 
     @property
     def total(self) -> int:
         """Of all accounts, at the end."""
-        return sum(after[-1][0] for after in self._after.values())
-
-
-def _account_events(world: World) -> list[tuple[str, int, str, int]]:
-    """(account, end of the unit, type, signed amount) of every event on an account, in the order of positions."""
-    with psycopg.connect(world.database.url) as connection:
-        return connection.execute(
-            "SELECT stream, unit_end, type, coalesce(((payload->>'amount')::numeric"
-            " * CASE type WHEN 'account.credited.v1' THEN 1 ELSE -1 END)::bigint, 0) FROM log.events_as_json"
-            " WHERE type = ANY (%s) ORDER BY position",
-            ([*STATUS, "account.credited.v1", "account.debited.v1"],),
-        ).fetchall()
+        return sum(after[-1].balance for after in self._after.values())
 
 
 def _balances_are_those_told(book: Book, history: History) -> None:
@@ -130,11 +161,10 @@ def _balances_are_those_told(book: Book, history: History) -> None:
     for call in history.answered:
         if call.accepted:
             said = call.said
-            end = int(said["position"].rsplit(".", 1)[1])
             for account, told in said.get("balances", {}).items():
-                assert parse(told["balance"], told["currency"]) == book.at(account, end)[0], (call.key, account)
+                assert parse(told["balance"], told["currency"]) == book.at(account, call.position).balance, call
             if "balances" not in said:  # opened, frozen, unfrozen or closed
-                assert book.at(said["account"], end)[1] == said.get("status", OPEN), call
+                assert book.at(said["account"], call.position).status == said.get("status", OPEN), call
 
 
 def _refusals_were_right(world: World, book: Book, history: History) -> None:
@@ -149,7 +179,7 @@ def _refusals_were_right(world: World, book: Book, history: History) -> None:
         if call.status == REFUSED:
             call.decided = decided[call.key]
             rule, figures = call.said["code"], call.said["figures"]
-            balance, status = book.at(figures["account"], call.decided)
+            balance, status, _ = book.at(figures["account"], call.decided)
             if rule == "below_minimum":
                 assert status == OPEN, call
                 assert balance < parse(call.body["amount"], call.body["currency"]), call
@@ -183,4 +213,27 @@ def order_is_that_of_time(history: History) -> None:
 def _place(call: Call) -> float:
     if call.status == REFUSED:
         return call.decided + 0.5
-    return int(call.said["position"].rsplit(".", 1)[1])
+    return call.position
+
+
+def reads_are_of_one_position(book: Book, readings: Sequence[Reading]) -> None:
+    """Each read shows all accounts as they were at one position of the log.
+
+    That is not before the position the read asked for, nor before the one its reader has seen last.
+    """
+    seen: dict[int, int] = {}
+    for reading in readings:
+        accounts = reading.accounts
+        begin, end = 0, FAR
+        for account, told in accounts.items():
+            there = book.while_at(account, told.version)
+            assert there, f"{account} was never at version {told.version} when a unit ended"
+            true = book.at(account, there.start)
+            assert told == true, f"{account} was read as {told} and is {true}"
+            begin, end = max(begin, there.start), min(end, there.stop)
+        end = min([end, *(opened for account, opened in book.opened.items() if account not in accounts)])
+        assert begin < end, f"one account is read as at {begin} or later, another as before {end}, by {reading.reader}"
+        assert reading.at_least < end, f"position {reading.at_least} was asked for, and the read is of before {end}"
+        before = seen.get(reading.reader, 0)
+        assert before < end, f"reader {reading.reader} has seen position {before}, and reads what was before {end}"
+        seen[reading.reader] = max(begin, reading.at_least, before)

@@ -53,6 +53,16 @@ class Call:
         read: dict[str, Any] = orjson.loads(self.answers[0][1])
         return read
 
+    @property
+    def position(self) -> int:
+        """At which it is in the log, if it was accepted."""
+        return place(self.said["position"])
+
+
+def place(position: str) -> int:
+    """The number in a position that an API has told."""
+    return int(position.rsplit(".", 1)[1])
+
 
 @dataclass
 class History:
@@ -74,6 +84,11 @@ class History:
     def answered(self) -> list[Call]:
         """Those that were told what became of them."""
         return [call for call in self.calls if call.answers]
+
+    @property
+    def acknowledged(self) -> str:
+        """The position that somebody was told last; empty if nobody was told any."""
+        return next((call.said["position"] for call in reversed(self.calls) if call.answers and call.accepted), "")
 
     def write(self) -> Path:
         """To a new file, one call a line in the order in which they began; where that is."""

@@ -7,8 +7,9 @@ import signal
 
 import pytest
 
-from tests.faults.checker import check, order_is_that_of_time
+from tests.faults.checker import Book, check, order_is_that_of_time, reads_are_of_one_position
 from tests.faults.clients import load, open_accounts
+from tests.faults.readers import reading
 from tests.faults.world import World
 
 SHORT, LONG = 3, 40
@@ -20,7 +21,10 @@ def kills(seed: int, times: int, world: World) -> None:
     one, two = world.api(), world.api()
     projector = world.projector()
     accounts = open_accounts(one, 6, "4.00")
-    with load([one, two], accounts, clients=8, seed=seed) as history:
+    with (
+        load([one, two], accounts, clients=8, seed=seed) as history,
+        reading([one, two], history, readers=1) as readings,
+    ):
         for _ in range(times):
             world.grow(choose.randint(30, 400))
             victim = choose.choice([one, two, projector])
@@ -32,6 +36,8 @@ def kills(seed: int, times: int, world: World) -> None:
         world.grow(100)
     check(world, history)
     order_is_that_of_time(history)
+    assert readings, "nothing was read"
+    reads_are_of_one_position(Book.of(world), readings)
     assert history.silences, "nobody noticed anything: nothing was shown"
     assert any(call.status == 422 for call in history.answered), "nobody was refused: half of it was not shown"
 

@@ -1,0 +1,70 @@
+"""The checker is itself held to what it should notice: a read that only looks right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from domain.money import show
+from tests.faults.checker import AccountEvent, Book, reads_are_of_one_position
+from tests.faults.readers import Reading
+
+BOOK = Book(
+    [
+        AccountEvent("a", 1, "account.opened.v1", 0, 1),
+        AccountEvent("b", 2, "account.opened.v1", 0, 1),
+        AccountEvent("a", 5, "account.debited.v1", -100, 2),
+        AccountEvent("b", 5, "account.credited.v1", 100, 2),
+        AccountEvent("b", 6, "account.frozen.v1", 0, 3),
+        AccountEvent("b", 7, "account.unfrozen.v1", 0, 4),
+        AccountEvent("a", 12, "account.debited.v1", -10, 3),
+        AccountEvent("b", 12, "account.credited.v1", 10, 5),
+        AccountEvent("a", 12, "account.debited.v1", -10, 4),  # a second transfer in the same unit
+        AccountEvent("b", 12, "account.credited.v1", 10, 6),
+        AccountEvent("c", 13, "account.opened.v1", 0, 1),
+    ]
+)
+
+
+def read(*rows: tuple[str, int, str, int], at_least: int = 0) -> Reading:
+    """A read of these rows: account, balance, status, version."""
+    items: list[dict[str, Any]] = [
+        {"account": account, "balance": show(balance, "EUR"), "currency": "EUR", "status": status, "version": version}
+        for account, balance, status, version in rows
+    ]
+    return Reading(1, at_least, orjson.dumps({"items": items, "next": None}))
+
+
+AT_2 = ("a", 0, "open", 1), ("b", 0, "open", 1)
+AT_5 = ("a", -100, "open", 2), ("b", 100, "open", 2)
+AT_6 = ("a", -100, "open", 2), ("b", 100, "frozen", 3)
+AT_12 = ("a", -120, "open", 4), ("b", 120, "open", 6)
+AT_13 = *AT_12, ("c", 0, "open", 1)
+
+
+def test_true_reads_pass() -> None:
+    in_their_order = [read(), read(*AT_2), read(*AT_5), read(*AT_6, at_least=6), read(*AT_6), read(*AT_12)]
+    reads_are_of_one_position(BOOK, [*in_their_order, read(*AT_13, at_least=13), read(*AT_13, at_least=99)])
+
+
+@pytest.mark.parametrize(
+    ("readings", "why"),
+    [
+        pytest.param([read(("a", -101, "open", 2), ("b", 101, "open", 2))], "was read as", id="the sum is zero"),
+        pytest.param([read(("a", 100, "open", 2), ("b", -100, "open", 2))], "was read as", id="swapped"),
+        pytest.param([read(("a", -100, "open", 2), ("b", 100, "open", 3))], "was read as", id="the status is another"),
+        pytest.param([read(AT_5[0], AT_2[1])], "one account is read as at 5", id="half of a transfer"),
+        pytest.param([read(AT_2[0], AT_6[1])], "one account is read as at 6", id="a freeze before what it follows"),
+        pytest.param([read(("a", -110, "open", 3), ("b", 110, "open", 5))], "never at version 3", id="half of a unit"),
+        pytest.param([read(("a", -130, "open", 5))], "never at version 5", id="a version that is not there"),
+        pytest.param([read(AT_5[0])], "one account is read as at 5", id="a row is missing"),
+        pytest.param([read(*AT_5, at_least=6)], "position 6 was asked for", id="older than what was asked for"),
+        pytest.param([read(*AT_12, at_least=13)], "position 13 was asked for", id="an account that is not there yet"),
+        pytest.param([read(*AT_6), read(*AT_5)], "has seen position 6", id="back in time"),
+    ],
+)
+def test_a_read_that_is_of_no_position_is_noticed(readings: list[Reading], why: str) -> None:
+    with pytest.raises(AssertionError, match=why):
+        reads_are_of_one_position(BOOK, readings)
