@@ -19,12 +19,13 @@ from starlette.types import ASGIApp
 from api.commanding import CommandRoutes
 from api.documented import BatchAnswer
 from api.door import Door
-from api.faults import Faults, places
+from api.faults import Faults
 from api.items import Item
 from api.lane import Lane
 from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response, unavailable
 from api.routes import accounts, batches, health, log, orders, posts, transactions
 from api.services import Services
+from eventstore.faults import places
 
 logger = logging.getLogger(__name__)
 

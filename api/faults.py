@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import ClientDisconnect, Request
@@ -38,9 +37,3 @@ class Faults:
             response = await self._answer_error(Request(scope), error)
             if not begun:
                 await response(scope, receive, send)
-
-
-def places(error: BaseException) -> str:
-    """Class and place of an error and of what caused it. Not what they say: it could quote what a person wrote."""
-    told = f"{type(error).__name__} at\n{''.join(traceback.format_tb(error.__traceback__))}"
-    return told if error.__cause__ is None else f"{told}caused by {places(error.__cause__)}"

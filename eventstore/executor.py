@@ -32,6 +32,7 @@ from psycopg import Connection
 
 from eventstore.answers import Answer, Outcome, find_answers
 from eventstore.append import Appender, GroupAppended, Verdict
+from eventstore.faults import places
 from eventstore.follow import CHANNEL
 from eventstore.groups import RECORDED, Decide, EventCodec, Evolve, Group, Groups, Plan, Submission
 from eventstore.read import UnknownLogError, read_head, read_moved
@@ -46,7 +47,6 @@ from eventstore.sinks import (
     StoppedError,
     UnavailableError,
     Waiter,
-    where,
 )
 from eventstore.snapshots import Snapshots
 
@@ -239,7 +239,7 @@ class Executor:
             try:
                 following = self._turn(flight, tasks)
             except BaseException as fault:  # of ours: it must not leave callers waiting for ever
-                logger.error("a group failed with %s", where(fault))
+                logger.error("a group failed with %s", places(fault))
                 self._groups.forget()
                 self._fail_unanswered([*(flight.tasks if flight else ()), *tasks])
                 if not isinstance(fault, Exception):
@@ -403,7 +403,7 @@ class Executor:
     def _isolate(self, tasks: list[_Task], error: Exception) -> None:
         """Whichever of them the database or we cannot stomach, the others must not suffer: each on its own."""
         if len(tasks) == 1:
-            logger.error("%s failed with %s", type(tasks[0].submission.command).__name__, where(error))
+            logger.error("%s failed with %s", type(tasks[0].submission.command).__name__, places(error))
             self._fail(tasks[0], UnavailableError(f"{type(error).__name__}: {_first_line(error)}"))
             return
         for task in tasks:
@@ -543,7 +543,7 @@ class Executor:
             try:
                 sink.deliver(answers)
             except Exception as fault:  # of one who waits: the others wait too
-                logger.error("answers were not delivered: %s", where(fault))
+                logger.error("answers were not delivered: %s", places(fault))
 
     def _notify(self, head: int, appended: bool) -> None:
         """Wake followers, outside the append and not after each: who misses it polls."""

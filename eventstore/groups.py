@@ -20,9 +20,10 @@ from psycopg import Connection
 from eventstore.answers import Outcome
 from eventstore.append import MOST_EVENTS_PER_UNIT, GroupAppended, Layout, Read, UnitTooLargeError
 from eventstore.codec import CodecError
+from eventstore.faults import places
 from eventstore.read import STREAM_PAGE, read_streams
 from eventstore.sealing import SealingError
-from eventstore.sinks import ExecutorError, FaultError, RejectedError, where
+from eventstore.sinks import ExecutorError, FaultError, RejectedError
 from eventstore.snapshots import Snapshots
 from eventstore.states import Known, StateCache
 
@@ -213,7 +214,7 @@ class Groups:
             except (psycopg.Error, SealingError):
                 raise
             except Exception as error:
-                logger.error("deciding %s failed with %s", type(task.submission.command).__name__, where(error))
+                logger.error("deciding %s failed with %s", type(task.submission.command).__name__, places(error))
                 group.rejected.append((task, FaultError("the decision met a fault of ours; it has been logged")))
                 continue
             group.plans.append(plan)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from abc import ABC, abstractmethod
 from threading import Event
 from typing import Any, Protocol
@@ -36,11 +35,6 @@ class FaultError(ExecutorError):
 
 class RejectedError(ExecutorError):
     """The command cannot be carried out as it is: its events cannot be encoded or are too many."""
-
-
-def where(fault: BaseException) -> str:
-    """What kind of fault it is and where it came from; not what it says, which could quote what a person wrote."""
-    return f"{type(fault).__name__} at\n{''.join(traceback.format_tb(fault.__traceback__))}"
 
 
 class Sink(Protocol):
