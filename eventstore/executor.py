@@ -34,7 +34,7 @@ from eventstore.answers import Answer, Outcome, find_answers
 from eventstore.append import Appender, GroupAppended, Verdict
 from eventstore.faults import places
 from eventstore.follow import CHANNEL
-from eventstore.groups import RECORDED, Decide, EventCodec, Evolve, Group, Groups, Plan, Submission
+from eventstore.groups import RECORDED, Decide, EventCodec, Group, Groups, Plan, Submission
 from eventstore.read import UnknownLogError, read_head, read_moved
 from eventstore.sealing import SealingError
 from eventstore.sinks import (
@@ -49,6 +49,7 @@ from eventstore.sinks import (
     Waiter,
 )
 from eventstore.snapshots import Snapshots
+from eventstore.states import Evolve
 
 OPTIMISTIC_ATTEMPTS = 2
 """How often a group is decided on cached state before it takes the head of the log to decide."""

@@ -21,11 +21,11 @@ from eventstore.answers import Outcome
 from eventstore.append import MOST_EVENTS_PER_UNIT, GroupAppended, Layout, Read, UnitTooLargeError
 from eventstore.codec import CodecError
 from eventstore.faults import places
-from eventstore.read import STREAM_PAGE, read_streams
+from eventstore.read import read_streams
 from eventstore.sealing import SealingError
 from eventstore.sinks import ExecutorError, FaultError, RejectedError
 from eventstore.snapshots import Snapshots
-from eventstore.states import Known, StateCache
+from eventstore.states import EventDecoder, Evolve, Fold, Known, StateCache
 
 MOST_STREAM_ROUNDS = 10
 """How often one decision may ask for more streams."""
@@ -43,17 +43,15 @@ class Decided(Protocol):
 
 
 Decide: TypeAlias = Callable[[Any, Mapping[str, Any], Any], Any]
-Evolve: TypeAlias = Callable[[Any, Any], Any]
 Load: TypeAlias = Callable[[Iterable[str]], None]
 """Has these streams known to the group."""
 
 
-class EventCodec(Protocol):
+class EventCodec(EventDecoder, Protocol):
     """What a group needs of `eventstore.codec.Codec`."""
 
     def subjects(self, events: Iterable[Any]) -> set[str]: ...
     def encode(self, event: Any) -> tuple[str, bytes]: ...
-    def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]: ...
 
 
 class Submission(Struct, frozen=True):
@@ -152,6 +150,7 @@ class Groups:
         self._prepare_subjects = prepare_subjects
         self._decide = decide
         self._evolve = evolve
+        self._fold = Fold(codec, evolve)
         self._transient = transient_prefixes
         self._cache = StateCache(cache_limit)
 
@@ -335,19 +334,7 @@ class Groups:
                 known = group.known[stream]
                 known.state, known.version = state, state.version
                 behind[stream] = state.version
-        while events:
-            read: dict[str, int] = {}
-            # All together: their people's keys are looked up at once.
-            decoded = self._codec.decode_many([(row[2], row[3], row[0], row[1]) for row in events])
-            for (stream, version, _, _), event in zip(events, decoded, strict=True):
-                if isinstance(event, Exception):
-                    raise event
-                known = group.known[stream]
-                known.state = self._evolve(known.state, event)
-                known.version = version
-                read[stream] = read.get(stream, 0) + 1
-            longer = {stream: group.known[stream].version for stream, count in read.items() if count >= STREAM_PAGE}
-            events = read_streams(connection, log, longer) if longer else []
+        self._fold.on(group.known, events, connection, log)
         for stream in behind:
             known = group.known[stream]
             known.entries_to = known.version
@@ -393,7 +380,13 @@ class Groups:
 
     def learn(self, group: Group, appended: GroupAppended) -> None:
         """Remember what is now known to be true of the streams of the group."""
+        counted = {stream: group.known[stream].entries_to for stream in chain(group.counted, appended.actual)}
         self._learn(group, appended)
+        if self._snapshots is not None:
+            for stream, before in counted.items():
+                known = self._cache.get(stream)
+                if known is not None and known.entries_to != known.version:  # nobody here follows it
+                    self._snapshots.counted(stream, known.entries_to, before)
         for stream in group.outdated:  # also of those whose entries went in: its commands to come need their state
             self._cache.mark_stale(stream)
 

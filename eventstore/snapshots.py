@@ -20,10 +20,14 @@ import orjson
 from psycopg import Connection
 
 from eventstore.arrays import bytea_array, int8_array, text_array
+from eventstore.faults import places
 from eventstore.read import STREAM_PAGE, read_streams
+from eventstore.states import Fold, Known
 
 SNAPSHOT_EVERY = 200
 """Events of a stream between two snapshots: what a load reads of it at the most, when nothing was dropped."""
+APART = 5
+"""Times as many for a stream that no process follows: there each snapshot costs the reading of what came since."""
 MOST_WAITING = 1_000
 """States that wait to be written; one more is dropped."""
 MOST_TOGETHER = 256
@@ -52,6 +56,8 @@ SELECT e.stream, e.version, e.type, e.payload
 
 _KEEP = "SELECT log.keep_snapshots(%s, %s, %s, %s, %s)"
 
+
+_TO_BE_FOLDED = object()
 
 _logger = logging.getLogger(__name__)
 
@@ -120,11 +126,19 @@ class Snapshots:
     """Reads streams from their snapshots on, and has new ones written. Start it, stop it, or use it as a context."""
 
     def __init__(
-        self, connect: Callable[[], Connection[Any]], log: int, codec: StateCodec, *, every: int = SNAPSHOT_EVERY
+        self,
+        connect: Callable[[], Connection[Any]],
+        log: int,
+        codec: StateCodec,
+        *,
+        fold: Fold | None = None,
+        every: int = SNAPSHOT_EVERY,
     ) -> None:
+        """`fold`: for streams that nobody follows, on a thread of its own; without it these have no snapshots."""
         self._connect = connect
         self._log = log
         self._codec = codec
+        self._fold = fold
         self._every = every
         self._queue: Queue[tuple[str, Any] | None] = Queue(MOST_WAITING)
         self._thread: Thread | None = None
@@ -166,6 +180,15 @@ class Snapshots:
         if state.version // self._every > before // self._every and self._codec.covers(stream):
             try:
                 self._queue.put_nowait((stream, state))
+            except Full:
+                self.statistics.dropped += 1
+
+    def counted(self, stream: str, version: int, before: int) -> None:
+        """A stream that this process appends to and does not follow has come so far: it is read on and kept, if due."""
+        every = self._every * APART
+        if self._fold is not None and version // every > before // every and self._codec.covers(stream):
+            try:
+                self._queue.put_nowait((stream, _TO_BE_FOLDED))
             except Full:
                 self.statistics.dropped += 1
 
@@ -211,9 +234,10 @@ class Snapshots:
                     if connection is None or connection.closed:
                         connection = self._connect()
                         connection.execute("SET synchronous_commit = off")  # one that is lost costs time, no more
+                    self._fill_in(connection, newest)
                     self._write(connection, newest)
-            except Exception:  # whatever it is: who asked for a snapshot does not wait for it
-                _logger.warning("%s snapshots were not kept", len(newest), exc_info=True)
+            except Exception as error:  # whatever it is: who asked for a snapshot does not wait for it
+                _logger.warning("%s snapshots were not kept: %s", len(newest), places(error))
                 self.statistics.failed += len(newest)
                 if connection is not None:
                     connection.close()
@@ -221,6 +245,17 @@ class Snapshots:
                 self._queue.task_done()
         if connection is not None:
             connection.close()
+
+    def _fill_in(self, connection: Connection[Any], newest: dict[str, Any]) -> None:
+        """Fill in the states of streams that nobody follows, from their last snapshot on."""
+        known = {stream: Known(None, 0, 0) for stream, state in newest.items() if state is _TO_BE_FOLDED}
+        if self._fold is None or not known:
+            return
+        kept, events = self.read(connection, dict.fromkeys(known, 0))
+        for stream, state in kept.items():
+            known[stream].state, known[stream].version = state, state.version
+        self._fold.on(known, events, connection, self._log)
+        newest.update({stream: of_it.state for stream, of_it in known.items()})
 
     def _write(self, connection: Connection[Any], newest: dict[str, Any]) -> None:
         streams, versions, states = [], [], []

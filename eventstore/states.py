@@ -1,11 +1,24 @@
-"""A bounded cache of folded states. It is only ever a guess: the append tells whether it was right."""
+"""Folded states, and a bounded cache of them. It is only ever a guess: the append tells whether it was right."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
+from psycopg import Connection
+
+from eventstore.read import STREAM_PAGE, read_streams
+
+Evolve: TypeAlias = Callable[[Any, Any], Any]
+
+
+class EventDecoder(Protocol):
+    """What folding needs of `eventstore.codec.Codec`."""
+
+    def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]: ...
 
 
 class Known(Struct, gc=False):
@@ -20,6 +33,39 @@ class Known(Struct, gc=False):
     version: int
     entries_to: int
     stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How events become states."""
+
+    codec: EventDecoder
+    evolve: Evolve
+
+    def on(
+        self,
+        known: Mapping[str, Known],
+        events: list[tuple[str, int, str, bytes]],
+        connection: Connection[Any],
+        log: int,
+    ) -> None:
+        """Fold what was read of these streams, a `STREAM_PAGE` of each at the most, and what there is behind it.
+
+        Raises `psycopg.Error`, and what is wrong with an event.
+        """
+        while events:
+            read: dict[str, int] = {}
+            # All together: their people's keys are looked up at once.
+            decoded = self.codec.decode_many([(row[2], row[3], row[0], row[1]) for row in events])
+            for (stream, version, _, _), event in zip(events, decoded, strict=True):
+                if isinstance(event, Exception):
+                    raise event
+                of_it = known[stream]
+                of_it.state = self.evolve(of_it.state, event)
+                of_it.version = version
+                read[stream] = read.get(stream, 0) + 1
+            longer = {stream: known[stream].version for stream, count in read.items() if count >= STREAM_PAGE}
+            events = read_streams(connection, log, longer) if longer else []
 
 
 class StateCache:

@@ -36,6 +36,7 @@ from eventstore.numbers import Numbers
 from eventstore.read import read_head
 from eventstore.sealing import Sealer
 from eventstore.snapshots import JsonStates, Snapshots
+from eventstore.states import Fold
 from eventstore.subject_keys import SubjectKeys
 from workers.embedded import EmbeddedPostgres, url_of_running
 from workers.settings import Settings
@@ -89,7 +90,12 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
     with connect(url, application_name=f"{name}-keys") as keys:
         log = read_head(keys, settings.log).log
         codec, sealer = make_codec(settings, keys, log, lambda: connect(url, application_name=f"{name}-keys"))
-        snapshots = Snapshots(lambda: connect(url, application_name=f"{name}-snapshots"), log, JsonStates(SNAPSHOTS))
+        snapshots = Snapshots(
+            lambda: connect(url, application_name=f"{name}-snapshots"),
+            log,
+            JsonStates(SNAPSHOTS),
+            fold=Fold(codec, decider.evolve),
+        )
         executor = Executor(
             lambda: connect(url, application_name=name),
             settings.log,

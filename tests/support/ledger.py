@@ -29,6 +29,7 @@ from eventstore.executor import Executor
 from eventstore.groups import Submission
 from eventstore.sealing import KEY_BYTES, Sealer
 from eventstore.snapshots import JsonStates, Snapshots
+from eventstore.states import Fold
 from eventstore.subject_keys import SubjectKeys
 from tests.support.postgres import Database
 from workers.runtime import new_id as fresh_id
@@ -156,10 +157,14 @@ def executor_on(database: Database, *, snapshots: Snapshots | None = None, **lim
             yield executor
 
 
-def snapshots_on(database: Database, every: int) -> Snapshots:
+def snapshots_on(database: Database, every: int, fold: Fold | None = None) -> Snapshots:
     """Snapshots of the accounts of log `main`, the first of a database; to be started."""
     return Snapshots(
-        lambda: connect(database.api_url, application_name="snapshots"), 1, JsonStates(SNAPSHOTS), every=every
+        lambda: connect(database.api_url, application_name="snapshots"),
+        1,
+        JsonStates(SNAPSHOTS),
+        fold=fold,
+        every=every,
     )
 
 

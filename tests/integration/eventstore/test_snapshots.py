@@ -12,17 +12,21 @@ import pytest
 from msgspec.structs import replace
 from psycopg.errors import CheckViolation
 
+from domain import decider
 from domain.accounts.account import Account, Profile
 from domain.accounts.commands import FreezeAccount, UnfreezeAccount
 from domain.catalogue import SNAPSHOTS
 from eventstore.answers import Answer
 from eventstore.connect import connect
-from eventstore.snapshots import JsonStates, Snapshots
+from eventstore.snapshots import APART, JsonStates, Snapshots
+from eventstore.states import Fold
 from tests.support.ledger import (
     CASH,
     OPENED,
     assert_sound,
+    codec_of,
     deposit,
+    executor_on,
     ledger_on,
     opening,
     snapshots_on,
@@ -133,6 +137,26 @@ def test_a_stream_that_was_long_before_gets_its_snapshot_at_its_first_load(datab
     snapshots.stop()
     assert found[0][account].version == 14
     assert found[1] == []
+
+
+def test_an_account_that_nobody_follows_has_snapshots_too(database: Database) -> None:
+    """Two processes post to cash: neither folds it, and still its load does not grow with its entries."""
+    with connect(database.api_url, application_name="keys") as keys:
+        snapshots = snapshots_on(database, 2, Fold(codec_of(keys, 1)[0], decider.evolve)).start()
+        with ledger_on(database, snapshots=snapshots) as ledger, executor_on(database, snapshots=snapshots) as other:
+            one, two = ledger.account(1), ledger.account(1)
+            for _ in range(6 * 2 * APART):
+                ledger.accepted(deposit(one, 1))
+                other.execute([submission(deposit(two, 1))])
+            snapshots.settle()
+            with ledger.connect() as reading:
+                kept, since = snapshots.read(reading, {CASH: 0})
+            head = ledger.accepted(FreezeAccount(CASH, "audit")).result["versions"][CASH]
+        snapshots.stop()
+    assert kept[CASH].version + len(since) + 1 == head
+    assert kept[CASH].balance == 1 - kept[CASH].version, "it was opened, and every entry since is of one cent"
+    assert len(since) <= 2 * 2 * APART, f"{len(since)} of {head} entries are behind its snapshot"
+    assert snapshots.statistics.failed == 0
 
 
 MILLION = 1_000_000
