@@ -64,7 +64,7 @@ async def listen(
 ) -> tuple[int, str]:
     """Follow the log until so many events came, then leave; `begun` is set once the API follows.
 
-    With 0 the client has left before it begins.
+    With 0 the client has left before it begins, and nothing reaches it any more.
     """
     host = service.services.allowed_hosts[0]
     enough = asyncio.Event()
@@ -79,6 +79,8 @@ async def listen(
 
     async def send(message: Any) -> None:
         nonlocal received, status
+        if number == 0:
+            await asyncio.Event().wait()
         status = message.get("status", status)
         received += message.get("body", b"").decode()
         if begun is not None and ": following" in received:
@@ -185,7 +187,7 @@ def test_followers_who_come_at_once_are_bounded(postgres18: Server, monkeypatch:
 def test_followers_who_leave_before_it_begins_leave_room(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database, limits=Limits(followers=1)) as service:
         for _ in range(3):
-            asyncio.run(listen(service, 0))
+            assert asyncio.run(listen(service, 0)) == (0, "")
         assert len(follow(service, 1)) == 1
 
 
