@@ -174,7 +174,7 @@ def stream_of(intent: Intent, answer: Answer) -> str | None:
     return created if isinstance(created, str) else None
 
 
-class Told(NamedTuple):
+class Reply(NamedTuple):
     """What a client is told, apart from how it is sent."""
 
     status: int
@@ -183,16 +183,16 @@ class Told(NamedTuple):
     version: int | None = None  # of the stream the answer names
 
 
-def tell(served: Services, answer: Answer, stream: str | None = None) -> Told:
+def tell(served: Services, answer: Answer, stream: str | None = None) -> Reply:
     """What an answer says: the same the first time and on every retry."""
     if answer.outcome is Outcome.ACCEPTED:
         assert answer.last_position is not None
         position = token(served.log, answer.epoch, answer.last_position)
         body = {"outcome": "accepted", "position": position, **answer.result}
         version = None if stream is None else answer.result["versions"].get(stream)
-        return Told(answer.status, body, position, version)
+        return Reply(answer.status, body, position, version)
     said = _told_no(answer)
-    return Told(said["status"], said, token(served.log, answer.epoch, answer.decided_position))
+    return Reply(said["status"], said, token(served.log, answer.epoch, answer.decided_position))
 
 
 def _told_no(answer: Answer) -> dict[str, Any]:
