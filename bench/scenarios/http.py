@@ -46,6 +46,10 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     )
     transfer, empty = (result.of(kind, connections=EXPECTED_AT) for kind in (TRANSFER, EMPTY))
     result.comparisons.append(Comparison(f"transfers a second at {EXPECTED_AT} connections", transfer.median, 3_000))
+    assert transfer.latency is not None
+    result.comparisons.append(
+        Comparison(f"transfers at {EXPECTED_AT} connections: p99 in ms", transfer.latency.p99, at_most=50)
+    )
     result.comparisons.append(
         Comparison("transfers ÷ empty validated POST", round(transfer.median / empty.median, 2), 0.5)
     )
