@@ -5,7 +5,6 @@ Never times: a count is the same on every machine, so what makes a command deare
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import tempfile
@@ -24,8 +23,8 @@ from domain.catalogue import ENTRY_TYPES, SNAPSHOTS
 from eventstore.answers import find_answers
 from eventstore.append import Appender, Layout
 from eventstore.connect import connect
-from eventstore.executor import Executor
-from eventstore.read import read_head, read_log, read_stream, read_streams
+from eventstore.executor import MOST_OTHERS, Executor
+from eventstore.read import read_head, read_log, read_moved, read_stream, read_streams
 from eventstore.snapshots import JsonStates, Snapshots
 from eventstore.subject_keys import SubjectKeys
 from projections.checkpoint import read_state
@@ -43,6 +42,7 @@ from tests.support.ledger import (
     transfer,
     withdrawal,
 )
+from tests.support.plans import INDEX_SCANS, Explained, probed_index
 from tests.support.postgres import Database, Server
 
 GROUP = 512
@@ -305,38 +305,6 @@ def explained(server: Server) -> Iterator[Explained]:
         yield Explained(connection)
 
 
-class Explained:
-    """A connection whose statements can be watched."""
-
-    def __init__(self, connection: Connection[Any]) -> None:
-        self.connection = connection
-        self._messages: list[str] = []
-        connection.add_notice_handler(lambda notice: self._messages.append(notice.message_primary or ""))
-        connection.execute("LOAD 'auto_explain'")
-        connection.execute(
-            "SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;"
-            " SET auto_explain.log_format = json; SET auto_explain.log_level = notice"
-        )
-
-    def plans(self, run: Callable[[], object]) -> list[dict[str, Any]]:
-        """The nodes that read a table, of all the statements that `run` executes."""
-        self._messages.clear()
-        run()
-        found = [json.loads(message[message.index("{") :]) for message in self._messages if "plan:" in message]
-        assert found, "no plan was told"
-        return [node for plan in found for node in _nodes(plan["Plan"]) if "Relation Name" in node and _scans(node)]
-
-
-def _scans(node: dict[str, Any]) -> bool:
-    return "Scan" in node["Node Type"]
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", ()):
-        yield from _nodes(part)
-
-
 def _keys(connection: Connection[Any]) -> object:
     return SubjectKeys(connection, 1).find(["owner-1", "owner-2"])
 
@@ -369,11 +337,18 @@ SMALL = {"logs", "checkpoints", "projection_errors"}
 @pytest.mark.parametrize("name", HOT)
 def test_a_hot_read_uses_its_index(explained: Explained, name: str) -> None:
     run, indexes = HOT[name]
-    scans = [node for node in explained.plans(lambda: run(explained.connection)) if not SMALL & {node["Relation Name"]}]
+    scans = [node for node in explained.scans(lambda: run(explained.connection)) if not SMALL & {node["Relation Name"]}]
     assert scans
     for node in scans:
-        assert node["Node Type"] in ("Index Scan", "Index Only Scan"), node
+        assert node["Node Type"] in INDEX_SCANS, node
         assert node["Index Name"] in indexes, node
+
+
+@pytest.mark.parametrize("others", [1, 100, MOST_OTHERS])
+def test_what_others_have_moved_is_read_by_positions(explained: Explained, others: int) -> None:
+    """However much of the log it is, up to the bound; in order or not."""
+    scans = explained.scans(lambda: read_moved(explained.connection, 1, EVENTS - others, EVENTS))
+    assert [probed_index(node) for node in scans] == [_BY_POSITION]
 
 
 def _append(connection: Connection[Any], streams: int) -> None:
@@ -399,11 +374,11 @@ def _append(connection: Connection[Any], streams: int) -> None:
 
 
 def test_the_append_probes_indexes_and_nothing_else(explained: Explained) -> None:
-    scans = explained.plans(lambda: _append(explained.connection, GROUP))
+    scans = explained.scans(lambda: _append(explained.connection, GROUP))
     found = {(node["Relation Name"], node["Node Type"], node.get("Index Name")) for node in scans}
     assert {node["Relation Name"] for node in scans} == {"events", "commands", "logs"}
     for relation, kind, index in found:
-        assert kind in ("Index Scan", "Index Only Scan"), (relation, kind)
+        assert kind in INDEX_SCANS, (relation, kind)
         assert index in INDEXES, (relation, index)
     assert ("events", "Index Only Scan", _BY_VERSION) in found
     versions = [node for node in scans if node.get("Index Name") == _BY_VERSION]
@@ -425,6 +400,6 @@ def test_the_append_has_the_same_plans_on_an_empty_log(server: Server) -> None:
             appender.send(layout)
             assert appender.receive().verdicts is None
 
-        kinds = {node["Node Type"] for node in watched.plans(append_one)}
+        kinds = {node["Node Type"] for node in watched.scans(append_one)}
         assert kinds
-        assert kinds <= {"Index Scan", "Index Only Scan"}
+        assert kinds <= INDEX_SCANS

@@ -1,30 +1,48 @@
-"""Lists with filters and cursors, and the plans of the queries that must stay quick however much there is."""
+"""Lists with filters and cursors, and the plans of what must stay quick however much there is: reads, and the fold."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import Connection
 
+from domain.accounts.events import AccountFrozen, HoldPlaced
+from domain.kernel import Event
+from domain.orders.events import OrderConfirmed
+from domain.posts.events import PostRevised
+from eventstore.codec import Codec
+from projections import checkpoint
+from projections import pages as pages_of_log
+from projections.accounts import fold as accounts_fold
 from projections.accounts import queries as accounts
 from projections.composed import Listed
 from projections.engine import Runner
+from projections.entries import fold as entries_fold
 from projections.entries import queries as entries
-from projections.entries.fold import _LAST as LAST_ENTRIES
+from projections.movements import fold as movements_fold
 from projections.movements import queries as movements
+from projections.orders import fold as orders_fold
 from projections.orders import queries as orders
+from projections.posts import fold as posts_fold
 from projections.posts import queries as posts
 from projections.rooms import ROOMS
 from projections.tables import prepare
 from projections.transactions import queries as transactions
-from tests.integration.projections.filling import LOG, Filler, a_life, projector
-from tests.support.postgres import Server
+from projections.trial_balance import fold as trial_balance_fold
+from tests.integration.projections.filling import LOG, Filler, a_life, projector, transfer
+from tests.support.plans import Explained, Node, nodes, probed_index
+from tests.support.postgres import Database, Server
 
-MANY = 12_000
+MANY, EVENTS = 12_000, 60_000
+CHANGED = 100
+PAGE = 7 * CHANGED
+"""Changes of each kind in one page, and its events."""
 
 
 @pytest.fixture(scope="module")
@@ -133,17 +151,41 @@ def test_a_page_is_bounded(life: Connection[Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def many(server: Server) -> Iterator[Connection[Any]]:
-    """Tables of thousands of rows, with statistics."""
+def filled(server: Server) -> Iterator[tuple[Database, Codec]]:
+    """Tables of thousands of rows and a log that begins with a page of changes to them, with statistics."""
     with server.database() as database:
         filler = Filler(database.url)
+        filler.write(*changes(filler))
         with projector(database) as connection:
             prepare(connection, LOG, ROOMS)
             for statement in _FILL:
                 connection.execute(statement.format(many=MANY).encode())
-            connection.execute("ANALYZE")
-            yield connection
+        filler.connection.execute(
+            "INSERT INTO log.events SELECT %s, n, n, 'other_' || n %% 1000, n / 1000 + 1, 'other.happened.v1', now(),"
+            " 0, '{}', '{}' FROM generate_series(%s::bigint, %s) n",
+            (filler.log, filler.position + 1, EVENTS),
+        )
+        filler.connection.execute("UPDATE log.logs SET position = %s", (EVENTS,))
+        filler.connection.execute("ANALYZE")
+        yield database, filler.codec
         filler.close()
+
+
+@pytest.fixture(scope="module")
+def many(filled: tuple[Database, Codec]) -> Iterator[Connection[Any]]:
+    """The tables, for a reader."""
+    with projector(filled[0]) as connection:
+        yield connection
+
+
+def changes(filler: Filler) -> Iterator[list[Event]]:
+    """A page with every kind of event on what is in the tables."""
+    for n in range(1, CHANGED + 1):
+        yield transfer(filler.id("txn"), f"acct_{n}", f"acct_{n + 1}", 1)
+        yield [HoldPlaced(f"acct_{n}", 0, filler.id("hold"), 1, "EUR", None)]
+        yield [AccountFrozen(f"acct_{n}", 0, f"owner{n}", "a reason")]
+        yield [OrderConfirmed(f"ord_{n}", 0)]
+        yield [PostRevised(f"post_{n}", 0, f"author{n}", 1_000, "title", "body", None)]
 
 
 _FILL = (
@@ -151,6 +193,7 @@ _FILL = (
        'acct_' || n, 'number' || n, CASE n % 100 WHEN 0 THEN 'merchant' ELSE 'checking' END,
        CASE n % 100 WHEN 1 THEN 'JPY' ELSE 'EUR' END, CASE n % 100 WHEN 0 THEN 'frozen' ELSE 'open' END,
        'owner' || n / 3, 'name', NULL FROM generate_series(1, {many}) n""",
+    """INSERT INTO read.trial_balance_accounts SELECT 'acct_' || n, 'checking' FROM generate_series(1, {many}) n""",
     """INSERT INTO read.entries SELECT n / 10, 1, n, now(), date '2024-01-01' + n / 10, 1, 'acct_' || n % 100,
        'txn_' || n, 'debit', 'EUR', 1 FROM generate_series(1, {many}) n ON CONFLICT DO NOTHING""",
     """INSERT INTO read.transactions SELECT n, now(), date '2024-01-01' + n / 100, false, 'txn_' || n,
@@ -202,7 +245,6 @@ HOT: dict[str, tuple[str, Any]] = {
     "posts of a status": (posts.POSTS.sql("status", "after"), {"status": "archived", "after": ""}),
     "posts that are deleted": (posts.POSTS.sql("deleted", "after"), {"after": ""}),
     "revisions": (posts.REVISIONS.sql("post", "after"), {"post": "post_50", "after": N}),
-    "last entries, for the fold": (LAST_ENTRIES, [["acct_50", "acct_51"]]),
 }  # fmt: skip
 
 
@@ -211,16 +253,76 @@ def test_no_hot_query_reads_a_whole_table(many: Connection[Any], name: str) -> N
     sql, parameters = HOT[name]
     if isinstance(parameters, dict):
         parameters = {**parameters, "row_limit": 101}
-    with many.transaction():
-        many.execute("SET LOCAL search_path = read")  # for the fold's
-        row = many.execute(f"EXPLAIN (FORMAT JSON) {sql}".encode(), parameters).fetchone()
+    row = many.execute(f"EXPLAIN (FORMAT JSON) {sql}".encode(), parameters).fetchone()
     assert row is not None
-    nodes = list(_nodes(row[0][0]["Plan"]))
-    scans = {node["Node Type"] for node in nodes if "Relation Name" in node}
+    scans = {node["Node Type"] for node in nodes(row[0][0]["Plan"]) if "Relation Name" in node}
     assert scans <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}, json.dumps(row[0], indent=1)
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", ()):
-        yield from _nodes(part)
+FOLD: dict[str, tuple[str, str]] = {
+    "how far a page goes": (pages_of_log._UPTO, "events_pkey"),
+    "a page": (pages_of_log._PAGE, "events_pkey"),
+    "checkpoints are moved": (checkpoint._MOVE, "events_pkey"),
+    "amounts are booked": (accounts_fold._BOOK, "accounts_pkey"),
+    "amounts are reserved": (accounts_fold._RESERVE, "accounts_pkey"),
+    "accounts are frozen": (accounts_fold._SET_STATUS, "accounts_pkey"),
+    "last entries": (entries_fold._LAST, "entries_pkey"),
+    "sums of days": (movements_fold._ADD, "movements_pkey"),
+    "types of accounts": (trial_balance_fold._TYPES, "trial_balance_accounts_pkey"),
+    "orders are changed": (orders_fold._UPDATE, "orders_pkey"),
+    "posts are changed": (posts_fold._UPDATE, "posts_pkey"),
+    "texts of posts are set": (posts_fold._SET_TEXT, "posts_pkey"),
+}
+"""The statements of a fold on tables that grow, and the index of each."""
+OF_A_HANDFUL = {"checkpoints"}
+THAT_READ = [room for room in ROOMS if room.name != "transactions"]
+"""The rooms whose fold looks at what is there; the one of transactions only adds to it."""
+
+
+@pytest.fixture(scope="module")
+def explained(filled: tuple[Database, Codec]) -> Iterator[Explained]:
+    with psycopg.connect(filled[0].url, autocommit=True) as connection:
+        yield Explained(connection)
+
+
+def fold(explained: Explained, codec: Codec, *, without: Iterable[str] = ()) -> dict[str, list[Node]]:
+    """The scans of each statement of a fold of the page, planned in the session of a runner; it is taken back.
+
+    `without`: primary keys that are dropped before.
+    """
+    with explained.connection.transaction(force_rollback=True):
+        for key in without:
+            table = key.removesuffix("_pkey")
+            schema = "log" if table == "events" else "read"
+            explained.connection.execute(f"ALTER TABLE {schema}.{table} DROP CONSTRAINT {key}".encode())
+        runner = Runner(explained.connection, LOG, codec, THAT_READ, page=PAGE)
+        told = explained.statements(runner.step)
+        assert set(runner.positions.values()) == {PAGE}, runner.stopped
+    return {re.sub(r"\$\d+", "%s", statement.text).strip(): statement.scans for statement in told}
+
+
+def beside_its_index(name: str, folded: dict[str, list[Node]]) -> list[Node]:
+    """The scans of a statement that read a growing table in another way."""
+    sql, index = FOLD[name]
+    scans = [node for node in folded[sql.strip()] if node["Relation Name"] not in OF_A_HANDFUL]
+    assert scans, "it reads no table"
+    return [node for node in scans if probed_index(node) != index]
+
+
+@pytest.fixture(scope="module", params=[5, 0], ids=["planned anew", "prepared"])
+def folded(
+    request: pytest.FixtureRequest, explained: Explained, filled: tuple[Database, Codec]
+) -> dict[str, list[Node]]:
+    """In the first pages of a session a statement is planned for what it is given, later once for all of them."""
+    explained.connection.prepare_threshold = request.param
+    return fold(explained, filled[1])
+
+
+@pytest.mark.parametrize("name", FOLD)
+def test_a_fold_uses_its_index(folded: dict[str, list[Node]], name: str) -> None:
+    assert beside_its_index(name, folded) == []
+
+
+def test_a_fold_without_an_index_is_noticed(explained: Explained, filled: tuple[Database, Codec]) -> None:
+    folded = fold(explained, filled[1], without={index for _, index in FOLD.values()})
+    assert [name for name in FOLD if not beside_its_index(name, folded)] == []

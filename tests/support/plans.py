@@ -1,0 +1,70 @@
+"""The plans of the statements that a test runs, as the server has chosen them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+Node = dict[str, Any]
+INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One that was executed, and the nodes of its plan that read a table."""
+
+    text: str
+    scans: list[Node]
+
+
+class Explained:
+    """A superuser's connection whose statements can be watched, also those within functions."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self.connection = connection
+        self._messages: list[str] = []
+        connection.add_notice_handler(lambda notice: self._messages.append(notice.message_primary or ""))
+        connection.execute("LOAD 'auto_explain'")
+        connection.execute(
+            "SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;"
+            " SET auto_explain.log_format = json; SET auto_explain.log_level = notice"
+        )
+
+    def statements(self, run: Callable[[], object]) -> list[Statement]:
+        """All that `run` executes."""
+        self._messages.clear()
+        run()
+        told = [json.loads(message[message.index("{") :]) for message in self._messages if "plan:" in message]
+        assert told, "no plan was told"
+        return [
+            Statement(
+                one["Query Text"], [node for node in nodes(one["Plan"]) if "Relation Name" in node and _scans(node)]
+            )
+            for one in told
+        ]
+
+    def scans(self, run: Callable[[], object]) -> list[Node]:
+        """The nodes that read a table, of all the statements that `run` executes."""
+        return [node for statement in self.statements(run) for node in statement.scans]
+
+
+def nodes(plan: Node) -> Iterator[Node]:
+    """A plan and all its parts."""
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+def probed_index(scan: Node) -> str | None:
+    """The index that tells a scan where its rows are; None if it reads a whole table, or a whole index."""
+    if scan["Node Type"] == "Bitmap Heap Scan":
+        scan = scan["Plans"][0]
+    return scan["Index Name"] if "Index Cond" in scan else None
+
+
+def _scans(node: Node) -> bool:
+    return "Relation Name" in node and "Scan" in node["Node Type"]
