@@ -204,7 +204,7 @@ def test_dump_restore_and_go_on(world: World, durable: Server) -> None:
     """
     api = world.api()
     projector = world.projector()
-    accounts = open_accounts(api, 3, "50.00")
+    *accounts, untouched = open_accounts(api, 4, "50.00")
     with load([api], accounts, clients=3, seed=13, most=20) as history:
         pass
     world.wait_until_folded()
@@ -212,7 +212,7 @@ def test_dump_restore_and_go_on(world: World, durable: Server) -> None:
     with durable.database(migrated=False) as fresh:
         restored(world, fresh)
         # After the dump the first history goes on: what is told from here on is not in the restored one.
-        lost = deposit(api, accounts[0], "lost").json()["position"]
+        lost = deposit(api, untouched, "lost").json()["position"]
         api.kill()
         projector.kill()
         world.database = fresh
@@ -226,7 +226,7 @@ def test_dump_restore_and_go_on(world: World, durable: Server) -> None:
         assert (refused.status_code, refused.json()["code"]) == (400, "position")
         assert "epoch 1" in refused.json()["detail"]
         assert httpx.get(f"{again.url}/v1/accounts?limit=50", headers=READER).json() == before
-        assert deposit(again, accounts[0], "anew").json()["position"].startswith("main.2.")
+        assert deposit(again, untouched, "anew").json()["position"].startswith("main.2.")
         with load([again], accounts, clients=3, seed=14, most=20) as second:
             pass
         assert any(call.accepted for call in second.answered), "nothing went in: nothing was shown"
