@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from threading import Event, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import psycopg
@@ -23,6 +22,7 @@ from api.principals import Principal, digest
 from api.services import Limits, Services
 from domain.accounts.events import InternalRole
 from domain.accounts.posting import internal_account
+from domain.rules import RULES
 from eventstore.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
 from eventstore.connect import connect
 from eventstore.numbers import Numbers
@@ -38,6 +38,22 @@ TOKENS = {role: f"secret-of-{role}" for role in ("command", "report", "audit", "
 PRINCIPALS = {digest(token): Principal(f"the-{role}", role) for role, token in TOKENS.items()}  # type: ignore[arg-type]
 
 _keys = count(1)
+
+
+class LogDigest(NamedTuple):
+    """What the log holds. A refusal that is recorded leaves the events as they were."""
+
+    events: str | None
+    records: str | None
+    recorded: int  # how many
+
+
+def leaves_a_record(code: str) -> bool:
+    """Whether a refusal with this code is recorded under its key: by a business rule, or of a version not as expected.
+
+    Nothing else of a refused request may reach the log.
+    """
+    return code in RULES or code in ("versions_stale", "version_stale")
 
 
 @dataclass
@@ -79,14 +95,16 @@ class Service:
             assert done.status_code == 201, done.text
         return id
 
-    def log_digest(self) -> str:
-        """A digest of all events and records: equal before and after what changes nothing."""
+    def log_digest(self) -> LogDigest:
+        """Digests of all events and of all records: equal before and after what changes nothing."""
         with psycopg.connect(self.database.url) as connection:
-            rows = connection.execute(
-                "SELECT (SELECT string_agg(e::text, ';' ORDER BY position) FROM log.events e),"
-                " (SELECT string_agg(c::text, ';' ORDER BY actor, key) FROM log.commands c)"
+            row = connection.execute(
+                "SELECT (SELECT md5(string_agg(md5(e::text), '' ORDER BY position)) FROM log.events e),"
+                " (SELECT md5(string_agg(md5(c::text), '' ORDER BY actor, key)) FROM log.commands c),"
+                " (SELECT count(*) FROM log.commands)"
             ).fetchone()
-        return hashlib.sha256(repr(rows).encode()).hexdigest()
+        assert row is not None
+        return LogDigest(*row)
 
 
 @contextmanager

@@ -34,3 +34,21 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtur
     server.addHandler(caplog.handler)
     yield caplog
     server.removeHandler(caplog.handler)
+
+
+@pytest.fixture(scope="module")
+def known(service18: Service) -> dict[str, str]:
+    """What there is, by its name in the paths of routes: requests to it get further than to find nothing."""
+    eur = {"amount": "1.00", "currency": "EUR"}
+    account, line = service18.account("100.00"), {"sku": "s", "name": "n", "quantity": 1, "unit_price": "1.00"}
+    made = {
+        "hold": service18.post(f"accounts/{account}/holds", eur),
+        "transaction": service18.post(f"accounts/{account}/deposits", eur, role="operator", key="known"),
+        "order": service18.post("orders", {"customer": "c", "currency": "EUR", "lines": [line]}),
+        "post": service18.post("posts", {"author": "a", "title": "t", "body": "b"}),
+    }
+    return {name: response.json()[name] for name, response in made.items()} | {
+        "account": account,
+        "stream": account,
+        "key": "known",
+    }

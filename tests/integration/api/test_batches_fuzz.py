@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from api.problems import PROBLEMS
 from domain.rules import RULES
 from tests.integration.api.test_batches import JSON, NDJSON, send
-from tests.support.service import Service
+from tests.support.service import LogDigest, Service
 
 UNKNOWN = "acct_01h455vb4pex5vsknk084sn02q"
 _numbers = count(1)
@@ -91,7 +91,9 @@ def assert_problem(said: dict[str, Any], status: int) -> None:
     assert said["detail"], said
 
 
-def assert_answered(service18: Service, response: httpx.Response, before: str, keys: list[str | None] | None) -> None:
+def assert_answered(
+    service18: Service, response: httpx.Response, before: LogDigest, keys: list[str | None] | None
+) -> None:
     """`keys`: of the items as they were sent, None for those that may be anything; None if it is not known."""
     if response.status_code != 200:
         assert_problem(response.json(), response.status_code)
