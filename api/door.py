@@ -31,6 +31,7 @@ class Door:
         self._app = app
         self._services = services
         self._hosts = frozenset(host.lower() for host in services.allowed_hosts)
+        self._held = 0  # bytes of the bodies of requests under way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,24 +41,32 @@ class Door:
         for name, value in scope["headers"]:
             headers.setdefault(name, value)
         refusal = self._refuse(scope, headers)
-        if (
-            refusal is None
-            and scope["method"] not in ("GET", "HEAD", "OPTIONS")
-            and scope["path"] not in READ_BY_THEIR_ROUTE
-        ):
-            try:
-                body = await _read(receive, headers, self._services.limits.body_bytes)
-            except ClientDisconnect:
-                return  # what came may be JSON and still not what was meant; nobody is there to be told
-            refusal = _refuse_body(scope, headers, body, self._services.limits.body_bytes)
-            if refusal is None:
-                assert body is not None
-                receive = _again(body or b"{}", receive)
         if refusal is not None:
-            code, detail, figures = refusal
-            await problem_response(code, detail, figures)(scope, receive, send)
+            await _tell(refusal, scope, receive, send)
+        elif scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"] in READ_BY_THEIR_ROUTE:
+            await self._app(scope, receive, send)
+        else:
+            await self._with_body(scope, headers, receive, send)
+
+    async def _with_body(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        limits = self._services.limits
+        try:
+            body = await _read(receive, headers, limits.body_bytes)
+        except ClientDisconnect:
+            return  # what came may be JSON and still not what was meant; nobody is there to be told
+        refusal = _refuse_body(scope, headers, body, limits.body_bytes)
+        size = len(body or b"")
+        if refusal is None and self._held + size > limits.held_bytes:
+            said = f"The bodies of the requests under way have {self._held} bytes, of {limits.held_bytes} they may."
+            refusal = "busy", said, None
+        if refusal is not None:
+            await _tell(refusal, scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        self._held += size
+        try:
+            await self._app(scope, _again(body or b"{}", receive), send)
+        finally:
+            self._held -= size
 
     def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> _Refusal | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
@@ -84,6 +93,11 @@ class Door:
 
 
 _Refusal = tuple[str, str, dict[str, Any] | None]
+
+
+async def _tell(refusal: _Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    code, detail, figures = refusal
+    await problem_response(code, detail, figures)(scope, receive, send)
 
 
 async def _read(receive: Receive, headers: dict[bytes, bytes], most: int) -> bytes | None:

@@ -24,6 +24,7 @@ class Limits:
     """Bounds on what comes in."""
 
     body_bytes: int = 1024 * 1024
+    held_bytes: int = 256 * 1024 * 1024  # of the bodies of all requests under way
     wait_seconds: float = 2.0  # for a `min_position`
     followers: int = 32  # at once
     batch_bytes: int = 16 * 1024 * 1024

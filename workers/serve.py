@@ -127,8 +127,8 @@ class Managed:
             principals=principals,
             allowed_hosts=loaded.allowed_hosts,
             limits=Limits(
-                loaded.body_limit_bytes,
-                loaded.wait_seconds,
+                body_bytes=loaded.body_limit_bytes,
+                wait_seconds=loaded.wait_seconds,
                 batch_bytes=loaded.batch_limit_bytes,
                 batch_items=loaded.batch_items,
             ),

@@ -29,16 +29,22 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await Response(orjson.dumps(told), 200, media_type="application/json")(scope, receive, send)
 
 
-def door(app: ASGIApp = echo, *, auth: bool = True, hosts: tuple[str, ...] = ("testserver",)) -> Door:
+def door(
+    app: ASGIApp = echo, *, auth: bool = True, hosts: tuple[str, ...] = ("testserver",), held_bytes: int = 10_000
+) -> Door:
     services = SimpleNamespace(
-        principals=PRINCIPALS if auth else None, allowed_hosts=hosts, limits=Limits(body_bytes=MOST_BYTES)
+        principals=PRINCIPALS if auth else None,
+        allowed_hosts=hosts,
+        limits=Limits(body_bytes=MOST_BYTES, held_bytes=held_bytes),
     )
     return Door(app, cast(Services, services))
 
 
+HEADERS = {"Authorization": "Bearer token-command", "Content-Type": "application/json"}
+
+
 def post(content: Any, *, to: Door | None = None, **headers: str) -> httpx.Response:
-    sent = {"Authorization": "Bearer token-command", "Content-Type": "application/json"}
-    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    sent = HEADERS | {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app=to or door())
@@ -117,6 +123,37 @@ def test_a_large_body_is_refused_with_its_bound() -> None:
     for answered in (declared, undeclared):
         assert answered.status_code == 413
         assert answered.json()["figures"] == {"most": MOST_BYTES}
+
+
+def test_the_bodies_of_all_requests_under_way_are_bounded_together() -> None:
+    """At the bound they are let in; one byte past it the next is told to come again, until one of them has gone."""
+    inside = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+        inside.set()
+        await go_on.wait()
+        await Response(status_code=201)(scope, receive, send)
+
+    to = door(waits, held_bytes=20)
+
+    async def ask(client: httpx.AsyncClient, size: int) -> httpx.Response:
+        return await client.post("/v1/transfers", content=b"{%s}" % (b" " * (size - 2)), headers=HEADERS)
+
+    async def run() -> list[int]:
+        transport = httpx.ASGITransport(app=to)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            first = asyncio.create_task(ask(client, 12))
+            await inside.wait()
+            refused = await ask(client, 9)
+            assert refused.json()["code"] == "busy"
+            assert "12 bytes, of 20" in refused.json()["detail"]
+            second = asyncio.create_task(ask(client, 8))
+            go_on.set()
+            told = [await first, await second, await ask(client, 20), await ask(client, 21)]
+            return [refused.status_code, *(answer.status_code for answer in told)]
+
+    assert asyncio.run(run()) == [503, 201, 201, 201, 503]
 
 
 PART = {"type": "http.request", "body": b'{"a": ', "more_body": True}
