@@ -1,8 +1,14 @@
-"""Whatever is posted as a batch: an answer to each item in its order, or one refusal that changes nothing."""
+"""Whatever is posted as a batch: an answer to each item in its order, or one refusal that changes nothing.
+
+The items are made from the description of every route that takes a command, so that a new one is tried unnamed.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -15,7 +21,7 @@ from hypothesis import strategies as st
 from api.problems import PROBLEMS
 from domain.rules import RULES
 from tests.integration.api.test_batches import JSON, NDJSON, send
-from tests.support.service import LogDigest, Service
+from tests.support.service import LogDigest, Service, leaves_a_record
 
 UNKNOWN = "acct_01h455vb4pex5vsknk084sn02q"
 _numbers = count(1)
@@ -23,8 +29,40 @@ _numbers = count(1)
 
 @pytest.fixture(scope="module")
 def account(service18: Service) -> str:
+    """Where sound items put money; nothing else is done with it."""
     return service18.account("1000.00")
 
+
+@dataclass(frozen=True)
+class Route:
+    """Where a command is posted, with names of what exists, and a body that it takes."""
+
+    path: str
+    body: dict[str, Any]
+    names: tuple[str, ...]  # of the members a body may have
+
+    def item(self) -> dict[str, Any]:
+        return {"key": f"fuzz-{next(_numbers)}", "path": self.path, "body": self.body}
+
+
+def command_routes(service: Service, known: dict[str, str]) -> list[Route]:
+    """All of them, as they are described; the accounts of the examples are replaced by some that are there."""
+    described = service.http.get("/v1/openapi.json").json()
+    schemas = described["components"]["schemas"]
+    there = (known["account"], service.account("100.00"))
+    routes = []
+    for path, operations in described["paths"].items():
+        if "post" not in operations or path == "/v1/batches":
+            continue
+        taken = operations["post"]["requestBody"]["content"][JSON]["schema"]["$ref"].rsplit("/", 1)[1]
+        text = json.dumps(schemas[taken]["examples"][0])
+        for example_account, real in zip(dict.fromkeys(re.findall(r"acct_\w{26}", text)), there, strict=False):
+            text = text.replace(example_account, real)
+        routes.append(Route(path.format_map(known), json.loads(text), tuple(schemas[taken]["properties"])))
+    return routes
+
+
+# ---------------------------------------------------------------------- what is wrong with an item
 
 SCALARS = st.one_of(
     st.none(),
@@ -33,53 +71,66 @@ SCALARS = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=20),
     st.sampled_from(["", "\0", "1.00", "-1.00", "EUR", "/v1/transfers", "/v1/batches", "../v1/posts", UNKNOWN, '"7"']),
+    st.sampled_from(["9999-12-31", "2026-02-30", "1e3", "cash", "x" * 100_001, "\ud800"]),
 )
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-NAMES = st.sampled_from(
-    ["key", "path", "body", "if_match", "amount", "currency", "expected_versions", "value_date", "x"]
-)
-CHANGES = st.dictionaries(NAMES, VALUES, min_size=1, max_size=2)
-"""What is put into an item, or into its body, in place of what belongs there."""
-
-LINES = st.one_of(
-    st.just("sound"),
-    st.tuples(st.just("item"), CHANGES),
-    st.tuples(st.just("body"), CHANGES),
-    st.tuples(st.just("json"), VALUES),
-    st.tuples(st.just("bytes"), st.binary(max_size=40)),
-    st.tuples(st.just("cut"), st.integers(1, 60)),
-)
+GONE = object()
+Place = tuple[str | int, ...]
 
 
-def written(line: Any, account: str) -> tuple[bytes, str | None]:
-    """The bytes of a line, and its key if it is a sound item."""
-    key = f"fuzz-{next(_numbers)}"
-    item: dict[str, Any] = {
-        "key": key,
-        "path": f"/v1/accounts/{account}/deposits",
-        "body": {"amount": "1.00", "currency": "EUR"},
-    }
-    if line == "sound":
-        return orjson.dumps(item), key
-    kind, what = line
-    if kind == "item":
-        return as_json(item | what), None
-    if kind == "body":
-        return as_json(item | {"body": item["body"] | what}), None
-    if kind == "json":
-        return as_json(what), None
-    if kind == "bytes":
-        return bytes(what), None
-    return orjson.dumps(item)[:-what], None
+def places(value: Any, here: Place = ()) -> Iterator[Place]:
+    """Every member within a value, however deep."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, member in inner:
+        yield (*here, name)
+        yield from places(member, (*here, name))
+
+
+def changed(value: Any, place: Place, what: Any) -> Any:
+    """The value with something else at a place, or nothing."""
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
+    name, *deeper = place
+    if deeper:
+        copy[name] = changed(copy[name], tuple(deeper), what)
+    elif what is GONE:
+        del copy[name]
+    else:
+        copy[name] = what
+    return copy
+
+
+def mutants(route: Route) -> st.SearchStrategy[Any]:
+    """An item of the route with one or two things wrong in it, or what is no item at all."""
+    whole = {"key": "k", "path": route.path, "body": route.body}
+    there = st.sampled_from([*places(whole)])
+    new = st.sampled_from([("if_match",), ("x",), *(("body", name) for name in (*route.names, "x"))])
+    change = st.tuples(there, VALUES | st.just(GONE)) | st.tuples(new, VALUES)
+    return st.lists(change, max_size=2).map(tuple) | VALUES.map(lambda value: [value])
+
+
+def mutated(route: Route, how: Any) -> Any:
+    """What is sent; `how` is drawn from `mutants`."""
+    if isinstance(how, list):
+        return how[0]
+    item: Any = route.item()
+    for place, what in how:
+        try:
+            item = changed(item, place, what)
+        except (KeyError, IndexError, TypeError, ValueError):
+            continue  # the first change has taken the place of the second
+    return item
 
 
 def as_json(value: Any) -> bytes:
     """Also what orjson would not write: numbers too large, surrogates."""
     return json.dumps(value).encode()
+
+
+# ---------------------------------------------------------------------- what is answered
 
 
 def assert_problem(said: dict[str, Any], status: int) -> None:
@@ -91,66 +142,160 @@ def assert_problem(said: dict[str, Any], status: int) -> None:
     assert said["detail"], said
 
 
-def assert_answered(
-    service18: Service, response: httpx.Response, before: LogDigest, keys: list[str | None] | None
-) -> None:
-    """`keys`: of the items as they were sent, None for those that may be anything; None if it is not known."""
+def assert_left(service: Service, before: LogDigest, answers: Sequence[dict[str, Any]]) -> None:
+    """In the log is what was carried out, beside it the records of refusals that have one, and nothing else."""
+    after = service.log_digest()
+    new = [a for a in answers if not a.get("replayed")]
+    accepted = [a for a in new if a["status"] < 300]
+    refused = [a for a in new if a["status"] >= 300 and leaves_a_record(a["body"]["code"])]
+    assert after.recorded - before.recorded == len(accepted) + len(refused)
+    if not accepted:
+        assert after.events == before.events
+        if not refused:
+            assert after == before
+
+
+def assert_answered(service: Service, response: httpx.Response, before: LogDigest) -> list[dict[str, Any]]:
+    """Every answer is one that is documented, and the log holds what they say; none if all is refused as a whole."""
     if response.status_code != 200:
         assert_problem(response.json(), response.status_code)
-        assert service18.log_digest() == before
-        return
+        assert service.log_digest() == before
+        return []
     assert b"\0" not in response.content
     ndjson = response.headers["Content-Type"].startswith(NDJSON)
     answers = [orjson.loads(line) for line in response.content.splitlines()] if ndjson else response.json()
     for answer in answers:
         if answer["status"] not in (200, 201):
             assert_problem(answer["body"], answer["status"])
-    if keys is not None:
-        assert len(answers) == len(keys)
-        for answer, key in zip(answers, keys, strict=True):
-            assert key is None or (answer["key"], answer["status"]) == (key, 201), answer
-        sound = [answer["body"]["position"] for answer, key in zip(answers, keys, strict=True) if key is not None]
-        positions = [int(position.rsplit(".", 1)[1]) for position in sound]
-        assert positions == sorted(set(positions)), "in their order, each with its own answer"
+    assert_left(service, before, answers)
+    return list(answers)
 
 
-@given(lines=st.lists(LINES, max_size=8), end=st.sampled_from([b"\n", b"\r\n", b"\n \n"]))
-@example(lines=["sound", ("item", {"path": "/v1/batches"}), "sound"], end=b"\n")
-@example(lines=["sound", ("bytes", b"\xff\xfe"), ("bytes", b"\xef\xbb\xbf{}"), ("json", "\ud800"), "sound"], end=b"\n")
-@settings(max_examples=60)
-def test_lines_are_answered_each_for_itself(service18: Service, account: str, lines: list[Any], end: bytes) -> None:
-    items = [written(line, account) for line in lines]
-    keys = [key for content, key in items if content.strip()]
-    several = any(b"\n" in content for content, _ in items)
-    before = service18.log_digest()
-    response = send(service18, end.join(content for content, _ in items), NDJSON)
-    assert response.status_code == 200, response.text
-    assert_answered(service18, response, before, None if several else keys)
+def assert_all_or_nothing(service: Service, response: httpx.Response, before: LogDigest) -> None:
+    if response.status_code == 201:
+        return
+    assert_problem(response.json(), response.status_code)
+    told = {"status": response.status_code, "body": response.json()}
+    assert_left(service, before, [told])
 
 
-@given(lines=st.lists(LINES, max_size=6), atomic=st.booleans())
-@settings(max_examples=60)
-def test_an_array_is_answered_or_refused_as_a_whole(
-    service18: Service, account: str, lines: list[Any], atomic: bool
+# ---------------------------------------------------------------------- items
+
+
+def test_items_of_every_route(service18: Service, known: dict[str, str], account: str) -> None:
+    routes = command_routes(service18, known)
+    for route in routes:
+        _try(service18, route, account)
+    assert len(routes) >= 20
+
+
+def _try(service: Service, route: Route, account: str) -> None:
+    """Sound items before and after those that may be anything do not suffer from them."""
+    sound = Route(f"/v1/accounts/{account}/deposits", {"amount": "1.00", "currency": "EUR"}, ())
+
+    @settings(max_examples=5, database=None)
+    @given(hows=st.lists(mutants(route), min_size=1, max_size=6), form=st.sampled_from([JSON, NDJSON, "atomic"]))
+    def run(hows: list[Any], form: str) -> None:
+        items = [sound.item(), *(mutated(route, how) for how in hows), sound.item()]
+        before = service.log_digest()
+        if form == "atomic":
+            keyless = [{k: v for k, v in i.items() if k != "key"} if isinstance(i, dict) else i for i in items]
+            headers = {"Idempotency-Key": f"fuzz-{next(_numbers)}"}
+            response = send(service, as_json(keyless), params={"atomic": "true"}, headers=headers)
+            assert_all_or_nothing(service, response, before)
+            return
+        content = as_json(items) if form == JSON else b"\n".join(map(as_json, items))
+        response = send(service, content, form)
+        assert response.status_code == 200 or form == JSON, response.text
+        answers = assert_answered(service, response, before)
+        if answers:
+            assert len(answers) == len(items)
+            for item, answer in ((items[0], answers[0]), (items[-1], answers[-1])):
+                assert (answer["key"], answer["status"]) == (item["key"], 201), answer
+
+    run()
+
+
+# ---------------------------------------------------------------------- lines
+
+NOT_TEXT = [b"\xff", b"\xc3(", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xef\xbb\xbf", b"\0", b"\\u0000", b"\\ud800"]
+NO_JSON = [b"\r", b"\n", b"\r\n", b"\x0b", b"\x1b", b'"', b"{", b"[" * 40, b",", b"\xe2\x80\xa8", b"9" * 400]
+REPEATED = [b'"key":"k",', b'"path":"/v1/posts",', b'"body":{"amount":"1.00","amount":"2.00"},']
+DAMAGES = st.one_of(
+    st.just(("sound", 0, b"")),
+    st.tuples(st.just("put in"), st.integers(0, 200), st.sampled_from(NOT_TEXT + NO_JSON)),
+    st.tuples(st.just("put in"), st.just(0), st.sampled_from(NOT_TEXT + NO_JSON)),
+    st.tuples(st.just("put in"), st.just(1), st.sampled_from(REPEATED)),
+    st.tuples(st.just("put in"), st.integers(0, 200), st.binary(max_size=10)),
+    st.tuples(st.just("cut"), st.integers(1, 60), st.just(b"")),
+    st.tuples(st.just("instead"), st.just(0), st.binary(max_size=40) | st.sampled_from([b"", b" ", b"\r", b"\t\r"])),
+    st.tuples(st.just("spaces"), st.sampled_from([1_000, 1024 * 1024, 1024 * 1024 + 1]), st.just(b"")),
+)
+"""What is done to the bytes of a line, where, and with which bytes."""
+
+
+def damaged(line: bytes, damage: tuple[str, int, bytes]) -> bytes:
+    kind, where, what = damage
+    if kind == "put in":
+        return line[:where] + what + line[where:]
+    if kind == "cut":
+        return line[:-where]
+    if kind == "spaces":
+        return line.ljust(where)
+    return what if kind == "instead" else line
+
+
+def meant(line: bytes) -> Any:
+    """What a line says to a reader of JSON who is not ours; None where it is not JSON or says something twice."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError
+        return dict(pairs)
+
+    try:
+        return json.loads(line.decode(), object_pairs_hook=once)
+    except (ValueError, RecursionError):
+        return None
+
+
+@given(
+    damages=st.lists(DAMAGES, max_size=8), end=st.sampled_from([b"\n", b"\r\n", b"\n \n", b"\n\n"]), last=st.booleans()
+)
+@example(damages=[("put in", 0, b"\xef\xbb\xbf"), ("sound", 0, b"")], end=b"\r\n", last=True)
+@example(damages=[("put in", at, what) for at in (12, 40) for what in NOT_TEXT], end=b"\n", last=False)
+@example(damages=[("put in", 1, what) for what in REPEATED], end=b"\n", last=False)
+@example(damages=[("sound", 0, b""), ("cut", 1, b"")], end=b"\n", last=False)
+@settings(max_examples=50)
+def test_lines_are_answered_each_for_itself(
+    service18: Service, account: str, damages: list[tuple[str, int, bytes]], end: bytes, last: bool
 ) -> None:
-    items = [written(line, account) for line in lines]
+    route = Route(f"/v1/accounts/{account}/deposits", {"amount": "1.00", "currency": "EUR"}, ())
+    sent = [route.item() for _ in damages]
+    content = end.join(damaged(orjson.dumps(item), how) for item, how in zip(sent, damages, strict=True))
+    content += end if last else b""
     before = service18.log_digest()
-    params = {"atomic": "true"} if atomic else {}
-    headers = {"Idempotency-Key": f"fuzz-{next(_numbers)}"} if atomic else {}
-    content = b"[" + b",".join(content for content, _ in items) + b"]"
-    response = send(service18, content, params=params, headers=headers)
-    if atomic:
-        assert response.status_code == 201 or 400 <= response.status_code < 500, response.text
-        if response.status_code != 201:
-            assert_problem(response.json(), response.status_code)
-            assert response.status_code == 422 or service18.log_digest() == before, "only a refusal is recorded"
-    else:
-        assert_answered(service18, response, before, None)
+    response = send(service18, content, NDJSON)
+    lines = [line for line in content.split(b"\n") if line.strip()]
+    assert response.status_code == (413 if any(len(line) > 1024 * 1024 for line in lines) else 200), response.text
+    answers = assert_answered(service18, response, before)
+    if response.status_code != 200:
+        return
+    assert len(answers) == len(lines), "each line has its answer, whatever it is"
+    for line, answer in zip(lines, answers, strict=True):
+        said = meant(line)
+        if said is None:
+            assert (answer["key"], answer["status"], answer["body"]["code"]) == (None, 400, "malformed"), line
+        elif said in sent:
+            assert (answer["key"], answer["status"]) == (said["key"], 201), line
+    carried_out = [answer["body"]["position"] for answer in answers if answer["status"] == 201]
+    positions = [int(position.rsplit(".", 1)[1]) for position in carried_out]
+    assert positions == sorted(set(positions)), "in their order"
 
 
 @given(content=st.binary(max_size=200), kind=st.sampled_from([JSON, NDJSON, "text/plain"]))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_any_bytes_change_nothing(service18: Service, content: bytes, kind: str) -> None:
     before = service18.log_digest()
-    assert_answered(service18, send(service18, content, kind), before, None)
+    assert_answered(service18, send(service18, content, kind), before)
     assert service18.log_digest() == before
