@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 
 from domain.money import parse
 from tests.faults.clients import ACCEPTED, REFUSED, Call, History, kept
 from tests.faults.readers import Reading, Standing
-from tests.faults.world import World
+from tests.faults.world import CASH, World
 from tests.support.ledger import assert_sound
 
 OPEN, FROZEN, CLOSED = "open", "frozen", "closed"
@@ -39,7 +39,7 @@ def check(world: World, history: History, *, folded: bool = True, marked: bool =
         _answers_agree(history, marked=marked)
         _answers_are_in_the_log(world, history)
         book = Book.of(world)
-        _balances_are_those_told(book, history)
+        effects_are_those_told(book, history)
         _refusals_were_right(world, book, history)
         if folded:
             world.wait_until_folded()
@@ -50,13 +50,16 @@ def check(world: World, history: History, *, folded: bool = True, marked: bool =
 def _answers_agree(history: History, *, marked: bool) -> None:
     """Every answer to one key is the same, to the byte; only the first may come without the mark of a replay."""
     for call in history.answered:
-        assert {status for status, _, _ in call.answers} <= {*ACCEPTED, REFUSED}, call
-        assert len({(status, body) for status, body, _ in call.answers}) == 1, call
-        assert not marked or all(replayed for _, _, replayed in call.answers[1:]), call
+        assert call.status in {*ACCEPTED, REFUSED}, call
+        assert len({(answer.status, answer.body) for answer in call.answers}) == 1, call
+        assert not marked or all(answer.replayed for answer in call.answers[1:]), call
 
 
 def _answers_are_in_the_log(world: World, history: History) -> None:
-    """What was acknowledged is there, once; what was refused has its record and no event; nobody else is there."""
+    """What was acknowledged is there, once; what was refused has its record and no event; nobody else is there.
+
+    A key has at most one record, and each unit is that of exactly one: so nothing is there twice, answered or not.
+    """
     with psycopg.connect(world.database.url) as connection:
         recorded = {
             key: (outcome, last)
@@ -64,24 +67,15 @@ def _answers_are_in_the_log(world: World, history: History) -> None:
                 "SELECT key, outcome, last_position FROM log.commands WHERE actor = 'the-command'"
             )
         }
-        units = Counter(
-            correlation
-            for (correlation,) in connection.execute(
-                "SELECT DISTINCT ON (unit_end) metadata->>'correlation' FROM log.events_as_json"
-            )
-        )
-    keys = {call.key for call in history.calls}
+        unaccounted = connection.execute(
+            "SELECT unit_end, array_agg(c.key) FROM (SELECT DISTINCT log, unit_end FROM log.events) u"
+            " LEFT JOIN log.commands c ON c.log = u.log AND c.last_position = u.unit_end"
+            " GROUP BY unit_end HAVING count(c.key) <> 1"
+        ).fetchall()
+    assert unaccounted == [], f"units of no command, or of several: {unaccounted}"
     for call in history.answered:
-        outcome, last = recorded[call.key]
-        if call.accepted:
-            assert outcome == 1, call
-            assert call.said["position"] == f"main.1.{last}", call
-            assert units[call.key] == 1, call
-        else:
-            assert (outcome, last, units[call.key]) == (2, None, 0), call
-    for call in history.calls:  # without an answer it may be in or out, but not twice
-        assert units[call.key] <= 1, call
-    strangers = {key for key in recorded if key.startswith("client-")} - keys
+        assert recorded[call.key] == ((1, call.position) if call.accepted else (2, None)), call
+    strangers = {key for key in recorded if key.startswith("client-")} - {call.key for call in history.calls}
     assert not strangers, strangers
 
 
@@ -105,6 +99,7 @@ class Book:
         """`events` in the order of positions."""
         self._ends: dict[str, list[int]] = defaultdict(list)
         self._after: dict[str, list[Standing]] = defaultdict(list)
+        self._touched: dict[int, set[str]] = defaultdict(set)
         for account, end, type, amount, version in events:
             balance, status, before = self._after[account][-1] if self._after[account] else UNOPENED
             assert version == before + 1, (account, end, version)
@@ -118,6 +113,7 @@ class Book:
             else:
                 assert status == OPEN, (account, end, status)
             self._ends[account].append(end)
+            self._touched[end].add(account)
             self._after[account].append(Standing(balance + amount, status, version))
 
     @classmethod
@@ -144,6 +140,10 @@ class Book:
             return range(0)
         return range(ends[version - 1], ends[version] if version < len(ends) else FAR)
 
+    def after(self, end: int) -> dict[str, Standing]:
+        """The accounts that the unit with this end has touched, as it left them."""
+        return {account: self.at(account, end) for account in self._touched[end]}
+
     @property
     def opened(self) -> dict[str, int]:
         """Where each account was opened."""
@@ -155,20 +155,71 @@ class Book:
         return sum(after[-1].balance for after in self._after.values())
 
 
-def _balances_are_those_told(book: Book, history: History) -> None:
-    """Each account's history replayed in the order of positions gives what each answer told: balances, and states."""
+class Draft:
+    """Commands carried out one after the other on what the book has at a position: what they should come to."""
+
+    def __init__(self, book: Book, position: int, key: str) -> None:
+        """`key`: of the call that they are part of."""
+        self._book = book
+        self._position = position
+        self._key = key
+        self.now: dict[str, Standing] = {}  # the accounts touched
+
+    def at(self, account: str) -> Standing:
+        """How it stands by now."""
+        return self.now.get(account) or self._book.at(account, self._position)
+
+    def carry_out(self, path: str, body: dict[str, Any], opened: str) -> None:
+        """One more, which must be allowed. `opened`: the account that it opens, if that is what it does."""
+        if path == "/v1/accounts":
+            self._change(opened, 0, "", OPEN)
+        elif path == "/v1/transfers":
+            amount = parse(body["amount"], body["currency"])
+            self._change(body["source"], -amount, OPEN, OPEN)
+            self._change(body["target"], amount, OPEN, OPEN)
+        else:
+            account, kind = path.removeprefix("/v1/accounts/").split("/")
+            if kind in CASH_IN_OR_OUT:
+                amount = CASH_IN_OR_OUT[kind] * parse(body["amount"], body["currency"])
+                self._change(account, amount, OPEN, OPEN)
+                self._change(CASH, -amount, OPEN, OPEN)
+            else:
+                self._change(account, 0, *CHANGES[kind])
+
+    def _change(self, account: str, amount: int, before: str, after: str) -> None:
+        balance, status, version = self.at(account)
+        assert status == before, f"{self._key}: {account} is {status!r}, not {before!r}"
+        assert account == CASH or balance + amount >= 0, f"{self._key}: {account} has {balance}, {-amount} is taken"
+        assert after != CLOSED or balance == 0, f"{self._key}: {account} is closed with {balance} on it"
+        self.now[account] = Standing(balance + amount, after, version + 1)
+
+
+CASH_IN_OR_OUT = {"deposits": 1, "withdrawals": -1}
+CHANGES = {"freeze": (OPEN, FROZEN), "unfreeze": (FROZEN, OPEN), "close": (OPEN, CLOSED)}
+"""The status before and after."""
+
+
+def effects_are_those_told(book: Book, history: History) -> None:
+    """Each unit is what its key was sent for, no more and no less, and left what its answer told: balances, states."""
     assert book.total == 0, "money is conserved"
     for call in history.answered:
         if call.accepted:
-            said = call.said
-            for account, told in said.get("balances", {}).items():
-                assert parse(told["balance"], told["currency"]) == book.at(account, call.position).balance, call
-            if "balances" not in said:  # opened, frozen, unfrozen or closed
-                assert book.at(said["account"], call.position).status == said.get("status", OPEN), call
+            draft = Draft(book, call.position - 1, call.key)
+            results = call.said["results"] if call.atomic else [call.said]
+            for (path, body), said in zip(call.commands, results, strict=True):
+                draft.carry_out(path, body, said.get("account", ""))
+                for account, told in said.get("balances", {}).items():
+                    assert parse(told["balance"], told["currency"]) == draft.at(account).balance, call
+                if "balances" not in said:  # opened, frozen, unfrozen or closed
+                    assert draft.at(said["account"]).status == said.get("status", OPEN), call
+            assert draft.now == book.after(call.position), call
 
 
 def _refusals_were_right(world: World, book: Book, history: History) -> None:
-    """At the position at which a command was refused, what it was told of the account was so."""
+    """At the position at which a command was refused, what it was told of the account was so.
+
+    An item of an atomic batch is refused for what those before it would have left.
+    """
     with psycopg.connect(world.database.url) as connection:
         decided: dict[str, int] = dict(
             connection.execute(
@@ -178,11 +229,18 @@ def _refusals_were_right(world: World, book: Book, history: History) -> None:
     for call in history.answered:
         if call.status == REFUSED:
             call.decided = decided[call.key]
-            rule, figures = call.said["code"], call.said["figures"]
-            balance, status, _ = book.at(figures["account"], call.decided)
+            rule, figures, number = call.said["code"], call.said["figures"], 1
+            if call.atomic:
+                assert rule == "item_refused", call
+                rule, figures, number = figures["rule"], figures["figures"], figures["item"]
+            draft = Draft(book, call.decided, call.key)
+            for item, (path, body) in enumerate(call.commands[: number - 1], 1):
+                draft.carry_out(path, body, f"the account that item {item} would have opened")
+            _, body = call.commands[number - 1]
+            balance, status, _ = draft.at(figures["account"])
             if rule == "below_minimum":
                 assert status == OPEN, call
-                assert balance < parse(call.body["amount"], call.body["currency"]), call
+                assert balance < parse(body["amount"], body["currency"]), call
                 assert balance == parse(figures["balance"], figures["currency"]), call
             elif rule == "balance_not_zero":
                 assert status == OPEN, call

@@ -13,15 +13,31 @@ from threading import Event, Lock
 from typing import Any
 
 import httpx
+import msgspec
 import orjson
 
+from api.services import Limits
 from tests.faults.seeds import seeded
 from tests.faults.world import Api
 
 GIVE_UP_SECONDS = 60.0
 ACCEPTED, REFUSED = frozenset({200, 201}), 422
-TOLD_NOTHING = frozenset({429, 503})
+TOLD_NOTHING = frozenset({0, 429, 503})
 TOKEN = {"Authorization": "Bearer secret-of-command"}
+BATCHES = "/v1/batches"
+ATOMIC = f"{BATCHES}?atomic=true"
+MOST_ITEMS = 12
+BATCHING = Limits().batches
+"""Clients of a load that send batches: of more at once an API refuses some, which is no silence that a fault made."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What somebody was told; status 0: nothing, because the connection was lost."""
+
+    status: int
+    body: bytes
+    replayed: bool
 
 
 @dataclass
@@ -30,17 +46,17 @@ class Call:
 
     key: str
     path: str
-    body: dict[str, Any]
+    body: Any
     began: float = 0.0
     ended: float = 0.0
-    answers: list[tuple[int, bytes, bool]] = field(default_factory=list)  # status, body, replayed
+    answers: list[Answer] = field(default_factory=list)
     decided: int = 0  # of a refusal: the position at which it was decided
     silences: list[str] = field(default_factory=list)  # what came instead of an answer, if anything
 
     @property
     def status(self) -> int:
         """Of its answer."""
-        return self.answers[0][0]
+        return self.answers[0].status
 
     @property
     def accepted(self) -> bool:
@@ -50,13 +66,23 @@ class Call:
     @property
     def said(self) -> dict[str, Any]:
         """The body of its answer."""
-        read: dict[str, Any] = orjson.loads(self.answers[0][1])
+        read: dict[str, Any] = orjson.loads(self.answers[0].body)
         return read
 
     @property
     def position(self) -> int:
         """At which it is in the log, if it was accepted."""
         return place(self.said["position"])
+
+    @property
+    def atomic(self) -> bool:
+        """Whether it is several commands under one key."""
+        return self.path == ATOMIC
+
+    @property
+    def commands(self) -> list[tuple[str, dict[str, Any]]]:
+        """Path and body of what is asked for: of one command, or of those of an atomic batch."""
+        return [(item["path"], item["body"]) for item in self.body] if self.atomic else [(self.path, self.body)]
 
 
 def place(position: str) -> int:
@@ -128,6 +154,7 @@ class Client:
     ) -> None:
         """`states`: whether any accounts are opened, frozen, closed. `transport`: instead of a connection to an API."""
         self._states = states
+        self._batches = number < BATCHING
         self._mine: list[Call] = []
         self._what = seeded(seed, number, "what is asked for")
         self._how = seeded(seed, number, "how it is asked for")
@@ -142,10 +169,23 @@ class Client:
         """Post until told to stop; the last command is brought to its answer."""
         try:
             while not stop.is_set() and self._count < most:
-                self.post(*self.choose())
+                kind, size = self._what.random(), self._what.randint(2, MOST_ITEMS)
+                if self._batches and kind < 0.08:
+                    self.post([self._wish() for _ in range(min(size, most - self._count))])
+                elif self._batches and kind < 0.16:
+                    self.post([self._wish(together=size)])
+                else:
+                    self.post([self._wish()])
         finally:
             for http in self._http.values():
                 http.close()
+
+    def _wish(self, together: int = 0) -> Call:
+        """The next command; `together`: so many under one key. What these open is not used: it may not come about."""
+        self._count += 1
+        chosen = [self.choose() for _ in range(together or 1)]
+        path, body = (ATOMIC, [{"path": path, "body": body} for path, body in chosen]) if together else chosen[0]
+        return Call(f"{self._name}-{self._count}", path, body)
 
     def choose(self) -> tuple[str, dict[str, Any]]:
         """What to ask for next."""
@@ -168,52 +208,88 @@ class Client:
             return "/v1/accounts", opening(f"owner-{self._name}-{self._count}")
         return f"/v1/accounts/{account}/{kind}", {"reason": "the client wishes so"}
 
-    def post(self, path: str, body: dict[str, Any]) -> Call:
-        """A command, until it is answered; now and then asked once more though it was, at once or long after."""
-        self._count += 1
-        call = Call(f"{self._name}-{self._count}", path, body, began=time.monotonic())
-        self._history.add(call)
-        self._until_answered(call)
-        call.ended = time.monotonic()
-        self._mine.append(call)
-        if path == "/v1/accounts":
-            assert call.accepted, f"an opening is never refused, and was: {call}"
-            self._accounts.append(call.said["account"])
-        if self._how.random() < 0.05:
-            self._until_answered(call)
-        if self._how.random() < 0.05:
-            self._until_answered(self._how.choice(self._mine))
-        return call
+    def post(self, calls: list[Call]) -> None:
+        """Commands, several of them as a batch, until each is answered; now and then once more, at once or long after.
 
-    def _until_answered(self, call: Call) -> None:
-        """Ask until there is one more answer: who asks again must be told too."""
-        began, before = time.monotonic(), len(call.answers)
-        while len(call.answers) == before:
+        Which they are was chosen before any of them is asked for: nobody knows how many requests it will take.
+        """
+        for call in calls:
+            call.began = time.monotonic()
+            self._history.add(call)
+        self._until_answered(calls, batch=len(calls) > 1)
+        self._mine += calls
+        for call in calls:
+            if call.path == "/v1/accounts":
+                assert call.accepted, f"an opening is never refused, and was: {call}"
+                self._accounts.append(call.said["account"])
+        if self._how.random() < 0.05:
+            self._until_answered(calls, batch=self._how.random() < 0.5)
+        if self._how.random() < 0.05:
+            self._until_answered([self._how.choice(self._mine)], batch=self._how.random() < 0.5)
+
+    def _until_answered(self, calls: list[Call], *, batch: bool) -> None:
+        """Ask until each has one more answer: who asks again must be told too. `batch`: the first time in a batch."""
+        began, enough = time.monotonic(), [len(call.answers) + 1 for call in calls]
+        while silent := [call for call, many in zip(calls, enough, strict=True) if len(call.answers) < many]:
             if time.monotonic() - began > GIVE_UP_SECONDS:
                 raise AssertionError(
-                    f"{call.key} had no answer for {GIVE_UP_SECONDS} s, silences: {call.silences[-5:]}"
+                    f"{silent[0].key} had no answer for {GIVE_UP_SECONDS} s, silences: {silent[0].silences[-5:]}"
                 )
-            self._ask(call)
+            items = [call for call in silent if batch and not call.atomic]
+            if items:
+                self._ask(items, batch=True)
+            for call in silent:
+                if call not in items:
+                    self._ask([call], batch=False)
+            batch = self._how.random() < 0.5
 
-    def _ask(self, call: Call) -> None:
-        api = self._how.choice(self._apis)
+    def _ask(self, calls: list[Call], *, batch: bool) -> None:
+        http = self._http[self._how.choice(self._apis).port]
         try:
-            response = ask(self._http[api.port], call)
+            answers = ask_all(http, calls) if batch else [answer_of(ask(http, call)) for call in calls]
         except httpx.HTTPError as error:
-            call.silences.append(repr(error))
+            answers = [Answer(0, repr(error).encode(), False)] * len(calls)
+        now = time.monotonic()
+        for call, answer in zip(calls, answers, strict=True):
+            if answer.status in TOLD_NOTHING:
+                call.silences.append(answer.body.decode())
+            else:
+                call.ended = call.ended or now
+                call.answers.append(answer)
+        if any(answer.status in TOLD_NOTHING for answer in answers):
             time.sleep(0.02)  # nobody is there: not a wait for something, only not to spin
-            return
-        if response.status_code in TOLD_NOTHING:
-            call.silences.append(response.text)
-            time.sleep(0.02)
-        else:
-            replayed = response.headers.get("Idempotency-Replayed") == "true"
-            call.answers.append((response.status_code, response.content, replayed))
 
 
 def ask(http: httpx.Client, call: Call) -> httpx.Response:
     """Send it, for the first time or again; whatever the answer is."""
     return http.post(call.path, json=call.body, headers={**TOKEN, "Idempotency-Key": call.key})
+
+
+def answer_of(response: httpx.Response) -> Answer:
+    """What it says."""
+    return Answer(response.status_code, response.content, response.headers.get("Idempotency-Replayed") == "true")
+
+
+def ask_all(http: httpx.Client, calls: Sequence[Call]) -> list[Answer]:
+    """Send them as one batch, for the first time or again: what each was told. A batch is refused to each of them."""
+    lines = [orjson.dumps({"key": call.key, "path": call.path, "body": call.body}) for call in calls]
+    headers = {**TOKEN, "Content-Type": "application/x-ndjson"}
+    response = http.post(BATCHES, content=b"\n".join(lines), headers=headers)
+    if response.status_code in TOLD_NOTHING:
+        return [answer_of(response)] * len(calls)
+    assert response.status_code == 200, response.text
+    told = [msgspec.json.decode(line, type=_Line) for line in response.content.splitlines()]
+    assert [line.key for line in told] == [call.key for call in calls], "an answer for each, in their order"
+    return [Answer(line.status, bytes(line.body), line.replayed) for line in told]
+
+
+class _Line(msgspec.Struct):
+    """An item's answer; the body as it came, to the byte."""
+
+    key: str
+    status: int
+    body: msgspec.Raw
+    replayed: bool = False
 
 
 def opening(owner: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ advisory lock that an append must take, and that the test may hold. Only the tes
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
@@ -54,9 +55,15 @@ def put_in(database: Database) -> None:
 class Gate:
     """A gate that is closed."""
 
-    def __init__(self, connection: psycopg.Connection[Any], number: int) -> None:
-        self._connection = connection
+    def __init__(self, database: Database, number: int, opened: ExitStack) -> None:
+        self._database = database
         self._number = number
+        self._opened = opened
+        self._holder = self._connect()
+        self._holder.execute(_CLOSE, (_CLASS, number))
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return self._opened.enter_context(psycopg.connect(self._database.url, autocommit=True))
 
     def wait_for_somebody(self) -> int:
         """Return once an append stands before it: the process id of its backend."""
@@ -67,22 +74,39 @@ class Gate:
 
     def waiting(self) -> int | None:
         """The backend of the append that stands before it, if one does."""
-        row = self._connection.execute(
+        return self._next_in("ShareLock")
+
+    def _next_in(self, mode: str) -> int | None:
+        row = self._holder.execute(
             "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND NOT granted"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-            (_CLASS, self._number),
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND mode = %s",
+            (_CLASS, self._number, mode),
         ).fetchone()
         return None if row is None else int(row[0])
 
+    def let_one_through(self) -> None:
+        """The append that stands before it, to its end; the next one stands before it again.
+
+        Whoever waits for a lock has it in turn: who closes the gate anew waits behind the first and before the next.
+        """
+        follower = self._connect()
+        with ThreadPoolExecutor(1) as pool:
+            closed_again = pool.submit(follower.execute, _CLOSE, (_CLASS, self._number))
+            wait_until(lambda: self._next_in("ExclusiveLock") is not None, "who closes the gate behind the first")
+            self.open()
+            closed_again.result()
+        self._holder = follower
+
     def open(self) -> None:
         """Let everyone through."""
-        self._connection.execute("SELECT pg_advisory_unlock_all()")
+        self._holder.execute("SELECT pg_advisory_unlock_all()")
+
+
+_CLOSE = "SELECT pg_advisory_lock(%s, %s)"
 
 
 @contextmanager
 def closed(database: Database, name: str) -> Iterator[Gate]:
     """Close a gate; it is open afterwards."""
-    number = list(_ALL).index(name)
-    with psycopg.connect(database.url, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s, %s)", (_CLASS, number))
-        yield Gate(connection, number)
+    with ExitStack() as opened:
+        yield Gate(database, list(_ALL).index(name), opened)

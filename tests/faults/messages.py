@@ -36,6 +36,11 @@ def ready_within_a_transaction(way: Way, kind: bytes, content: bytes) -> bool:
     return way == "to the client" and kind == b"Z" and content == b"T"
 
 
+def the_answer_to_an_append(way: Way, kind: bytes, content: bytes) -> bool:
+    """The row that `log.append` returns, known by its five columns: it is sent when it is committed."""
+    return way == "to the client" and kind == b"D" and content[:2] == b"\x00\x05"
+
+
 def the_head_is_locked(way: Way, kind: bytes, content: bytes) -> bool:
     """The statement that takes the head before a command is decided."""
     return way == "to the server" and kind in b"PQ" and b"lock_head" in content
@@ -47,27 +52,23 @@ class Hold:
 
     matches: Matches
     caught: Event = field(default_factory=Event)
+    verdict: Verdict = "pass"
     _free: Event = field(default_factory=Event)
-    _verdict: Verdict = "pass"
 
     def wait_for_it(self) -> None:
         """Return once the message is there, and stays there."""
         assert self.caught.wait(PATIENCE_SECONDS), "the message did not come"
 
-    def release(self) -> None:
-        """Let it go on its way."""
-        self._free.set()
-
-    def lose(self) -> None:
-        """It never arrives, and its connection is lost with it."""
-        self._verdict = "swallow"
+    def release(self, verdict: Verdict = "pass") -> None:
+        """Let it go on its way, or lose it there."""
+        self.verdict = verdict
         self._free.set()
 
     def stay(self) -> Verdict:
-        """For the thread that brings the message: what becomes of it in the end."""
+        """For the thread that brings the message."""
         self.caught.set()
         self._free.wait(PATIENCE_SECONDS)
-        return self._verdict
+        return self.verdict
 
 
 class Line:
@@ -87,7 +88,7 @@ class Line:
         finally:
             if hold in self._armed:
                 self._armed.remove(hold)
-            hold.release()
+            hold.release(hold.verdict)
 
     def judge(self, connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
         """Keeps the thread that brings a message for as long as it is held."""

@@ -14,6 +14,7 @@ import pytest
 from tests.faults import gates
 from tests.faults.checker import check
 from tests.faults.clients import History, deposit, load, open_accounts
+from tests.faults.messages import line, the_answer_to_an_append
 from tests.faults.proxy import Turns, Verdict, Way, proxied
 from tests.faults.world import World
 from tests.support.waiting import wait_until
@@ -102,25 +103,16 @@ def test_the_database_is_killed_while_the_append_is_under_way(world: World, gate
 
 def test_committed_and_the_acknowledgement_lost(world: World) -> None:
     """The answer of the database is swallowed and the connection cut: the API looks its key up, and finds it in."""
-    socket_file = world.server.postgres.data_dir / ".s.PGSQL.5432"
-    armed = False
-    lost: list[int] = []
-
-    def judge(connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
-        nonlocal armed
-        if armed and way == "to the client" and kind == b"D" and len(content) > 20:  # the row that log.append returns
-            armed = False
-            lost.append(connection)
-            return "swallow"
-        return "pass"
-
-    with proxied(socket_file, judge) as proxy:
-        api = world.api(through=proxy.url(world.database.name))
+    with line(world) as lossy:
+        api = world.api(through=lossy.url)
         (account,) = open_accounts(api, 1, "5.00")
         before = world.head()
-        armed = True
-        told = deposit(api, account, "the-one")
-        assert lost, "no acknowledgement was lost: nothing was shown"
+        with ThreadPoolExecutor(1) as pool, lossy.held(the_answer_to_an_append) as acknowledgement:
+            answer = pool.submit(deposit, api, account, "the-one")
+            acknowledgement.wait_for_it()
+            wait_until(lambda: world.head() > before, "the commit")
+            acknowledgement.release("swallow")
+            told = answer.result()
         assert told.status_code == 201, told.text
         assert "Idempotency-Replayed" not in told.headers
         assert world.head() == before + 3, "once"

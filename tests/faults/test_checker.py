@@ -1,4 +1,4 @@
-"""The checker is itself held to what it should notice: a read that only looks right."""
+"""The checker is itself held to what it should notice: reads and effects that only look right."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import orjson
 import pytest
 
 from domain.money import show
-from tests.faults.checker import AccountEvent, Book, reads_are_of_one_position
+from tests.faults.checker import AccountEvent, Book, effects_are_those_told, reads_are_of_one_position
+from tests.faults.clients import ATOMIC, Answer, Call, History
 from tests.faults.readers import Reading
+from tests.faults.world import CASH
 
 BOOK = Book(
     [
@@ -68,3 +70,67 @@ def test_true_reads_pass() -> None:
 def test_a_read_that_is_of_no_position_is_noticed(readings: list[Reading], why: str) -> None:
     with pytest.raises(AssertionError, match=why):
         reads_are_of_one_position(BOOK, readings)
+
+
+def transfer(amount: str) -> tuple[str, dict[str, Any]]:
+    return "/v1/transfers", {"source": "a", "target": "b", "amount": amount, "currency": "EUR"}
+
+
+def told(balance: str) -> dict[str, Any]:
+    return {"balances": {"b": {"balance": balance, "currency": "EUR"}}}
+
+
+def alone(command: tuple[str, dict[str, Any]], said: dict[str, Any], position: int) -> Call:
+    answer = orjson.dumps({"position": f"main.1.{position}", **said})
+    return Call("alone", *command, answers=[Answer(201, answer, False)])
+
+
+def together(commands: list[tuple[str, dict[str, Any]]], results: list[dict[str, Any]], position: int) -> Call:
+    answer = orjson.dumps({"position": f"main.1.{position}", "results": results})
+    items = [{"path": path, "body": body} for path, body in commands]
+    return Call("together", ATOMIC, items, answers=[Answer(201, answer, False)])
+
+
+PAID = Book(
+    [
+        AccountEvent("a", 1, "account.opened.v1", 0, 1),
+        AccountEvent("b", 2, "account.opened.v1", 0, 1),
+        AccountEvent(CASH, 3, "account.opened.v1", 0, 1),
+        AccountEvent("a", 6, "account.credited.v1", 100, 2),
+        AccountEvent(CASH, 6, "account.debited.v1", -100, 2),
+        AccountEvent("a", 9, "account.debited.v1", -30, 3),
+        AccountEvent("b", 9, "account.credited.v1", 30, 2),
+        AccountEvent("a", 15, "account.debited.v1", -10, 4),
+        AccountEvent("b", 15, "account.credited.v1", 10, 3),
+        AccountEvent("a", 15, "account.debited.v1", -20, 5),
+        AccountEvent("b", 15, "account.credited.v1", 20, 4),
+    ]
+)
+FROZEN_B = ("/v1/accounts/b/freeze", {"reason": "the test wishes so"})
+
+
+def test_true_effects_pass() -> None:
+    one = alone(transfer("0.30"), told("0.30"), 9)
+    two = together([transfer("0.10"), transfer("0.20")], [told("0.40"), told("0.60")], 15)
+    effects_are_those_told(PAID, History([one, two]))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(alone(transfer("0.30"), told("0.20"), 9), id="another balance told"),
+        pytest.param(alone(transfer("0.20"), {"balances": {}}, 9), id="another amount taken"),
+        pytest.param(alone(transfer("0.10"), told("0.40"), 15), id="more than what was asked for"),
+        pytest.param(together([transfer("0.30"), transfer("0.10")], [told("0.30")] * 2, 9), id="half of a batch"),
+        pytest.param(
+            together([transfer("0.30"), FROZEN_B], [told("0.30"), {"account": "b", "status": "frozen"}], 9),
+            id="no freeze",
+        ),
+        pytest.param(
+            together([transfer("0.20"), transfer("0.10")], [told("0.40"), told("0.60")], 15), id="another order"
+        ),
+    ],
+)
+def test_an_effect_that_is_not_what_was_asked_for_is_noticed(call: Call) -> None:
+    with pytest.raises(AssertionError):
+        effects_are_those_told(PAID, History([call]))

@@ -55,7 +55,7 @@ def test_the_connection_is_lost_around_the_commit_of_a_last_attempt(world: World
                     message.wait_for_it()
                     assert asked(world, HOLDS_THE_HEAD) == (name != "committed")
                     assert not mine.done(), "nobody is told what is not known yet"
-                    message.lose()
+                    message.release("swallow")
                 answer = mine.result()
             assert "Idempotency-Replayed" not in answer.headers, "its client has had no answer before"
             once(world, account, answer, one, two)

@@ -40,6 +40,7 @@ def kills(seed: int, times: int, world: World) -> None:
     reads_are_of_one_position(Book.of(world), readings)
     assert history.silences, "nobody noticed anything: nothing was shown"
     assert any(call.status == 422 for call in history.answered), "nobody was refused: half of it was not shown"
+    assert {call.accepted for call in history.answered if call.atomic} == {True, False}, "in as a whole, or not at all"
 
 
 @pytest.mark.parametrize("seed", [1])

@@ -14,7 +14,7 @@ import pytest
 
 from domain.accounts.posting import internal_account
 from tests.faults.checker import check, order_is_that_of_time
-from tests.faults.clients import TOKEN, Call, History, ask, deposit, load, open_accounts, opening
+from tests.faults.clients import TOKEN, Call, History, answer_of, ask, deposit, load, open_accounts, opening
 from tests.faults.messages import an_append, line
 from tests.faults.world import CASH, Api, World
 from tests.support.waiting import wait_until
@@ -42,9 +42,9 @@ def test_old_keys_come_again_late_in_reverse_and_elsewhere(world: World) -> None
 
         def again(number: int, call: Call) -> None:
             for http in (new, old) if number % 2 else (old, new):
-                response = ask(http, call)
-                assert response.headers.get("Idempotency-Replayed") == "true", (response.text, call)
-                call.answers.append((response.status_code, response.content, True))
+                answer = answer_of(ask(http, call))
+                assert answer.replayed, (answer, call)
+                call.answers.append(answer)
 
         with ThreadPoolExecutor(6) as pool:
             told = [pool.submit(again, n, call) for n, call in enumerate(reversed(history.calls))]

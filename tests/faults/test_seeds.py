@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import httpx
 import orjson
 import pytest
 
 from tests.faults.checker import order_is_that_of_time
-from tests.faults.clients import Call, Client, History
+from tests.faults.clients import BATCHES, Answer, Call, Client, History
 from tests.faults.proxy import Turns
 from tests.faults.seeds import seeded
 from tests.faults.world import Api
@@ -39,24 +40,32 @@ class Agreeable(httpx.MockTransport):
         drawn = self._chance.random()
         if drawn < self._silence / 2:
             return httpx.Response(503)
-        told = self._told.setdefault(request.headers["Idempotency-Key"], b'{"account": "new-%d"}' % next(self._names))
+        batch = request.url.path == BATCHES and "atomic" not in request.url.params
+        told = b"\n".join(map(self._line, request.content.splitlines())) if batch else self._told_to(request.headers)
         if drawn < self._silence:
             raise httpx.ReadError("the answer is lost")
-        return httpx.Response(201, content=told)
+        return httpx.Response(200 if batch else 201, content=told)
+
+    def _told_to(self, headers: Mapping[str, str]) -> bytes:
+        key = headers["Idempotency-Key"]
+        return self._told.setdefault(key, b'{"account": "new-%d"}' % next(self._names))
+
+    def _line(self, item: bytes) -> bytes:
+        key = orjson.loads(item)["key"]
+        if self._chance.random() < self._silence / 2:
+            return orjson.dumps({"key": key, "status": 503, "body": {}})
+        told = orjson.loads(self._told_to({"Idempotency-Key": key}))
+        return orjson.dumps({"key": key, "status": 201, "body": told})
 
 
-def asked_for(history: History) -> dict[str, list[tuple[str, str, str]]]:
-    """What each client asked for, in order, with the accounts it opened named by the order in which it did."""
-    asked: dict[str, list[tuple[str, str, str]]] = {}
-    names: dict[str, str] = {}
+def asked_for(history: History) -> dict[str, list[str]]:
+    """What each client asked for, in order, with the accounts it opened named by the command that did."""
+    names = {call.said["account"]: f"opened by {call.key}" for call in history.calls if call.path == "/v1/accounts"}
+    asked: dict[str, list[str]] = {}
     for call in history.calls:
-        client = call.key.rsplit("-", 1)[0]
-        mine = asked.setdefault(client, [])
-        if call.path == "/v1/accounts":
-            names[call.said["account"]] = f"opened by command {len(mine)} of {client}"
-        path = "/".join(names.get(part, part) for part in call.path.split("/"))
-        body: dict[str, Any] = {name: names.get(value, value) for name, value in call.body.items()}
-        mine.append((call.key, path, orjson.dumps(body).decode()))
+        said = orjson.dumps([call.key, call.path, call.body]).decode()
+        said = re.sub(r"new-\d+", lambda found: names[found[0]], said)
+        asked.setdefault(call.key.rsplit("-", 1)[0], []).append(said)
     return asked
 
 
@@ -77,8 +86,9 @@ def test_silences_do_not_change_what_clients_ask_for() -> None:
     assert len(lossy.silences) > 50, "hardly an answer was lost: nothing was shown"
     assert not quiet.silences
     assert asked_for(lossy) == asked_for(quiet)
-    opened = sum("opened by" in path + body for asked in asked_for(quiet).values() for _, path, body in asked)
-    assert opened > 10, "what clients open themselves is hardly used: nothing was shown of it"
+    said = [one for asked in asked_for(quiet).values() for one in asked]
+    assert sum("opened by" in one for one in said) > 10, "what clients open themselves is hardly used"
+    assert sum("atomic" in one for one in said) > 10, "hardly a batch was sent"
 
 
 def test_each_direction_of_a_connection_has_its_turns_whatever_the_others_do() -> None:
@@ -100,8 +110,8 @@ def test_each_direction_of_a_connection_has_its_turns_whatever_the_others_do() -
 def test_a_failed_check_says_where_the_history_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     later, earlier = (
-        Call("later", "/v1/transfers", {}, 1.0, 2.0, [(201, b'{"position": "main.1.9"}', False)]),
-        Call("earlier", "/v1/transfers", {}, 3.0, 4.0, [(201, b'{"position": "main.1.3"}', False)]),
+        Call("later", "/v1/transfers", {}, 1.0, 2.0, [Answer(201, b'{"position": "main.1.9"}', False)]),
+        Call("earlier", "/v1/transfers", {}, 3.0, 4.0, [Answer(201, b'{"position": "main.1.3"}', False)]),
     )
     with pytest.raises(AssertionError) as failed:
         order_is_that_of_time(History([earlier, later]))
@@ -109,7 +119,7 @@ def test_a_failed_check_says_where_the_history_is(tmp_path: Path, monkeypatch: p
     (file,) = tmp_path.iterdir()
     assert str(file) in note
     calls = [orjson.loads(line) for line in file.read_text().splitlines()]
-    assert [(call["key"], call["answers"]) for call in calls] == [
-        ("later", [[201, '{"position": "main.1.9"}', False]]),
-        ("earlier", [[201, '{"position": "main.1.3"}', False]]),
+    assert [(call["key"], [answer["body"] for answer in call["answers"]]) for call in calls] == [
+        ("later", ['{"position": "main.1.9"}']),
+        ("earlier", ['{"position": "main.1.3"}']),
     ]

@@ -1,0 +1,162 @@
+"""Batches broken off, refused in part, or never answered: sent again, every item has one effect and one answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
+import httpx
+import psycopg
+import pytest
+
+from api.routes.batches import WINDOW
+from tests.faults import gates
+from tests.faults.checker import check
+from tests.faults.clients import (
+    ATOMIC,
+    TOLD_NOTHING,
+    Answer,
+    Call,
+    History,
+    answer_of,
+    ask,
+    ask_all,
+    open_accounts,
+    opening,
+)
+from tests.faults.messages import PATIENCE_SECONDS, line, the_answer_to_an_append
+from tests.faults.world import Api, World
+from tests.support.waiting import wait_until
+
+CENT = {"amount": "0.01", "currency": "EUR"}
+QUEUE = WINDOW + WINDOW // 4
+"""Room for one window of a batch and not for two."""
+
+
+def deposits(name: str, accounts: Sequence[str], windows: int) -> list[Call]:
+    """Items that fill so many windows of a batch."""
+    number = len(accounts)
+    return [Call(f"{name}-{n}", f"/v1/accounts/{accounts[n % number]}/deposits", CENT) for n in range(windows * WINDOW)]
+
+
+def send(api: Api, calls: Sequence[Call]) -> list[Answer]:
+    """As one batch: what each is told. Those that are told something have it in their history."""
+    began = time.monotonic()
+    with httpx.Client(base_url=api.url, timeout=60) as http:
+        answers = ask_all(http, calls)
+    for call, answer in zip(calls, answers, strict=True):
+        call.began = call.began or began
+        if answer.status not in TOLD_NOTHING:
+            call.ended = call.ended or time.monotonic()
+            call.answers.append(answer)
+    return answers
+
+
+def batches(world: World) -> dict[str, list[str]]:
+    """The keys that went in with each batch, by what their events name as correlation."""
+    with psycopg.connect(world.database.url) as connection:
+        rows = connection.execute(
+            "SELECT e.metadata->>'correlation', array_agg(c.key) FROM log.commands c JOIN log.events_as_json e"
+            " ON e.position = c.last_position WHERE e.metadata->>'correlation' LIKE 'batch%'"
+            " GROUP BY 1 ORDER BY min(e.position)"
+        ).fetchall()
+    return dict(rows)
+
+
+@pytest.mark.parametrize("gate", ["before the keys are looked up", "before it returns"])
+def test_the_api_is_killed_with_half_a_batch_in(world: World, gate: str) -> None:
+    """The batch is sent again elsewhere while what is left of the first is still going in: every item has one effect.
+
+    What the first had brought in is answered as a replay, and nothing else is.
+    """
+    api, other = world.apis(2)
+    calls = deposits("item", open_accounts(api, 4, "5.00"), windows=6)
+    gates.put_in(world.database)
+    with ThreadPoolExecutor(2) as pool, gates.closed(world.database, gate) as closed:
+        unanswered = pool.submit(send, api, calls)
+        closed.wait_for_somebody()
+        closed.let_one_through()
+        closed.wait_for_somebody()
+        api.kill()
+        with pytest.raises(httpx.HTTPError):
+            unanswered.result()
+        again = pool.submit(send, other, calls)
+        closed.open()
+        answers = again.result()
+    assert {answer.status for answer in answers} == {201}
+    first, second = batches(world).values()
+    assert WINDOW <= len(first) < len(calls), "it is in as a whole, or not at all"
+    replayed = {call.key for call in calls if call.answers[0].replayed}
+    assert replayed == set(first)
+    assert set(second) == {call.key for call in calls} - replayed
+    assert all(answer.replayed for answer in send(other, calls))
+    check(world, History(calls), folded=False)
+
+
+@pytest.mark.parametrize("lost", ["on its way to the API", "with the API"])
+def test_the_acknowledgement_of_an_atomic_batch_is_lost(world: World, lost: str) -> None:
+    """All of it is committed and nobody is told. Whoever asks again has the one answer, and there is one effect."""
+    with line(world) as lossy, ThreadPoolExecutor(1) as pool:
+        api, other = world.api(through=lossy.url), world.api()
+        one, two = open_accounts(api, 2, "5.00")
+        asked: list[tuple[str, object]] = [
+            ("/v1/transfers", {"source": one, "target": two, **CENT}),
+            ("/v1/accounts", opening("in-the-batch")),
+            (f"/v1/accounts/{one}/withdrawals", CENT),
+            (f"/v1/accounts/{two}/freeze", {"reason": "the test wishes so"}),
+        ]
+        call = Call("all-of-it", ATOMIC, [{"path": path, "body": body} for path, body in asked])
+        before = world.head()
+        with (
+            httpx.Client(base_url=api.url, timeout=60) as first,
+            httpx.Client(base_url=other.url, timeout=60) as second,
+            lossy.held(the_answer_to_an_append) as acknowledgement,
+        ):
+            unanswered = pool.submit(ask, first, call)
+            acknowledgement.wait_for_it()
+            wait_until(lambda: world.head() > before, "the commit")
+            after = world.head()
+            if lost == "with the API":
+                api.kill()
+                acknowledgement.release()
+                with pytest.raises(httpx.HTTPError):
+                    unanswered.result()
+            else:
+                acknowledgement.release("swallow")
+                call.answers.append(answer_of(unanswered.result()))
+                assert not call.answers[0].replayed, "its client has had no answer before"
+            for _ in range(2):
+                call.answers.append(answer_of(ask(second, call)))
+                assert call.answers[-1].replayed
+    assert (call.status, world.head()) == (201, after)
+    check(world, History([call]), folded=False)
+
+
+def test_the_queue_is_full_in_the_middle_of_a_batch(world: World) -> None:
+    """What has no place is told so, item by item, and is not in; asked again, alone or in a batch, it goes in, once."""
+    api = world.api(DAYBOOK_QUEUE_LIMIT=str(QUEUE))
+    accounts = open_accounts(api, 4, "5.00")
+    calls = [deposits("mine", accounts, windows=4), deposits("yours", accounts, windows=4)]
+    gates.put_in(world.database)
+    with ThreadPoolExecutor(3) as pool, gates.closed(world.database, "before it returns") as closed:
+        (held,) = deposits("held", accounts, windows=1)[:1]
+        pool.submit(send, api, [held])
+        closed.wait_for_somebody()  # the executor takes nothing from its queue now
+        sent = [pool.submit(send, api, each) for each in calls]
+        done, _ = wait(sent, PATIENCE_SECONDS, FIRST_COMPLETED)
+        assert done, "both batches wait: nobody was refused"
+        closed.open()
+        refused, parted = sorted((one.result() for one in sent), key=lambda told: told[0].status, reverse=True)
+    assert {answer.status for answer in refused} == {503}, "the place was taken when it came"
+    assert [answer.status for answer in parted[:WINDOW]] == [201] * WINDOW
+    assert [answer.status for answer in parted[WINDOW : 3 * WINDOW]] == [503] * 2 * WINDOW
+    everyone = [*calls[0], *calls[1]]
+    waiting = [call for call in everyone if not call.answers]
+    alone, *rest = waiting
+    with httpx.Client(base_url=api.url, timeout=60) as http:
+        alone.answers.append(answer_of(ask(http, alone)))
+    for start in range(0, len(rest), WINDOW):
+        send(api, rest[start : start + WINDOW])
+    assert {(call.status, call.answers[0].replayed) for call in waiting} == {(201, False)}, "who was refused was not in"
+    check(world, History([held, *everyone]), folded=False)
