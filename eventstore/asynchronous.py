@@ -31,22 +31,27 @@ class AsyncExecutor:
 
     def __init__(self, executor: Executor, most_waiting_per_actor: int = MOST_WAITING_PER_ACTOR) -> None:
         self._executor = executor
-        self.most_waiting = min(most_waiting_per_actor, executor.queue_limit)
+        self._most = most_waiting_per_actor
         self._waiting: Counter[str] = Counter()
 
     def waiting(self, actor: str) -> int:
         """How many commands of the actor have no answer yet."""
         return self._waiting[actor]
 
+    @property
+    def most_together(self) -> int:
+        """How many commands can be queued at once, when nothing else waits."""
+        return min(self._most, self._executor.queue_limit)
+
     def has_room(self, actor: str, more: int) -> bool:
         """Whether so many more commands of the actor may wait."""
-        return self._waiting[actor] + more <= self.most_waiting
+        return self._waiting[actor] + more <= self._most
 
     async def execute(self, submission: Submission) -> Answer:
         """The answer. Raises `ExecutorError`; `QueueFullError` and `ActorBusyError` at once when too many wait."""
         actor, waiting = submission.actor, self._waiting  # an entry for each principal that ever came: bounded
         if not self.has_room(actor, 1):
-            raise ActorBusyError(actor, self.most_waiting)
+            raise ActorBusyError(actor, self._most)
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._executor.submit(submission, self, answered)
         waiting[actor] += 1
@@ -62,7 +67,7 @@ class AsyncExecutor:
             return gathered.answered
         actor, waiting = submissions[0].actor, self._waiting
         if not self.has_room(actor, len(submissions)):
-            raise ActorBusyError(actor, self.most_waiting)
+            raise ActorBusyError(actor, self._most)
         self._executor.submit_all(submissions, gathered)
         waiting[actor] += len(submissions)
         gathered.answered.add_done_callback(lambda _: waiting.subtract({actor: len(submissions)}))

@@ -107,7 +107,7 @@ class _Batch:
         answers: list[bytes] = []
         flying: deque[tuple[list[Ready | Told], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
         commands, actor = self._caller.services.commands, self._caller.principal.name
-        for raw in _windows(items, min(WINDOW, commands.most_waiting)):
+        for raw in _windows(items, min(WINDOW, commands.most_together)):
             window = await self._items.prepare(raw)
             ready = [item.submission for item in window if isinstance(item, Ready)]
             while flying and (len(flying) == WINDOWS_IN_FLIGHT or not commands.has_room(actor, len(ready))):
