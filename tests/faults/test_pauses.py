@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from tests.faults.checker import check, order_is_that_of_time
 from tests.faults.clients import History, deposit, load, open_accounts
 from tests.faults.contention import HOLDS_THE_HEAD, WAITS_FOR_THE_HEAD, asked, last_attempt
 from tests.faults.messages import line
-from tests.faults.proxy import Verdict, Way, proxied
+from tests.faults.proxy import Turns, Verdict, Way, proxied
 from tests.faults.world import World
 from tests.faults.wrong_clock import FILE
 from tests.support.waiting import wait_until
@@ -68,19 +67,15 @@ def test_a_process_stopped_while_it_holds_the_head(world: World, end: str) -> No
 
 def stalls(world: World, seed: int, most: int) -> None:
     """Connections of an API and of a projector stand still in the middle, and go on as if nothing had been."""
-    choose = random.Random(seed)  # noqa: S311 - a seeded history
-    left: dict[tuple[int, Way], int] = {}
+    # Fewer to wait for on the way to the server: most messages are to the client.
+    turns = Turns(seed, lambda random, way: random.randint(50, 250) // (1 if way == "to the client" else 3))
     stalled: Counter[Way] = Counter()
     over = Event()
 
     def judge(connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
-        if not over.is_set() and stalled[way] < most // 2:  # as many each way: most messages are to the client
-            left.setdefault((connection, way), choose.randint(50, 250) // (1 if way == "to the client" else 3))
-            left[connection, way] -= 1
-            if left[connection, way] == 0:
-                del left[connection, way]
-                stalled[way] += 1
-                over.wait(STALL_SECONDS)  # the fault itself: everything else goes on meanwhile
+        if not over.is_set() and stalled[way] < most // 2 and turns.come(connection, way):  # as many each way
+            stalled[way] += 1
+            over.wait(STALL_SECONDS)  # the fault itself: everything else goes on meanwhile
         return "pass"
 
     over.set()
