@@ -206,10 +206,11 @@ def _try(service: Service, route: Route, account: str) -> None:
             return
         content = as_json(items) if form == JSON else b"\n".join(map(as_json, items))
         response = send(service, content, form)
-        assert response.status_code == 200 or form == JSON, response.text
+        lone_surrogate = b"\\ud800" in content  # an array with one is no JSON to who takes it apart
+        assert response.status_code == (400 if form == JSON and lone_surrogate else 200), response.text
         answers = assert_answered(service, response, before)
+        assert len(answers) == (len(items) if response.status_code == 200 else 0)
         if answers:
-            assert len(answers) == len(items)
             for item, answer in ((items[0], answers[0]), (items[-1], answers[-1])):
                 assert (answer["key"], answer["status"]) == (item["key"], 201), answer
 
