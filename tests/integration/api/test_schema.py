@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 from api.principals import is_open
 from tests.support.service import TOKENS, Service, leaves_a_record
 
-EXAMPLES = 6
+EXAMPLES = 4
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
