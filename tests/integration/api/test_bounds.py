@@ -13,6 +13,7 @@ import pytest
 from api.bodies import MOST_EXPECTED, MOST_VERSION
 from api.door import MOST_DEPTH
 from api.positions import cursor
+from api.routes.batches import LEAST_BYTES_A_VALUE
 from api.services import Limits
 from domain.accounts.decisions import MOST_HOLDS
 from domain.accounts.posting import LEAST_ENTRIES, MOST_ENTRIES
@@ -160,21 +161,34 @@ def batch(kind: str, of: Callable[[int], bytes]) -> Of:
     return lambda things, size: lambda: said(send(things.service, of(size), kind))
 
 
-def one_item(of: Callable[[int], dict[str, Any]], *, padded: bool = False) -> Of:
+Sized = Callable[[dict[str, Any], int], bytes]
+"""The bytes of an item, made of one that is sound."""
+
+
+def one_item(of: Sized, kind: str = NDJSON) -> Of:
     """A batch of one item, whose own answer counts unless the batch as a whole was refused."""
 
     def ask(things: Things, size: int) -> Ask:
-        made = item(MOVED.format_map(things), DEPOSIT) | of(size)
-        content = orjson.dumps(made)
+        content = of(item(MOVED.format_map(things), DEPOSIT), size)
 
         def answer() -> Said:
-            response = send(things.service, content.ljust(size) if padded else content, NDJSON)
-            told = response.json()
-            return (told["status"], told["body"]) if response.status_code == 200 else said(response)
+            response = send(things.service, b"[" + content + b"]" if kind == JSON else content, kind)
+            if response.status_code != 200:
+                return said(response)
+            (told,) = map(orjson.loads, response.content.splitlines()) if kind == NDJSON else response.json()
+            return told["status"], told["body"]
 
         return answer
 
     return ask
+
+
+def having(name: str, of: Callable[[int], str]) -> Sized:
+    return lambda sound, size: orjson.dumps(sound | {name: of(size)})
+
+
+def padded(sound: dict[str, Any], size: int) -> bytes:
+    return orjson.dumps(sound)[:-1].ljust(size - 1) + b"}"
 
 
 def nested(depth: int) -> bytes:
@@ -219,6 +233,8 @@ def most_printable(what: str, at: int, path: str, sound: dict[str, Any]) -> Boun
     return Bound(what, at, field(path, what.split()[-1], sound), f"{{1,{at}}}$'")
 
 
+DEEPER = f"deeper than {MOST_DEPTH} levels"
+SEPARATORS = LIMITS.batch_bytes // LEAST_BYTES_A_VALUE
 TOO_LARGE = (413, "too_large")
 OVER = f"over the largest amount, {show(MAX_AMOUNT, 'EUR')}"
 LINES = f"{LEAST_LINES} to {MOST_LINES} lines"
@@ -233,25 +249,29 @@ BOUNDS = [
     ),
     Bound("batch bytes", LIMITS.batch_bytes, batch(JSON, b"[]".ljust), "16777216", TOO_LARGE, 200),
     Bound("batch bytes of lines", LIMITS.batch_bytes, batch(NDJSON, b"\n".ljust), "16777216", TOO_LARGE, 200),
-    Bound("line bytes", LIMITS.body_bytes, one_item(lambda _: {}, padded=True), "1048576", TOO_LARGE),
+    Bound("item bytes", LIMITS.body_bytes, one_item(padded, JSON), "1048576", TOO_LARGE),
+    Bound("line bytes", LIMITS.body_bytes, one_item(padded), "1048576", TOO_LARGE),
     # counts of a batch
     Bound(
         "batch items", LIMITS.batch_items, batch(JSON, lambda n: orjson.dumps([0] * n)), "10000 items", TOO_LARGE, 200
     ),
     Bound("batch lines", LIMITS.batch_items, batch(NDJSON, lambda n: b"0\n" * n), "10000 items", TOO_LARGE, 200),
-    # depth
-    Bound("depth of a body", MOST_DEPTH, raw(nested), "deeper than 32 levels", status=400),
     Bound(
-        "depth of a batch", MOST_DEPTH, batch(JSON, lambda n: b"[" + nested(n - 1) + b"]"),
-        "deeper than 32 levels", status=200,
+        "commas", SEPARATORS, batch(JSON, lambda n: b"[" + b"0," * n + b"0]"), "more than 2097152 commas", TOO_LARGE,
+        status=413,
     ),
+    Bound("line ends", SEPARATORS, batch(NDJSON, lambda n: b"\n" * n), "more than 2097152 line ends", TOO_LARGE, 200),
+    # depth
+    Bound("depth of a body", MOST_DEPTH, raw(nested), DEEPER, status=400),
+    Bound("depth of an item", MOST_DEPTH, one_item(lambda _, n: nested(n), JSON), DEEPER, status=400),
+    Bound("depth of a line", MOST_DEPTH, one_item(lambda _, n: nested(n)), DEEPER, status=400),
     # headers
     Bound("Idempotency-Key", 255, header("Idempotency_Key", lambda n: "k" * n), "1 to 255", (400, "key_missing")),
     Bound("If-Match", 18, header("If_Match", lambda n: f'"{"9" * n}"'), "If-Match is", status=412),
     # items
-    Bound("item key", 255, one_item(lambda n: {"key": "i" * n}), "at most 255 characters"),
-    Bound("item path", 500, one_item(lambda n: {"path": "/".ljust(n, "x")}), "at most 500 characters", status=404),
-    Bound("item if_match", 30, one_item(lambda n: {"if_match": '"1"'.ljust(n)}), "at most 30 characters"),
+    Bound("item key", 255, one_item(having("key", lambda n: "i" * n)), "at most 255 characters"),
+    Bound("item path", 500, one_item(having("path", lambda n: "/" * n)), "at most 500 characters", status=404),
+    Bound("item if_match", 30, one_item(having("if_match", '"1"'.ljust)), "at most 30 characters"),
     # what every body may have
     Bound(
         "expected_versions", MOST_EXPECTED, expecting(lambda n: {f"x_{i}": 0 for i in range(n)}), "at most 20 items"
