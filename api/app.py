@@ -18,10 +18,11 @@ from starlette.types import ASGIApp
 
 from api.commanding import CommandRoutes
 from api.documented import BatchAnswer
-from api.door import Door
+from api.door import READ_BY_THEIR_ROUTE, Door
 from api.faults import Faults
 from api.items import Item
 from api.lane import Lane
+from api.principals import is_open
 from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response, unavailable
 from api.routes import accounts, batches, health, log, orders, posts, transactions
 from api.services import Services
@@ -121,10 +122,11 @@ def _describe(app: FastAPI) -> dict[str, Any]:
                     if MEDIA_TYPE in answer.get("content", {}):
                         answer["content"].pop("application/json", None)
                 operation["responses"].pop("422" if method == "get" else "", None)
+                if is_open(path):
+                    operation["security"] = []
                 if method == "post":
-                    operation.setdefault("parameters", []).extend(
-                        [_IDEMPOTENCY_KEY, *([_IF_MATCH] if "{" in path else [])]
-                    )
+                    key = _KEY_OF_ATOMIC if path in READ_BY_THEIR_ROUTE else _IDEMPOTENCY_KEY
+                    operation.setdefault("parameters", []).extend([key, *([_IF_MATCH] if "{" in path else [])])
         app.openapi_schema = schema
     return app.openapi_schema
 
@@ -137,6 +139,7 @@ _IDEMPOTENCY_KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     "example": "order-4711-payment",
 }
+_KEY_OF_ATOMIC = _IDEMPOTENCY_KEY | {"required": False, "description": "Needed with `atomic`: the key of the whole"}
 _IF_MATCH = {
     "name": "If-Match",
     "in": "header",

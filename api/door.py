@@ -20,6 +20,8 @@ from api.problems import problem_response
 from api.services import Services
 
 MOST_DEPTH = 32
+MOST_NESTED = 10_000
+"""Objects and arrays in a body: the largest command there is has two thousand."""
 READ_BY_THEIR_ROUTE = frozenset({"/v1/batches"})
 """Paths whose bodies are read, bounded and parsed by their route."""
 
@@ -149,8 +151,8 @@ def parse(body: bytes) -> Any:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise UnkeptError(f"The body is not JSON: {error}") from None
-    if body.count(b"[") + body.count(b"{") > MOST_DEPTH and _depth(parsed) > MOST_DEPTH:
-        raise UnkeptError(f"The body is nested deeper than {MOST_DEPTH} levels", most=MOST_DEPTH)
+    if body.count(b"[") + body.count(b"{") > MOST_DEPTH:
+        _check_nesting(parsed)
     # Written out again to the same bytes, or with as many names as it has colons, it has no name twice.
     said_once = orjson.dumps(parsed) == body or body.count(b":") == _names(parsed)
     if not said_once and (name := _repeated(body)) is not None:
@@ -160,18 +162,21 @@ def parse(body: bytes) -> Any:
     return parsed
 
 
-def _depth(value: Any) -> int:
-    """Levels of nesting, counted without recursion and no further than it matters."""
-    depth, level = 0, [value]
-    while level and depth <= MOST_DEPTH:
-        depth += 1
+def _check_nesting(value: Any) -> None:
+    """Levels, and objects and arrays on all of them: counted without recursion and no further than it matters."""
+    depth, count, level = 0, 0, [value]
+    while level:
+        depth, count = depth + 1, count + len(level)
+        if depth > MOST_DEPTH:
+            raise UnkeptError(f"The body is nested deeper than {MOST_DEPTH} levels", most=MOST_DEPTH)
+        if count > MOST_NESTED:
+            raise UnkeptError(f"The body has more than {MOST_NESTED} objects and arrays", most=MOST_NESTED)
         level = [
             inner
             for outer in level
             for inner in (outer.values() if isinstance(outer, dict) else outer)
             if isinstance(inner, dict | list)
         ]
-    return depth
 
 
 def _names(value: Any) -> int:

@@ -60,7 +60,8 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
     state = request.scope["state"]
     headers: dict[bytes, bytes] = state["headers"]
     key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
-    if_match = headers.get(b"if-match", b"").decode("latin-1")
+    stated = headers.get(b"if-match")
+    if_match = None if stated is None else stated.decode("latin-1")
     caller = caller_of(request)
     intent = await route.intent(caller, body, names)
     submission = submission_of(
@@ -71,7 +72,7 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
         metadata(caller, intent.command, key),
         expected_of(intent, body, if_match),
         status=route.status,
-        if_match=bool(if_match),
+        if_match=if_match is not None,
         origin=origin(request),
     )
     try:
@@ -121,10 +122,10 @@ def checked_key(key: object) -> str:
     return key
 
 
-def expected_of(intent: Intent, body: BaseModel, if_match: str) -> Mapping[str, int]:
+def expected_of(intent: Intent, body: BaseModel, if_match: str | None) -> Mapping[str, int]:
     """The versions the client states it saw. Raises `Problem`."""
     stated: dict[str, int] = body.expected_versions  # type: ignore[attr-defined]
-    if not if_match:
+    if if_match is None:
         return stated
     stream, version = _stream_of_if_match(intent.stream), _version(if_match)
     if stated.get(stream, version) != version:
@@ -152,10 +153,10 @@ def metadata(caller: Caller, command: Any, correlation: str) -> bytes:
     )
 
 
-def request_hash(path: str, if_match: str, body: Any) -> bytes:
+def request_hash(path: str, if_match: str | None, body: Any) -> bytes:
     """What makes a retry the same request: the parsed body before defaults, so that spacing and order do not matter."""
     said = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(f"POST\n{path}\n{if_match}\n".encode() + said).digest()
+    return hashlib.sha256(f"POST\n{path}\n{if_match or ''}\n".encode() + said).digest()
 
 
 def origin(request: Request) -> str:

@@ -123,16 +123,15 @@ class Items:
     async def _prepare(self, checked: _Checked) -> Ready:
         item, route, names, body = checked
         intent = await route.intent(self._caller, body, names)
-        if_match = item.if_match or ""
         submission = submission_of(
             self._caller,
             intent,
             item.key or "",
-            request_hash(item.path, if_match, item.body),
+            request_hash(item.path, item.if_match, item.body),
             self._recorded(intent.command),
-            expected_of(intent, body, if_match),
+            expected_of(intent, body, item.if_match),
             status=route.status,
-            if_match=bool(if_match),
+            if_match=item.if_match is not None,
             origin=self._origin,
         )
         return Ready(item.key or "", item.path, intent, submission)

@@ -172,7 +172,7 @@ class _Batch:
             self._caller,
             Intent(command),
             key,
-            request_hash("/v1/batches", "", said),
+            request_hash("/v1/batches", None, said),
             metadata(self._caller, command, key),
             _together_expected(ready),
             status=201,

@@ -66,7 +66,7 @@ def import_folder(
 ) -> Imported:
     """Import everything in the folder. `progress` is told the step and how many rows of it are done.
 
-    Raises `SourceError` where a file is wrong (what was read before it is in), `ImportFailedError`, `ExecutorError`.
+    Raises `SourceError` where a file is wrong (whole groups before it are in), `ImportFailedError`, `ExecutorError`.
     """
     done = Imported()
     for count in _execute(side, connection, (_opening(side, a, at) for a in read_accounts(folder)), done):

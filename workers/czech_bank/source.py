@@ -15,6 +15,8 @@ from domain.money import MoneyError, parse, parse_positive
 CURRENCY = "CZK"
 MOST_DIGITS = 18
 """Of a number that identifies something."""
+MOST_ACCOUNT_ID = 9 * 10**9 - 1
+"""Account numbers have ten digits, and those of the bank's accounts begin at 10**9 (`importing.NUMBERS_FROM`)."""
 ACCOUNTS, DISPOSITIONS, TRANSACTIONS = "account.asc", "disp.asc", "trans-*.asc"
 
 
@@ -69,6 +71,8 @@ def read_accounts(folder: Path) -> list[SourceAccount]:
     accounts = []
     for where, row in _rows(folder / ACCOUNTS, ("account_id", "date")):
         id = int(row["account_id"])
+        if id > MOST_ACCOUNT_ID:
+            raise SourceError(f"{where}: account {id} is over {MOST_ACCOUNT_ID}, the last that has an account number")
         if id not in owners:
             raise SourceError(f"{where}: account {id} has no owner in {DISPOSITIONS}")
         accounts.append(SourceAccount(id, owners[id], _day(row["date"], where)))

@@ -247,7 +247,6 @@ def test_the_command_names_file_and_line_and_goes_on_when_it_is_repaired(databas
     assert_sound(database18)
 
 
-@pytest.mark.xfail(raises=ValueError, reason="the id makes a number of more than ten digits, which is no SourceError")
 def test_an_account_id_without_a_number(ledger: Ledger, tmp_path: Path) -> None:
     for name, content in sound(next(_banks)).items():
         (tmp_path / name).write_bytes(content)

@@ -13,7 +13,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.door import MOST_DEPTH, Door
+from api.door import MOST_DEPTH, MOST_NESTED, Door, UnkeptError, parse
 from api.principals import Principal, digest
 from api.services import Limits, Services
 
@@ -98,6 +98,17 @@ def test_what_a_ledger_cannot_keep_is_malformed(content: bytes, said: str) -> No
 
 def test_the_position_of_a_fault_in_json_is_told() -> None:
     assert "column 7" in post(b'{"a": }').json()["detail"]
+
+
+def test_many_objects_and_arrays_are_refused_with_their_bound() -> None:
+    """Before anybody looks at each of them twice: a body of nothing else took half a second."""
+
+    def of(count: int) -> bytes:
+        return b'{"a":[%s]}' % b",".join([b"{}"] * (count - 2))
+
+    assert parse(of(MOST_NESTED)) == {"a": [{}] * (MOST_NESTED - 2)}
+    with pytest.raises(UnkeptError, match=f"more than {MOST_NESTED} objects and arrays"):
+        parse(of(MOST_NESTED + 1))
 
 
 def test_the_depth_that_is_allowed_passes() -> None:
