@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import psycopg
@@ -15,6 +15,7 @@ from tests.faults import gates
 from tests.faults.checker import check
 from tests.faults.clients import (
     ATOMIC,
+    TOKEN,
     TOLD_NOTHING,
     Answer,
     Call,
@@ -25,13 +26,14 @@ from tests.faults.clients import (
     open_accounts,
     opening,
 )
-from tests.faults.messages import PATIENCE_SECONDS, line, the_answer_to_an_append
+from tests.faults.messages import line, the_answer_to_an_append
 from tests.faults.world import Api, World
 from tests.support.waiting import wait_until
 
 CENT = {"amount": "0.01", "currency": "EUR"}
-QUEUE = WINDOW + WINDOW // 4
-"""Room for one window of a batch and not for two."""
+OPERATOR = {"Authorization": "Bearer secret-of-operator"}
+QUEUE = 2 * WINDOW + WINDOW // 4
+"""Room for two windows of batches and not for three."""
 
 
 def deposits(name: str, accounts: Sequence[str], windows: int) -> list[Call]:
@@ -40,11 +42,11 @@ def deposits(name: str, accounts: Sequence[str], windows: int) -> list[Call]:
     return [Call(f"{name}-{n}", f"/v1/accounts/{accounts[n % number]}/deposits", CENT) for n in range(windows * WINDOW)]
 
 
-def send(api: Api, calls: Sequence[Call]) -> list[Answer]:
+def send(api: Api, calls: Sequence[Call], token: Mapping[str, str] = TOKEN) -> list[Answer]:
     """As one batch: what each is told. Those that are told something have it in their history."""
     began = time.monotonic()
     with httpx.Client(base_url=api.url, timeout=60) as http:
-        answers = ask_all(http, calls)
+        answers = ask_all(http, calls, token)
     for call, answer in zip(calls, answers, strict=True):
         call.began = call.began or began
         if answer.status not in TOLD_NOTHING:
@@ -133,30 +135,37 @@ def test_the_acknowledgement_of_an_atomic_batch_is_lost(world: World, lost: str)
     check(world, History([call]), folded=False)
 
 
+def waiting(api: Api) -> int:
+    """How many commands are in its queue."""
+    told: int = httpx.get(f"{api.url}/v1/health/ready", timeout=30).json()["waiting"]
+    return told
+
+
 def test_the_queue_is_full_in_the_middle_of_a_batch(world: World) -> None:
-    """What has no place is told so, item by item, and is not in; asked again, alone or in a batch, it goes in, once."""
+    """What has no place is told so, item by item, and is not in; asked again, alone or in a batch, it goes in, once.
+
+    The batch waits for what it has queued itself; somebody else's batch is what takes the place of its second window.
+    """
     api = world.api(DAYBOOK_QUEUE_LIMIT=str(QUEUE))
     accounts = open_accounts(api, 4, "5.00")
-    calls = [deposits("mine", accounts, windows=4), deposits("yours", accounts, windows=4)]
+    held, *calls = deposits("item", accounts, windows=4)
+    theirs = deposits("theirs", accounts, windows=1)
     gates.put_in(world.database)
     with ThreadPoolExecutor(3) as pool, gates.closed(world.database, "before it returns") as closed:
-        (held,) = deposits("held", accounts, windows=1)[:1]
-        pool.submit(send, api, [held])
-        closed.wait_for_somebody()  # the executor takes nothing from its queue now
-        sent = [pool.submit(send, api, each) for each in calls]
-        done, _ = wait(sent, PATIENCE_SECONDS, FIRST_COMPLETED)
-        assert done, "both batches wait: nobody was refused"
+        sent = [pool.submit(send, api, [held])]
+        closed.wait_for_somebody()  # from now on the executor takes nothing from its queue
+        sent.append(pool.submit(send, api, theirs, OPERATOR))
+        wait_until(lambda: waiting(api) == WINDOW, "the other batch in the queue")
+        answered = pool.submit(send, api, calls)
+        wait_until(lambda: waiting(api) >= 2 * WINDOW, "the first window in the queue")
         closed.open()
-        refused, parted = sorted((one.result() for one in sent), key=lambda told: told[0].status, reverse=True)
-    assert {answer.status for answer in refused} == {503}, "the place was taken when it came"
-    assert [answer.status for answer in parted[:WINDOW]] == [201] * WINDOW
-    assert [answer.status for answer in parted[WINDOW : 3 * WINDOW]] == [503] * 2 * WINDOW
-    everyone = [*calls[0], *calls[1]]
-    waiting = [call for call in everyone if not call.answers]
-    alone, *rest = waiting
+        told = [answer.status for answer in answered.result()]
+        assert {answer.status for one in sent for answer in one.result()} == {201}
+    assert [set(told[start : start + WINDOW]) for start in range(0, len(told), WINDOW)] == [{201}, {503}, {503}, {201}]
+    alone, *rest = [call for call in calls if not call.answers]
     with httpx.Client(base_url=api.url, timeout=60) as http:
         alone.answers.append(answer_of(ask(http, alone)))
     for start in range(0, len(rest), WINDOW):
         send(api, rest[start : start + WINDOW])
-    assert {(call.status, call.answers[0].replayed) for call in waiting} == {(201, False)}, "who was refused was not in"
-    check(world, History([held, *everyone]), folded=False)
+    assert {(call.status, call.answers[0].replayed) for call in calls} == {(201, False)}, "who was refused was not in"
+    check(world, History([held, *calls]), folded=False)
