@@ -3,12 +3,17 @@
 One thread owns the connection that appends. It drains what waits in a bounded queue, makes a group of it (`groups`) and
 appends the whole group with one flush; while PostgreSQL takes one group, the next is being decided. The cached state is
 only a guess: every answer, a refusal too, stands only once the append has found every version it rests on to be true.
-What was decided on a version that has moved is decided again, a bounded number of times; at last while holding
-the head of the log, when nobody can come in between. A client that stated what it saw keeps being held to it: its
-statement is checked against each fresh state.
+What was decided on a version that has moved is decided again, a bounded number of times; at last while holding the head
+of the log, when nobody can come in between. A client that stated what it saw keeps being held to it: its statement is
+checked against each fresh state.
 
 A group decided behind another rests on that one going in whole. It is sent only when it has; otherwise it is decided
 again. So the log never sees a belief that is known to be false, and version arithmetic is never all there is to it.
+
+In turns (`_turn`): `_take` what waits, decide it while the group in flight is being appended, then see that one land.
+If it went in whole, the next is sent first and the answers are made then (`_relieve`); if not, `_conclude` answers what
+went in, and `_process` brings the rest to its answers with nothing else under way. Only `_turn` leaves a group in
+flight, and `_process` leaves no command without an answer.
 
 A command whose acknowledgement was lost is appended again with its key. Either the first append had gone in, and the
 key leads to its answer, or it had not, and then the second is the only one: whichever comes first holds the head.
