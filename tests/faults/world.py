@@ -17,6 +17,7 @@ import httpx
 import psycopg
 
 from api.principals import digest
+from bench.harness.process import free_port
 from domain.accounts.posting import internal_account
 from eventstore.connect import connect
 from projections.lag import lag
@@ -25,7 +26,7 @@ from projections.tables import prepare
 from tests.integration.workers.running import environment, settings_of
 from tests.support.ledger import codec_of
 from tests.support.postgres import Database, Server, running_server
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import wait_until
 from workers import runtime
 from workers.verify import VerifyReport, verify
 

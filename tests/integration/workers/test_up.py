@@ -13,9 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.harness.process import free_port
 from tests.integration.workers.running import daybook, environment, read_until, started
 from tests.support.postgres import server_folder
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import wait_until
 
 UP = "Ctrl-C"  # the last line of what `up` says when everything is ready
 
