@@ -21,6 +21,8 @@ from tests.faults.seeds import seeded
 from tests.faults.world import Api
 
 GIVE_UP_SECONDS = 60.0
+MOST_OPENED = 20
+"""Accounts that a client asks for, so that those of eight are on one page of a read, however long they go on."""
 ACCEPTED, REFUSED = frozenset({200, 201}), 422
 TOLD_NOTHING = frozenset({0, 429, 503})
 TOKEN = {"Authorization": "Bearer secret-of-command"}
@@ -163,6 +165,7 @@ class Client:
         self._accounts = list(accounts)
         self._name = f"client-{seed}-{number}"
         self._count = 0
+        self._opened = 0
         self._http = {api.port: httpx.Client(base_url=api.url, timeout=15, transport=transport) for api in apis}
 
     def run(self, stop: Event, most: int) -> None:
@@ -204,9 +207,11 @@ class Client:
     def _change_of_state(self, account: str) -> tuple[str, dict[str, Any]]:
         """Unfreezing is asked for most: what stays frozen shows little."""
         kind = self._what.choices(("freeze", "unfreeze", "close", "open"), (3, 8, 2, 2))[0]
-        if kind == "open":
+        if kind == "open" and self._opened < MOST_OPENED:
+            self._opened += 1
             return "/v1/accounts", opening(f"owner-{self._name}-{self._count}")
-        return f"/v1/accounts/{account}/{kind}", {"reason": "the client wishes so"}
+        change = "unfreeze" if kind == "open" else kind
+        return f"/v1/accounts/{account}/{change}", {"reason": "the client wishes so"}
 
     def post(self, calls: list[Call]) -> None:
         """Commands, several of them as a batch, until each is answered; now and then once more, at once or long after.
