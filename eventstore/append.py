@@ -12,14 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from itertools import count
+from itertools import chain, count, repeat
 from struct import Struct
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import Connection, pq
 
 from eventstore.arrays import BinaryArray, bool_array, bytea_array, int2_array, int4_array, int8_array, text_array
+
+T = TypeVar("T")
 
 JSON, OPAQUE = 0, 1
 """Encodings of payload and metadata."""
@@ -43,12 +45,17 @@ class UnitTooLargeError(ValueError):
     """More events than one unit may have."""
 
 
+def check_units(counts: Iterable[int]) -> None:
+    """Whether commands may have so many events each. Raises `UnitTooLargeError`."""
+    most = max(counts, default=0)
+    if most > MOST_EVENTS_PER_UNIT:
+        raise UnitTooLargeError(f"{most} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
+
+
 Read: TypeAlias = tuple[str, int | None, bool]
 """A stream a command rests on: its name, the version it was read at, and whether it commutes, so that entries appended
 since then do not matter. None for a version: the command invents the stream and nobody has looked for it. Every stream
 that a command's events are on is among those it rests on."""
-NewEvent: TypeAlias = tuple[str, str, bytes, bool]
-"""An event to append: stream, type, payload, and whether it is an entry to a stream read as commuting."""
 Record: TypeAlias = tuple[int, int, str | None, bytes, bytes, str | None]
 """What `log.commands` keeps of a command: outcome, status, rule, result, request hash, origin."""
 
@@ -73,62 +80,47 @@ class GroupAppended:
         return self.before + sum([count for count, verdict in went_in if verdict == Verdict.IN])
 
 
+@dataclass(frozen=True, slots=True)
+class NewEvents:
+    """The events of a group as columns, those of one command after those of the other."""
+
+    streams: Sequence[str]
+    types: Sequence[str]
+    payloads: Sequence[bytes]
+    commute: Sequence[bool]  # whether it is an entry to a stream read as commuting
+
+
 class Layout:
     """A group as columns; positions in arrays count from 1, as SQL does."""
 
-    def __init__(self) -> None:
-        self.index: dict[str, int] = {}  # of each stream
-        self.bases: list[int] = []  # of each stream
-        self.counts: list[int] = []  # events by command
-        self._exact: list[bool] = []  # of each stream
-        self._new: list[bool] = []  # of each stream
-        self._commands: list[tuple[str, str, bool]] = []  # actor, key, whether there is a record
-        self._records: list[Record] = []  # of each command
-        self._reads: list[tuple[int, int, bool]] = []  # command, stream, commuting
-        self._events: list[NewEvent] = []
-        self._e_command: list[int] = []
-        self._e_stream: list[int] = []
-        self._e_metadata: list[bytes] = []
-        self._parameters: list[BinaryArray] | None = None
-
-    def add(
+    def __init__(
         self,
-        actor: str,
-        key: str,
-        reads: Iterable[Read],
-        events: Sequence[NewEvent],
-        metadata: bytes,
-        record: Record | None,
+        senders: Sequence[tuple[str, str]],
+        records: Sequence[Record | None],
+        metadata: Sequence[bytes],
+        reads: Sequence[Sequence[Read]],
+        counts: Sequence[int],
+        events: NewEvents,
     ) -> None:
-        """Add a command at the end. `record`: None where nothing is to be kept.
+        """Of each command: actor and key, what is to be kept of it if anything, metadata, reads, how many events.
 
         The bases of one stream must agree within the group, but that a commuting read may know of a later version than
-        an exact one; then the exact one holds. Raises `UnitTooLargeError`, and then it is not added.
+        an exact one; then the exact one holds. Raises `UnitTooLargeError`.
         """
-        new = len(events)
-        if new > MOST_EVENTS_PER_UNIT:
-            raise UnitTooLargeError(f"{new} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
-        self._parameters = None
-        index, bases = self.index, self.bases
-        self._commands.append((actor, key, record is not None))
-        self._records.append(record or _NOTHING)
-        self.counts.append(new)
-        number = len(self.counts)
-        for stream, base, commuting in reads:
-            place = index.get(stream)
-            if place is None:
-                index[stream] = place = len(bases) + 1
-                bases.append(base or 0)
-                self._new.append(base is None)
-                self._exact.append(not commuting)
-            elif not commuting and not self._exact[place - 1]:
-                bases[place - 1] = base or 0
-                self._exact[place - 1] = True
-            self._reads.append((number, place, commuting))
-        self._events += events
-        self._e_command += [number] * new
-        self._e_stream += [index[event[0]] for event in events]
-        self._e_metadata += [metadata] * new
+        check_units(counts)
+        self.counts = counts
+        self._senders, self._records, self._metadata, self._events = senders, records, metadata, events
+        self._read_counts = list(map(len, reads))
+        all_reads = list(chain.from_iterable(reads))
+        self._read_streams, versions, self._read_commuting = _columns(all_reads, 3)
+        self.index: dict[str, int] = dict(zip(dict.fromkeys(self._read_streams), count(1), strict=False))
+        base_of = dict(zip(reversed(self._read_streams), reversed(versions), strict=True))  # the first of each
+        if True in self._read_commuting:
+            base_of |= {stream: version for stream, version, commuting in all_reads if not commuting}
+        bases = [base_of[stream] for stream in self.index]
+        self.bases = [base or 0 for base in bases]
+        self._new = [base is None for base in bases]
+        self._parameters: list[BinaryArray] | None = None
 
     def look_up_all(self) -> None:
         """Have streams looked up that are held to be new: one of them may be there."""
@@ -142,10 +134,10 @@ class Layout:
         return self._parameters
 
     def _arrays(self) -> list[BinaryArray]:
-        actor, key, recorded = _columns(self._commands, 3)
-        outcome, status, rule, result, request_hash, origin = _columns(self._records, 6)
-        r_command, r_stream, r_commuting = _columns(self._reads, 3)
-        _, type, payload, commutes = _columns(self._events, 4)
+        actor, key = _columns(self._senders, 2)
+        outcome, status, rule, result, request_hash, origin = _columns([one or _NOTHING for one in self._records], 6)
+        place = self.index.__getitem__
+        events = self._events
         return [
             text_array(actor),
             text_array(key),
@@ -155,25 +147,30 @@ class Layout:
             text_array(rule),
             bytea_array(result),
             text_array(origin),
-            bool_array(recorded),
+            bool_array([record is not None for record in self._records]),
             int4_array(self.counts),
             text_array(list(self.index)),
             int8_array(self.bases),
             bool_array(self._new),
-            int4_array(r_command),
-            int4_array(r_stream),
-            bool_array(r_commuting),
-            int4_array(self._e_command),
-            int4_array(self._e_stream),
-            bool_array(commutes),
-            text_array(type),
-            bytea_array(payload),
-            bytea_array(self._e_metadata),
+            int4_array(_each(range(1, len(self._read_counts) + 1), self._read_counts)),
+            int4_array(list(map(place, self._read_streams))),
+            bool_array(self._read_commuting),
+            int4_array(_each(range(1, len(self.counts) + 1), self.counts)),
+            int4_array(list(map(place, events.streams))),
+            bool_array(events.commute),
+            text_array(events.types),
+            bytea_array(events.payloads),
+            bytea_array(_each(self._metadata, self.counts)),
         ]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Iterable[tuple[Any, ...]]:
     return zip(*rows, strict=True) if rows else ((),) * width
+
+
+def _each(values: Iterable[T], times: Iterable[int]) -> list[T]:
+    """Each value as often as it is said."""
+    return list(chain.from_iterable(map(repeat, values, times)))
 
 
 _NOTHING: Record = (0, 0, None, b"", b"", None)

@@ -66,7 +66,9 @@ class BoolArray(BinaryArray):
 
 def text_array(values: Sequence[str | None]) -> TextArray:
     """text[]; None is NULL. The strings must have no U+0000 (PostgreSQL refuses it)."""
-    return TextArray(_variable(TextArray, [None if v is None else v.encode() for v in values]))
+    if None in values:
+        return TextArray(_variable(TextArray, [None if v is None else v.encode() for v in values]))
+    return TextArray(_variable(TextArray, list(map(str.encode, cast(Sequence[str], values)))))
 
 
 def bytea_array(values: Sequence[bytes | None]) -> ByteaArray:
@@ -102,15 +104,14 @@ def _header(kind: type[BinaryArray], count: int, nulls: bool) -> bytes:
 
 def _variable(kind: type[BinaryArray], values: Sequence[bytes | None]) -> bytes:
     nulls = None in values
+    if nulls:
+        elements = [_NULL if value is None else _length(len(value)) + value for value in values]
+        return b"".join([_header(kind, len(values), nulls), *elements])
+    present = cast(Sequence[bytes], values)
     parts: list[bytes] = [b""] * (1 + 2 * len(values))  # filled column by column: no loop in Python
     parts[0] = _header(kind, len(values), nulls)
-    if nulls:
-        parts[1::2] = [_NULL if value is None else _length(len(value)) for value in values]
-        parts[2::2] = [value or b"" for value in values]
-    else:
-        present = cast(Sequence[bytes], values)
-        parts[1::2] = map(_length, map(len, present))
-        parts[2::2] = present
+    parts[1::2] = map(_length, map(len, present))
+    parts[2::2] = present
     return b"".join(parts)
 
 

@@ -71,7 +71,15 @@ class _Shape(Generic[E_co]):
 _Seal: TypeAlias = Callable[[str, str, str, Any], Any]
 """Seals or opens a value: (subject, name of the event, field, value)."""
 
-_encode = msgspec.json.Encoder(order="sorted").encode
+_encode_lines = msgspec.json.Encoder(order="sorted").encode_lines
+
+
+def encode_each(values: list[Any]) -> list[bytes]:
+    """Each as JSON with sorted keys. Raises `CodecError`."""
+    try:
+        return _encode_lines(values).split(b"\n")[:-1]  # no value has a line break in it: JSON writes it as \\n
+    except (TypeError, UnicodeEncodeError, msgspec.MsgspecError) as error:
+        raise CodecError(f"cannot be encoded: {error}") from error
 
 
 class Codec:
@@ -82,46 +90,58 @@ class Codec:
         self._erased = erased
         self._by_class: dict[type[Any], _Shape[Any]] = {}
         self._by_name: dict[str, _Shape[Any]] = {}
-        self._personal: dict[type[Any], tuple[str, tuple[str, ...]]] = {}  # subject and personal fields, where any are
         self._upcasts: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
         for entry in catalogue:
             if entry.event is not None:
                 shape = _take_apart(entry, entry.event)
                 self._by_class[entry.event] = self._by_name[entry.name] = shape
-                if shape.subject is not None:
-                    self._personal[entry.event] = shape.subject, shape.personal
             elif entry.upcasts_to is not None and entry.upcast is not None:
                 self._upcasts[entry.name] = (entry.upcasts_to, entry.upcast)
             else:
                 raise CodecError(f"the catalogue names {entry.name} without an event and without an upcaster")
 
-    def subjects(self, events: Iterable[Any]) -> set[str]:
-        """Whose keys sealing these events needs."""
-        found = set()
-        for event in events:
-            personal = self._personal.get(type(event))
-            if personal is not None:
-                subject = getattr(event, personal[0])
-                if subject is not None and any(getattr(event, field) is not None for field in personal[1]):
-                    found.add(subject)
-        return found
+    def encode_all(self, events: Iterable[Any]) -> tuple[list[str], list[bytes]]:
+        """The names of the events in the catalogue, and their payloads.
+
+        The keys of all of their subjects are had at once. Raises `CodecError` for what JSON or PostgreSQL cannot hold
+        (lone surrogates, floats, foreign classes) and for what is about a person who was erased; `SealingError` and
+        what the store of the keys raises where they are not to be had.
+        """
+        events = list(events)
+        by_class = self._by_class
+        try:
+            shapes = [by_class[type(event)] for event in events]
+        except KeyError as error:
+            raise CodecError(f"{error.args[0].__name__} is not in the catalogue") from None
+        names = [shape.name for shape in shapes]
+        stored = [shape.stored(*shape.values(event)) for shape, event in zip(shapes, events, strict=True)]
+        self._seal([(shape, one) for shape, one in zip(shapes, stored, strict=True) if shape.subject is not None])
+        try:
+            return names, encode_each(stored)
+        except CodecError as error:
+            raise CodecError(f"{' or '.join(dict.fromkeys(names))} {error}") from error
 
     def encode(self, event: Any) -> tuple[str, bytes]:
-        """The event's name in the catalogue and its payload. Keys of its subject must be at hand (`subjects`).
+        """The event's name in the catalogue and its payload. Raises as `encode_all` does."""
+        names, payloads = self.encode_all([event])
+        return names[0], payloads[0]
 
-        Raises `CodecError` for what JSON or PostgreSQL cannot hold: lone surrogates, floats, foreign classes.
-        """
-        try:
-            shape = self._by_class[type(event)]
-        except KeyError:
-            raise CodecError(f"{type(event).__name__} is not in the catalogue") from None
-        try:
-            stored = shape.stored(*shape.values(event))
-            if shape.subject is not None:
-                self._each_personal(shape, stored, self._sealer.seal)
-            return shape.name, _encode(stored)
-        except (TypeError, UnicodeEncodeError, msgspec.MsgspecError) as error:
-            raise CodecError(f"{shape.name} cannot be encoded: {error}") from error
+    def _seal(self, personal: list[tuple[_Shape[Any], Any]]) -> None:
+        about = [
+            (shape, stored, subject)
+            for shape, stored in personal
+            if (subject := getattr(stored, shape.subject)) is not None  # type: ignore[arg-type]
+            and any(getattr(stored, field) is not None for field in shape.personal)
+        ]
+        if about:
+            self._sealer.prepare({subject for _, _, subject in about})
+            for shape, stored, _ in about:
+                try:
+                    self._each_personal(shape, stored, self._sealer.seal)
+                except SealingError as error:
+                    raise CodecError(str(error)) from error
+                except UnicodeEncodeError as error:
+                    raise CodecError(f"{shape.name} cannot be encoded: {error}") from error
 
     def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any:
         """The event that was stored. Raises `CodecError` where name or payload are not of the catalogue."""

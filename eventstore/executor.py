@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from threading import Condition, Thread
@@ -31,23 +31,20 @@ from time import monotonic
 from typing import Any, Self
 
 import psycopg
-from msgspec import Struct
 from msgspec.structs import replace
 from psycopg import Connection
 
-from eventstore.answers import Answer, Outcome, find_answers
+from eventstore.answering import Answering, Task, key_reused, lead, unanswered
+from eventstore.answers import Answer, find_answers
 from eventstore.append import Appender, GroupAppended, Verdict
 from eventstore.faults import places
 from eventstore.follow import CHANNEL
-from eventstore.groups import RECORDED, Decide, EventCodec, Group, Groups, Plan, Submission
+from eventstore.groups import Decide, EventCodec, Group, Groups, Plan, Submission
 from eventstore.read import UnknownLogError, read_head, read_moved
 from eventstore.sealing import SealingError
 from eventstore.sinks import (
     ContentionError,
-    ExecutorError,
-    FaultError,
     QueueFullError,
-    RejectedError,
     Sink,
     StoppedError,
     UnavailableError,
@@ -72,19 +69,11 @@ NOTIFY_SECONDS = 0.05
 logger = logging.getLogger(__name__)
 
 
-class _Task(Struct):
-    submission: Submission
-    sink: Sink
-    token: Any
-    resubmitted: bool = False  # after a lost acknowledgement: a duplicate is then its own first append
-    followers: list[_Task] = []  # with the same actor and key, in the same group
-
-
 @dataclass(slots=True)
 class _Flight:
     """A group on its way to the log."""
 
-    tasks: list[_Task]
+    tasks: list[Task]
     group: Group
 
 
@@ -109,7 +98,6 @@ class Executor:
         connect: Callable[[], Connection[Any]],
         log: str,
         codec: EventCodec,
-        prepare_subjects: Callable[[Iterable[str]], None],
         decide: Decide,
         evolve: Evolve,
         *,
@@ -124,14 +112,14 @@ class Executor:
         self._connect = connect
         self._log_name = log
         self._commuting_types = tuple(commuting_types)
-        self._groups = Groups(codec, prepare_subjects, decide, evolve, transient_prefixes, cache_limit, snapshots)
+        self._groups = Groups(codec, decide, evolve, transient_prefixes, cache_limit, snapshots)
         self.queue_limit = queue_limit
         self._group_limit = group_limit
-        self._queue: deque[_Task] = deque()
+        self._queue: deque[Task] = deque()
         self._ready = Condition()
         self._stopping = True
         self._thread: Thread | None = None
-        self._results: dict[int, tuple[Sink, list[tuple[Any, Answer | ExecutorError]]]] = {}
+        self._answering = Answering(self._return)
         self._notified_at = 0.0
         self.statistics = Statistics()
 
@@ -174,13 +162,13 @@ class Executor:
 
     def submit(self, submission: Submission, sink: Sink, token: Any) -> None:
         """Queue a command; `sink` gets `token` back with the answer. Raises `QueueFullError`, `StoppedError`."""
-        self._enqueue([_Task(submission, sink, token)])
+        self._enqueue([Task(submission, sink, token)])
 
     def submit_all(self, submissions: Sequence[Submission], sink: Sink) -> None:
         """Queue commands in order, all or none; each has its number as token. Raises as `submit` does."""
-        self._enqueue([_Task(submission, sink, number) for number, submission in enumerate(submissions)])
+        self._enqueue([Task(submission, sink, number) for number, submission in enumerate(submissions)])
 
-    def _enqueue(self, tasks: list[_Task]) -> None:
+    def _enqueue(self, tasks: list[Task]) -> None:
         with self._ready:
             if self._stopping:
                 raise StoppedError("the executor is stopped")
@@ -233,8 +221,8 @@ class Executor:
                 self._stopping = True
                 left = list(self._queue)
                 self._queue.clear()
-            self._fail_unanswered(left)
-            self._deliver()
+            self._answering.fail_all(left, _FAULT)
+            self._answering.deliver()
 
     def _work(self) -> None:
         flight: _Flight | None = None
@@ -247,24 +235,24 @@ class Executor:
             except BaseException as fault:  # of ours: it must not leave callers waiting for ever
                 logger.error("a group failed with %s", places(fault))
                 self._groups.forget()
-                self._fail_unanswered([*(flight.tasks if flight else ()), *tasks])
+                self._answering.fail_all([*(flight.tasks if flight else ()), *tasks], _FAULT)
                 if not isinstance(fault, Exception):
                     raise
                 following = None
                 if self._appender.under_way:
                     self._reconnect()
             flight = following
-            self._deliver()
+            self._answering.deliver()
 
-    def _take(self, *, wait: bool) -> list[_Task]:
+    def _take(self, *, wait: bool) -> list[Task]:
         """What waits, at most a group of it. Nothing, with `wait`: nothing ever will."""
         with self._ready:
             while wait and not self._queue and not self._stopping:
                 self._ready.wait()
             taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._group_limit))]
-            return _lead([task for task in taken if not _answered(task)])
+            return lead(unanswered(taken))
 
-    def _turn(self, flight: _Flight | None, tasks: list[_Task]) -> _Flight | None:
+    def _turn(self, flight: _Flight | None, tasks: list[Task]) -> _Flight | None:
         """Decide the next group while one is on its way, see that one land, send the next; that is the new one."""
         group = self._try_to_make(tasks, ahead=flight.group if flight else None)
         if flight is not None:
@@ -277,7 +265,7 @@ class Executor:
                 if group is not None and appended.verdicts is None and not flight.group.again:
                     return self._relieve(flight, appended, _Flight(tasks, group))
                 again = self._conclude(flight.group, appended)
-                self._deliver()
+                self._answering.deliver()
                 self._process(again, attempt=1)
                 if tasks:
                     self.statistics.discarded += 1
@@ -302,16 +290,16 @@ class Executor:
         self._groups.learn(landed.group, appended)
         self._groups.catch_up(following.group, appended)
         self._settle(landed.group.plans, appended)
-        self._deliver()
+        self._answering.deliver()
         self._see_others(appended)
         if trouble is None:
             return following
         self._process(following.tasks, error=trouble)
         return None
 
-    def _try_to_make(self, tasks: list[_Task], ahead: Group | None = None) -> Group | None:
+    def _try_to_make(self, tasks: list[Task], ahead: Group | None = None) -> Group | None:
         """A group with something to append; None where that is not to be had: `_process` meets the reason again."""
-        tasks = [task for task in tasks if not _answered(task)]
+        tasks = unanswered(tasks)
         if not tasks:
             return None
         try:
@@ -331,14 +319,14 @@ class Executor:
     def _admit(self, group: Group) -> None:
         """Tell those who have no place in it."""
         for task, why in group.rejected:
-            self._fail(task, why)
+            self._answering.fail(task, why)
         self._return(group.later)
 
-    def _process(self, tasks: list[_Task], *, attempt: int = 0, error: Exception | None = None) -> None:
+    def _process(self, tasks: list[Task], *, attempt: int = 0, error: Exception | None = None) -> None:
         """Bring every command to its answer, with nothing else under way. `error`: what the last attempt met."""
         reconnects = 0
         look_up = False
-        while tasks := [task for task in tasks if not _answered(task)]:
+        while tasks := unanswered(tasks):
             if error is None:
                 if attempt == MOST_ATTEMPTS:
                     self._give_up(tasks)
@@ -354,27 +342,25 @@ class Executor:
                 look_up, error = True, None  # a stream that was held to be new is there: whose, the look-up tells
                 continue
             if not (isinstance(error, psycopg.Error) and self._disconnected):
-                tasks = [task for task in tasks if not _answered(task)]
+                tasks = unanswered(tasks)
                 if isinstance(error, psycopg.OperationalError) and not isinstance(error, _WORTH_ANOTHER_TRY):
                     # The database cannot now, whoever asks: a full disk, a lock held too long. One by one they would
                     # only wait for it one after the other.
-                    for task in tasks:
-                        self._fail(task, UnavailableError(f"{type(error).__name__}: {_first_line(error)}"))
+                    self._answering.fail_all(tasks, f"{type(error).__name__}: {_first_line(error)}")
                 else:
                     self._isolate(tasks, error)
                 return
             lost = self._connection.closed or self._connection.broken
             reconnects += 1
             if reconnects > MOST_RECONNECTS or not self._reconnect():
-                for task in tasks:
-                    self._fail(task, UnavailableError(f"the database connection was lost: {_first_line(error)}"))
+                self._answering.fail_all(tasks, f"the database connection was lost: {_first_line(error)}")
                 return
             if lost:
                 for task in tasks:
                     task.resubmitted = True
             error = None
 
-    def _attempt(self, tasks: list[_Task], *, locked: bool, look_up: bool) -> list[_Task]:
+    def _attempt(self, tasks: list[Task], *, locked: bool, look_up: bool) -> list[Task]:
         """Decide and append once; what comes back is to be decided again."""
         if not locked:
             group = self._groups.make(tasks, self._side, self._log)
@@ -396,21 +382,21 @@ class Executor:
         self._appender.send(group.layout)
         return self._appender.receive()
 
-    def _give_up(self, tasks: list[_Task]) -> None:
+    def _give_up(self, tasks: list[Task]) -> None:
         """One that can never go in takes those with it that were decided behind it: each gets its own last attempt."""
         if len(tasks) == 1:
-            self._fail(
+            self._answering.fail(
                 tasks[0], ContentionError(f"gave up after {MOST_ATTEMPTS} attempts or more; retry with the same key")
             )
             return
         for task in tasks:
             self._process([task], attempt=MOST_ATTEMPTS - 1)
 
-    def _isolate(self, tasks: list[_Task], error: Exception) -> None:
+    def _isolate(self, tasks: list[Task], error: Exception) -> None:
         """Whichever of them the database or we cannot stomach, the others must not suffer: each on its own."""
         if len(tasks) == 1:
             logger.error("%s failed with %s", type(tasks[0].submission.command).__name__, places(error))
-            self._fail(tasks[0], UnavailableError(f"{type(error).__name__}: {_first_line(error)}"))
+            self._answering.fail(tasks[0], UnavailableError(f"{type(error).__name__}: {_first_line(error)}"))
             return
         for task in tasks:
             self._process([task])
@@ -435,9 +421,9 @@ class Executor:
 
     # ------------------------------------------------------------------ after the append
 
-    def _conclude(self, group: Group, appended: GroupAppended | None) -> list[_Task]:
+    def _conclude(self, group: Group, appended: GroupAppended | None) -> list[Task]:
         """Learn and answer; what comes back is to be decided again."""
-        again: list[_Task] = list(group.again)
+        again: list[Task] = list(group.again)
         if appended is not None:
             self._groups.learn(group, appended)
             again += self._settle(group.plans, appended)
@@ -451,7 +437,7 @@ class Executor:
         self._seen = appended.after
         if others == 0:
             return
-        self._deliver()  # whoever waits for an answer need not wait for this
+        self._answering.deliver()  # whoever waits for an answer need not wait for this
         if not 0 < others <= MOST_OTHERS:
             self._groups.forget()
             return
@@ -460,9 +446,9 @@ class Executor:
         except psycopg.Error:  # the next to use the connection deals with it
             self._groups.forget()
 
-    def _settle(self, plans: list[Plan], appended: GroupAppended) -> list[_Task]:
+    def _settle(self, plans: list[Plan], appended: GroupAppended) -> list[Task]:
         """Answer what went in and what had been there; the rest is to be decided again."""
-        again: list[_Task] = []
+        again: list[Task] = []
         duplicates: list[Plan] = []
         position, epoch, recorded_at = appended.before, appended.epoch, appended.recorded_at
         for number, plan in enumerate(plans):
@@ -474,11 +460,11 @@ class Executor:
             else:
                 events = len(plan.events)
                 last = position + events
-                self._answer(
+                self._answering.answer(
                     plan.task,
                     Answer(
                         plan.outcome,
-                        plan.task.submission.status(plan.outcome),
+                        plan.status,
                         plan.rule,
                         plan.result,
                         position,
@@ -498,90 +484,30 @@ class Executor:
             for plan, key in zip(duplicates, keys, strict=True):
                 first = found[key]
                 if first.request_hash != plan.task.submission.request_hash:
-                    self._answer(plan.task, _key_reused(first.answer))
+                    self._answering.answer(plan.task, key_reused(first.answer))
                 else:
-                    self._answer(plan.task, replace(first.answer, replayed=not plan.task.resubmitted))
+                    self._answering.answer(plan.task, replace(first.answer, replayed=not plan.task.resubmitted))
         self._notify(position, position > appended.before)
         return again
 
-    def _answer(self, task: _Task, answer: Answer) -> None:
-        self._result(task, answer)
-        others: list[_Task] = []
-        for follower in task.followers:
-            if follower.submission.request_hash == task.submission.request_hash:
-                replayed = answer.outcome in RECORDED
-                self._answer(follower, replace(answer, replayed=True) if replayed else answer)
-            elif answer.outcome in RECORDED:
-                self._answer(follower, _key_reused(answer))
-            else:
-                others.append(follower)
-        self._return(others)
-
-    def _fail(self, task: _Task, error: ExecutorError) -> None:
-        self._result(task, error)
-        others: list[_Task] = []
-        for follower in task.followers:
-            same = follower.submission.request_hash == task.submission.request_hash
-            if same or not isinstance(error, RejectedError | FaultError):
-                self._fail(follower, error)
-            else:  # another request, which was not tried
-                others.append(follower)
-        self._return(others)
-
-    def _return(self, tasks: list[_Task]) -> None:
+    def _return(self, tasks: list[Task]) -> None:
         """To the head of the queue: the group had no room, or whom they came behind did not use their key."""
         if tasks:
             with self._ready:
                 self._queue.extendleft(reversed(tasks))
-
-    def _fail_unanswered(self, tasks: list[_Task]) -> None:
-        for task in tasks:
-            if not _answered(task):
-                self._fail(task, UnavailableError("a fault of ours stopped it; it has been logged"))
-
-    def _result(self, task: _Task, result: Answer | ExecutorError) -> None:
-        token, task.token = task.token, _ANSWERED
-        self._results.setdefault(id(task.sink), (task.sink, []))[1].append((token, result))
-
-    def _deliver(self) -> None:
-        results, self._results = self._results, {}
-        for sink, answers in results.values():
-            try:
-                sink.deliver(answers)
-            except Exception as fault:  # of one who waits: the others wait too
-                logger.error("answers were not delivered: %s", places(fault))
 
     def _notify(self, head: int, appended: bool) -> None:
         """Wake followers, outside the append and not after each: who misses it polls."""
         now = monotonic()
         if appended and not self._queue and now - self._notified_at >= NOTIFY_SECONDS:
             self._notified_at = now
-            self._deliver()  # whoever waits for an answer need not wait for this
+            self._answering.deliver()  # whoever waits for an answer need not wait for this
             with suppress(psycopg.Error):  # the next to use the connection deals with it
                 self._side.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"{self._log}:{head}"))
 
 
-_ANSWERED = object()
+_FAULT = "a fault of ours stopped it; it has been logged"
 _WORTH_ANOTHER_TRY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-
-
-def _answered(task: _Task) -> bool:
-    return task.token is _ANSWERED
-
-
-def _lead(tasks: list[_Task]) -> list[_Task]:
-    """One task for each actor and key; who has the same key follows the first and gets its answer."""
-    leaders: dict[tuple[str, str], _Task] = {}
-    for task in tasks:
-        key = (task.submission.actor, task.submission.key)
-        leader = leaders.setdefault(key, task)
-        if leader is not task:
-            leader.followers.append(task)
-    return list(leaders.values())
-
-
-def _key_reused(first: Answer) -> Answer:
-    return replace(first, outcome=Outcome.KEY_REUSED, status=0, rule=None, result={}, replayed=False)
 
 
 def _first_line(error: BaseException) -> str:

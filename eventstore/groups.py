@@ -12,14 +12,22 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Literal, Protocol, TypeAlias
 
-import orjson
 import psycopg
 from msgspec import Struct
 from psycopg import Connection
 
 from eventstore.answers import Outcome
-from eventstore.append import MOST_EVENTS_PER_UNIT, GroupAppended, Layout, Read, UnitTooLargeError
-from eventstore.codec import CodecError
+from eventstore.append import (
+    MOST_EVENTS_PER_UNIT,
+    GroupAppended,
+    Layout,
+    NewEvents,
+    Read,
+    Record,
+    UnitTooLargeError,
+    check_units,
+)
+from eventstore.codec import CodecError, encode_each
 from eventstore.faults import places
 from eventstore.read import read_streams
 from eventstore.sealing import SealingError
@@ -50,8 +58,7 @@ Load: TypeAlias = Callable[[Iterable[str]], None]
 class EventCodec(EventDecoder, Protocol):
     """What a group needs of `eventstore.codec.Codec`."""
 
-    def subjects(self, events: Iterable[Any]) -> set[str]: ...
-    def encode(self, event: Any) -> tuple[str, bytes]: ...
+    def encode_all(self, events: Iterable[Any]) -> tuple[list[str], list[bytes]]: ...
 
 
 class Submission(Struct, frozen=True):
@@ -90,6 +97,7 @@ class Plan(Struct):
 
     task: Any
     outcome: Outcome
+    status: int  # of HTTP; 0 where nothing is recorded
     rule: str | None
     result: dict[str, Any]
     reads: list[Read]
@@ -137,7 +145,6 @@ class Groups:
     def __init__(
         self,
         codec: EventCodec,
-        prepare_subjects: Callable[[Iterable[str]], None],
         decide: Decide,
         evolve: Evolve,
         transient_prefixes: tuple[str, ...],
@@ -147,7 +154,6 @@ class Groups:
         """`transient_prefixes`: streams that are written once and not worth remembering."""
         self._snapshots = snapshots
         self._codec = codec
-        self._prepare_subjects = prepare_subjects
         self._decide = decide
         self._evolve = evolve
         self._fold = Fold(codec, evolve)
@@ -252,18 +258,21 @@ class Groups:
             else:
                 raise MovedOnError(stream)
 
+        events: tuple[Any, ...] = ()
+        rule: str | None = None
+        result: dict[str, Any]
         if failed:
             actual = {stream: states[stream].version if states[stream] is not None else 0 for stream in expected}
-            stated: dict[str, Any] = {"expected": dict(expected), "actual": actual}
-            return Plan(task, Outcome.EXPECTATION_FAILED, "expectation_failed", stated, reads, (), commuting)
-        if decision.outcome == "refused":
-            return Plan(task, Outcome.REFUSED, decision.rule, dict(decision.figures), reads, (), commuting)
-        if decision.outcome == "unknown":
-            missing = {"kind": decision.kind, "id": decision.id}
-            return Plan(task, Outcome.UNKNOWN, "unknown", missing, reads, (), commuting)
-        versions = self._carry_out(group, decision.events, states, reads, commuting)
-        result = {**decision.result, "versions": versions}
-        return Plan(task, Outcome.ACCEPTED, None, result, reads, decision.events, commuting)
+            outcome, rule = Outcome.EXPECTATION_FAILED, "expectation_failed"
+            result = {"expected": dict(expected), "actual": actual}
+        elif decision.outcome == "accepted":
+            outcome, events = Outcome.ACCEPTED, decision.events
+            result = {**decision.result, "versions": self._carry_out(group, events, states, reads, commuting)}
+        elif decision.outcome == "refused":
+            outcome, rule, result = Outcome.REFUSED, decision.rule, dict(decision.figures)
+        else:
+            outcome, rule, result = Outcome.UNKNOWN, "unknown", {"kind": decision.kind, "id": decision.id}
+        return Plan(task, outcome, submission.status(outcome), rule, result, reads, events, commuting)
 
     def _carry_out(
         self,
@@ -275,13 +284,10 @@ class Groups:
     ) -> dict[str, int]:
         """Evolve the group by the events; the answer is the new version of each stream whose version is certain."""
         known, work, evolve = group.known, group.work, self._evolve
-        invented: list[str] = []
-        for event in events:  # all of them, before any has an effect
-            stream = event.originator_id
-            if stream not in states and stream not in invented:
-                if stream in work or stream in known:
-                    raise MovedOnError(stream)  # a new stream, and somebody in this group has just made it
-                invented.append(stream)
+        invented = {stream: None for event in events if (stream := event.originator_id) not in states}
+        for stream in invented:  # all of them, before anything has an effect
+            if stream in known:
+                raise MovedOnError(stream)  # a new stream, and somebody in this group has just made it
         for stream in invented:
             reads.append((stream, None, False))
             known[stream] = _NEW_STREAM
@@ -345,36 +351,59 @@ class Groups:
                     self._snapshots.offer(stream, known.state, behind[stream])
 
     def _lay_out(self, group: Group) -> None:
-        """Events to bytes, plans to columns; the keys of the people in the whole group are had in one go."""
-        subjects = self._codec.subjects(chain.from_iterable([plan.events for plan in group.plans]))
-        if subjects:
-            self._prepare_subjects(subjects)
-        group.layout = layout = Layout()
-        encode = self._codec.encode
+        """Events and results to bytes, plans to columns."""
+        plans = group.plans
+        try:
+            types, payloads, results = self._to_bytes(plans)
+        except _UNFIT:
+            if not self._reject(group):
+                raise  # each alone can be stored: then it is not for what they say
+            return
+        records: list[Record | None] = []
+        for plan, result in zip(plans, results, strict=True):
+            submission = plan.task.submission
+            records.append(
+                (plan.outcome, plan.status, plan.rule, result, submission.request_hash, submission.origin)
+                if plan.outcome in RECORDED
+                else None
+            )
+        submissions = [plan.task.submission for plan in plans]
+        group.layout = Layout(
+            [(submission.actor, submission.key) for submission in submissions],
+            records,
+            [submission.metadata for submission in submissions],
+            [plan.reads for plan in plans],
+            [len(plan.events) for plan in plans],
+            NewEvents(
+                [event.originator_id for plan in plans for event in plan.events],
+                types,
+                payloads,
+                [event.originator_id in plan.commuting for plan in plans for event in plan.events],
+            ),
+        )
+
+    def _to_bytes(self, plans: Sequence[Plan]) -> tuple[list[str], list[bytes], list[bytes]]:
+        """Names and payloads of the events, and each result. Raises of `_UNFIT`, `psycopg.Error`, `SealingError`."""
+        check_units([len(plan.events) for plan in plans])
+        types, payloads = self._codec.encode_all(chain.from_iterable([plan.events for plan in plans]))
+        return types, payloads, encode_each([plan.result for plan in plans])
+
+    def _reject(self, group: Group) -> bool:
+        """Find out whose events or result cannot be stored, if there are any.
+
+        What was decided in the belief that such a one goes in is not looked at: it is to be decided again.
+        """
+        before = len(group.rejected)
+        touched: set[str] = set()
         for plan in group.plans:
-            submission: Submission = plan.task.submission
-            commuting, outcome = plan.commuting, plan.outcome
-            try:
-                events = []
-                for event in plan.events:
-                    stream = event.originator_id
-                    name, payload = encode(event)
-                    events.append((stream, name, payload, stream in commuting))
-                record = None
-                if outcome in RECORDED:
-                    result = orjson.dumps(plan.result, option=orjson.OPT_SORT_KEYS)
-                    record = (
-                        int(outcome),
-                        submission.status(outcome),
-                        plan.rule,
-                        result,
-                        submission.request_hash,
-                        submission.origin,
-                    )
-                layout.add(submission.actor, submission.key, plan.reads, events, submission.metadata, record)
-            except (CodecError, SealingError, UnitTooLargeError, orjson.JSONEncodeError) as error:
-                group.rejected.append((plan.task, RejectedError(str(error))))
-                return
+            if touched.isdisjoint([stream for stream, _, _ in plan.reads]):
+                try:
+                    self._to_bytes([plan])
+                    continue
+                except _UNFIT as error:
+                    group.rejected.append((plan.task, RejectedError(str(error))))
+            touched.update([event.originator_id for event in plan.events])
+        return len(group.rejected) > before
 
     # ------------------------------------------------------------------ after the append
 
@@ -393,11 +422,14 @@ class Groups:
     def _learn(self, group: Group, appended: GroupAppended) -> None:
         moved = appended.actual
         if appended.verdicts is None and not moved:
-            for stream in chain(group.work, group.counted):
-                if not stream.startswith(self._transient):
-                    after = group.after(stream)
-                    assert after is not None
-                    self._remember(group, stream, after)
+            transient = self._transient
+            for stream, state in group.work.items():
+                if not stream.startswith(transient):
+                    self._remember(group, stream, Known(state, state.version, state.version))
+            for stream in group.counted:
+                after = group.after(stream)
+                assert after is not None
+                self._remember(group, stream, after)
             return
         failed: set[str] = set()
         written: dict[str, int] = {}
@@ -455,4 +487,5 @@ def _asked(submission: Submission) -> Iterable[str]:
     return dict.fromkeys((*streams, *submission.expected)) if submission.expected else streams
 
 
+_UNFIT = (CodecError, UnitTooLargeError)
 _NEW_STREAM = Known(None, 0, 0)  # shared: a stream nobody has read has nothing to remember but that

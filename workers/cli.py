@@ -184,7 +184,7 @@ def rebuild(
         log = read_head(connection, settings.log).log
         prepare(connection, settings.log, ROOMS)
         with connect(settings.projector_url(), application_name="daybook-rebuild-ahead") as ahead:
-            codec, _ = runtime.make_codec(settings, ahead, log)
+            codec = runtime.make_codec(settings, ahead, log)
             runtime.tune_for_folding()
             with _progress(as_json) as progress:
                 task = progress.add_task("rebuilding", total=None)
@@ -332,7 +332,7 @@ def _audit(settings: Settings) -> Iterator[tuple[psycopg.Connection[Any], Any, i
     ):
         log = read_head(connection, settings.log).log
         prepare(connection, settings.log, ROOMS)
-        yield connection, runtime.make_codec(settings, keys, log)[0], log
+        yield connection, runtime.make_codec(settings, keys, log), log
 
 
 @contextmanager

@@ -67,10 +67,10 @@ def database(settings: Settings) -> Iterator[Settings]:
 
 def make_codec(
     settings: Settings, connection: Connection[Any], log: int, reconnect: Callable[[], Connection[Any]] | None = None
-) -> tuple[Codec, Sealer]:
+) -> Codec:
     """The codec of the domain's events, with the keys of this log looked up over this connection."""
     sealer = Sealer(SubjectKeys(connection, log, reconnect), settings.master_key_bytes())
-    return Codec(CATALOGUE, sealer, ERASED), sealer
+    return Codec(CATALOGUE, sealer, ERASED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
     url = settings.api_url()
     with connect(url, application_name=f"{name}-keys") as keys:
         log = read_head(keys, settings.log).log
-        codec, sealer = make_codec(settings, keys, log, lambda: connect(url, application_name=f"{name}-keys"))
+        codec = make_codec(settings, keys, log, lambda: connect(url, application_name=f"{name}-keys"))
         snapshots = Snapshots(
             lambda: connect(url, application_name=f"{name}-snapshots"),
             log,
@@ -100,7 +100,6 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             lambda: connect(url, application_name=name),
             settings.log,
             codec,
-            sealer.prepare,
             decider.decide,
             decider.evolve,
             commuting_types=ENTRY_TYPES,

@@ -118,7 +118,7 @@ class Managed:
             commands=AsyncExecutor(side.executor, loaded.principal_limit),
             codec=runtime.make_codec(
                 loaded, keys, side.log_number, lambda: connect(url, application_name="daybook-reading-keys")
-            )[0],
+            ),
             reads=pool.connection,
             checkpoints=checkpoints,
             numbers=Numbers(pool.connection),

@@ -24,7 +24,7 @@ def work(settings: Settings) -> None:
     runtime.tune_for_folding()
     follow(
         lambda: connect(url, application_name="daybook-projector"),
-        lambda connection, log: runtime.make_codec(settings, connection, log)[0],
+        lambda connection, log: runtime.make_codec(settings, connection, log),
         settings.log,
         ROOMS,
         stop,

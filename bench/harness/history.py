@@ -30,7 +30,6 @@ from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.groups import Submission
 from eventstore.read import read_head
-from eventstore.sealing import Sealer
 from eventstore.snapshots import JsonStates, Snapshots
 from workers.runtime import TRANSIENT, make_codec
 
@@ -76,7 +75,7 @@ def write(database: Database, blocks: Iterable[tuple[datetime, Sequence[Submissi
         head = read_head(api, LOG)
         if head.position:
             raise ValueError(f"log {LOG} has {head.position} events already")
-        loader = Loader(head.log, *make_codec(database.settings, api, head.log))
+        loader = Loader(head.log, make_codec(database.settings, api, head.log))
         # Two at a time, each on a connection of its own, so that the server works while the next are decided.
         with (
             psycopg.connect(database.url, autocommit=True) as first,
@@ -146,27 +145,27 @@ def _block(
 class Loader:
     """The states of all accounts, and how far the log has come."""
 
-    def __init__(self, log: int, codec: Codec, sealer: Sealer) -> None:
+    def __init__(self, log: int, codec: Codec) -> None:
         self.states: dict[str, Any] = {}
         self.position = 0
         self.commands = 0
         self.recorded_at: datetime | None = None
         self._log = log
         self._codec = codec
-        self._sealer = sealer
 
     def carry_out(self, block: Sequence[Submission], recorded_at: datetime, events: Copy, commands: Copy) -> None:
         """Decide these commands in turn, and write what the append would have written."""
         decided = [(one, self._decide(one)) for one in block]
-        self._sealer.prepare(self._codec.subjects([event for _, accepted in decided for event in accepted.events]))
-        at, log, encode = recorded_at.isoformat(), self._log, self._codec.encode
+        names, payloads = self._codec.encode_all([event for _, accepted in decided for event in accepted.events])
+        encoded = zip(names, payloads, strict=True)
+        at, log = recorded_at.isoformat(), self._log
         event_lines, command_lines = [], []
         for one, accepted in decided:
             before, self.position = self.position, self.position + len(accepted.events)
             metadata, versions = _text(one.metadata), {}
             for position, event in enumerate(accepted.events, before + 1):
                 stream, version = event.originator_id, event.originator_version
-                name, payload = encode(event)
+                name, payload = next(encoded)
                 event_lines.append(
                     f"{log}\t{position}\t{self.position}\t{stream}\t{version}\t{name}\t{at}\t{JSON}\t{_text(payload)}\t"
                     f"{metadata}\n"

@@ -135,7 +135,7 @@ def transfer(source: str, target: str, random: Random) -> Submission:
 
 def codec_of(database: Database, connection: Connection[Any], log: int) -> Codec:
     """A codec over the domain's catalogue."""
-    return runtime.make_codec(database.settings, connection, log)[0]
+    return runtime.make_codec(database.settings, connection, log)
 
 
 @contextmanager

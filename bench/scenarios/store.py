@@ -54,11 +54,9 @@ class Append:
 
 
 class _Codec:
-    def subjects(self, events: object) -> set[str]:
-        return set()
-
-    def encode(self, event: object) -> tuple[str, bytes]:
-        return "bench.appended.v1", BODY
+    def encode_all(self, events: Iterable[Event]) -> tuple[list[str], list[bytes]]:
+        count = len(list(events))
+        return ["bench.appended.v1"] * count, [BODY] * count
 
     def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Event]:
         return [Event(stream, version) for _, _, stream, version in stored]
@@ -130,7 +128,6 @@ def _executor(database: Database) -> Iterator[Executor]:
         lambda: connect(database.api_url, application_name="bench-executor"),
         "main",
         _Codec(),
-        lambda subjects: None,
         _decide,
         lambda state, event: event,
         transient_prefixes=("bench_",),

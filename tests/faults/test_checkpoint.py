@@ -50,7 +50,7 @@ def test_cut_at_every_message(postgres18: Server, way: Way) -> None:
             connect(database.projector_url, application_name="keys") as keys,
             proxied(socket_file, judge) as proxy,
         ):
-            codec = codec_of(keys, 1)[0]
+            codec = codec_of(keys, 1)
             prepare(direct, "main", ROOMS)
             cuts = 0
             while True:

@@ -114,7 +114,7 @@ def test_the_highest_amount_ten_thousand_times(database18: Database) -> None:
         connect(database18.projector_url, application_name="fold") as connection,
         connect(database18.api_url, application_name="keys") as keys,
     ):
-        codec = codec_of(keys, 1)[0]
+        codec = codec_of(keys, 1)
         prepare(connection, "main", ROOMS)
         Runner(connection, "main", codec, ROOMS).run_to_head()
         (last,) = entries(connection, account, newest_first=True, limit=1).items

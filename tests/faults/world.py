@@ -182,7 +182,7 @@ class World:
             connect(self.database.projector_url, application_name="verify") as connection,
             connect(self.database.projector_url, application_name="verify-keys") as keys,
         ):
-            return verify(connection, "main", codec_of(keys, 1)[0], lambda name: None)
+            return verify(connection, "main", codec_of(keys, 1), lambda name: None)
 
     def grow(self, by: int) -> None:
         """Return once others have let the log grow: the next fault meets work that is under way."""

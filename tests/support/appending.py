@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from eventstore.append import Appender, GroupAppended, Layout, Verdict
+from eventstore.append import Appender, GroupAppended, Layout, NewEvents, Verdict
 
 
 class Read(NamedTuple):
@@ -72,13 +72,29 @@ def append(
     connection: Connection[Any], log: int, commands: Iterable[DecidedCommand], *, commuting_types: Sequence[str] = ()
 ) -> Group:
     """Append a group and wait."""
-    layout = Layout()
-    for command in commands:
-        layout.add(*command)
     appender = Appender(connection, log, commuting_types)
-    appender.send(layout)
+    appender.send(layout_of(commands))
     answer = appender.receive()
     return Group(_by_command(answer), answer.actual)
+
+
+def layout_of(commands: Iterable[DecidedCommand]) -> Layout:
+    """The group as the appender takes it."""
+    commands = list(commands)
+    events = [event for command in commands for event in command.events]
+    return Layout(
+        [(command.actor, command.key) for command in commands],
+        [command.record for command in commands],
+        [command.metadata for command in commands],
+        [command.reads for command in commands],
+        [len(command.events) for command in commands],
+        NewEvents(
+            [event.stream for event in events],
+            [event.type for event in events],
+            [event.payload for event in events],
+            [event.commutes for event in events],
+        ),
+    )
 
 
 def _by_command(answer: GroupAppended) -> list[Appended]:

@@ -128,10 +128,9 @@ class Ledger:
         return connect(self.database.api_url, application_name="test")
 
 
-def codec_of(connection: Connection[Any], log: int) -> tuple[Codec, Sealer]:
+def codec_of(connection: Connection[Any], log: int) -> Codec:
     """A codec over the domain's catalogue with the keys of this log."""
-    sealer = Sealer(SubjectKeys(connection, log), MASTER_KEY)
-    return Codec(CATALOGUE, sealer, ERASED), sealer
+    return Codec(CATALOGUE, Sealer(SubjectKeys(connection, log), MASTER_KEY), ERASED)
 
 
 @contextmanager
@@ -140,12 +139,11 @@ def executor_on(database: Database, *, snapshots: Snapshots | None = None, **lim
     with connect(database.api_url, application_name="keys") as keys:
         log = keys.execute("SELECT log.create_log('main')").fetchone()
         assert log is not None
-        codec, sealer = codec_of(keys, log[0])
+        codec = codec_of(keys, log[0])
         executor = Executor(
             lambda: connect(database.api_url, application_name="executor"),
             "main",
             codec,
-            sealer.prepare,
             decider.decide,
             decider.evolve,
             commuting_types=ENTRY_TYPES,
@@ -177,7 +175,7 @@ def ledger_on(database: Database, *, snapshots: Snapshots | None = None, **limit
     ):
         row = reading.execute("SELECT log FROM log.logs WHERE name = 'main'").fetchone()
         assert row is not None
-        ledger = Ledger(database, executor, codec_of(reading, row[0])[0], row[0])
+        ledger = Ledger(database, executor, codec_of(reading, row[0]), row[0])
         answer = ledger.execute(opening("cash", account=CASH, owner="main", minimum=None), key="open-cash")
         assert answer.outcome is Outcome.ACCEPTED
         yield ledger

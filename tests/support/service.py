@@ -150,7 +150,7 @@ def service_on(
             log_number=row[0],
             executor=executor,
             commands=AsyncExecutor(executor, principal_limit),
-            codec=codec_of(keys, row[0])[0],
+            codec=codec_of(keys, row[0]),
             reads=pool.connection,
             checkpoints=checkpoints,
             numbers=Numbers(pool.connection),
@@ -166,7 +166,7 @@ def service_on(
         def project() -> None:
             follow(
                 lambda: connect(database.projector_url, application_name="projector"),
-                lambda connection, log: codec_of(connection, log)[0],
+                lambda connection, log: codec_of(connection, log),
                 "main",
                 ROOMS,
                 stop,

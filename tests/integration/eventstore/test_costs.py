@@ -21,7 +21,7 @@ from psycopg import Connection, pq
 from domain import decider
 from domain.catalogue import ENTRY_TYPES, SNAPSHOTS
 from eventstore.answers import find_answers
-from eventstore.append import Appender, Layout
+from eventstore.append import Appender
 from eventstore.connect import connect
 from eventstore.executor import MOST_OTHERS, Executor
 from eventstore.read import read_head, read_log, read_moved, read_stream, read_streams
@@ -30,7 +30,7 @@ from eventstore.subject_keys import SubjectKeys
 from projections.checkpoint import read_state
 from projections.rooms import ROOMS
 from projections.tables import prepare
-from tests.support.appending import NewEvent, Read, Record
+from tests.support.appending import DecidedCommand, NewEvent, Read, Record, layout_of
 from tests.support.ledger import (
     codec_of,
     deposit,
@@ -97,12 +97,11 @@ def traced_executor(database: Database) -> Iterator[tuple[Executor, Traced, Trac
         closing(Traced(database)) as traced,
         traced_keys.connect() as keys,
     ):
-        codec, sealer = codec_of(keys, read_head(keys, "main").log)
+        codec = codec_of(keys, read_head(keys, "main").log)
         executor = Executor(
             traced.connect,
             "main",
             codec,
-            sealer.prepare,
             decider.decide,
             decider.evolve,
             commuting_types=ENTRY_TYPES,
@@ -353,18 +352,18 @@ def test_what_others_have_moved_is_read_by_positions(explained: Explained, other
 
 def _append(connection: Connection[Any], streams: int) -> None:
     """A group on streams that have moved, with keys known and new: every statement of the append is reached."""
-    layout = Layout()
-    for n in range(streams):
-        stream = f"acct_{n}"
-        record = Record(1, 201, None, b"{}", b"hash")
-        layout.add(
+    record = Record(1, 201, None, b"{}", b"hash")
+    layout = layout_of(
+        DecidedCommand(
             "tester",
             f"key-{EVENTS - 10 + n}" if n < 2 else new_id("key"),
-            [Read(stream, 3, n % 2 == 0)],
+            [Read(stream := f"acct_{n}", 3, n % 2 == 0)],
             [NewEvent(stream, "account.credited.v1", b"{}", n % 2 == 0)],
             b"{}",
             record,
         )
+        for n in range(streams)
+    )
     with connection.transaction(force_rollback=True):
         appender = Appender(connection, 1, ENTRY_TYPES)
         appender.send(layout)
@@ -393,11 +392,10 @@ def test_the_append_has_the_same_plans_on_an_empty_log(server: Server) -> None:
         watched = Explained(connection)
 
         def append_one() -> None:
-            layout = Layout()
             event = NewEvent("acct_1", "account.opened.v1", b"{}")
-            layout.add("tester", "key", [Read("acct_1", 0)], [event], b"{}", Record(1, 201, None, b"{}", b"hash"))
+            record = Record(1, 201, None, b"{}", b"hash")
             appender = Appender(connection, 1, ENTRY_TYPES)
-            appender.send(layout)
+            appender.send(layout_of([DecidedCommand("tester", "key", [Read("acct_1", 0)], [event], b"{}", record)]))
             assert appender.receive().verdicts is None
 
         kinds = {node["Node Type"] for node in watched.scans(append_one)}

@@ -142,7 +142,7 @@ def test_a_stream_that_was_long_before_gets_its_snapshot_at_its_first_load(datab
 def test_an_account_that_nobody_follows_has_snapshots_too(database: Database) -> None:
     """Two processes post to cash: neither folds it, and still its load does not grow with its entries."""
     with connect(database.api_url, application_name="keys") as keys:
-        snapshots = snapshots_on(database, 2, Fold(codec_of(keys, 1)[0], decider.evolve)).start()
+        snapshots = snapshots_on(database, 2, Fold(codec_of(keys, 1), decider.evolve)).start()
         with ledger_on(database, snapshots=snapshots) as ledger, executor_on(database, snapshots=snapshots) as other:
             one, two = ledger.account(1), ledger.account(1)
             for _ in range(6 * 2 * APART):

@@ -86,7 +86,8 @@ class Filler:
     def write(self, *units: Sequence[DomainEvent], at: datetime | None = None) -> int:
         """Append these units; versions and positions are given here. Returns the head."""
         rows = []
-        self.sealer.prepare(self.codec.subjects(event for unit in units for event in unit))
+        names, payloads = self.codec.encode_all(event for unit in units for event in unit)
+        encoded = zip(names, payloads, strict=True)
         for unit in units:
             end = self.position + len(unit)
             recorded_at = at or START + timedelta(milliseconds=end)
@@ -94,7 +95,7 @@ class Filler:
                 stream = event.originator_id
                 version = self.versions.get(stream, 0) + 1
                 self.versions[stream] = version
-                name, payload = self.codec.encode(event)
+                name, payload = next(encoded)
                 self.position += 1
                 rows.append((self.log, self.position, end, stream, version, name, recorded_at, 0, payload, b"{}"))
         with self.connection.transaction(), self.connection.cursor() as cursor:

@@ -97,7 +97,7 @@ def test_rebuild_mends_a_table_that_was_tampered_with(written: Written) -> None:
         prepare(connection, "main", ROOMS)
         row = connection.execute("SELECT log FROM log.logs WHERE name = 'main'").fetchone()
         assert row is not None
-        Runner(connection, "main", codec_of(connection, row[0])[0], ROOMS).run_to_head()
+        Runner(connection, "main", codec_of(connection, row[0]), ROOMS).run_to_head()
         connection.execute("UPDATE read.accounts SET balance = balance + 1")
     assert daybook("verify", env=environment(database)).returncode == 1
     rebuilt = written.ask("rebuild", "accounts", "--json")

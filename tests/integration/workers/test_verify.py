@@ -122,7 +122,7 @@ def filled(database18: Database) -> Database:
         ledger.accepted(deposit(one, 42))
     with connect(database18.projector_url, application_name="fold") as connection:
         prepare(connection, "main", ROOMS)
-        Runner(connection, "main", codec_of(connection, 1)[0], ROOMS).run_to_head()
+        Runner(connection, "main", codec_of(connection, 1), ROOMS).run_to_head()
     return database18
 
 
@@ -132,7 +132,7 @@ def verified(database: Database) -> VerifyReport:
         connect(database.projector_url, application_name="verify") as connection,
         connect(database.projector_url, application_name="keys") as keys,
     ):
-        return verify(connection, "main", codec_of(keys, 1)[0])
+        return verify(connection, "main", codec_of(keys, 1))
 
 
 def found(report: VerifyReport) -> set[str]:
@@ -246,7 +246,7 @@ def test_commands_that_come_in_meanwhile_are_no_findings(filled: Database) -> No
         connect(filled.projector_url, application_name="verify") as connection,
         connect(filled.projector_url, application_name="keys") as keys,
     ):
-        report = verify(connection, "main", codec_of(keys, 1)[0], _Once(lambda: append_meanwhile(filled)))
+        report = verify(connection, "main", codec_of(keys, 1), _Once(lambda: append_meanwhile(filled)))
     assert found(report) == set()
 
 

@@ -238,11 +238,9 @@ class _CodecMapper(Mapper[str]):
 
     def __init__(self) -> None:
         super().__init__(transcoder=JSONTranscoder())
-        self._sealer = Sealer(_Keys(), bytes(32))
-        self._codec = Codec(CATALOGUE, self._sealer, ERASED)
+        self._codec = Codec(CATALOGUE, Sealer(_Keys(), bytes(32)), ERASED)
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        self._sealer.prepare(self._codec.subjects([domain_event]))
         name, payload = self._codec.encode(domain_event)
         return StoredEvent(domain_event.originator_id, domain_event.originator_version, name, payload)
 

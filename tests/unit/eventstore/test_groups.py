@@ -12,6 +12,7 @@ from msgspec import Struct
 from domain.kernel import Accepted, Event
 from eventstore import groups
 from eventstore.append import GroupAppended
+from eventstore.codec import CodecError
 from eventstore.groups import Group, Groups, Submission
 
 CASH = "cash"
@@ -20,6 +21,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 class Pay(Struct):
     streams: tuple[str, ...] = (CASH,)
+    storable: bool = True
 
 
 class Task(Struct):
@@ -30,20 +32,26 @@ class Paid(Struct):
     version: int
 
 
-class PlainCodec:
-    def subjects(self, events: Iterable[Any]) -> set[str]:
-        return set()
+class Unstorable(Event, frozen=True):
+    pass
 
-    def encode(self, event: Any) -> tuple[str, bytes]:
-        return "paid", b"{}"
+
+class PlainCodec:
+    def encode_all(self, events: Iterable[Any]) -> tuple[list[str], list[bytes]]:
+        events = list(events)
+        if any(isinstance(event, Unstorable) for event in events):
+            raise CodecError("it cannot be stored")
+        return ["paid"] * len(events), [b"{}"] * len(events)
 
     def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]:
         return []
 
 
 def decide(command: Pay, states: Mapping[str, Paid | None], context: object) -> Accepted:
-    state = states[CASH]
-    return Accepted((Event(CASH, (state.version if state else 0) + 1),), {}, frozenset((CASH,)))
+    (stream,) = command.streams
+    state = states[stream]
+    event = (Event if command.storable else Unstorable)(stream, (state.version if state else 0) + 1)
+    return Accepted((event,), {}, frozenset((CASH,)))
 
 
 def evolve(state: Paid | None, event: Event) -> Paid:
@@ -53,12 +61,15 @@ def evolve(state: Paid | None, event: Event) -> Paid:
 @pytest.fixture
 def makes(monkeypatch: pytest.MonkeyPatch) -> Groups:
     monkeypatch.setattr(groups, "read_streams", lambda connection, log, behind: [])
-    return Groups(PlainCodec(), lambda subjects: None, decide, evolve, (), 100)
+    return Groups(PlainCodec(), decide, evolve, (), 100)
+
+
+def task(key: str, command: Pay) -> Task:
+    return Task(Submission(command, "tester", key, b"hash", b"{}", None))
 
 
 def make(makes: Groups, key: str, ahead: Group | None = None) -> Group:
-    task = Task(Submission(Pay(), "tester", key, b"hash", b"{}", None))
-    return makes.make([task], cast(Any, None), 1, ahead=ahead)
+    return makes.make([task(key, Pay())], cast(Any, None), 1, ahead=ahead)
 
 
 def rests_on(group: Group) -> list[tuple[str, int | None, bool]]:
@@ -90,3 +101,41 @@ def test_others_entries_are_counted_through_a_group_that_is_under_way(makes: Gro
     makes.learn(second, appended(second))
     makes.learn(third, appended(third))
     assert rests_on(make(makes, "4")) == [(CASH, 10, True)]
+
+
+def test_many_that_cannot_be_stored_cost_one_more_round(makes: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
+    decided: list[Pay] = []
+
+    def watched(command: Pay, states: Mapping[str, Paid | None], context: object) -> Accepted:
+        decided.append(command)
+        return decide(command, states, context)
+
+    monkeypatch.setattr(makes, "_decide", watched)
+    tasks = [task(str(n), Pay((f"s{n}",), storable=n % 2 == 0)) for n in range(100)]
+    group = makes.make(tasks, cast(Any, None), 1)
+    assert [one for one, _ in group.rejected] == [one for one in tasks if not one.submission.command.storable]
+    assert [plan.task for plan in group.plans] == [one for one in tasks if one.submission.command.storable]
+    assert group.layout is not None
+    assert len(decided) == 150, "all of them, then what is left"
+
+
+def test_what_rests_on_one_that_cannot_be_stored_is_decided_again_before_it_is_judged(makes: Groups) -> None:
+    bad, behind, further = (task(key, Pay(("s",), storable=key != "bad")) for key in ("bad", "behind", "further"))
+    alone = task("alone", Pay(("t",), storable=False))
+    group = makes.make([bad, behind, further, alone], cast(Any, None), 1)
+    assert [one for one, _ in group.rejected] == [bad, alone]
+    assert [plan.events[0].originator_version for plan in group.plans] == [1, 2], "as if it had never been asked for"
+
+
+def test_a_group_that_cannot_be_stored_though_each_of_it_can_is_not_lost(
+    makes: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def together_never(events: Iterable[Any]) -> tuple[list[str], list[bytes]]:
+        events = list(events)
+        if len(events) > 1:
+            raise CodecError("too many")
+        return ["paid"], [b"{}"]
+
+    monkeypatch.setattr(makes._codec, "encode_all", together_never)
+    with pytest.raises(CodecError, match="too many"):
+        makes.make([task("1", Pay()), task("2", Pay())], cast(Any, None), 1)

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from eventstore.append import Layout
+import pytest
+
+from eventstore.append import MOST_EVENTS_PER_UNIT, Layout, NewEvents, UnitTooLargeError
+from tests.support.appending import DecidedCommand, NewEvent, Read, layout_of
+
+
+def command(key: str, *reads: Read, on: str) -> DecidedCommand:
+    return DecidedCommand("ada", key, reads, [NewEvent(on, "moved", b"{}")], b"{}", None)
 
 
 def test_the_arrays_are_made_once_and_anew_after_a_change() -> None:
-    layout = Layout()
-    layout.add("ada", "key-1", [("acct_1", None, False)], [("acct_1", "opened", b"{}", False)], b"{}", None)
+    layout = layout_of([command("1", Read("acct_1", None), on="acct_1"), command("2", Read("acct_1", 1), on="acct_1")])
     first = layout.parameters()
     assert layout.parameters() is first
-    layout.add("ada", "key-2", [("acct_1", 1, False)], [("acct_1", "moved", b"{}", False)], b"{}", None)
-    second = layout.parameters()
-    assert [len(array) for array in second] > [len(array) for array in first]
     layout.look_up_all()
-    third = layout.parameters()
-    assert [one for one, other in zip(second, third, strict=True) if one != other] == [second[12]], "which are new"
+    second = layout.parameters()
+    assert [one for one, other in zip(first, second, strict=True) if one != other] == [first[12]], "which are new"
+
+
+def test_a_stream_is_there_once_with_its_first_base() -> None:
+    layout = layout_of(
+        [
+            command("1", Read("b", 7), Read("a", None), on="a"),
+            command("2", Read("a", 0), Read("c", 3), on="c"),
+        ]
+    )
+    assert layout.index == {"b": 1, "a": 2, "c": 3}
+    assert layout.bases == [7, 0, 3]
+    assert layout.counts == [1, 1]
+
+
+def test_an_exact_base_holds_over_a_later_one_that_commutes() -> None:
+    before = layout_of([command("1", Read("cash", 9, True), on="a"), command("2", Read("cash", 5), on="b")])
+    after = layout_of([command("1", Read("cash", 5), on="a"), command("2", Read("cash", 9, True), on="b")])
+    assert before.bases == after.bases == [5]
+
+
+def test_a_unit_is_bounded() -> None:
+    events = NewEvents([], [], [], [])
+    with pytest.raises(UnitTooLargeError, match="10001 events"):
+        Layout([("ada", "1")], [None], [b"{}"], [[]], [MOST_EVENTS_PER_UNIT + 1], events)
