@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from msgspec import Struct
+from pydantic import BaseModel, TypeAdapter
 from starlette.responses import Response
 
 from api.principals import Principal
@@ -38,8 +39,7 @@ class Caller:
         return self.context.today
 
 
-@dataclass(slots=True)
-class Intent:
+class Intent(Struct):
     """A command, and how its answer names things.
 
     `stream`: the one the route names, for `If-Match` and `ETag`; `created`: the member of the answer that names the one
@@ -53,22 +53,24 @@ class Intent:
 
 Build = Callable[..., "Intent | Awaitable[Intent]"]
 Run = Callable[[Request, "CommandRoute", BaseModel, Mapping[str, str]], Awaitable[Response]]
-B = TypeVar("B", bound=Build)
+B = TypeVar("B", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
 class CommandRoute:
     """What is known of a command's route apart from HTTP."""
 
-    build: Build
-    run: Run
-    model: type[BaseModel]
-    status: int  # of an accepted command
+    def __init__(self, build: Build, run: Run, model: type[BaseModel], status: int) -> None:
+        """`status`: of an accepted command."""
+        self.build = build
+        self.run = run
+        self.status = status
+        self.validate: Callable[[Any], BaseModel] = validator_of(model)
 
-    async def intent(self, caller: Caller, body: BaseModel, names: Mapping[str, str]) -> Intent:
-        """What the body asks for. Raises `Problem`."""
-        built = self.build(caller, body=body, **names)
-        return await built if not isinstance(built, Intent) else built
+
+def validator_of(model: type[B]) -> Callable[[Any], B]:
+    """What `model_validate` does, without its wrapping, which takes a fifth of the time. Raises `ValidationError`."""
+    validate: Callable[[Any], B] = TypeAdapter(model).validator.validate_python
+    return validate
 
 
 class CommandRoutes:

@@ -6,14 +6,14 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import orjson
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from api.commanding import B, Caller, CommandRoute, Intent, Run
+from api.commanding import Build, Caller, CommandRoute, Intent, Run
 from api.documented import COMMAND
 from api.positions import token
 from api.problems import Problem, ProblemResponse, problem, refusal
@@ -23,6 +23,8 @@ from eventstore.answers import Answer, Outcome
 from eventstore.asynchronous import ActorBusyError
 from eventstore.groups import Submission
 from eventstore.sinks import ExecutorError, FaultError, QueueFullError, RejectedError
+
+B = TypeVar("B", bound=Build)
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
@@ -63,7 +65,8 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
     stated = headers.get(b"if-match")
     if_match = None if stated is None else stated.decode("latin-1")
     caller = caller_of(request)
-    intent = await route.intent(caller, body, names)
+    built = route.build(caller, body=body, **names)
+    intent = built if isinstance(built, Intent) else await built
     submission = submission_of(
         caller,
         intent,
@@ -175,28 +178,14 @@ def stream_of(intent: Intent, answer: Answer) -> str | None:
     return created if isinstance(created, str) else None
 
 
-class Reply(NamedTuple):
-    """What a client is told, apart from how it is sent."""
-
-    status: int
-    body: dict[str, Any]
-    position: str
-    version: int | None = None  # of the stream the answer names
+def told_yes(served: Services, answer: Answer) -> bytes:
+    """The body of an accepted command's answer, with the result as it was recorded: the same bytes on every retry."""
+    assert answer.outcome is Outcome.ACCEPTED
+    return b'{"outcome":"accepted","position":"%s",%s' % (position_of(served, answer).encode(), answer.stored[1:])
 
 
-def tell(served: Services, answer: Answer, stream: str | None = None) -> Reply:
-    """What an answer says: the same the first time and on every retry."""
-    if answer.outcome is Outcome.ACCEPTED:
-        assert answer.last_position is not None
-        position = token(served.log, answer.epoch, answer.last_position)
-        body = {"outcome": "accepted", "position": position, **answer.result}
-        version = None if stream is None else answer.result["versions"].get(stream)
-        return Reply(answer.status, body, position, version)
-    said = _told_no(answer)
-    return Reply(said["status"], said, token(served.log, answer.epoch, answer.decided_position))
-
-
-def _told_no(answer: Answer) -> dict[str, Any]:
+def told_no(answer: Answer) -> dict[str, Any]:
+    """The problem document of a command that was not accepted."""
     if answer.outcome is Outcome.REFUSED:
         assert answer.rule is not None
         return refusal(answer.rule, answer.result)
@@ -212,18 +201,30 @@ def _told_no(answer: Answer) -> dict[str, Any]:
     return problem("key_reused", "This key came with another request before; choose a new one.")
 
 
+def position_of(served: Services, answer: Answer) -> str:
+    """The token of the position from which on reads know of the answer."""
+    position = answer.last_position if answer.outcome is Outcome.ACCEPTED else answer.decided_position
+    assert position is not None
+    return token(served.log, answer.epoch, position)
+
+
+def version_of(answer: Answer, stream: str | None) -> int | None:
+    """The version of the stream an accepted command's answer names, where it is certain."""
+    version: int | None = None if stream is None else answer.result["versions"].get(stream)
+    return version
+
+
 def render(served: Services, answer: Answer, stream: str | None = None) -> Response:
     """The response to an answer, marked if it is a replay."""
-    told = tell(served, answer, stream)
-    headers = {"Daybook-Position": told.position}
+    headers = {"Daybook-Position": position_of(served, answer)}
     if answer.replayed:
         headers["Idempotency-Replayed"] = "true"
     if answer.outcome is not Outcome.ACCEPTED:
-        return ProblemResponse(told.body, headers)
-    if told.version is not None:
-        headers["ETag"] = f'"{told.version}"'
-    # Sorted, as the answer of a retry comes back from its record: the same bytes.
-    return Response(orjson.dumps(told.body, option=orjson.OPT_SORT_KEYS), told.status, headers, "application/json")
+        return ProblemResponse(told_no(answer), headers)
+    version = version_of(answer, stream)
+    if version is not None:
+        headers["ETag"] = f'"{version}"'
+    return Response(told_yes(served, answer), answer.status, headers, "application/json")
 
 
 def problem_of(error: ExecutorError) -> Problem:

@@ -6,12 +6,14 @@ An item is what a request of its own would be, its path, key, `If-Match` and bod
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, TypeVar
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 import psycopg
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from api.commanding import Caller, CommandRoute, CommandRoutes, Intent
+from api.commanding import Caller, CommandRoute, CommandRoutes, Intent, validator_of
 from api.door import UnkeptError, parse
 from api.execution import checked_key, expected_of, metadata, request_hash, submission_of
 from api.problems import Problem, malformed, problem, unavailable
@@ -51,7 +53,7 @@ class Item(BaseModel):
     body: dict[str, Any] = {}
 
 
-class Ready(NamedTuple):
+class Ready(Struct):
     """An item that may be carried out."""
 
     key: str
@@ -60,7 +62,7 @@ class Ready(NamedTuple):
     submission: Submission
 
 
-class Told(NamedTuple):
+class Told(Struct):
     """An item that was answered without being carried out."""
 
     key: str | None
@@ -68,7 +70,7 @@ class Told(NamedTuple):
     problem: dict[str, Any]
 
 
-class _Checked(NamedTuple):
+class _Checked(Struct):
     """An item whose body is what its route takes."""
 
     item: Item
@@ -94,15 +96,16 @@ class Items:
         item, the libraries drive each other out of the processor's caches, and that takes half as long again.
         """
         parsed = _each(_parse, raw)
-        items = _each(Item.model_validate, parsed)
-        checked = _each(lambda item: self._check(item, keyed=keyed), items, lambda item: item)
+        items = _each(_item, parsed)
+        checked = _each(partial(self._check, keyed=keyed), items, lambda item: item)
         ready: list[Ready | Told] = []
         for one in checked:
             if isinstance(one, Told):
                 ready.append(one)
                 continue
             try:
-                ready.append(await self._prepare(one))
+                built = one.route.build(self._caller, body=one.body, **one.names)
+                ready.append(self._ready(one, built if isinstance(built, Intent) else await built))
             except Problem as said:
                 ready.append(_refused(said, one.item))
             except psycopg.OperationalError as error:  # what it needs to be made was not to be had: a number
@@ -118,19 +121,18 @@ class Items:
         if found is None:
             raise Problem("no_route", f"No command is posted to {item.path[:100]!r}; see /docs.")
         route, names = found
-        return _Checked(item, route, names, route.model.model_validate(item.body))
+        return _Checked(item, route, names, route.validate(item.body))
 
-    async def _prepare(self, checked: _Checked) -> Ready:
-        item, route, names, body = checked
-        intent = await route.intent(self._caller, body, names)
+    def _ready(self, checked: _Checked, intent: Intent) -> Ready:
+        item = checked.item
         submission = submission_of(
             self._caller,
             intent,
             item.key or "",
             request_hash(item.path, item.if_match, item.body),
             self._recorded(intent.command),
-            expected_of(intent, body, item.if_match),
-            status=route.status,
+            expected_of(intent, checked.body, item.if_match),
+            status=checked.route.status,
             if_match=item.if_match is not None,
             origin=self._origin,
         )
@@ -141,6 +143,9 @@ class Items:
         if recorded is None:
             recorded = self._metadata[type(command)] = metadata(self._caller, command, self._correlation)
         return recorded
+
+
+_item = validator_of(Item)
 
 
 def _parse(content: bytes) -> Any:

@@ -40,7 +40,7 @@ class Lane:
         scope["app"] = self._fastapi
         request = Request(scope, receive)
         try:
-            response = await route.run(request, route, route.model.model_validate(scope["state"]["body"]), names)
+            response = await route.run(request, route, route.validate(scope["state"]["body"]), names)
         except ValidationError as error:
             response = malformed_response(error.errors(include_url=False, include_context=False))
         except Exception as error:

@@ -16,7 +16,12 @@ CLAIM_PREFIX = "claim:"  # streams of claims are named by what they claim, see `
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]  # ten bits at a time: twice as fast as five
-_LOW_62, _LOW_80 = (1 << 62) - 1, (1 << 80) - 1
+_LOW_80 = (1 << 80) - 1
+TAIL = 16
+"""Characters of an id after its time."""
+_ANY = "".join(_ALPHABET[n & 0b11111] for n in range(256)).encode()
+_VERSION_7 = "".join(_ALPHABET[0b01110 | n & 0b00001] for n in range(256)).encode()
+_VARIANT = "".join(_ALPHABET[0b01000 | n & 0b10011] for n in range(256)).encode()
 _SUFFIX = re.compile(r"[0-7][0-9abcdefghjkmnpqrstvwxyz]{25}", re.ASCII)
 _NAMESPACE = UUID("7b4a3f0e-5d0a-5c1e-9a51-da1b00c0ffee")
 
@@ -27,10 +32,22 @@ def typeid(prefix: str, uuid: UUID) -> str:
     return f"{prefix}_{_high(n >> 80)}{_low(n & _LOW_80)}"
 
 
-def fresh_id(prefix: str, milliseconds: int, random: int) -> str:
-    """The public id of the UUIDv7 (RFC 9562) of a Unix time in milliseconds and 74 random bits."""
-    low = 7 << 76 | (random >> 62 & 0xFFF) << 64 | 2 << 62 | random & _LOW_62
-    return f"{prefix}_{_high(milliseconds)}{_low(low)}"
+def fresh_id(prefix: str, milliseconds: int, tail: str) -> str:
+    """The public id of the UUIDv7 (RFC 9562) of a Unix time in milliseconds and one of `tails`."""
+    return f"{prefix}_{_high(milliseconds)}{tail}"
+
+
+def tails(random: bytes) -> list[str]:
+    """What ids made of these random bytes have after the time: a character of each byte, `TAIL` of them a tail.
+
+    Of the 80 bits that are written here RFC 9562 fixes the first four, the version, and two of those that fall on the
+    fourth character, the variant.
+    """
+    text = bytearray(random.translate(_ANY))
+    text[0::TAIL] = random[0::TAIL].translate(_VERSION_7)
+    text[3::TAIL] = random[3::TAIL].translate(_VARIANT)
+    whole = text.decode()
+    return [whole[at : at + TAIL] for at in range(0, len(whole), TAIL)]
 
 
 @lru_cache(maxsize=16)  # of ids made in the same millisecond it is the same

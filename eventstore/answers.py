@@ -29,7 +29,8 @@ class Answer(Struct, frozen=True):
 
     `result`: for an accepted command what the decision tells, and under ``versions`` the new version of each stream
     whose version is certain; for a refusal its figures; for a failed expectation ``expected`` and ``actual`` by stream;
-    for an unknown thing its ``kind`` and ``id``.
+    for an unknown thing its ``kind`` and ``id``. `stored`: the same as it is recorded, JSON with sorted keys; empty
+    where nothing is.
     """
 
     outcome: Outcome
@@ -42,6 +43,7 @@ class Answer(Struct, frozen=True):
     epoch: int
     recorded_at: datetime | None = None
     replayed: bool = False
+    stored: bytes = b""
 
 
 class RecordedAnswer(Struct, frozen=True):
@@ -69,7 +71,17 @@ def find_answers(
     return {
         (actor, key): RecordedAnswer(
             Answer(
-                Outcome(outcome), status, rule, orjson.loads(result), decided, first, last, epoch, recorded_at, True
+                Outcome(outcome),
+                status,
+                rule,
+                orjson.loads(result),
+                decided,
+                first,
+                last,
+                epoch,
+                recorded_at,
+                replayed=True,
+                stored=result,
             ),
             request_hash,
         )

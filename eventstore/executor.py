@@ -472,6 +472,7 @@ class Executor:
                         last if events else None,
                         epoch,
                         recorded_at,
+                        stored=plan.stored,
                     ),
                 )
                 position = last

@@ -103,6 +103,7 @@ class Plan(Struct):
     reads: list[Read]
     events: tuple[Any, ...]
     commuting: frozenset[str]
+    stored: bytes = b""  # the result as it is recorded
 
 
 @dataclass(slots=True)
@@ -359,15 +360,16 @@ class Groups:
             if not self._reject(group):
                 raise  # each alone can be stored: then it is not for what they say
             return
-        records: list[Record | None] = []
-        for plan, result in zip(plans, results, strict=True):
-            submission = plan.task.submission
-            records.append(
-                (plan.outcome, plan.status, plan.rule, result, submission.request_hash, submission.origin)
-                if plan.outcome in RECORDED
-                else None
-            )
         submissions = [plan.task.submission for plan in plans]
+        records: list[Record | None] = []
+        for plan, submission, result in zip(plans, submissions, results, strict=True):
+            if plan.outcome in RECORDED:
+                plan.stored = result
+                records.append(
+                    (plan.outcome, plan.status, plan.rule, result, submission.request_hash, submission.origin)
+                )
+            else:
+                records.append(None)
         group.layout = Layout(
             [(submission.actor, submission.key) for submission in submissions],
             records,

@@ -25,7 +25,7 @@ from domain.accounts.events import InternalRole
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
 from domain.catalogue import CATALOGUE, ENTRY_TYPES, SNAPSHOTS
-from domain.ids import CLAIM_PREFIX, TRANSACTION, fresh_id
+from domain.ids import CLAIM_PREFIX, TAIL, TRANSACTION, fresh_id, tails
 from domain.kernel import ERASED, Context
 from eventstore.answers import Outcome
 from eventstore.codec import Codec
@@ -120,23 +120,16 @@ def now() -> datetime:
 
 def new_id(prefix: str) -> str:
     """A fresh, time-ordered public id."""
-    return fresh_id(prefix, time.time_ns() // 1_000_000, _randomness())
-
-
-_RANDOM_BYTES, _RANDOM_BLOCK = 10, 4096 // 10 * 10
-_random: deque[int] = deque()
-
-
-def _randomness() -> int:
-    """80 random bits, asked of the system a block at a time: one call each took 8 % of a busy API's time."""
     try:
-        return _random.popleft()
-    except IndexError:
-        block = os.urandom(_RANDOM_BLOCK)
-        _random.extend(
-            int.from_bytes(block[at : at + _RANDOM_BYTES], "big") for at in range(0, _RANDOM_BLOCK, _RANDOM_BYTES)
-        )
-        return _random.popleft()
+        tail = _tails.popleft()
+    except IndexError:  # another block of the system's randomness: one call each took 8 % of a busy API's time
+        _tails.extend(tails(os.urandom(_RANDOM_BLOCK)))
+        tail = _tails.popleft()
+    return fresh_id(prefix, time.time_ns() // 1_000_000, tail)
+
+
+_RANDOM_BLOCK = 256 * TAIL
+_tails: deque[str] = deque()
 
 
 def metadata(actor: str, command: str, correlation: str, decided_at: datetime) -> bytes:

@@ -22,7 +22,7 @@ from domain import decider
 from domain.accounts.commands import Deposit, OpenAccount, Transfer
 from domain.accounts.numbers import account_number
 from domain.catalogue import SNAPSHOTS
-from domain.ids import ACCOUNT, TRANSACTION, fresh_id
+from domain.ids import ACCOUNT, TAIL, TRANSACTION, fresh_id, tails
 from domain.kernel import Accepted
 from eventstore.answers import Outcome
 from eventstore.append import JSON
@@ -37,7 +37,6 @@ BLOCK_ACCOUNTS, BLOCK_TRANSFERS, BLOCK_EVENTS = 50, 250, 1_000
 """A block opens accounts (two events each), pays into each (three) and transfers between those in use (three): so every
 million events is like the next, and an account has eleven entries on average however long the log is."""
 BLOCKS_A_DAY = 20
-_ID_BITS = 80
 
 _EVENTS = (
     "COPY log.events (log, position, unit_end, stream, version, type, recorded_at, encoding, payload, metadata)"
@@ -116,7 +115,7 @@ def _block(
     today, milliseconds = at.date(), int(at.timestamp() * 1000)
 
     def new_id(prefix: str) -> str:
-        return fresh_id(prefix, milliseconds, random.getrandbits(_ID_BITS))
+        return fresh_id(prefix, milliseconds, tails(random.randbytes(TAIL))[0])
 
     for _ in range(BLOCK_ACCOUNTS):
         account, number = new_id(ACCOUNT), len(accounts) + 2

@@ -104,18 +104,18 @@ class Account(Value, frozen=True):
 
     def refuse_posting(self, currency: str, value_date: date) -> Refused | None:
         """Why no entry in this currency at this value date may be booked, whatever its amount."""
-        refusal = self.refuse_change_of_state()
-        if refusal is not None:
-            return refusal
-        if currency != self.profile.currency:
+        if self.status != "open":
+            return self.refuse_change_of_state()
+        profile = self.profile
+        if currency != profile.currency:
             return self.wrong_currency(currency)
-        if value_date < self.profile.opened_on and not self.profile.internal:
+        if value_date < profile.opened_on and not profile.internal:
             return Refused(
                 "value_date_before_opening",
                 {
-                    "account": self.profile.id,
+                    "account": profile.id,
                     "value_date": value_date.isoformat(),
-                    "opened_on": self.profile.opened_on.isoformat(),
+                    "opened_on": profile.opened_on.isoformat(),
                 },
             )
         return None
@@ -172,20 +172,8 @@ class PostedTransaction(Value, frozen=True):
 
 def evolve(state: Account | None, event: AccountEvent) -> Account:
     """The account after the event. Raises ValueError for a stream that does not begin with its opening."""
-    if isinstance(event, AccountOpened):
-        profile = Profile(
-            event.originator_id,
-            event.number,
-            event.type,
-            event.currency,
-            event.owner,
-            event.minimum,
-            event.maximum,
-            event.opened_on,
-        )
-        return Account(event.originator_version, profile, 0, 0, "open")
     if state is None:
-        raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with AccountOpened")
+        return _opened(event)
     version = event.originator_version
     match event:
         case AccountCredited():
@@ -204,6 +192,24 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
         case HoldReleased() | HoldCaptured():
             holds = tuple(hold for hold in state.holds if hold[0] != event.hold)
             return Account(version, state.profile, state.balance, state.reserved - event.amount, state.status, holds)
+        case AccountOpened():
+            raise ValueError(f"{event.originator_id} is opened again at version {version}")
+
+
+def _opened(event: AccountEvent) -> Account:
+    if not isinstance(event, AccountOpened):
+        raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with AccountOpened")
+    profile = Profile(
+        event.originator_id,
+        event.number,
+        event.type,
+        event.currency,
+        event.owner,
+        event.minimum,
+        event.maximum,
+        event.opened_on,
+    )
+    return Account(event.originator_version, profile, 0, 0, "open")
 
 
 def evolve_transaction(state: PostedTransaction | None, event: TransactionPosted) -> PostedTransaction:

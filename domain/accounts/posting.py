@@ -98,8 +98,7 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
     unlimited: list[str] = []
     for entry in entries:
         id = entry.account
-        account = accounts.get(id)
-        if account is None:
+        if id not in accounts:
             account = found(states, id, Account)
             if account is None:
                 return Unknown("account", id)
@@ -111,8 +110,8 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
             versions[id] = account.version
             if account.unlimited:
                 unlimited.append(id)
-        elif entry.currency != account.profile.currency:
-            return account.wrong_currency(entry.currency)
+        elif entry.currency != accounts[id].profile.currency:
+            return accounts[id].wrong_currency(entry.currency)
         else:
             net[id] += entry.signed
 
@@ -220,7 +219,7 @@ def _well_formed(entries: Sequence[Entry]) -> Refused | None:
                     "most": show(MAX_AMOUNT, currency),
                 },
             )
-        sums[currency] = sums.get(currency, 0) + (amount if entry.side == "credit" else -amount)
+        sums[currency] = sums.get(currency, 0) + entry.signed
     for currency, total in sums.items():
         if total != 0:
             return Refused("entries_unbalanced", {"currency": currency, "sum": show(total, currency)})

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from domain.ids import fresh_id
+from domain.ids import TAIL, fresh_id, tails
 from workers import cli, runtime
 
 FILE = "CLOCK_IS_WRONG_BY"
@@ -26,7 +26,7 @@ def now() -> datetime:
 
 def new_id(prefix: str) -> str:
     """Instead of `runtime.new_id`: the time that an id begins with is wrong too."""
-    return fresh_id(prefix, time.time_ns() // 1_000_000 + wrong_by() * 1_000, int.from_bytes(os.urandom(10), "big"))
+    return fresh_id(prefix, time.time_ns() // 1_000_000 + wrong_by() * 1_000, tails(os.urandom(TAIL))[0])
 
 
 if __name__ == "__main__":

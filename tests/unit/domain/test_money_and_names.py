@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+import os
 from string import ascii_uppercase, digits
 from uuid import RFC_4122, UUID
 
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from domain.accounts.numbers import PREFIXES, account_number, is_account_number
 from domain.accounts.posting import internal_account
 from domain.claims import Claim, ClaimTaken, evolve, release, take
-from domain.ids import fresh_id, is_id, typeid
+from domain.ids import TAIL, fresh_id, is_id, tails, typeid
 from domain.money import EXPONENTS, MAX_AMOUNT, MoneyError, parse, parse_positive, show
 
 amounts = st.integers(-MAX_AMOUNT, MAX_AMOUNT)
@@ -60,14 +63,27 @@ def test_ids_are_well_formed_and_sort_as_their_uuids(one: UUID, other: UUID) -> 
     assert (a < b) == (one.int < other.int)
 
 
-@given(st.integers(0, 2**48 - 1), st.integers(0, 2**80 - 1))
-def test_a_fresh_id_is_that_of_a_uuid_of_version_7(milliseconds: int, random: int) -> None:
-    text = fresh_id("txn", milliseconds, random)
+def uuid_of(id: str) -> UUID:
     digits = "0123456789abcdefghjkmnpqrstvwxyz"
-    uuid = UUID(int=sum(digits.index(c) << 5 * place for place, c in enumerate(reversed(text[4:]))))
+    return UUID(int=sum(digits.index(c) << 5 * place for place, c in enumerate(reversed(id.split("_")[1]))))
+
+
+@given(st.integers(0, 2**48 - 1), st.binary(min_size=TAIL, max_size=TAIL))
+def test_a_fresh_id_is_that_of_a_uuid_of_version_7(milliseconds: int, random: bytes) -> None:
+    (tail,) = tails(random)
+    text = fresh_id("txn", milliseconds, tail)
+    uuid = uuid_of(text)
     assert typeid("txn", uuid) == text
     assert (uuid.version, uuid.variant) == (7, RFC_4122)
     assert uuid.int >> 80 == milliseconds
+
+
+def test_each_bit_of_a_fresh_id_that_may_be_random_is() -> None:
+    fixed = (0xF << 76) | (0b11 << 62)  # the version and the variant
+    every = [uuid_of(fresh_id("txn", 0, tail)).int for tail in tails(os.urandom(1_000 * TAIL))]
+    assert len(set(every)) == 1_000
+    assert functools.reduce(operator.or_, every) == (1 << 80) - 1 & ~fixed | (7 << 76) | (0b10 << 62)
+    assert functools.reduce(operator.and_, every) == (7 << 76) | (0b10 << 62)
 
 
 def test_ids_are_the_typeid_format() -> None:
