@@ -19,7 +19,7 @@ from api.positions import token
 from api.problems import Problem, ProblemResponse, problem, refusal
 from api.services import Services, services
 from domain.kernel import Context
-from eventstore.answers import Answer, Outcome
+from eventstore.answers import ACCEPTED, Answer, Outcome
 from eventstore.asynchronous import ActorBusyError
 from eventstore.groups import Submission
 from eventstore.sinks import ExecutorError, FaultError, QueueFullError, RejectedError
@@ -180,7 +180,7 @@ def stream_of(intent: Intent, answer: Answer) -> str | None:
 
 def told_yes(served: Services, answer: Answer) -> bytes:
     """The body of an accepted command's answer, with the result as it was recorded: the same bytes on every retry."""
-    assert answer.outcome is Outcome.ACCEPTED
+    assert answer.outcome is ACCEPTED
     return b'{"outcome":"accepted","position":"%s",%s' % (position_of(served, answer).encode(), answer.stored[1:])
 
 
@@ -203,7 +203,7 @@ def told_no(answer: Answer) -> dict[str, Any]:
 
 def position_of(served: Services, answer: Answer) -> str:
     """The token of the position from which on reads know of the answer."""
-    position = answer.last_position if answer.outcome is Outcome.ACCEPTED else answer.decided_position
+    position = answer.last_position if answer.outcome is ACCEPTED else answer.decided_position
     assert position is not None
     return token(served.log, answer.epoch, position)
 
@@ -219,7 +219,7 @@ def render(served: Services, answer: Answer, stream: str | None = None) -> Respo
     headers = {"Daybook-Position": position_of(served, answer)}
     if answer.replayed:
         headers["Idempotency-Replayed"] = "true"
-    if answer.outcome is not Outcome.ACCEPTED:
+    if answer.outcome is not ACCEPTED:
         return ProblemResponse(told_no(answer), headers)
     version = version_of(answer, stream)
     if version is not None:

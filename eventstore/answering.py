@@ -50,7 +50,7 @@ def unanswered(tasks: Iterable[Task]) -> list[Task]:
 
 def key_reused(first: Answer) -> Answer:
     """What another request with the key of this answer is told."""
-    return replace(first, outcome=Outcome.KEY_REUSED, status=0, rule=None, result={}, replayed=False)
+    return replace(first, outcome=Outcome.KEY_REUSED, status=0, rule=None, result={}, stored=b"", replayed=False)
 
 
 class Answering:

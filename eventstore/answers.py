@@ -24,6 +24,10 @@ class Outcome(IntEnum):
     KEY_REUSED = 5  # its key belongs to another request
 
 
+ACCEPTED = Outcome.ACCEPTED
+"""For where every command passes: a member of an enum takes Python 3.11 three times as long to look up as a name."""
+
+
 class Answer(Struct, frozen=True):
     """The answer to a command.
 

@@ -26,6 +26,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from itertools import repeat
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any, Self
@@ -451,13 +452,8 @@ class Executor:
         again: list[Task] = []
         duplicates: list[Plan] = []
         position, epoch, recorded_at = appended.before, appended.epoch, appended.recorded_at
-        for number, plan in enumerate(plans):
-            verdict = 0 if appended.verdicts is None else appended.verdicts[number]
-            if verdict == Verdict.CONFLICT:
-                again.append(plan.task)
-            elif verdict == Verdict.DUPLICATE:
-                duplicates.append(plan)
-            else:
+        for plan, verdict in zip(plans, appended.verdicts or repeat(0), strict=False):
+            if verdict == 0:
                 events = len(plan.events)
                 last = position + events
                 self._answering.answer(
@@ -476,6 +472,10 @@ class Executor:
                     ),
                 )
                 position = last
+            elif verdict == Verdict.CONFLICT:
+                again.append(plan.task)
+            else:
+                duplicates.append(plan)
         self.statistics.groups += 1
         self.statistics.events += position - appended.before
         self.statistics.commands += len(plans) - len(again) - len(duplicates)

@@ -16,7 +16,7 @@ import psycopg
 from msgspec import Struct
 from psycopg import Connection
 
-from eventstore.answers import Outcome
+from eventstore.answers import ACCEPTED, Outcome
 from eventstore.append import (
     MOST_EVENTS_PER_UNIT,
     GroupAppended,
@@ -40,7 +40,7 @@ MOST_STREAM_ROUNDS = 10
 
 logger = logging.getLogger(__name__)
 
-RECORDED = frozenset((Outcome.ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED))
+RECORDED = frozenset((ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED))
 
 
 class Decided(Protocol):
@@ -78,7 +78,7 @@ class Submission(Struct, frozen=True):
 
     def status(self, outcome: Outcome) -> int:
         """The HTTP status of an outcome; 0 for one that is not recorded."""
-        if outcome is Outcome.ACCEPTED:
+        if outcome is ACCEPTED:
             return self.accepted_status
         if outcome is Outcome.REFUSED:
             return self.refused_status
@@ -230,7 +230,9 @@ class Groups:
         submission = task.submission
         expected = submission.expected
         known, work = group.known, group.work
-        states = {stream: work[stream] if stream in work else known[stream].state for stream in streams}
+        states = {}
+        for stream in streams:
+            states[stream] = work[stream] if stream in work else known[stream].state
         decision = self._decide(submission.command, states, submission.context)
         rounds = 0
         while decision.outcome == "needs_streams":
@@ -267,7 +269,7 @@ class Groups:
             outcome, rule = Outcome.EXPECTATION_FAILED, "expectation_failed"
             result = {"expected": dict(expected), "actual": actual}
         elif decision.outcome == "accepted":
-            outcome, events = Outcome.ACCEPTED, decision.events
+            outcome, events = ACCEPTED, decision.events
             result = {**decision.result, "versions": self._carry_out(group, events, states, reads, commuting)}
         elif decision.outcome == "refused":
             outcome, rule, result = Outcome.REFUSED, decision.rule, dict(decision.figures)
@@ -285,10 +287,13 @@ class Groups:
     ) -> dict[str, int]:
         """Evolve the group by the events; the answer is the new version of each stream whose version is certain."""
         known, work, evolve = group.known, group.work, self._evolve
-        invented = {stream: None for event in events if (stream := event.originator_id) not in states}
-        for stream in invented:  # all of them, before anything has an effect
-            if stream in known:
-                raise MovedOnError(stream)  # a new stream, and somebody in this group has just made it
+        invented: dict[str, None] = {}
+        for event in events:  # all of them, before any has an effect
+            stream = event.originator_id
+            if stream not in states:
+                if stream in known:
+                    raise MovedOnError(stream)  # a new stream, and somebody in this group has just made it
+                invented[stream] = None
         for stream in invented:
             reads.append((stream, None, False))
             known[stream] = _NEW_STREAM

@@ -27,7 +27,7 @@ from domain.accounts.posting import internal_account
 from domain.catalogue import CATALOGUE, ENTRY_TYPES, SNAPSHOTS
 from domain.ids import CLAIM_PREFIX, TAIL, TRANSACTION, fresh_id, tails
 from domain.kernel import ERASED, Context
-from eventstore.answers import Outcome
+from eventstore.answers import ACCEPTED
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.executor import Executor
@@ -181,7 +181,7 @@ def open_internal_accounts(settings: Settings, side: WriteSide, currencies: tupl
             for role in roles
         ]
     for answer in side.executor.execute(submissions):
-        if answer.outcome is not Outcome.ACCEPTED and answer.rule != "account_exists":
+        if answer.outcome is not ACCEPTED and answer.rule != "account_exists":
             raise RuntimeError(f"an internal account could not be opened: {answer.rule} {dict(answer.result)}")
 
 

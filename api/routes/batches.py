@@ -39,7 +39,7 @@ from api.execution import (
 from api.items import Items, Ready, Told
 from api.problems import Problem, problem
 from domain.together import Together
-from eventstore.answers import Answer, Outcome
+from eventstore.answers import ACCEPTED, Answer
 from eventstore.groups import Submission
 from eventstore.sinks import ExecutorError
 
@@ -145,7 +145,7 @@ class _Batch:
         if isinstance(answer, ExecutorError):
             said = problem_of(answer)
             return _problem_line(item.key, item.path, problem(said.code, said.detail, said.figures))
-        if answer.outcome is not Outcome.ACCEPTED:
+        if answer.outcome is not ACCEPTED:
             return _problem_line(item.key, item.path, told_no(answer), answer.replayed)
         body, version = told_yes(self._caller.services, answer), version_of(answer, stream_of(item.intent, answer))
         return _line(item.key, answer.status, body, answer.replayed, version)

@@ -104,9 +104,9 @@ class Account(Value, frozen=True):
 
     def refuse_posting(self, currency: str, value_date: date) -> Refused | None:
         """Why no entry in this currency at this value date may be booked, whatever its amount."""
+        profile = self.profile
         if self.status != "open":
             return self.refuse_change_of_state()
-        profile = self.profile
         if currency != profile.currency:
             return self.wrong_currency(currency)
         if value_date < profile.opened_on and not profile.internal:

@@ -21,7 +21,6 @@ from domain.accounts.events import (
 )
 from domain.accounts.numbers import number_claim
 from domain.accounts.posting import (
-    Posting,
     Transaction,
     entries_between,
     post,
@@ -34,7 +33,6 @@ from domain.kernel import (
     Context,
     Decision,
     Figure,
-    NeedsStreams,
     Personal,
     Refused,
     States,
@@ -101,13 +99,13 @@ def transfer(command: c.Transfer, states: States, context: Context) -> Decision:
     if command.source == command.target:
         return Refused("same_account", {"account": command.source})
     entries = entries_between(command.source, command.target, command.amount, command.currency)
-    return _accept(post(_transaction(command, "transfer", entries, command.source, states), states, context))
+    return post(_transaction(command, "transfer", entries, command.source, states), states, context)
 
 
 @posting_decision
 def post_transaction(command: c.PostTransaction, states: States, context: Context) -> Decision:
     first = command.entries[0].account if command.entries else None
-    return _accept(post(_transaction(command, command.kind, command.entries, first, states), states, context))
+    return post(_transaction(command, command.kind, command.entries, first, states), states, context)
 
 
 def freeze(command: c.FreezeAccount, states: States, context: Context) -> Decision:
@@ -225,7 +223,7 @@ def capture_hold(command: c.CaptureHold, states: States, context: Context) -> De
     freed = evolve(account, captured)
     entries = entries_between(command.account, command.target, command.amount, currency)
     transaction = _transaction(command, "capture", entries, command.account, states)
-    decision = _accept(post(transaction, {**states, command.account: freed}, context))
+    decision = post(transaction, {**states, command.account: freed}, context)
     if not isinstance(decision, Accepted):
         return decision
     return Accepted((captured, *decision.events), {**decision.result, "hold": command.hold}, decision.commuting)
@@ -242,17 +240,15 @@ def _against_internal(
     credited: str | None = None,
 ) -> Decision:
     """One entry to the customer's account, the other to the ledger's own account for `role`."""
-    return _accept(
-        post_against_internal(
-            _transaction(command, kind, (), command.account, states),
-            role,
-            debited=debited,
-            credited=credited,
-            amount=command.amount,
-            currency=command.currency,
-            states=states,
-            context=context,
-        )
+    return post_against_internal(
+        _transaction(command, kind, (), command.account, states),
+        role,
+        debited=debited,
+        credited=credited,
+        amount=command.amount,
+        currency=command.currency,
+        states=states,
+        context=context,
     )
 
 
@@ -271,12 +267,6 @@ def _transaction(
         subject = account.profile.owner if account else None
         description = description if subject else None
     return Transaction(command.transaction, kind, entries, command.value_date, command.reference, description, subject)
-
-
-def _accept(posting: Posting | Refused | Unknown | NeedsStreams) -> Decision:
-    if isinstance(posting, Posting):
-        return Accepted(posting.events, posting.result(), posting.commuting)
-    return posting
 
 
 def _hold_amount(command: c.PlaceHold) -> Refused:

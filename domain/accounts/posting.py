@@ -24,6 +24,7 @@ from domain.accounts.events import (
 )
 from domain.ids import ACCOUNT, named_id
 from domain.kernel import (
+    Accepted,
     Context,
     Decision,
     Event,
@@ -58,32 +59,8 @@ class Transaction(Value, frozen=True):
     subject: str | None = None  # whose key seals the description
 
 
-class Posting(Value, frozen=True):
-    """A transaction that may be booked: its events in order, and what it makes of each account."""
-
-    events: tuple[Event, ...]
-    accounts: dict[str, Account]  # as they were
-    net: dict[str, int]  # change of each account's balance, in minor units
-    commuting: frozenset[str]
-
-    def result(self) -> dict[str, Figure]:
-        """What the answer tells: the transaction, and the booked balance of each account whose balance is certain."""
-        balances: dict[str, Figure] = {}
-        for id, account in self.accounts.items():
-            if id not in self.commuting:
-                currency = account.profile.currency
-                balance = account.balance + self.net[id]
-                shown = show(balance, currency)
-                balances[id] = {
-                    "balance": shown,
-                    "available": show(balance - account.reserved, currency) if account.reserved else shown,
-                    "currency": currency,
-                }
-        return {"transaction": self.events[0].originator_id, "balances": balances}
-
-
-def post(transaction: Transaction, states: States, context: Context) -> Posting | Refused | Unknown:
-    """The events that book the transaction, or the first rule it breaks.
+def post(transaction: Transaction, states: States, context: Context) -> Accepted | Refused | Unknown:
+    """The transaction is booked by these events, or which rule it breaks first.
 
     `states` holds every account the entries name; the transaction's own stream is new.
     """
@@ -138,8 +115,15 @@ def post(transaction: Transaction, states: States, context: Context) -> Posting 
         versions[id] = version = versions[id] + 1
         share_of = AccountCredited if entry.side == "credit" else AccountDebited
         events.append(share_of(id, version, posted, number, entry.amount, entry.currency, value_date))
-    commuting = frozenset(unlimited)
-    return Posting(tuple(events), accounts, net, commuting)
+    balances: dict[str, Figure] = {}  # those that are certain, as booked
+    for id, account in accounts.items():
+        if id not in unlimited:
+            currency = account.profile.currency
+            balance = account.balance + net[id]
+            shown = show(balance, currency)
+            available = show(balance - account.reserved, currency) if account.reserved else shown
+            balances[id] = {"balance": shown, "available": available, "currency": currency}
+    return Accepted(tuple(events), {"transaction": posted, "balances": balances}, frozenset(unlimited))
 
 
 def entries_between(debited: str, credited: str, amount: int, currency: str) -> tuple[Entry, Entry]:
@@ -157,7 +141,7 @@ def post_against_internal(
     currency: str,
     states: States,
     context: Context,
-) -> Posting | Refused | Unknown | NeedsStreams:
+) -> Decision:
     """Post one entry to a customer's account, the other to the log's own account for `role`.
 
     The customer's account is `debited` or `credited`; the entries of `transaction` are made here.

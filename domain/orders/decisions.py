@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from domain.accounts.posting import Posting, Transaction, post_against_internal, posting_decision
+from domain.accounts.posting import Transaction, post_against_internal, posting_decision
 from domain.kernel import Accepted, Context, Decision, Refused, States, Unknown, found
 from domain.money import MAX_AMOUNT, show
 from domain.orders import commands as c
@@ -61,7 +61,7 @@ def pay(command: c.PayOrder, states: States, context: Context) -> Decision:
     if refusal is not None:
         return refusal
     reference = command.reference or command.order
-    posting = post_against_internal(
+    posted = post_against_internal(
         Transaction(command.transaction, "payment", (), command.value_date, reference),
         "revenue",
         debited=command.account,
@@ -70,13 +70,13 @@ def pay(command: c.PayOrder, states: States, context: Context) -> Decision:
         states=states,
         context=context,
     )
-    if not isinstance(posting, Posting):
-        return posting
+    if not isinstance(posted, Accepted):
+        return posted
     paid = OrderPaid(
         command.order, order.version + 1, command.transaction, command.account, order.total, order.currency
     )
-    result = {"order": command.order, "status": "paid", **posting.result()}
-    return Accepted((paid, *posting.events), result, posting.commuting)
+    result = {"order": command.order, "status": "paid", **posted.result}
+    return Accepted((paid, *posted.events), result, posted.commuting)
 
 
 def _total(lines: tuple[OrderLine, ...]) -> int:

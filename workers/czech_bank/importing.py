@@ -19,7 +19,7 @@ from domain.accounts.commands import OpenAccount, PostTransaction
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import entries_between, internal_account
 from domain.ids import ACCOUNT, TRANSACTION, named_id
-from eventstore.answers import Answer, Outcome, find_answers
+from eventstore.answers import ACCEPTED, Answer, find_answers
 from eventstore.groups import Submission
 from workers.czech_bank.source import (
     CURRENCY,
@@ -99,7 +99,7 @@ def _execute(
 
 
 def _note(done: Imported, key: str, answer: Answer) -> None:
-    if answer.outcome is not Outcome.ACCEPTED:
+    if answer.outcome is not ACCEPTED:
         done.refused.setdefault(answer.rule or answer.outcome.name.lower(), []).append(key)
 
 
