@@ -235,11 +235,11 @@ async def _read(request: Request, kind: str) -> Sequence[Raw]:
         separators = "line ends" if kind == NDJSON else "commas"
         raise Problem("too_large", f"The body has more than {most} {separators}.", most=most)
     items: Sequence[Raw] = (
-        [line for line in bytes(body).split(b"\n") if line.strip()] if kind == NDJSON else _items_of_array(body)
+        list(filter(bytes.strip, bytes(body).split(b"\n"))) if kind == NDJSON else _items_of_array(body)
     )
     if len(items) > limits.batch_items:
         raise Problem("too_large", f"The batch has more than {limits.batch_items} items.", most=limits.batch_items)
-    if any(len(memoryview(item)) > limits.body_bytes for item in items):
+    if max(_sizes(items), default=0) > limits.body_bytes:
         raise _too_large(limits.body_bytes)
     return items
 
@@ -256,16 +256,17 @@ def _items_of_array(body: bytearray) -> Sequence[Raw]:
 
 def _windows(items: Sequence[Raw], most: int) -> Iterator[list[bytes]]:
     """The items in order: at most so many together, and not many bytes."""
-    window: list[bytes] = []
-    size = 0
-    for item in map(bytes, items):
-        if window and (len(window) == most or size + len(item) > WINDOW_BYTES):
-            yield window
-            window, size = [], 0
-        window.append(item)
-        size += len(item)
-    if window:
-        yield window
+    at = 0
+    while at < len(items):
+        window = items[at : at + most]
+        while len(window) > 1 and sum(_sizes(window)) > WINDOW_BYTES:
+            window = window[: len(window) // 2]
+        yield list(map(bytes, window))
+        at += len(window)
+
+
+def _sizes(items: Sequence[Raw]) -> Iterable[int]:
+    return map(len, map(memoryview, items))
 
 
 def _too_large(most: int) -> Problem:
