@@ -265,8 +265,8 @@ def _windows(items: Sequence[Raw], most: int) -> Iterator[list[bytes]]:
         at += len(window)
 
 
-def _sizes(items: Sequence[Raw]) -> Iterable[int]:
-    return map(len, map(memoryview, items))
+def _sizes(items: Sequence[Raw]) -> list[int]:
+    return [len(memoryview(item)) for item in items]
 
 
 def _too_large(most: int) -> Problem:
