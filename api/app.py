@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,6 +21,7 @@ from api.door import READ_BY_THEIR_ROUTE, Door
 from api.faults import Faults
 from api.items import Item
 from api.lane import Lane
+from api.places import Places
 from api.principals import is_open
 from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response, unavailable
 from api.routes import accounts, batches, health, log, orders, posts, transactions
@@ -44,8 +44,8 @@ def create_app(services: Services) -> ASGIApp:
         redirect_slashes=False,
     )
     app.state.services = services
-    app.state.batches = asyncio.Semaphore(services.limits.batches)
-    app.state.followers = asyncio.Semaphore(services.limits.followers)
+    app.state.batches = Places(services.limits.batches, "batches are under way")
+    app.state.followers = Places(services.limits.followers, "clients follow the log")
     commands = CommandRoutes()
     app.state.commands = commands
     for room in (transactions, accounts, orders, posts, batches, log, health):

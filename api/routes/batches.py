@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -37,6 +36,7 @@ from api.execution import (
     version_of,
 )
 from api.items import Items, Ready, Told
+from api.places import Places
 from api.problems import Problem, problem
 from domain.together import Together
 from eventstore.answers import ACCEPTED, Answer
@@ -78,19 +78,11 @@ async def post_batch(
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in (JSON, NDJSON):
         raise Problem("content_type", f"The body is {kind[:100]!r}; send {JSON} or {NDJSON}.")
-    async with _room(request):
+    places: Places = request.app.state.batches
+    with places.one():
         items = await _read(request, kind)
         batch = _Batch(request)
         return await (batch.atomic(items) if atomic else batch.each(items, kind))
-
-
-@asynccontextmanager
-async def _room(request: Request) -> AsyncIterator[None]:
-    batches: asyncio.Semaphore = request.app.state.batches
-    if batches.locked():
-        raise Problem("busy", f"{request.app.state.services.limits.batches} batches are under way, as many as may.")
-    async with batches:
-        yield
 
 
 class _Batch:

@@ -13,10 +13,11 @@ from starlette.types import Receive, Scope, Send
 
 from api.documented import READ_LIST, READ_ONE, STREAMED
 from api.execution import render
+from api.places import Places
 from api.positions import read_token, token
 from api.problems import Problem
 from api.reading import DEFAULT_LIMIT, Filter, Limit, PathId, PathKey
-from api.services import Limits, Services, services
+from api.services import Services, services
 from api.views import event_view, json_response
 from eventstore.answers import find_answers
 from eventstore.read import Page, Recorded, read_head, read_log, read_stream
@@ -100,7 +101,7 @@ async def follow_log(
             return head.epoch, start
 
     epoch, start = await asyncio.to_thread(begin)
-    return _Following(_events(served, epoch, start, type, category), request.app.state.followers, served.limits)
+    return _Following(_events(served, epoch, start, type, category), request.app.state.followers)
 
 
 class _Following(StreamingResponse):
@@ -110,16 +111,13 @@ class _Following(StreamingResponse):
     long as the answer is under way: an iterator that the client's leaving keeps from beginning could not give it back.
     """
 
-    def __init__(self, events: AsyncIterator[bytes], followers: asyncio.Semaphore, limits: Limits) -> None:
+    def __init__(self, events: AsyncIterator[bytes], followers: Places) -> None:
         super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
         self._followers = followers
-        self._most = limits.followers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it. Raises `Problem`."""
-        if self._followers.locked():
-            raise Problem("busy", f"{self._most} clients follow the log, as many as may.")
-        async with self._followers:
+        with self._followers.one():
             await super().__call__(scope, receive, send)
 
 
