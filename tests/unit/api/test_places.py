@@ -13,9 +13,12 @@ def test_there_are_as_many_places_as_were_said_and_each_is_given_back() -> None:
     with places.one():
         with pytest.raises(ZeroDivisionError), places.one():
             raise ZeroDivisionError
-        with places.one(), pytest.raises(Problem, match=r"2 clients follow the log, as many as may\.") as refused:
-            with places.one():
-                raise AssertionError("a third place")
+        with (
+            places.one(),
+            pytest.raises(Problem, match=r"2 clients follow the log, as many as may\.") as refused,
+            places.one(),
+        ):
+            raise AssertionError("a third place")
         assert refused.value.code == "busy"
         with places.one():
             pass
