@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import pytest
 from msgspec.structs import fields
 
+from domain.accounts.account import evolve
 from domain.accounts.commands import (
     CaptureHold,
     ChargeFee,
@@ -20,7 +21,7 @@ from domain.accounts.commands import (
     Withdraw,
 )
 from domain.accounts.decisions import DECISIONS, MOST_HOLDS
-from domain.accounts.events import Entry, HoldCaptured, TransactionPosted
+from domain.accounts.events import AccountCredited, AccountOpened, Entry, HoldCaptured, TransactionPosted
 from domain.accounts.posting import MOST_ENTRIES, internal_account
 from domain.kernel import Unknown
 from domain.money import MAX_AMOUNT
@@ -251,6 +252,17 @@ def test_the_largest_amount_many_times_over_is_exact(ledger: MemoryLedger) -> No
         ]
         ledger.accepted(journal(*entries))
     assert ledger[account].balance == 10_000 * MAX_AMOUNT > 2**63
+
+
+def test_a_stream_that_is_opened_late_or_twice_is_no_account() -> None:
+    opened = AccountOpened("acct_1", 1, "DB1", "checking", "EUR", "ada", "Ada", 0, None, OPENED)
+    credited = AccountCredited("acct_1", 2, "txn_1", 1, 5, "EUR", TODAY)
+    with pytest.raises(ValueError, match="acct_1 begins with AccountCredited"):
+        evolve(None, credited)
+    account = evolve(evolve(None, opened), credited)
+    assert (account.version, account.balance) == (2, 5)
+    with pytest.raises(ValueError, match="acct_1 is opened again at version 1"):
+        evolve(account, opened)
 
 
 def test_limits_see_the_net_of_a_transaction(ledger: MemoryLedger) -> None:

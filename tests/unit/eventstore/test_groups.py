@@ -22,6 +22,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class Pay(Struct):
     streams: tuple[str, ...] = (CASH,)
     storable: bool = True
+    storable_behind: bool = True  # where the stream is there already
+    on: str | None = None  # a stream of its own making
 
 
 class Task(Struct):
@@ -50,7 +52,8 @@ class PlainCodec:
 def decide(command: Pay, states: Mapping[str, Paid | None], context: object) -> Accepted:
     (stream,) = command.streams
     state = states[stream]
-    event = (Event if command.storable else Unstorable)(stream, (state.version if state else 0) + 1)
+    kind = Event if command.storable and (state is None or command.storable_behind) else Unstorable
+    event = kind(stream, (state.version if state else 0) + 1) if command.on is None else kind(command.on, 1)
     return Accepted((event,), {}, frozenset((CASH,)))
 
 
@@ -120,8 +123,9 @@ def test_many_that_cannot_be_stored_cost_one_more_round(makes: Groups, monkeypat
 
 
 def test_what_rests_on_one_that_cannot_be_stored_is_decided_again_before_it_is_judged(makes: Groups) -> None:
-    bad, behind, further = (task(key, Pay(("s",), storable=key != "bad")) for key in ("bad", "behind", "further"))
-    alone = task("alone", Pay(("t",), storable=False))
+    bad, alone = (task(stream, Pay((stream,), storable=False)) for stream in ("s", "t"))
+    behind = task("behind", Pay(("s",), storable_behind=False))  # it would not be the first, were the bad one in
+    further = task("further", Pay(("s",)))
     group = makes.make([bad, behind, further, alone], cast(Any, None), 1)
     assert [one for one, _ in group.rejected] == [bad, alone]
     assert [plan.events[0].originator_version for plan in group.plans] == [1, 2], "as if it had never been asked for"
@@ -139,3 +143,11 @@ def test_a_group_that_cannot_be_stored_though_each_of_it_can_is_not_lost(
     monkeypatch.setattr(makes._codec, "encode_all", together_never)
     with pytest.raises(CodecError, match="too many"):
         makes.make([task("1", Pay()), task("2", Pay())], cast(Any, None), 1)
+
+
+def test_a_stream_made_in_the_group_is_not_made_again(makes: Groups) -> None:
+    first, second = (task(key, Pay(("s",), on="new")) for key in ("first", "second"))
+    group = makes.make([first, second], cast(Any, None), 1)
+    assert [plan.task for plan in group.plans] == [first]
+    assert group.again == [second], "it is to be decided again, when the first is in"
+    assert group.outdated == {"new"}
