@@ -77,7 +77,7 @@ _encode_lines = msgspec.json.Encoder(order="sorted").encode_lines
 def encode_each(values: list[Any]) -> list[bytes]:
     """Each as JSON with sorted keys. Raises `CodecError`."""
     try:
-        return _encode_lines(values).split(b"\n")[:-1]  # no value has a line break in it: JSON writes it as \\n
+        return _encode_lines(values).split(b"\n")[:-1]  # no value has a line break in it: JSON escapes it
     except (TypeError, UnicodeEncodeError, msgspec.MsgspecError) as error:
         raise CodecError(f"cannot be encoded: {error}") from error
 
@@ -120,11 +120,6 @@ class Codec:
             return names, encode_each(stored)
         except CodecError as error:
             raise CodecError(f"{' or '.join(dict.fromkeys(names))} {error}") from error
-
-    def encode(self, event: Any) -> tuple[str, bytes]:
-        """The event's name in the catalogue and its payload. Raises as `encode_all` does."""
-        names, payloads = self.encode_all([event])
-        return names[0], payloads[0]
 
     def _seal(self, personal: list[tuple[_Shape[Any], Any]]) -> None:
         about = [

@@ -26,7 +26,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from itertools import repeat
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any, Self
@@ -452,7 +451,7 @@ class Executor:
         again: list[Task] = []
         duplicates: list[Plan] = []
         position, epoch, recorded_at = appended.before, appended.epoch, appended.recorded_at
-        for plan, verdict in zip(plans, appended.verdicts or repeat(0), strict=False):
+        for plan, verdict in zip(plans, appended.verdicts or [0] * len(plans), strict=True):
             if verdict == 0:
                 events = len(plan.events)
                 last = position + events

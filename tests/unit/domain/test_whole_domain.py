@@ -241,7 +241,7 @@ class _CodecMapper(Mapper[str]):
         self._codec = Codec(CATALOGUE, Sealer(_Keys(), bytes(32)), ERASED)
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        name, payload = self._codec.encode(domain_event)
+        (name,), (payload,) = self._codec.encode_all([domain_event])
         return StoredEvent(domain_event.originator_id, domain_event.originator_version, name, payload)
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
