@@ -134,7 +134,7 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str | None = Field(
         default=None,
         pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$",
-        description="Kafka, as `host:port` separated by commas; unset: no Kafka",
+        description="Kafka, as `host:port` separated by commas: checked, and used by nothing yet",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message that is written"
