@@ -13,7 +13,9 @@ from projections.projection import Projection
 from projections.transactions.fold import TRANSACTIONS
 from projections.trial_balance.fold import TRIAL_BALANCE
 
-ROOMS: tuple[Projection, ...] = (ACCOUNTS, ENTRIES, TRANSACTIONS, TRIAL_BALANCE, MOVEMENTS, ORDERS, POSTS)
+ROOMS: tuple[Projection, ...] = (ACCOUNTS, MOVEMENTS, TRANSACTIONS, ORDERS, POSTS, TRIAL_BALANCE, ENTRIES)
+"""As they are written: first where the server works alone, for the next page is folded meanwhile; last where rows are
+made here, which takes the interpreter from whoever folds ahead."""
 
 
 class UnknownProjectionError(LookupError):

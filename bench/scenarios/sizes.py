@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from math import ceil
 from random import Random
 from time import perf_counter
+from typing import Any, NamedTuple
 
 import orjson
+from psycopg import Connection
 
 from bench.harness import history, oracle
 from bench.harness.ledger import LOG, Ledger, codec_of, running_ledger, transfer, transfers
@@ -34,7 +35,8 @@ none a second time, which would have a longer stream by then."""
 ALONE_OF = 20
 """Of how many transfers in batches as many are made one at a time as one."""
 PARTS = 5
-"""Parts of equal length for which the fold of the longest log is timed."""
+"""Parts of equal length in which the longest logs are folded; between two parts the shorter ones are, all over again,
+so that what is compared was measured within the same minute."""
 TOUCHED = 200_000
 """Accounts that the API sees: twice what it keeps the states of."""
 LOOKS = 4
@@ -44,7 +46,8 @@ BATCH = 5_000
 COLD, WARM, ALONE = "batch, accounts met for the first time", "batch, accounts met before", "one at a time"
 FOLD, PART, START, MEMORY = "fold", "fold, part of the longest log", "start to ready", "API memory"
 OF_NEWEST = " with the middle one's accounts in use"
-"""The log on which no more accounts take part in transfers, the newest, than the middle log has."""
+"""The log on which as many accounts take part in transfers, the newest, as on the middle log in the mean of its
+length: what a longer log costs without more of them."""
 
 
 @dataclass
@@ -57,8 +60,7 @@ class _Log:
     answered: int  # commands, with those of the history
     commands: dict[str, list[float]] = field(default_factory=dict)  # a second
     alone_us: list[list[int]] = field(default_factory=list)
-    folds: list[float] = field(default_factory=list)
-    parts: list[float] = field(default_factory=list)
+    folds: list[tuple[int, float]] = field(default_factory=list)  # events and seconds, of each turn
     starts: list[float] = field(default_factory=list)
     memory: dict[int, float] = field(default_factory=dict)  # MiB, by accounts seen
 
@@ -81,12 +83,11 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
                 server.execute("CHECKPOINT")  # each begins with as little of the write-ahead log behind it
                 accounts = log.accounts[repetition * drawn : (repetition + 1) * drawn]
                 _measure_commands(log, accounts, settings, random)
-        for log in logs:
-            _measure_folds(log, 1 if log is logs[-1] else settings.repetitions)
+        in_use = len(logs[1].accounts) // 2
         database = stack.enter_context(server.database())
-        loaded = history.load(database, sizes[-1], random, in_use=len(logs[1].accounts))
+        loaded = history.load(database, sizes[-1], random, in_use)
         of_newest = _Log(database, loaded.accounts, loaded.events, loaded.commands)
-        _measure_folds(of_newest, 1)
+        _measure_folds([*logs, of_newest])
         for repetition in range(settings.repetitions):
             for log in logs:
                 with running_service(log.database) as service:
@@ -99,10 +100,11 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         "Short and long logs",
         f"Logs of {', '.join(f'{log.events:,}' for log in logs)} events, filled by COPY with what the service would "
         f"have written: an account for every twenty events, paid into; transfers between all the accounts there "
-        f"are, on one log more between the newest {len(logs[1].accounts):,}. Commands: in process, "
-        f"{drawn:,} accounts drawn out of all, by an executor that knows none of them yet. Fold: all projections in "
-        f"one worker that reads ahead, from position 0. Start: from the start of the process until it says that it is "
-        f"ready. Memory: resident, after transfers over HTTP between accounts that are all different.",
+        f"are, on one log more between the newest {in_use:,}, as many as the middle log has in the mean. Commands: in "
+        f"process, {drawn:,} accounts drawn out of all, by an executor that knows none of them yet. Fold: all "
+        f"projections in one worker that reads ahead, from position 0; in each of {PARTS} turns the shorter logs from "
+        f"their beginning and the next part of the longest ones. Start: from the start of the process until it says "
+        f"that it is ready. Memory: resident, after transfers over HTTP between accounts that are all different.",
         list(_measurements(logs, of_newest)),
         checked=[*checked, "every checkpoint at the head"],
     )
@@ -134,31 +136,52 @@ def _rate(log: _Log, ledger: Ledger, kind: str, submissions: Sequence[Submission
     log.commands.setdefault(kind, []).append(round(len(submissions) / (perf_counter() - began), 1))
 
 
-def _measure_folds(log: _Log, repetitions: int) -> None:
+def _measure_folds(logs: Sequence[_Log]) -> None:
+    """In turns: a part of the longest logs, all of each other one."""
+    longest = max(log.events for log in logs)
+    with ExitStack() as stack:
+        workers = [stack.enter_context(_worker(log)) for log in logs]
+        for turn in range(1, PARTS + 1):
+            for log, worker in zip(logs, workers, strict=True):
+                if log.events < longest and turn > 1:
+                    reset(worker.connection, LOG, ROOMS)
+                    worker.runner.load()
+                last = turn == PARTS or log.events < longest
+                _fold(log, worker, worker.head if last else worker.head * turn // PARTS)
+
+
+class _Worker(NamedTuple):
+    connection: Connection[Any]
+    runner: Runner
+    head: int
+
+
+@contextmanager
+def _worker(log: _Log) -> Iterator[_Worker]:
     with (
         connect(log.database.projector_url, application_name="bench-projector") as connection,
         connect(log.database.projector_url, application_name="bench-ahead") as ahead,
     ):
         prepare(connection, LOG, ROOMS)
         head = read_head(connection, LOG)
-        for _ in range(repetitions):
-            reset(connection, LOG, ROOMS)
-            tune_for_folding()
-            runner = Runner(connection, LOG, codec_of(log.database, ahead, head.log), ROOMS, ahead=ahead)
-            began = perf_counter()
-            passed = [(0, began)]
-            runner.run_to_head(lambda position, _: passed.append((position, perf_counter())))  # noqa: B023 - called here
-            log.folds.append(round(head.position / (perf_counter() - began), 1))
-            if runner.stopped or set(runner.positions.values()) != {head.position}:
-                raise oracle.WrongError(f"not all projections reached {head.position}: {runner.positions}")
-            log.parts = rates_by_part(passed)
+        runner = Runner(connection, LOG, codec_of(log.database, ahead, head.log), ROOMS, ahead=ahead)
+        yield _Worker(connection, runner, head.position)
 
 
-def rates_by_part(passed: Sequence[tuple[int, float]]) -> list[float]:
-    """Events a second in each part of a fold, from the positions it passed and when."""
-    last = passed[-1][0]
-    bounds = [next(p for p in passed if p[0] * PARTS >= last * part) for part in range(PARTS + 1)]
-    return [round((b[0] - a[0]) / (b[1] - a[1]), 1) for a, b in pairwise(bounds) if b[0] > a[0]]
+def _fold(log: _Log, worker: _Worker, upto: int) -> None:
+    """From where it stands to this position, or the end of its unit."""
+    tune_for_folding()
+    runner = worker.runner
+    before = min(runner.positions.values())
+    runner.head = upto  # as if the log ended there: it shall not read ahead into the turn of another
+    began = perf_counter()
+    while min(runner.positions.values()) < upto and runner.step():
+        pass
+    seconds = perf_counter() - began
+    (reached,) = set(runner.positions.values())
+    if runner.stopped or reached < upto:
+        raise oracle.WrongError(f"not all projections reached {upto}: {runner.positions}, {runner.stopped}")
+    log.folds.append((reached - before, seconds))
 
 
 def _measure_memory(log: _Log, service: Service) -> None:
@@ -194,18 +217,28 @@ def _send(service: Service, pairs: Sequence[tuple[str, str]]) -> int:
     return len(pairs)
 
 
+def rates_of(folds: Sequence[tuple[int, float]]) -> list[float]:
+    """Events a second, from events and seconds."""
+    return [round(events / seconds, 1) for events, seconds in folds]
+
+
+def overall(folds: Sequence[tuple[int, float]]) -> tuple[int, float]:
+    """The events and seconds of all turns together."""
+    return sum(events for events, _ in folds), sum(seconds for _, seconds in folds)
+
+
 def _measurements(logs: Sequence[_Log], of_newest: _Log) -> Iterator[Measurement]:
     for log in logs:
         for kind, rates in log.commands.items():
             latency = percentiles(log.alone_us) if kind == ALONE else None
             yield Measurement(kind, {"events": log.events}, "a second", rates, latency)
-    for log in logs:
-        yield Measurement(FOLD, {"events": log.events}, "events/s", log.folds)
-    yield Measurement(FOLD + OF_NEWEST, {"events": of_newest.events}, "events/s", of_newest.folds)
     longest = logs[-1]
-    for name, log in ((PART, longest), (PART + OF_NEWEST, of_newest)):
-        for part, rate in enumerate(log.parts, 1):
-            yield Measurement(name, {"events": log.events, "at": f"part {part} of {PARTS}"}, "events/s", [rate])
+    for log in logs[:-1]:
+        yield Measurement(FOLD, {"events": log.events}, "events/s", rates_of(log.folds))
+    for name, log in (("", longest), (OF_NEWEST, of_newest)):
+        yield Measurement(FOLD + name, {"events": log.events}, "events/s", rates_of([overall(log.folds)]))
+        for part, rate in enumerate(rates_of(log.folds), 1):
+            yield Measurement(PART + name, {"events": log.events, "at": f"part {part} of {PARTS}"}, "events/s", [rate])
     for log in logs:
         yield Measurement(START, {"events": log.events}, "s", log.starts)
     for accounts, mib in longest.memory.items():
@@ -213,19 +246,21 @@ def _measurements(logs: Sequence[_Log], of_newest: _Log) -> Iterator[Measurement
 
 
 def _compare(result: ScenarioResult, logs: Sequence[_Log], of_newest: _Log) -> Iterator[Comparison]:
-    short, middle, long = (log.events for log in logs)
+    short, long = logs[0].events, logs[-1].events
     for kind in (COLD, WARM, ALONE):
         slowdown = result.of(kind, events=short).median / result.of(kind, events=long).median
         name = f"cost of a command on the longest log ÷ on the shortest: {kind}"
         yield Comparison(name, round(slowdown, 2), at_most=1.2)
-    fold = result.of(FOLD, events=long).median
-    yield Comparison("events a second folded, longest log", fold, 50_000)
-    same = result.of(FOLD, events=middle).median
+    middle_one = logs[1].folds
     for log, name in ((logs[-1], ""), (of_newest, OF_NEWEST)):
-        longer = result.of(FOLD + name, events=log.events).median
-        yield Comparison(f"events a second folded, longest log{name} ÷ middle one", round(longer / same, 2), 0.9)
-        last = log.parts[-1] / log.parts[0]
-        yield Comparison(f"events a second folded, last part of the longest log{name} ÷ first", round(last, 2), 0.9)
+        fold = result.of(FOLD + name, events=log.events).median
+        yield Comparison(f"events a second folded, longest log{name}", fold, 50_000)
+        for what, longer, beside in (
+            (f"longest log{name} ÷ middle one", overall(log.folds), overall(middle_one)),
+            (f"last part of the longest log{name} ÷ middle one in the same turn", log.folds[-1], middle_one[-1]),
+        ):
+            ratio = rates_of([longer])[0] / rates_of([beside])[0]
+            yield Comparison(f"events a second folded, {what}", round(ratio, 2), 0.9)
     yield Comparison("seconds from start to ready, longest log", result.of(START, events=long).median, at_most=3.0)
     seen = sorted(logs[-1].memory)
     growth = logs[-1].memory[seen[-1]] / logs[-1].memory[seen[len(seen) // 2]]

@@ -172,12 +172,10 @@ def test_an_upper_bound_is_met_up_to_it(value: float, met: bool) -> None:
     assert Comparison("", value, at_most=1.2).met is met
 
 
-def test_the_rate_of_each_part_of_a_fold() -> None:
-    steady = [(position, position / 1000) for position in range(0, 1001, 10)]
-    assert sizes.rates_by_part(steady) == [1000.0] * sizes.PARTS
-    slowing = [(0, 0.0), (200, 1.0), (400, 2.0), (600, 3.0), (800, 4.0), (1000, 6.0)]
-    assert sizes.rates_by_part(slowing) == [200.0, 200.0, 200.0, 200.0, 100.0]
-    assert sizes.rates_by_part([(0, 0.0), (1000, 1.0)]) == [1000.0], "a single page has no parts"
+def test_the_rate_of_a_fold_over_all_its_turns_weighs_them_by_their_time() -> None:
+    turns = [(1000, 1.0), (1000, 3.0)]
+    assert sizes.rates_of(turns) == [1000.0, 333.3]
+    assert sizes.rates_of([sizes.overall(turns)]) == [500.0]
 
 
 def test_what_is_sound_is_found_sound() -> None:
