@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -151,6 +153,37 @@ def parse(body: bytes) -> Any:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise UnkeptError(f"The body is not JSON: {error}") from None
+    _check(parsed, body)
+    return parsed
+
+
+def parse_each(bodies: Sequence[bytes]) -> list[Any | UnkeptError]:
+    """What `parse` makes of each, or what it raises."""
+    try:
+        for body in bodies:
+            _one_value(body)  # or two that are none could be one together
+        together = b"[%s]" % b",".join(bodies)
+        parsed: list[Any] = orjson.loads(together)
+    except (msgspec.DecodeError, RecursionError, orjson.JSONDecodeError):
+        return [_told(parse, body) for body in bodies]
+    brackets = max([body.count(b"[") + body.count(b"{") for body in bodies], default=0)
+    if brackets <= MOST_DEPTH and b"\\u0000" not in together and orjson.dumps(parsed) == together:
+        return parsed  # as nearly always, and then in half of the time
+    return [_told(_check, one, body) or one for one, body in zip(parsed, bodies, strict=True)]
+
+
+def _told(check: Callable[..., Any], *given: Any) -> Any:
+    try:
+        return check(*given)
+    except UnkeptError as error:
+        return error
+
+
+_one_value = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def _check(parsed: Any, body: bytes) -> None:
+    """Whether a ledger can keep it. Raises `UnkeptError`."""
     if body.count(b"[") + body.count(b"{") > MOST_DEPTH:
         _check_nesting(parsed)
     # Written out again to the same bytes, or with as many names as it has colons, it has no name twice.
@@ -159,7 +192,6 @@ def parse(body: bytes) -> Any:
         raise UnkeptError(f"The body names {name[:100]!r} twice in one object; say it once")
     if b"\\u0000" in body and _has_nul(parsed):
         raise UnkeptError("The body has a NUL character (U+0000), which cannot be stored")
-    return parsed
 
 
 def _check_nesting(value: Any) -> None:

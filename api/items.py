@@ -14,7 +14,7 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.commanding import Caller, CommandRoute, CommandRoutes, Intent, validator_of
-from api.door import UnkeptError, parse
+from api.door import UnkeptError, parse_each
 from api.execution import checked_key, expected_of, metadata, request_hash, submission_of
 from api.problems import Problem, malformed, problem, unavailable
 from eventstore.groups import Submission
@@ -95,7 +95,7 @@ class Items:
         Each step is the work of another library, so it is done for all of them before the next: step by step for each
         item, the libraries drive each other out of the processor's caches, and that takes half as long again.
         """
-        parsed = _each(_parse, raw)
+        parsed = [_unkept(one) if isinstance(one, UnkeptError) else one for one in parse_each(raw)]
         items = _each(_item, parsed)
         checked = _each(partial(self._check, keyed=keyed), items, lambda item: item)
         ready: list[Ready | Told] = []
@@ -148,12 +148,8 @@ class Items:
 _item = validator_of(Item)
 
 
-def _parse(content: bytes) -> Any:
-    """What the door would make of these bytes. Raises `Problem`."""
-    try:
-        return parse(content)
-    except UnkeptError as error:
-        raise Problem("malformed", f"{error}.", **(error.figures or {})) from None
+def _unkept(error: UnkeptError) -> Told:
+    return _refused(Problem("malformed", f"{error}.", **(error.figures or {})), None)
 
 
 def _each(

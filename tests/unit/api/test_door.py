@@ -13,7 +13,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.door import MOST_DEPTH, MOST_NESTED, Door, UnkeptError, parse
+from api.door import MOST_DEPTH, MOST_NESTED, Door, UnkeptError, parse, parse_each
 from api.principals import Principal, digest
 from api.services import Limits, Services
 
@@ -228,3 +228,49 @@ def test_another_host_is_refused(host: str) -> None:
 @pytest.mark.parametrize("host", ["testserver", "TESTSERVER:8000", "[::1]", "[::1]:8000"])
 def test_hosts_are_served_on_every_port(host: str) -> None:
     assert post(b"{}", to=door(hosts=("testserver", "[::1]")), Host=host).status_code == 200
+
+
+PLAIN = [b'{"a":1,"b":[true,null,"x"]}', b'{"key":"k","body":{"amount":"0.01"}}', b"7", b"[]"]
+ODD = [
+    b'{ "a" : 1 }',
+    b'{"a":1}\r',
+    b'{"a":1,"a":2}',
+    b'{"a":"b:c"}',
+    b'{"a":"\\u0000"}',
+    b'{"a":"\\\\u0000"}',
+    b'{"a":"\\ud800"}',
+    b'{"a":1}{"b":2}',
+    b'{"a":1},{"b":2}',
+    b"not json",
+    b"",
+    b'"\xff"',
+    b'{"a":1.0}',
+    b'{"a":' + b"[" * (MOST_DEPTH - 1) + b"]" * (MOST_DEPTH - 1) + b"}",
+    b'{"a":' + b"[" * MOST_DEPTH + b"]" * MOST_DEPTH + b"}",
+    b"[" * 3_000,
+]
+SPLIT = [
+    [b'{"a":1', b'"b":2},{"c":3}'],  # two that are none, and would be two if a comma stood between them
+    [b'{"a":[1', b"2]}", b'{"b":1},{"c":1}'],
+    [b'"a', b'b","c"'],
+    [b"[1", b"2],3"],
+]
+
+
+def told(bodies: list[bytes]) -> list[Any]:
+    """What `parse` makes of each, or says of it."""
+    results: list[Any] = []
+    for body in bodies:
+        try:
+            results.append(parse(body))
+        except UnkeptError as error:
+            results.append((str(error), error.figures))
+    return results
+
+
+@pytest.mark.parametrize(
+    "bodies", [[], PLAIN, ODD, *SPLIT, *([*PLAIN, odd, *PLAIN] for odd in ODD), *([*PLAIN, *split] for split in SPLIT)]
+)
+def test_many_bodies_are_parsed_as_each_would_be(bodies: list[bytes]) -> None:
+    each = [(str(one), one.figures) if isinstance(one, UnkeptError) else one for one in parse_each(bodies)]
+    assert each == told(bodies)
