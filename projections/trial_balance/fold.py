@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ class Sums:
     """What some facts add."""
 
     types: dict[str, str] = field(default_factory=dict)  # of the accounts they open
-    added: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    """(account, currency) → debits and credits, minor units."""
+    added: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    """By currency and account, debits and credits, minor units."""
 
 
 def fold(facts: Iterable[Fact]) -> Sums:
@@ -43,10 +43,12 @@ def fold(facts: Iterable[Fact]) -> Sums:
             sums.types[event.originator_id] = event.type
             continue
         for entry in event.entries:
-            key = (entry.account, entry.currency)
-            pair = added.get(key)
+            of_currency = added.get(entry.currency)
+            if of_currency is None:
+                added[entry.currency] = of_currency = {}
+            pair = of_currency.get(entry.account)
             if pair is None:
-                added[key] = pair = [0, 0]
+                of_currency[entry.account] = pair = [0, 0]
             pair[entry.side == "credit"] += entry.amount
     return sums
 
@@ -57,20 +59,32 @@ def write(connection: Connection[Any], sums: Sums, memory: Memory) -> None:
     lines = [f"{copy_text(account)}\t{copy_text(type)}" for account, type in sums.types.items()]
     copy_rows(connection, "trial_balance_accounts (account, type)", lines)
     memory.update(sums.types)
-    unknown = [account for account, _ in sums.added if account not in memory]
-    if unknown:
-        memory.update(connection.execute(_TYPES, (text_array(unknown),)).fetchall())
-    by_type: dict[tuple[str, str], list[int]] = {}
-    for (account, currency), (debits, credits) in sums.added.items():
-        type = memory.get(account)
-        if type is None:
-            raise FoldError(f"an entry is to {account}, which was never opened")
-        pair = by_type.setdefault((currency, type), [0, 0])
-        pair[0] += debits
-        pair[1] += credits
-    if by_type:
-        columns = [(*key, str(debits), str(credits)) for key, (debits, credits) in by_type.items()]
+    columns: list[tuple[str, str, str, str]] = []
+    for currency, pairs in sums.added.items():
+        by_type: dict[str, list[int]] = {}
+        for type, (debits, credits) in zip(_types(connection, pairs, memory), pairs.values(), strict=True):
+            total = by_type.get(type)
+            if total is None:
+                by_type[type] = [debits, credits]
+            else:
+                total[0] += debits
+                total[1] += credits
+        columns += [(currency, type, str(debits), str(credits)) for type, (debits, credits) in by_type.items()]
+    if columns:
         connection.execute(_ADD, tuple(text_array(column) for column in zip(*columns, strict=True)))
+
+
+def _types(connection: Connection[Any], accounts: Collection[str], memory: Memory) -> list[str]:
+    """The types of the accounts, remembered from now on. Raises `FoldError`."""
+    types: list[Any] = list(map(memory.get, accounts))
+    if None not in types:
+        return types
+    unknown = [account for account in accounts if account not in memory]
+    memory.update(connection.execute(_TYPES, (text_array(unknown),)).fetchall())
+    for account in unknown:
+        if account not in memory:
+            raise FoldError(f"an entry is to {account}, which was never opened")
+    return [memory[account] for account in accounts]
 
 
 TRIAL_BALANCE = Projection(

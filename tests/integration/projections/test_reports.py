@@ -123,8 +123,8 @@ def test_a_checkpoint_on_another_event_is_found(filler: Filler, folded: Connecti
 
 
 def test_a_projection_must_be_known() -> None:
-    assert named(["posts", "accounts"]) == (ROOMS[0], ROOMS[-1])
-    with pytest.raises(UnknownProjectionError, match="there is no projection poems; there are accounts, entries"):
+    assert [room.name for room in named(["posts", "accounts"])] == ["accounts", "posts"]
+    with pytest.raises(UnknownProjectionError, match="there is no projection poems; there are accounts, movements"):
         named(["accounts", "poems"])
 
 

@@ -357,7 +357,7 @@ def test_without_tables_nothing_is_folded(database: Database, filler: Filler) ->
         with pytest.raises(psycopg.errors.UndefinedTable):
             Runner(own, LOG, filler.codec, ROOMS)
         prepare(own, LOG, ROOMS[:1])
-        with pytest.raises(NotPreparedError, match="entries has no tables yet"):
+        with pytest.raises(NotPreparedError, match=f"{ROOMS[1].name} has no tables yet"):
             Runner(own, LOG, filler.codec, ROOMS)
 
 

@@ -130,7 +130,7 @@ def test_movements_of_one_account_are_never_summed_across_currencies() -> None:
 def test_the_trial_balance_adds_debits_and_credits() -> None:
     sums = trial_balance.fold(facts(opened("a"), moved("a", "b", 5), moved("b", "a", 2)))
     assert sums.types == {"a": "checking"}
-    assert sums.added == {("a", "EUR"): [5, 2], ("b", "EUR"): [2, 5]}
+    assert sums.added == {"EUR": {"a": [5, 2], "b": [2, 5]}}
 
 
 def test_an_order_takes_the_last_status() -> None:
