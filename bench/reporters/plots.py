@@ -55,7 +55,13 @@ CHARTS = (
         subjects=(zipf.IN_PROCESS,),
     ),
     Chart("http.svg", "http", "Requests a second by connections", "connections"),
-    Chart("processes.svg", "processes", "Deposits a second by API processes", "processes", ("customers", "flush")),
+    Chart(
+        "processes.svg",
+        "processes",
+        "Deposits a second by API processes",
+        "processes",
+        ("connections", "customers", "flush"),
+    ),
     Chart("mixed.svg", "mixed", "Reads and transfers: latency in ms", by=("load",)),
     Chart("lag.svg", "lag", "Transfers and head lag: latency in ms", by=("load",)),
 )

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from itertools import pairwise, product
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
-from bench.harness import oracle, wrk
+from bench.harness import oracle, processors, wrk
 from bench.harness.api_process import running_api
 from bench.harness.ledger import keep, running_ledger
 from bench.harness.load import Sample, percentiles
@@ -19,24 +20,37 @@ from bench.harness.settings import Settings
 
 PROCESSES = (1, 2, 3)
 CONNECTIONS = 96
-"""Shared alike among the processes, however many there are."""
+"""Shared alike among the processes, however many there are: they fill the processors of a small machine."""
+CONNECTIONS_EACH = 12
+"""Of each process, where every process brings its own: what several do to each other, with processors to spare."""
+TOGETHER, OWN = f"{CONNECTIONS} in all", f"{CONNECTIONS_EACH} of each"
 PATH = "/v1/accounts/{account}/deposits"
 SUBJECT = "deposits"
 SHARED, APART = "shared", "apart"
-CUSTOMERS = (APART, SHARED)
 """Whether each process has customers' accounts of its own, so that they meet at cash only, or all have the same."""
 RISES, FAIR_SHARE = 1.0, 0.5
 
-Setting = tuple[Flush, str, int]
-"""The flush, whose accounts, and how many processes."""
-Measured = Mapping[Setting, Sequence[Sequence[Sample]]]
-"""For each repetition a sample of each process."""
+ARRANGEMENTS = ((TOGETHER, APART), (TOGETHER, SHARED), (OWN, APART))
+"""Connections and customers."""
+
+Setting = tuple[Flush, tuple[str, str], int]
+"""The flush, the arrangement, and how many processes."""
+
+
+class Repetition(NamedTuple):
+    """What one was: a sample of each process, and the share of all processors that was busy meanwhile."""
+
+    samples: Sequence[Sample]
+    busy: float
+
+
+Measured = Mapping[Setting, Sequence[Repetition]]
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
     """Every setting in turn, again and again."""
-    measured: dict[Setting, list[list[Sample]]] = {}
-    runs = 0
+    measured: dict[Setting, list[Repetition]] = {}
+    runs = unanswered = 0
     with server.database() as database:
         with running_ledger(database) as ledger:
             accounts = ledger.open_accounts(settings.accounts)
@@ -45,13 +59,15 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             addresses = [stack.enter_context(running_api(database, server.folder, n)) for n in range(max(PROCESSES))]
             pool = stack.enter_context(ThreadPoolExecutor(max(PROCESSES)))
             for repetition in range(-1, settings.repetitions):  # the first is a warm-up
-                for flush, customers, processes in product(FLUSHES, CUSTOMERS, PROCESSES):
+                for flush, (connections, customers), processes in product(FLUSHES, ARRANGEMENTS, PROCESSES):
                     server.flush(flush)
                     runs += 1
+                    each = CONNECTIONS // processes if connections == TOGETHER else CONNECTIONS_EACH
+                    unanswered += each * processes
                     loads = [
                         wrk.Load(
                             addresses[number],
-                            CONNECTIONS // processes,
+                            each,
                             files[customers][number],
                             PATH,
                             f"run-{runs}-{number}",
@@ -60,17 +76,20 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
                         for number in range(processes)
                     ]
                     seconds = 2 * settings.seconds if repetition >= 0 else 1
-                    samples = list(pool.map(lambda load, seconds=seconds: wrk.run(load, seconds), loads))
+                    with processors.watched() as busy:
+                        samples = list(pool.map(lambda load, seconds=seconds: wrk.run(load, seconds), loads))
                     answered += sum(sample.answered for sample in samples)
                     if repetition >= 0:
-                        measured.setdefault((flush, customers, processes), []).append(samples)
+                        setting = flush, (connections, customers), processes
+                        measured.setdefault(setting, []).append(Repetition(samples, busy.share))
             server.flush("disk")
-        checked = oracle.check(database.url, answered, unanswered=CONNECTIONS * runs)
+        checked = oracle.check(database.url, answered, unanswered=unanswered)
     return ScenarioResult(
         "processes",
         "Several API processes on one log",
         f"Deposits over HTTP, one a request, each against the same cash account. {CONNECTIONS} connections, closed "
-        "loop, shared alike among the processes, with one wrk for each; all of them and PostgreSQL share the cores. "
+        f"loop, shared alike among the processes, or {CONNECTIONS_EACH} of each one's own; one wrk for each. All of "
+        "them and PostgreSQL share the cores: busy is the share of all of them that was used, by anybody. "
         f"Apart: each process is sent a third of {settings.accounts // 2} customers, always the same, so that they "
         f"meet at cash only. Shared: any process is sent any of {settings.accounts // 2} others, so what it remembers "
         "of one is often out of date. Of each: the median of each process.",
@@ -89,20 +108,23 @@ def _files(accounts: Sequence[str], folder: Path) -> dict[str, list[Path]]:
     }
 
 
-def _measurement(setting: Setting, repeated: Sequence[Sequence[Sample]]) -> Measurement:
-    flush, customers, processes = setting
-    each = [f"{median(_rate([sample]) for sample in samples):,.0f}" for samples in zip(*repeated, strict=True)]
+def _measurement(setting: Setting, repeated: Sequence[Repetition]) -> Measurement:
+    flush, (connections, customers), processes = setting
+    by_process = zip(*(one.samples for one in repeated), strict=True)
+    each = [f"{median(_rate([sample]) for sample in samples):,.0f}" for samples in by_process]
     return Measurement(
         SUBJECT,
         {
             "flush": flush,
+            "connections": connections,
             "customers": customers,
             "processes": processes,
             "of each": ", ".join(each),
+            "busy": f"{median(one.busy for one in repeated):.0%}",
         },
         "deposits/s",
-        [round(_rate(samples), 1) for samples in repeated],
-        percentiles(sample.latencies_us for samples in repeated for sample in samples),
+        [round(_rate(one.samples), 1) for one in repeated],
+        percentiles(sample.latencies_us for one in repeated for sample in one.samples),
     )
 
 
@@ -111,18 +133,23 @@ def _rate(samples: Sequence[Sample]) -> float:
 
 
 def _compare(measured: Measured) -> Iterator[Comparison]:
-    for flush, customers in product(FLUSHES, CUSTOMERS):
-        rates = {processes: median(map(_rate, measured[flush, customers, processes])) for processes in PROCESSES}
+    for flush, arrangement in product(FLUSHES, ARRANGEMENTS):
+        connections, customers = arrangement
+        rates = {
+            processes: median(_rate(one.samples) for one in measured[flush, arrangement, processes])
+            for processes in PROCESSES
+        }
         for fewer, more in pairwise(PROCESSES):
-            what = f"deposits, {more} processes ÷ {fewer}, customers {customers}, flush: {flush}"
-            yield Comparison(what, round(rates[more] / rates[fewer], 2), RISES if customers == APART else None)
+            what = f"deposits, {more} processes ÷ {fewer}, connections {connections}, customers {customers}"
+            ratio = round(rates[more] / rates[fewer], 2)
+            yield Comparison(f"{what}, flush: {flush}", ratio, RISES if customers == APART else None)
     for processes in PROCESSES[1:]:
         least = min(
-            processes * _rate([sample]) / _rate(samples)
+            processes * _rate([sample]) / _rate(one.samples)
             for (_, _, these), repeated in measured.items()
             if these == processes
-            for samples in repeated
-            for sample in samples
+            for one in repeated
+            for sample in one.samples
         )
         what = f"least of a process ÷ its fair share, {processes} processes, in any repetition"
         yield Comparison(what, round(least, 2), FAIR_SHARE)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.__main__ import PAGE, RESULT
-from bench.harness import clock, wrk
+from bench.harness import clock, processors, wrk
 from bench.harness.load import Sample, percentiles, thread_callers
 from bench.harness.oracle import Observed, judge
 from bench.harness.result import FORMAT, Clock, Comparison, Machine, Measurement, Report, ScenarioResult
@@ -176,6 +176,11 @@ def test_the_rate_of_a_fold_over_all_its_turns_weighs_them_by_their_time() -> No
     turns = [(1000, 1.0), (1000, 3.0)]
     assert sizes.rates_of(turns) == [1000.0, 333.3]
     assert sizes.rates_of([sizes.overall(turns)]) == [500.0]
+
+
+def test_a_processor_is_busy_with_everything_but_waiting() -> None:
+    before, after = "cpu  10 0 10 100 0 0 0 0 0 0", "cpu  30 5 20 130 10 5 10 10 0 0"
+    assert processors.share(before, after) == pytest.approx(0.6)
 
 
 def test_what_is_sound_is_found_sound() -> None:
