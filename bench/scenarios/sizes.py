@@ -29,14 +29,14 @@ from projections.rooms import ROOMS
 from projections.tables import prepare, reset
 from workers.runtime import new_id, tune_for_commands, tune_for_folding
 
-DRAWN = 1_000
+DRAWN = 2_000
 """Accounts that take part in the commands of a repetition, out of all there are: as many on every log, at most, and
 none a second time, which would have a longer stream by then."""
 ALONE_OF = 20
 """Of how many transfers in batches as many are made one at a time as one."""
 PARTS = 5
-"""Parts of equal length in which the longest logs are folded; between two parts the shorter ones are, all over again,
-so that what is compared was measured within the same minute."""
+"""What is compared is measured in parts, one of each log in turn: commands within the same seconds, folds within the
+same minute. The longest logs are folded part by part, the shorter ones all over again between two parts."""
 TOUCHED = 200_000
 """Accounts that the API sees: twice what it keeps the states of."""
 LOOKS = 4
@@ -66,7 +66,7 @@ class _Log:
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """Commands on every log in turn, again and again; then the rest, a log at a time."""
+    """Commands and folds on every log in turn; then the rest, a log at a time."""
     sizes = (1, 2, 5) if settings.quick else (100, 1_000, 5_000)
     random = Random(settings.seed)
     with ExitStack() as stack:
@@ -79,10 +79,9 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         for log in logs:
             random.shuffle(log.accounts)
         for repetition in range(settings.repetitions):
-            for log in logs:
-                server.execute("CHECKPOINT")  # each begins with as little of the write-ahead log behind it
-                accounts = log.accounts[repetition * drawn : (repetition + 1) * drawn]
-                _measure_commands(log, accounts, settings, random)
+            server.execute("CHECKPOINT")
+            chosen = [log.accounts[repetition * drawn : (repetition + 1) * drawn] for log in logs]
+            _measure_commands(logs, chosen, settings, random)
         in_use = len(logs[1].accounts) // 2
         database = stack.enter_context(server.database())
         loaded = history.load(database, sizes[-1], random, in_use)
@@ -101,10 +100,11 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         f"Logs of {', '.join(f'{log.events:,}' for log in logs)} events, filled by COPY with what the service would "
         f"have written: an account for every twenty events, paid into; transfers between all the accounts there "
         f"are, on one log more between the newest {in_use:,}, as many as the middle log has in the mean. Commands: in "
-        f"process, {drawn:,} accounts drawn out of all, by an executor that knows none of them yet. Fold: all "
-        f"projections in one worker that reads ahead, from position 0; in each of {PARTS} turns the shorter logs from "
-        f"their beginning and the next part of the longest ones. Start: from the start of the process until it says "
-        f"that it is ready. Memory: resident, after transfers over HTTP between accounts that are all different.",
+        f"process, {drawn:,} accounts drawn out of all, by an executor that knows none of them yet, in {PARTS} parts, "
+        f"each on every log in turn. Fold: all projections in one worker that reads ahead, from position 0; in each of "
+        f"{PARTS} turns the shorter logs from their beginning and the next part of the longest ones. Start: from the "
+        f"start of the process until it says that it is ready. Memory: resident, after transfers over HTTP between "
+        f"accounts that are all different.",
         list(_measurements(logs, of_newest)),
         checked=[*checked, "every checkpoint at the head"],
     )
@@ -112,13 +112,23 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     return result
 
 
-def _measure_commands(log: _Log, drawn: Sequence[str], settings: Settings, random: Random) -> None:
-    with running_ledger(log.database) as ledger:
-        cold = [transfer(source, target, random) for source, target in zip(drawn[::2], drawn[1::2], strict=True)]
-        _rate(log, ledger, COLD, cold)
-        _rate(log, ledger, WARM, transfers(drawn, settings.transfers, random))
-        _rate(log, ledger, ALONE, transfers(drawn, settings.transfers // ALONE_OF, random))
-        log.answered += ledger.answered
+def _measure_commands(logs: Sequence[_Log], drawn: Sequence[Sequence[str]], settings: Settings, random: Random) -> None:
+    """Of each kind a part on every log in turn, so that what is compared was measured within seconds."""
+    with ExitStack() as stack:
+        ledgers = [stack.enter_context(running_ledger(log.database)) for log in logs]
+        for kind in (COLD, WARM, ALONE):
+            made = [_made(kind, accounts, settings, random) for accounts in drawn]
+            for part in range(PARTS):
+                for log, ledger, submissions in zip(logs, ledgers, made, strict=True):
+                    _rate(log, ledger, kind, submissions[part::PARTS])
+        for log, ledger in zip(logs, ledgers, strict=True):
+            log.answered += ledger.answered
+
+
+def _made(kind: str, drawn: Sequence[str], settings: Settings, random: Random) -> list[Submission]:
+    if kind == COLD:
+        return [transfer(source, target, random) for source, target in zip(drawn[::2], drawn[1::2], strict=True)]
+    return transfers(drawn, settings.transfers if kind == WARM else settings.transfers // ALONE_OF, random)
 
 
 def _rate(log: _Log, ledger: Ledger, kind: str, submissions: Sequence[Submission]) -> None:
