@@ -21,7 +21,7 @@ from api.services import Services, services
 from domain.kernel import Context
 from eventstore.answers import ACCEPTED, Answer, Outcome
 from eventstore.asynchronous import ActorBusyError
-from eventstore.groups import Submission
+from eventstore.plans import Submission
 from eventstore.sinks import ExecutorError, FaultError, QueueFullError, RejectedError
 
 B = TypeVar("B", bound=Build)

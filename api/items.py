@@ -17,7 +17,7 @@ from api.commanding import Caller, CommandRoute, CommandRoutes, Intent, validato
 from api.door import UnkeptError, parse_each
 from api.execution import checked_key, expected_of, metadata, request_hash, submission_of
 from api.problems import Problem, malformed, problem, unavailable
-from eventstore.groups import Submission
+from eventstore.plans import Submission
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from eventstore.answers import Answer, Outcome
 from eventstore.faults import places
-from eventstore.groups import RECORDED, Submission
+from eventstore.plans import RECORDED, Submission
 from eventstore.sinks import ExecutorError, FaultError, RejectedError, Sink, UnavailableError
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 
 from eventstore.answers import Answer
 from eventstore.executor import Executor
-from eventstore.groups import Submission
+from eventstore.plans import Submission
 from eventstore.sinks import ExecutorError, Gathering
 
 MOST_WAITING_PER_ACTOR = 5_000

@@ -1,11 +1,11 @@
 """Commands in groups: decided one after the other on cached state, appended in one call, answered each for itself.
 
 One thread owns the connection that appends. It drains what waits in a bounded queue, makes a group of it (`groups`) and
-appends the whole group with one flush; while PostgreSQL takes one group, the next is being decided. The cached state is
-only a guess: every answer, a refusal too, stands only once the append has found every version it rests on to be true.
-What was decided on a version that has moved is decided again, a bounded number of times; at last while holding the head
-of the log, when nobody can come in between. A client that stated what it saw keeps being held to it: its statement is
-checked against each fresh state.
+appends the whole group with one flush; while PostgreSQL takes one group, the next is being decided. The cached state
+(`beliefs`) is only a guess: every answer, a refusal too, stands only once the append has found every version it rests
+on to be true. What was decided on a version that has moved is decided again, a bounded number of times; at last while
+holding the head of the log, when nobody can come in between. A client that stated what it saw keeps being held to it:
+its statement is checked against each fresh state.
 
 A group decided behind another rests on that one going in whole. It is sent only when it has; otherwise it is decided
 again. So the log never sees a belief that is known to be false, and version arithmetic is never all there is to it.
@@ -37,9 +37,11 @@ from psycopg import Connection
 from eventstore.answering import Answering, Task, key_reused, lead, unanswered
 from eventstore.answers import Answer, find_answers
 from eventstore.append import Appender, GroupAppended, Verdict
+from eventstore.beliefs import Beliefs
 from eventstore.faults import places
 from eventstore.follow import CHANNEL
-from eventstore.groups import Decide, EventCodec, Group, Groups, Plan, Submission
+from eventstore.groups import Decide, EventCodec, Groups
+from eventstore.plans import Group, Plan, Submission
 from eventstore.read import UnknownLogError, read_head, read_moved
 from eventstore.sealing import SealingError
 from eventstore.sinks import (
@@ -112,7 +114,8 @@ class Executor:
         self._connect = connect
         self._log_name = log
         self._commuting_types = tuple(commuting_types)
-        self._groups = Groups(codec, decide, evolve, transient_prefixes, cache_limit, snapshots)
+        self._beliefs = Beliefs(codec, evolve, transient_prefixes, cache_limit, snapshots)
+        self._groups = Groups(codec, decide, evolve, self._beliefs)
         self.queue_limit = queue_limit
         self._group_limit = group_limit
         self._queue: deque[Task] = deque()
@@ -234,7 +237,7 @@ class Executor:
                 following = self._turn(flight, tasks)
             except BaseException as fault:  # of ours: it must not leave callers waiting for ever
                 logger.error("a group failed with %s", places(fault))
-                self._groups.forget()
+                self._beliefs.forget()
                 self._answering.fail_all([*(flight.tasks if flight else ()), *tasks], _FAULT)
                 if not isinstance(fault, Exception):
                     raise
@@ -287,8 +290,8 @@ class Executor:
             self._send(following.group)
         except psycopg.Error as error:
             trouble = error
-        self._groups.learn(landed.group, appended)
-        self._groups.catch_up(following.group, appended)
+        self._beliefs.learn(landed.group, appended)
+        self._beliefs.catch_up(following.group, appended)
         self._settle(landed.group.plans, appended)
         self._answering.deliver()
         self._see_others(appended)
@@ -337,7 +340,7 @@ class Executor:
                     continue
                 except Exception as met:
                     error = met
-            self._groups.forget()
+            self._beliefs.forget()
             if isinstance(error, psycopg.errors.UniqueViolation) and not look_up:
                 look_up, error = True, None  # a stream that was held to be new is there: whose, the look-up tells
                 continue
@@ -425,7 +428,7 @@ class Executor:
         """Learn and answer; what comes back is to be decided again."""
         again: list[Task] = list(group.again)
         if appended is not None:
-            self._groups.learn(group, appended)
+            self._beliefs.learn(group, appended)
             again += self._settle(group.plans, appended)
             self._see_others(appended)
         self.statistics.conflicts += len(again)
@@ -439,12 +442,12 @@ class Executor:
             return
         self._answering.deliver()  # whoever waits for an answer need not wait for this
         if not 0 < others <= MOST_OTHERS:
-            self._groups.forget()
+            self._beliefs.forget()
             return
         try:
-            self._groups.moved(read_moved(self._side, self._log, appended.before - others, appended.before))
+            self._beliefs.moved(read_moved(self._side, self._log, appended.before - others, appended.before))
         except psycopg.Error:  # the next to use the connection deals with it
-            self._groups.forget()
+            self._beliefs.forget()
 
     def _settle(self, plans: list[Plan], appended: GroupAppended) -> list[Task]:
         """Answer what went in and what had been there; the rest is to be decided again."""

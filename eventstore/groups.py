@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Literal, Protocol, TypeAlias
 
 import psycopg
-from msgspec import Struct
 from psycopg import Connection
 
 from eventstore.answers import ACCEPTED, Outcome
 from eventstore.append import (
     MOST_EVENTS_PER_UNIT,
-    GroupAppended,
     Layout,
     NewEvents,
     Read,
@@ -27,20 +24,18 @@ from eventstore.append import (
     UnitTooLargeError,
     check_units,
 )
+from eventstore.beliefs import Beliefs
 from eventstore.codec import CodecError, encode_each
 from eventstore.faults import places
-from eventstore.read import read_streams
+from eventstore.plans import RECORDED, Group, Plan, Submission, Task
 from eventstore.sealing import SealingError
 from eventstore.sinks import ExecutorError, FaultError, RejectedError
-from eventstore.snapshots import Snapshots
-from eventstore.states import EventDecoder, Evolve, Fold, Known, StateCache
+from eventstore.states import EventDecoder, Evolve, Known
 
 MOST_STREAM_ROUNDS = 10
 """How often one decision may ask for more streams."""
 
 logger = logging.getLogger(__name__)
-
-RECORDED = frozenset((ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED))
 
 
 class Decided(Protocol):
@@ -61,77 +56,6 @@ class EventCodec(EventDecoder, Protocol):
     def encode_all(self, events: Iterable[Any]) -> tuple[list[str], list[bytes]]: ...
 
 
-class Submission(Struct, frozen=True):
-    """A command on its way: whose it is, the key that makes it once only, and what its client stated it saw."""
-
-    command: Any
-    actor: str
-    key: str
-    request_hash: bytes
-    metadata: bytes  # JSON, stored with each of its events
-    context: Any  # passed to the decision as it is
-    expected: Mapping[str, int] = {}
-    accepted_status: int = 201
-    refused_status: int = 422
-    expectation_status: int = 409
-    origin: str | None = None
-
-    def status(self, outcome: Outcome) -> int:
-        """The HTTP status of an outcome; 0 for one that is not recorded."""
-        if outcome is ACCEPTED:
-            return self.accepted_status
-        if outcome is Outcome.REFUSED:
-            return self.refused_status
-        return self.expectation_status if outcome is Outcome.EXPECTATION_FAILED else 0
-
-
-class Task(Protocol):
-    """Somebody's submission."""
-
-    @property
-    def submission(self) -> Submission: ...
-
-
-class Plan(Struct):
-    """A decided command."""
-
-    task: Any
-    outcome: Outcome
-    status: int  # of HTTP; 0 where nothing is recorded
-    rule: str | None
-    result: dict[str, Any]
-    reads: list[Read]
-    events: tuple[Any, ...]
-    commuting: frozenset[str]
-    stored: bytes = b""  # the result as it is recorded
-
-
-@dataclass(slots=True)
-class Group:
-    """What its commands rest on and what they make of it."""
-
-    known: dict[str, Known] = field(default_factory=dict)  # at its start, by stream
-    work: dict[str, Any] = field(default_factory=dict)  # states at its end, of streams that are followed event by event
-    counted: dict[str, int] = field(default_factory=dict)  # events by stream, of those that are not
-    plans: list[Plan] = field(default_factory=list)
-    again: list[Any] = field(default_factory=list)  # tasks to be decided again
-    outdated: set[str] = field(default_factory=set)  # streams that they need read on
-    later: list[Any] = field(default_factory=list)  # tasks for which there was no room
-    rejected: list[tuple[Any, ExecutorError]] = field(default_factory=list)  # tasks that cannot be carried out, and why
-    layout: Layout | None = None  # None: there is nothing to append
-
-    def after(self, stream: str) -> Known | None:
-        """What will be known of a stream it writes to, if all of it goes in; None if it does not write to it."""
-        state = self.work.get(stream)
-        if state is not None:
-            return Known(state, state.version, state.version)
-        counted = self.counted.get(stream)
-        if counted is None:
-            return None
-        known = self.known[stream]
-        return Known(known.state, known.version, known.entries_to + counted)
-
-
 class MovedOnError(Exception):
     """The stream is known to have moved beyond the state at hand, and the decision needs its true version."""
 
@@ -141,36 +65,13 @@ class MovedOnError(Exception):
 
 
 class Groups:
-    """Makes groups, and learns what became of them. For one thread."""
+    """Makes groups. For one thread."""
 
-    def __init__(
-        self,
-        codec: EventCodec,
-        decide: Decide,
-        evolve: Evolve,
-        transient_prefixes: tuple[str, ...],
-        cache_limit: int,
-        snapshots: Snapshots | None = None,
-    ) -> None:
-        """`transient_prefixes`: streams that are written once and not worth remembering."""
-        self._snapshots = snapshots
+    def __init__(self, codec: EventCodec, decide: Decide, evolve: Evolve, beliefs: Beliefs) -> None:
         self._codec = codec
         self._decide = decide
         self._evolve = evolve
-        self._fold = Fold(codec, evolve)
-        self._transient = transient_prefixes
-        self._cache = StateCache(cache_limit)
-
-    def forget(self) -> None:
-        """What went in is not known, so nothing that is remembered can be relied on."""
-        self._cache.clear()
-
-    def moved(self, streams: Iterable[tuple[str, int]]) -> None:
-        """Others have taken these streams to these versions."""
-        for stream, version in streams:
-            self._cache.mark_moved(stream, version)
-
-    # ------------------------------------------------------------------ deciding
+        self._beliefs = beliefs
 
     def make(
         self,
@@ -190,7 +91,7 @@ class Groups:
             group = Group(rejected=rejected)
 
             def load(streams: Iterable[str], group: Group = group) -> None:
-                self._load(group, streams, connection, log, fresh=fresh, ahead=ahead)
+                self._beliefs.load(group, streams, connection, log, fresh=fresh, ahead=ahead)
 
             self._decide_all(group, tasks, load)
             before = len(rejected)
@@ -213,7 +114,7 @@ class Groups:
             try:
                 plan = self._decide_one(group, task, asked[number], load)
             except MovedOnError as moved:
-                self._cache.mark_stale(moved.stream)
+                self._beliefs.doubt(moved.stream)
                 group.outdated.add(moved.stream)
                 group.again.append(task)
                 continue
@@ -312,50 +213,6 @@ class Groups:
             work[stream] = evolve(state, event)
         return versions
 
-    def _load(
-        self,
-        group: Group,
-        streams: Iterable[str],
-        connection: Connection[Any],
-        log: int,
-        *,
-        fresh: bool,
-        ahead: Group | None,
-    ) -> None:
-        """Have the states of these streams: from the group ahead, the cache, or the log, in one query for all."""
-        behind: dict[str, int] = {}
-        for stream in streams:
-            if stream in group.known:
-                continue
-            known = ahead.after(stream) if ahead is not None else None
-            if known is None:
-                known = self._cache.get(stream)
-                if known is None:
-                    known = Known(None, 0, 0)
-                    behind[stream] = 0
-                elif fresh or known.stale:
-                    behind[stream] = known.version
-            group.known[stream] = known
-        if not behind:
-            return
-        if self._snapshots is None:
-            events = read_streams(connection, log, behind)
-        else:
-            states, events = self._snapshots.read(connection, behind)
-            for stream, state in states.items():
-                known = group.known[stream]
-                known.state, known.version = state, state.version
-                behind[stream] = state.version
-        self._fold.on(group.known, events, connection, log)
-        for stream in behind:
-            known = group.known[stream]
-            known.entries_to = known.version
-            known.stale = False
-            if known.version > 0 and not stream.startswith(self._transient):
-                self._cache.put(stream, known)
-                if self._snapshots is not None:
-                    self._snapshots.offer(stream, known.state, behind[stream])
-
     def _lay_out(self, group: Group) -> None:
         """Events and results to bytes, plans to columns."""
         plans = group.plans
@@ -411,81 +268,6 @@ class Groups:
                     group.rejected.append((plan.task, RejectedError(str(error))))
             touched.update([event.originator_id for event in plan.events])
         return len(group.rejected) > before
-
-    # ------------------------------------------------------------------ after the append
-
-    def learn(self, group: Group, appended: GroupAppended) -> None:
-        """Remember what is now known to be true of the streams of the group."""
-        counted = {stream: group.known[stream].entries_to for stream in chain(group.counted, appended.actual)}
-        self._learn(group, appended)
-        if self._snapshots is not None:
-            for stream, before in counted.items():
-                known = self._cache.get(stream)
-                if known is not None and known.entries_to != known.version:  # nobody here follows it
-                    self._snapshots.counted(stream, known.entries_to, before)
-        for stream in group.outdated:  # also of those whose entries went in: its commands to come need their state
-            self._cache.mark_stale(stream)
-
-    def _learn(self, group: Group, appended: GroupAppended) -> None:
-        moved = appended.actual
-        if appended.verdicts is None and not moved:
-            transient = self._transient
-            for stream, state in group.work.items():
-                if not stream.startswith(transient):
-                    self._remember(group, stream, Known(state, state.version, state.version))
-            for stream in group.counted:
-                after = group.after(stream)
-                assert after is not None
-                self._remember(group, stream, after)
-            return
-        failed: set[str] = set()
-        written: dict[str, int] = {}
-        rested: set[str] = set()  # moved streams on which a commuting command went in all the same
-        verdicts = appended.verdicts or [0] * len(group.plans)
-        for plan, verdict in zip(group.plans, verdicts, strict=True):
-            for event in plan.events:
-                stream = event.originator_id
-                if verdict == 0:
-                    written[stream] = written.get(stream, 0) + 1
-                    if stream in plan.commuting:
-                        rested.add(stream)
-                else:
-                    failed.add(stream)
-        for stream, version in moved.items():
-            if stream in rested:
-                known = group.known[stream]
-                known.entries_to = version + written[stream]
-                self._cache.put(stream, known)
-            else:
-                self._cache.mark_stale(stream)
-        for stream in written.keys() - moved.keys():
-            known = group.known[stream]
-            if known.entries_to != known.version:
-                known.entries_to += written[stream]
-                self._cache.put(stream, known)
-            elif stream in failed:
-                self._cache.mark_stale(stream)
-            elif not stream.startswith(self._transient):
-                state = group.work[stream]
-                self._remember(group, stream, Known(state, state.version, state.version))
-
-    def _remember(self, group: Group, stream: str, after: Known) -> None:
-        self._cache.put(stream, after)
-        if self._snapshots is not None and after.state is not None:
-            self._snapshots.offer(stream, after.state, group.known[stream].version)
-
-    def catch_up(self, group: Group, appended: GroupAppended) -> None:
-        """Tell a group that was made behind another what was found of the streams of the one ahead, now in the log.
-
-        They had moved, by entries that its commands do not rest on. What it believed of them was folded without those
-        entries: the belief goes, the reads stay, for the entries of both are later than what they rest on.
-        """
-        for stream in appended.actual:
-            if stream in group.known:
-                group.known[stream] = self._cache.get(stream) or Known(None, 0, 0, True)
-                if group.work.pop(stream, None) is not None:
-                    its_own = [event for plan in group.plans for event in plan.events if event.originator_id == stream]
-                    group.counted[stream] = len(its_own)
 
 
 def _asked(submission: Submission) -> Iterable[str]:

@@ -31,8 +31,8 @@ from eventstore.answers import ACCEPTED
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.executor import Executor
-from eventstore.groups import Submission
 from eventstore.numbers import Numbers
+from eventstore.plans import Submission
 from eventstore.read import read_head
 from eventstore.sealing import Sealer
 from eventstore.snapshots import JsonStates, Snapshots

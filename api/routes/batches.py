@@ -40,7 +40,7 @@ from api.places import Places
 from api.problems import Problem, problem
 from domain.together import Together
 from eventstore.answers import ACCEPTED, Answer
-from eventstore.groups import Submission
+from eventstore.plans import Submission
 from eventstore.sinks import ExecutorError
 
 router = APIRouter(prefix="/v1", tags=["batches"])

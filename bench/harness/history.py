@@ -28,7 +28,7 @@ from eventstore.answers import Outcome
 from eventstore.append import JSON
 from eventstore.codec import Codec
 from eventstore.connect import connect
-from eventstore.groups import Submission
+from eventstore.plans import Submission
 from eventstore.read import read_head
 from eventstore.snapshots import JsonStates, Snapshots
 from workers.runtime import TRANSIENT, make_codec

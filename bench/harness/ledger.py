@@ -25,7 +25,7 @@ from eventstore.answers import Outcome
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.executor import Executor
-from eventstore.groups import Submission
+from eventstore.plans import Submission
 from workers import runtime
 from workers.runtime import WriteSide
 

@@ -22,7 +22,7 @@ from bench.harness.server import Database, Server
 from bench.harness.service import Service, running_service
 from bench.harness.settings import Settings
 from eventstore.connect import connect
-from eventstore.groups import Submission
+from eventstore.plans import Submission
 from eventstore.read import read_head
 from projections.engine import Runner
 from projections.rooms import ROOMS

@@ -30,7 +30,7 @@ from eventstore.answers import Answer, Outcome
 from eventstore.asynchronous import AsyncExecutor
 from eventstore.connect import connect
 from eventstore.executor import Executor
-from eventstore.groups import Submission
+from eventstore.plans import Submission
 from workers.runtime import new_id
 
 CALLERS = (1, 16, 64)

@@ -26,7 +26,7 @@ from eventstore.answers import Answer, Outcome
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.executor import Executor
-from eventstore.groups import Submission
+from eventstore.plans import Submission
 from eventstore.sealing import KEY_BYTES, Sealer
 from eventstore.snapshots import JsonStates, Snapshots
 from eventstore.states import Fold

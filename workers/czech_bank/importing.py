@@ -20,7 +20,7 @@ from domain.accounts.numbers import account_number
 from domain.accounts.posting import entries_between, internal_account
 from domain.ids import ACCOUNT, TRANSACTION, named_id
 from eventstore.answers import ACCEPTED, Answer, find_answers
-from eventstore.groups import Submission
+from eventstore.plans import Submission
 from workers.czech_bank.source import (
     CURRENCY,
     SourceAccount,

@@ -21,7 +21,7 @@ from eventstore.answers import Answer, Outcome
 from eventstore.append import Layout
 from eventstore.connect import connect
 from eventstore.follow import follow
-from eventstore.groups import Submission
+from eventstore.plans import Submission
 from eventstore.read import STREAM_PAGE, read_log
 from eventstore.sinks import (
     ContentionError,

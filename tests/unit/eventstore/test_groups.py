@@ -10,10 +10,12 @@ import pytest
 from msgspec import Struct
 
 from domain.kernel import Accepted, Event
-from eventstore import groups
+from eventstore import beliefs
 from eventstore.append import GroupAppended
+from eventstore.beliefs import Beliefs
 from eventstore.codec import CodecError
-from eventstore.groups import Group, Groups, Submission
+from eventstore.groups import Groups
+from eventstore.plans import Group, Submission
 
 CASH = "cash"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -62,9 +64,14 @@ def evolve(state: Paid | None, event: Event) -> Paid:
 
 
 @pytest.fixture
-def makes(monkeypatch: pytest.MonkeyPatch) -> Groups:
-    monkeypatch.setattr(groups, "read_streams", lambda connection, log, behind: [])
-    return Groups(PlainCodec(), decide, evolve, (), 100)
+def believes(monkeypatch: pytest.MonkeyPatch) -> Beliefs:
+    monkeypatch.setattr(beliefs, "read_streams", lambda connection, log, behind: [])
+    return Beliefs(PlainCodec(), evolve, (), 100)
+
+
+@pytest.fixture
+def makes(believes: Beliefs) -> Groups:
+    return Groups(PlainCodec(), decide, evolve, believes)
 
 
 def task(key: str, command: Pay) -> Task:
@@ -84,25 +91,25 @@ def appended(group: Group, **moved: int) -> GroupAppended:
     return GroupAppended(1, NOW, 0, group.layout.counts, None, moved)
 
 
-def test_each_group_rests_on_what_the_one_ahead_will_have_written(makes: Groups) -> None:
+def test_each_group_rests_on_what_the_one_ahead_will_have_written(makes: Groups, believes: Beliefs) -> None:
     first = make(makes, "1")
     second = make(makes, "2", ahead=first)
     assert [rests_on(first), rests_on(second)] == [[(CASH, 0, True)], [(CASH, 1, True)]]
-    makes.learn(first, appended(first))
-    makes.learn(second, appended(second))
+    believes.learn(first, appended(first))
+    believes.learn(second, appended(second))
     assert rests_on(make(makes, "3")) == [(CASH, 2, True)]
 
 
-def test_others_entries_are_counted_through_a_group_that_is_under_way(makes: Groups) -> None:
+def test_others_entries_are_counted_through_a_group_that_is_under_way(makes: Groups, believes: Beliefs) -> None:
     first = make(makes, "1")
     second = make(makes, "2", ahead=first)
     found = appended(first, cash=7)  # of others, before its own
-    makes.learn(first, found)
-    makes.catch_up(second, found)
+    believes.learn(first, found)
+    believes.catch_up(second, found)
     third = make(makes, "3", ahead=second)
     assert rests_on(third) == [(CASH, 9, True)], "seven, that of the first, that of the second"
-    makes.learn(second, appended(second))
-    makes.learn(third, appended(third))
+    believes.learn(second, appended(second))
+    believes.learn(third, appended(third))
     assert rests_on(make(makes, "4")) == [(CASH, 10, True)]
 
 
