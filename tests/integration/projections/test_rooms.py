@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import Connection
 
@@ -20,11 +23,14 @@ from eventstore.read import read_stream
 from projections.accounts import queries as accounts
 from projections.engine import Runner
 from projections.entries import queries as entries
+from projections.entries.fold import ENTRIES
 from projections.movements import queries as movements
 from projections.orders import queries as orders
 from projections.posts import queries as posts
+from projections.projection import Memory
 from projections.rooms import ROOMS
 from projections.transactions import queries as transactions
+from projections.trial_balance.fold import TRIAL_BALANCE
 from projections.trial_balance.queries import trial_balance
 from tests.integration.projections.filling import LOG, Filler, a_life, posting, transfer
 
@@ -264,3 +270,36 @@ def test_an_account_opened_and_closed_within_a_page(filler: Filler, connection: 
     row = accounts.account_by_number(connection, account.number)
     assert row is not None
     assert (row.status, row.reason, row.version) == ("frozen", "suspicion", 2)
+
+
+@pytest.mark.parametrize("kind", [psycopg.OperationalError, ValueError])
+def test_what_was_remembered_of_a_page_that_is_not_kept_is_forgotten(
+    filler: Filler, connection: Connection[Any], kind: type[Exception]
+) -> None:
+    one, other = filler.opening(), filler.opening()
+    ids = one.originator_id, other.originator_id
+    filler.write([one], [other], transfer("txn_1", *ids, 7), transfer("txn_2", *ids, 5))
+    failures = [kind("cut")]
+
+    def write(connection: Connection[Any], postings: Any, memory: Memory) -> None:
+        ENTRIES.write(connection, postings, memory)
+        if failures:
+            raise failures.pop()
+
+    runner = Runner(connection, LOG, filler.codec, (replace(ENTRIES, write=write),))
+    with suppress(psycopg.OperationalError):
+        runner.step()
+    runner.run_to_head()
+    assert not runner.stopped
+    booked = [(entry.number, entry.balance_after) for entry in entries.entries(connection, ids[0]).items]
+    assert booked == [(1, -7), (2, -12)]
+
+
+def test_the_trial_balance_stops_at_an_account_that_was_never_opened(
+    filler: Filler, connection: Connection[Any]
+) -> None:
+    one, other = filler.opening(), filler.opening()
+    filler.write([one], transfer("txn_1", one.originator_id, other.originator_id, 7))
+    runner = Runner(connection, LOG, filler.codec, (TRIAL_BALANCE,))
+    runner.run_to_head()
+    assert f"{other.originator_id}, which was never opened" in runner.stopped["trial_balance"]
