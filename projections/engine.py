@@ -41,7 +41,7 @@ PAGE = 64_000
 """Most positions a page. Near the head a page is whatever waits, so it is small and soon visible; the further behind,
 the more changes of one account become one write, and the more rows go to one page of an index. Measured
 (docs/adr/0005): 500 positions cost twice the time of 16,000, those a quarter more of the server's than 32,000, and
-those a tenth more than 64,000 where many accounts are in use."""
+those up to a tenth more than 64,000 where many accounts are in use."""
 
 READ_AHEAD = 2_000
 """Positions waiting beyond the present page from which on the next one is read while this one is written."""

@@ -32,7 +32,7 @@ class Memory(dict[str, Any]):
     """
 
     MOST = 500_000
-    """Keys. Two rooms remember something of each account, 380 bytes together (tracemalloc): 190 MB at the most."""
+    """Keys. Two rooms remember something of each account, 330 bytes together (tracemalloc): 165 MB at the most."""
 
     def bound(self) -> None:
         """Forget everything rather than grow without end."""

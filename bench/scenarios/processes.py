@@ -22,7 +22,7 @@ PROCESSES = (1, 2, 3)
 CONNECTIONS = 96
 """Shared alike among the processes, however many there are: they fill the processors of a small machine."""
 CONNECTIONS_EACH = 12
-"""Of each process, where every process brings its own: what several do to each other, with processors to spare."""
+"""Of each process, where every process brings clients of its own."""
 TOGETHER, OWN = f"{CONNECTIONS} in all", f"{CONNECTIONS_EACH} of each"
 PATH = "/v1/accounts/{account}/deposits"
 SUBJECT = "deposits"

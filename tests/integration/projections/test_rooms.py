@@ -295,6 +295,25 @@ def test_what_was_remembered_of_a_page_that_is_not_kept_is_forgotten(
     assert booked == [(1, -7), (2, -12)]
 
 
+def test_what_was_remembered_while_looking_for_a_poisoned_event_is_forgotten(
+    filler: Filler, connection: Connection[Any]
+) -> None:
+    one, other = filler.opening(), filler.opening()
+    ids = one.originator_id, other.originator_id
+    filler.write([one], [other], *[transfer(f"txn_{n}", *ids, 1) for n in range(1, 9)])
+
+    def write(connection: Connection[Any], postings: Any, memory: Memory) -> None:
+        ENTRIES.write(connection, postings, memory)
+        if any("txn_6" in columns for _, _, columns in postings):
+            raise ValueError("poisoned")
+
+    runner = Runner(connection, LOG, filler.codec, (replace(ENTRIES, write=write),))
+    runner.run_to_head()
+    assert "txn_6" in runner.stopped["entries"]
+    booked = [(entry.number, entry.balance_after) for entry in entries.entries(connection, ids[0]).items]
+    assert booked == [(n, -n) for n in range(1, 6)]
+
+
 def test_the_trial_balance_stops_at_an_account_that_was_never_opened(
     filler: Filler, connection: Connection[Any]
 ) -> None:
