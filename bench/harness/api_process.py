@@ -1,7 +1,8 @@
 """The API in a process of its own: `python -m bench.harness.api_process`, and the parent that starts and stops it.
 
-It is the API as it is served, with authentication on, and one route more: `/v1/empty` takes a transfer's body through
-the same door, routing and validation and does nothing, which shows what HTTP alone costs.
+It is the API as it is served, with authentication on, and two routes more, which take a transfer's body through the
+same door, validate it and do nothing. `/v1/empty` goes the way of a command and shows what HTTP alone costs;
+`/v1/plain` is FastAPI's own way to serve the same, which commands do not go.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.bodies import TransferBody
 from api.commanding import CommandRoute
 from api.execution import command
 from api.principals import digest
@@ -53,6 +55,11 @@ async def _nothing(request: Request, route: CommandRoute, body: BaseModel, names
     return Response(b"{}", 201, media_type="application/json")
 
 
+async def _plain(body: TransferBody) -> dict[str, str]:
+    return {}
+
+
 if __name__ == "__main__":
     command(transactions.router, "/empty", run=_nothing)(transactions.transfer)
+    transactions.router.post("/plain", status_code=201)(_plain)
     serve.serve(settings.load())
