@@ -11,6 +11,7 @@ _SETTINGS = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "enable_material": "off",  # else a table that was empty is gone through for each row, also when it is not any more
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
     # A commit lost in a crash of the server takes its checkpoint with it and is folded again: nothing to wait for.
@@ -31,7 +32,7 @@ def plan_freely(connection: Connection[Any]) -> None:
     """For the rest of the transaction, let the planner choose again and statements take their time."""
     connection.execute(
         "SELECT set_config(name, 'on', true) FROM unnest(%s::text[]) AS s(name)",
-        (["enable_seqscan", "enable_hashjoin", "enable_mergejoin"],),
+        ([name for name in _SETTINGS if name.startswith("enable_")],),
     )
     connection.execute("SET LOCAL plan_cache_mode = auto")
     connection.execute("SET LOCAL statement_timeout = 0")

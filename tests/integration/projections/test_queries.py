@@ -36,7 +36,7 @@ from projections.tables import prepare
 from projections.transactions import queries as transactions
 from projections.trial_balance import fold as trial_balance_fold
 from tests.integration.projections.filling import LOG, Filler, a_life, projector, transfer
-from tests.support.plans import Explained, Node, nodes, probed_index
+from tests.support.plans import Explained, Node, Statement, nodes, probed_index
 from tests.support.postgres import Database, Server
 
 MANY, EVENTS = 12_000, 60_000
@@ -298,7 +298,15 @@ def fold(explained: Explained, codec: Codec, *, without: Iterable[str] = ()) -> 
         runner = Runner(explained.connection, LOG, codec, THAT_READ, page=PAGE)
         told = explained.statements(runner.step)
         assert set(runner.positions.values()) == {PAGE}, runner.stopped
-    return {re.sub(r"\$\d+", "%s", statement.text).strip(): statement.scans for statement in told}
+    return by_statement(told)
+
+
+def by_statement(told: Iterable[Statement]) -> dict[str, list[Node]]:
+    """The scans of each, every time that it ran."""
+    scans: dict[str, list[Node]] = {}
+    for statement in told:
+        scans.setdefault(re.sub(r"\$\d+", "%s", statement.text).strip(), []).extend(statement.scans)
+    return scans
 
 
 def beside_its_index(name: str, folded: dict[str, list[Node]]) -> list[Node]:
@@ -321,6 +329,38 @@ def folded(
 @pytest.mark.parametrize("name", FOLD)
 def test_a_fold_uses_its_index(folded: dict[str, list[Node]], name: str) -> None:
     assert beside_its_index(name, folded) == []
+
+
+@pytest.fixture(scope="module")
+def folded_from_nothing(server: Server) -> Iterator[dict[str, list[Node]]]:
+    """By a session that has planned its statements while the tables were empty, and known to be.
+
+    So they are when autovacuum comes between the start of a rebuild and its first page; the plans last until it comes
+    again.
+    """
+    with server.database() as database:
+        filler = Filler(database.url)
+        filler.write(*a_life(filler, seed=1, units=900))
+        with projector(database) as connection:
+            prepare(connection, LOG, ROOMS)
+        filler.connection.execute("VACUUM ANALYZE")
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            explained = Explained(connection)
+            connection.prepare_threshold = 0
+
+            def in_two_runs() -> None:  # the second remembers nothing of what the first has seen, and looks it up
+                Runner(connection, LOG, filler.codec, ROOMS, page=50).step()
+                runner = Runner(connection, LOG, filler.codec, ROOMS, page=50)
+                runner.run_to_head()
+                assert set(runner.positions.values()) == {filler.position}, runner.stopped
+
+            yield by_statement(explained.statements(in_two_runs))
+        filler.close()
+
+
+@pytest.mark.parametrize("name", FOLD)
+def test_a_fold_from_nothing_uses_its_index(folded_from_nothing: dict[str, list[Node]], name: str) -> None:
+    assert beside_its_index(name, folded_from_nothing) == []
 
 
 def test_a_fold_without_an_index_is_noticed(explained: Explained, filled: tuple[Database, Codec]) -> None:
