@@ -24,10 +24,13 @@ from eventstore.faults import places
 from eventstore.read import STREAM_PAGE, read_streams
 from eventstore.states import Fold, Known
 
+FIRST_SNAPSHOT = 8
+"""Events of a stream at its first snapshot; the next follow whenever it has doubled. The events of an account lie on as
+many pages, all over the log, and each of them costs a load as much as a snapshot does."""
 SNAPSHOT_EVERY = 200
-"""Events of a stream between two snapshots: what a load reads of it at the most, when nothing was dropped."""
-APART = 5
-"""Times as many for a stream that no process follows: there each snapshot costs the reading of what came since."""
+"""Events between two snapshots from there on: what a load reads of a stream at the most, when nothing was dropped."""
+SNAPSHOT_EVERY_APART = 1_000
+"""The same for a stream that no process follows: there each snapshot costs the reading of what came since."""
 MOST_WAITING = 1_000
 """States that wait to be written; one more is dropped."""
 MOST_TOGETHER = 256
@@ -60,6 +63,16 @@ _KEEP = "SELECT log.keep_snapshots(%s, %s, %s, %s, %s)"
 _TO_BE_FOLDED = object()
 
 _logger = logging.getLogger(__name__)
+
+
+def is_due(before: int, version: int, every: int = SNAPSHOT_EVERY) -> bool:
+    """Whether a stream wants a snapshot that has come from one version to another."""
+    return _passed(version, every) > _passed(before, every)
+
+
+def _passed(version: int, every: int) -> int:
+    """How many versions at which one is due: so many doublings, then multiples of `every`."""
+    return version // every + (min(version, every) // FIRST_SNAPSHOT).bit_length()
 
 
 class SnapshotError(ValueError):
@@ -133,6 +146,7 @@ class Snapshots:
         *,
         fold: Fold | None = None,
         every: int = SNAPSHOT_EVERY,
+        every_apart: int = SNAPSHOT_EVERY_APART,
     ) -> None:
         """`fold`: for streams that nobody follows, on a thread of its own; without it these have no snapshots."""
         self._connect = connect
@@ -140,6 +154,7 @@ class Snapshots:
         self._codec = codec
         self._fold = fold
         self._every = every
+        self._every_apart = every_apart
         self._queue: Queue[tuple[str, Any] | None] = Queue(MOST_WAITING)
         self._thread: Thread | None = None
         self.statistics = SnapshotStatistics()
@@ -177,7 +192,7 @@ class Snapshots:
 
     def offer(self, stream: str, state: Any, before: int) -> None:
         """A state that is true, and the version of the one before it: it is kept if a snapshot is due in between."""
-        if state.version // self._every > before // self._every and self._codec.covers(stream):
+        if is_due(before, state.version, self._every) and self._codec.covers(stream):
             try:
                 self._queue.put_nowait((stream, state))
             except Full:
@@ -185,7 +200,7 @@ class Snapshots:
 
     def counted(self, stream: str, version: int, before: int) -> None:
         """A stream that this process appends to and does not follow has come so far: it is read on and kept, if due."""
-        every = self._every * APART
+        every = self._every_apart
         if self._fold is not None and version // every > before // every and self._codec.covers(stream):
             try:
                 self._queue.put_nowait((stream, _TO_BE_FOLDED))

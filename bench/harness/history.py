@@ -30,7 +30,7 @@ from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.plans import Submission
 from eventstore.read import read_head
-from eventstore.snapshots import JsonStates, Snapshots
+from eventstore.snapshots import MOST_WAITING, JsonStates, Snapshots, is_due
 from workers.runtime import TRANSIENT, make_codec
 
 BLOCK_ACCOUNTS, BLOCK_TRANSFERS, BLOCK_EVENTS = 50, 250, 1_000
@@ -90,8 +90,9 @@ def write(database: Database, blocks: Iterable[tuple[datetime, Sequence[Submissi
             (loader.position, loader.recorded_at, head.log),
         )
         owner.execute("SELECT setval('log.numbers', %s)", (max(1, len(loader.states)),))
-        _keep_snapshots(database, head.log, loader.states)
-        owner.execute("VACUUM (ANALYZE) log.events, log.commands, log.subject_keys")  # as autovacuum would
+        _keep_snapshots(database, head.log, loader.kept)
+        # As autovacuum would.
+        owner.execute("VACUUM (ANALYZE) log.events, log.commands, log.subject_keys, log.snapshots")
         owner.execute("CHECKPOINT")
     return loader
 
@@ -146,6 +147,7 @@ class Loader:
 
     def __init__(self, log: int, codec: Codec) -> None:
         self.states: dict[str, Any] = {}
+        self.kept: dict[str, Any] = {}  # states as they were when a snapshot was last due
         self.position = 0
         self.commands = 0
         self.recorded_at: datetime | None = None
@@ -192,7 +194,9 @@ class Loader:
         for event in decision.events:
             stream = event.originator_id
             if not stream.startswith(TRANSIENT):
-                known[stream] = decider.evolve(known.get(stream), event)
+                known[stream] = state = decider.evolve(known.get(stream), event)
+                if is_due(state.version - 1, state.version):
+                    self.kept[stream] = state
         return decision
 
 
@@ -207,5 +211,7 @@ def _keep_snapshots(database: Database, log: int, states: dict[str, Any]) -> Non
     """Those that the service would have kept of streams so long."""
     kept = Snapshots(lambda: connect(database.api_url, application_name="bench-history"), log, JsonStates(SNAPSHOTS))
     with kept:
-        for stream, state in states.items():
-            kept.offer(stream, state, 0)
+        for number, (stream, state) in enumerate(states.items(), 1):
+            kept.offer(stream, state, state.version - 1)
+            if number % MOST_WAITING == 0:
+                kept.settle()  # more would be dropped

@@ -155,7 +155,7 @@ def executor_on(database: Database, *, snapshots: Snapshots | None = None, **lim
             yield executor
 
 
-def snapshots_on(database: Database, every: int, fold: Fold | None = None) -> Snapshots:
+def snapshots_on(database: Database, every: int, fold: Fold | None = None, **limits: int) -> Snapshots:
     """Snapshots of the accounts of log `main`, the first of a database; to be started."""
     return Snapshots(
         lambda: connect(database.api_url, application_name="snapshots"),
@@ -163,6 +163,7 @@ def snapshots_on(database: Database, every: int, fold: Fold | None = None) -> Sn
         JsonStates(SNAPSHOTS),
         fold=fold,
         every=every,
+        **limits,
     )
 
 

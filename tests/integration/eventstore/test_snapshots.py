@@ -18,7 +18,7 @@ from domain.accounts.commands import FreezeAccount, UnfreezeAccount
 from domain.catalogue import SNAPSHOTS
 from eventstore.answers import Answer
 from eventstore.connect import connect
-from eventstore.snapshots import APART, JsonStates, Snapshots
+from eventstore.snapshots import JsonStates, Snapshots
 from eventstore.states import Fold
 from tests.support.ledger import (
     CASH,
@@ -139,13 +139,17 @@ def test_a_stream_that_was_long_before_gets_its_snapshot_at_its_first_load(datab
     assert found[1] == []
 
 
+APART = 10
+
+
 def test_an_account_that_nobody_follows_has_snapshots_too(database: Database) -> None:
     """Two processes post to cash: neither folds it, and still its load does not grow with its entries."""
     with connect(database.api_url, application_name="keys") as keys:
-        snapshots = snapshots_on(database, 2, Fold(codec_of(keys, 1), decider.evolve)).start()
+        fold = Fold(codec_of(keys, 1), decider.evolve)
+        snapshots = snapshots_on(database, 2, fold, every_apart=APART).start()
         with ledger_on(database, snapshots=snapshots) as ledger, executor_on(database, snapshots=snapshots) as other:
             one, two = ledger.account(1), ledger.account(1)
-            for _ in range(6 * 2 * APART):
+            for _ in range(6 * APART):
                 ledger.accepted(deposit(one, 1))
                 other.execute([submission(deposit(two, 1))])
             snapshots.settle()
@@ -155,7 +159,7 @@ def test_an_account_that_nobody_follows_has_snapshots_too(database: Database) ->
         snapshots.stop()
     assert kept[CASH].version + len(since) + 1 == head
     assert kept[CASH].balance == 1 - kept[CASH].version, "it was opened, and every entry since is of one cent"
-    assert len(since) <= 2 * 2 * APART, f"{len(since)} of {head} entries are behind its snapshot"
+    assert len(since) <= 2 * APART, f"{len(since)} of {head} entries are behind its snapshot"
     assert snapshots.statistics.failed == 0
 
 
