@@ -26,7 +26,7 @@ from eventstore.states import Fold, Known
 
 FIRST_SNAPSHOT = 8
 """Events of a stream at its first snapshot; the next follow whenever it has doubled. The events of an account lie on as
-many pages, all over the log, and each of them costs a load as much as a snapshot does."""
+many pages, all over the log, and a load reads each of them; the snapshot is one."""
 SNAPSHOT_EVERY = 200
 """Events between two snapshots from there on: what a load reads of a stream at the most, when nothing was dropped."""
 SNAPSHOT_EVERY_APART = 1_000
@@ -67,12 +67,9 @@ _logger = logging.getLogger(__name__)
 
 def is_due(before: int, version: int, every: int = SNAPSHOT_EVERY) -> bool:
     """Whether a stream wants a snapshot that has come from one version to another."""
-    return _passed(version, every) > _passed(before, every)
-
-
-def _passed(version: int, every: int) -> int:
-    """How many versions at which one is due: so many doublings, then multiples of `every`."""
-    return version // every + (min(version, every) // FIRST_SNAPSHOT).bit_length()
+    if before >= every:
+        return version // every > before // every
+    return version >= every or (version // FIRST_SNAPSHOT).bit_length() > (before // FIRST_SNAPSHOT).bit_length()
 
 
 class SnapshotError(ValueError):

@@ -208,10 +208,14 @@ def _text(json: bytes) -> str:
 
 
 def _keep_snapshots(database: Database, log: int, states: dict[str, Any]) -> None:
-    """Those that the service would have kept of streams so long."""
-    kept = Snapshots(lambda: connect(database.api_url, application_name="bench-history"), log, JsonStates(SNAPSHOTS))
+    """Those that the service would have kept of streams so long. Raises `RuntimeError` where they are not all kept."""
+    codec = JsonStates(SNAPSHOTS)
+    states = {stream: state for stream, state in states.items() if codec.covers(stream)}
+    kept = Snapshots(lambda: connect(database.api_url, application_name="bench-history"), log, codec)
     with kept:
         for number, (stream, state) in enumerate(states.items(), 1):
             kept.offer(stream, state, state.version - 1)
             if number % MOST_WAITING == 0:
                 kept.settle()  # more would be dropped
+    if kept.statistics.kept != len(states):
+        raise RuntimeError(f"{kept.statistics.kept} of {len(states)} snapshots were kept")

@@ -17,6 +17,7 @@ from domain.accounts.commands import OpenAccount
 from domain.accounts.numbers import account_number
 from domain.ids import ACCOUNT
 from eventstore.connect import connect
+from eventstore.snapshots import is_due
 from projections.engine import Runner
 from projections.rooms import ROOMS
 from projections.tables import prepare
@@ -67,6 +68,9 @@ def test_it_is_what_the_service_would_have_written(database18: postgres.Database
             ledger.execute(block)
     for query in (EVENTS, COMMANDS, SUBJECTS, HEAD, SNAPSHOTS):
         assert rows(loaded, query) == rows(served, query)
+    kept = [version for (version,) in rows(loaded, "SELECT version FROM log.snapshots")]
+    assert kept
+    assert all(is_due(version - 1, version) for version in kept), "those that were due, not the newest states"
 
 
 def test_the_service_goes_on_from_it(database18: postgres.Database) -> None:

@@ -211,6 +211,26 @@ def test_a_forged_snapshot_is_found_and_dropping_it_is_all_it_takes(database: Da
         assert verified(database).checks[-1].ok
 
 
+def test_snapshots_of_long_streams_are_folded_together_and_each_judged_for_itself(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with snapshots_on(database, 8) as snapshots, ledger_on(database, snapshots=snapshots) as ledger:
+        broken, *others = (ledger.account(100) for _ in range(3))
+        for account in (broken, *others):
+            for _ in range(9):  # the snapshot is of the eighth event, and there is more behind it
+                ledger.accepted(deposit(account, 100))
+        snapshots.settle()
+    with connect(database.projector_url, application_name="p") as projector:
+        prepare(projector, "main", ROOMS)
+    for module in ("eventstore.read", "workers.verify"):
+        monkeypatch.setattr(f"{module}.STREAM_PAGE", 3)
+    assert verified(database).checks[-1].ok
+    forge(database, f"UPDATE log.events SET payload = '{{}}' WHERE stream = '{broken}' AND version = 2")
+    check = verified(database).checks[-1]
+    assert (check.name, check.offences) == (SNAPSHOTS_HOLD, 1)
+    assert f"version 2 of {broken}" in check.findings[0].what
+
+
 def test_other_logs_are_none_of_its_business(filled: Database) -> None:
     forge(
         filled,
