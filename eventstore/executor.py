@@ -250,10 +250,13 @@ class Executor:
     def _take(self, *, wait: bool) -> list[Task]:
         """What waits, at most a group of it. Nothing, with `wait`: nothing ever will."""
         with self._ready:
-            while wait and not self._queue and not self._stopping:
-                self._ready.wait()
-            taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._group_limit))]
-            return lead(unanswered(taken))
+            while True:
+                while wait and not self._queue and not self._stopping:
+                    self._ready.wait()
+                taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._group_limit))]
+                tasks = lead(unanswered(taken))
+                if tasks or not (wait and taken):
+                    return tasks
 
     def _turn(self, flight: _Flight | None, tasks: list[Task]) -> _Flight | None:
         """Decide the next group while one is on its way, see that one land, send the next; that is the new one."""
@@ -266,7 +269,7 @@ class Executor:
                 group = self._try_to_make(tasks)
             else:
                 if group is not None and appended.verdicts is None and not flight.group.again:
-                    return self._relieve(flight, appended, _Flight(tasks, group))
+                    return self._relieve(flight, appended, tasks, group)
                 again = self._conclude(flight.group, appended)
                 self._answering.deliver()
                 self._process(again, attempt=1)
@@ -277,28 +280,27 @@ class Executor:
             self._process(tasks)
             return None
         try:
-            self._send(group)
+            return self._send(tasks, group)
         except psycopg.Error as error:
             self._process(tasks, error=error)
             return None
-        return _Flight(tasks, group)
 
-    def _relieve(self, landed: _Flight, appended: GroupAppended, following: _Flight) -> _Flight | None:
+    def _relieve(self, landed: _Flight, appended: GroupAppended, tasks: list[Task], group: Group) -> _Flight | None:
         """Send the next before anything is made of what has landed: PostgreSQL need not wait for us."""
+        following: _Flight | None = None
         trouble: psycopg.Error | None = None
         try:
-            self._send(following.group)
+            following = self._send(tasks, group)
         except psycopg.Error as error:
             trouble = error
         self._beliefs.learn(landed.group, appended)
-        self._beliefs.catch_up(following.group, appended)
+        self._beliefs.catch_up(group, appended)
         self._settle(landed.group.plans, appended)
         self._answering.deliver()
         self._see_others(appended)
-        if trouble is None:
-            return following
-        self._process(following.tasks, error=trouble)
-        return None
+        if trouble is not None:
+            self._process(tasks, error=trouble)
+        return following
 
     def _try_to_make(self, tasks: list[Task], ahead: Group | None = None) -> Group | None:
         """A group with something to append; None where that is not to be had: `_process` meets the reason again."""
@@ -314,13 +316,17 @@ class Executor:
             return None
         return group
 
-    def _send(self, group: Group) -> None:
+    def _send(self, tasks: list[Task], group: Group) -> _Flight:
         assert group.layout is not None
-        self._admit(group)
         self._appender.send(group.layout)
+        self._admit(group)
+        if group.later:  # they are in the queue: whoever brings the others to their answers must not have them as well
+            later = {id(task) for task in group.later}
+            tasks = [task for task in tasks if id(task) not in later]
+        return _Flight(tasks, group)
 
     def _admit(self, group: Group) -> None:
-        """Tell those who have no place in it."""
+        """Tell those who have no place in it; when nothing fails any more that would have all its tasks tried again."""
         for task, why in group.rejected:
             self._answering.fail(task, why)
         self._return(group.later)
@@ -374,10 +380,11 @@ class Executor:
                 self._connection.execute("SELECT log.lock_head(%s)", (self._log,))
                 group = self._groups.make(tasks, self._connection, self._log, fresh=True)
                 appended = self._append(group, look_up)
-        return self._conclude(group, appended)  # nobody is answered before it is known to be committed
+        again = self._conclude(group, appended)  # nobody is answered before it is known to be committed
+        self._admit(group)
+        return again
 
     def _append(self, group: Group, look_up: bool) -> GroupAppended | None:
-        self._admit(group)
         if group.layout is None:
             return None
         if look_up:

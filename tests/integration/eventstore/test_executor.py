@@ -17,6 +17,8 @@ from domain.ids import ACCOUNT
 from domain.money import show
 from eventstore import append as appending
 from eventstore import executor as executing
+from eventstore import groups as grouping
+from eventstore.answering import Task
 from eventstore.answers import Answer, Outcome
 from eventstore.append import Layout
 from eventstore.connect import connect
@@ -441,6 +443,44 @@ def test_a_database_that_cannot_now_is_asked_once_for_a_whole_group(database18: 
     assert_sound(database18)
 
 
+@pytest.mark.parametrize("then", ["it comes back", "its disk is full"])
+def test_who_had_no_room_in_a_group_that_fails_is_answered_once(
+    database18: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, then: str
+) -> None:
+    """They wait in the queue, so who brings the others to their answers must not have them as well."""
+    monkeypatch.setattr(grouping, "MOST_EVENTS_PER_UNIT", 6)  # two deposits
+    with (
+        ledger_on(database18, group_limit=5) as ledger,
+        psycopg.connect(database18.url, autocommit=True) as admin,
+    ):
+        account, executor = ledger.account(), ledger.executor
+        send, attempt = executor._appender.send, executor._attempt
+
+        def cut(layout: Layout) -> None:
+            send(layout)
+            admin.execute("SELECT pg_terminate_backend(%s)", (executor._connection.info.backend_pid,))
+
+        def full(*_: object, **__: object) -> None:
+            executor._attempt = attempt  # type: ignore[method-assign]
+            raise psycopg.errors.DiskFull("no space left")
+
+        executor._appender.send = cut  # type: ignore[method-assign]
+        if then == "its disk is full":
+            executor._attempt = full  # type: ignore[method-assign, assignment]
+        told = Told(12)
+        executor.submit_all([submission(deposit(account, 1), key=f"one-{n}") for n in range(12)], told)
+        assert told.whole.wait(10), "somebody was not answered"
+        assert executor.running
+        accepted = [answer for answer in told.answers if isinstance(answer, Answer)]
+        assert len(accepted) == (12 if then == "it comes back" else 10)
+        assert not any(answer.replayed for answer in accepted)
+        assert len({ledger.execute(deposit(account, 1), key=f"one-{n}").last_position for n in range(12)}) == 12
+        assert not executor.waiting
+    assert "not delivered" not in caplog.text
+    assert balances(database18)[account] == 12
+    assert_sound(database18)
+
+
 def test_who_shares_a_key_is_told_of_a_fault_too(database18: Database) -> None:
     """Whatever goes wrong with us, nobody is left to wait for ever."""
     with ledger_on(database18) as ledger:
@@ -458,10 +498,10 @@ def test_who_shares_a_key_is_told_of_a_fault_too(database18: Database) -> None:
 
 
 class Told(Gathering):
-    """Waits for three answers, but not for ever."""
+    """Waits for so many answers, but not for ever."""
 
-    def __init__(self) -> None:
-        super().__init__(3)
+    def __init__(self, many: int = 3) -> None:
+        super().__init__(many)
         self.whole = threading.Event()
 
     def complete(self) -> None:
@@ -518,6 +558,25 @@ def test_whoever_it_is_whose_answers_cannot_be_delivered_the_others_are_told(dat
             ledger.executor.submit_all([submission(deposit(account, 1)) for _ in range(3)], told)
         assert told.whole.wait(10), "nobody answered"
         assert ledger.accepted(deposit(account, 1)).last_position is not None
+
+
+def test_a_fault_with_tasks_back_in_the_queue_does_not_end_the_executor(database18: Database) -> None:
+    """They are answered and still there: a queue without anybody who waits is no order to stop."""
+    with ledger_on(database18) as ledger:
+        account, executor = ledger.account(), ledger.executor
+        turn = executor._turn
+
+        def fault(_: object, tasks: list[Task]) -> None:
+            executor._turn = turn  # type: ignore[method-assign]
+            executor._return(tasks)
+            raise ZeroDivisionError("a fault of ours")
+
+        executor._turn = fault  # type: ignore[method-assign, assignment]
+        with pytest.raises(UnavailableError):
+            ledger.execute(deposit(account, 1))
+        wait_until(lambda: not executor.waiting, "an empty queue")
+        assert ledger.accepted(deposit(account, 1)).last_position is not None
+    assert_sound(database18)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
