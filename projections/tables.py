@@ -30,13 +30,13 @@ _RESTART = "UPDATE SET position = 0, epoch = excluded.epoch, digest = '', update
 
 
 class ShapeError(RuntimeError):
-    """Tables were made by another version of their projection; the message says what to do."""
+    """Tables were made by another version of their projection, or for another log; the message says what to do."""
 
 
 def prepare(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
     """Create what is missing, as the role that owns the read schema; whatever is there stays as it is.
 
-    Raises `ShapeError` where tables are of another version, `UnknownLogError` where there is no such log.
+    Raises `ShapeError` where tables are of another version or log, `UnknownLogError` where there is no such log.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -45,6 +45,7 @@ def prepare(connection: Connection[Any], log: str, projections: Sequence[Project
         connection.execute(_CURRENCIES, (text_array(list(EXPONENTS)), int2_array(list(EXPONENTS.values()))))
         made = _shapes(connection)
         head = read_head(connection, log)
+        _refuse_another_log(connection, head.log, log)
         rows = connection.execute("SELECT projection FROM read.checkpoints WHERE log = %s", (head.log,))
         begun = {name for (name,) in rows}
         outdated = [room.name for room in projections if made.get(room.name, room.shape) != room.shape]
@@ -64,6 +65,7 @@ def prepare(connection: Connection[Any], log: str, projections: Sequence[Project
 def reset(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
     """Empty the tables of these projections and set their checkpoints to 0, in one transaction.
 
+    Raises `ShapeError` where they are another log's, `UnknownLogError` where there is no such log.
     A runner that folds them at this moment finishes its page first and then finds its checkpoint moved.
     """
     with connection.transaction():
@@ -72,6 +74,7 @@ def reset(connection: Connection[Any], log: str, projections: Sequence[Projectio
         connection.execute(_FRAME.encode())
         made = _shapes(connection)
         head = read_head(connection, log)
+        _refuse_another_log(connection, head.log, log)
         for room in sorted(projections, key=lambda room: room.name):
             # The checkpoint's row first, the tables after it, as a runner does: no one waits for the other.
             connection.execute(_BEGIN_AT_ZERO.format(conflict=_RESTART), (room.name, head.log, head.epoch))
@@ -85,6 +88,20 @@ def reset(connection: Connection[Any], log: str, projections: Sequence[Projectio
             connection.execute(f"DROP TABLE IF EXISTS {tables} CASCADE".encode())
             _create(connection, room)
             connection.execute(room.reporting.encode())
+
+
+def _refuse_another_log(connection: Connection[Any], log: int, name: str) -> None:
+    """Rows do not say of which log they are: two logs in the same tables would be one ledger to every reader."""
+    others = connection.execute(
+        "SELECT DISTINCT l.name FROM read.checkpoints c JOIN log.logs l USING (log) WHERE c.log <> %s ORDER BY 1",
+        (log,),
+    ).fetchall()
+    if others:
+        raise ShapeError(
+            f"the read tables of this database are those of log {', '.join(other for (other,) in others)}, not of "
+            f"{name}: a database has the read tables of one log (set DAYBOOK_LOG to it, or give {name} a database "
+            "of its own)"
+        )
 
 
 def _shapes(connection: Connection[Any]) -> dict[str, str]:

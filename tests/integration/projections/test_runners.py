@@ -395,6 +395,23 @@ def test_tables_of_another_shape_ask_for_a_rebuild(filler: Filler, connection: C
     assert connection.execute("SELECT count(*) FROM reporting.posts WHERE body IS NULL").fetchone() == (0,)
 
 
+def test_the_tables_of_one_log_are_refused_to_another(
+    database: Database, filler: Filler, connection: Connection[Any]
+) -> None:
+    """Rows do not say of which log they are, and a rebuild empties tables: it would take the other ledger's."""
+    filler.write(*a_life(filler, seed=18, units=60))
+    prepare(connection, LOG, ROOMS)
+    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    with psycopg.connect(database.url) as owner:
+        owner.execute("SELECT log.create_log('another')")
+    refused = rf"are those of log {LOG}, not of another: .*set DAYBOOK_LOG"
+    with pytest.raises(ShapeError, match=refused):
+        prepare(connection, "another", ROOMS)
+    with pytest.raises(ShapeError, match=refused):
+        rebuild(connection, "another", filler.codec, ROOMS)
+    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+
+
 def test_a_rebuild_while_a_worker_runs(database: Database, filler: Filler, connection: Connection[Any]) -> None:
     told: list[tuple[int, int]] = []
     with followed(database, filler):
