@@ -39,10 +39,9 @@ from eventstore.answers import Answer, find_answers
 from eventstore.append import Appender, GroupAppended, Verdict
 from eventstore.beliefs import Beliefs
 from eventstore.faults import places
-from eventstore.follow import CHANNEL
 from eventstore.groups import Decide, EventCodec, Groups
 from eventstore.plans import Group, Plan, Submission
-from eventstore.read import UnknownLogError, read_head, read_moved
+from eventstore.read import CHANNEL, UnknownLogError, read_head, read_moved
 from eventstore.sealing import SealingError
 from eventstore.sinks import (
     ContentionError,

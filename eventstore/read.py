@@ -10,6 +10,9 @@ from psycopg import Connection
 
 from eventstore.arrays import int8_array, text_array
 
+CHANNEL = "daybook"
+"""Where a NOTIFY tells that a log has grown; nothing depends on it, because every reader looks again all the same."""
+
 
 class Recorded(NamedTuple):
     """An event as it stands in the log; payload and metadata are the stored bytes."""

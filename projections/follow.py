@@ -10,8 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from eventstore.codec import Codec
-from eventstore.follow import CHANNEL
-from eventstore.read import read_head
+from eventstore.read import CHANNEL, read_head
 from projections.engine import PAGE, TRANSIENT, Ownership, Runner
 from projections.explain import explain
 from projections.projection import Projection

@@ -22,7 +22,6 @@ from eventstore.answering import Task
 from eventstore.answers import Answer, Outcome
 from eventstore.append import Layout
 from eventstore.connect import connect
-from eventstore.follow import follow
 from eventstore.plans import Submission
 from eventstore.read import STREAM_PAGE, read_log
 from eventstore.sinks import (
@@ -377,7 +376,10 @@ def test_a_follower_sees_everything_while_writers_race(database: Database) -> No
             return len(seen) == head["goal"] or given_up.is_set()
 
         def watch() -> None:
-            for page in follow(tail, ledger.log, 0, stopped=over, limit=3, poll_seconds=0.01):
+            after = 0
+            while not over():
+                page = read_log(tail, ledger.log, after, 3)
+                after = page.upto
                 seen.extend(event.position for event in page.events)
 
         with ThreadPoolExecutor(9) as pool:
