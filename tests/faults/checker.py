@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import psycopg
 
 from domain.money import parse
-from tests.faults.clients import ACCEPTED, REFUSED, Call, History, kept
+from tests.faults.histories import ACCEPTED, REFUSED, Call, History, kept
 from tests.faults.readers import Reading, Standing
-from tests.faults.world import CASH, World
+from tests.faults.world import CASH, FEES, World
 from tests.support.ledger import assert_sound
 
 OPEN, FROZEN, CLOSED = "open", "frozen", "closed"
@@ -28,12 +28,14 @@ STATUS = {
 """What an account is after an event; entries leave it as it is."""
 
 
-def check(world: World, history: History, *, folded: bool = True, marked: bool = True) -> None:
-    """Everything that must hold after anything. Raises AssertionError.
+def check(world: World, *histories: History, marked: bool = True) -> None:
+    """Everything that must hold after anything, of all that was told: `world.told` and the histories of loads.
 
-    `marked`: whether every answer given again must say so. A process that lost its connection under a command and finds
-    the key in the log cannot always tell its own first append from one before it; then it does not say so.
+    Raises AssertionError. `marked`: whether every answer given again must say so. A process that lost its connection
+    under a command and finds the key in the log cannot always tell its own first append from one before it; then it
+    does not say so.
     """
+    history = History([call for told in (world.told, *histories) for call in told.calls])
     with kept(history):
         assert_sound(world.database)
         _answers_agree(history, marked=marked)
@@ -41,10 +43,10 @@ def check(world: World, history: History, *, folded: bool = True, marked: bool =
         book = Book.of(world)
         effects_are_those_told(book, history)
         _refusals_were_right(world, book, history)
-        if folded:
-            world.wait_until_folded()
-            report = world.verified()
-            assert report.ok, report.as_json()
+        order_is_that_of_time(history)
+        world.fold()
+        report = world.verified()
+        assert report.ok, report.as_json()
 
 
 def _answers_agree(history: History, *, marked: bool) -> None:
@@ -62,9 +64,9 @@ def _answers_are_in_the_log(world: World, history: History) -> None:
     """
     with psycopg.connect(world.database.url) as connection:
         recorded = {
-            key: (outcome, last)
-            for key, outcome, last in connection.execute(
-                "SELECT key, outcome, last_position FROM log.commands WHERE actor = 'the-command'"
+            (actor, key): (outcome, last)
+            for actor, key, outcome, last in connection.execute(
+                "SELECT actor, key, outcome, last_position FROM log.commands WHERE starts_with(actor, 'the-')"
             )
         }
         unaccounted = connection.execute(
@@ -74,9 +76,11 @@ def _answers_are_in_the_log(world: World, history: History) -> None:
         ).fetchall()
     assert unaccounted == [], f"units of no command, or of several: {unaccounted}"
     for call in history.answered:
-        assert recorded[call.key] == ((1, call.position) if call.accepted else (2, None)), call
-    strangers = {key for key in recorded if key.startswith("client-")} - {call.key for call in history.calls}
-    assert not strangers, strangers
+        told = (1, call.position) if call.accepted else (2, None)
+        there = recorded.get((call.actor, call.key))
+        assert there == told, f"{call} was told (outcome, position) {told}, and in the log is {there}"
+    strangers = recorded.keys() - {(call.actor, call.key) for call in history.calls}
+    assert not strangers, f"nobody asked for {strangers}"
 
 
 class AccountEvent(NamedTuple):
@@ -179,10 +183,11 @@ class Draft:
             self._change(body["target"], amount, OPEN, OPEN)
         else:
             account, kind = path.removeprefix("/v1/accounts/").split("/")
-            if kind in CASH_IN_OR_OUT:
-                amount = CASH_IN_OR_OUT[kind] * parse(body["amount"], body["currency"])
+            if kind in ENTRIES:
+                sign, other = ENTRIES[kind]
+                amount = sign * parse(body["amount"], body["currency"])
                 self._change(account, amount, OPEN, OPEN)
-                self._change(CASH, -amount, OPEN, OPEN)
+                self._change(other, -amount, OPEN, OPEN)
             else:
                 self._change(account, 0, *CHANGES[kind])
 
@@ -194,7 +199,8 @@ class Draft:
         self.now[account] = Standing(balance + amount, after, version + 1)
 
 
-CASH_IN_OR_OUT = {"deposits": 1, "withdrawals": -1}
+ENTRIES = {"deposits": (1, CASH), "withdrawals": (-1, CASH), "fees": (-1, FEES)}
+"""What each adds to its account, as a sign, and which internal account has the other side."""
 CHANGES = {"freeze": (OPEN, FROZEN), "unfreeze": (FROZEN, OPEN), "close": (OPEN, CLOSED)}
 """The status before and after."""
 
@@ -221,14 +227,15 @@ def _refusals_were_right(world: World, book: Book, history: History) -> None:
     An item of an atomic batch is refused for what those before it would have left.
     """
     with psycopg.connect(world.database.url) as connection:
-        decided: dict[str, int] = dict(
-            connection.execute(
-                "SELECT key, decided_position FROM log.commands WHERE actor = 'the-command' AND outcome = 2"
-            ).fetchall()
-        )
+        decided = {
+            (actor, key): position
+            for actor, key, position in connection.execute(
+                "SELECT actor, key, decided_position FROM log.commands WHERE outcome = 2"
+            )
+        }
     for call in history.answered:
         if call.status == REFUSED:
-            call.decided = decided[call.key]
+            call.decided = decided[call.actor, call.key]
             rule, figures, number = call.said["code"], call.said["figures"], 1
             if call.atomic:
                 assert rule == "item_refused", call
@@ -255,17 +262,17 @@ _STATUS_REFUSED = {"account_frozen": {FROZEN}, "account_closed": {CLOSED}, "acco
 def order_is_that_of_time(history: History) -> None:
     """Whoever was answered before another began stands before it in the log: the order is linearizable.
 
-    A refusal stands behind the position it was decided at. To be called after `check`, which finds that position.
+    A refusal stands behind the position it was decided at, which `_refusals_were_right` finds.
     """
     calls = sorted(history.answered, key=lambda c: c.began)
     by_end = sorted(calls, key=lambda c: c.ended)
     ended, highest = 0, 0.0
-    with kept(history):
-        for call in calls:
-            while ended < len(by_end) and by_end[ended].ended < call.began:
-                highest = max(highest, _place(by_end[ended]))
-                ended += 1
-            assert _place(call) >= highest if call.status == REFUSED else _place(call) > highest, call
+    for call in calls:
+        while ended < len(by_end) and by_end[ended].ended < call.began:
+            highest = max(highest, _place(by_end[ended]))
+            ended += 1
+        place = _place(call)
+        assert place >= highest if call.status == REFUSED else place > highest, f"{call} began after {highest}"
 
 
 def _place(call: Call) -> float:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from threading import Event, Lock
+from contextlib import contextmanager, suppress
+from threading import Event
 from typing import Any
 
 import httpx
@@ -17,123 +14,16 @@ import msgspec
 import orjson
 
 from api.services import Limits
+from tests.faults.histories import ATOMIC, BATCHES, TOLD_NOTHING, Answer, Call, History, kept
 from tests.faults.seeds import seeded
 from tests.faults.world import Api
 
 GIVE_UP_SECONDS = 60.0
 MOST_OPENED = 20
 """Accounts that a client asks for, so that those of eight are on one page of a read, however long they go on."""
-ACCEPTED, REFUSED = frozenset({200, 201}), 422
-TOLD_NOTHING = frozenset({0, 429, 503})
-TOKEN = {"Authorization": "Bearer secret-of-command"}
-BATCHES = "/v1/batches"
-ATOMIC = f"{BATCHES}?atomic=true"
 MOST_ITEMS = 12
 BATCHING = Limits().batches
 """Clients of a load that send batches: of more at once an API refuses some, which is no silence that a fault made."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What somebody was told; status 0: nothing, because the connection was lost."""
-
-    status: int
-    body: bytes
-    replayed: bool
-
-
-@dataclass
-class Call:
-    """A command with its key, and every answer it got: the first, and those to the same again."""
-
-    key: str
-    path: str
-    body: Any
-    began: float = 0.0
-    ended: float = 0.0
-    answers: list[Answer] = field(default_factory=list)
-    decided: int = 0  # of a refusal: the position at which it was decided
-    silences: list[str] = field(default_factory=list)  # what came instead of an answer, if anything
-
-    @property
-    def status(self) -> int:
-        """Of its answer."""
-        return self.answers[0].status
-
-    @property
-    def accepted(self) -> bool:
-        """Whether it was told that it has gone in."""
-        return self.status in ACCEPTED
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """The body of its answer."""
-        read: dict[str, Any] = orjson.loads(self.answers[0].body)
-        return read
-
-    @property
-    def position(self) -> int:
-        """At which it is in the log, if it was accepted."""
-        return place(self.said["position"])
-
-    @property
-    def atomic(self) -> bool:
-        """Whether it is several commands under one key."""
-        return self.path == ATOMIC
-
-    @property
-    def commands(self) -> list[tuple[str, dict[str, Any]]]:
-        """Path and body of what is asked for: of one command, or of those of an atomic batch."""
-        return [(item["path"], item["body"]) for item in self.body] if self.atomic else [(self.path, self.body)]
-
-
-def place(position: str) -> int:
-    """The number in a position that an API has told."""
-    return int(position.rsplit(".", 1)[1])
-
-
-@dataclass
-class History:
-    """What all clients did and were told."""
-
-    calls: list[Call] = field(default_factory=list)
-    _lock: Lock = field(default_factory=Lock)
-
-    @property
-    def silences(self) -> list[str]:
-        """What all of them got instead of answers."""
-        return [silence for call in self.calls for silence in call.silences]
-
-    def add(self, call: Call) -> None:
-        with self._lock:
-            self.calls.append(call)
-
-    @property
-    def answered(self) -> list[Call]:
-        """Those that were told what became of them."""
-        return [call for call in self.calls if call.answers]
-
-    @property
-    def acknowledged(self) -> str:
-        """The position that somebody was told last; empty if nobody was told any."""
-        return next((call.said["position"] for call in reversed(self.calls) if call.answers and call.accepted), "")
-
-    def write(self) -> Path:
-        """To a new file, one call a line in the order in which they began; where that is."""
-        with tempfile.NamedTemporaryFile("wb", prefix="daybook-history-", suffix=".jsonl", delete=False) as file:
-            for call in sorted(self.calls, key=lambda call: call.began):
-                file.write(orjson.dumps(call, default=bytes.decode) + b"\n")
-        return Path(file.name)
-
-
-@contextmanager
-def kept(history: History) -> Iterator[None]:
-    """Whatever fails in here says in which file the history is."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"The history is in {history.write()}")
-        raise
 
 
 class Client:
@@ -219,7 +109,6 @@ class Client:
         Which they are was chosen before any of them is asked for: nobody knows how many requests it will take.
         """
         for call in calls:
-            call.began = time.monotonic()
             self._history.add(call)
         self._until_answered(calls, batch=len(calls) > 1)
         self._mine += calls
@@ -250,24 +139,28 @@ class Client:
 
     def _ask(self, calls: list[Call], *, batch: bool) -> None:
         http = self._http[self._how.choice(self._apis).port]
-        try:
-            answers = ask_all(http, calls) if batch else [answer_of(ask(http, call)) for call in calls]
-        except httpx.HTTPError as error:
-            answers = [Answer(0, repr(error).encode(), False)] * len(calls)
-        now = time.monotonic()
-        for call, answer in zip(calls, answers, strict=True):
-            if answer.status in TOLD_NOTHING:
-                call.silences.append(answer.body.decode())
+        silences = sum(len(call.silences) for call in calls)
+        with suppress(httpx.HTTPError):
+            if batch:
+                ask_all(http, calls)
             else:
-                call.ended = call.ended or now
-                call.answers.append(answer)
-        if any(answer.status in TOLD_NOTHING for answer in answers):
+                for call in calls:
+                    ask(http, call)
+        if sum(len(call.silences) for call in calls) > silences:
             time.sleep(0.02)  # nobody is there: not a wait for something, only not to spin
 
 
+def token(role: str) -> dict[str, str]:
+    """The header of somebody with this role."""
+    return {"Authorization": f"Bearer secret-of-{role}"}
+
+
 def ask(http: httpx.Client, call: Call) -> httpx.Response:
-    """Send it, for the first time or again; whatever the answer is."""
-    return http.post(call.path, json=call.body, headers={**TOKEN, "Idempotency-Key": call.key})
+    """Send it, for the first time or again, and write down what it is told, whatever that is."""
+    with _written_down([call]):
+        response = http.post(call.path, json=call.body, headers={**token(call.by), "Idempotency-Key": call.key})
+    call.told(answer_of(response))
+    return response
 
 
 def answer_of(response: httpx.Response) -> Answer:
@@ -275,10 +168,34 @@ def answer_of(response: httpx.Response) -> Answer:
     return Answer(response.status_code, response.content, response.headers.get("Idempotency-Replayed") == "true")
 
 
-def ask_all(http: httpx.Client, calls: Sequence[Call], token: Mapping[str, str] = TOKEN) -> list[Answer]:
-    """Send them as one batch, for the first time or again: what each was told. A batch is refused to each of them."""
+def ask_all(http: httpx.Client, calls: Sequence[Call]) -> list[Answer]:
+    """Send them as one batch, for the first time or again, and write down what each is told.
+
+    A batch that is refused as a whole is refused to each of them. All must be of one role.
+    """
+    with _written_down(calls):
+        answers = _answers_of_a_batch(http, calls)
+    for call, answer in zip(calls, answers, strict=True):
+        call.told(answer)
+    return answers
+
+
+@contextmanager
+def _written_down(calls: Sequence[Call]) -> Iterator[None]:
+    """They are asked in here; a lost connection is written down with each, and raised."""
+    for call in calls:
+        call.asked()
+    try:
+        yield
+    except httpx.HTTPError as error:
+        for call in calls:
+            call.told(Answer(0, repr(error).encode(), False))
+        raise
+
+
+def _answers_of_a_batch(http: httpx.Client, calls: Sequence[Call]) -> list[Answer]:
     lines = [orjson.dumps({"key": call.key, "path": call.path, "body": call.body}) for call in calls]
-    headers = {**token, "Content-Type": "application/x-ndjson"}
+    headers = {**token(calls[0].by), "Content-Type": "application/x-ndjson"}
     response = http.post(BATCHES, content=b"\n".join(lines), headers=headers)
     if response.status_code in TOLD_NOTHING:
         return [answer_of(response)] * len(calls)
@@ -305,27 +222,38 @@ def opening(owner: str) -> dict[str, Any]:
 def open_accounts(api: Api, count: int, balance: str) -> list[str]:
     """Accounts with so much on each."""
     made = []
-    with httpx.Client(base_url=api.url, timeout=30) as http:
-        for number in range(count):
-            body = opening(f"owner-{number}")
-            opened = http.post("/v1/accounts", json=body, headers={**TOKEN, "Idempotency-Key": f"open-{number}"})
-            assert opened.status_code == 201, opened.text
-            account = opened.json()["account"]
-            paid = http.post(
-                f"/v1/accounts/{account}/deposits",
-                json={"amount": balance, "currency": "EUR"},
-                headers={**TOKEN, "Idempotency-Key": f"fund-{number}"},
-            )
-            assert paid.status_code == 201, paid.text
-            made.append(account)
+    for number in range(count):
+        account = open_account(api, f"open-{number}", opening(f"owner-{number}"))
+        money = {"amount": balance, "currency": "EUR"}
+        paid = post(api, f"/v1/accounts/{account}/deposits", money, f"fund-{number}")
+        assert paid.status_code == 201, paid.text
+        made.append(account)
     return made
 
 
+def open_account(api: Api, key: str, body: dict[str, Any]) -> str:
+    """One with nothing on it."""
+    opened = post(api, "/v1/accounts", body, key)
+    assert opened.status_code == 201, opened.text
+    account: str = opened.json()["account"]
+    return account
+
+
+def post(api: Api, path: str, body: dict[str, Any], key: str, by: str = "command") -> httpx.Response:
+    """A command of a test's own, sent for the first time or again; whatever the answer is, the world's history has it.
+
+    Raises what httpx raises where there is none.
+    """
+    with httpx.Client(base_url=api.url, timeout=60) as http:
+        return ask(http, api.told.call(key, path, body, by))
+
+
+EURO = {"amount": "1.00", "currency": "EUR"}
+
+
 def deposit(api: Api, account: str, key: str) -> httpx.Response:
-    """One euro, and whatever the answer is."""
-    headers = {**TOKEN, "Idempotency-Key": key}
-    body = {"amount": "1.00", "currency": "EUR"}
-    return httpx.post(f"{api.url}/v1/accounts/{account}/deposits", json=body, headers=headers, timeout=60)
+    """One euro."""
+    return post(api, f"/v1/accounts/{account}/deposits", EURO, key)
 
 
 @contextmanager

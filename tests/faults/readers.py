@@ -14,10 +14,10 @@ import httpx
 import orjson
 
 from domain.money import parse
-from tests.faults.clients import History, place
+from tests.faults.clients import token
+from tests.faults.histories import History, place
 from tests.faults.world import Api
 
-READER = {"Authorization": "Bearer secret-of-report"}
 MOST_ACCOUNTS = 200
 """As many as a page has: pages are read one after the other, so only the rows of one page are of one position."""
 
@@ -66,7 +66,7 @@ def reading(apis: Sequence[Api], history: History, *, readers: int) -> Iterator[
 
 def _read(number: int, apis: Sequence[Api], history: History, readings: list[Reading], stop: Event) -> None:
     """From one API after the other: twice whatever is there, twice no less than what is acknowledged."""
-    with httpx.Client(headers=READER, timeout=15) as http:
+    with httpx.Client(headers=token("report"), timeout=15) as http:
         for turn in count(number):
             if stop.is_set():
                 return

@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults import gates
 from tests.faults.checker import check
-from tests.faults.clients import History, deposit, load, open_accounts
+from tests.faults.clients import deposit, load, open_accounts
 from tests.faults.messages import line, the_answer_to_an_append
 from tests.faults.proxy import Turns, Verdict, Way, proxied
 from tests.faults.world import World
@@ -54,7 +54,7 @@ def test_the_api_is_killed_while_its_append_is_under_way(world: World, gate: str
     assert (again.content, again.headers["Idempotency-Replayed"]) == (answer.content, "true")
     wait_until(lambda: world.head() == before + 3, "one unit, and no other")
     assert balance(world, account) == 600
-    check(world, History(), folded=False)
+    check(world)
 
 
 @pytest.mark.parametrize("gate", gates.GATES)
@@ -75,7 +75,7 @@ def test_the_backend_is_killed_while_the_append_is_under_way(world: World, gate:
     assert "Idempotency-Replayed" not in told.headers, "its client has had no answer before"
     assert world.head() == before + 3
     assert balance(world, account) == 600
-    check(world, History(), folded=False)
+    check(world)
 
 
 @pytest.mark.parametrize("gate", ["before the events are inserted", "before the head is moved", "before it returns"])
@@ -98,7 +98,7 @@ def test_the_database_is_killed_while_the_append_is_under_way(world: World, gate
     assert told.status_code == 201, told.text
     assert world.head() == before + 3
     assert balance(world, account) == 600
-    check(world, History(), folded=False)
+    check(world)
 
 
 def test_committed_and_the_acknowledgement_lost(world: World) -> None:
@@ -118,7 +118,7 @@ def test_committed_and_the_acknowledgement_lost(world: World) -> None:
         assert world.head() == before + 3, "once"
         assert deposit(api, account, "the-one").content == told.content
     assert balance(world, account) == 600
-    check(world, History(), folded=False)
+    check(world)
 
 
 def test_connections_cut_at_any_message(world: World) -> None:
@@ -138,6 +138,7 @@ def test_connections_cut_at_any_message(world: World) -> None:
         api = world.api(through=proxy.url(world.database.name))
         world.projector(through=proxy.url(world.database.name))
         accounts = open_accounts(api, 4, "50.00")
+        world.wait_until_folded()  # a projector that loses its database at its start ends, and says so
         armed = True
         with load([api], accounts, clients=4, seed=7) as history:
             wait_until(lambda: len(cut) >= 8 and len(history.answered) >= 100, "eight cuts and a hundred answers")
@@ -155,3 +156,4 @@ def test_twenty_clients_with_one_key_on_two_processes(world: World) -> None:
     assert len({answer.content for answer in answers}) == 1
     assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1, "one of them was the first"
     assert world.head() == before + 3
+    check(world, marked=False)  # the first of them need not be the first to be told

@@ -1,17 +1,31 @@
-"""The checker is itself held to what it should notice: reads and effects that only look right."""
+"""The checker is itself held to what it should notice: reads, effects, answers and tables that only look right."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
+import psycopg
 import pytest
 
 from domain.money import show
-from tests.faults.checker import AccountEvent, Book, effects_are_those_told, reads_are_of_one_position
-from tests.faults.clients import ATOMIC, Answer, Call, History
+from tests.faults.checker import (
+    AccountEvent,
+    Book,
+    check,
+    effects_are_those_told,
+    order_is_that_of_time,
+    reads_are_of_one_position,
+)
+from tests.faults.clients import deposit, open_accounts, post
+from tests.faults.histories import ATOMIC, Answer, Call, History
 from tests.faults.readers import Reading
-from tests.faults.world import CASH
+from tests.faults.world import CASH, World
 
 BOOK = Book(
     [
@@ -134,3 +148,75 @@ def test_true_effects_pass() -> None:
 def test_an_effect_that_is_not_what_was_asked_for_is_noticed(call: Call) -> None:
     with pytest.raises(AssertionError):
         effects_are_those_told(PAID, History([call]))
+
+
+def deposited(key: str, began: float, ended: float, position: int) -> Call:
+    answer = Answer(201, orjson.dumps({"position": f"main.1.{position}"}), False)
+    return Call(key, "/v1/accounts/a/deposits", {}, began=began, ended=ended, answers=[answer])
+
+
+def test_the_order_of_time() -> None:
+    order_is_that_of_time(
+        History([deposited("one", 1, 2, 3), deposited("two", 2.5, 4, 9), deposited("at once", 3, 5, 6)])
+    )
+    with pytest.raises(AssertionError, match="later"):
+        order_is_that_of_time(History([deposited("earlier", 1, 2, 9), deposited("later", 3, 4, 3)]))
+
+
+LIES: dict[str, tuple[Callable[[dict[str, Call]], object], str]] = {
+    "lost": (lambda told: told.update(new=alone(transfer("0.30"), told["in"].said, 9)), "in the log is None"),
+    "refused, and told that it was not": (
+        lambda told: told["out"].answers.__setitem__(0, told["in"].answers[0]),
+        "in the",
+    ),
+    "told something else": (lambda told: told["in"].told(Answer(201, b"{}", True)), "^Call"),
+    "told again as news": (lambda told: told["in"].told(told["in"].answers[0]), "^Call"),
+    "told a status that no answer has": (
+        lambda told: told["in"].answers.__setitem__(0, Answer(500, b"", False)),
+        "^Call",
+    ),
+    "refused for another balance": (
+        lambda told: told["out"].answers.__setitem__(
+            0, Answer(422, told["out"].answers[0].body.replace(b'"6.00"', b'"6.01"'), False)
+        ),
+        "^Call",
+    ),
+    "asked for by nobody": (lambda told: told.pop("in"), "nobody asked for"),
+}
+"""What is changed in what was told, and what the check says of it."""
+
+DAMAGE = {
+    "units of no command": "DELETE FROM log.commands WHERE key = 'in'",
+    "positions are dense": "UPDATE log.logs SET position = position + 1",
+    "versions are contiguous": "UPDATE log.events SET version = version + 10 WHERE position = 1",
+    "refused commands have none": "UPDATE log.commands SET first_position = 1, last_position = 1 WHERE key = 'out'",
+    "'table': 'accounts'": "UPDATE read.accounts SET balance = balance + 1",
+}
+"""What the check says of it, and a statement that nobody should ever make."""
+
+
+def test_lies_and_damage_are_noticed(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of each, in a history and on a database that are sound otherwise."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # each check that fails writes its history
+    api = world.api()
+    (account,) = open_accounts(api, 1, "5.00")
+    assert deposit(api, account, "in").status_code == 201
+    much = {"amount": "7.00", "currency": "EUR"}
+    assert post(api, f"/v1/accounts/{account}/withdrawals", much, "out").status_code == 422
+    check(world)
+    sound = world.told
+    for tell, why in LIES.values():
+        told = {call.key: call for call in deepcopy(sound.calls)}
+        tell(told)
+        world.told = History(list(told.values()))
+        with pytest.raises(AssertionError, match=why):
+            check(world)
+    world.told = sound
+    api.kill()
+    for why, statement in DAMAGE.items():
+        with world.server.database(like=world.database) as copy:
+            with psycopg.connect(copy.url) as connection:
+                connection.execute("SET session_replication_role = replica")  # no trigger keeps the log as it is
+                assert connection.execute(statement.encode()).rowcount > 0, why
+            with pytest.raises(AssertionError, match=why):
+                check(replace(world, database=copy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import suppress
 from threading import Event
 from typing import Any
@@ -16,8 +17,8 @@ from projections.rooms import ROOMS
 from projections.tables import prepare, reset
 from projections.verify import verify_tables
 from tests.faults.checker import check
-from tests.faults.clients import History, deposit, open_accounts
-from tests.faults.messages import PATIENCE_SECONDS
+from tests.faults.clients import deposit, load, open_accounts
+from tests.faults.messages import PATIENCE_SECONDS, a_commit, line
 from tests.faults.proxy import Verdict, Way, proxied
 from tests.faults.world import Api, World
 from tests.support.ledger import codec_of, ledger_on, transfer
@@ -146,7 +147,29 @@ def test_killed_between_statements_of_the_transaction(world: World) -> None:
     for statement in (1, there // 2, there):
         assert kill_at(world, statement, api, account) == statement
     world.projector()
-    check(world, History())
+    check(world)
+
+
+def test_two_projectors_one_stopped_before_its_commit_then_the_other_killed(world: World) -> None:
+    """Both are told to own every projection. Whoever stands still is replaced, and wakes up to find that it was."""
+    api = world.api()
+    accounts = open_accounts(api, 4, "50.00")
+    with line(world) as slow:
+        owner = world.projector(through=slow.url)
+        world.wait_until_folded()
+        follower = world.projector()
+        with slow.held(a_commit) as commit:
+            with load([api], accounts, clients=3, seed=61, most=20) as first:
+                commit.wait_for_it()
+                owner.signal(signal.SIGSTOP)
+            assert world.lowest() < world.head(), "there is nothing left for the other"
+            world.wait_until_folded()  # by the other, once the server has ended a transaction that says nothing more
+        owner.signal(signal.SIGCONT)
+        with load([api], accounts, clients=3, seed=62) as second:
+            world.grow(60)
+            follower.kill()
+            world.grow(60)
+        check(world, first, second)  # which waits until every projection is at the head
 
 
 @pytest.mark.soak
@@ -156,4 +179,4 @@ def test_killed_between_any_two_statements_of_the_transaction(world: World) -> N
     for statement in range(1, kill_at(world, NEVER, api, account) + 1):
         assert kill_at(world, statement, api, account) == statement
     world.projector()
-    check(world, History())
+    check(world)

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from functools import partial
 
 import httpx
+import orjson
 import pytest
 
 from tests.faults import gates
 from tests.faults.checker import check
-from tests.faults.clients import TOKEN, History, deposit, open_accounts
+from tests.faults.clients import EURO, ask_all, deposit, open_accounts
 from tests.faults.contention import HOLDS_THE_HEAD, WAITS_FOR_THE_HEAD, asked, last_attempt
 from tests.faults.messages import Line, Matches, a_commit, an_append, committed, line, ready_within_a_transaction
 from tests.faults.world import Api, World
@@ -38,7 +39,7 @@ def once(world: World, account: str, answer: httpx.Response, *apis: Api) -> None
         assert (again.status_code, again.content) == (201, answer.content)
         assert again.headers["Idempotency-Replayed"] == "true"
     assert balances(world.database)[account] == 500 + 3 * 100
-    check(world, History(), folded=False)
+    check(world)
 
 
 def test_the_connection_is_lost_around_the_commit_of_a_last_attempt(world: World) -> None:
@@ -100,21 +101,13 @@ Told = dict[str, tuple[str, bool]]
 
 def both(api: Api, *accounts: str) -> Told:
     """A euro each, in one batch, which is one group; and what is told of each."""
-    items = [
-        {
-            "key": f"mine-{account}",
-            "path": f"/v1/accounts/{account}/deposits",
-            "body": {"amount": "1.00", "currency": "EUR"},
-        }
-        for account in accounts
-    ]
-    answer = httpx.post(f"{api.url}/v1/batches", json=items, headers=TOKEN, timeout=60)
-    assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert [one["status"] for one in told] == [201] * len(accounts), told
+    calls = [api.told.call(f"mine-{account}", f"/v1/accounts/{account}/deposits", EURO) for account in accounts]
+    with httpx.Client(base_url=api.url, timeout=60) as http:
+        answers = ask_all(http, calls)
+    assert [answer.status for answer in answers] == [201] * len(accounts), answers
     return {
-        account: (one["body"]["position"], one.get("replayed", False))
-        for account, one in zip(accounts, told, strict=True)
+        account: (orjson.loads(answer.body)["position"], answer.replayed)
+        for account, answer in zip(accounts, answers, strict=True)
     }
 
 
@@ -149,7 +142,7 @@ def test_the_backend_is_killed_in_a_conflict(world: World) -> None:
             assert world.head() == before + (number + 1) * 3 * 3
             held = balances(world.database)
             assert (held[moved], held[other]) == (700, 600)
-        check(world, History(), folded=False)
+        check(world)
 
 
 def test_the_api_is_killed_in_a_conflict(world: World) -> None:
@@ -174,4 +167,4 @@ def test_the_api_is_killed_in_a_conflict(world: World) -> None:
         assert world.head() == before + 3 * 3
         held = balances(world.database)
         assert (held[moved], held[other]) == (700, 600)
-        check(world, History(), folded=False)
+        check(world)

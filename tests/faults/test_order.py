@@ -18,7 +18,7 @@ from projections.tables import prepare
 from projections.trial_balance.queries import trial_balance
 from projections.verify import verify_tables
 from tests.faults import gates
-from tests.faults.checker import Book, check, order_is_that_of_time, reads_are_of_one_position
+from tests.faults.checker import Book, check, reads_are_of_one_position
 from tests.faults.clients import load, open_accounts
 from tests.faults.readers import reading
 from tests.faults.world import World
@@ -96,7 +96,6 @@ def test_every_read_of_all_accounts_is_of_one_position(world: World) -> None:
     assert sum(read.at_least > 0 for read in readings) >= 30, "hardly a read asked for a position"
     check(world, history)
     reads_are_of_one_position(Book.of(world), readings)
-    order_is_that_of_time(history)
 
 
 def test_the_highest_amount_ten_thousand_times(database18: Database) -> None:

@@ -12,17 +12,23 @@ import orjson
 import psycopg
 import pytest
 
-from domain.accounts.posting import internal_account
-from tests.faults.checker import check, order_is_that_of_time
-from tests.faults.clients import TOKEN, Call, History, answer_of, ask, deposit, load, open_accounts, opening
+from tests.faults.checker import check
+from tests.faults.clients import (
+    EURO,
+    answer_of,
+    ask,
+    deposit,
+    load,
+    open_account,
+    open_accounts,
+    opening,
+    post,
+    token,
+)
+from tests.faults.histories import Call
 from tests.faults.messages import an_append, line
-from tests.faults.world import CASH, Api, World
+from tests.faults.world import CASH, FEES, Api, World
 from tests.support.waiting import wait_until
-
-OPERATOR = {"Authorization": "Bearer secret-of-operator"}
-AUDITOR = {"Authorization": "Bearer secret-of-audit"}
-FEES = internal_account("main", "fees", "EUR")
-EURO = {"amount": "1.00", "currency": "EUR"}
 
 
 def test_old_keys_come_again_late_in_reverse_and_elsewhere(world: World) -> None:
@@ -34,8 +40,6 @@ def test_old_keys_come_again_late_in_reverse_and_elsewhere(world: World) -> None
     one.kill()
     with load([two], accounts, clients=2, seed=32, most=20) as later:
         pass
-    for call in later.calls:
-        history.add(call)
     three = world.api()
     before = world.head()
     with httpx.Client(base_url=two.url, timeout=30) as old, httpx.Client(base_url=three.url, timeout=30) as new:
@@ -44,10 +48,9 @@ def test_old_keys_come_again_late_in_reverse_and_elsewhere(world: World) -> None
             for http in (new, old) if number % 2 else (old, new):
                 answer = answer_of(ask(http, call))
                 assert answer.replayed, (answer, call)
-                call.answers.append(answer)
 
         with ThreadPoolExecutor(6) as pool:
-            told = [pool.submit(again, n, call) for n, call in enumerate(reversed(history.calls))]
+            told = [pool.submit(again, n, call) for n, call in enumerate(reversed([*history.calls, *later.calls]))]
         for answer in told:
             answer.result()
         other = Call(
@@ -56,8 +59,7 @@ def test_old_keys_come_again_late_in_reverse_and_elsewhere(world: World) -> None
         reused = ask(new, other)
         assert (reused.status_code, reused.json()["code"]) == (409, "key_reused")
     assert world.head() == before
-    check(world, history, folded=False)
-    order_is_that_of_time(history)
+    check(world, history, later)
 
 
 def test_a_late_first_copy_finds_its_retry(world: World) -> None:
@@ -77,13 +79,12 @@ def test_a_late_first_copy_finds_its_retry(world: World) -> None:
             assert late.result().content == told.content
             assert late.result().headers["Idempotency-Replayed"] == "true"
         assert (told.status_code, world.head()) == (201, head)
-        check(world, History(), folded=False)
+        check(world)
 
 
-def post(api: Api, path: str, key: str, body: dict[str, Any]) -> tuple[int, str]:
+def operate(api: Api, path: str, key: str, body: dict[str, Any]) -> tuple[int, str]:
     """What is said to an operator: status, and the code of a refusal."""
-    headers = {**OPERATOR, "Idempotency-Key": key}
-    response = httpx.post(f"{api.url}/v1/accounts/{path}", json=body, headers=headers, timeout=60)
+    response = post(api, f"/v1/accounts/{path}", body, key, by="operator")
     return response.status_code, response.json().get("code", "")
 
 
@@ -102,37 +103,29 @@ def test_entries_race_with_changes_of_state(world: World, first: str) -> None:
     """Both are decided on an open account; one is held on its way to the log until the other is in, from elsewhere."""
     with line(world) as slow:
         held, free = world.api(through=slow.url), world.api()
-        (funded,), empty = open_accounts(free, 1, "5.00"), open_empty(free)
+        (funded,), empty = open_accounts(free, 1, "5.00"), open_account(free, "open-empty", opening("empty"))
         for api in (free, held):  # the one that is held is the last to know: only what it races with moves under it
-            assert post(api, f"{funded}/withdrawals", f"warm-{api.port}", EURO)[0] == 201
+            assert operate(api, f"{funded}/withdrawals", f"warm-{api.port}", EURO)[0] == 201
         for number, (entry, body, change, entry_refused, change_refused) in enumerate(RACES):
             entering = (entry.format(funded=funded, empty=empty), f"entry-{number}", body)
             changing = (change.format(funded=funded, empty=empty), f"change-{number}", WHY)
             quick, slower = (entering, changing) if first == "entry" else (changing, entering)
             refused = change_refused if first == "entry" else entry_refused
             with ThreadPoolExecutor(1) as pool, slow.held(an_append) as append:
-                late = pool.submit(post, held, *slower)
+                late = pool.submit(operate, held, *slower)
                 append.wait_for_it()
-                assert post(free, *quick)[0] in (200, 201)
+                assert operate(free, *quick)[0] in (200, 201)
                 append.release()
                 assert late.result() == ((422, refused) if refused else (200, ""))
-        check(world, History(), folded=False)
-
-
-def open_empty(api: Api) -> str:
-    """An account with nothing on it."""
-    headers = {**TOKEN, "Idempotency-Key": "open-empty"}
-    told = httpx.post(f"{api.url}/v1/accounts", json=opening("empty"), headers=headers, timeout=30)
-    account: str = told.json()["account"]
-    return account
+        check(world)
 
 
 def follow(api: Api, seen: list[tuple[int, str]], stop: Event) -> None:
     """Everything that `GET log/follow` says, again from the last id on when the connection is lost."""
     while not stop.is_set():
-        last = {"Last-Event-ID": f"main.1.{seen[-1][0]}"} if seen else {}
+        headers = token("audit") | ({"Last-Event-ID": f"main.1.{seen[-1][0]}"} if seen else {})
         try:
-            with httpx.stream("GET", f"{api.url}/v1/log/follow", headers={**AUDITOR, **last}, timeout=15) as stream:
+            with httpx.stream("GET", f"{api.url}/v1/log/follow", headers=headers, timeout=15) as stream:
                 assert stream.status_code == 200, stream.read()
                 for id, data in _events(stream.iter_lines()):
                     if stop.is_set():
@@ -179,4 +172,4 @@ def test_a_live_tail_from_two_processes_while_writers_race(world: World) -> None
         log = connection.execute("SELECT position, type FROM log.events ORDER BY position").fetchall()
     for seen in tails:
         assert seen == log[: len(seen)], "in order, nothing missing, nothing twice"
-    check(world, history, folded=False)
+    check(world, history)

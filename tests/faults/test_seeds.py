@@ -14,8 +14,8 @@ import httpx
 import orjson
 import pytest
 
-from tests.faults.checker import order_is_that_of_time
-from tests.faults.clients import BATCHES, Answer, Call, Client, History
+from tests.faults.clients import Client
+from tests.faults.histories import BATCHES, Answer, Call, History, kept
 from tests.faults.proxy import Turns
 from tests.faults.seeds import seeded
 from tests.faults.world import Api
@@ -110,11 +110,25 @@ def test_each_direction_of_a_connection_has_its_turns_whatever_the_others_do() -
 def test_a_failed_check_says_where_the_history_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     later, earlier = (
-        Call("later", "/v1/transfers", {}, 1.0, 2.0, [Answer(201, b'{"position": "main.1.9"}', False)]),
-        Call("earlier", "/v1/transfers", {}, 3.0, 4.0, [Answer(201, b'{"position": "main.1.3"}', False)]),
+        Call(
+            "later",
+            "/v1/transfers",
+            {},
+            began=1.0,
+            ended=2.0,
+            answers=[Answer(201, b'{"position": "main.1.9"}', False)],
+        ),
+        Call(
+            "earlier",
+            "/v1/transfers",
+            {},
+            began=3.0,
+            ended=4.0,
+            answers=[Answer(201, b'{"position": "main.1.3"}', False)],
+        ),
     )
-    with pytest.raises(AssertionError) as failed:
-        order_is_that_of_time(History([earlier, later]))
+    with pytest.raises(AssertionError) as failed, kept(History([earlier, later])):
+        raise AssertionError("the check failed")
     (note,) = failed.value.__notes__
     (file,) = tmp_path.iterdir()
     assert str(file) in note

@@ -20,9 +20,11 @@ from api.principals import digest
 from bench.harness.process import free_port
 from domain.accounts.posting import internal_account
 from eventstore.connect import connect
+from projections.engine import Runner
 from projections.lag import lag
 from projections.rooms import ROOMS
 from projections.tables import prepare
+from tests.faults.histories import History
 from tests.integration.workers.running import environment, settings_of
 from tests.support.ledger import codec_of
 from tests.support.postgres import Database, Server, running_server
@@ -31,7 +33,7 @@ from workers import runtime
 from workers.verify import VerifyReport, verify
 
 ROLES = ("command", "report", "audit", "operator")
-CASH = internal_account("main", "cash", "EUR")
+CASH, FEES = (internal_account("main", name, "EUR") for name in ("cash", "fees"))
 
 
 @dataclass
@@ -78,6 +80,8 @@ class Api(Process):
     """An API process and where it listens."""
 
     port: int = 0
+    told: History = field(default_factory=History)
+    """What tests themselves have asked for and were told, of all APIs of a world."""
 
     @property
     def url(self) -> str:
@@ -112,6 +116,7 @@ class World:
     tokens: Path
     _open: ExitStack
     processes: list[Process] = field(default_factory=list)
+    told: History = field(default_factory=History)
 
     def api(self, *, through: str | None = None, workers: int = 1, start: bool = True, **settings: str) -> Api:
         """One more API, with so many processes. `through`: the URL of a proxy to the database."""
@@ -122,7 +127,7 @@ class World:
             "DAYBOOK_TOKENS_FILE": str(self.tokens),
             **settings,
         }
-        made = Api(("serve",), env, self.folder / f"api-{port}.log", port=port)
+        made = Api(("serve",), env, self.folder / f"api-{port}.log", port=port, told=self.told)
         self.processes.append(made)
         if start:
             made.start()
@@ -164,17 +169,26 @@ class World:
             row = connection.execute("SELECT position FROM log.logs WHERE name = 'main'").fetchone()
         return 0 if row is None else int(row[0])
 
+    def fold(self) -> None:
+        """Bring every projection to the head: by the projector that runs, or here if none does."""
+        if any(process.running and process.arguments == ("work",) for process in self.processes):
+            self.wait_until_folded()
+        else:
+            with connect(self.database.projector_url, application_name="fold") as connection:
+                Runner(connection, "main", codec_of(connection, 1), ROOMS).run_to_head()
+
     def wait_until_folded(self) -> None:
         """Return once every projection is at the head."""
+        try:
+            wait_until(lambda: self.lowest() >= self.head(), "projections at the head")
+        except AssertionError as error:
+            said = [process.messages() for process in self.processes if process.arguments == ("work",)]
+            raise AssertionError(f"{error}: at {self.lowest()} of {self.head()}; {said}") from None
+
+    def lowest(self) -> int:
+        """The position that all projections have reached."""
         with connect(self.database.projector_url, application_name="waiting") as connection:
-            try:
-                wait_until(
-                    lambda: all(one.position >= self.head() for one in lag(connection, "main", ROOMS).projections),
-                    "projections at the head",
-                )
-            except AssertionError as error:
-                said = [process.messages() for process in self.processes if process.arguments == ("work",)]
-                raise AssertionError(f"{error}: {lag(connection, 'main', ROOMS)}; {said}") from None
+            return min(one.position for one in lag(connection, "main", ROOMS).projections)
 
     def verified(self) -> VerifyReport:
         """What `daybook verify` finds."""

@@ -67,10 +67,13 @@ class Server:
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     @contextmanager
-    def database(self, *, migrated: bool = True) -> Iterator[Database]:
-        """A fresh database, dropped afterwards even if connections to it are still open."""
+    def database(self, *, migrated: bool = True, like: Database | None = None) -> Iterator[Database]:
+        """A fresh database, dropped afterwards even if connections to it are still open.
+
+        `like`: a copy of this one, to which nobody may be connected.
+        """
         name = f"test_{next(self._numbers)}"
-        template = self._template if migrated else "template1"
+        template = like.name if like else self._template if migrated else "template1"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield Database(name, self._url(name), self.version)

@@ -9,7 +9,7 @@ import re
 import statistics
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import pairwise
 from typing import Any, BinaryIO
@@ -25,7 +25,7 @@ from eventstore.append import Appender
 from eventstore.connect import connect
 from eventstore.executor import MOST_OTHERS, Executor
 from eventstore.read import read_head, read_log, read_moved, read_stream, read_streams
-from eventstore.snapshots import JsonStates, Snapshots
+from eventstore.snapshots import SNAPSHOT_EVERY, JsonStates, Snapshots
 from eventstore.subject_keys import SubjectKeys
 from projections.checkpoint import read_state
 from projections.rooms import ROOMS
@@ -38,6 +38,7 @@ from tests.support.ledger import (
     ledger_on,
     new_id,
     opening,
+    snapshots_on,
     submission,
     transfer,
     withdrawal,
@@ -90,7 +91,9 @@ def _trace(connection: Connection[Any], file: BinaryIO) -> None:
 
 
 @contextmanager
-def traced_executor(database: Database) -> Iterator[tuple[Executor, Traced, Traced]]:
+def traced_executor(
+    database: Database, snapshots: Snapshots | None = None
+) -> Iterator[tuple[Executor, Traced, Traced]]:
     """An executor, its connections traced, and apart from them the one for people's keys."""
     with (
         closing(Traced(database)) as traced_keys,
@@ -107,6 +110,7 @@ def traced_executor(database: Database) -> Iterator[tuple[Executor, Traced, Trac
             commuting_types=ENTRY_TYPES,
             transient_prefixes=("txn_", "claim:"),
             group_limit=GROUP,
+            snapshots=snapshots,
         )
         with executor:
             yield executor, traced, traced_keys
@@ -116,19 +120,22 @@ def round_trips(said: str) -> dict[str, int]:
     """How often the server was asked, and for what. Each time ends with its being ready for the next."""
     return {
         "append": len(re.findall(r'^F\t\d+\tBind\t.*"append_\d+"', said, re.MULTILINE)),
-        "load": said.count("unnest($1::text[], $2::bigint[]) AS s(stream, version)"),
+        "load": len(re.findall(r"unnest\(\$1::text\[\], \$2::bigint\[\]\) AS [sw]\(stream, version\)", said)),
         "moved": said.count("SELECT stream, max(version)"),
         "all": len(re.findall(r"^B\t\d+\tReadyForQuery\t", said, re.MULTILINE)),
     }
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["without snapshots", "with snapshots"])
 def test_a_group_is_one_round_trip_and_its_streams_are_loaded_in_one(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     monkeypatch.setattr("eventstore.executor.NOTIFY_SECONDS", float("inf"))  # said after the answers, so not counted
-    with ledger_on(database) as ledger:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(ledger_on(database))
         accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(ACCOUNTS)]
-        with traced_executor(database) as (executor, traced, _):
+        snapshots = stack.enter_context(snapshots_on(database, SNAPSHOT_EVERY)) if kept else None
+        with traced_executor(database, snapshots) as (executor, traced, _):
             opened = round_trips(traced.said())
             # the head of the log, then the append is prepared; besides, connecting sets its time-outs untraced
             assert opened == {"append": 0, "load": 0, "moved": 0, "all": 2}
@@ -149,6 +156,9 @@ def test_a_group_is_one_round_trip_and_its_streams_are_loaded_in_one(
                 assert asked["all"] == asked["append"] + asked["load"]
             assert executor.statistics.groups == 2
             assert executor.statistics.events == 3 * 2 * GROUP
+        if snapshots is not None:
+            snapshots.settle()
+            assert snapshots.statistics.kept > 0, "no snapshot was written: nothing was shown"
 
 
 def test_the_keys_of_all_streams_of_a_load_are_looked_up_at_once(
@@ -219,16 +229,27 @@ def wal_bytes(admin: Connection[Any], run: Callable[[], object]) -> int:
     return int(found[0])
 
 
-def test_wal_bytes_of_a_transfer(database: Database) -> None:
-    """A group of transfers among accounts that are known, without images of whole pages."""
-    with ledger_on(database) as ledger, psycopg.connect(database.url, autocommit=True) as admin:
+@pytest.mark.parametrize("kept", [False, True], ids=["without snapshots", "with snapshots"])
+def test_wal_bytes_of_a_transfer(database: Database, kept: bool) -> None:
+    """A group of transfers among accounts that are known, without images of whole pages.
+
+    Each account comes from its second event to its 22nd or so: with snapshots, one of it is due.
+    """
+    with ExitStack() as stack:
+        snapshots = stack.enter_context(snapshots_on(database, SNAPSHOT_EVERY)) if kept else None
+        ledger = stack.enter_context(ledger_on(database, snapshots=snapshots))
+        admin = stack.enter_context(psycopg.connect(database.url, autocommit=True))
         accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(ACCOUNTS)]
         assert admin.execute("SHOW full_page_writes").fetchone() == ("off",)
         admin.execute("CHECKPOINT")
         commands = [transfer(accounts[n % ACCOUNTS], accounts[(n + 1) % ACCOUNTS], 1) for n in range(GROUP)]
-        bytes_each = (
-            wal_bytes(admin, lambda: ledger.executor.execute([submission(command) for command in commands])) / GROUP
-        )
+
+        def execute() -> None:
+            ledger.executor.execute([submission(command) for command in commands])
+            if snapshots is not None:
+                snapshots.settle()
+
+        bytes_each = wal_bytes(admin, execute) / GROUP
     print(f"{bytes_each:.0f} bytes of write-ahead log a transfer")  # shown where the band is left
     assert WAL_A_TRANSFER[0] <= bytes_each <= WAL_A_TRANSFER[1]
 
