@@ -13,6 +13,7 @@ from psycopg import Connection
 
 from eventstore.connect import connect
 from projections.engine import Runner
+from projections.follow import PAUSED_SECONDS
 from projections.rooms import ROOMS
 from projections.tables import prepare, reset
 from projections.verify import verify_tables
@@ -23,6 +24,7 @@ from tests.faults.proxy import Verdict, Way, proxied
 from tests.faults.world import Api, World
 from tests.support.ledger import codec_of, ledger_on, transfer
 from tests.support.postgres import Server
+from tests.support.waiting import wait_until
 
 PAGE = 5
 
@@ -163,7 +165,8 @@ def test_two_projectors_one_stopped_before_its_commit_then_the_other_killed(worl
                 commit.wait_for_it()
                 owner.signal(signal.SIGSTOP)
             assert world.lowest() < world.head(), "there is nothing left for the other"
-            world.wait_until_folded()  # by the other, once the server has ended a transaction that says nothing more
+            # Once the server has ended a transaction that says nothing more: before the connection's own time-out would.
+            wait_until(lambda: world.lowest() >= world.head(), "the other's taking over", seconds=3 * PAUSED_SECONDS)
         owner.signal(signal.SIGCONT)
         with load([api], accounts, clients=3, seed=62) as second:
             world.grow(60)
