@@ -30,42 +30,62 @@ _RESTART = "UPDATE SET position = 0, epoch = excluded.epoch, digest = '', update
 
 
 class ShapeError(RuntimeError):
-    """Tables were made by another version of their projection, or for another log; the message says what to do."""
+    """Tables were made by another version of their projection; the message says what to do."""
+
+    def __init__(self, projections: Sequence[str]) -> None:
+        names = ", ".join(projections)
+        again = f"daybook rebuild {' '.join(projections)}"
+        super().__init__(f"the tables of {names} were made by another version of Daybook: rebuild them ({again})")
+
+
+class AnotherLogError(RuntimeError):
+    """The tables are folded from another log; the message says what to do."""
+
+    def __init__(self, log: str, others: Sequence[str]) -> None:
+        super().__init__(
+            f"the read tables of this database are those of log {', '.join(others)}, not of {log}: a database has the "
+            f"read tables of one log (set DAYBOOK_LOG to it, or give {log} a database of its own)"
+        )
 
 
 def prepare(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
     """Create what is missing, as the role that owns the read schema; whatever is there stays as it is.
 
-    Raises `ShapeError` where tables are of another version or log, `UnknownLogError` where there is no such log.
+    Raises `ShapeError` where tables are of another version (those of the others are made all the same),
+    `AnotherLogError` where they are another log's, `UnknownLogError` where there is no such log.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         connection.execute("SET LOCAL search_path = read")
         connection.execute(_FRAME.encode())
         connection.execute(_CURRENCIES, (text_array(list(EXPONENTS)), int2_array(list(EXPONENTS.values()))))
-        made = _shapes(connection)
         head = read_head(connection, log)
         _refuse_another_log(connection, head.log, log)
         rows = connection.execute("SELECT projection FROM read.checkpoints WHERE log = %s", (head.log,))
         begun = {name for (name,) in rows}
-        outdated = [room.name for room in projections if made.get(room.name, room.shape) != room.shape]
-        if outdated:
-            raise ShapeError(
-                f"the tables of {', '.join(outdated)} were made by another version of Daybook: rebuild them "
-                f"(daybook rebuild {' '.join(outdated)})"
-            )
+        made, outdated = _shapes(connection), outdated_among(connection, projections)
         for room in projections:
+            if room.name in outdated:
+                continue
             if room.name not in made:
                 _create(connection, room)
             connection.execute(room.reporting.encode())
             if room.name not in begun:  # to insert it all the same would wait for whoever is moving it
                 connection.execute(_BEGIN_AT_ZERO.format(conflict="NOTHING"), (room.name, head.log, head.epoch))
+    if outdated:
+        raise ShapeError(outdated)
+
+
+def outdated_among(connection: Connection[Any], projections: Sequence[Projection]) -> list[str]:
+    """The names of those whose tables were made by another version of theirs."""
+    made = _shapes(connection)
+    return [room.name for room in projections if made.get(room.name, room.shape) != room.shape]
 
 
 def reset(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
     """Empty the tables of these projections and set their checkpoints to 0, in one transaction.
 
-    Raises `ShapeError` where they are another log's, `UnknownLogError` where there is no such log.
+    Raises `AnotherLogError` where they are another log's, `UnknownLogError` where there is no such log.
     A runner that folds them at this moment finishes its page first and then finds its checkpoint moved.
     """
     with connection.transaction():
@@ -97,11 +117,7 @@ def _refuse_another_log(connection: Connection[Any], log: int, name: str) -> Non
         (log,),
     ).fetchall()
     if others:
-        raise ShapeError(
-            f"the read tables of this database are those of log {', '.join(other for (other,) in others)}, not of "
-            f"{name}: a database has the read tables of one log (set DAYBOOK_LOG to it, or give {name} a database "
-            "of its own)"
-        )
+        raise AnotherLogError(name, [other for (other,) in others])
 
 
 def _shapes(connection: Connection[Any]) -> dict[str, str]:

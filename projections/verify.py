@@ -19,6 +19,7 @@ from projections.explain import explain
 from projections.pages import PageReader
 from projections.projection import FoldError, Memory, Projection
 from projections.session import fold_into, plan_freely
+from projections.tables import ShapeError, outdated_among
 
 SAMPLE = 5
 """Keys of differing rows that a finding names."""
@@ -88,12 +89,15 @@ def _verify(
     connection: Connection[Any], log: str, codec: Codec, projections: Sequence[Projection], progress: Progress
 ) -> TablesReport:
     state = read_state(connection, log, [projection.name for projection in projections])
-    findings: list[TableFinding | CheckpointFinding] = _misplaced(connection, state)
-    misplaced = {finding.projection for finding in findings}
+    findings: list[TableFinding | CheckpointFinding] = [
+        CheckpointFinding(name, str(ShapeError([name]))) for name in outdated_among(connection, projections)
+    ]
+    findings += _misplaced(connection, state)
+    incomparable = {finding.projection for finding in findings}
     targets = {
         standing.projection: standing.checkpoint.position
         for standing in state.standings
-        if standing.checkpoint is not None and standing.projection not in misplaced
+        if standing.checkpoint is not None and standing.projection not in incomparable
     }
     comparable = [projection for projection in projections if projection.name in targets]
     for projection in comparable:

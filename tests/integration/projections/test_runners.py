@@ -26,7 +26,7 @@ from projections.lag import lag
 from projections.projection import FoldError, Memory, Projection
 from projections.rebuild import rebuild
 from projections.rooms import ROOMS, named
-from projections.tables import ShapeError, prepare
+from projections.tables import AnotherLogError, ShapeError, prepare
 from projections.verify import verify_tables
 from tests.integration.projections.filling import LOG, Filler, a_life, follow_for_ever, projector, transfer
 from tests.integration.projections.test_pages import tables
@@ -405,9 +405,9 @@ def test_the_tables_of_one_log_are_refused_to_another(
     with psycopg.connect(database.url) as owner:
         owner.execute("SELECT log.create_log('another')")
     refused = rf"are those of log {LOG}, not of another: .*set DAYBOOK_LOG"
-    with pytest.raises(ShapeError, match=refused):
+    with pytest.raises(AnotherLogError, match=refused):
         prepare(connection, "another", ROOMS)
-    with pytest.raises(ShapeError, match=refused):
+    with pytest.raises(AnotherLogError, match=refused):
         rebuild(connection, "another", filler.codec, ROOMS)
     assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
 

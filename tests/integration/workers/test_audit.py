@@ -93,12 +93,9 @@ def test_a_stream_that_is_not_there_is_said_so(written: Written) -> None:
 
 def test_rebuild_mends_a_table_that_was_tampered_with(written: Written) -> None:
     database = written.database
-    with connect(database.projector_url, application_name="filling") as connection:
-        prepare(connection, "main", ROOMS)
-        row = connection.execute("SELECT log FROM log.logs WHERE name = 'main'").fetchone()
-        assert row is not None
-        Runner(connection, "main", codec_of(connection, row[0]), ROOMS).run_to_head()
-        connection.execute("UPDATE read.accounts SET balance = balance + 1")
+    fold(database)
+    with psycopg.connect(database.url) as superuser:
+        superuser.execute("UPDATE read.accounts SET balance = balance + 1")
     assert daybook("verify", env=environment(database)).returncode == 1
     rebuilt = written.ask("rebuild", "accounts", "--json")
     assert (rebuilt["ok"], rebuilt["position"], rebuilt["head"]) == (True, written.head, written.head)
@@ -106,6 +103,63 @@ def test_rebuild_mends_a_table_that_was_tampered_with(written: Written) -> None:
     unknown = daybook("rebuild", "dreams", env=environment(database))
     assert unknown.returncode == 3
     assert "dreams" in unknown.stderr
+
+
+def fold(database: Database) -> None:
+    """Make the read tables, and fold the log into them."""
+    with connect(database.projector_url, application_name="filling") as connection:
+        prepare(connection, "main", ROOMS)
+        Runner(connection, "main", codec_of(connection, 1), ROOMS).run_to_head()
+
+
+def made_by_another_version(database: Database, *projections: str) -> None:
+    """The tables of these, as an older Daybook would have left them."""
+    with psycopg.connect(database.url) as superuser:
+        for name in projections:
+            superuser.execute(f"ALTER TABLE read.{name} RENAME COLUMN status TO state".encode())
+        done = superuser.execute(
+            "UPDATE read.rooms SET shape = 'older' WHERE projection = ANY (%s)", (list(projections),)
+        )
+        assert done.rowcount == len(projections)
+
+
+def test_rebuild_does_what_the_refusal_of_tables_of_another_shape_asks_for(written: Written) -> None:
+    database = written.database
+    fold(database)
+    made_by_another_version(database, "posts", "orders")
+    refused = daybook("work", env=environment(database))
+    assert refused.returncode == 3
+    assert "daybook rebuild orders posts" in refused.stderr
+    assert written.ask("rebuild", "posts", "--json")["ok"] is True
+    with psycopg.connect(database.url) as superuser:
+        rows = superuser.execute("SELECT projection FROM read.rooms WHERE shape = 'older'").fetchall()
+    assert rows == [("orders",)], "one that was not named is left as it was"
+    assert written.ask("rebuild", "--json")["ok"] is True
+    assert written.ask("verify", "--json")["ok"] is True
+
+
+def test_the_log_is_read_whatever_shape_the_read_tables_have(written: Written) -> None:
+    fold(written.database)
+    made_by_another_version(written.database, "posts", "orders")
+    assert len(written.ask("events", written.account, "--json")) == 5
+    assert written.ask("replay", written.account)["version"] == 5
+    assert written.ask("replay", "--json")["ok"] is True
+    done = daybook("verify", "--json", env=environment(written.database))
+    assert done.returncode == 1, done.stderr
+    report = orjson.loads(done.stdout)
+    assert all(check["ok"] for check in report["checks"])
+    assert {finding["projection"]: finding["message"] for finding in report["tables"]["findings"]} == {
+        name: f"the tables of {name} were made by another version of Daybook: rebuild them (daybook rebuild {name})"
+        for name in ("orders", "posts")
+    }
+    assert "accounts" in report["tables"]["tables"], "the others are compared"
+
+
+def test_an_auditor_makes_no_tables_to_read_the_log(written: Written) -> None:
+    written.ask("events", written.account, "--json")
+    written.ask("replay", "--json")
+    with psycopg.connect(written.database.url) as superuser:
+        assert superuser.execute("SELECT to_regclass('read.accounts')").fetchone() == (None,)
 
 
 @contextmanager
