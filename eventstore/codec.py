@@ -23,7 +23,7 @@ from eventstore.sealing import Sealer, SealingError
 _HEADER = ("originator_id", "originator_version")  # the stream and version of an event: columns, not payload
 
 
-_MISFITS = (KeyError, TypeError, ValueError, AttributeError)  # msgspec's errors are ValueErrors
+_MISFITS = (KeyError, TypeError, ValueError, AttributeError, RecursionError)  # msgspec's errors are ValueErrors
 """What taking apart bytes raises that are not what the catalogue says."""
 
 

@@ -376,8 +376,8 @@ def main() -> None:
     """Run a command; what goes wrong reaches people as one sentence."""
     try:
         app()
-    except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[0]
+    except psycopg.Error as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         _say(f"the database cannot be reached or did not do it: {reason}")
     except _SAID as error:
         _say(str(error))

@@ -21,6 +21,7 @@ from workers.verify import SNAPSHOTS_HOLD, VerifyReport, verify
 DENSE, VERSIONS, UNITS, TIME = "positions are dense", "versions are contiguous", "units are whole", "time never falls"
 SUMS, SHARES = "transactions sum to zero per currency", "entries and shares match one to one"
 ANSWERS, CHECKPOINTS, TABLES = "answers have their events", "checkpoints", "tables"
+READABLE = "events are readable"
 
 SHARE = "type = 'account.credited.v1'"
 FIRST_SHARE = f"position = (SELECT min(position) FROM log.events WHERE {SHARE})"
@@ -229,6 +230,60 @@ def test_snapshots_of_long_streams_are_folded_together_and_each_judged_for_itsel
     check = verified(database).checks[-1]
     assert (check.name, check.offences) == (SNAPSHOTS_HOLD, 1)
     assert f"version 2 of {broken}" in check.findings[0].what
+
+
+NOT_JSON = "invalid input syntax for type json"
+TOO_DEEP = """payload = ('{"x": ' || repeat('[', 100000))::bytea"""
+UNREADABLE: dict[str, tuple[str, str, str]] = {
+    "a share that is not UTF-8": ("payload = '\\xff'", FIRST_SHARE, "invalid byte sequence"),
+    "a share that is not JSON": ("payload = 'nonsense'", FIRST_SHARE, NOT_JSON),
+    "a share without an end": ("""payload = '{"amount": 1'""", FIRST_SHARE, NOT_JSON),
+    "a share nested too deeply": (TOO_DEEP, FIRST_SHARE, "stack depth limit exceeded"),
+    "a share with a NUL": (r"""payload = '{"amount": 1, "x": "\\u0000"}'""", FIRST_SHARE, "unsupported Unicode"),
+    "a share of much": (r"""payload = '{"amount": "much"}'""", FIRST_SHARE, "type numeric"),
+    "a share on an entry beyond all": (r"""payload = '{"entry": 99999999999}'""", FIRST_SHARE, "out of range"),
+    "a transaction that is not JSON": ("payload = 'nonsense'", FIRST_TRANSACTION, NOT_JSON),
+    "a transaction of one entry": (r"""payload = '{"entries": 7}'""", FIRST_TRANSACTION, "extract elements"),
+    "metadata that is not JSON": ("metadata = 'nonsense'", FIRST_SHARE, NOT_JSON),
+    "an opening that is not JSON": ("payload = 'nonsense'", "position = 1", NOT_JSON),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_an_event_that_cannot_be_read_is_a_finding_and_the_other_checks_go_on(filled: Database, name: str) -> None:
+    change, where, why = UNREADABLE[name]
+    forge(filled, f"UPDATE log.events SET {change} WHERE {where}")
+    forge(filled, FORGERIES["the head moved on"][0])
+    with psycopg.connect(filled.url) as connection:
+        row = connection.execute(f"SELECT position, stream, version FROM log.events WHERE {where}".encode()).fetchone()
+    assert row is not None
+    position, stream, version = row
+    report = verified(filled)
+    assert {READABLE, DENSE} <= found(report)
+    check = next(check for check in report.checks if check.name == READABLE)
+    assert (check.offences, [finding.position for finding in check.findings]) == (1, [position])
+    assert check.findings[0].what.startswith(f"version {version} of {stream}: ")
+    assert why in check.findings[0].what
+
+
+def test_the_command_reports_an_event_that_cannot_be_read(database: Database) -> None:
+    with ledger_on(database) as ledger:
+        ledger.accepted(deposit(ledger.account(100), 100))
+    forge(database, f"UPDATE log.events SET payload = '\\xff' WHERE {SHARE}")
+    done = daybook("verify", "--json", env=environment(database))
+    assert done.returncode == 1, done.stderr
+    report = orjson.loads(done.stdout)
+    assert {check["name"] for check in report["checks"] if not check["ok"]} == {READABLE, SHARES}
+    spoken = daybook("verify", env=environment(database))
+    assert (spoken.returncode, spoken.stderr) == (1, "")
+    assert "invalid byte sequence" in spoken.stdout
+
+
+def test_what_the_database_refuses_is_one_sentence(empty_database: Database) -> None:
+    done = daybook("verify", env=environment(empty_database))
+    assert done.returncode == 3
+    assert 'relation "log.logs" does not exist' in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_other_logs_are_none_of_its_business(filled: Database) -> None:
