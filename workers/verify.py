@@ -2,7 +2,8 @@
 
 What is asked: every event readable, positions dense, versions contiguous, units whole, time never falling, every
 transaction zero-sum per currency and matched one to one by the shares on its accounts, every recorded answer backed by
-its events; then that the checkpoints stand where they may and that the read tables equal a fresh fold.
+its events, every unit by the one answer that a retry gets; then that the checkpoints stand where they may and that the
+read tables equal a fresh fold.
 """
 
 from __future__ import annotations
@@ -130,6 +131,16 @@ SELECT coalesce(c.last_position, c.decided_position) AS at, format('command %%s 
                             AND e.position IN (c.first_position, c.last_position))
                           <> CASE WHEN c.first_position = c.last_position THEN 1 ELSE 2 END))
 """
+# What the eventsourcing library appends, encoding 1, has no answers: the versions of its streams refuse a repeat.
+_ANSWERED = """
+SELECT u.unit_end AS at, format('the unit from %%s to %%s has %%s accepted commands', u.first, u.unit_end, count(c.key))
+       AS what
+  FROM (SELECT unit_end, min(position) AS first
+          FROM log.events WHERE log = %(log)s AND encoding = 0 GROUP BY unit_end) u
+  LEFT JOIN log.commands c
+    ON c.log = %(log)s AND c.outcome = 1 AND c.last_position = u.unit_end AND c.first_position = u.first
+ GROUP BY u.unit_end, u.first HAVING count(c.key) <> 1
+"""
 
 CHECKS: Final[dict[str, tuple[str, ...]]] = {
     "positions are dense": (_DENSE, _GAPS),
@@ -139,6 +150,7 @@ CHECKS: Final[dict[str, tuple[str, ...]]] = {
     "transactions sum to zero per currency": (_ZERO_SUM,),
     "entries and shares match one to one": (_MATCHED,),
     "answers have their events": (_ANSWERS,),
+    "events have their answer": (_ANSWERED,),
 }
 
 

@@ -13,6 +13,7 @@ from projections.engine import Runner
 from projections.rooms import ROOMS
 from projections.tables import prepare
 from projections.verify import CheckpointFinding
+from tests.integration.library.support import application, events, log_name
 from tests.integration.workers.running import daybook, environment
 from tests.support.ledger import codec_of, deposit, ledger_on, snapshots_on, transfer, withdrawal
 from tests.support.postgres import Database
@@ -21,7 +22,7 @@ from workers.verify import SNAPSHOTS_HOLD, VerifyReport, verify
 DENSE, VERSIONS, UNITS, TIME = "positions are dense", "versions are contiguous", "units are whole", "time never falls"
 SUMS, SHARES = "transactions sum to zero per currency", "entries and shares match one to one"
 ANSWERS, CHECKPOINTS, TABLES = "answers have their events", "checkpoints", "tables"
-READABLE = "events are readable"
+READABLE, ANSWERED = "events are readable", "events have their answer"
 
 SHARE = "type = 'account.credited.v1'"
 FIRST_SHARE = f"position = (SELECT min(position) FROM log.events WHERE {SHARE})"
@@ -39,7 +40,10 @@ def with_payload(set_to: str, where: str) -> str:
 
 
 FORGERIES: dict[str, tuple[str, set[str]]] = {
-    "a transaction deleted": (f"DELETE FROM log.events WHERE {FIRST_TRANSACTION}", {DENSE, SHARES, TABLES, ANSWERS}),
+    "a transaction deleted": (
+        f"DELETE FROM log.events WHERE {FIRST_TRANSACTION}",
+        {DENSE, SHARES, TABLES, ANSWERS, ANSWERED},
+    ),
     "an event within a unit deleted": (
         "DELETE FROM log.events WHERE position ="
         " (SELECT max(position) FROM log.events WHERE type = 'account.debited.v1' AND position < unit_end)",
@@ -66,11 +70,11 @@ FORGERIES: dict[str, tuple[str, set[str]]] = {
     ),
     "a transaction cut off its unit": (
         f"UPDATE log.events SET unit_end = position WHERE {FIRST_TRANSACTION}",
-        {SHARES, ANSWERS},
+        {SHARES, ANSWERS, ANSWERED},
     ),
     "a unit that ends beyond its last event": (
         "UPDATE log.events SET unit_end = unit_end + 1 WHERE unit_end = (SELECT min(unit_end) FROM log.events)",
-        {UNITS, ANSWERS},
+        {UNITS, ANSWERS, ANSWERED},
     ),
     "a version left out": (
         "UPDATE log.events SET version = version + 1 WHERE position ="
@@ -85,11 +89,31 @@ FORGERIES: dict[str, tuple[str, set[str]]] = {
     "an answer that names another position": (
         "UPDATE log.commands SET first_position = first_position + 1, last_position = last_position + 1"
         " WHERE last_position = (SELECT max(last_position) - 3 FROM log.commands)",
-        {ANSWERS},
+        {ANSWERS, ANSWERED},
     ),
     "an answer beyond the head": (
         "UPDATE log.commands SET decided_position = 1000000 WHERE key = 'open-cash'",
         {ANSWERS},
+    ),
+    "an answer deleted": (
+        "DELETE FROM log.commands WHERE last_position = (SELECT max(position) FROM log.events)",
+        {ANSWERED},
+    ),
+    "an accepted command turned into a refused one": (
+        "UPDATE log.commands SET outcome = 2, rule = 'x', first_position = NULL, last_position = NULL"
+        " WHERE last_position = (SELECT max(position) FROM log.events)",
+        {ANSWERED},
+    ),
+    "an answer that begins within its unit": (
+        "UPDATE log.commands SET first_position = first_position + 1"
+        " WHERE last_position = (SELECT max(position) FROM log.events)",
+        {ANSWERED},
+    ),
+    "an answer given twice": (
+        "INSERT INTO log.commands SELECT log, actor, key || '-2', request_hash, outcome, status, rule, result,"
+        " decided_position, first_position, last_position, recorded_at, origin FROM log.commands"
+        " WHERE last_position = (SELECT max(position) FROM log.events)",
+        {ANSWERED},
     ),
     "a checkpoint within a unit": (
         "UPDATE read.checkpoints SET position = position - 1 WHERE projection = 'entries'",
@@ -293,6 +317,19 @@ def test_other_logs_are_none_of_its_business(filled: Database) -> None:
         " INSERT INTO log.events SELECT log, 7, 9, 's', 5, 't', now(), 1, 'x', 'y' FROM l",
     )
     assert verified(filled).ok
+
+
+def test_what_the_library_appends_has_no_answers_and_needs_none(database: Database) -> None:
+    environment = {"DATABASE_URL": database.url, "EVENTSTORE_NAMESPACE": "dogs"}
+    recorder = application(environment)
+    for _ in range(2):
+        recorder.insert_events(events(3))
+    recorder.store.pool.close()
+    name = log_name(environment)
+    with connect(database.projector_url, application_name="verify") as connection:
+        prepare(connection, name, ROOMS)
+        report = verify(connection, name, codec_of(connection, 1))
+    assert (report.head, found(report)) == (6, set())
 
 
 def test_the_command_tells_by_its_exit_code_and_its_report(filled: Database) -> None:
