@@ -37,7 +37,7 @@ from projections.tables import ShapeError, prepare
 from workers import replay as replaying
 from workers import runtime
 from workers.czech_bank.importing import ImportFailedError, import_folder
-from workers.czech_bank.reconciling import reconcile
+from workers.czech_bank.reconciling import SAMPLE, reconcile
 from workers.czech_bank.source import CURRENCY, SourceError
 from workers.embedded import EmbeddedPostgresError
 from workers.serve import serve as run_server
@@ -136,6 +136,13 @@ def import_czech_bank(
             out.print(f"Accounts off otherwise: {', '.join(map(str, report.accounts_off))}", highlight=False)
         for d in report.differences:
             out.print(f"  account {d.account} on {d.day}: ours {d.ours}, the bank's {d.bank}", highlight=False)
+        if report.leftovers:
+            out.print(f"Left over, with no row of the bank's: {len(report.leftovers)} accounts", highlight=False)
+        for left in report.leftovers[:SAMPLE]:
+            since = "" if left.after is None else f" after {left.after}"
+            out.print(
+                f"  account {left.account}{since}: {left.days} days of ours, {left.amount} {CURRENCY}", highlight=False
+            )
     if not (imported.ok and report.ok):
         raise typer.Exit(FOUND)
 

@@ -175,6 +175,34 @@ def test_the_reconciliation_names_what_does_not_agree(database18: Database) -> N
     assert penalised & set(report["accounts_below_zero"]), "penalty interest takes a balance below zero"
 
 
+def test_files_imported_apart_are_reconciled_by_all_that_is_in_the_log(database18: Database, tmp_path: Path) -> None:
+    heading, *rows = (CZECH_BANK / "trans-1993.asc").read_bytes().splitlines(keepends=True)
+    middle = TRANSACTIONS[len(rows) // 2].day
+    halves: list[list[bytes]] = [[], []]
+    for row, transaction in zip(rows, TRANSACTIONS, strict=True):
+        halves[transaction.day >= middle].append(row)
+    folders = [tmp_path / "earlier", tmp_path / "later"]
+    for folder, half in zip(folders, halves, strict=True):
+        folder.mkdir()
+        for name in ("account.asc", "disp.asc"):
+            shutil.copy(CZECH_BANK / name, folder / name)
+        (folder / "trans-1993.asc").write_bytes(b"".join([heading, *half]))
+    apart = [imported(database18, folder)["reconciliation"] for folder in folders]
+    whole = imported(database18)["reconciliation"]
+    for name in ("account_days", "exact", "below_zero"):
+        assert sum(report[name] for report in apart) == whole[name]
+    assert [report["leftovers"] for report in (*apart, whole)] == [[], [], []]
+
+    again = imported(database18, folders[0])["reconciliation"]
+    assert {leftover["account"] for leftover in again["leftovers"]} == {
+        row.account for row in TRANSACTIONS if row.day >= middle
+    }
+    assert again["ok"] is False
+    told = daybook("import", "czech-bank", str(folders[0]), env=environment(database18))
+    assert told.returncode == 1
+    assert f"Left over, with no row of the bank's: {len(again['leftovers'])} accounts" in told.stdout
+
+
 def test_what_the_tables_say_is_what_the_log_says(database18: Database) -> None:
     imported(database18)
     with connect(settings_of(database18).projector_url(), application_name="test") as connection:
