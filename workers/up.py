@@ -25,6 +25,7 @@ from workers.tokens import CLEAR_NAME, ensure_tokens
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - who listens everywhere listens there too
 
 
 class UpError(RuntimeError):
@@ -85,8 +86,14 @@ def initialise(settings: Settings) -> None:
         runtime.open_internal_accounts(settings, side, runtime.CURRENCIES)
 
 
+def base_url(settings: Settings) -> str:
+    """The API as this machine reaches it."""
+    host = _LOOPBACK.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
 def _check_port(settings: Settings) -> None:
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
@@ -98,14 +105,15 @@ def _check_port(settings: Settings) -> None:
 
 
 def _wait_until_ready(settings: Settings, children: list[subprocess.Popen[bytes]], stop: Event) -> None:
-    url = f"http://{settings.host}:{settings.port}/v1/health/ready"
+    url = f"{base_url(settings)}/v1/health/ready"
+    request = urllib.request.Request(url, headers={"Host": settings.allowed_hosts[0]})  # noqa: S310 - http, to our own API
     until = time.monotonic() + READY_SECONDS
     while not stop.is_set():
         ended = [child for child in children if child.poll() is not None]
         if ended:
             raise UpError(f"a process ended with code {ended[0].returncode} while starting; its messages are above")
         try:
-            with urllib.request.urlopen(url, timeout=2):
+            with urllib.request.urlopen(request, timeout=2):  # noqa: S310
                 return
         except (urllib.error.URLError, OSError):
             if time.monotonic() > until:
@@ -114,7 +122,7 @@ def _wait_until_ready(settings: Settings, children: list[subprocess.Popen[bytes]
 
 
 def _welcome(settings: Settings, tokens: dict[str, str]) -> str:
-    base = f"http://{settings.host}:{settings.port}"
+    base = base_url(settings)
     lines = ["", "[bold green]Daybook is up.[/bold green]", f"  API      {base}/v1, described at {base}/docs"]
     if settings.auth == "off":
         lines.append("  Tokens   none needed: DAYBOOK_AUTH is off")

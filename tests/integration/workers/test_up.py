@@ -136,6 +136,14 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
         stop(process)
 
 
+def test_it_comes_up_where_it_listens_everywhere_and_answers_another_name_only(folder: Path, port: int) -> None:
+    everywhere = {"DAYBOOK_HOST": "0.0.0.0", "DAYBOOK_ALLOWED_HOSTS": "ledger.example"}  # noqa: S104
+    with started("up", env={**of_its_own(folder, port), **everywhere}) as process:
+        said = read_until(process, UP)
+        assert f"http://127.0.0.1:{port}/docs" in said
+        stop(process)
+
+
 def test_a_port_in_use_is_one_sentence_and_starts_nothing(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
