@@ -45,6 +45,7 @@ def create_app(services: Services) -> ASGIApp:
     )
     app.state.services = services
     app.state.batches = Places(services.limits.batches, "batches are under way")
+    app.state.waiting = Places(services.limits.waiting, "reads wait for their min_position")
     app.state.followers = Places(services.limits.followers, "clients follow the log")
     commands = CommandRoutes()
     app.state.commands = commands

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Path, Query, Request
-from psycopg import Connection
+from fastapi import Depends, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.positions import cursor, read_token
+from api.places import Places
+from api.positions import cursor, read_token, token
 from api.problems import Problem
-from api.services import services
+from api.services import Services, services
 from api.views import json_response
 from eventstore.read import read_head
 from projections.composed import Listed
@@ -23,7 +23,11 @@ T = TypeVar("T")
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
 MinPosition = Annotated[
-    str | None, Query(max_length=200, description="Wait, bounded, until this position is visible: read your writes")
+    str | None,
+    Query(
+        max_length=200,
+        description="Wait, bounded, until this position is visible: read your writes. One beyond the log is refused",
+    ),
 ]
 Filter = Annotated[str | None, Query(max_length=200, pattern=r"^[ -~]*$")]
 PathKey = Annotated[str, Path(max_length=255, pattern=r"^[ -~]+$")]
@@ -31,15 +35,23 @@ PathId = Annotated[str, Path(max_length=200, pattern=r"^[!-~]+$")]
 DEFAULT_LIMIT = 50
 
 
-@contextmanager
-def reading(request: Request, projections: Sequence[str], min_position: str | None) -> Iterator[Connection[Any]]:
-    """A connection on which all `projections` have come as far as asked. Raises `Problem`."""
-    served = services(request)
-    if min_position is not None:
-        with served.reads() as connection:
-            position = read_token(min_position, served.log, read_head(connection, served.log).epoch)
+def visible(*projections: str) -> Any:
+    """A dependency: the read begins once all `projections` have come as far as asked. Raises `Problem`.
+
+    Who waits holds neither a thread nor a connection, so that other reads do not wait as well.
+    """
+
+    async def wait(request: Request, min_position: MinPosition = None) -> None:
+        if min_position is None:
+            return
+        served = services(request)
+        position = await run_in_threadpool(_position, served, min_position)
+        if served.checkpoints.reached(projections) >= position:
+            return
+        places: Places = request.app.state.waiting
         try:
-            served.checkpoints.wait(projections, position, served.limits.wait_seconds)
+            with places.one():
+                await served.checkpoints.wait(projections, position, served.limits.wait_seconds)
         except BehindError as behind:
             raise Problem(
                 "not_yet_visible",
@@ -48,8 +60,22 @@ def reading(request: Request, projections: Sequence[str], min_position: str | No
                 reached=behind.reached,
                 asked=behind.position,
             ) from behind
+
+    return Depends(wait)
+
+
+def _position(served: Services, text: str) -> int:
+    """The position of a token; nobody waits for one that was not given yet. Raises `Problem`.
+
+    Whoever holds a position has it from an answer, which was committed before the head is read here.
+    """
     with served.reads() as connection:
-        yield connection
+        head = read_head(connection, served.log)
+    position = read_token(text, served.log, head.epoch)
+    if position > head.position:
+        end = token(served.log, head.epoch, head.position)
+        raise Problem("position", f"{text!r} is beyond the head of the log, {end}.")
+    return position
 
 
 def page(listed: Listed[T, Any], view: Callable[[T], dict[str, Any]]) -> Response:

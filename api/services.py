@@ -26,6 +26,7 @@ class Limits:
     body_bytes: int = 1024 * 1024
     held_bytes: int = 256 * 1024 * 1024  # of the bodies of all requests under way
     wait_seconds: float = 2.0  # for a `min_position`
+    waiting: int = 1_000  # reads, for theirs
     followers: int = 32  # at once
     batch_bytes: int = 16 * 1024 * 1024
     batch_items: int = 10_000

@@ -1,6 +1,6 @@
 """Read your writes: waiting, bounded, until projections have folded a position.
 
-However many requests wait, one thread asks the database, and only while somebody waits.
+However many requests wait, they hold no thread; one asks the database for all of them, and only while somebody waits.
 """
 
 from __future__ import annotations
@@ -72,24 +72,10 @@ class Checkpoints:
         with self._lock:
             return min((self._seen.get(name, 0) for name in projections), default=0)
 
-    def wait(self, projections: Iterable[str], position: int, timeout: float) -> None:
+    async def wait(self, projections: Iterable[str], position: int, timeout: float) -> None:
         """Return once all of them have folded `position`; raises `BehindError` after `timeout` seconds."""
         names = tuple(projections)
-        if self._is_there(names, position):
-            return
-        told = Event()
-        waiter = _Waiter(names, position, told.set)
-        self._add(waiter)
-        try:
-            if not told.wait(timeout):
-                raise self._behind(waiter, timeout)
-        finally:
-            self._remove(waiter)
-
-    async def wait_async(self, projections: Iterable[str], position: int, timeout: float) -> None:
-        """The same without holding a thread."""
-        names = tuple(projections)
-        if self._is_there(names, position):
+        if self.reached(names) >= position:
             return
         loop = asyncio.get_running_loop()
         told = asyncio.Event()
@@ -110,9 +96,6 @@ class Checkpoints:
         self._work.set()
         if thread is not None:
             thread.join()
-
-    def _is_there(self, names: tuple[str, ...], position: int) -> bool:
-        return self.reached(names) >= position
 
     def _behind(self, waiter: _Waiter, timeout: float) -> BehindError:
         with self._lock:

@@ -16,7 +16,7 @@ from api.documented import READ_LIST, READ_ONE
 from api.execution import command
 from api.positions import read_cursor
 from api.problems import Problem
-from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, one_that_passes, page, reading
+from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, one_that_passes, page, visible
 from api.services import services
 from api.views import account_view, entry_view, json_response, movement_view, trial_balance_view
 from domain import money
@@ -145,7 +145,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
     return Intent(capture, account)
 
 
-@router.get("/accounts", responses=READ_LIST)
+@router.get("/accounts", responses=READ_LIST, dependencies=[visible("accounts")])
 def list_accounts(
     request: Request,
     owner: Filter = None,
@@ -155,11 +155,10 @@ def list_accounts(
     number: Filter = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
-    min_position: MinPosition = None,
 ) -> Response:
     """Accounts, oldest first."""
     after = read_cursor(cursor, str)
-    with reading(request, ["accounts"], min_position) as connection:
+    with services(request).reads() as connection:
         if number is not None:
             found = accounts.account_by_number(connection, number)
             asked = {"owner": owner, "type": type, "currency": currency, "status": status}
@@ -170,14 +169,14 @@ def list_accounts(
     return page(listed, account_view)
 
 
-@router.get("/accounts/{account}", responses=READ_ONE)
-def get_account(request: Request, account: PathId, min_position: MinPosition = None) -> Response:
+@router.get("/accounts/{account}", responses=READ_ONE, dependencies=[visible("accounts")])
+def get_account(request: Request, account: PathId) -> Response:
     """One account."""
-    with reading(request, ["accounts"], min_position) as connection:
+    with services(request).reads() as connection:
         return one("account", account, accounts.account(connection, account), account_view)
 
 
-@router.get("/accounts/{account}/entries", responses=READ_ONE)
+@router.get("/accounts/{account}/entries", responses=READ_ONE, dependencies=[visible("entries", "accounts")])
 def list_entries(
     request: Request,
     account: PathId,
@@ -187,11 +186,10 @@ def list_entries(
     newest_first: bool = False,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
-    min_position: MinPosition = None,
 ) -> Response:
     """The account's entries in the order of booking, each with the balance after it."""
     after = read_cursor(cursor, int)
-    with reading(request, ["entries", "accounts"], min_position) as connection:
+    with services(request).reads() as connection:
         listed = entries.entries(
             connection,
             account,
@@ -207,7 +205,7 @@ def list_entries(
     return page(listed, entry_view)
 
 
-@router.get("/accounts/{account}/movements", responses=READ_ONE)
+@router.get("/accounts/{account}/movements", responses=READ_ONE, dependencies=[visible("movements", "accounts")])
 def list_movements(
     request: Request,
     account: PathId,
@@ -215,7 +213,6 @@ def list_movements(
     until: Annotated[bodies.IsoDate, Query(alias="to")] = date.max,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
-    min_position: MinPosition = None,
 ) -> Response:
     """Days with entries, by value date: opening, debits, credits, closing."""
     key = read_cursor(cursor, str)
@@ -223,7 +220,7 @@ def list_movements(
         after = None if key is None else date.fromisoformat(key)
     except ValueError:
         raise Problem("malformed", "The cursor is not one of this list.") from None
-    with reading(request, ["movements", "accounts"], min_position) as connection:
+    with services(request).reads() as connection:
         listed = movements.daily_balances(connection, account, since=since, until=until, after=after, limit=limit)
         if not listed.items:
             _must_exist(connection, account)
@@ -231,10 +228,10 @@ def list_movements(
     return page(Listed(listed.items, following), movement_view)
 
 
-@router.get("/trial-balance", responses=READ_LIST, tags=["reports"])
-def trial_balance(request: Request, currency: Filter = None, min_position: MinPosition = None) -> Response:
+@router.get("/trial-balance", responses=READ_LIST, dependencies=[visible("trial_balance")], tags=["reports"])
+def trial_balance(request: Request, currency: Filter = None) -> Response:
     """Debits and credits per currency and type of account; they are equal in every currency."""
-    with reading(request, ["trial_balance"], min_position) as connection:
+    with services(request).reads() as connection:
         return json_response(
             trial_balance_view(trial_balances.trial_balance(connection, services(request).log, currency=currency))
         )

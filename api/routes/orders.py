@@ -10,7 +10,8 @@ from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
 from api.execution import command
 from api.positions import read_cursor
-from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, page, reading
+from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, visible
+from api.services import services
 from api.views import order_view
 from domain import money
 from domain.ids import ORDER, TRANSACTION
@@ -51,23 +52,22 @@ def cancel(caller: Caller, order: PathId, body: bodies.Reason) -> Intent:
     return Intent(CancelOrder(order, body.reason), order)
 
 
-@router.get("", responses=READ_LIST)
+@router.get("", responses=READ_LIST, dependencies=[visible("orders")])
 def list_orders(
     request: Request,
     customer: Filter = None,
     status: Filter = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
-    min_position: MinPosition = None,
 ) -> Response:
     """Orders, oldest first."""
     after = read_cursor(cursor, str)
-    with reading(request, ["orders"], min_position) as connection:
+    with services(request).reads() as connection:
         return page(queries.orders(connection, customer=customer, status=status, after=after, limit=limit), order_view)
 
 
-@router.get("/{order}", responses=READ_ONE)
-def get_order(request: Request, order: PathId, min_position: MinPosition = None) -> Response:
+@router.get("/{order}", responses=READ_ONE, dependencies=[visible("orders")])
+def get_order(request: Request, order: PathId) -> Response:
     """One order with its lines."""
-    with reading(request, ["orders"], min_position) as connection:
+    with services(request).reads() as connection:
         return one("order", order, queries.order(connection, order), order_view)

@@ -11,7 +11,8 @@ from api.documented import READ_LIST, READ_ONE
 from api.execution import command
 from api.positions import read_cursor
 from api.problems import Problem
-from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, one_that_passes, page, reading
+from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, one_that_passes, page, visible
+from api.services import services
 from api.views import post_view, revision_view
 from domain.ids import POST
 from domain.posts.commands import ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
@@ -57,7 +58,7 @@ def restore(caller: Caller, post: PathId, body: bodies.Nothing) -> Intent:
     return Intent(RestorePost(post), post)
 
 
-@router.get("", responses=READ_LIST)
+@router.get("", responses=READ_LIST, dependencies=[visible("posts")])
 def list_posts(
     request: Request,
     author: Filter = None,
@@ -65,35 +66,33 @@ def list_posts(
     slug: Filter = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
-    min_position: MinPosition = None,
 ) -> Response:
     """Posts, oldest first."""
     after = read_cursor(cursor, str)
-    with reading(request, ["posts"], min_position) as connection:
+    with services(request).reads() as connection:
         if slug is not None:
             found = queries.post_by_slug(connection, slug)
             return page(Listed(one_that_passes(found, {"author": author, "status": status}), None), post_view)
         return page(queries.posts(connection, author=author, status=status, after=after, limit=limit), post_view)
 
 
-@router.get("/{post}", responses=READ_ONE)
-def get_post(request: Request, post: PathId, min_position: MinPosition = None) -> Response:
+@router.get("/{post}", responses=READ_ONE, dependencies=[visible("posts")])
+def get_post(request: Request, post: PathId) -> Response:
     """One post, deleted or not."""
-    with reading(request, ["posts"], min_position) as connection:
+    with services(request).reads() as connection:
         return one("post", post, queries.post(connection, post), post_view)
 
 
-@router.get("/{post}/revisions", responses=READ_ONE)
+@router.get("/{post}/revisions", responses=READ_ONE, dependencies=[visible("posts")])
 def list_revisions(
     request: Request,
     post: PathId,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
-    min_position: MinPosition = None,
 ) -> Response:
     """The texts of a post, oldest first."""
     after = read_cursor(cursor, int)
-    with reading(request, ["posts"], min_position) as connection:
+    with services(request).reads() as connection:
         listed = queries.revisions(connection, post, after=after, limit=limit)
         if not listed.items and queries.post(connection, post) is None:
             raise Problem("unknown", f"There is no post {post}.", kind="post", id=post)

@@ -12,7 +12,8 @@ from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
 from api.execution import command
 from api.positions import read_cursor
-from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, MinPosition, PathId, one, page, reading
+from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, visible
+from api.services import services
 from api.views import transaction_view
 from domain.accounts.commands import PostTransaction, Transfer
 from domain.accounts.events import Entry
@@ -54,7 +55,7 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     )
 
 
-@router.get("/transactions", responses=READ_LIST)
+@router.get("/transactions", responses=READ_LIST, dependencies=[visible("transactions", "entries")])
 def list_transactions(
     request: Request,
     account: Filter = None,
@@ -65,11 +66,10 @@ def list_transactions(
     newest_first: bool = False,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
-    min_position: MinPosition = None,
 ) -> Response:
     """Transactions in the order of the log; `account`: those with an entry of it."""
     after = read_cursor(cursor, int)
-    with reading(request, ["transactions", "entries"], min_position) as connection:
+    with services(request).reads() as connection:
         listed = queries.transactions(
             connection,
             account=account,
@@ -84,8 +84,8 @@ def list_transactions(
     return page(listed, transaction_view)
 
 
-@router.get("/transactions/{transaction}", responses=READ_ONE)
-def get_transaction(request: Request, transaction: PathId, min_position: MinPosition = None) -> Response:
+@router.get("/transactions/{transaction}", responses=READ_ONE, dependencies=[visible("transactions")])
+def get_transaction(request: Request, transaction: PathId) -> Response:
     """One transaction with all its entries."""
-    with reading(request, ["transactions"], min_position) as connection:
+    with services(request).reads() as connection:
         return one("transaction", transaction, queries.transaction(connection, transaction), transaction_view)

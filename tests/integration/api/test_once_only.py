@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from api.services import Limits
 from eventstore.connect import connect
 from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
@@ -116,15 +115,6 @@ def test_what_became_of_a_command(service: Service) -> None:
     audited = service.get(f"commands/{key}", role="audit", actor="the-command")
     assert audited.json() == own.json()
     assert service.get(f"commands/{key}", role="command", actor="the-operator").status_code == 403
-
-
-def test_a_read_that_waits_in_vain_says_how_far_it_is(postgres18: Server) -> None:
-    with postgres18.database() as database, service_on(database, limits=Limits(wait_seconds=0.05)) as service:
-        response = service.get("accounts", min_position="main.1.999999")
-        problem = response.json()
-        assert (response.status_code, problem["code"]) == (503, "not_yet_visible")
-        assert (problem["figures"]["projection"], problem["figures"]["asked"]) == ("accounts", 999999)
-        assert response.headers["Retry-After"]
 
 
 def test_a_full_queue_says_to_come_back(postgres18: Server) -> None:
