@@ -64,7 +64,7 @@ _HEADERS = {
 for _answer in _DONE.values():
     _answer["headers"] = _HEADERS
 
-COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 409, 412, 413, 422, 429), **_DONE}
+COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 408, 409, 412, 413, 422, 429), **_DONE}
 BATCH: dict[int | str, dict[str, Any]] = {
     **COMMAND,
     200: {

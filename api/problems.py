@@ -29,6 +29,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unknown": (404, "There is no such thing"),
     "no_route": (404, "There is nothing at this address"),
     "method": (405, "This address does not take this method"),
+    "too_slow": (408, "The body did not come whole in time"),
     "versions_stale": (409, "A stream is not at the version the body expects"),
     "key_reused": (409, "The idempotency key belongs to another request"),
     "version_stale": (412, "The stream is not at the version If-Match names"),
@@ -70,6 +71,8 @@ class ProblemResponse(Response):
             sent["Retry-After"] = str(RETRY_SECONDS)
         if status == 401:
             sent["WWW-Authenticate"] = "Bearer"
+        if status == 408:
+            sent["Connection"] = "close"  # what is still to come of the request is not waited for
         super().__init__(orjson.dumps(problem, option=orjson.OPT_SORT_KEYS), status, sent, MEDIA_TYPE)
         self._problem = problem
         self._sent = sent

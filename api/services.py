@@ -24,11 +24,13 @@ class Limits:
     """Bounds on what comes in."""
 
     body_bytes: int = 1024 * 1024
-    held_bytes: int = 256 * 1024 * 1024  # of the bodies of all requests under way
+    body_seconds: float = 30.0  # for a body to come whole
+    held_bytes: int = 256 * 1024 * 1024  # of the bodies of all requests under way, whole or not
     wait_seconds: float = 2.0  # for a `min_position`
     waiting: int = 1_000  # reads, for theirs
     followers: int = 32  # at once
     batch_bytes: int = 16 * 1024 * 1024
+    batch_seconds: float = 60.0  # for its body to come whole
     batch_items: int = 10_000
     batches: int = 4  # at once
 

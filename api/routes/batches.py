@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from api.commanding import Caller, Intent
 from api.documented import BATCH
+from api.door import too_slow
 from api.execution import (
     caller_of,
     checked_key,
@@ -218,10 +219,14 @@ async def _read(request: Request, kind: str) -> Sequence[Raw]:
     """The items, none of them parsed. Raises `Problem`."""
     limits = request.app.state.services.limits
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limits.batch_bytes:
-            raise _too_large(limits.batch_bytes)
+    try:
+        async with asyncio.timeout(limits.batch_seconds):
+            async for part in request.stream():
+                body += part
+                if len(body) > limits.batch_bytes:
+                    raise _too_large(limits.batch_bytes)
+    except TimeoutError:
+        raise too_slow(limits.batch_seconds) from None
     most = limits.batch_bytes // LEAST_BYTES_A_VALUE
     if body.count(b"\n" if kind == NDJSON else b",") > most:
         separators = "line ends" if kind == NDJSON else "commas"

@@ -30,12 +30,17 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def door(
-    app: ASGIApp = echo, *, auth: bool = True, hosts: tuple[str, ...] = ("testserver",), held_bytes: int = 10_000
+    app: ASGIApp = echo,
+    *,
+    auth: bool = True,
+    hosts: tuple[str, ...] = ("testserver",),
+    held_bytes: int = 10_000,
+    body_seconds: float = 30,
 ) -> Door:
     services = SimpleNamespace(
         principals=PRINCIPALS if auth else None,
         allowed_hosts=hosts,
-        limits=Limits(body_bytes=MOST_BYTES, held_bytes=held_bytes),
+        limits=Limits(body_bytes=MOST_BYTES, body_seconds=body_seconds, held_bytes=held_bytes),
     )
     return Door(app, cast(Services, services))
 
@@ -167,6 +172,19 @@ def test_the_bodies_of_all_requests_under_way_are_bounded_together() -> None:
     assert asyncio.run(run()) == [503, 201, 201, 201, 503]
 
 
+async def asked(to: Door, receive: Receive) -> list[Message]:
+    """What is sent to a client whose command comes as it is received here."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"testserver"), (b"authorization", b"Bearer token-command")]
+    headers += [(b"content-type", b"application/json"), (b"content-length", b"8")]
+    await to({"type": "http", "method": "POST", "path": "/v1/transfers", "headers": headers}, receive, send)
+    return sent
+
+
 PART = {"type": "http.request", "body": b'{"a": ', "more_body": True}
 REST = {"type": "http.request", "body": b"1}", "more_body": False}
 GONE = {"type": "http.disconnect"}
@@ -178,22 +196,71 @@ GONE = {"type": "http.disconnect"}
     ids=["nothing", "a part", "two parts", "all of it"],
 )
 def test_who_goes_before_the_body_has_come_asked_for_nothing(came: list[Message], carried_out: int) -> None:
-    messages, parsed, sent = iter(came), [], []
+    messages, parsed = iter(came), []
 
     async def receive() -> Message:
         return next(messages)
 
-    async def send(message: Message) -> None:
-        sent.append(message)
-
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         parsed.append(scope["state"]["body"])
 
-    headers = [(b"host", b"testserver"), (b"authorization", b"Bearer token-command")]
-    headers += [(b"content-type", b"application/json"), (b"content-length", b"8")]
-    scope = {"type": "http", "method": "POST", "path": "/v1/transfers", "headers": headers}
-    asyncio.run(door(app)(scope, receive, send))
+    sent = asyncio.run(asked(door(app), receive))
     assert (parsed, sent) == ([{"a": 1}] * carried_out, [])
+
+
+def test_bodies_count_as_they_come() -> None:
+    """Those that are not whole yet too: who sends slowly could have much more kept for him than may be."""
+    to = door(held_bytes=20)
+
+    async def run() -> list[int]:
+        parts: asyncio.Queue[Message] = asyncio.Queue()
+        slow = asyncio.create_task(asked(to, parts.get))
+        parts.put_nowait({"type": "http.request", "body": b'{"a":       ', "more_body": True})
+        while not parts.empty():
+            await asyncio.sleep(0)
+
+        async def whole() -> Message:
+            return {"type": "http.request", "body": b'{"b": 12}'}
+
+        refused = await asked(to, whole)
+        assert b"have 12 bytes, of 20 they may" in refused[1]["body"]
+        parts.put_nowait({"type": "http.request", "body": b"1,      ", "more_body": True})
+        parts.put_nowait({"type": "http.request", "body": b"}", "more_body": False})
+        too_many = await slow
+        assert b"have 20 bytes, of 20 they may" in too_many[1]["body"]
+        return [sent[0]["status"] for sent in (refused, too_many, await asked(to, whole))]
+
+    assert asyncio.run(run()) == [503, 503, 200]
+
+
+@pytest.mark.parametrize("came", [[], [PART], [PART, PART]], ids=["nothing", "a part", "two parts"])
+def test_a_body_that_stays_away_is_not_waited_for_nor_kept(came: list[Message]) -> None:
+    to = door(held_bytes=14, body_seconds=0.01)
+    messages = iter(came)
+
+    async def stays_away() -> Message:
+        return next(messages, None) or await asyncio.get_running_loop().create_future()
+
+    async def as_much_as_may_be() -> Message:
+        return {"type": "http.request", "body": b"{}".ljust(14)}
+
+    async def run() -> None:
+        start, told = await asked(to, stays_away)
+        assert (start["status"], orjson.loads(told["body"])["code"]) == (408, "too_slow")
+        assert (b"connection", b"close") in start["headers"]
+        assert (await asked(to, as_much_as_may_be))[0]["status"] == 200
+
+    asyncio.run(run())
+
+
+def test_a_body_that_is_there_has_no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To set one takes longer than all else that the door does with a command."""
+
+    async def whole() -> Message:
+        return {"type": "http.request", "body": b"{}"}
+
+    monkeypatch.setattr(asyncio, "timeout", None)
+    assert asyncio.run(asked(door(), whole))[0]["status"] == 200
 
 
 def test_another_content_type_is_refused() -> None:

@@ -29,6 +29,7 @@ def test_every_code_becomes_a_problem(code: str) -> None:
     }
     assert ("retry-after" in response.headers) == (status in (429, 503))
     assert ("www-authenticate" in response.headers) == (status == 401)
+    assert ("connection" in response.headers) == (status == 408)
 
 
 def test_no_rule_has_the_code_of_a_problem() -> None:

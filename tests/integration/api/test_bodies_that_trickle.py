@@ -1,0 +1,76 @@
+"""Clients that send a body slower than may be: they are told so, hung up on, and stand in nobody's way."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import orjson
+import pytest
+
+from api.services import Limits
+from tests.integration.api.test_batches import send
+from tests.support.postgres import Server
+from tests.support.service import TOKENS, Service, service_on
+
+SECONDS = 0.5
+"""In which a body must be whole; a client that sends all of it at once needs a thousandth."""
+PAUSE_SECONDS = 0.02
+LENGTH = 1_000
+COMMAND, BATCH = "/v1/posts", "/v1/batches"
+DRAFT = {"author": "a", "title": "t", "body": "b"}
+
+
+@pytest.fixture(scope="module")
+def impatient(postgres18: Server) -> Iterator[Service]:
+    limits = Limits(body_seconds=SECONDS, batch_seconds=SECONDS, batches=1)
+    with postgres18.database() as database, service_on(database, limits=limits) as service:
+        yield service
+
+
+@contextmanager
+def begun(service: Service, path: str, part: bytes) -> Iterator[socket.socket]:
+    """A request of `LENGTH` bytes of which only this part is sent."""
+    url = service.http.base_url
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {url.host}\r\nAuthorization: Bearer {TOKENS['command']}\r\n"
+        f"Idempotency-Key: slow\r\nContent-Type: application/json\r\nContent-Length: {LENGTH}\r\n\r\n"
+    )
+    with socket.create_connection((url.host, url.port or 0), timeout=30) as client:
+        client.sendall(head.encode() + part)
+        yield client
+
+
+def trickled(client: socket.socket, part: bytes) -> bytes:
+    """All that is answered while a part comes every now and then, until the server hangs up."""
+    answered, end = b"", monotonic() + 30
+    client.settimeout(PAUSE_SECONDS)
+    while monotonic() < end:
+        try:
+            received = client.recv(65536)
+        except TimeoutError:
+            client.sendall(part)
+            continue
+        if not received:
+            return answered
+        answered += received
+    raise AssertionError("the server did not hang up")
+
+
+@pytest.mark.parametrize("part", [b"", b" "], ids=["nothing more", "a byte at a time"])
+@pytest.mark.parametrize("path", [COMMAND, BATCH])
+def test_a_body_that_is_not_whole_in_time_is_given_up(impatient: Service, path: str, part: bytes) -> None:
+    before, began = impatient.log_digest(), monotonic()
+    with begun(impatient, path, part) as client:
+        head, _, body = trickled(client, part).partition(b"\r\n\r\n")
+    assert SECONDS <= monotonic() - began < 20
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in head.lower()
+    problem = orjson.loads(body)
+    assert (problem["code"], problem["status"], problem["figures"]) == ("too_slow", 408, {"seconds": SECONDS})
+    assert f"not whole after {SECONDS} seconds" in problem["detail"]
+    assert impatient.log_digest() == before
+    assert impatient.post("posts", DRAFT, key=f"slow-{path}-{part!r}").status_code == 201
+    assert send(impatient, b"[]").status_code == 200, "its place is free again"
