@@ -191,7 +191,7 @@ def told_no(answer: Answer) -> dict[str, Any]:
         return refusal(answer.rule, answer.result)
     if answer.outcome is Outcome.EXPECTATION_FAILED:
         expected, actual = answer.result["expected"], answer.result["actual"]
-        wrong = [s for s in expected if expected[s] != actual[s]]
+        wrong = sorted(s for s in expected if expected[s] != actual[s])  # as a retry is told
         detail = "; ".join(f"{s} is at version {actual[s]}, not {expected[s]}" for s in wrong)
         code = "version_stale" if answer.status == 412 else "versions_stale"
         return problem(code, f"{detail}. Read it again and decide anew, with a new key.", answer.result)

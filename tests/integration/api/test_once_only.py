@@ -117,6 +117,24 @@ def test_what_became_of_a_command(service: Service) -> None:
     assert service.get(f"commands/{key}", role="command", actor="the-operator").status_code == 403
 
 
+@pytest.mark.parametrize("batched", [False, True], ids=["alone", "in a batch"])
+def test_versions_that_are_stale_are_told_in_one_order(service: Service, batched: bool) -> None:
+    """The record keeps them sorted: the first answer names them as its retry does, however they were sent."""
+    one, two = sorted((service.account("1.00"), service.account("1.00")))
+    body = {**ONE, "source": one, "target": two, "expected_versions": {two: 1, one: 1}}
+
+    def ask() -> Any:
+        if not batched:
+            return service.post("transfers", body, key=f"stale-{one}")
+        return service.post("batches", [{"key": f"stale-{one}", "path": "/v1/transfers", "body": body}])
+
+    first, again = ask(), ask()
+    told, retold = (first.json(), again.json()) if not batched else (first.json()[0]["body"], again.json()[0]["body"])
+    assert told["code"] == "versions_stale"
+    assert told["detail"].startswith(f"{one} is at version 2, not 1; {two} is at version 2, not 1.")
+    assert retold == told
+
+
 def test_a_full_queue_says_to_come_back(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database) as service:
         service.services.executor.queue_limit = 0
