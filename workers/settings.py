@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     log: str = Field(
         default="main",
         pattern=r"^[a-z][a-z0-9_-]{0,62}$",
-        description="Name of the log, the only one of its database with read tables: lower-case letters, digits, - and _",
+        description="Name of the log, the only one of its database with read tables: a-z, 0-9, - and _",
     )
     auth: Literal["on", "off"] = Field(
         default="on", description="`off` lets everyone in as an operator; for trying things out"
