@@ -6,12 +6,13 @@ advisory lock that an append must take, and that the test may hold. Only the tes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
@@ -36,6 +37,12 @@ IN_A_CONFLICT = {
 """Those that only an append passes which finds that a stream has moved."""
 
 _ALL = GATES | IN_A_CONFLICT
+
+
+def soaked(among: Iterable[str], *in_the_suite: str) -> list[object]:
+    """All of these gates: those named in every run, the others in a soak."""
+    return [pytest.param(gate, marks=() if gate in in_the_suite else pytest.mark.soak) for gate in among]
+
 
 _CLASS = 4711
 

@@ -21,6 +21,11 @@ def an_append(way: Way, kind: bytes, content: bytes) -> bool:
     return way == "to the server" and kind == b"B" and b"append_" in content[:20]
 
 
+def a_key_to_keep(way: Way, kind: bytes, content: bytes) -> bool:
+    """The statement that keeps the data key of somebody new."""
+    return way == "to the server" and kind in b"PQ" and b"keep_subject_keys" in content
+
+
 def a_commit(way: Way, kind: bytes, content: bytes) -> bool:
     """The order to commit a transaction that was begun explicitly."""
     return way == "to the server" and kind == b"Q" and content.startswith(b"COMMIT")

@@ -13,8 +13,8 @@ import pytest
 
 from tests.faults import gates
 from tests.faults.checker import check
-from tests.faults.clients import deposit, load, open_accounts
-from tests.faults.messages import line, the_answer_to_an_append
+from tests.faults.clients import deposit, load, open_account, open_accounts, opening, post, token
+from tests.faults.messages import Matches, a_key_to_keep, an_append, line, the_answer_to_an_append
 from tests.faults.proxy import Turns, Verdict, Way, proxied
 from tests.faults.world import World
 from tests.support.waiting import wait_until
@@ -78,7 +78,28 @@ def test_the_backend_is_killed_while_the_append_is_under_way(world: World, gate:
     check(world)
 
 
-@pytest.mark.parametrize("gate", ["before the events are inserted", "before the head is moved", "before it returns"])
+@pytest.mark.parametrize("held", [a_key_to_keep, an_append], ids=["before the key is kept", "before the append"])
+def test_the_api_is_killed_around_the_key_of_somebody_new(world: World, held: Matches) -> None:
+    """Whose name it seals may have a key and no account yet: the retry uses it, and the name can be read."""
+    body = opening("somebody-new")
+    with line(world) as slow, ThreadPoolExecutor(1) as pool:
+        api, other = world.api(through=slow.url), world.api()
+        before = world.head()
+        with slow.held(held) as message:
+            unanswered = pool.submit(post, api, "/v1/accounts", body, "open-it")
+            message.wait_for_it()
+            api.kill()
+            with pytest.raises(httpx.HTTPError):
+                unanswered.result()
+            message.release("swallow")
+        assert world.head() == before
+        account = open_account(other, "open-it", body)
+    check(world)
+    told = httpx.get(f"{other.url}/v1/accounts/{account}", headers=token("report"), timeout=30)
+    assert told.json()["name"] == "somebody-new"
+
+
+@pytest.mark.parametrize("gate", gates.soaked(gates.GATES, "before the events are inserted", "before it returns"))
 def test_the_database_is_killed_while_the_append_is_under_way(world: World, gate: str) -> None:
     """Nothing of an append that was not committed is there after the recovery, and no position is missing."""
     api = world.api()

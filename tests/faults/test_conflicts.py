@@ -145,7 +145,8 @@ def test_the_backend_is_killed_in_a_conflict(world: World) -> None:
         check(world)
 
 
-def test_the_api_is_killed_in_a_conflict(world: World) -> None:
+@pytest.mark.parametrize("gate", gates.soaked(gates.IN_A_CONFLICT, "before a command is held against the taint"))
+def test_the_api_is_killed_in_a_conflict(world: World, gate: str) -> None:
     """What was sound of its group goes in without it, the rest does not: a retry elsewhere is told just that."""
     with line(world) as slow, ThreadPoolExecutor(2) as pool:
         one, two = world.api(through=slow.url), world.api()
@@ -153,7 +154,6 @@ def test_the_api_is_killed_in_a_conflict(world: World) -> None:
         gates.put_in(world.database)
         before = world.head()
         post = partial(pool.submit, both, one, moved, other)
-        gate = "before a command is held against the taint"
         with in_a_conflict(world, slow, gate, post, two, moved) as (posted, closed):
             closed.wait_for_somebody()
             one.kill()

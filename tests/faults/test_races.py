@@ -82,6 +82,24 @@ def test_a_late_first_copy_finds_its_retry(world: World) -> None:
         check(world)
 
 
+def test_a_stale_cache_refuses_nothing_that_another_made_possible(world: World) -> None:
+    """What one process remembers of an account is history: more money, or a freeze and its end, came by another."""
+    one, two = world.apis(2)
+    (account,) = open_accounts(one, 1, "5.00")
+    assert deposit(one, account, "so that it is remembered").status_code == 201
+    ten, twelve = ({"amount": amount, "currency": "EUR"} for amount in ("10.00", "12.00"))
+    withdrawals, state = f"/v1/accounts/{account}/withdrawals", {"reason": "the test wishes so"}
+    assert post(two, f"/v1/accounts/{account}/deposits", ten, "more").status_code == 201
+    assert post(one, withdrawals, twelve, "possible now").status_code == 201
+    assert operate(two, f"{account}/freeze", "freeze", state) == (200, "")
+    assert operate(one, f"{account}/deposits", "while frozen", EURO) == (422, "account_frozen")
+    assert operate(two, f"{account}/unfreeze", "unfreeze", state) == (200, "")
+    assert operate(one, f"{account}/deposits", "after it", EURO) == (201, "")
+    assert post(two, withdrawals, EURO, "all but nothing").status_code == 201
+    assert post(one, withdrawals, twelve, "too much").status_code == 422
+    check(world)
+
+
 def operate(api: Api, path: str, key: str, body: dict[str, Any]) -> tuple[int, str]:
     """What is said to an operator: status, and the code of a refusal."""
     response = post(api, f"/v1/accounts/{path}", body, key, by="operator")
