@@ -68,13 +68,13 @@ _SAID = (
 @app.command()
 def up() -> None:
     """Start everything on this machine: database, API and projector. Ctrl-C stops it all."""
-    run_up(load(), out)
+    run_up(_settings(), out)
 
 
 @app.command()
 def serve() -> None:
     """Start the API."""
-    loaded = load()
+    loaded = _settings()
     loaded.api_url()
     loaded.master_key_bytes()
     run_server(loaded)
@@ -83,13 +83,13 @@ def serve() -> None:
 @app.command()
 def work() -> None:
     """Start a projector: it folds the log into the read tables until it is stopped."""
-    run_worker(load())
+    run_worker(_settings())
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema, and create the log."""
-    with runtime.database(load()) as settings:
+    with runtime.database(_settings()) as settings:
         revision = runner.upgrade(settings.owner_url())
         with connect(settings.owner_url(), application_name="daybook-migrate") as connection:
             connection.execute("SELECT log.create_log(%s)", (settings.log,))
@@ -104,7 +104,7 @@ def import_czech_bank(
     as_json: AsJson = False,
 ) -> None:
     """Import the PKDD'99 data of a Czech bank, and reconcile. Start it again at any time: nothing doubles."""
-    with runtime.database(load()) as settings:
+    with runtime.database(_settings()) as settings:
         runner.upgrade(settings.owner_url())
         with connect(settings.api_url(), application_name="daybook-import") as connection:
             connection.execute("SELECT log.create_log(%s)", (settings.log,))
@@ -155,7 +155,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Fold events and nothing else: what a stream comes to at a version, or the whole log at a position."""
-    with runtime.database(load()) as settings, _audit(settings) as (connection, codec, log):
+    with runtime.database(_settings()) as settings, _audit(settings) as (connection, codec, log):
         if stream is not None:
             state = replaying.replay_stream(connection, log, codec, stream, version)
             if state is None:
@@ -181,7 +181,7 @@ def rebuild(
     """Empty read tables and fold the whole log into them again."""
     rooms = named(names) if names else ROOMS
     with (
-        runtime.database(load()) as settings,
+        runtime.database(_settings()) as settings,
         connect(
             settings.projector_url(),
             application_name="daybook-rebuild",
@@ -266,7 +266,7 @@ def drop_snapshots(as_json: AsJson = False) -> None:
 def verify(as_json: AsJson = False) -> None:
     """Prove from the log alone that it is sound, and that the read tables are what it folds to."""
     with (
-        runtime.database(load()) as settings,
+        runtime.database(_settings()) as settings,
         _audit(settings) as (connection, codec, _),
         _progress(as_json) as progress,
     ):
@@ -298,7 +298,7 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """A stream as a person reads it."""
-    with runtime.database(load()) as settings, _audit(settings) as (connection, codec, log):
+    with runtime.database(_settings()) as settings, _audit(settings) as (connection, codec, log):
         found = read_stream(connection, log, stream)
         if not found:
             _fail(f"there is no stream {stream}")
@@ -320,11 +320,18 @@ def events(
             sys.stdout.write("\n]\n")
 
 
+def _settings() -> Settings:
+    """The settings; from here on messages are written as they say."""
+    loaded = load()
+    runtime.write_messages(loaded)
+    return loaded
+
+
 @contextmanager
 def _owner(command: str) -> Iterator[tuple[Settings, psycopg.Connection[Any]]]:
     """The settings, and a connection that may change what nobody else may."""
     with (
-        runtime.database(load()) as settings,
+        runtime.database(_settings()) as settings,
         connect(settings.owner_url(), application_name=f"daybook-{command}") as connection,
     ):
         yield settings, connection

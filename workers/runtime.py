@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gc
 import hashlib
+import logging
 import os
 import sys
 import time
@@ -47,6 +48,18 @@ CURRENCIES: Final = ("EUR", "USD", "GBP", "CZK")
 """The currencies `up` opens the ledger's own accounts in."""
 SYSTEM: Final = "system:daybook"
 LONG_STATEMENT_SECONDS: Final = 3600.0
+OURS: Final = ("api", "domain", "eventstore", "migrations", "projections", "workers")
+
+
+def write_messages(settings: Settings) -> None:
+    """Write to standard error: our own messages from the level of the settings on, of libraries warnings at the least.
+
+    Every process calls it once it has its settings; uvicorn, which writes its own, is told the level where it starts.
+    """
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.basicConfig(level=max(level, logging.WARNING), format="%(levelname)s: %(message)s")
+    for package in OURS:
+        logging.getLogger(package).setLevel(level)
 
 
 @contextmanager

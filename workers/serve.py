@@ -45,6 +45,7 @@ def serve(loaded: settings.Settings) -> None:
 def application() -> ASGIApp:
     """The application of one process: what it works with is opened when the server starts and closed when it ends."""
     loaded = settings.load()
+    runtime.write_messages(loaded)
     share_one_cpu(loaded)
     return Managed(loaded)
 

@@ -53,7 +53,8 @@ class Settings(BaseSettings):
     api_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The API's connection, whose login must be a member of the role `daybook_api`",
+        description="The API's connection, for commands and queries; its login must be a member of the role "
+        "`daybook_api`",
     )
     projector_database_url: str | None = Field(
         default=None,
@@ -63,7 +64,8 @@ class Settings(BaseSettings):
     reader_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The queries' connection, a member of `daybook_reader`",
+        description="The connection of reporting tools, a member of `daybook_reader`: `daybook up` prints it, no "
+        "process of Daybook uses it",
     )
     data_dir: Path = Field(
         default=Path("var"),
@@ -123,7 +125,11 @@ class Settings(BaseSettings):
         default=2.0, ge=0, le=60, allow_inf_nan=False, description="How long a read waits for its `min_position`"
     )
     poll_seconds: float = Field(
-        default=0.02, gt=0, le=60, allow_inf_nan=False, description="How often a reader that has caught up looks again"
+        default=0.02,
+        gt=0,
+        le=60,
+        allow_inf_nan=False,
+        description="How often a projector that has caught up looks again",
     )
     origin_days: int = Field(
         default=90,
@@ -137,7 +143,7 @@ class Settings(BaseSettings):
         description="Kafka, as `host:port` separated by commas: checked, and used by nothing yet",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe message that is written"
+        default="info", description="Least severe message that a process of Daybook writes"
     )
 
     @field_validator(*DATABASE_URLS)
@@ -178,7 +184,7 @@ class Settings(BaseSettings):
         return self._url("database_url")
 
     def api_url(self) -> str:
-        """For the executor: acts as `daybook_api`."""
+        """For the API, its executor and its queries: acts as `daybook_api`."""
         return with_role(self._url("api_database_url"), API_ROLE)
 
     def projector_url(self) -> str:
@@ -186,7 +192,7 @@ class Settings(BaseSettings):
         return with_role(self._url("projector_database_url"), PROJECTOR_ROLE)
 
     def reader_url(self) -> str:
-        """For queries: acts as `daybook_reader`."""
+        """For reporting tools: acts as `daybook_reader`."""
         return with_role(self._url("reader_database_url"), READER_ROLE)
 
     def _url(self, name: str) -> str:

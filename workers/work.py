@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from threading import Event
 
@@ -12,6 +13,8 @@ from projections.tables import prepare
 from workers import runtime
 from workers.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 
 def work(settings: Settings) -> None:
     """Fold until SIGTERM or SIGINT."""
@@ -19,6 +22,7 @@ def work(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     url = settings.projector_url()
+    logger.info("folding the log %s into the read tables", settings.log)
     with connect(url, application_name="daybook-prepare") as connection:
         prepare(connection, settings.log, ROOMS)
     runtime.tune_for_folding()

@@ -73,7 +73,7 @@ def test_each_process_has_the_connections_it_needs_and_no_other(monkeypatch: pyt
     urls = {name: {key for key in environment(name) if key.endswith("DATABASE_URL")} for name in PROCESSES}
     assert urls == {
         "migrate": {"DATABASE_URL"},
-        "api": {"DAYBOOK_API_DATABASE_URL", "DAYBOOK_READER_DATABASE_URL"},
+        "api": {"DAYBOOK_API_DATABASE_URL"},
         "projector": {"DAYBOOK_PROJECTOR_DATABASE_URL"},
     }
     logins = (ROOT / "deploy" / "postgres-logins.sh").read_text(encoding="utf-8")
