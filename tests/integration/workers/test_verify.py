@@ -267,6 +267,7 @@ UNREADABLE: dict[str, tuple[str, str, str]] = {
     "a share of much": (r"""payload = '{"amount": "much"}'""", FIRST_SHARE, "type numeric"),
     "a share on an entry beyond all": (r"""payload = '{"entry": 99999999999}'""", FIRST_SHARE, "out of range"),
     "a transaction that is not JSON": ("payload = 'nonsense'", FIRST_TRANSACTION, NOT_JSON),
+    "a transaction nested too deeply": (TOO_DEEP, FIRST_TRANSACTION, "stack depth limit exceeded"),
     "a transaction of one entry": (r"""payload = '{"entries": 7}'""", FIRST_TRANSACTION, "extract elements"),
     "metadata that is not JSON": ("metadata = 'nonsense'", FIRST_SHARE, NOT_JSON),
     "an opening that is not JSON": ("payload = 'nonsense'", "position = 1", NOT_JSON),

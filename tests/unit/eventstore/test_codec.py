@@ -132,6 +132,8 @@ def test_what_is_not_of_the_catalogue_is_refused(codec: Codec) -> None:
         codec.decode("no.such.v1", b"{}", "s", 3)
     with pytest.raises(CodecError, match=r"account\.debited\.v1"):
         codec.decode("account.debited.v1", b'{"amount": 5}', "s", 3)
+    with pytest.raises(CodecError, match="recursion"):
+        codec.decode("account.debited.v1", b'{"x": ' + b"[" * 100_000, "s", 3)
 
 
 @pytest.mark.parametrize(
