@@ -43,7 +43,7 @@ _keys = count(1)
 class LogDigest(NamedTuple):
     """What the log holds. A refusal that is recorded leaves the events as they were."""
 
-    events: str | None
+    events: str  # and the keys that what is personal in them is sealed with
     records: str | None
     recorded: int  # how many
 
@@ -96,10 +96,11 @@ class Service:
         return id
 
     def log_digest(self) -> LogDigest:
-        """Digests of all events and of all records: equal before and after what changes nothing."""
+        """Digests of all events with their keys and of all records: equal before and after what changes nothing."""
         with psycopg.connect(self.database.url) as connection:
             row = connection.execute(
-                "SELECT (SELECT md5(string_agg(md5(e::text), '' ORDER BY position)) FROM log.events e),"
+                "SELECT concat((SELECT md5(string_agg(md5(e::text), '' ORDER BY position)) FROM log.events e),"
+                " (SELECT md5(string_agg(md5(k::text), '' ORDER BY subject)) FROM log.subject_keys k)),"
                 " (SELECT md5(string_agg(md5(c::text), '' ORDER BY actor, key)) FROM log.commands c),"
                 " (SELECT count(*) FROM log.commands)"
             ).fetchone()

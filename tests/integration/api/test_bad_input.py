@@ -217,6 +217,35 @@ def test_a_refusal_quotes_its_figures_and_leaves_only_its_record(service: Servic
     assert record["answer"]["figures"] == problem["figures"]
 
 
+def test_of_who_was_refused_an_account_no_key_is_kept(service: Service) -> None:
+    """A key is made for a person whose events are to be appended, and not for who only asked."""
+    existing = service.account("1.00")
+    new = {"type": "checking", **EUR, "name": "Ada Lovelace"}
+    overdrawn = {"source": existing, "target": service.account(), "amount": "5.00", **EUR}
+    stale = {"expected_versions": {existing: 99}}
+    before = service.log_digest().events
+    refused = [
+        service.post("accounts", {**new, "owner": "new-1", "minimum": "5.00", "maximum": "1.00"}),
+        service.post("accounts", {**new, "owner": "new-2", **stale}),
+        service.post("accounts", {**new, "owner": "new-3", "colour": "red"}),
+        service.post("accounts", {**new, "owner": "new-4", "type": "cash"}),
+        service.http.post(
+            "/v1/batches?atomic=true",
+            json=[
+                {"path": "/v1/accounts", "body": {**new, "owner": "new-5"}},
+                {"path": "/v1/transfers", "body": overdrawn},
+            ],
+            headers={"Authorization": f"Bearer {TOKENS['command']}", "Idempotency-Key": f"new-{existing}"},
+        ),
+    ]
+    assert [answer.json()["code"] for answer in refused] == [
+        "limits_crossed", "versions_stale", "malformed", "forbidden", "item_refused"
+    ]  # fmt: skip
+    assert service.log_digest().events == before
+    assert service.post("accounts", {**new, "owner": "new-1"}).status_code == 201
+    assert service.log_digest().events != before
+
+
 def test_an_amount_in_another_currency_is_refused_on_every_route(service: Service) -> None:
     account, other = service.account("100.00"), service.account()
     yen = {"amount": "40", "currency": "JPY"}
