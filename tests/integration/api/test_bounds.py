@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,11 @@ class Bound:
     @property
     def past(self) -> int:
         return self.at - 1 if self.down else self.at + 1
+
+    @property
+    def name(self) -> str:
+        """Of the member or parameter that is bounded, as it is described."""
+        return re.sub(r" at (least|all)$", "", self.what).split()[-1]
 
 
 def said(response: httpx.Response) -> Said:
@@ -151,9 +157,20 @@ def named(path: str, role: str = "audit") -> Of:
     return lambda things, size: lambda: said(things.service.get(path + "x" * size, role=role))
 
 
+def follow_from(of: Callable[[int], str]) -> Of:
+    """A wish to follow the log from where another connection left it."""
+
+    def ask(things: Things, size: int) -> Ask:
+        sent = {"Authorization": f"Bearer {TOKENS['audit']}", "Last-Event-ID": of(size)}
+        return lambda: said(things.service.http.get("/v1/log/follow", headers=sent))
+
+    return ask
+
+
 def posted_to(path: str) -> Of:
     """A command to something whose name has that size."""
-    return lambda things, size: lambda: said(things.service.post(path.format("x" * size), DEPOSIT))
+    sound = DEPOSIT if path.endswith("deposits") else {}
+    return lambda things, size: lambda: said(things.service.post(path.format("x" * size), sound))
 
 
 def batch(kind: str, of: Callable[[int], bytes]) -> Of:
@@ -222,17 +239,42 @@ def expecting(of: Callable[[int], dict[str, int]]) -> Of:
 # ---------------------------------------------------------------------- bounds
 
 
-def most_characters(what: str, at: int, path: str, sound: dict[str, Any], status: int = 201) -> Bound:
-    """A text of at most so many characters, whatever they are."""
-    name = what.split()[-1]
-    return Bound(what, at, field(path, name, sound, TWO_BYTES), f"at most {at} characters", status=status)
+def characters(what: str, most: int, path: str, sound: dict[str, Any], status: int = 201) -> tuple[Bound, Bound]:
+    """A text of one to so many characters, whatever they are."""
+    of = field(path, what.split()[-1], sound, TWO_BYTES)
+    return (
+        Bound(what, most, of, f"at most {most} characters", status=status),
+        Bound(f"{what} at least", 1, of, "at least 1 character", status=status, down=True),
+    )
 
 
-def most_printable(what: str, at: int, path: str, sound: dict[str, Any]) -> Bound:
-    """A text of at most so many printable ASCII characters."""
-    return Bound(what, at, field(path, what.split()[-1], sound), f"{{1,{at}}}$'")
+def printable(what: str, most: int, path: str, sound: dict[str, Any]) -> tuple[Bound, Bound]:
+    """A text of one to so many printable ASCII characters."""
+    of, says = field(path, what.split()[-1], sound), f"{{1,{most}}}$'"
+    return Bound(what, most, of, says), Bound(f"{what} at least", 1, of, says, down=True)
 
 
+FILTERS = {
+    "accounts": ("owner", "type", "currency", "status", "number"),
+    "accounts/{account}/entries": ("side",),
+    "transactions": ("account", "kind", "reference"),
+    "orders": ("customer",),
+    "posts": ("author", "slug"),
+    "log": ("category",),
+}
+READ = {
+    "account": "accounts/",
+    "transaction": "transactions/",
+    "order": "orders/",
+    "post": "posts/",
+    "stream": "streams/",
+}
+WRITTEN = {
+    "account": "accounts/{}/deposits",
+    "hold": "accounts/acct_x/holds/{}/release",
+    "order": "orders/{}/confirm",
+    "post": "posts/{}/archive",
+}
 DEEPER = f"deeper than {MOST_DEPTH} levels"
 SEPARATORS = LIMITS.batch_bytes // LEAST_BYTES_A_VALUE
 TOO_LARGE = (413, "too_large")
@@ -267,7 +309,13 @@ BOUNDS = [
     Bound("depth of a line", MOST_DEPTH, one_item(lambda _, n: nested(n)), DEEPER, status=400),
     # headers
     Bound("Idempotency-Key", 255, header("Idempotency_Key", lambda n: "k" * n), "1 to 255", (400, "key_missing")),
+    Bound(
+        "Idempotency-Key at least", 1, header("Idempotency_Key", lambda n: "k" * n), "1 to 255", (400, "key_missing"),
+        down=True,
+    ),
     Bound("If-Match", 18, header("If_Match", lambda n: f'"{"9" * n}"'), "If-Match is", status=412),
+    Bound("If-Match at least", 1, header("If_Match", lambda n: f'"{"9" * n}"'), "If-Match is", status=412, down=True),
+    Bound("Last-Event-ID", 200, follow_from(lambda n: "x" * n), "at most 200 characters", status=400),
     # items
     Bound("item key", 255, one_item(having("key", lambda n: "i" * n)), "at most 255 characters"),
     Bound("item path", 500, one_item(having("path", lambda n: "/" * n)), "at most 500 characters", status=404),
@@ -277,33 +325,43 @@ BOUNDS = [
         "expected_versions", MOST_EXPECTED, expecting(lambda n: {f"x_{i}": 0 for i in range(n)}), "at most 20 items"
     ),
     Bound("expected_versions stream", 200, expecting(lambda n: {"x" * n: 0}), "{1,200}$'"),
+    Bound("expected_versions stream at least", 1, expecting(lambda n: {"x" * n: 0}), "{1,200}$'", down=True),
     Bound(
         "expected_versions version", MOST_VERSION, expecting(lambda n: {"x_1": n}), f"or equal to {2**53}", status=409
     ),
+    Bound("expected_versions version at least", 0, expecting(lambda n: {"x_1": n}), "or equal to 0", down=True),
     # texts
-    most_printable("account owner", 100, "accounts", OPENING),
-    most_characters("account name", 100, "accounts", OPENING),
-    most_printable("deposit reference", 100, MOVED, DEPOSIT),
-    most_characters("deposit description", 500, MOVED, DEPOSIT),
-    most_characters("freeze reason", 500, "accounts/{account}/freeze", {}, 200),
-    most_characters("close reason", 500, "accounts/{account}/close", {}, 200),
-    most_printable("order customer", 100, "orders", order()),
-    most_printable("order reference", 100, "orders", order()),
+    *printable("account owner", 100, "accounts", OPENING),
+    *characters("account name", 100, "accounts", OPENING),
+    *printable("deposit reference", 100, MOVED, DEPOSIT),
+    *characters("deposit description", 500, MOVED, DEPOSIT),
+    *characters("freeze reason", 500, "accounts/{account}/freeze", {}, 200),
+    *characters("close reason", 500, "accounts/{account}/close", {}, 200),
+    *printable("order customer", 100, "orders", order()),
+    *printable("order reference", 100, "orders", order()),
     Bound("line sku", 50, body("orders", lambda n: order(sku="x" * n)), "{1,50}$'"),
+    Bound("line sku at least", 1, body("orders", lambda n: order(sku="x" * n)), "{1,50}$'", down=True),
     Bound("line name", 100, body("orders", lambda n: order(name=TWO_BYTES * n)), "at most 100 characters"),
-    most_characters("cancel reason", 500, "orders/{order}/cancel", {}, 200),
-    most_printable("post author", 100, "posts", DRAFT),
-    most_characters("post title", 200, "posts", DRAFT),
-    most_characters("post body", 100_000, "posts", DRAFT),
-    most_characters("revision title", 200, "posts/{post}/revisions", {"body": ""}),
-    most_characters("revision body", 100_000, "posts/{post}/revisions", {"title": "t"}),
-    most_characters("revision summary", 500, "posts/{post}/revisions", {"title": "t", "body": "b"}),
-    most_characters("delete reason", 500, "posts/{post}/delete", {}, 200),
+    Bound("line name at least", 1, body("orders", lambda n: order(name="x" * n)), "at least 1 character", down=True),
+    *characters("cancel reason", 500, "orders/{order}/cancel", {}, 200),
+    *printable("post author", 100, "posts", DRAFT),
+    *characters("post title", 200, "posts", DRAFT),
+    Bound("post body", 100_000, field("posts", "body", DRAFT, TWO_BYTES), "at most 100000 characters"),
+    *characters("revision title", 200, "posts/{post}/revisions", {"body": ""}),
+    Bound(
+        "revision body", 100_000, field("posts/{post}/revisions", "body", {"title": "t"}, TWO_BYTES),
+        "at most 100000 characters",
+    ),
+    *characters("revision summary", 500, "posts/{post}/revisions", {"title": "t", "body": "b"}),
+    *characters("delete reason", 500, "posts/{post}/delete", {}, 200),
     Bound(
         "slug", MOST_CHARACTERS, field("posts/{post}/publish", "slug", {}), "at most 120 characters",
         (422, "slug_malformed"), 200,
     ),
     Bound("slug at all", 200, field("posts/{post}/publish", "slug", {}), "at most 200 characters", status=422),
+    Bound(
+        "slug at least", 1, field("posts/{post}/publish", "slug", {}), "at least 1 character", status=200, down=True
+    ),
     # counts
     Bound("entries", MOST_ENTRIES, entries, ENTRIES, (422, "entry_count")),
     Bound("entries at least", LEAST_ENTRIES, entries, ENTRIES, (422, "entry_count"), down=True),
@@ -326,21 +384,30 @@ BOUNDS = [
     # reads
     Bound("limit", 200, get("accounts", "limit", int), "or equal to 200", status=200),
     Bound("limit at least", 1, get("accounts", "limit", int), "or equal to 1", status=200, down=True),
-    Bound("filter", 200, get("accounts", "owner", lambda n: "x" * n), "at most 200 characters", status=200),
+    *(
+        Bound(f"filter {name}", 200, get(path, name, lambda n: "x" * n), "at most 200 characters", status=200)
+        for path, names in FILTERS.items() for name in names
+    ),
+    Bound("filter actor", 200, get("commands/k", "actor", lambda n: "x" * n), "at most 200 characters", status=404),
     Bound("min_position", 200, get("orders", "min_position", lambda n: "x" * n), "at most 200 characters", status=400),
     Bound(
         "cursor", 500, get("accounts", "cursor", lambda n: cursor("a" * 373).ljust(n, "A")), "at most 500 characters",
         status=200,
     ),
     Bound("log after", 200, get("log", "after", lambda n: "x" * n), "at most 200 characters", status=400),
+    Bound("followed after", 200, get("log/follow", "after", lambda n: "x" * n), "at most 200 characters", status=400),
     Bound(
         "digits of a position", 18, get("log", "after", lambda n: f"main.1.{'9' * n}"), "is not a position",
         (400, "position"), 200,
     ),
     Bound("stream after", 2**63 - 1, get("streams/{account}", "after", int), f"less than {2**63}", status=200),
-    Bound("id to read", 200, named("accounts/"), "at most 200 characters", status=404),
-    Bound("id to write", 200, posted_to("accounts/{}/deposits"), "at most 200 characters", status=404),
-    Bound("key to read", 255, named("commands/"), "at most 255 characters", status=404),
+    Bound("stream after at least", 0, get("streams/{account}", "after", int), "or equal to 0", status=200, down=True),
+    *(Bound(f"read {name}", 200, named(path), "at most 200 characters", status=404) for name, path in READ.items()),
+    *(
+        Bound(f"written {name}", 200, posted_to(path), "at most 200 characters", status=404)
+        for name, path in WRITTEN.items()
+    ),
+    Bound("read key", 255, named("commands/"), "at most 255 characters", status=404),
 ]  # fmt: skip
 
 
@@ -359,6 +426,60 @@ def test_at_the_bound_and_one_past(service18: Service, bound: Bound) -> None:
     status, taken = at()
     assert status == bound.status, taken
     assert bound.says not in taken.get("detail", "")
+
+
+Described = tuple[str, str, float]
+"""A bound in the description: of what, "most" or "least", and the figure."""
+
+ONE_CLASS = re.compile(r'\^"?\[[^\]]+\]\{(\d+),(\d+)\}"?\$')
+"""A pattern that says how long; what others say is the form of an id or of an amount, whose bounds are figures."""
+FIGURES: dict[str, tuple[str, int]] = {
+    "maxLength": ("most", 0), "maxItems": ("most", 0), "maxProperties": ("most", 0), "maximum": ("most", 0),
+    "exclusiveMaximum": ("most", -1),
+    "minLength": ("least", 0), "minItems": ("least", 0), "minProperties": ("least", 0), "minimum": ("least", 0),
+    "exclusiveMinimum": ("least", 1),
+}  # fmt: skip
+
+
+def described(name: str, schema: Any) -> Iterator[Described]:
+    """Every bound within a schema; `name`: of the member or parameter it is of."""
+    if isinstance(schema, list):
+        for one in schema:
+            yield from described(name, one)
+    if not isinstance(schema, dict):
+        return
+    for word, (way, more) in FIGURES.items():
+        if isinstance(schema.get(word), int | float):
+            yield name, way, schema[word] + more
+    if isinstance(pattern := schema.get("pattern"), str):
+        yield from lengths(name, pattern)
+    for member, inner in schema.get("properties", {}).items():
+        yield from described(member, inner)
+    for pattern, inner in schema.get("patternProperties", {}).items():  # there is one: versions by their stream
+        yield from lengths("stream", pattern)
+        yield from described("version", inner)
+    for word in ("items", "anyOf", "allOf", "oneOf"):
+        yield from described(name, schema.get(word))
+
+
+def lengths(name: str, pattern: str) -> Iterator[Described]:
+    found = ONE_CLASS.fullmatch(pattern)
+    if found is not None:
+        yield name, "least", int(found[1])
+        yield name, "most", int(found[2])
+
+
+def test_every_bound_that_is_described_is_tried(service18: Service) -> None:
+    """One of each name, direction and figure: where several routes have it, it is one type of theirs."""
+    document = service18.http.get("/v1/openapi.json").json()
+    found = set(described("", list(document["components"]["schemas"].values())))
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                found |= set(described(parameter["name"], parameter["schema"]))
+    tried = {(bound.name.lower(), "least" if bound.down else "most", bound.at) for bound in BOUNDS}
+    assert len(found) > 50
+    assert {one for one in found if (one[0].lower(), *one[1:]) not in tried} == set()
 
 
 def test_holds_of_an_account(service18: Service) -> None:
