@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -384,6 +386,43 @@ def test_items_are_not_all_parsed_at_once(bounded: Service, kind: str) -> None:
     response, peak = _traced(bounded, content, kind)
     assert response.text.count('"key":"k","status":400') == content.count(b"path")
     assert peak < _TIMES * len(content), f"{peak / len(content):.1f} times the bytes of the body"
+
+
+def _drafts(number: int, text: str = "b") -> list[dict[str, Any]]:
+    return [item("posts", {"author": "a", "title": "t", "body": text}) for _ in range(number)]
+
+
+@pytest.mark.parametrize("kind", [JSON, NDJSON])
+def test_as_many_items_as_may_be_are_all_accepted_in_order(bounded: Service, kind: str) -> None:
+    items = _drafts(Limits().batch_items)
+    answers = batch(bounded, items, kind)
+    assert [(answer["key"], answer["status"]) for answer in answers] == [(one["key"], 201) for one in items]
+    positions = [int(answer["body"]["position"].rsplit(".", 1)[1]) for answer in answers]
+    assert positions == [*range(positions[0], positions[0] + len(items))], "nothing between them"
+
+
+def test_as_many_batches_at_once_as_may_be_take_what_each_may(postgres18: Server) -> None:
+    """All of them accepted, with the most items in nearly the most bytes."""
+    limits = Limits(batch_items=2_000, batch_bytes=1024 * 1024)
+    contents = [orjson.dumps(_drafts(limits.batch_items, "b" * 420)) for _ in range(limits.batches)]
+    assert all(0.9 * limits.batch_bytes < len(content) <= limits.batch_bytes for content in contents)
+    with (
+        postgres18.database() as database,
+        service_on(database, limits=limits) as service,
+        ThreadPoolExecutor(limits.batches) as pool,
+    ):
+        tracemalloc.start()
+        try:
+            responses = list(pool.map(partial(send, service), contents))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        for content, response in zip(contents, responses, strict=True):
+            told = [(answer["key"], answer["status"]) for answer in response.json()]
+            assert told == [(one["key"], 201) for one in orjson.loads(content)]
+        beside = peak - sum(len(response.content) for response in responses)
+        assert beside < _TIMES * limits.batches * limits.batch_bytes, f"{beside / sum(map(len, contents)):.1f} times"
+        assert_sound(database)
 
 
 def _traced(service: Service, content: bytes, kind: str) -> tuple[httpx.Response, int]:
