@@ -34,7 +34,8 @@ class Door:
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
-        self._services = services
+        self._principals = services.principals
+        self._limits = services.limits
         self._hosts = frozenset(host.lower() for host in services.allowed_hosts)
         self._held = 0  # bytes of the bodies of requests under way, whole or not
 
@@ -72,7 +73,7 @@ class Door:
 
     async def _read(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
         """The body, its bytes held. Raises `ClientDisconnect` where it does not come whole, and `Problem`."""
-        limits = self._services.limits
+        limits = self._limits
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > limits.body_bytes:
             raise _too_large(limits.body_bytes)
@@ -97,7 +98,7 @@ class Door:
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         part: bytes = message.get("body", b"")
-        limits = self._services.limits
+        limits = self._limits
         if before + len(part) > limits.body_bytes:
             raise _too_large(limits.body_bytes)
         if self._held + len(part) > limits.held_bytes:
@@ -112,7 +113,7 @@ class Door:
         if name not in self._hosts and "*" not in self._hosts:
             return "host", f"The host {name[:100]!r} is not among those served: {', '.join(sorted(self._hosts))}.", None
         path, method = scope["path"], scope["method"]
-        principals = self._services.principals
+        principals = self._principals
         principal = ANYONE
         if is_open(path):
             pass
