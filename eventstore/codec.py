@@ -32,7 +32,10 @@ class CodecError(ValueError):
 
 
 class EventEntry(Protocol):
-    """What the codec must know of one name in the catalogue."""
+    """What the codec must know of one name in the catalogue.
+
+    An upcaster leaves the names of personal fields and of their subject as they are: values are sealed to them.
+    """
 
     @property
     def name(self) -> str: ...
@@ -132,17 +135,21 @@ class Codec:
             self._sealer.prepare({subject for _, _, subject in about})
             for shape, stored, _ in about:
                 try:
-                    self._each_personal(shape, stored, self._sealer.seal)
+                    self._each_personal(shape, shape.name, stored, self._sealer.seal)
                 except SealingError as error:
                     raise CodecError(str(error)) from error
                 except UnicodeEncodeError as error:
                     raise CodecError(f"{shape.name} cannot be encoded: {error}") from error
 
+    def forget_keys(self) -> None:
+        """Look the keys of people up again when they are needed."""
+        self._sealer.forget()
+
     def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any:
         """The event that was stored. Raises `CodecError` where name or payload are not of the catalogue."""
         try:
             shape, body = self._parse(name, payload)
-            return self._make(shape, body, stream, version)
+            return self._make(name, shape, body, stream, version)
         except _MISFITS as error:
             raise _misfit(name, stream, version, error) from error
 
@@ -171,7 +178,7 @@ class Codec:
                 continue
             name, stream, version, shape, body = item
             try:
-                events.append(self._make(shape, body, stream, version))
+                events.append(self._make(name, shape, body, stream, version))
             except _MISFITS as error:
                 events.append(_misfit(name, stream, version, error))
             except SealingError as error:
@@ -179,6 +186,7 @@ class Codec:
         return events
 
     def _parse(self, name: str, payload: bytes) -> tuple[_Shape[Any], Any]:
+        """What it is today, and its fields; what is personal is sealed still, to the name that it was stored by."""
         shape = self._by_name.get(name)
         if shape is not None:
             return shape, shape.decode(payload)
@@ -189,9 +197,9 @@ class Codec:
         shape = self._by_name[name]
         return shape, msgspec.convert(fields, shape.stored)
 
-    def _make(self, shape: _Shape[Any], stored: Any, stream: str, version: int) -> Any:
+    def _make(self, name: str, shape: _Shape[Any], stored: Any, stream: str, version: int) -> Any:
         if shape.subject is not None:
-            self._each_personal(shape, stored, self._open)
+            self._each_personal(shape, name, stored, self._open)
         return shape.event(stream, version, *shape.values(stored))
 
     def _open(self, subject: str, name: str, field: str, sealed: Any) -> Any:
@@ -199,13 +207,13 @@ class Codec:
         return self._erased if opened is None else opened
 
     @staticmethod
-    def _each_personal(shape: _Shape[Any], stored: Any, change: _Seal) -> None:
+    def _each_personal(shape: _Shape[Any], name: str, stored: Any, change: _Seal) -> None:
         subject = getattr(stored, shape.subject)  # type: ignore[arg-type]
         if subject is not None:
             for field in shape.personal:
                 value = getattr(stored, field)
                 if value is not None:
-                    setattr(stored, field, change(subject, shape.name, field, value))
+                    setattr(stored, field, change(subject, name, field, value))
 
     def named(self, *events: type[Any]) -> tuple[str, ...]:
         """Every stored name that decodes to one of these classes, old versions included."""

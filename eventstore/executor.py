@@ -424,6 +424,7 @@ class Executor:
                 self._open()
             except (psycopg.Error, UnknownLogError):  # also where the database is being restored
                 continue
+            self._groups.forget_keys()  # what was restored, or has taken over, may lack those that were kept last
             self.statistics.reconnects += 1
             return True
         return False

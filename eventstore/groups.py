@@ -55,6 +55,8 @@ class EventCodec(EventDecoder, Protocol):
 
     def encode_all(self, events: Iterable[Any]) -> tuple[list[str], list[bytes]]: ...
 
+    def forget_keys(self) -> None: ...
+
 
 class MovedOnError(Exception):
     """The stream is known to have moved beyond the state at hand, and the decision needs its true version."""
@@ -72,6 +74,10 @@ class Groups:
         self._decide = decide
         self._evolve = evolve
         self._beliefs = beliefs
+
+    def forget_keys(self) -> None:
+        """Have the keys of people looked up again: the database may not be the one that they were kept in."""
+        self._codec.forget_keys()
 
     def make(
         self,

@@ -58,6 +58,9 @@ class _Codec:
         count = len(list(events))
         return ["bench.appended.v1"] * count, [BODY] * count
 
+    def forget_keys(self) -> None:
+        pass
+
     def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Event]:
         return [Event(stream, version) for _, _, stream, version in stored]
 

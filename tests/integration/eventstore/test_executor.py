@@ -23,7 +23,7 @@ from eventstore.answers import Answer, Outcome
 from eventstore.append import Layout
 from eventstore.connect import connect
 from eventstore.plans import Submission
-from eventstore.read import STREAM_PAGE, read_log
+from eventstore.read import STREAM_PAGE, read_log, read_stream
 from eventstore.sinks import (
     ContentionError,
     FaultError,
@@ -38,6 +38,7 @@ from tests.support.ledger import (
     Ledger,
     assert_sound,
     balances,
+    codec_of,
     deposit,
     executor_on,
     ledger_on,
@@ -294,6 +295,22 @@ def test_a_lost_connection_is_survived_and_nothing_is_there_twice(database: Data
         assert [a.last_position for a in again] == [a.last_position for a in answers]
     assert balances(database)[account] == 100_000 - 400
     assert_sound(database)
+
+
+def test_whose_key_the_database_has_lost_is_not_written_about_with_it(database18: Database) -> None:
+    """A dump from before it was kept, or a server that lagged behind: what it seals, nobody could read."""
+    with ledger_on(database18) as ledger, psycopg.connect(database18.url, autocommit=True) as admin:
+        ledger.accepted(opening(owner="somebody"))
+        admin.execute("SET session_replication_role = replica")
+        admin.execute("DELETE FROM log.subject_keys WHERE subject = 'somebody'")
+        admin.execute("SELECT pg_terminate_backend(%s)", (ledger.executor._connection.info.backend_pid,))
+        again = opening(owner="somebody")
+        ledger.accepted(again)
+        assert admin.execute("SELECT count(*) FROM log.subject_keys WHERE subject = 'somebody'").fetchone() == (1,)
+        with ledger.connect() as reading:
+            (opened,) = read_stream(reading, ledger.log, again.account)
+            told = codec_of(reading, ledger.log).decode(opened.type, opened.payload, opened.stream, opened.version)
+        assert told.name == "Ada Lovelace"
 
 
 def test_stopping_does_not_wait_for_a_database_that_is_gone(

@@ -47,6 +47,9 @@ class PlainCodec:
             raise CodecError("it cannot be stored")
         return ["paid"] * len(events), [b"{}"] * len(events)
 
+    def forget_keys(self) -> None:
+        pass
+
     def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]:
         return []
 
