@@ -32,8 +32,9 @@ from projections.checkpoint import (
 )
 from projections.explain import explain
 from projections.pages import Folded, FoldedPage, PageReader, ReadAhead, fold_part
-from projections.projection import Memory, Projection
+from projections.projection import Fact, Memory, Projection
 from projections.session import fold_into
+from projections.tables import ShapeError, outdated_among
 
 logger = logging.getLogger(__name__)
 
@@ -113,8 +114,18 @@ class Runner:
         return {name: str(stop) for name, stop in self._errors.items()}
 
     def load(self) -> LogState:
-        """Read again how everything stands. What was reset or rebuilt by others is taken up again."""
+        """Read again how everything stands. What was reset or rebuilt by others is taken up again.
+
+        Raises `ShapeError` where they made the tables anew in another shape: whoever folds them must be of theirs.
+        """
         state = read_state(self._connection, self._log_name, list(self._projections))
+        moved = [
+            self._projections[standing.projection]
+            for standing in state.standings
+            if standing.checkpoint != self._checkpoints.get(standing.projection)
+        ]
+        if moved and (outdated := outdated_among(self._connection, moved)):
+            raise ShapeError(outdated)
         self.head = state.head
         stopped = {}
         for standing in state.standings:
@@ -213,19 +224,24 @@ class Runner:
         error = self._attempt(projection, part, page.upto)
         if error is None:
             return
-        # Whether the first n facts can be folded turns from yes to no at one n; halving finds it.
-        good, bad = 0, len(part.facts)
+        self._fold_up_to(projection, page, self._first_bad(projection, part.facts, page.upto, error))
+
+    def _first_bad(self, projection: Projection, facts: Sequence[Fact], upto: int, error: Exception) -> Stop:
+        """Which of these, that met this error together, is the first that cannot be folded.
+
+        Whether the first n facts can be folded turns from yes to no at one n; halving finds it.
+        """
+        good, bad = 0, len(facts)
         while bad - good > 1:
             middle = (good + bad) // 2
-            found = self._attempt(projection, fold_part(projection, part.facts[:middle]), page.upto, only_try=True)
+            found = self._attempt(projection, fold_part(projection, facts[:middle]), upto, only_try=True)
             if found is None:
                 good = middle
             else:
                 bad, error = middle, found
-        fact = part.facts[bad - 1]
+        fact = facts[bad - 1]
         name = self._codec.named(type(fact.event))[-1]
-        stop = Stop(fact.position, fact.event.originator_id, name, explain(error))
-        self._fold_up_to(projection, page, stop)
+        return Stop(fact.position, fact.event.originator_id, name, explain(error))
 
     def _attempt(self, projection: Projection, part: Folded, upto: int, *, only_try: bool = False) -> Exception | None:
         """Write a part of one projection (`only_try`: and roll back). What stood in the way, or None."""
@@ -246,8 +262,9 @@ class Runner:
             upto: int = row[0]
             facts = [fact for fact in page.parts[projection.name].facts if fact.position <= upto]
             error = self._attempt(projection, fold_part(projection, facts), upto)
-            if error is not None:
-                raise error
+            if error is not None:  # one before it cannot be folded either
+                self._fold_up_to(projection, page, self._first_bad(projection, facts, upto, error))
+                return
         with self._connection.transaction():
             at = self._checkpoints[projection.name]
             if not hold_checkpoint(self._connection, self._log, projection.name, at):

@@ -5,6 +5,12 @@ CREATE TABLE IF NOT EXISTS read.rooms (
 );
 COMMENT ON TABLE read.rooms IS 'Version and digest of the schema with which the tables of each projection were made.';
 
+CREATE TABLE IF NOT EXISTS read.reports (
+    projection text COLLATE "C" PRIMARY KEY,
+    digest     text NOT NULL
+);
+COMMENT ON TABLE read.reports IS 'Digest of the statements with which the reporting views of each projection were made.';
+
 CREATE TABLE IF NOT EXISTS read.projection_errors (
     projection text COLLATE "C" NOT NULL,
     log        integer NOT NULL,

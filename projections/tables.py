@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ _BEGIN_AT_ZERO = """
 INSERT INTO read.checkpoints (projection, log, position, epoch, digest) VALUES (%s, %s, 0, %s, '')
 ON CONFLICT (projection, log) DO {conflict}
 """
+_VIEW = re.compile(r"CREATE OR REPLACE VIEW (\S+)")
 _RESTART = "UPDATE SET position = 0, epoch = excluded.epoch, digest = '', updated_at = clock_timestamp()"
 
 
@@ -69,7 +72,7 @@ def prepare(connection: Connection[Any], log: str, projections: Sequence[Project
                 continue
             if room.name not in made:
                 _create(connection, room)
-            connection.execute(room.reporting.encode())
+            _report(connection, room)
             if room.name not in begun:  # to insert it all the same would wait for whoever is moving it
                 connection.execute(_BEGIN_AT_ZERO.format(conflict="NOTHING"), (room.name, head.log, head.epoch))
     if outdated:
@@ -106,8 +109,9 @@ def reset(connection: Connection[Any], log: str, projections: Sequence[Projectio
                 connection.execute(f"TRUNCATE {tables}".encode())
                 continue
             connection.execute(f"DROP TABLE IF EXISTS {tables} CASCADE".encode())
+            connection.execute("DELETE FROM read.reports")  # views of others may be gone with them
             _create(connection, room)
-            connection.execute(room.reporting.encode())
+            _report(connection, room)
 
 
 def _refuse_another_log(connection: Connection[Any], log: int, name: str) -> None:
@@ -122,6 +126,28 @@ def _refuse_another_log(connection: Connection[Any], log: int, name: str) -> Non
 
 def _shapes(connection: Connection[Any]) -> dict[str, str]:
     return dict(connection.execute("SELECT projection, shape FROM read.rooms").fetchall())
+
+
+def _report(connection: Connection[Any], room: Projection) -> None:
+    """Make the reporting views of a room, where they are not as they should be.
+
+    To make one again waits for whoever reads it, and whoever comes to read it waits for that: a restart must not do so.
+    """
+    digest = hashlib.sha256(room.reporting.encode()).hexdigest()
+    row = connection.execute(
+        "SELECT bool_and(to_regclass(v.name) IS NOT NULL)"
+        " AND EXISTS (SELECT FROM read.reports r WHERE r.projection = %s AND r.digest = %s)"
+        " FROM unnest(%s::text[]) AS v(name)",
+        (room.name, digest, text_array(_VIEW.findall(room.reporting))),
+    ).fetchone()
+    if row is not None and row[0]:
+        return
+    connection.execute(room.reporting.encode())
+    connection.execute(
+        "INSERT INTO read.reports (projection, digest) VALUES (%s, %s)"
+        " ON CONFLICT (projection) DO UPDATE SET digest = excluded.digest",
+        (room.name, digest),
+    )
 
 
 def _create(connection: Connection[Any], room: Projection) -> None:

@@ -275,6 +275,24 @@ def test_bytes_that_cannot_be_decoded_stop_those_who_want_them(filler: Filler, c
     assert runner.positions["posts"] == filler.position
 
 
+def test_of_two_bad_events_in_a_page_the_first_stops_those_who_want_it_and_the_others_go_on(
+    filler: Filler, connection: Connection[Any]
+) -> None:
+    """One that is decoded and cannot be folded, and one that cannot be decoded."""
+    before = filler.write(*a_life(filler, seed=8, units=60))
+    first = filler.write([OrderConfirmed("ord_x", 1)])
+    filler.write(*a_life(filler, seed=9, units=20))
+    second = filler.write([OrderConfirmed("ord_y", 1)])
+    filler.connection.execute("UPDATE log.events SET payload = '{' WHERE position = %s", (second,))
+    filler.write(*a_life(filler, seed=11, units=20))
+    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner.run_to_head()
+    assert set(runner.stopped) == {"orders"}
+    assert f"at position {first}, order.confirmed.v1 on ord_x" in runner.stopped["orders"]
+    assert runner.positions == {name: before if name == "orders" else filler.position for name in NAMES}
+    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+
+
 def test_what_stopped_goes_on_when_it_can(filler: Filler, connection: Connection[Any]) -> None:
     filler.write(*a_life(filler, seed=10, units=30))
     filler.write([OrderConfirmed("ord_x", 1)])
@@ -393,6 +411,50 @@ def test_tables_of_another_shape_ask_for_a_rebuild(filler: Filler, connection: C
     prepare(connection, LOG, newer)
     assert verify_tables(connection, LOG, filler.codec, newer).ok
     assert connection.execute("SELECT count(*) FROM reporting.posts WHERE body IS NULL").fetchone() == (0,)
+
+
+def test_a_worker_of_another_version_does_not_fold_into_tables_made_anew(
+    database: Database, filler: Filler, connection: Connection[Any]
+) -> None:
+    """A release comes with another shape and rebuilds, while a worker of the one before runs: that one has to end."""
+    filler.write(*a_life(filler, seed=18, units=60))
+    newer: list[Projection] = [replace(room, version=room.version + 1) for room in ROOMS]
+    ended: list[BaseException] = []
+
+    def older() -> None:
+        try:
+            follow(lambda: projector(database), lambda connection, log: filler.codec, LOG, ROOMS, Event())
+        except ShapeError as error:
+            ended.append(error)
+
+    worker = Thread(target=older)
+    worker.start()
+    wait_until(lambda: lowest(connection) == filler.position, "the head")
+    with projector(database) as own:
+        assert rebuild(own, LOG, filler.codec, newer).ok
+    worker.join(30)
+    assert not worker.is_alive()
+    assert "daybook rebuild" in str(ended[0])
+    assert verify_tables(connection, LOG, filler.codec, newer).ok
+
+
+def test_preparing_again_waits_for_no_reader_of_a_report(database: Database, filler: Filler) -> None:
+    """Nor does any reader wait for it. What is missing, or was made by another version, is made again."""
+    with projector(database) as own, psycopg.connect(database.url) as reader:
+        prepare(own, LOG, ROOMS)
+        reader.execute("SELECT count(*) FROM reporting.entries")  # and its transaction stays open
+        own.execute("SET lock_timeout = '1s'")
+        prepare(own, LOG, ROOMS)
+        reader.rollback()
+        comment = "SELECT obj_description(to_regclass('reporting.posts'))"
+        as_made = own.execute(comment).fetchone()
+        own.execute("DROP VIEW reporting.posts")
+        prepare(own, LOG, ROOMS)
+        assert own.execute(comment).fetchone() == as_made
+        own.execute("COMMENT ON VIEW reporting.posts IS 'older'")
+        own.execute("UPDATE read.reports SET digest = 'older' WHERE projection = 'posts'")
+        prepare(own, LOG, ROOMS)
+        assert own.execute(comment).fetchone() == as_made
 
 
 def test_the_tables_of_one_log_are_refused_to_another(
