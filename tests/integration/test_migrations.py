@@ -14,9 +14,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.pool import NullPool
 
+from eventstore.connect import connect
+from eventstore.read import read_head
 from migrations import MigrationError, runner
 from migrations.sql import execute_files
-from tests.support.postgres import Database
+from projections.rooms import ROOMS
+from projections.tables import prepare
+from tests.support.postgres import Database, running_server
 
 
 def tables(url: str) -> list[tuple[str, str]]:
@@ -38,6 +42,24 @@ def test_a_fresh_database_is_brought_to_the_head(empty_database: Database) -> No
     assert runner.upgrade(empty_database.url) == runner.head()
     assert runner.current(empty_database.url) == runner.head()
     assert {schema for schema, _ in tables(empty_database.url)} >= {"log", "public"}
+
+
+@pytest.mark.parametrize("version", [15, 18])
+def test_who_may_create_roles_and_owns_the_database_need_be_no_superuser(version: int) -> None:
+    """As with a provider's server: nobody there is one, and no role of Daybook exists before."""
+    with running_server(version) as server, psycopg.connect(server.postgres.url, autocommit=True) as superuser:
+        superuser.execute("CREATE ROLE tenant LOGIN CREATEROLE PASSWORD 'secret'")
+        superuser.execute("CREATE DATABASE rented OWNER tenant")
+        rented = make_url(server.postgres.url).set(username="tenant", password="secret", database="rented")
+        database = Database("rented", rented.render_as_string(hide_password=False), version)
+        assert runner.upgrade(database.url) == runner.head()
+        assert runner.upgrade(database.url) == runner.head()
+        with psycopg.connect(database.url) as tenant:
+            tenant.execute("SELECT log.create_log('main')")
+        with connect(database.projector_url, application_name="prepare") as projector:
+            prepare(projector, "main", ROOMS)
+        with connect(database.api_url, application_name="api") as api:
+            assert read_head(api, "main").position == 0
 
 
 def test_a_second_upgrade_changes_nothing(database: Database) -> None:
