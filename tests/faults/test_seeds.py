@@ -111,21 +111,9 @@ def test_a_failed_check_says_where_the_history_is(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     later, earlier = (
         Call(
-            "later",
-            "/v1/transfers",
-            {},
-            began=1.0,
-            ended=2.0,
-            answers=[Answer(201, b'{"position": "main.1.9"}', False)],
-        ),
-        Call(
-            "earlier",
-            "/v1/transfers",
-            {},
-            began=3.0,
-            ended=4.0,
-            answers=[Answer(201, b'{"position": "main.1.3"}', False)],
-        ),
+            key, "/v1/transfers", {}, began=began, answers=[Answer(201, b'{"position": "main.1.%d"}' % position, False)]
+        )
+        for key, began, position in (("later", 1.0, 9), ("earlier", 3.0, 3))
     )
     with pytest.raises(AssertionError) as failed, kept(History([earlier, later])):
         raise AssertionError("the check failed")
