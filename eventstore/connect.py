@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import Connection
 from psycopg.abc import PQGen
+from psycopg_pool import ConnectionPool
 
 CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS, KEEPALIVE_PROBES = 5, 3
@@ -43,21 +44,43 @@ def connect(url: str, *, application_name: str, statement_seconds: float = 60) -
 
     Raises `psycopg.OperationalError` where the server cannot be reached.
     """
-    connection = _Bounded.connect(
+    connection = _Bounded.connect(url, application_name=application_name, **_PARAMETERS)
+    _bound(connection, statement_seconds)
+    return connection
+
+
+def pool_of(
+    url: str, *, application_name: str, most: int, wait_seconds: float, statement_seconds: float
+) -> ConnectionPool[Connection[Any]]:
+    """So many connections like those of `connect`, at most; not opened yet. One is waited for `wait_seconds`."""
+    return ConnectionPool(
         url,
-        autocommit=True,
-        application_name=application_name,
-        connect_timeout=CONNECT_SECONDS,
-        keepalives=1,
-        keepalives_idle=KEEPALIVE_SECONDS,
-        keepalives_interval=KEEPALIVE_SECONDS,
-        keepalives_count=KEEPALIVE_PROBES,
-        tcp_user_timeout=VANISHED_SECONDS * 1000,
+        connection_class=_Bounded,
+        kwargs={"application_name": application_name, **_PARAMETERS},
+        configure=lambda connection: _bound(connection, statement_seconds),
+        min_size=1,
+        max_size=most,
+        timeout=wait_seconds,
+        open=False,
     )
+
+
+_PARAMETERS: dict[str, Any] = {
+    "autocommit": True,
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives": 1,
+    "keepalives_idle": KEEPALIVE_SECONDS,
+    "keepalives_interval": KEEPALIVE_SECONDS,
+    "keepalives_count": KEEPALIVE_PROBES,
+    "tcp_user_timeout": VANISHED_SECONDS * 1000,
+}
+
+
+def _bound(connection: Connection[Any], statement_seconds: float) -> None:
+    assert isinstance(connection, _Bounded)
     connection.answer_seconds = statement_seconds + SILENCE_SECONDS
     connection.execute(
         "SELECT set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC', false),"
         " set_config('idle_in_transaction_session_timeout', %s, false)",
         (f"{int(statement_seconds * 1000)}ms", f"{int(statement_seconds * 1000)}ms"),
     )
-    return connection

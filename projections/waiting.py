@@ -21,12 +21,15 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.005
 RETRY_SECONDS = 0.1
 """Pause after the database could not be asked."""
+FIRST_LOOK_SECONDS = 0.25
+"""However short a wait may be, so long there is to look once: else what is visible would be refused."""
 LINGER_SECONDS = 1.0
 """How long the thread stays when nobody waits any more, and what it saw counts. Positions do fall: by a rebuild, or by
 a crash of the server, which may lose the last commits of the projectors."""
 
 _POSITIONS = """
-SELECT projection, position FROM read.checkpoints WHERE log = (SELECT log FROM log.logs WHERE name = %s)
+SELECT c.projection, c.position
+  FROM read.checkpoints c JOIN log.logs l ON l.log = c.log AND l.epoch = c.epoch WHERE l.name = %s
 """
 
 
@@ -82,7 +85,7 @@ class Checkpoints:
         waiter = _Waiter(names, position, lambda: loop.call_soon_threadsafe(told.set))
         self._add(waiter)
         try:
-            await asyncio.wait_for(told.wait(), timeout)
+            await asyncio.wait_for(told.wait(), max(timeout, FIRST_LOOK_SECONDS))
         except TimeoutError:
             raise self._behind(waiter, timeout) from None
         finally:
@@ -134,15 +137,16 @@ class Checkpoints:
 
     def _goes_on(self) -> bool:
         """Whether to ask once more; waits a while for somebody who wants to know."""
-        with self._lock:
-            if self._closed:
-                self._thread = None
-                return False
-            if self._waiters:
-                return True
-            self._work.clear()
-        if self._work.wait(LINGER_SECONDS):
-            return self._goes_on()
+        called = True
+        while called:
+            with self._lock:
+                if self._closed:
+                    self._thread = None
+                    return False
+                if self._waiters:
+                    return True
+                self._work.clear()
+            called = self._work.wait(LINGER_SECONDS)
         with self._lock:
             if self._waiters and not self._closed:
                 return True

@@ -280,7 +280,7 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C in the terminal is for us; the server is stopped last
-                preexec_fn=_stop_with_parent(),
+                preexec_fn=stop_with_parent(signal.SIGINT),
                 user=runs_as.user,
                 group=runs_as.group,
                 extra_groups=runs_as.extra_groups,
@@ -392,11 +392,12 @@ def _identity(user: pwd.struct_passwd | None) -> _Identity:
     return _Identity(None, None, None) if user is None else _Identity(user.pw_uid, user.pw_gid, [])
 
 
-def _stop_with_parent() -> Callable[[], None] | None:
-    """What the child does before it becomes the server: ask Linux for a fast shutdown when its parent dies.
+def stop_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+    """What a child does before it becomes what it is to be: ask Linux for this signal when its parent dies.
 
     Without it a `kill -9` of the parent leaves a server that nobody owns. Run after the change of user, which would
-    clear the request. Elsewhere than on Linux such a server stays, and the next start says so.
+    clear the request. Elsewhere than on Linux such a server stays, and the next start says so. `SIGINT` is PostgreSQL's
+    fast shutdown.
     """
     if sys.platform != "linux":
         return None
@@ -405,7 +406,7 @@ def _stop_with_parent() -> Callable[[], None] | None:
     parent = os.getpid()
 
     def ask() -> None:
-        prctl(set_parent_death_signal, int(signal.SIGINT))
+        prctl(set_parent_death_signal, int(number))
         if os.getppid() != parent:  # it died between fork and here
             os._exit(1)
 

@@ -71,6 +71,10 @@ def replay_log(
     position = 0
     while position < end:
         page = read_log(connection, head.log, position, min(PAGE, end - position))
+        if page.at_end:
+            raise RuntimeError(
+                f"nothing can be read after position {position} of {end}: the log is damaged; daybook verify says where"
+            )
         for recorded in page.events:
             if recorded.unit_end > end:
                 end = position  # it stops within this unit: the one before was the last

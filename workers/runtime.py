@@ -63,14 +63,22 @@ def write_messages(settings: Settings) -> None:
 
 
 @contextmanager
-def database(settings: Settings) -> Iterator[Settings]:
-    """The settings with a database that answers: the one given, the embedded one that runs, or it started for us."""
+def database(settings: Settings, *, borrowed: bool = True) -> Iterator[Settings]:
+    """The settings with a database that answers: the one given, the embedded one that runs, or it started for us.
+
+    One that runs ends with the command that started it: where it is not to be `borrowed`, `RuntimeError` is raised.
+    """
     if not settings.embedded:
         yield settings
         return
     key = base64.b64encode(settings.master_key_bytes()).decode()  # made before the database is
     settings = settings.model_copy(update={"master_key": SecretStr(key)})
     running = url_of_running(settings.postgres_dir)
+    if running is not None and not borrowed:
+        raise RuntimeError(
+            f"the embedded PostgreSQL in {settings.postgres_dir} is run by another daybook command, and ends with it: "
+            "wait for the end of that one and start again"
+        )
     if running is not None:
         yield settings.with_database(running)
         return

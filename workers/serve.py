@@ -7,22 +7,21 @@ import os
 from contextlib import ExitStack
 
 import uvicorn
-from psycopg_pool import ConnectionPool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.app import create_app
 from api.principals import load_principals
 from api.services import Limits, Services
 from eventstore.asynchronous import AsyncExecutor
-from eventstore.connect import connect
+from eventstore.connect import connect, pool_of
 from eventstore.numbers import Numbers
 from projections.waiting import Checkpoints
 from workers import runtime, settings
 
 MOST_READERS = 8
 """Connections for reads, in each process."""
-POOL_SECONDS = 5.0
-"""How long a read waits for one of them."""
+POOL_SECONDS, READ_SECONDS = 5.0, 30.0
+"""How long a read waits for one of them, and may then take."""
 
 
 def serve(loaded: settings.Settings) -> None:
@@ -93,17 +92,12 @@ class Managed:
         loaded, url = self._settings, self._settings.api_url()
         side = self._open.enter_context(runtime.write_side(loaded, "daybook-api"))
         pool = self._open.enter_context(
-            ConnectionPool(
+            pool_of(
                 url,
-                min_size=1,
-                max_size=MOST_READERS,
-                timeout=POOL_SECONDS,
-                kwargs={
-                    "autocommit": True,
-                    "application_name": "daybook-reads",
-                    "options": "-c role=daybook_api -c statement_timeout=30s -c timezone=UTC",
-                },
-                open=False,
+                application_name="daybook-reads",
+                most=MOST_READERS,
+                wait_seconds=POOL_SECONDS,
+                statement_seconds=READ_SECONDS,
             )
         )
         pool.wait(POOL_SECONDS)

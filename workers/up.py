@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from threading import Event
 
+import orjson
 from rich.console import Console
 
 from eventstore.connect import connect
@@ -20,6 +21,7 @@ from migrations import runner
 from projections.rooms import ROOMS
 from projections.tables import prepare
 from workers import runtime
+from workers.embedded import stop_with_parent
 from workers.settings import Settings, variable
 from workers.tokens import CLEAR_NAME, ensure_tokens
 
@@ -33,13 +35,13 @@ class UpError(RuntimeError):
 
 
 def up(settings: Settings, console: Console) -> None:
-    """Run until SIGINT or SIGTERM, or until one of the processes ends."""
+    """Run until SIGINT, SIGTERM or the end of the terminal, or until one of the processes ends."""
     _check_port(settings)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     key = settings.master_key_bytes()
-    with runtime.database(settings) as ready:
+    with runtime.database(settings, borrowed=False) as ready:
         console.print(f"Database ready, migrating ({runner.upgrade(ready.owner_url())}).", highlight=False)
         initialise(ready)
         tokens = {} if ready.auth == "off" else ensure_tokens(ready.tokens_file)
@@ -53,10 +55,19 @@ def up(settings: Settings, console: Console) -> None:
             for command in ("serve", "work"):
                 children.append(
                     subprocess.Popen(
-                        [sys.executable, "-m", "workers.cli", command], env=environment, start_new_session=True
+                        [sys.executable, "-m", "workers.cli", command],
+                        env=environment,
+                        start_new_session=True,
+                        preexec_fn=stop_with_parent(signal.SIGTERM),
                     )
                 )
-            _wait_until_ready(ready, children, stop)
+            stopped = _wait_until_ready(ready, children, stop)
+            if stopped:
+                console.print(
+                    f"[bold yellow]Stopped projections: {', '.join(stopped)}.[/bold yellow] Commands are executed, the "
+                    "reads of these stay as they are; GET /v1/lag says why and what to do.",
+                    highlight=False,
+                )
             if not stop.is_set():
                 named = {str(role): token for role, token in tokens.items()}
                 console.print(_welcome(ready, named), soft_wrap=True, highlight=False)
@@ -104,7 +115,8 @@ def _check_port(settings: Settings) -> None:
             ) from None
 
 
-def _wait_until_ready(settings: Settings, children: list[subprocess.Popen[bytes]], stop: Event) -> None:
+def _wait_until_ready(settings: Settings, children: list[subprocess.Popen[bytes]], stop: Event) -> list[str]:
+    """The projections that are stopped: where all else is ready, they do not keep the ledger from its clients."""
     url = f"{base_url(settings)}/v1/health/ready"
     request = urllib.request.Request(url, headers={"Host": settings.allowed_hosts[0]})  # noqa: S310 - http, to our own API
     until = time.monotonic() + READY_SECONDS
@@ -114,11 +126,23 @@ def _wait_until_ready(settings: Settings, children: list[subprocess.Popen[bytes]
             raise UpError(f"a process ended with code {ended[0].returncode} while starting; its messages are above")
         try:
             with urllib.request.urlopen(request, timeout=2):  # noqa: S310
-                return
-        except (urllib.error.URLError, OSError):
+                return []
+        except (urllib.error.URLError, OSError) as error:
+            if isinstance(error, urllib.error.HTTPError) and (stopped := _stopped(error.read())):
+                return stopped
             if time.monotonic() > until:
                 raise UpError(f"{url} did not become ready within {READY_SECONDS:.0f} seconds") from None
             stop.wait(0.1)
+    return []
+
+
+def _stopped(problem: bytes) -> list[str]:
+    """The projections that a problem of `/v1/health/ready` names."""
+    try:
+        names: list[str] = orjson.loads(problem)["figures"]["stopped"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return []
+    return names
 
 
 def _welcome(settings: Settings, tokens: dict[str, str]) -> str:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import httpx
 import psycopg
 import uvicorn
-from psycopg_pool import ConnectionPool
 from starlette.types import ASGIApp
 
 from api.app import create_app
@@ -24,7 +23,7 @@ from domain.accounts.events import InternalRole
 from domain.accounts.posting import internal_account
 from domain.rules import RULES
 from eventstore.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
-from eventstore.connect import connect
+from eventstore.connect import connect, pool_of
 from eventstore.numbers import Numbers
 from projections.follow import follow
 from projections.rooms import ROOMS
@@ -138,13 +137,8 @@ def service_on(
     with executor_on(database, **more) as executor, connect(database.api_url, application_name="api-keys") as keys:
         row = keys.execute("SELECT log FROM log.logs WHERE name = 'main'").fetchone()
         assert row is not None
-        pool = ConnectionPool(
-            database.api_url,
-            min_size=1,
-            max_size=8,
-            kwargs={"autocommit": True, "application_name": "reads"},
-            open=True,
-        )
+        pool = pool_of(database.api_url, application_name="reads", most=8, wait_seconds=30, statement_seconds=30)
+        pool.open()
         checkpoints = Checkpoints(lambda: connect(database.api_url, application_name="checkpoints"), "main")
         services = Services(
             log="main",

@@ -21,7 +21,7 @@ from eventstore import groups as grouping
 from eventstore.answering import Task
 from eventstore.answers import Answer, Outcome
 from eventstore.append import Layout
-from eventstore.connect import connect
+from eventstore.connect import connect, pool_of
 from eventstore.plans import Submission
 from eventstore.read import STREAM_PAGE, read_log, read_stream
 from eventstore.sinks import (
@@ -678,6 +678,26 @@ def test_a_silent_server_is_given_up_by_any_connection(database18: Database) -> 
         with pytest.raises(psycopg.OperationalError, match="did not answer"):
             connection.execute("SELECT pg_sleep(20)")
         assert connection.closed
+
+
+def test_connections_of_a_pool_are_bounded_as_any_other(database18: Database) -> None:
+    url = database18.api_url.replace("options=", "options=-c%20geqo%3Doff%20")  # of the URL's own, which are kept
+    with (
+        pool_of(url, application_name="pool", most=2, wait_seconds=5, statement_seconds=7) as pool,
+        pool.connection() as connection,
+    ):
+        shown = {
+            name: connection.execute(f"SELECT current_setting('{name}')".encode()).fetchone()
+            for name in ("role", "geqo", "statement_timeout", "TimeZone", "idle_in_transaction_session_timeout")
+        }
+        assert list(shown.values()) == [("daybook_api",), ("off",), ("7s",), ("UTC",), ("7s",)]
+        alone = connect(url, application_name="alone")
+        mine, theirs = alone.info.get_parameters(), connection.info.get_parameters()
+        alone.close()
+        assert {**mine, "application_name": ""} == {**theirs, "application_name": ""}
+        connection.answer_seconds = 0.3  # type: ignore[attr-defined]
+        with pytest.raises(psycopg.OperationalError, match="did not answer"):
+            connection.execute("SELECT pg_sleep(20)")
 
 
 def test_a_silent_connection_is_given_up(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,21 @@ def test_a_reader_waits_for_its_write(filler: Filler, folded: Connection[Any], c
     assert sorted(waited) == sorted([*NAMES, *NAMES])
 
 
+def test_who_does_not_wait_is_told_what_is_visible_all_the_same(
+    filler: Filler, folded: Connection[Any], checkpoints: Checkpoints
+) -> None:
+    asyncio.run(checkpoints.wait(NAMES, filler.position, timeout=0))
+
+
+def test_what_was_folded_in_another_epoch_is_not_visible(
+    filler: Filler, folded: Connection[Any], checkpoints: Checkpoints
+) -> None:
+    """The log was restored and the read tables were not: their positions are those of another history."""
+    folded.execute("UPDATE read.checkpoints SET epoch = epoch + 1 WHERE projection = 'entries'")
+    with pytest.raises(BehindError, match="entries has folded the log up to position 0"):
+        asyncio.run(checkpoints.wait(NAMES, filler.position, timeout=0.5))
+
+
 def test_waiting_is_bounded_and_says_who_is_behind(
     filler: Filler, folded: Connection[Any], checkpoints: Checkpoints
 ) -> None:

@@ -45,6 +45,17 @@ def written(postgres18: Server) -> Iterator[Written]:
         yield Written(database, one, last)
 
 
+def test_a_log_without_its_end_is_no_reason_to_replay_for_ever(written: Written) -> None:
+    with psycopg.connect(written.database.url) as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute("DELETE FROM log.events WHERE position > %s", (written.head - 3,))
+    done = daybook("replay", "--json", env=environment(written.database))
+    assert done.returncode == 3
+    said = done.stderr.replace("\n", " ")
+    assert f"nothing can be read after position {written.head - 3} of {written.head}" in said
+    assert "daybook verify" in said
+
+
 def test_a_stream_is_what_its_events_fold_to(written: Written) -> None:
     now = written.ask("replay", written.account)
     assert (now["version"], now["balance"], now["profile"]["minimum"]) == (5, "0.70", "0.00")

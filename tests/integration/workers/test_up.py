@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from bench.harness.process import free_port
 from tests.integration.workers.running import daybook, environment, read_until, started
 from tests.support.postgres import server_folder
 from tests.support.waiting import wait_until
+from workers.embedded import url_of_running
 
 UP = "Ctrl-C"  # the last line of what `up` says when everything is ready
 
@@ -134,6 +136,37 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
             assert client.get(f"/v1/accounts/{two}").json()["balance"] == "12.30"
             assert client.post("/v1/transfers", {}).status_code == 403
         stop(process)
+
+
+def test_a_stopped_projection_does_not_keep_the_ledger_from_its_clients(folder: Path, port: int) -> None:
+    env, base = of_its_own(folder, port), f"http://127.0.0.1:{port}"
+    with started("up", env=env) as process:
+        read_until(process, UP)
+        second = daybook("up", env=env | {"DAYBOOK_PORT": str(free_port())})
+        assert second.returncode == 3
+        assert "is run by another daybook command" in second.stderr.replace("\n", " ")
+        url = url_of_running(folder / "var" / "postgres")
+        assert url is not None
+        with psycopg.connect(url) as superuser:  # as if the log had been restored and nothing else
+            superuser.execute("UPDATE read.checkpoints SET epoch = epoch - 1 WHERE projection = 'posts'")
+        stop(process)
+    with started("up", env=env) as process:
+        assert "Stopped projections: posts." in read_until(process, UP)
+        with Client(base, tokens(folder)["command"]) as client:
+            body: dict[str, object] = {"type": "checking", "currency": "EUR", "owner": "ada", "name": "Ada"}
+            assert client.post("/v1/accounts", body).status_code == 201
+        stop(process)
+
+
+@pytest.mark.parametrize("end", [signal.SIGHUP, signal.SIGKILL])
+def test_whatever_ends_it_nothing_of_it_goes_on(folder: Path, port: int, end: signal.Signals) -> None:
+    """The terminal is closed, or somebody has no patience: the next start must find the port free."""
+    with started("up", env=of_its_own(folder, port)) as process:
+        read_until(process, UP)
+        family = descendants(process.pid)
+        process.send_signal(end)
+        process.wait()
+        wait_until(lambda: not any(map(is_running, family)), "the end of all that came of it")
 
 
 def test_it_comes_up_where_it_listens_everywhere_and_answers_another_name_only(folder: Path, port: int) -> None:
