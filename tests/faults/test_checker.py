@@ -86,6 +86,12 @@ def test_a_read_that_is_of_no_position_is_noticed(readings: list[Reading], why: 
         reads_are_of_one_position(BOOK, readings)
 
 
+def test_after_a_crash_of_the_server_a_reader_may_see_less_than_before_but_not_than_it_asks_for() -> None:
+    reads_are_of_one_position(BOOK, [read(*AT_6), read(*AT_5), read(*AT_6, at_least=6)], crashes=True)
+    with pytest.raises(AssertionError, match="position 6 was asked for"):
+        reads_are_of_one_position(BOOK, [read(*AT_6), read(*AT_5, at_least=6)], crashes=True)
+
+
 def transfer(amount: str) -> tuple[str, dict[str, Any]]:
     return "/v1/transfers", {"source": "a", "target": "b", "amount": amount, "currency": "EUR"}
 
