@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.principals import ANYONE, digest, is_open, may
-from api.problems import Problem, problem_response
+from api.problems import Problem, problem_response, too_large, too_slow
 from api.services import Services
 
 MOST_DEPTH = 32
@@ -76,7 +76,7 @@ class Door:
         limits = self._limits
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > limits.body_bytes:
-            raise _too_large(limits.body_bytes)
+            raise too_large(limits.body_bytes)
         message = _at_once(receive)
         if message is not None and not message.get("more_body", False):
             return self._hold(message)
@@ -100,7 +100,7 @@ class Door:
         part: bytes = message.get("body", b"")
         limits = self._limits
         if before + len(part) > limits.body_bytes:
-            raise _too_large(limits.body_bytes)
+            raise too_large(limits.body_bytes)
         if self._held + len(part) > limits.held_bytes:
             said = f"The bodies of the requests under way have {self._held} bytes, of {limits.held_bytes} they may."
             raise Problem("busy", said)
@@ -152,15 +152,6 @@ def _at_once(receive: Receive) -> Message | None:
         return message
     coming.close()
     return None
-
-
-def _too_large(most: int) -> Problem:
-    return Problem("too_large", f"The body is larger than {most} bytes.", most=most)
-
-
-def too_slow(seconds: float) -> Problem:
-    """What is said where a body does not come whole in time; the connection ends with it."""
-    return Problem("too_slow", f"The body was not whole after {seconds:g} seconds.", seconds=seconds)
 
 
 def _refuse_body(scope: Scope, headers: dict[bytes, bytes], body: bytes) -> _Refusal | None:

@@ -56,6 +56,16 @@ class Problem(Exception):
         self.figures = figures
 
 
+def too_large(most: int, what: str = "The body") -> Problem:
+    """What is said of one of more bytes than there may be."""
+    return Problem("too_large", f"{what} is larger than {most} bytes.", most=most)
+
+
+def too_slow(seconds: float) -> Problem:
+    """What is said where a body does not come whole in time; the connection ends with it."""
+    return Problem("too_slow", f"The body was not whole after {seconds:g} seconds.", seconds=seconds)
+
+
 def unavailable(error: Exception) -> Problem:
     """What is said where the database did not do what it should; its own message may quote rows."""
     return Problem("unavailable", f"The database does not answer: {type(error).__name__}.")

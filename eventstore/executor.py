@@ -113,6 +113,7 @@ class Executor:
         self._connect = connect
         self._log_name = log
         self._commuting_types = tuple(commuting_types)
+        self._codec = codec
         self._beliefs = Beliefs(codec, evolve, transient_prefixes, cache_limit, snapshots)
         self._groups = Groups(codec, decide, evolve, self._beliefs)
         self.queue_limit = queue_limit
@@ -424,7 +425,7 @@ class Executor:
                 self._open()
             except (psycopg.Error, UnknownLogError):  # also where the database is being restored
                 continue
-            self._groups.forget_keys()  # what was restored, or has taken over, may lack those that were kept last
+            self._codec.forget_keys()  # what was restored, or has taken over, may lack those that were kept last
             self.statistics.reconnects += 1
             return True
         return False

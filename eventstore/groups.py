@@ -75,10 +75,6 @@ class Groups:
         self._evolve = evolve
         self._beliefs = beliefs
 
-    def forget_keys(self) -> None:
-        """Have the keys of people looked up again: the database may not be the one that they were kept in."""
-        self._codec.forget_keys()
-
     def make(
         self,
         tasks: Sequence[Task],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,8 @@ def prepare(connection: Connection[Any], log: str, projections: Sequence[Project
         _refuse_another_log(connection, head.log, log)
         rows = connection.execute("SELECT projection FROM read.checkpoints WHERE log = %s", (head.log,))
         begun = {name for (name,) in rows}
-        made, outdated = _shapes(connection), outdated_among(connection, projections)
+        made = _shapes(connection)
+        outdated = _outdated(made, projections)
         for room in projections:
             if room.name in outdated:
                 continue
@@ -81,7 +82,10 @@ def prepare(connection: Connection[Any], log: str, projections: Sequence[Project
 
 def outdated_among(connection: Connection[Any], projections: Sequence[Projection]) -> list[str]:
     """The names of those whose tables were made by another version of theirs."""
-    made = _shapes(connection)
+    return _outdated(_shapes(connection), projections)
+
+
+def _outdated(made: Mapping[str, str], projections: Sequence[Projection]) -> list[str]:
     return [room.name for room in projections if made.get(room.name, room.shape) != room.shape]
 
 

@@ -74,12 +74,12 @@ def database(settings: Settings, *, borrowed: bool = True) -> Iterator[Settings]
     key = base64.b64encode(settings.master_key_bytes()).decode()  # made before the database is
     settings = settings.model_copy(update={"master_key": SecretStr(key)})
     running = url_of_running(settings.postgres_dir)
-    if running is not None and not borrowed:
-        raise RuntimeError(
-            f"the embedded PostgreSQL in {settings.postgres_dir} is run by another daybook command, and ends with it: "
-            "wait for the end of that one and start again"
-        )
     if running is not None:
+        if not borrowed:
+            raise RuntimeError(
+                f"the embedded PostgreSQL in {settings.postgres_dir} is run by another daybook command, and ends with "
+                "it: wait for the end of that one and start again"
+            )
         yield settings.with_database(running)
         return
     with EmbeddedPostgres(settings.postgres_dir, port=settings.postgres_port) as postgres:

@@ -21,7 +21,6 @@ from starlette.responses import Response
 
 from api.commanding import Caller, Intent
 from api.documented import BATCH
-from api.door import too_slow
 from api.execution import (
     caller_of,
     checked_key,
@@ -38,7 +37,7 @@ from api.execution import (
 )
 from api.items import Items, Ready, Told
 from api.places import Places
-from api.problems import Problem, problem
+from api.problems import Problem, problem, too_large, too_slow
 from domain.together import Together
 from eventstore.answers import ACCEPTED, Answer
 from eventstore.plans import Submission
@@ -224,7 +223,7 @@ async def _read(request: Request, kind: str) -> Sequence[Raw]:
             async for part in request.stream():
                 body += part
                 if len(body) > limits.batch_bytes:
-                    raise _too_large(limits.batch_bytes)
+                    raise too_large(limits.batch_bytes)
     except TimeoutError:
         raise too_slow(limits.batch_seconds) from None
     most = limits.batch_bytes // LEAST_BYTES_A_VALUE
@@ -237,7 +236,7 @@ async def _read(request: Request, kind: str) -> Sequence[Raw]:
     if len(items) > limits.batch_items:
         raise Problem("too_large", f"The batch has more than {limits.batch_items} items.", most=limits.batch_items)
     if max(_sizes(items), default=0) > limits.body_bytes:
-        raise _too_large(limits.body_bytes)
+        raise too_large(limits.body_bytes, "An item of the batch")
     return items
 
 
@@ -264,7 +263,3 @@ def _windows(items: Sequence[Raw], most: int) -> Iterator[list[bytes]]:
 
 def _sizes(items: Sequence[Raw]) -> list[int]:
     return [len(memoryview(item)) for item in items]
-
-
-def _too_large(most: int) -> Problem:
-    return Problem("too_large", f"The body, or an item of it, is larger than {most} bytes.", most=most)
