@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Query, Request
+from psycopg import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -15,6 +17,7 @@ from api.problems import Problem
 from api.services import Services, services
 from api.views import json_response
 from eventstore.read import read_head
+from projections.checkpoint import read_rebuilds
 from projections.composed import Listed
 from projections.waiting import BehindError
 
@@ -42,6 +45,7 @@ def visible(*projections: str) -> Any:
     """
 
     async def wait(request: Request, min_position: MinPosition = None) -> None:
+        request.scope["state"]["projections"] = projections
         if min_position is None:
             return
         served = services(request)
@@ -62,6 +66,38 @@ def visible(*projections: str) -> Any:
             ) from behind
 
     return Depends(wait)
+
+
+@contextmanager
+def reading(request: Request) -> Iterator[Connection[Any]]:
+    """A connection to read what the route is `visible` by. Raises `Problem` where that is being rebuilt.
+
+    It asks before and after: a rebuild may begin, and even end, while the tables are read.
+    """
+    served, projections = services(request), request.scope["state"]["projections"]
+    with served.reads() as connection:
+        before = _whole(connection, served.log, projections)
+        try:
+            yield connection
+        finally:
+            after = _whole(connection, served.log, projections)
+            if after != before:
+                raise Problem("rebuilding", f"{', '.join(projections)} were rebuilt while they were read.")
+
+
+def _whole(connection: Connection[Any], log: str, projections: Sequence[str]) -> list[int]:
+    """How often each was rebuilt. Raises `Problem` where one is not whole."""
+    rebuilds = read_rebuilds(connection, log, projections)
+    for one in rebuilds:
+        if one.until is not None:
+            raise Problem(
+                "rebuilding",
+                f"{one.projection} is being rebuilt: it has reached position {one.position} of {one.until}.",
+                projection=one.projection,
+                reached=one.position,
+                until=one.until,
+            )
+    return [one.rebuilds for one in rebuilds]
 
 
 def _position(served: Services, text: str) -> int:

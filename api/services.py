@@ -44,7 +44,7 @@ class Services:
     executor: Executor
     commands: AsyncExecutor
     codec: Codec
-    reads: Callable[[], AbstractContextManager[Connection[Any]]]  # pooled connections as the role daybook_api
+    reads: Callable[[], AbstractContextManager[Connection[Any]]]  # pooled connections that cannot write
     checkpoints: Checkpoints
     numbers: Numbers
     new_id: Callable[[str], str]  # a fresh, time-ordered public id with this prefix

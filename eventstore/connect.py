@@ -1,13 +1,20 @@
-"""Connections to the database: always autocommit, always UTC, always with a bound on how long they may hang."""
+"""Connections to the database: autocommit, a known role, known session settings, and a bound on how long they may hang.
+
+A session inherits settings from the environment (`PGCLIENTENCODING`), the database (`ALTER DATABASE … SET`), the login
+(`ALTER ROLE … SET`) and a pooler. Daybook relies on some of them, so each connection sets those at its start and
+compares what it was given with what it asked for. `docs/reference/database.md` lists them.
+"""
 
 from __future__ import annotations
 
+import re
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import psycopg
 from psycopg import Connection
 from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
 CONNECT_SECONDS = 10
@@ -17,7 +24,35 @@ VANISHED_SECONDS = 20
 SILENCE_SECONDS = 30
 """How much longer than a statement may take its answer is awaited: who receives what we send need not ever answer."""
 
+SESSION_SETTINGS = {
+    "client_encoding": "UTF8",  # else text is converted twice, or read as something else
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",  # times and dates are read and written as text in places
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "search_path": "pg_catalog, pg_temp",  # names of ours are qualified; nobody can put an object before them
+    "row_security": "off",  # a policy would hide rows silently; with `off` it is an error
+    "default_transaction_isolation": "read committed",  # log.append looks things up after it holds the head
+    "default_transaction_deferrable": "off",
+    "exit_on_error": "off",
+    "lock_timeout": "0",  # statement_timeout is the bound
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",  # PostgreSQL 17 and later
+}
+"""Session settings that Daybook relies on, and what each connection sets them to.
+
+`default_transaction_read_only` is left alone for those who write: whoever sets it wants no writes, for instance because
+the disk is nearly full. `synchronous_commit` becomes `on` unless it is `remote_apply`, which promises more."""
+
 R = TypeVar("R")
+
+
+class SessionError(psycopg.OperationalError):
+    """A connection that is not what was asked for; the message is one sentence that says what to do."""
 
 
 class _Bounded(Connection[Any]):
@@ -39,25 +74,46 @@ class _Bounded(Connection[Any]):
         raise psycopg.OperationalError(f"the server did not answer for {self.answer_seconds:g} s: it is given up")
 
 
-def connect(url: str, *, application_name: str, statement_seconds: float = 60) -> Connection[Any]:
+def connect(
+    url: str, *, application_name: str, statement_seconds: float = 60, read_only: bool = False
+) -> Connection[Any]:
     """An autocommit connection whose statements end after `statement_seconds`.
 
-    Raises `psycopg.OperationalError` where the server cannot be reached.
+    It acts as the role that the URL's `options` name (`-c role=…`), and with `read_only` its transactions cannot write.
+    Raises `psycopg.OperationalError` where the server cannot be reached, `SessionError` where it does not give what was
+    asked for.
     """
-    connection = _Bounded.connect(url, application_name=application_name, **_PARAMETERS)
-    _bound(connection, statement_seconds)
+    conninfo, role = _without_role(url)
+    connection = _Bounded.connect(conninfo, application_name=application_name, **_PARAMETERS)
+    try:
+        _begin_session(connection, conninfo, role, statement_seconds, read_only)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 def pool_of(
-    url: str, *, application_name: str, most: int, wait_seconds: float, statement_seconds: float
+    url: str,
+    *,
+    application_name: str,
+    most: int,
+    wait_seconds: float,
+    statement_seconds: float,
+    read_only: bool = False,
 ) -> ConnectionPool[Connection[Any]]:
     """So many connections like those of `connect`, at most; not opened yet. One is waited for `wait_seconds`."""
+    conninfo, role = _without_role(url)
+
+    def configure(connection: Connection[Any]) -> None:
+        assert isinstance(connection, _Bounded)
+        _begin_session(connection, conninfo, role, statement_seconds, read_only)
+
     return ConnectionPool(
-        url,
+        conninfo,
         connection_class=_Bounded,
         kwargs={"application_name": application_name, **_PARAMETERS},
-        configure=lambda connection: _bound(connection, statement_seconds),
+        configure=configure,
         min_size=1,
         max_size=most,
         timeout=wait_seconds,
@@ -67,6 +123,7 @@ def pool_of(
 
 _PARAMETERS: dict[str, Any] = {
     "autocommit": True,
+    "client_encoding": "UTF8",  # from the first message on: PGCLIENTENCODING must not decide
     "connect_timeout": CONNECT_SECONDS,
     "keepalives": 1,
     "keepalives_idle": KEEPALIVE_SECONDS,
@@ -75,12 +132,85 @@ _PARAMETERS: dict[str, Any] = {
     "tcp_user_timeout": VANISHED_SECONDS * 1000,
 }
 
+_ROLE = re.compile(r"(?:^|(?<=\s))-c\s*role=(\S+)")
 
-def _bound(connection: Connection[Any], statement_seconds: float) -> None:
-    assert isinstance(connection, _Bounded)
+_BEGIN = """
+SELECT set_config(s.name, s.setting, false) FROM unnest(%s::text[], %s::text[]) AS s(name, setting)
+ WHERE current_setting(s.name, true) IS NOT NULL
+"""
+_WHAT_IT_IS = """
+SELECT current_user, session_user, current_setting('server_encoding'), current_setting('synchronous_commit'),
+       pg_backend_pid()
+"""
+
+
+def _without_role(url: str) -> tuple[str, str | None]:
+    """The connection string without the role in its options, and the role.
+
+    The role is set by a statement instead: a pooler may drop the options, or refuse them.
+    """
+    options = str(conninfo_to_dict(url).get("options") or "")
+    found = _ROLE.findall(options)
+    if not found:
+        return url, None
+    return make_conninfo(url, options=_ROLE.sub("", options).strip()), found[-1]
+
+
+def _begin_session(
+    connection: _Bounded, conninfo: str, role: str | None, statement_seconds: float, read_only: bool
+) -> None:
+    """Set what Daybook relies on, and check what came of it. Raises `SessionError`."""
     connection.answer_seconds = statement_seconds + SILENCE_SECONDS
-    connection.execute(
-        "SELECT set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC', false),"
-        " set_config('idle_in_transaction_session_timeout', %s, false)",
-        (f"{int(statement_seconds * 1000)}ms", f"{int(statement_seconds * 1000)}ms"),
-    )
+    milliseconds = f"{int(statement_seconds * 1000)}ms"
+    settings = {
+        **({} if role is None else {"role": role}),
+        **SESSION_SETTINGS,
+        "statement_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": milliseconds,
+        **({"default_transaction_read_only": "on"} if read_only else {}),
+    }
+    try:
+        connection.execute(_BEGIN, (list(settings), list(settings.values())))
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
+        _refuse_role(connection, role, error)
+    row = connection.execute(_WHAT_IT_IS).fetchone()
+    assert row is not None
+    acting, login, encoding, commits, backend = row
+    if role is not None and acting != role:
+        raise SessionError(
+            f"this connection acts as {acting} although {role} was asked for: see that {login} is a member"
+        )
+    if encoding != "UTF8":
+        raise SessionError(f"the database is encoded in {encoding}, and Daybook needs one in UTF8: create it so")
+    if commits not in ("on", "remote_apply"):
+        connection.execute("SELECT set_config('synchronous_commit', 'on', false)")
+    if backend != connection.info.backend_pid:
+        _refuse_transaction_pooling(connection, conninfo, backend)
+
+
+def _refuse_role(connection: Connection[Any], role: str | None, error: psycopg.Error) -> NoReturn:
+    if role is None:
+        raise error
+    login = connection.info.user
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        raise SessionError(f"the login {login} may not act as {role}: GRANT {role} TO {login}") from error
+    raise SessionError(
+        f"the server has no role {role}, or did not take a setting ({error.diag.message_primary}): run daybook migrate"
+    ) from error
+
+
+def _refuse_transaction_pooling(connection: Connection[Any], conninfo: str, backend: int) -> None:
+    """Raise `SessionError` where a pooler gives each transaction another session.
+
+    The server's process is not the one that the connection was opened to, so a pooler is between. While a second
+    connection holds a transaction open, this one is asked again: with session pooling its process stays its own; with
+    transaction pooling the second one has taken it, or this one gets another.
+    """
+    with _Bounded.connect(conninfo, application_name="daybook-pooling", **_PARAMETERS) as other, other.transaction():
+        taken = other.execute("SELECT pg_backend_pid()").fetchone()
+        again = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if taken == (backend,) or again != (backend,):
+        raise SessionError(
+            "a pooler gives each transaction another session, so roles, settings and locks are lost: use session "
+            "pooling (pgbouncer: pool_mode = session), or connect to the server directly"
+        )

@@ -1,33 +1,49 @@
 """Bring a database to the schema this code was written for: the only way the schema is ever changed.
 
-    upgrade(url)  ->  "0001"
+    upgrade(url)  ->  "0006"
 
-All of an upgrade is one transaction, so a database is at one revision or at the next, never between. It holds an
-advisory lock meanwhile: of two processes that start together one migrates, the other waits and finds it done.
+All of an upgrade is one transaction, so a database is at one revision or at the next, never between. It holds a lock
+meanwhile: of two processes that start together one migrates, the other waits and finds it done.
+
+Versions run once each. Roles, owners and rights (`migrations/rights`) are set at each upgrade: a dump does not carry
+the roles of its server, and a restore into another one leaves everything with whoever restored it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any, TypeVar
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import Connection, create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from eventstore.connect import SessionError, connect
 from migrations import MigrationError
+from migrations.sql import execute_file
 
 HERE = Path(__file__).parent
+RIGHTS = HERE / "rights"
 VERSION_TABLE = "daybook_schema_version"
 VERSION_SCHEMA = "public"
 MINIMUM_SERVER_VERSION = 150000  # PostgreSQL 15, as the server's server_version_num counts
 LOCK_KEY = 0x6461_7962_6F6F_6B  # "daybook" in ASCII; advisory locks share one number space per database
 LOCK_WAIT_SECONDS = 120
+STATEMENT_SECONDS = 6 * 3600.0
+"""How long one statement of a migration may take: it may have to read the whole log."""
+
+T = TypeVar("T")
+
+Report = Callable[[str], None]
+"""Receives sentences for the operator."""
 
 
 def head() -> str:
@@ -38,53 +54,89 @@ def head() -> str:
 
 
 def current(database_url: str) -> str | None:
-    """The revision the database is at, None if it was never migrated."""
-    with closing(_Database(database_url)) as database:
-        return _revision(database.connection)
+    """The revision the database is at, None if it was never migrated. Raises as `upgrade`."""
+    return _with_database(database_url, _revision)
 
 
-def upgrade(database_url: str) -> str:
-    """Apply what is missing, as the owner of the database, and return the revision it is at then.
+def upgrade(database_url: str, report: Report = lambda sentence: None) -> str:
+    """Apply what is missing, set roles, owners and rights, and return the revision the database is at then.
 
-    Raises `MigrationError` if the server or this code is too old, if a lock is not to be had, or if a statement fails;
-    the database is then as it was before.
+    The login owns the database, or is a superuser. `report` receives warnings. Raises `MigrationError` if the database
+    cannot be reached, if the server or this code is too old, if a lock is not to be had, or if a statement fails; the
+    database is then as it was before.
     """
-    with closing(_Database(database_url)) as database:
-        try:
-            with database.connection.begin():
-                return _upgrade(database.connection)
-        except OperationalError as error:
-            if isinstance(error.orig, LockNotAvailable):
-                raise MigrationError(
-                    f"another session of the database kept a lock for {LOCK_WAIT_SECONDS} s, so nothing was migrated: "
-                    f"end it, or try again"
-                ) from error
-            raise
+
+    def migrate(connection: Connection) -> str:
+        with connection.begin():
+            _driver(connection).add_notice_handler(lambda notice: _pass_on(notice, report))
+            return _upgrade(connection)
+
+    return _with_database(database_url, migrate)
+
+
+def rights(database_url: str) -> dict[str, str]:
+    """Owner and access list of each object of Daybook, by its kind and name, to see what an upgrade changed."""
+    with connect(database_url, application_name="daybook-migrate") as connection:
+        return dict(connection.execute((RIGHTS / "listed.sql").read_bytes()).fetchall())
 
 
 def _upgrade(connection: Connection) -> str:
     _check_server(connection)
     _lock(connection)
     _check_known(connection)
+    driver = _driver(connection)
+    execute_file(driver, RIGHTS / "01_roles.sql")
     config = _config()
     config.attributes["connection"] = connection  # read by env.py
     command.upgrade(config, "head")
+    execute_file(driver, RIGHTS / "02_owners.sql")
+    execute_file(driver, RIGHTS / "03_grants.sql")
     revision = _revision(connection)
     assert revision is not None
     return revision
 
 
-class _Database:
-    """One connection and the engine it came from, closed together."""
+def _pass_on(notice: psycopg.errors.Diagnostic, report: Report) -> None:
+    if notice.severity_nonlocalized == "WARNING" and notice.message_primary is not None:
+        report(notice.message_primary)
 
-    def __init__(self, database_url: str) -> None:
-        url = make_url(database_url).set(drivername="postgresql+psycopg")
-        self._engine = create_engine(url, poolclass=NullPool)
-        self.connection = self._engine.connect()
 
-    def close(self) -> None:
-        self.connection.close()
-        self._engine.dispose()
+def _driver(connection: Connection) -> psycopg.Connection[Any]:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+def _with_database(database_url: str, work: Callable[[Connection], T]) -> T:
+    """What `work` makes of a connection. Raises `MigrationError` for whatever the database does not do."""
+
+    def open_connection() -> psycopg.Connection[Any]:
+        made = connect(database_url, application_name="daybook-migrate", statement_seconds=STATEMENT_SECONDS)
+        made.autocommit = False
+        return made
+
+    engine = create_engine("postgresql+psycopg://", creator=open_connection, poolclass=NullPool)
+    try:
+        with closing(engine.connect()) as connection:
+            return work(connection)
+    except SessionError as error:
+        raise MigrationError(str(error)) from error
+    except (DBAPIError, psycopg.Error) as error:
+        raise MigrationError(_explain(error.orig if isinstance(error, DBAPIError) else error)) from error
+    finally:
+        engine.dispose()
+
+
+def _explain(error: BaseException | None) -> str:
+    if isinstance(error, LockNotAvailable):
+        return (
+            f"another session of the database kept a lock for {LOCK_WAIT_SECONDS} s, so nothing was migrated: end it, "
+            f"or try again"
+        )
+    if isinstance(error, SessionError):
+        return str(error)
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"the database cannot be reached or did not do it: {reason}"
 
 
 def _config() -> Config:
@@ -112,11 +164,15 @@ def _check_server(connection: Connection) -> None:
 def _lock(connection: Connection) -> None:
     """Take the lock until the end of the transaction; the same patience then holds for the tables' locks.
 
-    It is a lock of this database. Roles belong to the server, so the SQL that creates them must tolerate that the
-    migration of another database did so in the same moment.
+    It is a lock on the table of the revision, which nobody but its owner may take. Before there is one, an advisory
+    lock, which every login of the database could take, has to do. Roles belong to the server, so the SQL that creates
+    them must tolerate that the migration of another database did so in the same moment.
     """
     connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'"))
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+    if _revision(connection) is None:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+    if _revision(connection) is not None:  # so it was, or somebody else has migrated meanwhile
+        connection.execute(text(f"LOCK TABLE {VERSION_SCHEMA}.{VERSION_TABLE} IN SHARE UPDATE EXCLUSIVE MODE"))
 
 
 def _check_known(connection: Connection) -> None:

@@ -21,11 +21,12 @@ def execute_files(connection: Connection, folder: Path) -> None:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     for file in files:
-        _execute_file(driver, file)
+        execute_file(driver, file)
     driver.execute("RESET ROLE")  # a file may have become the owner of what it creates; the version table is not its
 
 
-def _execute_file(driver: psycopg.Connection, file: Path) -> None:
+def execute_file(driver: psycopg.Connection, file: Path) -> None:
+    """Execute one SQL file, in the connection's transaction. Raises `MigrationError` naming file and line."""
     script = file.read_text(encoding="utf-8")
     try:
         # Bytes without parameters go to the server untouched, many statements in one message. No use of text() or

@@ -47,11 +47,12 @@ class Standing:
     checkpoint: Checkpoint | None
     same_event: bool  # whether the event at the checkpoint's position is the one that was folded
     error: Stop | None
+    rebuild_until: int | None  # the position from which on its tables are whole again; None: they are
 
     def refusal(self, epoch: int) -> str | None:
         """One sentence why folding must not go on from here, or None. `epoch` is the log's."""
         if self.checkpoint is None:
-            return f"{self.projection} has no tables yet: prepare them first"
+            return f"{self.projection} has not begun: run daybook migrate, and let a projector run (daybook work)"
         again = f"rebuild it: daybook rebuild {self.projection}"
         if not self.same_event:
             return (
@@ -87,7 +88,7 @@ SELECT l.log, l.epoch, l.position, n.name, c.position, c.epoch, c.digest,
        c.digest IS NOT DISTINCT FROM CASE c.position WHEN 0 THEN ''::bytea ELSE (
            SELECT {_DIGEST} FROM log.events e WHERE e.log = l.log AND e.position = c.position
        ) END,
-       x.position, x.stream, x.type, x.message
+       c.rebuild_until, x.position, x.stream, x.type, x.message
   FROM log.logs l CROSS JOIN unnest(%s::text[]) WITH ORDINALITY AS n(name, i)
   LEFT JOIN read.checkpoints c ON c.projection = n.name AND c.log = l.log
   LEFT JOIN read.projection_errors x ON x.projection = n.name AND x.log = l.log
@@ -96,12 +97,19 @@ SELECT l.log, l.epoch, l.position, n.name, c.position, c.epoch, c.digest,
 
 _MOVE = f"""
 UPDATE read.checkpoints c
-   SET position = e.position, digest = {_DIGEST}, updated_at = clock_timestamp()
+   SET position = e.position, digest = {_DIGEST}, updated_at = clock_timestamp(),
+       rebuild_until = CASE WHEN c.rebuild_until > e.position THEN c.rebuild_until END
   FROM log.events e
  WHERE e.log = %s AND e.position = %s AND c.log = e.log AND c.projection = ANY (%s)
    AND c.position = %s AND c.epoch = %s AND c.digest = %s
 RETURNING c.digest
 """  # noqa: S608 - nothing of a caller's is in it
+
+_REBUILDS = """
+SELECT c.projection, c.position, c.rebuild_until, c.rebuilds
+  FROM read.checkpoints c JOIN log.logs l ON l.log = c.log
+ WHERE l.name = %s AND c.projection = ANY (%s) ORDER BY c.projection
+"""
 
 _HOLD = "SELECT position, epoch, digest FROM read.checkpoints WHERE projection = %s AND log = %s FOR UPDATE"
 
@@ -124,11 +132,28 @@ def read_state(connection: Connection[Any], log: str, projections: Sequence[str]
             None if position is None else Checkpoint(position, epoch, bytes(digest)),
             same_event,
             None if stop[0] is None else Stop(*stop),
+            rebuild_until,
         )
-        for _, _, _, name, position, epoch, digest, same_event, *stop in rows
+        for _, _, _, name, position, epoch, digest, same_event, rebuild_until, *stop in rows
     )
     number, epoch, head = rows[0][:3]
     return LogState(number, epoch, head, standings)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """How often a projection was rebuilt. While it is being rebuilt `until` is the position it has to reach."""
+
+    projection: str
+    position: int
+    until: int | None
+    rebuilds: int
+
+
+def read_rebuilds(connection: Connection[Any], log: str, projections: Sequence[str]) -> list[Rebuild]:
+    """Of these projections, in the order of their names; none of one that has not begun."""
+    rows = connection.execute(_REBUILDS, (log, text_array(projections)), binary=True).fetchall()
+    return [Rebuild(*row) for row in rows]
 
 
 def move_checkpoints(

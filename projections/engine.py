@@ -34,7 +34,7 @@ from projections.explain import explain
 from projections.pages import Folded, FoldedPage, PageReader, ReadAhead, fold_part
 from projections.projection import Fact, Memory, Projection
 from projections.session import fold_into
-from projections.tables import ShapeError, outdated_among
+from projections.tables import NotPreparedError, ShapeError, outdated_among
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +54,6 @@ TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError)
 _LAST_UNIT_BEFORE = """
 SELECT max(unit_end) FROM log.events WHERE log = %s AND position > %s AND position < %s AND unit_end < %s
 """
-
-
-class NotPreparedError(RuntimeError):
-    """A projection has no tables yet."""
 
 
 class _Lost(Exception):
@@ -81,7 +77,7 @@ class Runner:
         ahead: Connection[Any] | None = None,
         page: int = PAGE,
     ) -> None:
-        """The connections are autocommit and act as the owner of the read schema. Raises `NotPreparedError`.
+        """The connections are autocommit and act as the projector. Raises `NotPreparedError`.
 
         With a second connection, `ahead`, pages are read, decoded and folded while those before are written. If the
         codec looks up keys over a connection, let it be that one.
@@ -140,7 +136,7 @@ class Runner:
     def _judge(self, standing: Standing, epoch: int) -> str | None:
         name = standing.projection
         if standing.checkpoint is None:
-            raise NotPreparedError(standing.refusal(epoch))
+            raise NotPreparedError([name])
         if standing.checkpoint != self._checkpoints.get(name):
             self._checkpoints[name] = standing.checkpoint
             self._memories[name].clear()
@@ -314,11 +310,22 @@ SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING
 """
 
 
+_HELD_BY_OUTSIDERS = """
+SELECT n.name, a.usename FROM unnest(%s::text[], %s::bigint[]) AS n(name, key)
+  JOIN pg_locks l ON l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND (l.classid::bigint << 32 | l.objid::bigint) = n.key
+  JOIN pg_stat_activity a USING (pid)
+ WHERE NOT pg_has_role(a.usesysid, 'daybook_projector', 'MEMBER')
+"""
+
+
 class Ownership:
     """Advisory locks, one a projection, so that two workers do not fold the same pages in vain.
 
     Nothing rests on them but saved work: what keeps the tables right is the compare-and-set. They belong to the
-    session and are free the moment its process dies.
+    session and are free the moment its process dies. PostgreSQL lets every login take any advisory lock, so one that is
+    held by a login which is no projector does not count: the projection is owned without it.
     """
 
     def __init__(self, connection: Connection[Any], log: int, projections: Sequence[str]) -> None:
@@ -336,9 +343,20 @@ class Ownership:
             (text_array(self._others), int8_array([self._key(name) for name in self._others])),
         ).fetchall()
         gained = {name for (name,) in rows}
+        if len(gained) < len(self._others):
+            gained |= self._held_by_outsiders()
         self.owned |= gained
         self._others = [name for name in self._others if name not in gained]
         return gained
+
+    def _held_by_outsiders(self) -> set[str]:
+        keys = int8_array([self._key(name) for name in self._others])
+        rows = self._connection.execute(_HELD_BY_OUTSIDERS, (text_array(self._others), keys)).fetchall()
+        for name, login in rows:
+            logger.warning(
+                "%s holds the lock of projection %s, and is no projector: folding without the lock", login, name
+            )
+        return {name for name, _ in rows}
 
     def release(self) -> None:
         """Let go of all of them."""

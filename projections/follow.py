@@ -14,7 +14,7 @@ from eventstore.read import CHANNEL, read_head
 from projections.engine import PAGE, TRANSIENT, Ownership, Runner
 from projections.explain import explain
 from projections.projection import Projection
-from projections.tables import prepare
+from projections.tables import begin
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def follow(
     page: int = PAGE,
     paused_seconds: float = PAUSED_SECONDS,
 ) -> None:
-    """Fold until `stop` is set. `connect` gives autocommit connections that own the read schema.
+    """Fold until `stop` is set. `connect` gives autocommit connections of the projector.
 
     A projection that another worker owns is left to it and taken over within `IDLE_POLL_SECONDS` of its end, or after
     `paused_seconds` of silence. Raises what connecting or folding raised once `MOST_RETRIES` in a row have failed, and
@@ -93,7 +93,7 @@ class _Worker:
         page: int,
         paused_seconds: float,
     ) -> None:
-        prepare(connection, log, projections)
+        begin(connection, log, projections)
         number = read_head(connection, log).log
         self._connection = connection
         self._runner = Runner(connection, log, make_codec(ahead, number), projections, ahead=ahead, page=page)

@@ -26,6 +26,7 @@ class ProjectionLag:
     events: int
     seconds: float
     stopped: str | None  # why it does not go on, if so
+    rebuild_until: int | None  # while it is rebuilt: the position from which on its tables are whole again
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Lag:
     def seconds(self) -> float:
         """Of the one that is furthest behind."""
         return max((one.seconds for one in self.projections), default=0.0)
+
+    @property
+    def rebuilding(self) -> tuple[ProjectionLag, ...]:
+        """Those that are being rebuilt."""
+        return tuple(one for one in self.projections if one.rebuild_until is not None)
 
     @property
     def stopped(self) -> tuple[str, ...]:
@@ -69,6 +75,7 @@ def lag(connection: Connection[Any], log: str, projections: Sequence[Projection]
                 max(state.head - position, 0),
                 ages.get(position, 0.0),
                 standing.refusal(state.epoch) or (str(standing.error) if standing.error else None),
+                standing.rebuild_until,
             )
             for standing in state.standings
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -15,7 +16,7 @@ from eventstore.read import read_head
 from projections.engine import Ownership, Runner
 from projections.follow import IDLE_POLL_SECONDS
 from projections.projection import Projection
-from projections.tables import prepare, reset
+from projections.tables import ShapeError, prepare, refuse_another_log, reset
 
 Progress = Callable[[int, int], None]
 """Is told the position all of them have reached, and the one to reach."""
@@ -43,21 +44,25 @@ def rebuild(
     codec: Codec,
     projections: Sequence[Projection],
     *,
+    owner: Connection[Any],
     ahead: Connection[Any] | None = None,
     progress: Progress = lambda position, head: None,
     stop: Event | None = None,
 ) -> Rebuilt:
-    """Fold from position 0 up to the head of this moment. Readers find the tables empty, then behind, until it is done.
+    """Fold from position 0 up to the head of this moment. Until it is done the checkpoints say that it is under way.
 
+    `connection` acts as the projector, which folds; `owner` as the read owner, which empties tables or makes them anew.
     With a second connection, `ahead`, it is faster (see `Runner`). A worker that owns a projection does the folding of
     it; then this only watches. `stop` ends it early: what is folded by then stays, and whoever follows the log goes on
     from there.
     """
     began = time.monotonic()
     stop = stop or Event()
-    reset(connection, log, projections)
-    prepare(connection, log, projections)
+    with suppress(ShapeError):  # those are what a rebuild is for
+        prepare(owner, projections)
     head = read_head(connection, log)
+    refuse_another_log(connection, head.log, log)
+    reset(owner, head, projections)
     names = [projection.name for projection in projections]
     runner = Runner(connection, log, codec, projections, ahead=ahead)
     ownership = Ownership(connection, head.log, names)

@@ -1,4 +1,9 @@
-"""Making what the rooms need: their tables, their checkpoints, the views for reporting tools."""
+"""Making what the projections need: tables, checkpoints, views for reporting tools.
+
+Two roles do it. The read owner makes, replaces and empties tables and views, and has no right on the log (`prepare`,
+`reset`). The projector reads the log and changes rows (`begin`). So whoever takes over a projector can write wrong
+rows, which `daybook verify` finds, but can put no code where others run it.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +13,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
 from domain.money import EXPONENTS
 from eventstore.arrays import int2_array, text_array
-from eventstore.read import read_head
+from eventstore.read import Head, read_head
 from projections.projection import Projection
 
 _FRAME = (Path(__file__).parent / "frame.sql").read_text()
-_LOCK = 0x6461_7962_6F6F_6B01  # "daybook", 1: one process at a time prepares
+_GRANTS = (Path(__file__).parent / "grants.sql").read_text()
+_LOCK = "LOCK TABLE read.checkpoints IN SHARE UPDATE EXCLUSIVE MODE"
+"""One session at a time makes tables. Rows are read and written meanwhile, and no reader may take this lock."""
 _CURRENCIES = """
 INSERT INTO read.currencies (currency, exponent, minor_unit)
 SELECT currency, exponent, round(10::numeric ^ -exponent, exponent)
@@ -24,12 +32,18 @@ SELECT currency, exponent, round(10::numeric ^ -exponent, exponent)
 ON CONFLICT (currency) DO UPDATE SET exponent = excluded.exponent, minor_unit = excluded.minor_unit
  WHERE currencies.exponent <> excluded.exponent
 """
-_BEGIN_AT_ZERO = """
-INSERT INTO read.checkpoints (projection, log, position, epoch, digest) VALUES (%s, %s, 0, %s, '')
-ON CONFLICT (projection, log) DO {conflict}
+_BEGIN = """
+INSERT INTO read.checkpoints (projection, log, position, epoch, digest)
+SELECT projection, %s, 0, %s, '' FROM unnest(%s::text[]) AS p(projection) ORDER BY projection
+ON CONFLICT (projection, log) DO NOTHING
+"""
+_RESTART = """
+INSERT INTO read.checkpoints (projection, log, position, epoch, digest, rebuild_until) VALUES (%s, %s, 0, %s, '', %s)
+ON CONFLICT (projection, log) DO UPDATE
+   SET position = 0, epoch = excluded.epoch, digest = '', updated_at = clock_timestamp(),
+       rebuild_until = excluded.rebuild_until, rebuilds = checkpoints.rebuilds + 1
 """
 _VIEW = re.compile(r"CREATE OR REPLACE VIEW (\S+)")
-_RESTART = "UPDATE SET position = 0, epoch = excluded.epoch, digest = '', updated_at = clock_timestamp()"
 
 
 class ShapeError(RuntimeError):
@@ -51,21 +65,23 @@ class AnotherLogError(RuntimeError):
         )
 
 
-def prepare(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
-    """Create what is missing, as the role that owns the read schema; whatever is there stays as it is.
+class NotPreparedError(RuntimeError):
+    """A projection has no tables yet; the message says what to do."""
 
-    Raises `ShapeError` where tables are of another version (those of the others are made all the same),
-    `AnotherLogError` where they are another log's, `UnknownLogError` where there is no such log.
+    def __init__(self, projections: Sequence[str]) -> None:
+        super().__init__(f"{', '.join(projections)}: there are no tables yet; run daybook migrate")
+
+
+def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> None:
+    """Create what is missing, as the read owner; tables that are there stay as they are, rights are set anew.
+
+    Raises `ShapeError` where tables are of another version; those of the others are made all the same.
     """
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        connection.execute(_LOCK)
         connection.execute("SET LOCAL search_path = read")
         connection.execute(_FRAME.encode())
         connection.execute(_CURRENCIES, (text_array(list(EXPONENTS)), int2_array(list(EXPONENTS.values()))))
-        head = read_head(connection, log)
-        _refuse_another_log(connection, head.log, log)
-        rows = connection.execute("SELECT projection FROM read.checkpoints WHERE log = %s", (head.log,))
-        begun = {name for (name,) in rows}
         made = _shapes(connection)
         outdated = _outdated(made, projections)
         for room in projections:
@@ -74,37 +90,61 @@ def prepare(connection: Connection[Any], log: str, projections: Sequence[Project
             if room.name not in made:
                 _create(connection, room)
             _report(connection, room)
-            if room.name not in begun:  # to insert it all the same would wait for whoever is moving it
-                connection.execute(_BEGIN_AT_ZERO.format(conflict="NOTHING"), (room.name, head.log, head.epoch))
+        connection.execute(_GRANTS.encode())
     if outdated:
         raise ShapeError(outdated)
 
 
+def begin(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
+    """Let these projections begin at position 0 where they have not begun, as the projector.
+
+    Raises `NotPreparedError` where there are no tables, `ShapeError` where they are of another version,
+    `AnotherLogError` where they are another log's, `UnknownLogError` where there is no such log.
+    """
+    if outdated := outdated_among(connection, projections):
+        raise ShapeError(outdated)
+    head = read_head(connection, log)
+    refuse_another_log(connection, head.log, log)
+    names = text_array([room.name for room in projections])
+    rows = connection.execute(
+        "SELECT p.name FROM unnest(%s::text[]) AS p(name)"
+        " WHERE NOT EXISTS (SELECT FROM read.checkpoints c WHERE c.projection = p.name AND c.log = %s)",
+        (names, head.log),
+    ).fetchall()
+    if rows:  # to insert them all the same would wait for whoever is moving them
+        connection.execute(_BEGIN, (head.log, head.epoch, text_array([name for (name,) in rows])))
+
+
 def outdated_among(connection: Connection[Any], projections: Sequence[Projection]) -> list[str]:
-    """The names of those whose tables were made by another version of theirs."""
-    return _outdated(_shapes(connection), projections)
+    """The names of those whose tables were made by another version. Raises `NotPreparedError` where there are none."""
+    try:
+        made = _shapes(connection)
+    except psycopg.errors.UndefinedTable:
+        made = {}
+    if missing := [room.name for room in projections if room.name not in made]:
+        raise NotPreparedError(missing)
+    return _outdated(made, projections)
 
 
 def _outdated(made: Mapping[str, str], projections: Sequence[Projection]) -> list[str]:
     return [room.name for room in projections if made.get(room.name, room.shape) != room.shape]
 
 
-def reset(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
-    """Empty the tables of these projections and set their checkpoints to 0, in one transaction.
+def reset(connection: Connection[Any], head: Head, projections: Sequence[Projection]) -> None:
+    """Empty the tables of these projections and set their checkpoints to 0, in one transaction, as the read owner.
 
-    Raises `AnotherLogError` where they are another log's, `UnknownLogError` where there is no such log.
-    A runner that folds them at this moment finishes its page first and then finds its checkpoint moved.
+    `head` is the head of the log. Until a projection has come so far, its checkpoint says that it is being rebuilt.
+    A runner that folds at this moment finishes its page first and then finds its checkpoint moved.
     """
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        connection.execute(_LOCK)
         connection.execute("SET LOCAL search_path = read")
         connection.execute(_FRAME.encode())
         made = _shapes(connection)
-        head = read_head(connection, log)
-        _refuse_another_log(connection, head.log, log)
+        until = head.position or None
         for room in sorted(projections, key=lambda room: room.name):
             # The checkpoint's row first, the tables after it, as a runner does: no one waits for the other.
-            connection.execute(_BEGIN_AT_ZERO.format(conflict=_RESTART), (room.name, head.log, head.epoch))
+            connection.execute(_RESTART, (room.name, head.log, head.epoch, until))
             connection.execute(
                 "DELETE FROM read.projection_errors WHERE projection = %s AND log = %s", (room.name, head.log)
             )
@@ -116,10 +156,14 @@ def reset(connection: Connection[Any], log: str, projections: Sequence[Projectio
             connection.execute("DELETE FROM read.reports")  # views of others may be gone with them
             _create(connection, room)
             _report(connection, room)
+        connection.execute(_GRANTS.encode())
 
 
-def _refuse_another_log(connection: Connection[Any], log: int, name: str) -> None:
-    """Rows do not say of which log they are: two logs in the same tables would be one ledger to every reader."""
+def refuse_another_log(connection: Connection[Any], log: int, name: str) -> None:
+    """Raise `AnotherLogError` where the read tables are folded from another log, as the projector.
+
+    Rows do not say of which log they are: two logs in the same tables would be one ledger to every reader.
+    """
     others = connection.execute(
         "SELECT DISTINCT l.name FROM read.checkpoints c JOIN log.logs l USING (log) WHERE c.log <> %s ORDER BY 1",
         (log,),

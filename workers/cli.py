@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -26,20 +26,20 @@ from api.principals import TokensError
 from api.views import event_view, json_form
 from domain.money import show
 from eventstore.codec import CodecError
-from eventstore.connect import connect
+from eventstore.connect import SessionError, connect
 from eventstore.read import UnknownLogError, read_head, read_stream
 from eventstore.sealing import SealingError
 from eventstore.sinks import ExecutorError
-from migrations import MigrationError, runner
+from migrations import MigrationError
 from projections.rebuild import rebuild as rebuild_tables
 from projections.rooms import ROOMS, UnknownProjectionError, named
-from projections.tables import ShapeError, prepare
 from workers import replay as replaying
 from workers import runtime
 from workers.czech_bank.importing import ImportFailedError, import_folder
 from workers.czech_bank.reconciling import SAMPLE, reconcile
 from workers.czech_bank.source import CURRENCY, SourceError
 from workers.embedded import EmbeddedPostgresError
+from workers.migrating import migrate as run_migration
 from workers.serve import serve as run_server
 from workers.settings import Settings, SettingsError, load
 from workers.showing import described, in_major_units, plain
@@ -76,6 +76,7 @@ def serve() -> None:
     """Start the API."""
     loaded = _settings()
     loaded.api_url()
+    loaded.query_url()
     loaded.master_key_bytes()
     run_server(loaded)
 
@@ -88,12 +89,15 @@ def work() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to the newest schema, and create the log."""
+    """Bring the database to the newest schema: roles, rights, the log and the read tables.
+
+    Run it again at any time: it repairs owners and rights, for instance after a restore, and says so.
+    """
     with runtime.database(_settings()) as settings:
-        revision = runner.upgrade(settings.owner_url())
-        with connect(settings.owner_url(), application_name="daybook-migrate") as connection:
-            connection.execute("SELECT log.create_log(%s)", (settings.log,))
-    out.print(f"The database is at revision {revision}.", highlight=False)
+        migrated = run_migration(settings)
+    out.print(f"The database is at revision {migrated.revision}.", highlight=False)
+    for note in migrated.notes:
+        out.print(note, highlight=False, markup=False)
 
 
 @imports.command("czech-bank")
@@ -105,14 +109,16 @@ def import_czech_bank(
 ) -> None:
     """Import the PKDD'99 data of a Czech bank, and reconcile. Start it again at any time: nothing doubles."""
     with runtime.database(_settings()) as settings:
-        runner.upgrade(settings.owner_url())
-        with connect(settings.api_url(), application_name="daybook-import") as connection:
-            connection.execute("SELECT log.create_log(%s)", (settings.log,))
-            with runtime.write_side(settings, "daybook-importer") as side, _progress(as_json) as progress:
-                runtime.tune_for_commands()
-                runtime.open_internal_accounts(settings, side, (CURRENCY,))
-                imported = import_folder(side, connection, folder, runtime.now(), _counting(progress))
-                report = reconcile(connection, side.log, side.log_number, folder)
+        run_migration(settings)
+        with (
+            connect(settings.api_url(), application_name="daybook-import") as connection,
+            runtime.write_side(settings, "daybook-importer") as side,
+            _progress(as_json) as progress,
+        ):
+            runtime.tune_for_commands()
+            runtime.open_internal_accounts(settings, side, (CURRENCY,))
+            imported = import_folder(side, connection, folder, runtime.now(), _counting(progress))
+            report = reconcile(connection, side.log, side.log_number, folder)
     if as_json:
         _print_json({"imported": asdict(imported), "reconciliation": report.as_json()})
     else:
@@ -187,6 +193,7 @@ def rebuild(
             application_name="daybook-rebuild",
             statement_seconds=runtime.LONG_STATEMENT_SECONDS,
         ) as connection,
+        connect(settings.read_owner_url(), application_name="daybook-rebuild-tables") as owner,
     ):
         log = read_head(connection, settings.log).log
         with connect(settings.projector_url(), application_name="daybook-rebuild-ahead") as ahead:
@@ -199,6 +206,7 @@ def rebuild(
                     settings.log,
                     codec,
                     rooms,
+                    owner=owner,
                     ahead=ahead,
                     progress=lambda p, head: progress.update(task, completed=p, total=head),
                 )
@@ -270,8 +278,6 @@ def verify(as_json: AsJson = False) -> None:
         _audit(settings) as (connection, codec, _),
         _progress(as_json) as progress,
     ):
-        with suppress(ShapeError):  # what is wrong with those stands in the report
-            prepare(connection, settings.log, ROOMS)
         task = progress.add_task("verifying", total=None)
         report = verify_log(connection, settings.log, codec, lambda name: progress.update(task, description=name))
     if as_json:
@@ -339,8 +345,8 @@ def _owner(command: str) -> Iterator[tuple[Settings, psycopg.Connection[Any]]]:
 
 @contextmanager
 def _audit(settings: Settings) -> Iterator[tuple[psycopg.Connection[Any], Any, int]]:
-    """(connection that may only read the log, codec, number of the log)."""
-    url = settings.projector_url()
+    """(connection that may only read, codec, number of the log)."""
+    url = settings.audit_url()
     with (
         connect(url, application_name="daybook-audit", statement_seconds=runtime.LONG_STATEMENT_SECONDS) as connection,
         connect(url, application_name="daybook-audit-keys") as keys,
@@ -390,6 +396,8 @@ def main() -> None:
     """Run a command; what goes wrong reaches people as one sentence."""
     try:
         app()
+    except SessionError as error:
+        _say(str(error))
     except psycopg.Error as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         _say(f"the database cannot be reached or did not do it: {reason}")

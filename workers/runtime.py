@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, Final, get_args
 
 import orjson
+import psycopg
 from psycopg import Connection
 from pydantic import SecretStr
 
@@ -41,6 +43,7 @@ from eventstore.states import Fold
 from eventstore.subject_keys import SubjectKeys
 from workers.embedded import EmbeddedPostgres, url_of_running
 from workers.settings import Settings
+from workers.urls import with_login
 
 TRANSIENT: Final = (f"{TRANSACTION}_", CLAIM_PREFIX)
 """Streams that are written once: not worth a place in the cache."""
@@ -48,6 +51,9 @@ CURRENCIES: Final = ("EUR", "USD", "GBP", "CZK")
 """The currencies `up` opens the ledger's own accounts in."""
 SYSTEM: Final = "system:daybook"
 LONG_STATEMENT_SECONDS: Final = 3600.0
+LOGINS: Final = ("api", "query", "projector", "read_owner", "audit", "reader")
+"""Those that `logins.sql` makes."""
+_LOGINS_LOCK: Final = 0x6461_7962_6F6F_6B02
 OURS: Final = ("api", "domain", "eventstore", "migrations", "projections", "workers")
 
 
@@ -80,10 +86,19 @@ def database(settings: Settings, *, borrowed: bool = True) -> Iterator[Settings]
                 f"the embedded PostgreSQL in {settings.postgres_dir} is run by another daybook command, and ends with "
                 "it: wait for the end of that one and start again"
             )
-        yield settings.with_database(running)
+        yield settings.with_databases(logins(running))
         return
     with EmbeddedPostgres(settings.postgres_dir, port=settings.postgres_port) as postgres:
-        yield settings.with_database(postgres.url)
+        yield settings.with_databases(logins(postgres.url))
+
+
+def logins(superuser_url: str) -> dict[str, str]:
+    """The embedded server's URLs by setting, each with a login of its own as in production; missing logins are made."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOGINS_LOCK,))  # of two commands at once one makes them
+        connection.execute((Path(__file__).parent / "logins.sql").read_bytes())
+    own = {f"{login}_database_url": with_login(superuser_url, login) for login in LOGINS}
+    return {"database_url": superuser_url, **own}
 
 
 def make_codec(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 from contextlib import ExitStack
+from typing import Any
 
 import uvicorn
+from psycopg import Connection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.app import create_app
@@ -89,8 +91,13 @@ class Managed:
         await send({"type": "lifespan.shutdown.complete"})
 
     def _start(self) -> Services:
-        loaded, url = self._settings, self._settings.api_url()
+        loaded, url = self._settings, self._settings.query_url()
         side = self._open.enter_context(runtime.write_side(loaded, "daybook-api"))
+
+        def connect_to_read(name: str) -> Connection[Any]:
+            return connect(url, application_name=name, read_only=True)
+
+        keys = self._open.enter_context(connect_to_read("daybook-reading-keys"))  # it says what a pool would not
         pool = self._open.enter_context(
             pool_of(
                 url,
@@ -98,12 +105,21 @@ class Managed:
                 most=MOST_READERS,
                 wait_seconds=POOL_SECONDS,
                 statement_seconds=READ_SECONDS,
+                read_only=True,
             )
         )
         pool.wait(POOL_SECONDS)
-        checkpoints = Checkpoints(lambda: connect(url, application_name="daybook-checkpoints"), loaded.log)
+        numbers = self._open.enter_context(
+            pool_of(
+                loaded.api_url(),
+                application_name="daybook-numbers",
+                most=1,
+                wait_seconds=POOL_SECONDS,
+                statement_seconds=READ_SECONDS,
+            )
+        )
+        checkpoints = Checkpoints(lambda: connect_to_read("daybook-checkpoints"), loaded.log)
         self._open.callback(checkpoints.close)
-        keys = self._open.enter_context(connect(url, application_name="daybook-reading-keys"))
         principals = None if loaded.auth == "off" else load_principals(loaded.tokens_file)
         runtime.tune_for_commands()
         return Services(
@@ -111,12 +127,10 @@ class Managed:
             log_number=side.log_number,
             executor=side.executor,
             commands=AsyncExecutor(side.executor, loaded.principal_limit),
-            codec=runtime.make_codec(
-                loaded, keys, side.log_number, lambda: connect(url, application_name="daybook-reading-keys")
-            ),
+            codec=runtime.make_codec(loaded, keys, side.log_number, lambda: connect_to_read("daybook-reading-keys")),
             reads=pool.connection,
             checkpoints=checkpoints,
-            numbers=Numbers(pool.connection),
+            numbers=Numbers(numbers.connection),
             new_id=runtime.new_id,
             clock=runtime.now,
             principals=principals,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,10 +22,21 @@ from workers.urls import is_database_url, with_role
 
 PREFIX = "DAYBOOK_"
 API_ROLE = "daybook_api"
+QUERY_ROLE = "daybook_query"
 PROJECTOR_ROLE = "daybook_projector"
+READ_OWNER_ROLE = "daybook_read_owner"
+AUDIT_ROLE = "daybook_audit"
 READER_ROLE = "daybook_reader"
 
-DATABASE_URLS = ("database_url", "api_database_url", "projector_database_url", "reader_database_url")
+DATABASE_URLS = (
+    "database_url",
+    "api_database_url",
+    "query_database_url",
+    "projector_database_url",
+    "read_owner_database_url",
+    "audit_database_url",
+    "reader_database_url",
+)
 SECRET_FIELDS = frozenset({*DATABASE_URLS, "master_key"})  # their values never appear in a message
 
 
@@ -48,18 +60,32 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_URL",
         repr=False,
         description="PostgreSQL 15 or later, as `postgresql://user:password@host:5432/database`, for `migrate` and as "
-        "the default of the three below. Unset: the embedded PostgreSQL 18",
+        "the default of the six below. Unset: the embedded PostgreSQL 18",
     )
     api_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The API's connection, for commands and queries; its login must be a member of the role "
-        "`daybook_api`",
+        description="The connection for commands; its login must be a member of the role `daybook_api`",
+    )
+    query_database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="The API's connection for reads, a member of `daybook_query`, which cannot write",
     )
     projector_database_url: str | None = Field(
         default=None,
         repr=False,
         description="The projectors' connection, a member of `daybook_projector`",
+    )
+    read_owner_database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="For `rebuild`: the owner of the read tables, a member of `daybook_read_owner`",
+    )
+    audit_database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="For `verify`, `replay` and `events`, a member of `daybook_audit`, which reads everything",
     )
     reader_database_url: str | None = Field(
         default=None,
@@ -175,21 +201,33 @@ class Settings(BaseSettings):
         """The data folder of the embedded PostgreSQL."""
         return self.data_dir / "postgres"
 
-    def with_database(self, url: str) -> Self:
-        """The same settings on that database: what `up` does once the embedded server runs."""
-        return self.model_copy(update={"database_url": url})
+    def with_databases(self, urls: Mapping[str, str]) -> Self:
+        """The same settings with these URLs, by the names of `DATABASE_URLS`."""
+        return self.model_copy(update=dict(urls))
 
     def owner_url(self) -> str:
-        """For migrations. Raises `SettingsError`, as the next three do, while no database is known."""
+        """For migrations. Raises `SettingsError`, as the next six do, while no database is known."""
         return self._url("database_url")
 
     def api_url(self) -> str:
-        """For the API, its executor and its queries: acts as `daybook_api`."""
+        """For the executor of commands: acts as `daybook_api`."""
         return with_role(self._url("api_database_url"), API_ROLE)
+
+    def query_url(self) -> str:
+        """For the API's reads: acts as `daybook_query`."""
+        return with_role(self._url("query_database_url"), QUERY_ROLE)
 
     def projector_url(self) -> str:
         """For the projections' engine: acts as `daybook_projector`."""
         return with_role(self._url("projector_database_url"), PROJECTOR_ROLE)
+
+    def read_owner_url(self) -> str:
+        """For making and emptying read tables: acts as `daybook_read_owner`."""
+        return with_role(self._url("read_owner_database_url"), READ_OWNER_ROLE)
+
+    def audit_url(self) -> str:
+        """For auditors: acts as `daybook_audit`."""
+        return with_role(self._url("audit_database_url"), AUDIT_ROLE)
 
     def reader_url(self) -> str:
         """For reporting tools: acts as `daybook_reader`."""

@@ -13,25 +13,20 @@ CLEAR_NAME = "tokens.txt"
 
 
 def ensure_tokens(file: Path) -> dict[Role, str]:
-    """The tokens by role: made at the first call, read again afterwards.
+    """The tokens by role, if this call has made them; empty where the file was there already.
 
-    `file` is what the API reads. The tokens themselves lie beside it in `tokens.txt`, readable by their owner only;
-    whoever removes that file keeps what is printed once. Without it the answer is empty.
+    `file` is what the API reads. The tokens themselves lie beside it in `tokens.txt`, readable by their owner only. So
+    they are shown once, when they are made: a terminal and its scroll-back are read by more people than a file.
     """
     clear = file.with_name(CLEAR_NAME)
     if file.exists():
-        return _read(clear) if clear.exists() else {}
+        return {}
     file.parent.mkdir(parents=True, exist_ok=True)
     tokens: dict[Role, str] = {role: f"daybook_{role}_{secrets.token_urlsafe(24)}" for role in ROLES}
     _write(clear, "".join(f"{role} {token}\n" for role, token in tokens.items()))
     entries = [{"sha256": digest(token).hex(), "principal": role, "role": role} for role, token in tokens.items()]
     _write(file, json.dumps(entries, indent=1) + "\n")
     return tokens
-
-
-def _read(clear: Path) -> dict[Role, str]:
-    lines = dict(line.split(" ", 1) for line in clear.read_text(encoding="ascii").splitlines())
-    return {role: lines[role] for role in ROLES if role in lines}
 
 
 def _write(file: Path, text: str) -> None:

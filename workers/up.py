@@ -16,14 +16,12 @@ from threading import Event
 import orjson
 from rich.console import Console
 
-from eventstore.connect import connect
-from migrations import runner
-from projections.rooms import ROOMS
-from projections.tables import prepare
 from workers import runtime
 from workers.embedded import stop_with_parent
-from workers.settings import Settings, variable
+from workers.migrating import Migrated, migrate
+from workers.settings import DATABASE_URLS, Settings, variable
 from workers.tokens import CLEAR_NAME, ensure_tokens
+from workers.urls import without_password
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -42,21 +40,17 @@ def up(settings: Settings, console: Console) -> None:
         signal.signal(number, lambda *_: stop.set())
     key = settings.master_key_bytes()
     with runtime.database(settings, borrowed=False) as ready:
-        console.print(f"Database ready, migrating ({runner.upgrade(ready.owner_url())}).", highlight=False)
-        initialise(ready)
+        console.print("Database ready, migrating.", highlight=False)
+        for note in initialise(ready).notes:
+            console.print(note, highlight=False, markup=False)
         tokens = {} if ready.auth == "off" else ensure_tokens(ready.tokens_file)
-        environment = {
-            **os.environ,
-            "DATABASE_URL": ready.owner_url(),
-            "DAYBOOK_MASTER_KEY": base64.b64encode(key).decode(),
-        }
         children: list[subprocess.Popen[bytes]] = []
         try:
-            for command in ("serve", "work"):
+            for command in _URLS:
                 children.append(
                     subprocess.Popen(
                         [sys.executable, "-m", "workers.cli", command],
-                        env=environment,
+                        env=_environment(ready, key, _URLS[command]),
                         start_new_session=True,
                         preexec_fn=stop_with_parent(signal.SIGTERM),
                     )
@@ -87,14 +81,23 @@ def up(settings: Settings, console: Console) -> None:
             console.print("Stopped.")
 
 
-def initialise(settings: Settings) -> None:
-    """The log, its internal accounts and the read tables, where they are not there yet."""
-    with connect(settings.api_url(), application_name="daybook-up") as connection:
-        connection.execute("SELECT log.create_log(%s)", (settings.log,))
-    with connect(settings.projector_url(), application_name="daybook-up") as connection:
-        prepare(connection, settings.log, ROOMS)
+_URLS = {"serve": ("api_database_url", "query_database_url"), "work": ("projector_database_url",)}
+"""The processes, each with the database URLs that it gets: it has no other login than it needs."""
+
+
+def _environment(settings: Settings, key: bytes, names: tuple[str, ...]) -> dict[str, str]:
+    """The environment of a process."""
+    urls = {variable(name): getattr(settings, name) or settings.owner_url() for name in names}
+    kept = {name: value for name, value in os.environ.items() if name not in map(variable, DATABASE_URLS)}
+    return {**kept, **urls, variable("master_key"): base64.b64encode(key).decode()}
+
+
+def initialise(settings: Settings) -> Migrated:
+    """Migrate, and open the internal accounts where they are not there yet."""
+    migrated = migrate(settings)
     with runtime.write_side(settings, "daybook-up") as side:
         runtime.open_internal_accounts(settings, side, runtime.CURRENCIES)
+    return migrated
 
 
 def base_url(settings: Settings) -> str:
@@ -154,8 +157,12 @@ def _welcome(settings: Settings, tokens: dict[str, str]) -> str:
         lines.append(f"  Tokens   one a role, also in {settings.tokens_file.with_name(CLEAR_NAME)}:")
         lines.extend(f"             {role:9s} {token}" for role, token in tokens.items())
     else:
-        lines.append(f"  Tokens   those in {settings.tokens_file}, made earlier")
-    lines.append("  Reports  SQL, read-only, in the schema `reporting`:")
-    lines.append(f'             psql "{settings.reader_url()}"')
+        clear = settings.tokens_file.with_name(CLEAR_NAME)
+        lines.append(f"  Tokens   made earlier, in {clear if clear.exists() else settings.tokens_file}")
+    if settings.reader_database_url is None:
+        lines.append("  Reports  SQL in the schema `reporting`, with a login that is a member of daybook_reader only")
+    else:
+        lines.append("  Reports  SQL, read-only, in the schema `reporting`:")
+        lines.append(f'             psql "{without_password(settings.reader_database_url)}"')
     lines.append("  Stop     Ctrl-C")
     return "\n".join(lines)

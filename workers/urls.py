@@ -36,6 +36,11 @@ def with_role(url: str, role: str) -> str:
     return f"{base}?{'&'.join([*kept, f'options={options}'])}"
 
 
+def with_login(url: str, login: str) -> str:
+    """The same URL for another login, without a password: for the embedded server's socket, which asks for none."""
+    return re.sub(r"(?<=://)[^/@]*@", f"{quote(login, safe='')}@", url, count=1)
+
+
 def without_password(url: str) -> str:
     """The same URL for eyes and logs, its password replaced by three asterisks."""
     base, mark, query = url.partition("?")

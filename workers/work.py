@@ -9,7 +9,7 @@ from threading import Event
 from eventstore.connect import connect
 from projections.follow import follow
 from projections.rooms import ROOMS
-from projections.tables import prepare
+from projections.tables import begin
 from workers import runtime
 from workers.settings import Settings
 
@@ -23,8 +23,8 @@ def work(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     url = settings.projector_url()
     logger.info("folding the log %s into the read tables", settings.log)
-    with connect(url, application_name="daybook-prepare") as connection:
-        prepare(connection, settings.log, ROOMS)
+    with connect(url, application_name="daybook-begin") as connection:
+        begin(connection, settings.log, ROOMS)
     runtime.tune_for_folding()
     follow(
         lambda: connect(url, application_name="daybook-projector"),

@@ -16,7 +16,7 @@ from api.documented import READ_LIST, READ_ONE
 from api.execution import command
 from api.positions import read_cursor
 from api.problems import Problem
-from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, one_that_passes, page, visible
+from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, one_that_passes, page, reading, visible
 from api.services import services
 from api.views import account_view, entry_view, json_response, movement_view, trial_balance_view
 from domain import money
@@ -158,7 +158,7 @@ def list_accounts(
 ) -> Response:
     """Accounts, oldest first."""
     after = read_cursor(cursor, str)
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         if number is not None:
             found = accounts.account_by_number(connection, number)
             asked = {"owner": owner, "type": type, "currency": currency, "status": status}
@@ -172,7 +172,7 @@ def list_accounts(
 @router.get("/accounts/{account}", responses=READ_ONE, dependencies=[visible("accounts")])
 def get_account(request: Request, account: PathId) -> Response:
     """One account."""
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         return one("account", account, accounts.account(connection, account), account_view)
 
 
@@ -189,7 +189,7 @@ def list_entries(
 ) -> Response:
     """The account's entries in the order of booking, each with the balance after it."""
     after = read_cursor(cursor, int)
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         listed = entries.entries(
             connection,
             account,
@@ -220,7 +220,7 @@ def list_movements(
         after = None if key is None else date.fromisoformat(key)
     except ValueError:
         raise Problem("malformed", "The cursor is not one of this list.") from None
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         listed = movements.daily_balances(connection, account, since=since, until=until, after=after, limit=limit)
         if not listed.items:
             _must_exist(connection, account)
@@ -231,7 +231,7 @@ def list_movements(
 @router.get("/trial-balance", responses=READ_LIST, dependencies=[visible("trial_balance")], tags=["reports"])
 def trial_balance(request: Request, currency: Filter = None) -> Response:
     """Debits and credits per currency and type of account; they are equal in every currency."""
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         return json_response(
             trial_balance_view(trial_balances.trial_balance(connection, services(request).log, currency=currency))
         )

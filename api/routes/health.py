@@ -24,7 +24,10 @@ async def live() -> Response:
 
 @router.get("/health/ready", responses=HEALTH)
 def ready(request: Request) -> Response:
-    """The database answers, commands are executed, and no projection has stopped."""
+    """The database answers, commands are executed, and no projection has stopped.
+
+    Reads of a projection that is being rebuilt are answered 503 meanwhile; `rebuilding` names it.
+    """
     served = services(request)
     try:
         with served.reads() as connection:
@@ -36,7 +39,10 @@ def ready(request: Request) -> Response:
     if found.stopped:
         names = ", ".join(found.stopped)
         raise Problem("unavailable", f"Stopped: {names}. See GET /v1/lag.", stopped=list(found.stopped))
-    return json_response({"status": "ready", "waiting": served.executor.waiting})
+    rebuilding = [
+        {"projection": one.projection, "position": one.position, "until": one.rebuild_until} for one in found.rebuilding
+    ]
+    return json_response({"status": "ready", "waiting": served.executor.waiting, "rebuilding": rebuilding})
 
 
 @router.get("/lag", responses=READ_LIST)
@@ -58,6 +64,7 @@ def get_lag(request: Request) -> Response:
                     "events": p.events,
                     "seconds": round(p.seconds, 3),
                     "stopped": p.stopped,
+                    "rebuild_until": p.rebuild_until,
                 }
                 for p in found.projections
             ],

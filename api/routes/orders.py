@@ -10,8 +10,7 @@ from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
 from api.execution import command
 from api.positions import read_cursor
-from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, visible
-from api.services import services
+from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading, visible
 from api.views import order_view
 from domain import money
 from domain.ids import ORDER, TRANSACTION
@@ -62,12 +61,12 @@ def list_orders(
 ) -> Response:
     """Orders, oldest first."""
     after = read_cursor(cursor, str)
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         return page(queries.orders(connection, customer=customer, status=status, after=after, limit=limit), order_view)
 
 
 @router.get("/{order}", responses=READ_ONE, dependencies=[visible("orders")])
 def get_order(request: Request, order: PathId) -> Response:
     """One order with its lines."""
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         return one("order", order, queries.order(connection, order), order_view)

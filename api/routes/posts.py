@@ -11,8 +11,7 @@ from api.documented import READ_LIST, READ_ONE
 from api.execution import command
 from api.positions import read_cursor
 from api.problems import Problem
-from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, one_that_passes, page, visible
-from api.services import services
+from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, one_that_passes, page, reading, visible
 from api.views import post_view, revision_view
 from domain.ids import POST
 from domain.posts.commands import ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
@@ -69,7 +68,7 @@ def list_posts(
 ) -> Response:
     """Posts, oldest first."""
     after = read_cursor(cursor, str)
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         if slug is not None:
             found = queries.post_by_slug(connection, slug)
             return page(Listed(one_that_passes(found, {"author": author, "status": status}), None), post_view)
@@ -79,7 +78,7 @@ def list_posts(
 @router.get("/{post}", responses=READ_ONE, dependencies=[visible("posts")])
 def get_post(request: Request, post: PathId) -> Response:
     """One post, deleted or not."""
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         return one("post", post, queries.post(connection, post), post_view)
 
 
@@ -92,7 +91,7 @@ def list_revisions(
 ) -> Response:
     """The texts of a post, oldest first."""
     after = read_cursor(cursor, int)
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         listed = queries.revisions(connection, post, after=after, limit=limit)
         if not listed.items and queries.post(connection, post) is None:
             raise Problem("unknown", f"There is no post {post}.", kind="post", id=post)

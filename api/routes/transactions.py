@@ -12,8 +12,7 @@ from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
 from api.execution import command
 from api.positions import read_cursor
-from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, visible
-from api.services import services
+from api.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading, visible
 from api.views import transaction_view
 from domain.accounts.commands import PostTransaction, Transfer
 from domain.accounts.events import Entry
@@ -69,7 +68,7 @@ def list_transactions(
 ) -> Response:
     """Transactions in the order of the log; `account`: those with an entry of it."""
     after = read_cursor(cursor, int)
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         listed = queries.transactions(
             connection,
             account=account,
@@ -87,5 +86,5 @@ def list_transactions(
 @router.get("/transactions/{transaction}", responses=READ_ONE, dependencies=[visible("transactions")])
 def get_transaction(request: Request, transaction: PathId) -> Response:
     """One transaction with all its entries."""
-    with services(request).reads() as connection:
+    with reading(request) as connection:
         return one("transaction", transaction, queries.transaction(connection, transaction), transaction_view)

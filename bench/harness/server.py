@@ -15,9 +15,10 @@ from typing import Literal
 import psycopg
 from pydantic import SecretStr
 
+from bench.harness.tables import make_read_tables
 from migrations import runner
 from workers.embedded import EmbeddedPostgres
-from workers.settings import API_ROLE, PROJECTOR_ROLE, Settings
+from workers.settings import API_ROLE, AUDIT_ROLE, PROJECTOR_ROLE, READ_OWNER_ROLE, Settings
 from workers.urls import with_role
 
 Flush = Literal["disk", "1 ms"]
@@ -46,6 +47,16 @@ class Database:
         return with_role(self.url, PROJECTOR_ROLE)
 
     @property
+    def read_owner_url(self) -> str:
+        """As the owner of the read tables."""
+        return with_role(self.url, READ_OWNER_ROLE)
+
+    @property
+    def audit_url(self) -> str:
+        """As the role of auditors."""
+        return with_role(self.url, AUDIT_ROLE)
+
+    @property
     def settings(self) -> Settings:
         """Daybook's settings on this database."""
         return Settings(database_url=self.url, master_key=SecretStr(MASTER_KEY))
@@ -61,13 +72,14 @@ class Server:
 
     @contextmanager
     def database(self, *, migrated: bool = True) -> Iterator[Database]:
-        """A fresh database, dropped afterwards."""
+        """A fresh database, `migrated` with its read tables, dropped afterwards."""
         name = f"bench_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name}")
         database = Database(name, self.postgres.url.replace("/daybook?", f"/{name}?", 1))
         try:
             if migrated:
                 runner.upgrade(database.url)
+                make_read_tables(database)
             yield database
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")

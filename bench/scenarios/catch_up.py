@@ -10,11 +10,11 @@ from bench.harness.ledger import LOG, codec_of, running_ledger, transfers
 from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
+from bench.harness.tables import empty_read_tables
 from eventstore.connect import connect
 from eventstore.read import read_head
 from projections.engine import Runner
 from projections.rooms import ROOMS
-from projections.tables import prepare, reset
 from workers.runtime import tune_for_folding
 
 SUBJECT = "one worker, all projections"
@@ -33,10 +33,9 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             connect(database.projector_url, application_name="bench-projector") as connection,
             connect(database.projector_url, application_name="bench-ahead") as ahead,
         ):
-            prepare(connection, LOG, ROOMS)
             head = read_head(connection, LOG)
             for _ in range(settings.repetitions):
-                reset(connection, LOG, ROOMS)
+                empty_read_tables(database, LOG)
                 tune_for_folding()
                 runner = Runner(connection, LOG, codec_of(database, ahead, head.log), ROOMS, ahead=ahead)
                 began = perf_counter()

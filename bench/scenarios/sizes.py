@@ -21,12 +21,13 @@ from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Database, Server
 from bench.harness.service import Service, running_service
 from bench.harness.settings import Settings
+from bench.harness.tables import empty_read_tables
 from eventstore.connect import connect
 from eventstore.plans import Submission
 from eventstore.read import read_head
 from projections.engine import Runner
 from projections.rooms import ROOMS
-from projections.tables import prepare, reset
+from projections.tables import begin
 from workers.runtime import new_id, tune_for_commands, tune_for_folding
 
 DRAWN = 2_000
@@ -154,7 +155,7 @@ def _measure_folds(logs: Sequence[_Log]) -> None:
         for turn in range(1, PARTS + 1):
             for log, worker in zip(logs, workers, strict=True):
                 if log.events < longest and turn > 1:
-                    reset(worker.connection, LOG, ROOMS)
+                    empty_read_tables(log.database, LOG)
                     worker.runner.load()
                 last = turn == PARTS or log.events < longest
                 _fold(log, worker, worker.head if last else worker.head * turn // PARTS)
@@ -172,7 +173,7 @@ def _worker(log: _Log) -> Iterator[_Worker]:
         connect(log.database.projector_url, application_name="bench-projector") as connection,
         connect(log.database.projector_url, application_name="bench-ahead") as ahead,
     ):
-        prepare(connection, LOG, ROOMS)
+        begin(connection, LOG, ROOMS)
         head = read_head(connection, LOG)
         runner = Runner(connection, LOG, codec_of(log.database, ahead, head.log), ROOMS, ahead=ahead)
         yield _Worker(connection, runner, head.position)

@@ -31,12 +31,12 @@ from bench.harness.ledger import LOG, codec_of
 from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Database, Server
 from bench.harness.settings import Settings
+from bench.harness.tables import empty_read_tables
 from eventstore.connect import connect
 from eventstore.read import read_head
 from projections import projection
 from projections.engine import Runner
 from projections.rooms import ROOMS, named
-from projections.tables import prepare, reset
 from workers.runtime import tune_for_folding
 
 ACCOUNTS = 500
@@ -158,9 +158,8 @@ def _fold(database: Database, rooms: Sequence[projection.Projection]) -> float:
         connect(database.projector_url, application_name="bench-projector") as connection,
         connect(database.projector_url, application_name="bench-ahead") as ahead,
     ):
-        prepare(connection, LOG, ROOMS)
         head = read_head(connection, LOG)
-        reset(connection, LOG, rooms)
+        empty_read_tables(database, LOG, rooms)
         tune_for_folding()
         runner = Runner(connection, LOG, codec_of(database, ahead, head.log), rooms, ahead=ahead)
         began = perf_counter()

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from bench.harness.tables import empty_read_tables
 from eventstore.connect import connect
 from projections.engine import Runner
 from projections.follow import PAUSED_SECONDS
 from projections.rooms import ROOMS
-from projections.tables import prepare, reset
 from projections.verify import verify_tables
 from tests.faults.checker import check
 from tests.faults.clients import deposit, load, open_accounts
@@ -51,14 +51,13 @@ def test_cut_at_every_message(postgres18: Server, way: Way) -> None:
         with (
             connect(database.projector_url, application_name="direct") as direct,
             connect(database.projector_url, application_name="keys") as keys,
+            connect(database.audit_url, application_name="auditor") as auditor,
             proxied(socket_file, judge) as proxy,
         ):
             codec = codec_of(keys, 1)
-            prepare(direct, "main", ROOMS)
             cuts = 0
             while True:
-                reset(direct, "main", ROOMS)
-                prepare(direct, "main", ROOMS)
+                empty_read_tables(database)
                 with suppress(psycopg.OperationalError), _through(proxy.url(database.name)) as cut:
                     runner = Runner(cut, "main", codec, ROOMS, page=PAGE)
                     left = cuts
@@ -67,7 +66,7 @@ def test_cut_at_every_message(postgres18: Server, way: Way) -> None:
                 left = -1
                 assert _sound_so_far(direct), f"after {cuts} messages"
                 Runner(direct, "main", codec, ROOMS, page=PAGE).run_to_head()  # somebody else goes on from there
-                assert verify_tables(direct, "main", codec, ROOMS).ok, f"after {cuts} messages"
+                assert verify_tables(auditor, "main", codec, ROOMS).ok, f"after {cuts} messages"
                 if whole:
                     break
                 cuts += 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from bench.harness.tables import begin_read_tables
 from domain.money import MAX_AMOUNT, show
 from eventstore.connect import connect
 from eventstore.read import read_log
@@ -14,7 +15,6 @@ from projections.accounts.queries import account as read_account
 from projections.engine import Runner
 from projections.entries.queries import entries
 from projections.rooms import ROOMS
-from projections.tables import prepare
 from projections.trial_balance.queries import trial_balance
 from projections.verify import verify_tables
 from tests.faults import gates
@@ -109,12 +109,13 @@ def test_the_highest_amount_ten_thousand_times(database18: Database) -> None:
         assert answers[-1].result["balances"][account]["balance"] == show(total, "EUR")
         assert balances(database18)[account] == total
     assert_sound(database18)
+    begin_read_tables(database18)
     with (
         connect(database18.projector_url, application_name="fold") as connection,
+        connect(database18.audit_url, application_name="verify") as auditor,
         connect(database18.api_url, application_name="keys") as keys,
     ):
         codec = codec_of(keys, 1)
-        prepare(connection, "main", ROOMS)
         Runner(connection, "main", codec, ROOMS).run_to_head()
         (last,) = entries(connection, account, newest_first=True, limit=1).items
         told = read_account(connection, account)
@@ -124,4 +125,4 @@ def test_the_highest_amount_ten_thousand_times(database18: Database) -> None:
             (total, 0),
             (0, total),
         }
-        assert verify_tables(connection, "main", codec, ROOMS).ok
+        assert verify_tables(auditor, "main", codec, ROOMS).ok

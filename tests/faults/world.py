@@ -18,12 +18,12 @@ import psycopg
 
 from api.principals import digest
 from bench.harness.process import free_port
+from bench.harness.tables import begin_read_tables
 from domain.accounts.posting import internal_account
 from eventstore.connect import connect
 from projections.engine import Runner
 from projections.lag import lag
 from projections.rooms import ROOMS
-from projections.tables import prepare
 from tests.faults.histories import History
 from tests.integration.workers.running import environment, settings_of
 from tests.support.ledger import codec_of
@@ -193,8 +193,8 @@ class World:
     def verified(self) -> VerifyReport:
         """What `daybook verify` finds."""
         with (
-            connect(self.database.projector_url, application_name="verify") as connection,
-            connect(self.database.projector_url, application_name="verify-keys") as keys,
+            connect(self.database.audit_url, application_name="verify") as connection,
+            connect(self.database.audit_url, application_name="verify-keys") as keys,
         ):
             return verify(connection, "main", codec_of(keys, 1), lambda name: None)
 
@@ -250,8 +250,7 @@ def world_on(server: Server) -> Iterator[World]:
             connection.execute("SELECT log.create_log('main')")
         with runtime.write_side(settings, "world") as side:
             runtime.open_internal_accounts(settings, side, ("EUR",))
-        with connect(database.projector_url, application_name="world") as connection:
-            prepare(connection, "main", ROOMS)
+        begin_read_tables(database)
         world = World(server, database, folder, tokens, opened)
         try:
             yield world

@@ -14,12 +14,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.pool import NullPool
 
+from bench.harness.tables import begin_read_tables
 from eventstore.connect import connect
 from eventstore.read import read_head
 from migrations import MigrationError, runner
 from migrations.sql import execute_files
-from projections.rooms import ROOMS
-from projections.tables import prepare
 from tests.support.postgres import Database, running_server
 
 
@@ -56,8 +55,7 @@ def test_who_may_create_roles_and_owns_the_database_need_be_no_superuser(version
         assert runner.upgrade(database.url) == runner.head()
         with psycopg.connect(database.url) as tenant:
             tenant.execute("SELECT log.create_log('main')")
-        with connect(database.projector_url, application_name="prepare") as projector:
-            prepare(projector, "main", ROOMS)
+        begin_read_tables(database)
         with connect(database.api_url, application_name="api") as api:
             assert read_head(api, "main").position == 0
 

@@ -48,9 +48,24 @@ class Database:
         return with_role(self.url, "daybook_api")
 
     @property
+    def query_url(self) -> str:
+        """As the role of the API's reads."""
+        return with_role(self.url, "daybook_query")
+
+    @property
     def projector_url(self) -> str:
         """As the role of the projectors."""
         return with_role(self.url, "daybook_projector")
+
+    @property
+    def read_owner_url(self) -> str:
+        """As the owner of the read tables."""
+        return with_role(self.url, "daybook_read_owner")
+
+    @property
+    def audit_url(self) -> str:
+        """As the role of auditors."""
+        return with_role(self.url, "daybook_audit")
 
     @property
     def reader_url(self) -> str:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from api.app import create_app
 from api.principals import Principal, digest
 from api.services import Limits, Services
+from bench.harness.tables import begin_read_tables
 from domain.accounts.events import InternalRole
 from domain.accounts.posting import internal_account
 from domain.rules import RULES
@@ -27,7 +28,6 @@ from eventstore.connect import connect, pool_of
 from eventstore.numbers import Numbers
 from projections.follow import follow
 from projections.rooms import ROOMS
-from projections.tables import prepare
 from projections.waiting import Checkpoints
 from tests.support.ledger import NOW, codec_of, executor_on
 from tests.support.postgres import Database
@@ -134,12 +134,24 @@ def service_on(
     **more: Any,
 ) -> Iterator[Service]:
     """A service with the internal accounts of EUR open and all projections following."""
-    with executor_on(database, **more) as executor, connect(database.api_url, application_name="api-keys") as keys:
+    with (
+        executor_on(database, **more) as executor,
+        connect(database.query_url, application_name="api-keys", read_only=True) as keys,
+    ):
         row = keys.execute("SELECT log FROM log.logs WHERE name = 'main'").fetchone()
         assert row is not None
-        pool = pool_of(database.api_url, application_name="reads", most=8, wait_seconds=30, statement_seconds=30)
+        pool = pool_of(
+            database.query_url,
+            application_name="reads",
+            most=8,
+            wait_seconds=30,
+            statement_seconds=30,
+            read_only=True,
+        )
         pool.open()
-        checkpoints = Checkpoints(lambda: connect(database.api_url, application_name="checkpoints"), "main")
+        numbers = pool_of(database.api_url, application_name="numbers", most=1, wait_seconds=30, statement_seconds=30)
+        numbers.open()
+        checkpoints = Checkpoints(lambda: connect(database.query_url, application_name="checkpoints"), "main")
         services = Services(
             log="main",
             log_number=row[0],
@@ -148,7 +160,7 @@ def service_on(
             codec=codec_of(keys, row[0]),
             reads=pool.connection,
             checkpoints=checkpoints,
-            numbers=Numbers(pool.connection),
+            numbers=Numbers(numbers.connection),
             new_id=fresh_id,
             clock=lambda: now,
             principals=PRINCIPALS if auth else None,
@@ -167,8 +179,7 @@ def service_on(
                 stop,
             )
 
-        with connect(database.projector_url, application_name="prepare") as projector:
-            prepare(projector, "main", ROOMS)
+        begin_read_tables(database)
         thread = Thread(target=project)
         thread.start()
         try:
@@ -186,3 +197,4 @@ def service_on(
             thread.join()
             checkpoints.close()
             pool.close()
+            numbers.close()

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from workers.runtime import LOGINS
 from workers.settings import Settings, load, variable
 
 ROOT: Final = Path(__file__).parents[2]
@@ -21,7 +22,10 @@ PROCESSES: Final = ("migrate", "api", "projector")
 SECRETS: Final = {
     "POSTGRES_PASSWORD": "owner1",
     "API_PASSWORD": "api1",
+    "QUERY_PASSWORD": "query1",
     "PROJECTOR_PASSWORD": "projector1",
+    "READ_OWNER_PASSWORD": "owner2",
+    "AUDIT_PASSWORD": "audit1",
     "READER_PASSWORD": "reader1",
     "DAYBOOK_MASTER_KEY": base64.b64encode(bytes(32)).decode(),
     "TOKENS_FILE": "./tokens.json",
@@ -73,12 +77,15 @@ def test_each_process_has_the_connections_it_needs_and_no_other(monkeypatch: pyt
     urls = {name: {key for key in environment(name) if key.endswith("DATABASE_URL")} for name in PROCESSES}
     assert urls == {
         "migrate": {"DATABASE_URL"},
-        "api": {"DAYBOOK_API_DATABASE_URL"},
+        "api": {"DAYBOOK_API_DATABASE_URL", "DAYBOOK_QUERY_DATABASE_URL"},
         "projector": {"DAYBOOK_PROJECTOR_DATABASE_URL"},
     }
-    logins = (ROOT / "deploy" / "postgres-logins.sh").read_text(encoding="utf-8")
-    for login in ("api", "projector", "reader"):
-        assert f'make_login {login} daybook_{login} "${login.upper()}_PASSWORD"' in logins
+    mounted = [volume.split(":")[:2] for volume in services()["postgres"]["volumes"]]
+    made, passwords = [(ROOT / here).read_text(encoding="utf-8") for here, there in mounted if "initdb.d" in there]
+    for login in LOGINS:
+        assert f"'{login}'" in made
+        assert f'set_password {login} "${login.upper()}_PASSWORD"' in passwords
+        assert f"{login.upper()}_PASSWORD" in services()["postgres"]["environment"]
 
 
 def test_the_master_key_reaches_only_those_who_open_personal_data() -> None:

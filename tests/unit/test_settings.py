@@ -140,7 +140,7 @@ def test_a_url_can_be_shown_without_its_password(url: str) -> None:
 def test_without_a_database_there_is_a_sentence_and_no_url() -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL is not set and no embedded PostgreSQL runs"):
         Settings().owner_url()
-    assert Settings().with_database(URL).owner_url() == URL
+    assert Settings().with_databases({"database_url": URL}).owner_url() == URL
 
 
 class TestMasterKey:

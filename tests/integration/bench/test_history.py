@@ -13,6 +13,7 @@ from bench.harness import history, oracle
 from bench.harness.history import BLOCK_ACCOUNTS, BLOCK_EVENTS
 from bench.harness.ledger import CURRENCY, LOG, codec_of, running_ledger, submission, transfers
 from bench.harness.server import Database
+from bench.harness.tables import begin_read_tables
 from domain.accounts.commands import OpenAccount
 from domain.accounts.numbers import account_number
 from domain.ids import ACCOUNT
@@ -20,7 +21,6 @@ from eventstore.connect import connect
 from eventstore.snapshots import is_due
 from projections.engine import Runner
 from projections.rooms import ROOMS
-from projections.tables import prepare
 from tests.support import postgres
 from workers.runtime import new_id
 from workers.verify import verify
@@ -102,8 +102,8 @@ def test_the_service_goes_on_from_it(database18: postgres.Database) -> None:
         ledger.execute(transfers(loaded.accounts, 200, choose))
         assert ledger.executor.statistics.conflicts == 0
     oracle.check(database.url, loaded.commands + 201)
+    begin_read_tables(database, LOG)
     with connect(database.projector_url, application_name="test") as connection:
-        prepare(connection, LOG, ROOMS)
         codec = codec_of(database, connection, 1)
         runner = Runner(connection, LOG, codec, ROOMS)
         runner.run_to_head()

@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from psycopg import Connection, pq
 
+from bench.harness.tables import begin_read_tables
 from domain import decider
 from domain.catalogue import ENTRY_TYPES, SNAPSHOTS
 from eventstore.answers import find_answers
@@ -29,7 +30,6 @@ from eventstore.snapshots import SNAPSHOT_EVERY, JsonStates, Snapshots
 from eventstore.subject_keys import SubjectKeys
 from projections.checkpoint import read_state
 from projections.rooms import ROOMS
-from projections.tables import prepare
 from tests.support.appending import DecidedCommand, NewEvent, Read, Record, layout_of
 from tests.support.ledger import (
     codec_of,
@@ -320,7 +320,7 @@ def explained(server: Server) -> Iterator[Explained]:
             "INSERT INTO log.snapshots SELECT 1, 'acct_' || n, 3, 'other code', '{}' FROM generate_series(1, %s) n",
             (STREAMS,),
         )
-        prepare(connection, "main", ROOMS)
+        begin_read_tables(database)
         connection.execute("ANALYZE")
         yield Explained(connection)
 

@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from projections.rooms import ROOMS
-from projections.tables import prepare
-from tests.integration.projections.filling import LOG, Filler, projector
+from tests.integration.projections.filling import Filler, projector
 from tests.support.postgres import Database
 
 
 @pytest.fixture
 def filler(database: Database) -> Iterator[Filler]:
     """An empty log on each supported server, to be filled."""
-    filler = Filler(database.url)
+    filler = Filler(database)
     yield filler
     filler.close()
 
@@ -26,5 +24,5 @@ def filler(database: Database) -> Iterator[Filler]:
 def connection(database: Database, filler: Filler) -> Iterator[Connection[Any]]:
     """As the projector, all tables prepared."""
     with projector(database) as connection:
-        prepare(connection, LOG, ROOMS)
+        filler.begin()
         yield connection

@@ -16,6 +16,7 @@ import psycopg
 from msgspec.structs import replace
 from psycopg import Connection
 
+from bench.harness.tables import begin_read_tables, empty_read_tables, read_owner
 from domain.accounts.account import INTERNAL_ROLES
 from domain.accounts.events import (
     AccountClosed,
@@ -49,7 +50,10 @@ from eventstore.connect import connect
 from eventstore.sealing import Sealer
 from eventstore.subject_keys import SubjectKeys
 from projections.follow import follow
+from projections.projection import Projection
+from projections.rebuild import Rebuilt, rebuild
 from projections.rooms import ROOMS
+from projections.verify import TablesReport, verify_tables
 from tests.support.postgres import Database
 
 LOG = "main"
@@ -60,7 +64,9 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 class Filler:
     """Writes a log. `units` returns nothing that the log does not have; the codec reads what it wrote."""
 
-    def __init__(self, url: str, log: str = LOG) -> None:
+    def __init__(self, database: Database, log: str = LOG) -> None:
+        self.database = database
+        url = database.url
         self.connection: Connection[Any] = psycopg.connect(url, autocommit=True)
         row = self.connection.execute("SELECT log.create_log(%s)", (log,)).fetchone()
         assert row is not None
@@ -75,6 +81,24 @@ class Filler:
     def close(self) -> None:
         self.connection.close()
         self._keys.close()
+
+    def begin(self, projections: Sequence[Projection] = ROOMS) -> None:
+        """Make the read tables that are missing, and let them begin at 0."""
+        begin_read_tables(self.database, LOG, projections)
+
+    def empty(self, projections: Sequence[Projection] = ROOMS) -> None:
+        """Empty the read tables."""
+        empty_read_tables(self.database, LOG, projections)
+
+    def rebuild(self, connection: Connection[Any], projections: Sequence[Projection] = ROOMS, **more: Any) -> Rebuilt:
+        """Start over; the connection is the projector's."""
+        with read_owner(self.database) as owner:
+            return rebuild(connection, LOG, self.codec, projections, owner=owner, **more)
+
+    def verify(self, projections: Sequence[Projection] = ROOMS, **more: Any) -> TablesReport:
+        """Compare the read tables with a fresh fold, as an auditor."""
+        with connect(self.database.audit_url, application_name="verify") as auditor:
+            return verify_tables(auditor, LOG, self.codec, projections, **more)
 
     def erase(self, subject: str) -> None:
         """Forget a person's key."""

@@ -9,7 +9,6 @@ from psycopg import Connection
 
 from projections.engine import Runner
 from projections.rooms import ROOMS
-from projections.tables import reset
 from projections.trial_balance.queries import trial_balance
 from tests.integration.projections.filling import LOG, Filler, a_life, projector
 from tests.support.postgres import Database
@@ -46,7 +45,7 @@ def test_pages_of_every_size_give_the_same_tables_and_balance_at_every_checkpoin
     assert all(whole.values()), "every table is put to the test"
 
     for page in range(1, 11):
-        reset(connection, LOG, ROOMS)
+        filler.empty()
         runner = Runner(connection, LOG, filler.codec, ROOMS, page=page)
         while runner.step():
             positions = set(runner.positions.values())
@@ -61,7 +60,7 @@ def test_reading_ahead_changes_nothing(database: Database, filler: Filler, conne
     filler.write(*a_life(filler, seed=8, units=1_500))
     Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
     whole = tables(connection)
-    reset(connection, LOG, ROOMS)
+    filler.empty()
     with projector(database) as ahead:
         Runner(connection, LOG, filler.codec, ROOMS, ahead=ahead, page=100).run_to_head()
     assert tables(connection) == whole

@@ -32,7 +32,6 @@ from projections.orders import queries as orders
 from projections.posts import fold as posts_fold
 from projections.posts import queries as posts
 from projections.rooms import ROOMS
-from projections.tables import prepare
 from projections.transactions import queries as transactions
 from projections.trial_balance import fold as trial_balance_fold
 from tests.integration.projections.filling import LOG, Filler, a_life, projector, transfer
@@ -49,10 +48,10 @@ PAGE = 7 * CHANGED
 def life(server: Server) -> Iterator[Connection[Any]]:
     """A folded history."""
     with server.database() as database:
-        filler = Filler(database.url)
+        filler = Filler(database)
         filler.write(*a_life(filler, seed=1, units=900))
         with projector(database) as connection:
-            prepare(connection, LOG, ROOMS)
+            filler.begin()
             Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
             yield connection
         filler.close()
@@ -154,10 +153,10 @@ def test_a_page_is_bounded(life: Connection[Any]) -> None:
 def filled(server: Server) -> Iterator[tuple[Database, Codec]]:
     """Tables of thousands of rows and a log that begins with a page of changes to them, with statistics."""
     with server.database() as database:
-        filler = Filler(database.url)
+        filler = Filler(database)
         filler.write(*changes(filler))
         with projector(database) as connection:
-            prepare(connection, LOG, ROOMS)
+            filler.begin()
             for statement in _FILL:
                 connection.execute(statement.format(many=MANY).encode())
         filler.connection.execute(
@@ -339,10 +338,10 @@ def folded_from_nothing(server: Server) -> Iterator[dict[str, list[Node]]]:
     again.
     """
     with server.database() as database:
-        filler = Filler(database.url)
+        filler = Filler(database)
         filler.write(*a_life(filler, seed=1, units=900))
         with projector(database) as connection:
-            prepare(connection, LOG, ROOMS)
+            filler.begin()
         filler.connection.execute("VACUUM ANALYZE")
         with psycopg.connect(database.url, autocommit=True) as connection:
             explained = Explained(connection)

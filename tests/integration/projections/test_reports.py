@@ -16,7 +16,7 @@ from psycopg import Connection
 from projections.engine import Runner
 from projections.lag import lag
 from projections.rooms import ROOMS, UnknownProjectionError, named
-from projections.verify import CheckpointFinding, TableFinding, verify_tables
+from projections.verify import CheckpointFinding, TableFinding
 from projections.waiting import BehindError, Checkpoints
 from tests.integration.projections.filling import LOG, Filler, a_life, projector, transfer
 from tests.support.postgres import Database
@@ -51,7 +51,7 @@ def test_lag_is_events_and_the_age_of_the_oldest_not_folded(filler: Filler, fold
 
 def test_untouched_tables_are_what_the_log_says(filler: Filler, folded: Connection[Any]) -> None:
     told: list[tuple[int, int]] = []
-    report = verify_tables(folded, LOG, filler.codec, ROOMS, progress=lambda *at: told.append(at))
+    report = filler.verify(progress=lambda *at: told.append(at))
     assert report.ok
     assert report.findings == ()
     assert set(report.tables) == {table for room in ROOMS for table in room.tables}
@@ -77,7 +77,7 @@ def test_tables_that_differ_are_found(filler: Filler, folded: Connection[Any], c
     sql, table, missing, unexpected = CHANGES[change]
     changed = folded.execute(sql.encode()).rowcount
     assert changed > 0
-    report = verify_tables(folded, LOG, filler.codec, ROOMS)
+    report = filler.verify()
     assert not report.ok
     [finding] = report.findings
     assert isinstance(finding, TableFinding)
@@ -91,14 +91,14 @@ def test_each_projection_is_compared_at_its_own_checkpoint(filler: Filler, folde
     filler.write(*a_life(filler, seed=2, units=200))
     behind = Runner(folded, LOG, filler.codec, named(["entries", "orders"]), page=50)
     behind.step()
-    report = verify_tables(folded, LOG, filler.codec, ROOMS)
+    report = filler.verify()
     assert report.ok
     assert len(set(report.positions.values())) == 2
 
 
 def test_text_that_outlived_its_key_is_found(filler: Filler, folded: Connection[Any]) -> None:
     filler.erase("author_1")
-    findings = verify_tables(folded, LOG, filler.codec, ROOMS).findings
+    findings = filler.verify().findings
     assert {finding.table for finding in findings if isinstance(finding, TableFinding)} == {"posts", "post_revisions"}
 
 
@@ -111,13 +111,13 @@ def test_a_checkpoint_within_a_unit_is_found(filler: Filler, connection: Connect
         " e.stream, e.version, e.type, extract(epoch FROM e.recorded_at)), 'UTF8') || e.payload || e.metadata)"
         " FROM log.events e WHERE e.position = 4 AND projection = 'entries'"
     )
-    [finding] = verify_tables(connection, LOG, filler.codec, ROOMS).findings
+    [finding] = filler.verify().findings
     assert finding == CheckpointFinding("entries", "stands at 4, within a unit that ends at 5")
 
 
 def test_a_checkpoint_on_another_event_is_found(filler: Filler, folded: Connection[Any]) -> None:
     folded.execute("UPDATE read.checkpoints SET position = position + 1000 WHERE projection = 'posts'")
-    [finding] = verify_tables(folded, LOG, filler.codec, ROOMS).findings
+    [finding] = filler.verify().findings
     assert isinstance(finding, CheckpointFinding)
     assert "its history was replaced" in finding.message
 
@@ -136,7 +136,7 @@ def checkpoints(database: Database) -> Iterator[Checkpoints]:
     """As the API has them."""
     with projector(database) as checking:
         checking.execute("SELECT 1")
-    waiting = Checkpoints(lambda: psycopg.connect(database.api_url, autocommit=True), LOG)
+    waiting = Checkpoints(lambda: psycopg.connect(database.query_url, autocommit=True), LOG)
     yield waiting
     waiting.close()
 

@@ -17,17 +17,17 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from bench.harness.tables import begin_read_tables, read_owner
 from domain.accounts.events import AccountClosed
 from domain.orders.events import OrderConfirmed
 from projections import follow as following
-from projections.engine import NotPreparedError, Ownership, Runner
+from projections.engine import Ownership, Runner
 from projections.follow import follow
 from projections.lag import lag
 from projections.projection import FoldError, Memory, Projection
 from projections.rebuild import rebuild
 from projections.rooms import ROOMS, named
-from projections.tables import AnotherLogError, ShapeError, prepare
-from projections.verify import verify_tables
+from projections.tables import AnotherLogError, NotPreparedError, ShapeError, begin, prepare
 from tests.integration.projections.filling import LOG, Filler, a_life, follow_for_ever, projector, transfer
 from tests.integration.projections.test_pages import tables
 from tests.support.postgres import Database
@@ -82,7 +82,7 @@ def test_two_runners_without_a_lock_apply_nothing_twice(
         racer.join()
     assert not failures
     assert pages.count(0) > 0, "somebody lost a race"
-    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+    assert filler.verify().ok
 
 
 def test_an_owner_who_wakes_up_late_notices_that_he_was_replaced(
@@ -97,7 +97,7 @@ def test_an_owner_who_wakes_up_late_notices_that_he_was_replaced(
     assert set(late.positions.values()) == {filler.position}
     filler.write(*a_life(filler, seed=3, units=50))
     late.run_to_head()
-    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+    assert filler.verify().ok
 
 
 def test_killed_at_any_moment_and_started_again_the_tables_are_those_of_a_fresh_fold(
@@ -115,14 +115,14 @@ def test_killed_at_any_moment_and_started_again_the_tables_are_those_of_a_fresh_
         worker.kill()
         worker.join()
         assert begun < lowest(connection) < filler.position, "it was killed at work"
-        report = verify_tables(connection, LOG, filler.codec, ROOMS)
+        report = filler.verify()
         assert report.ok, report.findings
     with followed(database, filler):
         wait_until(lambda: lowest(connection) == filler.position, "the head")
-    report = verify_tables(connection, LOG, filler.codec, ROOMS)
+    report = filler.verify()
     assert report.ok, report.findings
     live = tables(connection)
-    assert rebuild(connection, LOG, filler.codec, ROOMS).ok
+    assert filler.rebuild(connection).ok
     assert tables(connection) == live
 
 
@@ -157,7 +157,7 @@ def test_an_owner_that_was_paused_is_replaced_and_does_no_harm_when_it_wakes_up(
     finally:
         worker.kill()
         worker.join()
-    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+    assert filler.verify().ok
 
 
 def test_an_owner_that_falls_silent_in_the_middle_of_its_rows_is_replaced(
@@ -166,14 +166,13 @@ def test_an_owner_that_falls_silent_in_the_middle_of_its_rows_is_replaced(
     """While the server waits for more rows the session is not idle to it, and holds what it has locked."""
     filler.write(*a_life(filler, seed=33, units=50))
     with closing(projector(database)) as owner:
-        prepare(owner, LOG, ROOMS)
         assert Ownership(owner, filler.log, NAMES).acquire() == set(NAMES)
         owner.execute("BEGIN")
         owner.execute("UPDATE read.checkpoints SET position = position")
         owner.pgconn.exec_(b"COPY read.checkpoints FROM STDIN")
         with followed(database, filler, paused_seconds=0.5):
             wait_until(lambda: lowest(connection) == filler.position, "the take-over", seconds=30)
-    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+    assert filler.verify().ok
 
 
 def test_a_worker_outlives_its_connections(database: Database, filler: Filler, connection: Connection[Any]) -> None:
@@ -186,7 +185,7 @@ def test_a_worker_outlives_its_connections(database: Database, filler: Filler, c
                 " AND datname = current_database() AND pid <> %s",
                 (connection.info.backend_pid,),
             )
-    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+    assert filler.verify().ok
 
 
 def test_a_server_that_stays_away_is_given_up(
@@ -236,7 +235,7 @@ def test_an_event_that_cannot_be_folded_stops_only_those_who_want_it(
     assert f"at position {poison}, order.confirmed.v1 on ord_never_placed" in runner.stopped["orders"]
     assert "projection orders stopped" in caplog.text
     assert runner.positions == {name: before if name == "orders" else filler.position for name in NAMES}
-    report = verify_tables(connection, LOG, filler.codec, ROOMS)
+    report = filler.verify()
     assert report.ok, "what was folded is right"
 
     again = Runner(connection, LOG, filler.codec, ROOMS)
@@ -290,7 +289,7 @@ def test_of_two_bad_events_in_a_page_the_first_stops_those_who_want_it_and_the_o
     assert set(runner.stopped) == {"orders"}
     assert f"at position {first}, order.confirmed.v1 on ord_x" in runner.stopped["orders"]
     assert runner.positions == {name: before if name == "orders" else filler.position for name in NAMES}
-    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+    assert filler.verify().ok
 
 
 def test_what_stopped_goes_on_when_it_can(filler: Filler, connection: Connection[Any]) -> None:
@@ -343,7 +342,7 @@ def test_another_event_at_the_checkpoint_refuses_to_go_on(filler: Filler, connec
         "replaced; rebuild it: daybook rebuild posts"
     )
     assert set(lag(connection, LOG, ROOMS).stopped) == set(NAMES)
-    assert rebuild(connection, LOG, filler.codec, ROOMS).ok
+    assert filler.rebuild(connection).ok
 
 
 def test_a_checkpoint_ahead_of_the_log_refuses_to_go_on(filler: Filler, connection: Connection[Any]) -> None:
@@ -365,17 +364,19 @@ def test_a_restored_log_refuses_to_go_on(filler: Filler, connection: Connection[
     assert (
         "was folded in epoch 1 and the log is in epoch 2: the log was restored from a dump" in runner.stopped["entries"]
     )
-    assert rebuild(connection, LOG, filler.codec, ROOMS).ok
+    assert filler.rebuild(connection).ok
     assert runner.step() == 0
     assert not runner.stopped
 
 
 def test_without_tables_nothing_is_folded(database: Database, filler: Filler) -> None:
     with projector(database) as own:
-        with pytest.raises(psycopg.errors.UndefinedTable):
-            Runner(own, LOG, filler.codec, ROOMS)
-        prepare(own, LOG, ROOMS[:1])
-        with pytest.raises(NotPreparedError, match=f"{ROOMS[1].name} has no tables yet"):
+        with pytest.raises(NotPreparedError, match=r"accounts, .* there are no tables yet; run daybook migrate"):
+            begin(own, LOG, ROOMS)
+        filler.begin(ROOMS[:1])
+        with pytest.raises(NotPreparedError, match=f"{ROOMS[1].name}, .*there are no tables yet"):
+            begin(own, LOG, ROOMS)
+        with pytest.raises(NotPreparedError, match=ROOMS[1].name):
             Runner(own, LOG, filler.codec, ROOMS)
 
 
@@ -385,7 +386,7 @@ def test_preparing_at_once_and_again_changes_nothing(
     filler.write(*a_life(filler, seed=17, units=100))
     Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
     before = tables(connection)
-    threads = [Thread(target=_prepare, args=(database,)) for _ in range(4)]
+    threads = [Thread(target=begin_read_tables, args=(database,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -394,23 +395,19 @@ def test_preparing_at_once_and_again_changes_nothing(
     assert lowest(connection) == filler.position
 
 
-def _prepare(database: Database) -> None:
-    with projector(database) as own:
-        prepare(own, LOG, ROOMS)
-
-
 def test_tables_of_another_shape_ask_for_a_rebuild(filler: Filler, connection: Connection[Any]) -> None:
     filler.write(*a_life(filler, seed=18, units=60))
     Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
     newer: list[Projection] = [replace(room, version=2) if room.name == "posts" else room for room in ROOMS]
     with pytest.raises(ShapeError, match=r"the tables of posts were made by another version .*daybook rebuild posts"):
-        prepare(connection, LOG, newer)
+        filler.begin(newer)
     posts = [room for room in newer if room.name == "posts"]
-    connection.execute("ALTER TABLE read.posts RENAME COLUMN body TO text")
-    assert rebuild(connection, LOG, filler.codec, posts).ok
-    prepare(connection, LOG, newer)
-    assert verify_tables(connection, LOG, filler.codec, newer).ok
-    assert connection.execute("SELECT count(*) FROM reporting.posts WHERE body IS NULL").fetchone() == (0,)
+    with read_owner(filler.database) as owner:
+        owner.execute("ALTER TABLE read.posts RENAME COLUMN body TO text")
+    assert filler.rebuild(connection, posts).ok
+    filler.begin(newer)
+    assert filler.verify(newer).ok
+    assert filler.connection.execute("SELECT count(*) FROM reporting.posts WHERE body IS NULL").fetchone() == (0,)
 
 
 def test_a_worker_of_another_version_does_not_fold_into_tables_made_anew(
@@ -431,29 +428,29 @@ def test_a_worker_of_another_version_does_not_fold_into_tables_made_anew(
     worker.start()
     wait_until(lambda: lowest(connection) == filler.position, "the head")
     with projector(database) as own:
-        assert rebuild(own, LOG, filler.codec, newer).ok
+        assert filler.rebuild(own, newer).ok
     worker.join(30)
     assert not worker.is_alive()
     assert "daybook rebuild" in str(ended[0])
-    assert verify_tables(connection, LOG, filler.codec, newer).ok
+    assert filler.verify(newer).ok
 
 
 def test_preparing_again_waits_for_no_reader_of_a_report(database: Database, filler: Filler) -> None:
     """Nor does any reader wait for it. What is missing, or was made by another version, is made again."""
-    with projector(database) as own, psycopg.connect(database.url) as reader:
-        prepare(own, LOG, ROOMS)
+    filler.begin()
+    with read_owner(database) as own, psycopg.connect(database.url) as reader:
         reader.execute("SELECT count(*) FROM reporting.entries")  # and its transaction stays open
         own.execute("SET lock_timeout = '1s'")
-        prepare(own, LOG, ROOMS)
+        prepare(own, ROOMS)
         reader.rollback()
         comment = "SELECT obj_description(to_regclass('reporting.posts'))"
         as_made = own.execute(comment).fetchone()
         own.execute("DROP VIEW reporting.posts")
-        prepare(own, LOG, ROOMS)
+        prepare(own, ROOMS)
         assert own.execute(comment).fetchone() == as_made
         own.execute("COMMENT ON VIEW reporting.posts IS 'older'")
         own.execute("UPDATE read.reports SET digest = 'older' WHERE projection = 'posts'")
-        prepare(own, LOG, ROOMS)
+        prepare(own, ROOMS)
         assert own.execute(comment).fetchone() == as_made
 
 
@@ -462,16 +459,15 @@ def test_the_tables_of_one_log_are_refused_to_another(
 ) -> None:
     """Rows do not say of which log they are, and a rebuild empties tables: it would take the other ledger's."""
     filler.write(*a_life(filler, seed=18, units=60))
-    prepare(connection, LOG, ROOMS)
     Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
     with psycopg.connect(database.url) as owner:
         owner.execute("SELECT log.create_log('another')")
     refused = rf"are those of log {LOG}, not of another: .*set DAYBOOK_LOG"
     with pytest.raises(AnotherLogError, match=refused):
-        prepare(connection, "another", ROOMS)
-    with pytest.raises(AnotherLogError, match=refused):
-        rebuild(connection, "another", filler.codec, ROOMS)
-    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+        begin(connection, "another", ROOMS)
+    with read_owner(database) as owner, pytest.raises(AnotherLogError, match=refused):
+        rebuild(connection, "another", filler.codec, ROOMS, owner=owner)
+    assert filler.verify().ok
 
 
 def test_a_rebuild_while_a_worker_runs(database: Database, filler: Filler, connection: Connection[Any]) -> None:
@@ -479,19 +475,17 @@ def test_a_rebuild_while_a_worker_runs(database: Database, filler: Filler, conne
     with followed(database, filler):
         filler.write(*a_life(filler, seed=19, units=300))
         wait_until(lambda: lowest(connection) == filler.position, "the head")
-        report = rebuild(
-            connection, LOG, filler.codec, named(["entries", "posts"]), progress=lambda *at: told.append(at)
-        )
+        report = filler.rebuild(connection, named(["entries", "posts"]), progress=lambda *at: told.append(at))
         assert report.ok
         assert report.head == report.position == filler.position
         filler.write(*a_life(filler, seed=20, units=100))
         wait_until(lambda: lowest(connection) == filler.position, "the head")
     assert told[-1] == (report.head, report.head)
-    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+    assert filler.verify().ok
 
 
 def test_a_rebuild_reports_what_stopped_it(filler: Filler, connection: Connection[Any]) -> None:
     filler.write([OrderConfirmed("ord_x", 1)])
-    report = rebuild(connection, LOG, filler.codec, named(["orders"]))
+    report = filler.rebuild(connection, named(["orders"]))
     assert not report.ok
     assert "ord_x" in report.stopped["orders"]

@@ -15,7 +15,6 @@ from projections.follow import follow
 from projections.lag import lag
 from projections.projection import Memory, Projection
 from projections.rooms import ROOMS, named
-from projections.verify import verify_tables
 from tests.integration.projections.filling import LOG, Filler, projector
 from tests.support.postgres import Database
 
@@ -35,7 +34,7 @@ def raising(sqlstate: str) -> Projection:
 def test_a_row_that_is_refused_is_not_quoted(
     filler: Filler, connection: Connection[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    connection.execute("ALTER TABLE read.accounts ADD CONSTRAINT nobody CHECK (name IS NULL)")
+    filler.connection.execute("ALTER TABLE read.accounts ADD CONSTRAINT nobody CHECK (name IS NULL)")
     filler.write([with_changes(filler.opening(), name=NAME)])
     runner = Runner(connection, LOG, filler.codec, ROOMS)
     runner.run_to_head()
@@ -50,7 +49,7 @@ def test_a_row_that_is_refused_is_not_quoted(
 def test_the_one_who_folds_again_does_not_quote_it_either(filler: Filler, connection: Connection[Any]) -> None:
     filler.write([filler.opening()])
     Runner(connection, LOG, filler.codec, [ACCOUNTS]).run_to_head()
-    [finding] = verify_tables(connection, LOG, filler.codec, [raising("23514")]).findings
+    [finding] = filler.verify([raising("23514")]).findings
     assert "cannot be folded afresh after position 0: CheckViolation: no (SQLSTATE 23514)" in str(finding)
     assert NAME not in str(finding)
 
@@ -58,6 +57,7 @@ def test_the_one_who_folds_again_does_not_quote_it_either(filler: Filler, connec
 def test_an_interruption_does_not_quote_it_either(
     database: Database, filler: Filler, caplog: pytest.LogCaptureFixture
 ) -> None:
+    filler.begin()
     filler.write([filler.opening()])
     stop, full = Event(), raising("53100")
 

@@ -11,10 +11,10 @@ import orjson
 import psycopg
 import pytest
 
+from bench.harness.tables import begin_read_tables
 from eventstore.connect import connect
 from projections.engine import Runner
 from projections.rooms import ROOMS
-from projections.tables import prepare
 from tests.integration.workers.running import daybook, environment
 from tests.support.ledger import codec_of, ledger_on, transfer
 from tests.support.postgres import Database, Server
@@ -118,8 +118,8 @@ def test_rebuild_mends_a_table_that_was_tampered_with(written: Written) -> None:
 
 def fold(database: Database) -> None:
     """Make the read tables, and fold the log into them."""
+    begin_read_tables(database)
     with connect(database.projector_url, application_name="filling") as connection:
-        prepare(connection, "main", ROOMS)
         Runner(connection, "main", codec_of(connection, 1), ROOMS).run_to_head()
 
 

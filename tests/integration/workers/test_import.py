@@ -12,14 +12,11 @@ import orjson
 import psycopg
 import pytest
 
-from eventstore.connect import connect
-from projections.rooms import ROOMS
-from projections.tables import prepare
+from bench.harness.tables import begin_read_tables
 from tests.integration.workers.running import (
     CZECH_BANK,
     daybook,
     environment,
-    settings_of,
     started,
     wait_for_position,
 )
@@ -205,8 +202,7 @@ def test_files_imported_apart_are_reconciled_by_all_that_is_in_the_log(database1
 
 def test_what_the_tables_say_is_what_the_log_says(database18: Database) -> None:
     imported(database18)
-    with connect(settings_of(database18).projector_url(), application_name="test") as connection:
-        prepare(connection, "main", ROOMS)
+    begin_read_tables(database18)
     assert daybook("rebuild", "--json", env=environment(database18)).returncode == 0
     done = daybook("verify", "--json", env=environment(database18))
     assert done.returncode == 0, done.stdout

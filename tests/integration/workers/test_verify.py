@@ -8,10 +8,10 @@ import orjson
 import psycopg
 import pytest
 
+from bench.harness.tables import begin_read_tables
 from eventstore.connect import connect
 from projections.engine import Runner
 from projections.rooms import ROOMS
-from projections.tables import prepare
 from projections.verify import CheckpointFinding
 from tests.integration.library.support import application, events, log_name
 from tests.integration.workers.running import daybook, environment
@@ -145,17 +145,17 @@ def filled(database18: Database) -> Database:
         ledger.accepted(withdrawal(two, 75))
         ledger.execute(withdrawal(two, 10**9))
         ledger.accepted(deposit(one, 42))
+    begin_read_tables(database18)
     with connect(database18.projector_url, application_name="fold") as connection:
-        prepare(connection, "main", ROOMS)
         Runner(connection, "main", codec_of(connection, 1), ROOMS).run_to_head()
     return database18
 
 
 def verified(database: Database) -> VerifyReport:
-    """The report, made with the projector's rights."""
+    """The report, made with the auditor's rights."""
     with (
-        connect(database.projector_url, application_name="verify") as connection,
-        connect(database.projector_url, application_name="keys") as keys,
+        connect(database.audit_url, application_name="verify") as connection,
+        connect(database.audit_url, application_name="keys") as keys,
     ):
         return verify(connection, "main", codec_of(keys, 1))
 
@@ -222,8 +222,7 @@ def test_a_forged_snapshot_is_found_and_dropping_it_is_all_it_takes(database: Da
         for _ in range(2):
             ledger.accepted(deposit(account, 100))
         snapshots.settle()
-    with connect(database.projector_url, application_name="p") as projector:
-        prepare(projector, "main", ROOMS)
+    begin_read_tables(database)
     with psycopg.connect(database.url, autocommit=True) as owner:
         assert verified(database).checks[-1].ok
         changed = owner.execute(f"UPDATE log.snapshots SET {forgery} WHERE stream = %s".encode(), (account,))
@@ -245,8 +244,7 @@ def test_snapshots_of_long_streams_are_folded_together_and_each_judged_for_itsel
             for _ in range(9):  # the snapshot is of the eighth event, and there is more behind it
                 ledger.accepted(deposit(account, 100))
         snapshots.settle()
-    with connect(database.projector_url, application_name="p") as projector:
-        prepare(projector, "main", ROOMS)
+    begin_read_tables(database)
     for module in ("eventstore.read", "workers.verify"):
         monkeypatch.setattr(f"{module}.STREAM_PAGE", 3)
     assert verified(database).checks[-1].ok
@@ -327,8 +325,8 @@ def test_what_the_library_appends_has_no_answers_and_needs_none(database: Databa
         recorder.insert_events(events(3))
     recorder.store.pool.close()
     name = log_name(environment)
-    with connect(database.projector_url, application_name="verify") as connection:
-        prepare(connection, name, ROOMS)
+    begin_read_tables(database, name)
+    with connect(database.audit_url, application_name="verify") as connection:
         report = verify(connection, name, codec_of(connection, 1))
     assert (report.head, found(report)) == (6, set())
 

@@ -1,0 +1,52 @@
+"""Read tables of a throw-away database: made by their owner, begun by the projector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from psycopg import Connection
+
+from eventstore.connect import connect
+from eventstore.read import read_head
+from projections.projection import Projection
+from projections.rooms import ROOMS
+from projections.tables import begin, prepare, reset
+
+
+class Database(Protocol):
+    """A database, and how to connect to it."""
+
+    @property
+    def projector_url(self) -> str: ...
+    @property
+    def read_owner_url(self) -> str: ...
+
+
+@contextmanager
+def read_owner(database: Database) -> Iterator[Connection[Any]]:
+    """A connection of the owner of the read tables."""
+    with connect(database.read_owner_url, application_name="read-owner") as connection:
+        yield connection
+
+
+def make_read_tables(database: Database, projections: Sequence[Projection] = ROOMS) -> None:
+    """Make what is missing, as `daybook migrate` does."""
+    with read_owner(database) as owner:
+        prepare(owner, projections)
+
+
+def begin_read_tables(database: Database, log: str = "main", projections: Sequence[Projection] = ROOMS) -> None:
+    """Make what is missing, and let the projections begin at 0, as `migrate` and a projector do."""
+    make_read_tables(database, projections)
+    with connect(database.projector_url, application_name="begin") as projector:
+        begin(projector, log, projections)
+
+
+def empty_read_tables(database: Database, log: str = "main", projections: Sequence[Projection] = ROOMS) -> None:
+    """Empty the tables and set the checkpoints to 0, as `daybook rebuild` does at first."""
+    with connect(database.projector_url, application_name="head") as projector:
+        head = read_head(projector, log)
+    with read_owner(database) as owner:
+        reset(owner, head, projections)

@@ -1,0 +1,39 @@
+-- Each object of Daybook belongs to its owner, whoever created or restored it. Run after the versions, at each
+-- migration: a dump that was restored into a server without these roles leaves everything with who restored it.
+DO $$
+DECLARE
+    stranger  text;
+    statement text;
+BEGIN
+    -- Daybook has no function in these schemas. Code there would run with the rights of whoever reads.
+    SELECT p.oid::regprocedure INTO stranger FROM pg_proc p
+     WHERE p.pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('read', 'reporting')) LIMIT 1;
+    IF stranger IS NOT NULL THEN
+        RAISE EXCEPTION 'there is a function %, and Daybook makes none there: find out who did, and drop it', stranger;
+    END IF;
+
+    FOR statement IN
+        WITH owners (schema, owner) AS (
+            SELECT n.oid, r.oid
+              FROM (VALUES ('log', 'daybook_owner'), ('library', 'daybook_owner'),
+                           ('read', 'daybook_read_owner'), ('reporting', 'daybook_read_owner')) AS o(schema, owner)
+              JOIN pg_namespace n ON n.nspname = o.schema JOIN pg_roles r ON r.rolname = o.owner
+        )
+        SELECT format('ALTER SCHEMA %I OWNER TO %s', n.nspname, o.owner::regrole)
+          FROM owners o JOIN pg_namespace n ON n.oid = o.schema WHERE n.nspowner <> o.owner
+        UNION ALL
+        SELECT format('ALTER %s %s OWNER TO %s',
+                      CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE'
+                                     WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, c.oid::regclass, o.owner::regrole)
+          FROM owners o JOIN pg_class c ON c.relnamespace = o.schema
+         WHERE c.relowner <> o.owner AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                            AND c.relkind = 'S' AND d.deptype IN ('i', 'a'))  -- of a column: it follows its table
+        UNION ALL
+        SELECT format('ALTER ROUTINE %s OWNER TO %s', p.oid::regprocedure, o.owner::regrole)
+          FROM owners o JOIN pg_proc p ON p.pronamespace = o.schema WHERE p.proowner <> o.owner
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;
