@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4
 CODE := domain eventstore projections api workers migrations tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak postgres15 lint format types bench bench-full reference clean
+.PHONY: help install run test soak servers lint format types bench bench-full reference clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,14 +28,14 @@ $(INSTALLED): pyproject.toml requirements.lock
 run: $(INSTALLED) ## start Daybook with its embedded PostgreSQL, migrated, and say where to look
 	@exec $(BIN)/daybook up
 
-test: $(INSTALLED) postgres15 ## run every test on real PostgreSQL servers (PYTEST_ARGS to choose)
+test: $(INSTALLED) servers ## run every test on real PostgreSQL servers (PYTEST_ARGS to choose)
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-soak: $(INSTALLED) postgres15 ## the long runs: faults, a stream of a million events
+soak: $(INSTALLED) servers ## the long runs: faults, a stream of a million events
 	$(BIN)/pytest -n 2 -m soak tests
 
-postgres15: # what the tests need beside the embedded server: the oldest version supported
-	@tests/support/install_postgres15.sh
+servers: # what the tests need beside the embedded server: PostgreSQL 15, pgbouncer
+	@tests/support/install_servers.sh
 
 lint: $(INSTALLED) ## check form: ruff
 	$(BIN)/ruff check .

@@ -24,6 +24,9 @@ VANISHED_SECONDS = 20
 SILENCE_SECONDS = 30
 """How much longer than a statement may take its answer is awaited: who receives what we send need not ever answer."""
 
+SEARCH_PATH = "pg_catalog, pg_temp"
+"""Names of ours are qualified, so that nobody can put an object before them."""
+
 SESSION_SETTINGS = {
     "client_encoding": "UTF8",  # else text is converted twice, or read as something else
     "TimeZone": "UTC",
@@ -34,7 +37,7 @@ SESSION_SETTINGS = {
     "standard_conforming_strings": "on",
     "array_nulls": "on",
     "transform_null_equals": "off",
-    "search_path": "pg_catalog, pg_temp",  # names of ours are qualified; nobody can put an object before them
+    "search_path": SEARCH_PATH,
     "row_security": "off",  # a policy would hide rows silently; with `off` it is an error
     "default_transaction_isolation": "read committed",  # log.append looks things up after it holds the head
     "default_transaction_deferrable": "off",
@@ -75,18 +78,24 @@ class _Bounded(Connection[Any]):
 
 
 def connect(
-    url: str, *, application_name: str, statement_seconds: float = 60, read_only: bool = False
+    url: str,
+    *,
+    application_name: str,
+    statement_seconds: float = 60,
+    read_only: bool = False,
+    search_path: str | None = SEARCH_PATH,
 ) -> Connection[Any]:
     """An autocommit connection whose statements end after `statement_seconds`.
 
     It acts as the role that the URL's `options` name (`-c role=…`), and with `read_only` its transactions cannot write.
-    Raises `psycopg.OperationalError` where the server cannot be reached, `SessionError` where it does not give what was
-    asked for.
+    `search_path` None leaves the database's own. Raises `psycopg.OperationalError` where the server cannot be reached,
+    `SessionError` where it does not give what was asked for.
     """
     conninfo, role = _without_role(url)
     connection = _Bounded.connect(conninfo, application_name=application_name, **_PARAMETERS)
+    settings = _settings(role, statement_seconds, read_only, search_path)
     try:
-        _begin_session(connection, conninfo, role, statement_seconds, read_only)
+        _begin_session(connection, conninfo, settings, statement_seconds)
     except BaseException:
         connection.close()
         raise
@@ -104,10 +113,11 @@ def pool_of(
 ) -> ConnectionPool[Connection[Any]]:
     """So many connections like those of `connect`, at most; not opened yet. One is waited for `wait_seconds`."""
     conninfo, role = _without_role(url)
+    settings = _settings(role, statement_seconds, read_only, SEARCH_PATH)
 
     def configure(connection: Connection[Any]) -> None:
         assert isinstance(connection, _Bounded)
-        _begin_session(connection, conninfo, role, statement_seconds, read_only)
+        _begin_session(connection, conninfo, settings, statement_seconds)
 
     return ConnectionPool(
         conninfo,
@@ -156,19 +166,26 @@ def _without_role(url: str) -> tuple[str, str | None]:
     return make_conninfo(url, options=_ROLE.sub("", options).strip()), found[-1]
 
 
-def _begin_session(
-    connection: _Bounded, conninfo: str, role: str | None, statement_seconds: float, read_only: bool
-) -> None:
-    """Set what Daybook relies on, and check what came of it. Raises `SessionError`."""
-    connection.answer_seconds = statement_seconds + SILENCE_SECONDS
+def _settings(role: str | None, statement_seconds: float, read_only: bool, search_path: str | None) -> dict[str, str]:
+    """What a connection sets, the role first."""
     milliseconds = f"{int(statement_seconds * 1000)}ms"
     settings = {
         **({} if role is None else {"role": role}),
         **SESSION_SETTINGS,
         "statement_timeout": milliseconds,
         "idle_in_transaction_session_timeout": milliseconds,
-        **({"default_transaction_read_only": "on"} if read_only else {}),
     }
+    if read_only:
+        settings["default_transaction_read_only"] = "on"
+    if search_path is None:
+        del settings["search_path"]
+    return settings
+
+
+def _begin_session(connection: _Bounded, conninfo: str, settings: dict[str, str], statement_seconds: float) -> None:
+    """Set what Daybook relies on, and check what came of it. Raises `SessionError`."""
+    connection.answer_seconds = statement_seconds + SILENCE_SECONDS
+    role = settings.get("role")
     try:
         connection.execute(_BEGIN, (list(settings), list(settings.values())))
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:

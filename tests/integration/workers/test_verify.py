@@ -8,7 +8,7 @@ import orjson
 import psycopg
 import pytest
 
-from bench.harness.tables import begin_read_tables
+from bench.harness.tables import begin_read_tables, make_read_tables
 from eventstore.connect import connect
 from projections.engine import Runner
 from projections.rooms import ROOMS
@@ -290,6 +290,7 @@ def test_an_event_that_cannot_be_read_is_a_finding_and_the_other_checks_go_on(fi
 
 
 def test_the_command_reports_an_event_that_cannot_be_read(database: Database) -> None:
+    make_read_tables(database)
     with ledger_on(database) as ledger:
         ledger.accepted(deposit(ledger.account(100), 100))
     forge(database, f"UPDATE log.events SET payload = '\\xff' WHERE {SHARE}")
@@ -354,8 +355,8 @@ def append_meanwhile(database: Database) -> None:
 
 def test_commands_that_come_in_meanwhile_are_no_findings(filled: Database) -> None:
     with (
-        connect(filled.projector_url, application_name="verify") as connection,
-        connect(filled.projector_url, application_name="keys") as keys,
+        connect(filled.audit_url, application_name="verify") as connection,
+        connect(filled.audit_url, application_name="keys") as keys,
     ):
         report = verify(connection, "main", codec_of(keys, 1), _Once(lambda: append_meanwhile(filled)))
     assert found(report) == set()

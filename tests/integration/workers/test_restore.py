@@ -1,0 +1,260 @@
+"""Restores into a virgin server as the how-to says, databases of the revision before, and what migrate refuses."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from eventstore.answers import Outcome
+from eventstore.connect import connect
+from migrations import runner
+from projections.engine import Runner
+from projections.rooms import ROOMS
+from tests.integration.workers.running import PATIENCE_SECONDS, daybook, environment
+from tests.support.ledger import codec_of, executor_on, ledger_on, submission, transfer
+from tests.support.postgres import Database, Server, running_server
+from workers import cli
+from workers.embedded import wheel_bin_dir
+
+ROOT = Path(__file__).parents[3]
+HOW_TO = ROOT / "docs" / "howto" / "backup-and-restore.md"
+BEFORE = ROOT / "tests" / "fixtures" / "ce8ce5d.sql"
+
+
+def run_how_to(folder: Path, source: Database, target: Database) -> subprocess.CompletedProcess[str]:
+    """The shell blocks of the how-to, one after the other."""
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL))
+    programs = folder / "programs"
+    programs.mkdir()
+    command = programs / "daybook"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m workers.cli "$@"\n')
+    command.chmod(0o755)
+    (folder / "workers").symlink_to(ROOT / "workers")
+    path = os.pathsep.join([str(programs), str(wheel_bin_dir()), os.environ["PATH"]])
+    env = environment(source, NEW_DATABASE_URL=target.url, PATH=path, PYTHONPATH=str(ROOT))
+    return subprocess.run(
+        ["/bin/bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def test_the_how_to_restores_into_a_virgin_server(postgres18: Server, tmp_path: Path) -> None:
+    with postgres18.database() as source, running_server(18) as virgin, virgin.database(migrated=False) as target:
+        assert daybook("migrate", env=environment(source)).returncode == 0
+        with ledger_on(source) as ledger:
+            one, two = ledger.account(10_000), ledger.account()
+            ledger.accepted(transfer(one, two, 250))
+        done = run_how_to(tmp_path, source, target)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said = " ".join(done.stdout.split())
+        assert "Owners or rights were not those of this version; they are repaired" in said
+        assert "is in epoch 2" in said
+        with psycopg.connect(target.url) as restored:
+            names = restored.execute("SELECT name FROM reporting.accounts WHERE account = %s", (one,)).fetchone()
+            assert names == ("Ada Lovelace",)
+        with ledger_on(target) as ledger:  # and it goes on
+            ledger.accepted(transfer(one, two, 250))
+        replay = daybook("replay", two, env=environment(target))
+        assert orjson.loads(replay.stdout)["balance"] == "5.00"
+        assert daybook("migrate", env=environment(target)).stdout.splitlines() == [
+            f"The database is at revision {runner.head()}."
+        ], "a second time there is nothing to repair"
+
+
+def test_what_was_restored_with_errors_about_roles_is_repaired_too(postgres18: Server, tmp_path: Path) -> None:
+    with postgres18.database() as source, running_server(18) as virgin, virgin.database(migrated=False) as target:
+        assert daybook("migrate", env=environment(source)).returncode == 0
+        dump = str(tmp_path / "daybook.dump")
+        program = wheel_bin_dir()
+        subprocess.run([program / "pg_dump", "--format=custom", f"--file={dump}", source.url], check=True)
+        restored = subprocess.run(
+            [program / "pg_restore", f"--dbname={target.url}", dump], capture_output=True, text=True, check=False
+        )
+        assert 'role "daybook_owner" does not exist' in restored.stderr
+        assert daybook("migrate", env=environment(target)).returncode == 0
+        assert runner.rights(target.url) | {"database": ""} == runner.rights(source.url) | {"database": ""}
+
+
+def as_it_was(database: Database) -> None:
+    """The ledger of revision ce8ce5d, restored into this database, whose server has the roles of then."""
+    with psycopg.connect(database.url, autocommit=True) as superuser:
+        for role in ("owner", "api", "projector", "reader"):
+            found = superuser.execute("SELECT FROM pg_roles WHERE rolname = %s", (f"daybook_{role}",)).fetchone()
+            if found is None:
+                superuser.execute(f"CREATE ROLE daybook_{role} NOLOGIN".encode())
+        superuser.execute(BEFORE.read_bytes())
+
+
+def test_a_database_of_the_revision_before_is_brought_over(empty_database: Database) -> None:
+    as_it_was(empty_database)
+    done = daybook("migrate", env=environment(empty_database))
+    assert done.returncode == 0, done.stderr
+    assert f"revision {runner.head()}" in done.stdout
+    with psycopg.connect(empty_database.url) as superuser:
+        owners = superuser.execute(
+            "SELECT DISTINCT n.nspname, c.relowner::regrole::text FROM pg_class c JOIN pg_namespace n"
+            " ON n.oid = c.relnamespace WHERE n.nspname IN ('log', 'library', 'read', 'reporting') ORDER BY 1"
+        ).fetchall()
+        assert owners == [
+            ("library", "daybook_owner"),
+            ("log", "daybook_owner"),
+            ("read", "daybook_read_owner"),
+            ("reporting", "daybook_read_owner"),
+        ]
+        defaults = superuser.execute(
+            "SELECT count(*) FROM pg_default_acl, aclexplode(defaclacl) a"
+            " WHERE a.grantee::regrole::text LIKE 'daybook%' AND a.grantee <> defaclrole"
+        ).fetchone()
+        assert defaults == (0,), "nothing is granted by default any more"
+    with (
+        connect(empty_database.projector_url, application_name="fold") as connection,
+        connect(empty_database.projector_url, application_name="keys") as keys,
+    ):
+        Runner(connection, "main", codec_of(keys, 1), ROOMS).run_to_head()
+    verified = daybook("verify", "--json", env=environment(empty_database))
+    assert verified.returncode == 0, verified.stdout
+    with psycopg.connect(empty_database.url) as superuser:
+        (one,), (two,) = superuser.execute(
+            "SELECT account FROM read.accounts WHERE status = 'open' AND type = 'checking'"
+        ).fetchall()
+    with executor_on(empty_database) as executor:
+        (answer,) = executor.execute([submission(transfer(one, two, 1))])
+        assert answer.outcome is Outcome.ACCEPTED
+
+
+def test_code_that_was_planted_among_the_read_tables_is_named_and_nothing_is_brought_over(
+    empty_database: Database,
+) -> None:
+    as_it_was(empty_database)
+    with psycopg.connect(empty_database.url) as projector:
+        projector.execute("SET ROLE daybook_projector")
+        projector.execute("CREATE FUNCTION read.forge() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    done = daybook("migrate", env=environment(empty_database))
+    assert done.returncode == 3
+    assert "there is a function read.forge(), and Daybook makes none there" in " ".join(done.stderr.split())
+    assert runner.current(empty_database.url) == "0005"
+
+
+# Whoever migrates, and what it says when it cannot.
+
+
+@pytest.mark.parametrize("version", [15, 18])
+def test_roles_that_a_dba_made_need_no_right_to_make_roles(version: int) -> None:
+    with running_server(version) as server, psycopg.connect(server.postgres.url, autocommit=True) as dba:
+        for role in ("owner", "read_owner", "api", "query", "projector", "audit", "reader"):
+            dba.execute(f"CREATE ROLE daybook_{role} NOLOGIN".encode())
+        dba.execute("CREATE ROLE tenant LOGIN IN ROLE daybook_owner, daybook_read_owner")
+        dba.execute("CREATE DATABASE rented OWNER tenant")
+        database = Database("rented", tenants(server), version)
+        done = daybook("migrate", env=environment(database))
+        assert done.returncode == 0, done.stderr
+        assert daybook("migrate", env=environment(database)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("DROP ROLE daybook_audit", "the server has no role daybook_audit, and tenant may not create it"),
+        ("REVOKE daybook_read_owner FROM tenant", "GRANT daybook_read_owner TO tenant"),
+    ],
+)
+def test_what_a_dba_has_left_out_is_said_in_one_sentence(missing: str, said: str) -> None:
+    with running_server(18) as server, psycopg.connect(server.postgres.url, autocommit=True) as dba:
+        for role in ("owner", "read_owner", "api", "query", "projector", "audit", "reader"):
+            dba.execute(f"CREATE ROLE daybook_{role} NOLOGIN".encode())
+        dba.execute("CREATE ROLE tenant LOGIN IN ROLE daybook_owner, daybook_read_owner")
+        dba.execute("CREATE DATABASE rented OWNER tenant")
+        dba.execute(missing.encode())
+        one_sentence(daybook("migrate", env=environment(Database("rented", tenants(server), 18))), said)
+
+
+def tenants(server: Server) -> str:
+    """The URL of the database `rented` for its owner."""
+    return server.postgres.url.replace("//postgres@", "//tenant@").replace("/daybook?", "/rented?")
+
+
+def one_sentence(done: subprocess.CompletedProcess[str], said: str) -> None:
+    """Exit code 3, that sentence and no traceback."""
+    assert done.returncode == 3, done.stdout + done.stderr
+    is_one_sentence(done.stderr, said)
+
+
+def is_one_sentence(stderr: str, said: str) -> None:
+    text = " ".join(stderr.split())
+    assert said in text
+    assert text.count("daybook: ") == 1
+    assert "Traceback" not in text
+    assert len(text) < 500
+
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "migrate": (),
+    "work": (),
+    "up": (),
+    "verify": (),
+    "replay": (),
+    "rebuild": (),
+    "events": ("acct_x",),
+    "restored": (),
+    "forget-origins": (),
+    "drop-snapshots": (),
+    "import": ("czech-bank", str(ROOT / "tests" / "fixtures" / "czech-bank")),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_server_that_cannot_be_reached_is_one_sentence_of_each_command(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setenv("DAYBOOK_MASTER_KEY", KEY)
+    monkeypatch.setattr(sys, "argv", ["daybook", command, *COMMANDS[command]])
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert ended.value.code == 3
+    is_one_sentence(capsys.readouterr().err, "the database cannot be reached")
+
+
+KEY = "A" * 43 + "="
+
+
+@pytest.mark.parametrize("command", ["migrate", "verify", "work"])
+def test_a_database_that_is_not_there_is_one_sentence(postgres18: Server, command: str) -> None:
+    url = postgres18.postgres.url.replace("/daybook?", "/dreams?")
+    env = environment() | {"DATABASE_URL": url, "DAYBOOK_MASTER_KEY": KEY}
+    one_sentence(daybook(command, env=env), 'database "dreams" does not exist')
+
+
+def test_a_wrong_password_is_one_sentence() -> None:
+    with running_server(18) as server:
+        given: dict[str, Any] = conninfo_to_dict(server.postgres.url)
+        hba = server.postgres.data_dir / "pg_hba.conf"
+        with psycopg.connect(server.postgres.url, autocommit=True) as superuser:
+            superuser.execute("CREATE ROLE ada LOGIN PASSWORD 'right'")
+            hba.write_text("local all ada scram-sha-256\n" + hba.read_text())
+            superuser.execute("SELECT pg_reload_conf()")
+        url = f"postgresql://ada:wrong@/daybook?host={given['host']}&port={given['port']}"
+        env = environment() | {"DATABASE_URL": url, "DAYBOOK_MASTER_KEY": KEY}
+        done = daybook("migrate", env=env)
+        one_sentence(done, "password authentication failed")
+        assert "wrong" not in done.stderr

@@ -1,0 +1,40 @@
+#!/bin/bash
+# See that what the tests need beside the embedded server is there: PostgreSQL 15, the oldest version supported, and
+# pgbouncer. Both are installed on Debian when run as root, and asked for otherwise.
+set -euo pipefail
+
+programs="${POSTGRES15_BIN:-/usr/lib/postgresql/15/bin}"
+missing=()
+[[ -x "$programs/postgres" && -x "$programs/initdb" ]] || missing+=(postgresql-15)
+PATH="$PATH:/usr/sbin" command -v pgbouncer >/dev/null || missing+=(pgbouncer)
+if [[ ${#missing[@]} == 0 ]]; then
+    exit 0
+fi
+
+ask="The tests need ${missing[*]}: install it (Debian 12: apt-get install ${missing[*]}). PostgreSQL 15 is looked for in"
+ask+=" $programs; if it is elsewhere, set POSTGRES15_BIN to the folder of its programs."
+if [[ "$(id -u)" != 0 || -n "${POSTGRES15_BIN:-}" ]] || ! command -v apt-get >/dev/null; then
+    echo "$ask" >&2
+    exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+if ! apt-cache show "${missing[@]}" >/dev/null 2>&1; then
+    apt-get update -qq
+fi
+if ! apt-cache show "${missing[@]}" >/dev/null 2>&1; then
+    echo "$ask (This system's packages do not have all of them.)" >&2
+    exit 1
+fi
+echo "Installing ${missing[*]} for the tests."
+# The packages would create and start servers of their own; the tests start theirs.
+apt-get install -y -qq --no-install-recommends postgresql-common </dev/null >/dev/null
+mkdir -p /etc/postgresql-common/createcluster.d
+echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.d/no-main-cluster.conf
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e "$policy" ]]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null
