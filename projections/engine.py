@@ -353,9 +353,7 @@ class Ownership:
         keys = int8_array([self._key(name) for name in self._others])
         rows = self._connection.execute(_HELD_BY_OUTSIDERS, (text_array(self._others), keys)).fetchall()
         for name, login in rows:
-            logger.warning(
-                "%s holds the lock of projection %s, and is no projector: folding without the lock", login, name
-            )
+            logger.warning("%s holds the lock of projection %s and is no projector: folding without it", login, name)
         return {name for name, _ in rows}
 
     def release(self) -> None:

@@ -32,6 +32,7 @@ from tests.integration.projections.filling import LOG, Filler, a_life, follow_fo
 from tests.integration.projections.test_pages import tables
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
+from workers.runtime import logins
 
 NAMES = [room.name for room in ROOMS]
 
@@ -489,3 +490,28 @@ def test_a_rebuild_reports_what_stopped_it(filler: Filler, connection: Connectio
     report = filler.rebuild(connection, named(["orders"]))
     assert not report.ok
     assert "ord_x" in report.stopped["orders"]
+
+
+def test_a_reader_that_holds_our_locks_keeps_no_worker_from_its_work(
+    database: Database, filler: Filler, connection: Connection[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """PostgreSQL lets every login take every advisory lock, and shows everybody which ones are held."""
+    with psycopg.connect(logins(database.url)["reader_database_url"], autocommit=True) as reader:
+        with projector(database) as owner:
+            Ownership(owner, filler.log, NAMES).acquire()
+            keys = reader.execute(
+                "SELECT classid::bigint << 32 | objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND database ="
+                " (SELECT oid FROM pg_database WHERE datname = current_database())"
+            ).fetchall()
+        assert len(keys) == len(NAMES)
+        wait_until(
+            lambda: reader.execute("SELECT pg_try_advisory_lock(%s)", keys[0]).fetchone() == (True,), "a free lock"
+        )
+        for key in keys[1:]:
+            assert reader.execute("SELECT pg_try_advisory_lock(%s)", key).fetchone() == (True,)
+        filler.write(*a_life(filler, seed=40, units=50))
+        with followed(database, filler):
+            wait_until(lambda: lowest(connection) == filler.position, "the head")
+        filler.begin()  # and the tables can be made, too
+    assert caplog.text.count("and is no projector: folding without it") == len(NAMES)
+    assert filler.verify().ok

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from psycopg.errors import InsufficientPrivilege
 
 from bench.harness.process import free_port
 from tests.integration.workers.running import daybook, environment, read_until, started
@@ -73,6 +75,18 @@ def stop(process: subprocess.Popen[str]) -> None:
     assert [pid for pid in family if is_running(pid)] == []
 
 
+def logins_of_processes(folder: Path) -> set[str]:
+    """Who is connected to the embedded server, as the API and the projector."""
+    url = url_of_running(folder / "var" / "postgres")
+    assert url is not None
+    with psycopg.connect(url) as superuser:
+        rows = superuser.execute(
+            "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name LIKE 'daybook%'"
+            " AND application_name NOT IN ('daybook-up', 'daybook-migrate')"
+        ).fetchall()
+    return {name for (name,) in rows}
+
+
 class Client:
     """Somebody with a token."""
 
@@ -105,7 +119,16 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
     with started("up", env=env) as process:
         said = read_until(process, UP)
         assert f"{base}/docs" in said
+        printed = re.search(r'psql "(.*)"', said)
+        assert printed is not None
+        with psycopg.connect(printed[1], autocommit=True) as reader:
+            assert reader.execute("SELECT session_user").fetchone() == ("reader",)
+            reader.execute("SET ROLE NONE")
+            with pytest.raises(InsufficientPrivilege):
+                reader.execute("SELECT * FROM log.events")
+        assert logins_of_processes(folder) == {"api", "query", "projector"}
         clear = tokens(folder)
+        assert all(token in said for token in clear.values()), "they are shown when they are made"
         assert set(clear) == {"command", "report", "audit", "operator"}
         assert not any(token in (folder / "var" / "tokens.json").read_text() for token in clear.values())
         assert httpx.get(f"{base}/v1/health/live").json()["status"] == "live"
@@ -130,8 +153,10 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
         stop(process)
 
     with started("up", env=env) as process:  # the data and the tokens are kept
-        read_until(process, UP)
+        said = read_until(process, UP)
         assert tokens(folder) == clear
+        assert not any(token in said for token in clear.values()), "and not again"
+        assert "tokens.txt" in said
         with Client(base, clear["report"]) as client:
             assert client.get(f"/v1/accounts/{two}").json()["balance"] == "12.30"
             assert client.post("/v1/transfers", {}).status_code == 403
