@@ -47,7 +47,7 @@ class Sizes:
     transfers: int = 10_000
     batches: int = 3
     batch_size: int = 5_000
-    folded: int = 200_000  # transfers of the log that is folded
+    folded: int = 100_000  # transfers of the log that is folded
 
 
 SHORT = Sizes(pairs=3, slices=2, transfers=2_000, batches=2, batch_size=2_000, folded=20_000)
