@@ -1,4 +1,4 @@
-"""`python -m bench`: run the scenarios, write the result and the page."""
+"""`python -m bench`: run the scenarios, write the result and the page. `python -m bench compare`: beside a revision."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from statistics import median
 
 from rich.console import Console
 
+from bench.compare.command import main as compare
 from bench.harness import clock, machine
 from bench.harness.result import FORMAT, Clock, Machine, Report, ScenarioResult
 from bench.harness.server import running_server
@@ -30,6 +31,8 @@ FIXTURE = ROOT / "tests" / "fixtures" / "czech-bank"
 
 def main() -> None:
     """Parse, run, report."""
+    if sys.argv[1:2] == ["compare"]:
+        sys.exit(compare(sys.argv[2:]))
     arguments = _parser().parse_args()
     if arguments.render:
         page.write(json_file.load(RESULT), PAGE)

@@ -6,6 +6,7 @@ Exit codes: 0 done and well · 1 done, and something was found (verify, reconcil
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,12 +42,14 @@ from workers.czech_bank.source import CURRENCY, SourceError
 from workers.embedded import EmbeddedPostgresError
 from workers.migrating import migrate as run_migration
 from workers.serve import serve as run_server
-from workers.settings import Settings, SettingsError, load
+from workers.settings import Settings, SettingsError, ignored_variables, load
 from workers.showing import described, in_major_units, plain
 from workers.up import UpError
 from workers.up import up as run_up
 from workers.verify import verify as verify_log
 from workers.work import work as run_worker
+
+logger = logging.getLogger(__name__)
 
 FOUND, FAILED = 1, 3
 
@@ -330,6 +333,12 @@ def _settings() -> Settings:
     """The settings; from here on messages are written as they say."""
     loaded = load()
     runtime.write_messages(loaded)
+    if ignored := ignored_variables():
+        logger.warning(
+            "ignored, since Kubernetes or Docker made them for a service and nobody set them: %s "
+            "(enableServiceLinks: false keeps them away)",
+            ", ".join(ignored),
+        )
     return loaded
 
 

@@ -15,9 +15,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
-from workers import master_key
+from workers import links, master_key
 from workers.urls import is_database_url, with_role
 
 PREFIX = "DAYBOOK_"
@@ -172,6 +178,21 @@ class Settings(BaseSettings):
         default="info", description="Least severe message that a process of Daybook writes"
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, without what links of Kubernetes and Docker put there."""
+        assert isinstance(env_settings, EnvSettingsSource)
+        ignored = {name.lower() for name in ignored_variables()}
+        env_settings.env_vars = {name: value for name, value in env_settings.env_vars.items() if name not in ignored}
+        return init_settings, env_settings
+
     @field_validator(*DATABASE_URLS)
     @classmethod
     def _is_database_url(cls, url: str | None) -> str | None:
@@ -270,7 +291,7 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """The settings from the environment. Raises `SettingsError` for a wrong value or an unknown DAYBOOK_ variable."""
     known = {variable(name).removeprefix(PREFIX): variable(name) for name in Settings.model_fields}
-    for name in sorted(os.environ):
+    for name in sorted(os.environ.keys() - ignored_variables()):
         if name.startswith(PREFIX) and name not in known.values():
             near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
             hint = f"did you mean {known[near[0]]}?" if near else "the README lists those there are"
@@ -279,6 +300,11 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError(explain(error)) from None  # the cause would show secret values
+
+
+def ignored_variables() -> list[str]:
+    """Variables that look like settings and come from links of Kubernetes or Docker."""
+    return links.injected(os.environ, PREFIX)
 
 
 def explain(error: ValidationError) -> str:

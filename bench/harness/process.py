@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,22 @@ ROOT = Path(__file__).parent.parent.parent
 @contextmanager
 def running(module: str, *arguments: str, environment: Mapping[str, str], ready: Callable[[], bool]) -> Iterator[int]:
     """`python -m module` with our environment and this one; its pid. Raises `RuntimeError` if it does not get ready."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(settings.PREFIX)}
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=ROOT, env={**inherited, **environment})
+    command = [sys.executable, "-m", module, *arguments]
+    with running_command(command, ROOT, with_settings(environment), ready) as pid:
+        yield pid
+
+
+@contextmanager
+def running_command(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], ready: Callable[[], bool]
+) -> Iterator[int]:
+    """The command, started in that folder; its pid. Raises `RuntimeError` if it does not get ready."""
+    process = subprocess.Popen(command, cwd=folder, env=environment)
     try:
         until = time.monotonic() + START_SECONDS
         while not ready():
             if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{module} did not start (exit status {process.poll()})")
+                raise RuntimeError(f"{' '.join(command)} did not start (exit status {process.poll()})")
             time.sleep(POLL_SECONDS)
         yield process.pid
     finally:
@@ -45,6 +54,12 @@ def running(module: str, *arguments: str, environment: Mapping[str, str], ready:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def with_settings(more: Mapping[str, str]) -> dict[str, str]:
+    """Ours without the settings of Daybook, and these variables."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(settings.PREFIX)}
+    return {**inherited, **more}
 
 
 def ask(module: str, told: Mapping[str, Any]) -> Any:

@@ -75,7 +75,7 @@ class Server:
         """A fresh database, `migrated` with its read tables, dropped afterwards."""
         name = f"bench_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name}")
-        database = Database(name, self.postgres.url.replace("/daybook?", f"/{name}?", 1))
+        database = Database(name, self.url_of(name))
         try:
             if migrated:
                 runner.upgrade(database.url)
@@ -83,6 +83,10 @@ class Server:
             yield database
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def url_of(self, database: str) -> str:
+        """The superuser's URL of a database of this server."""
+        return self.postgres.url.replace("/daybook?", f"/{database}?", 1)
 
     def flush(self, flush: Flush) -> None:
         """What a flush costs from now on, in every session."""

@@ -21,7 +21,8 @@ What is compared was measured in turn within one run. After each scenario the da
 its check writes no result. Rates are those of the machine as it was, with whatever else ran on it; single-row commits
 far below what the disk can do mean that it was busy: then trust the ratios. Nor is the processor always as fast: how
 long one and the same loop of Python took while a scenario ran stands below it. Compare rates of two scenarios, or of
-two runs, only with that in mind.
+two runs, only with that in mind. Whether a change made anything slower,
+[`python -m bench compare REVISION`](howto/compare-two-revisions.md) says.
 """
 
 

@@ -1,0 +1,82 @@
+"""Rates of paired measurements, and what they say about the two revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import NamedTuple
+
+
+class Spread(NamedTuple):
+    """Of ratios."""
+
+    median: float
+    lowest: float
+    highest: float
+
+
+class Round(NamedTuple):
+    """Three measurements beside each other, as rates a second: more is faster."""
+
+    before: float  # the revision compared with
+    now: float  # this tree
+    again: float  # the revision compared with, a second time
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One figure as rates a second, measured in as many rounds as there are pairs."""
+
+    figure: str
+    rounds: Sequence[Round]
+
+    @property
+    def before(self) -> float:
+        """The median rate of the other revision."""
+        return median(one.before for one in self.rounds)
+
+    @property
+    def now(self) -> float:
+        """The median rate of this tree."""
+        return median(one.now for one in self.rounds)
+
+    @property
+    def ratio(self) -> Spread:
+        """This tree ÷ the other revision, of each pair; below 1 is slower."""
+        return _spread([one.now / one.before for one in self.rounds])
+
+    @property
+    def itself(self) -> Spread:
+        """The other revision ÷ itself: what this machine makes of no difference at all."""
+        return _spread([one.again / one.before for one in self.rounds])
+
+    def is_slower(self, tolerance: float) -> bool:
+        """Whether the median of the ratios is below what is tolerated."""
+        return self.ratio.median < 1 - tolerance
+
+    def is_vague(self, tolerance: float) -> bool:
+        """Whether half of the pairs of the revision with itself differ by more than the tolerance."""
+        return median(abs(one.again / one.before - 1) for one in self.rounds) > tolerance
+
+
+def verdict(comparisons: Sequence[Comparison], tolerance: float) -> str:
+    """One sentence for people, with the figures that decided it."""
+    slower = [one for one in comparisons if one.is_slower(tolerance)]
+    if slower:
+        found = ", ".join(f"{one.figure} by {1 - one.ratio.median:.1%}" for one in slower)
+        said = f"Slower than the {tolerance:.0%} that is tolerated: {found}."
+    else:
+        lowest = min(comparisons, key=lambda one: one.ratio.median)
+        said = f"Within {tolerance:.0%}: the lowest median is {lowest.ratio.median:.3f} ({lowest.figure})."
+    vague = [one.figure for one in comparisons if one.is_vague(tolerance)]
+    if vague:
+        said += (
+            f" The machine is too unsteady for this: the revision differs from itself by more than {tolerance:.0%} in "
+            f"half of the pairs ({', '.join(vague)}). Measure again when it is quiet, or with more --pairs."
+        )
+    return said
+
+
+def _spread(ratios: Sequence[float]) -> Spread:
+    return Spread(median(ratios), min(ratios), max(ratios))
