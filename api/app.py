@@ -21,6 +21,7 @@ from api.door import READ_BY_THEIR_ROUTE, Door
 from api.faults import Faults
 from api.items import Item
 from api.lane import Lane
+from api.methods import HeadAsGet, allowed
 from api.places import Places
 from api.principals import is_open
 from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response, unavailable
@@ -58,6 +59,7 @@ def create_app(services: Services) -> ASGIApp:
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.add_middleware(Faults, answer_error=_answer_error)
+    app.add_middleware(HeadAsGet)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     return Door(Lane(app, commands, _answer_error), services)
 
@@ -72,12 +74,15 @@ async def _malformed(_: Request, error: Exception) -> Response:
     return malformed_response(error.errors())
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return problem_response("no_route", "There is nothing at this address; see /docs.")
     if error.status_code == 405:
-        return problem_response("method", "This address does not take this method; see /docs.", None, error.headers)
+        allow = {"Allow": allowed(request.app, request.scope)}
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=allow)
+        return problem_response("method", f"This address takes {allow['Allow']}; see /docs.", None, allow)
     return problem_response("malformed", str(error.detail))
 
 
@@ -136,7 +141,8 @@ _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": True,
-    "description": "Yours to choose; the same key and request again give the first answer again",
+    "description": "Yours to choose; the same key and request again give the first answer again. A key that is the "
+    "same text twice with a comma between is refused: two headers of one key, joined on their way, become that",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     "example": "order-4711-payment",
 }

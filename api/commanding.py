@@ -96,7 +96,7 @@ class CommandRoutes:
         if fixed is not None:
             return fixed, {}
         for pattern, declared in self._patterns:
-            match = pattern.match(path)
+            match = pattern.fullmatch(path)  # `$` alone also matches before a line feed at the end
             if match is not None:
                 names = match.groupdict()
                 return (declared, names) if all(_PLAIN.fullmatch(value) for value in names.values()) else None

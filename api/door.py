@@ -18,6 +18,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.heads import Refusal, joined, refuse_escapes, refuse_repeated
 from api.principals import ANYONE, digest, is_open, may
 from api.problems import Problem, problem_response, too_large, too_slow
 from api.services import Services
@@ -43,10 +44,14 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name, value)
-        refusal = self._refuse(scope, headers)
+        sent = scope["headers"]
+        headers: dict[bytes, bytes] = dict(sent)
+        refusal = None
+        if len(headers) != len(sent):
+            headers, refusal = joined(sent), refuse_repeated(sent)
+        refusal = refusal or self._refuse(scope, headers)
+        if refusal is None and b"%" in scope.get("raw_path", b""):
+            refusal = refuse_escapes(scope["method"], scope["path"], scope["raw_path"])
         if refusal is not None:
             await _tell(refusal, scope, receive, send)
         elif scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"] in READ_BY_THEIR_ROUTE:
@@ -107,7 +112,7 @@ class Door:
         self._held += len(part)
         return part
 
-    def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> _Refusal | None:
+    def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> Refusal | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         name = host[: host.rindex(":")] if ":" in host and not host.endswith("]") else host
         if name not in self._hosts and "*" not in self._hosts:
@@ -122,7 +127,7 @@ class Door:
             found = principals.get(digest(token.strip())) if scheme.lower() == "bearer" else None
             if found is None:
                 return "unauthenticated", "Send 'Authorization: Bearer <token>' with a token of this service.", None
-            if not may(found.role, method, path):
+            if not may(found.role, "GET" if method == "OPTIONS" else method, path):
                 figures = {"principal": found.name, "role": found.role}
                 return "forbidden", f"{found.name} has the role {found.role}, which may not {method} {path}.", figures
             principal = found
@@ -131,10 +136,7 @@ class Door:
         return None
 
 
-_Refusal = tuple[str, str, dict[str, Any] | None]
-
-
-async def _tell(refusal: _Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+async def _tell(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
     code, detail, figures = refusal
     await problem_response(code, detail, figures)(scope, receive, send)
 
@@ -154,7 +156,7 @@ def _at_once(receive: Receive) -> Message | None:
     return None
 
 
-def _refuse_body(scope: Scope, headers: dict[bytes, bytes], body: bytes) -> _Refusal | None:
+def _refuse_body(scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Refusal | None:
     if not body:
         scope["state"]["body"] = {}
         return None

@@ -11,15 +11,17 @@ from typing import Any, TypeVar, get_type_hints
 import orjson
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.commanding import Build, Caller, CommandRoute, Intent, Run
 from api.documented import COMMAND
+from api.heads import is_repeated
 from api.positions import token
 from api.problems import Problem, ProblemResponse, problem, refusal
 from api.services import Services, services
 from domain.kernel import Context
-from eventstore.answers import ACCEPTED, Answer, Outcome
+from eventstore.answers import ACCEPTED, Answer, Outcome, find_answers
 from eventstore.asynchronous import ActorBusyError
 from eventstore.plans import Submission
 from eventstore.sinks import ExecutorError, FaultError, QueueFullError, RejectedError
@@ -61,7 +63,7 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
     """Carry out the command of this request."""
     state = request.scope["state"]
     headers: dict[bytes, bytes] = state["headers"]
-    key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
+    key = await key_of(request)
     stated = headers.get(b"if-match")
     if_match = None if stated is None else stated.decode("latin-1")
     caller = caller_of(request)
@@ -116,6 +118,27 @@ def submission_of(
         expectation_status=412 if if_match else 409,
         origin=origin,
     )
+
+
+async def key_of(request: Request) -> str:
+    """The idempotency key of a request. Raises `Problem`.
+
+    What two headers of one key become when they are joined is no key, unless it was taken for one before this was
+    refused: then there is a record, and a retry still gets its answer.
+    """
+    state = request.scope["state"]
+    key = checked_key(state["headers"].get(b"idempotency-key", b"").decode("latin-1"))
+    if "," in key and is_repeated(key):
+        await run_in_threadpool(_must_be_recorded, services(request), state["principal"].name, key)
+    return key
+
+
+def _must_be_recorded(served: Services, actor: str, key: str) -> None:
+    with served.reads() as connection:
+        if not find_answers(connection, served.log_number, [(actor, key)]):
+            once = key.split(",")[0].strip()
+            detail = f"The Idempotency-Key {key[:100]!r} is the same text more than once; send {once[:100]!r} once."
+            raise Problem("malformed", detail, header="Idempotency-Key")
 
 
 def checked_key(key: object) -> str:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from api.commanding import Caller, CommandRoute, CommandRoutes, Intent, validator_of
 from api.door import UnkeptError, parse_each
 from api.execution import checked_key, expected_of, metadata, request_hash, submission_of
+from api.heads import escaped_command
 from api.problems import Problem, malformed, problem, unavailable
 from eventstore.plans import Submission
 
@@ -117,6 +118,9 @@ class Items:
             checked_key(item.key)
         elif item.key is not None:
             raise Problem("malformed", "key: an atomic batch has one key, the Idempotency-Key of its request.")
+        if "%" in item.path:
+            code, detail, _ = escaped_command(item.path)
+            raise Problem(code, detail)
         found = self._routes.match(item.path)
         if found is None:
             raise Problem("no_route", f"No command is posted to {item.path[:100]!r}; see /docs.")

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from api.problems import Problem
+from eventstore.read import Head
 
 
 def token(log: str, epoch: int, position: int) -> str:
@@ -15,16 +16,26 @@ def token(log: str, epoch: int, position: int) -> str:
     return f"{log}.{epoch}.{position}"
 
 
-def read_token(text: str, log: str, epoch: int) -> int:
-    """The position of a token. Raises `Problem` for one of another log or of a history before a restore."""
+def read_token(text: str, log: str, head: Head) -> int:
+    """The position of a token. Raises `Problem` unless the log has it, or could have it.
+
+    A token of another log, of a history before a restore, or beyond the head is refused. Whoever holds a position has
+    it from an answer, which was committed before this head was read. A reader that began beyond the head would miss
+    the events up to there.
+    """
     parts = text.rsplit(".", 2)
     if len(parts) != 3 or not all(p.isascii() and p.isdigit() and len(p) < 19 for p in parts[1:]):
-        raise Problem("position", f"{text[:80]!r} is not a position such as '{log}.{epoch}.42'.")
+        raise Problem("position", f"{text[:80]!r} is not a position such as '{log}.{head.epoch}.42'.")
     if parts[0] != log:
         raise Problem("position", f"{text[:80]!r} is of the log {parts[0][:60]!r}; this is {log!r}.")
-    if int(parts[1]) != epoch:
-        raise Problem("position", f"{text!r} is of epoch {parts[1]}; since a restore this log is in epoch {epoch}.")
-    return int(parts[2])
+    if int(parts[1]) != head.epoch:
+        detail = f"{text!r} is of epoch {parts[1]}; since a restore this log is in epoch {head.epoch}."
+        raise Problem("position", detail)
+    position = int(parts[2])
+    if position > head.position:
+        end = token(log, head.epoch, head.position)
+        raise Problem("position", f"{text!r} is beyond the head of the log, {end}.")
+    return position
 
 
 def cursor(key: Any) -> str:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.places import Places
-from api.positions import cursor, read_token, token
+from api.positions import cursor, read_token
 from api.problems import Problem
 from api.services import Services, services
 from api.views import json_response
@@ -101,17 +101,9 @@ def _whole(connection: Connection[Any], log: str, projections: Sequence[str]) ->
 
 
 def _position(served: Services, text: str) -> int:
-    """The position of a token; nobody waits for one that was not given yet. Raises `Problem`.
-
-    Whoever holds a position has it from an answer, which was committed before the head is read here.
-    """
+    """The position of a token. Raises `Problem`."""
     with served.reads() as connection:
-        head = read_head(connection, served.log)
-    position = read_token(text, served.log, head.epoch)
-    if position > head.position:
-        end = token(served.log, head.epoch, head.position)
-        raise Problem("position", f"{text!r} is beyond the head of the log, {end}.")
-    return position
+        return read_token(text, served.log, read_head(connection, served.log))
 
 
 def page(listed: Listed[T, Any], view: Callable[[T], dict[str, Any]]) -> Response:

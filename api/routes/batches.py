@@ -23,7 +23,7 @@ from api.commanding import Caller, Intent
 from api.documented import BATCH
 from api.execution import (
     caller_of,
-    checked_key,
+    key_of,
     metadata,
     origin,
     problem_of,
@@ -146,8 +146,7 @@ class _Batch:
 
     async def atomic(self, items: Sequence[Raw]) -> Response:
         """One answer to all: it names the item that stood in the way, or has the results of all in their order."""
-        headers: dict[bytes, bytes] = self._request.scope["state"]["headers"]
-        key = checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
+        key = await key_of(self._request)
         if not items:
             raise Problem("malformed", "An atomic batch has at least one item.")
         ready: list[Ready] = []

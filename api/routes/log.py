@@ -15,7 +15,7 @@ from api.documented import READ_LIST, READ_ONE, STREAMED
 from api.execution import render
 from api.places import Places
 from api.positions import read_token, token
-from api.problems import Problem
+from api.problems import Problem, problem
 from api.reading import DEFAULT_LIMIT, Filter, Limit, PathId, PathKey
 from api.services import Services, services
 from api.views import event_view, json_response
@@ -45,10 +45,19 @@ def get_stream(
     served = services(request)
     with served.reads() as connection:
         events = read_stream(connection, served.log_number, stream, after=after, limit=limit)
-        if not events and (after == 0 or not read_stream(connection, served.log_number, stream, limit=1)):
-            raise Problem("unknown", f"There is no stream {stream}.", kind="stream", id=stream)
+        if not events:
+            _must_reach(connection, served, stream, after)
     following = events[-1].version if len(events) == limit else None
     return json_response({"events": [_view(served, event) for event in events], "after": following})
+
+
+def _must_reach(connection: Any, served: Services, stream: str, version: int) -> None:
+    """Raises `Problem` unless the stream has this version: whoever reads on from beyond its end would miss events."""
+    if version and read_stream(connection, served.log_number, stream, after=version - 1, limit=1):
+        return
+    if not version or not read_stream(connection, served.log_number, stream, limit=1):
+        raise Problem("unknown", f"There is no stream {stream}.", kind="stream", id=stream)
+    raise Problem("position", f"Version {version} is beyond the end of the stream {stream}.")
 
 
 @router.get("/log", responses=READ_LIST)
@@ -63,7 +72,7 @@ def get_log(
     served = services(request)
     with served.reads() as connection:
         head = read_head(connection, served.log)
-        start = 0 if after is None else read_token(after, served.log, head.epoch)
+        start = 0 if after is None else read_token(after, served.log, head)
         page = _read(connection, served, start, limit, type, category)
     return json_response(
         {
@@ -89,7 +98,8 @@ async def follow_log(
 ) -> Response:
     """The log as server-sent events, from a position on and for as long as the client listens.
 
-    Each event's id is its position: a client that reconnects with `Last-Event-ID` misses nothing.
+    Each event's id is its position: a client that reconnects with `Last-Event-ID` misses nothing. When the database is
+    restored from a dump, the last event is `restored`, without an id, and its data is the problem `position`.
     """
     served = services(request)
     start_token = last_event_id or after
@@ -97,7 +107,7 @@ async def follow_log(
     def begin() -> tuple[int, int]:
         with served.reads() as connection:
             head = read_head(connection, served.log)
-            start = 0 if start_token is None else read_token(start_token, served.log, head.epoch)
+            start = 0 if start_token is None else read_token(start_token, served.log, head)
             return head.epoch, start
 
     epoch, start = await asyncio.to_thread(begin)
@@ -124,15 +134,19 @@ class _Following(StreamingResponse):
 async def _events(
     served: Services, epoch: int, after: int, type: str | None, category: str | None
 ) -> AsyncIterator[bytes]:
-    def read(after: int) -> tuple[list[bytes], int]:
+    def read(after: int) -> tuple[list[bytes], int, int]:
         with served.reads() as connection:
             page = _read(connection, served, after, FOLLOW_PAGE, type, category)
-        return [_sent(served, epoch, event) for event in page.events], page.upto
+            now = read_head(connection, served.log).epoch  # after the page, which then is of no later epoch
+        return ([_sent(served, epoch, event) for event in page.events] if now == epoch else []), page.upto, now
 
     yield b": following\n\n"
     quiet = 0
     while True:
-        sent, upto = await asyncio.to_thread(read, after)
+        sent, upto, now = await asyncio.to_thread(read, after)
+        if now != epoch:
+            yield _restored(served, epoch, after, now)
+            return
         for event in sent:
             yield event
         if upto > after:
@@ -148,6 +162,13 @@ def _sent(served: Services, epoch: int, recorded: Recorded) -> bytes:
     data = json_response(_view(served, recorded)).body
     id = token(served.log, epoch, recorded.position)
     return b"id: " + id.encode() + b"\nevent: " + recorded.type.encode() + b"\ndata: " + bytes(data) + b"\n\n"
+
+
+def _restored(served: Services, epoch: int, reached: int, now: int) -> bytes:
+    """The end of a stream whose log was restored under it: what follows is another history."""
+    detail = f"The log was restored and is in epoch {now}; events were sent up to {token(served.log, epoch, reached)}."
+    said = problem("position", f"{detail} Read it again from a position of this epoch.", {"epoch": now})
+    return b"event: restored\ndata: " + orjson.dumps(said, option=orjson.OPT_SORT_KEYS) + b"\n\n"
 
 
 @router.get("/commands/{key:path}", responses=READ_ONE, tags=["commands"])

@@ -398,9 +398,9 @@ BOUNDS = [
     Bound("followed after", 200, get("log/follow", "after", lambda n: "x" * n), "at most 200 characters", status=400),
     Bound(
         "digits of a position", 18, get("log", "after", lambda n: f"main.1.{'9' * n}"), "is not a position",
-        (400, "position"), 200,
+        (400, "position"), 400,
     ),
-    Bound("stream after", 2**63 - 1, get("streams/{account}", "after", int), f"less than {2**63}", status=200),
+    Bound("stream after", 2**63 - 1, get("streams/{account}", "after", int), f"less than {2**63}", status=400),
     Bound("stream after at least", 0, get("streams/{account}", "after", int), "or equal to 0", status=200, down=True),
     *(Bound(f"read {name}", 200, named(path), "at most 200 characters", status=404) for name, path in READ.items()),
     *(

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
+import psycopg
 import pytest
 
 from api.routes import log
@@ -32,7 +33,11 @@ def test_a_stream(service: Service) -> None:
     page = service.get(f"streams/{account}", role="audit", after=1, limit=1).json()
     assert (page["events"], page["after"]) == (events[1:2], 2)
     assert service.get(f"streams/{account}", role="audit", after=3).json()["events"] == []
-    assert service.get("streams/acct_none", role="audit").status_code == 404
+    beyond = service.get(f"streams/{account}", role="audit", after=4)
+    assert (beyond.status_code, beyond.json()["code"]) == (400, "position")
+    assert f"Version 4 is beyond the end of the stream {account}" in beyond.json()["detail"]
+    for after in (0, 1):
+        assert service.get("streams/acct_none", role="audit", after=after).status_code == 404
 
 
 def test_the_log_page_by_page(service: Service) -> None:
@@ -194,3 +199,54 @@ def test_followers_who_leave_before_it_begins_leave_room(postgres18: Server) -> 
 def test_following_from_another_log_is_refused(service: Service) -> None:
     status, received = asyncio.run(listen(service, 1, last="other.1.1"))
     assert (status, json.loads(received)["code"]) == (400, "position")
+
+
+def next_of(head: str) -> str:
+    log, epoch, position = head.rsplit(".", 2)
+    return f"{log}.{epoch}.{int(position) + 1}"
+
+
+def test_a_position_beyond_the_head_is_refused_by_whoever_reads_from_there(service: Service) -> None:
+    """Each way to name a position is judged alike, so that no event after the head is skipped later."""
+    head = service.get("log", role="audit").json()["head"]
+    asked = next_of(head)
+    answers = [
+        service.get("log", role="audit", after=asked).json(),
+        service.get("accounts", min_position=asked, fresh=False).json(),
+        json.loads(asyncio.run(listen(service, 1, after=asked))[1]),
+        json.loads(asyncio.run(listen(service, 1, last=asked))[1]),
+    ]
+    for problem in answers:
+        assert (problem["status"], problem["code"]) == (400, "position")
+        assert problem["detail"] == f"{asked!r} is beyond the head of the log, {head}."
+    assert service.get("log", role="audit", after=head).json()["events"] == []
+
+
+def restore(service: Service) -> None:
+    """What a restore from an older dump and `daybook restored` leave: a log that is shorter, in another epoch."""
+    with psycopg.connect(service.database.url) as connection:
+        connection.execute("UPDATE log.logs SET epoch = epoch + 1, position = 0")
+        connection.execute("SET session_replication_role = replica")  # past the triggers that keep events from going
+        connection.execute("DELETE FROM log.events")
+
+
+def test_a_restore_under_a_follower_ends_it(postgres18: Server) -> None:
+    """It is told so, and gets no event of the new history, which begins again at positions it has seen."""
+    with postgres18.database() as database, service_on(database) as service:
+        head = service.get("log", role="audit").json()["head"]
+
+        async def both() -> str:
+            begun = asyncio.Event()
+            listening = asyncio.create_task(listen(service, 1_000, begun=begun, after=head))
+            await begun.wait()
+            await asyncio.to_thread(restore, service)
+            return (await listening)[1]
+
+        received = asyncio.run(both())
+        event, data = received.removeprefix(": following\n\n").strip().split("\n")
+        assert event == "event: restored"
+        problem = json.loads(data.removeprefix("data: "))
+        assert (problem["code"], problem["figures"]) == ("position", {"epoch": 2})
+        assert f"sent up to {head}" in problem["detail"]
+        again = asyncio.run(listen(service, 1, last=head))
+        assert (again[0], json.loads(again[1])["code"]) == (400, "position")

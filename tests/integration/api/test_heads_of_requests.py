@@ -1,0 +1,247 @@
+"""What is read from the head of a request has one reading: one value a header, one spelling a path, every method."""
+
+from __future__ import annotations
+
+from http.client import HTTPConnection
+from typing import Any
+
+import orjson
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from api.heads import SINGLETONS
+from tests.integration.api.test_batches import batch
+from tests.support.service import TOKENS, Service
+
+ONE = {"amount": "1.00", "currency": "EUR"}
+DRAFT = {"author": "a", "title": "t", "body": "b"}
+
+
+def asked(
+    service: Service, method: str, target: str, *more: tuple[str, str], role: str = "operator", body: Any = None
+) -> tuple[int, dict[str, str], bytes]:
+    """The answer to a request sent as it is written: no client tidies its target or its headers."""
+    url = service.http.base_url
+    connection = HTTPConnection(url.host, url.port, timeout=30)
+    names = {name.lower() for name, _ in more}
+    sound = {"Host": url.netloc.decode(), "Authorization": f"Bearer {TOKENS[role]}"}
+    if body is not None:
+        sound |= {"Content-Type": "application/json", "Content-Length": str(len(orjson.dumps(body)))}
+    connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+    for name, value in (*[one for one in sound.items() if one[0].lower() not in names], *more):
+        connection.putheader(name, value)
+    connection.endheaders(None if body is None else orjson.dumps(body))
+    response = connection.getresponse()
+    answer = response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+    connection.close()
+    return answer
+
+
+def refused(answer: tuple[int, dict[str, str], bytes]) -> tuple[int, str, str]:
+    status, _, content = answer
+    problem = orjson.loads(content)
+    return status, problem["code"], problem["detail"]
+
+
+# ---------------------------------------------------------------------- headers
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("Idempotency-Key", ("first", "second")),
+        ("Idempotency-Key", ("same", "same")),
+        ("If-Match", ('"1"', '"2"')),
+        ("Authorization", (f"Bearer {TOKENS['operator']}", f"Bearer {TOKENS['command']}")),
+        ("Content-Type", ("application/json", "text/plain")),
+        ("Host", ("127.0.0.1", "127.0.0.1")),
+        ("User-Agent", ("one", "two")),
+        ("Last-Event-ID", ("main.1.1", "main.1.2")),
+    ],
+)
+def test_a_singleton_header_sent_twice_is_refused(service18: Service, name: str, values: tuple[str, str]) -> None:
+    account = service18.account()
+    more = [(name, value) for value in values]
+    if name != "Idempotency-Key":
+        more.append(("Idempotency-Key", f"twice-{name}"))
+    before = service18.log_digest()
+    status, code, detail = refused(asked(service18, "POST", f"/v1/accounts/{account}/deposits", *more, body=ONE))
+    assert (status, code) == (400, "malformed"), detail
+    assert f"{name} came 2 times" in detail
+    assert service18.log_digest() == before
+
+
+def test_a_length_sent_twice_is_refused(service18: Service) -> None:
+    """By the parser, before anything of ours sees it."""
+    for values in (("12", "13"), ("43", "43")):
+        more = [("Content-Length", value) for value in values]
+        assert asked(service18, "POST", "/v1/posts", *more, body=DRAFT)[0] == 400
+    assert b"Content-Length" in {name.encode() for name in SINGLETONS.values()}
+
+
+def test_lists_may_come_in_several_lines(service18: Service) -> None:
+    more = [("Accept", "text/html"), ("Accept", "application/json"), ("X-Forwarded-For", "a"), ("X-Forwarded-For", "b")]
+    assert asked(service18, "GET", "/v1/accounts", *more)[0] == 200
+
+
+@pytest.mark.parametrize("joined", ["{0}, {0}", "{0},{0}", "{0}, {0}, {0}"])
+def test_a_key_that_was_joined_on_its_way_carries_nothing_out(service18: Service, joined: str) -> None:
+    account, key = service18.account(), f"joined-{len(joined)}"
+    path = f"/v1/accounts/{account}/deposits"
+    first = asked(service18, "POST", path, ("Idempotency-Key", key), body=ONE)
+    assert first[0] == 201
+    before = service18.log_digest()
+    again = asked(service18, "POST", path, ("Idempotency-Key", joined.format(key)), body=ONE)
+    status, code, detail = refused(again)
+    assert (status, code) == (400, "malformed")
+    assert f"send {key!r} once" in detail
+    together = asked(service18, "POST", "/v1/batches?atomic=true", ("Idempotency-Key", "K, K"), body=[])
+    assert refused(together)[:2] == (400, "malformed")
+    assert "'K' once" in refused(together)[2]
+    assert service18.log_digest() == before
+    assert asked(service18, "POST", path, ("Idempotency-Key", key), body=ONE)[2] == first[2], "the first answer"
+
+
+def test_a_key_with_a_comma_is_a_key(service18: Service) -> None:
+    assert service18.post("posts", DRAFT, key="invoice 7, line 2").status_code == 201
+    assert service18.get("commands/invoice%207,%20line%202", role="command").status_code == 200
+
+
+def test_a_joined_key_of_before_still_gets_its_answer(service18: Service) -> None:
+    """A record of when this was taken for a key; an item of a batch names its key where nothing joins headers."""
+    path = f"accounts/{service18.account()}/deposits"
+    [first] = batch(service18, [{"key": "old, old", "path": f"/v1/{path}", "body": ONE}])
+    assert first["status"] == 201
+    before = service18.log_digest()
+    again = service18.post(path, ONE, key="old, old")
+    assert (again.status_code, again.json()) == (201, first["body"])
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert service18.post(path, {**ONE, "amount": "2.00"}, key="old, old").json()["code"] == "key_reused"
+    assert service18.get("commands/old,%20old", role="command").json()["answer"] == first["body"]
+    assert service18.log_digest() == before
+
+
+# ---------------------------------------------------------------------- paths
+
+
+@pytest.mark.parametrize(
+    ("spelt", "code"),
+    [
+        ("/v1/accounts/{}/deposits%0A", "malformed"),
+        ("/v1/accounts/{}/deposits%0D", "malformed"),
+        ("/v1/accounts/{}/deposits%00", "malformed"),
+        ("/v1/accounts/{}/deposit%73", "malformed"),
+        ("/v1/accounts/{}%2Fdeposits", "malformed"),
+        ("/v1/accounts/{}/deposits%250A", "malformed"),
+        ("/v1/accounts/{}/deposits/", "no_route"),
+        ("/v1/accounts/{}//deposits", "no_route"),
+        ("//v1/accounts/{}/deposits", "no_route"),
+        ("/V1/accounts/{}/deposits", "no_route"),
+        ("/v1/accounts/{}/Deposits", "no_route"),
+        ("/v1/x/../accounts/{}/deposits", "no_route"),
+        ("/v1/./accounts/{}/deposits", "no_route"),
+        ("/v1/accounts/{}/deposits;a=1", "no_route"),
+        ("/v1/accounts/{};a=1/deposits", "unknown"),
+    ],
+)
+def test_a_command_has_one_spelling(service18: Service, spelt: str, code: str) -> None:
+    """Alone and as an item: another spelling is refused, and never another request under the same key."""
+    account = service18.account()
+    path = spelt.format(account)
+    before = service18.log_digest()
+    alone = asked(service18, "POST", path, ("Idempotency-Key", f"spelt-{spelt[-20:]}"), body=ONE)
+    assert refused(alone)[1] == code, alone
+    [item] = batch(service18, [{"key": f"spelt-{spelt[-20:]}", "path": path, "body": ONE}])
+    assert item["body"]["code"] == code
+    assert service18.log_digest() == before
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r", "\0", " ", "?a=1", "#a"])
+def test_an_item_has_no_more_than_its_path(service18: Service, ending: str) -> None:
+    before = service18.log_digest()
+    [item] = batch(service18, [{"key": "k", "path": f"/v1/posts{ending}", "body": DRAFT}])
+    assert item["body"]["code"] == ("malformed" if ending == "\0" else "no_route")
+    assert service18.log_digest() == before
+
+
+def test_a_query_is_no_part_of_a_command(service18: Service) -> None:
+    first = asked(service18, "POST", "/v1/posts?a=1", ("Idempotency-Key", "with-a-query"), body=DRAFT)
+    again = asked(service18, "POST", "/v1/posts", ("Idempotency-Key", "with-a-query"), body=DRAFT)
+    assert (first[0], again[0]) == (201, 201)
+    assert again[1]["idempotency-replayed"] == "true"
+
+
+@pytest.mark.parametrize("path", ["/v1/accounts%0A", "/v1/accounts/{}%0A", "/v1/accounts/{}%2Fentries", "/v1%2Flog"])
+def test_a_read_has_no_hidden_characters(service18: Service, path: str) -> None:
+    status, code, _ = refused(asked(service18, "GET", path.format(service18.account())))
+    assert (status, code) == (400, "malformed")
+
+
+# ---------------------------------------------------------------------- methods
+
+READS = [
+    "/v1/accounts", "/v1/accounts/{account}", "/v1/accounts/{account}/entries", "/v1/accounts/{account}/movements",
+    "/v1/transactions", "/v1/transactions/{transaction}", "/v1/orders", "/v1/orders/{order}", "/v1/posts",
+    "/v1/posts/{post}", "/v1/posts/{post}/revisions", "/v1/trial-balance", "/v1/streams/{stream}", "/v1/log",
+    "/v1/log/follow", "/v1/commands/{key:path}", "/v1/health/live", "/v1/health/ready", "/v1/lag",
+]  # fmt: skip
+
+
+def application(service: Service) -> FastAPI:
+    found: Any = service.app
+    while not isinstance(found, FastAPI):
+        found = found._app
+    return found
+
+
+def test_every_read_is_listed_here(service18: Service) -> None:
+    routes = [route for route in application(service18).router.routes if isinstance(route, APIRoute)]
+    assert {route.path for route in routes if "GET" in (route.methods or ())} == set(READS)
+
+
+@pytest.mark.parametrize("path", READS)
+def test_head_is_get_without_the_body(service18: Service, known: dict[str, str], path: str) -> None:
+    target = path.replace("{key:path}", "{key}").format_map(known)
+    if not target.startswith(("/v1/streams", "/v1/log", "/v1/commands", "/v1/health", "/v1/lag")):
+        target += f"?min_position={service18.last['position']}"
+    status, headers, content = asked(service18, "HEAD", target, role="operator")
+    assert (status, content) == (200, b"")
+    if path == "/v1/log/follow":
+        assert headers["content-type"].startswith("text/event-stream")
+        return
+    got, expected, body = asked(service18, "GET", target, role="operator")
+    assert (got, bool(body)) == (200, True)
+    steady = {"content-type", "etag"} | (set() if path in ("/v1/lag", "/v1/health/ready") else {"content-length"})
+    assert {name: headers.get(name) for name in steady} == {name: expected.get(name) for name in steady}
+
+
+def test_head_ends_for_every_follower(service18: Service) -> None:
+    """More of them than there are places: none keeps its place."""
+    for _ in range(service18.services.limits.followers + 1):
+        assert asked(service18, "HEAD", "/v1/log/follow", role="audit")[0] == 200
+
+
+def test_head_is_refused_as_get_is(service18: Service) -> None:
+    status, headers, content = asked(service18, "HEAD", "/v1/accounts/acct_none")
+    assert (status, headers["content-type"], content) == (404, "application/problem+json", b"")
+    assert asked(service18, "HEAD", "/v1/log", role="report")[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/v1/accounts", "GET, HEAD, OPTIONS, POST"),
+        ("/v1/transfers", "OPTIONS, POST"),
+        ("/v1/accounts/acct_x", "GET, HEAD, OPTIONS"),
+        ("/v1/posts/post_x/revisions", "GET, HEAD, OPTIONS, POST"),
+        ("/v1/health/live", "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_options_and_a_method_that_is_not_taken_name_what_is(service18: Service, path: str, allow: str) -> None:
+    status, headers, content = asked(service18, "OPTIONS", path, role="report")
+    assert (status, headers["allow"], content) == (204, allow, b"")
+    status, headers, content = asked(service18, "DELETE", path)
+    assert (status, headers["allow"], orjson.loads(content)["code"]) == (405, allow, "method")
+    assert allow in orjson.loads(content)["detail"]
+    assert asked(service18, "OPTIONS", "/v1/nothing")[0] == 404
