@@ -18,7 +18,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.principals import ANYONE, digest, is_open, may
+from api.principals import ANYONE, Principal, digest, is_open, may
 from api.problems import Problem, problem_response, too_large, too_slow
 from api.services import Services
 
@@ -119,13 +119,15 @@ class Door:
             pass
         elif principals is not None:
             scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-            found = principals.get(digest(token.strip())) if scheme.lower() == "bearer" else None
-            if found is None:
-                return "unauthenticated", "Send 'Authorization: Bearer <token>' with a token of this service.", None
+            key = digest(token.strip() if scheme.lower() == "bearer" else "")
+            found = principals.find(key)
+            if not isinstance(found, Principal):
+                return found.code, found.detail, found.figures
             if not may(found.role, method, path):
                 figures = {"principal": found.name, "role": found.role}
                 return "forbidden", f"{found.name} has the role {found.role}, which may not {method} {path}.", figures
             principal = found
+            scope.setdefault("state", {})["token"] = key
         scope.setdefault("state", {})["principal"] = principal
         scope["state"]["headers"] = headers
         return None

@@ -25,6 +25,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "key_missing": (400, "A command needs an Idempotency-Key header of 1 to 255 printable ASCII characters"),
     "position": (400, "The position is not one of this log"),
     "unauthenticated": (401, "A bearer token is needed"),
+    "token_expired": (401, "The bearer token has expired"),
     "forbidden": (403, "The role of this token does not allow this"),
     "unknown": (404, "There is no such thing"),
     "no_route": (404, "There is nothing at this address"),

@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from api.principals import TokensError
+from api.tokens_file import TokensError
 from api.views import event_view, json_form
 from domain.money import show
 from eventstore.codec import CodecError

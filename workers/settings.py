@@ -95,7 +95,8 @@ class Settings(BaseSettings):
     )
     tokens_file: Path = Field(
         default_factory=lambda data: data.get("data_dir", Path("var")) / "tokens.json",
-        description="File of the bearer tokens (their SHA-256), principals and roles",
+        description="File of the bearer tokens (their SHA-256), principals and roles; only its owner may write it, "
+        "nobody but its owner and group read it. A change is taken within a second, or at once on SIGHUP",
     )
     master_key: SecretStr | None = Field(
         default=None,

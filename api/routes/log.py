@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import orjson
@@ -101,7 +101,17 @@ async def follow_log(
             return head.epoch, start
 
     epoch, start = await asyncio.to_thread(begin)
-    return _Following(_events(served, epoch, start, type, category), request.app.state.followers)
+    events = _events(served, epoch, start, type, category, _still_let_in(request))
+    return _Following(events, request.app.state.followers)
+
+
+def _still_let_in(request: Request) -> Callable[[], bool]:
+    """Whether the token of this request still stands for its principal: a stream may outlive it."""
+    state, principals = request.scope["state"], services(request).principals
+    if principals is None:
+        return lambda: True
+    key, principal = state["token"], state["principal"]
+    return lambda: principals.find(key) == principal
 
 
 class _Following(StreamingResponse):
@@ -122,7 +132,12 @@ class _Following(StreamingResponse):
 
 
 async def _events(
-    served: Services, epoch: int, after: int, type: str | None, category: str | None
+    served: Services,
+    epoch: int,
+    after: int,
+    type: str | None,
+    category: str | None,
+    still_let_in: Callable[[], bool],
 ) -> AsyncIterator[bytes]:
     def read(after: int) -> tuple[list[bytes], int]:
         with served.reads() as connection:
@@ -131,7 +146,7 @@ async def _events(
 
     yield b": following\n\n"
     quiet = 0
-    while True:
+    while still_let_in():
         sent, upto = await asyncio.to_thread(read, after)
         for event in sent:
             yield event
@@ -142,6 +157,7 @@ async def _events(
         if quiet % HEARTBEAT_POLLS == 0:
             yield b": nothing new\n\n"
         await asyncio.sleep(FOLLOW_POLL_SECONDS)
+    yield b": the token is no longer valid\n\n"
 
 
 def _sent(served: Services, epoch: int, recorded: Recorded) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,11 +15,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.door import MOST_DEPTH, MOST_NESTED, Door, UnkeptError, parse, parse_each
-from api.principals import Principal, digest
+from api.principals import FixedPrincipals, Grant, Principal, digest
 from api.services import Limits, Services
 
 MOST_BYTES = 1_000
-PRINCIPALS = {digest(f"token-{role}"): Principal(f"the-{role}", role) for role in ("command", "report", "audit")}
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+GRANTS = {digest(f"token-{role}"): Grant(Principal(f"the-{role}", role)) for role in ("command", "report", "audit")}
+GRANTS[digest("token-of-may")] = Grant(Principal("the-late", "command"), NOW)
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,7 +41,7 @@ def door(
     body_seconds: float = 30,
 ) -> Door:
     services = SimpleNamespace(
-        principals=PRINCIPALS if auth else None,
+        principals=FixedPrincipals(GRANTS, lambda: NOW) if auth else None,
         allowed_hosts=hosts,
         limits=Limits(body_bytes=MOST_BYTES, body_seconds=body_seconds, held_bytes=held_bytes),
     )
@@ -274,6 +277,12 @@ def test_who_has_no_token_is_told_how_to_send_one(authorization: str) -> None:
     answered = post(b"{}", Authorization=authorization)
     assert (answered.status_code, answered.json()["code"]) == (401, "unauthenticated")
     assert answered.headers["www-authenticate"] == "Bearer"
+
+
+def test_an_expired_token_gets_a_sentence_of_its_own() -> None:
+    answered = post(b"{}", Authorization="Bearer token-of-may")
+    assert (answered.status_code, answered.json()["code"]) == (401, "token_expired")
+    assert "the-late expired at 2026-06-01T12:00:00+00:00" in answered.json()["detail"]
 
 
 def test_the_wrong_role_is_told_its_role() -> None:
