@@ -24,6 +24,7 @@ from api.lane import Lane
 from api.places import Places
 from api.principals import is_open
 from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response, unavailable
+from api.proxies import TrustedProxies
 from api.routes import accounts, batches, health, log, orders, posts, transactions
 from api.services import Services
 from eventstore.faults import places
@@ -59,7 +60,10 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(kind, handler)
     app.add_middleware(Faults, answer_error=_answer_error)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
-    return Door(Lane(app, commands, _answer_error), services)
+    guarded = Door(Lane(app, commands, _answer_error), services)
+    if services.trusted_proxies:
+        return TrustedProxies(guarded, services.trusted_proxies, services.proxy_header)
+    return guarded
 
 
 async def _problem(_: Request, error: Exception) -> Response:

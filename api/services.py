@@ -12,6 +12,7 @@ from psycopg import Connection
 from starlette.requests import HTTPConnection
 
 from api.principals import Principals
+from api.proxies import Header, Network
 from eventstore.asynchronous import AsyncExecutor
 from eventstore.codec import Codec
 from eventstore.executor import Executor
@@ -52,6 +53,8 @@ class Services:
     principals: Principals | None  # None: authentication is off
     allowed_hosts: tuple[str, ...]
     limits: Limits = Limits()
+    trusted_proxies: tuple[Network, ...] = ()
+    proxy_header: Header = "x-forwarded-for"
 
 
 def services(request: HTTPConnection) -> Services:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack, suppress
+from ipaddress import ip_network
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -42,6 +43,7 @@ def serve(loaded: settings.Settings) -> None:
         loop="uvloop",
         http="httptools",
         access_log=False,
+        proxy_headers=False,  # uvicorn believes them from this machine, or whom FORWARDED_ALLOW_IPS names
         server_header=False,
         log_level=loaded.log_level,
         timeout_graceful_shutdown=5,
@@ -160,4 +162,6 @@ class Managed:
                 batch_bytes=loaded.batch_limit_bytes,
                 batch_items=loaded.batch_items,
             ),
+            trusted_proxies=tuple(map(ip_network, loaded.trusted_proxies)),
+            proxy_header=loaded.proxy_header,
         )

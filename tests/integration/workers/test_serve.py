@@ -21,9 +21,9 @@ from tests.support.postgres import Database
 from tests.support.waiting import wait_until
 
 
-def write(tokens: Path, token: str) -> None:
+def write(tokens: Path, token: str, role: str = "audit") -> None:
     """Replace the file by one with this token only, as an editor does."""
-    entry = {"sha256": digest(token).hex(), "principal": "auditor", "role": "audit"}
+    entry = {"sha256": digest(token).hex(), "principal": "somebody", "role": role}
     made = tokens.with_suffix(".new")
     made.touch(mode=0o600)
     made.write_text(json.dumps([entry]))
@@ -82,3 +82,21 @@ def test_a_file_of_tokens_that_others_may_read_is_one_sentence(database18: Datab
         assert process.wait() == 3
     assert "has the mode 0644, with which others may read or write it" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("trusted", "origin"), [("", "127.0.0.1"), ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.1, 10.0.0.0/8", "203.0.113.7")]
+)
+def test_only_a_proxy_that_is_named_says_who_its_client_is(
+    database18: Database, tmp_path: Path, trusted: str, origin: str
+) -> None:
+    tokens = tmp_path / "tokens.json"
+    write(tokens, "first", "command")
+    said = {"DAYBOOK_TRUSTED_PROXIES": trusted, "FORWARDED_ALLOW_IPS": "*"}
+    with serving(database18, tokens, **said) as (base, _), psycopg.connect(database18.url) as owner:
+        headers = {"Authorization": "Bearer first", "Idempotency-Key": "k", "User-Agent": "me"}
+        forwarded = {"X-Forwarded-For": "198.51.100.9, 203.0.113.7, 10.1.1.1", "Forwarded": "for=198.51.100.9"}
+        body = {"type": "checking", "currency": "EUR", "owner": "ada", "name": "Ada"}
+        opened = httpx.post(f"{base}/v1/accounts", json=body, headers=headers | forwarded)
+        assert opened.status_code == 201, opened.text
+        assert owner.execute("SELECT origin FROM log.commands").fetchall() == [(f"{origin} me",)]
