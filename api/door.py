@@ -18,7 +18,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.principals import ANYONE, Principal, digest, is_open, may
+from api.authentication import Authentication, Refusal
 from api.problems import Problem, problem_response, too_large, too_slow
 from api.services import Services
 
@@ -32,9 +32,9 @@ READ_BY_THEIR_ROUTE = frozenset({"/v1/batches"})
 class Door:
     """Lets requests in, or answers them with a problem."""
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    def __init__(self, app: ASGIApp, services: Services, authentication: Authentication) -> None:
         self._app = app
-        self._principals = services.principals
+        self._authentication = authentication
         self._limits = services.limits
         self._hosts = frozenset(host.lower() for host in services.allowed_hosts)
         self._held = 0  # bytes of the bodies of requests under way, whole or not
@@ -107,36 +107,17 @@ class Door:
         self._held += len(part)
         return part
 
-    def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> _Refusal | None:
+    def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> Refusal | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         name = host[: host.rindex(":")] if ":" in host and not host.endswith("]") else host
         if name not in self._hosts and "*" not in self._hosts:
             return "host", f"The host {name[:100]!r} is not among those served: {', '.join(sorted(self._hosts))}.", None
-        path, method = scope["path"], scope["method"]
-        principals = self._principals
-        principal = ANYONE
-        if is_open(path):
-            pass
-        elif principals is not None:
-            scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-            key = digest(token.strip() if scheme.lower() == "bearer" else "")
-            found = principals.find(key)
-            if not isinstance(found, Principal):
-                return found.code, found.detail, found.figures
-            if not may(found.role, method, path):
-                figures = {"principal": found.name, "role": found.role}
-                return "forbidden", f"{found.name} has the role {found.role}, which may not {method} {path}.", figures
-            principal = found
-            scope.setdefault("state", {})["token"] = key
-        scope.setdefault("state", {})["principal"] = principal
+        refusal = self._authentication.admit(scope, headers)
         scope["state"]["headers"] = headers
-        return None
+        return refusal
 
 
-_Refusal = tuple[str, str, dict[str, Any] | None]
-
-
-async def _tell(refusal: _Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+async def _tell(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
     code, detail, figures = refusal
     await problem_response(code, detail, figures)(scope, receive, send)
 
@@ -156,7 +137,7 @@ def _at_once(receive: Receive) -> Message | None:
     return None
 
 
-def _refuse_body(scope: Scope, headers: dict[bytes, bytes], body: bytes) -> _Refusal | None:
+def _refuse_body(scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Refusal | None:
     if not body:
         scope["state"]["body"] = {}
         return None

@@ -37,6 +37,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "too_large": (413, "The body is too large"),
     "refused": (422, "A business rule refuses this"),
     "too_many": (429, "Too many commands of this principal wait; send the next when one is answered"),
+    "wrong_tokens": (429, "Too many wrong tokens came from this address"),
     "busy": (503, "Too much is waiting; try again"),
     "unavailable": (503, "The outcome is not known; ask again with the same Idempotency-Key"),
     "not_yet_visible": (503, "The read model has not reached min_position yet; try again"),
@@ -79,7 +80,7 @@ class ProblemResponse(Response):
         status: int = problem["status"]
         sent = dict(headers or {})
         if status in (429, 503):
-            sent["Retry-After"] = str(RETRY_SECONDS)
+            sent["Retry-After"] = str(problem.get("figures", {}).get("retry_after", RETRY_SECONDS))
         if status == 401:
             sent["WWW-Authenticate"] = "Bearer"
         if status == 408:

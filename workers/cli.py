@@ -89,7 +89,7 @@ def work() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema, and create the log."""
-    with runtime.database(_settings()) as settings:
+    with runtime.database(_settings()) as settings, runtime.action_recorded("migrate", settings):
         revision = runner.upgrade(settings.owner_url())
         with connect(settings.owner_url(), application_name="daybook-migrate") as connection:
             connection.execute("SELECT log.create_log(%s)", (settings.log,))
@@ -182,6 +182,7 @@ def rebuild(
     rooms = named(names) if names else ROOMS
     with (
         runtime.database(_settings()) as settings,
+        runtime.action_recorded("rebuild", settings),
         connect(
             settings.projector_url(),
             application_name="daybook-rebuild",
@@ -228,8 +229,8 @@ def restored() -> None:
         row = connection.execute(
             "UPDATE log.logs SET epoch = epoch + 1 WHERE name = %s RETURNING epoch, position", (settings.log,)
         ).fetchone()
-    if row is None:
-        raise UnknownLogError(settings.log)
+        if row is None:
+            raise UnknownLogError(settings.log)
     out.print(f"Log {settings.log} is in epoch {row[0]}, at position {row[1]}. Now: daybook rebuild", highlight=False)
 
 
@@ -332,6 +333,7 @@ def _owner(command: str) -> Iterator[tuple[Settings, psycopg.Connection[Any]]]:
     """The settings, and a connection that may change what nobody else may."""
     with (
         runtime.database(_settings()) as settings,
+        runtime.action_recorded(command, settings),
         connect(settings.owner_url(), application_name=f"daybook-{command}") as connection,
     ):
         yield settings, connection

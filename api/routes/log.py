@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from api.access_log import personal
 from api.documented import READ_LIST, READ_ONE, STREAMED
 from api.execution import render
 from api.places import Places
@@ -35,6 +36,7 @@ def _view(served: Services, recorded: Recorded) -> dict[str, Any]:
 
 
 @router.get("/streams/{stream}", responses=READ_ONE)
+@personal
 def get_stream(
     request: Request,
     stream: PathId,
@@ -52,6 +54,7 @@ def get_stream(
 
 
 @router.get("/log", responses=READ_LIST)
+@personal
 def get_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200, description="Position after which to begin")] = None,
@@ -80,6 +83,7 @@ def _read(connection: Any, served: Services, after: int, limit: int, type: str |
 
 
 @router.get("/log/follow", responses=STREAMED, response_class=StreamingResponse)
+@personal
 async def follow_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200)] = None,
@@ -167,6 +171,7 @@ def _sent(served: Services, epoch: int, recorded: Recorded) -> bytes:
 
 
 @router.get("/commands/{key:path}", responses=READ_ONE, tags=["commands"])
+@personal
 def get_command(request: Request, key: PathKey, actor: Filter = None) -> Response:
     """What became of a command. Auditors and operators may ask for another's by `actor`."""
     served = services(request)

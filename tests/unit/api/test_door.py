@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import orjson
@@ -14,9 +14,11 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access_log import AccessLog
+from api.authentication import Authentication
 from api.door import MOST_DEPTH, MOST_NESTED, Door, UnkeptError, parse, parse_each
 from api.principals import FixedPrincipals, Grant, Principal, digest
-from api.services import Limits, Services
+from api.services import Limits
 
 MOST_BYTES = 1_000
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -40,12 +42,12 @@ def door(
     held_bytes: int = 10_000,
     body_seconds: float = 30,
 ) -> Door:
-    services = SimpleNamespace(
+    services: Any = SimpleNamespace(
         principals=FixedPrincipals(GRANTS, lambda: NOW) if auth else None,
         allowed_hosts=hosts,
         limits=Limits(body_bytes=MOST_BYTES, body_seconds=body_seconds, held_bytes=held_bytes),
     )
-    return Door(app, cast(Services, services))
+    return Door(app, services, Authentication(services, AccessLog([], lambda: NOW)))
 
 
 HEADERS = {"Authorization": "Bearer token-command", "Content-Type": "application/json"}
