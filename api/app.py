@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from api.access_log import REFUSED, AccessLog, Watched
+from api.authentication import Authentication
 from api.commanding import CommandRoutes
 from api.documented import BatchAnswer
 from api.door import READ_BY_THEIR_ROUTE, Door
@@ -24,7 +26,8 @@ from api.lane import Lane
 from api.methods import HeadAsGet, allowed
 from api.places import Places
 from api.principals import is_open
-from api.problems import MEDIA_TYPE, Problem, malformed_response, problem_response, unavailable
+from api.problems import MEDIA_TYPE, PROBLEMS, Problem, malformed_response, problem_response, unavailable
+from api.proxies import TrustedProxies
 from api.routes import accounts, batches, health, log, orders, posts, transactions
 from api.services import Services
 from eventstore.faults import places
@@ -61,11 +64,19 @@ def create_app(services: Services) -> ASGIApp:
     app.add_middleware(Faults, answer_error=_answer_error)
     app.add_middleware(HeadAsGet)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
-    return Door(Lane(app, commands, _answer_error), services)
+    access = AccessLog(app.router.routes, services.clock)
+    app.state.access = access
+    guarded = Door(Watched(Lane(app, commands, _answer_error), access), services, Authentication(services, access))
+    if services.trusted_proxies:
+        return TrustedProxies(guarded, services.trusted_proxies, services.proxy_header)
+    return guarded
 
 
-async def _problem(_: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
+    if PROBLEMS.get(error.code, (0,))[0] in REFUSED:
+        access: AccessLog = request.app.state.access
+        access.refused(request.scope, PROBLEMS[error.code][0], error.code, request.scope["state"]["principal"])
     return problem_response(error.code, error.detail, error.figures)
 
 

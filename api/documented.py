@@ -51,7 +51,7 @@ def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-_ALWAYS = (400, 401, 403, 503)
+_ALWAYS = (400, 401, 403, 429, 503)
 _DONE: dict[int | str, dict[str, Any]] = {
     200: {"description": "Carried out", "model": Accepted},
     201: {"description": "Carried out", "model": Accepted},
@@ -64,7 +64,7 @@ _HEADERS = {
 for _answer in _DONE.values():
     _answer["headers"] = _HEADERS
 
-COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 408, 409, 412, 413, 422, 429), **_DONE}
+COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 408, 409, 412, 413, 422), **_DONE}
 BATCH: dict[int | str, dict[str, Any]] = {
     **COMMAND,
     200: {

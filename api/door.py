@@ -18,8 +18,8 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.authentication import Authentication
 from api.heads import Refusal, joined, refuse_escapes, refuse_repeated
-from api.principals import ANYONE, digest, is_open, may
 from api.problems import Problem, problem_response, too_large, too_slow
 from api.services import Services
 
@@ -33,9 +33,9 @@ READ_BY_THEIR_ROUTE = frozenset({"/v1/batches"})
 class Door:
     """Lets requests in, or answers them with a problem."""
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    def __init__(self, app: ASGIApp, services: Services, authentication: Authentication) -> None:
         self._app = app
-        self._principals = services.principals
+        self._authentication = authentication
         self._limits = services.limits
         self._hosts = frozenset(host.lower() for host in services.allowed_hosts)
         self._held = 0  # bytes of the bodies of requests under way, whole or not
@@ -117,23 +117,9 @@ class Door:
         name = host[: host.rindex(":")] if ":" in host and not host.endswith("]") else host
         if name not in self._hosts and "*" not in self._hosts:
             return "host", f"The host {name[:100]!r} is not among those served: {', '.join(sorted(self._hosts))}.", None
-        path, method = scope["path"], scope["method"]
-        principals = self._principals
-        principal = ANYONE
-        if is_open(path):
-            pass
-        elif principals is not None:
-            scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-            found = principals.get(digest(token.strip())) if scheme.lower() == "bearer" else None
-            if found is None:
-                return "unauthenticated", "Send 'Authorization: Bearer <token>' with a token of this service.", None
-            if not may(found.role, "GET" if method == "OPTIONS" else method, path):
-                figures = {"principal": found.name, "role": found.role}
-                return "forbidden", f"{found.name} has the role {found.role}, which may not {method} {path}.", figures
-            principal = found
-        scope.setdefault("state", {})["principal"] = principal
+        refusal = self._authentication.admit(scope, headers)
         scope["state"]["headers"] = headers
-        return None
+        return refusal
 
 
 async def _tell(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:

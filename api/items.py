@@ -87,8 +87,9 @@ class Items:
         self._caller = caller
         self._routes = routes
         self._origin = origin
-        self._correlation: str = caller.services.new_id("batch")
+        self.correlation: str = caller.services.new_id("batch")
         self._metadata: dict[type, bytes] = {}  # all items of one kind have the same
+        self.forbidden = 0  # items that the principal may not post
 
     async def prepare(self, raw: Sequence[bytes], *, keyed: bool = True) -> list[Ready | Told]:
         """These items, each parsed and validated as a request of its own would be; `keyed`: with its own key.
@@ -108,6 +109,7 @@ class Items:
                 built = one.route.build(self._caller, body=one.body, **one.names)
                 ready.append(self._ready(one, built if isinstance(built, Intent) else await built))
             except Problem as said:
+                self.forbidden += said.code == "forbidden"
                 ready.append(_refused(said, one.item))
             except psycopg.OperationalError as error:  # what it needs to be made was not to be had: a number
                 ready.append(_refused(unavailable(error), one.item))
@@ -145,7 +147,7 @@ class Items:
     def _recorded(self, command: Any) -> bytes:
         recorded = self._metadata.get(type(command))
         if recorded is None:
-            recorded = self._metadata[type(command)] = metadata(self._caller, command, self._correlation)
+            recorded = self._metadata[type(command)] = metadata(self._caller, command, self.correlation)
         return recorded
 
 

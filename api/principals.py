@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, get_args
+from datetime import UTC, datetime
+from typing import Literal, Protocol, get_args
+
+from api.problems import Problem
 
 Role = Literal["command", "report", "audit", "operator"]
 ROLES: tuple[Role, ...] = get_args(Role)
-
-
-class TokensError(ValueError):
-    """The file of tokens is not what it should be; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +24,41 @@ class Principal:
 
 
 ANYONE = Principal("anyone", "operator", "authentication is off")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token gives: to be a principal, until it expires."""
+
+    principal: Principal
+    expires: datetime | None = None  # aware
+
+
+class Principals(Protocol):
+    """The principals that tokens stand for."""
+
+    def find(self, digest: bytes) -> Principal | Problem:
+        """The principal of the token with this SHA-256, or why there is none."""
+
+
+class FixedPrincipals:
+    """Principals that stay as they are."""
+
+    def __init__(self, grants: Mapping[bytes, Grant], clock: Callable[[], datetime]) -> None:
+        """`grants`: by the SHA-256 of their token."""
+        self._grants = grants
+        self._clock = clock
+
+    def find(self, digest: bytes) -> Principal | Problem:
+        """The principal of the token with this SHA-256, or why there is none."""
+        grant = self._grants.get(digest)
+        if grant is None:
+            return Problem("unauthenticated", "Send 'Authorization: Bearer <token>' with a token of this service.")
+        if grant.expires is not None and grant.expires <= self._clock():
+            at = grant.expires.astimezone(UTC).isoformat()
+            return Problem("token_expired", f"This token of {grant.principal.name} expired at {at}; send a newer one.")
+        return grant.principal
+
 
 _AUDIT_PATHS = ("/v1/streams", "/v1/log")
 _OPEN_PATHS = ("/v1/health/", "/v1/openapi.json", "/docs")
@@ -53,21 +85,3 @@ def may(role: Role, method: str, path: str) -> bool:
 def digest(token: str) -> bytes:
     """What is kept of a token."""
     return hashlib.sha256(token.encode()).digest()
-
-
-def load_principals(file: Path) -> Mapping[bytes, Principal]:
-    """Principals by the SHA-256 of their token, from a JSON list of ``{"sha256", "principal", "role"}``.
-
-    Raises `TokensError`, and `OSError` where the file cannot be read.
-    """
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-        found = {bytes.fromhex(e["sha256"]): Principal(e["principal"], e["role"]) for e in entries}
-    except (ValueError, KeyError, TypeError) as error:
-        raise TokensError(f"{file} is no list of sha256, principal and role: {error}") from None
-    for principal in found.values():
-        if principal.role not in ROLES:
-            raise TokensError(f"{file}: {principal.name} has the role {principal.role!r}; there are {', '.join(ROLES)}")
-    if not found:
-        raise TokensError(f"{file} holds no token: nobody could use the API")
-    return found

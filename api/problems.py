@@ -25,6 +25,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "key_missing": (400, "A command needs an Idempotency-Key header of 1 to 255 printable ASCII characters"),
     "position": (400, "The position is not one of this log"),
     "unauthenticated": (401, "A bearer token is needed"),
+    "token_expired": (401, "The bearer token has expired"),
     "forbidden": (403, "The role of this token does not allow this"),
     "unknown": (404, "There is no such thing"),
     "no_route": (404, "There is nothing at this address"),
@@ -36,6 +37,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "too_large": (413, "The body is too large"),
     "refused": (422, "A business rule refuses this"),
     "too_many": (429, "Too many commands of this principal wait; send the next when one is answered"),
+    "wrong_tokens": (429, "Too many wrong tokens came from this address"),
     "busy": (503, "Too much is waiting; try again"),
     "unavailable": (503, "The outcome is not known; ask again with the same Idempotency-Key"),
     "not_yet_visible": (503, "The read model has not reached min_position yet; try again"),
@@ -79,7 +81,7 @@ class ProblemResponse(Response):
         status: int = problem["status"]
         sent = dict(headers or {})
         if status in (429, 503):
-            sent["Retry-After"] = str(RETRY_SECONDS)
+            sent["Retry-After"] = str(problem.get("figures", {}).get("retry_after", RETRY_SECONDS))
         if status == 401:
             sent["WWW-Authenticate"] = "Bearer"
         if status == 408:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,8 @@ from typing import Any, cast
 from psycopg import Connection
 from starlette.requests import HTTPConnection
 
-from api.principals import Principal
+from api.principals import Principals
+from api.proxies import Header, Network
 from eventstore.asynchronous import AsyncExecutor
 from eventstore.codec import Codec
 from eventstore.executor import Executor
@@ -49,9 +50,11 @@ class Services:
     numbers: Numbers
     new_id: Callable[[str], str]  # a fresh, time-ordered public id with this prefix
     clock: Callable[[], datetime]  # aware, UTC
-    principals: Mapping[bytes, Principal] | None  # by SHA-256 of their token; None: authentication is off
+    principals: Principals | None  # None: authentication is off
     allowed_hosts: tuple[str, ...]
     limits: Limits = Limits()
+    trusted_proxies: tuple[Network, ...] = ()
+    proxy_header: Header = "x-forwarded-for"
 
 
 def services(request: HTTPConnection) -> Services:

@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from api.principals import TokensError
+from api.tokens_file import TokensError
 from api.views import event_view, json_form
 from domain.money import show
 from eventstore.codec import CodecError
@@ -96,7 +96,7 @@ def migrate() -> None:
 
     Run it again at any time: it repairs owners and rights, for instance after a restore, and says so.
     """
-    with runtime.database(_settings()) as settings:
+    with runtime.database(_settings()) as settings, runtime.action_recorded("migrate", settings):
         migrated = run_migration(settings)
     out.print(f"The database is at revision {migrated.revision}.", highlight=False)
     for note in migrated.notes:
@@ -191,6 +191,7 @@ def rebuild(
     rooms = named(names) if names else ROOMS
     with (
         runtime.database(_settings()) as settings,
+        runtime.action_recorded("rebuild", settings),
         connect(
             settings.projector_url(),
             application_name="daybook-rebuild",
@@ -239,8 +240,8 @@ def restored() -> None:
         row = connection.execute(
             "UPDATE log.logs SET epoch = epoch + 1 WHERE name = %s RETURNING epoch, position", (settings.log,)
         ).fetchone()
-    if row is None:
-        raise UnknownLogError(settings.log)
+        if row is None:
+            raise UnknownLogError(settings.log)
     out.print(f"Log {settings.log} is in epoch {row[0]}, at position {row[1]}. Now: daybook rebuild", highlight=False)
 
 
@@ -347,6 +348,7 @@ def _owner(command: str) -> Iterator[tuple[Settings, psycopg.Connection[Any]]]:
     """The settings, and a connection that may change what nobody else may."""
     with (
         runtime.database(_settings()) as settings,
+        runtime.action_recorded(command, settings),
         connect(settings.owner_url(), application_name=f"daybook-{command}") as connection,
     ):
         yield settings, connection

@@ -7,11 +7,12 @@ import gc
 import hashlib
 import logging
 import os
+import pwd
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ import psycopg
 from psycopg import Connection
 from pydantic import SecretStr
 
+from api.access_log import LOGGER, write_line
 from domain import decider
 from domain.accounts.commands import OpenAccount
 from domain.accounts.events import InternalRole
@@ -66,6 +68,24 @@ def write_messages(settings: Settings) -> None:
     logging.basicConfig(level=max(level, logging.WARNING), format="%(levelname)s: %(message)s")
     for package in OURS:
         logging.getLogger(package).setLevel(level)
+    access = logging.getLogger(LOGGER)  # whatever the level: who was let in is no message
+    access.setLevel(logging.INFO)
+    access.propagate = False
+    access.handlers = [logging.StreamHandler()]
+
+
+@contextmanager
+def action_recorded(command: str, settings: Settings) -> Iterator[None]:
+    """Write into the access log that this command of an owner was carried out, or what ended it, and who ran it."""
+    outcome = "failed"
+    try:
+        yield
+        outcome = "done"
+    finally:
+        user = str(os.getuid())
+        with suppress(KeyError):  # in a container, a user may have no name
+            user = pwd.getpwuid(os.getuid()).pw_name
+        write_line("operator.action", now(), command=command, log=settings.log, user=user, outcome=outcome)
 
 
 @contextmanager

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
-from contextlib import ExitStack
+import signal
+import sys
+from contextlib import ExitStack, suppress
+from ipaddress import ip_network
 from typing import Any
 
 import uvicorn
 from psycopg import Connection
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from api.app import create_app
-from api.principals import load_principals
 from api.services import Limits, Services
+from api.tokens_file import PrincipalsFile
 from eventstore.asynchronous import AsyncExecutor
 from eventstore.connect import connect, pool_of
 from eventstore.numbers import Numbers
@@ -28,7 +34,9 @@ POOL_SECONDS, READ_SECONDS = 5.0, 30.0
 
 def serve(loaded: settings.Settings) -> None:
     """Serve until told to stop. The processes read the settings from the environment themselves."""
-    uvicorn.run(
+    # Ignored until a process can reload its tokens, and inherited by the processes that uvicorn starts.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    config = uvicorn.Config(
         "workers.serve:application",
         factory=True,
         host=loaded.host,
@@ -37,10 +45,29 @@ def serve(loaded: settings.Settings) -> None:
         loop="uvloop",
         http="httptools",
         access_log=False,
+        proxy_headers=False,  # uvicorn believes them from this machine, or whom FORWARDED_ALLOW_IPS names
         server_header=False,
         log_level=loaded.log_level,
         timeout_graceful_shutdown=5,
     )
+    if loaded.workers > 1:
+        Processes(config, [config.bind_socket()]).run()
+        return
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):  # which uvicorn raises once it has stopped for it
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+class Processes(Multiprocess):
+    """uvicorn's API processes. SIGHUP reaches each of them, where uvicorn would start all of them anew."""
+
+    def handle_hup(self) -> None:
+        """Pass SIGHUP on."""
+        for process in self.processes:
+            if process.pid is not None and process.exitcode is None:
+                os.kill(process.pid, signal.SIGHUP)
 
 
 def application() -> ASGIApp:
@@ -72,6 +99,7 @@ class Managed:
         self._settings = loaded
         self._open = ExitStack()
         self._app: ASGIApp | None = None
+        self._principals: PrincipalsFile | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -81,6 +109,7 @@ class Managed:
         await receive()
         try:
             self._app = create_app(self._start())
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         except Exception as error:
             self._open.close()
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
@@ -90,8 +119,15 @@ class Managed:
         self._open.close()
         await send({"type": "lifespan.shutdown.complete"})
 
+    def _reload(self) -> None:
+        """Take the file of tokens anew, on SIGHUP."""
+        if self._principals is not None:
+            self._principals.reload()
+
     def _start(self) -> Services:
         loaded, url = self._settings, self._settings.query_url()
+        if loaded.auth == "on":
+            self._principals = PrincipalsFile(loaded.tokens_file, runtime.now)
         side = self._open.enter_context(runtime.write_side(loaded, "daybook-api"))
 
         def connect_to_read(name: str) -> Connection[Any]:
@@ -120,7 +156,6 @@ class Managed:
         )
         checkpoints = Checkpoints(lambda: connect_to_read("daybook-checkpoints"), loaded.log)
         self._open.callback(checkpoints.close)
-        principals = None if loaded.auth == "off" else load_principals(loaded.tokens_file)
         runtime.tune_for_commands()
         return Services(
             log=loaded.log,
@@ -133,7 +168,7 @@ class Managed:
             numbers=Numbers(numbers.connection),
             new_id=runtime.new_id,
             clock=runtime.now,
-            principals=principals,
+            principals=self._principals,
             allowed_hosts=loaded.allowed_hosts,
             limits=Limits(
                 body_bytes=loaded.body_limit_bytes,
@@ -141,4 +176,6 @@ class Managed:
                 batch_bytes=loaded.batch_limit_bytes,
                 batch_items=loaded.batch_items,
             ),
+            trusted_proxies=tuple(map(ip_network, loaded.trusted_proxies)),
+            proxy_header=loaded.proxy_header,
         )

@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -127,7 +128,8 @@ class Settings(BaseSettings):
     )
     tokens_file: Path = Field(
         default_factory=lambda data: data.get("data_dir", Path("var")) / "tokens.json",
-        description="File of the bearer tokens (their SHA-256), principals and roles",
+        description="File of the bearer tokens (their SHA-256), principals and roles; only its owner may write it, "
+        "nobody but its owner and group read it. A change is taken within a second, or at once on SIGHUP",
     )
     master_key: SecretStr | None = Field(
         default=None,
@@ -139,6 +141,17 @@ class Settings(BaseSettings):
         default=("localhost", "127.0.0.1", "[::1]"),
         min_length=1,
         description="`Host` headers that are answered, separated by commas",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        max_length=100,
+        description="Addresses or networks of the reverse proxies that are believed who their client is, separated by "
+        "commas",
+    )
+    proxy_header: Literal["x-forwarded-for", "forwarded"] = Field(
+        default="x-forwarded-for",
+        description="The header in which they say it; the other one is not read, for they pass on what a client wrote "
+        "there",
     )
     queue_limit: int = Field(default=10_000, ge=1, description="Commands that may wait; one more is answered 503")
     principal_limit: int = Field(
@@ -207,10 +220,22 @@ class Settings(BaseSettings):
             master_key.decode(key.get_secret_value())
         return key
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
-    def _split_hosts(cls, hosts: object) -> object:
-        return tuple(host.strip() for host in hosts.split(",") if host.strip()) if isinstance(hosts, str) else hosts
+    def _split(cls, listed: object) -> object:
+        return tuple(one.strip() for one in listed.split(",") if one.strip()) if isinstance(listed, str) else listed
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
+        for text in listed:
+            try:
+                network = ip_network(text)
+            except ValueError as error:
+                raise ValueError(f"it should list addresses or networks such as 10.0.0.0/8: {error}") from None
+            if network.prefixlen == 0:
+                raise ValueError("it should name the proxies: with every address among them anybody is believed")
+        return listed
 
     @property
     def embedded(self) -> bool:
@@ -346,7 +371,7 @@ def _default(name: str) -> str:
     if name in DATABASE_URLS[1:]:
         return "`DATABASE_URL`"
     value: Any = Settings.model_fields[name].default
-    if value is None:
+    if value in (None, ()):
         return "unset"
     return f"`{','.join(value) if isinstance(value, tuple) else value}`"
 

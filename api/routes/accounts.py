@@ -11,6 +11,7 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from api import bodies
+from api.access_log import personal
 from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
 from api.execution import command
@@ -146,6 +147,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
 
 
 @router.get("/accounts", responses=READ_LIST, dependencies=[visible("accounts")])
+@personal
 def list_accounts(
     request: Request,
     owner: Filter = None,
@@ -170,6 +172,7 @@ def list_accounts(
 
 
 @router.get("/accounts/{account}", responses=READ_ONE, dependencies=[visible("accounts")])
+@personal
 def get_account(request: Request, account: PathId) -> Response:
     """One account."""
     with reading(request) as connection:
@@ -177,6 +180,7 @@ def get_account(request: Request, account: PathId) -> Response:
 
 
 @router.get("/accounts/{account}/entries", responses=READ_ONE, dependencies=[visible("entries", "accounts")])
+@personal
 def list_entries(
     request: Request,
     account: PathId,
@@ -206,6 +210,7 @@ def list_entries(
 
 
 @router.get("/accounts/{account}/movements", responses=READ_ONE, dependencies=[visible("movements", "accounts")])
+@personal
 def list_movements(
     request: Request,
     account: PathId,

@@ -19,6 +19,7 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from api.access_log import AccessLog
 from api.commanding import Caller, Intent
 from api.documented import BATCH
 from api.execution import (
@@ -81,18 +82,19 @@ async def post_batch(
     places: Places = request.app.state.batches
     with places.one():
         items = await _read(request, kind)
-        batch = _Batch(request)
+        batch = _Batch(request, len(items))
         return await (batch.atomic(items) if atomic else batch.each(items, kind))
 
 
 class _Batch:
     """The work on one request."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, items: int) -> None:
         self._request = request
         self._caller: Caller = caller_of(request)
         self._origin = origin(request)
         self._items = Items(self._caller, request.app.state.commands, self._origin)
+        request.scope["state"]["batch"] = {"items": items, "batch": self._items.correlation}  # for the access log
 
     # ------------------------------------------------------------------ each for itself
 
@@ -110,6 +112,9 @@ class _Batch:
             await asyncio.sleep(0)  # others are on this event loop too
         while flying:
             answers.extend(await self._landed(*flying.popleft()))
+        if self._items.forbidden:
+            access: AccessLog = self._request.app.state.access
+            access.refused(self._request.scope, 403, "forbidden", self._caller.principal, items=self._items.forbidden)
         if kind == NDJSON:
             return Response(b"\n".join(answers) + b"\n" if answers else b"", 200, media_type=NDJSON)
         return Response(b"[" + b",".join(answers) + b"]", 200, media_type=JSON)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import orjson
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from api.access_log import personal
 from api.documented import READ_LIST, READ_ONE, STREAMED
 from api.execution import render
 from api.places import Places
@@ -35,6 +36,7 @@ def _view(served: Services, recorded: Recorded) -> dict[str, Any]:
 
 
 @router.get("/streams/{stream}", responses=READ_ONE)
+@personal
 def get_stream(
     request: Request,
     stream: PathId,
@@ -61,6 +63,7 @@ def _must_reach(connection: Any, served: Services, stream: str, version: int) ->
 
 
 @router.get("/log", responses=READ_LIST)
+@personal
 def get_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200, description="Position after which to begin")] = None,
@@ -89,6 +92,7 @@ def _read(connection: Any, served: Services, after: int, limit: int, type: str |
 
 
 @router.get("/log/follow", responses=STREAMED, response_class=StreamingResponse)
+@personal
 async def follow_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200)] = None,
@@ -111,7 +115,17 @@ async def follow_log(
             return head.epoch, start
 
     epoch, start = await asyncio.to_thread(begin)
-    return _Following(_events(served, epoch, start, type, category), request.app.state.followers)
+    events = _events(served, epoch, start, type, category, _still_let_in(request))
+    return _Following(events, request.app.state.followers)
+
+
+def _still_let_in(request: Request) -> Callable[[], bool]:
+    """Whether the token of this request still stands for its principal: a stream may outlive it."""
+    state, principals = request.scope["state"], services(request).principals
+    if principals is None:
+        return lambda: True
+    key, principal = state["token"], state["principal"]
+    return lambda: principals.find(key) == principal
 
 
 class _Following(StreamingResponse):
@@ -132,7 +146,12 @@ class _Following(StreamingResponse):
 
 
 async def _events(
-    served: Services, epoch: int, after: int, type: str | None, category: str | None
+    served: Services,
+    epoch: int,
+    after: int,
+    type: str | None,
+    category: str | None,
+    still_let_in: Callable[[], bool],
 ) -> AsyncIterator[bytes]:
     def read(after: int) -> tuple[list[bytes], int, int]:
         with served.reads() as connection:
@@ -142,7 +161,7 @@ async def _events(
 
     yield b": following\n\n"
     quiet = 0
-    while True:
+    while still_let_in():
         sent, upto, now = await asyncio.to_thread(read, after)
         if now != epoch:
             yield _restored(served, epoch, after, now)
@@ -156,6 +175,7 @@ async def _events(
         if quiet % HEARTBEAT_POLLS == 0:
             yield b": nothing new\n\n"
         await asyncio.sleep(FOLLOW_POLL_SECONDS)
+    yield b": the token is no longer valid\n\n"
 
 
 def _sent(served: Services, epoch: int, recorded: Recorded) -> bytes:
@@ -172,6 +192,7 @@ def _restored(served: Services, epoch: int, reached: int, now: int) -> bytes:
 
 
 @router.get("/commands/{key:path}", responses=READ_ONE, tags=["commands"])
+@personal
 def get_command(request: Request, key: PathKey, actor: Filter = None) -> Response:
     """What became of a command. Auditors and operators may ask for another's by `actor`."""
     served = services(request)

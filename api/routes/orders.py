@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import bodies
+from api.access_log import personal
 from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
 from api.execution import command
@@ -52,6 +53,7 @@ def cancel(caller: Caller, order: PathId, body: bodies.Reason) -> Intent:
 
 
 @router.get("", responses=READ_LIST, dependencies=[visible("orders")])
+@personal
 def list_orders(
     request: Request,
     customer: Filter = None,
@@ -66,6 +68,7 @@ def list_orders(
 
 
 @router.get("/{order}", responses=READ_ONE, dependencies=[visible("orders")])
+@personal
 def get_order(request: Request, order: PathId) -> Response:
     """One order with its lines."""
     with reading(request) as connection:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import bodies
+from api.access_log import personal
 from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
 from api.execution import command
@@ -58,6 +59,7 @@ def restore(caller: Caller, post: PathId, body: bodies.Nothing) -> Intent:
 
 
 @router.get("", responses=READ_LIST, dependencies=[visible("posts")])
+@personal
 def list_posts(
     request: Request,
     author: Filter = None,
@@ -76,6 +78,7 @@ def list_posts(
 
 
 @router.get("/{post}", responses=READ_ONE, dependencies=[visible("posts")])
+@personal
 def get_post(request: Request, post: PathId) -> Response:
     """One post, deleted or not."""
     with reading(request) as connection:
@@ -83,6 +86,7 @@ def get_post(request: Request, post: PathId) -> Response:
 
 
 @router.get("/{post}/revisions", responses=READ_ONE, dependencies=[visible("posts")])
+@personal
 def list_revisions(
     request: Request,
     post: PathId,

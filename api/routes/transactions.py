@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api import bodies
+from api.access_log import personal
 from api.commanding import Caller, Intent
 from api.documented import READ_LIST, READ_ONE
 from api.execution import command
@@ -55,6 +56,7 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
 
 
 @router.get("/transactions", responses=READ_LIST, dependencies=[visible("transactions", "entries")])
+@personal
 def list_transactions(
     request: Request,
     account: Filter = None,
@@ -84,6 +86,7 @@ def list_transactions(
 
 
 @router.get("/transactions/{transaction}", responses=READ_ONE, dependencies=[visible("transactions")])
+@personal
 def get_transaction(request: Request, transaction: PathId) -> Response:
     """One transaction with all its entries."""
     with reading(request) as connection:

@@ -32,6 +32,7 @@ TOKEN = "bench"  # noqa: S105 - of a server that lives for a minute
 def running_api(database: Database, folder: Path, cpu: int = 0) -> Iterator[str]:
     """The address of an API process on log `main` of this database; its file of tokens goes into the folder."""
     tokens = folder / "tokens.json"
+    tokens.touch(mode=0o600)  # the API refuses a file that others may read
     tokens.write_text(json.dumps([{"sha256": digest(TOKEN).hex(), "principal": "bench", "role": "command"}]))
     port = process.free_port()
     address = f"http://127.0.0.1:{port}"

@@ -237,6 +237,7 @@ def world_on(server: Server) -> Iterator[World]:
         folder = server.postgres.data_dir.parent / f"world-{database.name}"
         folder.mkdir()
         tokens = folder / "tokens.json"
+        tokens.touch(mode=0o600)  # the API refuses a file that others may read
         tokens.write_text(
             json.dumps(
                 [

@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
-from api.principals import Principal, digest
+from api.principals import FixedPrincipals, Grant, Principal, digest
 from api.services import Limits, Services
 from bench.harness.tables import begin_read_tables
 from domain.accounts.events import InternalRole
@@ -34,7 +34,7 @@ from tests.support.postgres import Database
 from workers.runtime import new_id as fresh_id
 
 TOKENS = {role: f"secret-of-{role}" for role in ("command", "report", "audit", "operator")}
-PRINCIPALS = {digest(token): Principal(f"the-{role}", role) for role, token in TOKENS.items()}  # type: ignore[arg-type]
+GRANTS = {digest(token): Grant(Principal(f"the-{role}", role)) for role, token in TOKENS.items()}  # type: ignore[arg-type]
 
 _keys = count(1)
 
@@ -63,6 +63,7 @@ class Service:
     app: ASGIApp
     http: httpx.Client
     services: Services
+    grants: dict[bytes, Grant]  # what the tokens give; what is taken out is revoked
     last: dict[str, str] = field(default_factory=dict)
 
     def post(
@@ -152,6 +153,7 @@ def service_on(
         numbers = pool_of(database.api_url, application_name="numbers", most=1, wait_seconds=30, statement_seconds=30)
         numbers.open()
         checkpoints = Checkpoints(lambda: connect(database.query_url, application_name="checkpoints"), "main")
+        grants = dict(GRANTS)
         services = Services(
             log="main",
             log_number=row[0],
@@ -163,7 +165,7 @@ def service_on(
             numbers=Numbers(numbers.connection),
             new_id=fresh_id,
             clock=lambda: now,
-            principals=PRINCIPALS if auth else None,
+            principals=FixedPrincipals(grants, lambda: now) if auth else None,
             allowed_hosts=("127.0.0.1",),
             limits=limits or Limits(wait_seconds=10),
         )
@@ -184,7 +186,7 @@ def service_on(
         thread.start()
         try:
             with served(app) as url, httpx.Client(base_url=url, timeout=30) as http:
-                service = Service(database, app, http, services)
+                service = Service(database, app, http, services, grants)
                 roles: tuple[InternalRole, ...] = ("cash", "fees", "revenue")
                 for role in roles:
                     body = {"type": role, "currency": "EUR", "name": role}

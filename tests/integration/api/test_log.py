@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import psycopg
 import pytest
 
+from api.principals import digest
 from api.routes import log
 from api.services import Limits
 from tests.support.postgres import Server
@@ -139,6 +140,21 @@ def test_what_is_written_while_following_arrives(service: Service) -> None:
         return (await listening)[1]
 
     assert '"title":"New"' in asyncio.run(both())
+
+
+def test_a_stream_ends_with_its_token(service: Service) -> None:
+    async def follow_and_revoke() -> tuple[int, str]:
+        begun = asyncio.Event()
+        listening = asyncio.create_task(listen(service, 1, begun=begun, type="of.none.v1"))
+        await begun.wait()
+        revoked = service.grants.pop(digest(TOKENS["audit"]))
+        try:
+            return await listening
+        finally:
+            service.grants[digest(TOKENS["audit"])] = revoked
+
+    status, received = asyncio.run(follow_and_revoke())
+    assert (status, received) == (200, ": following\n\n: the token is no longer valid\n\n")
 
 
 def test_followers_are_bounded_and_leave_room_when_they_go(postgres18: Server) -> None:

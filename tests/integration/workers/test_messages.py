@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pwd
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -45,3 +49,21 @@ def test_a_projector_writes_from_that_level_on(database18: Database, level: str)
     assert done.returncode == 3
     said = "INFO: folding the log nowhere into the read tables" in done.stderr
     assert said == (LEVELS[level] <= LEVELS["info"])
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [("migrate", 0), ("drop-snapshots", 0), ("forget-origins", 0), ("restored", 3), ("rebuild", 3)]
+)
+def test_what_an_owner_does_is_a_line_whatever_the_level(database18: Database, command: str, code: int) -> None:
+    nowhere = {} if command == "migrate" else {"DAYBOOK_LOG": "nowhere"}
+    done = daybook(command, env=environment(database18, DAYBOOK_LOG_LEVEL="error", **nowhere))
+    assert done.returncode == code, done.stderr
+    [line] = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert datetime.now(UTC) - datetime.fromisoformat(line.pop("at")) < timedelta(minutes=10)
+    assert line == {
+        "event": "operator.action",
+        "command": command,
+        "log": nowhere.get("DAYBOOK_LOG", "main"),
+        "user": pwd.getpwuid(os.getuid()).pw_name,
+        "outcome": "failed" if code else "done",
+    }

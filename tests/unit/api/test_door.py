@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import orjson
@@ -13,12 +14,16 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access_log import AccessLog
+from api.authentication import Authentication
 from api.door import MOST_DEPTH, MOST_NESTED, Door, UnkeptError, parse, parse_each
-from api.principals import Principal, digest
-from api.services import Limits, Services
+from api.principals import FixedPrincipals, Grant, Principal, digest
+from api.services import Limits
 
 MOST_BYTES = 1_000
-PRINCIPALS = {digest(f"token-{role}"): Principal(f"the-{role}", role) for role in ("command", "report", "audit")}
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+GRANTS = {digest(f"token-{role}"): Grant(Principal(f"the-{role}", role)) for role in ("command", "report", "audit")}
+GRANTS[digest("token-of-may")] = Grant(Principal("the-late", "command"), NOW)
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,12 +42,12 @@ def door(
     held_bytes: int = 10_000,
     body_seconds: float = 30,
 ) -> Door:
-    services = SimpleNamespace(
-        principals=PRINCIPALS if auth else None,
+    services: Any = SimpleNamespace(
+        principals=FixedPrincipals(GRANTS, lambda: NOW) if auth else None,
         allowed_hosts=hosts,
         limits=Limits(body_bytes=MOST_BYTES, body_seconds=body_seconds, held_bytes=held_bytes),
     )
-    return Door(app, cast(Services, services))
+    return Door(app, services, Authentication(services, AccessLog([], lambda: NOW)))
 
 
 HEADERS = {"Authorization": "Bearer token-command", "Content-Type": "application/json"}
@@ -274,6 +279,12 @@ def test_who_has_no_token_is_told_how_to_send_one(authorization: str) -> None:
     answered = post(b"{}", Authorization=authorization)
     assert (answered.status_code, answered.json()["code"]) == (401, "unauthenticated")
     assert answered.headers["www-authenticate"] == "Bearer"
+
+
+def test_an_expired_token_gets_a_sentence_of_its_own() -> None:
+    answered = post(b"{}", Authorization="Bearer token-of-may")
+    assert (answered.status_code, answered.json()["code"]) == (401, "token_expired")
+    assert "the-late expired at 2026-06-01T12:00:00+00:00" in answered.json()["detail"]
 
 
 def test_the_wrong_role_is_told_its_role() -> None:

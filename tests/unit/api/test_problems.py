@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import orjson
 import pytest
 
-from api.principals import ROLES, Principal, Role, TokensError, digest, load_principals, may
+from api.principals import ROLES, Role, may
 from api.problems import PROBLEMS, problem_response, refusal
 from domain.rules import RULES
 
@@ -61,26 +58,3 @@ def test_what_each_role_may(role: Role) -> None:
     assert {may(role, "GET", path) for path in READS} == {reads}
     assert {may(role, "GET", path) for path in AUDITED} == {audits}
     assert may(role, "GET", "/v1/commands/key-1") is asks
-
-
-def test_tokens_are_loaded_by_their_digest(tmp_path: Path) -> None:
-    file = tmp_path / "tokens.json"
-    file.write_text(json.dumps([{"sha256": digest("secret").hex(), "principal": "shop", "role": "command"}]))
-    assert load_principals(file) == {digest("secret"): Principal("shop", "command")}
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("{", "no list of sha256"),
-        ("[]", "holds no token"),
-        ('[{"sha256": "zz", "principal": "a", "role": "audit"}]', "no list of sha256"),
-        ('[{"principal": "a", "role": "audit"}]', "no list of sha256"),
-        ('[{"sha256": "00", "principal": "a", "role": "king"}]', "role 'king'; there are command, report"),
-    ],
-)
-def test_a_file_that_is_no_list_of_tokens_says_where(tmp_path: Path, content: str, said: str) -> None:
-    file = tmp_path / "tokens.json"
-    file.write_text(content)
-    with pytest.raises(TokensError, match=said):
-        load_principals(file)

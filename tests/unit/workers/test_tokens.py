@@ -5,7 +5,9 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from api.principals import ROLES, digest, load_principals
+from api.principals import ROLES, Principal, digest
+from api.tokens_file import PrincipalsFile
+from workers import runtime
 from workers.tokens import ensure_tokens
 
 
@@ -14,8 +16,9 @@ def test_one_for_each_role_and_only_their_digests_are_read(tmp_path: Path) -> No
     made = ensure_tokens(file)
     assert set(made) == set(ROLES)
     assert len(set(made.values())) == len(ROLES)
-    principals = load_principals(file)
-    assert {principals[digest(token)].role: token for token in made.values()} == made
+    principals = PrincipalsFile(file, runtime.now)
+    for role, token in made.items():
+        assert principals.find(digest(token)) == Principal(role, role)
     assert not any(token in file.read_text() for token in made.values())
 
 

@@ -1,0 +1,128 @@
+"""The access log: who was refused, who read personal data, and what operators did.
+
+A JSON object a line, through a logger of its own. A line names the route and the ids in its path, never a token, a body
+or a value of the query, which may be personal. A command of a command client leaves none: the log of events has it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.principals import Principal
+
+LOGGER = "daybook.access"
+MOST_ID = 100
+"""Characters of an id that are written."""
+REFUSED = (401, 403)
+"""Statuses of refused access."""
+
+_logger = logging.getLogger(LOGGER)
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+
+
+def personal(endpoint: _Endpoint) -> _Endpoint:
+    """Declare that a route answers with personal data: whoever reads it is written down."""
+    endpoint.personal = True  # type: ignore[attr-defined]
+    return endpoint
+
+
+def is_personal(endpoint: object) -> bool:
+    """Whether a route answers with personal data."""
+    return getattr(endpoint, "personal", False) is True
+
+
+def write_line(event: str, at: datetime, **fields: Any) -> None:
+    """Write a line: ASCII, with everything else and all control characters escaped."""
+    line = json.dumps({"at": at.astimezone(UTC).isoformat(), "event": event, **fields})
+    _logger.info("%s", line.replace("\x7f", "\\u007f"))
+
+
+class AccessLog:
+    """Writes lines about requests."""
+
+    def __init__(self, routes: Sequence[BaseRoute], clock: Callable[[], datetime]) -> None:
+        self._routes = routes
+        self._clock = clock
+
+    def refused(self, scope: Scope, status: int, code: str, principal: Principal | None = None, **more: int) -> None:
+        """Access was refused; `principal`: who asked, if that is known."""
+        self._write("access.refused", scope, principal, status=status, code=code, **more)
+
+    def slowed(self, scope: Scope, seconds: int) -> None:
+        """No further refusal of this address is written for so long."""
+        self._write("access.slowed", scope, None, seconds=seconds)
+
+    def answered(self, scope: Scope, status: int, headers: Mapping[bytes, bytes]) -> None:
+        """A request is being answered: written down if it reads personal data, or is an operator's command."""
+        principal: Principal = scope["state"]["principal"]
+        if status in REFUSED:
+            return  # written where it was refused
+        if scope["method"] in ("GET", "HEAD"):
+            if is_personal(scope.get("endpoint")):
+                self._write("personal_data.read", scope, principal, status=status)
+        elif _matched(self._routes, scope, Match.FULL) is not None:
+            more = dict(scope["state"].get("batch", {}))
+            if (position := headers.get(b"daybook-position")) is not None:
+                more["position"] = position.decode("latin-1")
+            self._write("operator.command", scope, principal, status=status, **more)
+
+    def _write(self, event: str, scope: Scope, principal: Principal | None, **more: Any) -> None:
+        route, ids = self._what(scope)
+        if principal is None:
+            ids = {}  # anybody can send any text
+        client = scope.get("client")
+        write_line(
+            event,
+            self._clock(),
+            principal=None if principal is None else principal.name,
+            role=None if principal is None else principal.role,
+            address=None if client is None else client[0],
+            method=scope["method"][:20],
+            route=route,
+            ids={name: str(value)[:MOST_ID] for name, value in ids.items()},
+            **more,
+        )
+
+    def _what(self, scope: Scope) -> tuple[str | None, Mapping[str, Any]]:
+        """The template of the route, if there is one, and the names in its path."""
+        if (route := scope.get("route")) is not None:
+            return route.path, scope["path_params"]
+        found = _matched(self._routes, scope, Match.FULL, Match.PARTIAL)
+        return (None, {}) if found is None else found
+
+
+def _matched(routes: Sequence[BaseRoute], scope: Scope, *kinds: Match) -> tuple[str, Mapping[str, Any]] | None:
+    """The template and the names of the first route that matches so; commands and refusals have not been routed."""
+    for kind in kinds:
+        for route in routes:
+            match, found = route.matches(scope)
+            if match is kind:
+                return getattr(route, "path", ""), found.get("path_params", {})
+    return None
+
+
+class Watched:
+    """Hands every answer that may have to be written down to the access log, before it is sent."""
+
+    def __init__(self, app: ASGIApp, access: AccessLog) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or (scope["method"] == "POST" and scope["state"]["principal"].role != "operator"):
+            await self._app(scope, receive, send)
+            return
+
+        async def watching(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._access.answered(scope, message["status"], dict(message["headers"]))
+            await send(message)
+
+        await self._app(scope, receive, watching)

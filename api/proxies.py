@@ -1,0 +1,88 @@
+"""The address of a client behind proxies: told by their headers, and believed only from proxies that are named.
+
+Whoever can reach the API can send these headers. They are read only where the connection comes from a trusted proxy,
+and from right to left: each proxy appends the address it was reached from, so what stands to the right of the first
+address that is no trusted proxy was written by trusted proxies, and that address is the client. What stands to the left
+of it may be invented.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Literal
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+Header = Literal["x-forwarded-for", "forwarded"]
+
+MOST_HOPS = 20
+"""Addresses of one header that are looked at, from the right."""
+
+_WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([0-9.]+):\d+", re.ASCII)
+
+
+class TrustedProxies:
+    """Puts the client's address in the place of the proxy's."""
+
+    def __init__(self, app: ASGIApp, trusted: Sequence[Network], header: Header) -> None:
+        """`header`: the one that the trusted proxies write. The other may come from anybody and is not read."""
+        self._app = app
+        self._trusted = tuple(trusted)
+        self._header = header.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        peer = scope.get("client")
+        if scope["type"] == "http" and peer is not None and self._trusts(parse_address(peer[0])):
+            self._believe(scope)
+        await self._app(scope, receive, send)
+
+    def _believe(self, scope: Scope) -> None:
+        values = [value.decode("latin-1") for name, value in scope["headers"] if name == self._header]
+        hops = ",".join(values).rsplit(",", MOST_HOPS)[-MOST_HOPS:]
+        client = self._client(map(_for, hops) if self._header == b"forwarded" else hops)
+        if client is not None:
+            scope["client"] = (str(client), 0)
+
+    def _client(self, hops: Iterable[str]) -> Address | None:
+        """The right-most address that is no trusted proxy; of a header that is malformed, the last before that."""
+        client = None
+        for hop in reversed(list(hops)):
+            address = parse_address(hop)
+            if address is None:
+                break  # nobody knows who wrote what stands to the left of it
+            client = address
+            if not self._trusts(address):
+                break
+        return client
+
+    def _trusts(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self._trusted)
+
+
+def parse_address(text: str) -> Address | None:
+    """The address of a text such as `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443`, or None."""
+    text = text.strip().strip('"')
+    found = _WITH_PORT.fullmatch(text)
+    if found is not None:
+        text = found[1] if found[1] is not None else found[2]
+    if "%" in text:  # a zone can be any text
+        return None
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _for(hop: str) -> str:
+    """The address in an element of `Forwarded`, such as `for=192.0.2.1;proto=https`, or nothing."""
+    for pair in hop.split(";"):
+        name, _, value = pair.partition("=")
+        if name.strip().lower() == "for":
+            return value
+    return ""

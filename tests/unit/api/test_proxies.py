@@ -1,0 +1,108 @@
+"""Whose word for the address of a client is believed, and how far."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from api.proxies import MOST_HOPS, Header, TrustedProxies, parse_address
+
+TRUSTED = tuple(map(ip_network, ("10.0.0.0/8", "192.0.2.1", "2001:db8:1::/48")))
+PROXY, INNER = "10.0.0.1", "10.0.0.2"
+CLIENT, FORGED = "203.0.113.7", "198.51.100.9"
+
+
+def client_of(*values: str, peer: Any = (PROXY, 4711), header: Header = "x-forwarded-for", sent: str = "") -> Any:
+    """The client that the application sees, where the header comes with these values."""
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["client"])
+
+    headers = [((sent or header).encode(), value.encode("latin-1")) for value in values]
+    scope = {"type": "http", "client": peer, "headers": headers}
+    asyncio.run(TrustedProxies(app, TRUSTED, header)(scope, None, None))  # type: ignore[arg-type]
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "client"),
+    [
+        ([CLIENT], CLIENT),
+        ([f"{CLIENT}:50123"], CLIENT),
+        (["2001:db8::7"], "2001:db8::7"),
+        (["[2001:db8::7]:443"], "2001:db8::7"),
+        (["::ffff:203.0.113.7"], CLIENT),
+        ([f"{CLIENT}, {INNER}"], CLIENT),
+        ([f"{CLIENT}, 2001:db8:1::5", f"192.0.2.1 , {INNER}"], CLIENT),
+        ([f"{FORGED}, {CLIENT}"], CLIENT),
+        ([f"{FORGED}, {INNER}, {CLIENT}, {INNER}"], CLIENT),
+        ([FORGED, CLIENT], CLIENT),
+        ([f"10.1.1.1, {INNER}"], "10.1.1.1"),
+        ([f"{FORGED}, nonsense, {INNER}"], INNER),
+        ([", ".join([FORGED, *[INNER] * MOST_HOPS])], INNER),
+    ],
+)
+def test_the_right_most_address_that_is_no_proxy_is_the_client(values: list[str], client: str) -> None:
+    assert client_of(*values) == (client, 0)
+
+
+@pytest.mark.parametrize("value", ["", "nonsense", "1.2.3", "unknown", f"{CLIENT} {FORGED}", "fe80::1%eth0", "\xff"])
+def test_what_is_malformed_is_ignored(value: str) -> None:
+    assert client_of(value) == (PROXY, 4711)
+    assert client_of(f"{FORGED}, {value}") == (PROXY, 4711)
+
+
+@pytest.mark.parametrize("peer", [("127.0.0.1", 1), ("11.0.0.1", 1), ("192.0.2.2", 1), ("::1", 1), ("", 1), None])
+def test_nobody_else_is_believed(peer: Any) -> None:
+    assert client_of(CLIENT, peer=peer) == peer
+
+
+def test_a_proxy_that_is_reached_over_a_mapped_address_is_known() -> None:
+    assert client_of(CLIENT, peer=("::ffff:10.0.0.1", 1)) == (CLIENT, 0)
+
+
+def test_without_the_header_the_proxy_is_the_client() -> None:
+    assert client_of() == (PROXY, 4711)
+
+
+@pytest.mark.parametrize(
+    ("value", "client"),
+    [
+        (f"for={CLIENT}", CLIENT),
+        (f'proto=https;For="{CLIENT}:443";by={PROXY}', CLIENT),
+        ('for="[2001:db8::7]:443"', "2001:db8::7"),
+        (f"for={FORGED}, for={CLIENT};proto=http, for={INNER}", CLIENT),
+        (f"for={FORGED}, for=_hidden, for={INNER}", INNER),
+        (f"for={FORGED}, by={CLIENT}, for={INNER}", INNER),
+    ],
+)
+def test_the_standard_header_is_read_where_the_proxies_write_it(value: str, client: str) -> None:
+    assert client_of(value, header="forwarded") == (client, 0)
+
+
+@pytest.mark.parametrize("value", ["for=unknown", CLIENT, "by=1.2.3.4", "for=", "for", f"before={CLIENT}"])
+def test_what_is_malformed_in_the_standard_header_is_ignored(value: str) -> None:
+    assert client_of(value, header="forwarded") == (PROXY, 4711)
+
+
+@pytest.mark.parametrize(("read", "sent"), [("x-forwarded-for", "forwarded"), ("forwarded", "x-forwarded-for")])
+def test_the_header_that_the_proxies_do_not_write_is_a_clients(read: Header, sent: str) -> None:
+    value = f"for={FORGED}" if sent == "forwarded" else FORGED
+    assert client_of(value, header=read, sent=sent) == (PROXY, 4711)
+
+
+def test_other_scopes_pass() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope == {"type": "lifespan"}
+
+    asyncio.run(TrustedProxies(app, TRUSTED, "forwarded")({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["[", "[]", "1.2.3.4:", ":80", "[::1", "0x7f.1", "1.2.3.4.5", "1" * 100_000])
+def test_what_is_no_address(text: str) -> None:
+    assert parse_address(text) is None
