@@ -27,8 +27,8 @@ from api.views import event_view, json_form
 from domain.money import show
 from eventstore.codec import CodecError
 from eventstore.connect import connect
+from eventstore.master_keys import SealingError
 from eventstore.read import UnknownLogError, read_head, read_stream
-from eventstore.sealing import SealingError
 from eventstore.sinks import ExecutorError
 from migrations import MigrationError, runner
 from projections.rebuild import rebuild as rebuild_tables
@@ -75,8 +75,8 @@ def up() -> None:
 def serve() -> None:
     """Start the API."""
     loaded = _settings()
-    loaded.api_url()
-    loaded.master_key_bytes()
+    with connect(loaded.api_url(), application_name="daybook-serve") as connection:
+        runtime.make_codec(loaded, connection, read_head(connection, loaded.log).log, writes=True)  # or it is refused
     run_server(loaded)
 
 

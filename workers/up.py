@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import signal
 import socket
@@ -22,7 +21,7 @@ from projections.rooms import ROOMS
 from projections.tables import prepare
 from workers import runtime
 from workers.embedded import stop_with_parent
-from workers.settings import Settings, variable
+from workers.settings import MASTER_KEYS, Settings, variable
 from workers.tokens import CLEAR_NAME, ensure_tokens
 
 READY_SECONDS = 30.0
@@ -40,16 +39,12 @@ def up(settings: Settings, console: Console) -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    key = settings.master_key_bytes()
+    settings = settings.with_master_keys()
     with runtime.database(settings, borrowed=False) as ready:
         console.print(f"Database ready, migrating ({runner.upgrade(ready.owner_url())}).", highlight=False)
         initialise(ready)
         tokens = {} if ready.auth == "off" else ensure_tokens(ready.tokens_file)
-        environment = {
-            **os.environ,
-            "DATABASE_URL": ready.owner_url(),
-            "DAYBOOK_MASTER_KEY": base64.b64encode(key).decode(),
-        }
+        environment = {**os.environ, "DATABASE_URL": ready.owner_url(), **_master_keys(ready)}
         children: list[subprocess.Popen[bytes]] = []
         try:
             for command in ("serve", "work"):
@@ -95,6 +90,12 @@ def initialise(settings: Settings) -> None:
         prepare(connection, settings.log, ROOMS)
     with runtime.write_side(settings, "daybook-up") as side:
         runtime.open_internal_accounts(settings, side, runtime.CURRENCIES)
+
+
+def _master_keys(settings: Settings) -> dict[str, str]:
+    """The master keys, as the processes that are started read them."""
+    given = {name: getattr(settings, name) for name in MASTER_KEYS}
+    return {variable(name): key.get_secret_value() for name, key in given.items() if key is not None}
 
 
 def base_url(settings: Settings) -> str:

@@ -22,6 +22,8 @@ TABLES = {
     "events": "payload",
     "commands": "status",
     "subject_keys": "sealed_key",
+    "master_keys": "status",
+    "sealing_versions": "after_position",
     "snapshots": "state",
 }
 
@@ -41,7 +43,8 @@ def test_only_the_api_may_append(database: Database, role: str) -> None:
         for call in (
             "log.lock_head(1)",
             "log.create_log('x')",
-            "log.keep_subject_keys(1, '{}', '{}')",
+            "log.keep_subject_keys(1, 1::smallint, '{}', '{}')",
+            "log.keep_master_key('')",
             "log.keep_snapshots(1, '', '{}', '{}', '{}')",
         ):
             with pytest.raises(InsufficientPrivilege):
