@@ -31,6 +31,7 @@ from api.proxies import TrustedProxies
 from api.routes import accounts, batches, health, log, orders, posts, transactions
 from api.services import Services
 from eventstore.faults import places
+from eventstore.master_keys import MasterKeyError
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,10 @@ async def _database(request: Request, error: Exception) -> Response:
     return await _problem(request, unavailable(error))
 
 
+async def _master_key(request: Request, error: Exception) -> Response:
+    return await _problem(request, Problem("unavailable", f"{error}."))
+
+
 async def _fault(request: Request, error: Exception) -> Response:
     logger.error("%s %s failed with %s", request.method, request.url.path, places(error))
     return problem_response("internal", "Something went wrong here; it has been logged.")
@@ -113,6 +118,7 @@ _HANDLERS: dict[type[Exception], _Handler] = {
     RequestValidationError: _malformed,
     HTTPException: _http,
     psycopg.OperationalError: _database,  # PoolTimeout is one too
+    MasterKeyError: _master_key,
     Exception: _fault,
 }
 

@@ -1,4 +1,4 @@
-"""Rows as clients see them: decimal strings, ISO dates, erased texts marked."""
+"""Rows as clients see them: decimal strings, ISO dates, texts that cannot be read marked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import orjson
 from msgspec import Struct
 from starlette.responses import Response
 
-from domain.kernel import Erased
+from domain.kernel import Erased, Unreadable
 from domain.money import show
 from eventstore.read import Recorded
 from projections.accounts.queries import AccountRow
@@ -180,8 +180,8 @@ def event_view(recorded: Recorded, event: Any) -> dict[str, Any]:
 
 
 def json_form(value: Any) -> Any:
-    """Events, states and what is erased of them, for orjson, which knows the rest."""
-    if isinstance(value, Erased):
+    """Events, states and their values that cannot be read, for orjson, which knows the rest."""
+    if isinstance(value, Erased | Unreadable):
         return str(value)
     if isinstance(value, Struct):
         return {name: getattr(value, name) for name in value.__struct_fields__}

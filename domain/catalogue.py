@@ -7,7 +7,7 @@ seals them, is part of the catalogue: no event can reach the log without the que
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from domain import claims
@@ -61,6 +61,22 @@ ENTRY_TYPES: tuple[str, ...] = ("account.debited.v1", "account.credited.v1")
 SNAPSHOTS: Mapping[str, tuple[type[Value], int]] = {f"{ACCOUNT}_": (Account, 1)}
 """States kept beside the log, by the prefix of their streams, each with the version of its fold: raise that when
 `evolve` makes another state of the same events. Only of streams that grow long, and none that holds personal values."""
+
+
+def check_commuting(catalogue: Sequence[EventType], commuting: Sequence[str]) -> None:
+    """An event that commutes has no personal fields. Raises `ValueError`.
+
+    A sealed value is bound to the version of its event, and what commutes gets its version in the append.
+    """
+    entries = {entry.name: entry for entry in catalogue}
+    for name in commuting:
+        if name not in entries:
+            raise ValueError(f"{name} commutes and is not in the catalogue")
+        if entries[name].personal:
+            raise ValueError(f"{name} commutes, so it can have no personal fields: {', '.join(entries[name].personal)}")
+
+
+check_commuting(CATALOGUE, ENTRY_TYPES)
 
 
 def names(*events: type[Event]) -> Mapping[type[Event], str]:

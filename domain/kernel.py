@@ -33,8 +33,24 @@ class Erased(Value, frozen=True):
 
 ERASED = Erased()
 
-Personal: TypeAlias = str | Erased
-"""A value about a person: sealed with the subject's key before it reaches the log, `Erased` after that key is gone."""
+
+class Unreadable(Value, frozen=True):
+    """Stands where a personal value stands that cannot be opened: its key or its sealed text is damaged or lost.
+
+    Unlike `Erased`, nobody asked for it. `daybook verify` says which values these are, and why.
+    """
+
+    def __str__(self) -> str:
+        return "[unreadable]"
+
+
+UNREADABLE = Unreadable()
+
+Personal: TypeAlias = str | Erased | Unreadable
+"""A value about a person, sealed with the subject's key before it reaches the log.
+
+It reads as `Erased` after that key was erased, and as `Unreadable` where it cannot be opened otherwise.
+"""
 
 
 class Event(Value, frozen=True):

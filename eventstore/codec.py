@@ -1,24 +1,39 @@
 """Events to bytes and back, by a catalogue.
 
 The payload is JSON with sorted keys: integers of minor units, ISO 8601 dates, ids as strings, no floats. The bytes
-made here are the bytes that are stored and hashed. Personal fields are sealed before they become part of it, and come
-back as `erased` when their key is gone. Old names are lifted by their upcasters on reading.
+made here are the bytes that are stored and hashed. Personal fields are sealed before they become part of it. They come
+back as `erased` when their key was erased, and as `unreadable` when they cannot be opened otherwise. Old names are
+lifted by their upcasters on reading.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
+from itertools import repeat
 from operator import attrgetter
 from types import UnionType
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 import orjson
 from msgspec import Struct
 
-from eventstore.sealing import Sealer, SealingError
+from eventstore.master_keys import SealingError
+from eventstore.sealing import Place, Sealer, UnreadableError, split_version
 
 _HEADER = ("originator_id", "originator_version")  # the stream and version of an event: columns, not payload
 
@@ -71,8 +86,17 @@ class _Shape(Generic[E_co]):
     personal: tuple[str, ...]
 
 
-_Seal: TypeAlias = Callable[[str, str, str, Any], Any]
-"""Seals or opens a value: (subject, name of the event, field, value)."""
+_Seal: TypeAlias = Callable[[Place, Any], Any]
+"""Seals or opens the value of a place."""
+
+
+class SealedValue(NamedTuple):
+    """A sealed value of a stored event."""
+
+    place: Place
+    version: int  # of its sealing
+    why_unreadable: str | None  # None: it opens, or its key was erased
+
 
 _encode_lines = msgspec.json.Encoder(order="sorted").encode_lines
 
@@ -88,9 +112,11 @@ def encode_each(values: list[Any]) -> list[bytes]:
 class Codec:
     """Encodes and decodes the events of a catalogue. Thread-safe as far as its sealer is."""
 
-    def __init__(self, catalogue: Iterable[EventEntry], sealer: Sealer, erased: object) -> None:
+    def __init__(self, catalogue: Iterable[EventEntry], sealer: Sealer, erased: object, unreadable: object) -> None:
+        """`erased` and `unreadable` stand for personal values whose key was erased, and that do not open."""
         self._sealer = sealer
         self._erased = erased
+        self._unreadable = unreadable
         self._by_class: dict[type[Any], _Shape[Any]] = {}
         self._by_name: dict[str, _Shape[Any]] = {}
         self._upcasts: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
@@ -103,12 +129,17 @@ class Codec:
             else:
                 raise CodecError(f"the catalogue names {entry.name} without an event and without an upcaster")
 
-    def encode_all(self, events: Iterable[Any]) -> tuple[list[str], list[bytes]]:
+    def encode_all(
+        self, events: Iterable[Any], commuting: Sequence[bool] | None = None
+    ) -> tuple[list[str], list[bytes]]:
         """The names of the events in the catalogue, and their payloads.
 
-        The keys of all of their subjects are had at once. Raises `CodecError` for what JSON or PostgreSQL cannot hold
-        (lone surrogates, floats, foreign classes) and for what is about a person who was erased; `SealingError` and
-        what the store of the keys raises where they are not to be had.
+        The keys of all of their subjects are had at once. `commuting`: of each event, whether it is appended to a
+        stream read as commuting, where its version is not certain.
+
+        Raises `CodecError` for what JSON or PostgreSQL cannot hold (lone surrogates, floats, foreign classes), for what
+        is about a person who was erased or whose key cannot be used, and for a personal value where its version is not
+        certain; `SealingError` and what the store of the keys raises where they are not to be had.
         """
         events = list(events)
         by_class = self._by_class
@@ -118,24 +149,37 @@ class Codec:
             raise CodecError(f"{error.args[0].__name__} is not in the catalogue") from None
         names = [shape.name for shape in shapes]
         stored = [shape.stored(*shape.values(event)) for shape, event in zip(shapes, events, strict=True)]
-        self._seal([(shape, one) for shape, one in zip(shapes, stored, strict=True) if shape.subject is not None])
+        self._seal(
+            [
+                (shape, one, event, commutes)
+                for shape, one, event, commutes in zip(shapes, stored, events, commuting or repeat(False))  # noqa: B905
+                if shape.subject is not None
+            ]
+        )
         try:
             return names, encode_each(stored)
         except CodecError as error:
             raise CodecError(f"{' or '.join(dict.fromkeys(names))} {error}") from error
 
-    def _seal(self, personal: list[tuple[_Shape[Any], Any]]) -> None:
+    def _seal(self, personal: list[tuple[_Shape[Any], Any, Any, bool]]) -> None:
         about = [
-            (shape, stored, subject)
-            for shape, stored in personal
+            (shape, stored, event, commutes, subject)
+            for shape, stored, event, commutes in personal
             if (subject := getattr(stored, shape.subject)) is not None  # type: ignore[arg-type]
             and any(getattr(stored, field) is not None for field in shape.personal)
         ]
         if about:
-            self._sealer.prepare({subject for _, _, subject in about})
-            for shape, stored, _ in about:
+            self._sealer.prepare({subject for *_, subject in about})
+            for shape, stored, event, commutes, _ in about:
+                if commutes:  # its place would be another one after the append, and the value would never open
+                    raise CodecError(
+                        f"{shape.name} has personal fields, and is written to {event.originator_id} without that "
+                        "stream's version being certain"
+                    )
                 try:
-                    self._each_personal(shape, shape.name, stored, self._sealer.seal)
+                    self._each_personal(
+                        shape, shape.name, stored, event.originator_id, event.originator_version, self._sealer.seal
+                    )
                 except SealingError as error:
                     raise CodecError(str(error)) from error
                 except UnicodeEncodeError as error:
@@ -199,21 +243,55 @@ class Codec:
 
     def _make(self, name: str, shape: _Shape[Any], stored: Any, stream: str, version: int) -> Any:
         if shape.subject is not None:
-            self._each_personal(shape, name, stored, self._open)
+            self._each_personal(shape, name, stored, stream, version, self._open)
         return shape.event(stream, version, *shape.values(stored))
 
-    def _open(self, subject: str, name: str, field: str, sealed: Any) -> Any:
-        opened = self._sealer.open(subject, name, field, sealed)
+    def _open(self, place: Place, sealed: Any) -> Any:
+        try:
+            opened = self._sealer.open(place, sealed)
+        except UnreadableError:
+            return self._unreadable
         return self._erased if opened is None else opened
 
     @staticmethod
-    def _each_personal(shape: _Shape[Any], name: str, stored: Any, change: _Seal) -> None:
+    def _each_personal(shape: _Shape[Any], name: str, stored: Any, stream: str, version: int, change: _Seal) -> None:
         subject = getattr(stored, shape.subject)  # type: ignore[arg-type]
         if subject is not None:
             for field in shape.personal:
                 value = getattr(stored, field)
                 if value is not None:
-                    setattr(stored, field, change(subject, name, field, value))
+                    setattr(stored, field, change(Place(stream, version, name, field, subject), value))
+
+    def sealed_values(self, stored: Iterable[tuple[str, bytes, str, int]]) -> Iterator[SealedValue]:
+        """Every sealed value of many (name, payload, stream, version), each tried; their keys are looked up at once.
+
+        An event that cannot be decoded has none.
+        """
+        found: list[tuple[Place, str]] = []
+        for name, payload, stream, version in stored:
+            try:
+                shape, body = self._parse(name, payload)
+            except _MISFITS:
+                continue
+            if shape.subject is not None:
+                self._each_personal(shape, name, body, stream, version, lambda *value: found.append(value))
+        self._sealer.look_up({place.subject for place, _ in found})
+        for place, sealed in found:
+            try:
+                self._sealer.open(place, sealed)
+                why = None
+            except UnreadableError as error:
+                why = str(error)
+            yield SealedValue(place, split_version(sealed)[0], why)
+
+    def unusable_keys(self, subjects: Iterable[str]) -> dict[str, str]:
+        """Those of these people whose key does not open or is lost, and why. An erased key is neither."""
+        return self._sealer.unusable(subjects)
+
+    @property
+    def personal_types(self) -> tuple[str, ...]:
+        """Every stored name of an event that has personal fields, old versions included."""
+        return self.named(*[event for event, shape in self._by_class.items() if shape.personal])
 
     def named(self, *events: type[Any]) -> tuple[str, ...]:
         """Every stored name that decodes to one of these classes, old versions included."""

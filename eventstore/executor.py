@@ -40,9 +40,9 @@ from eventstore.append import Appender, GroupAppended, Verdict
 from eventstore.beliefs import Beliefs
 from eventstore.faults import places
 from eventstore.groups import Decide, EventCodec, Groups
+from eventstore.master_keys import SealingError
 from eventstore.plans import Group, Plan, Submission
 from eventstore.read import CHANNEL, UnknownLogError, read_head, read_moved
-from eventstore.sealing import SealingError
 from eventstore.sinks import (
     ContentionError,
     QueueFullError,

@@ -27,8 +27,8 @@ from eventstore.append import (
 from eventstore.beliefs import Beliefs
 from eventstore.codec import CodecError, encode_each
 from eventstore.faults import places
+from eventstore.master_keys import SealingError
 from eventstore.plans import RECORDED, Group, Plan, Submission, Task
-from eventstore.sealing import SealingError
 from eventstore.sinks import ExecutorError, FaultError, RejectedError
 from eventstore.states import EventDecoder, Evolve, Known
 
@@ -53,7 +53,9 @@ Load: TypeAlias = Callable[[Iterable[str]], None]
 class EventCodec(EventDecoder, Protocol):
     """What a group needs of `eventstore.codec.Codec`."""
 
-    def encode_all(self, events: Iterable[Any]) -> tuple[list[str], list[bytes]]: ...
+    def encode_all(
+        self, events: Iterable[Any], commuting: Sequence[bool] | None = None
+    ) -> tuple[list[str], list[bytes]]: ...
 
     def forget_keys(self) -> None: ...
 
@@ -218,8 +220,9 @@ class Groups:
     def _lay_out(self, group: Group) -> None:
         """Events and results to bytes, plans to columns."""
         plans = group.plans
+        commute = _commute(plans)
         try:
-            types, payloads, results = self._to_bytes(plans)
+            types, payloads, results = self._to_bytes(plans, commute)
         except _UNFIT:
             if not self._reject(group):
                 raise  # each alone can be stored: then it is not for what they say
@@ -244,14 +247,14 @@ class Groups:
                 [event.originator_id for plan in plans for event in plan.events],
                 types,
                 payloads,
-                [event.originator_id in plan.commuting for plan in plans for event in plan.events],
+                commute,
             ),
         )
 
-    def _to_bytes(self, plans: Sequence[Plan]) -> tuple[list[str], list[bytes], list[bytes]]:
+    def _to_bytes(self, plans: Sequence[Plan], commute: Sequence[bool]) -> tuple[list[str], list[bytes], list[bytes]]:
         """Names and payloads of the events, and each result. Raises of `_UNFIT`, `psycopg.Error`, `SealingError`."""
         check_units([len(plan.events) for plan in plans])
-        types, payloads = self._codec.encode_all(chain.from_iterable([plan.events for plan in plans]))
+        types, payloads = self._codec.encode_all(chain.from_iterable([plan.events for plan in plans]), commute)
         return types, payloads, encode_each([plan.result for plan in plans])
 
     def _reject(self, group: Group) -> bool:
@@ -264,12 +267,17 @@ class Groups:
         for plan in group.plans:
             if touched.isdisjoint([stream for stream, _, _ in plan.reads]):
                 try:
-                    self._to_bytes([plan])
+                    self._to_bytes([plan], _commute([plan]))
                     continue
                 except _UNFIT as error:
                     group.rejected.append((plan.task, RejectedError(str(error))))
             touched.update([event.originator_id for event in plan.events])
         return len(group.rejected) > before
+
+
+def _commute(plans: Sequence[Plan]) -> list[bool]:
+    """Of each event, whether it is appended to a stream that its command reads as commuting."""
+    return [event.originator_id in plan.commuting for plan in plans for event in plan.events]
 
 
 def _asked(submission: Submission) -> Iterable[str]:

@@ -1,134 +1,212 @@
-"""Personal data, sealed per person: a data key each, itself sealed with the master key.
+"""Personal data, sealed per person: a data key each, itself wrapped with the master key.
 
-AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D); the additional data binds a sealed value to its event type,
-field and subject, so it cannot be moved to another place and opened there. The text in the log is base64url of nonce,
-ciphertext and tag. Erasing a person is erasing their key: what is sealed then is noise, and every hash over the log
-still holds, because it was taken over the sealed bytes.
+AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D). The additional data binds a sealed value to its place: stream,
+version, type of event, field and subject. So it opens nowhere else. The text in the log is `2.` and base64url of nonce,
+ciphertext and tag; texts without a version are of version 1, which binds type, field and subject only (ADR 0014).
+
+Erasing a person is erasing their key: what is sealed then is noise, and every hash over the log still holds, because it
+was taken over the sealed bytes. A key or a value that is damaged concerns nobody but its person: opening it raises
+`UnreadableError`, and looking up the keys of many people never does.
 """
 
 from __future__ import annotations
 
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from threading import Lock
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-KEY_BYTES = 32
-_NONCE_BYTES = 12
+from eventstore.master_keys import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    MasterKeys,
+    MasterKeyStore,
+    SealingError,
+    StaleMasterKeyError,
+    WrappedKey,
+    wrap,
+)
+
+VERSION: Final = 2
+"""Of what is sealed today."""
 _CACHED_KEYS = 50_000
+_MOST_WRAPPINGS = 3
+"""How often new keys are wrapped again because a rotation of the master key began meanwhile."""
 
 
-class SealingError(RuntimeError):
-    """A value that cannot be sealed or opened: a wrong master key, a forged value, an erased person."""
+class UnreadableError(SealingError):
+    """What a key or a sealed value holds cannot be known: it is damaged, forged, moved or lost."""
 
 
-class KeyStore(Protocol):
-    """Where sealed data keys are kept (see `eventstore.subject_keys`)."""
+class Place(NamedTuple):
+    """Where a sealed value stands, and whose it is."""
 
-    def find(self, subjects: Iterable[str]) -> dict[str, bytes | None]:
-        """The sealed keys there are; None for one that was erased; no entry for a person never heard of."""
+    stream: str
+    version: int
+    type: str
+    field: str
+    subject: str
 
-    def keep(self, sealed: dict[str, bytes]) -> dict[str, bytes | None]:
-        """Keep new keys; the answer is what holds, whoever was first."""
+    def __str__(self) -> str:
+        return f"{self.field} of {self.type} at version {self.version} of {self.stream}"
+
+
+class KeyStore(MasterKeyStore, Protocol):
+    """Where wrapped data keys are kept (see `eventstore.subject_keys`)."""
+
+    def find(self, subjects: Iterable[str]) -> dict[str, WrappedKey | None]:
+        """The wrapped keys there are; None for one that was erased; no entry for a person never heard of."""
+
+    def keep(self, sealed: Mapping[str, bytes], master_key: int) -> dict[str, WrappedKey | None]:
+        """Keep new keys, wrapped with the master key of this number; the answer is what holds, whoever was first.
+
+        Raises `StaleMasterKeyError` where that is not the current master key any more.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _Unusable:
+    """Stands for a key that is there and does not open, or that is not there and should be."""
+
+    why: str
+
+
+_Key: TypeAlias = bytes | _Unusable | None
+"""A data key; None: it was erased."""
+
+_LOST: Final = _Unusable("their key is lost")
+_DAMAGED: Final = _Unusable("their key does not open with the master key")
 
 
 class Sealer:
     """Seals and opens with the keys of one log. Thread-safe."""
 
-    def __init__(self, keys: KeyStore, master_key: bytes) -> None:
-        if len(master_key) != KEY_BYTES:
-            raise SealingError(f"the master key has {len(master_key)} bytes; it must have {KEY_BYTES}")
+    def __init__(self, keys: KeyStore, master_key: bytes, previous: bytes | None = None) -> None:
+        """`previous`: the master key before, which keys may be wrapped with until a rotation has ended."""
         self._keys = keys
-        self._master = AESGCM(master_key)
-        self._cache: OrderedDict[str, bytes | None] = OrderedDict()  # as ciphers they would take twenty times as much
+        self.master_keys = MasterKeys(keys, master_key, previous)
+        self._cache: OrderedDict[str, _Key] = OrderedDict()  # as ciphers they would take twenty times as much
         self._lock = Lock()
 
     def prepare(self, subjects: Iterable[str]) -> None:
-        """Have the keys of these people at hand, making those of newcomers: one look-up for all of them."""
-        with self._lock:
-            missing = [subject for subject in subjects if subject not in self._cache]
+        """Have the keys of these people at hand, making those of newcomers: one look-up for all of them.
+
+        Raises `MasterKeyError`, as `look_up` does.
+        """
+        missing = self._missing(subjects)
         if not missing:
             return
         found = self._keys.find(missing)
-        new = {
-            subject: self._wrap(subject, AESGCM.generate_key(bit_length=8 * KEY_BYTES))
-            for subject in missing
-            if subject not in found
-        }
+        new = [subject for subject in missing if subject not in found]
         if new:
-            found |= self._keys.keep(new)
-        self._remember(found)
+            found |= self._make(new)
+        self._remember(missing, found)
 
     def look_up(self, subjects: Iterable[str]) -> None:
         """Have the keys of these people at hand, as far as there are any: one look-up for all of them."""
-        with self._lock:
-            missing = [subject for subject in subjects if subject not in self._cache]
+        missing = self._missing(subjects)
         if missing:
-            self._remember(self._keys.find(missing))
+            self._remember(missing, self._keys.find(missing))
+
+    def unusable(self, subjects: Iterable[str]) -> dict[str, str]:
+        """Those of these people whose key does not open or is lost, and why: one look-up for all of them."""
+        subjects = list(subjects)
+        self.look_up(subjects)
+        keys = {subject: self._key(subject) for subject in subjects}
+        return {subject: key.why for subject, key in keys.items() if isinstance(key, _Unusable)}
 
     def forget(self) -> None:
         """Drop every key from memory; they are looked up again when needed."""
         with self._lock:
             self._cache.clear()
 
-    def seal(self, subject: str, type: str, field: str, value: str) -> str:
-        """The sealed text of a value. Raises `SealingError` for a person whose key was erased."""
+    def seal(self, place: Place, value: str) -> str:
+        """The sealed text of a value. Raises `SealingError` for a person whose key was erased or cannot be used."""
+        subject = place.subject
         key = self._key(subject)
         if key is None:
             raise SealingError(f"the key of {subject} was erased: nothing can be written about them any more")
-        nonce = os.urandom(_NONCE_BYTES)
-        return urlsafe_b64encode(nonce + key.encrypt(nonce, value.encode(), _bind(type, field, subject))).decode()
+        if isinstance(key, _Unusable):
+            raise SealingError(f"nothing can be written about {subject}, because {key.why}: restore it from a backup")
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = nonce + AESGCM(key).encrypt(nonce, value.encode(), _bind(place))
+        return f"{VERSION}.{urlsafe_b64encode(sealed).decode()}"
 
-    def open(self, subject: str, type: str, field: str, sealed: str) -> str | None:
-        """The value, or None where the key was erased. Raises `SealingError` for a forged or moved value."""
-        key = self._key(subject)
+    def open(self, place: Place, sealed: str) -> str | None:
+        """The value, or None where the key was erased. Raises `UnreadableError` for what does not open."""
+        key = self._key(place.subject)
         if key is None:
             return None
-        raw = urlsafe_b64decode(sealed)
+        if isinstance(key, _Unusable):
+            raise UnreadableError(f"{place} cannot be opened, because of {place.subject}: {key.why}")
+        version, text = split_version(sealed)
+        bound = _bind_1(place) if version == 1 else _bind(place)
         try:
-            return key.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bind(type, field, subject)).decode()
-        except InvalidTag:
-            raise SealingError(f"{field} of a {type} about {subject} does not open with their key") from None
+            raw = b64decode(text, b"-_", validate=True)
+            return AESGCM(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound).decode()
+        except (InvalidTag, ValueError):  # ValueError: no base64, too short to have a nonce, no UTF-8 in it
+            raise UnreadableError(f"{place} does not open with the key of {place.subject}") from None
 
-    def _key(self, subject: str) -> AESGCM | None:
+    def _missing(self, subjects: Iterable[str]) -> list[str]:
+        """Those whose key is to be looked up. One that could not be used is looked up again: it may be restored."""
         with self._lock:
-            known = subject in self._cache
-            if known:
+            cached = self._cache
+            return [one for one in subjects if one not in cached or isinstance(cached[one], _Unusable)]
+
+    def _key(self, subject: str) -> _Key:
+        with self._lock:
+            if subject in self._cache:
                 self._cache.move_to_end(subject)
-        if not known:
-            self._remember(self._keys.find([subject]))
-        with self._lock:
-            key = self._cache.get(subject)  # absent: never heard of, so not remembered as erased either
-        return None if key is None else AESGCM(key)
+                return self._cache[subject]
+        return self._remember([subject], self._keys.find([subject]))[subject]
 
-    def _remember(self, found: dict[str, bytes | None]) -> None:
-        opened = {
-            subject: None if sealed is None else self._unwrap(subject, sealed) for subject, sealed in found.items()
-        }
+    def _make(self, subjects: Iterable[str]) -> dict[str, WrappedKey | None]:
+        """Keep a new key for each of these people, who had none."""
+        new = {subject: AESGCM.generate_key(bit_length=8 * KEY_BYTES) for subject in subjects}
+        for _ in range(_MOST_WRAPPINGS):
+            number, cipher = self.master_keys.wrapping()
+            try:
+                return self._keys.keep({one: wrap(cipher, one, key) for one, key in new.items()}, number)
+            except StaleMasterKeyError:
+                self.master_keys.check()
+        raise StaleMasterKeyError(f"the master key changed {_MOST_WRAPPINGS} times while keys of people were made")
+
+    def _remember(self, asked: Iterable[str], found: Mapping[str, WrappedKey | None]) -> dict[str, _Key]:
+        wrapped = {subject: key for subject, key in found.items() if key is not None}
+        if wrapped:
+            self.master_keys.have({key.master_key for key in wrapped.values()})
+        opened: dict[str, _Key] = dict.fromkeys(asked, _LOST)
+        opened |= dict.fromkeys(found)
+        for subject, key in wrapped.items():
+            opened[subject] = self.master_keys.unwrap(subject, key) or _DAMAGED
         with self._lock:
             self._cache.update(opened)
             while len(self._cache) > max(_CACHED_KEYS, len(opened)):
                 self._cache.popitem(last=False)
-
-    def _wrap(self, subject: str, key: bytes) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._master.encrypt(nonce, key, _bind("subject-key", "key", subject))
-
-    def _unwrap(self, subject: str, sealed: bytes) -> bytes:
-        try:
-            return self._master.decrypt(
-                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bind("subject-key", "key", subject)
-            )
-        except InvalidTag:
-            raise SealingError(
-                f"the key of {subject} does not open with this master key: is DAYBOOK_MASTER_KEY the one of this log?"
-            ) from None
+        return opened
 
 
-def _bind(type: str, field: str, subject: str) -> bytes:
-    return f"{type}\x1f{field}\x1f{subject}".encode()
+def split_version(sealed: str) -> tuple[int, str]:
+    """The version a text was sealed by, and the rest of it.
+
+    No text of version 1 is taken for one of version 2: base64url has no full stop.
+    """
+    prefix = f"{VERSION}."
+    return (VERSION, sealed[len(prefix) :]) if sealed.startswith(prefix) else (1, sealed)
+
+
+def _bind(place: Place) -> bytes:
+    """Each part with its length before it, so that no two places are bound alike."""
+    stream, version, type, field, subject = place
+    parts = [part.encode() for part in ("daybook sealed value 2", stream, str(version), type, field, subject)]
+    return b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+
+
+def _bind_1(place: Place) -> bytes:
+    return f"{place.type}\x1f{place.field}\x1f{place.subject}".encode()

@@ -86,6 +86,7 @@ def _upgrade(connection: Connection) -> str:
     _check_known(connection)
     driver = _driver(connection)
     execute_file(driver, RIGHTS / "01_roles.sql")
+    execute_file(driver, RIGHTS / "02_owners.sql")  # of a restore: the versions act as the owners
     config = _config()
     config.attributes["connection"] = connection  # read by env.py
     command.upgrade(config, "head")

@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from eventstore.arrays import text_array
 from eventstore.codec import Codec, CodecError
-from eventstore.sealing import SealingError
+from eventstore.master_keys import SealingError
 from projections.checkpoint import Stop
 from projections.projection import Fact, Projection
 

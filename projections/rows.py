@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.kernel import Erased, Personal
+from domain.kernel import Erased, Personal, Unreadable
 
 PART = 1_000
 """Rows sent at a time."""
@@ -42,5 +42,10 @@ def copy_rows(connection: Connection[Any], into: str, lines: Iterable[str]) -> N
 
 
 def erasable(value: Personal | None) -> tuple[str | None, bool]:
-    """A personal value as two columns: the text, NULL once it cannot be read any more, and whether that is so."""
-    return (None, True) if isinstance(value, Erased) else (value, False)
+    """A personal value as two columns: its text, and whether it was erased.
+
+    The text is NULL once the value was erased. A value that cannot be opened is not erased: its text is `[unreadable]`.
+    """
+    if isinstance(value, Erased):
+        return None, True
+    return str(value) if isinstance(value, Unreadable) else value, False

@@ -28,8 +28,8 @@ from api.views import event_view, json_form
 from domain.money import show
 from eventstore.codec import CodecError
 from eventstore.connect import SessionError, connect
+from eventstore.master_keys import SealingError
 from eventstore.read import UnknownLogError, read_head, read_stream
-from eventstore.sealing import SealingError
 from eventstore.sinks import ExecutorError
 from migrations import MigrationError
 from projections.rebuild import rebuild as rebuild_tables
@@ -78,9 +78,10 @@ def up() -> None:
 def serve() -> None:
     """Start the API."""
     loaded = _settings()
-    loaded.api_url()
-    loaded.query_url()
-    loaded.master_key_bytes()
+    with connect(loaded.query_url(), application_name="daybook-serve", read_only=True) as connection:
+        read_head(connection, loaded.log)  # a role that is not there, or no log, is one sentence
+    with connect(loaded.api_url(), application_name="daybook-serve") as connection:
+        runtime.make_codec(loaded, connection, read_head(connection, loaded.log).log, writes=True)  # or it is refused
     run_server(loaded)
 
 

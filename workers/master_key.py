@@ -24,6 +24,11 @@ def decode(text: str) -> bytes:
     return key
 
 
+def encode(key: bytes) -> str:
+    """The base64 form of a key."""
+    return base64.b64encode(key).decode()
+
+
 def read(key_file: Path) -> bytes:
     """The key in that file."""
     return decode(key_file.read_text(encoding="ascii"))
@@ -38,7 +43,7 @@ def create(key_file: Path) -> None:
     unfinished = key_file.with_name(f"{key_file.name}.{os.getpid()}")
     unfinished.unlink(missing_ok=True)  # of an earlier process of the same number that was killed
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(base64.b64encode(os.urandom(MASTER_KEY_BYTES)) + b"\n")
+        file.write(encode(os.urandom(MASTER_KEY_BYTES)).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
     try:

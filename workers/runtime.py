@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import gc
 import hashlib
 import logging
@@ -21,7 +20,6 @@ from typing import Any, Final, get_args
 import orjson
 import psycopg
 from psycopg import Connection
-from pydantic import SecretStr
 
 from api.access_log import LOGGER, write_line
 from domain import decider
@@ -31,7 +29,7 @@ from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
 from domain.catalogue import CATALOGUE, ENTRY_TYPES, SNAPSHOTS
 from domain.ids import CLAIM_PREFIX, TAIL, TRANSACTION, fresh_id, tails
-from domain.kernel import ERASED, Context
+from domain.kernel import ERASED, UNREADABLE, Context
 from eventstore.answers import ACCEPTED
 from eventstore.codec import Codec
 from eventstore.connect import connect
@@ -97,8 +95,7 @@ def database(settings: Settings, *, borrowed: bool = True) -> Iterator[Settings]
     if not settings.embedded:
         yield settings
         return
-    key = base64.b64encode(settings.master_key_bytes()).decode()  # made before the database is
-    settings = settings.model_copy(update={"master_key": SecretStr(key)})
+    settings = settings.with_master_keys()  # one is made before the database is
     running = url_of_running(settings.postgres_dir)
     if running is not None:
         if not borrowed:
@@ -122,11 +119,22 @@ def logins(superuser_url: str) -> dict[str, str]:
 
 
 def make_codec(
-    settings: Settings, connection: Connection[Any], log: int, reconnect: Callable[[], Connection[Any]] | None = None
+    settings: Settings,
+    connection: Connection[Any],
+    log: int,
+    reconnect: Callable[[], Connection[Any]] | None = None,
+    *,
+    writes: bool = False,
 ) -> Codec:
-    """The codec of the domain's events, with the keys of this log looked up over this connection."""
-    sealer = Sealer(SubjectKeys(connection, log, reconnect), settings.master_key_bytes())
-    return Codec(CATALOGUE, sealer, ERASED)
+    """The codec of the domain's events, with the keys of this log looked up over this connection.
+
+    Every process that opens personal data makes one at its start, and is refused here if its master key is not that of
+    the database: raises `MasterKeyError`. `writes`: it acts as `daybook_api`, and records the first master key.
+    """
+    keys = SubjectKeys(connection, log, reconnect)
+    sealer = Sealer(keys, settings.master_key_bytes(), settings.previous_master_key_bytes())
+    sealer.master_keys.check(record=writes)
+    return Codec(CATALOGUE, sealer, ERASED, UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,7 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
     url = settings.api_url()
     with connect(url, application_name=f"{name}-keys") as keys:
         log = read_head(keys, settings.log).log
-        codec = make_codec(settings, keys, log, lambda: connect(url, application_name=f"{name}-keys"))
+        codec = make_codec(settings, keys, log, lambda: connect(url, application_name=f"{name}-keys"), writes=True)
         snapshots = Snapshots(
             lambda: connect(url, application_name=f"{name}-snapshots"),
             log,

@@ -44,7 +44,8 @@ DATABASE_URLS = (
     "audit_database_url",
     "reader_database_url",
 )
-SECRET_FIELDS = frozenset({*DATABASE_URLS, "master_key"})  # their values never appear in a message
+MASTER_KEYS = ("master_key", "previous_master_key")
+SECRET_FIELDS = frozenset({*DATABASE_URLS, *MASTER_KEYS})  # their values never appear in a message
 
 
 class SettingsError(ValueError):
@@ -137,6 +138,12 @@ class Settings(BaseSettings):
         description="32 random bytes in base64 that seal the keys of personal data; required with `DATABASE_URL`. With "
         "the embedded PostgreSQL one is made in `master.key` of the data folder",
     )
+    previous_master_key: SecretStr | None = Field(
+        default=None,
+        repr=False,
+        description="The master key before, while `daybook rotate-master-key` moves keys away from it. With the "
+        "embedded PostgreSQL it may be in `master.key.previous` of the data folder",
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("localhost", "127.0.0.1", "[::1]"),
         min_length=1,
@@ -213,7 +220,7 @@ class Settings(BaseSettings):
             raise ValueError("it should look like postgresql://user:password@host:5432/database")
         return url
 
-    @field_validator("master_key")
+    @field_validator(*MASTER_KEYS)
     @classmethod
     def _is_master_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None:
@@ -311,6 +318,26 @@ class Settings(BaseSettings):
             )
         master_key.create(key_file)
         return _read_key(key_file)
+
+    def previous_master_key_bytes(self) -> bytes | None:
+        """The master key before, from the environment or, embedded, from its file; None where there is none.
+
+        Raises `SettingsError` for a file that holds no key.
+        """
+        if self.previous_master_key is not None:
+            return master_key.decode(self.previous_master_key.get_secret_value())
+        key_file = self.data_dir / "master.key.previous"
+        return _read_key(key_file) if self.embedded and key_file.exists() else None
+
+    def with_master_keys(self) -> Self:
+        """The same settings with the keys in them, wherever they came from."""
+        previous = self.previous_master_key_bytes()
+        return self.model_copy(
+            update={
+                "master_key": SecretStr(master_key.encode(self.master_key_bytes())),
+                "previous_master_key": None if previous is None else SecretStr(master_key.encode(previous)),
+            }
+        )
 
 
 def load() -> Settings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import signal
 import socket
@@ -19,7 +18,7 @@ from rich.console import Console
 from workers import runtime
 from workers.embedded import stop_with_parent
 from workers.migrating import Migrated, migrate
-from workers.settings import DATABASE_URLS, Settings, variable
+from workers.settings import DATABASE_URLS, MASTER_KEYS, Settings, variable
 from workers.tokens import CLEAR_NAME, ensure_tokens
 from workers.urls import without_password
 
@@ -38,7 +37,7 @@ def up(settings: Settings, console: Console) -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    key = settings.master_key_bytes()
+    settings = settings.with_master_keys()
     with runtime.database(settings, borrowed=False) as ready:
         console.print("Database ready, migrating.", highlight=False)
         for note in initialise(ready).notes:
@@ -50,7 +49,7 @@ def up(settings: Settings, console: Console) -> None:
                 children.append(
                     subprocess.Popen(
                         [sys.executable, "-m", "workers.cli", command],
-                        env=_environment(ready, key, _URLS[command]),
+                        env=_environment(ready, _URLS[command]),
                         start_new_session=True,
                         preexec_fn=stop_with_parent(signal.SIGTERM),
                     )
@@ -85,11 +84,11 @@ _URLS = {"serve": ("api_database_url", "query_database_url"), "work": ("projecto
 """The processes, each with the database URLs that it gets: it has no other login than it needs."""
 
 
-def _environment(settings: Settings, key: bytes, names: tuple[str, ...]) -> dict[str, str]:
+def _environment(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
     """The environment of a process."""
     urls = {variable(name): getattr(settings, name) or settings.owner_url() for name in names}
     kept = {name: value for name, value in os.environ.items() if name not in map(variable, DATABASE_URLS)}
-    return {**kept, **urls, variable("master_key"): base64.b64encode(key).decode()}
+    return {**kept, **urls, **_master_keys(settings)}
 
 
 def initialise(settings: Settings) -> Migrated:
@@ -98,6 +97,12 @@ def initialise(settings: Settings) -> Migrated:
     with runtime.write_side(settings, "daybook-up") as side:
         runtime.open_internal_accounts(settings, side, runtime.CURRENCIES)
     return migrated
+
+
+def _master_keys(settings: Settings) -> dict[str, str]:
+    """The master keys, as the processes that are started read them."""
+    given = {name: getattr(settings, name) for name in MASTER_KEYS}
+    return {variable(name): key.get_secret_value() for name, key in given.items() if key is not None}
 
 
 def base_url(settings: Settings) -> str:

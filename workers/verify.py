@@ -22,6 +22,7 @@ from eventstore.read import STREAM_PAGE, Head, read_head, read_streams
 from eventstore.snapshots import JsonStates, SnapshotError
 from projections.rooms import ROOMS
 from projections.verify import TablesReport, verify_tables
+from workers.checks_keys import KEYS_OPEN, check_keys
 
 READABLE: Final = "events are readable"
 SNAPSHOTS_HOLD: Final = "snapshots are what their streams fold to"
@@ -220,6 +221,9 @@ def verify(
             for name, queries in CHECKS.items():
                 progress(name)
                 checks.append(_ask(connection, head, unreadable, name, queries))
+            progress(KEYS_OPEN)
+            keys = check_keys(connection, head.log, codec, SAMPLE)
+            checks.append(Check(KEYS_OPEN, keys.offences, tuple(Finding(KEYS_OPEN, *one) for one in keys.findings)))
             progress(SNAPSHOTS_HOLD)
             checks.append(_check_snapshots(connection, head, codec))
     finally:

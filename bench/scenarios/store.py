@@ -8,7 +8,7 @@ is by default and with its database functions; its best is what we are compared 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -54,7 +54,9 @@ class Append:
 
 
 class _Codec:
-    def encode_all(self, events: Iterable[Event]) -> tuple[list[str], list[bytes]]:
+    def encode_all(
+        self, events: Iterable[Event], commuting: Sequence[bool] | None = None
+    ) -> tuple[list[str], list[bytes]]:
         count = len(list(events))
         return ["bench.appended.v1"] * count, [BODY] * count
 

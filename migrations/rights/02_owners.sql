@@ -1,5 +1,5 @@
--- Each object of Daybook belongs to its owner, whoever created or restored it. Run after the versions, at each
--- migration: a dump that was restored into a server without these roles leaves everything with who restored it.
+-- Each object of Daybook belongs to its owner, whoever created or restored it. Run before and after the versions, at
+-- each migration: a dump that was restored into a server without these roles leaves everything with who restored it.
 DO $$
 DECLARE
     stranger  text;

@@ -18,10 +18,11 @@ GRANT USAGE ON SCHEMA library TO daybook_api, daybook_audit;
 -- The log is written through its functions, and by the API alone. log.forget_origins stays with the owner.
 GRANT SELECT ON ALL TABLES IN SCHEMA log TO daybook_api, daybook_audit;
 GRANT USAGE ON SEQUENCE log.numbers TO daybook_api;
-GRANT EXECUTE ON FUNCTION log.append, log.lock_head, log.create_log, log.keep_subject_keys, log.keep_snapshots
+GRANT EXECUTE ON FUNCTION log.append, log.lock_head, log.create_log, log.keep_subject_keys, log.keep_master_key,
+                         log.keep_snapshots
    TO daybook_api;
-GRANT SELECT ON log.logs, log.events, log.commands, log.subject_keys TO daybook_query;
-GRANT SELECT ON log.logs, log.events, log.subject_keys TO daybook_projector;
+GRANT SELECT ON log.logs, log.events, log.commands, log.subject_keys, log.master_keys TO daybook_query;
+GRANT SELECT ON log.logs, log.events, log.subject_keys, log.master_keys TO daybook_projector;
 
 GRANT SELECT, INSERT ON library.snapshots TO daybook_api;
 GRANT SELECT ON library.tracking TO daybook_api;

@@ -21,13 +21,14 @@ from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
 from domain.catalogue import CATALOGUE, ENTRY_TYPES, SNAPSHOTS
 from domain.ids import ACCOUNT, TRANSACTION
-from domain.kernel import ERASED, Context
+from domain.kernel import ERASED, UNREADABLE, Context
 from eventstore.answers import Answer, Outcome
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.executor import Executor
+from eventstore.master_keys import KEY_BYTES
 from eventstore.plans import Submission
-from eventstore.sealing import KEY_BYTES, Sealer
+from eventstore.sealing import Sealer
 from eventstore.snapshots import JsonStates, Snapshots
 from eventstore.states import Fold
 from eventstore.subject_keys import SubjectKeys
@@ -130,7 +131,9 @@ class Ledger:
 
 def codec_of(connection: Connection[Any], log: int) -> Codec:
     """A codec over the domain's catalogue with the keys of this log."""
-    return Codec(CATALOGUE, Sealer(SubjectKeys(connection, log), MASTER_KEY), ERASED)
+    sealer = Sealer(SubjectKeys(connection, log), MASTER_KEY)
+    sealer.master_keys.check()
+    return Codec(CATALOGUE, sealer, ERASED, UNREADABLE)
 
 
 @contextmanager

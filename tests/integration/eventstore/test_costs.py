@@ -25,6 +25,7 @@ from eventstore.answers import find_answers
 from eventstore.append import Appender
 from eventstore.connect import connect
 from eventstore.executor import MOST_OTHERS, Executor
+from eventstore.master_keys import WrappedKey
 from eventstore.read import read_head, read_log, read_moved, read_stream, read_streams
 from eventstore.snapshots import SNAPSHOT_EVERY, JsonStates, Snapshots
 from eventstore.subject_keys import SubjectKeys
@@ -167,7 +168,7 @@ def test_the_keys_of_all_streams_of_a_load_are_looked_up_at_once(
     asked: list[set[str]] = []
     find = SubjectKeys.find
 
-    def counted(keys: SubjectKeys, subjects: Iterable[str]) -> dict[str, bytes | None]:
+    def counted(keys: SubjectKeys, subjects: Iterable[str]) -> dict[str, WrappedKey | None]:
         asked.append(set(subjects))
         return find(keys, asked[-1])
 
@@ -314,7 +315,9 @@ def explained(server: Server) -> Iterator[Explained]:
             )
         connection.execute("UPDATE log.logs SET position = %s, recorded_at = now()", (EVENTS,))
         connection.execute(
-            "INSERT INTO log.subject_keys SELECT 1, 'owner-' || n, 'sealed' FROM generate_series(1, %s) n", (STREAMS,)
+            "INSERT INTO log.subject_keys (log, subject, sealed_key, master_key)"
+            " SELECT 1, 'owner-' || n, 'sealed', 1 FROM generate_series(1, %s) n",
+            (STREAMS,),
         )
         connection.execute(
             "INSERT INTO log.snapshots SELECT 1, 'acct_' || n, 3, 'other code', '{}' FROM generate_series(1, %s) n",

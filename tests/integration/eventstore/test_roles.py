@@ -42,7 +42,10 @@ ABILITIES = {
     "append an event": by(_APPEND, "api"),
     "hold the head of the log": by("SELECT log.lock_head(1)", "api"),
     "make a log": by("SELECT log.create_log('another')", "api"),
-    "keep a key of a person": by("SELECT log.keep_subject_keys(1, '{}', '{}')", "api"),
+    "keep a key of a person": by("SELECT log.keep_subject_keys(1, 1::smallint, '{}', '{}')", "api"),
+    "record the first master key": by("SELECT log.keep_master_key('0123456789abcdef')", "api"),
+    "read fingerprints of master keys": by("SELECT * FROM log.master_keys", "api", "query", "projector", "audit"),
+    "read sealing versions": by("SELECT * FROM log.sealing_versions", "api", "audit"),
     "keep a snapshot": by("SELECT log.keep_snapshots(1, '', '{}', '{}', '{}')", "api"),
     "draw a number": by("SELECT nextval('log.numbers')", "api"),
     "forget origins": by("SELECT log.forget_origins(now())"),
@@ -94,6 +97,8 @@ _LOG_TABLES = {
     "events": "payload",
     "commands": "status",
     "subject_keys": "sealed_key",
+    "master_keys": "status",
+    "sealing_versions": "after_position",
     "snapshots": "state",
 }
 for _table, _column in _LOG_TABLES.items():
@@ -112,7 +117,7 @@ def prepared(server: Server) -> Iterator[Database]:
     """A migrated database with a log and read tables."""
     with server.database() as database:
         with psycopg.connect(database.url, autocommit=True) as superuser:
-            superuser.execute("SELECT log.create_log('main')")
+            superuser.execute("SELECT log.create_log('main'), log.keep_master_key('0123456789abcdef')")
         begin_read_tables(database)
         yield database
 

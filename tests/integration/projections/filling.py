@@ -34,7 +34,7 @@ from domain.accounts.events import (
     TransactionPosted,
 )
 from domain.catalogue import CATALOGUE
-from domain.kernel import ERASED, Personal
+from domain.kernel import ERASED, UNREADABLE, Personal
 from domain.kernel import Event as DomainEvent
 from domain.orders.events import OrderCancelled, OrderConfirmed, OrderLine, OrderPaid, OrderPlaced
 from domain.posts.events import (
@@ -73,7 +73,7 @@ class Filler:
         self.log: int = row[0]
         self._keys = psycopg.connect(url, autocommit=True)
         self.sealer = Sealer(SubjectKeys(self._keys, self.log), MASTER_KEY)
-        self.codec = Codec(CATALOGUE, self.sealer, ERASED)
+        self.codec = Codec(CATALOGUE, self.sealer, ERASED, UNREADABLE)
         self.position = 0
         self.versions: dict[str, int] = {}
         self._numbers = 0
@@ -110,15 +110,14 @@ class Filler:
     def write(self, *units: Sequence[DomainEvent], at: datetime | None = None) -> int:
         """Append these units; versions and positions are given here. Returns the head."""
         rows = []
+        units = tuple([self._with_version(event) for event in unit] for unit in units)
         names, payloads = self.codec.encode_all(event for unit in units for event in unit)
         encoded = zip(names, payloads, strict=True)
         for unit in units:
             end = self.position + len(unit)
             recorded_at = at or START + timedelta(milliseconds=end)
             for event in unit:
-                stream = event.originator_id
-                version = self.versions.get(stream, 0) + 1
-                self.versions[stream] = version
+                stream, version = event.originator_id, event.originator_version
                 name, payload = next(encoded)
                 self.position += 1
                 rows.append((self.log, self.position, end, stream, version, name, recorded_at, 0, payload, b"{}"))
@@ -134,6 +133,10 @@ class Filler:
                 (self.position, rows[-1][6], self.log),
             )
         return self.position
+
+    def _with_version(self, event: DomainEvent) -> DomainEvent:
+        version = self.versions[event.originator_id] = self.versions.get(event.originator_id, 0) + 1
+        return replace(event, originator_version=version)
 
     def id(self, prefix: str) -> str:
         """The next id with this prefix, in order."""
@@ -298,7 +301,7 @@ def projector(database: Database, **settings: Any) -> Connection[Any]:
 
 def codec_of(connection: Connection[Any], log: int) -> Codec:
     """The codec of a filler's log, for another process."""
-    return Codec(CATALOGUE, Sealer(SubjectKeys(connection, log), MASTER_KEY), ERASED)
+    return Codec(CATALOGUE, Sealer(SubjectKeys(connection, log), MASTER_KEY), ERASED, UNREADABLE)
 
 
 def follow_for_ever(url: str) -> None:

@@ -61,4 +61,4 @@ def test_the_first_minute() -> None:
     assert "account.opened" in told
     assert "amount 100.00 EUR" in " ".join(told.replace("│", " ").split())
     assert "offend" not in told
-    assert told.count("holds") == 11, told
+    assert told.count("holds") == 12, told

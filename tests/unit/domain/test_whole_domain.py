@@ -33,7 +33,7 @@ from domain.accounts.events import Entry
 from domain.accounts.posting import internal_account
 from domain.catalogue import CATALOGUE, ENTRY_TYPES
 from domain.claims import Claim
-from domain.kernel import ERASED, Event, Unknown
+from domain.kernel import ERASED, UNREADABLE, Event, Unknown
 from domain.orders.commands import CancelOrder, ConfirmOrder, PayOrder, PlaceOrder
 from domain.orders.events import OrderLine
 from domain.posts.commands import ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
@@ -41,6 +41,7 @@ from domain.posts.post import Post
 from domain.posts.slugs import slug_claim
 from eventstore.codec import Codec
 from eventstore.sealing import Sealer
+from tests.support.keys import Keys
 from tests.unit.domain.memory import TODAY, MemoryLedger, new_id, opening, transfer
 
 CASH = internal_account("main", "cash", "EUR")
@@ -224,21 +225,12 @@ def test_every_history_folds_with_its_personal_values_erased() -> None:
     assert erased == {stream: state for stream, state in ledger.states.items() if stream != post}
 
 
-class _Keys(dict[str, bytes]):
-    def find(self, subjects: Iterable[str]) -> dict[str, bytes | None]:
-        return {subject: self[subject] for subject in subjects if subject in self}
-
-    def keep(self, sealed: dict[str, bytes]) -> dict[str, bytes | None]:
-        self.update({subject: key for subject, key in sealed.items() if subject not in self})
-        return self.find(sealed)
-
-
 class _CodecMapper(Mapper[str]):
     """The library's mapper, with our codec in place of its transcoder: slots have no `vars`."""
 
     def __init__(self) -> None:
         super().__init__(transcoder=JSONTranscoder())
-        self._codec = Codec(CATALOGUE, Sealer(_Keys(), bytes(32)), ERASED)
+        self._codec = Codec(CATALOGUE, Sealer(Keys(), bytes(32)), ERASED, UNREADABLE)
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         (name,), (payload,) = self._codec.encode_all([domain_event])

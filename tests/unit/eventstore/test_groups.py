@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -41,7 +41,9 @@ class Unstorable(Event, frozen=True):
 
 
 class PlainCodec:
-    def encode_all(self, events: Iterable[Any]) -> tuple[list[str], list[bytes]]:
+    def encode_all(
+        self, events: Iterable[Any], commuting: Sequence[bool] | None = None
+    ) -> tuple[list[str], list[bytes]]:
         events = list(events)
         if any(isinstance(event, Unstorable) for event in events):
             raise CodecError("it cannot be stored")
@@ -144,7 +146,7 @@ def test_what_rests_on_one_that_cannot_be_stored_is_decided_again_before_it_is_j
 def test_a_group_that_cannot_be_stored_though_each_of_it_can_is_not_lost(
     makes: Groups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def together_never(events: Iterable[Any]) -> tuple[list[str], list[bytes]]:
+    def together_never(events: Iterable[Any], commuting: Sequence[bool]) -> tuple[list[str], list[bytes]]:
         events = list(events)
         if len(events) > 1:
             raise CodecError("too many")

@@ -1,0 +1,84 @@
+"""The check of `daybook verify` that every person's key opens, and every sealed value with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg import Connection
+
+from eventstore.arrays import text_array
+from eventstore.codec import Codec, SealedValue
+from eventstore.sealing import VERSION
+
+KEYS_OPEN: Final = "keys of persons open"
+PAGE: Final = 1_000
+
+_SUBJECTS = """
+SELECT subject FROM log.subject_keys
+ WHERE log = %s AND sealed_key IS NOT NULL AND subject > %s ORDER BY subject LIMIT %s
+"""
+_EVENTS = """
+SELECT position, type, payload, stream, version FROM log.events
+ WHERE log = %s AND position > %s AND encoding = 0 AND type = ANY (%s) ORDER BY position LIMIT %s
+"""
+_SEALED_SINCE = "SELECT after_position FROM log.sealing_versions WHERE log = %s AND version = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class KeysReport:
+    """What was looked at, how much of it offends, and a sample of that: position and what is wrong."""
+
+    keys: int
+    values: int
+    offences: int
+    findings: tuple[tuple[int | None, str], ...]
+
+
+def check_keys(connection: Connection[Any], log: int, codec: Codec, sample: int) -> KeysReport:
+    """Open every key of a person, then every sealed value: none is damaged or lost, and none is sealed by an old
+    version behind the position at which the database moved on. Erased keys and their values are no finding."""
+    keys = values = offences = 0
+    findings: list[tuple[int | None, str]] = []
+    for subjects in _subjects(connection, log):
+        keys += len(subjects)
+        unusable = codec.unusable_keys(subjects)
+        offences += len(unusable)
+        findings += [(None, f"{subject}: {why}") for subject, why in unusable.items()][: sample - len(findings)]
+    row = connection.execute(_SEALED_SINCE, (log, VERSION)).fetchone()
+    since = row[0] if row else 0
+    for position, value in _values(connection, log, codec):
+        values += 1
+        what = _wrong_with(position, value, since)
+        if what is not None:
+            offences += 1
+            findings += [(position, what)][: sample - len(findings)]
+    return KeysReport(keys, values, offences, tuple(findings))
+
+
+def _wrong_with(position: int, value: SealedValue, since: int) -> str | None:
+    if value.why_unreadable is not None:
+        return value.why_unreadable
+    if value.version < VERSION and position > since:
+        return (
+            f"{value.place} is sealed by version {value.version}, and all after position {since} should be by version "
+            f"{VERSION}: an older program wrote it, or somebody put it there"
+        )
+    return None
+
+
+def _subjects(connection: Connection[Any], log: int) -> Iterator[list[str]]:
+    after = ""
+    while page := connection.execute(_SUBJECTS, (log, after, PAGE), binary=True).fetchall():
+        yield [subject for (subject,) in page]
+        after = page[-1][0]
+
+
+def _values(connection: Connection[Any], log: int, codec: Codec) -> Iterator[tuple[int, SealedValue]]:
+    after, types = 0, text_array(codec.personal_types)
+    while page := connection.execute(_EVENTS, (log, after, types, PAGE), binary=True).fetchall():
+        positions = {(stream, version): position for position, _, _, stream, version in page}
+        for value in codec.sealed_values([row[1:] for row in page]):
+            yield positions[value.place.stream, value.place.version], value
+        after = page[-1][0]
