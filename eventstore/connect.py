@@ -20,8 +20,18 @@ SILENCE_SECONDS = 30
 R = TypeVar("R")
 
 
+class ReadOnlyError(psycopg.OperationalError):
+    """The session cannot write: a standby after a failover, or an operator or a full disk made the database read-only.
+
+    The session is closed: it would stay read-only after the database no longer is.
+    """
+
+
 class _Bounded(Connection[Any]):
-    """Gives itself up where the server owes an answer for too long; then it is unknown what became of the statement."""
+    """Gives itself up where the server owes an answer for too long; then it is unknown what became of the statement.
+
+    It also gives itself up where it turns out to be read-only.
+    """
 
     answer_seconds: float | None = None
 
@@ -32,11 +42,19 @@ class _Bounded(Connection[Any]):
         began = monotonic()
         try:
             return super().wait(gen, interval, self.answer_seconds)
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            self.close()
+            raise read_only(error) from None
         except psycopg.OperationalError:
             if self.answer_seconds is None or monotonic() - began < self.answer_seconds:
                 raise
         self.close()
         raise psycopg.OperationalError(f"the server did not answer for {self.answer_seconds:g} s: it is given up")
+
+
+def read_only(error: psycopg.Error) -> ReadOnlyError:
+    """What is raised instead of the server's own error."""
+    return ReadOnlyError(f"the database is read-only: {error.diag.message_primary}")
 
 
 def connect(url: str, *, application_name: str, statement_seconds: float = 60) -> Connection[Any]:

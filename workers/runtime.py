@@ -63,27 +63,39 @@ def write_messages(settings: Settings) -> None:
 
 
 @contextmanager
-def database(settings: Settings, *, borrowed: bool = True) -> Iterator[Settings]:
-    """The settings with a database that answers: the one given, the embedded one that runs, or it started for us.
+def database(settings: Settings) -> Iterator[Settings]:
+    """The settings with a database that answers: the one given, the embedded one that runs, or it started for us."""
+    running = url_of_running(settings.postgres_dir) if settings.embedded else None
+    if running is not None:
+        yield _with_master_key(settings).with_database(running)
+        return
+    with own_database(settings) as (ready, _):
+        yield ready
 
-    One that runs ends with the command that started it: where it is not to be `borrowed`, `RuntimeError` is raised.
+
+@contextmanager
+def own_database(settings: Settings) -> Iterator[tuple[Settings, EmbeddedPostgres | None]]:
+    """The settings with the database given or the embedded one started, and that server.
+
+    Raises `RuntimeError` where another command runs the embedded server: it would end with that command.
     """
     if not settings.embedded:
-        yield settings
+        yield settings, None
         return
-    key = base64.b64encode(settings.master_key_bytes()).decode()  # made before the database is
-    settings = settings.model_copy(update={"master_key": SecretStr(key)})
-    running = url_of_running(settings.postgres_dir)
-    if running is not None:
-        if not borrowed:
-            raise RuntimeError(
-                f"the embedded PostgreSQL in {settings.postgres_dir} is run by another daybook command, and ends with "
-                "it: wait for the end of that one and start again"
-            )
-        yield settings.with_database(running)
-        return
+    settings = _with_master_key(settings)
+    if url_of_running(settings.postgres_dir) is not None:
+        raise RuntimeError(
+            f"the embedded PostgreSQL in {settings.postgres_dir} is run by another daybook command, and ends with "
+            "it: wait for the end of that one and start again"
+        )
     with EmbeddedPostgres(settings.postgres_dir, port=settings.postgres_port) as postgres:
-        yield settings.with_database(postgres.url)
+        yield settings.with_database(postgres.url), postgres
+
+
+def _with_master_key(settings: Settings) -> Settings:
+    """With the key in it, which is made before the database is."""
+    key = base64.b64encode(settings.master_key_bytes()).decode()
+    return settings.model_copy(update={"master_key": SecretStr(key)})
 
 
 def make_codec(
