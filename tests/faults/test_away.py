@@ -42,7 +42,8 @@ def balance(url: str, account: str) -> str | None:
     """None where the read is answered 503."""
     answer = httpx.get(f"{url}/v1/accounts/{account}", headers=READER, timeout=10)
     assert answer.status_code in (200, 503), answer.text
-    return answer.json().get("balance")
+    found: str | None = answer.json().get("balance")
+    return found
 
 
 def is_running(process: Process) -> bool:

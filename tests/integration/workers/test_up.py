@@ -170,12 +170,8 @@ def program_of(pid: int, *words: str) -> int:
 
 @pytest.mark.parametrize(
     ("words", "named"),
-    [
-        (("workers.cli", "work"), "daybook work"),
-        (("postgres", "-D"), "PostgreSQL"),
-        (("workers.cli", "serve"), "daybook serve"),
-    ],
-    ids=["projector", "database", "api"],
+    [(("workers.cli", "work"), "daybook work"), (("postgres", "-D"), "PostgreSQL")],
+    ids=["projector", "database"],
 )
 def test_what_dies_is_started_again(folder: Path, port: int, words: tuple[str, ...], named: str) -> None:
     base = f"http://127.0.0.1:{port}"
