@@ -1,7 +1,8 @@
 """Money: integer minor units inside, decimal strings outside, no float anywhere.
 
-ISO 4217 gives each currency an exponent: how many digits its minor unit has. The table holds the active
-currencies with exponent 0, 2 or 3; a currency that is not in it is refused.
+ISO 4217 gives each currency an exponent: how many digits its minor unit has. The table holds the currencies with
+exponent 0, 2 or 3 that are in use; a currency that is not in it is refused. Amounts are stored as minor units for ever,
+so a code never leaves the table and its exponent never changes, whatever becomes of the currency.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ EXPONENTS: dict[str, int] = (
             "CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS "
             "INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN "
             "MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE "
-            "SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW"
+            "SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR "
+            "ZMW ZWG"
         ).split(),
         2,
     )

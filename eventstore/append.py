@@ -20,6 +20,7 @@ import psycopg
 from psycopg import Connection, pq
 
 from eventstore.arrays import BinaryArray, bool_array, bytea_array, int2_array, int4_array, int8_array, text_array
+from eventstore.connect import read_only_error
 
 T = TypeVar("T")
 
@@ -230,8 +231,12 @@ class Appender:
             results.append(result)
         if not results:
             raise psycopg.OperationalError("the server closed the connection without an answer")
-        for result in results:  # the row comes before the commit: after an error behind it nothing has gone in
-            _checked(result, pq.ExecStatus.TUPLES_OK, self._encoding)
+        try:
+            for result in results:  # the row comes before the commit: after an error behind it nothing has gone in
+                _checked(result, pq.ExecStatus.TUPLES_OK, self._encoding)
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            pgconn.finish()
+            raise read_only_error(error) from None
         row = results[0]
         before, epoch, at, verdicts, actual = [row.get_value(0, column) for column in range(5)]
         assert before is not None

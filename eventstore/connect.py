@@ -58,8 +58,18 @@ class SessionError(psycopg.OperationalError):
     """A connection that is not what was asked for; the message is one sentence that says what to do."""
 
 
+class ReadOnlyError(psycopg.OperationalError):
+    """The session cannot write: a standby after a failover, or an operator or a full disk made the database read-only.
+
+    The session is closed: it would stay read-only after the database no longer is.
+    """
+
+
 class _Bounded(Connection[Any]):
-    """Gives itself up where the server owes an answer for too long; then it is unknown what became of the statement."""
+    """Gives itself up where the server owes an answer for too long; then it is unknown what became of the statement.
+
+    It also gives itself up where it turns out to be read-only.
+    """
 
     answer_seconds: float | None = None
 
@@ -70,11 +80,19 @@ class _Bounded(Connection[Any]):
         began = monotonic()
         try:
             return super().wait(gen, interval, self.answer_seconds)
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            self.close()
+            raise read_only_error(error) from None
         except psycopg.OperationalError:
             if self.answer_seconds is None or monotonic() - began < self.answer_seconds:
                 raise
         self.close()
         raise psycopg.OperationalError(f"the server did not answer for {self.answer_seconds:g} s: it is given up")
+
+
+def read_only_error(error: psycopg.Error) -> ReadOnlyError:
+    """What is raised instead of the server's own error."""
+    return ReadOnlyError(f"the database is read-only: {error.diag.message_primary}")
 
 
 def connect(

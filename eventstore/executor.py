@@ -38,6 +38,7 @@ from eventstore.answering import Answering, Task, key_reused, lead, unanswered
 from eventstore.answers import Answer, find_answers
 from eventstore.append import Appender, GroupAppended, Verdict
 from eventstore.beliefs import Beliefs
+from eventstore.connect import ReadOnlyError
 from eventstore.faults import places
 from eventstore.groups import Decide, EventCodec, Groups
 from eventstore.master_keys import SealingError
@@ -360,6 +361,9 @@ class Executor:
                     self._isolate(tasks, error)
                 return
             lost = self._connection.closed or self._connection.broken
+            if isinstance(error, ReadOnlyError) and reconnects:  # a new session is read-only too: it is the database
+                self._answering.fail_all(tasks, _first_line(error))
+                return
             reconnects += 1
             if reconnects > MOST_RECONNECTS or not self._reconnect():
                 self._answering.fail_all(tasks, f"the database connection was lost: {_first_line(error)}")

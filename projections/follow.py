@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Any
@@ -12,11 +11,9 @@ from psycopg import Connection
 from eventstore.codec import Codec
 from eventstore.read import CHANNEL, read_head
 from projections.engine import PAGE, TRANSIENT, Ownership, Runner
-from projections.explain import explain
+from projections.outage import WAIT_SECONDS, Outage
 from projections.projection import Projection
 from projections.tables import begin
-
-logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.02
 IDLE_POLL_SECONDS = 0.25
@@ -26,10 +23,6 @@ PAUSED_SECONDS = 15.0
 """A session that sends nothing for so long has lost its process (SIGSTOP, a frozen machine): the server ends it, and a
 stand-by takes over; in the middle of the rows it was sending, which is not silence to the server, the stand-by does. A
 live one is never silent for longer than it takes to read and fold a page."""
-
-MOST_RETRIES = 20
-FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
-"""A connection is tried again at doubling intervals: with the retries, for about a minute and a half."""
 
 Connect = Callable[[], Connection[Any]]
 MakeCodec = Callable[[Connection[Any], int], Codec]
@@ -46,14 +39,15 @@ def follow(
     poll_seconds: float = POLL_SECONDS,
     page: int = PAGE,
     paused_seconds: float = PAUSED_SECONDS,
+    wait_seconds: float = WAIT_SECONDS,
 ) -> None:
     """Fold until `stop` is set. `connect` gives autocommit connections of the projector.
 
     A projection that another worker owns is left to it and taken over within `IDLE_POLL_SECONDS` of its end, or after
-    `paused_seconds` of silence. Raises what connecting or folding raised once `MOST_RETRIES` in a row have failed, and
-    at once what no retry mends, such as `ShapeError`.
+    `paused_seconds` of silence. Raises `DatabaseAwayError` once the database has been away for `wait_seconds`, and at
+    once what no retry mends, such as `ShapeError`.
     """
-    failures = 0
+    outage = Outage(stop, wait_seconds)
     while not stop.is_set():
         try:
             with connect() as connection, connect() as ahead:
@@ -61,14 +55,9 @@ def follow(
                 worker = _Worker(connection, ahead, make_codec, log, projections, poll_seconds, page, paused_seconds)
                 while not stop.is_set():
                     worker.turn(stop)
-                    failures = 0
+                    outage.ended()
         except TRANSIENT as error:
-            failures += 1
-            if failures > MOST_RETRIES:
-                raise
-            pause = min(FIRST_RETRY_SECONDS * 2 ** (failures - 1), LAST_RETRY_SECONDS)
-            logger.warning("folding was interrupted, trying again in %.1f seconds: %s", pause, explain(error))
-            stop.wait(pause)
+            outage.failed(error)
 
 
 def _end_when_silent(connection: Connection[Any], seconds: float) -> None:

@@ -44,6 +44,7 @@ from workers.migrating import migrate as run_migration
 from workers.serve import serve as run_server
 from workers.settings import Settings, SettingsError, ignored_variables, load
 from workers.showing import described, in_major_units, plain
+from workers.terminal import print_anything
 from workers.up import UpError
 from workers.up import up as run_up
 from workers.verify import verify as verify_log
@@ -107,7 +108,12 @@ def migrate() -> None:
 @imports.command("czech-bank")
 def import_czech_bank(
     folder: Annotated[
-        Path, typer.Argument(exists=True, file_okay=False, help="Folder with account.asc, disp.asc, trans-*.asc")
+        Path,
+        typer.Argument(
+            exists=True,
+            file_okay=False,
+            help="Folder with account.asc, disp.asc and trans.asc (or parts of it, trans-*.asc)",
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -131,6 +137,12 @@ def import_czech_bank(
             f"already.",
             highlight=False,
         )
+        if imported.without_amount:
+            out.print(
+                f"Left out, since their amount is 0.00: {len(imported.without_amount)} rows, first "
+                f"{imported.without_amount[0]}",
+                highlight=False,
+            )
         for rule, keys in imported.refused.items():
             out.print(f"[red]Refused[/red] {rule}: {len(keys)}, first {keys[0]}", highlight=False)
         table = Table("account-days", "balance equal", "off by the rounding", "off otherwise", "below zero")
@@ -406,6 +418,7 @@ def _fail(sentence: str) -> NoReturn:
 
 def main() -> None:
     """Run a command; what goes wrong reaches people as one sentence."""
+    print_anything()
     try:
         app()
     except SessionError as error:
@@ -415,6 +428,12 @@ def main() -> None:
         _say(f"the database cannot be reached or did not do it: {reason}")
     except _SAID as error:
         _say(str(error))
+    except UnicodeEncodeError as error:
+        text = error.object[error.start : error.end]
+        _say(
+            f"an argument or a setting has characters that the locale does not know ({text}): use a UTF-8 locale such "
+            f"as LANG=C.UTF-8, or set PYTHONUTF8=1"
+        )
     except OSError as error:
         _say(f"{error.filename or ''} {error.strerror or error}".strip())
     sys.exit(FAILED)

@@ -107,6 +107,10 @@ class EmbeddedPostgres:
         """The process id of the running server, None if it does not run."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
+    def poll(self) -> int | None:
+        """The exit status of a server that was started and has ended by itself, else None."""
+        return None if self._process is None else self._process.poll()
+
     @property
     def log_file(self) -> Path:
         """Where the server writes its messages."""
@@ -131,7 +135,8 @@ class EmbeddedPostgres:
         if not self.data_dir.exists() or not any(self.data_dir.iterdir()):
             self._create_data_dir(user)
         self._check_version()
-        self._choose_socket_dir(user)
+        if self._borrowed_socket_dir is None:  # else it died: who uses its URL must find it there again
+            self._choose_socket_dir(user)
         try:
             self._launch(user)
             _create_database(_socket_url(self._socket_dir, self.port or SOCKET_PORT, SUPERUSER))

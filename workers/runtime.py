@@ -87,26 +87,33 @@ def action_recorded(command: str, settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def database(settings: Settings, *, borrowed: bool = True) -> Iterator[Settings]:
-    """The settings with a database that answers: the one given, the embedded one that runs, or it started for us.
+def database(settings: Settings) -> Iterator[Settings]:
+    """The settings with a database that answers: the one given, the embedded one that runs, or it started for us."""
+    running = url_of_running(settings.postgres_dir) if settings.embedded else None
+    if running is not None:
+        yield settings.with_master_keys().with_databases(logins(running))
+        return
+    with own_database(settings) as (ready, _):
+        yield ready
 
-    One that runs ends with the command that started it: where it is not to be `borrowed`, `RuntimeError` is raised.
+
+@contextmanager
+def own_database(settings: Settings) -> Iterator[tuple[Settings, EmbeddedPostgres | None]]:
+    """The settings with the database given or the embedded one started, and that server.
+
+    Raises `RuntimeError` where another command runs the embedded server: it would end with that command.
     """
     if not settings.embedded:
-        yield settings
+        yield settings, None
         return
     settings = settings.with_master_keys()  # one is made before the database is
-    running = url_of_running(settings.postgres_dir)
-    if running is not None:
-        if not borrowed:
-            raise RuntimeError(
-                f"the embedded PostgreSQL in {settings.postgres_dir} is run by another daybook command, and ends with "
-                "it: wait for the end of that one and start again"
-            )
-        yield settings.with_databases(logins(running))
-        return
+    if url_of_running(settings.postgres_dir) is not None:
+        raise RuntimeError(
+            f"the embedded PostgreSQL in {settings.postgres_dir} is run by another daybook command, and ends with "
+            "it: wait for the end of that one and start again"
+        )
     with EmbeddedPostgres(settings.postgres_dir, port=settings.postgres_port) as postgres:
-        yield settings.with_databases(logins(postgres.url))
+        yield settings.with_databases(logins(postgres.url)), postgres
 
 
 def logins(superuser_url: str) -> dict[str, str]:

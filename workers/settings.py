@@ -183,6 +183,13 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How often a projector that has caught up looks again",
     )
+    database_wait_seconds: float = Field(
+        default=3600,
+        ge=0,
+        le=7 * 24 * 3600,
+        allow_inf_nan=False,
+        description="How long a projector waits for a database that is away or read-only before it ends",
+    )
     origin_days: int = Field(
         default=90,
         ge=1,

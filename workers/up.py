@@ -10,14 +10,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from threading import Event
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 
 from workers import runtime
-from workers.embedded import stop_with_parent
+from workers.embedded import EmbeddedPostgres, stop_with_parent
 from workers.migrating import Migrated, migrate
+from workers.restarting import Restarted
 from workers.settings import DATABASE_URLS, MASTER_KEYS, Settings, variable
 from workers.tokens import CLEAR_NAME, ensure_tokens
 from workers.urls import without_password
@@ -32,52 +35,69 @@ class UpError(RuntimeError):
 
 
 def up(settings: Settings, console: Console) -> None:
-    """Run until SIGINT, SIGTERM or the end of the terminal, or until one of the processes ends."""
+    """Run until SIGINT, SIGTERM or the end of the terminal, or until a process ends again and again."""
     _check_port(settings)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     settings = settings.with_master_keys()
-    with runtime.database(settings, borrowed=False) as ready:
+    with runtime.own_database(settings) as (ready, postgres):
         console.print("Database ready, migrating.", highlight=False)
         for note in initialise(ready).notes:
             console.print(note, highlight=False, markup=False)
         tokens = {} if ready.auth == "off" else ensure_tokens(ready.tokens_file)
         children: list[subprocess.Popen[bytes]] = []
+
+        def start(command: str) -> subprocess.Popen[bytes]:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "workers.cli", command],
+                env=_environment(ready, _URLS[command]),
+                start_new_session=True,
+                preexec_fn=stop_with_parent(signal.SIGTERM),
+            )
+            children.append(child)
+            return child
+
+        def say(sentence: str) -> None:
+            console.print(f"[bold yellow]{escape(sentence)}[/bold yellow]", highlight=False)
+
         try:
-            for command in _URLS:
-                children.append(
-                    subprocess.Popen(
-                        [sys.executable, "-m", "workers.cli", command],
-                        env=_environment(ready, _URLS[command]),
-                        start_new_session=True,
-                        preexec_fn=stop_with_parent(signal.SIGTERM),
-                    )
-                )
+            programs = [Restarted(f"daybook {command}", partial(start, command), say) for command in _URLS]
             stopped = _wait_until_ready(ready, children, stop)
             if stopped:
-                console.print(
-                    f"[bold yellow]Stopped projections: {', '.join(stopped)}.[/bold yellow] Commands are executed, the "
-                    "reads of these stay as they are; GET /v1/lag says why and what to do.",
-                    highlight=False,
+                say(
+                    f"Stopped projections: {', '.join(stopped)}. Commands are executed, the reads of these stay as "
+                    "they are; GET /v1/lag says why and what to do."
                 )
             if not stop.is_set():
                 named = {str(role): token for role, token in tokens.items()}
                 console.print(_welcome(ready, named), soft_wrap=True, highlight=False)
+            if postgres is not None:
+                programs.insert(0, Restarted("PostgreSQL", partial(_start_postgres, postgres), say))
             while not stop.wait(0.2):
-                ended = [child for child in children if child.poll() is not None]
-                if ended:
-                    raise UpError(f"a process ended with code {ended[0].returncode}; its messages are above")
+                for program in programs:
+                    if not program.look():
+                        raise UpError(f"{program.name} ended again and again; its messages are above")
         finally:
-            for child in children:
-                child.terminate()
-            for child in children:
-                try:
-                    child.wait(STOP_SECONDS)
-                except subprocess.TimeoutExpired:
-                    child.kill()
-                    child.wait()
+            _end(children)
             console.print("Stopped.")
+
+
+def _start_postgres(postgres: EmbeddedPostgres) -> EmbeddedPostgres:
+    """Start it unless it runs. After a crash it recovers first."""
+    postgres.start()
+    return postgres
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        child.terminate()
+    for child in children:
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
 
 _URLS = {"serve": ("api_database_url", "query_database_url"), "work": ("projector_database_url",)}

@@ -3,34 +3,72 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
+from collections.abc import Callable
 from threading import Event
 
-from eventstore.connect import connect
+import psycopg
+
+from eventstore.connect import SessionError, connect
+from projections.engine import TRANSIENT
 from projections.follow import follow
+from projections.outage import DatabaseAwayError, Outage
 from projections.rooms import ROOMS
 from projections.tables import begin
 from workers import runtime
-from workers.settings import Settings
+from workers.settings import Settings, variable
 
 logger = logging.getLogger(__name__)
 
 
+_REFUSED = re.compile(r'password authentication failed|no pg_hba\.conf entry|(database|role) "[^"]*" does not exist')
+"""What a server says whose answer will not change while it is waited for."""
+
+
 def work(settings: Settings) -> None:
-    """Fold until SIGTERM or SIGINT."""
+    """Fold until SIGTERM or SIGINT. Raises `DatabaseAwayError` where the database stays away for too long."""
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     url = settings.projector_url()
     logger.info("folding the log %s into the read tables", settings.log)
-    with connect(url, application_name="daybook-begin") as connection:
-        begin(connection, settings.log, ROOMS)
-    runtime.tune_for_folding()
-    follow(
-        lambda: connect(url, application_name="daybook-projector"),
-        lambda connection, log: runtime.make_codec(settings, connection, log),
-        settings.log,
-        ROOMS,
-        stop,
-        poll_seconds=settings.poll_seconds,
-    )
+
+    def begin_all() -> None:
+        with connect(url, application_name="daybook-begin") as connection:
+            begin(connection, settings.log, ROOMS)
+
+    try:
+        _once_it_is_there(begin_all, stop, settings.database_wait_seconds)
+        runtime.tune_for_folding()
+        follow(
+            lambda: connect(url, application_name="daybook-projector"),
+            lambda connection, log: runtime.make_codec(settings, connection, log),
+            settings.log,
+            ROOMS,
+            stop,
+            poll_seconds=settings.poll_seconds,
+            wait_seconds=settings.database_wait_seconds,
+        )
+    except DatabaseAwayError as error:
+        raise DatabaseAwayError(
+            f"{error}; start the projector again once the database is back, or let it wait for longer with "
+            f"{variable('database_wait_seconds')}"
+        ) from error
+
+
+def _once_it_is_there(do: Callable[[], None], stop: Event, wait_seconds: float) -> None:
+    """Do it as soon as the database lets us. What waiting does not mend is raised at once, such as a wrong password."""
+    outage = Outage(stop, wait_seconds)
+    while not stop.is_set():
+        try:
+            do()
+        except SessionError:
+            raise
+        except TRANSIENT as error:
+            if isinstance(error, psycopg.OperationalError) and _REFUSED.search(str(error)):
+                raise
+            outage.failed(error)
+        else:
+            outage.ended()
+            return

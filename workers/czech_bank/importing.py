@@ -48,11 +48,12 @@ class Imported:
     accounts: int = 0
     transactions: int = 0
     already: int = 0  # found from an earlier run
+    without_amount: list[str] = field(default_factory=list)  # keys of rows of 0.00, which move nothing: not in the log
     refused: dict[str, list[str]] = field(default_factory=dict)  # rule: keys
 
     @property
     def ok(self) -> bool:
-        """Whether every row of the source is in the log."""
+        """Whether every row of the source that moves money is in the log."""
         return not self.refused
 
 
@@ -73,7 +74,7 @@ def import_folder(
         done.accounts += count
         progress("accounts", done.accounts)
     for file in transaction_files(folder):
-        for count in _execute(side, connection, (_posting(side, t, at) for t in read_transactions(file)), done):
+        for count in _execute(side, connection, _postings(side, file, at, done), done):
             done.transactions += count
             progress("transactions", done.transactions)
     return done
@@ -118,6 +119,19 @@ def _opening(side: WriteSide, account: SourceAccount, at: datetime) -> Submissio
     return system_submission(ACTOR, f"czech-bank:account:{account.id}", command, repr(account), side.log, at)
 
 
+def _postings(side: WriteSide, file: Path, at: datetime, done: Imported) -> Iterator[Submission]:
+    """A command for each row that moves money. The ledger posts no entry of zero: such a row is noted instead."""
+    for row in read_transactions(file):
+        if row.amount:
+            yield _posting(side, row, at)
+        else:
+            done.without_amount.append(_key(row))
+
+
+def _key(row: SourceTransaction) -> str:
+    return f"czech-bank:trans:{row.id}"
+
+
 def _posting(side: WriteSide, row: SourceTransaction, at: datetime) -> Submission:
     account, internal = account_id(side.log, row.account), internal_account(side.log, row.role, CURRENCY)
     debited, credited = (internal, account) if row.credit else (account, internal)
@@ -128,4 +142,4 @@ def _posting(side: WriteSide, row: SourceTransaction, at: datetime) -> Submissio
         row.day,
         str(row.id),
     )
-    return system_submission(ACTOR, f"czech-bank:trans:{row.id}", command, repr(row), side.log, at)
+    return system_submission(ACTOR, _key(row), command, repr(row), side.log, at)

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Protocol
 
 from domain.accounts.events import InternalRole, TransactionKind
-from domain.money import MoneyError, parse, parse_positive
+from domain.money import MoneyError, parse
 
 CURRENCY = "CZK"
 MOST_DIGITS = 18
 """Of a number that identifies something."""
 MOST_ACCOUNT_ID = 9 * 10**9 - 1
 """Account numbers have ten digits, and those of the bank's accounts begin at 10**9 (`importing.NUMBERS_FROM`)."""
-ACCOUNTS, DISPOSITIONS, TRANSACTIONS = "account.asc", "disp.asc", "trans-*.asc"
+ACCOUNTS, DISPOSITIONS = "account.asc", "disp.asc"
+TRANSACTIONS, TRANSACTIONS_IN_PARTS = "trans.asc", "trans-*.asc"
+"""The file as it was published, or what somebody has made of it: parts whose order by name is that of time."""
 
 
 class _Reader(Protocol):
@@ -80,15 +82,22 @@ def read_accounts(folder: Path) -> list[SourceAccount]:
 
 
 def transaction_files(folder: Path) -> list[Path]:
-    """The files of transactions, in order of their names, which is order of time."""
-    files = sorted(folder.glob(TRANSACTIONS))
-    if not files:
-        raise SourceError(f"there is no {TRANSACTIONS} in {folder}")
-    return files
+    """The files of transactions, in order of time. Raises `SourceError` where there is none, or the whole and parts."""
+    whole, parts = sorted(folder.glob(TRANSACTIONS)), sorted(folder.glob(TRANSACTIONS_IN_PARTS))
+    if whole and parts:
+        raise SourceError(
+            f"{folder} has both {TRANSACTIONS} and {parts[0].name}: keep either the whole file or its parts there"
+        )
+    if not whole and not parts:
+        raise SourceError(f"there is neither {TRANSACTIONS} nor {TRANSACTIONS_IN_PARTS} in {folder}")
+    return whole or parts
 
 
 def read_transactions(file: Path) -> Iterator[SourceTransaction]:
-    """The transactions of one file, in its order, one at a time. Raises `SourceError`."""
+    """The transactions of one file, in its order, one at a time. Raises `SourceError`.
+
+    An amount may be zero: the bank rounded amounts for publication, so a little interest can have become 0.00.
+    """
     wanted = ("trans_id", "account_id", "date", "type", "operation", "amount", "balance", "k_symbol")
     before = date.min
     for where, row in _rows(file, wanted):
@@ -100,7 +109,9 @@ def read_transactions(file: Path) -> Iterator[SourceTransaction]:
             raise SourceError(f"{where}: type {row['type'][:40]!r} is neither PRIJEM, VYDAJ nor VYBER")
         credit = row["type"] == "PRIJEM"
         try:
-            amount = parse_positive(_plain(row["amount"]), CURRENCY)
+            amount = parse(_plain(row["amount"]), CURRENCY)
+            if amount < 0:
+                raise MoneyError(f"{row['amount']!r} is less than zero.")
             balance = parse(_plain(row["balance"]), CURRENCY)
         except MoneyError as error:
             raise SourceError(f"{where}: {error}") from None

@@ -189,22 +189,6 @@ def test_a_worker_outlives_its_connections(database: Database, filler: Filler, c
     assert filler.verify().ok
 
 
-def test_a_server_that_stays_away_is_given_up(
-    database: Database, filler: Filler, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(following, "MOST_RETRIES", 3)
-    monkeypatch.setattr(following, "FIRST_RETRY_SECONDS", 0.001)
-    tries = []
-
-    def connect() -> Connection[Any]:
-        tries.append(1)
-        raise psycopg.OperationalError("nobody there")
-
-    with pytest.raises(psycopg.OperationalError, match="nobody there"):
-        follow(connect, lambda connection, log: filler.codec, LOG, ROOMS, Event())
-    assert len(tries) == 4
-
-
 def test_notifications_shorten_the_wait(
     database: Database, filler: Filler, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

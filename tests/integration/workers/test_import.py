@@ -145,6 +145,25 @@ def test_a_later_run_with_more_files_continues(database18: Database, another: Da
     assert history(database18) == history(another)
 
 
+def test_the_published_file_with_rows_of_nothing(database18: Database, another: Database, tmp_path: Path) -> None:
+    """They are left out and named; every balance of the bank is held against ours all the same."""
+    for name in ("account.asc", "disp.asc"):
+        shutil.copy(CZECH_BANK / name, tmp_path / name)
+    heading, first, *rest = (CZECH_BANK / "trans-1993.asc").read_text().splitlines()
+    nothing = first.split(";")
+    nothing[0], nothing[5] = "99999999", "0.00"
+    file = tmp_path / "trans.asc"
+    file.write_text("\r\n".join([heading, first, ";".join(nothing), *rest]) + "\r\n")
+    report = imported(database18, tmp_path)
+    assert report["imported"]["without_amount"] == ["czech-bank:trans:99999999"]
+    assert report["imported"]["transactions"] == len(TRANSACTIONS)
+    assert report["imported"]["refused"] == {}
+    assert report["reconciliation"] == imported(another)["reconciliation"]
+    assert history(database18) == history(another)
+    shown = daybook("import", "czech-bank", str(tmp_path), env=environment(database18))
+    assert "Left out, since their amount is 0.00: 1 rows, first czech-bank:trans:99999999" in shown.stdout
+
+
 def test_a_row_that_changed_under_its_id_is_refused_in_one_sentence(database18: Database, tmp_path: Path) -> None:
     imported(database18)
     shutil.copytree(CZECH_BANK, tmp_path, dirs_exist_ok=True)

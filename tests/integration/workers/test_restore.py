@@ -223,6 +223,7 @@ def test_a_server_that_cannot_be_reached_is_one_sentence_of_each_command(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     monkeypatch.setenv("DAYBOOK_MASTER_KEY", KEY)
+    monkeypatch.setenv("DAYBOOK_DATABASE_WAIT_SECONDS", "0")
     monkeypatch.setattr(sys, "argv", ["daybook", command, *COMMANDS[command]])
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -180,6 +181,46 @@ def test_a_stopped_projection_does_not_keep_the_ledger_from_its_clients(folder: 
         with Client(base, tokens(folder)["command"]) as client:
             body: dict[str, object] = {"type": "checking", "currency": "EUR", "owner": "ada", "name": "Ada"}
             assert client.post("/v1/accounts", body).status_code == 201
+        stop(process)
+
+
+def program_of(pid: int, *words: str) -> int:
+    """The descendant whose command line contains these words one after the other."""
+    for one in sorted(descendants(pid)):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if "\0".join(words) in (Path("/proc") / str(one) / "cmdline").read_text():
+                return one
+    raise LookupError(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [(("workers.cli", "work"), "daybook work"), (("postgres", "-D"), "PostgreSQL")],
+    ids=["projector", "database"],
+)
+def test_what_dies_is_started_again(folder: Path, port: int, words: tuple[str, ...], named: str) -> None:
+    base = f"http://127.0.0.1:{port}"
+    with started("up", env=of_its_own(folder, port)) as process:
+        read_until(process, UP)
+        dead = program_of(process.pid, *words)
+        os.kill(dead, signal.SIGKILL)
+        assert f"{named} ended with code -9; it is started again in 1 s (1 of 5 times)." in read_until(
+            process, "1 of 5"
+        )
+
+        with Client(base, tokens(folder)["command"]) as client:
+            opened: list[str] = []
+
+            def is_opened() -> bool:
+                body: dict[str, object] = {"type": "checking", "currency": "EUR", "owner": "ada", "name": "Ada"}
+                with suppress(httpx.HTTPError):
+                    answer = client.post("/v1/accounts", body)
+                    opened.extend([answer.json()["account"]] if answer.status_code == 201 else [])
+                return bool(opened)
+
+            wait_until(is_opened, "a command")
+            wait_until(lambda: client.get(f"/v1/accounts/{opened[0]}").status_code == 200, "its read")
+        assert program_of(process.pid, *words) != dead
         stop(process)
 
 

@@ -55,7 +55,7 @@ def test_what_stands_against_a_transaction(
     [
         ('7;9;930231;"PRIJEM";"VKLAD";1.00;1.00;"";;', "'930231' is not a date"),
         ('7;9;930131;"PRIJEM";"VKLAD";1.005;1.00;"";;', "3 decimals"),
-        ('7;9;930131;"PRIJEM";"VKLAD";-1.00;1.00;"";;', "not more than zero"),
+        ('7;9;930131;"PRIJEM";"VKLAD";-1.00;1.00;"";;', "less than zero"),
         ('7;9;930131;"PRIJEM";"VKLAD";much;1.00;"";;', "not a decimal amount"),
         ('7;9;930131;"PRIJEM";"GIFT";1.00;1.00;"";;', "'GIFT'"),
         ('7;9;930131;"GIFT";"VKLAD";1.00;1.00;"";;', "'GIFT'"),
@@ -67,6 +67,24 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, says: str) -> None:
     with pytest.raises(SourceError, match=r"trans-test\.asc:2") as wrong:
         rows(tmp_path, line)
     assert says in str(wrong.value)
+
+
+def test_an_amount_may_have_been_rounded_to_zero(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path, '7;9;930131;"PRIJEM";"";0.00;12.30;"UROK";;')
+    assert (row.amount, row.signed, row.balance) == (0, 0, 1230)
+
+
+def test_the_published_name_and_parts_of_it_are_found(tmp_path: Path) -> None:
+    parts = [tmp_path / "trans-1.asc", tmp_path / "trans-2.asc"]
+    for part in reversed(parts):
+        part.touch()
+    assert transaction_files(tmp_path) == parts
+    (tmp_path / "trans.asc").touch()
+    with pytest.raises(SourceError, match=r"both trans\.asc and trans-1\.asc: keep either"):
+        transaction_files(tmp_path)
+    for part in parts:
+        part.unlink()
+    assert transaction_files(tmp_path) == [tmp_path / "trans.asc"]
 
 
 def test_lines_out_of_date_order_are_refused(tmp_path: Path) -> None:
@@ -84,7 +102,7 @@ def test_the_file_of_birth_numbers_is_not_even_needed(tmp_path: Path) -> None:
 
 
 def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"there is no trans-\*\.asc"):
+    with pytest.raises(SourceError, match=r"there is neither trans\.asc nor trans-\*\.asc"):
         transaction_files(tmp_path)
     with pytest.raises(SourceError, match=r"disp\.asc is missing"):
         read_accounts(tmp_path)
