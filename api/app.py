@@ -49,9 +49,10 @@ def create_app(services: Services) -> ASGIApp:
         redirect_slashes=False,
     )
     app.state.services = services
-    app.state.batches = Places(services.limits.batches, "batches are under way")
-    app.state.waiting = Places(services.limits.waiting, "reads wait for their min_position")
-    app.state.followers = Places(services.limits.followers, "clients follow the log")
+    limits = services.limits
+    app.state.batches = _places(services, limits.batches, "batches are under way")
+    app.state.waiting = _places(services, limits.waiting, "reads wait for their min_position")
+    app.state.followers = _places(services, limits.followers, "clients follow the log")
     commands = CommandRoutes()
     app.state.commands = commands
     for room in (transactions, accounts, orders, posts, batches, log, health):
@@ -71,6 +72,11 @@ def create_app(services: Services) -> ASGIApp:
     if services.trusted_proxies:
         return TrustedProxies(guarded, services.trusted_proxies, services.proxy_header)
     return guarded
+
+
+def _places(services: Services, most: int, taken: str) -> Places:
+    """Places for all; while authentication is off everyone is the same principal, who may have all of them."""
+    return Places(most, most if services.principals is None else services.limits.share_of(most), taken)
 
 
 async def _problem(request: Request, error: Exception) -> Response:

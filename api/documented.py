@@ -76,10 +76,10 @@ BATCH: dict[int | str, dict[str, Any]] = {
     },
     201: {**_DONE[201], "description": "All carried out, in one unit"},
 }
-READ_ONE = _answers(*_ALWAYS, 404)
-READ_LIST = _answers(*_ALWAYS, 404)
+READ_ONE = _answers(*_ALWAYS, 404, 429)
+READ_LIST = _answers(*_ALWAYS, 404, 429)
 STREAMED: dict[int | str, dict[str, Any]] = {
-    **_answers(*_ALWAYS),
+    **_answers(*_ALWAYS, 429),
     200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
 }
 HEALTH = _answers(400, 503)

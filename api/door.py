@@ -39,6 +39,9 @@ class Door:
         self._limits = services.limits
         self._hosts = frozenset(host.lower() for host in services.allowed_hosts)
         self._held = 0  # bytes of the bodies of requests under way, whole or not
+        self._held_of: Counter[str] = Counter()  # the same by principal; an entry for each that ever came
+        alone = services.principals is None  # then everyone is the same principal
+        self._share = services.limits.held_bytes if alone else services.limits.share_of(services.limits.held_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,8 +63,9 @@ class Door:
             await self._with_body(scope, headers, receive, send)
 
     async def _with_body(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        principal = scope["state"]["principal"].name
         try:
-            body = await self._read(receive, headers)
+            body = await self._read(receive, headers, principal)
         except ClientDisconnect:
             return  # what came may be JSON and still not what was meant; nobody is there to be told
         except Problem as said:
@@ -74,9 +78,9 @@ class Door:
             else:
                 await _tell(refusal, scope, receive, send)
         finally:
-            self._held -= len(body)
+            self._release(principal, len(body))
 
-    async def _read(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+    async def _read(self, receive: Receive, headers: dict[bytes, bytes], principal: str) -> bytes:
         """The body, its bytes held. Raises `ClientDisconnect` where it does not come whole, and `Problem`."""
         limits = self._limits
         length = headers.get(b"content-length", b"0")
@@ -84,21 +88,21 @@ class Door:
             raise too_large(limits.body_bytes)
         message = _at_once(receive)
         if message is not None and not message.get("more_body", False):
-            return self._hold(message)
+            return self._hold(message, principal)
         body = bytearray()
         try:
             async with asyncio.timeout(limits.body_seconds):
                 message = message or await receive()
-                body += self._hold(message)
+                body += self._hold(message, principal)
                 while message.get("more_body", False):
                     message = await receive()
-                    body += self._hold(message, len(body))
+                    body += self._hold(message, principal, len(body))
         except BaseException as error:
-            self._held -= len(body)
+            self._release(principal, len(body))
             raise too_slow(limits.body_seconds) if isinstance(error, TimeoutError) else error from None
         return bytes(body)
 
-    def _hold(self, message: Message, before: int = 0) -> bytes:
+    def _hold(self, message: Message, principal: str, before: int = 0) -> bytes:
         """A part of a body, which counts from now on; `before`: bytes of the parts before. Raises as `_read`."""
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
@@ -109,8 +113,17 @@ class Door:
         if self._held + len(part) > limits.held_bytes:
             said = f"The bodies of the requests under way have {self._held} bytes, of {limits.held_bytes} they may."
             raise Problem("busy", said)
+        if self._held_of[principal] + len(part) > self._share:
+            held = self._held_of[principal]
+            said = f"The bodies of {principal} under way have {held} bytes, of {self._share} they may."
+            raise Problem("too_many", said, most=self._share)
         self._held += len(part)
+        self._held_of[principal] += len(part)
         return part
+
+    def _release(self, principal: str, size: int) -> None:
+        self._held -= size
+        self._held_of[principal] -= size
 
     def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> Refusal | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()

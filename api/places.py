@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,21 +10,25 @@ from api.problems import Problem
 
 
 class Places:
-    """Places on one event loop."""
+    """Places on one event loop. One principal has a share of them at most, so that another still finds one."""
 
-    def __init__(self, most: int, taken: str) -> None:
-        """`taken`: what is said of all of them, such as "batches are under way"."""
+    def __init__(self, most: int, share: int, taken: str) -> None:
+        """`share`: of one principal; `taken`: what is said of the places, such as "batches are under way"."""
         self._most = most
-        self._said = f"{most} {taken}, as many as may."
-        self._taken = 0
+        self._share = share
+        self._said = taken
+        self._taken: Counter[str] = Counter()  # an entry for each principal that ever came: bounded
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def one(self, principal: str) -> Iterator[None]:
         """Take a place and give it back. Raises `Problem` where there is none."""
-        if self._taken == self._most:
-            raise Problem("busy", self._said)
-        self._taken += 1
+        if self._taken.total() >= self._most:
+            raise Problem("busy", f"{self._most} {self._said}, as many as may.")
+        if self._taken[principal] >= self._share:
+            detail = f"{self._share} {self._said} for {principal}, as many as one principal may have."
+            raise Problem("too_many", detail, most=self._share)
+        self._taken[principal] += 1
         try:
             yield
         finally:
-            self._taken -= 1
+            self._taken[principal] -= 1

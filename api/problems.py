@@ -36,7 +36,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "version_stale": (412, "The stream is not at the version If-Match names"),
     "too_large": (413, "The body is too large"),
     "refused": (422, "A business rule refuses this"),
-    "too_many": (429, "Too many commands of this principal wait; send the next when one is answered"),
+    "too_many": (429, "Too much of this principal is under way; send the next when something is answered"),
     "wrong_tokens": (429, "Too many wrong tokens came from this address"),
     "busy": (503, "Too much is waiting; try again"),
     "unavailable": (503, "The outcome is not known; ask again with the same Idempotency-Key"),

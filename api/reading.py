@@ -54,7 +54,7 @@ def visible(*projections: str) -> Any:
             return
         places: Places = request.app.state.waiting
         try:
-            with places.one():
+            with places.one(request.scope["state"]["principal"].name):
                 await served.checkpoints.wait(projections, position, served.limits.wait_seconds)
         except BehindError as behind:
             raise Problem(

@@ -34,6 +34,11 @@ class Limits:
     batch_seconds: float = 60.0  # for its body to come whole
     batch_items: int = 10_000
     batches: int = 4  # at once
+    principal_share: float = 0.5  # of `held_bytes`, `waiting`, `followers` and `batches`, for one principal
+
+    def share_of(self, most: int) -> int:
+        """What one principal may have of so many: at least one."""
+        return max(1, int(most * self.principal_share))
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ async def post_batch(
     if kind not in (JSON, NDJSON):
         raise Problem("content_type", f"The body is {kind[:100]!r}; send {JSON} or {NDJSON}.")
     places: Places = request.app.state.batches
-    with places.one():
+    with places.one(request.scope["state"]["principal"].name):
         items = await _read(request, kind)
         batch = _Batch(request, len(items))
         return await (batch.atomic(items) if atomic else batch.each(items, kind))

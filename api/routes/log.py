@@ -141,7 +141,7 @@ class _Following(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it. Raises `Problem`."""
-        with self._followers.one():
+        with self._followers.one(scope["state"]["principal"].name):
             await super().__call__(scope, receive, send)
 
 

@@ -48,7 +48,7 @@ def archive(caller: Caller, post: PathId, body: bodies.Nothing) -> Intent:
 
 @command(router, "/{post}/delete", status=200)
 def delete(caller: Caller, post: PathId, body: bodies.Reason) -> Intent:
-    """Delete a post; it can be restored."""
+    """Delete a post: lists and its slug lead to it no more. It can be restored."""
     return Intent(DeletePost(post, body.reason), post)
 
 
@@ -68,7 +68,7 @@ def list_posts(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Posts, oldest first."""
+    """Posts, oldest first. Deleted ones are left out unless `status` is `deleted`; no slug leads to one."""
     after = read_cursor(cursor, str)
     with reading(request) as connection:
         if slug is not None:
@@ -80,7 +80,7 @@ def list_posts(
 @router.get("/{post}", responses=READ_ONE, dependencies=[visible("posts")])
 @personal
 def get_post(request: Request, post: PathId) -> Response:
-    """One post, deleted or not."""
+    """One post by its id, deleted or not: whoever decides whether to restore it reads it here."""
     with reading(request) as connection:
         return one("post", post, queries.post(connection, post), post_view)
 
@@ -93,7 +93,7 @@ def list_revisions(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """The texts of a post, oldest first."""
+    """The texts of a post, oldest first; also those of a deleted post."""
     after = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = queries.revisions(connection, post, after=after, limit=limit)

@@ -64,9 +64,10 @@ POSTS: Listing[PostRow] = Listing(
         "post": _T.post == bindparam("post"),
         "after": _T.post > bindparam("after"),
         "author": _T.author == bindparam("author"),
-        "slug": _T.slug == bindparam("slug"),
+        "slug": and_(_T.slug == bindparam("slug"), ~_T.deleted),
         "status": and_(_T.status == bindparam("status"), ~_T.deleted),
         "deleted": _T.deleted,
+        "not_deleted": ~_T.deleted,
     },
     PostRow,
 )
@@ -88,7 +89,7 @@ def post(connection: Connection[Any], post: str) -> PostRow | None:
 
 
 def post_by_slug(connection: Connection[Any], slug: str) -> PostRow | None:
-    """The post that holds a slug."""
+    """The post at this address. A deleted post keeps its slug and is at no address until it is restored."""
     return _one(connection, slug=slug)
 
 
@@ -100,10 +101,14 @@ def posts(
     after: str | None = None,
     limit: int = 100,
 ) -> Listed[PostRow, str]:
-    """Posts in order of their ids, so oldest first; `after` is an id. Deleted ones are among them unless a status says
-    otherwise."""
+    """Posts in order of their ids, so oldest first; `after` is an id. Deleted ones only with the status `deleted`."""
     filters: dict[str, Any] = {"author": author, "after": after}
-    filters |= {"deleted": True} if status == "deleted" else {"status": status}
+    if status == "deleted":
+        filters["deleted"] = True
+    elif status is None:
+        filters["not_deleted"] = True
+    else:
+        filters["status"] = status
     return POSTS.read(connection, filters, limit, key=lambda row: row.post)
 
 

@@ -184,7 +184,10 @@ def test_followers_who_come_at_once_are_bounded(postgres18: Server, monkeypatch:
             await together.wait()  # so that none has begun when the last is told where the log ends
         return done
 
-    with postgres18.database() as database, service_on(database, limits=Limits(followers=most)) as service:
+    with (
+        postgres18.database() as database,
+        service_on(database, limits=Limits(followers=most, principal_share=1)) as service,
+    ):
 
         async def all_at_once() -> list[tuple[int, str]]:
             begun = [asyncio.Event() for _ in range(most + 1)]

@@ -53,7 +53,7 @@ def test_a_read_that_waits_in_vain_says_how_far_it_is(postgres18: Server) -> Non
 
 
 def test_reads_that_wait_leave_threads_to_others_and_are_bounded(postgres18: Server) -> None:
-    limits = Limits(wait_seconds=60, waiting=MANY)
+    limits = Limits(wait_seconds=60, waiting=MANY, principal_share=1)
     with postgres18.database() as database, service_on(database, limits=limits) as service:
 
         def read(_: int) -> httpx.Response:

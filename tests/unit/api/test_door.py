@@ -22,7 +22,10 @@ from api.services import Limits
 
 MOST_BYTES = 1_000
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-GRANTS = {digest(f"token-{role}"): Grant(Principal(f"the-{role}", role)) for role in ("command", "report", "audit")}
+GRANTS = {
+    digest(f"token-{role}"): Grant(Principal(f"the-{role}", role))  # type: ignore[arg-type]
+    for role in ("command", "report", "audit", "operator")
+}
 GRANTS[digest("token-of-may")] = Grant(Principal("the-late", "command"), NOW)
 
 
@@ -41,11 +44,12 @@ def door(
     hosts: tuple[str, ...] = ("testserver",),
     held_bytes: int = 10_000,
     body_seconds: float = 30,
+    share: float = 1.0,
 ) -> Door:
     services: Any = SimpleNamespace(
         principals=FixedPrincipals(GRANTS, lambda: NOW) if auth else None,
         allowed_hosts=hosts,
-        limits=Limits(body_bytes=MOST_BYTES, body_seconds=body_seconds, held_bytes=held_bytes),
+        limits=Limits(body_bytes=MOST_BYTES, body_seconds=body_seconds, held_bytes=held_bytes, principal_share=share),
     )
     return Door(app, services, Authentication(services, AccessLog([], lambda: NOW)))
 
@@ -177,14 +181,14 @@ def test_the_bodies_of_all_requests_under_way_are_bounded_together() -> None:
     assert asyncio.run(run()) == [503, 201, 201, 201, 503]
 
 
-async def asked(to: Door, receive: Receive) -> list[Message]:
+async def asked(to: Door, receive: Receive, role: str = "command") -> list[Message]:
     """What is sent to a client whose command comes as it is received here."""
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    headers = [(b"host", b"testserver"), (b"authorization", b"Bearer token-command")]
+    headers = [(b"host", b"testserver"), (b"authorization", f"Bearer token-{role}".encode())]
     headers += [(b"content-type", b"application/json"), (b"content-length", b"8")]
     await to({"type": "http", "method": "POST", "path": "/v1/transfers", "headers": headers}, receive, send)
     return sent
@@ -236,6 +240,33 @@ def test_bodies_count_as_they_come() -> None:
         return [sent[0]["status"] for sent in (refused, too_many, await asked(to, whole))]
 
     assert asyncio.run(run()) == [503, 503, 200]
+
+
+@pytest.mark.parametrize("auth", [True, False])
+def test_one_principal_leaves_a_share_of_the_bytes_to_others(auth: bool) -> None:
+    """Unless nobody has to say who they are: then all are one."""
+    to = door(held_bytes=20, share=0.6, auth=auth)
+
+    async def run() -> list[int]:
+        parts: asyncio.Queue[Message] = asyncio.Queue()
+        slow = asyncio.create_task(asked(to, parts.get))
+        parts.put_nowait({"type": "http.request", "body": b'{"a":       ', "more_body": True})
+        while not parts.empty():
+            await asyncio.sleep(0)
+
+        async def whole() -> Message:
+            return {"type": "http.request", "body": b'{"b":1}'}
+
+        own, another = await asked(to, whole), await asked(to, whole, "operator")
+        if auth:
+            problem = orjson.loads(own[1]["body"])
+            assert (problem["code"], problem["figures"]) == ("too_many", {"most": 12})
+            assert "bodies of the-command under way have 12 bytes, of 12 they may" in problem["detail"]
+        parts.put_nowait({"type": "http.request", "body": b"1}" if not auth else b"", "more_body": False})
+        await slow
+        return [sent[0]["status"] for sent in (own, another, await asked(to, whole))]
+
+    assert asyncio.run(run()) == [429 if auth else 200, 200, 200]
 
 
 @pytest.mark.parametrize("came", [[], [PART], [PART, PART]], ids=["nothing", "a part", "two parts"])
