@@ -5,17 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
 from starlette.types import Scope
 
 from api.access_log import AccessLog
-from api.principals import ANYONE, Principal, digest, is_open, may
+from api.principals import ANYONE, FOLLOW, Principal, Principals, digest, is_open, may
 from api.problems import PROBLEMS, Problem
 from api.refusals import MOST, Refusals
 from api.services import Services
+from api.tickets import SECONDS
 
 Refusal = tuple[str, str, dict[str, Any] | None]
 """Code of the catalogue, detail and figures."""
+
+MOST_PARAMETERS = 20
+"""Of a request that may have a ticket."""
 
 
 class Authentication:
@@ -23,6 +28,7 @@ class Authentication:
 
     def __init__(self, services: Services, access: AccessLog, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._principals = services.principals
+        self._tickets = services.tickets
         self._access = access
         self._wrong = Refusals(monotonic)  # tokens that are not known
         self._other = Refusals(monotonic)  # no token, or one that has expired: no guesses
@@ -34,17 +40,33 @@ class Authentication:
         if principals is None or is_open(path):
             state["principal"] = ANYONE
             return None
-        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        key = digest(token.strip() if scheme.lower() == "bearer" else "")
-        principal = principals.find(key)
+        stated = headers.get(b"authorization")
+        ticket = _ticket_of(scope) if path == FOLLOW and stated is None else None
+        if ticket is None:
+            scheme, _, token = (stated or b"").decode("latin-1").partition(" ")
+            key = digest(token.strip() if scheme.lower() == "bearer" else "")
+            principal = principals.find(key)
+        else:
+            try:
+                key, principal = self._redeem(ticket, principals)
+            except Problem as problem:
+                return problem.code, problem.detail, problem.figures
         if not isinstance(principal, Principal):
-            return self._unauthenticated(scope, principal, guessed=bool(scheme))
+            return self._unauthenticated(scope, principal, guessed=bool(stated or ticket))
         if not may(principal.role, scope["method"], path):
             self._access.refused(scope, 403, "forbidden", principal)
             said = f"{principal.name} has the role {principal.role}, which may not {scope['method']} {path}."
             return "forbidden", said, {"principal": principal.name, "role": principal.role}
         state["principal"], state["token"] = principal, key
         return None
+
+    def _redeem(self, ticket: str, principals: Principals) -> tuple[bytes, Principal | Problem]:
+        """The digest of the ticket's token, and the principal of that. Raises `Problem`."""
+        key = None if self._tickets is None else self._tickets.redeem(ticket)
+        if key is None:
+            said = f"This ticket is not one of this service, was used, or is older than {SECONDS} seconds; get another."
+            return b"", Problem("unauthenticated", said)
+        return key, principals.find(key)
 
     def _unauthenticated(self, scope: Scope, problem: Problem, *, guessed: bool) -> Refusal:
         client = scope.get("client")
@@ -58,3 +80,13 @@ class Authentication:
             return problem.code, problem.detail, problem.figures
         said = f"{MOST} wrong tokens came from this address within a minute; try again in {count.seconds} seconds."
         return "wrong_tokens", said, {"retry_after": count.seconds}
+
+
+def _ticket_of(scope: Scope) -> str | None:
+    """The ticket of a request; one that comes with two has none."""
+    try:
+        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=MOST_PARAMETERS)
+    except ValueError:
+        return None
+    tickets = query.get("ticket", [])
+    return tickets[0] if len(tickets) == 1 else None

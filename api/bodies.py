@@ -190,6 +190,12 @@ class Nothing(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{}]})
 
 
+class NoMembers(BaseModel):
+    """A body that says nothing: what is asked is no command."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{}]})
+
+
 class Hold(Sum):
     """Reserve an amount."""
 

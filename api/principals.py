@@ -60,6 +60,7 @@ class FixedPrincipals:
         return grant.principal
 
 
+FOLLOW, FOLLOW_TICKETS = "/v1/log/follow", "/v1/log/follow-tickets"
 _AUDIT_PATHS = ("/v1/streams", "/v1/log")
 _OPEN_PATHS = ("/v1/health/", "/v1/openapi.json", "/docs")
 
@@ -73,6 +74,8 @@ def may(role: Role, method: str, path: str) -> bool:
     """What each role may: `command` posts and reads, `report` reads, `audit` reads the log too, `operator` all."""
     if role == "operator":
         return True
+    if path == FOLLOW_TICKETS:
+        return role == "audit"
     if method not in ("GET", "HEAD"):
         return role == "command"
     if path.startswith(_AUDIT_PATHS):

@@ -17,6 +17,7 @@ from uvicorn.supervisors import Multiprocess
 
 from api.app import create_app
 from api.services import Limits, Services
+from api.tickets import Tickets, ticket_key
 from api.tokens_file import PrincipalsFile
 from eventstore.asynchronous import AsyncExecutor
 from eventstore.connect import connect, pool_of
@@ -117,6 +118,12 @@ class Managed:
         self._open.close()
         await send({"type": "lifespan.shutdown.complete"})
 
+    def _tickets(self) -> Tickets | None:
+        loaded = self._settings
+        if loaded.auth == "off" or not loaded.allowed_origins:
+            return None
+        return Tickets(ticket_key(loaded.master_key_bytes()), runtime.now)
+
     def _reload(self) -> None:
         """Take the file of tokens anew, on SIGHUP."""
         if self._principals is not None:
@@ -162,6 +169,8 @@ class Managed:
                 batch_bytes=loaded.batch_limit_bytes,
                 batch_items=loaded.batch_items,
             ),
+            tickets=self._tickets(),
+            allowed_origins=loaded.allowed_origins,
             trusted_proxies=tuple(map(ip_network, loaded.trusted_proxies)),
             proxy_header=loaded.proxy_header,
         )

@@ -25,6 +25,10 @@ API_ROLE = "daybook_api"
 PROJECTOR_ROLE = "daybook_projector"
 READER_ROLE = "daybook_reader"
 
+_ORIGIN = re.compile(
+    r"(https://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?"
+)
+
 DATABASE_URLS = ("database_url", "api_database_url", "projector_database_url", "reader_database_url")
 SECRET_FIELDS = frozenset({*DATABASE_URLS, "master_key"})  # their values never appear in a message
 
@@ -110,6 +114,12 @@ class Settings(BaseSettings):
         min_length=1,
         description="`Host` headers that are answered, separated by commas",
     )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        max_length=100,
+        description="Origins whose pages may ask the API from a browser, such as `https://console.example`, separated "
+        "by commas; they may also follow the log with a ticket",
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         max_length=100,
@@ -173,10 +183,21 @@ class Settings(BaseSettings):
             master_key.decode(key.get_secret_value())
         return key
 
-    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, listed: object) -> object:
         return tuple(one.strip() for one in listed.split(",") if one.strip()) if isinstance(listed, str) else listed
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
+        for text in listed:
+            if _ORIGIN.fullmatch(text) is None:
+                raise ValueError(
+                    f"it should list origins such as https://console.example, or http:// on this machine, without a "
+                    f"path and in small letters, not {text[:80]!r}"
+                )
+        return listed
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -43,6 +43,7 @@ def door(
     body_seconds: float = 30,
 ) -> Door:
     services: Any = SimpleNamespace(
+        tickets=None,
         principals=FixedPrincipals(GRANTS, lambda: NOW) if auth else None,
         allowed_hosts=hosts,
         limits=Limits(body_bytes=MOST_BYTES, body_seconds=body_seconds, held_bytes=held_bytes),
