@@ -256,3 +256,11 @@ def test_a_reload_does_not_wait_and_says_what_is_wrong_each_time(file: File, cap
     principals.reload()
     assert len(caplog.messages) == 2
     assert name_of(principals.find(digest("new"))) == "new"
+
+
+def test_the_example_in_the_reference_is_taken(file: File) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "access.md").read_text(encoding="utf-8")
+    example = page.partition("```json\n")[2].partition("```")[0]
+    file.write_text(example)
+    [listed] = json.loads(example)
+    assert file.open().find(bytes.fromhex(listed["sha256"])) == Principal("payroll", "command")
