@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from api import docs_page
-from api.access_log import REFUSED, AccessLog, Watched
+from api.access_log import REFUSED, AccessLog, AccessLogMiddleware
 from api.authentication import Authentication
 from api.commanding import CommandRoutes
 from api.cross_origin import CrossOrigin
@@ -68,7 +68,7 @@ def create_app(services: Services) -> ASGIApp:
     access = AccessLog(app.router.routes, services.clock)
     app.state.access = access
     outermost: ASGIApp = Door(
-        Watched(Lane(app, commands, _answer_error), access), services, Authentication(services, access)
+        AccessLogMiddleware(Lane(app, commands, _answer_error), access), services, Authentication(services, access)
     )
     if services.allowed_origins:
         outermost = CrossOrigin(outermost, services.allowed_origins)

@@ -1,4 +1,4 @@
-"""Who a request is of, and whether its role may ask it: every refusal is written down, and guesses are slowed."""
+"""Authentication and authorisation of requests. Refusals are written to the access log, wrong tokens are slowed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Refusal = tuple[str, str, dict[str, Any] | None]
 """Code of the catalogue, detail and figures."""
 
 MOST_PARAMETERS = 20
-"""Of a request that may have a ticket."""
+"""Query parameters of a request with a ticket."""
 
 
 class Authentication:
@@ -30,11 +30,11 @@ class Authentication:
         self._principals = services.principals
         self._tickets = services.tickets
         self._access = access
-        self._wrong = Refusals(monotonic)  # tokens that are not known
-        self._other = Refusals(monotonic)  # no token, or one that has expired: no guesses
+        self._wrong = Refusals(monotonic)  # unknown tokens
+        self._other = Refusals(monotonic)  # no token or an expired one: not a guess
 
     def admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Refusal | None:
-        """Put the principal and the digest of its token into the scope's state, or say why not."""
+        """Store the principal and the digest of its token in the scope's state, or return why access is refused."""
         path, principals = scope["path"], self._principals
         state = scope.setdefault("state", {})
         if principals is None or is_open(path):
@@ -83,7 +83,7 @@ class Authentication:
 
 
 def _ticket_of(scope: Scope) -> str | None:
-    """The ticket of a request; one that comes with two has none."""
+    """The ticket of a request; None if there is none, or more than one."""
     try:
         query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=MOST_PARAMETERS)
     except ValueError:

@@ -191,7 +191,7 @@ class Nothing(Body):
 
 
 class NoMembers(BaseModel):
-    """A body that says nothing: what is asked is no command."""
+    """An empty body, of a request that is not a command."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{}]})
 

@@ -1,4 +1,4 @@
-"""Pages of other origins: a browser lets those that are named ask the API, and no others."""
+"""Cross-origin requests (CORS): browsers let pages of the allowed origins use the API."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.response_headers import ANSWER, headed
 
 PREFLIGHT_SECONDS = 600
-"""How long a browser may keep what it was told it may send."""
+"""How long a browser may cache the answer to a preflight request."""
 _SENT = b"Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID"
 _SEEN = b"Daybook-Position, ETag, Idempotency-Replayed, Location, Retry-After"
 
 
 class CrossOrigin:
-    """Tells browsers what the pages of the named origins may do (CORS).
+    """ASGI middleware that answers preflight requests and adds the CORS headers for the allowed origins.
 
-    It keeps nobody out who is no browser: what a request may do depends on its token. Cookies are not used, so that a
-    page can send nothing it does not have itself.
+    It protects nothing by itself: access depends on the token. There are no cookies, so a page can only send a token
+    that it holds itself.
     """
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The page that describes the API: Swagger UI from a package that is installed, so that it works without internet."""
+"""The documentation page at /docs: Swagger UI from an installed package, so that it works without internet."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ _STARTING = """window.ui = SwaggerUIBundle({
   deepLinking: true,
   validatorUrl: null,
 });
-"""  # a script of its own, because the policy of the page allows none within it
+"""  # a file of its own, because the policy forbids inline scripts
 
 HEADERS: Mapping[str, Headers] = {
     PATH: PAGE,
     **{f"{PATH}/{name}": ASSET for name in (_CSS, _SCRIPT, _ICON, _START)},
 }
-"""Headers of the answers at these paths."""
+"""Response headers by path."""
 
 
 def docs_routes() -> list[Route]:
-    """The routes of the page and of what it loads."""
+    """The routes of the page and its files."""
     static = files(_PACKAGE) / "static"
     contents = {name: ((static / name).read_bytes(), kind) for name, kind in _TYPES.items()}
     contents[_START] = (_STARTING.encode(), "text/javascript")

@@ -41,9 +41,9 @@ class BatchAnswer(BaseModel):
 
 
 class FollowTicket(BaseModel):
-    """What stands for a token while the log is followed."""
+    """A ticket to follow the log."""
 
-    ticket: str = Field(description="For `GET /v1/log/follow?ticket=…`, once")
+    ticket: str = Field(description="For one `GET /v1/log/follow?ticket=…`")
     expires_at: datetime
 
 

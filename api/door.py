@@ -159,7 +159,7 @@ def _refuse_body(scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Refu
 
 
 def coding_of(header: bytes | None, body: bytes | bytearray) -> str | None:
-    """The coding of a body, such as gzip, by its header or, for who has forgotten that, by its first bytes."""
+    """The content coding of a body, such as gzip: from its header, or from its first bytes if there is no header."""
     if header is not None and (coding := header.decode("latin-1").strip().lower()) not in ("", "identity"):
         return coding
     return "gzip" if body.startswith(_GZIP) else None

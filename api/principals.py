@@ -28,21 +28,21 @@ ANYONE = Principal("anyone", "operator", "authentication is off")
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token gives: to be a principal, until it expires."""
+    """What a token grants: a principal, until it expires."""
 
     principal: Principal
     expires: datetime | None = None  # aware
 
 
 class Principals(Protocol):
-    """The principals that tokens stand for."""
+    """Finds principals by token."""
 
     def find(self, digest: bytes) -> Principal | Problem:
         """The principal of the token with this SHA-256, or why there is none."""
 
 
 class FixedPrincipals:
-    """Principals that stay as they are."""
+    """Principals from a fixed mapping."""
 
     def __init__(self, grants: Mapping[bytes, Grant], clock: Callable[[], datetime]) -> None:
         """`grants`: by the SHA-256 of their token."""

@@ -70,7 +70,7 @@ def too_slow(seconds: float) -> Problem:
 
 
 def encoded(coding: str) -> Problem:
-    """What is said of a body that is compressed."""
+    """The problem of a compressed body."""
     return Problem("encoding", f"The body is sent as {coding[:40]}; send it plain, without Content-Encoding.")
 
 

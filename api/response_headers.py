@@ -1,6 +1,6 @@
-"""The headers that every answer has: it is not kept, not guessed at, and no page may use it.
+"""Security headers of every response.
 
-They are added where an answer leaves, as bytes made once: this is on the path of each command.
+They are encoded once and added when a response is sent, because every command pays for them.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ def _headers(cache: bytes, policy: bytes) -> Headers:
 
 
 ANSWER = _headers(b"no-store", b"default-src 'none'; frame-ancestors 'none'")
-"""Of all answers but those of the page that describes the API."""
+"""For every response except the documentation page and its files."""
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     b"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 PAGE = _headers(b"no-store", _PAGE_POLICY)
-"""Of that page: it loads its own scripts and images, and asks this API."""
+"""For the documentation page: it may load its own files and call this API."""
 ASSET = _headers(b"private, max-age=3600", _PAGE_POLICY)
-"""Of what it loads."""
+"""For the files of that page."""
 
 
 def headed(send: Send, headers: Headers) -> Send:
-    """A `send` that adds these headers to an answer."""
+    """A `send` that adds these headers to a response."""
 
-    def adding(message: Message) -> Awaitable[None]:  # without a coroutine of its own, which would cost as much again
+    def adding(message: Message) -> Awaitable[None]:  # not a coroutine, which would double the cost
         if message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], *headers]
         return send(message)

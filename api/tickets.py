@@ -1,9 +1,9 @@
 """Tickets to follow the log from a browser, whose `EventSource` cannot send a token in a header.
 
-A ticket stands for the token it was made with, for seconds and once. It is sealed with a key that all API processes
-derive from the master key, so that any of them takes it and nobody can read or make one. What was used is remembered in
-the memory of a process: with several processes, one who intercepts a ticket within its seconds could use it once more
-with another process (ADR 17 says why that is borne).
+A ticket stands for the token that requested it, for 30 seconds and for one use. It is encrypted with a key that every
+API process derives from the master key: any process accepts it, and nobody else can read or forge one. Each process
+remembers the tickets it has accepted. With several processes, a stolen ticket could be used once more in another
+process; ADR 17 says why this is acceptable.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from api.problems import Problem
 
 SECONDS = 30
 MOST_USED = 10_000
-"""Tickets that were used and are not over yet, in a process: one more is refused rather than forget one of them."""
+"""Used tickets that a process remembers until they expire. Beyond this number, further tickets are refused."""
 MOST_CHARACTERS = 200
 _PURPOSE = b"daybook: tickets to follow the log, version 1"
 _NONCE, _TIME = 12, 8
 
 
 class Ticket(NamedTuple):
-    """A ticket and when it is over."""
+    """A ticket and when it expires."""
 
     text: str
     expires: datetime
 
 
 def ticket_key(master_key: bytes) -> bytes:
-    """The key of tickets: whoever learns it learns nothing about the master key."""
+    """The key for tickets, derived one way from the master key."""
     return HKDF(SHA256(), 32, salt=None, info=_PURPOSE).derive(master_key)
 
 
 class Tickets:
-    """Makes tickets and takes them back, once each."""
+    """Issues tickets and redeems each once."""
 
     def __init__(self, key: bytes, clock: Callable[[], datetime]) -> None:
         self._cipher = AESGCM(key)
         self._clock = clock
-        self._used: dict[bytes, int] = {}  # nonce to the millisecond at which the ticket is over, oldest first
+        self._used: dict[bytes, int] = {}  # nonce → expiry in milliseconds
 
     def issue(self, token: bytes) -> Ticket:
         """A ticket for the principal of the token with this SHA-256."""
@@ -57,7 +57,7 @@ class Tickets:
         return Ticket(urlsafe_b64encode(nonce + sealed).decode().rstrip("="), _EPOCH + timedelta(milliseconds=over))
 
     def redeem(self, text: str) -> bytes | None:
-        """The SHA-256 of the token of a ticket; None if it was not made here, is over or was used. Raises `Problem`."""
+        """The SHA-256 of the ticket's token; None if it is forged, expired or used. Raises `Problem`."""
         nonce, opened = self._open(text)
         now = _milliseconds(self._clock())
         over = int.from_bytes(opened[:_TIME], "big")

@@ -100,8 +100,8 @@ class Settings(BaseSettings):
     )
     tokens_file: Path = Field(
         default_factory=lambda data: data.get("data_dir", Path("var")) / "tokens.json",
-        description="File of the bearer tokens (their SHA-256), principals and roles; only its owner may write it, "
-        "nobody but its owner and group read it. A change is taken within a second, or at once on SIGHUP",
+        description="File of the bearer tokens (their SHA-256), principals and roles; others "
+        "may not read it (chmod 600 or 640). A change takes effect within a second, or at once on SIGHUP",
     )
     master_key: SecretStr | None = Field(
         default=None,
@@ -117,19 +117,19 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         max_length=100,
-        description="Origins whose pages may ask the API from a browser, such as `https://console.example`, separated "
+        description="Origins whose pages may use the API from a browser, such as `https://console.example`, separated "
         "by commas; they may also follow the log with a ticket",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         max_length=100,
-        description="Addresses or networks of the reverse proxies that are believed who their client is, separated by "
-        "commas",
+        description="Addresses or networks of the reverse proxies whose header gives the client's address, separated "
+        "by commas",
     )
     proxy_header: Literal["x-forwarded-for", "forwarded"] = Field(
         default="x-forwarded-for",
-        description="The header in which they say it; the other one is not read, for they pass on what a client wrote "
-        "there",
+        description="The header that these proxies write. The other one is not read, because it may come from the "
+        "client",
     )
     queue_limit: int = Field(default=10_000, ge=1, description="Commands that may wait; one more is answered 503")
     principal_limit: int = Field(

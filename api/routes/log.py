@@ -31,8 +31,8 @@ HEARTBEAT_POLLS = 100
 FOLLOW_PAGE = 200
 
 
-TicketToFollow = Annotated[  # the authentication takes it, and bounds it
-    str | None, Query(description="Of `POST /v1/log/follow-tickets`, in the place of a token")
+TicketToFollow = Annotated[  # read and bounded by the authentication
+    str | None, Query(description="A ticket from `POST /v1/log/follow-tickets`, instead of a token")
 ]
 _NO_MEMBERS = NoMembers()
 
@@ -119,9 +119,9 @@ async def follow_log(
 
 @router.post("/log/follow-tickets", status_code=201, responses=TICKET)
 async def make_follow_ticket(request: Request, body: NoMembers = _NO_MEMBERS) -> Response:
-    """A ticket that stands for the token of this request: to follow the log once, within 30 seconds.
+    """Get a ticket to follow the log once, within 30 seconds, with the rights of the token of this request.
 
-    For `EventSource`, which cannot send a token. Off unless DAYBOOK_ALLOWED_ORIGINS names an origin.
+    It is for `EventSource`, which cannot send a token. It needs an origin in DAYBOOK_ALLOWED_ORIGINS.
     """
     tickets = services(request).tickets
     if tickets is None:
@@ -131,7 +131,7 @@ async def make_follow_ticket(request: Request, body: NoMembers = _NO_MEMBERS) ->
 
 
 def _still_let_in(request: Request) -> Callable[[], bool]:
-    """Whether the token of this request still stands for its principal: a stream may outlive it."""
+    """Whether the token of this request is still valid: a stream may last longer than its token."""
     state, principals = request.scope["state"], services(request).principals
     if principals is None:
         return lambda: True
