@@ -1,7 +1,7 @@
-"""The access log: who was refused, who read personal data, and what operators did.
+"""The access log: refused access, reads of personal data, and actions of operators.
 
-A JSON object a line, through a logger of its own. A line names the route and the ids in its path, never a token, a body
-or a value of the query, which may be personal. A command of a command client leaves none: the log of events has it.
+Each line is a JSON object, written by a logger of its own. It contains the route and the ids in the path, never a
+token, a body or a query value. Commands of command clients are not written: the event log records them.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
 def personal(endpoint: _Endpoint) -> _Endpoint:
-    """Declare that a route answers with personal data: whoever reads it is written down."""
+    """Declare that a route returns personal data, so that reads are written to the access log."""
     endpoint.personal = True  # type: ignore[attr-defined]
     return endpoint
 
 
 def is_personal(endpoint: object) -> bool:
-    """Whether a route answers with personal data."""
+    """Whether a route returns personal data."""
     return getattr(endpoint, "personal", False) is True
 
 
 def write_line(event: str, at: datetime, **fields: Any) -> None:
-    """Write a line: ASCII, with everything else and all control characters escaped."""
+    """Write a line. It is printable ASCII: all other characters are escaped."""
     line = json.dumps({"at": at.astimezone(UTC).isoformat(), "event": event, **fields})
     _logger.info("%s", line.replace("\x7f", "\\u007f"))
 
@@ -52,18 +52,18 @@ class AccessLog:
         self._clock = clock
 
     def refused(self, scope: Scope, status: int, code: str, principal: Principal | None = None, **more: int) -> None:
-        """Access was refused; `principal`: who asked, if that is known."""
+        """Write that access was refused; `principal`: who asked, if known."""
         self._write("access.refused", scope, principal, status=status, code=code, **more)
 
     def slowed(self, scope: Scope, seconds: int) -> None:
-        """No further refusal of this address is written for so long."""
+        """Write that further refusals of this address are not written for some seconds."""
         self._write("access.slowed", scope, None, seconds=seconds)
 
     def answered(self, scope: Scope, status: int, headers: Mapping[bytes, bytes]) -> None:
-        """A request is being answered: written down if it reads personal data, or is an operator's command."""
+        """Write a read of personal data or an operator's command; `headers`: of the response."""
         principal: Principal = scope["state"]["principal"]
         if status in REFUSED:
-            return  # written where it was refused
+            return  # written by `refused`
         if scope["method"] in ("GET", "HEAD"):
             if is_personal(scope.get("endpoint")):
                 self._write("personal_data.read", scope, principal, status=status)
@@ -76,7 +76,7 @@ class AccessLog:
     def _write(self, event: str, scope: Scope, principal: Principal | None, **more: Any) -> None:
         route, ids = self._what(scope)
         if principal is None:
-            ids = {}  # anybody can send any text
+            ids = {}  # an unknown client can send any text
         client = scope.get("client")
         write_line(
             event,
@@ -91,7 +91,7 @@ class AccessLog:
         )
 
     def _what(self, scope: Scope) -> tuple[str | None, Mapping[str, Any]]:
-        """The template of the route, if there is one, and the names in its path."""
+        """The template of the route, if there is one, and the path parameters."""
         if (route := scope.get("route")) is not None:
             return route.path, scope["path_params"]
         found = _matched(self._routes, scope, Match.FULL, Match.PARTIAL)
@@ -99,7 +99,7 @@ class AccessLog:
 
 
 def _matched(routes: Sequence[BaseRoute], scope: Scope, *kinds: Match) -> tuple[str, Mapping[str, Any]] | None:
-    """The template and the names of the first route that matches so; commands and refusals have not been routed."""
+    """The template and path parameters of the first route with such a match, for requests that were not routed."""
     for kind in kinds:
         for route in routes:
             match, found = route.matches(scope)
@@ -108,8 +108,8 @@ def _matched(routes: Sequence[BaseRoute], scope: Scope, *kinds: Match) -> tuple[
     return None
 
 
-class Watched:
-    """Hands every answer that may have to be written down to the access log, before it is sent."""
+class AccessLogMiddleware:
+    """ASGI middleware that writes to the access log before a response is sent. Skips commands of command clients."""
 
     def __init__(self, app: ASGIApp, access: AccessLog) -> None:
         self._app = app

@@ -15,9 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from api.access_log import REFUSED, AccessLog, Watched
+from api import docs_page
+from api.access_log import REFUSED, AccessLog, AccessLogMiddleware
 from api.authentication import Authentication
 from api.commanding import CommandRoutes
+from api.cross_origin import CrossOrigin
 from api.documented import BatchAnswer
 from api.door import READ_BY_THEIR_ROUTE, Door
 from api.faults import Faults
@@ -25,7 +27,7 @@ from api.items import Item
 from api.lane import Lane
 from api.methods import HeadAsGet, allowed
 from api.places import Places
-from api.principals import is_open
+from api.principals import FOLLOW_TICKETS, is_open
 from api.problems import MEDIA_TYPE, PROBLEMS, Problem, malformed_response, problem_response, unavailable
 from api.proxies import TrustedProxies
 from api.routes import accounts, batches, health, log, orders, posts, transactions
@@ -44,7 +46,7 @@ def create_app(services: Services) -> ASGIApp:
         description="Commands are posted with an `Idempotency-Key`; every answer tells its position in the log.",
         version="1",
         openapi_url="/v1/openapi.json",
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
@@ -61,6 +63,7 @@ def create_app(services: Services) -> ASGIApp:
         for route in room.router.routes:
             if isinstance(route, APIRoute):
                 commands.add(route)
+    app.router.routes.extend(docs_page.docs_routes())
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.add_middleware(Faults, answer_error=_answer_error)
@@ -68,10 +71,14 @@ def create_app(services: Services) -> ASGIApp:
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     access = AccessLog(app.router.routes, services.clock)
     app.state.access = access
-    guarded = Door(Watched(Lane(app, commands, _answer_error), access), services, Authentication(services, access))
+    outermost: ASGIApp = Door(
+        AccessLogMiddleware(Lane(app, commands, _answer_error), access), services, Authentication(services, access)
+    )
+    if services.allowed_origins:
+        outermost = CrossOrigin(outermost, services.allowed_origins)
     if services.trusted_proxies:
-        return TrustedProxies(guarded, services.trusted_proxies, services.proxy_header)
-    return guarded
+        outermost = TrustedProxies(outermost, services.trusted_proxies, services.proxy_header)
+    return outermost
 
 
 def _places(services: Services, most: int, taken: str) -> Places:
@@ -150,10 +157,10 @@ def _describe(app: FastAPI) -> dict[str, Any]:
                 for answer in operation["responses"].values():
                     if MEDIA_TYPE in answer.get("content", {}):
                         answer["content"].pop("application/json", None)
-                operation["responses"].pop("422" if method == "get" else "", None)
+                operation["responses"].pop("422" if method == "get" or path == FOLLOW_TICKETS else "", None)
                 if is_open(path):
                     operation["security"] = []
-                if method == "post":
+                if method == "post" and path != FOLLOW_TICKETS:  # all others are commands
                     key = _KEY_OF_ATOMIC if path in READ_BY_THEIR_ROUTE else _IDEMPOTENCY_KEY
                     operation.setdefault("parameters", []).extend([key, *([_IF_MATCH] if "{" in path else [])])
         app.openapi_schema = schema

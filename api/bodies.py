@@ -190,6 +190,12 @@ class Nothing(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{}]})
 
 
+class NoMembers(BaseModel):
+    """An empty body, of a request that is not a command."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{}]})
+
+
 class Hold(Sum):
     """Reserve an amount."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -39,6 +40,13 @@ class BatchAnswer(BaseModel):
     replayed: bool | None = Field(default=None, description="Whether it is the first answer, given again")
 
 
+class FollowTicket(BaseModel):
+    """A ticket to follow the log."""
+
+    ticket: str = Field(description="For one `GET /v1/log/follow?ticket=…`")
+    expires_at: datetime
+
+
 def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     titles = {status: "; ".join(t for s, t in PROBLEMS.values() if s == status) for status in statuses}
     return {
@@ -64,7 +72,7 @@ _HEADERS = {
 for _answer in _DONE.values():
     _answer["headers"] = _HEADERS
 
-COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 408, 409, 412, 413, 422), **_DONE}
+COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 408, 409, 412, 413, 415, 422), **_DONE}
 BATCH: dict[int | str, dict[str, Any]] = {
     **COMMAND,
     200: {
@@ -75,6 +83,10 @@ BATCH: dict[int | str, dict[str, Any]] = {
         },
     },
     201: {**_DONE[201], "description": "All carried out, in one unit"},
+}
+TICKET: dict[int | str, dict[str, Any]] = {
+    **_answers(*_ALWAYS, 404, 408, 413, 415, 429),
+    201: {"description": "A ticket", "model": FollowTicket},
 }
 READ_ONE = _answers(*_ALWAYS, 404, 429)
 READ_LIST = _answers(*_ALWAYS, 404, 429)

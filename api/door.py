@@ -19,8 +19,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.authentication import Authentication
+from api.docs_page import HEADERS
 from api.heads import Refusal, joined, refuse_escapes, refuse_repeated
-from api.problems import Problem, problem_response, too_large, too_slow
+from api.problems import Problem, encoded, problem_response, too_large, too_slow
+from api.response_headers import ANSWER, headed
 from api.services import Services
 
 MOST_DEPTH = 32
@@ -47,6 +49,7 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        send = headed(send, HEADERS.get(scope["path"], ANSWER))
         sent = scope["headers"]
         headers: dict[bytes, bytes] = dict(sent)
         refusal = None
@@ -159,6 +162,10 @@ def _refuse_body(scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Refu
     if not body:
         scope["state"]["body"] = {}
         return None
+    coded = coding_of(headers.get(b"content-encoding"), body)
+    if coded is not None:
+        refused = encoded(coded)
+        return refused.code, refused.detail, refused.figures
     kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
     if kind != b"application/json":
         return "content_type", f"The body is {kind.decode('latin-1')[:100]!r}; send application/json.", None
@@ -167,6 +174,16 @@ def _refuse_body(scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Refu
     except UnkeptError as error:
         return "malformed", f"{error}.", error.figures
     return None
+
+
+def coding_of(header: bytes | None, body: bytes | bytearray) -> str | None:
+    """The content coding of a body, such as gzip: from its header, or from its first bytes if there is no header."""
+    if header is not None and (coding := header.decode("latin-1").strip().lower()) not in ("", "identity"):
+        return coding
+    return "gzip" if body.startswith(_GZIP) else None
+
+
+_GZIP = b"\x1f\x8b"
 
 
 class UnkeptError(ValueError):

@@ -28,21 +28,21 @@ ANYONE = Principal("anyone", "operator", "authentication is off")
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token gives: to be a principal, until it expires."""
+    """What a token grants: a principal, until it expires."""
 
     principal: Principal
     expires: datetime | None = None  # aware
 
 
 class Principals(Protocol):
-    """The principals that tokens stand for."""
+    """Finds principals by token."""
 
     def find(self, digest: bytes) -> Principal | Problem:
         """The principal of the token with this SHA-256, or why there is none."""
 
 
 class FixedPrincipals:
-    """Principals that stay as they are."""
+    """Principals from a fixed mapping."""
 
     def __init__(self, grants: Mapping[bytes, Grant], clock: Callable[[], datetime]) -> None:
         """`grants`: by the SHA-256 of their token."""
@@ -60,6 +60,7 @@ class FixedPrincipals:
         return grant.principal
 
 
+FOLLOW, FOLLOW_TICKETS = "/v1/log/follow", "/v1/log/follow-tickets"
 _AUDIT_PATHS = ("/v1/streams", "/v1/log")
 _OPEN_PATHS = ("/v1/health/", "/v1/openapi.json", "/docs")
 
@@ -73,6 +74,8 @@ def may(role: Role, method: str, path: str) -> bool:
     """What each role may: `command` posts and reads, `report` reads, `audit` reads the log too, `operator` all."""
     if role == "operator":
         return True
+    if path == FOLLOW_TICKETS:
+        return role == "audit"
     if method not in ("GET", "HEAD"):
         return role == "command"
     if path.startswith(_AUDIT_PATHS):

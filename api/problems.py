@@ -35,6 +35,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "key_reused": (409, "The idempotency key belongs to another request"),
     "version_stale": (412, "The stream is not at the version If-Match names"),
     "too_large": (413, "The body is too large"),
+    "encoding": (415, "The body must be sent without a content encoding"),
     "refused": (422, "A business rule refuses this"),
     "too_many": (429, "Too much of this principal is under way; send the next when something is answered"),
     "wrong_tokens": (429, "Too many wrong tokens came from this address"),
@@ -67,6 +68,11 @@ def too_large(most: int, what: str = "The body") -> Problem:
 def too_slow(seconds: float) -> Problem:
     """What is said where a body does not come whole in time; the connection ends with it."""
     return Problem("too_slow", f"The body was not whole after {seconds:g} seconds.", seconds=seconds)
+
+
+def encoded(coding: str) -> Problem:
+    """The problem of a compressed body."""
+    return Problem("encoding", f"The body is sent as {coding[:40]}; send it plain, without Content-Encoding.")
 
 
 def unavailable(error: Exception) -> Problem:

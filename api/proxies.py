@@ -1,9 +1,8 @@
-"""The address of a client behind proxies: told by their headers, and believed only from proxies that are named.
+"""The address of a client behind reverse proxies.
 
-Whoever can reach the API can send these headers. They are read only where the connection comes from a trusted proxy,
-and from right to left: each proxy appends the address it was reached from, so what stands to the right of the first
-address that is no trusted proxy was written by trusted proxies, and that address is the client. What stands to the left
-of it may be invented.
+Anybody can send a header such as `X-Forwarded-For`, so it is read only if the connection comes from a trusted proxy.
+Each proxy appends the address that connected to it. The header is therefore read from right to left: the first address
+that is not a trusted proxy is the client. Everything to its left may be invented.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ Address = IPv4Address | IPv6Address
 Header = Literal["x-forwarded-for", "forwarded"]
 
 MOST_HOPS = 20
-"""Addresses of one header that are looked at, from the right."""
+"""Number of addresses that are read, from the right."""
 
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([0-9.]+):\d+", re.ASCII)
 
 
 class TrustedProxies:
-    """Puts the client's address in the place of the proxy's."""
+    """ASGI middleware that replaces the proxy's address by the client's."""
 
     def __init__(self, app: ASGIApp, trusted: Sequence[Network], header: Header) -> None:
-        """`header`: the one that the trusted proxies write. The other may come from anybody and is not read."""
+        """`header`: the one that the trusted proxies write. The other one may come from the client and is not read."""
         self._app = app
         self._trusted = tuple(trusted)
         self._header = header.encode()
@@ -48,12 +47,12 @@ class TrustedProxies:
             scope["client"] = (str(client), 0)
 
     def _client(self, hops: Iterable[str]) -> Address | None:
-        """The right-most address that is no trusted proxy; of a header that is malformed, the last before that."""
+        """The right-most address that is not a trusted proxy. Stops at a malformed value."""
         client = None
         for hop in reversed(list(hops)):
             address = parse_address(hop)
             if address is None:
-                break  # nobody knows who wrote what stands to the left of it
+                break  # the values to the left cannot be attributed to a proxy
             client = address
             if not self._trusts(address):
                 break
@@ -69,7 +68,7 @@ def parse_address(text: str) -> Address | None:
     found = _WITH_PORT.fullmatch(text)
     if found is not None:
         text = found[1] if found[1] is not None else found[2]
-    if "%" in text:  # a zone can be any text
+    if "%" in text:  # an IPv6 zone can be any text
         return None
     try:
         address = ip_address(text)
@@ -80,7 +79,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def _for(hop: str) -> str:
-    """The address in an element of `Forwarded`, such as `for=192.0.2.1;proto=https`, or nothing."""
+    """The address in an element of `Forwarded` such as `for=192.0.2.1;proto=https`; empty if there is none."""
     for pair in hop.split(";"):
         name, _, value = pair.partition("=")
         if name.strip().lower() == "for":

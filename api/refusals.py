@@ -1,7 +1,7 @@
-"""How often an address was refused lately: whoever guesses tokens is slowed, and cannot fill the access log.
+"""Counts refused requests per address, to slow the guessing of tokens and to bound the access log.
 
-An address is counted for a minute from its first refusal on. Who sends a right token is let in whatever others behind
-the same address have sent: the count is looked at only once a token has turned out to be wrong.
+The count of an address starts with its first refusal and ends after a minute. It is read only after a token was found
+wrong, so a valid token is accepted even if others behind the same address send wrong ones.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from typing import NamedTuple
 from api.proxies import parse_address
 
 MOST = 10
-"""Refusals of an address within the period that are answered and written down as they come."""
+"""Refusals of an address within the period before it is slowed."""
 PERIOD_SECONDS = 60.0
 MOST_ADDRESSES = 10_000
-"""Addresses that are counted: of more than these, the one that was refused longest ago is forgotten."""
+"""Addresses that are counted. If there are more, the one that was refused longest ago is dropped."""
 _SUBSCRIBER_BITS = 64
-"""What one IPv6 subscriber has at the least: whoever has one address there has all of them."""
+"""An IPv6 subscriber has at least a network of this prefix length, and can use every address in it."""
 
 
 class Count(NamedTuple):
-    """The refusals of an address in the period that has begun, and for how many seconds it goes on, at least 1."""
+    """The number of refusals of an address in its current period, and the seconds left of it, at least 1."""
 
     number: int
     seconds: int
 
 
 class Refusals:
-    """Counts the refusals of each address, of one kind."""
+    """Counts refusals of one kind per address."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._counted: OrderedDict[str, tuple[int, float]] = OrderedDict()  # number, and when it began
+        self._counted: OrderedDict[str, tuple[int, float]] = OrderedDict()  # (number, start)
 
     def add(self, address: str) -> Count:
-        """Count one more."""
+        """Count one more refusal."""
         key, now = network_of(address), self._monotonic()
         number, began = self._counted.pop(key, (0, now))
         if now - began >= PERIOD_SECONDS:
@@ -51,7 +51,7 @@ class Refusals:
 
 
 def network_of(address: str) -> str:
-    """What is counted together: an IPv4 address, or the 64 bits that an IPv6 subscriber has."""
+    """The unit that is counted: an IPv4 address, or the /64 network of an IPv6 address."""
     parsed = parse_address(address)
     if isinstance(parsed, IPv6Address):
         return f"{IPv6Address(int(parsed) >> _SUBSCRIBER_BITS << _SUBSCRIBER_BITS)}/{_SUBSCRIBER_BITS}"

@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 
 from api.principals import Principals
 from api.proxies import Header, Network
+from api.tickets import Tickets
 from eventstore.asynchronous import AsyncExecutor
 from eventstore.codec import Codec
 from eventstore.executor import Executor
@@ -58,6 +59,8 @@ class Services:
     principals: Principals | None  # None: authentication is off
     allowed_hosts: tuple[str, ...]
     limits: Limits = Limits()
+    tickets: Tickets | None = None  # None: nobody follows the log without a token
+    allowed_origins: tuple[str, ...] = ()  # whose pages may ask the API from a browser
     trusted_proxies: tuple[Network, ...] = ()
     proxy_header: Header = "x-forwarded-for"
 

@@ -1,7 +1,7 @@
-"""The file of bearer tokens: what it may hold, and taking it anew when it changes.
+"""The file of bearer tokens: its format, and reading it again when it changes.
 
-A JSON list of ``{"sha256", "principal", "role"}`` and optionally ``"expires"``. Whatever else it holds is refused with
-one sentence: an entry that is taken for less than it says would let somebody in whom its writer meant to keep out.
+The file is a JSON list of ``{"sha256", "principal", "role"}`` with an optional ``"expires"``. Anything else in it is
+refused with one sentence. If an unknown member were ignored, a token could work longer than its writer meant.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ logger = logging.getLogger(__name__)
 MOST_BYTES = 1024 * 1024
 MOST_NAME = 100
 """Characters of a principal's name."""
-LOOK_SECONDS = 1.0
-"""How often the file is looked at, at most."""
+CHECK_SECONDS = 1.0
+"""The file is checked for changes once in this time."""
 SETTLED_NS = 2_000_000_000
-"""A file that changed this shortly before it was read may have changed again within the same tick of its times."""
+"""A file that was changed less than this before it was read may change again without a change of its time stamps."""
 
 _NEEDED = {"sha256", "principal", "role"}
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _NAME = re.compile(r"[!-~]([ -~]*[!-~])?")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _RESERVED = "system:"
-_OF_NOTHING = digest("")
+_EMPTY_TOKEN = digest("")
 
 
 class TokensError(ValueError):
-    """The file of tokens is not what it should be; the message is one sentence that says where."""
+    """The file of tokens is wrong. The message is one sentence that says where."""
 
 
 class PrincipalsFile:
-    """The principals of a file of tokens, which is taken anew when it has changed.
+    """The principals of a file of tokens. The file is read again when it has changed.
 
-    What was last taken stays where the file has become wrong or is gone: half a file must not shut everyone out, and it
-    cannot let anybody in. To revoke a token is therefore to leave a file that is right.
+    If the file becomes wrong or disappears, the tokens that were read before stay valid, and an error is logged. A file
+    that is half written must not lock everyone out. A token is revoked once the file is valid again.
     """
 
     def __init__(
@@ -57,67 +57,67 @@ class PrincipalsFile:
         monotonic: Callable[[], float] = time.monotonic,
         time_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Raises `TokensError`, and `OSError` where the file cannot be read."""
+        """Raises `TokensError`, and `OSError` if the file cannot be read."""
         self._file = file
         self._clock = clock
         self._monotonic = monotonic
         self._time_ns = time_ns
         self._version: _Version | None = None
         read = _read(file)
-        self._take(read)
+        self._use(read)
         if not read.grants:
             raise TokensError(f"{file} holds no token: nobody could use the API")
         self._error: str | None = None
-        self._look_at = monotonic() + LOOK_SECONDS
+        self._check_at = monotonic() + CHECK_SECONDS
 
     def find(self, digest: bytes) -> Principal | Problem:
         """The principal of the token with this SHA-256, or why there is none."""
-        if self._monotonic() >= self._look_at:
-            self._look()
+        if self._monotonic() >= self._check_at:
+            self._check()
         return self._principals.find(digest)
 
     def reload(self) -> None:
-        """Take the file anew now, and log what came of it."""
+        """Read the file again now, and log the result."""
         self._error = None
         self._version = None
-        self._look()
+        self._check()
 
-    def _look(self) -> None:
-        self._look_at = self._monotonic() + LOOK_SECONDS
+    def _check(self) -> None:
+        self._check_at = self._monotonic() + CHECK_SECONDS
         try:
             if self._settled and _version(os.stat(self._file)) == self._version:
                 return
             read = _read(self._file)
         except (OSError, TokensError) as error:
-            self._complain(error)
+            self._log(error)
             return
         changed = self._version != read.version
-        self._take(read)
+        self._use(read)
         self._error = None
         if changed:
-            logger.info("%s is taken anew: its tokens are %d", self._file, len(read.grants))
+            logger.info("%s was read again; tokens: %d", self._file, len(read.grants))
 
-    def _take(self, read: _Read) -> None:
+    def _use(self, read: _Read) -> None:
         self._principals = FixedPrincipals(read.grants, self._clock)
         self._version = read.version
         self._settled = self._time_ns() - read.version.changed > SETTLED_NS
 
-    def _complain(self, error: OSError | TokensError) -> None:
+    def _log(self, error: OSError | TokensError) -> None:
         reason = str(error) if isinstance(error, TokensError) else f"{self._file}: {error.strerror or error}"
         if reason != self._error:
-            logger.error("%s; the tokens of before stay as they are", reason)
+            logger.error("%s; the tokens that were read before stay valid", reason)
         self._error = reason
-        self._settled = False  # look into it again, whatever its times say
+        self._settled = False  # read it again at the next check
 
 
 class _Version(NamedTuple):
-    """What changes with a file."""
+    """What tells one state of a file from the next."""
 
     device: int
     inode: int
     size: int
     modified: int
-    changed: int  # moves with its permissions too, and nobody can set it back
+    changed: int  # changes with the permissions too, and cannot be set
 
 
 class _Read(NamedTuple):
@@ -130,8 +130,8 @@ def _version(found: os.stat_result) -> _Version:
 
 
 def _read(file: Path) -> _Read:
-    """The grants of a file, and which version of it they are of. Raises `TokensError` and `OSError`."""
-    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:  # a pipe without a writer must not block
+    """The grants of a file and its version. Raises `TokensError` and `OSError`."""
+    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:  # opening a pipe must not block
         found = os.fstat(opened.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise TokensError(f"{file} is not a regular file")
@@ -143,7 +143,7 @@ def _read(file: Path) -> _Read:
 
 
 def _check_mode(file: Path, mode: int) -> None:
-    """Others may not read it, and only its owner may write it."""
+    """Only the owner may write it, and only the owner and the group may read it."""
     if mode & (stat.S_IWGRP | stat.S_IRWXO):
         raise TokensError(
             f"{file} has the mode {mode:04o}, with which others may read or write it: chmod 600, or 640 for a group"
@@ -181,7 +181,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _grant(entry: Any) -> tuple[bytes, Grant]:
-    """The digest and the grant of an entry. Raises `TokensError` with what is wrong, without saying where."""
+    """The digest and the grant of an entry. Raises `TokensError`; the caller adds the number of the entry."""
     if not isinstance(entry, dict):
         raise TokensError("is not an object")
     if unknown := sorted(entry.keys() - _NEEDED - {"expires"}):
@@ -200,7 +200,7 @@ def _digest_of(value: Any) -> bytes:
     if not isinstance(value, str) or _SHA256.fullmatch(value) is None:
         raise TokensError("has a sha256 that is not 64 hexadecimal digits")
     key = bytes.fromhex(value)
-    if key == _OF_NOTHING:
+    if key == _EMPTY_TOKEN:
         raise TokensError("has the sha256 of the empty token: hash the token itself")
     return key
 

@@ -20,10 +20,10 @@ from projections.transactions.queries import TransactionRow
 from projections.trial_balance.queries import TrialBalance
 
 
-def json_response(body: Any, headers: dict[str, str] | None = None) -> Response:
-    """A 200 with this body."""
+def json_response(body: Any, headers: dict[str, str] | None = None, status: int = 200) -> Response:
+    """A success with this body."""
     options = orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS
-    return Response(orjson.dumps(body, default=json_form, option=options), 200, headers, "application/json")
+    return Response(orjson.dumps(body, default=json_form, option=options), status, headers, "application/json")
 
 
 def account_view(row: AccountRow) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def write_messages(settings: Settings) -> None:
     logging.basicConfig(level=max(level, logging.WARNING), format="%(levelname)s: %(message)s")
     for package in OURS:
         logging.getLogger(package).setLevel(level)
-    access = logging.getLogger(LOGGER)  # whatever the level: who was let in is no message
+    access = logging.getLogger(LOGGER)  # written at every level
     access.setLevel(logging.INFO)
     access.propagate = False
     access.handlers = [logging.StreamHandler()]
@@ -74,14 +74,14 @@ def write_messages(settings: Settings) -> None:
 
 @contextmanager
 def action_recorded(command: str, settings: Settings) -> Iterator[None]:
-    """Write into the access log that this command of an owner was carried out, or what ended it, and who ran it."""
+    """Write a command of an operator to the access log: who ran it, and whether it succeeded."""
     outcome = "failed"
     try:
         yield
         outcome = "done"
     finally:
         user = str(os.getuid())
-        with suppress(KeyError):  # in a container, a user may have no name
+        with suppress(KeyError):  # a user of a container may have no name
             user = pwd.getpwuid(os.getuid()).pw_name
         write_line("operator.action", now(), command=command, log=settings.log, user=user, outcome=outcome)
 

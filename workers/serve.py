@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from api.app import create_app
 from api.services import Limits, Services
+from api.tickets import Tickets, ticket_key
 from api.tokens_file import PrincipalsFile
 from eventstore.asynchronous import AsyncExecutor
 from eventstore.connect import connect, pool_of
@@ -34,7 +35,7 @@ POOL_SECONDS, READ_SECONDS = 5.0, 30.0
 
 def serve(loaded: settings.Settings) -> None:
     """Serve until told to stop. The processes read the settings from the environment themselves."""
-    # Ignored until a process can reload its tokens, and inherited by the processes that uvicorn starts.
+    # Ignored until an API process handles it. Child processes inherit this.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     config = uvicorn.Config(
         "workers.serve:application",
@@ -45,7 +46,7 @@ def serve(loaded: settings.Settings) -> None:
         loop="uvloop",
         http="httptools",
         access_log=False,
-        proxy_headers=False,  # uvicorn believes them from this machine, or whom FORWARDED_ALLOW_IPS names
+        proxy_headers=False,  # api.proxies reads them; uvicorn would trust this machine and FORWARDED_ALLOW_IPS
         server_header=False,
         log_level=loaded.log_level,
         timeout_graceful_shutdown=5,
@@ -54,14 +55,14 @@ def serve(loaded: settings.Settings) -> None:
         Processes(config, [config.bind_socket()]).run()
         return
     server = uvicorn.Server(config)
-    with suppress(KeyboardInterrupt):  # which uvicorn raises once it has stopped for it
+    with suppress(KeyboardInterrupt):  # uvicorn raises it after it has shut down
         server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
 
 class Processes(Multiprocess):
-    """uvicorn's API processes. SIGHUP reaches each of them, where uvicorn would start all of them anew."""
+    """uvicorn's API processes. SIGHUP is passed on to them; uvicorn would restart them."""
 
     def handle_hup(self) -> None:
         """Pass SIGHUP on."""
@@ -119,8 +120,14 @@ class Managed:
         self._open.close()
         await send({"type": "lifespan.shutdown.complete"})
 
+    def _tickets(self) -> Tickets | None:
+        loaded = self._settings
+        if loaded.auth == "off" or not loaded.allowed_origins:
+            return None
+        return Tickets(ticket_key(loaded.master_key_bytes()), runtime.now)
+
     def _reload(self) -> None:
-        """Take the file of tokens anew, on SIGHUP."""
+        """Read the file of tokens again, on SIGHUP."""
         if self._principals is not None:
             self._principals.reload()
 
@@ -176,6 +183,8 @@ class Managed:
                 batch_bytes=loaded.batch_limit_bytes,
                 batch_items=loaded.batch_items,
             ),
+            tickets=self._tickets(),
+            allowed_origins=loaded.allowed_origins,
             trusted_proxies=tuple(map(ip_network, loaded.trusted_proxies)),
             proxy_header=loaded.proxy_header,
         )

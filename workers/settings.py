@@ -35,6 +35,10 @@ READ_OWNER_ROLE = "daybook_read_owner"
 AUDIT_ROLE = "daybook_audit"
 READER_ROLE = "daybook_reader"
 
+_ORIGIN = re.compile(
+    r"(https://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?"
+)
+
 DATABASE_URLS = (
     "database_url",
     "api_database_url",
@@ -129,8 +133,8 @@ class Settings(BaseSettings):
     )
     tokens_file: Path = Field(
         default_factory=lambda data: data.get("data_dir", Path("var")) / "tokens.json",
-        description="File of the bearer tokens (their SHA-256), principals and roles; only its owner may write it, "
-        "nobody but its owner and group read it. A change is taken within a second, or at once on SIGHUP",
+        description="File of the bearer tokens (their SHA-256), principals and roles; others "
+        "may not read it (chmod 600 or 640). A change takes effect within a second, or at once on SIGHUP",
     )
     master_key: SecretStr | None = Field(
         default=None,
@@ -149,16 +153,22 @@ class Settings(BaseSettings):
         min_length=1,
         description="`Host` headers that are answered, separated by commas",
     )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        max_length=100,
+        description="Origins whose pages may use the API from a browser, such as `https://console.example`, separated "
+        "by commas; they may also follow the log with a ticket",
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         max_length=100,
-        description="Addresses or networks of the reverse proxies that are believed who their client is, separated by "
-        "commas",
+        description="Addresses or networks of the reverse proxies whose header gives the client's address, separated "
+        "by commas",
     )
     proxy_header: Literal["x-forwarded-for", "forwarded"] = Field(
         default="x-forwarded-for",
-        description="The header in which they say it; the other one is not read, for they pass on what a client wrote "
-        "there",
+        description="The header that these proxies write. The other one is not read, because it may come from the "
+        "client",
     )
     queue_limit: int = Field(default=10_000, ge=1, description="Commands that may wait; one more is answered 503")
     principal_limit: int = Field(
@@ -234,10 +244,21 @@ class Settings(BaseSettings):
             master_key.decode(key.get_secret_value())
         return key
 
-    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, listed: object) -> object:
         return tuple(one.strip() for one in listed.split(",") if one.strip()) if isinstance(listed, str) else listed
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
+        for text in listed:
+            if _ORIGIN.fullmatch(text) is None:
+                raise ValueError(
+                    f"it should list origins such as https://console.example, or http:// on this machine, without a "
+                    f"path and in small letters, not {text[:80]!r}"
+                )
+        return listed
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -22,6 +22,7 @@ from starlette.responses import Response
 from api.access_log import AccessLog
 from api.commanding import Caller, Intent
 from api.documented import BATCH
+from api.door import coding_of
 from api.execution import (
     caller_of,
     key_of,
@@ -38,7 +39,7 @@ from api.execution import (
 )
 from api.items import Items, Ready, Told
 from api.places import Places
-from api.problems import Problem, problem, too_large, too_slow
+from api.problems import Problem, encoded, problem, too_large, too_slow
 from domain.together import Together
 from eventstore.answers import ACCEPTED, Answer
 from eventstore.plans import Submission
@@ -230,6 +231,9 @@ async def _read(request: Request, kind: str) -> Sequence[Raw]:
                     raise too_large(limits.batch_bytes)
     except TimeoutError:
         raise too_slow(limits.batch_seconds) from None
+    coding = coding_of(request.scope["state"]["headers"].get(b"content-encoding"), body)
+    if coding is not None:
+        raise encoded(coding)
     most = limits.batch_bytes // LEAST_BYTES_A_VALUE
     if body.count(b"\n" if kind == NDJSON else b",") > most:
         separators = "line ends" if kind == NDJSON else "commas"

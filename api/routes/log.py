@@ -12,7 +12,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.access_log import personal
-from api.documented import READ_LIST, READ_ONE, STREAMED
+from api.bodies import NoMembers
+from api.documented import READ_LIST, READ_ONE, STREAMED, TICKET
 from api.execution import render
 from api.places import Places
 from api.positions import read_token, token
@@ -28,6 +29,12 @@ router = APIRouter(prefix="/v1", tags=["log"])
 FOLLOW_POLL_SECONDS = 0.1
 HEARTBEAT_POLLS = 100
 FOLLOW_PAGE = 200
+
+
+TicketToFollow = Annotated[  # read and bounded by the authentication
+    str | None, Query(description="A ticket from `POST /v1/log/follow-tickets`, instead of a token")
+]
+_NO_MEMBERS = NoMembers()
 
 
 def _view(served: Services, recorded: Recorded) -> dict[str, Any]:
@@ -99,6 +106,7 @@ async def follow_log(
     type: Filter = None,
     category: Filter = None,
     last_event_id: Annotated[str | None, Header(max_length=200)] = None,
+    ticket: TicketToFollow = None,
 ) -> Response:
     """The log as server-sent events, from a position on and for as long as the client listens.
 
@@ -119,8 +127,21 @@ async def follow_log(
     return _Following(events, request.app.state.followers)
 
 
+@router.post("/log/follow-tickets", status_code=201, responses=TICKET)
+async def make_follow_ticket(request: Request, body: NoMembers = _NO_MEMBERS) -> Response:
+    """Get a ticket to follow the log once, within 30 seconds, with the rights of the token of this request.
+
+    It is for `EventSource`, which cannot send a token. It needs an origin in DAYBOOK_ALLOWED_ORIGINS.
+    """
+    tickets = services(request).tickets
+    if tickets is None:
+        raise Problem("no_route", "There are no tickets here: authentication is off, or no origin is allowed.")
+    made = tickets.issue(request.scope["state"]["token"])
+    return json_response({"ticket": made.text, "expires_at": made.expires}, status=201)
+
+
 def _still_let_in(request: Request) -> Callable[[], bool]:
-    """Whether the token of this request still stands for its principal: a stream may outlive it."""
+    """Whether the token of this request is still valid: a stream may last longer than its token."""
     state, principals = request.scope["state"], services(request).principals
     if principals is None:
         return lambda: True
@@ -136,7 +157,7 @@ class _Following(StreamingResponse):
     """
 
     def __init__(self, events: AsyncIterator[bytes], followers: Places) -> None:
-        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        super().__init__(events, media_type="text/event-stream")
         self._followers = followers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from api.app import create_app
 from api.principals import FixedPrincipals, Grant, Principal, digest
 from api.services import Limits, Services
+from api.tickets import Tickets, ticket_key
 from bench.harness.tables import begin_read_tables
 from domain.accounts.events import InternalRole
 from domain.accounts.posting import internal_account
@@ -29,7 +30,7 @@ from eventstore.numbers import Numbers
 from projections.follow import follow
 from projections.rooms import ROOMS
 from projections.waiting import Checkpoints
-from tests.support.ledger import NOW, codec_of, executor_on
+from tests.support.ledger import MASTER_KEY, NOW, codec_of, executor_on
 from tests.support.postgres import Database
 from workers.runtime import new_id as fresh_id
 
@@ -132,6 +133,7 @@ def service_on(
     limits: Limits | None = None,
     now: datetime = NOW,
     principal_limit: int = MOST_WAITING_PER_ACTOR,
+    allowed_origins: tuple[str, ...] = (),
     **more: Any,
 ) -> Iterator[Service]:
     """A service with the internal accounts of EUR open and all projections following."""
@@ -168,6 +170,8 @@ def service_on(
             principals=FixedPrincipals(grants, lambda: now) if auth else None,
             allowed_hosts=("127.0.0.1",),
             limits=limits or Limits(wait_seconds=10),
+            tickets=Tickets(ticket_key(MASTER_KEY), lambda: now) if allowed_origins else None,
+            allowed_origins=allowed_origins,
         )
         app = create_app(services)
         stop = Event()

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from api.principals import FOLLOW_TICKETS
 from api.problems import PROBLEMS
 from domain.rules import RULES
 from tests.integration.api.test_batches import JSON, NDJSON, send
@@ -52,7 +53,7 @@ def command_routes(service: Service, known: dict[str, str]) -> list[Route]:
     there = (known["account"], service.account("100.00"))
     routes = []
     for path, operations in described["paths"].items():
-        if "post" not in operations or path == "/v1/batches":
+        if "post" not in operations or path in ("/v1/batches", FOLLOW_TICKETS):
             continue
         taken = operations["post"]["requestBody"]["content"][JSON]["schema"]["$ref"].rsplit("/", 1)[1]
         text = json.dumps(schemas[taken]["examples"][0])

@@ -66,7 +66,13 @@ def test_the_log_by_type_and_category(service: Service) -> None:
 
 
 async def listen(
-    service: Service, number: int, *, last: str | None = None, begun: asyncio.Event | None = None, **query: str
+    service: Service,
+    number: int,
+    *,
+    last: str | None = None,
+    begun: asyncio.Event | None = None,
+    token: str | None = TOKENS["audit"],
+    **query: str,
 ) -> tuple[int, str]:
     """Follow the log until so many events came, then leave; `begun` is set once the API follows.
 
@@ -94,7 +100,9 @@ async def listen(
         if received.count("\nid: ") >= number or status != 200:
             enough.set()
 
-    headers = [(b"host", host.encode()), (b"authorization", f"Bearer {TOKENS['audit']}".encode())]
+    headers = [(b"host", host.encode())]
+    if token is not None:
+        headers.append((b"authorization", f"Bearer {token}".encode()))
     if last is not None:
         headers.append((b"last-event-id", last.encode()))
     scope = {

@@ -23,7 +23,7 @@ from api.services import Limits
 MOST_BYTES = 1_000
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 GRANTS = {
-    digest(f"token-{role}"): Grant(Principal(f"the-{role}", role))  # type: ignore[arg-type]
+    digest(f"token-{role}"): Grant(Principal(f"the-{role}", role))
     for role in ("command", "report", "audit", "operator")
 }
 GRANTS[digest("token-of-may")] = Grant(Principal("the-late", "command"), NOW)
@@ -47,6 +47,7 @@ def door(
     share: float = 1.0,
 ) -> Door:
     services: Any = SimpleNamespace(
+        tickets=None,
         principals=FixedPrincipals(GRANTS, lambda: NOW) if auth else None,
         allowed_hosts=hosts,
         limits=Limits(body_bytes=MOST_BYTES, body_seconds=body_seconds, held_bytes=held_bytes, principal_share=share),

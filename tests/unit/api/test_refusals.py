@@ -36,7 +36,10 @@ class Guarded:
         routes = FastAPI(openapi_url=None)
         routes.add_api_route("/v1/accounts/{account}", lambda: None)
         services: Any = SimpleNamespace(
-            principals=FixedPrincipals(GRANTS, lambda: NOW), allowed_hosts=("testserver",), limits=Limits()
+            tickets=None,
+            principals=FixedPrincipals(GRANTS, lambda: NOW),
+            allowed_hosts=("testserver",),
+            limits=Limits(),
         )
         access = AccessLog(routes.router.routes, lambda: NOW)
         self._door = Door(_fine, services, Authentication(services, access, lambda: self.seconds))

@@ -1,4 +1,4 @@
-"""The file of tokens: what is taken, what is refused with a sentence, and what happens when it changes."""
+"""The file of tokens: what is accepted, what is refused with a sentence, and what happens when it changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from api.principals import Principal, digest
 from api.problems import Problem
-from api.tokens_file import LOOK_SECONDS, MOST_BYTES, MOST_NAME, SETTLED_NS, PrincipalsFile, TokensError, _Version
+from api.tokens_file import CHECK_SECONDS, MOST_BYTES, MOST_NAME, SETTLED_NS, PrincipalsFile, TokensError, _Version
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 START_NS = int(START.timestamp()) * 10**9
@@ -31,9 +31,9 @@ class Clocks:
     def monotonic(self) -> float:
         return self.seconds
 
-    def look_again(self) -> None:
-        """Let so much time pass that the file is looked at once more."""
-        self.seconds += LOOK_SECONDS
+    def check_again(self) -> None:
+        """Let time pass until the file is checked again."""
+        self.seconds += CHECK_SECONDS
 
 
 class File:
@@ -185,10 +185,10 @@ def test_a_change_is_seen_after_a_second_and_not_before(file: File, caplog: pyte
     principals = file.open()
     file.write(entry("new", "shop"))
     assert name_of(principals.find(digest("secret"))) == "shop"
-    file.clocks.look_again()
+    file.clocks.check_again()
     assert name_of(principals.find(digest("secret"))) == "unauthenticated"
     assert name_of(principals.find(digest("new"))) == "shop"
-    assert caplog.messages == [f"{file.path} is taken anew: its tokens are 1"]
+    assert caplog.messages == [f"{file.path} was read again; tokens: 1"]
 
 
 def test_a_file_is_read_again_only_when_it_has_changed(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_a_file_is_read_again_only_when_it_has_changed(file: File, monkeypatch: 
     principals = file.open()
     monkeypatch.setattr("api.tokens_file._read", None)
     for _ in range(3):
-        file.clocks.look_again()
+        file.clocks.check_again()
         assert name_of(principals.find(digest("secret"))) == "shop"
 
 
@@ -207,12 +207,12 @@ def test_a_change_that_its_times_do_not_show_is_seen(file: File, monkeypatch: py
     file.write(entry("first"))
     principals = file.open(read_at_ns=START_NS + 1_000_000)
     file.write(entry("second"))
-    file.clocks.look_again()
+    file.clocks.check_again()
     assert name_of(principals.find(digest("second"))) == "shop"
 
 
 @pytest.mark.parametrize("how", ["broken", "gone", "readable by all", "half written"])
-def test_what_was_taken_last_stays_where_the_file_is_wrong(
+def test_the_previous_tokens_stay_valid_while_the_file_is_wrong(
     file: File, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.write(entry(), entry("late", "late", expires="2026-06-01T12:00:10Z"))
@@ -224,15 +224,15 @@ def test_what_was_taken_last_stays_where_the_file_is_wrong(
     else:
         file.write_text("[{" if how == "broken" else json.dumps([entry(), entry("more", "more")])[:-1])
     for _ in range(4):
-        file.clocks.look_again()
+        file.clocks.check_again()
         assert name_of(principals.find(digest("secret"))) == "shop"
     assert len(caplog.messages) == 1, "it is said once"
     assert str(file.path) in caplog.messages[0]
-    assert caplog.messages[0].endswith("; the tokens of before stay as they are")
+    assert caplog.messages[0].endswith("; the tokens that were read before stay valid")
     file.clocks.seconds = 10
     assert name_of(principals.find(digest("late"))) == "token_expired", "they expire all the same"
     file.write(entry("new", "new"))
-    file.clocks.look_again()
+    file.clocks.check_again()
     assert name_of(principals.find(digest("secret"))) == "unauthenticated"
     assert name_of(principals.find(digest("new"))) == "new"
 
@@ -241,7 +241,7 @@ def test_the_last_token_can_be_revoked(file: File) -> None:
     file.write(entry())
     principals = file.open()
     file.write()
-    file.clocks.look_again()
+    file.clocks.check_again()
     assert name_of(principals.find(digest("secret"))) == "unauthenticated"
 
 
@@ -256,3 +256,11 @@ def test_a_reload_does_not_wait_and_says_what_is_wrong_each_time(file: File, cap
     principals.reload()
     assert len(caplog.messages) == 2
     assert name_of(principals.find(digest("new"))) == "new"
+
+
+def test_the_example_in_the_reference_is_taken(file: File) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "access.md").read_text(encoding="utf-8")
+    example = page.partition("```json\n")[2].partition("```")[0]
+    file.write_text(example)
+    [listed] = json.loads(example)
+    assert file.open().find(bytes.fromhex(listed["sha256"])) == Principal("payroll", "command")

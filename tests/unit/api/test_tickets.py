@@ -1,0 +1,77 @@
+"""Tickets to follow the log: for seconds, once, and in every process of the API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from api.problems import Problem
+from api.tickets import MOST_CHARACTERS, MOST_USED, SECONDS, Tickets, ticket_key
+
+START = datetime(2026, 6, 1, 12, tzinfo=UTC)
+TOKEN = bytes(range(32))
+
+
+class Process:
+    """An API process with a clock that is moved by hand."""
+
+    def __init__(self, master_key: bytes = bytes(32)) -> None:
+        self.seconds = 0.0
+        self.tickets = Tickets(ticket_key(master_key), lambda: START + timedelta(seconds=self.seconds))
+
+
+def test_a_ticket_stands_for_its_token_once() -> None:
+    tickets = Process().tickets
+    made = tickets.issue(TOKEN)
+    assert made.expires == START + timedelta(seconds=SECONDS)
+    assert tickets.redeem(made.text) == TOKEN
+    assert tickets.redeem(made.text) is None
+    assert tickets.redeem(tickets.issue(TOKEN).text) == TOKEN
+
+
+def test_a_ticket_is_over_to_the_second() -> None:
+    process = Process()
+    early, late = process.tickets.issue(TOKEN), process.tickets.issue(TOKEN)
+    process.seconds = SECONDS - 0.001
+    assert process.tickets.redeem(early.text) == TOKEN
+    process.seconds = SECONDS
+    assert process.tickets.redeem(late.text) is None
+
+
+def test_each_process_with_the_same_master_key_takes_it_and_no_other() -> None:
+    made = Process().tickets.issue(TOKEN)
+    assert Process().tickets.redeem(made.text) == TOKEN
+    assert Process(bytes([1]) * 32).tickets.redeem(made.text) is None
+
+
+def test_nothing_of_the_token_can_be_read_from_it() -> None:
+    first, second = (Process().tickets.issue(TOKEN).text for _ in range(2))
+    assert len(first) <= MOST_CHARACTERS
+    assert first[16:] != second[16:]
+    assert ticket_key(bytes(32)) != bytes(32)
+
+
+def test_a_ticket_that_was_changed_is_none() -> None:
+    tickets = Process().tickets
+    text = tickets.issue(TOKEN).text
+    for at in range(0, len(text) - 1, 7):
+        changed = text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+        assert tickets.redeem(changed) is None
+    for other in ("", "A", text[:-4], text + "AAAA", "\0", "ticket", "é" * 50, "A" * 100_000):
+        assert tickets.redeem(other) is None
+    assert tickets.redeem(text) == TOKEN, "a wrong one does not use it up"
+
+
+def test_those_that_were_used_are_remembered_until_they_are_over_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.tickets.MOST_USED", 2)
+    process = Process()
+    tickets = process.tickets
+    first = tickets.issue(TOKEN)
+    assert tickets.redeem(first.text) == tickets.redeem(tickets.issue(TOKEN).text) == TOKEN
+    with pytest.raises(Problem, match="2 tickets were used within 30 seconds"):
+        tickets.redeem(tickets.issue(TOKEN).text)
+    assert tickets.redeem(first.text) is None
+    process.seconds = SECONDS
+    assert tickets.redeem(tickets.issue(TOKEN).text) == TOKEN
+    assert MOST_USED > 2
