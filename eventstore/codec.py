@@ -33,7 +33,7 @@ import orjson
 from msgspec import Struct
 
 from eventstore.master_keys import SealingError
-from eventstore.sealing import Place, Sealer, UnreadableError, split_version
+from eventstore.sealing import Place, Sealer, UnreadableError, UnusableKeyError, split_version
 
 _HEADER = ("originator_id", "originator_version")  # the stream and version of an event: columns, not payload
 
@@ -44,6 +44,10 @@ _MISFITS = (KeyError, TypeError, ValueError, AttributeError, RecursionError)  # 
 
 class CodecError(ValueError):
     """An event that cannot be encoded, or bytes in the log that cannot be what the catalogue says they are."""
+
+
+class UnusableError(CodecError):
+    """An event that cannot be encoded now: the key of its person is damaged, and has to be restored first."""
 
 
 class EventEntry(Protocol):
@@ -138,8 +142,8 @@ class Codec:
         stream read as commuting, where its version is not certain.
 
         Raises `CodecError` for what JSON or PostgreSQL cannot hold (lone surrogates, floats, foreign classes), for what
-        is about a person who was erased or whose key cannot be used, and for a personal value where its version is not
-        certain; `SealingError` and what the store of the keys raises where they are not to be had.
+        is about a person who was erased or whose key is damaged (`UnusableError`), and for a personal value where its
+        version is not certain; `SealingError` and what the store of the keys raises where they are not to be had.
         """
         events = list(events)
         by_class = self._by_class
@@ -180,6 +184,8 @@ class Codec:
                     self._each_personal(
                         shape, shape.name, stored, event.originator_id, event.originator_version, self._sealer.seal
                     )
+                except UnusableKeyError as error:
+                    raise UnusableError(str(error)) from error
                 except SealingError as error:
                     raise CodecError(str(error)) from error
                 except UnicodeEncodeError as error:

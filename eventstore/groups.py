@@ -25,11 +25,11 @@ from eventstore.append import (
     check_units,
 )
 from eventstore.beliefs import Beliefs
-from eventstore.codec import CodecError, encode_each
+from eventstore.codec import CodecError, UnusableError, encode_each
 from eventstore.faults import places
 from eventstore.master_keys import SealingError
 from eventstore.plans import RECORDED, Group, Plan, Submission, Task
-from eventstore.sinks import ExecutorError, FaultError, RejectedError
+from eventstore.sinks import ExecutorError, FaultError, RejectedError, UnavailableError
 from eventstore.states import EventDecoder, Evolve, Known
 
 MOST_STREAM_ROUNDS = 10
@@ -270,7 +270,8 @@ class Groups:
                     self._to_bytes([plan], _commute([plan]))
                     continue
                 except _UNFIT as error:
-                    group.rejected.append((plan.task, RejectedError(str(error))))
+                    what = UnavailableError if isinstance(error, UnusableError) else RejectedError
+                    group.rejected.append((plan.task, what(str(error))))
             touched.update([event.originator_id for event in plan.events])
         return len(group.rejected) > before
 

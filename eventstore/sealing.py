@@ -44,6 +44,10 @@ class UnreadableError(SealingError):
     """What a key or a sealed value holds cannot be known: it is damaged, forged, moved or lost."""
 
 
+class UnusableKeyError(SealingError):
+    """Nothing can be sealed for a person, because their key is damaged. It can once their key is restored."""
+
+
 class Place(NamedTuple):
     """Where a sealed value stands, and whose it is."""
 
@@ -80,8 +84,8 @@ class _Unusable:
 _Key: TypeAlias = bytes | _Unusable | None
 """A data key; None: it was erased."""
 
-_LOST: Final = _Unusable("their key is lost")
-_DAMAGED: Final = _Unusable("their key does not open with the master key")
+_LOST: Final = _Unusable("whose key is lost")
+_DAMAGED: Final = _Unusable("whose key does not open with the master key")
 
 
 class Sealer:
@@ -127,13 +131,16 @@ class Sealer:
             self._cache.clear()
 
     def seal(self, place: Place, value: str) -> str:
-        """The sealed text of a value. Raises `SealingError` for a person whose key was erased or cannot be used."""
+        """The sealed text of a value. Raises `SealingError` for a person whose key was erased, `UnusableKeyError` for a
+        person whose key is damaged."""
         subject = place.subject
         key = self._key(subject)
         if key is None:
             raise SealingError(f"the key of {subject} was erased: nothing can be written about them any more")
         if isinstance(key, _Unusable):
-            raise SealingError(f"nothing can be written about {subject}, because {key.why}: restore it from a backup")
+            raise UnusableKeyError(
+                f"nothing can be written about {subject}, because {key.why}: restore it from a backup"
+            )
         nonce = os.urandom(NONCE_BYTES)
         sealed = nonce + AESGCM(key).encrypt(nonce, value.encode(), _bind(place))
         return f"{VERSION}.{urlsafe_b64encode(sealed).decode()}"
@@ -144,7 +151,7 @@ class Sealer:
         if key is None:
             return None
         if isinstance(key, _Unusable):
-            raise UnreadableError(f"{place} cannot be opened, because of {place.subject}: {key.why}")
+            raise UnreadableError(f"{place} is about {place.subject}, {key.why}")
         version, text = split_version(sealed)
         bound = _bind_1(place) if version == 1 else _bind(place)
         try:

@@ -45,7 +45,7 @@ def check_keys(connection: Connection[Any], log: int, codec: Codec, sample: int)
         keys += len(subjects)
         unusable = codec.unusable_keys(subjects)
         offences += len(unusable)
-        findings += [(None, f"{subject}: {why}") for subject, why in unusable.items()][: sample - len(findings)]
+        findings += [(None, f"{subject}, {why}") for subject, why in unusable.items()][: sample - len(findings)]
     row = connection.execute(_SEALED_SINCE, (log, VERSION)).fetchone()
     since = row[0] if row else 0
     for position, value in _values(connection, log, codec):

@@ -30,6 +30,7 @@ from eventstore.codec import CodecError
 from eventstore.connect import SessionError, connect
 from eventstore.master_keys import SealingError
 from eventstore.read import UnknownLogError, read_head, read_stream
+from eventstore.rotation import rotate
 from eventstore.sinks import ExecutorError
 from migrations import MigrationError
 from projections.rebuild import rebuild as rebuild_tables
@@ -285,6 +286,35 @@ def drop_snapshots(as_json: AsJson = False) -> None:
         _print_json({"dropped": dropped})
     else:
         out.print(f"{dropped} snapshots are dropped.", highlight=False)
+
+
+@app.command()
+def rotate_master_key(as_json: AsJson = False) -> None:
+    """Wrap the keys of all people with DAYBOOK_MASTER_KEY instead of DAYBOOK_PREVIOUS_MASTER_KEY.
+
+    Run it as the owner, once every process has both. They go on meanwhile; after a kill, start it again. At its end the
+    previous key is retired: no process needs it, and none that has only that one is let in.
+    """
+    with _owner("rotate-master-key") as (settings, connection), _progress(as_json) as progress:
+        task = progress.add_task("moving keys", total=None)
+        report = rotate(
+            connection,
+            settings.master_key_bytes(),
+            settings.previous_master_key_bytes(),
+            lambda moved: progress.update(task, completed=moved),
+        )
+    if as_json:
+        _print_json({"ok": report.ok, **asdict(report)})
+    else:
+        out.print(f"{report.moved} keys are moved to DAYBOOK_MASTER_KEY, the one before is retired.", highlight=False)
+        if report.left:
+            out.print(
+                f"[red]{report.left} keys were left[/red]: they open with no master key at hand. daybook verify names "
+                "them; restore them from a backup.",
+                highlight=False,
+            )
+    if not report.ok:
+        raise typer.Exit(FOUND)
 
 
 @app.command()

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.pool import NullPool
 
 from bench.harness.tables import begin_read_tables
+from domain.catalogue import CATALOGUE
+from domain.kernel import ERASED, UNREADABLE
+from eventstore.codec import Codec
 from eventstore.connect import connect
+from eventstore.master_keys import MasterKeyError
 from eventstore.read import read_head
+from eventstore.sealing import Sealer
+from eventstore.subject_keys import SubjectKeys
 from migrations import MigrationError, runner
 from migrations.sql import execute_files
 from tests.support.postgres import Database, running_server
+
+SAMPLES = Path(__file__).parents[1] / "fixtures" / "events.json"
 
 
 def tables(url: str) -> list[tuple[str, str]]:
@@ -136,3 +147,45 @@ def test_a_folder_without_sql_is_an_incomplete_installation(empty_database: Data
         pytest.raises(MigrationError, match="incomplete"),
     ):
         execute_files(connection, tmp_path)
+
+
+def test_a_database_of_before_master_keys_were_known_is_brought_over(empty_database: Database) -> None:
+    """Its keys name the master key that the first process records, and what it sealed before still opens."""
+    samples = json.loads(SAMPLES.read_text())
+    master = bytes.fromhex(samples["master_key"])
+    old = next(sample for sample in samples["events"] if sample["type"] == "account.opened.v1")
+    with transaction(empty_database.url) as connection:
+        config = runner._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+    with psycopg.connect(empty_database.url, autocommit=True) as owner:
+        owner.execute("SELECT log.create_log('main')")
+        owner.execute("INSERT INTO log.subject_keys (log, subject, sealed_key) VALUES (1, 'aaa', 'junk')")
+        for subject, key in samples["subject_keys"].items():
+            owner.execute(
+                "INSERT INTO log.subject_keys (log, subject, sealed_key) VALUES (1, %s, %s)",
+                (subject, bytes.fromhex(key)),
+            )
+        owner.execute("UPDATE log.logs SET position = 7")
+        runner.upgrade(empty_database.url)
+        assert owner.execute("SELECT DISTINCT master_key FROM log.subject_keys").fetchall() == [(1,)]
+        assert owner.execute("SELECT * FROM log.sealing_versions").fetchall() == [(1, 2, 7)]
+        assert owner.execute("SELECT count(*) FROM log.master_keys").fetchone() == (0,)
+
+    def started(keys: Any, master_key: bytes, *, writes: bool = False) -> Codec:
+        sealer = Sealer(SubjectKeys(keys, 1), master_key)
+        sealer.master_keys.check(record=writes)
+        return Codec(CATALOGUE, sealer, ERASED, UNREADABLE)
+
+    with connect(empty_database.projector_url, application_name="projector") as keys:
+        with pytest.raises(MasterKeyError, match="none of 4 keys of people"):
+            started(keys, bytes(32))
+        codec = started(keys, master)
+        payload = old["payload"].encode()
+        assert codec.decode(old["type"], payload, old["stream"], old["version"]).name == old["means"]["name"]
+    with connect(empty_database.api_url, application_name="api") as keys:
+        with pytest.raises(MasterKeyError, match="none of 4 keys of people"):
+            started(keys, bytes(32), writes=True)
+        started(keys, master, writes=True)
+        with pytest.raises(MasterKeyError, match="this database is used with the master key"):
+            started(keys, bytes(32), writes=True)

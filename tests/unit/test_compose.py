@@ -30,7 +30,9 @@ SECRETS: Final = {
     "DAYBOOK_MASTER_KEY": base64.b64encode(bytes(32)).decode(),
     "TOKENS_FILE": "./tokens.json",
 }
-REFERENCE: Final = re.compile(r"\$\{(\w+)(:\?)?[^}]*\}")
+OPTIONAL: Final = {"DAYBOOK_PREVIOUS_MASTER_KEY": base64.b64encode(b"p" * 32).decode()}
+"""Secrets that are empty where they are not set."""
+REFERENCE: Final = re.compile(r"\$\{(\w+)(:[?-])?[^}]*\}")
 
 Service = dict[str, Any]
 
@@ -44,7 +46,9 @@ def services() -> dict[str, Service]:
 def environment(name: str) -> dict[str, str]:
     """What a process of the service sees, with stand-ins for the secrets."""
     given = services()[name].get("environment", {})
-    return {key: REFERENCE.sub(lambda found: SECRETS[found[1]], str(value)) for key, value in given.items()}
+    return {
+        key: REFERENCE.sub(lambda found: (SECRETS | OPTIONAL)[found[1]], str(value)) for key, value in given.items()
+    }
 
 
 def settings(name: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
@@ -89,14 +93,16 @@ def test_each_process_has_the_connections_it_needs_and_no_other(monkeypatch: pyt
 
 
 def test_the_master_key_reaches_only_those_who_open_personal_data() -> None:
-    assert [name for name in PROCESSES if "DAYBOOK_MASTER_KEY" in environment(name)] == ["api", "projector"]
+    for key in ("DAYBOOK_MASTER_KEY", "DAYBOOK_PREVIOUS_MASTER_KEY"):
+        assert [name for name in PROCESSES if key in environment(name)] == ["api", "projector"]
 
 
 def test_secrets_come_from_the_environment_and_a_missing_one_is_an_error() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     references = list(REFERENCE.finditer(text))
-    assert {found[1] for found in references} == set(SECRETS)
-    assert all(found[2] == ":?" for found in references), "no secret has a default"
+    assert {found[1] for found in references} == {*SECRETS, *OPTIONAL}
+    for found in references:
+        assert found[0] == f"${{{found[1]}{':-' if found[1] in OPTIONAL else ':?'}}}", "no secret has a default"
     for service in services().values():
         for key, value in service.get("environment", {}).items():
             if re.search("PASSWORD|KEY|SECRET", key):

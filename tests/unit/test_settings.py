@@ -72,6 +72,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", "host=db password=s3cret dbname=x", "DATABASE_URL's value is not usable, but it should look"),
         ("DAYBOOK_MASTER_KEY", "s3cret", "DAYBOOK_MASTER_KEY's value is not usable, but it should be"),
         ("DAYBOOK_MASTER_KEY", "czNjcmV0", "but it should be 32 bytes in base64, and these are 6"),
+        ("DAYBOOK_PREVIOUS_MASTER_KEY", "s3cret", "DAYBOOK_PREVIOUS_MASTER_KEY's value is not usable, but it should"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_without_secrets(
@@ -184,6 +185,32 @@ class TestMasterKey:
         first = master_key.read(tmp_path / "master.key")
         master_key.create(tmp_path / "master.key")
         assert master_key.read(tmp_path / "master.key") == first
+
+
+class TestPreviousMasterKey:
+    def test_there_is_none_unless_one_is_given(self, tmp_path: Path) -> None:
+        assert Settings(database_url=URL, master_key=KEY).previous_master_key_bytes() is None
+        assert Settings(data_dir=tmp_path).previous_master_key_bytes() is None
+
+    def test_it_comes_from_the_environment_or_beside_the_embedded_database(self, tmp_path: Path) -> None:
+        assert Settings(database_url=URL, previous_master_key=KEY).previous_master_key_bytes() == bytes(range(32))
+        (tmp_path / "master.key.previous").write_text(f"{KEY}\n")
+        assert Settings(data_dir=tmp_path).previous_master_key_bytes() == bytes(range(32))
+        assert Settings(data_dir=tmp_path, database_url=URL).previous_master_key_bytes() is None
+
+    def test_a_damaged_file_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "master.key.previous").write_text("czNjcmV0\n")
+        with pytest.raises(SettingsError, match=r"master\.key\.previous does not hold a master key"):
+            Settings(data_dir=tmp_path).previous_master_key_bytes()
+
+    def test_both_go_with_the_settings_to_another_database(self, tmp_path: Path) -> None:
+        master_key.create(tmp_path / "master.key")
+        (tmp_path / "master.key.previous").write_text(f"{KEY}\n")
+        settings = Settings(data_dir=tmp_path)
+        moved = settings.with_master_keys().with_database(URL)
+        assert moved.master_key_bytes() == settings.master_key_bytes()
+        assert moved.previous_master_key_bytes() == bytes(range(32))
+        assert KEY not in repr(moved)
 
 
 def test_every_setting_says_what_it_is() -> None:

@@ -243,6 +243,46 @@ def test_what_was_erased_is_null_and_flagged(filler: Filler, connection: Connect
     assert [text.text_erased for text in posts.revisions(connection, "post_1").items] == [True, True]
 
 
+def test_what_cannot_be_read_says_so_in_its_row_and_touches_no_other(
+    filler: Filler, connection: Connection[Any]
+) -> None:
+    """One damaged key and one damaged value: every projection folds to the head, and the money is what it was."""
+    ada, bob = filler.opening(owner="ada"), filler.opening(owner="bob")
+    one, other = ada.originator_id, bob.originator_id
+    filler.write(
+        [ada],
+        [bob],
+        [AccountFrozen(one, 0, "ada", "a reason")],
+        transfer("txn_1", one, other, 7, subject="ada", description="to bob"),
+        transfer("txn_2", other, one, 2, subject="bob", description="back"),
+        [PostDrafted("post_1", 1, "ada", "Title", "Body")],
+        [PostRevised("post_1", 2, "ada", 2, "Title", "Body", "why")],
+        [PostDrafted("post_2", 1, "bob", "Title", "Body")],
+    )
+    filler.connection.execute("UPDATE log.subject_keys SET sealed_key = 'junk' WHERE subject = 'ada'")
+    filler.connection.execute(
+        "UPDATE log.events SET payload = convert_to(regexp_replace(convert_from(payload, 'UTF8'),"
+        ' \'"title":"[^"]*"\', \'"title":"2.damaged"\'), \'UTF8\') WHERE stream = \'post_2\''
+    )
+    filler.sealer.forget()
+    run(connection, filler)
+    gone = "[unreadable]"
+    row = accounts.account(connection, one)
+    assert row is not None
+    assert (row.name, row.name_erased, row.reason, row.reason_erased, row.balance) == (gone, False, gone, False, -5)
+    row = accounts.account(connection, other)
+    assert row is not None
+    assert (row.name, row.balance) == (bob.name, 5)
+    found = [transactions.transaction(connection, id) for id in ("txn_1", "txn_2")]
+    assert [(row.description, row.description_erased) for row in found if row] == [(gone, False), ("back", False)]
+    texts = [posts.post(connection, id) for id in ("post_1", "post_2")]
+    assert [(row.title, row.body, row.text_erased) for row in texts if row] == [
+        (gone, gone, False),
+        (gone, "Body", False),
+    ]
+    assert posts.revisions(connection, "post_1").items[-1].summary == gone
+
+
 def test_the_trial_balance_is_per_currency_and_type(filler: Filler, connection: Connection[Any]) -> None:
     cash, yen = filler.opening(type="cash"), filler.opening(type="cash", currency="JPY")
     one, other = filler.opening(), filler.opening(type="savings", currency="JPY")

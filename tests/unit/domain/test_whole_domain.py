@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from eventsourcing.application import Application
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from hypothesis import settings
@@ -16,7 +17,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from msgspec.structs import replace
 
 import domain
-from domain import decider
+from domain import catalogue, decider
 from domain.accounts.commands import (
     CaptureHold,
     ChargeFee,
@@ -31,7 +32,7 @@ from domain.accounts.commands import (
 )
 from domain.accounts.events import Entry
 from domain.accounts.posting import internal_account
-from domain.catalogue import CATALOGUE, ENTRY_TYPES
+from domain.catalogue import CATALOGUE, ENTRY_TYPES, check_commuting
 from domain.claims import Claim
 from domain.kernel import ERASED, UNREADABLE, Event, Unknown
 from domain.orders.commands import CancelOrder, ConfirmOrder, PayOrder, PlaceOrder
@@ -201,8 +202,9 @@ TestPublishing = Publishing.TestCase
 TestPublishing.settings = settings(max_examples=20, stateful_step_count=25)
 
 
-def test_every_history_folds_with_its_personal_values_erased() -> None:
-    """Once a person's key is gone their texts read as `ERASED`: the money and the addresses stay what they were."""
+@pytest.mark.parametrize("gone", [ERASED, UNREADABLE], ids=str)
+def test_every_history_folds_without_its_personal_values(gone: Any) -> None:
+    """Once a person's key was erased or damaged, their texts are gone. Money and addresses stay what they were."""
     ledger = MemoryLedger()
     ledger.open_internal()
     account, post = ledger.account(100), new_id("post")
@@ -216,13 +218,12 @@ def test_every_history_folds_with_its_personal_values_erased() -> None:
     ):
         ledger.accepted(command)
     personal = {entry.event: entry.personal for entry in CATALOGUE}
-    erased: dict[str, Any] = {}
+    folded: dict[str, Any] = {}
     for event in ledger.log:
-        gone: dict[str, Any] = {n: ERASED for n in personal[type(event)] if getattr(event, n) is not None}
-        blank = replace(event, **gone)
-        erased[event.originator_id] = decider.evolve(erased.get(event.originator_id), blank)
-    assert erased.pop(post) == replace(ledger[post], title=ERASED, body=ERASED)
-    assert erased == {stream: state for stream, state in ledger.states.items() if stream != post}
+        blank = replace(event, **{n: gone for n in personal[type(event)] if getattr(event, n) is not None})
+        folded[event.originator_id] = decider.evolve(folded.get(event.originator_id), blank)
+    assert folded.pop(post) == replace(ledger[post], title=gone, body=gone)
+    assert folded == {stream: state for stream, state in ledger.states.items() if stream != post}
 
 
 class _CodecMapper(Mapper[str]):
@@ -265,3 +266,18 @@ def test_the_library_can_drive_the_domain() -> None:
     assert (account.version, account.balance, account.profile.minimum) == (2, 1_000, 7)
     cash: Any = books.repository.get(CASH, projector_func=fold)
     assert cash.balance == -1_000
+
+
+def test_a_commuting_event_with_personal_fields_is_an_error_at_import() -> None:
+    check_commuting(CATALOGUE, ENTRY_TYPES)
+    for entry in CATALOGUE:
+        if entry.personal:
+            with pytest.raises(ValueError, match=f"{entry.name} commutes, so it can have no personal fields"):
+                check_commuting(CATALOGUE, (*ENTRY_TYPES, entry.name))
+    with pytest.raises(ValueError, match="is not in the catalogue"):
+        check_commuting(CATALOGUE, ("account.dreamt.v1",))
+    source = inspect.getsource(catalogue)
+    changed = source.replace("accounts.AccountDebited)", 'accounts.AccountFrozen, "owner", ("reason",))')
+    assert changed != source
+    with pytest.raises(ValueError, match=r"account\.debited\.v1 commutes"):
+        exec(changed, {"__name__": "mistaken"})  # noqa: S102

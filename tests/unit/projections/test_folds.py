@@ -19,7 +19,7 @@ from domain.accounts.events import (
     HoldReleased,
     TransactionPosted,
 )
-from domain.kernel import ERASED, Event, Personal
+from domain.kernel import ERASED, UNREADABLE, Event, Personal
 from domain.orders.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from domain.posts.events import PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
 from projections.accounts import fold as accounts
@@ -182,6 +182,10 @@ def test_what_is_erased_is_null() -> None:
     assert erasable("text") == ("text", False)
     assert erasable(None) == (None, False)
     assert erasable(ERASED) == (None, True)
+
+
+def test_what_cannot_be_read_says_so_and_is_not_erased() -> None:
+    assert erasable(UNREADABLE) == ("[unreadable]", False)
 
 
 def test_a_memory_is_bounded() -> None:

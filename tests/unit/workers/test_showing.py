@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import orjson
+import pytest
 
 from domain.accounts.account import Account, Profile
 from domain.accounts.events import Entry, TransactionPosted
-from domain.kernel import ERASED
+from domain.kernel import ERASED, UNREADABLE
 from eventstore.read import Recorded
 from workers.showing import described, in_major_units, plain
 
@@ -27,12 +28,13 @@ def posted(description: object) -> tuple[Recorded, dict[str, object]]:
     return recorded, data
 
 
-def test_an_event_is_told_in_full_and_in_major_units() -> None:
-    assert list(described(*posted(ERASED), None)) == [
+@pytest.mark.parametrize(("description", "shown"), [(ERASED, "[erased]"), (UNREADABLE, "[unreadable]")])
+def test_an_event_is_told_in_full_and_in_major_units(description: object, shown: str) -> None:
+    assert list(described(*posted(description), None)) == [
         "     1  transaction.posted.v1",
         "        at 7, 2024-01-02 03:04:05 UTC, by bank",
         f"        kind transfer, value_date 2024-01-02, entries account {ADA}, side debit, amount 12.30 EUR; "
-        f"account {GRACE}, side credit, amount 12.30 EUR, subject ada, description [erased]",
+        f"account {GRACE}, side credit, amount 12.30 EUR, subject ada, description {shown}",
     ]
 
 
