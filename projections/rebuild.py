@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -43,19 +43,21 @@ def rebuild(
     codec: Codec,
     projections: Sequence[Projection],
     *,
+    anew: Set[str] = frozenset(),
     ahead: Connection[Any] | None = None,
     progress: Progress = lambda position, head: None,
     stop: Event | None = None,
 ) -> Rebuilt:
     """Fold from position 0 up to the head of this moment. Readers find the tables empty, then behind, until it is done.
 
-    With a second connection, `ahead`, it is faster (see `Runner`). A worker that owns a projection does the folding of
+    Tables of another version are made again, and those of the projections named `anew`, with their views. With a second
+    connection, `ahead`, it is faster (see `Runner`). A worker that owns a projection does the folding of
     it; then this only watches. `stop` ends it early: what is folded by then stays, and whoever follows the log goes on
     from there.
     """
     began = time.monotonic()
     stop = stop or Event()
-    reset(connection, log, projections)
+    reset(connection, log, projections, anew=anew)
     prepare(connection, log, projections)
     head = read_head(connection, log)
     names = [projection.name for projection in projections]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,20 @@ from projections.projection import Projection
 _FRAME = (Path(__file__).parent / "frame.sql").read_text()
 _LOCK = 0x6461_7962_6F6F_6B01  # "daybook", 1: one process at a time prepares
 _CURRENCIES = """
-INSERT INTO read.currencies (currency, exponent, minor_unit)
-SELECT currency, exponent, round(10::numeric ^ -exponent, exponent)
-  FROM unnest(%s::text[], %s::smallint[]) AS c(currency, exponent)
+WITH known AS (
+    SELECT currency, exponent, round(10::numeric ^ -exponent, exponent) AS minor_unit
+      FROM unnest(%s::text[], %s::smallint[]) AS c(currency, exponent)
+), foreign_rows AS (
+    DELETE FROM read.currencies WHERE currency NOT IN (SELECT currency FROM known)
+)
+INSERT INTO read.currencies SELECT currency, exponent, minor_unit FROM known
 ON CONFLICT (currency) DO UPDATE SET exponent = excluded.exponent, minor_unit = excluded.minor_unit
- WHERE currencies.exponent <> excluded.exponent
+ WHERE (currencies.exponent, currencies.minor_unit) <> (excluded.exponent, excluded.minor_unit)
 """
 _BEGIN_AT_ZERO = """
 INSERT INTO read.checkpoints (projection, log, position, epoch, digest) VALUES (%s, %s, 0, %s, '')
 ON CONFLICT (projection, log) DO {conflict}
 """
-_VIEW = re.compile(r"CREATE OR REPLACE VIEW (\S+)")
 _RESTART = "UPDATE SET position = 0, epoch = excluded.epoch, digest = '', updated_at = clock_timestamp()"
 
 
@@ -89,8 +90,12 @@ def _outdated(made: Mapping[str, str], projections: Sequence[Projection]) -> lis
     return [room.name for room in projections if made.get(room.name, room.shape) != room.shape]
 
 
-def reset(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
+def reset(
+    connection: Connection[Any], log: str, projections: Sequence[Projection], *, anew: Set[str] = frozenset()
+) -> None:
     """Empty the tables of these projections and set their checkpoints to 0, in one transaction.
+
+    Tables of another version are dropped and made again, and those of the projections named `anew`, with their views.
 
     Raises `AnotherLogError` where they are another log's, `UnknownLogError` where there is no such log.
     A runner that folds them at this moment finishes its page first and then finds its checkpoint moved.
@@ -109,9 +114,11 @@ def reset(connection: Connection[Any], log: str, projections: Sequence[Projectio
                 "DELETE FROM read.projection_errors WHERE projection = %s AND log = %s", (room.name, head.log)
             )
             tables = ", ".join(room.tables)
-            if made.get(room.name) == room.shape:
+            if made.get(room.name) == room.shape and room.name not in anew:
                 connection.execute(f"TRUNCATE {tables}".encode())
                 continue
+            views = ", ".join(f"reporting.{view}" for view in room.views)
+            connection.execute(f"DROP VIEW IF EXISTS {views} CASCADE".encode())
             connection.execute(f"DROP TABLE IF EXISTS {tables} CASCADE".encode())
             connection.execute("DELETE FROM read.reports")  # views of others may be gone with them
             _create(connection, room)
@@ -137,12 +144,11 @@ def _report(connection: Connection[Any], room: Projection) -> None:
 
     To make one again waits for whoever reads it, and whoever comes to read it waits for that: a restart must not do so.
     """
-    digest = hashlib.sha256(room.reporting.encode()).hexdigest()
     row = connection.execute(
         "SELECT bool_and(to_regclass(v.name) IS NOT NULL)"
         " AND EXISTS (SELECT FROM read.reports r WHERE r.projection = %s AND r.digest = %s)"
         " FROM unnest(%s::text[]) AS v(name)",
-        (room.name, digest, text_array(_VIEW.findall(room.reporting))),
+        (room.name, room.reporting_digest, text_array([f"reporting.{view}" for view in room.views])),
     ).fetchone()
     if row is not None and row[0]:
         return
@@ -150,7 +156,7 @@ def _report(connection: Connection[Any], room: Projection) -> None:
     connection.execute(
         "INSERT INTO read.reports (projection, digest) VALUES (%s, %s)"
         " ON CONFLICT (projection) DO UPDATE SET digest = excluded.digest",
-        (room.name, digest),
+        (room.name, room.reporting_digest),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -33,7 +33,6 @@ from eventstore.sinks import ExecutorError
 from migrations import MigrationError, runner
 from projections.rebuild import rebuild as rebuild_tables
 from projections.rooms import ROOMS, UnknownProjectionError, named
-from projections.tables import ShapeError, prepare
 from workers import replay as replaying
 from workers import runtime
 from workers.czech_bank.importing import ImportFailedError, import_folder
@@ -46,6 +45,8 @@ from workers.showing import described, in_major_units, plain
 from workers.up import UpError
 from workers.up import up as run_up
 from workers.verify import verify as verify_log
+from workers.verify.printing import print_report
+from workers.verify.schema import damaged
 from workers.work import work as run_worker
 
 FOUND, FAILED = 1, 3
@@ -199,6 +200,7 @@ def rebuild(
                     settings.log,
                     codec,
                     rooms,
+                    anew=damaged(connection, rooms),
                     ahead=ahead,
                     progress=lambda p, head: progress.update(task, completed=p, total=head),
                 )
@@ -264,30 +266,18 @@ def drop_snapshots(as_json: AsJson = False) -> None:
 
 @app.command()
 def verify(as_json: AsJson = False) -> None:
-    """Prove from the log alone that it is sound, and that the read tables are what it folds to."""
+    """Prove that the log is sound, the schema as it was made, and the read tables what the log folds to."""
     with (
         runtime.database(_settings()) as settings,
         _audit(settings) as (connection, codec, _),
         _progress(as_json) as progress,
     ):
-        with suppress(ShapeError):  # what is wrong with those stands in the report
-            prepare(connection, settings.log, ROOMS)
         task = progress.add_task("verifying", total=None)
         report = verify_log(connection, settings.log, codec, lambda name: progress.update(task, description=name))
     if as_json:
         _print_json(report.as_json())
     else:
-        table = Table("check", "result", title=f"Log {report.log}, {report.head} events")
-        for check in report.checks:
-            table.add_row(check.name, "[green]holds[/green]" if check.ok else f"[red]{check.offences} offend[/red]")
-        tables = report.tables
-        table.add_row("read tables equal a fresh fold", "[green]holds[/green]" if tables.ok else "[red]broken[/red]")
-        out.print(table)
-        for check in report.checks:
-            for finding in check.findings:
-                out.print(f"[red]{check.name}[/red] at {finding.position}: {finding.what}", highlight=False)
-        for found in tables.findings:
-            out.print(f"[red]read tables[/red]: {found}", highlight=False)
+        print_report(report, out)
     if not report.ok:
         raise typer.Exit(FOUND)
 

@@ -24,7 +24,7 @@ from api.documented import BATCH
 from api.execution import (
     caller_of,
     checked_key,
-    metadata,
+    metadata_of,
     origin,
     problem_of,
     render,
@@ -167,7 +167,7 @@ class _Batch:
             Intent(command),
             key,
             request_hash("/v1/batches", None, said),
-            metadata(self._caller, command, key),
+            metadata_of(self._caller, command, key),
             _together_expected(ready),
             status=201,
             if_match=False,

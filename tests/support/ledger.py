@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
 
-import orjson
 import psycopg
 from psycopg import Connection
 
@@ -26,6 +25,7 @@ from eventstore.answers import Answer, Outcome
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.executor import Executor
+from eventstore.metadata import metadata
 from eventstore.plans import Submission
 from eventstore.sealing import KEY_BYTES, Sealer
 from eventstore.snapshots import JsonStates, Snapshots
@@ -39,16 +39,6 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = NOW.date()
 OPENED = date(2020, 1, 1)
 CONTEXT = Context(NOW, "main")
-METADATA = orjson.dumps(
-    {
-        "actor": {"how": "token", "id": "tester"},
-        "causation": None,
-        "command": "test",
-        "correlation": "test",
-        "decided_at": NOW.isoformat(),
-    },
-    option=orjson.OPT_SORT_KEYS,
-)
 CASH = internal_account("main", "cash", "EUR")
 
 _keys = count(1)
@@ -61,11 +51,19 @@ def new_id(prefix: str) -> str:
 
 
 def submission(
-    command: Any, *, key: str | None = None, actor: str = "tester", body: str = "", **more: Any
+    command: Any,
+    *,
+    key: str | None = None,
+    actor: str = "tester",
+    body: str = "",
+    correlation: str | None = None,
+    **more: Any,
 ) -> Submission:
-    """The command on its way; `body` stands for the request it came with."""
+    """The command on its way; `body` stands for the request it came with, `correlation` for the batch it is in."""
     request = hashlib.sha256((type(command).__name__ + body).encode()).digest()
-    return Submission(command, actor, key or f"key-{next(_keys)}", request, METADATA, CONTEXT, **more)
+    key = key or f"key-{next(_keys)}"
+    recorded = metadata("token", actor, type(command).__name__, NOW, key, correlation)
+    return Submission(command, actor, key, request, recorded, CONTEXT, **more)
 
 
 def opening(
