@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4
 CODE := domain eventstore projections api workers migrations tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak servers lint format types bench bench-full reference clean
+.PHONY: help install run test soak servers lint format types bench bench-full schema reference clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: $(INSTALLED) ## measure what matters most, in less than ten minutes
 
 bench-full: $(INSTALLED) ## measure everything, and write bench/results/latest.json and docs/performance.md
 	$(BIN)/python -m bench --full
+
+schema: $(INSTALLED) ## write workers/verify/schema.txt anew from the migrations and the read models
+	$(BIN)/python -m workers.verify.manifest
 
 reference: $(INSTALLED) ## write docs/reference/cli.md anew from the commands
 	$(BIN)/typer workers.cli utils docs --name daybook --output docs/reference/cli.md

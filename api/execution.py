@@ -23,6 +23,7 @@ from api.services import Services, services
 from domain.kernel import Context
 from eventstore.answers import ACCEPTED, Answer, Outcome, find_answers
 from eventstore.asynchronous import ActorBusyError
+from eventstore.metadata import metadata
 from eventstore.plans import Submission
 from eventstore.sinks import ExecutorError, FaultError, QueueFullError, RejectedError
 
@@ -74,7 +75,7 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
         intent,
         key,
         request_hash(request.scope["path"], if_match, state["body"]),
-        metadata(caller, intent.command, key),
+        metadata_of(caller, intent.command, key),
         expected_of(intent, body, if_match),
         status=route.status,
         if_match=if_match is not None,
@@ -165,18 +166,10 @@ def expected_of(intent: Intent, body: BaseModel, if_match: str | None) -> Mappin
     return {**stated, stream: version}
 
 
-def metadata(caller: Caller, command: Any, correlation: str) -> bytes:
-    """What is recorded of a command beside its events."""
-    return orjson.dumps(
-        {
-            "actor": {"how": caller.principal.how, "id": caller.principal.name},
-            "causation": None,
-            "command": type(command).__name__,
-            "correlation": correlation,
-            "decided_at": caller.context.decided_at,
-        },
-        option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z,
-    )
+def metadata_of(caller: Caller, command: Any, key: str) -> bytes:
+    """What is recorded with the events of a command that is a request of its own."""
+    principal = caller.principal
+    return metadata(principal.how, principal.name, type(command).__name__, caller.context.decided_at, key)
 
 
 def request_hash(path: str, if_match: str | None, body: Any) -> bytes:

@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.commanding import Caller, CommandRoute, CommandRoutes, Intent, validator_of
 from api.door import UnkeptError, parse_each
-from api.execution import checked_key, expected_of, metadata, request_hash, submission_of
+from api.execution import checked_key, expected_of, request_hash, submission_of
 from api.heads import escaped_command
 from api.problems import Problem, malformed, problem, unavailable
+from eventstore.metadata import with_key, without_key
 from eventstore.plans import Submission
 
 A = TypeVar("A")
@@ -88,7 +89,7 @@ class Items:
         self._routes = routes
         self._origin = origin
         self.correlation: str = caller.services.new_id("batch")
-        self._metadata: dict[type, bytes] = {}  # all items of one kind have the same
+        self._shared: dict[type, bytes] = {}  # the part of the metadata that all items of one kind share
         self.forbidden = 0  # items that the principal may not post
 
     async def prepare(self, raw: Sequence[bytes], *, keyed: bool = True) -> list[Ready | Told]:
@@ -136,7 +137,7 @@ class Items:
             intent,
             item.key or "",
             request_hash(item.path, item.if_match, item.body),
-            self._recorded(intent.command),
+            self._metadata(intent.command, item.key or ""),
             expected_of(intent, checked.body, item.if_match),
             status=checked.route.status,
             if_match=item.if_match is not None,
@@ -144,11 +145,14 @@ class Items:
         )
         return Ready(item.key or "", item.path, intent, submission)
 
-    def _recorded(self, command: Any) -> bytes:
-        recorded = self._metadata.get(type(command))
-        if recorded is None:
-            recorded = self._metadata[type(command)] = metadata(self._caller, command, self.correlation)
-        return recorded
+    def _metadata(self, command: Any, key: str) -> bytes:
+        kind = type(command)
+        shared = self._shared.get(kind)
+        if shared is None:
+            principal, decided_at = self._caller.principal, self._caller.context.decided_at
+            shared = without_key(principal.how, principal.name, kind.__name__, decided_at, self.correlation)
+            self._shared[kind] = shared
+        return with_key(shared, key)
 
 
 _item = validator_of(Item)

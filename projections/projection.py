@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,6 +41,9 @@ class Memory(dict[str, Any]):
             self.clear()
 
 
+_VIEW = re.compile(r"CREATE OR REPLACE VIEW reporting\.(\S+)")
+
+
 @dataclass(frozen=True)
 class Projection:
     """One room.
@@ -67,6 +71,16 @@ class Projection:
     def reporting(self) -> str:
         """The SQL of its reporting views, qualified; may be run again at any time."""
         return (self.folder / "reporting.sql").read_text()
+
+    @cached_property
+    def reporting_digest(self) -> str:
+        """Changes whenever the statements of its reporting views do."""
+        return hashlib.sha256(self.reporting.encode()).hexdigest()
+
+    @cached_property
+    def views(self) -> tuple[str, ...]:
+        """The names of its reporting views, unqualified."""
+        return tuple(_VIEW.findall(self.reporting))
 
     @cached_property
     def shape(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
@@ -45,14 +45,16 @@ def rebuild(
     projections: Sequence[Projection],
     *,
     owner: Connection[Any],
+    anew: Set[str] = frozenset(),
     ahead: Connection[Any] | None = None,
     progress: Progress = lambda position, head: None,
     stop: Event | None = None,
 ) -> Rebuilt:
     """Fold from position 0 up to the head of this moment. Until it is done the checkpoints say that it is under way.
 
-    `connection` acts as the projector, which folds; `owner` as the read owner, which empties tables or makes them anew.
-    With a second connection, `ahead`, it is faster (see `Runner`). A worker that owns a projection does the folding of
+    `connection` acts as the projector, which folds; `owner` as the read owner, which empties tables. It makes tables of
+    another version again, and those of the projections named `anew`, with their views. With a second connection,
+    `ahead`, it is faster (see `Runner`). A worker that owns a projection does the folding of
     it; then this only watches. `stop` ends it early: what is folded by then stays, and whoever follows the log goes on
     from there.
     """
@@ -62,7 +64,7 @@ def rebuild(
         prepare(owner, projections)
     head = read_head(connection, log)
     refuse_another_log(connection, head.log, log)
-    reset(owner, head, projections)
+    reset(owner, head, projections, anew=anew)
     names = [projection.name for projection in projections]
     runner = Runner(connection, log, codec, projections, ahead=ahead)
     ownership = Ownership(connection, head.log, names)

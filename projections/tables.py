@@ -7,9 +7,7 @@ rows, which `daybook verify` finds, but can put no code where others run it.
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +24,15 @@ _GRANTS = (Path(__file__).parent / "grants.sql").read_text()
 _LOCK = "LOCK TABLE read.checkpoints IN SHARE UPDATE EXCLUSIVE MODE"
 """One session at a time makes tables. Rows are read and written meanwhile, and no reader may take this lock."""
 _CURRENCIES = """
-INSERT INTO read.currencies (currency, exponent, minor_unit)
-SELECT currency, exponent, round(10::numeric ^ -exponent, exponent)
-  FROM unnest(%s::text[], %s::smallint[]) AS c(currency, exponent)
+WITH known AS (
+    SELECT currency, exponent, round(10::numeric ^ -exponent, exponent) AS minor_unit
+      FROM unnest(%s::text[], %s::smallint[]) AS c(currency, exponent)
+), foreign_rows AS (
+    DELETE FROM read.currencies WHERE currency NOT IN (SELECT currency FROM known)
+)
+INSERT INTO read.currencies SELECT currency, exponent, minor_unit FROM known
 ON CONFLICT (currency) DO UPDATE SET exponent = excluded.exponent, minor_unit = excluded.minor_unit
- WHERE currencies.exponent <> excluded.exponent
+ WHERE (currencies.exponent, currencies.minor_unit) <> (excluded.exponent, excluded.minor_unit)
 """
 _BEGIN = """
 INSERT INTO read.checkpoints (projection, log, position, epoch, digest)
@@ -43,7 +45,6 @@ ON CONFLICT (projection, log) DO UPDATE
    SET position = 0, epoch = excluded.epoch, digest = '', updated_at = clock_timestamp(),
        rebuild_until = excluded.rebuild_until, rebuilds = checkpoints.rebuilds + 1
 """
-_VIEW = re.compile(r"CREATE OR REPLACE VIEW (\S+)")
 
 
 class ShapeError(RuntimeError):
@@ -130,8 +131,12 @@ def _outdated(made: Mapping[str, str], projections: Sequence[Projection]) -> lis
     return [room.name for room in projections if made.get(room.name, room.shape) != room.shape]
 
 
-def reset(connection: Connection[Any], head: Head, projections: Sequence[Projection]) -> None:
+def reset(
+    connection: Connection[Any], head: Head, projections: Sequence[Projection], *, anew: Set[str] = frozenset()
+) -> None:
     """Empty the tables of these projections and set their checkpoints to 0, in one transaction, as the read owner.
+
+    Tables of another version are dropped and made again, and those of the projections named `anew`, with their views.
 
     `head` is the head of the log. Until a projection has come so far, its checkpoint says that it is being rebuilt.
     A runner that folds at this moment finishes its page first and then finds its checkpoint moved.
@@ -149,9 +154,11 @@ def reset(connection: Connection[Any], head: Head, projections: Sequence[Project
                 "DELETE FROM read.projection_errors WHERE projection = %s AND log = %s", (room.name, head.log)
             )
             tables = ", ".join(room.tables)
-            if made.get(room.name) == room.shape:
+            if made.get(room.name) == room.shape and room.name not in anew:
                 connection.execute(f"TRUNCATE {tables}".encode())
                 continue
+            views = ", ".join(f"reporting.{view}" for view in room.views)
+            connection.execute(f"DROP VIEW IF EXISTS {views} CASCADE".encode())
             connection.execute(f"DROP TABLE IF EXISTS {tables} CASCADE".encode())
             connection.execute("DELETE FROM read.reports")  # views of others may be gone with them
             _create(connection, room)
@@ -181,12 +188,11 @@ def _report(connection: Connection[Any], room: Projection) -> None:
 
     To make one again waits for whoever reads it, and whoever comes to read it waits for that: a restart must not do so.
     """
-    digest = hashlib.sha256(room.reporting.encode()).hexdigest()
     row = connection.execute(
         "SELECT bool_and(to_regclass(v.name) IS NOT NULL)"
         " AND EXISTS (SELECT FROM read.reports r WHERE r.projection = %s AND r.digest = %s)"
         " FROM unnest(%s::text[]) AS v(name)",
-        (room.name, digest, text_array(_VIEW.findall(room.reporting))),
+        (room.name, room.reporting_digest, text_array([f"reporting.{view}" for view in room.views])),
     ).fetchone()
     if row is not None and row[0]:
         return
@@ -194,7 +200,7 @@ def _report(connection: Connection[Any], room: Projection) -> None:
     connection.execute(
         "INSERT INTO read.reports (projection, digest) VALUES (%s, %s)"
         " ON CONFLICT (projection) DO UPDATE SET digest = excluded.digest",
-        (room.name, digest),
+        (room.name, room.reporting_digest),
     )
 
 

@@ -49,6 +49,8 @@ from workers.terminal import print_anything
 from workers.up import UpError
 from workers.up import up as run_up
 from workers.verify import verify as verify_log
+from workers.verify.printing import print_report
+from workers.verify.schema import damaged
 from workers.work import work as run_worker
 
 logger = logging.getLogger(__name__)
@@ -225,6 +227,7 @@ def rebuild(
                     codec,
                     rooms,
                     owner=owner,
+                    anew=damaged(connection, rooms),
                     ahead=ahead,
                     progress=lambda p, head: progress.update(task, completed=p, total=head),
                 )
@@ -319,7 +322,7 @@ def rotate_master_key(as_json: AsJson = False) -> None:
 
 @app.command()
 def verify(as_json: AsJson = False) -> None:
-    """Prove from the log alone that it is sound, and that the read tables are what it folds to."""
+    """Prove that the log is sound, the schema as it was made, and the read tables what the log folds to."""
     with (
         runtime.database(_settings()) as settings,
         _audit(settings) as (connection, codec, _),
@@ -330,17 +333,7 @@ def verify(as_json: AsJson = False) -> None:
     if as_json:
         _print_json(report.as_json())
     else:
-        table = Table("check", "result", title=f"Log {report.log}, {report.head} events")
-        for check in report.checks:
-            table.add_row(check.name, "[green]holds[/green]" if check.ok else f"[red]{check.offences} offend[/red]")
-        tables = report.tables
-        table.add_row("read tables equal a fresh fold", "[green]holds[/green]" if tables.ok else "[red]broken[/red]")
-        out.print(table)
-        for check in report.checks:
-            for finding in check.findings:
-                out.print(f"[red]{check.name}[/red] at {finding.position}: {finding.what}", highlight=False)
-        for found in tables.findings:
-            out.print(f"[red]read tables[/red]: {found}", highlight=False)
+        print_report(report, out)
     if not report.ok:
         raise typer.Exit(FOUND)
 

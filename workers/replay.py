@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from psycopg import Connection
 from domain import decider
 from domain.accounts.events import AccountCredited, AccountDebited
 from domain.kernel import State
+from eventstore import leaf
 from eventstore.codec import Codec
 from eventstore.read import read_head, read_log, read_stream
 
@@ -29,7 +29,8 @@ class Replayed:
     events: int
     types: dict[str, int]
     sums: dict[str, int]  # credits less debits by currency, minor units: zero in every one
-    digest: str  # SHA-256 over positions, streams, versions, types and payloads as they are stored
+    digest_version: str
+    digest: str  # over the leaves of the events, see `eventstore.leaf`
 
     @property
     def ok(self) -> bool:
@@ -67,7 +68,6 @@ def replay_log(
     end = head.position if upto is None else min(upto, head.position)
     types: Counter[str] = Counter()
     sums: Counter[str] = Counter()
-    digest = hashlib.sha256()
     position = 0
     while position < end:
         page = read_log(connection, head.log, position, min(PAGE, end - position))
@@ -80,12 +80,10 @@ def replay_log(
                 end = position  # it stops within this unit: the one before was the last
                 break
             types[recorded.type] += 1
-            named = f"{recorded.position}\x1f{recorded.stream}\x1f{recorded.version}\x1f{recorded.type}\x1f"
-            digest.update(named.encode())
-            digest.update(recorded.payload)
             event = codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
             if isinstance(event, AccountCredited | AccountDebited):
                 sums[event.currency] += event.amount if isinstance(event, AccountCredited) else -event.amount
             position = recorded.unit_end
         progress(position, end)
-    return Replayed(log, head.epoch, position, sum(types.values()), dict(types), dict(sums), digest.hexdigest())
+    digest = leaf.digest(connection, head.log, position)
+    return Replayed(log, head.epoch, position, sum(types.values()), dict(types), dict(sums), leaf.DIGEST, digest)

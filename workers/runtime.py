@@ -17,7 +17,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, get_args
 
-import orjson
 import psycopg
 from psycopg import Connection
 
@@ -34,6 +33,7 @@ from eventstore.answers import ACCEPTED
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.executor import Executor
+from eventstore.metadata import metadata
 from eventstore.numbers import Numbers
 from eventstore.plans import Submission
 from eventstore.read import read_head
@@ -203,24 +203,11 @@ _RANDOM_BLOCK = 256 * TAIL
 _tails: deque[str] = deque()
 
 
-def metadata(actor: str, command: str, correlation: str, decided_at: datetime) -> bytes:
-    """The metadata of a system principal's command, as stored with its events."""
-    return orjson.dumps(
-        {
-            "actor": {"how": "system", "id": actor},
-            "causation": None,
-            "command": command,
-            "correlation": correlation,
-            "decided_at": decided_at,
-        },
-        option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z,
-    )
-
-
 def system_submission(actor: str, key: str, command: Any, request: str, log: str, at: datetime) -> Submission:
     """A command of a system principal; `request` is what makes a retry the same request."""
     digest = hashlib.sha256(request.encode()).digest()
-    return Submission(command, actor, key, digest, metadata(actor, type(command).__name__, key, at), Context(at, log))
+    recorded = metadata("system", actor, type(command).__name__, at, key)
+    return Submission(command, actor, key, digest, recorded, Context(at, log))
 
 
 def open_internal_accounts(settings: Settings, side: WriteSide, currencies: tuple[str, ...]) -> None:

@@ -73,9 +73,9 @@ def _shown(name: str, value: Any, currency: str | None) -> str:
         return "; ".join(_said(one, one.get("currency", currency)) for one in value)
     if name in _MONEY and currency is not None:
         return f"{value} {currency}"
-    return _printable(str(value))
+    return printable(str(value))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text of a client, which must not reach into the terminal of an auditor: control characters escaped."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -26,7 +26,7 @@ from api.door import coding_of
 from api.execution import (
     caller_of,
     key_of,
-    metadata,
+    metadata_of,
     origin,
     problem_of,
     render,
@@ -172,7 +172,7 @@ class _Batch:
             Intent(command),
             key,
             request_hash("/v1/batches", None, said),
-            metadata(self._caller, command, key),
+            metadata_of(self._caller, command, key),
             _together_expected(ready),
             status=201,
             if_match=False,

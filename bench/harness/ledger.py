@@ -12,7 +12,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import orjson
 from psycopg import Connection
 
 from bench.harness.server import Database
@@ -25,6 +24,7 @@ from eventstore.answers import Outcome
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.executor import Executor
+from eventstore.metadata import metadata
 from eventstore.plans import Submission
 from workers import runtime
 from workers.runtime import WriteSide
@@ -35,20 +35,6 @@ CASH = internal_account(LOG, "cash", CURRENCY)
 ACTOR = "bench"
 EACH_HAS = 10**12  # minor units: enough that no transfer is refused
 _OPENED = date(2020, 1, 1)
-
-
-def metadata(command: str, now: datetime) -> bytes:
-    """As the API writes it."""
-    return orjson.dumps(
-        {
-            "actor": {"how": "token", "id": ACTOR},
-            "causation": None,
-            "command": command,
-            "correlation": command,
-            "decided_at": now.isoformat(),
-        },
-        option=orjson.OPT_SORT_KEYS,
-    )
 
 
 def keep(accounts: Sequence[str], folder: Path, name: str = "accounts") -> Path:
@@ -62,7 +48,8 @@ def submission(command: Any, at: datetime | None = None) -> Submission:
     """The command on its way, with a key of its own; decided now where no time is given."""
     now = at or datetime.now(UTC)
     key = runtime.new_id("key")
-    return Submission(command, ACTOR, key, hashlib.sha256(key.encode()).digest(), metadata(key, now), Context(now, LOG))
+    recorded = metadata("token", ACTOR, type(command).__name__, now, key)  # as the API writes it
+    return Submission(command, ACTOR, key, hashlib.sha256(key.encode()).digest(), recorded, Context(now, LOG))
 
 
 @dataclass

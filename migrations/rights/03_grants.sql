@@ -21,6 +21,8 @@ GRANT USAGE ON SEQUENCE log.numbers TO daybook_api;
 GRANT EXECUTE ON FUNCTION log.append, log.lock_head, log.create_log, log.keep_subject_keys, log.keep_master_key,
                          log.keep_snapshots
    TO daybook_api;
+GRANT EXECUTE ON FUNCTION log.leaf_field, log.leaf_time, log.command_record, log.leaf, log.leaf_hashes
+   TO daybook_audit;
 GRANT SELECT ON log.logs, log.events, log.commands, log.subject_keys, log.master_keys TO daybook_query;
 GRANT SELECT ON log.logs, log.events, log.subject_keys, log.master_keys TO daybook_projector;
 

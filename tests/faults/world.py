@@ -30,7 +30,8 @@ from tests.support.ledger import codec_of
 from tests.support.postgres import Database, Server, running_server
 from tests.support.waiting import wait_until
 from workers import runtime
-from workers.verify import VerifyReport, verify
+from workers.verify import verify
+from workers.verify.report import VerifyReport
 
 ROLES = ("command", "report", "audit", "operator")
 CASH, FEES = (internal_account("main", name, "EUR") for name in ("cash", "fees"))

@@ -169,7 +169,10 @@ def test_a_database_of_before_master_keys_were_known_is_brought_over(empty_datab
         owner.execute("UPDATE log.logs SET position = 7")
         runner.upgrade(empty_database.url)
         assert owner.execute("SELECT DISTINCT master_key FROM log.subject_keys").fetchall() == [(1,)]
-        assert owner.execute("SELECT * FROM log.sealing_versions").fetchall() == [(1, 2, 7)]
+        assert owner.execute("SELECT * FROM log.eras ORDER BY name").fetchall() == [
+            (1, "metadata.key", 7),
+            (1, "sealing.2", 7),
+        ]
         assert owner.execute("SELECT count(*) FROM log.master_keys").fetchone() == (0,)
 
     def started(keys: Any, master_key: bytes, *, writes: bool = False) -> Codec:

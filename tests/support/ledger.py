@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
 
-import orjson
 import psycopg
 from psycopg import Connection
 
+from bench.harness.tables import begin_read_tables
 from domain import decider
 from domain.accounts.commands import Deposit, OpenAccount, Transfer, Withdraw
 from domain.accounts.events import AccountType
@@ -27,11 +27,14 @@ from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.executor import Executor
 from eventstore.master_keys import KEY_BYTES
+from eventstore.metadata import metadata
 from eventstore.plans import Submission
 from eventstore.sealing import Sealer
 from eventstore.snapshots import JsonStates, Snapshots
 from eventstore.states import Fold
 from eventstore.subject_keys import SubjectKeys
+from projections.engine import Runner
+from projections.rooms import ROOMS
 from tests.support.postgres import Database
 from workers.runtime import new_id as fresh_id
 
@@ -40,16 +43,6 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = NOW.date()
 OPENED = date(2020, 1, 1)
 CONTEXT = Context(NOW, "main")
-METADATA = orjson.dumps(
-    {
-        "actor": {"how": "token", "id": "tester"},
-        "causation": None,
-        "command": "test",
-        "correlation": "test",
-        "decided_at": NOW.isoformat(),
-    },
-    option=orjson.OPT_SORT_KEYS,
-)
 CASH = internal_account("main", "cash", "EUR")
 
 _keys = count(1)
@@ -62,11 +55,19 @@ def new_id(prefix: str) -> str:
 
 
 def submission(
-    command: Any, *, key: str | None = None, actor: str = "tester", body: str = "", **more: Any
+    command: Any,
+    *,
+    key: str | None = None,
+    actor: str = "tester",
+    body: str = "",
+    correlation: str | None = None,
+    **more: Any,
 ) -> Submission:
-    """The command on its way; `body` stands for the request it came with."""
+    """The command on its way; `body` stands for the request it came with, `correlation` for the batch it is in."""
     request = hashlib.sha256((type(command).__name__ + body).encode()).digest()
-    return Submission(command, actor, key or f"key-{next(_keys)}", request, METADATA, CONTEXT, **more)
+    key = key or f"key-{next(_keys)}"
+    recorded = metadata("token", actor, type(command).__name__, NOW, key, correlation)
+    return Submission(command, actor, key, request, recorded, CONTEXT, **more)
 
 
 def opening(
@@ -183,6 +184,18 @@ def ledger_on(database: Database, *, snapshots: Snapshots | None = None, **limit
         answer = ledger.execute(opening("cash", account=CASH, owner="main", minimum=None), key="open-cash")
         assert answer.outcome is Outcome.ACCEPTED
         yield ledger
+
+
+def fold(database: Database) -> None:
+    """Make the read tables, and fold the log `main` into them up to its head."""
+    begin_read_tables(database)
+    with (
+        connect(database.projector_url, application_name="fold") as connection,
+        connect(database.projector_url, application_name="fold-keys") as keys,
+    ):
+        runner = Runner(connection, "main", codec_of(keys, 1), ROOMS)
+        runner.run_to_head()
+        assert not runner.stopped, runner.stopped
 
 
 def assert_sound(database: Database) -> None:

@@ -15,9 +15,10 @@ INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
 
 @dataclass(frozen=True)
 class Statement:
-    """One that was executed, and the nodes of its plan that read a table."""
+    """One that was executed, its plan, and the nodes of it that read a table."""
 
     text: str
+    plan: Node
     scans: list[Node]
 
 
@@ -42,7 +43,9 @@ class Explained:
         assert told, "no plan was told"
         return [
             Statement(
-                one["Query Text"], [node for node in nodes(one["Plan"]) if "Relation Name" in node and _scans(node)]
+                one["Query Text"],
+                one["Plan"],
+                [node for node in nodes(one["Plan"]) if "Relation Name" in node and _scans(node)],
             )
             for one in told
         ]

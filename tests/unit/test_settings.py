@@ -207,7 +207,7 @@ class TestPreviousMasterKey:
         master_key.create(tmp_path / "master.key")
         (tmp_path / "master.key.previous").write_text(f"{KEY}\n")
         settings = Settings(data_dir=tmp_path)
-        moved = settings.with_master_keys().with_database(URL)
+        moved = settings.with_master_keys().with_databases({"database_url": URL})
         assert moved.master_key_bytes() == settings.master_key_bytes()
         assert moved.previous_master_key_bytes() == bytes(range(32))
         assert KEY not in repr(moved)

@@ -45,7 +45,8 @@ ABILITIES = {
     "keep a key of a person": by("SELECT log.keep_subject_keys(1, 1::smallint, '{}', '{}')", "api"),
     "record the first master key": by("SELECT log.keep_master_key('0123456789abcdef')", "api"),
     "read fingerprints of master keys": by("SELECT * FROM log.master_keys", "api", "query", "projector", "audit"),
-    "read sealing versions": by("SELECT * FROM log.sealing_versions", "api", "audit"),
+    "read since when rules hold": by("SELECT * FROM log.eras", "api", "audit"),
+    "compute leaves": by("SELECT * FROM log.leaf_hashes(1, 0, 10)", "audit"),
     "keep a snapshot": by("SELECT log.keep_snapshots(1, '', '{}', '{}', '{}')", "api"),
     "draw a number": by("SELECT nextval('log.numbers')", "api"),
     "forget origins": by("SELECT log.forget_origins(now())"),
@@ -98,7 +99,7 @@ _LOG_TABLES = {
     "commands": "status",
     "subject_keys": "sealed_key",
     "master_keys": "status",
-    "sealing_versions": "after_position",
+    "eras": "position",
     "snapshots": "state",
 }
 for _table, _column in _LOG_TABLES.items():

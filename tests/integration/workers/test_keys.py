@@ -18,22 +18,22 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.harness.process import free_port
+from bench.harness.tables import begin_read_tables, read_owner
 from domain.accounts.commands import FreezeAccount
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.master_keys import unwrap
-from projections.engine import Runner
 from projections.rebuild import Rebuilt, rebuild
 from projections.rooms import ROOMS
-from projections.tables import prepare
 from tests.integration.workers.running import CZECH_BANK, KEY, PATIENCE_SECONDS, daybook, environment, started
-from tests.support.ledger import MASTER_KEY, codec_of, ledger_on, transfer
+from tests.support.ledger import MASTER_KEY, codec_of, fold, ledger_on, transfer
 from tests.support.postgres import Database, Server, server_folder
 from tests.support.service import service_on
 from tests.support.waiting import wait_until
-from workers.checks_keys import KEYS_OPEN
 from workers.replay import Replayed, replay_log
-from workers.verify import Check, VerifyReport, verify
+from workers.verify import verify
+from workers.verify.keys import KEYS_OPEN
+from workers.verify.report import Check, VerifyReport
 
 ROOT = Path(__file__).parents[3]
 HOW_TO = ROOT / "docs" / "howto" / "rotate-the-master-key.md"
@@ -62,14 +62,19 @@ class Written:
             return replay_log(connection, "main", codec)
 
     def rebuilt(self) -> Rebuilt:
-        with self._audit() as (connection, codec):
-            return rebuild(connection, "main", codec, ROOMS)
+        database = self.database
+        with (
+            connect(database.projector_url, application_name="rebuild") as connection,
+            connect(database.projector_url, application_name="keys") as keys,
+            read_owner(database) as owner,
+        ):
+            return rebuild(connection, "main", codec_of(keys, 1), ROOMS, owner=owner)
 
     @contextmanager
     def _audit(self) -> Iterator[tuple[psycopg.Connection[Any], Codec]]:
         with (
-            connect(self.database.projector_url, application_name="audit") as connection,
-            connect(self.database.projector_url, application_name="keys") as keys,
+            connect(self.database.audit_url, application_name="audit") as connection,
+            connect(self.database.audit_url, application_name="keys") as keys,
         ):
             yield connection, codec_of(keys, 1)
 
@@ -81,9 +86,7 @@ def written(postgres18: Server) -> Iterator[Written]:
         ledger.accepted(transfer(ada, bob, 10))
         last = ledger.accepted(FreezeAccount(ada, "fraud")).last_position
         assert last is not None
-        with connect(database.projector_url, application_name="filling") as connection:
-            prepare(connection, "main", ROOMS)
-            Runner(connection, "main", codec_of(connection, 1), ROOMS).run_to_head()
+        fold(database)
         yield Written(database, ada, bob, last)
 
 
@@ -153,7 +156,7 @@ def test_the_log_is_served_with_a_damaged_key_in_it(postgres18: Server) -> None:
 
 def test_a_value_sealed_by_an_old_version_is_found_behind_the_position_recorded(written: Written) -> None:
     with psycopg.connect(written.database.url, autocommit=True) as superuser:
-        superuser.execute("INSERT INTO log.sealing_versions VALUES (1, 2, %s)", (written.head,))
+        superuser.execute("INSERT INTO log.eras VALUES (1, 'sealing.2', %s)", (written.head,))
         row = superuser.execute("SELECT sealed_key FROM log.subject_keys WHERE subject = 'ada'").fetchone()
         assert row is not None
         key = unwrap(AESGCM(MASTER_KEY), "ada", row[0])
@@ -168,7 +171,7 @@ def test_a_value_sealed_by_an_old_version_is_found_behind_the_position_recorded(
         written.rebuilt()
         assert superuser.execute("SELECT reason FROM read.accounts WHERE owner = 'ada'").fetchone() == ("old",)
         assert written.verified().ok, "it stands where values of version 1 may be"
-        superuser.execute("UPDATE log.sealing_versions SET after_position = %s", (written.head - 1,))
+        superuser.execute("UPDATE log.eras SET position = %s WHERE name = 'sealing.2'", (written.head - 1,))
     [finding] = keys_check(written.verified()).findings
     assert finding.position == written.head
     assert f"all after position {written.head - 1} should be by version 2" in finding.what
@@ -192,8 +195,7 @@ def used(postgres18: Server) -> Iterator[Database]:
     with postgres18.database() as database:
         with ledger_on(database) as ledger:
             ledger.account(100)
-        with connect(database.projector_url, application_name="filling") as connection:
-            prepare(connection, "main", ROOMS)
+        begin_read_tables(database)
         yield database
 
 

@@ -1,12 +1,16 @@
--- From here on values are sealed by version 2 (ADR 0014). A value of version 1 behind the position recorded here was put
--- there by somebody, or by an older program that was not stopped: daybook verify finds it. A log that is made later has no
--- row and no value of version 1.
-CREATE TABLE log.sealing_versions (
-    log            integer NOT NULL,
-    version        smallint NOT NULL,
-    after_position bigint NOT NULL,
-    PRIMARY KEY (log, version)
+-- Some rules hold only from a position on, because older events were written before the rule. `daybook verify` must know
+-- that position: what is older is not covered, what is younger and breaks the rule is a finding.
+CREATE TABLE log.eras (
+    log      integer NOT NULL,
+    name     text COLLATE "C" NOT NULL,
+    position bigint NOT NULL,
+    PRIMARY KEY (log, name)
 );
-COMMENT ON TABLE log.sealing_versions IS 'Since when personal values are sealed by a version: all events after this position.';
+COMMENT ON TABLE log.eras IS 'After which position of a log a rule holds. A log without a row has kept the rule from its first event.';
+COMMENT ON COLUMN log.eras.name IS 'The rule. sealing.2: personal values are sealed by version 2. metadata.key: the metadata of every unit names the key of its command.';
+COMMENT ON COLUMN log.eras.position IS 'Head of the log when the rule came into force.';
 
-INSERT INTO log.sealing_versions (log, version, after_position) SELECT log, 2, position FROM log.logs;
+-- From here on values are sealed by version 2 (ADR 0014). A younger value of version 1 was put there by somebody, or by an
+-- older program that was not stopped. The lock on the heads waits for appends under way.
+WITH heads AS (SELECT log, position FROM log.logs FOR UPDATE)
+INSERT INTO log.eras (log, name, position) SELECT log, 'sealing.2', position FROM heads;

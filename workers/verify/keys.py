@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from psycopg import Connection
@@ -11,8 +10,11 @@ from psycopg import Connection
 from eventstore.arrays import text_array
 from eventstore.codec import Codec, SealedValue
 from eventstore.sealing import VERSION
+from workers.verify.report import Check, Finding, checked
 
 KEYS_OPEN: Final = "keys of persons open"
+ERA: Final = f"sealing.{VERSION}"
+"""The name in `log.eras` of the position after which values are sealed by the present version."""
 PAGE: Final = 1_000
 
 _SUBJECTS = """
@@ -23,38 +25,29 @@ _EVENTS = """
 SELECT position, type, payload, stream, version FROM log.events
  WHERE log = %s AND position > %s AND encoding = 0 AND type = ANY (%s) ORDER BY position LIMIT %s
 """
-_SEALED_SINCE = "SELECT after_position FROM log.sealing_versions WHERE log = %s AND version = %s"
+_SEALED_SINCE = "SELECT position FROM log.eras WHERE log = %s AND name = %s"
+_TOTAL = "SELECT count(*) FROM log.subject_keys WHERE log = %s AND sealed_key IS NOT NULL"
 
 
-@dataclass(frozen=True, slots=True)
-class KeysReport:
-    """What was looked at, how much of it offends, and a sample of that: position and what is wrong."""
-
-    keys: int
-    values: int
-    offences: int
-    findings: tuple[tuple[int | None, str], ...]
-
-
-def check_keys(connection: Connection[Any], log: int, codec: Codec, sample: int) -> KeysReport:
+def check_keys(connection: Connection[Any], log: int, codec: Codec) -> Check:
     """Open every key of a person, then every sealed value: none is damaged or lost, and none is sealed by an old
-    version behind the position at which the database moved on. Erased keys and their values are no finding."""
-    keys = values = offences = 0
-    findings: list[tuple[int | None, str]] = []
+    version after the position at which the database moved on. Erased keys and their values are no finding."""
+    keys = values = 0
+    findings: list[Finding] = []
     for subjects in _subjects(connection, log):
         keys += len(subjects)
         unusable = codec.unusable_keys(subjects)
-        offences += len(unusable)
-        findings += [(None, f"{subject}, {why}") for subject, why in unusable.items()][: sample - len(findings)]
-    row = connection.execute(_SEALED_SINCE, (log, VERSION)).fetchone()
+        findings += [Finding(KEYS_OPEN, None, f"{subject}, {why}") for subject, why in unusable.items()]
+    row = connection.execute(_SEALED_SINCE, (log, ERA)).fetchone()
     since = row[0] if row else 0
     for position, value in _values(connection, log, codec):
         values += 1
         what = _wrong_with(position, value, since)
         if what is not None:
-            offences += 1
-            findings += [(position, what)][: sample - len(findings)]
-    return KeysReport(keys, values, offences, tuple(findings))
+            findings.append(Finding(KEYS_OPEN, position, what))
+    total = connection.execute(_TOTAL, (log,)).fetchone()
+    assert total is not None
+    return checked(KEYS_OPEN, "keys and sealed values", keys + values, total[0] + values, findings)
 
 
 def _wrong_with(position: int, value: SealedValue, since: int) -> str | None:

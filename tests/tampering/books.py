@@ -1,0 +1,126 @@
+"""A small log with everything in it: every kind of event, refusals, batches of before and after, snapshots, tables."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import psycopg
+
+from domain.accounts import commands as accounts
+from domain.accounts.events import Entry
+from domain.accounts.posting import internal_account
+from domain.ids import HOLD, ORDER, POST, TRANSACTION
+from domain.orders import commands as orders
+from domain.orders.events import OrderLine
+from domain.posts import commands as posts
+from domain.together import Together
+from eventstore.answers import Outcome
+from eventstore.connect import connect
+from tests.support.ledger import (
+    TODAY,
+    Ledger,
+    codec_of,
+    deposit,
+    fold,
+    ledger_on,
+    new_id,
+    opening,
+    snapshots_on,
+    submission,
+    transfer,
+    withdrawal,
+)
+from tests.support.postgres import Database
+from workers.verify import verify
+from workers.verify.report import VerifyReport
+
+REVENUE = internal_account("main", "revenue", "EUR")
+BATCH = "batch_01h455vb4pex5vsknk084sn02q"
+OLD_ITEM, NEW_ITEM, ATOMIC, REFUSED, STALE, LAST = "old-item", "new-item", "atomic", "refused", "stale", "last"
+
+
+def write_books(database: Database) -> None:
+    """Fill the log and fold it into the tables."""
+    with snapshots_on(database, 2) as snapshots, ledger_on(database, snapshots=snapshots) as ledger:
+        _before_keys_were_named(ledger)
+        one, two = ledger.account(10_000, owner="owner-1"), ledger.account(5_000, owner="owner-2")
+        _accounts(ledger, one, two)
+        _orders(ledger, one)
+        _posts(ledger)
+        _batches(ledger, one, two)
+        snapshots.settle()
+    with psycopg.connect(database.url) as superuser:
+        superuser.execute("UPDATE log.subject_keys SET sealed_key = NULL, erased_at = now() WHERE subject = 'gone'")
+    fold(database)
+
+
+def verified(database: Database) -> VerifyReport:
+    """The report, made with the rights of an auditor; nobody is waited for."""
+    with (
+        connect(database.audit_url, application_name="verify") as connection,
+        connect(database.audit_url, application_name="keys") as keys,
+    ):
+        return verify(connection, "main", codec_of(keys, 1), patience_seconds=0)
+
+
+def _before_keys_were_named(ledger: Ledger) -> None:
+    """Two items of a batch and a single command, as they were written before metadata named the key."""
+    account = ledger.account(owner="owner-0")
+    for key, correlation in ((OLD_ITEM, BATCH), (f"{OLD_ITEM}-2", BATCH), ("old-single", "old-single")):
+        ledger.executor.execute([submission(deposit(account, 100), key=key, correlation=correlation)])
+    with psycopg.connect(ledger.database.url) as superuser:
+        superuser.execute(
+            "UPDATE log.events SET metadata = convert_to(regexp_replace(convert_from(metadata, 'UTF8'),"
+            " ',\"key\":\"[^\"]*\"', ''), 'UTF8')"
+        )
+        superuser.execute("INSERT INTO log.eras SELECT log, 'metadata.key', position FROM log.logs")
+
+
+def _accounts(ledger: Ledger, one: str, two: str) -> None:
+    unlimited = ledger.account(minimum=None, owner="owner-3")
+    for amount in (100, 250):
+        ledger.accepted(transfer(one, two, amount))
+    ledger.accepted(accounts.Transfer(new_id(TRANSACTION), one, unlimited, 5, "EUR", TODAY, "ref-1", "for lunch"))
+    ledger.accepted(withdrawal(two, 75))
+    assert ledger.execute(withdrawal(two, 10**9), key=REFUSED).outcome is Outcome.REFUSED
+    assert ledger.execute(deposit(one, 1), key=STALE, expected={one: 99}).outcome is Outcome.EXPECTATION_FAILED
+    kept, paid = new_id(HOLD), new_id(HOLD)
+    for hold in (kept, paid):
+        ledger.accepted(accounts.PlaceHold(one, hold, 40, "EUR", "ref-2"))
+    ledger.accepted(accounts.ReleaseHold(one, kept))
+    ledger.accepted(accounts.CaptureHold(one, paid, new_id(TRANSACTION), two, 30, "EUR", TODAY))
+    ended = ledger.account(owner="gone")
+    ledger.accepted(accounts.FreezeAccount(ended, "a question"))
+    ledger.accepted(accounts.UnfreezeAccount(ended, "an answer"))
+    ledger.accepted(accounts.CloseAccount(ended, "the end"))
+
+
+def _orders(ledger: Ledger, payer: str) -> None:
+    ledger.accepted(opening("revenue", account=REVENUE, owner="main", minimum=None))
+    lines = (OrderLine("sku-1", "Tea", 2, 150), OrderLine("sku-2", "Cup", 1, 200))
+    paid, cancelled = new_id(ORDER), new_id(ORDER)
+    for order in (paid, cancelled):
+        ledger.accepted(orders.PlaceOrder(order, "customer-1", "EUR", lines, "ref-3"))
+    ledger.accepted(orders.ConfirmOrder(paid))
+    ledger.accepted(orders.PayOrder(paid, payer, new_id(TRANSACTION), TODAY))
+    ledger.accepted(orders.CancelOrder(cancelled, "no tea today"))
+
+
+def _posts(ledger: Ledger) -> None:
+    post, other = new_id(POST), new_id(POST)
+    for id in (post, other):
+        ledger.accepted(posts.DraftPost(id, "author-1", f"Title of {id}", "A text."))
+    ledger.accepted(posts.RevisePost(post, "Another title", "Another text.", "all of it"))
+    for slug in ("first-name", "second-name"):
+        ledger.accepted(posts.PublishPost(post, slug))
+        ledger.accepted(posts.ArchivePost(post))
+    ledger.accepted(posts.DeletePost(other, "a mistake"))
+    ledger.accepted(posts.RestorePost(other))
+
+
+def _batches(ledger: Ledger, one: str, two: str) -> None:
+    ledger.executor.execute([submission(transfer(one, two, 7), key=NEW_ITEM, correlation=BATCH)])
+    entries = (Entry(one, "debit", 3, "EUR"), Entry(two, "credit", 3, "EUR"))
+    posted = accounts.PostTransaction(new_id(TRANSACTION), "transfer", entries, date(2026, 1, 2))
+    ledger.executor.execute([submission(Together((deposit(one, 11), posted)), key=ATOMIC)])
+    assert ledger.execute(transfer(two, one, 2), key=LAST).outcome is Outcome.ACCEPTED

@@ -1,0 +1,37 @@
+"""The books that are tampered with: written once a server, copied for each case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.postgres import Database, Server
+from tests.tampering.books import verified, write_books
+from workers.verify.report import VerifyReport
+
+
+@dataclass(frozen=True)
+class Books:
+    """A database that nobody is connected to, and the report of it as it is."""
+
+    server: Server
+    database: Database
+    sound: VerifyReport
+
+
+@pytest.fixture(scope="session")
+def books18(postgres18: Server) -> Iterator[Books]:
+    """The books on PostgreSQL 18."""
+    with postgres18.database() as database:
+        write_books(database)
+        yield Books(postgres18, database, verified(database))
+
+
+@pytest.fixture(scope="session")
+def books15(postgres15: Server) -> Iterator[Books]:
+    """The books on PostgreSQL 15."""
+    with postgres15.database() as database:
+        write_books(database)
+        yield Books(postgres15, database, verified(database))

@@ -1,0 +1,854 @@
+"""Every way we know to tamper with a database, and the checks of `verify` that find it.
+
+Each case is SQL that the server's superuser runs on the database of `books.py`. Where no check can find it, the case
+says why; then the digest that an auditor keeps may still change. Add a case for every table and column that comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from workers.verify.commands import REPEATABLE
+from workers.verify.log import NAMED, READABLE
+from workers.verify.schema import SCHEMA
+from workers.verify.snapshots import SNAPSHOTS_HOLD
+
+DENSE, VERSIONS, UNITS, TIME = "positions are dense", "versions are contiguous", "units are whole", "time never falls"
+SUMS, SHARES = "transactions sum to zero per currency", "entries and shares match one to one"
+ANSWERS, ANSWERED, ENCODINGS = "answers have their events", "events have their answer", "encodings are one"
+CHECKPOINTS, STANDING, TABLES = "a checkpoint", "not at the head", "a table differs"
+"""Findings about the read tables, by their kind."""
+
+CHANGES, SAME = "changes", "same"
+"""What becomes of the digest."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to tamper."""
+
+    name: str
+    sql: str
+    found_by: frozenset[str]
+    digest: str = SAME
+    why_not: str | None = None  # why no check can find it
+    undo: str | None = None  # for what belongs to the server and not to the database
+
+
+def case(name: str, sql: str, *found_by: str, digest: str = SAME, undo: str | None = None) -> Case:
+    return Case(name, sql, frozenset(found_by), digest, undo=undo)
+
+
+def hidden(name: str, sql: str, why_not: str, *, digest: str = SAME) -> Case:
+    return Case(name, sql, frozenset(), digest, why_not)
+
+
+LAST_UNIT: Final = "unit_end = (SELECT max(position) FROM log.events)"
+SHARE: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'account.credited.v1')"
+TRANSACTION: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'transaction.posted.v1')"
+OPENING: Final = "position = (SELECT max(position) FROM log.events WHERE type = 'account.opened.v1')"
+POST: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'post.drafted.v1')"
+ORDER: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'order.placed.v1')"
+UNIT_OF: Final = "unit_end = (SELECT last_position FROM log.commands WHERE key = '{}')"
+UNRELATED: Final = "nothing else in the database tells what it was: compare the digest that was kept"
+REFUSALS: Final = "a refusal has no events, so neither the log nor the digest knows of it yet"
+CACHE: Final = "it is a cache, and this version does not see it: it is made again"
+CONSISTENT: Final = "whoever may rewrite the log as its owner can do so consistently: compare the digest that was kept"
+
+
+def in_json(column: str, old: str, new: str, where: str) -> str:
+    """Changes text within a payload or metadata."""
+    return (
+        f"UPDATE log.events SET {column} = convert_to(regexp_replace(convert_from({column}, 'UTF8'), '{old}', '{new}'),"
+        f" 'UTF8') WHERE {where}"
+    )
+
+
+def in_result(old: str, new: str, key: str) -> str:
+    """Changes text within a recorded result."""
+    return (
+        f"UPDATE log.commands SET result = convert_to(regexp_replace(convert_from(result, 'UTF8'), '{old}', '{new}'),"
+        f" 'UTF8') WHERE key = '{key}'"
+    )
+
+
+LOGS: Final = [
+    case("logs.epoch: raised", "UPDATE log.logs SET epoch = 2", CHECKPOINTS),
+    case("logs.position: moved on", "UPDATE log.logs SET position = position + 1", DENSE, STANDING),
+    case("logs.position: moved back", "UPDATE log.logs SET position = position - 1", DENSE, digest=CHANGES),
+    case("logs.recorded_at: in 2099", "UPDATE log.logs SET recorded_at = '2099-01-01'", TIME),
+    hidden("logs.uuid: another", "UPDATE log.logs SET uuid = gen_random_uuid()", CONSISTENT, digest=CHANGES),
+    hidden("logs: another log", "INSERT INTO log.logs (name) VALUES ('other')", "a database may have several logs"),
+]
+
+EVENTS: Final = [
+    case(
+        "events.log: of another log",
+        f"UPDATE log.events SET log = 2 WHERE {LAST_UNIT}",
+        ANSWERS,
+        CHECKPOINTS,
+        DENSE,
+        digest=CHANGES,
+    ),
+    case(
+        "events.position: the last moved on",
+        f"UPDATE log.events SET position = position + 1 WHERE position = unit_end AND {LAST_UNIT}",
+        ANSWERS,
+        CHECKPOINTS,
+        DENSE,
+        NAMED,
+        REPEATABLE,
+        UNITS,
+        digest=CHANGES,
+    ),
+    case(
+        "events.unit_end: a transaction cut off its unit",
+        f"UPDATE log.events SET unit_end = position WHERE {TRANSACTION}",
+        ANSWERED,
+        ANSWERS,
+        REPEATABLE,
+        SHARES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.unit_end: beyond the last event of the unit",
+        "UPDATE log.events SET unit_end = unit_end + 1 WHERE unit_end = (SELECT min(unit_end) FROM log.events)",
+        ANSWERED,
+        ANSWERS,
+        NAMED,
+        UNITS,
+        digest=CHANGES,
+    ),
+    case(
+        "events.stream: a share on another account",
+        f"UPDATE log.events SET stream = (SELECT stream FROM log.events WHERE {OPENING}), version = 99 WHERE {SHARE}",
+        REPEATABLE,
+        SHARES,
+        SNAPSHOTS_HOLD,
+        VERSIONS,
+        digest=CHANGES,
+    ),
+    case(
+        "events.version: one left out",
+        "UPDATE log.events SET version = version + 1 WHERE position = (SELECT max(position) FROM log.events WHERE"
+        " type = 'order.cancelled.v1')",
+        REPEATABLE,
+        TABLES,
+        VERSIONS,
+        digest=CHANGES,
+    ),
+    case(
+        "events.type: one that does not exist",
+        f"UPDATE log.events SET type = 'order.sung.v1' WHERE {ORDER}",
+        CHECKPOINTS,
+        READABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "events.type: another of the catalogue",
+        f"UPDATE log.events SET type = 'account.debited.v1' WHERE {SHARE}",
+        SHARES,
+        SNAPSHOTS_HOLD,
+        digest=CHANGES,
+    ),
+    case(
+        "events.recorded_at: earlier by a day",
+        f"UPDATE log.events SET recorded_at = recorded_at - interval '1 day' WHERE {UNIT_OF.format('old-single')}",
+        ANSWERS,
+        TABLES,
+        TIME,
+        digest=CHANGES,
+    ),
+    case(
+        "events.recorded_at: later by a microsecond, with the record of the command",
+        f"UPDATE log.events SET recorded_at = recorded_at + interval '1 us' WHERE {UNIT_OF.format('atomic')};"
+        " UPDATE log.commands SET recorded_at = recorded_at + interval '1 us' WHERE key = 'atomic'",
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.encoding: opaque",
+        f"UPDATE log.events SET encoding = 1 WHERE {SHARE}",
+        ANSWERS,
+        ENCODINGS,
+        NAMED,
+        REPEATABLE,
+        SHARES,
+        VERSIONS,
+        digest=CHANGES,
+    ),
+    case("events.encoding: all opaque", "UPDATE log.events SET encoding = 1", ANSWERS, digest=CHANGES),
+    case(
+        "events.encoding: one that does not exist",
+        f"UPDATE log.events SET encoding = 7 WHERE {UNIT_OF.format('atomic')}",
+        ANSWERS,
+        ENCODINGS,
+        VERSIONS,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: no JSON",
+        f"UPDATE log.events SET payload = 'nonsense' WHERE {SHARE}",
+        READABLE,
+        SHARES,
+        SNAPSHOTS_HOLD,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: no UTF-8",
+        f"UPDATE log.events SET payload = '\\xff' WHERE {POST}",
+        CHECKPOINTS,
+        READABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: JSON that is not of its type",
+        f"UPDATE log.events SET payload = '{{}}' WHERE {ORDER}",
+        CHECKPOINTS,
+        READABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: the amount of a share",
+        in_json("payload", '"amount":\\d+', '"amount":1', SHARE),
+        SHARES,
+        SNAPSHOTS_HOLD,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: the amount of an entry",
+        in_json("payload", '"amount":\\d+', '"amount":1', TRANSACTION),
+        SHARES,
+        SUMS,
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: the value date of a share",
+        in_json("payload", "2026-11-21", "2026-11-20", SHARE),
+        SHARES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: a transaction without entries",
+        in_json("payload", '"entries":\\[.*\\]', '"entries":[]', TRANSACTION),
+        SHARES,
+        SUMS,
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: the reference of a transaction",
+        in_json("payload", "ref-1", "ref-9", "true"),
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: a sealed title moved to another post",
+        "UPDATE log.events e SET payload = o.payload FROM log.events o WHERE e.type = 'post.drafted.v1' AND o.type ="
+        " 'post.drafted.v1' AND e.position < o.position",
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: the reason of a deletion moved to a draft",
+        "UPDATE log.events e SET payload = convert_to(jsonb_set(convert_from(e.payload, 'UTF8')::jsonb, '{title}',"
+        " convert_from(o.payload, 'UTF8')::jsonb->'reason')::text, 'UTF8') FROM log.events o"
+        f" WHERE e.{POST} AND o.type = 'post.deleted.v1'",
+        CHECKPOINTS,
+        READABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "events.metadata: no JSON",
+        f"UPDATE log.events SET metadata = 'nonsense' WHERE {SHARE}",
+        READABLE,
+        SHARES,
+        UNITS,
+        digest=CHANGES,
+    ),
+    case(
+        "events.metadata: another actor",
+        in_json("metadata", '"id":"tester"', '"id":"somebody"', LAST_UNIT),
+        CHECKPOINTS,
+        NAMED,
+        digest=CHANGES,
+    ),
+    case(
+        "events.metadata: another key",
+        in_json("metadata", '"key":"last"', '"key":"first"', LAST_UNIT),
+        CHECKPOINTS,
+        NAMED,
+        digest=CHANGES,
+    ),
+    case(
+        "events.metadata: no key",
+        in_json("metadata", ',"key":"last"', "", LAST_UNIT),
+        CHECKPOINTS,
+        NAMED,
+        digest=CHANGES,
+    ),
+    case(
+        "events.metadata: no key of an item",
+        in_json("metadata", ',"key":"new-item"', "", UNIT_OF.format("new-item")),
+        NAMED,
+        digest=CHANGES,
+    ),
+    case(
+        "events.metadata: another correlation of an old command",
+        in_json("metadata", '"correlation":"old-single"', '"correlation":"x"', UNIT_OF.format("old-single")),
+        NAMED,
+        digest=CHANGES,
+    ),
+    case(
+        "events.metadata: of one event of a unit",
+        in_json("metadata", '"decided_at":"2026', '"decided_at":"2025', SHARE),
+        UNITS,
+        digest=CHANGES,
+    ),
+    case(
+        "events.metadata: no batch of an item",
+        in_json("metadata", "batch_01h", "box_01h", UNIT_OF.format("new-item")),
+        NAMED,
+        digest=CHANGES,
+    ),
+    hidden(
+        "events.metadata: the batch of an item",
+        in_json("metadata", "batch_01h", "batch_02h", UNIT_OF.format("new-item")),
+        UNRELATED,
+        digest=CHANGES,
+    ),
+    hidden(
+        "events.metadata: when it was decided",
+        in_json("metadata", '"decided_at":"2026', '"decided_at":"2025', UNIT_OF.format("new-item")),
+        UNRELATED,
+        digest=CHANGES,
+    ),
+    hidden(
+        "events.metadata: the name of the command",
+        in_json("metadata", '"Transfer"', '"Deposit"', UNIT_OF.format("new-item")),
+        UNRELATED,
+        digest=CHANGES,
+    ),
+    hidden(
+        "events.metadata: how the actor was known",
+        in_json("metadata", '"token"', '"system"', UNIT_OF.format("new-item")),
+        UNRELATED,
+        digest=CHANGES,
+    ),
+    case(
+        "events: a transaction deleted",
+        f"DELETE FROM log.events WHERE {TRANSACTION}",
+        ANSWERED,
+        ANSWERS,
+        DENSE,
+        REPEATABLE,
+        SHARES,
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events: a share deleted",
+        f"DELETE FROM log.events WHERE {SHARE}",
+        ANSWERS,
+        DENSE,
+        NAMED,
+        REPEATABLE,
+        SHARES,
+        SNAPSHOTS_HOLD,
+        UNITS,
+        VERSIONS,
+        digest=CHANGES,
+    ),
+    case(
+        "events: the last deleted",
+        "DELETE FROM log.events WHERE position = (SELECT max(position) FROM log.events)",
+        ANSWERS,
+        CHECKPOINTS,
+        DENSE,
+        NAMED,
+        SHARES,
+        UNITS,
+        digest=CHANGES,
+    ),
+    case("events: all deleted", "DELETE FROM log.events", ANSWERS, CHECKPOINTS, DENSE, SNAPSHOTS_HOLD, digest=CHANGES),
+    case(
+        "events: a unit of nobody appended",
+        "INSERT INTO log.events SELECT log, position + 1, position + 1, 'post_x', 1, 'post.archived.v1', recorded_at,"
+        " 0, '{}', metadata FROM log.events WHERE position = unit_end AND "
+        + LAST_UNIT
+        + "; UPDATE log.logs SET position = position + 1",
+        ANSWERED,
+        STANDING,
+        digest=CHANGES,
+    ),
+    case(
+        "events: the last unit cut off, with its command and the head",
+        f"DELETE FROM log.events WHERE {LAST_UNIT}; DELETE FROM log.commands WHERE key = 'last';"
+        " UPDATE log.logs l SET (position, recorded_at) = (SELECT max(position), max(recorded_at) FROM log.events)",
+        CHECKPOINTS,
+        digest=CHANGES,
+    ),
+    hidden(
+        "events: one unit rewritten with its command, and all folded again",
+        in_json("payload", "ref-1", "ref-9", "true")
+        + "; UPDATE read.transactions SET reference = 'ref-9' WHERE reference = 'ref-1'",
+        CONSISTENT,
+        digest=CHANGES,
+    ),
+]
+
+COMMANDS: Final = [
+    case(
+        "commands.log: of another log", "UPDATE log.commands SET log = 2 WHERE key = 'last'", ANSWERED, digest=CHANGES
+    ),
+    case(
+        "commands.actor: another",
+        "UPDATE log.commands SET actor = 'somebody' WHERE key = 'last'",
+        NAMED,
+        digest=CHANGES,
+    ),
+    case("commands.key: another", "UPDATE log.commands SET key = 'first' WHERE key = 'last'", NAMED, digest=CHANGES),
+    case(
+        "commands.key: another of a batch item",
+        "UPDATE log.commands SET key = 'x' WHERE key = 'new-item'",
+        NAMED,
+        digest=CHANGES,
+    ),
+    hidden(
+        "commands.key: another of an old batch item",
+        "UPDATE log.commands SET key = 'x' WHERE key = 'old-item'",
+        "the metadata of that time names only the batch; the report counts such units as not covered",
+        digest=CHANGES,
+    ),
+    hidden("commands.key: another of a refusal", "UPDATE log.commands SET key = 'x' WHERE key = 'refused'", REFUSALS),
+    case(
+        "commands.request_hash: cut",
+        "UPDATE log.commands SET request_hash = '\\x01' WHERE key = 'last'",
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    hidden(
+        "commands.request_hash: another",
+        "UPDATE log.commands SET request_hash = sha256('x') WHERE key = 'last'",
+        UNRELATED,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.outcome: refused",
+        "UPDATE log.commands SET outcome = 2, rule = 'same_account', first_position = NULL,"
+        " last_position = NULL WHERE key = 'last'",
+        ANSWERED,
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.outcome: accepted without events",
+        "UPDATE log.commands SET outcome = 1, rule = NULL WHERE key = 'refused'",
+        ANSWERS,
+    ),
+    case("commands.outcome: another refusal", "UPDATE log.commands SET outcome = 3 WHERE key = 'refused'", REPEATABLE),
+    case(
+        "commands.status: one that is never given",
+        "UPDATE log.commands SET status = 500 WHERE key = 'last'",
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    hidden(
+        "commands.status: 200 for 201",
+        "UPDATE log.commands SET status = 200 WHERE key = 'last'",
+        UNRELATED,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.rule: one that does not exist", "UPDATE log.commands SET rule = 'x' WHERE key = 'refused'", REPEATABLE
+    ),
+    case(
+        "commands.rule: another that exists",
+        "UPDATE log.commands SET rule = 'slug_taken' WHERE key = 'refused'",
+        REPEATABLE,
+    ),
+    case(
+        "commands.result: garbage",
+        "UPDATE log.commands SET result = 'nonsense' WHERE key = 'last'",
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.result: no object",
+        "UPDATE log.commands SET result = '[]' WHERE key = 'last'",
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.result: empty", "UPDATE log.commands SET result = '{}' WHERE key = 'last'", REPEATABLE, digest=CHANGES
+    ),
+    case(
+        "commands.result: another version",
+        in_result('_([a-z0-9]+)":(\\d+)}', '_\\1":99}', "last"),
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.result: another transaction",
+        in_result('"transaction":"txn_', '"transaction":"txn_0', "last"),
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.result: another transaction within an atomic batch",
+        in_result('"transaction":"txn_', '"transaction":"txn_0', "atomic"),
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.result: balances of another account",
+        in_result('"balances":\\{"acct_', '"balances":{"acct_0', "last"),
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    hidden(
+        "commands.result: another balance",
+        in_result('"balance":"[0-9.]+"', '"balance":"1.00"', "last"),
+        "verify does not decide commands again: the rules of the ledger are no part of it yet",
+        digest=CHANGES,
+    ),
+    case(
+        "commands.result: another hold",
+        "UPDATE log.commands SET result = convert_to(regexp_replace(convert_from(result, 'UTF8'), '\"hold_',"
+        " '\"hold_0'), 'UTF8') WHERE result LIKE '%\"hold\"%'",
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.result: another slug",
+        "UPDATE log.commands SET result = convert_to(replace(convert_from(result, 'UTF8'),"
+        " 'first-name', 'other-name'), 'UTF8')",
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.result: figures of a refusal left out",
+        "UPDATE log.commands SET result = '{}' WHERE key = 'refused'",
+        REPEATABLE,
+    ),
+    hidden(
+        "commands.result: other figures of a refusal",
+        in_result('"amount":"[0-9.]+"', '"amount":"1.00"', "refused"),
+        REFUSALS,
+    ),
+    case(
+        "commands.result: a failed expectation without versions",
+        "UPDATE log.commands SET result = '{}' WHERE key = 'stale'",
+        REPEATABLE,
+    ),
+    case(
+        "commands.decided_position: beyond the head",
+        "UPDATE log.commands SET decided_position = 1000000 WHERE key = 'refused'",
+        ANSWERS,
+    ),
+    case(
+        "commands.decided_position: not before its events",
+        "UPDATE log.commands SET decided_position = decided_position - 3 WHERE key = 'last'",
+        ANSWERS,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.decided_position: within a unit",
+        "UPDATE log.commands SET decided_position = decided_position - 1 WHERE key = 'refused'",
+        ANSWERS,
+    ),
+    case(
+        "commands.first_position: within the unit",
+        "UPDATE log.commands SET first_position = first_position + 1 WHERE key = 'last'",
+        ANSWERED,
+        ANSWERS,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.last_position: of another unit",
+        "UPDATE log.commands SET first_position = first_position + 3, last_position = last_position + 3"
+        " WHERE key = 'old-item'",
+        ANSWERED,
+        ANSWERS,
+        REPEATABLE,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.recorded_at: another",
+        "UPDATE log.commands SET recorded_at = recorded_at - interval '1 day' WHERE key = 'last'",
+        ANSWERS,
+        digest=CHANGES,
+    ),
+    case(
+        "commands.recorded_at: a refusal from before its time",
+        "UPDATE log.commands SET recorded_at = recorded_at - interval '1 day' WHERE key = 'refused'",
+        ANSWERS,
+    ),
+    hidden(
+        "commands.origin: another",
+        "UPDATE log.commands SET origin = '127.0.0.1'",
+        "it is forgotten by age, so nothing may depend on it",
+    ),
+    case("commands: an accepted one deleted", "DELETE FROM log.commands WHERE key = 'last'", ANSWERED, digest=CHANGES),
+    case("commands: all deleted", "DELETE FROM log.commands", ANSWERED, digest=CHANGES),
+    hidden("commands: a refusal deleted", "DELETE FROM log.commands WHERE key = 'refused'", REFUSALS),
+    case(
+        "commands: one given twice",
+        "INSERT INTO log.commands SELECT log, actor, 'x', request_hash, outcome, status, rule, result,"
+        " decided_position, first_position, last_position, recorded_at FROM log.commands WHERE key = 'last'",
+        ANSWERED,
+        NAMED,
+        digest=CHANGES,
+    ),
+    hidden(
+        "commands: a refusal invented",
+        "INSERT INTO log.commands SELECT log, actor, 'x', request_hash, outcome, status, rule, result,"
+        " decided_position, first_position, last_position, recorded_at FROM log.commands WHERE key = 'refused'",
+        REFUSALS,
+    ),
+]
+
+BESIDE: Final = [
+    case(
+        "subject_keys.log: of another log",
+        "INSERT INTO log.logs (name) VALUES ('other'); UPDATE log.subject_keys SET log = 2 WHERE subject = 'owner-1'",
+        TABLES,
+    ),
+    case(
+        "subject_keys.subject: another person",
+        "UPDATE log.subject_keys SET subject = 'x' WHERE subject = 'owner-1'",
+        TABLES,
+    ),
+    case(
+        "subject_keys.sealed_key: erased",
+        "UPDATE log.subject_keys SET sealed_key = NULL, erased_at = now() WHERE subject = 'author-1'",
+        TABLES,
+    ),
+    case("subject_keys: deleted", "DELETE FROM log.subject_keys WHERE subject = 'owner-1'", TABLES),
+    hidden(
+        "subject_keys.created_at: another",
+        "UPDATE log.subject_keys SET created_at = '2020-01-01'",
+        "nothing depends on it",
+    ),
+    hidden(
+        "subject_keys.erased_at: another",
+        "UPDATE log.subject_keys SET erased_at = '2020-01-01' WHERE subject = 'gone'",
+        "the erasure is no event yet, so nothing else tells its time",
+    ),
+    case(
+        "snapshots.state: another balance",
+        "UPDATE log.snapshots SET state = convert_to(regexp_replace(convert_from(state, 'UTF8'), '\"balance\":-?\\d+',"
+        " '\"balance\":7'), 'UTF8')",
+        SNAPSHOTS_HOLD,
+    ),
+    case("snapshots.state: garbage", "UPDATE log.snapshots SET state = 'nonsense'", SNAPSHOTS_HOLD),
+    case("snapshots.version: later", "UPDATE log.snapshots SET version = version + 90", SNAPSHOTS_HOLD),
+    case(
+        "snapshots.stream: another",
+        "UPDATE log.snapshots SET stream = 'acct_x' WHERE stream = (SELECT min(stream) FROM log.snapshots)",
+        SNAPSHOTS_HOLD,
+    ),
+    hidden("snapshots.shape: of other code", "UPDATE log.snapshots SET shape = 'x'", CACHE),
+    hidden("snapshots.log: of another log", "UPDATE log.snapshots SET log = 2", CACHE),
+    hidden("snapshots: deleted", "DELETE FROM log.snapshots", CACHE),
+    hidden(
+        "eras: raised, and the key of a batch item taken from its metadata",
+        "UPDATE log.eras SET position = 1000; "
+        + in_json("metadata", ',"key":"new-item"', "", UNIT_OF.format("new-item")),
+        "it looks like an item of before; the report counts one more that is not covered",
+        digest=CHANGES,
+    ),
+    case("eras: lowered", "UPDATE log.eras SET position = 0", NAMED),
+    case("eras: deleted", "DELETE FROM log.eras", NAMED),
+    hidden(
+        "numbers: begun again",
+        "ALTER SEQUENCE log.numbers RESTART WITH 1",
+        "holes are fine, and a number that is taken is refused when it is used again",
+    ),
+    hidden(
+        "library.tracking: a row",
+        "INSERT INTO library.tracking VALUES (1, 'x', 1)",
+        "it is the library's own, and no part of the ledger",
+    ),
+]
+
+READ: Final = [
+    case("accounts: a balance", "UPDATE read.accounts SET balance = balance + 1", TABLES),
+    case("accounts: a name", "UPDATE read.accounts SET name = 'Nobody'", TABLES),
+    case(
+        "accounts: a row deleted",
+        "DELETE FROM read.accounts WHERE account = (SELECT min(account) FROM read.accounts)",
+        TABLES,
+    ),
+    case("movements: a sum", "UPDATE read.movements SET credits = credits + 1", TABLES),
+    case("transactions: a reference", "UPDATE read.transactions SET reference = 'x'", TABLES),
+    case("transactions: a row deleted", "DELETE FROM read.transactions WHERE reference = 'ref-1'", TABLES),
+    case("entries: an amount", "UPDATE read.entries SET amount = amount + 1", TABLES),
+    case(
+        "entries: a row deleted", "DELETE FROM read.entries WHERE ctid = (SELECT min(ctid) FROM read.entries)", TABLES
+    ),
+    case("orders: a status", "UPDATE read.orders SET status = 'paid'", TABLES),
+    case("order_lines: a price", "UPDATE read.order_lines SET unit_price = unit_price + 1", TABLES),
+    case("posts: a title", "UPDATE read.posts SET title = 'x'", TABLES),
+    case("post_revisions: a row deleted", "DELETE FROM read.post_revisions WHERE revision = 1", TABLES),
+    case("trial_balance: a sum", "UPDATE read.trial_balance SET debits = debits + 1", TABLES),
+    case("trial_balance_accounts: a row deleted", "DELETE FROM read.trial_balance_accounts", TABLES),
+    case(
+        "checkpoints.position: 0, and the tables emptied",
+        "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
+        " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
+        " read.trial_balance_accounts, read.entries",
+        STANDING,
+    ),
+    case(
+        "checkpoints.position: within a unit",
+        "UPDATE read.checkpoints SET position = position - 1 WHERE projection = 'orders'",
+        CHECKPOINTS,
+    ),
+    case(
+        "checkpoints.position: ahead of the head",
+        "UPDATE read.checkpoints SET position = position + 5 WHERE projection = 'orders'",
+        CHECKPOINTS,
+    ),
+    case(
+        "checkpoints.epoch: another", "UPDATE read.checkpoints SET epoch = 7 WHERE projection = 'orders'", CHECKPOINTS
+    ),
+    case(
+        "checkpoints.digest: another",
+        "UPDATE read.checkpoints SET digest = sha256('x') WHERE projection = 'orders'",
+        CHECKPOINTS,
+    ),
+    case("checkpoints.log: another", "UPDATE read.checkpoints SET log = 2 WHERE projection = 'orders'", CHECKPOINTS),
+    case(
+        "checkpoints.projection: another",
+        "UPDATE read.checkpoints SET projection = 'x' WHERE projection = 'orders'",
+        CHECKPOINTS,
+    ),
+    case("checkpoints: deleted", "DELETE FROM read.checkpoints WHERE projection = 'orders'", CHECKPOINTS),
+    hidden(
+        "checkpoints.updated_at: another",
+        "UPDATE read.checkpoints SET updated_at = '2020-01-01'",
+        "nothing depends on it",
+    ),
+    case(
+        "projection_errors: a row",
+        "INSERT INTO read.projection_errors VALUES ('orders', 1, 1, 'ord_x', 'order.paid.v1', 'x')",
+        STANDING,
+    ),
+    case(
+        "projection_errors: a row of no projection",
+        "INSERT INTO read.projection_errors VALUES ('x', 1, 1, 'x', 'x', 'x')",
+        CHECKPOINTS,
+    ),
+    case("rooms.shape: another", "UPDATE read.rooms SET shape = 'x' WHERE projection = 'orders'", CHECKPOINTS),
+    case("rooms: a row of no projection", "INSERT INTO read.rooms VALUES ('x', 'x')", CHECKPOINTS),
+    case("rooms: a row deleted", "DELETE FROM read.rooms WHERE projection = 'orders'", CHECKPOINTS),
+    case("reports.digest: another", "UPDATE read.reports SET digest = 'x' WHERE projection = 'orders'", SCHEMA),
+    case("reports: a row deleted", "DELETE FROM read.reports WHERE projection = 'orders'", SCHEMA),
+    case("currencies.exponent: another", "UPDATE read.currencies SET exponent = 3 WHERE currency = 'EUR'", SCHEMA),
+    case("currencies.minor_unit: another", "UPDATE read.currencies SET minor_unit = 10 WHERE currency = 'EUR'", SCHEMA),
+    case("currencies: one invented", "INSERT INTO read.currencies VALUES ('XXX', 2, 0.01)", SCHEMA),
+    case("currencies: one deleted", "DELETE FROM read.currencies WHERE currency = 'EUR'", SCHEMA),
+]
+
+_EVIL: Final = "AS 'SELECT 1' LANGUAGE sql"
+SCHEMAS: Final = [
+    case(
+        "function: another source",
+        "CREATE OR REPLACE FUNCTION log.lock_head(p_log integer) RETURNS bigint LANGUAGE sql"
+        " SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT 7::bigint'",
+        SCHEMA,
+    ),
+    case("function: without its search path", "ALTER FUNCTION log.create_log RESET search_path", SCHEMA),
+    case("function: with the rights of its owner", "ALTER FUNCTION log.forget_origins SECURITY DEFINER", SCHEMA),
+    case("function: of another owner", "ALTER FUNCTION log.append OWNER TO daybook_projector", SCHEMA),
+    case("function: one more", f"CREATE FUNCTION read.evil() RETURNS integer {_EVIL}", SCHEMA),
+    case("function: dropped", "DROP FUNCTION log.forget_origins", SCHEMA),
+    case("grant: on the log", "GRANT INSERT ON log.events TO daybook_api", SCHEMA),
+    case("grant: of a column", "GRANT UPDATE (result) ON log.commands TO daybook_api", SCHEMA),
+    case("grant: to everybody", "GRANT SELECT ON log.subject_keys TO PUBLIC", SCHEMA),
+    case("grant: of a function", "GRANT EXECUTE ON FUNCTION log.forget_origins TO PUBLIC", SCHEMA),
+    case("grant: of a schema", "GRANT CREATE ON SCHEMA reporting TO daybook_reader", SCHEMA),
+    case("grant: of the schema public", "GRANT CREATE ON SCHEMA public TO PUBLIC", SCHEMA),
+    case("grant: revoked", "REVOKE SELECT ON log.events FROM daybook_api", SCHEMA),
+    case(
+        "grant: by default",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE daybook_projector IN SCHEMA read GRANT SELECT ON TABLES TO PUBLIC",
+        SCHEMA,
+    ),
+    case(
+        "role: a superuser", "ALTER ROLE daybook_reader SUPERUSER", SCHEMA, undo="ALTER ROLE daybook_reader NOSUPERUSER"
+    ),
+    case(
+        "role: a member of another",
+        "GRANT daybook_owner TO daybook_api",
+        SCHEMA,
+        undo="REVOKE daybook_owner FROM daybook_api",
+    ),
+    case(
+        "view: adds 1,000",
+        "CREATE OR REPLACE VIEW reporting.trial_balance AS SELECT currency, type, debits, credits,"
+        " balance + 1000 AS balance FROM (SELECT t.currency, t.type, t.debits * c.minor_unit AS debits, t.credits *"
+        " c.minor_unit AS credits, (t.credits - t.debits) * c.minor_unit AS balance FROM read.trial_balance t JOIN"
+        " read.currencies c USING (currency)) x",
+        SCHEMA,
+    ),
+    case(
+        "view: over one table, shows another column",
+        "DROP VIEW reporting.post_revisions; CREATE VIEW reporting.post_revisions AS SELECT r.post, r.revision,"
+        " r.body AS title, r.body, r.summary, r.text_erased, r.position, r.recorded_at FROM read.post_revisions r",
+        SCHEMA,
+    ),
+    case(
+        "view: of the log",
+        "CREATE OR REPLACE VIEW log.events_as_json AS SELECT l.name AS log, e.position, e.unit_end,"
+        " e.stream, e.version, e.type, e.recorded_at, '{}'::jsonb AS payload, '{}'::jsonb AS metadata FROM log.events e"
+        " JOIN log.logs l USING (log)",
+        SCHEMA,
+    ),
+    case("view: dropped", "DROP VIEW reporting.accounts", SCHEMA),
+    case("view: one more", "CREATE VIEW reporting.evil AS SELECT 1", SCHEMA),
+    case("view: with other rights", "ALTER VIEW reporting.accounts SET (security_invoker = true)", SCHEMA),
+    case("table: one more", "CREATE TABLE read.evil (x integer)", SCHEMA),
+    case("table: of another owner", "ALTER TABLE read.accounts OWNER TO daybook_api", CHECKPOINTS, SCHEMA),
+    case("table: not logged", "ALTER TABLE read.order_lines SET UNLOGGED", SCHEMA),
+    case("table: inherited from", "CREATE TABLE public.evil () INHERITS (read.trial_balance)", SCHEMA),
+    case("table: rows hidden", "ALTER TABLE log.commands ENABLE ROW LEVEL SECURITY", ANSWERED, SCHEMA, digest=CHANGES),
+    case("table: dropped", "DROP TABLE read.trial_balance_accounts", CHECKPOINTS, SCHEMA),
+    case("column: of another type", "ALTER TABLE read.checkpoints ALTER COLUMN position TYPE numeric", SCHEMA),
+    case("column: may be NULL", "ALTER TABLE log.events ALTER COLUMN metadata DROP NOT NULL", SCHEMA),
+    case("column: another default", "ALTER TABLE log.logs ALTER COLUMN epoch SET DEFAULT 2", SCHEMA),
+    case("column: one more", "ALTER TABLE read.entries ADD COLUMN evil integer", SCHEMA, TABLES),
+    case("column: not an identity", "ALTER TABLE log.logs ALTER COLUMN log DROP IDENTITY", SCHEMA),
+    case("constraint: dropped", "ALTER TABLE log.commands DROP CONSTRAINT commands_check1", SCHEMA),
+    case("constraint: primary key of a read table", "ALTER TABLE read.accounts DROP CONSTRAINT accounts_pkey", SCHEMA),
+    case("constraint: primary key of the log", "ALTER TABLE log.events DROP CONSTRAINT events_pkey", SCHEMA),
+    case("index: dropped", "DROP INDEX log.commands_by_position", SCHEMA),
+    case("index: one more", "CREATE INDEX evil ON read.entries (recorded_at)", SCHEMA),
+    case(
+        "index: on other columns",
+        "DROP INDEX read.orders_by_status; CREATE INDEX orders_by_status ON read.orders (status)",
+        SCHEMA,
+    ),
+    case(
+        "trigger: one more",
+        "CREATE FUNCTION public.evil() RETURNS trigger AS 'BEGIN RETURN NULL; END' LANGUAGE plpgsql;"
+        " CREATE TRIGGER evil BEFORE INSERT ON log.commands FOR EACH ROW EXECUTE FUNCTION public.evil()",
+        SCHEMA,
+    ),
+    case("rule: one more", "CREATE RULE evil AS ON INSERT TO log.commands DO INSTEAD NOTHING", SCHEMA),
+    case("policy: one more", "CREATE POLICY evil ON read.accounts USING (false)", SCHEMA),
+    case(
+        "event trigger: one more",
+        "CREATE FUNCTION public.evil() RETURNS event_trigger AS 'BEGIN END' LANGUAGE plpgsql;"
+        " CREATE EVENT TRIGGER evil ON ddl_command_end EXECUTE FUNCTION public.evil()",
+        SCHEMA,
+    ),
+    case("sequence: by other steps", "ALTER SEQUENCE log.numbers INCREMENT BY 2", SCHEMA),
+    case("type: one more", "CREATE TYPE read.evil AS ENUM ('x')", SCHEMA),
+    case("schema: of another owner", "ALTER SCHEMA log OWNER TO daybook_api", SCHEMA),
+]
+
+CASES: Final = (*LOGS, *EVENTS, *COMMANDS, *BESIDE, *READ, *SCHEMAS)

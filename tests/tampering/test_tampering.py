@@ -1,0 +1,147 @@
+"""Each way to tamper is found by the checks that the table names, and changes the digest where the table says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from domain.catalogue import CATALOGUE
+from eventstore.read import read_head
+from projections.rooms import ROOMS
+from projections.verify import CheckpointFinding, StandingFinding, TableFinding
+from tests.support.postgres import Database
+from tests.tampering.books import verified
+from tests.tampering.conftest import Books
+from tests.tampering.table import (
+    CASES,
+    CHANGES,
+    CHECKPOINTS,
+    SAME,
+    STANDING,
+    TABLES,
+    Case,
+)
+from workers.verify.log import NAMED, OLD_BATCHES, QUESTIONS, Question, ask, open_log
+from workers.verify.report import VerifyReport, checked
+
+KINDS = {TableFinding: TABLES, CheckpointFinding: CHECKPOINTS, StandingFinding: STANDING}
+ON_15_TOO = (
+    "events.payload: no JSON",
+    "events.metadata: no key",
+    "commands.result: another version",
+    "checkpoints.position: 0, and the tables emptied",
+    "currencies.exponent: another",
+    "view: over one table, shows another column",
+    "grant: of a column",
+)
+
+
+def found(report: VerifyReport) -> set[str]:
+    """The checks that found something, and the kinds of findings about the read tables."""
+    checks = {check.name for check in report.checks if not check.ok}
+    return checks | {KINDS[type(finding)] for finding in report.tables.findings}
+
+
+@contextmanager
+def tampered(books: Books, case: Case) -> Iterator[Database]:
+    """A copy of the books that was tampered with."""
+    with books.server.database(like=books.database) as copy:
+        try:
+            with psycopg.connect(copy.url, autocommit=True) as superuser:
+                done = superuser.execute(case.sql.encode())
+                assert done.rowcount != 0, "the tampering touched nothing"
+            yield copy
+        finally:
+            if case.undo is not None:
+                with psycopg.connect(books.database.url.replace(books.database.name, "postgres")) as superuser:
+                    superuser.execute(case.undo.encode())
+
+
+def judge(books: Books, case: Case) -> None:
+    with tampered(books, case) as copy:
+        report = verified(copy)
+    assert found(report) == case.found_by
+    assert report.ok == (not case.found_by)
+    assert (CHANGES if report.digest != books.sound.digest else SAME) == case.digest
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_a_tampering_is_found_by_the_checks_that_the_table_names(books18: Books, case: Case) -> None:
+    judge(books18, case)
+
+
+@pytest.mark.parametrize("name", ON_15_TOO)
+def test_some_of_them_on_the_oldest_server(books15: Books, name: str) -> None:
+    judge(books15, next(case for case in CASES if case.name == name))
+
+
+def test_the_books_are_sound_and_have_everything_in_them(books18: Books) -> None:
+    report = books18.sound
+    assert found(report) == set()
+    assert all(check.covered > 0 for check in report.checks), "a check looked at nothing"
+    assert report.check(NAMED).not_covered == {OLD_BATCHES: 2}
+    assert set(report.tables.tables) == {table for room in ROOMS for table in room.tables}
+    with books18.server.database(like=books18.database) as copy, psycopg.connect(copy.url) as superuser:
+        types = {type for (type,) in superuser.execute("SELECT DISTINCT type FROM log.events")}
+        assert types == {entry.name for entry in CATALOGUE}
+        outcomes = superuser.execute("SELECT array_agg(DISTINCT outcome ORDER BY outcome) FROM log.commands").fetchone()
+        assert outcomes == ([1, 2, 3],)
+        empty = [
+            table
+            for (table,) in superuser.execute(
+                "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname IN ('log', 'read')"
+            )
+            if superuser.execute(f"SELECT EXISTS (SELECT FROM {table})".encode()).fetchone() == (False,)
+        ]
+        assert empty == ["read.projection_errors"], "what is empty cannot be tampered with"
+
+
+def test_every_column_of_the_log_and_every_read_table_is_in_the_table(books18: Books) -> None:
+    names = {case.name.partition(":")[0] for case in CASES}
+    with books18.server.database(like=books18.database) as copy, psycopg.connect(copy.url) as superuser:
+        columns = superuser.execute(
+            "SELECT table_schema, table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema IN ('log', 'read') AND table_name <> 'events_as_json'"
+        ).fetchall()
+    wanted = {f"{table}.{column}" for schema, table, column in columns if schema == "log"}
+    wanted |= {table for schema, table, _ in columns if schema == "read"}
+    missing = {one for one in wanted if one not in names and not any(name.startswith(f"{one}.") for name in names)}
+    assert missing - IMMUTABLE == set()
+
+
+IMMUTABLE = {
+    "logs.log",  # an identity: the server refuses to change it
+    "logs.name",  # a log of another name is not there: the command ends with a sentence
+    "eras.log",
+    "eras.name",
+    "eras.position",  # cases of the table as a whole
+}
+
+
+@pytest.mark.parametrize("check", [question.name for question in QUESTIONS])
+def test_every_question_finds_something_in_some_case(check: str) -> None:
+    assert any(check in case.found_by for case in CASES)
+
+
+def test_a_check_that_looks_at_less_than_there_is_finds_that() -> None:
+    assert checked("a check", "events", 3, 3, []).ok
+    assert checked("a check", "events", 2, 3, [], not_covered={"with a reason": 1}).ok
+    short = checked("a check", "events", 2, 3, [])
+    assert (short.offences, [str(finding) for finding in short.findings]) == (
+        1,
+        ["this check could look at only 2 of 3 events"],
+    )
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=[question.name for question in QUESTIONS])
+def test_a_question_that_looks_at_nothing_finds_that(books18: Books, question: Question) -> None:
+    """Each query with the rows it looks at taken away, as a filter would that is wrong."""
+    with books18.server.database(like=books18.database) as copy, psycopg.connect(copy.url) as superuser:
+        log = open_log(superuser, read_head(superuser, "main"))
+        blind = replace(question, queries=tuple(f"SELECT * FROM ({query}) q WHERE false" for query in question.queries))
+        assert ask(log, question).ok
+        assert not ask(log, blind).ok

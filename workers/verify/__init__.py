@@ -1,0 +1,65 @@
+"""The proof from the database alone that a log is sound, and that the read tables are what it folds to.
+
+`verify` asks every check and reports what each covered and found. The modules: `log` (set-based questions about events
+and commands), `commands` (every event decoded, every recorded answer), `snapshots`, `keys`, `schema`, `report`,
+`printing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from psycopg import Connection, IsolationLevel
+
+from eventstore import leaf
+from eventstore.codec import Codec
+from eventstore.read import read_head
+from projections.rooms import ROOMS
+from projections.verify import PATIENCE_SECONDS, verify_tables
+from workers.verify.commands import check_commands
+from workers.verify.keys import KEYS_OPEN, check_keys
+from workers.verify.log import QUESTIONS, READABLE, ask, open_log
+from workers.verify.report import Check, VerifyReport
+from workers.verify.schema import SCHEMA, check_schema
+from workers.verify.snapshots import SNAPSHOTS_HOLD, check_snapshots
+
+
+def verify(
+    connection: Connection[Any],
+    log: str,
+    codec: Codec,
+    progress: Callable[[str], None] = lambda name: None,
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> VerifyReport:
+    """Ask everything. The connection may read the log and the read tables, and make temporary tables.
+
+    The log and the schema are checked in one snapshot, so what is appended meanwhile is not seen; the read tables in
+    another after it. Projections get `patience_seconds` to reach the head of the first. Raises `UnknownLogError`.
+    """
+    before = connection.isolation_level
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        with connection.transaction(force_rollback=True):  # temporary functions and views go with it
+            head = read_head(connection, log)
+            checks: list[Check] = []
+            progress(READABLE)
+            opened = open_log(connection, head)
+            checks += check_commands(opened, codec)
+            for question in QUESTIONS:
+                progress(question.name)
+                checks.append(ask(opened, question))
+            progress(SNAPSHOTS_HOLD)
+            checks.append(check_snapshots(connection, head, codec))
+            progress(KEYS_OPEN)
+            checks.append(check_keys(connection, head.log, codec))
+            progress(SCHEMA)
+            checks.append(check_schema(connection, ROOMS))
+            progress(leaf.DIGEST)
+            digest = leaf.digest(connection, head.log, head.position)
+    finally:
+        connection.isolation_level = before
+    progress("read tables equal a fresh fold")
+    tables = verify_tables(connection, log, codec, ROOMS, due=head.position, patience_seconds=patience_seconds)
+    return VerifyReport(log, head.epoch, head.position, leaf.DIGEST, digest, tuple(checks), tables)

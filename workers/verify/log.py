@@ -1,0 +1,325 @@
+"""What the log must be, as set-based queries over `log.events` and `log.commands`.
+
+Each query returns a row for every part of the log it looks at: `n`, how many of the check's things the row stands for;
+`at`, a position; and `what`, the sentence of a finding, or NULL where nothing is wrong. So a query that finds nothing
+also tells how much it looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from psycopg import Connection
+
+from eventstore.metadata import ERA
+from eventstore.read import Head
+from workers.verify.report import SAMPLE, Check, Finding, checked
+
+READABLE: Final = "events are readable"
+NAMED: Final = "events name the command that appended them"
+OPAQUE: Final = "appended by the eventsourcing library"
+UNREADABLE: Final = "cannot be read"
+OLD_BATCHES: Final = "items of batches from before events named the key of each item"
+
+# A function, because in PostgreSQL 15 only plpgsql goes on after JSON that cannot be read. It takes 25 µs an event.
+_WHY_UNREADABLE = """
+CREATE FUNCTION pg_temp.why_unreadable(event log.events) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    payload  jsonb;
+    metadata jsonb;
+BEGIN
+    payload := convert_from(event.payload, 'UTF8');
+    metadata := convert_from(event.metadata, 'UTF8');
+    IF event.type = 'transaction.posted.v1' THEN
+        PERFORM (entry->>'amount')::numeric FROM jsonb_array_elements(payload->'entries') AS x(entry);
+    ELSIF event.type IN ('account.credited.v1', 'account.debited.v1') THEN
+        PERFORM (payload->>'entry')::int, (payload->>'amount')::numeric;
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN SQLERRM;
+END
+$$
+"""
+_UNREADABLE = """
+SELECT position, format('version %%s of %%s: %%s', version, stream, why)
+  FROM (SELECT position, version, stream, pg_temp.why_unreadable(e) AS why
+          FROM log.events e WHERE log = %(log)s AND encoding = 0) e
+ WHERE why IS NOT NULL ORDER BY position
+"""
+_TOTALS = """
+SELECT count(*), count(*) FILTER (WHERE encoding = 0),
+       count(*) FILTER (WHERE encoding = 0 AND type = 'transaction.posted.v1' AND position <> ALL (%(unreadable)s)),
+       count(*) FILTER (WHERE encoding = 0 AND type IN ('account.credited.v1', 'account.debited.v1')
+                          AND position <> ALL (%(unreadable)s)),
+       (SELECT count(DISTINCT unit_end) FROM log.events WHERE log = %(log)s AND encoding = 0),
+       (SELECT count(*) FROM log.commands WHERE log = %(log)s), coalesce(max(position), 0)
+  FROM log.events WHERE log = %(log)s
+"""
+
+_HEAD = """
+SELECT count(*) AS n, max(position) AS at,
+       CASE WHEN (count(*), coalesce(min(position), 1), coalesce(max(position), 0)) <> (%(head)s, 1, %(head)s)
+            THEN format('the head is at %%s, and there are %%s events from %%s to %%s',
+                        %(head)s, count(*), min(position), max(position)) END AS what
+  FROM log.events WHERE log = %(log)s
+"""
+_GAPS = """
+SELECT 1 AS n, position AS at,
+       CASE WHEN position <> before + 1 THEN format('nothing stands between %%s and it', before) END AS what
+  FROM (SELECT position, lag(position, 1, 0::bigint) OVER (ORDER BY position) AS before
+          FROM log.events WHERE log = %(log)s) e
+"""
+_ENCODINGS = """
+SELECT 1 AS n, position AS at,
+       CASE WHEN encoding NOT IN (0, 1) THEN format('encoding %%s is none of 0 (JSON) and 1 (opaque)', encoding)
+            WHEN encoding = 1 AND (SELECT bool_or(x.encoding = 0) FROM log.events x WHERE x.log = %(log)s)
+            THEN 'the event is opaque, and the log has events in JSON' END AS what
+  FROM log.events WHERE log = %(log)s
+"""
+_VERSIONS = """
+SELECT count(*) AS n, max(position) AS at,
+       CASE WHEN min(version) <> 1 OR max(version) <> count(*)
+            THEN format('%%s has %%s events with versions %%s to %%s', stream, count(*), min(version), max(version))
+            END AS what
+  FROM log.events WHERE log = %(log)s AND encoding = 0 GROUP BY stream
+"""
+_ORDER = """
+SELECT 1 AS n, position AS at,
+       CASE WHEN before >= version THEN format('version %%s of %%s stands before version %%s', before, stream, version)
+            END AS what
+  FROM (SELECT position, stream, version, lag(version) OVER (PARTITION BY stream ORDER BY position) AS before
+          FROM log.events WHERE log = %(log)s) e
+"""
+_UNITS = """
+SELECT count(*) AS n, unit_end AS at,
+       CASE WHEN max(position) <> unit_end OR max(position) - min(position) + 1 <> count(*)
+            THEN format('its unit has %%s events from %%s to %%s', count(*), min(position), max(position))
+            WHEN count(DISTINCT recorded_at) <> 1 THEN 'the events of its unit were recorded at different times'
+            WHEN count(DISTINCT metadata) FILTER (WHERE encoding = 0) > 1
+            THEN 'the events of its unit have different metadata' END AS what
+  FROM log.events WHERE log = %(log)s GROUP BY unit_end
+"""
+_TIME = """
+SELECT 1 AS n, position AS at,
+       CASE WHEN recorded_at < before THEN format('recorded %%s, and the event before it %%s', recorded_at, before)
+            WHEN position = %(head)s AND recorded_at <> head_time
+            THEN format('the last event is recorded %%s, and log.logs says %%s', recorded_at, head_time) END AS what
+  FROM (SELECT e.position, e.recorded_at, lag(e.recorded_at) OVER (ORDER BY e.position) AS before,
+               (SELECT l.recorded_at FROM log.logs l WHERE l.log = %(log)s) AS head_time
+          FROM log.events e WHERE log = %(log)s) e
+"""
+_ENTRIES = """
+    SELECT e.position, e.unit_end, e.stream AS transaction, x.n::int AS entry, x.entry->>'account' AS account,
+           x.entry->>'side' AS side, (x.entry->>'amount')::numeric AS amount, x.entry->>'currency' AS currency,
+           p.payload->>'value_date' AS value_date
+      FROM log.events e, LATERAL (SELECT convert_from(e.payload, 'UTF8')::jsonb AS payload) p,
+           jsonb_array_elements(p.payload->'entries') WITH ORDINALITY AS x(entry, n)
+     WHERE e.log = %(log)s AND e.encoding = 0 AND e.type = 'transaction.posted.v1'
+       AND e.position <> ALL (%(unreadable)s)
+"""
+_SHARES = """
+    SELECT e.position, e.unit_end, p.payload->>'transaction' AS transaction, (p.payload->>'entry')::int AS entry,
+           e.stream AS account, CASE e.type WHEN 'account.credited.v1' THEN 'credit' ELSE 'debit' END AS side,
+           (p.payload->>'amount')::numeric AS amount, p.payload->>'currency' AS currency,
+           p.payload->>'value_date' AS value_date
+      FROM log.events e, LATERAL (SELECT convert_from(e.payload, 'UTF8')::jsonb AS payload) p
+     WHERE e.log = %(log)s AND e.encoding = 0 AND e.type IN ('account.credited.v1', 'account.debited.v1')
+       AND e.position <> ALL (%(unreadable)s)
+"""
+_ZERO_SUM = f"""
+SELECT 1 AS n, min(position) AS at,
+       string_agg(format('%%s: %%s entries sum to %%s', transaction, currency, total), ', ') FILTER (WHERE total <> 0)
+       AS what
+  FROM (SELECT transaction, currency, min(position) AS position,
+               sum(CASE side WHEN 'credit' THEN amount ELSE -amount END) AS total
+          FROM ({_ENTRIES}) e GROUP BY transaction, currency) e
+ GROUP BY transaction
+"""  # noqa: S608 - constants of this module
+_MATCHED = f"""
+SELECT (s.position IS NOT NULL)::int AS n, coalesce(e.position, s.position) AS at,
+       'entry ' || coalesce(e.entry, s.entry) || ' of ' || coalesce(e.transaction, s.transaction) || ': ' || CASE
+       WHEN s.position IS NULL THEN 'no share on the account matches it'
+       WHEN e.position IS NULL THEN 'a share without it'
+       WHEN e.unit_end <> s.unit_end THEN 'its share stands in another unit' END AS what
+  FROM ({_ENTRIES}) e FULL JOIN ({_SHARES}) s
+    ON (e.transaction, e.entry, e.account, e.side, e.amount, e.currency, e.value_date)
+     = (s.transaction, s.entry, s.account, s.side, s.amount, s.currency, s.value_date)
+"""  # noqa: S608 - constants of this module
+_ANSWERS = """
+SELECT 1 AS n, coalesce(c.last_position, c.decided_position) AS at,
+       format('command %%s of %%s ', c.key, c.actor) || CASE
+       WHEN c.decided_position > %(head)s THEN format('was decided at %%s, beyond the head', c.decided_position)
+       WHEN (c.outcome = 1) <> (c.last_position IS NOT NULL) THEN 'has events without being accepted, or none'
+       WHEN c.outcome = 1 AND c.decided_position <> c.first_position - 1
+       THEN format('was decided at %%s, and its events begin at %%s', c.decided_position, c.first_position)
+       WHEN c.outcome = 1 AND (SELECT count(*) FROM log.events e
+                                WHERE e.log = c.log AND e.unit_end = c.last_position AND e.encoding = 0
+                                  AND e.recorded_at = c.recorded_at
+                                  AND e.position IN (c.first_position, c.last_position))
+                              <> CASE WHEN c.first_position = c.last_position THEN 1 ELSE 2 END
+       THEN format('has no such events from %%s to %%s in JSON, recorded %%s', c.first_position, c.last_position,
+                   c.recorded_at)
+       WHEN c.outcome <> 1 AND c.decided_position > 0 AND NOT EXISTS (
+                SELECT FROM log.events e WHERE e.log = c.log AND e.position = c.decided_position
+                   AND e.unit_end = e.position AND e.recorded_at <= c.recorded_at)
+       THEN format('was decided at %%s at %%s, where no unit had ended', c.decided_position, c.recorded_at)
+       END AS what
+  FROM log.commands c WHERE c.log = %(log)s
+"""
+_ANSWERED = """
+SELECT 1 AS n, u.unit_end AS at,
+       CASE WHEN count(c.key) <> 1
+            THEN format('the unit from %%s to %%s has %%s accepted commands', u.first, u.unit_end, count(c.key))
+            END AS what
+  FROM (SELECT unit_end, min(position) AS first
+          FROM log.events WHERE log = %(log)s AND encoding = 0 GROUP BY unit_end) u
+  LEFT JOIN log.commands c
+    ON c.log = %(log)s AND c.outcome = 1 AND c.last_position = u.unit_end AND c.first_position = u.first
+ GROUP BY u.unit_end, u.first
+"""
+# The unit of a command that is missing is for the check before this one. The metadata is that of the last event: events
+# of a unit whose metadata differ are for the check of units.
+_NAMES = """
+    SELECT e.unit_end, c.actor, c.key, m->'actor'->>'id' AS named_actor, m->>'key' AS named_key, m ? 'key' AS names_key,
+           m->>'correlation' AS correlation, e.unit_end <= %(era)s AS old
+      FROM log.events e CROSS JOIN LATERAL (SELECT convert_from(e.metadata, 'UTF8')::jsonb AS m) m
+      LEFT JOIN log.commands c ON c.log = e.log AND c.outcome = 1 AND c.last_position = e.unit_end
+     WHERE e.log = %(log)s AND e.encoding = 0 AND e.position = e.unit_end AND e.position <> ALL (%(unreadable)s)
+"""
+_OLD_BATCH = r"old AND NOT names_key AND correlation LIKE 'batch\_%%' AND correlation <> key"
+_NAMED = rf"""
+SELECT CASE WHEN {_OLD_BATCH} THEN 0 ELSE 1 END AS n, unit_end AS at, CASE
+       WHEN key IS NULL THEN NULL
+       WHEN named_actor IS DISTINCT FROM actor
+       THEN format('the metadata names actor %%s, and log.commands %%s', named_actor, actor)
+       WHEN names_key AND named_key IS DISTINCT FROM key
+       THEN format('the metadata names key %%s, and log.commands %%s', named_key, key)
+       WHEN names_key AND correlation <> key AND correlation NOT LIKE 'batch\_%%'
+       THEN format('the metadata names correlation %%s, which is neither the key nor a batch', correlation)
+       WHEN NOT names_key AND NOT old
+       THEN format('the metadata names no key, though it should after position %%s', %(era)s)
+       WHEN NOT names_key AND NOT ({_OLD_BATCH}) AND correlation IS DISTINCT FROM key
+       THEN format('the metadata names correlation %%s, and log.commands key %%s', correlation, key) END AS what
+  FROM ({_NAMES}) u
+"""  # noqa: S608 - constants of this module
+_COUNT_OLD_BATCHES = f"SELECT count(*) FROM ({_NAMES}) u WHERE {_OLD_BATCH}"  # noqa: S608 - constants of this module
+_ERA = "SELECT position FROM log.eras WHERE log = %s AND name = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much there is to look at, counted apart from the checks."""
+
+    events: int
+    json: int
+    transactions: int  # that can be read
+    shares: int  # that can be read
+    units: int  # in JSON
+    commands: int
+    last: int  # the greatest position
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The log of one snapshot of the database, and what the checks must know of it."""
+
+    connection: Connection[Any]
+    head: Head
+    unreadable: dict[int, str] = field(default_factory=dict)  # why, by position: later checks leave these events out
+    totals: Totals = field(default=Totals(0, 0, 0, 0, 0, 0, 0))
+    era: int = 0  # units after this position name their key
+
+    @property
+    def opaque(self) -> dict[str, int]:
+        """What checks of JSON leave out."""
+        return {OPAQUE: self.totals.events - self.totals.json}
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What queries may name."""
+        return {
+            "log": self.head.log,
+            "head": self.head.position,
+            "unreadable": list(self.unreadable),
+            "era": self.era,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A check made of queries, each of which looks at everything that `counted` names."""
+
+    name: str
+    counted: str
+    queries: tuple[str, ...]
+
+
+QUESTIONS: Final = (
+    Question("positions are dense", "events", (_HEAD, _GAPS)),
+    Question("encodings are one", "events", (_ENCODINGS,)),
+    Question("versions are contiguous", "events in JSON", (_VERSIONS, _ORDER)),
+    Question("units are whole", "events", (_UNITS,)),
+    Question("time never falls", "events", (_TIME,)),
+    Question("transactions sum to zero per currency", "transactions", (_ZERO_SUM,)),
+    Question("entries and shares match one to one", "shares", (_MATCHED,)),
+    Question("answers have their events", "commands", (_ANSWERS,)),
+    Question("events have their answer", "units", (_ANSWERED,)),
+    Question(NAMED, "units", (_NAMED,)),
+)
+
+
+def open_log(connection: Connection[Any], head: Head) -> Log:
+    """Read what all checks need: which events cannot be read, and how much there is."""
+    connection.execute(_WHY_UNREADABLE)
+    unreadable = dict(connection.execute(_UNREADABLE, {"log": head.log}).fetchall())
+    totals = connection.execute(_TOTALS, {"log": head.log, "unreadable": list(unreadable)}).fetchone()
+    era = connection.execute(_ERA, (head.log, ERA)).fetchone()
+    assert totals is not None, "an aggregate has a row"
+    return Log(connection, head, unreadable, Totals(*totals), 0 if era is None else era[0])
+
+
+def ask(log: Log, question: Question) -> Check:
+    """Ask every query of a question; it covers what the one that looked at least covers."""
+    covered, offences = [], 0
+    findings: list[Finding] = []
+    for query in question.queries:
+        row = log.connection.execute(
+            f"SELECT coalesce(sum(n), 0)::bigint, count(what) FROM ({query}) q".encode(),  # noqa: S608 - of this module
+            log.parameters(),
+        ).fetchone()
+        assert row is not None, "an aggregate has a row"
+        covered.append(row[0])
+        offences += row[1]
+        if row[1]:
+            sample = f"SELECT at, what FROM ({query}) q WHERE what IS NOT NULL ORDER BY at LIMIT {SAMPLE}"  # noqa: S608
+            rows = log.connection.execute(sample.encode(), log.parameters())
+            findings += [Finding(question.name, at, what) for at, what in rows]
+    total, not_covered = _due(log, question)
+    return checked(
+        question.name,
+        question.counted,
+        min(covered),
+        total,
+        findings,
+        offences=offences,
+        not_covered=not_covered,
+    )
+
+
+def _due(log: Log, question: Question) -> tuple[int, Mapping[str, int]]:
+    """How much a question has to look at, and what it may leave out."""
+    totals = log.totals
+    if question.name == NAMED:
+        row = log.connection.execute(_COUNT_OLD_BATCHES.encode(), log.parameters()).fetchone()
+        assert row is not None, "an aggregate has a row"
+        return totals.units, {OLD_BATCHES: row[0], UNREADABLE: len(log.unreadable)}
+    return {
+        "events": (totals.events, {}),
+        "events in JSON": (totals.json, {}),
+        "transactions": (totals.transactions, {}),
+        "shares": (totals.shares, {}),
+        "units": (totals.units, {}),
+        "commands": (totals.commands, {}),
+    }[question.counted]

@@ -1,0 +1,124 @@
+"""Whether the schemas of the database are what this version of Daybook creates.
+
+`schema.sql` says what exists, one line an object or right. `schema.txt` is what it says of a database that was just
+migrated and prepared. The check compares the two as sets of lines; `make schema` writes the file anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from psycopg import Connection
+
+from domain.money import EXPONENTS
+from projections.projection import Projection
+from workers.verify.report import Check, Finding, checked
+
+SCHEMA: Final = "the schema is what this version creates"
+MANIFEST: Final = Path(__file__).with_name("schema.txt")
+_LINES: Final = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+_RIGHTS: Final = ("grant on ", "role ")
+_CURRENCIES = "SELECT currency, exponent, minor_unit = 10::numeric ^ -exponent FROM read.currencies"
+_REPORTS = "SELECT projection, digest FROM read.reports"
+
+
+def check_schema(connection: Connection[Any], projections: Sequence[Projection]) -> Check:
+    """Compare what exists with the manifest, and the currencies and reporting views with this version's."""
+    expected = MANIFEST.read_text(encoding="utf-8").splitlines()
+    actual = read_schema(connection)
+    sentences = differences(expected, actual, projections)
+    if connection.execute("SELECT to_regclass('read.currencies') IS NOT NULL").fetchone() == (True,):
+        sentences += _wrong_currencies(connection)
+    if connection.execute("SELECT to_regclass('read.reports') IS NOT NULL").fetchone() == (True,):
+        sentences += _wrong_reports(connection, projections)
+    findings = [Finding(SCHEMA, None, sentence) for sentence in sentences]
+    return checked(SCHEMA, "objects and rights", len(actual), 1, findings)
+
+
+def damaged(connection: Connection[Any], projections: Sequence[Projection]) -> frozenset[str]:
+    """The names of projections whose tables or reporting views are not what this version creates."""
+    expected = _by_object(MANIFEST.read_text(encoding="utf-8").splitlines())
+    actual = _by_object(read_schema(connection))
+    wrong = [name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name)]
+    return frozenset(
+        projection.name
+        for projection in projections
+        if any(_belongs(name, projection) for name in wrong if not name.startswith(_RIGHTS))
+    )
+
+
+def read_schema(connection: Connection[Any]) -> list[str]:
+    """What exists in the schemas of Daybook, as lines in order."""
+    with connection.transaction(force_rollback=True):  # the search path goes with it
+        connection.execute("SET LOCAL search_path = pg_catalog")
+        return [line for (line,) in connection.execute(_LINES.encode())]
+
+
+def differences(expected: Iterable[str], actual: Iterable[str], projections: Sequence[Projection]) -> list[str]:
+    """A sentence for each line that is missing, changed, or more than there should be, with what repairs it."""
+    wanted, found = _by_object(expected), _by_object(actual)
+    sentences = []
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) == found.get(name):
+            continue
+        if name not in found:
+            what = f"{name} is missing ({wanted[name]})"
+        elif name not in wanted:
+            what = f"{name} is not of this version ({found[name]})"
+        else:
+            what = f"{name} is {found[name]!r}, and should be {wanted[name]!r}"
+        sentences.append(f"{what}; {repair(name, name in wanted, projections)}")
+    return sentences
+
+
+def repair(name: str, wanted: bool, projections: Sequence[Projection]) -> str:
+    """What an operator does about an object that differs."""
+    if name.startswith(_RIGHTS):
+        return "daybook migrate gives rights again" if wanted else "revoke it"
+    for projection in projections:
+        if _belongs(name, projection):
+            return f"daybook rebuild {projection.name} makes it again"
+    if not wanted:
+        return "find out who made it, and drop it"
+    if " read." in name or " reporting." in name:
+        return "daybook migrate makes what is missing"
+    return "no command repairs the schema of the log: restore it from a backup"
+
+
+def _belongs(name: str, projection: Projection) -> bool:
+    """Whether an object is a table or reporting view of a projection, or a part of one."""
+    _, _, qualified = name.rpartition(" ")
+    relations = [f"read.{table}" for table in projection.tables] + [f"reporting.{view}" for view in projection.views]
+    return any(qualified == relation or qualified.startswith(f"{relation}.") for relation in relations)
+
+
+def _by_object(lines: Iterable[str]) -> Mapping[str, str]:
+    return {name: said for name, _, said in (line.partition(": ") for line in lines)}
+
+
+def _wrong_currencies(connection: Connection[Any]) -> list[str]:
+    rows = {currency: (exponent, exact) for currency, exponent, exact in connection.execute(_CURRENCIES)}
+    repaired = "any daybook rebuild writes the currencies anew"
+    sentences = []
+    for currency in sorted(rows.keys() | EXPONENTS.keys()):
+        exponent, exact = rows.get(currency, (None, True))
+        if exponent != EXPONENTS.get(currency) or not exact:
+            what = (
+                f"read.currencies has {exponent} digits for {currency}, and this version {EXPONENTS.get(currency)}"
+                if exponent != EXPONENTS.get(currency)
+                else f"the minor unit of {currency} in read.currencies is not 10 to the power of -{exponent}"
+            )
+            sentences.append(f"{what}; {repaired}")
+    return sentences
+
+
+def _wrong_reports(connection: Connection[Any], projections: Sequence[Projection]) -> list[str]:
+    kept = dict(connection.execute(_REPORTS).fetchall())
+    return [
+        f"read.reports does not say that the views of {projection.name} are of this version; "
+        f"daybook rebuild {projection.name} makes them again"
+        for projection in projections
+        if kept.get(projection.name) != projection.reporting_digest
+    ]

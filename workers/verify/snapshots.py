@@ -1,0 +1,82 @@
+"""Whether the kept snapshots are what their streams fold to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from psycopg import Connection
+
+from domain import decider
+from domain.catalogue import SNAPSHOTS
+from eventstore.codec import Codec
+from eventstore.read import STREAM_PAGE, Head, read_streams
+from eventstore.snapshots import JsonStates, SnapshotError
+from workers.verify.report import Check, Finding, checked
+
+SNAPSHOTS_HOLD: Final = "snapshots are what their streams fold to"
+_PAGE = """
+SELECT stream, version, state FROM log.snapshots
+ WHERE log = %s AND shape = %s AND stream > %s ORDER BY stream LIMIT 100
+"""
+_TOTAL = "SELECT count(*), count(*) FILTER (WHERE shape <> %s) FROM log.snapshots WHERE log = %s"
+
+
+def check_snapshots(connection: Connection[Any], head: Head, codec: Codec) -> Check:
+    """Fold every stream that has a snapshot anew, a hundred together, up to the version of its snapshot.
+
+    Snapshots of other code are left out: this Daybook does not see them.
+    """
+    states = JsonStates(SNAPSHOTS)
+    row = connection.execute(_TOTAL, (states.shape, head.log)).fetchone()
+    assert row is not None
+    total, foreign = row
+    covered, after = 0, ""
+    findings: list[Finding] = []
+    while page := connection.execute(_PAGE, (head.log, states.shape, after), binary=True).fetchall():
+        folded = _folds(connection, head.log, codec, {stream: version for stream, version, _ in page})
+        for stream, version, kept in page:
+            covered += 1
+            what = _wrong_with(states, stream, version, kept, folded[stream])
+            if what is not None:
+                findings.append(Finding(SNAPSHOTS_HOLD, None, f"{what}; drop all snapshots: daybook drop-snapshots"))
+        after = page[-1][0]
+    return checked(
+        SNAPSHOTS_HOLD, "snapshots", covered, total, findings, not_covered={"made by another version": foreign}
+    )
+
+
+def _wrong_with(states: JsonStates, stream: str, version: int, kept: bytes, folded: Any) -> str | None:
+    """Why a snapshot does not hold: `folded` is the fold of its stream, or the error met; None where it holds."""
+    if isinstance(folded, Exception):
+        return str(folded)
+    try:
+        sound = states.decode(stream, kept) == folded
+    except SnapshotError as error:
+        return str(error)
+    return None if sound else f"the snapshot of {stream} at version {version} is not the fold of its events"
+
+
+def _folds(connection: Connection[Any], log: int, codec: Codec, versions: Mapping[str, int]) -> dict[str, Any]:
+    """The state of each stream at its version, of an earlier one where it is not that long; or why it has none."""
+    states: dict[str, Any] = dict.fromkeys(versions)
+    at = dict.fromkeys(versions, 0)
+    while at:
+        rows = read_streams(connection, log, at)
+        events = codec.decode_many([(type, payload, stream, version) for stream, version, type, payload in rows])
+        for (stream, version, _, _), event in zip(rows, events, strict=True):
+            state = states[stream]
+            if version <= versions[stream] and not isinstance(state, Exception):
+                try:
+                    states[stream] = event if isinstance(event, Exception) else decider.evolve(state, event)
+                except ValueError as error:
+                    states[stream] = error
+            at[stream] = version
+        read = Counter(row[0] for row in rows)
+        at = {
+            stream: reached
+            for stream, reached in at.items()
+            if read[stream] == STREAM_PAGE and reached < versions[stream] and not isinstance(states[stream], Exception)
+        }
+    return states
