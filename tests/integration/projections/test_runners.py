@@ -115,8 +115,8 @@ def test_killed_at_any_moment_and_started_again_the_tables_are_those_of_a_fresh_
         worker.kill()
         worker.join()
         assert begun < lowest(connection) < filler.position, "it was killed at work"
-        report = verify_tables(connection, LOG, filler.codec, ROOMS)
-        assert report.ok, report.findings
+        report = verify_tables(connection, LOG, filler.codec, ROOMS, patience_seconds=0)
+        assert report.rows_ok, report.findings
     with followed(database, filler):
         wait_until(lambda: lowest(connection) == filler.position, "the head")
     report = verify_tables(connection, LOG, filler.codec, ROOMS)
@@ -237,7 +237,12 @@ def test_an_event_that_cannot_be_folded_stops_only_those_who_want_it(
     assert "projection orders stopped" in caplog.text
     assert runner.positions == {name: before if name == "orders" else filler.position for name in NAMES}
     report = verify_tables(connection, LOG, filler.codec, ROOMS)
-    assert report.ok, "what was folded is right"
+    assert report.rows_ok, "what was folded is right"
+    [stopped] = report.findings
+    assert str(stopped).startswith(f"orders stopped at position {poison}, order.confirmed.v1 on ord_never_placed: ")
+    assert str(stopped).endswith(
+        f"; it stands at {before} of {filler.position}; once the cause is gone, run daybook rebuild orders"
+    )
 
     again = Runner(connection, LOG, filler.codec, ROOMS)
     again.run_to_head()
@@ -290,7 +295,7 @@ def test_of_two_bad_events_in_a_page_the_first_stops_those_who_want_it_and_the_o
     assert set(runner.stopped) == {"orders"}
     assert f"at position {first}, order.confirmed.v1 on ord_x" in runner.stopped["orders"]
     assert runner.positions == {name: before if name == "orders" else filler.position for name in NAMES}
-    assert verify_tables(connection, LOG, filler.codec, ROOMS).ok
+    assert verify_tables(connection, LOG, filler.codec, ROOMS).rows_ok
 
 
 def test_what_stopped_goes_on_when_it_can(filler: Filler, connection: Connection[Any]) -> None:

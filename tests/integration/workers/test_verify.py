@@ -9,7 +9,6 @@ import psycopg
 import pytest
 
 from eventstore.connect import connect
-from projections import verify as projections_verify
 from projections.engine import Runner
 from projections.rooms import ROOMS
 from projections.tables import prepare
@@ -272,7 +271,7 @@ def test_commands_that_come_in_meanwhile_are_no_findings(filled: Database) -> No
 def test_projections_that_are_a_moment_behind_are_waited_for(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     append_meanwhile(filled)
     pauses = iter((lambda: None, lambda: fold(filled)))  # the projector comes to the head while it is waited for
-    monkeypatch.setattr(projections_verify.time, "sleep", lambda seconds: next(pauses)())
+    monkeypatch.setattr("projections.verify.time.sleep", lambda seconds: next(pauses)())
     report = verified(filled, patience_seconds=60)
     assert (found(report), list(pauses)) == (set(), [])
 
