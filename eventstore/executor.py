@@ -41,6 +41,7 @@ from eventstore.beliefs import Beliefs
 from eventstore.connect import ReadOnlyError
 from eventstore.faults import places
 from eventstore.groups import Decide, EventCodec, Groups
+from eventstore.head_time import HeadTimeError, check_head_time, explain_head_time
 from eventstore.master_keys import SealingError
 from eventstore.plans import Group, Plan, Submission
 from eventstore.read import CHANNEL, UnknownLogError, read_head, read_moved
@@ -130,7 +131,7 @@ class Executor:
     # ------------------------------------------------------------------ from any thread
 
     def start(self) -> Self:
-        """Connect and begin. Raises `psycopg.OperationalError` or `UnknownLogError`."""
+        """Connect and begin. Raises `psycopg.OperationalError`, `UnknownLogError` or `HeadTimeError`."""
         self._open()
         self._stopping = False
         self._thread = Thread(target=self._run, name=f"executor-{self._log_name}", daemon=True)
@@ -213,6 +214,7 @@ class Executor:
             self._connection = half_done.enter_context(closing(self._connect()))
             self._side = half_done.enter_context(closing(self._connect()))
             head = read_head(self._side, self._log_name)
+            check_head_time(self._side, self._log_name, head)
             self._log, self._seen = head.log, head.position
             self._appender = Appender(self._connection, self._log, self._commuting_types)
             half_done.pop_all()  # it is whole: what is open stays open
@@ -427,7 +429,7 @@ class Executor:
                 self._ready.wait_for(lambda: self._stopping, pause)
             try:
                 self._open()
-            except (psycopg.Error, UnknownLogError):  # also where the database is being restored
+            except (psycopg.Error, UnknownLogError, HeadTimeError):  # also where the database is being restored
                 continue
             self._codec.forget_keys()  # what was restored, or has taken over, may lack those that were kept last
             self.statistics.reconnects += 1
@@ -527,5 +529,7 @@ _WORTH_ANOTHER_TRY = (psycopg.errors.DeadlockDetected, psycopg.errors.Serializat
 
 def _first_line(error: BaseException) -> str:
     """Of what the database says, or a key does; a fault of ours could quote anything."""
+    if (said := explain_head_time(error)) is not None:
+        return said
     said = str(error).strip().split("\n", 1)[0] if isinstance(error, psycopg.Error | SealingError) else ""
     return said or "it has been logged"

@@ -160,7 +160,6 @@ def reset(
             views = ", ".join(f"reporting.{view}" for view in room.views)
             connection.execute(f"DROP VIEW IF EXISTS {views} CASCADE".encode())
             connection.execute(f"DROP TABLE IF EXISTS {tables} CASCADE".encode())
-            connection.execute("DELETE FROM read.reports")  # views of others may be gone with them
             _create(connection, room)
             _report(connection, room)
         connection.execute(_GRANTS.encode())

@@ -24,6 +24,7 @@ from projections.engine import PAGE, TRANSIENT
 from projections.explain import explain
 from projections.pages import PageReader
 from projections.projection import FoldError, Memory, Projection
+from projections.rooms import ROOMS
 from projections.session import fold_into, plan_freely
 from projections.tables import ShapeError, outdated_among
 
@@ -243,7 +244,8 @@ SELECT format('read.%%s has a row of %%s, log %%s', t.name, t.projection, t.log)
 
 def _unknown_rows(connection: Connection[Any], log: int, names: Sequence[str]) -> list[TablesFinding]:
     """Rows of the frame that are no projection's of this log, and projections without a row in `read.rooms`."""
-    rows = connection.execute(_UNKNOWN_ROWS, {"log": log, "names": list(names)})
+    known = sorted({*names, *(room.name for room in ROOMS)})
+    rows = connection.execute(_UNKNOWN_ROWS, {"log": log, "names": known})
     findings: list[TablesFinding] = [
         CheckpointFinding("", f"{what}, which this Daybook does not know; delete it") for (what,) in rows
     ]

@@ -77,7 +77,15 @@ LOGS: Final = [
     case("logs.epoch: raised", "UPDATE log.logs SET epoch = 2", CHECKPOINTS),
     case("logs.position: moved on", "UPDATE log.logs SET position = position + 1", DENSE, STANDING),
     case("logs.position: moved back", "UPDATE log.logs SET position = position - 1", DENSE, digest=CHANGES),
-    case("logs.recorded_at: in 2099", "UPDATE log.logs SET recorded_at = '2099-01-01'", TIME),
+    case(
+        "logs.recorded_at: later by an hour", "UPDATE log.logs SET recorded_at = recorded_at + interval '1 hour'", TIME
+    ),
+    case(
+        "logs.recorded_at: in 2099",
+        "ALTER TABLE log.logs DROP CONSTRAINT head_time_near_the_clock; UPDATE log.logs SET recorded_at = '2099-01-01'",
+        SCHEMA,
+        TIME,
+    ),
     hidden("logs.uuid: another", "UPDATE log.logs SET uuid = gen_random_uuid()", CONSISTENT, digest=CHANGES),
     hidden("logs: another log", "INSERT INTO log.logs (name) VALUES ('other')", "a database may have several logs"),
 ]

@@ -47,18 +47,19 @@ def found(report: VerifyReport) -> set[str]:
 
 
 @contextmanager
-def tampered(books: Books, case: Case) -> Iterator[Database]:
+def tampered(books: Books, *cases: Case) -> Iterator[Database]:
     """A copy of the books that was tampered with."""
     with books.server.database(like=books.database) as copy:
         try:
             with psycopg.connect(copy.url, autocommit=True) as superuser:
-                done = superuser.execute(case.sql.encode())
-                assert done.rowcount != 0, "the tampering touched nothing"
+                for case in cases:
+                    done = superuser.execute(case.sql.encode())
+                    assert done.rowcount != 0, f"{case.name} touched nothing"
             yield copy
         finally:
-            if case.undo is not None:
-                with psycopg.connect(books.database.url.replace(books.database.name, "postgres")) as superuser:
-                    superuser.execute(case.undo.encode())
+            with psycopg.connect(copy.url, autocommit=True) as superuser:
+                for case in cases:
+                    superuser.execute((case.undo or "SELECT").encode())
 
 
 def judge(books: Books, case: Case) -> None:

@@ -97,10 +97,11 @@ _UNITS = """
 SELECT count(*) AS n, unit_end AS at,
        CASE WHEN max(position) <> unit_end OR max(position) - min(position) + 1 <> count(*)
             THEN format('its unit has %%s events from %%s to %%s', count(*), min(position), max(position))
-            WHEN count(DISTINCT recorded_at) <> 1 THEN 'the events of its unit were recorded at different times'
-            WHEN count(DISTINCT metadata) FILTER (WHERE encoding = 0) > 1
-            THEN 'the events of its unit have different metadata' END AS what
-  FROM log.events WHERE log = %(log)s GROUP BY unit_end
+            WHEN min(recorded_at) <> max(recorded_at) THEN 'the events of its unit were recorded at different times'
+            WHEN min(metadata) <> max(metadata) THEN 'the events of its unit have different metadata' END AS what
+  FROM (SELECT unit_end, position, recorded_at,
+               CASE encoding WHEN 0 THEN encode(sha256(metadata), 'hex') END AS metadata
+          FROM log.events WHERE log = %(log)s) e GROUP BY unit_end
 """
 _TIME = """
 SELECT 1 AS n, position AS at,

@@ -34,7 +34,7 @@ def check_schema(connection: Connection[Any], projections: Sequence[Projection])
     if connection.execute("SELECT to_regclass('read.reports') IS NOT NULL").fetchone() == (True,):
         sentences += _wrong_reports(connection, projections)
     findings = [Finding(SCHEMA, None, sentence) for sentence in sentences]
-    return checked(SCHEMA, "objects and rights", len(actual), 1, findings)
+    return checked(SCHEMA, "objects and rights", len(actual), len(actual), findings)
 
 
 def damaged(connection: Connection[Any], projections: Sequence[Projection]) -> frozenset[str]:

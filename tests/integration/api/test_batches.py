@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import orjson
+import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
 
@@ -58,6 +59,24 @@ def transfer(source: str, target: str, amount: str, **more: Any) -> dict[str, An
 def balance(service: Service, account: str) -> str:
     told: str = service.get(f"accounts/{account}").json()["balance"]
     return told
+
+
+def test_the_events_of_each_item_name_its_key_and_its_batch(service: Service) -> None:
+    one, two = service.account("1000.00"), service.account()
+    odd = 'a "quoted" \\ key'
+    batch(service, [transfer(one, two, "1.00", key=odd), transfer(one, two, "2.00", key="plain-item")])
+    with psycopg.connect(service.database.url) as connection:
+        rows = connection.execute(
+            "SELECT c.key, e.metadata FROM log.commands c JOIN log.events_as_json e ON e.position BETWEEN"
+            " c.first_position AND c.last_position WHERE c.key = ANY (%s) ORDER BY e.position",
+            ([odd, "plain-item"],),
+        ).fetchall()
+    assert [(metadata["key"], metadata["actor"]["id"]) for _, metadata in rows] == [
+        (key, "the-command") for key in [odd] * 3 + ["plain-item"] * 3
+    ]
+    assert {key for key, _ in rows} == {odd, "plain-item"}
+    [correlation] = {metadata["correlation"] for _, metadata in rows}
+    assert correlation.startswith("batch_")
 
 
 @pytest.mark.parametrize("kind", [JSON, NDJSON])

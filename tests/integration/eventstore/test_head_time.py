@@ -1,0 +1,55 @@
+"""A head that is dated far ahead of the clock dates no later event: nothing is appended, and the reason is said."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from eventstore.answers import Outcome
+from eventstore.head_time import HeadTimeError
+from eventstore.sinks import UnavailableError
+from tests.integration.workers.running import daybook, environment
+from tests.support.ledger import deposit, ledger_on
+from tests.support.postgres import Database
+
+AS_BEFORE = "UPDATE log.logs SET recorded_at = (SELECT max(recorded_at) FROM log.events)"
+
+
+def far_ahead(connection: psycopg.Connection[object]) -> None:
+    """The head of 2099, as a clock that was wrong, or the owner, would leave it."""
+    connection.execute("ALTER TABLE log.logs DROP CONSTRAINT head_time_near_the_clock")
+    connection.execute("UPDATE log.logs SET recorded_at = '2099-01-01'")
+    connection.execute(
+        "ALTER TABLE log.logs ADD CONSTRAINT head_time_near_the_clock"
+        " CHECK (recorded_at < clock_timestamp() + interval '1 day') NOT VALID"
+    )
+
+
+def test_an_executor_that_runs_appends_nothing_and_goes_on_when_the_time_is_right(database: Database) -> None:
+    with ledger_on(database) as ledger, psycopg.connect(database.url, autocommit=True) as owner:
+        account = ledger.account(100)
+        before = owner.execute("SELECT count(*), max(recorded_at) FROM log.events").fetchone()
+        far_ahead(owner)
+        with pytest.raises(UnavailableError, match="more than 1 day ahead of the database's clock; set the clock"):
+            ledger.execute(deposit(account, 1))
+        assert owner.execute("SELECT count(*), max(recorded_at) FROM log.events").fetchone() == before
+        owner.execute(AS_BEFORE)
+        assert ledger.execute(deposit(account, 1)).outcome is Outcome.ACCEPTED
+
+
+def test_an_executor_does_not_start(database18: Database) -> None:
+    with ledger_on(database18), psycopg.connect(database18.url, autocommit=True) as owner:
+        far_ahead(owner)
+    why = r"last append to log main is of 2099-01-01 00:00 UTC, .*set the clock"
+    with pytest.raises(HeadTimeError, match=why), ledger_on(database18):
+        pass
+    done = daybook("serve", env=environment(database18))
+    assert done.returncode != 0
+    assert "is of 2099-01-01 00:00 UTC" in done.stderr.replace("\n", " ")
+
+
+def test_nobody_can_set_the_head_far_ahead_unless_the_constraint_is_dropped(database18: Database) -> None:
+    with ledger_on(database18), psycopg.connect(database18.url, autocommit=True) as owner:
+        owner.execute("UPDATE log.logs SET recorded_at = now() + interval '23 hours'")  # another time zone
+        with pytest.raises(psycopg.errors.CheckViolation):
+            owner.execute("UPDATE log.logs SET recorded_at = '2099-01-01'")

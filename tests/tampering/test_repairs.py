@@ -1,0 +1,73 @@
+"""What a finding names as its repair does repair it: `daybook rebuild` of what can be rebuilt."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from eventstore.connect import connect
+from projections.rebuild import rebuild
+from projections.rooms import ROOMS, named
+from tests.support.ledger import codec_of
+from tests.support.postgres import Database
+from tests.tampering.books import verified
+from tests.tampering.conftest import Books
+from tests.tampering.table import CASES
+from tests.tampering.test_tampering import tampered
+from workers.verify.schema import damaged
+
+REPAIRED = {
+    "rows of the tables": (
+        "accounts: a balance",
+        "checkpoints.position: within a unit",
+        "checkpoints.digest: another",
+        "reports.digest: another",
+        "currencies: one invented",
+        "currencies: one deleted",
+    ),
+    "what the tables are behind": (
+        "checkpoints.position: 0, and the tables emptied",
+        "projection_errors: a row",
+        "reports: a row deleted",
+        "currencies.minor_unit: another",
+    ),
+    "views": ("view: adds 1,000", "view: over one table, shows another column", "view: with other rights"),
+    "tables": (
+        "table: not logged",
+        "table: dropped",
+        "column: one more",
+        "constraint: primary key of a read table",
+        "index: on other columns",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REPAIRED)
+def test_the_rebuild_that_a_finding_names_repairs_it(books18: Books, kind: str) -> None:
+    cases = [case for case in CASES if case.name in REPAIRED[kind]]
+    assert len(cases) == len(REPAIRED[kind])
+    with tampered(books18, *cases) as copy:
+        report = verified(copy)
+        found = [finding for check in report.checks for finding in check.findings]
+        sentences = list(map(str, [*found, *report.tables.findings]))
+        told = {word for sentence in sentences for word in re.findall(r"daybook rebuild ([a-z_]+)", sentence)}
+        rebuild_as_told(copy, told - {"writes"})
+        assert verified(copy).ok, sentences
+
+
+def rebuild_as_told(database: Database, names: set[str]) -> None:
+    """As the command does it; any projection where none is named."""
+    projections = named(names) if names else ROOMS[:1]
+    with connect(database.projector_url, application_name="rebuild") as connection:
+        anew = damaged(connection, projections)
+        assert rebuild(connection, "main", codec_of(connection, 1), projections, anew=anew).ok
+
+
+def test_a_rebuild_leaves_views_of_others_alone_where_nothing_is_damaged(books18: Books) -> None:
+    with books18.server.database(like=books18.database) as copy:
+        with connect(copy.url, application_name="analyst") as superuser:
+            superuser.execute("CREATE VIEW public.mine AS SELECT account FROM reporting.accounts")
+        rebuild_as_told(copy, {"accounts"})
+        with connect(copy.url, application_name="analyst") as superuser:
+            assert superuser.execute("SELECT count(*) FROM public.mine").fetchone() == (7,)
