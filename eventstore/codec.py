@@ -196,7 +196,8 @@ class Codec:
         self._sealer.forget()
 
     def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any:
-        """The event that was stored. Raises `CodecError` where name or payload are not of the catalogue."""
+        """The event that was stored. Raises `CodecError` where name or payload are not of the catalogue, and
+        `MasterKeyError`."""
         try:
             shape, body = self._parse(name, payload)
             return self._make(name, shape, body, stream, version)
@@ -206,8 +207,8 @@ class Codec:
     def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]:
         """The events of many (name, payload, stream, version), in their order.
 
-        The keys of all of their subjects are looked up at once. Where one cannot be decoded, its `CodecError` or
-        `SealingError` stands in its place.
+        The keys of all of their subjects are looked up at once. Where one cannot be decoded, its `CodecError` stands in
+        its place. Raises `MasterKeyError`.
         """
         parsed: list[tuple[str, str, int, _Shape[Any], Any] | CodecError] = []
         subjects = set()
@@ -231,8 +232,6 @@ class Codec:
                 events.append(self._make(name, shape, body, stream, version))
             except _MISFITS as error:
                 events.append(_misfit(name, stream, version, error))
-            except SealingError as error:
-                events.append(error)
         return events
 
     def _parse(self, name: str, payload: bytes) -> tuple[_Shape[Any], Any]:

@@ -11,7 +11,6 @@ from psycopg import Connection
 
 from eventstore.arrays import text_array
 from eventstore.codec import Codec, CodecError
-from eventstore.master_keys import SealingError
 from projections.checkpoint import Stop
 from projections.projection import Fact, Projection
 
@@ -92,7 +91,7 @@ class PageReader:
         events = self._codec.decode_many([row[2:] for row in rows])
         facts, undecodable = [], []
         for (position, recorded_at, type, _, stream, _), event in zip(rows, events, strict=True):
-            if isinstance(event, CodecError | SealingError):
+            if isinstance(event, CodecError):
                 undecodable.append(Stop(position, stream, type, str(event)))
             else:
                 facts.append(Fact(position, recorded_at, event))

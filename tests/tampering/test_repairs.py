@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from bench.harness.tables import read_owner
 from eventstore.connect import connect
 from projections.rebuild import rebuild
 from projections.rooms import ROOMS, named
@@ -59,9 +60,13 @@ def test_the_rebuild_that_a_finding_names_repairs_it(books18: Books, kind: str) 
 def rebuild_as_told(database: Database, names: set[str]) -> None:
     """As the command does it; any projection where none is named."""
     projections = named(names) if names else ROOMS[:1]
-    with connect(database.projector_url, application_name="rebuild") as connection:
+    with (
+        connect(database.projector_url, application_name="rebuild") as connection,
+        connect(database.projector_url, application_name="keys") as keys,
+        read_owner(database) as owner,
+    ):
         anew = damaged(connection, projections)
-        assert rebuild(connection, "main", codec_of(connection, 1), projections, anew=anew).ok
+        assert rebuild(connection, "main", codec_of(keys, 1), projections, owner=owner, anew=anew).ok
 
 
 def test_a_rebuild_leaves_views_of_others_alone_where_nothing_is_damaged(books18: Books) -> None:

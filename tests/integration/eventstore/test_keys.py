@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -12,9 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg import Connection
 from psycopg.errors import InvalidParameterValue, NoDataFound, ObjectNotInPrerequisiteState
+from workers.checks_keys import check_keys
 
-from domain.accounts.commands import FreezeAccount
+from domain.accounts.commands import FreezeAccount, UnfreezeAccount
 from domain.kernel import UNREADABLE
+from domain.together import Together
 from eventstore import rotation
 from eventstore.answers import Outcome
 from eventstore.connect import connect
@@ -24,7 +27,17 @@ from eventstore.rotation import Rotated, rotate
 from eventstore.sealing import Sealer
 from eventstore.sinks import UnavailableError, Waiter
 from eventstore.subject_keys import SubjectKeys
-from tests.support.ledger import MASTER_KEY, assert_sound, codec_of, ledger_on, submission, transfer
+from tests.support.ledger import (
+    CASH,
+    MASTER_KEY,
+    assert_sound,
+    codec_of,
+    deposit,
+    ledger_on,
+    submission,
+    transfer,
+    withdrawal,
+)
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
 
@@ -288,3 +301,45 @@ def test_commands_about_a_person_whose_key_is_damaged_fail_alone(database: Datab
     assert (opened.name, opened.owner) == (UNREADABLE, "bob")
     assert [entry.amount for entry in entries] == [100, 10, 1]
     assert_sound(database)
+
+
+# ------------------------------------------------------------------ places
+
+
+def test_the_version_a_value_is_bound_to_is_the_one_the_append_gives(database18: Database) -> None:
+    """Freezes of an account that entries of two processes commute on, in groups with them and together with them."""
+    with ledger_on(database18) as one, ledger_on(database18) as two, ThreadPoolExecutor(1) as pool:
+        accounts = [ledger.account(1_000, owner=f"owner-{n}") for n, ledger in enumerate((one, two))]
+        stop = Event()
+
+        def deposits() -> int:
+            done = 0
+            while not stop.is_set():
+                answers = two.executor.execute([submission(deposit(accounts[1], 1)) for _ in range(20)])
+                done += sum(answer.outcome is Outcome.ACCEPTED for answer in answers)
+            return done
+
+        others = pool.submit(deposits)
+        rounds = 0
+        try:
+            while rounds < 10 or (one.executor.statistics.conflicts == 0 and rounds < 1_000):
+                rounds += 1
+                freeze, thaw = FreezeAccount(CASH, f"audit {rounds}"), UnfreezeAccount(CASH, "done")
+                commands = [
+                    deposit(accounts[0], 1),
+                    freeze,
+                    thaw,
+                    deposit(accounts[0], 1),
+                    Together((deposit(accounts[0], 1), freeze, thaw, withdrawal(accounts[0], 1))),
+                ]
+                answers = one.executor.execute([submission(command) for command in commands])
+                assert {answer.outcome for answer in answers} == {Outcome.ACCEPTED}
+        finally:
+            stop.set()
+        assert others.result(60) > 0
+        assert one.executor.statistics.conflicts > 0, "nothing came between: nothing was shown"
+        with connect(database18.projector_url, application_name="checking") as checking:
+            report = check_keys(checking, one.log, codec_of(checking, one.log), 10)
+    assert report.findings == ()
+    assert report.values == 3 + 4 * rounds, "the names of three accounts, and what was said of freezing one"
+    assert_sound(database18)

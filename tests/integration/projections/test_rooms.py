@@ -19,7 +19,9 @@ from domain.orders.order import Order
 from domain.posts import post as post_state
 from domain.posts.events import PostDeleted, PostDrafted, PostRevised
 from domain.posts.post import Post
+from eventstore.master_keys import MasterKeyError
 from eventstore.read import read_stream
+from eventstore.rotation import rotate
 from projections.accounts import queries as accounts
 from projections.engine import Runner
 from projections.entries import queries as entries
@@ -29,10 +31,11 @@ from projections.orders import queries as orders
 from projections.posts import queries as posts
 from projections.projection import Memory
 from projections.rooms import ROOMS
+from projections.tables import prepare
 from projections.transactions import queries as transactions
 from projections.trial_balance.fold import TRIAL_BALANCE
 from projections.trial_balance.queries import trial_balance
-from tests.integration.projections.filling import LOG, Filler, a_life, posting, transfer
+from tests.integration.projections.filling import LOG, MASTER_KEY, Filler, a_life, posting, transfer
 
 HIGHEST = 10**15 - 1
 
@@ -281,6 +284,21 @@ def test_what_cannot_be_read_says_so_in_its_row_and_touches_no_other(
         (gone, "Body", False),
     ]
     assert posts.revisions(connection, "post_1").items[-1].summary == gone
+
+
+def test_a_projector_that_a_rotation_left_behind_ends_and_folds_nothing(
+    filler: Filler, connection: Connection[Any]
+) -> None:
+    """It holds the old master key only. It must not take the keys of others for damaged ones."""
+    filler.write([filler.opening(owner="ada")])
+    rotate(filler.connection, b"n" * 32, MASTER_KEY)
+    filler.sealer.forget()
+    prepare(connection, LOG, ROOMS)
+    with pytest.raises(MasterKeyError, match="which this database has retired"):
+        Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    assert not accounts.accounts(connection).items
+    stopped = connection.execute("SELECT count(*) FROM read.projection_errors").fetchone()
+    assert stopped == (0,), "no event is wrong"
 
 
 def test_the_trial_balance_is_per_currency_and_type(filler: Filler, connection: Connection[Any]) -> None:

@@ -23,6 +23,7 @@ from domain.accounts.commands import FreezeAccount
 from eventstore.codec import Codec
 from eventstore.connect import connect
 from eventstore.master_keys import unwrap
+from eventstore.rotation import rotate
 from projections.rebuild import Rebuilt, rebuild
 from projections.rooms import ROOMS
 from tests.integration.workers.running import CZECH_BANK, KEY, PATIENCE_SECONDS, daybook, environment, started
@@ -152,6 +153,20 @@ def test_the_log_is_served_with_a_damaged_key_in_it(postgres18: Server) -> None:
         assert refused.status_code == 503
         assert "nothing can be written about ada" in refused.json()["detail"]
         assert service.post("accounts", {**account, "owner": "bob"}).status_code == 201
+
+
+def test_an_api_that_a_rotation_left_behind_says_so_and_goes_on_with_what_it_has(postgres18: Server) -> None:
+    with postgres18.database() as database, service_on(database) as service:
+        ada, bob = service.account("1.00", owner="ada"), service.account("1.00", owner="bob")
+        with psycopg.connect(database.url, autocommit=True) as owner:
+            rotate(owner, base64.b64decode(OTHER_KEY), MASTER_KEY)
+        service.services.codec.forget_keys()
+        account = {"type": "checking", "currency": "EUR", "owner": "cyd", "name": "New"}
+        for refused in (service.get("log", role="audit"), service.post("accounts", account)):
+            assert refused.status_code == 503, refused.text
+            assert "which this database has retired" in refused.json()["detail"]
+        money = {"source": ada, "target": bob, "amount": "0.50", "currency": "EUR"}
+        assert service.post("transfers", money).status_code == 201
 
 
 def test_a_value_sealed_by_an_old_version_is_found_behind_the_position_recorded(written: Written) -> None:

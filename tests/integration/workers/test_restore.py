@@ -21,6 +21,7 @@ from migrations import runner
 from projections.engine import Runner
 from projections.rooms import ROOMS
 from tests.integration.workers.running import PATIENCE_SECONDS, daybook, environment
+from tests.support.before import as_it_was
 from tests.support.ledger import codec_of, executor_on, ledger_on, submission, transfer
 from tests.support.postgres import Database, Server, running_server
 from workers import cli
@@ -28,7 +29,6 @@ from workers.embedded import wheel_bin_dir
 
 ROOT = Path(__file__).parents[3]
 HOW_TO = ROOT / "docs" / "howto" / "backup-and-restore.md"
-BEFORE = ROOT / "tests" / "fixtures" / "ce8ce5d.sql"
 
 
 def run_how_to(folder: Path, source: Database, target: Database) -> subprocess.CompletedProcess[str]:
@@ -88,16 +88,6 @@ def test_what_was_restored_with_errors_about_roles_is_repaired_too(postgres18: S
         assert 'role "daybook_owner" does not exist' in restored.stderr
         assert daybook("migrate", env=environment(target)).returncode == 0
         assert runner.rights(target.url) | {"database": ""} == runner.rights(source.url) | {"database": ""}
-
-
-def as_it_was(database: Database) -> None:
-    """The ledger of revision ce8ce5d, restored into this database, whose server has the roles of then."""
-    with psycopg.connect(database.url, autocommit=True) as superuser:
-        for role in ("owner", "api", "projector", "reader"):
-            found = superuser.execute("SELECT FROM pg_roles WHERE rolname = %s", (f"daybook_{role}",)).fetchone()
-            if found is None:
-                superuser.execute(f"CREATE ROLE daybook_{role} NOLOGIN".encode())
-        superuser.execute(BEFORE.read_bytes())
 
 
 def test_a_database_of_the_revision_before_is_brought_over(empty_database: Database) -> None:
