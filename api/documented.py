@@ -51,7 +51,8 @@ def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-_ALWAYS = (400, 401, 403, 503)
+_OF_HEADS = (400, 408, 414, 431, 503)
+_ALWAYS = (*_OF_HEADS, 401, 403)
 _DONE: dict[int | str, dict[str, Any]] = {
     200: {"description": "Carried out", "model": Accepted},
     201: {"description": "Carried out", "model": Accepted},
@@ -64,7 +65,7 @@ _HEADERS = {
 for _answer in _DONE.values():
     _answer["headers"] = _HEADERS
 
-COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 408, 409, 412, 413, 422, 429), **_DONE}
+COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 409, 412, 413, 422, 429), **_DONE}
 BATCH: dict[int | str, dict[str, Any]] = {
     **COMMAND,
     200: {
@@ -82,4 +83,4 @@ STREAMED: dict[int | str, dict[str, Any]] = {
     **_answers(*_ALWAYS, 429),
     200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
 }
-HEALTH = _answers(400, 503)
+HEALTH = _answers(*_OF_HEADS)
