@@ -122,6 +122,22 @@ def test_a_joined_key_of_before_still_gets_its_answer(service18: Service) -> Non
     assert service18.log_digest() == before
 
 
+@pytest.mark.parametrize("target", ["/v1/accounts?owner=a&limit=1&owner=b", "/v1/log?after=main.1.1&after=main.1.0"])
+def test_a_parameter_sent_twice_is_refused(service18: Service, target: str) -> None:
+    status, code, detail = refused(asked(service18, "GET", target))
+    assert (status, code) == (400, "malformed")
+    assert "2 times; say it once" in detail
+
+
+def test_a_batch_is_atomic_or_it_is_not(service18: Service) -> None:
+    before = service18.log_digest()
+    item = {"path": "/v1/posts", "body": DRAFT}
+    target = "/v1/batches?atomic=true&atomic=false"
+    status, code, _ = refused(asked(service18, "POST", target, ("Idempotency-Key", "both"), body=[item]))
+    assert (status, code) == (400, "malformed")
+    assert service18.log_digest() == before
+
+
 # ---------------------------------------------------------------------- paths
 
 
