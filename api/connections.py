@@ -196,8 +196,10 @@ class BoundedConnection(HttpToolsProtocol):
     def _out_of_time(self) -> None:
         """No whole head in time. Who has sent a part of one is answered; who has sent nothing is not."""
         self._head_timer = None
+        if self.transport.is_closing():
+            return
         begun = self._pending and (self.cycle is None or not self.cycle.more_body)
-        if begun and not self._refused:
+        if begun:
             seconds = self._limits.head_seconds
             detail = f"The head of the request was not whole after {seconds:g} seconds."
             self._refuse("too_slow", detail, {"seconds": seconds})
