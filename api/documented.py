@@ -59,7 +59,8 @@ def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-_ALWAYS = (400, 401, 403, 429, 503)
+_OF_HEADS = (400, 408, 414, 431, 503)
+_ALWAYS = (*_OF_HEADS, 401, 403, 429)
 _DONE: dict[int | str, dict[str, Any]] = {
     200: {"description": "Carried out", "model": Accepted},
     201: {"description": "Carried out", "model": Accepted},
@@ -72,7 +73,7 @@ _HEADERS = {
 for _answer in _DONE.values():
     _answer["headers"] = _HEADERS
 
-COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 408, 409, 412, 413, 415, 422), **_DONE}
+COMMAND: dict[int | str, dict[str, Any]] = {**_answers(*_ALWAYS, 404, 409, 412, 413, 415, 422), **_DONE}
 BATCH: dict[int | str, dict[str, Any]] = {
     **COMMAND,
     200: {
@@ -85,13 +86,13 @@ BATCH: dict[int | str, dict[str, Any]] = {
     201: {**_DONE[201], "description": "All carried out, in one unit"},
 }
 TICKET: dict[int | str, dict[str, Any]] = {
-    **_answers(*_ALWAYS, 404, 408, 413, 415, 429),
+    **_answers(*_ALWAYS, 404, 413, 415),
     201: {"description": "A ticket", "model": FollowTicket},
 }
-READ_ONE = _answers(*_ALWAYS, 404, 429)
-READ_LIST = _answers(*_ALWAYS, 404, 429)
+READ_ONE = _answers(*_ALWAYS, 404)
+READ_LIST = _answers(*_ALWAYS, 404)
 STREAMED: dict[int | str, dict[str, Any]] = {
-    **_answers(*_ALWAYS, 429),
+    **_answers(*_ALWAYS),
     200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
 }
-HEALTH = _answers(400, 503)
+HEALTH = _answers(*_OF_HEADS)

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.authentication import Authentication
 from api.docs_page import HEADERS
-from api.heads import Refusal, joined, refuse_escapes, refuse_repeated
+from api.heads import Refusal, joined, refuse_repeated, refuse_target
 from api.problems import Problem, encoded, problem_response, too_large, too_slow
 from api.response_headers import ANSWER, headed
 from api.services import Services
@@ -55,9 +55,7 @@ class Door:
         refusal = None
         if len(headers) != len(sent):
             headers, refusal = joined(sent), refuse_repeated(sent)
-        refusal = refusal or self._refuse(scope, headers)
-        if refusal is None and b"%" in scope.get("raw_path", b""):
-            refusal = refuse_escapes(scope["method"], scope["path"], scope["raw_path"])
+        refusal = refusal or self._refuse(scope, headers) or refuse_target(scope)
         if refusal is not None:
             await _tell(refusal, scope, receive, send)
         elif scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"] in READ_BY_THEIR_ROUTE:

@@ -1,9 +1,13 @@
-"""The head of a request: headers that may come only once, and paths that have only one spelling."""
+"""The head of a request: headers and parameters that may come only once, and paths that have only one spelling."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.types import Scope
 
 SINGLETONS = {
     name.lower().encode(): name
@@ -48,6 +52,25 @@ def refuse_repeated(sent: Iterable[tuple[bytes, bytes]]) -> Refusal | None:
         if count > 1:
             figures = {"header": SINGLETONS[name], "times": count}
             return "malformed", f"The header {SINGLETONS[name]} came {count} times; send it once.", figures
+    return None
+
+
+def refuse_target(scope: Scope) -> Refusal | None:
+    """The problem of a path or a query that could be read in two ways."""
+    raw_path: bytes = scope.get("raw_path", b"")
+    query: bytes = scope.get("query_string", b"")
+    if b"%" in raw_path and (refusal := refuse_escapes(scope["method"], scope["path"], raw_path)):
+        return refusal
+    return refuse_repeated_parameter(query) if b"&" in query else None
+
+
+def refuse_repeated_parameter(query: bytes) -> Refusal | None:
+    """The problem of a query that names a parameter twice: no parameter is a list."""
+    names = Counter(name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    for name, times in names.items():
+        if times > 1:
+            figures = {"parameter": name[:100], "times": times}
+            return "malformed", f"The query names {name[:100]!r} {times} times; say it once.", figures
     return None
 
 

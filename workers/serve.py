@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 from contextlib import ExitStack, suppress
@@ -18,6 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from api.app import create_app
+from api.connections import ConnectionLimits, server_options
 from api.services import Limits, Services
 from api.tickets import Tickets, ticket_key
 from api.tokens_file import PrincipalsFile
@@ -27,6 +29,8 @@ from eventstore.numbers import Numbers
 from projections.waiting import Checkpoints
 from workers import runtime, settings
 
+FILES_BESIDE = 100
+"""Open files of a process that are no connections of clients: of the database, of libraries, of the log."""
 MOST_READERS = 8
 """Connections for reads, in each process."""
 POOL_SECONDS, READ_SECONDS = 5.0, 30.0
@@ -34,7 +38,11 @@ POOL_SECONDS, READ_SECONDS = 5.0, 30.0
 
 
 def serve(loaded: settings.Settings) -> None:
-    """Serve until told to stop. The processes read the settings from the environment themselves."""
+    """Serve until told to stop. The processes read the settings from the environment themselves.
+
+    Raises `SettingsError` where the system does not allow as many connections.
+    """
+    allow_connections(loaded.connection_limit)
     # Ignored until an API process handles it. Child processes inherit this.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     config = uvicorn.Config(
@@ -44,12 +52,10 @@ def serve(loaded: settings.Settings) -> None:
         port=loaded.port,
         workers=loaded.workers,
         loop="uvloop",
-        http="httptools",
-        access_log=False,
         proxy_headers=False,  # api.proxies reads them; uvicorn would trust this machine and FORWARDED_ALLOW_IPS
-        server_header=False,
         log_level=loaded.log_level,
         timeout_graceful_shutdown=5,
+        **server_options(ConnectionLimits(connections=loaded.connection_limit)),
     )
     if loaded.workers > 1:
         Processes(config, [config.bind_socket()]).run()
@@ -69,6 +75,24 @@ class Processes(Multiprocess):
         for process in self.processes:
             if process.pid is not None and process.exitcode is None:
                 os.kill(process.pid, signal.SIGHUP)
+
+
+def allow_connections(most: int) -> None:
+    """Let this process and its children have a file open for each connection. Raises `SettingsError`.
+
+    The soft limit of many systems is 1,024 files: without this, nothing could be accepted long before the bound of
+    connections says so, and no database connection could be made again either.
+    """
+    needed = most + FILES_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise settings.SettingsError(
+            f"{settings.variable('connection_limit')} is {most}, for which a process needs {needed} open files, and "
+            f"the system allows {hard}: set it to {max(1, hard - FILES_BESIDE)}, or raise the limit (`ulimit -Hn`)"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def application() -> ASGIApp:

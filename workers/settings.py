@@ -176,6 +176,9 @@ class Settings(BaseSettings):
     )
     group_limit: int = Field(default=512, ge=1, le=10_000, description="Commands committed together, at most")
     cache_limit: int = Field(default=100_000, ge=1, description="Folded states kept in memory, at most")
+    connection_limit: int = Field(
+        default=1_000, ge=1, le=100_000, description="Connections of one API process; one more is answered 503"
+    )
     body_limit_bytes: int = Field(
         default=1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="Largest request body, in bytes"
     )

@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
+from api.connections import ConnectionLimits, server_options
 from api.principals import FixedPrincipals, Grant, Principal, digest
 from api.services import Limits, Services
 from api.tickets import Tickets, ticket_key
@@ -110,10 +111,11 @@ class Service:
 
 
 @contextmanager
-def served(app: ASGIApp) -> Iterator[str]:
+def served(app: ASGIApp, limits: ConnectionLimits | None = None) -> Iterator[str]:
     """The application behind a real server on a free port; the answer is its URL."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    options = server_options(limits or ConnectionLimits())
+    config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=1, **options)
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, args=([listening],))
     thread.start()

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from api.bodies import MOST_EXPECTED, MOST_VERSION
+from api.connections import ConnectionLimits
 from api.door import MOST_DEPTH
 from api.positions import cursor
 from api.routes.batches import LEAST_BYTES_A_VALUE
@@ -26,6 +27,7 @@ from tests.integration.api.test_batches import JSON, NDJSON, item, send, togethe
 from tests.support.service import TOKENS, Service, leaves_a_record
 
 LIMITS = Limits()
+CONNECTION = ConnectionLimits()
 TWO_BYTES = "\u00e9"
 """Texts are counted in characters, not in the bytes they take."""
 
@@ -140,6 +142,32 @@ def header(name: str, of: Callable[[int], str]) -> Of:
         return lambda: said(things.service.post(where, DEPOSIT, **{name: of(size)}))
 
     return ask
+
+
+def head(of: Callable[[httpx.Request, int], httpx.Request]) -> Of:
+    """A read whose head is made larger."""
+
+    def ask(things: Things, size: int) -> Ask:
+        http = things.service.http
+        return lambda: said(http.send(of(http.build_request("GET", "/v1/health/live"), size)))
+
+    return ask
+
+
+def with_target(request: httpx.Request, size: int) -> httpx.Request:
+    path = f"{request.url.path}?"
+    return httpx.Request("GET", request.url.join(path.ljust(size, "x")), headers=request.headers)
+
+
+def with_headers(request: httpx.Request, count: int) -> httpx.Request:
+    more = {f"x-{number}": "x" for number in range(count - len(request.headers.raw))}
+    return httpx.Request("GET", request.url, headers={**request.headers, **more})
+
+
+def with_head(request: httpx.Request, size: int) -> httpx.Request:
+    lines = [f"GET {request.url.path} HTTP/1.1", *[f"{name}: {value}" for name, value in request.headers.items()]]
+    before = sum(len(line) + 2 for line in (*lines, "x: ", ""))
+    return httpx.Request("GET", request.url, headers={**request.headers, "x": "x" * (size - before)})
 
 
 def get(path: str, name: str, of: Callable[[int], Any]) -> Of:
@@ -307,7 +335,12 @@ BOUNDS = [
     Bound("depth of a body", MOST_DEPTH, raw(nested), DEEPER, status=400),
     Bound("depth of an item", MOST_DEPTH, one_item(lambda _, n: nested(n), JSON), DEEPER, status=400),
     Bound("depth of a line", MOST_DEPTH, one_item(lambda _, n: nested(n)), DEEPER, status=400),
-    # headers
+    # heads
+    Bound(
+        "target bytes", CONNECTION.target_bytes, head(with_target), "8193 bytes, of 8192", (414, "target_too_long"), 200
+    ),
+    Bound("headers", CONNECTION.headers, head(with_headers), "101 headers, of 100", (431, "head_too_large"), 200),
+    Bound("head bytes", CONNECTION.head_bytes, head(with_head), "more than 32768 bytes", (431, "head_too_large"), 200),
     Bound("Idempotency-Key", 255, header("Idempotency_Key", lambda n: "k" * n), "1 to 255", (400, "key_missing")),
     Bound(
         "Idempotency-Key at least", 1, header("Idempotency_Key", lambda n: "k" * n), "1 to 255", (400, "key_missing"),

@@ -10,7 +10,6 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from api.heads import SINGLETONS
 from tests.integration.api.test_batches import batch
 from tests.support.service import TOKENS, Service
 
@@ -76,8 +75,9 @@ def test_a_length_sent_twice_is_refused(service18: Service) -> None:
     """By the parser, before anything of ours sees it."""
     for values in (("12", "13"), ("43", "43")):
         more = [("Content-Length", value) for value in values]
-        assert asked(service18, "POST", "/v1/posts", *more, body=DRAFT)[0] == 400
-    assert b"Content-Length" in {name.encode() for name in SINGLETONS.values()}
+        status, code, detail = refused(asked(service18, "POST", "/v1/posts", *more, body=DRAFT))
+        assert (status, code) == (400, "malformed")
+        assert "Duplicate Content-Length" in detail
 
 
 def test_lists_may_come_in_several_lines(service18: Service) -> None:
@@ -119,6 +119,22 @@ def test_a_joined_key_of_before_still_gets_its_answer(service18: Service) -> Non
     assert again.headers["Idempotency-Replayed"] == "true"
     assert service18.post(path, {**ONE, "amount": "2.00"}, key="old, old").json()["code"] == "key_reused"
     assert service18.get("commands/old,%20old", role="command").json()["answer"] == first["body"]
+    assert service18.log_digest() == before
+
+
+@pytest.mark.parametrize("target", ["/v1/accounts?owner=a&limit=1&owner=b", "/v1/log?after=main.1.1&after=main.1.0"])
+def test_a_parameter_sent_twice_is_refused(service18: Service, target: str) -> None:
+    status, code, detail = refused(asked(service18, "GET", target))
+    assert (status, code) == (400, "malformed")
+    assert "2 times; say it once" in detail
+
+
+def test_a_batch_is_atomic_or_it_is_not(service18: Service) -> None:
+    before = service18.log_digest()
+    item = {"path": "/v1/posts", "body": DRAFT}
+    target = "/v1/batches?atomic=true&atomic=false"
+    status, code, _ = refused(asked(service18, "POST", target, ("Idempotency-Key", "both"), body=[item]))
+    assert (status, code) == (400, "malformed")
     assert service18.log_digest() == before
 
 

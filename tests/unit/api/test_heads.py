@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.commanding import CommandRoutes
-from api.heads import SINGLETONS, is_repeated, joined, refuse_escapes, refuse_repeated
+from api.heads import SINGLETONS, is_repeated, joined, refuse_escapes, refuse_repeated, refuse_repeated_parameter
 from api.routes import accounts
 
 
@@ -54,6 +54,14 @@ def test_a_read_has_neither_control_characters_nor_hidden_slashes(method: str) -
         assert "escaped slash" in (escapes(method, raw.replace("%2F", "/").replace("%2f", "/"), raw) or "")
     assert escapes(method, "/v1/commands/a/b c%", "/v1/commands/a%2Fb%20c%25") is None
     assert escapes(method, "/v1/accounts/acct_1", "/v1/accounts/acct%5F1") is None
+
+
+def test_a_query_names_a_parameter_once() -> None:
+    assert refuse_repeated_parameter(b"owner=a&status=b&owner_=c") is None
+    for query in (b"owner=a&owner=b", b"owner=a&status=b&%6fwner=a", b"owner&owner"):
+        refusal = refuse_repeated_parameter(query)
+        assert refusal is not None
+        assert "'owner' 2 times" in refusal[1]
 
 
 def test_a_command_route_is_matched_to_its_end() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 from typing import Any
 
 import pytest
 
-from workers.serve import share_one_cpu
-from workers.settings import Settings
+from workers.serve import FILES_BESIDE, allow_connections, share_one_cpu
+from workers.settings import Settings, SettingsError
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,28 @@ def test_each_process_keeps_to_a_cpu_of_its_own(
     monkeypatch.setattr(multiprocessing.current_process(), "name", process)
     share_one_cpu(Settings(**settings))
     assert chosen == expected
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "set_to"),
+    [
+        (1_024, 4_096, [(1_000 + FILES_BESIDE, 4_096)]),
+        (1_024, resource.RLIM_INFINITY, [(1_000 + FILES_BESIDE, resource.RLIM_INFINITY)]),
+        (1_000 + FILES_BESIDE, 4_096, []),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, []),
+    ],
+)
+def test_a_file_may_be_open_for_each_connection(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, set_to: list[tuple[int, int]]
+) -> None:
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, to: limits.append(to))
+    allow_connections(1_000)
+    assert limits == set_to
+
+
+def test_more_connections_than_files_are_refused_with_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (256, 512))
+    with pytest.raises(SettingsError, match=r"needs 1100 open files, and the system allows 512: set it to 412,"):
+        allow_connections(1_000)

@@ -1,0 +1,67 @@
+"""What a connection does at its end, with a transport that shows when it is closed and when it is given up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from api.connections import BoundedConnection, ConnectionLimits
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+
+class Stuck:
+    """A transport whose client reads nothing: closed, it still waits for that."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def is_closing(self) -> bool:
+        return "close" in self.calls
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+    def write(self, data: bytes) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def get_extra_info(self, name: str) -> None: ...
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+    await send({"type": "http.response.body", "body": b"a"})
+
+
+def connection(transport: Stuck) -> BoundedConnection:
+    config = Config(answer, lifespan="off", ws="none", log_level="warning")
+    config.load()
+    limits = ConnectionLimits(write_seconds=0)
+    made = BoundedConnection(limits, config, ServerState(), {}, asyncio.get_running_loop())
+    made.connection_made(cast(asyncio.Transport, transport))
+    return made
+
+
+@pytest.mark.parametrize("idle", [True, False], ids=["idle", "after the last answer"])
+def test_a_closed_connection_whose_client_does_not_read_is_given_up(idle: bool) -> None:
+    async def run() -> list[str]:
+        transport = Stuck()
+        made = connection(transport)
+        if idle:
+            made.timeout_keep_alive_handler()
+        else:
+            made.data_received(REQUEST)
+        while "abort" not in transport.calls:
+            await asyncio.sleep(0)
+        made.connection_lost(None)
+        return transport.calls
+
+    assert asyncio.run(asyncio.wait_for(run(), 30))[:2] == ["close", "abort"]
