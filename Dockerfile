@@ -1,11 +1,11 @@
 # The image of every Daybook process: `serve`, `work` and `migrate` are its commands.
 
-FROM python:3.11-slim AS build
+FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /src
 RUN python -m venv /opt/daybook
 # The dependencies first: they change seldom, and this layer is then kept.
-COPY requirements.lock ./
-RUN /opt/daybook/bin/pip install --no-cache-dir --upgrade pip setuptools
+COPY requirements-image.lock ./
+RUN /opt/daybook/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-image.lock
 COPY pyproject.toml ./
 COPY domain ./domain
 COPY eventstore ./eventstore
@@ -13,9 +13,9 @@ COPY projections ./projections
 COPY api ./api
 COPY workers ./workers
 COPY migrations ./migrations
-RUN /opt/daybook/bin/pip install --no-cache-dir --constraint requirements.lock .
+RUN /opt/daybook/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation .
 
-FROM python:3.11-slim
+FROM python:3.11.14-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin daybook
 COPY --from=build /opt/daybook /opt/daybook
 ENV PATH=/opt/daybook/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -5,11 +5,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+LOCK := $(BIN)/uv --quiet pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
+        --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+LOCK_ARGS ?=
 PYTEST_ARGS ?= -n auto --maxprocesses 4
 CODE := domain eventstore projections api workers migrations tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak servers lint format types bench bench-full schema reference clean
+.PHONY: help install lock run test soak servers lint format types bench bench-full schema reference clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,8 +26,15 @@ $(INSTALLED): pyproject.toml requirements.lock
 	  || { echo "Daybook needs Python 3.11 or later, and $(PYTHON) is older or missing: set PYTHON=python3.11 or the like." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) \
 	  || { echo "Python could not make a virtual environment: install its venv module (on Debian: apt-get install python3-venv)." >&2; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	$(PIP_INSTALL) --require-hashes -r requirements.lock
+	PYTHONWARNINGS=ignore $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# Both files have the hash of every file of a version, so they serve each platform and Python from 3.11 on. uv asks PyPI,
+# or the index that UV_DEFAULT_INDEX names; no index is written down.
+lock: $(INSTALLED) ## write both lock files after a change of pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
+	$(LOCK) $(LOCK_ARGS) --extra build --extra dev --output-file requirements.lock pyproject.toml
+	$(LOCK) --extra build --constraint requirements.lock --output-file requirements-image.lock pyproject.toml
 
 run: $(INSTALLED) ## start Daybook with its embedded PostgreSQL, migrated, and say where to look
 	@exec $(BIN)/daybook up

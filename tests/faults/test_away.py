@@ -14,7 +14,7 @@ from tests.integration.workers.running import daybook, environment
 from tests.support.waiting import wait_until
 
 READER = {"Authorization": "Bearer secret-of-report"}
-QUICK_SECONDS = 5.0
+QUICK_SECONDS = 15.0
 
 
 def read_only(world: World, on: bool) -> None:

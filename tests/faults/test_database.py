@@ -55,7 +55,7 @@ def test_an_append_held_in_its_lock_and_a_full_queue(world: World) -> None:
         closed.wait_for_somebody()  # its events are inserted; it has the head, and keeps it
         rest = [pool.submit(deposit, api, account, f"rest-{n}") for n in range(30)]
         wait_until(lambda: sum(one.done() for one in rest) >= 30 - 2 * QUEUE - 2, "those who have no place")
-        told = httpx.get(f"{api.url}/v1/accounts/{account}", headers=READER, timeout=5)
+        told = httpx.get(f"{api.url}/v1/accounts/{account}", headers=READER, timeout=30)
         assert told.json()["balance"] == "5.00", "who only reads does not wait"
         closed.open()
         answers = [first.result(), *(one.result() for one in rest)]

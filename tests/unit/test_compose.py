@@ -59,13 +59,13 @@ def settings(name: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def test_the_services_of_production_are_there() -> None:
     assert set(services()) == {"postgres", "kafka", *PROCESSES}
-    assert services()["postgres"]["image"] == "postgres:18"
+    assert services()["postgres"]["image"].startswith("postgres:18.")
     assert services()["kafka"]["image"].startswith("apache/kafka:")
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_each_variable_is_a_setting_with_a_good_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(environment(name)) <= {variable(field) for field in Settings.model_fields}
+    assert set(environment(name)) <= {"PGSSLMODE", *(variable(field) for field in Settings.model_fields)}
     loaded = settings(name, monkeypatch)
     assert not loaded.embedded
 
@@ -150,6 +150,23 @@ def test_data_is_in_named_volumes() -> None:
     for name in ("postgres", "kafka"):
         volume = services()[name]["volumes"][0].partition(":")[0]
         assert volume in parsed["volumes"]
+
+
+def test_tls_can_be_switched_on_for_every_connection() -> None:
+    """`deploy/tls.yml` on top: what it replaces is repeated, and the names are those that `docs/howto/tls.md` makes."""
+    tls = yaml.safe_load((ROOT / "deploy" / "tls.yml").read_text(encoding="utf-8"))["services"]
+    assert set(tls) == {"postgres", *PROCESSES}
+    command, base = tls["postgres"]["command"], services()["postgres"]["command"]
+    assert command[: len(base)] == base
+    assert [setting for setting in command[len(base) :] if setting != "-c"] == [
+        "ssl=on",
+        "ssl_cert_file=/etc/postgresql/tls/server.crt",
+        "ssl_key_file=/etc/postgresql/tls/server.key",
+    ]
+    for name in PROCESSES:
+        assert environment(name)["PGSSLMODE"] == "disable", "said, as long as the server has no certificate"
+        assert tls[name]["environment"] == {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/etc/daybook/ca.crt"}
+        assert tls[name]["volumes"] == ["${TLS_DIR:?}/ca.crt:/etc/daybook/ca.crt:ro"]
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:

@@ -13,7 +13,6 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg import Connection
 from psycopg.errors import InvalidParameterValue, NoDataFound, ObjectNotInPrerequisiteState
-from workers.checks_keys import check_keys
 
 from domain.accounts.commands import FreezeAccount, UnfreezeAccount
 from domain.kernel import UNREADABLE
@@ -40,6 +39,7 @@ from tests.support.ledger import (
 )
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
+from workers.verify.keys import check_keys
 
 NEXT_KEY = bytes(range(1, 33))
 PEOPLE = [f"person-{n}" for n in range(7)]
@@ -338,8 +338,9 @@ def test_the_version_a_value_is_bound_to_is_the_one_the_append_gives(database18:
             stop.set()
         assert others.result(60) > 0
         assert one.executor.statistics.conflicts > 0, "nothing came between: nothing was shown"
-        with connect(database18.projector_url, application_name="checking") as checking:
-            report = check_keys(checking, one.log, codec_of(checking, one.log), 10)
-    assert report.findings == ()
-    assert report.values == 3 + 4 * rounds, "the names of three accounts, and what was said of freezing one"
+        with connect(database18.audit_url, application_name="checking") as checking:
+            check = check_keys(checking, one.log, codec_of(checking, one.log))
+    assert check.findings == ()
+    keys = 2
+    assert check.covered == keys + 3 + 4 * rounds, "the names of three accounts, and what was said of freezing one"
     assert_sound(database18)

@@ -6,7 +6,9 @@ positions, a transaction followed by its shares, one unit a command.
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from threading import Event
@@ -46,9 +48,10 @@ from domain.posts.events import (
     PostRevised,
 )
 from eventstore.codec import Codec
-from eventstore.connect import connect
+from eventstore.connect import _Bounded, connect
 from eventstore.sealing import Sealer
 from eventstore.subject_keys import SubjectKeys
+from projections.engine import Runner
 from projections.follow import follow
 from projections.projection import Projection
 from projections.rebuild import Rebuilt, rebuild
@@ -307,3 +310,30 @@ def codec_of(connection: Connection[Any], log: int) -> Codec:
 def follow_for_ever(url: str) -> None:
     """What a worker's process does, in many small transactions; to be stopped and killed."""
     follow(lambda: connect(url, application_name="worker"), codec_of, LOG, ROOMS, Event(), page=10, paused_seconds=1)
+
+
+MOST_WAITS = 300
+"""A page takes more than three: a worker that has 600 units before it is still at work after so many."""
+
+
+def follow_and_die(url: str, waits: int) -> None:
+    """The same, killed by itself: so many times after its first page it waits for the server, then never again."""
+    step, wait = Runner.step, _Bounded.wait
+    left: list[int] = []  # empty until the first page is in
+
+    def counted_step(runner: Runner, *args: Any) -> int:
+        found = step(runner, *args)
+        if found and not left:
+            left.append(waits)
+        return found
+
+    def counted_wait(connection: Any, *args: Any, **more: Any) -> Any:
+        if left:
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return wait(connection, *args, **more)
+
+    Runner.step = counted_step  # type: ignore[method-assign, assignment]
+    _Bounded.wait = counted_wait  # type: ignore[method-assign, assignment]
+    follow_for_ever(url)

@@ -31,7 +31,6 @@ from projections.orders import queries as orders
 from projections.posts import queries as posts
 from projections.projection import Memory
 from projections.rooms import ROOMS
-from projections.tables import prepare
 from projections.transactions import queries as transactions
 from projections.trial_balance.fold import TRIAL_BALANCE
 from projections.trial_balance.queries import trial_balance
@@ -293,7 +292,6 @@ def test_a_projector_that_a_rotation_left_behind_ends_and_folds_nothing(
     filler.write([filler.opening(owner="ada")])
     rotate(filler.connection, b"n" * 32, MASTER_KEY)
     filler.sealer.forget()
-    prepare(connection, LOG, ROOMS)
     with pytest.raises(MasterKeyError, match="which this database has retired"):
         Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
     assert not accounts.accounts(connection).items
