@@ -22,8 +22,9 @@ GIVE_UP_SECONDS = 60.0
 MOST_OPENED = 20
 """Accounts that a client asks for, so that those of eight are on one page of a read, however long they go on."""
 MOST_ITEMS = 12
-BATCHING = Limits().batches
-"""Clients of a load that send batches: of more at once an API refuses some, which is no silence that a fault made."""
+BATCHING = Limits().share_of(Limits().batches)
+"""Clients of a load that send batches: of more at once by one principal an API refuses some, which is no silence that a
+fault made."""
 
 
 class Client:
