@@ -70,6 +70,7 @@ class NotPreparedError(RuntimeError):
     """A projection has no tables yet; the message says what to do."""
 
     def __init__(self, projections: Sequence[str]) -> None:
+        self.projections = tuple(projections)
         super().__init__(f"{', '.join(projections)}: there are no tables yet; run daybook migrate")
 
 
@@ -84,7 +85,7 @@ def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> N
         connection.execute(_FRAME.encode())
         connection.execute(_CURRENCIES, (text_array(list(EXPONENTS)), int2_array(list(EXPONENTS.values()))))
         made = _shapes(connection)
-        outdated = _outdated(made, projections)
+        outdated = _outdated(connection, made, projections)
         for room in projections:
             if room.name in outdated:
                 continue
@@ -122,13 +123,21 @@ def outdated_among(connection: Connection[Any], projections: Sequence[Projection
         made = _shapes(connection)
     except psycopg.errors.UndefinedTable:
         made = {}
-    if missing := [room.name for room in projections if room.name not in made]:
+    outdated = _outdated(connection, made, projections)
+    if missing := [room.name for room in projections if room.name not in made and room.name not in outdated]:
         raise NotPreparedError(missing)
-    return _outdated(made, projections)
+    return outdated
 
 
-def _outdated(made: Mapping[str, str], projections: Sequence[Projection]) -> list[str]:
-    return [room.name for room in projections if made.get(room.name, room.shape) != room.shape]
+def _outdated(connection: Connection[Any], made: Mapping[str, str], projections: Sequence[Projection]) -> list[str]:
+    """The names of those whose tables are of another version, or are there and nobody knows of which."""
+    rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'read'").fetchall()
+    existing = {table for (table,) in rows}
+    return [
+        room.name
+        for room in projections
+        if (made[room.name] != room.shape if room.name in made else not existing.isdisjoint(room.tables))
+    ]
 
 
 def reset(

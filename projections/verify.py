@@ -10,7 +10,7 @@ projector may be a moment behind while commands come in, so it is waited for.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -26,7 +26,7 @@ from projections.pages import PageReader
 from projections.projection import FoldError, Memory, Projection
 from projections.rooms import ROOMS
 from projections.session import fold_into, plan_freely
-from projections.tables import ShapeError, outdated_among
+from projections.tables import NotPreparedError, ShapeError, outdated_among
 
 SAMPLE = 5
 """Keys of differing rows that a finding names."""
@@ -181,7 +181,7 @@ def _verify(
 ) -> TablesReport:
     state = read_state(connection, log, [projection.name for projection in projections])
     findings: list[TablesFinding] = [
-        CheckpointFinding(name, str(ShapeError([name]))) for name in outdated_among(connection, projections)
+        CheckpointFinding(name, message) for name, message in _unusable(connection, projections)
     ]
     findings += _misplaced(connection, state)
     findings += _unknown_rows(connection, state.log, [projection.name for projection in projections])
@@ -255,6 +255,18 @@ def _unknown_rows(connection: Connection[Any], log: int, names: Sequence[str]) -
             message = f"read.rooms does not say of which version the tables of {name} are: daybook rebuild {name}"
             findings.append(CheckpointFinding(name, message))
     return findings
+
+
+def _unusable(connection: Connection[Any], projections: Sequence[Projection]) -> Iterator[tuple[str, str]]:
+    """Projections without tables, or with tables of another version, and what to do about each."""
+    missing: tuple[str, ...] = ()
+    try:
+        outdated = outdated_among(connection, projections)
+    except NotPreparedError as error:
+        missing = error.projections
+        outdated = outdated_among(connection, [one for one in projections if one.name not in missing])
+    yield from ((name, str(NotPreparedError([name]))) for name in missing)
+    yield from ((name, str(ShapeError([name]))) for name in outdated)
 
 
 def _misplaced(connection: Connection[Any], state: LogState) -> list[TablesFinding]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from workers.verify.commands import REPEATABLE
+from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import NAMED, READABLE
 from workers.verify.schema import SCHEMA
 from workers.verify.snapshots import SNAPSHOTS_HOLD
@@ -53,6 +54,7 @@ ORDER: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'o
 UNIT_OF: Final = "unit_end = (SELECT last_position FROM log.commands WHERE key = '{}')"
 UNRELATED: Final = "nothing else in the database tells what it was: compare the digest that was kept"
 REFUSALS: Final = "a refusal has no events, so neither the log nor the digest knows of it yet"
+NOTHING: Final = "nothing depends on it"
 CACHE: Final = "it is a cache, and this version does not see it: it is made again"
 CONSISTENT: Final = "whoever may rewrite the log as its owner can do so consistently: compare the digest that was kept"
 
@@ -141,6 +143,7 @@ EVENTS: Final = [
         "events.version: one left out",
         "UPDATE log.events SET version = version + 1 WHERE position = (SELECT max(position) FROM log.events WHERE"
         " type = 'order.cancelled.v1')",
+        KEYS_OPEN,  # its reason is sealed to its version
         REPEATABLE,
         TABLES,
         VERSIONS,
@@ -256,6 +259,7 @@ EVENTS: Final = [
         "events.payload: a sealed title moved to another post",
         "UPDATE log.events e SET payload = o.payload FROM log.events o WHERE e.type = 'post.drafted.v1' AND o.type ="
         " 'post.drafted.v1' AND e.position < o.position",
+        KEYS_OPEN,
         TABLES,
         digest=CHANGES,
     ),
@@ -264,8 +268,8 @@ EVENTS: Final = [
         "UPDATE log.events e SET payload = convert_to(jsonb_set(convert_from(e.payload, 'UTF8')::jsonb, '{title}',"
         " convert_from(o.payload, 'UTF8')::jsonb->'reason')::text, 'UTF8') FROM log.events o"
         f" WHERE e.{POST} AND o.type = 'post.deleted.v1'",
-        CHECKPOINTS,
-        READABLE,
+        KEYS_OPEN,
+        TABLES,
         digest=CHANGES,
     ),
     case(
@@ -622,11 +626,13 @@ BESIDE: Final = [
     case(
         "subject_keys.log: of another log",
         "INSERT INTO log.logs (name) VALUES ('other'); UPDATE log.subject_keys SET log = 2 WHERE subject = 'owner-1'",
+        KEYS_OPEN,
         TABLES,
     ),
     case(
         "subject_keys.subject: another person",
         "UPDATE log.subject_keys SET subject = 'x' WHERE subject = 'owner-1'",
+        KEYS_OPEN,
         TABLES,
     ),
     case(
@@ -634,11 +640,25 @@ BESIDE: Final = [
         "UPDATE log.subject_keys SET sealed_key = NULL, erased_at = now() WHERE subject = 'author-1'",
         TABLES,
     ),
-    case("subject_keys: deleted", "DELETE FROM log.subject_keys WHERE subject = 'owner-1'", TABLES),
+    case("subject_keys: deleted", "DELETE FROM log.subject_keys WHERE subject = 'owner-1'", KEYS_OPEN, TABLES),
+    case(
+        "subject_keys.sealed_key: junk",
+        "UPDATE log.subject_keys SET sealed_key = 'junk' WHERE subject = 'owner-1'",
+        KEYS_OPEN,
+        TABLES,
+    ),
+    case(
+        "subject_keys.master_key: another",
+        "UPDATE log.subject_keys SET master_key = 2 WHERE subject = 'owner-1'",
+        KEYS_OPEN,
+        TABLES,
+    ),
+    case("master_keys.number: another", "UPDATE log.master_keys SET number = 2", KEYS_OPEN, TABLES),
+    hidden("master_keys.recorded_at: another", "UPDATE log.master_keys SET recorded_at = '2020-01-01'", NOTHING),
     hidden(
         "subject_keys.created_at: another",
         "UPDATE log.subject_keys SET created_at = '2020-01-01'",
-        "nothing depends on it",
+        NOTHING,
     ),
     hidden(
         "subject_keys.erased_at: another",
@@ -820,7 +840,7 @@ SCHEMAS: Final = [
     case("view: one more", "CREATE VIEW reporting.evil AS SELECT 1", SCHEMA),
     case("view: with other rights", "ALTER VIEW reporting.accounts SET (security_invoker = true)", SCHEMA),
     case("table: one more", "CREATE TABLE read.evil (x integer)", SCHEMA),
-    case("table: of another owner", "ALTER TABLE read.accounts OWNER TO daybook_api", CHECKPOINTS, SCHEMA),
+    case("table: of another owner", "ALTER TABLE read.accounts OWNER TO daybook_api", SCHEMA),
     case("table: not logged", "ALTER TABLE read.order_lines SET UNLOGGED", SCHEMA),
     case("table: inherited from", "CREATE TABLE public.evil () INHERITS (read.trial_balance)", SCHEMA),
     case("table: rows hidden", "ALTER TABLE log.commands ENABLE ROW LEVEL SECURITY", ANSWERED, SCHEMA, digest=CHANGES),

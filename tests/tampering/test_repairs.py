@@ -18,6 +18,9 @@ from tests.tampering.table import CASES
 from tests.tampering.test_tampering import tampered
 from workers.verify.schema import damaged
 
+MOST_ROUNDS = 3
+"""A report shows ten findings of a check: what it does not show is in the next one."""
+
 REPAIRED = {
     "rows of the tables": (
         "accounts: a balance",
@@ -49,11 +52,15 @@ def test_the_rebuild_that_a_finding_names_repairs_it(books18: Books, kind: str) 
     cases = [case for case in CASES if case.name in REPAIRED[kind]]
     assert len(cases) == len(REPAIRED[kind])
     with tampered(books18, *cases) as copy:
-        report = verified(copy)
-        found = [finding for check in report.checks for finding in check.findings]
-        sentences = list(map(str, [*found, *report.tables.findings]))
-        told = {word for sentence in sentences for word in re.findall(r"daybook rebuild ([a-z_]+)", sentence)}
-        rebuild_as_told(copy, told - {"writes"})
+        sentences: list[str] = []
+        for _ in range(MOST_ROUNDS):
+            report = verified(copy)
+            if report.ok:
+                break
+            found = [finding for check in report.checks for finding in check.findings]
+            sentences = list(map(str, [*found, *report.tables.findings]))
+            told = {word for sentence in sentences for word in re.findall(r"daybook rebuild ([a-z_]+)", sentence)}
+            rebuild_as_told(copy, told - {"writes"})
         assert verified(copy).ok, sentences
 
 

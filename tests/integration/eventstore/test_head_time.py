@@ -43,7 +43,7 @@ def test_an_executor_does_not_start(database18: Database) -> None:
     why = r"last append to log main is of 2099-01-01 00:00 UTC, .*set the clock"
     with pytest.raises(HeadTimeError, match=why), ledger_on(database18):
         pass
-    done = daybook("serve", env=environment(database18))
+    done = daybook("serve", env=environment(database18, DAYBOOK_AUTH="off"))
     assert done.returncode != 0
     assert "is of 2099-01-01 00:00 UTC" in done.stderr.replace("\n", " ")
 

@@ -341,6 +341,5 @@ def test_the_version_a_value_is_bound_to_is_the_one_the_append_gives(database18:
         with connect(database18.audit_url, application_name="checking") as checking:
             check = check_keys(checking, one.log, codec_of(checking, one.log))
     assert check.findings == ()
-    keys = 2
-    assert check.covered == keys + 3 + 4 * rounds, "the names of three accounts, and what was said of freezing one"
+    assert check.covered == 3 + 3 + 4 * rounds, "three keys, the names of three accounts, and why one was frozen"
     assert_sound(database18)

@@ -121,7 +121,7 @@ def test_postgresql_and_python_make_the_same_leaves(database: Database, seed: in
         assert [hash for (hash,) in rows] == expected
         cut = connection.execute("SELECT hash FROM log.leaf_hashes(1, 7, 29) ORDER BY position")
         assert [hash for (hash,) in cut] == expected[7:29], "also where a window cuts units"
-        with connect(database.projector_url, application_name="auditor") as auditor:
+        with connect(database.audit_url, application_name="auditor") as auditor:
             digest = leaf.digest(auditor, 1, len(events))
         assert digest == hashlib.sha256(b"".join(expected)).hexdigest()
 

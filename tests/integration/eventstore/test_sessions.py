@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from eventstore.connect import SESSION_SETTINGS, SessionError, connect, pool_of
+from eventstore.connect import SESSION_SETTINGS, ReadOnlyError, SessionError, connect, pool_of
 from projections.rooms import ROOMS
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Database, Server
@@ -101,10 +101,10 @@ def test_what_people_write_is_what_is_read_whatever_the_database_says(misled: Da
 
 def test_a_reading_connection_cannot_write(database: Database) -> None:
     single = connect(database.url, application_name="test", read_only=True)
-    with single as connection, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+    with single as connection, pytest.raises(ReadOnlyError):
         connection.execute("CREATE TABLE public.mine ()")
     pool = pool_of(database.url, application_name="test", most=1, wait_seconds=5, statement_seconds=5, read_only=True)
-    with pool, pool.connection() as connection, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+    with pool, pool.connection() as connection, pytest.raises(ReadOnlyError):
         connection.execute("CREATE TABLE public.mine ()")
 
 

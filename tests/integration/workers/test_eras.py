@@ -23,8 +23,7 @@ WITHOUT_KEY = (
 
 
 def named(database: Database) -> Check:
-    """The check that events name their command, once everything is folded."""
-    fold(database)
+    """The check that events name their command."""
     with connect(database.audit_url, application_name="verify") as connection:
         return verify(connection, "main", codec_of(connection, 1)).check(NAMED)
 
@@ -41,6 +40,7 @@ def test_units_of_before_are_not_covered_and_units_after_it_must_name_their_key(
         ).fetchall()
         with executor_on(empty_database) as executor:
             executor.execute([submission(transfer(one, two, 2), key="after", correlation=BATCH)])
+        fold(empty_database)
         check = named(empty_database)
         assert (check.ok, check.not_covered) == (True, {OLD_BATCHES: BATCH_ITEMS})
         superuser.execute(WITHOUT_KEY, (before,))
