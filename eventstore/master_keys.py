@@ -183,10 +183,11 @@ class MasterKeys:
                 )
             raise MasterKeyError(
                 f"this database is used with the master key {_shown(one.fingerprint)}, and DAYBOOK_MASTER_KEY is "
-                f"{_shown(self.present)}: set it to the key of this database"
+                f"{_shown(self.present)}: set it to the key of this database (to change that, see daybook "
+                "rotate-master-key)"
             )
 
 
-def _shown(print_: bytes) -> str:
+def _shown(fingerprint: bytes) -> str:
     """The beginning of a fingerprint, to tell keys apart by."""
-    return print_[:4].hex()
+    return fingerprint[:4].hex()

@@ -138,9 +138,7 @@ class Sealer:
         if key is None:
             raise SealingError(f"the key of {subject} was erased: nothing can be written about them any more")
         if isinstance(key, _Unusable):
-            raise UnusableKeyError(
-                f"nothing can be written about {subject}, because {key.why}: restore it from a backup"
-            )
+            raise UnusableKeyError(f"nothing can be written about {subject}, {key.why}: restore it from a backup")
         nonce = os.urandom(NONCE_BYTES)
         sealed = nonce + AESGCM(key).encrypt(nonce, value.encode(), _bind(place))
         return f"{VERSION}.{urlsafe_b64encode(sealed).decode()}"

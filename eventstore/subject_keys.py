@@ -36,7 +36,8 @@ class SubjectKeys:
         self._lock = Lock()
 
     def find(self, subjects: Iterable[str]) -> dict[str, WrappedKey | None]:
-        return _wrapped(self._ask(_FIND, (self._log, text_array(list(subjects)))))
+        possible = [subject for subject in subjects if "\0" not in subject]  # PostgreSQL would refuse all for that one
+        return _wrapped(self._ask(_FIND, (self._log, text_array(possible))))
 
     def keep(self, sealed: Mapping[str, bytes], master_key: int) -> dict[str, WrappedKey | None]:
         """As `KeyStore` says. Raises `psycopg.errors.InvalidParameterValue` for a key that is not well-formed."""

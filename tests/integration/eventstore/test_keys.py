@@ -303,6 +303,17 @@ def test_commands_about_a_person_whose_key_is_damaged_fail_alone(database: Datab
     assert_sound(database)
 
 
+def test_a_person_whose_name_no_database_can_hold_is_unreadable_alone(database18: Database) -> None:
+    """JSON can hold a NUL, and PostgreSQL's text cannot: the keys of the others are found all the same."""
+    with ledger_on(database18) as ledger, ledger.connect() as reading:
+        (opened, *_) = read_stream(reading, ledger.log, ledger.account(owner="ada"))
+        damaged = opened.payload.replace(b'"ada"', b'"a\\u0000a"')
+        assert damaged != opened.payload
+        log = [(opened.type, payload, opened.stream, opened.version) for payload in (damaged, opened.payload)]
+        read = codec_of(reading, ledger.log).decode_many(log)
+    assert [(event.owner, event.name) for event in read] == [("a\0a", UNREADABLE), ("ada", "Ada Lovelace")]
+
+
 # ------------------------------------------------------------------ places
 
 

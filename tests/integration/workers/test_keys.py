@@ -159,6 +159,8 @@ def test_an_api_that_a_rotation_left_behind_says_so_and_goes_on_with_what_it_has
     with postgres18.database() as database, service_on(database) as service:
         ada, bob = service.account("1.00", owner="ada"), service.account("1.00", owner="bob")
         with psycopg.connect(database.url, autocommit=True) as owner:
+            behind = "SELECT count(*) FROM read.checkpoints c, log.logs l WHERE c.position < l.position"
+            wait_until(lambda: owner.execute(behind).fetchone() == (0,), "the projector has all keys it needs")
             rotate(owner, base64.b64decode(OTHER_KEY), MASTER_KEY)
         service.services.codec.forget_keys()
         account = {"type": "checking", "currency": "EUR", "owner": "cyd", "name": "New"}
