@@ -307,6 +307,6 @@ def follow_and_die(url: str, waits: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         return wait(connection, *args, **more)
 
-    Runner.step = counted_step  # type: ignore[method-assign]
-    _Bounded.wait = counted_wait  # type: ignore[method-assign]
+    Runner.step = counted_step  # type: ignore[method-assign,assignment]
+    _Bounded.wait = counted_wait  # type: ignore[method-assign,assignment]
     follow_for_ever(url)
