@@ -55,11 +55,11 @@ def up(settings: Settings, console: Console) -> None:
                 start_new_session=True,
                 preexec_fn=stop_with_parent(signal.SIGTERM),
             )
-            children.append(child)
+            children[:] = [*(one for one in children if one.poll() is None), child]
             return child
 
         def say(sentence: str) -> None:
-            console.print(f"[bold yellow]{escape(sentence)}[/bold yellow]", highlight=False)
+            console.print(f"[bold yellow]{escape(sentence)}[/bold yellow]", highlight=False, soft_wrap=True)
 
         try:
             programs = [Restarted(f"daybook {command}", partial(start, command), say) for command in _URLS]

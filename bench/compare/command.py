@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -24,7 +24,7 @@ from bench.harness.server import running_server
 from workers.embedded import EmbeddedPostgresError
 
 ROOT = Path(__file__).parents[2]
-SLOWER, FAILED = 1, 3
+SLOWER, FAILED, INTERRUPTED = 1, 3, 130
 WIDTH = 104
 """Columns of the table."""
 
@@ -41,10 +41,13 @@ def main(arguments: Sequence[str]) -> int:
     except (CompareError, EmbeddedPostgresError, psycopg.Error, RuntimeError, OSError) as error:
         print(f"bench compare: {error}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        print("bench compare: interrupted; servers and folders are gone", file=sys.stderr)
+        return INTERRUPTED
     console.print(table(comparisons))
     console.print(verdict(comparisons, asked.tolerance), highlight=False, soft_wrap=True)
     if asked.json:
-        asked.json.write_bytes(orjson.dumps([asdict(one) for one in comparisons], option=orjson.OPT_INDENT_2))
+        asked.json.write_bytes(orjson.dumps([one.as_json() for one in comparisons], option=orjson.OPT_INDENT_2))
     return SLOWER if any(one.is_slower(asked.tolerance) for one in comparisons) else 0
 
 

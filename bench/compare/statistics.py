@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Spread(NamedTuple):
@@ -50,6 +50,15 @@ class Comparison:
     def itself(self) -> Spread:
         """The other revision ÷ itself: what this machine makes of no difference at all."""
         return _spread([one.again / one.before for one in self.rounds])
+
+    def as_json(self) -> dict[str, Any]:
+        """What `--json` writes: the figure, its median ratios, and every rate."""
+        return {
+            "figure": self.figure,
+            "ratio": self.ratio._asdict(),
+            "itself": self.itself._asdict(),
+            "rounds": [one._asdict() for one in self.rounds],
+        }
 
     def is_slower(self, tolerance: float) -> bool:
         """Whether the median of the ratios is below what is tolerated."""

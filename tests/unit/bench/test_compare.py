@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import orjson
 import pytest
 
 from bench.compare.load import batches, requests, send_batches, send_each
@@ -23,6 +24,12 @@ def test_the_figures_are_medians_of_pairs() -> None:
     assert (compared.before, compared.now) == (100, 90)
     assert compared.ratio == Spread(1.05, 0.9, 1.2)  # of pairs: not 90 ÷ 100
     assert compared.itself == Spread(1.0, 0.95, 1.01)
+
+
+def test_every_rate_can_be_written_down() -> None:
+    written = orjson.loads(orjson.dumps(comparison(0.9, 1.1).as_json()))
+    assert written["ratio"] == {"median": 1.0, "lowest": 0.9, "highest": 1.1}
+    assert written["rounds"][0] == {"before": 100.0, "now": 90.0, "again": 100.0}
 
 
 def test_one_slow_pair_does_not_decide() -> None:
