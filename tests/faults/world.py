@@ -24,6 +24,7 @@ from eventstore.connect import connect
 from projections.engine import Runner
 from projections.lag import lag
 from projections.rooms import ROOMS
+from projections.verify import PATIENCE_SECONDS
 from tests.faults.histories import History
 from tests.integration.workers.running import environment, settings_of
 from tests.support.ledger import codec_of
@@ -191,13 +192,13 @@ class World:
         with connect(self.database.projector_url, application_name="waiting") as connection:
             return min(one.position for one in lag(connection, "main", ROOMS).projections)
 
-    def verified(self) -> VerifyReport:
-        """What `daybook verify` finds."""
+    def verified(self, *, patience_seconds: float = PATIENCE_SECONDS) -> VerifyReport:
+        """What `daybook verify` finds; `patience_seconds` for projections that are behind."""
         with (
             connect(self.database.audit_url, application_name="verify") as connection,
             connect(self.database.audit_url, application_name="verify-keys") as keys,
         ):
-            return verify(connection, "main", codec_of(keys, 1), lambda name: None)
+            return verify(connection, "main", codec_of(keys, 1), patience_seconds=patience_seconds)
 
     def grow(self, by: int) -> None:
         """Return once others have let the log grow: the next fault meets work that is under way."""

@@ -272,7 +272,12 @@ QUESTIONS: Final = (
 
 
 def open_log(connection: Connection[Any], head: Head) -> Log:
-    """Read what all checks need: which events cannot be read, and how much there is."""
+    """Read what all checks need: which events cannot be read, and how much there is.
+
+    For the rest of the transaction joins are by hash or by sorting: where statistics are old or missing, the planner
+    would look for the command of each unit through `commands_by_position`, which reads some hundred rows for each.
+    """
+    connection.execute("SET LOCAL enable_nestloop = off")
     connection.execute(_WHY_UNREADABLE)
     unreadable = dict(connection.execute(_UNREADABLE, {"log": head.log}).fetchall())
     totals = connection.execute(_TOTALS, {"log": head.log, "unreadable": list(unreadable)}).fetchone()
