@@ -3,7 +3,7 @@
 A ticket stands for the token that requested it, for 30 seconds and for one use. It is encrypted with a key that every
 API process derives from the master key: any process accepts it, and nobody else can read or forge one. Each process
 remembers the tickets it has accepted. With several processes, a stolen ticket could be used once more in another
-process; ADR 17 says why this is acceptable.
+process; ADR 16 says why this is acceptable.
 """
 
 from __future__ import annotations

@@ -43,7 +43,26 @@ def migrate(settings: Settings) -> Migrated:
             notes.append(f"{error}.")
     if before is not None:
         notes.extend(_repaired(before, runner.rights(url)))
+    notes.extend(_unbounded_readers(url))
     return Migrated(revision, tuple(notes))
+
+
+# Group roles cannot have a bound, only logins can. Whoever migrates may be a member of every role.
+_UNBOUNDED = """
+SELECT r.rolname FROM pg_roles r
+ WHERE r.rolcanlogin AND r.rolconnlimit < 0 AND NOT r.rolsuper AND r.rolname NOT IN (current_user, session_user)
+   AND pg_has_role(r.oid, 'daybook_reader', 'MEMBER')
+ ORDER BY r.rolname
+"""
+
+
+def _unbounded_readers(url: str) -> list[str]:
+    with connect(url, application_name="daybook-migrate") as connection:
+        return [
+            f"The login {name} reads reports and may take all connections of the server: "
+            f"ALTER ROLE {name} CONNECTION LIMIT 20."
+            for (name,) in connection.execute(_UNBOUNDED)
+        ]
 
 
 def _repaired(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -173,6 +173,19 @@ def test_what_a_dba_has_left_out_is_said_in_one_sentence(missing: str, said: str
         one_sentence(daybook("migrate", env=environment(Database("rented", tenants(server), 18))), said)
 
 
+def test_a_login_that_could_take_all_connections_is_named() -> None:
+    with (
+        running_server(18) as server,
+        server.database() as database,
+        psycopg.connect(database.url, autocommit=True) as dba,
+    ):
+        dba.execute("CREATE ROLE tableau LOGIN IN ROLE daybook_reader")
+        said = daybook("migrate", env=environment(database)).stdout
+        assert "login tableau reads reports and may take all connections" in " ".join(said.split())
+        dba.execute("ALTER ROLE tableau CONNECTION LIMIT 20")
+        assert "tableau" not in daybook("migrate", env=environment(database)).stdout
+
+
 def tenants(server: Server) -> str:
     """The URL of the database `rented` for its owner."""
     return server.postgres.url.replace("//postgres@", "//tenant@").replace("/daybook?", "/rented?")
