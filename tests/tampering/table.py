@@ -176,6 +176,14 @@ EVENTS: Final = [
         digest=CHANGES,
     ),
     case(
+        "events.recorded_at: never",
+        f"UPDATE log.events SET recorded_at = 'infinity' WHERE {LAST_UNIT}",
+        ANSWERS,
+        CHECKPOINTS,
+        TIME,
+        digest=CHANGES,
+    ),
+    case(
         "events.encoding: opaque",
         f"UPDATE log.events SET encoding = 1 WHERE {SHARE}",
         ANSWERS,
