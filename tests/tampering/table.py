@@ -78,6 +78,7 @@ def in_result(old: str, new: str, key: str) -> str:
 LOGS: Final = [
     case("logs.epoch: raised", "UPDATE log.logs SET epoch = 2", CHECKPOINTS),
     case("logs.position: moved on", "UPDATE log.logs SET position = position + 1", DENSE, STANDING),
+    case("logs.position: beyond all", "UPDATE log.logs SET position = 9000000000000000000", DENSE, STANDING),
     case("logs.position: moved back", "UPDATE log.logs SET position = position - 1", DENSE, digest=CHANGES),
     case(
         "logs.recorded_at: later by an hour", "UPDATE log.logs SET recorded_at = recorded_at + interval '1 hour'", TIME
@@ -99,6 +100,17 @@ EVENTS: Final = [
         ANSWERS,
         CHECKPOINTS,
         DENSE,
+        digest=CHANGES,
+    ),
+    case(
+        "events.position: the last far beyond all",
+        "UPDATE log.events SET position = 9000000000000000000 WHERE position = unit_end AND " + LAST_UNIT,
+        ANSWERS,
+        CHECKPOINTS,
+        DENSE,
+        NAMED,
+        REPEATABLE,
+        UNITS,
         digest=CHANGES,
     ),
     case(
@@ -176,6 +188,14 @@ EVENTS: Final = [
         f"UPDATE log.events SET recorded_at = recorded_at + interval '1 us' WHERE {UNIT_OF.format('atomic')};"
         " UPDATE log.commands SET recorded_at = recorded_at + interval '1 us' WHERE key = 'atomic'",
         TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.recorded_at: never",
+        f"UPDATE log.events SET recorded_at = 'infinity' WHERE {LAST_UNIT}",
+        ANSWERS,
+        CHECKPOINTS,
+        TIME,
         digest=CHANGES,
     ),
     case(

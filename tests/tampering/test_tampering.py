@@ -149,3 +149,13 @@ def test_a_question_that_looks_at_nothing_finds_that(books18: Books, question: Q
         blind = replace(question, queries=tuple(f"SELECT * FROM ({query}) q WHERE false" for query in question.queries))
         assert ask(log, question).ok
         assert not ask(log, blind).ok
+
+
+def test_units_that_cross_windows_are_judged_as_any(books18: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FIRST_WINDOW", "WINDOW"):
+        monkeypatch.setattr(f"workers.verify.commands.{name}", 2)
+    monkeypatch.setattr("eventstore.leaf.WINDOW", 2)
+    with books18.server.database(like=books18.database) as copy:
+        assert verified(copy) == books18.sound
+    case = next(case for case in CASES if case.name == "commands.result: another version")
+    judge(books18, case)

@@ -1,12 +1,12 @@
 """Whether every event decodes, and whether every recorded answer can be given again and names what its events made.
 
-One walk over the log in windows of positions, with the commands of each window found by their last position.
+One walk over the log in windows of bounded size, with the commands of each window found by their last position.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +23,11 @@ from workers.verify.report import SAMPLE, Check, Finding, checked
 REPEATABLE: Final = "recorded answers can be given again"
 WITHOUT_EVENTS: Final = "accepted, and their events are not there"
 WINDOW: Final = 20_000
-"""Positions whose events and commands are in memory together."""
+"""Events that are in memory together, at most."""
+FIRST_WINDOW: Final = 1_000
+"""Events of the first window, when it is not known yet how large they are."""
+WINDOW_BYTES: Final = 32 * 2**20
+"""Payload a window should not exceed, by what the one before had: so windows of large events have fewer of them."""
 HASH_BYTES: Final = 32
 STATUSES: Final[Mapping[int, frozenset[int]]] = {
     Outcome.ACCEPTED: frozenset({200, 201}),
@@ -36,7 +40,7 @@ _STREAM_IDS = ("account", "order", "post", "transaction")
 _EVENT_FIELDS = ("currency", "hold", "number", "revision", "slug")
 _EVENTS = """
 SELECT position, unit_end, stream, version, type, payload FROM log.events
- WHERE log = %(log)s AND encoding = 0 AND position > %(after)s AND position <= %(upto)s ORDER BY position
+ WHERE log = %(log)s AND encoding = 0 AND position > %(after)s ORDER BY position LIMIT %(limit)s
 """
 _COMMAND = "actor, key, request_hash, outcome, status, rule, result, last_position"
 _COMMANDS = f"""
@@ -119,13 +123,16 @@ def check_commands(log: Log, codec: Codec) -> tuple[Check, Check]:
     )
 
 
-def _windows(log: Log, codec: Codec, walk: _Walk) -> Iterator[tuple[dict[int, list[Decoded]], list[Command]]]:
+def _windows(log: Log, codec: Codec, walk: _Walk) -> Iterator[tuple[dict[int, list[Decoded]], Iterable[Command]]]:
     """The units that end in each window, by their ends, with the commands that ended there. Counts every event."""
     begun: dict[int, list[Decoded]] = {}
-    for after in range(0, log.totals.last, WINDOW):
-        upto = min(after + WINDOW, log.totals.last)
-        bounds = {"log": log.head.log, "after": after, "upto": upto}
+    after, limit = 0, FIRST_WINDOW
+    while after < log.totals.last:
+        bounds = {"log": log.head.log, "after": after, "limit": limit}
         rows = log.connection.execute(_EVENTS, bounds, binary=True).fetchall()
+        after = rows[-1][0] if len(rows) == limit else log.totals.last  # what is left is opaque, or is not there
+        size = sum([len(row[5]) for row in rows])
+        limit = max(1, min(WINDOW, WINDOW_BYTES * limit // max(size, 1)))
         events = codec.decode_many([(type, payload, stream, version) for _, _, stream, version, type, payload in rows])
         walk.events += len(rows)
         for (position, unit_end, stream, version, type, _), event in zip(rows, events, strict=True):
@@ -133,9 +140,11 @@ def _windows(log: Log, codec: Codec, walk: _Walk) -> Iterator[tuple[dict[int, li
                 walk.undecodable[position] = f"version {version} of {stream}: {event}"
             if position <= unit_end < position + MOST_EVENTS_PER_UNIT:  # other ends are for the check of units
                 begun.setdefault(unit_end, []).append(Decoded(position, stream, version, type, event))
-        found = log.connection.execute(_COMMANDS.encode(), bounds, binary=True)
-        yield begun, [Command._make(row) for row in found]
-        begun = {end: unit for end, unit in begun.items() if end > upto}
+        with log.connection.cursor("ended", binary=True) as ended:
+            ended.itersize = FIRST_WINDOW
+            ended.execute(_COMMANDS.encode(), {**bounds, "upto": after})
+            yield begun, map(Command._make, ended)
+        begun = {end: unit for end, unit in begun.items() if end > after}
 
 
 def wrong_with(command: Command, unit: Sequence[Decoded]) -> str | None:
