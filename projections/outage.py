@@ -1,4 +1,4 @@
-"""A database that is away: waited for, visibly, and not for ever."""
+"""A database that cannot be used: tried again, visibly, and not for ever."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ MESSAGE_SECONDS = 30.0
 
 
 class DatabaseAwayError(RuntimeError):
-    """The database was away for longer than it is waited for."""
+    """The database could not be used for longer than it is tried."""
 
 
 class Outage:
-    """Counts how long the database has been away, pauses between tries and ends the waiting at its bound.
+    """Counts how long the database could not be used, pauses between tries and ends the waiting at its bound.
 
-    A database that refuses to be written counts as away: after a failover, or when its disk is nearly full.
+    It may be away, or refuse to be written: after a failover, or when its disk is full.
     """
 
     def __init__(self, stop: Event, wait_seconds: float = WAIT_SECONDS) -> None:
@@ -43,11 +43,11 @@ class Outage:
         away = now - self._began
         if away >= self._wait_seconds:
             raise DatabaseAwayError(
-                f"the database was waited for {self._wait_seconds:g} seconds and is still away: {explain(error)}"
+                f"the database was tried for {self._wait_seconds:g} seconds and still cannot be used: {explain(error)}"
             ) from error
         if now >= self._message_at:
             logger.warning(
-                "the database is away or read-only, for %.0f seconds now; it is waited for %.0f in all: %s",
+                "the database cannot be used for %.0f seconds now, and is tried again for %.0f in all: %s",
                 away,
                 self._wait_seconds,
                 explain(error),
@@ -59,5 +59,5 @@ class Outage:
     def ended(self) -> None:
         """A try has succeeded."""
         if self._began is not None:
-            logger.warning("the database is back after %.0f seconds", monotonic() - self._began)
+            logger.warning("the database can be used again after %.0f seconds", monotonic() - self._began)
             self._began = None

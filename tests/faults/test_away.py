@@ -57,7 +57,7 @@ def test_a_read_only_database_is_waited_for(world: World) -> None:
     read_only(world, True)
     end_sessions(world, "daybook-projector")
     assert deposit(api, account, "before").status_code == 201  # sessions of before may write
-    wait_until(lambda: "the database is away or read-only" in projector.messages(), "what the projector says")
+    wait_until(lambda: "the database cannot be used" in projector.messages(), "what the projector says")
     wait_until(lambda: seconds_behind(api.url) > 0.5, "a lag that grows")
 
     end_sessions(world)
@@ -78,7 +78,7 @@ def test_a_read_only_database_is_waited_for(world: World) -> None:
     assert deposit(api, account, "refused").status_code == 201
     assert post(api, "/v1/accounts", opening("ada"), "opened").status_code == 201
     world.wait_until_folded()
-    wait_until(lambda: "the database is back after" in projector.messages(), "what the projector says")
+    wait_until(lambda: "the database can be used again after" in projector.messages(), "what the projector says")
     assert is_running(projector)
     assert "Traceback" not in projector.messages() + api.messages()
     check(world)
@@ -93,13 +93,13 @@ def test_a_server_that_goes_away_is_waited_for(world: World) -> None:
     try:
         late = world.projector()
         for one in (projector, late):
-            wait_until(lambda one=one: "the database is away" in one.messages(), "what a projector says")  # type: ignore[misc]
+            wait_until(lambda one=one: "the database cannot be used" in one.messages(), "what a projector says")  # type: ignore[misc]
     finally:
         world.start_postgres()
     assert deposit(api, account, "after").status_code == 201
     world.wait_until_folded()
     for one in (projector, late):
-        wait_until(lambda one=one: "the database is back after" in one.messages(), "what a projector says")  # type: ignore[misc]
+        wait_until(lambda one=one: "the database can be used again after" in one.messages(), "what a projector says")  # type: ignore[misc]
         assert is_running(one)
     projector.kill()
     assert deposit(api, account, "taken over").status_code == 201
@@ -116,8 +116,8 @@ def test_the_waiting_ends_at_its_bound_with_a_sentence() -> None:
     done = daybook("work", env=env)
     said = done.stderr.replace("\n", " ")
     assert done.returncode == 3
-    assert "the database is away or read-only, for 0 seconds now; it is waited for 0 in all" in said
-    assert "the database was waited for 0.5 seconds and is still away" in said
+    assert "the database cannot be used for 0 seconds now, and is tried again for 0 in all" in said
+    assert "the database was tried for 0.5 seconds and still cannot be used" in said
     assert "DAYBOOK_DATABASE_WAIT_SECONDS" in said
     assert "Traceback" not in said
 
@@ -127,4 +127,4 @@ def test_what_waiting_does_not_mend_is_not_waited_for(world: World) -> None:
     done = daybook("work", env=env)
     assert done.returncode == 3
     assert 'database "no_such_one" does not exist' in done.stderr.replace("\n", "")
-    assert "away" not in done.stderr
+    assert "cannot be used" not in done.stderr

@@ -67,7 +67,7 @@ def test_an_interruption_does_not_quote_it_either(
 
     interrupted = replace(full, write=write)
     follow(lambda: projector(database), lambda connection, log: filler.codec, LOG, [interrupted], stop)
-    assert "the database is away or read-only" in caplog.text
+    assert "the database cannot be used" in caplog.text
     assert "DiskFull: no (SQLSTATE 53100)" in caplog.text
     assert NAME not in caplog.text
 

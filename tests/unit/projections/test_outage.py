@@ -1,4 +1,4 @@
-"""A database that is away is waited for with pauses that grow to a bound, few messages, and an end."""
+"""A database that cannot be used is tried again with pauses that grow to a bound, few messages, and an end."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ def test_pauses_double_up_to_a_bound(clock: Clock) -> None:
 
 def test_it_ends_at_the_bound_and_says_why(clock: Clock) -> None:
     began = clock.now
-    with pytest.raises(
-        DatabaseAwayError, match="waited for 60 seconds and is still away: OperationalError: connection"
-    ):
+    with pytest.raises(DatabaseAwayError, match="tried for 60 seconds and still cannot be used: OperationalError"):
         failing(outage(clock, 60), 100)()
     assert clock.now - began == pytest.approx(60)
 
@@ -75,11 +73,11 @@ def test_messages_are_few_and_name_the_reason(clock: Clock, caplog: pytest.LogCa
         one.failed(REFUSED)
     assert 10 <= len(caplog.messages) <= 11  # one each 30 seconds, for 300
     assert caplog.messages[0] == (
-        "the database is away or read-only, for 0 seconds now; it is waited for 3600 in all: "
+        "the database cannot be used for 0 seconds now, and is tried again for 3600 in all: "
         "OperationalError: connection refused"
     )
     one.ended()
-    assert caplog.messages[-1].startswith("the database is back after 30")
+    assert caplog.messages[-1].startswith("the database can be used again after 30")
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
