@@ -138,7 +138,7 @@ def test_a_group_is_one_round_trip_and_its_streams_are_loaded_in_one(
         snapshots = stack.enter_context(snapshots_on(database, SNAPSHOT_EVERY)) if kept else None
         with traced_executor(database, snapshots) as (executor, traced, _):
             opened = round_trips(traced.said())
-            # the head of the log and the clock, then the append is prepared; a connection's settings are untraced
+            # the head of the log, the clock, then the append is prepared; connecting sets its time-outs untraced
             assert opened == {"append": 0, "load": 0, "moved": 0, "all": 3}
 
             group = [
