@@ -21,8 +21,14 @@ from projections.projection import Projection
 
 _FRAME = (Path(__file__).parent / "frame.sql").read_text()
 _GRANTS = (Path(__file__).parent / "grants.sql").read_text()
-_LOCK = "LOCK TABLE read.checkpoints IN SHARE UPDATE EXCLUSIVE MODE"
-"""One session at a time makes tables. Rows are read and written meanwhile, and no reader may take this lock."""
+_LOCK = """
+SET LOCAL lock_timeout = '10s';
+LOCK TABLE read.checkpoints IN SHARE UPDATE EXCLUSIVE MODE
+"""
+"""One session at a time makes tables. Rows are read and written meanwhile, and no reader may take this lock.
+
+A reader that keeps a view locked would hold up this transaction, and it everybody who reads after it: it gives up.
+"""
 _CURRENCIES = """
 WITH known AS (
     SELECT currency, exponent, round(10::numeric ^ -exponent, exponent) AS minor_unit

@@ -6,6 +6,7 @@ DECLARE
     login text;
     role  text;
 BEGIN
+    LOCK TABLE pg_authid IN SHARE UPDATE EXCLUSIVE MODE;  -- of two commands at once one makes them
     FOREACH login IN ARRAY ARRAY['api', 'query', 'projector', 'read_owner', 'audit', 'reader'] LOOP
         role := 'daybook_' || login;
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
@@ -18,8 +19,15 @@ BEGIN
 END
 $$;
 
--- Reporting tools are not ours: however many connections they open and whatever they ask, the ledger goes on. A group
--- role has no limits of its own, so they are those of the login. A tool may raise its time-outs, not its connections.
+-- A group role has no bounds of its own, so they are those of the login. Each login has enough connections for its
+-- processes and cannot take those of the others: of a server's 100 connections, the API keeps its own.
+ALTER ROLE query CONNECTION LIMIT 60;
+ALTER ROLE projector CONNECTION LIMIT 20;
+ALTER ROLE read_owner CONNECTION LIMIT 5;
+ALTER ROLE audit CONNECTION LIMIT 10;
+
+-- Reporting tools are not ours: however many connections they open and whatever they ask, the ledger goes on. A tool may
+-- raise its time-outs, not its connections.
 ALTER ROLE reader CONNECTION LIMIT 20;
 ALTER ROLE reader SET default_transaction_read_only = on;
 ALTER ROLE reader SET statement_timeout = '5min';

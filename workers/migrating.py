@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
 
 from eventstore.connect import connect
-from migrations import runner
+from migrations import MigrationError, runner
 from projections.rooms import ROOMS
 from projections.tables import ShapeError, prepare
-from workers.settings import READ_OWNER_ROLE, Settings
-from workers.urls import with_role
+from workers.settings import Settings
+from workers.verify.schema import planted
 
 SHOWN = 3
-"""How many repaired objects a sentence names."""
+"""How many objects a sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ def migrate(settings: Settings) -> Migrated:
     revision = runner.upgrade(url, notes.append)
     with connect(url, application_name="daybook-migrate") as connection:
         connection.execute("SELECT log.create_log(%s)", (settings.log,))
-    with connect(with_role(url, READ_OWNER_ROLE), application_name="daybook-migrate") as connection:
+    with connect(settings.read_owner_url(), application_name="daybook-migrate") as connection:
+        _refuse_planted(connection)
         try:
             prepare(connection, ROOMS)
         except ShapeError as error:
@@ -45,6 +49,23 @@ def migrate(settings: Settings) -> Migrated:
         notes.extend(_repaired(before, runner.rights(url)))
     notes.extend(_unbounded_readers(url))
     return Migrated(revision, tuple(notes))
+
+
+def _refuse_planted(connection: Connection[Any]) -> None:
+    """Raise `MigrationError` where making read tables would run code of whoever put it there, with more rights.
+
+    The read owner may put a constraint or a trigger on its tables. With a login of the read owner that code has no
+    rights that it did not have. In a session of the database's owner, which only acts as the read owner, it could go
+    back to being the owner.
+    """
+    row = connection.execute("SELECT pg_has_role(session_user, 'daybook_owner', 'MEMBER')").fetchone()
+    assert row is not None
+    found = planted(connection) if row[0] else []
+    if found:
+        raise MigrationError(
+            f"{_some(found)}: this version makes no such thing, and migrating would run its code with the rights of "
+            f"the owner. Find out who made it, and drop it"
+        )
 
 
 # Group roles cannot have a bound, only logins can. Whoever migrates may be a member of every role.
@@ -69,6 +90,9 @@ def _repaired(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     changed = [name for name in sorted(after) if name in before and before[name] != after[name]]
     if not changed:
         return []
-    named = ", ".join(changed[:SHOWN])
-    more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
-    return [f"Owners or rights were not those of this version; they are repaired: {named}{more}."]
+    return [f"Owners or rights were not those of this version; they are repaired: {_some(changed)}."]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -17,7 +17,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, get_args
 
-import psycopg
 from psycopg import Connection
 
 from api.access_log import LOGGER, write_line
@@ -53,7 +52,6 @@ SYSTEM: Final = "system:daybook"
 LONG_STATEMENT_SECONDS: Final = 3600.0
 LOGINS: Final = ("api", "query", "projector", "read_owner", "audit", "reader")
 """Those that `logins.sql` makes."""
-_LOGINS_LOCK: Final = 0x6461_7962_6F6F_6B02
 OURS: Final = ("api", "domain", "eventstore", "migrations", "projections", "workers")
 
 
@@ -118,8 +116,7 @@ def own_database(settings: Settings) -> Iterator[tuple[Settings, EmbeddedPostgre
 
 def logins(superuser_url: str) -> dict[str, str]:
     """The embedded server's URLs by setting, each with a login of its own as in production; missing logins are made."""
-    with psycopg.connect(superuser_url, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (_LOGINS_LOCK,))  # of two commands at once one makes them
+    with connect(superuser_url, application_name="daybook-logins") as connection:
         connection.execute((Path(__file__).parent / "logins.sql").read_bytes())
     own = {f"{login}_database_url": with_login(superuser_url, login) for login in LOGINS}
     return {"database_url": superuser_url, **own}

@@ -27,7 +27,7 @@ from eventstore.read import read_head
 from eventstore.sealing import Sealer
 from eventstore.subject_keys import SubjectKeys
 from migrations import MigrationError, runner
-from migrations.sql import execute_files
+from migrations.sql import execute_file, execute_files
 from tests.support.postgres import Database, running_server
 
 SAMPLES = Path(__file__).parents[1] / "fixtures" / "events.json"
@@ -155,6 +155,7 @@ def test_a_database_of_before_master_keys_were_known_is_brought_over(empty_datab
     master = bytes.fromhex(samples["master_key"])
     old = next(sample for sample in samples["events"] if sample["type"] == "account.opened.v1")
     with transaction(empty_database.url) as connection:
+        execute_file(runner._driver(connection), runner.RIGHTS / "01_roles.sql")
         config = runner._config()
         config.attributes["connection"] = connection
         command.upgrade(config, "0005")

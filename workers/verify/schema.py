@@ -20,6 +20,7 @@ SCHEMA: Final = "the schema is what this version creates"
 MANIFEST: Final = Path(__file__).with_name("schema.txt")
 _LINES: Final = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 _RIGHTS: Final = ("grant on ", "role ")
+_WRITTEN_BY_PREPARE: Final = ("rooms", "reports", "currencies")
 _CURRENCIES = "SELECT currency, exponent, minor_unit = 10::numeric ^ -exponent FROM read.currencies"
 _REPORTS = "SELECT projection, digest FROM read.reports"
 
@@ -47,6 +48,19 @@ def damaged(connection: Connection[Any], projections: Sequence[Projection]) -> f
         for projection in projections
         if any(_belongs(name, projection) for name in wrong if not name.startswith(_RIGHTS))
     )
+
+
+def planted(connection: Connection[Any]) -> list[str]:
+    """What making the read tables would run although this version does not create it.
+
+    That is what is on the tables that `projections.tables.prepare` writes to, and what it could find by the search path.
+    """
+    expected = _by_object(MANIFEST.read_text(encoding="utf-8").splitlines())
+    return [
+        name
+        for name, said in _by_object(read_schema(connection)).items()
+        if expected.get(name) != said and not name.startswith(_RIGHTS) and _is_run_by_prepare(name)
+    ]
 
 
 def read_schema(connection: Connection[Any]) -> list[str]:
@@ -92,6 +106,15 @@ def _belongs(name: str, projection: Projection) -> bool:
     _, _, qualified = name.rpartition(" ")
     relations = [f"read.{table}" for table in projection.tables] + [f"reporting.{view}" for view in projection.views]
     return any(qualified == relation or qualified.startswith(f"{relation}.") for relation in relations)
+
+
+def _is_run_by_prepare(name: str) -> bool:
+    if name.startswith(("function read.", "object ")):
+        return True
+    relations = [f"read.{table}" for table in _WRITTEN_BY_PREPARE]
+    return any(
+        word == relation or word.startswith(f"{relation}.") for word in name.split(" ") for relation in relations
+    )
 
 
 def _by_object(lines: Iterable[str]) -> Mapping[str, str]:

@@ -105,9 +105,9 @@ def test_the_service_goes_on_from_it(database18: postgres.Database) -> None:
     begin_read_tables(database, LOG)
     with connect(database.projector_url, application_name="test") as connection:
         codec = codec_of(database, connection, 1)
-        runner = Runner(connection, LOG, codec, ROOMS)
-        runner.run_to_head()
-        report = verify(connection, LOG, codec)
+        Runner(connection, LOG, codec, ROOMS).run_to_head()
+    with connect(database.audit_url, application_name="test") as connection:
+        report = verify(connection, LOG, codec_of(database, connection, 1))
     assert report.ok, report
     assert report.head == loaded.events + 2 + 600
 
