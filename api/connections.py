@@ -74,7 +74,9 @@ class BoundedConnection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
-        self._pending = 0  # bytes that came since a head or a part of a body was last whole
+        self._pending = 0  # bytes of the reads after the one in which a head or a part of a body was last whole
+        self._read = 0  # bytes of the read that is being parsed
+        self._shared = 0  # bytes of the read in which one was last whole: the next head may begin in it
         self._refused = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -105,7 +107,8 @@ class BoundedConnection(HttpToolsProtocol):
         if self._refused:
             return  # it is read only so that the client gets to read its answer
         self._unset_keepalive_if_required()
-        self._pending += len(data)
+        self._read = len(data)
+        self._pending += self._read
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -126,13 +129,14 @@ class BoundedConnection(HttpToolsProtocol):
         """Begin the request, unless its head is over a bound. Raises `_RefusedError`."""
         limits = self._limits
         if (
-            self._pending > limits.head_bytes
+            self._pending + self._shared > limits.head_bytes
             or len(self.headers) > limits.headers
             or len(self.url) > limits.target_bytes
             or len(self.pipeline) >= limits.pipelined
         ):
             self._check_head()
         self._pending = 0
+        self._shared = self._read
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -142,6 +146,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Pass on a part of a body."""
         self._pending = 0
+        self._shared = self._read
         super().on_body(body)
 
     def _check_head(self) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,7 +22,19 @@ Header = Literal["x-forwarded-for", "forwarded"]
 MOST_HOPS = 20
 """Number of addresses that are read, from the right."""
 
+MOST_CHARACTERS = 64
+"""Characters of a text that is read as an address. The longest one, of IPv6 in quotes and with a port, has 55."""
+MOST_KNOWN = 1024
+"""Texts that are remembered with what they say: the addresses of proxies repeat, and those of clients often do."""
+
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([0-9.]+):\d+", re.ASCII)
+
+
+class _Hop(NamedTuple):
+    """An address as Python writes it, and whether it is a trusted proxy."""
+
+    address: str
+    trusted: bool
 
 
 class TrustedProxies:
@@ -32,11 +45,14 @@ class TrustedProxies:
         self._app = app
         self._trusted = tuple(trusted)
         self._header = header.encode()
+        self._known = lru_cache(MOST_KNOWN)(self._hop)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         peer = scope.get("client")
-        if scope["type"] == "http" and peer is not None and self._trusts(parse_address(peer[0])):
-            self._believe(scope)
+        if scope["type"] == "http" and peer is not None:
+            hop = self._read(peer[0])
+            if hop is not None and hop.trusted:
+                self._believe(scope)
         await self._app(scope, receive, send)
 
     def _believe(self, scope: Scope) -> None:
@@ -44,27 +60,37 @@ class TrustedProxies:
         hops = ",".join(values).rsplit(",", MOST_HOPS)[-MOST_HOPS:]
         client = self._client(map(_for, hops) if self._header == b"forwarded" else hops)
         if client is not None:
-            scope["client"] = (str(client), 0)
+            scope["client"] = (client, 0)
 
-    def _client(self, hops: Iterable[str]) -> Address | None:
+    def _client(self, hops: Iterable[str]) -> str | None:
         """The right-most address that is not a trusted proxy. Stops at a malformed value."""
         client = None
-        for hop in reversed(list(hops)):
-            address = parse_address(hop)
-            if address is None:
+        for text in reversed(list(hops)):
+            hop = self._read(text)
+            if hop is None:
                 break  # the values to the left cannot be attributed to a proxy
-            client = address
-            if not self._trusts(address):
+            client = hop.address
+            if not hop.trusted:
                 break
         return client
 
-    def _trusts(self, address: Address | None) -> bool:
-        return address is not None and any(address in network for network in self._trusted)
+    def _read(self, text: str) -> _Hop | None:
+        """What a text says. A client can make up texts, so one that is too long is not remembered."""
+        text = text.strip()
+        return self._known(text) if len(text) <= MOST_CHARACTERS else None
+
+    def _hop(self, text: str) -> _Hop | None:
+        address = parse_address(text)
+        if address is None:
+            return None
+        return _Hop(str(address), any(address in network for network in self._trusted))
 
 
 def parse_address(text: str) -> Address | None:
     """The address of a text such as `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443`, or None."""
     text = text.strip().strip('"')
+    if len(text) > MOST_CHARACTERS:
+        return None
     found = _WITH_PORT.fullmatch(text)
     if found is not None:
         text = found[1] if found[1] is not None else found[2]

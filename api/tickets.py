@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -44,8 +45,10 @@ def ticket_key(master_key: bytes) -> bytes:
 class Tickets:
     """Issues tickets and redeems each once."""
 
-    def __init__(self, key: bytes, clock: Callable[[], datetime]) -> None:
+    def __init__(self, key: bytes, clock: Callable[[], datetime], previous: bytes | None = None) -> None:
+        """`previous`: while the master key is rotated, the key of processes that still have the one before."""
         self._cipher = AESGCM(key)
+        self._opening = [self._cipher] if previous is None else [self._cipher, AESGCM(previous)]
         self._clock = clock
         self._used: dict[bytes, int] = {}  # nonce → expiry in milliseconds
 
@@ -73,9 +76,12 @@ class Tickets:
     def _open(self, text: str) -> tuple[bytes, bytes]:
         try:
             sealed = urlsafe_b64decode(text[:MOST_CHARACTERS] + "=" * (-len(text) % 4))
-            return sealed[:_NONCE], self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _PURPOSE)
-        except (InvalidTag, ValueError):
+        except ValueError:
             return b"", b""
+        for cipher in self._opening:
+            with suppress(InvalidTag, ValueError):  # ValueError: too short to have a nonce
+                return sealed[:_NONCE], cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _PURPOSE)
+        return b"", b""
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

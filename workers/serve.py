@@ -148,7 +148,9 @@ class Managed:
         loaded = self._settings
         if loaded.auth == "off" or not loaded.allowed_origins:
             return None
-        return Tickets(ticket_key(loaded.master_key_bytes()), runtime.now)
+        previous = loaded.previous_master_key_bytes()
+        key = ticket_key(loaded.master_key_bytes())
+        return Tickets(key, runtime.now, None if previous is None else ticket_key(previous))
 
     def _reload(self) -> None:
         """Read the file of tokens again, on SIGHUP."""

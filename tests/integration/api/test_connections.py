@@ -213,6 +213,15 @@ def test_a_head_at_its_bound_and_one_past(
     assert len(patient.app.paths) == seen, "the application has not seen it"
 
 
+def test_a_head_behind_another_has_the_same_bound(patient: Server) -> None:
+    most = PATIENT.head_bytes
+    assert [status for status, _ in patient.ask(get("/first") + of_head(most), count=2)] == [200, 200]
+    seen, ended = len(patient.app.paths), patient.app.ended
+    assert patient.ask(get("/first") + of_head(most + 1), count=2) == [], "closed before an answer could be mixed up"
+    wait_until(lambda: patient.app.ended > ended, "the end of the first request", LONG_SECONDS)
+    assert patient.app.paths[seen:] == ["/first"]
+
+
 def test_a_large_body_is_no_large_head(patient: Server) -> None:
     body = b"b" * 100_000
     head = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % len(body)

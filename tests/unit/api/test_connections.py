@@ -1,4 +1,4 @@
-"""What a connection does at its end, with a transport that shows when it is closed and when it is given up."""
+"""What a connection does, with a transport that shows when it is closed and when it is given up, read by read."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class Stuck:
 
     def write(self, data: bytes) -> None: ...
 
+    def pause_reading(self) -> None: ...
+
     def resume_reading(self) -> None: ...
 
     def get_extra_info(self, name: str) -> None: ...
@@ -41,10 +43,9 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"a"})
 
 
-def connection(transport: Stuck) -> BoundedConnection:
+def connection(transport: Stuck, limits: ConnectionLimits) -> BoundedConnection:
     config = Config(answer, lifespan="off", ws="none", log_level="warning")
     config.load()
-    limits = ConnectionLimits(write_seconds=0)
     made = BoundedConnection(limits, config, ServerState(), {}, asyncio.get_running_loop())
     made.connection_made(cast(asyncio.Transport, transport))
     return made
@@ -54,7 +55,7 @@ def connection(transport: Stuck) -> BoundedConnection:
 def test_a_closed_connection_whose_client_does_not_read_is_given_up(idle: bool) -> None:
     async def run() -> list[str]:
         transport = Stuck()
-        made = connection(transport)
+        made = connection(transport, ConnectionLimits(write_seconds=0))
         if idle:
             made.timeout_keep_alive_handler()
         else:
@@ -65,3 +66,37 @@ def test_a_closed_connection_whose_client_does_not_read_is_given_up(idle: bool) 
         return transport.calls
 
     assert asyncio.run(asyncio.wait_for(run(), 30))[:2] == ["close", "abort"]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ],
+    ids=["no body", "a body", "chunks"],
+)
+def test_a_further_head_has_its_bound_however_the_reads_fall(first: bytes) -> None:
+    """It may begin in the read in which what is before it ends."""
+    most = 600
+    head = b"GET / HTTP/1.1\r\nHost: h\r\nA: %s\r\n\r\n"
+
+    async def is_closed(content: bytes, at: int) -> bool:
+        transport = Stuck()
+        made = connection(transport, ConnectionLimits(head_bytes=most))
+        for read in (content[:at], content[at:]):
+            if read:
+                made.data_received(read)
+        closed = transport.is_closing()
+        made.connection_lost(None)
+        return closed
+
+    async def run() -> None:
+        within = head % (b"a" * (most - len(head % b"")))
+        over = within.replace(b"a", b"aa", 1)
+        for at in range(1, len(first + over) + 1, 11):
+            assert not await is_closed(first + within, at), at
+            assert await is_closed(first + over, at), at
+
+    asyncio.run(run())

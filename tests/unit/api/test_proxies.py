@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from api.proxies import MOST_HOPS, Header, TrustedProxies, parse_address
+from api.proxies import MOST_CHARACTERS, MOST_HOPS, Address, Header, Network, TrustedProxies, parse_address
 
 TRUSTED = tuple(map(ip_network, ("10.0.0.0/8", "192.0.2.1", "2001:db8:1::/48")))
 PROXY, INNER = "10.0.0.1", "10.0.0.2"
@@ -18,15 +18,20 @@ CLIENT, FORGED = "203.0.113.7", "198.51.100.9"
 
 def client_of(*values: str, peer: Any = (PROXY, 4711), header: Header = "x-forwarded-for", sent: str = "") -> Any:
     """The client that the application sees, where the header comes with these values."""
-    seen: list[Any] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope["client"])
-
     headers = [((sent or header).encode(), value.encode("latin-1")) for value in values]
+    return seen_through(proxies(header=header), peer, headers)
+
+
+def proxies(trusted: tuple[Network, ...] = TRUSTED, header: Header = "x-forwarded-for") -> TrustedProxies:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    return TrustedProxies(app, trusted, header)
+
+
+def seen_through(known: TrustedProxies, peer: Any, headers: list[tuple[bytes, bytes]]) -> Any:
     scope = {"type": "http", "client": peer, "headers": headers}
-    asyncio.run(TrustedProxies(app, TRUSTED, header)(scope, None, None))  # type: ignore[arg-type]
-    return seen[0]
+    asyncio.run(known(scope, None, None))  # type: ignore[arg-type]
+    return scope["client"]
 
 
 @pytest.mark.parametrize(
@@ -106,3 +111,60 @@ def test_other_scopes_pass() -> None:
 @pytest.mark.parametrize("text", ["[", "[]", "1.2.3.4:", ":80", "[::1", "0x7f.1", "1.2.3.4.5", "1" * 100_000])
 def test_what_is_no_address(text: str) -> None:
     assert parse_address(text) is None
+
+
+# ---------------------------------------------------------------------- what is remembered
+
+
+LONGEST = '"[2001:0db8:ffff:ffff:ffff:ffff:255.255.255.255]:65535"'
+ENDLESS_PORT = f"{CLIENT}:".ljust(MOST_CHARACTERS + 1, "0")
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that are parsed."""
+    texts: list[str] = []
+
+    def parse(text: str) -> Address | None:
+        texts.append(text)
+        return parse_address(text)
+
+    monkeypatch.setattr("api.proxies.parse_address", parse)
+    return texts
+
+
+def forwarded(*hops: str) -> list[tuple[bytes, bytes]]:
+    return [(b"x-forwarded-for", ", ".join(hops).encode())]
+
+
+def test_a_text_is_parsed_once(parsed: list[str]) -> None:
+    known = proxies()
+    for _ in range(2):
+        assert seen_through(known, (PROXY, 1), forwarded(CLIENT, INNER)) == (CLIENT, 0)
+        assert seen_through(known, (PROXY, 1), forwarded("nonsense", INNER)) == (INNER, 0)
+    assert parsed == [PROXY, INNER, CLIENT, "nonsense"]
+
+
+def test_no_more_texts_are_remembered_than_may(monkeypatch: pytest.MonkeyPatch, parsed: list[str]) -> None:
+    """The oldest are forgotten; those of the proxies are in every request and stay."""
+    monkeypatch.setattr("api.proxies.MOST_KNOWN", 3)
+    known = proxies()
+    for client in ("1.1.1.1", "1.1.1.2", "1.1.1.1"):
+        assert seen_through(known, (PROXY, 1), forwarded(client, INNER)) == (client, 0)
+    assert parsed == [PROXY, INNER, "1.1.1.1", "1.1.1.2", "1.1.1.1"]
+
+
+def test_a_text_that_is_longer_than_an_address_is_neither_parsed_nor_remembered(parsed: list[str]) -> None:
+    assert seen_through(proxies(), (PROXY, 1), forwarded(ENDLESS_PORT, INNER)) == (INNER, 0)
+    assert parsed == [PROXY, INNER]
+    assert parse_address(ENDLESS_PORT) is None
+    assert parse_address(ENDLESS_PORT[:-1]) == parse_address(CLIENT)
+
+
+def test_the_longest_address_is_read() -> None:
+    assert client_of(f"   {LONGEST}   ") == ("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", 0)
+
+
+def test_whom_others_trust_is_not_trusted() -> None:
+    assert seen_through(proxies(), (PROXY, 1), forwarded(CLIENT)) == (CLIENT, 0)
+    assert seen_through(proxies(TRUSTED[1:]), (PROXY, 1), forwarded(CLIENT)) == (PROXY, 1)

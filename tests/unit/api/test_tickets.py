@@ -16,9 +16,13 @@ TOKEN = bytes(range(32))
 class Process:
     """An API process with a clock that is moved by hand."""
 
-    def __init__(self, master_key: bytes = bytes(32)) -> None:
+    def __init__(self, master_key: bytes = bytes(32), previous: bytes | None = None) -> None:
         self.seconds = 0.0
-        self.tickets = Tickets(ticket_key(master_key), lambda: START + timedelta(seconds=self.seconds))
+        self.tickets = Tickets(
+            ticket_key(master_key),
+            lambda: START + timedelta(seconds=self.seconds),
+            None if previous is None else ticket_key(previous),
+        )
 
 
 def test_a_ticket_stands_for_its_token_once() -> None:
@@ -43,6 +47,17 @@ def test_each_process_with_the_same_master_key_takes_it_and_no_other() -> None:
     made = Process().tickets.issue(TOKEN)
     assert Process().tickets.redeem(made.text) == TOKEN
     assert Process(bytes([1]) * 32).tickets.redeem(made.text) is None
+
+
+def test_during_a_rotation_tickets_of_both_keys_are_taken_and_of_no_other() -> None:
+    old, new, other = (bytes([number]) * 32 for number in range(3))
+    both = Process(new, old).tickets
+    before, after, foreign = (Process(key).tickets.issue(TOKEN).text for key in (old, new, other))
+    assert both.redeem(before) == both.redeem(after) == TOKEN
+    assert [both.redeem(text) for text in (before, after, foreign, "", "A" * 20)] == [None] * 5
+    made = both.issue(TOKEN).text
+    assert Process(old).tickets.redeem(made) is None
+    assert Process(new).tickets.redeem(made) == TOKEN, "the new key is the one that stays"
 
 
 def test_nothing_of_the_token_can_be_read_from_it() -> None:

@@ -1,15 +1,17 @@
-"""An API process and its CPU."""
+"""An API process: its CPU, its files, its keys."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import resource
+from base64 import b64encode
 from typing import Any
 
 import pytest
 
-from workers.serve import FILES_BESIDE, allow_connections, share_one_cpu
+from api.tickets import Tickets
+from workers.serve import FILES_BESIDE, Managed, allow_connections, share_one_cpu
 from workers.settings import Settings, SettingsError
 
 
@@ -58,3 +60,17 @@ def test_more_connections_than_files_are_refused_with_the_figures(monkeypatch: p
     monkeypatch.setattr(resource, "getrlimit", lambda which: (256, 512))
     with pytest.raises(SettingsError, match=r"needs 1100 open files, and the system allows 512: set it to 412,"):
         allow_connections(1_000)
+
+
+def test_tickets_of_processes_with_the_previous_master_key_are_taken() -> None:
+    old, new = (b64encode(bytes([number]) * 32).decode() for number in range(2))
+
+    def tickets(**keys: Any) -> Tickets:
+        made = Managed(Settings(allowed_origins="https://a.example", **keys))._tickets()
+        assert made is not None
+        return made
+
+    token = bytes(32)
+    ticket = tickets(master_key=old).issue(token).text
+    assert tickets(master_key=new, previous_master_key=old).redeem(ticket) == token
+    assert tickets(master_key=new).redeem(ticket) is None
