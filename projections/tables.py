@@ -7,7 +7,8 @@ rows, which `daybook verify` finds, but can put no code where others run it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,10 @@ from projections.projection import Projection
 
 _FRAME = (Path(__file__).parent / "frame.sql").read_text()
 _GRANTS = (Path(__file__).parent / "grants.sql").read_text()
-_LOCK = """
-SET LOCAL lock_timeout = '10s';
-LOCK TABLE read.checkpoints IN SHARE UPDATE EXCLUSIVE MODE
-"""
-"""One session at a time makes tables. Rows are read and written meanwhile, and no reader may take this lock.
-
-A reader that keeps a view locked would hold up this transaction, and it everybody who reads after it: it gives up.
-"""
+_LOCK = "LOCK TABLE read.checkpoints IN SHARE UPDATE EXCLUSIVE MODE"
+"""One session at a time makes tables. Rows are read and written meanwhile, and no reader may take this lock."""
+LOCK_SECONDS = 10
+"""How long a table or view is waited for. Whoever comes to read it after that waits as well."""
 _CURRENCIES = """
 WITH known AS (
     SELECT currency, exponent, round(10::numeric ^ -exponent, exponent) AS minor_unit
@@ -80,15 +77,23 @@ class NotPreparedError(RuntimeError):
         super().__init__(f"{', '.join(projections)}: there are no tables yet; run daybook migrate")
 
 
+class TablesBusyError(RuntimeError):
+    """Somebody kept a table or view locked for too long; the message says what to do."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"another session has read or locked a read table or a reporting view for {LOCK_SECONDS} s, so nothing was "
+            f"changed: end it (the view pg_stat_activity shows it), or try again"
+        )
+
+
 def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> None:
     """Create what is missing, as the read owner; tables that are there stay as they are, rights are set anew.
 
-    Raises `ShapeError` where tables are of another version; those of the others are made all the same.
+    Raises `ShapeError` where tables are of another version; those of the others are made all the same. Raises
+    `TablesBusyError`.
     """
-    with connection.transaction():
-        connection.execute(_LOCK)
-        connection.execute("SET LOCAL search_path = read")
-        connection.execute(_FRAME.encode())
+    with _changing(connection):
         connection.execute(_CURRENCIES, (text_array(list(EXPONENTS)), int2_array(list(EXPONENTS.values()))))
         made = _shapes(connection)
         outdated = _outdated(connection, made, projections)
@@ -98,7 +103,6 @@ def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> N
             if room.name not in made:
                 _create(connection, room)
             _report(connection, room)
-        connection.execute(_GRANTS.encode())
     if outdated:
         raise ShapeError(outdated)
 
@@ -154,12 +158,10 @@ def reset(
     Tables of another version are dropped and made again, and those of the projections named `anew`, with their views.
 
     `head` is the head of the log. Until a projection has come so far, its checkpoint says that it is being rebuilt.
-    A runner that folds at this moment finishes its page first and then finds its checkpoint moved.
+    A runner that folds at this moment finishes its page first and then finds its checkpoint moved. Raises
+    `TablesBusyError`.
     """
-    with connection.transaction():
-        connection.execute(_LOCK)
-        connection.execute("SET LOCAL search_path = read")
-        connection.execute(_FRAME.encode())
+    with _changing(connection):
         made = _shapes(connection)
         until = head.position or None
         for room in sorted(projections, key=lambda room: room.name):
@@ -177,7 +179,21 @@ def reset(
             connection.execute(f"DROP TABLE IF EXISTS {tables} CASCADE".encode())
             _create(connection, room)
             _report(connection, room)
-        connection.execute(_GRANTS.encode())
+
+
+@contextmanager
+def _changing(connection: Connection[Any]) -> Iterator[None]:
+    """A transaction that nobody else makes tables beside, at the end of which everything is granted anew."""
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'".encode())
+            connection.execute(_LOCK)
+            connection.execute("SET LOCAL search_path = read")
+            connection.execute(_FRAME.encode())
+            yield
+            connection.execute(_GRANTS.encode())
+    except psycopg.errors.LockNotAvailable as error:
+        raise TablesBusyError from error
 
 
 def refuse_another_log(connection: Connection[Any], log: int, name: str) -> None:

@@ -92,7 +92,8 @@ class Settings(BaseSettings):
     read_owner_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="For `rebuild`: the owner of the read tables, a member of `daybook_read_owner`",
+        description="For `rebuild`, and where `migrate` makes tables: the owner of the read tables, a member of "
+        "`daybook_read_owner`",
     )
     audit_database_url: str | None = Field(
         default=None,

@@ -52,5 +52,12 @@ BEGIN
         RAISE WARNING '% does not own the database %: have its owner run REVOKE CREATE, TEMPORARY ON DATABASE % FROM PUBLIC; GRANT TEMPORARY ON DATABASE % TO daybook_audit; REVOKE CREATE ON SCHEMA public FROM PUBLIC',
             current_user, current_database(), current_database(), current_database();
     END IF;
+
+    -- Everybody may write large objects, and in a read-only session too: a reader could fill the disk with them. Daybook
+    -- has none. The functions are the superuser's, who is not there with a hosted server.
+    IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        REVOKE EXECUTE ON FUNCTION lo_creat, lo_create, lo_from_bytea, lo_put, lowrite, lo_truncate, lo_truncate64
+          FROM PUBLIC;
+    END IF;
 END
 $$;

@@ -802,6 +802,7 @@ READ: Final = [
 ]
 
 _EVIL: Final = "AS 'SELECT 1' LANGUAGE sql"
+_ON_DATABASE = "DO $$ BEGIN EXECUTE format('{} ON DATABASE %I {}', current_database()); END $$"
 SCHEMAS: Final = [
     case(
         "function: another source",
@@ -820,6 +821,16 @@ SCHEMAS: Final = [
     case("grant: of a function", "GRANT EXECUTE ON FUNCTION log.forget_origins TO PUBLIC", SCHEMA),
     case("grant: of a schema", "GRANT CREATE ON SCHEMA reporting TO daybook_reader", SCHEMA),
     case("grant: of the schema public", "GRANT CREATE ON SCHEMA public TO PUBLIC", SCHEMA),
+    case("grant: of the schema public to one", "GRANT CREATE ON SCHEMA public TO daybook_api", SCHEMA),
+    case("grant: of temporary tables", _ON_DATABASE.format("GRANT TEMPORARY", "TO daybook_reader"), SCHEMA),
+    case("grant: of schemas", _ON_DATABASE.format("GRANT CREATE", "TO daybook_api"), SCHEMA),
+    case(
+        "login: of two roles",
+        "CREATE ROLE evil LOGIN IN ROLE daybook_api, daybook_reader",
+        SCHEMA,
+        undo="DROP ROLE evil",
+    ),
+    case("login: of the owner", "CREATE ROLE evil LOGIN IN ROLE daybook_owner", SCHEMA, undo="DROP ROLE evil"),
     case("grant: revoked", "REVOKE SELECT ON log.events FROM daybook_api", SCHEMA),
     case(
         "grant: by default",

@@ -19,7 +19,7 @@ from workers.verify.report import Check, Finding, checked
 SCHEMA: Final = "the schema is what this version creates"
 MANIFEST: Final = Path(__file__).with_name("schema.txt")
 _LINES: Final = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-_RIGHTS: Final = ("grant on ", "role ")
+_RIGHTS: Final = ("grant on ", "role ", "login ")
 _WRITTEN_BY_PREPARE: Final = ("rooms", "reports", "currencies")
 _CURRENCIES = "SELECT currency, exponent, minor_unit = 10::numeric ^ -exponent FROM read.currencies"
 _REPORTS = "SELECT projection, digest FROM read.reports"
@@ -53,7 +53,7 @@ def damaged(connection: Connection[Any], projections: Sequence[Projection]) -> f
 def planted(connection: Connection[Any]) -> list[str]:
     """What making the read tables would run although this version does not create it.
 
-    That is what is on the tables that `projections.tables.prepare` writes to, and what it could find by the search path.
+    That is what is on the tables that `projections.tables.prepare` writes to, and what the search path leads it to.
     """
     expected = _by_object(MANIFEST.read_text(encoding="utf-8").splitlines())
     return [

@@ -26,6 +26,12 @@ WITH ours AS (
                                  WHEN 'T' THEN 'types' ELSE 'schemas' END, aclexplode(defaclacl)
       FROM pg_default_acl d LEFT JOIN ours n ON n.oid = d.defaclnamespace
      WHERE n.oid IS NOT NULL OR defaclnamespace = 0 AND defaclrole IN (SELECT nspowner FROM ours)
+    UNION ALL
+    SELECT 'database', g FROM pg_database CROSS JOIN aclexplode(coalesce(datacl, acldefault('d', datdba))) g
+     WHERE datname = current_database() AND g.grantee <> datdba AND g.privilege_type IN ('CREATE', 'TEMPORARY')
+    UNION ALL
+    SELECT 'schema public', g FROM pg_namespace CROSS JOIN aclexplode(coalesce(nspacl, acldefault('n', nspowner))) g
+     WHERE nspname = 'public' AND g.grantee <> nspowner AND g.privilege_type = 'CREATE'
 ), roles AS (
     SELECT DISTINCT r.oid, r.rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication
       FROM (SELECT nspowner AS role FROM ours UNION SELECT relowner FROM relations UNION SELECT proowner FROM functions
@@ -106,11 +112,15 @@ WITH ours AS (
     UNION ALL
     SELECT 'event trigger ' || evtname || ': on ' || evtevent || ' calls ' || evtfoid::regproc FROM pg_event_trigger
     UNION ALL
-    SELECT 'grant on database to PUBLIC: CREATE'
-      FROM pg_database WHERE datname = current_database() AND has_database_privilege('public', oid, 'CREATE')
-    UNION ALL
-    SELECT 'grant on schema public to PUBLIC: CREATE'
-     WHERE to_regnamespace('public') IS NOT NULL AND has_schema_privilege('public', 'public', 'CREATE')
+    -- A process has the rights of one role. Whoever may act as the owner, or as several roles, has what they were
+    -- separated for; only a superuser and the owner of the database need that.
+    SELECT 'login ' || r.rolname || ': may act as ' || string_agg(o.rolname, ', ' ORDER BY o.rolname COLLATE "C")
+      FROM pg_roles r JOIN pg_roles o ON pg_has_role(r.oid, o.oid, 'MEMBER') AND o.rolname IN
+           ('daybook_owner', 'daybook_read_owner', 'daybook_api', 'daybook_query', 'daybook_projector', 'daybook_audit',
+            'daybook_reader')
+     WHERE r.rolcanlogin AND NOT r.rolsuper AND has_database_privilege(r.oid, current_database(), 'CONNECT')
+       AND r.oid <> (SELECT datdba FROM pg_database WHERE datname = current_database())
+     GROUP BY r.rolname HAVING count(*) > 1 OR bool_or(o.rolname = 'daybook_owner')
     UNION ALL
     SELECT 'object ' || o.type || ' ' || o.identity || ': exists'
       FROM pg_depend d JOIN ours n ON n.oid = d.refobjid AND d.refclassid = 'pg_namespace'::regclass

@@ -12,9 +12,12 @@ from psycopg import Connection
 from psycopg.errors import InsufficientPrivilege
 
 from bench.harness.tables import begin_read_tables, make_read_tables
+from migrations import MigrationError
 from projections.rooms import ROOMS
+from tests.integration.workers.running import settings_of
 from tests.support.postgres import Database, Server
 from tests.support.service import service_on
+from workers.migrating import migrate
 from workers.runtime import LOGINS, logins
 
 ROLES = ("api", "query", "projector", "read_owner", "audit", "reader")
@@ -84,6 +87,8 @@ ABILITIES = {
     ),
     # Code and objects elsewhere.
     "make a temporary table": by("CREATE TEMP TABLE mine ()", "audit"),
+    "make a large object": by("SELECT lo_create(0)"),
+    "write a large object": by("SELECT lo_from_bytea(0, 'x')"),
     "make a table in public": by("CREATE TABLE public.mine ()"),
     "make a function in public": by("CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
     "make a function in log": by("CREATE FUNCTION log.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
@@ -187,6 +192,52 @@ def test_a_projector_that_is_taken_over_runs_no_code_as_the_api(server: Server) 
             before = owner.execute("SELECT count(*) FROM log.logs").fetchone()
             service.get(f"accounts/{account}", fresh=False)
             assert owner.execute("SELECT count(*) FROM log.logs").fetchone() == before, "a read cannot append"
+
+
+_AS_WHOEVER_WRITES = """
+ALTER TABLE read.currencies ADD CONSTRAINT mine CHECK (
+    set_config('role', 'none', false) IS NULL
+ OR ts_rewrite('a'::tsquery, 'select ''a''::tsquery, (''n'' || log.create_log(''forged''))::tsquery') IS NOT NULL)
+ NOT VALID
+"""
+
+
+def test_migrate_runs_no_code_of_a_read_owner_that_is_taken_over(server: Server) -> None:
+    """A constraint of its own went back to being the owner, in the session that writes the currencies."""
+    with server.database() as database:
+        urls = logins(database.url)
+        make_read_tables(database)
+        with psycopg.connect(urls["read_owner_database_url"], autocommit=True) as read_owner:
+            read_owner.execute(_AS_WHOEVER_WRITES.encode())
+        with pytest.raises(
+            MigrationError, match=r"constraint read\.currencies\.mine: this version makes no such thing"
+        ):
+            migrate(settings_of(database))
+        with pytest.raises(InsufficientPrivilege, match="create_log"):  # the login of a read owner is nothing more
+            migrate(settings_of(database).with_databases(urls))
+        with psycopg.connect(database.url, autocommit=True) as owner:
+            assert owner.execute("SELECT name FROM log.logs WHERE name = 'forged'").fetchall() == []
+            owner.execute("ALTER TABLE read.currencies DROP CONSTRAINT mine")
+        migrate(settings_of(database))
+
+
+def test_code_of_a_read_owner_that_is_taken_over_runs_as_the_projector_and_changes_nothing(server: Server) -> None:
+    with server.database() as database:
+        urls = logins(database.url)
+        migrate(settings_of(database))
+        begin_read_tables(database)
+        with psycopg.connect(urls["read_owner_database_url"], autocommit=True) as read_owner:
+            read_owner.execute(
+                "CREATE FUNCTION read.mine() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN PERFORM FROM log.subject_keys; PERFORM log.create_log('forged'); RETURN NEW; END $$;"
+                " CREATE TRIGGER mine BEFORE UPDATE ON read.checkpoints FOR EACH ROW EXECUTE FUNCTION read.mine()"
+            )
+        move = b"UPDATE read.checkpoints SET position = position"
+        with (
+            psycopg.connect(urls["projector_database_url"], autocommit=True) as projector,
+            pytest.raises(InsufficientPrivilege, match="create_log"),  # it could read keys, and not write
+        ):
+            projector.execute(move)
 
 
 def test_a_function_cannot_be_led_astray_by_the_search_path(database: Database) -> None:
