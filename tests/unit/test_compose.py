@@ -9,16 +9,29 @@ import base64
 import re
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
+import typer
 import yaml
 
+from workers.cli import app
 from workers.runtime import LOGINS
 from workers.settings import Settings, load, variable
 
 ROOT: Final = Path(__file__).parents[2]
-COMMANDS: Final = {"serve", "work", "migrate"}
-PROCESSES: Final = ("migrate", "api", "projector")
+COMMANDS: Final = {"migrate": "migrate", "api": "serve", "projector": "work", "verify": "verify", "rebuild": "rebuild"}
+PROCESSES: Final = tuple(COMMANDS)
+TOOLS: Final = ("verify", "rebuild")
+"""Those that are run when they are wanted: `docker compose up` leaves them out."""
+NEEDS: Final = {
+    "migrate": {"DATABASE_URL": "daybook", "DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner"},
+    "api": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
+    "projector": {"DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
+    "verify": {"DAYBOOK_AUDIT_DATABASE_URL": "audit"},
+    "rebuild": {"DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner", "DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
+}
+"""The connections of each process: the variable, and the login that its URL names."""
 SECRETS: Final = {
     "POSTGRES_PASSWORD": "owner1",
     "API_PASSWORD": "api1",
@@ -57,6 +70,13 @@ def settings(name: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load()  # refuses what is no setting
 
 
+def commands() -> set[str]:
+    """The commands that `daybook` has."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    return set(group.commands)
+
+
 def test_the_services_of_production_are_there() -> None:
     assert set(services()) == {"postgres", "kafka", *PROCESSES}
     assert services()["postgres"]["image"].startswith("postgres:18.")
@@ -72,18 +92,22 @@ def test_each_variable_is_a_setting_with_a_good_value(name: str, monkeypatch: py
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_each_command_is_one_of_daybook(name: str) -> None:
-    command = services()[name]["command"]
-    assert command[0] in COMMANDS
+    assert services()[name]["command"] == [COMMANDS[name]]
+    assert COMMANDS[name] in commands()
     assert 'ENTRYPOINT ["daybook"]' in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
-def test_each_process_has_the_connections_it_needs_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    urls = {name: {key for key in environment(name) if key.endswith("DATABASE_URL")} for name in PROCESSES}
-    assert urls == {
-        "migrate": {"DATABASE_URL"},
-        "api": {"DAYBOOK_API_DATABASE_URL", "DAYBOOK_QUERY_DATABASE_URL"},
-        "projector": {"DAYBOOK_PROJECTOR_DATABASE_URL"},
+def test_each_process_has_the_connections_it_needs_and_no_other() -> None:
+    urls = {
+        name: {key: value for key, value in environment(name).items() if key.endswith("DATABASE_URL")}
+        for name in PROCESSES
     }
+    assert {name: {key: urlsplit(url).username for key, url in of.items()} for name, of in urls.items()} == NEEDS
+    for of in urls.values():
+        for url in of.values():
+            login = urlsplit(url).username
+            password = "POSTGRES_PASSWORD" if login == "daybook" else f"{str(login).upper()}_PASSWORD"
+            assert urlsplit(url).password == SECRETS[password]
     mounted = [volume.split(":")[:2] for volume in services()["postgres"]["volumes"]]
     made, passwords = [(ROOT / here).read_text(encoding="utf-8") for here, there in mounted if "initdb.d" in there]
     for login in LOGINS:
@@ -94,7 +118,17 @@ def test_each_process_has_the_connections_it_needs_and_no_other(monkeypatch: pyt
 
 def test_the_master_key_reaches_only_those_who_open_personal_data() -> None:
     for key in ("DAYBOOK_MASTER_KEY", "DAYBOOK_PREVIOUS_MASTER_KEY"):
-        assert [name for name in PROCESSES if key in environment(name)] == ["api", "projector"]
+        assert [name for name in PROCESSES if key in environment(name)] == ["api", "projector", "verify", "rebuild"]
+
+
+def test_tools_are_run_when_they_are_wanted_and_end() -> None:
+    assert {name: service["profiles"] for name, service in services().items() if "profiles" in service} == {
+        name: ["tools"] for name in TOOLS
+    }
+    once = [name for name, service in services().items() if service["restart"] == "no"]
+    assert once == ["migrate", *TOOLS]
+    for name, service in services().items():
+        assert name in TOOLS or not set(TOOLS) & set(service.get("depends_on", {})), f"{name} would start them"
 
 
 def test_secrets_come_from_the_environment_and_a_missing_one_is_an_error() -> None:
@@ -121,7 +155,7 @@ def test_the_api_is_published_where_it_listens_and_on_loopback_only(monkeypatch:
 
 
 def test_the_health_checks_ask_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [name for name, service in services().items() if "healthcheck" not in service] == ["migrate"]
+    assert [name for name, service in services().items() if "healthcheck" not in service] == ["migrate", *TOOLS]
     api = settings("api", monkeypatch)
     check = services()["api"]["healthcheck"]["test"][-1]
     assert f"http://localhost:{api.port}/v1/health/ready" in check
@@ -141,8 +175,25 @@ def test_who_waits_for_whom_has_something_to_wait_for() -> None:
             else:
                 assert how["condition"] == "service_completed_successfully"
                 assert services()[other]["restart"] == "no"
-    assert "migrate" in services()["api"]["depends_on"]
-    assert "migrate" in services()["projector"]["depends_on"]
+    assert [name for name in PROCESSES if "migrate" not in services()[name]["depends_on"]] == ["migrate"]
+
+
+def test_the_commands_that_the_documentation_shows_run_with_what_they_need() -> None:
+    """`docker compose run … SERVICE [COMMAND …]`: the service is there, and has the connections of the command."""
+    page = (ROOT / "docs" / "howto" / "run-commands-with-compose.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^docker compose run((?: --\S+)*) ([a-z]+)(?: ([a-z-]+))?", page, re.MULTILINE)
+    assert {(service, command) for _, service, command in shown} >= {("verify", ""), ("rebuild", "")}
+    needed = {
+        "events": "DAYBOOK_AUDIT_DATABASE_URL",
+        "replay": "DAYBOOK_AUDIT_DATABASE_URL",
+        "rebuild": "DAYBOOK_READ_OWNER_DATABASE_URL",
+    }
+    for options, service, command in shown:
+        assert "--rm" in options.split()
+        if command:
+            assert command in commands()
+            assert needed.get(command, "DATABASE_URL") in environment(service), f"{service} {command}"
+        assert ("--no-deps" in options) == (service == "verify"), "a migration would repair what verify is to find"
 
 
 def test_data_is_in_named_volumes() -> None:
