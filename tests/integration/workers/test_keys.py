@@ -32,7 +32,7 @@ from tests.support.postgres import Database, Server, server_folder
 from tests.support.service import service_on
 from tests.support.waiting import wait_until
 from workers.replay import Replayed, replay_log
-from workers.verify import verify
+from workers.verify import keys, verify
 from workers.verify.keys import KEYS_OPEN
 from workers.verify.report import Check, VerifyReport
 
@@ -192,6 +192,31 @@ def test_a_value_sealed_by_an_old_version_is_found_behind_the_position_recorded(
     [finding] = keys_check(written.verified()).findings
     assert finding.position == written.head
     assert f"all after position {written.head - 1} should be by version 2" in finding.what
+
+
+PERSONAL = ["account.opened.v1", "account.frozen.v1", "transaction.posted.v1"]
+LEFT_OUT = (
+    ("_SUBJECTS", "subject > %s", "subject <> 'bob'"),
+    ("_EVENTS", "position > %s", "type <> 'account.frozen.v1'"),
+)
+"""Faults of the check: a statement, and a condition beside one of its own that leaves one row out."""
+
+
+@pytest.mark.parametrize(("statement", "own", "more"), LEFT_OUT)
+def test_a_key_or_an_event_that_was_not_looked_at_is_a_finding(
+    written: Written, monkeypatch: pytest.MonkeyPatch, statement: str, own: str, more: str
+) -> None:
+    whole = written.verified().check(KEYS_OPEN)
+    assert (whole.ok, whole.counted) == (True, "keys and events that may hold personal data")
+    with psycopg.connect(written.database.url) as connection:
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM log.subject_keys) + (SELECT count(*) FROM log.events WHERE type = ANY (%s))",
+            (PERSONAL,),
+        ).fetchone()
+    assert row == (whole.covered,)
+    monkeypatch.setattr(keys, statement, getattr(keys, statement).replace(own, f"{own} AND {more}"))
+    [finding] = keys_check(written.verified()).findings
+    assert finding.what == f"this check could look at only {whole.covered - 1} of {whole.covered} {whole.counted}"
 
 
 # ------------------------------------------------------------------ another master key
