@@ -75,7 +75,9 @@ _SAID = (
 @app.command()
 def up() -> None:
     """Start everything on this machine: database, API and projector. Ctrl-C stops it all."""
-    run_up(_settings(), out)
+    loaded = _settings()
+    with runtime.action_recorded("up", loaded):
+        run_up(loaded, out)
 
 
 @app.command()
@@ -121,7 +123,7 @@ def import_czech_bank(
     as_json: AsJson = False,
 ) -> None:
     """Import the PKDD'99 data of a Czech bank, and reconcile. Start it again at any time: nothing doubles."""
-    with runtime.database(_settings()) as settings:
+    with runtime.database(_settings()) as settings, runtime.action_recorded("import czech-bank", settings):
         run_migration(settings)
         with (
             connect(settings.api_url(), application_name="daybook-import") as connection,
@@ -180,14 +182,18 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Fold events and nothing else: what a stream comes to at a version, or the whole log at a position."""
-    with runtime.database(_settings()) as settings, _audit(settings) as (connection, codec, log):
+    with runtime.database(_settings()) as settings:
         if stream is not None:
-            state = replaying.replay_stream(connection, log, codec, stream, version)
-            if state is None:
-                _fail(f"there is no stream {stream}")
-            _print_json(in_major_units(plain(state)))
+            with (
+                runtime.action_recorded("replay", settings, stream),
+                _audit(settings) as (connection, codec, log),
+            ):
+                state = replaying.replay_stream(connection, log, codec, stream, version)
+                if state is None:
+                    _fail(f"there is no stream {stream}")
+                _print_json(in_major_units(plain(state)))
             return
-        with _progress(as_json) as progress:
+        with _audit(settings) as (connection, codec, _), _progress(as_json) as progress:
             task = progress.add_task("replaying", total=None)
             report = replaying.replay_log(
                 connection, settings.log, codec, upto, lambda p, end: progress.update(task, completed=p, total=end)
@@ -344,7 +350,11 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """A stream as a person reads it."""
-    with runtime.database(_settings()) as settings, _audit(settings) as (connection, codec, log):
+    with (
+        runtime.database(_settings()) as settings,
+        runtime.action_recorded("events", settings, stream),
+        _audit(settings) as (connection, codec, log),
+    ):
         found = read_stream(connection, log, stream)
         if not found:
             _fail(f"there is no stream {stream}")

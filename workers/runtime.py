@@ -19,7 +19,7 @@ from typing import Any, Final, get_args
 
 from psycopg import Connection
 
-from api.access_log import LOGGER, write_line
+from api.access_log import LOGGER, MOST_ID, write_line
 from domain import decider
 from domain.accounts.commands import OpenAccount
 from domain.accounts.events import InternalRole
@@ -71,8 +71,9 @@ def write_messages(settings: Settings) -> None:
 
 
 @contextmanager
-def action_recorded(command: str, settings: Settings) -> Iterator[None]:
-    """Write a command of an operator to the access log: who ran it, and whether it succeeded."""
+def action_recorded(command: str, settings: Settings, stream: str | None = None) -> Iterator[None]:
+    """Write a command of an operator to the access log: who ran it, whether it succeeded, and the stream it read."""
+    ids = {} if stream is None else {"ids": {"stream": stream[:MOST_ID]}}
     outcome = "failed"
     try:
         yield
@@ -81,7 +82,7 @@ def action_recorded(command: str, settings: Settings) -> Iterator[None]:
         user = str(os.getuid())
         with suppress(KeyError):  # a user of a container may have no name
             user = pwd.getpwuid(os.getuid()).pw_name
-        write_line("operator.action", now(), command=command, log=settings.log, user=user, outcome=outcome)
+        write_line("operator.action", now(), command=command, log=settings.log, user=user, outcome=outcome, **ids)
 
 
 @contextmanager

@@ -8,10 +8,13 @@ import pwd
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.integration.workers.running import PATIENCE_SECONDS, daybook, environment
+from tests.integration.workers.running import CZECH_BANK, PATIENCE_SECONDS, daybook, environment
+from tests.support.ledger import ledger_on
 from tests.support.postgres import Database
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -51,6 +54,16 @@ def test_a_projector_writes_from_that_level_on(database18: Database, level: str)
     assert said == (LEVELS[level] <= LEVELS["info"])
 
 
+def action(stderr: str) -> dict[str, Any]:
+    """The only line of the access log, without its time and user, which are checked here."""
+    [line] = [json.loads(line) for line in stderr.splitlines() if line.startswith("{")]
+    assert datetime.now(UTC) - datetime.fromisoformat(line.pop("at")) < timedelta(minutes=10)
+    assert line.pop("user") == pwd.getpwuid(os.getuid()).pw_name
+    assert line.pop("event") == "operator.action"
+    assert isinstance(line, dict)
+    return line
+
+
 @pytest.mark.parametrize(
     ("command", "code"), [("migrate", 0), ("drop-snapshots", 0), ("forget-origins", 0), ("restored", 3), ("rebuild", 3)]
 )
@@ -58,12 +71,36 @@ def test_what_an_owner_does_is_a_line_whatever_the_level(database18: Database, c
     nowhere = {} if command == "migrate" else {"DAYBOOK_LOG": "nowhere"}
     done = daybook(command, env=environment(database18, DAYBOOK_LOG_LEVEL="error", **nowhere))
     assert done.returncode == code, done.stderr
-    [line] = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    assert datetime.now(UTC) - datetime.fromisoformat(line.pop("at")) < timedelta(minutes=10)
-    assert line == {
-        "event": "operator.action",
+    assert action(done.stderr) == {
         "command": command,
         "log": nowhere.get("DAYBOOK_LOG", "main"),
-        "user": pwd.getpwuid(os.getuid()).pw_name,
         "outcome": "failed" if code else "done",
     }
+
+
+@pytest.mark.parametrize("command", ["events", "replay"])
+def test_a_stream_that_was_read_is_a_line_that_names_it(database18: Database, command: str) -> None:
+    with ledger_on(database18) as ledger:
+        account = ledger.account(100)
+    env = environment(database18, DAYBOOK_LOG_LEVEL="error")
+    done = daybook(command, account, env=env)
+    assert done.returncode == 0, done.stderr
+    assert action(done.stderr) == {"command": command, "log": "main", "outcome": "done", "ids": {"stream": account}}
+    done = daybook(command, "x" * 200, env=env)
+    assert done.returncode == 3
+    assert action(done.stderr) == {"command": command, "log": "main", "outcome": "failed", "ids": {"stream": "x" * 100}}
+
+
+def test_a_replay_of_the_whole_log_reads_nobody_and_is_no_line(database18: Database) -> None:
+    with ledger_on(database18) as ledger:
+        ledger.account(100)
+    done = daybook("replay", env=environment(database18))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_import_is_a_line_whether_it_succeeds_or_not(database18: Database, tmp_path: Path) -> None:
+    env = environment(database18, DAYBOOK_LOG_LEVEL="error")
+    for folder, codes, outcome in ((CZECH_BANK, (0, 1), "done"), (tmp_path, (3,), "failed")):
+        done = daybook("import", "czech-bank", str(folder), "--json", env=env)
+        assert done.returncode in codes, done.stderr
+        assert action(done.stderr) == {"command": "import czech-bank", "log": "main", "outcome": outcome}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -64,6 +65,12 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def actions(said: str) -> list[tuple[str, str]]:
+    """The commands of operators that are in the access log, with their outcomes."""
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    return [(line["command"], line["outcome"]) for line in lines if line["event"] == "operator.action"]
+
+
 def stop(process: subprocess.Popen[str]) -> None:
     """Ask it to stop, and see that it and all that came of it are gone."""
     family = descendants(process.pid)
@@ -73,6 +80,7 @@ def stop(process: subprocess.Popen[str]) -> None:
     said = process.stdout.read()
     assert process.wait() == 0, said
     assert "Traceback" not in said
+    assert actions(said) == [("up", "done")]
     assert [pid for pid in family if is_running(pid)] == []
 
 
@@ -254,6 +262,7 @@ def test_a_port_in_use_is_one_sentence_and_starts_nothing(folder: Path) -> None:
     assert done.returncode == 3
     assert f"port {number} on 127.0.0.1 cannot be used" in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
+    assert actions(done.stderr) == [("up", "failed")]
     assert not (folder / "var" / "postgres").exists()
 
 
