@@ -1,4 +1,4 @@
-# The image of every Daybook process: `serve`, `work` and `migrate` are its commands.
+# The image of every Daybook process. Each command of `daybook` can be run with it: docker-compose.yml.
 
 FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /src

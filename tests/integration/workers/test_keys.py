@@ -38,6 +38,7 @@ from workers.verify.report import Check, VerifyReport
 
 ROOT = Path(__file__).parents[3]
 HOW_TO = ROOT / "docs" / "howto" / "rotate-the-master-key.md"
+VERIFY = ROOT / "docs" / "reference" / "verify.md"
 OTHER_KEY = base64.b64encode(b"o" * 32).decode()
 
 
@@ -330,6 +331,25 @@ def _ready(url: str) -> bool:
         return httpx.get(f"{url}/health/ready", timeout=5).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_a_row_from_a_backup_of_before_a_rotation_is_put_back_and_moved(written: Written) -> None:
+    """As docs/reference/verify.md says, after two rotations."""
+    database = written.database
+    third = b"t" * 32
+    present = environment(database, DAYBOOK_MASTER_KEY=base64.b64encode(third).decode())
+    with psycopg.connect(database.url, autocommit=True) as owner:
+        backup = owner.execute("SELECT sealed_key, master_key FROM log.subject_keys WHERE subject = 'ada'").fetchone()
+        assert backup is not None
+        rotate(owner, base64.b64decode(OTHER_KEY), MASTER_KEY)
+        rotate(owner, third, base64.b64decode(OTHER_KEY))
+        owner.execute("UPDATE log.subject_keys SET sealed_key = %s, master_key = %s WHERE subject = 'ada'", backup)
+    found = daybook("verify", env=present)
+    assert (found.returncode, "ada, whose key" in found.stdout) == (1, True), found.stdout + found.stderr
+    [script] = re.findall(r"```sh\n(.*rotate-master-key)\n```", VERIFY.read_text())
+    with server_folder() as folder:
+        assert "1 keys are moved" in shell(script, folder, present | {"KEY_OF_THE_BACKUP": KEY})
+    assert daybook("verify", env=present).returncode == 0
 
 
 def test_the_how_to_of_a_rotation_with_the_embedded_postgresql() -> None:
