@@ -109,17 +109,13 @@ def _matched(routes: Sequence[BaseRoute], scope: Scope, *kinds: Match) -> tuple[
 
 
 class AccessLogMiddleware:
-    """ASGI middleware that writes to the access log before a response is sent. Skips commands of command clients."""
+    """ASGI middleware that writes to the access log before a response is sent."""
 
     def __init__(self, app: ASGIApp, access: AccessLog) -> None:
         self._app = app
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (scope["method"] == "POST" and scope["state"]["principal"].role != "operator"):
-            await self._app(scope, receive, send)
-            return
-
         async def watching(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._access.answered(scope, message["status"], dict(message["headers"]))

@@ -71,9 +71,8 @@ def create_app(services: Services) -> ASGIApp:
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     access = AccessLog(app.router.routes, services.clock)
     app.state.access = access
-    outermost: ASGIApp = Door(
-        AccessLogMiddleware(Lane(app, commands, _answer_error), access), services, Authentication(services, access)
-    )
+    lane = Lane(app, commands, _answer_error)
+    outermost: ASGIApp = Door(lane, services, Authentication(services, access), AccessLogMiddleware(lane, access))
     if services.allowed_origins:
         outermost = CrossOrigin(outermost, services.allowed_origins)
     if services.trusted_proxies:

@@ -25,6 +25,7 @@ from api.problems import Problem, encoded, problem_response, too_large, too_slow
 from api.response_headers import ANSWER, headed
 from api.services import Services
 
+OPERATOR = "operator"
 MOST_DEPTH = 32
 MOST_NESTED = 10_000
 """Objects and arrays in a body: the largest command there is has two thousand."""
@@ -35,8 +36,12 @@ READ_BY_THEIR_ROUTE = frozenset({"/v1/batches"})
 class Door:
     """Lets requests in, or answers them with a problem."""
 
-    def __init__(self, app: ASGIApp, services: Services, authentication: Authentication) -> None:
+    def __init__(
+        self, app: ASGIApp, services: Services, authentication: Authentication, watched: ASGIApp | None = None
+    ) -> None:
+        """`watched`: the same application behind the access log, which commands of command clients do not reach."""
         self._app = app
+        self._watched = watched or app
         self._authentication = authentication
         self._limits = services.limits
         self._hosts = frozenset(host.lower() for host in services.allowed_hosts)
@@ -59,9 +64,14 @@ class Door:
         if refusal is not None:
             await _tell(refusal, scope, receive, send)
         elif scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"] in READ_BY_THEIR_ROUTE:
-            await self._app(scope, receive, send)
+            await self._chosen(scope)(scope, receive, send)
         else:
             await self._with_body(scope, headers, receive, send)
+
+    def _chosen(self, scope: Scope) -> ASGIApp:
+        return (
+            self._app if scope["method"] == "POST" and scope["state"]["principal"].role != OPERATOR else self._watched
+        )
 
     async def _with_body(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         principal = scope["state"]["principal"].name
@@ -75,7 +85,7 @@ class Door:
         try:
             refusal = _refuse_body(scope, headers, body)
             if refusal is None:
-                await self._app(scope, _again(body or b"{}", receive), send)
+                await self._chosen(scope)(scope, _again(body or b"{}", receive), send)
             else:
                 await _tell(refusal, scope, receive, send)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 import orjson
@@ -64,7 +64,9 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
     """Carry out the command of this request."""
     state = request.scope["state"]
     headers: dict[bytes, bytes] = state["headers"]
-    key = await key_of(request)
+    key = stated_key(state)
+    if "," in key:
+        await refuse_doubled(request, key)
     stated = headers.get(b"if-match")
     if_match = None if stated is None else stated.decode("latin-1")
     caller = caller_of(request)
@@ -121,17 +123,20 @@ def submission_of(
     )
 
 
-async def key_of(request: Request) -> str:
-    """The idempotency key of a request. Raises `Problem`.
+def stated_key(state: Mapping[str, Any]) -> str:
+    """The idempotency key of a request, from its state. Raises `Problem`."""
+    headers: dict[bytes, bytes] = state["headers"]
+    return checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
 
-    What two headers of one key become when they are joined is no key, unless it was taken for one before this was
-    refused: then there is a record, and a retry still gets its answer.
+
+async def refuse_doubled(request: Request, key: str) -> None:
+    """Raise `Problem` for a key that is what two headers of one key become when they are joined.
+
+    Unless it was taken for a key before this was refused: then there is a record, and a retry still gets its answer.
     """
-    state = request.scope["state"]
-    key = checked_key(state["headers"].get(b"idempotency-key", b"").decode("latin-1"))
     if "," in key and is_repeated(key):
-        await run_in_threadpool(_must_be_recorded, services(request), state["principal"].name, key)
-    return key
+        principal = request.scope["state"]["principal"]
+        await run_in_threadpool(_must_be_recorded, services(request), principal.name, key)
 
 
 def _must_be_recorded(served: Services, actor: str, key: str) -> None:
@@ -197,7 +202,20 @@ def stream_of(intent: Intent, answer: Answer) -> str | None:
 def told_yes(served: Services, answer: Answer) -> bytes:
     """The body of an accepted command's answer, with the result as it was recorded: the same bytes on every retry."""
     assert answer.outcome is ACCEPTED
-    return b'{"outcome":"accepted","position":"%s",%s' % (position_of(served, answer).encode(), answer.stored[1:])
+    return _body(position_of(served, answer).encode(), answer)
+
+
+def _body(position: bytes, answer: Answer) -> bytes:
+    return b'{"outcome":"accepted","position":"%b",%b' % (position, answer.stored[1:])
+
+
+class _Accepted(Response):
+    """The response to an accepted command, without the copies and encodings of headers that starlette would make."""
+
+    def __init__(self, body: bytes, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.body, self.status_code, self.background = body, status, None
+        length = (b"content-length", b"%d" % len(body))
+        self.raw_headers = [length, (b"content-type", b"application/json"), *headers]
 
 
 def told_no(answer: Answer) -> dict[str, Any]:
@@ -232,15 +250,18 @@ def version_of(answer: Answer, stream: str | None) -> int | None:
 
 def render(served: Services, answer: Answer, stream: str | None = None) -> Response:
     """The response to an answer, marked if it is a replay."""
-    headers = {"Daybook-Position": position_of(served, answer)}
-    if answer.replayed:
-        headers["Idempotency-Replayed"] = "true"
+    position = position_of(served, answer)
     if answer.outcome is not ACCEPTED:
-        return ProblemResponse(told_no(answer), headers)
+        replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}
+        return ProblemResponse(told_no(answer), {"Daybook-Position": position} | replayed)
+    encoded = position.encode()
+    headers = [(b"daybook-position", encoded)]
+    if answer.replayed:
+        headers.append((b"idempotency-replayed", b"true"))
     version = version_of(answer, stream)
     if version is not None:
-        headers["ETag"] = f'"{version}"'
-    return Response(told_yes(served, answer), answer.status, headers, "application/json")
+        headers.append((b"etag", b'"%d"' % version))
+    return _Accepted(_body(encoded, answer), answer.status, headers)
 
 
 def problem_of(error: ExecutorError) -> Problem:

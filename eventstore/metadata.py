@@ -19,7 +19,15 @@ def metadata(
     how: str, actor: str, command: str, decided_at: datetime, key: str, correlation: str | None = None
 ) -> bytes:
     """What is stored with each event of one command. `how` says how the actor proved who it is."""
-    return with_key(without_key(how, actor, command, decided_at, correlation or key), key)
+    said = {
+        "actor": {"how": how, "id": actor},
+        "causation": None,
+        "command": command,
+        "correlation": correlation or key,
+        "decided_at": decided_at,
+        "key": key,
+    }
+    return orjson.dumps(said, option=orjson.OPT_UTC_Z)
 
 
 def without_key(how: str, actor: str, command: str, decided_at: datetime, correlation: str) -> bytes:

@@ -25,12 +25,13 @@ from api.documented import BATCH
 from api.door import coding_of
 from api.execution import (
     caller_of,
-    key_of,
     metadata_of,
     origin,
     problem_of,
+    refuse_doubled,
     render,
     request_hash,
+    stated_key,
     stream_of,
     submission_of,
     told_no,
@@ -152,7 +153,8 @@ class _Batch:
 
     async def atomic(self, items: Sequence[Raw]) -> Response:
         """One answer to all: it names the item that stood in the way, or has the results of all in their order."""
-        key = await key_of(self._request)
+        key = stated_key(self._request.scope["state"])
+        await refuse_doubled(self._request, key)
         if not items:
             raise Problem("malformed", "An atomic batch has at least one item.")
         ready: list[Ready] = []

@@ -24,7 +24,6 @@ EVERY = {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
 }
 CONSOLE = "https://console.example"
 TRANSFER = json.dumps({"amount": "1.00", "currency": "EUR"}).encode()
