@@ -65,7 +65,7 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
     state = request.scope["state"]
     headers: dict[bytes, bytes] = state["headers"]
     key = stated_key(state)
-    if "," in key:
+    if "," in key:  # asked here too: a coroutine costs more than the question
         await refuse_doubled(request, key)
     stated = headers.get(b"if-match")
     if_match = None if stated is None else stated.decode("latin-1")
@@ -199,13 +199,12 @@ def stream_of(intent: Intent, answer: Answer) -> str | None:
     return created if isinstance(created, str) else None
 
 
-def told_yes(served: Services, answer: Answer) -> bytes:
-    """The body of an accepted command's answer, with the result as it was recorded: the same bytes on every retry."""
+def told_yes(answer: Answer, position: bytes) -> bytes:
+    """The body of an accepted command's answer, with the result as it was recorded: the same bytes on every retry.
+
+    `position`: the token of `position_of`.
+    """
     assert answer.outcome is ACCEPTED
-    return _body(position_of(served, answer).encode(), answer)
-
-
-def _body(position: bytes, answer: Answer) -> bytes:
     return b'{"outcome":"accepted","position":"%b",%b' % (position, answer.stored[1:])
 
 
@@ -261,7 +260,7 @@ def render(served: Services, answer: Answer, stream: str | None = None) -> Respo
     version = version_of(answer, stream)
     if version is not None:
         headers.append((b"etag", b'"%d"' % version))
-    return _Accepted(_body(encoded, answer), answer.status, headers)
+    return _Accepted(told_yes(answer, encoded), answer.status, headers)
 
 
 def problem_of(error: ExecutorError) -> Problem:

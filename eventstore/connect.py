@@ -90,6 +90,14 @@ class _Bounded(Connection[Any]):
         raise psycopg.OperationalError(f"the server did not answer for {self.answer_seconds:g} s: it is given up")
 
 
+def sentence_of(error: BaseException | None) -> str:
+    """What to say of a database that did not do what it was asked: one sentence, with the first line of its reason."""
+    if isinstance(error, SessionError):
+        return str(error)
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"the database cannot be reached or did not do it: {reason}"
+
+
 def read_only_error(error: psycopg.Error) -> ReadOnlyError:
     """What is raised instead of the server's own error."""
     return ReadOnlyError(f"the database is read-only: {error.diag.message_primary}")

@@ -7,7 +7,7 @@ the key of a single command, and the id of the batch for an item of one.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -19,15 +19,9 @@ def metadata(
     how: str, actor: str, command: str, decided_at: datetime, key: str, correlation: str | None = None
 ) -> bytes:
     """What is stored with each event of one command. `how` says how the actor proved who it is."""
-    said = {
-        "actor": {"how": how, "id": actor},
-        "causation": None,
-        "command": command,
-        "correlation": correlation or key,
-        "decided_at": decided_at,
-        "key": key,
-    }
-    return orjson.dumps(said, option=orjson.OPT_UTC_Z)
+    members = _all_but_the_key(how, actor, command, decided_at, correlation or key)
+    members["key"] = key
+    return orjson.dumps(members, option=orjson.OPT_UTC_Z)
 
 
 def without_key(how: str, actor: str, command: str, decided_at: datetime, correlation: str) -> bytes:
@@ -35,19 +29,20 @@ def without_key(how: str, actor: str, command: str, decided_at: datetime, correl
 
     The keys of the object are sorted, and `key` comes last.
     """
-    shared = orjson.dumps(
-        {
-            "actor": {"how": how, "id": actor},
-            "causation": None,
-            "command": command,
-            "correlation": correlation,
-            "decided_at": decided_at,
-        },
-        option=orjson.OPT_UTC_Z,
-    )
-    return shared[:-1] + b',"key":'
+    members = _all_but_the_key(how, actor, command, decided_at, correlation)
+    return orjson.dumps(members, option=orjson.OPT_UTC_Z)[:-1] + b',"key":'
 
 
 def with_key(shared: bytes, key: str) -> bytes:
     """The metadata of the command with this key; 0.2 µs."""
     return b"%b%b}" % (shared, orjson.dumps(key))
+
+
+def _all_but_the_key(how: str, actor: str, command: str, decided_at: datetime, correlation: str) -> dict[str, Any]:
+    return {
+        "actor": {"how": how, "id": actor},
+        "causation": None,
+        "command": command,
+        "correlation": correlation,
+        "decided_at": decided_at,
+    }

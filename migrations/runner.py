@@ -26,7 +26,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from eventstore.connect import SessionError, connect
+from eventstore.connect import connect, sentence_of
 from migrations import MigrationError
 from migrations.sql import execute_file
 
@@ -120,8 +120,6 @@ def _with_database(database_url: str, work: Callable[[Connection], T]) -> T:
     try:
         with closing(engine.connect()) as connection:
             return work(connection)
-    except SessionError as error:
-        raise MigrationError(str(error)) from error
     except (DBAPIError, psycopg.Error) as error:
         raise MigrationError(_explain(error.orig if isinstance(error, DBAPIError) else error)) from error
     finally:
@@ -134,10 +132,7 @@ def _explain(error: BaseException | None) -> str:
             f"another session of the database kept a lock for {LOCK_WAIT_SECONDS} s, so nothing was migrated: end it, "
             f"or try again"
         )
-    if isinstance(error, SessionError):
-        return str(error)
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return f"the database cannot be reached or did not do it: {reason}"
+    return sentence_of(error)
 
 
 def _config() -> Config:

@@ -27,7 +27,7 @@ from api.tokens_file import TokensError
 from api.views import event_view, json_form
 from domain.money import show
 from eventstore.codec import CodecError
-from eventstore.connect import SessionError, connect
+from eventstore.connect import connect, sentence_of
 from eventstore.master_keys import SealingError
 from eventstore.read import UnknownLogError, read_head, read_stream
 from eventstore.rotation import rotate
@@ -454,11 +454,8 @@ def main() -> None:
     print_anything()
     try:
         app()
-    except SessionError as error:
-        _say(str(error))
     except psycopg.Error as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        _say(f"the database cannot be reached or did not do it: {reason}")
+        _say(sentence_of(error))
     except _SAID as error:
         _say(str(error))
     except UnicodeEncodeError as error:

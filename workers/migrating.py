@@ -70,7 +70,7 @@ def _refuse_planted(connection: Connection[Any]) -> None:
 
 # Group roles cannot have a bound, only logins can. Whoever migrates may be a member of every role.
 _UNBOUNDED = """
-SELECT r.rolname FROM pg_roles r
+SELECT quote_ident(r.rolname) FROM pg_roles r
  WHERE r.rolcanlogin AND r.rolconnlimit < 0 AND NOT r.rolsuper AND r.rolname NOT IN (current_user, session_user)
    AND pg_has_role(r.oid, 'daybook_reader', 'MEMBER')
  ORDER BY r.rolname

@@ -27,6 +27,7 @@ from api.execution import (
     caller_of,
     metadata_of,
     origin,
+    position_of,
     problem_of,
     refuse_doubled,
     render,
@@ -146,7 +147,8 @@ class _Batch:
             return _problem_line(item.key, item.path, problem(said.code, said.detail, said.figures))
         if answer.outcome is not ACCEPTED:
             return _problem_line(item.key, item.path, told_no(answer), answer.replayed)
-        body, version = told_yes(self._caller.services, answer), version_of(answer, stream_of(item.intent, answer))
+        body = told_yes(answer, position_of(self._caller.services, answer).encode())
+        version = version_of(answer, stream_of(item.intent, answer))
         return _line(item.key, answer.status, body, answer.replayed, version)
 
     # ------------------------------------------------------------------ all or nothing

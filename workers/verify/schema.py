@@ -53,7 +53,8 @@ def damaged(connection: Connection[Any], projections: Sequence[Projection]) -> f
 def planted(connection: Connection[Any]) -> list[str]:
     """What making the read tables would run although this version does not create it.
 
-    That is what is on the tables that `projections.tables.prepare` writes to, and what the search path leads it to.
+    That is whatever is on the tables that `projections.tables.prepare` writes to, and operators, types and functions in
+    the schema `read`, which its statements could call.
     """
     expected = _by_object(MANIFEST.read_text(encoding="utf-8").splitlines())
     return [
@@ -109,7 +110,7 @@ def _belongs(name: str, projection: Projection) -> bool:
 
 
 def _is_run_by_prepare(name: str) -> bool:
-    if name.startswith(("function read.", "object ")):
+    if name.startswith(("function read.", "object ")) and " read." in name:  # the search path of `prepare` is `read`
         return True
     relations = [f"read.{table}" for table in _WRITTEN_BY_PREPARE]
     return any(

@@ -202,6 +202,31 @@ ALTER TABLE read.currencies ADD CONSTRAINT mine CHECK (
 """
 
 
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        (
+            "CREATE OPERATOR read.@@@ (LEFTARG = numeric, RIGHTARG = numeric, FUNCTION = numeric_add)",
+            r"object operator read\.@@@",
+        ),
+        (
+            "CREATE TRIGGER mine BEFORE INSERT ON read.rooms FOR EACH ROW"
+            " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            r"trigger read\.rooms\.mine",
+        ),
+        ("CREATE RULE mine AS ON INSERT TO read.reports DO ALSO SELECT 1", r"rule read\.reports\.mine"),
+        ("ALTER TABLE read.currencies ALTER minor_unit SET DEFAULT random()", r"column read\.currencies\.minor_unit"),
+    ],
+)
+def test_migrate_names_what_it_would_run(server: Server, statement: str, named: str) -> None:
+    with server.database() as database:
+        make_read_tables(database)
+        with psycopg.connect(database.read_owner_url, autocommit=True) as read_owner:
+            read_owner.execute(statement.encode())
+        with pytest.raises(MigrationError, match=named):
+            migrate(settings_of(database))
+
+
 def test_migrate_runs_no_code_of_a_read_owner_that_is_taken_over(server: Server) -> None:
     """A constraint of its own went back to being the owner, in the session that writes the currencies."""
     with server.database() as database:
@@ -254,6 +279,17 @@ def test_the_rights_name_every_table_of_every_projection(prepared: Database) -> 
     with psycopg.connect(prepared.query_url, autocommit=True) as reading:
         for table in (table for room in ROOMS for table in room.tables):
             reading.execute(f"SELECT FROM read.{table}".encode())
+
+
+def test_each_login_has_a_bound_of_connections_and_they_leave_some_to_the_api(server: Server) -> None:
+    with server.database() as database, psycopg.connect(database.url) as superuser:
+        logins(database.url)
+        found: dict[str, int] = dict(
+            superuser.execute(
+                "SELECT rolname, rolconnlimit FROM pg_roles WHERE rolname = ANY (%s)", (list(LOGINS),)
+            ).fetchall()
+        )
+    assert found == {"api": -1, "query": 60, "projector": 20, "read_owner": 5, "audit": 10, "reader": 20}
 
 
 def test_a_reader_cannot_take_all_connections(server: Server) -> None:
