@@ -69,6 +69,7 @@ class Door:
             await self._with_body(scope, headers, receive, send)
 
     def _chosen(self, scope: Scope) -> ASGIApp:
+        """The application for this request: with the access log, unless it is a command of a command client."""
         return (
             self._app if scope["method"] == "POST" and scope["state"]["principal"].role != OPERATOR else self._watched
         )

@@ -116,8 +116,8 @@ class MasterKeys:
     def check(self, *, record: bool = False) -> None:
         """Compare with what the database knows. Raises `MasterKeyError`.
 
-        A database that knows none is asked whether one of its wrapped keys opens. `record`: it then learns the
-        fingerprint.
+        Where the database knows none, one of its wrapped keys has to open. With `record` the fingerprint is then
+        recorded in the database.
         """
         known = self._store.master_keys()
         if not known:

@@ -52,11 +52,11 @@ def migrate(settings: Settings) -> Migrated:
 
 
 def _refuse_planted(connection: Connection[Any]) -> None:
-    """Raise `MigrationError` where making read tables would run code of whoever put it there, with more rights.
+    """Raise `MigrationError` where making read tables would run foreign code with the rights of the database's owner.
 
-    The read owner may put a constraint or a trigger on its tables. With a login of the read owner that code has no
-    rights that it did not have. In a session of the database's owner, which only acts as the read owner, it could go
-    back to being the owner.
+    The read owner may put a constraint or a trigger on its tables. In a session of the read owner's login such code
+    has the rights of the read owner only. A session of the database's owner that acts as the read owner is different:
+    the code can set the role back, and is the owner then.
     """
     row = connection.execute("SELECT pg_has_role(session_user, 'daybook_owner', 'MEMBER')").fetchone()
     assert row is not None

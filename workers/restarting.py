@@ -8,9 +8,9 @@ from typing import Protocol
 
 FIRST_PAUSE_SECONDS = 1.0
 MOST_RESTARTS = 5
-"""In a row: with pauses of 1, 2, 4, 8 and 16 seconds. What ends again after that is not mended by starting it."""
+"""In a row: with pauses of 1, 2, 4, 8 and 16 seconds. One more start would not repair a program that still ends."""
 STEADY_SECONDS = 60.0
-"""After which a program that ends counts as one that had run well."""
+"""A program that ran for this long counts as one that ran well: the restarts before it are forgotten."""
 
 
 class Running(Protocol):
@@ -21,7 +21,7 @@ class Running(Protocol):
 
 
 class Restarted:
-    """One program, kept running. `look` is called again and again by who waits for other things too."""
+    """One program, kept running. The caller has a loop of its own and calls `look` in each round."""
 
     def __init__(self, name: str, start: Callable[[], Running], say: Callable[[str], None]) -> None:
         """Start it."""
