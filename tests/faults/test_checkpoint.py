@@ -163,7 +163,7 @@ def test_two_projectors_one_stopped_before_its_commit_then_the_other_killed(worl
         with slow.held(a_commit) as commit:
             with load([api], accounts, clients=3, seed=61, most=20) as first:
                 commit.wait_for_it()
-                owner.signal(signal.SIGSTOP)
+                owner.pause()
             assert world.lowest() < world.head(), "there is nothing left for the other"
             # Once the server has ended a transaction that says nothing more, before the connection's own time-out.
             wait_until(lambda: world.lowest() >= world.head(), "the other's taking over", seconds=3 * PAUSED_SECONDS)

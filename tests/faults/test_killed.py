@@ -110,7 +110,7 @@ def test_an_api_that_was_asleep_knows_nothing_and_harms_nothing(world: World) ->
     accounts = open_accounts(sleeper, 4, "4.00")
     with load([sleeper], accounts, clients=2, seed=4, most=20) as history:
         pass
-    sleeper.signal(signal.SIGSTOP)
+    sleeper.pause()
     with load([other], accounts, clients=4, seed=5, most=60) as meanwhile:
         pass
     sleeper.signal(signal.SIGCONT)

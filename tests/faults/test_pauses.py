@@ -38,7 +38,7 @@ def test_a_process_stopped_while_it_holds_the_head(world: World, end: str) -> No
         one, two = world.api(through=slow.url), world.api()
         (account,) = open_accounts(two, 1, "5.00")
         with last_attempt(slow, partial(pool.submit, deposit, one, account, "mine"), two, account) as (mine, _):
-            one.signal(signal.SIGSTOP)
+            one.pause()
         wait_until(lambda: asked(world, HOLDS_THE_HEAD), "a transaction that holds the head")
         others = pool.submit(deposit, two, account, "others")
         wait_until(lambda: asked(world, WAITS_FOR_THE_HEAD), "an append that waits for the head")

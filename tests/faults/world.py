@@ -28,6 +28,7 @@ from projections.verify import PATIENCE_SECONDS
 from tests.faults.histories import History
 from tests.integration.workers.running import environment, settings_of
 from tests.support.ledger import codec_of
+from tests.support.pausing import pause
 from tests.support.postgres import Database, Server, running_server
 from tests.support.waiting import wait_until
 from workers import runtime
@@ -71,6 +72,11 @@ class Process:
         """Send a signal to it and its children."""
         assert self.running is not None
         os.killpg(self.running.pid, number)
+
+    def pause(self) -> None:
+        """Stop it, and return when it stands still. SIGCONT lets it go on."""
+        assert self.running is not None
+        pause(self.running.pid)
 
     def messages(self) -> str:
         """What it has said."""

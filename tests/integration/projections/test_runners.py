@@ -40,6 +40,7 @@ from tests.integration.projections.filling import (
     transfer,
 )
 from tests.integration.projections.test_pages import tables
+from tests.support.pausing import pause
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
 from workers.runtime import logins
@@ -159,7 +160,7 @@ def test_an_owner_that_was_paused_is_replaced_and_does_no_harm_when_it_wakes_up(
     try:
         wait_until(lambda: lowest(connection) > 0, "the worker's first page")
         assert worker.pid is not None
-        os.kill(worker.pid, signal.SIGSTOP)
+        pause(worker.pid)
         with followed(database, filler):
             wait_until(lambda: lowest(connection) == filler.position, "the take-over")
             os.kill(worker.pid, signal.SIGCONT)
