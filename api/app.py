@@ -15,25 +15,25 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from api import docs_page
-from api.access_log import REFUSED, AccessLog, AccessLogMiddleware
-from api.authentication import Authentication
-from api.commanding import CommandRoutes
-from api.cross_origin import CrossOrigin
-from api.documented import BatchAnswer
-from api.door import READ_BY_THEIR_ROUTE, Door
-from api.faults import Faults
-from api.items import Item
-from api.lane import Lane
-from api.methods import HeadAsGet, allowed
-from api.places import Places
-from api.principals import FOLLOW_TICKETS, is_open
-from api.problems import MEDIA_TYPE, PROBLEMS, Problem, malformed_response, problem_response, unavailable
-from api.proxies import TrustedProxies
-from api.routes import accounts, batches, health, log, orders, posts, transactions
+from api.commands.batch_items import Item
+from api.commands.router import CommandRouter
+from api.commands.routes import CommandRoutes
+from api.gateway.access_log import REFUSED, AccessLog, AccessLogMiddleware
+from api.gateway.authentication import Authentication
+from api.gateway.concurrency_limit import ConcurrencyLimit
+from api.gateway.cross_origin import CrossOrigin
+from api.gateway.documented import BatchAnswer
+from api.gateway.error_middleware import ErrorMiddleware
+from api.gateway.methods import HeadAsGet, allowed
+from api.gateway.principals import FOLLOW_TICKETS, is_open
+from api.gateway.problems import MEDIA_TYPE, PROBLEMS, Problem, malformed_response, problem_response, unavailable
+from api.gateway.proxies import TrustedProxies
+from api.gateway.request_guard import READ_BY_THEIR_ROUTE, RequestGuard
+from api.registry import ROUTERS
 from api.services import Services
-from eventstore.faults import places
-from eventstore.master_keys import MasterKeyError
+from api.system import docs_page
+from eventstore.keys.master_keys import MasterKeyError
+from eventstore.tracebacks import traceback_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,27 +52,29 @@ def create_app(services: Services) -> ASGIApp:
     )
     app.state.services = services
     limits = services.limits
-    app.state.batches = _places(services, limits.batches, "batches are under way")
-    app.state.waiting = _places(services, limits.waiting, "reads wait for their min_position")
-    app.state.followers = _places(services, limits.followers, "clients follow the log")
+    app.state.batches = _limit(services, limits.batches, "batches are under way")
+    app.state.waiting = _limit(services, limits.waiting, "reads wait for their min_position")
+    app.state.followers = _limit(services, limits.followers, "clients follow the log")
     commands = CommandRoutes()
     app.state.commands = commands
-    for room in (transactions, accounts, orders, posts, batches, log, health):
+    for router in ROUTERS:
         # The routes themselves, not the router: a router in between matches every request once more.
-        app.router.routes.extend(room.router.routes)
-        for route in room.router.routes:
+        app.router.routes.extend(router.routes)
+        for route in router.routes:
             if isinstance(route, APIRoute):
                 commands.add(route)
     app.router.routes.extend(docs_page.docs_routes())
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
-    app.add_middleware(Faults, answer_error=_answer_error)
+    app.add_middleware(ErrorMiddleware, answer_error=_answer_error)
     app.add_middleware(HeadAsGet)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     access = AccessLog(app.router.routes, services.clock)
     app.state.access = access
-    lane = Lane(app, commands, _answer_error)
-    outermost: ASGIApp = Door(lane, services, Authentication(services, access), AccessLogMiddleware(lane, access))
+    lane = CommandRouter(app, commands, _answer_error)
+    outermost: ASGIApp = RequestGuard(
+        lane, services, Authentication(services, access), AccessLogMiddleware(lane, access)
+    )
     if services.allowed_origins:
         outermost = CrossOrigin(outermost, services.allowed_origins)
     if services.trusted_proxies:
@@ -80,9 +82,9 @@ def create_app(services: Services) -> ASGIApp:
     return outermost
 
 
-def _places(services: Services, most: int, taken: str) -> Places:
+def _limit(services: Services, most: int, taken: str) -> ConcurrencyLimit:
     """Places for all; while authentication is off everyone is the same principal, who may have all of them."""
-    return Places(most, most if services.principals is None else services.limits.share_of(most), taken)
+    return ConcurrencyLimit(most, most if services.principals is None else services.limits.share_of(most), taken)
 
 
 async def _problem(request: Request, error: Exception) -> Response:
@@ -119,7 +121,7 @@ async def _master_key(request: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    logger.error("%s %s failed with %s", request.method, request.url.path, places(error))
+    logger.error("%s %s failed with %s", request.method, request.url.path, traceback_of(error))
     return problem_response("internal", "Something went wrong here; it has been logged.")
 
 

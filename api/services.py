@@ -11,14 +11,14 @@ from typing import Any, cast
 from psycopg import Connection
 from starlette.requests import HTTPConnection
 
-from api.principals import Principals
-from api.proxies import Header, Network
-from api.tickets import Tickets
-from eventstore.asynchronous import AsyncExecutor
-from eventstore.codec import Codec
-from eventstore.executor import Executor
-from eventstore.numbers import Numbers
-from projections.waiting import Checkpoints
+from api.gateway.principals import Principals
+from api.gateway.proxies import Header, Network
+from api.gateway.tickets import Tickets
+from eventstore.executor.asynchronous import AsyncExecutor
+from eventstore.executor.executor import Executor
+from eventstore.log.codec import Codec
+from eventstore.log.numbers import Numbers
+from projections.engine.waiting import Checkpoints
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from starlette.responses import Response
 
 from domain.kernel import Erased, Unreadable
 from domain.money import show
-from eventstore.read import Recorded
-from projections.accounts.queries import AccountRow
-from projections.entries.queries import EntryRow
-from projections.movements.queries import DailyBalance
-from projections.orders.queries import OrderRow
-from projections.posts.queries import PostRow, RevisionRow
-from projections.transactions.queries import TransactionRow
-from projections.trial_balance.queries import TrialBalance
+from eventstore.log.read import Recorded
+from projections.accounts.accounts.queries import AccountRow
+from projections.accounts.entries.queries import EntryRow
+from projections.accounts.movements.queries import DailyBalance
+from projections.accounts.transactions.queries import TransactionRow
+from projections.accounts.trial_balance.queries import TrialBalance
+from projections.orders.orders.queries import OrderRow
+from projections.posts.posts.queries import PostRow, RevisionRow
 
 
 def json_response(body: Any, headers: dict[str, str] | None = None, status: int = 200) -> Response:

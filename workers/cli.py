@@ -23,24 +23,24 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from api.tokens_file import TokensError
+from api.gateway.tokens_file import TokensError
 from api.views import event_view, json_form
 from domain.money import show
-from eventstore.codec import CodecError
-from eventstore.connect import connect, sentence_of
-from eventstore.master_keys import SealingError
-from eventstore.read import UnknownLogError, read_head, read_stream
-from eventstore.rotation import rotate
-from eventstore.sinks import ExecutorError
+from eventstore.executor.reply_sinks import ExecutorError
+from eventstore.keys.master_keys import SealingError
+from eventstore.keys.rotation import rotate
+from eventstore.log.codec import CodecError
+from eventstore.log.connect import connect, sentence_of
+from eventstore.log.read import UnknownLogError, read_head, read_stream
 from migrations import MigrationError
-from projections.rebuild import rebuild as rebuild_tables
-from projections.rooms import ROOMS, UnknownProjectionError, named
+from projections.engine.rebuild import rebuild as rebuild_tables
+from projections.registry import PROJECTIONS, UnknownProjectionError, named
 from workers import replay as replaying
 from workers import runtime
-from workers.czech_bank.importing import ImportFailedError, import_folder
-from workers.czech_bank.reconciling import SAMPLE, reconcile
-from workers.czech_bank.source import CURRENCY, SourceError
 from workers.embedded import EmbeddedPostgresError
+from workers.importers.czech_bank.importing import ImportFailedError, import_folder
+from workers.importers.czech_bank.reconciling import SAMPLE, reconcile
+from workers.importers.czech_bank.source import CURRENCY, SourceError
 from workers.migrating import migrate as run_migration
 from workers.serve import serve as run_server
 from workers.settings import Settings, SettingsError, ignored_variables, load
@@ -210,7 +210,7 @@ def rebuild(
     as_json: AsJson = False,
 ) -> None:
     """Empty read tables and fold the whole log into them again."""
-    rooms = named(names) if names else ROOMS
+    projections = named(names) if names else PROJECTIONS
     with (
         runtime.database(_settings()) as settings,
         runtime.action_recorded("rebuild", settings),
@@ -231,9 +231,9 @@ def rebuild(
                     connection,
                     settings.log,
                     codec,
-                    rooms,
+                    projections,
                     owner=owner,
-                    anew=damaged(connection, rooms),
+                    anew=damaged(connection, projections),
                     ahead=ahead,
                     progress=lambda p, head: progress.update(task, completed=p, total=head),
                 )

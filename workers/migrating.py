@@ -8,10 +8,10 @@ from typing import Any
 
 from psycopg import Connection
 
-from eventstore.connect import connect
+from eventstore.log.connect import connect
 from migrations import MigrationError, runner
-from projections.rooms import ROOMS
-from projections.tables import ShapeError, prepare
+from projections.engine.tables import ShapeError, prepare
+from projections.registry import PROJECTIONS
 from workers.settings import Settings
 from workers.verify.schema import planted
 
@@ -42,7 +42,7 @@ def migrate(settings: Settings) -> Migrated:
     with connect(settings.read_owner_url(), application_name="daybook-migrate") as connection:
         _refuse_planted(connection)
         try:
-            prepare(connection, ROOMS)
+            prepare(connection, PROJECTIONS)
         except ShapeError as error:
             notes.append(f"{error}.")
     if before is not None:

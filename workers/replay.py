@@ -12,9 +12,9 @@ from psycopg import Connection
 from domain import decider
 from domain.accounts.events import AccountCredited, AccountDebited
 from domain.kernel import State
-from eventstore import leaf
-from eventstore.codec import Codec
-from eventstore.read import read_head, read_log, read_stream
+from eventstore.log import leaf
+from eventstore.log.codec import Codec
+from eventstore.log.read import read_head, read_log, read_stream
 
 PAGE = 2_000
 
@@ -30,7 +30,7 @@ class Replayed:
     types: dict[str, int]
     sums: dict[str, int]  # credits less debits by currency, minor units: zero in every one
     digest_version: str
-    digest: str  # over the leaves of the events, see `eventstore.leaf`
+    digest: str  # over the leaves of the events, see `eventstore.log.leaf`
 
     @property
     def ok(self) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, Final, get_args
 
 from psycopg import Connection
 
-from api.access_log import LOGGER, MOST_ID, write_line
+from api.gateway.access_log import LOGGER, MOST_ID, write_line
 from domain import decider
 from domain.accounts.commands import OpenAccount
 from domain.accounts.events import InternalRole
@@ -28,18 +28,18 @@ from domain.accounts.posting import internal_account
 from domain.catalogue import CATALOGUE, ENTRY_TYPES, SNAPSHOTS
 from domain.ids import CLAIM_PREFIX, TAIL, TRANSACTION, fresh_id, tails
 from domain.kernel import ERASED, UNREADABLE, Context
-from eventstore.answers import ACCEPTED
-from eventstore.codec import Codec
-from eventstore.connect import connect
-from eventstore.executor import Executor
-from eventstore.metadata import metadata
-from eventstore.numbers import Numbers
-from eventstore.plans import Submission
-from eventstore.read import read_head
-from eventstore.sealing import Sealer
-from eventstore.snapshots import JsonStates, Snapshots
-from eventstore.states import Fold
-from eventstore.subject_keys import SubjectKeys
+from eventstore.executor.decided import Submission
+from eventstore.executor.executor import Executor
+from eventstore.executor.stream_states import Fold
+from eventstore.keys.sealing import Sealer
+from eventstore.keys.subject_keys import SubjectKeys
+from eventstore.log.answers import ACCEPTED
+from eventstore.log.codec import Codec
+from eventstore.log.connect import connect
+from eventstore.log.metadata import metadata
+from eventstore.log.numbers import Numbers
+from eventstore.log.read import read_head
+from eventstore.log.snapshots import JsonStates, Snapshots
 from workers.embedded import EmbeddedPostgres, url_of_running
 from workers.settings import Settings
 from workers.urls import with_login

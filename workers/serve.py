@@ -19,14 +19,14 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from api.app import create_app
-from api.connections import ConnectionLimits, server_options
+from api.gateway.connections import ConnectionLimits, server_options
+from api.gateway.tickets import Tickets, ticket_key
+from api.gateway.tokens_file import PrincipalsFile
 from api.services import Limits, Services
-from api.tickets import Tickets, ticket_key
-from api.tokens_file import PrincipalsFile
-from eventstore.asynchronous import AsyncExecutor
-from eventstore.connect import connect, pool_of
-from eventstore.numbers import Numbers
-from projections.waiting import Checkpoints
+from eventstore.executor.asynchronous import AsyncExecutor
+from eventstore.log.connect import connect, pool_of
+from eventstore.log.numbers import Numbers
+from projections.engine.waiting import Checkpoints
 from workers import runtime, settings
 
 FILES_BESIDE = 100
@@ -52,7 +52,7 @@ def serve(loaded: settings.Settings) -> None:
         port=loaded.port,
         workers=loaded.workers,
         loop="uvloop",
-        proxy_headers=False,  # api.proxies reads them; uvicorn would trust this machine and FORWARDED_ALLOW_IPS
+        proxy_headers=False,  # api.gateway.proxies reads them; uvicorn would trust this machine and FORWARDED_ALLOW_IPS
         log_level=loaded.log_level,
         timeout_graceful_shutdown=5,
         **server_options(ConnectionLimits(connections=loaded.connection_limit)),

@@ -10,7 +10,7 @@ import orjson
 
 from api.views import json_form
 from domain.money import show
-from eventstore.read import Recorded
+from eventstore.log.read import Recorded
 
 _MONEY = frozenset({"amount", "balance", "maximum", "minimum", "reserved", "total", "unit_price"})
 _INDENT = " " * 8
@@ -45,8 +45,8 @@ def described(recorded: Recorded, data: Mapping[str, Any], width: int | None) ->
     by = orjson.loads(recorded.metadata)["actor"]["id"]
     at = recorded.recorded_at.strftime("%Y-%m-%d %H:%M:%S")
     yield f"{recorded.version:>6}  {recorded.type}"
-    said = (f"at {recorded.position}, {at} UTC, by {by}", _said(in_major_units(data), data.get("currency")))
-    for text in filter(None, said):
+    message = (f"at {recorded.position}, {at} UTC, by {by}", _said(in_major_units(data), data.get("currency")))
+    for text in filter(None, message):
         if width is None:
             yield _INDENT + text
         else:

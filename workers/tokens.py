@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from api.principals import ROLES, Role, digest
+from api.gateway.principals import ROLES, Role, digest
 
 CLEAR_NAME = "tokens.txt"
 

@@ -10,12 +10,12 @@ from threading import Event
 
 import psycopg
 
-from eventstore.connect import SessionError, connect
-from projections.engine import TRANSIENT
-from projections.follow import follow
-from projections.outage import DatabaseAwayError, Outage
-from projections.rooms import ROOMS
-from projections.tables import begin
+from eventstore.log.connect import SessionError, connect
+from projections.engine.follow import follow
+from projections.engine.outage import DatabaseAwayError, Outage
+from projections.engine.runner import TRANSIENT
+from projections.engine.tables import begin
+from projections.registry import PROJECTIONS
 from workers import runtime
 from workers.settings import Settings, variable
 
@@ -36,7 +36,7 @@ def work(settings: Settings) -> None:
 
     def begin_all() -> None:
         with connect(url, application_name="daybook-begin") as connection:
-            begin(connection, settings.log, ROOMS)
+            begin(connection, settings.log, PROJECTIONS)
 
     try:
         _once_it_is_there(begin_all, stop, settings.database_wait_seconds)
@@ -45,7 +45,7 @@ def work(settings: Settings) -> None:
             lambda: connect(url, application_name="daybook-projector"),
             lambda connection, log: runtime.make_codec(settings, connection, log),
             settings.log,
-            ROOMS,
+            PROJECTIONS,
             stop,
             poll_seconds=settings.poll_seconds,
             wait_seconds=settings.database_wait_seconds,

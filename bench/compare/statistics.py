@@ -74,17 +74,17 @@ def verdict(comparisons: Sequence[Comparison], tolerance: float) -> str:
     slower = [one for one in comparisons if one.is_slower(tolerance)]
     if slower:
         found = ", ".join(f"{one.figure} by {1 - one.ratio.median:.1%}" for one in slower)
-        said = f"Slower than the {tolerance:.0%} that is tolerated: {found}."
+        message = f"Slower than the {tolerance:.0%} that is tolerated: {found}."
     else:
         lowest = min(comparisons, key=lambda one: one.ratio.median)
-        said = f"Within {tolerance:.0%}: the lowest median is {lowest.ratio.median:.3f} ({lowest.figure})."
+        message = f"Within {tolerance:.0%}: the lowest median is {lowest.ratio.median:.3f} ({lowest.figure})."
     vague = [one.figure for one in comparisons if one.is_vague(tolerance)]
     if vague:
-        said += (
+        message += (
             f" The machine is too unsteady for this: the revision differs from itself by more than {tolerance:.0%} in "
             f"half of the pairs ({', '.join(vague)}). Measure again when it is quiet, or with more --pairs."
         )
-    return said
+    return message
 
 
 def _spread(ratios: Sequence[float]) -> Spread:

@@ -16,11 +16,11 @@ from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.accounts import transactions
 from api.bodies import TransferBody
-from api.commanding import CommandRoute
-from api.execution import command
-from api.principals import digest
-from api.routes import transactions
+from api.commands.execution import command
+from api.commands.routes import CommandRoute
+from api.gateway.principals import digest
 from bench.harness import process
 from bench.harness.server import MASTER_KEY, Database
 from workers import serve, settings

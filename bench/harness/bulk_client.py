@@ -42,9 +42,11 @@ def run(*plans: Plan) -> Sample:
     Raises `subprocess.CalledProcessError` if any transfer was not accepted.
     """
     with ThreadPoolExecutor(len(plans)) as pool:
-        told = list(pool.map(lambda plan: process.ask("bench.harness.bulk_client", asdict(plan)), plans))
-    seconds = max(one["ended"] for one in told) - min(one["began"] for one in told)
-    return Sample(sum(one["accepted"] for one in told), seconds, [took for one in told for took in one["latencies_us"]])
+        answered = list(pool.map(lambda plan: process.ask("bench.harness.bulk_client", asdict(plan)), plans))
+    seconds = max(one["ended"] for one in answered) - min(one["began"] for one in answered)
+    return Sample(
+        sum(one["accepted"] for one in answered), seconds, [took for one in answered for took in one["latencies_us"]]
+    )
 
 
 def _bodies(plan: Plan, connection: int) -> list[bytes]:
@@ -87,8 +89,8 @@ def _main() -> None:
     ended = perf_counter()  # of the system: the same for all processes
     accepted = plan.connections * plan.batches * plan.size
     latencies = [round(one * 1e6) for one in took]
-    told = {"accepted": accepted, "began": began, "ended": ended, "latencies_us": latencies}
-    sys.stdout.buffer.write(orjson.dumps(told))
+    answered = {"accepted": accepted, "began": began, "ended": ended, "latencies_us": latencies}
+    sys.stdout.buffer.write(orjson.dumps(answered))
 
 
 if __name__ == "__main__":

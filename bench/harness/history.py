@@ -24,13 +24,13 @@ from domain.accounts.numbers import account_number
 from domain.catalogue import SNAPSHOTS
 from domain.ids import ACCOUNT, TAIL, TRANSACTION, fresh_id, tails
 from domain.kernel import Accepted
-from eventstore.answers import Outcome
-from eventstore.append import JSON
-from eventstore.codec import Codec
-from eventstore.connect import connect
-from eventstore.plans import Submission
-from eventstore.read import read_head
-from eventstore.snapshots import MOST_WAITING, JsonStates, Snapshots, is_due
+from eventstore.executor.decided import Submission
+from eventstore.log.answers import Outcome
+from eventstore.log.append import JSON
+from eventstore.log.codec import Codec
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head
+from eventstore.log.snapshots import MOST_WAITING, JsonStates, Snapshots, is_due
 from workers.runtime import TRANSIENT, make_codec
 
 BLOCK_ACCOUNTS, BLOCK_TRANSFERS, BLOCK_EVENTS = 50, 250, 1_000

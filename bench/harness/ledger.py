@@ -20,12 +20,12 @@ from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
 from domain.ids import ACCOUNT, TRANSACTION
 from domain.kernel import Context
-from eventstore.answers import Outcome
-from eventstore.codec import Codec
-from eventstore.connect import connect
-from eventstore.executor import Executor
-from eventstore.metadata import metadata
-from eventstore.plans import Submission
+from eventstore.executor.decided import Submission
+from eventstore.executor.executor import Executor
+from eventstore.log.answers import Outcome
+from eventstore.log.codec import Codec
+from eventstore.log.connect import connect
+from eventstore.log.metadata import metadata
 from workers import runtime
 from workers.runtime import WriteSide
 

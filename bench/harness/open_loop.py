@@ -56,8 +56,8 @@ def half_of(capacity: Sample, load: wrk.Load, seconds: float) -> Plan:
 
 def run(plan: Plan) -> Mapping[str, Sample]:
     """Send it all: what was answered, by its kind. Raises `subprocess.CalledProcessError` for any other answer."""
-    told = process.ask("bench.harness.open_loop", asdict(plan))
-    return {kind: Sample(len(took), told["seconds"], took) for kind, took in told["latencies_us"].items()}
+    answered = process.ask("bench.harness.open_loop", asdict(plan))
+    return {kind: Sample(len(took), answered["seconds"], took) for kind, took in answered["latencies_us"].items()}
 
 
 class _Request(NamedTuple):

@@ -62,10 +62,10 @@ def with_settings(more: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, **more}
 
 
-def ask(module: str, told: Mapping[str, Any]) -> Any:
+def ask(module: str, answered: Mapping[str, Any]) -> Any:
     """What `python -m module` writes, told this, both as JSON. Raises `subprocess.CalledProcessError` if it fails."""
     command = [sys.executable, "-m", module]
-    done = subprocess.run(command, input=orjson.dumps(told), stdout=subprocess.PIPE, cwd=ROOT, check=True)
+    done = subprocess.run(command, input=orjson.dumps(answered), stdout=subprocess.PIPE, cwd=ROOT, check=True)
     return orjson.loads(done.stdout)
 
 

@@ -148,7 +148,7 @@ class Report:
             raise ValueError("a quick run is a look, not a result: it takes the place of nothing")
         if (mine := self.machine.kind) != (other := later.machine.kind):
             raise ValueError(f"the report was made on {mine}, the later one on {other}: measure all of it there")
-        told = Again(
+        answered = Again(
             later.date,
             later.revision,
             later.repetitions,
@@ -156,5 +156,5 @@ class Report:
             later.machine.settings,
             later.machine.load_before,
         )
-        anew = {scenario.name: replace(scenario, again=told) for scenario in later.scenarios}
+        anew = {scenario.name: replace(scenario, again=answered) for scenario in later.scenarios}
         return replace(self, scenarios=[anew.pop(old.name, old) for old in self.scenarios] + list(anew.values()))

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from psycopg import Connection
 
-from eventstore.connect import connect
-from eventstore.read import read_head
-from projections.projection import Projection
-from projections.rooms import ROOMS
-from projections.tables import begin, prepare, reset
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head
+from projections.engine.projection import Projection
+from projections.engine.tables import begin, prepare, reset
+from projections.registry import PROJECTIONS
 
 
 class Database(Protocol):
@@ -31,20 +31,20 @@ def read_owner(database: Database) -> Iterator[Connection[Any]]:
         yield connection
 
 
-def make_read_tables(database: Database, projections: Sequence[Projection] = ROOMS) -> None:
+def make_read_tables(database: Database, projections: Sequence[Projection] = PROJECTIONS) -> None:
     """Make what is missing, as `daybook migrate` does."""
     with read_owner(database) as owner:
         prepare(owner, projections)
 
 
-def begin_read_tables(database: Database, log: str = "main", projections: Sequence[Projection] = ROOMS) -> None:
+def begin_read_tables(database: Database, log: str = "main", projections: Sequence[Projection] = PROJECTIONS) -> None:
     """Make what is missing, and let the projections begin at 0, as `migrate` and a projector do."""
     make_read_tables(database, projections)
     with connect(database.projector_url, application_name="begin") as projector:
         begin(projector, log, projections)
 
 
-def empty_read_tables(database: Database, log: str = "main", projections: Sequence[Projection] = ROOMS) -> None:
+def empty_read_tables(database: Database, log: str = "main", projections: Sequence[Projection] = PROJECTIONS) -> None:
     """Empty the tables and set the checkpoints to 0, as `daybook rebuild` does at first."""
     with connect(database.projector_url, application_name="head") as projector:
         head = read_head(projector, log)

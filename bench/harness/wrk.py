@@ -39,11 +39,11 @@ def run(load: Load, seconds: float) -> Sample:
     if program is None:
         raise MissingError("wrk is needed for load over HTTP: install it (on Debian: apt-get install wrk)")
     whole = max(1, round(seconds))
-    told = {name: getattr(load, name) for name in ("accounts", "path", "run", "seed", "zipf", "reads")}
+    answered = {name: getattr(load, name) for name in ("accounts", "path", "run", "seed", "zipf", "reads")}
     command = [
         *(program, "--threads", "1", "--connections", str(load.connections), "--duration", f"{whole}s"),
         *("--timeout", "10s", "--script", str(SCRIPT), load.address, "--"),
-        *(f"{name}={value}" for name, value in {**told, "token": TOKEN}.items()),
+        *(f"{name}={value}" for name, value in {**answered, "token": TOKEN}.items()),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=whole + 60)
     if done.returncode:

@@ -95,12 +95,12 @@ def _machine(report: Report) -> Iterator[str]:
 
 
 def _again(again: Again, machine: Machine) -> str:
-    told = [f"Measured again: {again.date}, {again.revision}, repetitions {again.repetitions}"]
-    told.append(f"load before {again.load_before}")
+    answered = [f"Measured again: {again.date}, {again.revision}, repetitions {again.repetitions}"]
+    answered.append(f"load before {again.load_before}")
     if again.python != machine.python:
-        told.append(again.python)
-    told += [f"{name} {value}" for name, value in again.settings.items() if machine.settings.get(name) != value]
-    return f"{', '.join(told)}."
+        answered.append(again.python)
+    answered += [f"{name} {value}" for name, value in again.settings.items() if machine.settings.get(name) != value]
+    return f"{', '.join(answered)}."
 
 
 def _measurements(measurements: list[Measurement]) -> Iterator[str]:

@@ -11,10 +11,10 @@ from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
 from bench.harness.tables import empty_read_tables
-from eventstore.connect import connect
-from eventstore.read import read_head
-from projections.engine import Runner
-from projections.rooms import ROOMS
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head
+from projections.engine.runner import Runner
+from projections.registry import PROJECTIONS
 from workers.runtime import tune_for_folding
 
 SUBJECT = "one worker, all projections"
@@ -37,19 +37,20 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             for _ in range(settings.repetitions):
                 empty_read_tables(database, LOG)
                 tune_for_folding()
-                runner = Runner(connection, LOG, codec_of(database, ahead, head.log), ROOMS, ahead=ahead)
+                runner = Runner(connection, LOG, codec_of(database, ahead, head.log), PROJECTIONS, ahead=ahead)
                 began = perf_counter()
                 runner.run_to_head()
                 rates.append(round(head.position / (perf_counter() - began), 1))
                 if runner.stopped or set(runner.positions.values()) != {head.position}:
                     raise oracle.WrongError(f"not all projections reached {head.position}: {runner.positions}")
         checked += oracle.check_tables(database.url)
-    measured = Measurement(SUBJECT, {"projections": len(ROOMS), "events": head.position}, "events/s", rates)
+    measured = Measurement(SUBJECT, {"projections": len(PROJECTIONS), "events": head.position}, "events/s", rates)
     return ScenarioResult(
         "catch-up",
         "Catching up with the log",
-        f"{', '.join(room.name for room in ROOMS)}: folded together from position 0 over a log of {number} transfers "
-        f"between {settings.accounts} accounts, by a worker as it runs, which reads ahead over a second connection. "
+        f"{', '.join(one.name for one in PROJECTIONS)}: folded together from position 0 over a log of "
+        f"{number} transfers between {settings.accounts} accounts, by a worker as it runs, which reads ahead over a "
+        f"second connection. "
         f"Events are positions of the log passed, counted once.",
         [measured],
         [Comparison("events a second", measured.median, 50_000)],

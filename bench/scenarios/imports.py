@@ -11,9 +11,9 @@ from bench.harness.result import Measurement, ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
 from domain.accounts.events import InternalRole
-from eventstore.connect import connect
-from workers.czech_bank.importing import Imported, import_folder
-from workers.czech_bank.source import CURRENCY
+from eventstore.log.connect import connect
+from workers.importers.czech_bank.importing import Imported, import_folder
+from workers.importers.czech_bank.source import CURRENCY
 from workers.runtime import now, open_internal_accounts, tune_for_commands
 
 FIRST, AGAIN = "import", "the same again"

@@ -22,12 +22,12 @@ from bench.harness.server import Database, Server
 from bench.harness.service import Service, running_service
 from bench.harness.settings import Settings
 from bench.harness.tables import empty_read_tables
-from eventstore.connect import connect
-from eventstore.plans import Submission
-from eventstore.read import read_head
-from projections.engine import Runner
-from projections.rooms import ROOMS
-from projections.tables import begin
+from eventstore.executor.decided import Submission
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head
+from projections.engine.runner import Runner
+from projections.engine.tables import begin
+from projections.registry import PROJECTIONS
 from workers.runtime import new_id, tune_for_commands, tune_for_folding
 
 DRAWN = 2_000
@@ -173,9 +173,9 @@ def _worker(log: _Log) -> Iterator[_Worker]:
         connect(log.database.projector_url, application_name="bench-projector") as connection,
         connect(log.database.projector_url, application_name="bench-ahead") as ahead,
     ):
-        begin(connection, LOG, ROOMS)
+        begin(connection, LOG, PROJECTIONS)
         head = read_head(connection, LOG)
-        runner = Runner(connection, LOG, codec_of(log.database, ahead, head.log), ROOMS, ahead=ahead)
+        runner = Runner(connection, LOG, codec_of(log.database, ahead, head.log), PROJECTIONS, ahead=ahead)
         yield _Worker(connection, runner, head.position)
 
 

@@ -32,11 +32,11 @@ from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Database, Server
 from bench.harness.settings import Settings
 from bench.harness.tables import empty_read_tables
-from eventstore.connect import connect
-from eventstore.read import read_head
-from projections import projection
-from projections.engine import Runner
-from projections.rooms import ROOMS, named
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head
+from projections.engine import projection
+from projections.engine.runner import Runner
+from projections.registry import PROJECTIONS, named
 from workers.runtime import tune_for_folding
 
 ACCOUNTS = 500
@@ -131,7 +131,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         moved = _fill(theirs, fewer, random)
         checked = oracle.check(ours.url, loaded.commands)
         for _ in range(settings.repetitions):
-            rates[ALL].append(_fold(ours, ROOMS))
+            rates[ALL].append(_fold(ours, PROJECTIONS))
             rates[ONE].append(_fold(ours, named(["accounts"])))
             for name, flushed in STOCKS.items():
                 server.execute(f"ALTER DATABASE {theirs.name} SET synchronous_commit = {flushed}")
@@ -153,15 +153,15 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     return result
 
 
-def _fold(database: Database, rooms: Sequence[projection.Projection]) -> float:
+def _fold(database: Database, projections: Sequence[projection.Projection]) -> float:
     with (
         connect(database.projector_url, application_name="bench-projector") as connection,
         connect(database.projector_url, application_name="bench-ahead") as ahead,
     ):
         head = read_head(connection, LOG)
-        empty_read_tables(database, LOG, rooms)
+        empty_read_tables(database, LOG, projections)
         tune_for_folding()
-        runner = Runner(connection, LOG, codec_of(database, ahead, head.log), rooms, ahead=ahead)
+        runner = Runner(connection, LOG, codec_of(database, ahead, head.log), projections, ahead=ahead)
         began = perf_counter()
         runner.run_to_head()
         rate = round(head.position / (perf_counter() - began), 1)

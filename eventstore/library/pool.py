@@ -1,7 +1,7 @@
 """The connections of one application, shared by its threads.
 
-Smaller than psycopg's pool on purpose: `eventstore.connect` makes the connections, no threads run behind them, and what
-goes wrong while connecting, such as a wrong password, is told at once instead of after the time-out for a connection.
+Smaller than psycopg's pool on purpose: `eventstore.log.connect` makes the connections, and no threads run behind them.
+An error while connecting, such as a wrong password, is raised at once, not after the time-out for a connection.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from eventsourcing.persistence import ConnectionUnavailableError, OperationalErr
 from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
-from eventstore.connect import connect
 from eventstore.library.errors import ConnectionLostError, translated
+from eventstore.log.connect import connect
 
 T = TypeVar("T")
 

@@ -22,7 +22,6 @@ from eventsourcing.persistence import (
 from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier
 
-from eventstore.arrays import bytea_array, int4_array, int8_array, text_array
 from eventstore.library.store import LogStore
 from eventstore.library.stored import (
     TOKEN_BYTES,
@@ -36,6 +35,7 @@ from eventstore.library.stored import (
 )
 from eventstore.library.subscription import LogSubscription
 from eventstore.library.tracking import LogTrackingRecorder
+from eventstore.log.arrays import bytea_array, int4_array, int8_array, text_array
 
 MOST = 2**63 - 1
 

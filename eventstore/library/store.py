@@ -11,7 +11,7 @@ from eventsourcing.persistence import ProgrammingError
 from psycopg import Connection
 
 from eventstore.library.pool import Pool
-from eventstore.read import Head, UnknownLogError, read_head
+from eventstore.log.read import Head, UnknownLogError, read_head
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import DataError, IntegrityError, Notification, StoredEvent
 
-from eventstore.append import MOST_EVENTS_PER_UNIT
+from eventstore.log.append import MOST_EVENTS_PER_UNIT
 
 TOKEN_BYTES = 16
 _UUID, _STR = b"u", b"s"

@@ -10,7 +10,7 @@ from eventsourcing.persistence import ApplicationRecorder, Notification, Subscri
 
 from eventstore.library.store import LogStore
 from eventstore.library.stored import Row, notification
-from eventstore.read import Page, read_log
+from eventstore.log.read import Page, read_log
 
 PAGE_POSITIONS = 500
 

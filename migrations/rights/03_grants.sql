@@ -1,6 +1,6 @@
 -- Who may do what: all of it, from nothing, so that it can be run again at any time. docs/adr/0013 has the table of what
 -- each role can do when it is taken over. The rights on the read tables and the reporting views are granted by who makes
--- them: projections/grants.sql.
+-- them: projections/engine/grants.sql.
 SET LOCAL ROLE daybook_owner;
 
 REVOKE ALL ON SCHEMA log, library

@@ -30,13 +30,13 @@ STATUS = {
 
 
 def check(world: World, *histories: History, marked: bool = True) -> None:
-    """Everything that must hold after anything, of all that was told: `world.told` and the histories of loads.
+    """Everything that must hold after anything, of all that was told: `world.history` and the histories of loads.
 
     Raises AssertionError. `marked`: whether every answer given again must say so. A process that lost its connection
     under a command and finds the key in the log cannot always tell its own first append from one before it; then it
     does not say so.
     """
-    history = History([call for told in (world.told, *histories) for call in told.calls])
+    history = History([call for answered in (world.history, *histories) for call in answered.calls])
     with kept(history):
         assert_sound(world.database)
         _answers_agree(history, marked=marked)
@@ -78,9 +78,9 @@ def _answers_are_in_the_log(world: World, history: History) -> None:
         ).fetchall()
     assert unaccounted == [], f"units of no command, or of several: {unaccounted}"
     for call in history.answered:
-        told = (1, call.position) if call.accepted else (2, None)
+        answered = (1, call.position) if call.accepted else (2, None)
         there = recorded.get((call.actor, call.key))
-        assert there == told, f"{call} was told (outcome, position) {told}, and in the log is {there}"
+        assert there == answered, f"{call} was told (outcome, position) {answered}, and in the log is {there}"
     strangers = recorded.keys() - {(call.actor, call.key) for call in history.calls}
     assert not strangers, f"nobody asked for {strangers}"
 
@@ -213,13 +213,13 @@ def effects_are_those_told(book: Book, history: History) -> None:
     for call in history.answered:
         if call.accepted:
             draft = Draft(book, call.position - 1, call.key)
-            results = call.said["results"] if call.atomic else [call.said]
-            for (path, body), said in zip(call.commands, results, strict=True):
-                draft.carry_out(path, body, said.get("account", ""))
-                for account, told in said.get("balances", {}).items():
-                    assert parse(told["balance"], told["currency"]) == draft.at(account).balance, call
-                if "balances" not in said:  # opened, frozen, unfrozen or closed
-                    assert draft.at(said["account"]).status == said.get("status", OPEN), call
+            results = call.message["results"] if call.atomic else [call.message]
+            for (path, body), message in zip(call.commands, results, strict=True):
+                draft.carry_out(path, body, message.get("account", ""))
+                for account, answered in message.get("balances", {}).items():
+                    assert parse(answered["balance"], answered["currency"]) == draft.at(account).balance, call
+                if "balances" not in message:  # opened, frozen, unfrozen or closed
+                    assert draft.at(message["account"]).status == message.get("status", OPEN), call
             assert draft.now == book.after(call.position), call
 
 
@@ -238,7 +238,7 @@ def _refusals_were_right(world: World, book: Book, history: History) -> None:
     for call in history.answered:
         if call.status == REFUSED:
             call.decided = decided[call.actor, call.key]
-            rule, figures, number = call.said["code"], call.said["figures"], 1
+            rule, figures, number = call.message["code"], call.message["figures"], 1
             if call.atomic:
                 assert rule == "item_refused", call
                 rule, figures, number = figures["rule"], figures["figures"], figures["item"]
@@ -293,11 +293,11 @@ def reads_are_of_one_position(book: Book, readings: Sequence[Reading], *, crashe
     for reading in readings:
         accounts = reading.accounts
         begin, end = 0, FAR
-        for account, told in accounts.items():
-            there = book.while_at(account, told.version)
-            assert there, f"{account} was never at version {told.version} when a unit ended"
+        for account, answered in accounts.items():
+            there = book.while_at(account, answered.version)
+            assert there, f"{account} was never at version {answered.version} when a unit ended"
             true = book.at(account, there.start)
-            assert told == true, f"{account} was read as {told} and is {true}"
+            assert answered == true, f"{account} was read as {answered} and is {true}"
             begin, end = max(begin, there.start), min(end, there.stop)
         end = min([end, *(opened for account, opened in book.opened.items() if account not in accounts)])
         assert begin < end, f"one account is read as at {begin} or later, another as before {end}, by {reading.reader}"

@@ -116,7 +116,7 @@ class Client:
         for call in calls:
             if call.path == "/v1/accounts":
                 assert call.accepted, f"an opening is never refused, and was: {call}"
-                self._accounts.append(call.said["account"])
+                self._accounts.append(call.message["account"])
         if self._how.random() < 0.05:
             self._until_answered(calls, batch=self._how.random() < 0.5)
         if self._how.random() < 0.05:
@@ -160,7 +160,7 @@ def ask(http: httpx.Client, call: Call) -> httpx.Response:
     """Send it, for the first time or again, and write down what it is told, whatever that is."""
     with _written_down([call]):
         response = http.post(call.path, json=call.body, headers={**token(call.by), "Idempotency-Key": call.key})
-    call.told(answer_of(response))
+    call.record(answer_of(response))
     return response
 
 
@@ -177,7 +177,7 @@ def ask_all(http: httpx.Client, calls: Sequence[Call]) -> list[Answer]:
     with _written_down(calls):
         answers = _answers_of_a_batch(http, calls)
     for call, answer in zip(calls, answers, strict=True):
-        call.told(answer)
+        call.record(answer)
     return answers
 
 
@@ -190,7 +190,7 @@ def _written_down(calls: Sequence[Call]) -> Iterator[None]:
         yield
     except httpx.HTTPError as error:
         for call in calls:
-            call.told(Answer(0, repr(error).encode(), False))
+            call.record(Answer(0, repr(error).encode(), False))
         raise
 
 
@@ -201,9 +201,9 @@ def _answers_of_a_batch(http: httpx.Client, calls: Sequence[Call]) -> list[Answe
     if response.status_code in TOLD_NOTHING:
         return [answer_of(response)] * len(calls)
     assert response.status_code == 200, response.text
-    told = [msgspec.json.decode(line, type=_Line) for line in response.content.splitlines()]
-    assert [line.key for line in told] == [call.key for call in calls], "an answer for each, in their order"
-    return [Answer(line.status, bytes(line.body), line.replayed) for line in told]
+    answered = [msgspec.json.decode(line, type=_Line) for line in response.content.splitlines()]
+    assert [line.key for line in answered] == [call.key for call in calls], "an answer for each, in their order"
+    return [Answer(line.status, bytes(line.body), line.replayed) for line in answered]
 
 
 class _Line(msgspec.Struct):
@@ -246,7 +246,7 @@ def post(api: Api, path: str, body: dict[str, Any], key: str, by: str = "command
     Raises what httpx raises where there is none.
     """
     with httpx.Client(base_url=api.url, timeout=60) as http:
-        return ask(http, api.told.call(key, path, body, by))
+        return ask(http, api.history.call(key, path, body, by))
 
 
 EURO = {"amount": "1.00", "currency": "EUR"}

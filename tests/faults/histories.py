@@ -51,7 +51,7 @@ class Call:
         """It is sent now, for the first time or again."""
         self.began = self.began or time.monotonic()
 
-    def told(self, answer: Answer) -> None:
+    def record(self, answer: Answer) -> None:
         """What it was told now, or what came instead."""
         if answer.status in TOLD_NOTHING:
             self.silences.append(answer.body.decode())
@@ -70,7 +70,7 @@ class Call:
         return self.status in ACCEPTED
 
     @property
-    def said(self) -> dict[str, Any]:
+    def message(self) -> dict[str, Any]:
         """The body of its answer."""
         read: dict[str, Any] = orjson.loads(self.answers[0].body)
         return read
@@ -78,7 +78,7 @@ class Call:
     @property
     def position(self) -> int:
         """At which it is in the log, if it was accepted."""
-        return place(self.said["position"])
+        return place(self.message["position"])
 
     @property
     def atomic(self) -> bool:
@@ -131,7 +131,7 @@ class History:
     @property
     def acknowledged(self) -> str:
         """The position that somebody was told last; empty if nobody was told any."""
-        return next((call.said["position"] for call in reversed(self.calls) if call.answers and call.accepted), "")
+        return next((call.message["position"] for call in reversed(self.calls) if call.answers and call.accepted), "")
 
     def write(self) -> Path:
         """To a new file, one call a line in the order in which they began; where that is."""

@@ -36,12 +36,12 @@ class Reading:
 
     reader: int
     at_least: int  # the position it asked for; 0: it did not ask for any
-    said: bytes
+    message: bytes
 
     @property
     def accounts(self) -> dict[str, Standing]:
         """Each account that it listed."""
-        read = orjson.loads(self.said)
+        read = orjson.loads(self.message)
         assert read["next"] is None, f"there are more than {MOST_ACCOUNTS} accounts: they are not on one page"
         return {
             row["account"]: Standing(parse(row["balance"], row["currency"]), row["status"], row["version"])

@@ -114,12 +114,12 @@ def test_the_waiting_ends_at_its_bound_with_a_sentence() -> None:
         DAYBOOK_DATABASE_WAIT_SECONDS="0.5",
     )
     done = daybook("work", env=env)
-    said = done.stderr.replace("\n", " ")
+    message = done.stderr.replace("\n", " ")
     assert done.returncode == 3
-    assert "the database cannot be used for 0 seconds now, and is tried again for 0 in all" in said
-    assert "the database was tried for 0.5 seconds and still cannot be used" in said
-    assert "DAYBOOK_DATABASE_WAIT_SECONDS" in said
-    assert "Traceback" not in said
+    assert "the database cannot be used for 0 seconds now, and is tried again for 0 in all" in message
+    assert "the database was tried for 0.5 seconds and still cannot be used" in message
+    assert "DAYBOOK_DATABASE_WAIT_SECONDS" in message
+    assert "Traceback" not in message
 
 
 def test_what_waiting_does_not_mend_is_not_waited_for(world: World) -> None:

@@ -70,9 +70,9 @@ def test_the_backend_is_killed_while_the_append_is_under_way(world: World, gate:
         world.superuser().execute("SELECT pg_terminate_backend(%s)", (first,))
         wait_until(lambda: closed.waiting() not in (first, None), "the second append at the gate")
         closed.open()
-        told = answer.result()
-    assert told.status_code == 201, told.text
-    assert "Idempotency-Replayed" not in told.headers, "its client has had no answer before"
+        answered = answer.result()
+    assert answered.status_code == 201, answered.text
+    assert "Idempotency-Replayed" not in answered.headers, "its client has had no answer before"
     assert world.head() == before + 3
     assert balance(world, account) == 600
     check(world)
@@ -95,8 +95,8 @@ def test_the_api_is_killed_around_the_key_of_somebody_new(world: World, held: Ma
         assert world.head() == before
         account = open_account(other, "open-it", body)
     check(world)
-    told = httpx.get(f"{other.url}/v1/accounts/{account}", headers=token("report"), timeout=30)
-    assert told.json()["name"] == "somebody-new"
+    answered = httpx.get(f"{other.url}/v1/accounts/{account}", headers=token("report"), timeout=30)
+    assert answered.json()["name"] == "somebody-new"
 
 
 @pytest.mark.parametrize("gate", gates.soaked(gates.GATES, "before the events are inserted", "before it returns"))
@@ -112,11 +112,11 @@ def test_the_database_is_killed_while_the_append_is_under_way(world: World, gate
             closed.wait_for_somebody()
             world.kill_postgres()
         world.start_postgres()
-        told = answer.result()
-    if told.status_code == 503:  # it was away for longer than the API tries
+        answered = answer.result()
+    if answered.status_code == 503:  # it was away for longer than the API tries
         api.wait_until_ready()
-        told = deposit(api, account, "the-one")
-    assert told.status_code == 201, told.text
+        answered = deposit(api, account, "the-one")
+    assert answered.status_code == 201, answered.text
     assert world.head() == before + 3
     assert balance(world, account) == 600
     check(world)
@@ -133,11 +133,11 @@ def test_committed_and_the_acknowledgement_lost(world: World) -> None:
             acknowledgement.wait_for_it()
             wait_until(lambda: world.head() > before, "the commit")
             acknowledgement.release("swallow")
-            told = answer.result()
-        assert told.status_code == 201, told.text
-        assert "Idempotency-Replayed" not in told.headers
+            answered = answer.result()
+        assert answered.status_code == 201, answered.text
+        assert "Idempotency-Replayed" not in answered.headers
         assert world.head() == before + 3, "once"
-        assert deposit(api, account, "the-one").content == told.content
+        assert deposit(api, account, "the-one").content == answered.content
     assert balance(world, account) == 600
     check(world)
 

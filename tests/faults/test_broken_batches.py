@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from api.routes.batches import WINDOW
+from api.commands.batches import WINDOW
 from tests.faults import gates
 from tests.faults.checker import check
 from tests.faults.clients import ask, ask_all, open_accounts, opening
@@ -118,8 +118,8 @@ def test_the_acknowledgement_of_an_atomic_batch_is_lost(world: World, lost: str)
 
 def waiting(api: Api) -> int:
     """How many commands are in its queue."""
-    told: int = httpx.get(f"{api.url}/v1/health/ready", timeout=30).json()["waiting"]
-    return told
+    waiting: int = httpx.get(f"{api.url}/v1/health/ready", timeout=30).json()["waiting"]
+    return waiting
 
 
 def test_the_queue_is_full_in_the_middle_of_a_batch(world: World) -> None:
@@ -140,9 +140,14 @@ def test_the_queue_is_full_in_the_middle_of_a_batch(world: World) -> None:
         answered = pool.submit(send, api, calls)
         wait_until(lambda: waiting(api) >= 2 * WINDOW, "the first window in the queue")
         closed.open()
-        told = [answer.status for answer in answered.result()]
+        statuses = [answer.status for answer in answered.result()]
         assert {answer.status for one in sent for answer in one.result()} == {201}
-    assert [set(told[start : start + WINDOW]) for start in range(0, len(told), WINDOW)] == [{201}, {503}, {503}, {201}]
+    assert [set(statuses[start : start + WINDOW]) for start in range(0, len(statuses), WINDOW)] == [
+        {201},
+        {503},
+        {503},
+        {201},
+    ]
     alone, *rest = [call for call in calls if not call.answers]
     with httpx.Client(base_url=api.url, timeout=60) as http:
         ask(http, alone)

@@ -96,12 +96,12 @@ def transfer(amount: str) -> tuple[str, dict[str, Any]]:
     return "/v1/transfers", {"source": "a", "target": "b", "amount": amount, "currency": "EUR"}
 
 
-def told(balance: str) -> dict[str, Any]:
+def answered(balance: str) -> dict[str, Any]:
     return {"balances": {"b": {"balance": balance, "currency": "EUR"}}}
 
 
-def alone(command: tuple[str, dict[str, Any]], said: dict[str, Any], position: int) -> Call:
-    answer = orjson.dumps({"position": f"main.1.{position}", **said})
+def alone(command: tuple[str, dict[str, Any]], message: dict[str, Any], position: int) -> Call:
+    answer = orjson.dumps({"position": f"main.1.{position}", **message})
     return Call("alone", *command, answers=[Answer(201, answer, False)])
 
 
@@ -130,24 +130,24 @@ FROZEN_B = ("/v1/accounts/b/freeze", {"reason": "the test wishes so"})
 
 
 def test_true_effects_pass() -> None:
-    one = alone(transfer("0.30"), told("0.30"), 9)
-    two = together([transfer("0.10"), transfer("0.20")], [told("0.40"), told("0.60")], 15)
+    one = alone(transfer("0.30"), answered("0.30"), 9)
+    two = together([transfer("0.10"), transfer("0.20")], [answered("0.40"), answered("0.60")], 15)
     effects_are_those_told(PAID, History([one, two]))
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        pytest.param(alone(transfer("0.30"), told("0.20"), 9), id="another balance told"),
+        pytest.param(alone(transfer("0.30"), answered("0.20"), 9), id="another balance told"),
         pytest.param(alone(transfer("0.20"), {"balances": {}}, 9), id="another amount taken"),
-        pytest.param(alone(transfer("0.10"), told("0.40"), 15), id="more than what was asked for"),
-        pytest.param(together([transfer("0.30"), transfer("0.10")], [told("0.30")] * 2, 9), id="half of a batch"),
+        pytest.param(alone(transfer("0.10"), answered("0.40"), 15), id="more than what was asked for"),
+        pytest.param(together([transfer("0.30"), transfer("0.10")], [answered("0.30")] * 2, 9), id="half of a batch"),
         pytest.param(
-            together([transfer("0.30"), FROZEN_B], [told("0.30"), {"account": "b", "status": "frozen"}], 9),
+            together([transfer("0.30"), FROZEN_B], [answered("0.30"), {"account": "b", "status": "frozen"}], 9),
             id="no freeze",
         ),
         pytest.param(
-            together([transfer("0.20"), transfer("0.10")], [told("0.40"), told("0.60")], 15), id="another order"
+            together([transfer("0.20"), transfer("0.10")], [answered("0.40"), answered("0.60")], 15), id="another order"
         ),
     ],
 )
@@ -170,24 +170,27 @@ def test_the_order_of_time() -> None:
 
 
 LIES: dict[str, tuple[Callable[[dict[str, Call]], object], str]] = {
-    "lost": (lambda told: told.update(new=alone(transfer("0.30"), told["in"].said, 9)), "in the log is None"),
+    "lost": (
+        lambda answered: answered.update(new=alone(transfer("0.30"), answered["in"].message, 9)),
+        "in the log is None",
+    ),
     "refused, and told that it was not": (
-        lambda told: told["out"].answers.__setitem__(0, told["in"].answers[0]),
+        lambda answered: answered["out"].answers.__setitem__(0, answered["in"].answers[0]),
         "in the",
     ),
-    "told something else": (lambda told: told["in"].told(Answer(201, b"{}", True)), "^Call"),
-    "told again as news": (lambda told: told["in"].told(told["in"].answers[0]), "^Call"),
+    "told something else": (lambda answered: answered["in"].record(Answer(201, b"{}", True)), "^Call"),
+    "told again as news": (lambda answered: answered["in"].record(answered["in"].answers[0]), "^Call"),
     "told a status that no answer has": (
-        lambda told: told["in"].answers.__setitem__(0, Answer(500, b"", False)),
+        lambda answered: answered["in"].answers.__setitem__(0, Answer(500, b"", False)),
         "^Call",
     ),
     "refused for another balance": (
-        lambda told: told["out"].answers.__setitem__(
-            0, Answer(422, told["out"].answers[0].body.replace(b'"6.00"', b'"6.01"'), False)
+        lambda answered: answered["out"].answers.__setitem__(
+            0, Answer(422, answered["out"].answers[0].body.replace(b'"6.00"', b'"6.01"'), False)
         ),
         "^Call",
     ),
-    "asked for by nobody": (lambda told: told.pop("in"), "nobody asked for"),
+    "asked for by nobody": (lambda answered: answered.pop("in"), "nobody asked for"),
 }
 """What is changed in what was told, and what the check says of it."""
 
@@ -210,14 +213,14 @@ def test_lies_and_damage_are_noticed(world: World, tmp_path: Path, monkeypatch: 
     much = {"amount": "7.00", "currency": "EUR"}
     assert post(api, f"/v1/accounts/{account}/withdrawals", much, "out").status_code == 422
     check(world)
-    sound = world.told
+    sound = world.history
     for tell, why in LIES.values():
-        told = {call.key: call for call in deepcopy(sound.calls)}
-        tell(told)
-        world.told = History(list(told.values()))
+        answered = {call.key: call for call in deepcopy(sound.calls)}
+        tell(answered)
+        world.history = History(list(answered.values()))
         with pytest.raises(AssertionError, match=why):
             check(world)
-    world.told = sound
+    world.history = sound
     api.kill()
     for why, statement in DAMAGE.items():
         with world.server.database(like=world.database) as copy:

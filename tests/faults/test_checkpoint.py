@@ -12,11 +12,11 @@ import pytest
 from psycopg import Connection
 
 from bench.harness.tables import empty_read_tables
-from eventstore.connect import connect
-from projections.engine import Runner
-from projections.follow import PAUSED_SECONDS
-from projections.rooms import ROOMS
-from projections.verify import verify_tables
+from eventstore.log.connect import connect
+from projections.engine.follow import PAUSED_SECONDS
+from projections.engine.runner import Runner
+from projections.engine.verify import verify_tables
+from projections.registry import PROJECTIONS
 from tests.faults.checker import check
 from tests.faults.clients import deposit, load, open_accounts
 from tests.faults.messages import PATIENCE_SECONDS, a_commit, line
@@ -59,14 +59,14 @@ def test_cut_at_every_message(postgres18: Server, way: Way) -> None:
             while True:
                 empty_read_tables(database)
                 with suppress(psycopg.OperationalError), _through(proxy.url(database.name)) as cut:
-                    runner = Runner(cut, "main", codec, ROOMS, page=PAGE)
+                    runner = Runner(cut, "main", codec, PROJECTIONS, page=PAGE)
                     left = cuts
                     runner.run_to_head()
                 whole = left >= 0
                 left = -1
                 assert _sound_so_far(direct), f"after {cuts} messages"
-                Runner(direct, "main", codec, ROOMS, page=PAGE).run_to_head()  # somebody else goes on from there
-                assert verify_tables(auditor, "main", codec, ROOMS).ok, f"after {cuts} messages"
+                Runner(direct, "main", codec, PROJECTIONS, page=PAGE).run_to_head()  # somebody else goes on from there
+                assert verify_tables(auditor, "main", codec, PROJECTIONS).ok, f"after {cuts} messages"
                 if whole:
                     break
                 cuts += 1

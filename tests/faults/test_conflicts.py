@@ -101,7 +101,7 @@ Told = dict[str, tuple[str, bool]]
 
 def both(api: Api, *accounts: str) -> Told:
     """A euro each, in one batch, which is one group; and what is told of each."""
-    calls = [api.told.call(f"mine-{account}", f"/v1/accounts/{account}/deposits", EURO) for account in accounts]
+    calls = [api.history.call(f"mine-{account}", f"/v1/accounts/{account}/deposits", EURO) for account in accounts]
     with httpx.Client(base_url=api.url, timeout=60) as http:
         answers = ask_all(http, calls)
     assert [answer.status for answer in answers] == [201] * len(accounts), answers

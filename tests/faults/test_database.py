@@ -55,8 +55,8 @@ def test_an_append_held_in_its_lock_and_a_full_queue(world: World) -> None:
         closed.wait_for_somebody()  # its events are inserted; it has the head, and keeps it
         rest = [pool.submit(deposit, api, account, f"rest-{n}") for n in range(30)]
         wait_until(lambda: sum(one.done() for one in rest) >= 30 - 2 * QUEUE - 2, "those who have no place")
-        told = httpx.get(f"{api.url}/v1/accounts/{account}", headers=READER, timeout=30)
-        assert told.json()["balance"] == "5.00", "who only reads does not wait"
+        answered = httpx.get(f"{api.url}/v1/accounts/{account}", headers=READER, timeout=30)
+        assert answered.json()["balance"] == "5.00", "who only reads does not wait"
         closed.open()
         answers = [first.result(), *(one.result() for one in rest)]
     refused = [answer for answer in answers if answer.status_code == 503]
@@ -193,8 +193,8 @@ def told_again(api: Api, history: History) -> None:
         for call in history.answered:
             answer = ask(http, Call(call.key, call.path, call.body))
             first = call.answers[0]
-            told = first.body.replace(b'"main.1.', b'"main.2.')
-            assert (answer.status_code, answer.content) == (first.status, told), call
+            answered = first.body.replace(b'"main.1.', b'"main.2.')
+            assert (answer.status_code, answer.content) == (first.status, answered), call
             assert answer.headers.get("Idempotency-Replayed") == "true", call
 
 

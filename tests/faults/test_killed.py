@@ -66,12 +66,12 @@ def crashes(seed: int, times: int, world: World) -> None:
     ):
         for _ in range(times):
             world.grow(choose.randint(30, 400))
-            told = len(history.answered)
+            answered = len(history.answered)
             world.kill_postgres()
             world.start_postgres()
             for api in (one, two):
                 api.wait_until_ready()
-            wait_until(lambda told=told: len(history.answered) > told + 20, "answers again")  # type: ignore[misc]
+            wait_until(lambda answered=answered: len(history.answered) > answered + 20, "answers again")  # type: ignore[misc]
         world.grow(100)
     check(world, history, marked=False)
     assert readings, "nothing was read"
@@ -116,5 +116,5 @@ def test_an_api_that_was_asleep_knows_nothing_and_harms_nothing(world: World) ->
     sleeper.signal(signal.SIGCONT)
     with load([sleeper, other], accounts, clients=4, seed=6, most=40) as after:
         pass
-    assert sum(len(told.answered) for told in (history, meanwhile, after)) == 2 * 20 + 4 * 60 + 4 * 40
+    assert sum(len(answered.answered) for answered in (history, meanwhile, after)) == 2 * 20 + 4 * 60 + 4 * 40
     check(world, history, meanwhile, after)

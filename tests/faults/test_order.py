@@ -9,14 +9,14 @@ import psycopg
 
 from bench.harness.tables import begin_read_tables
 from domain.money import MAX_AMOUNT, show
-from eventstore.connect import connect
-from eventstore.read import read_log
-from projections.accounts.queries import account as read_account
-from projections.engine import Runner
-from projections.entries.queries import entries
-from projections.rooms import ROOMS
-from projections.trial_balance.queries import trial_balance
-from projections.verify import verify_tables
+from eventstore.log.connect import connect
+from eventstore.log.read import read_log
+from projections.accounts.accounts.queries import account as read_account
+from projections.accounts.entries.queries import entries
+from projections.accounts.trial_balance.queries import trial_balance
+from projections.engine.runner import Runner
+from projections.engine.verify import verify_tables
+from projections.registry import PROJECTIONS
 from tests.faults import gates
 from tests.faults.checker import Book, check, reads_are_of_one_position
 from tests.faults.clients import load, open_accounts
@@ -92,7 +92,7 @@ def test_every_read_of_all_accounts_is_of_one_position(world: World) -> None:
     world.projector()
     accounts = open_accounts(apis[0], 8, "50.00")
     with load(apis, accounts, clients=6, seed=21) as history, reading(apis, history, readers=2) as readings:
-        wait_until(lambda: len({read.said for read in readings}) >= 100, "reads that saw the ledger move")
+        wait_until(lambda: len({read.message for read in readings}) >= 100, "reads that saw the ledger move")
     assert sum(read.at_least > 0 for read in readings) >= 30, "hardly a read asked for a position"
     check(world, history)
     reads_are_of_one_position(Book.of(world), readings)
@@ -116,13 +116,13 @@ def test_the_highest_amount_ten_thousand_times(database18: Database) -> None:
         connect(database18.api_url, application_name="keys") as keys,
     ):
         codec = codec_of(keys, 1)
-        Runner(connection, "main", codec, ROOMS).run_to_head()
+        Runner(connection, "main", codec, PROJECTIONS).run_to_head()
         (last,) = entries(connection, account, newest_first=True, limit=1).items
-        told = read_account(connection, account)
-        assert told is not None
-        assert (told.balance, last.balance_after) == (total, total)
+        answered = read_account(connection, account)
+        assert answered is not None
+        assert (answered.balance, last.balance_after) == (total, total)
         assert {(line.debits, line.credits) for line in trial_balance(connection, "main").lines} == {
             (total, 0),
             (0, total),
         }
-        assert verify_tables(auditor, "main", codec, ROOMS).ok
+        assert verify_tables(auditor, "main", codec, PROJECTIONS).ok

@@ -60,8 +60,8 @@ def test_a_process_stopped_while_it_holds_the_head(world: World, end: str) -> No
         else:
             assert others.result().status_code == 201
             assert deposit(two, account, "mine").status_code == 201
-        told = deposit(two, account, "last").json()
-        assert told["balances"][account]["balance"] == "10.00", "five, two in between, mine, the others', the last"
+        answered = deposit(two, account, "last").json()
+        assert answered["balances"][account]["balance"] == "10.00", "five, two in between, mine, the others', the last"
         check(world)
 
 

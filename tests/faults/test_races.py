@@ -54,8 +54,8 @@ def test_old_keys_come_again_late_in_reverse_and_elsewhere(world: World) -> None
                 assert answer.replayed, (answer, call)
 
         with ThreadPoolExecutor(6) as pool:
-            told = [pool.submit(again, n, call) for n, call in enumerate(reversed([*history.calls, *later.calls]))]
-        for answer in told:
+            answered = [pool.submit(again, n, call) for n, call in enumerate(reversed([*history.calls, *later.calls]))]
+        for answer in answered:
             answer.result()
         other = Call(
             history.calls[0].key, f"/v1/accounts/{accounts[0]}/deposits", {"amount": "9.99", "currency": "EUR"}
@@ -75,14 +75,14 @@ def test_a_late_first_copy_finds_its_retry(world: World) -> None:
         with ThreadPoolExecutor(1) as pool, slow.held(an_append) as first:
             late = pool.submit(deposit, one, account, "the-one")
             first.wait_for_it()
-            told = deposit(two, account, "the-one")
+            answered = deposit(two, account, "the-one")
             for key in ("another", "one-more"):
                 assert deposit(two, account, key).status_code == 201
             head = world.head()
             first.release()
-            assert late.result().content == told.content
+            assert late.result().content == answered.content
             assert late.result().headers["Idempotency-Replayed"] == "true"
-        assert (told.status_code, world.head()) == (201, head)
+        assert (answered.status_code, world.head()) == (201, head)
         check(world)
 
 
@@ -161,12 +161,12 @@ def follow(api: Api, seen: list[tuple[int, str]], stop: Event) -> None:
 
 def _events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
     id = ""
-    for said in lines:
-        if said.startswith("id: "):
-            id = said.removeprefix("id: ")
-        elif said.startswith("data: "):
-            yield id, orjson.loads(said.removeprefix("data: "))
-        elif said.startswith(":"):
+    for message in lines:
+        if message.startswith("id: "):
+            id = message.removeprefix("id: ")
+        elif message.startswith("data: "):
+            yield id, orjson.loads(message.removeprefix("data: "))
+        elif message.startswith(":"):
             yield id, None
 
 

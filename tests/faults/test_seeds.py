@@ -34,38 +34,40 @@ class Agreeable(httpx.MockTransport):
         self._silence = silence
         self._chance = seeded("silences")
         self._names = count()
-        self._told: dict[str, bytes] = {}
+        self._caught: dict[str, bytes] = {}
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         drawn = self._chance.random()
         if drawn < self._silence / 2:
             return httpx.Response(503)
         batch = request.url.path == BATCHES and "atomic" not in request.url.params
-        told = b"\n".join(map(self._line, request.content.splitlines())) if batch else self._told_to(request.headers)
+        answered = (
+            b"\n".join(map(self._line, request.content.splitlines())) if batch else self._told_to(request.headers)
+        )
         if drawn < self._silence:
             raise httpx.ReadError("the answer is lost")
-        return httpx.Response(200 if batch else 201, content=told)
+        return httpx.Response(200 if batch else 201, content=answered)
 
     def _told_to(self, headers: Mapping[str, str]) -> bytes:
         key = headers["Idempotency-Key"]
-        return self._told.setdefault(key, b'{"account": "new-%d"}' % next(self._names))
+        return self._caught.setdefault(key, b'{"account": "new-%d"}' % next(self._names))
 
     def _line(self, item: bytes) -> bytes:
         key = orjson.loads(item)["key"]
         if self._chance.random() < self._silence / 2:
             return orjson.dumps({"key": key, "status": 503, "body": {}})
-        told = orjson.loads(self._told_to({"Idempotency-Key": key}))
-        return orjson.dumps({"key": key, "status": 201, "body": told})
+        answered = orjson.loads(self._told_to({"Idempotency-Key": key}))
+        return orjson.dumps({"key": key, "status": 201, "body": answered})
 
 
 def asked_for(history: History) -> dict[str, list[str]]:
     """What each client asked for, in order, with the accounts it opened named by the command that did."""
-    names = {call.said["account"]: f"opened by {call.key}" for call in history.calls if call.path == "/v1/accounts"}
+    names = {call.message["account"]: f"opened by {call.key}" for call in history.calls if call.path == "/v1/accounts"}
     asked: dict[str, list[str]] = {}
     for call in history.calls:
-        said = orjson.dumps([call.key, call.path, call.body]).decode()
-        said = re.sub(r"new-\d+", lambda found: names[found[0]], said)
-        asked.setdefault(call.key.rsplit("-", 1)[0], []).append(said)
+        message = orjson.dumps([call.key, call.path, call.body]).decode()
+        message = re.sub(r"new-\d+", lambda found: names[found[0]], message)
+        asked.setdefault(call.key.rsplit("-", 1)[0], []).append(message)
     return asked
 
 
@@ -86,9 +88,9 @@ def test_silences_do_not_change_what_clients_ask_for() -> None:
     assert len(lossy.silences) > 50, "hardly an answer was lost: nothing was shown"
     assert not quiet.silences
     assert asked_for(lossy) == asked_for(quiet)
-    said = [one for asked in asked_for(quiet).values() for one in asked]
-    assert sum("opened by" in one for one in said) > 10, "what clients open themselves is hardly used"
-    assert sum("atomic" in one for one in said) > 10, "hardly a batch was sent"
+    message = [one for asked in asked_for(quiet).values() for one in asked]
+    assert sum("opened by" in one for one in message) > 10, "what clients open themselves is hardly used"
+    assert sum("atomic" in one for one in message) > 10, "hardly a batch was sent"
 
 
 def test_each_direction_of_a_connection_has_its_turns_whatever_the_others_do() -> None:

@@ -16,15 +16,15 @@ from typing import Any
 import httpx
 import psycopg
 
-from api.principals import digest
+from api.gateway.principals import digest
 from bench.harness.process import free_port
 from bench.harness.tables import begin_read_tables
 from domain.accounts.posting import internal_account
-from eventstore.connect import connect
-from projections.engine import Runner
-from projections.lag import lag
-from projections.rooms import ROOMS
-from projections.verify import PATIENCE_SECONDS
+from eventstore.log.connect import connect
+from projections.engine.lag import lag
+from projections.engine.runner import Runner
+from projections.engine.verify import PATIENCE_SECONDS
+from projections.registry import PROJECTIONS
 from tests.faults.histories import History
 from tests.integration.workers.running import environment, settings_of
 from tests.support.ledger import codec_of
@@ -88,7 +88,7 @@ class Api(Process):
     """An API process and where it listens."""
 
     port: int = 0
-    told: History = field(default_factory=History)
+    history: History = field(default_factory=History)
     """What tests themselves have asked for and were told, of all APIs of a world."""
 
     @property
@@ -124,7 +124,7 @@ class World:
     tokens: Path
     _open: ExitStack
     processes: list[Process] = field(default_factory=list)
-    told: History = field(default_factory=History)
+    history: History = field(default_factory=History)
 
     def api(self, *, through: str | None = None, workers: int = 1, start: bool = True, **settings: str) -> Api:
         """One more API, with so many processes. `through`: the URL of a proxy to the database."""
@@ -135,7 +135,7 @@ class World:
             "DAYBOOK_TOKENS_FILE": str(self.tokens),
             **settings,
         }
-        made = Api(("serve",), env, self.folder / f"api-{port}.log", port=port, told=self.told)
+        made = Api(("serve",), env, self.folder / f"api-{port}.log", port=port, history=self.history)
         self.processes.append(made)
         if start:
             made.start()
@@ -183,20 +183,20 @@ class World:
             self.wait_until_folded()
         else:
             with connect(self.database.projector_url, application_name="fold") as connection:
-                Runner(connection, "main", codec_of(connection, 1), ROOMS).run_to_head()
+                Runner(connection, "main", codec_of(connection, 1), PROJECTIONS).run_to_head()
 
     def wait_until_folded(self) -> None:
         """Return once every projection is at the head."""
         try:
             wait_until(lambda: self.lowest() >= self.head(), "projections at the head")
         except AssertionError as error:
-            said = [process.messages() for process in self.processes if process.arguments == ("work",)]
-            raise AssertionError(f"{error}: at {self.lowest()} of {self.head()}; {said}") from None
+            message = [process.messages() for process in self.processes if process.arguments == ("work",)]
+            raise AssertionError(f"{error}: at {self.lowest()} of {self.head()}; {message}") from None
 
     def lowest(self) -> int:
         """The position that all projections have reached."""
         with connect(self.database.projector_url, application_name="waiting") as connection:
-            return min(one.position for one in lag(connection, "main", ROOMS).projections)
+            return min(one.position for one in lag(connection, "main", PROJECTIONS).projections)
 
     def verified(self, *, patience_seconds: float = PATIENCE_SECONDS) -> VerifyReport:
         """What `daybook verify` finds; `patience_seconds` for projections that are behind."""

@@ -20,12 +20,12 @@ from sqlalchemy.pool import NullPool
 from bench.harness.tables import begin_read_tables
 from domain.catalogue import CATALOGUE
 from domain.kernel import ERASED, UNREADABLE
-from eventstore.codec import Codec
-from eventstore.connect import connect
-from eventstore.master_keys import MasterKeyError
-from eventstore.read import read_head
-from eventstore.sealing import Sealer
-from eventstore.subject_keys import SubjectKeys
+from eventstore.keys.master_keys import MasterKeyError
+from eventstore.keys.sealing import Sealer
+from eventstore.keys.subject_keys import SubjectKeys
+from eventstore.log.codec import Codec
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head
 from migrations import MigrationError, runner
 from migrations.sql import execute_file, execute_files
 from tests.support.postgres import Database, running_server

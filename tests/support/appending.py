@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from eventstore.append import Appender, GroupAppended, Layout, NewEvents, Verdict
+from eventstore.log.append import AppendBatch, Appender, GroupAppended, NewEvents, Verdict
 
 
 class Read(NamedTuple):
@@ -78,11 +78,11 @@ def append(
     return Group(_by_command(answer), answer.actual)
 
 
-def layout_of(commands: Iterable[DecidedCommand]) -> Layout:
+def layout_of(commands: Iterable[DecidedCommand]) -> AppendBatch:
     """The group as the appender takes it."""
     commands = list(commands)
     events = [event for command in commands for event in command.events]
-    return Layout(
+    return AppendBatch(
         [(command.actor, command.key) for command in commands],
         [command.record for command in commands],
         [command.metadata for command in commands],

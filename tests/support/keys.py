@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from eventstore.master_keys import KnownMasterKey, StaleMasterKeyError, WrappedKey
+from eventstore.keys.master_keys import KnownMasterKey, StaleMasterKeyError, WrappedKey
 
 
 class Keys:

@@ -22,19 +22,19 @@ from domain.accounts.posting import internal_account
 from domain.catalogue import CATALOGUE, ENTRY_TYPES, SNAPSHOTS
 from domain.ids import ACCOUNT, TRANSACTION
 from domain.kernel import ERASED, UNREADABLE, Context
-from eventstore.answers import Answer, Outcome
-from eventstore.codec import Codec
-from eventstore.connect import connect
-from eventstore.executor import Executor
-from eventstore.master_keys import KEY_BYTES
-from eventstore.metadata import metadata
-from eventstore.plans import Submission
-from eventstore.sealing import Sealer
-from eventstore.snapshots import JsonStates, Snapshots
-from eventstore.states import Fold
-from eventstore.subject_keys import SubjectKeys
-from projections.engine import Runner
-from projections.rooms import ROOMS
+from eventstore.executor.decided import Submission
+from eventstore.executor.executor import Executor
+from eventstore.executor.stream_states import Fold
+from eventstore.keys.master_keys import KEY_BYTES
+from eventstore.keys.sealing import Sealer
+from eventstore.keys.subject_keys import SubjectKeys
+from eventstore.log.answers import Answer, Outcome
+from eventstore.log.codec import Codec
+from eventstore.log.connect import connect
+from eventstore.log.metadata import metadata
+from eventstore.log.snapshots import JsonStates, Snapshots
+from projections.engine.runner import Runner
+from projections.registry import PROJECTIONS
 from tests.support.postgres import Database
 from workers.runtime import new_id as fresh_id
 
@@ -193,7 +193,7 @@ def fold(database: Database) -> None:
         connect(database.projector_url, application_name="fold") as connection,
         connect(database.projector_url, application_name="fold-keys") as keys,
     ):
-        runner = Runner(connection, "main", codec_of(keys, 1), ROOMS)
+        runner = Runner(connection, "main", codec_of(keys, 1), PROJECTIONS)
         runner.run_to_head()
         assert not runner.stopped, runner.stopped
 

@@ -39,15 +39,15 @@ class Explained:
         """All that `run` executes."""
         self._messages.clear()
         run()
-        told = [json.loads(message[message.index("{") :]) for message in self._messages if "plan:" in message]
-        assert told, "no plan was told"
+        answered = [json.loads(message[message.index("{") :]) for message in self._messages if "plan:" in message]
+        assert answered, "no plan was told"
         return [
             Statement(
                 one["Query Text"],
                 one["Plan"],
                 [node for node in nodes(one["Plan"]) if "Relation Name" in node and _scans(node)],
             )
-            for one in told
+            for one in answered
         ]
 
     def scans(self, run: Callable[[], object]) -> list[Node]:

@@ -17,20 +17,20 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
-from api.connections import ConnectionLimits, server_options
-from api.principals import FixedPrincipals, Grant, Principal, digest
+from api.gateway.connections import ConnectionLimits, server_options
+from api.gateway.principals import FixedPrincipals, Grant, Principal, digest
+from api.gateway.tickets import Tickets, ticket_key
 from api.services import Limits, Services
-from api.tickets import Tickets, ticket_key
 from bench.harness.tables import begin_read_tables
 from domain.accounts.events import InternalRole
 from domain.accounts.posting import internal_account
 from domain.rules import RULES
-from eventstore.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
-from eventstore.connect import connect, pool_of
-from eventstore.numbers import Numbers
-from projections.follow import follow
-from projections.rooms import ROOMS
-from projections.waiting import Checkpoints
+from eventstore.executor.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
+from eventstore.log.connect import connect, pool_of
+from eventstore.log.numbers import Numbers
+from projections.engine.follow import follow
+from projections.engine.waiting import Checkpoints
+from projections.registry import PROJECTIONS
 from tests.support.ledger import MASTER_KEY, NOW, codec_of, executor_on
 from tests.support.postgres import Database
 from workers.runtime import new_id as fresh_id
@@ -183,7 +183,7 @@ def service_on(
                 lambda: connect(database.projector_url, application_name="projector"),
                 lambda connection, log: codec_of(connection, log),
                 "main",
-                ROOMS,
+                PROJECTIONS,
                 stop,
             )
 

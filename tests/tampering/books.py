@@ -14,8 +14,8 @@ from domain.orders import commands as orders
 from domain.orders.events import OrderLine
 from domain.posts import commands as posts
 from domain.together import Together
-from eventstore.answers import Outcome
-from eventstore.connect import connect
+from eventstore.log.answers import Outcome
+from eventstore.log.connect import connect
 from tests.support.ledger import (
     TODAY,
     Ledger,

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from bench.harness.tables import read_owner
-from eventstore.connect import connect
-from projections.rebuild import rebuild
-from projections.rooms import ROOMS, named
+from eventstore.log.connect import connect
+from projections.engine.rebuild import rebuild
+from projections.registry import PROJECTIONS, named
 from tests.support.ledger import codec_of
 from tests.support.postgres import Database
 from tests.tampering.books import verified
@@ -59,14 +59,14 @@ def test_the_rebuild_that_a_finding_names_repairs_it(books18: Books, kind: str) 
                 break
             found = [finding for check in report.checks for finding in check.findings]
             sentences = list(map(str, [*found, *report.tables.findings]))
-            told = {word for sentence in sentences for word in re.findall(r"daybook rebuild ([a-z_]+)", sentence)}
-            rebuild_as_told(copy, told - {"writes"})
+            answered = {word for sentence in sentences for word in re.findall(r"daybook rebuild ([a-z_]+)", sentence)}
+            rebuild_as_told(copy, answered - {"writes"})
         assert verified(copy).ok, sentences
 
 
 def rebuild_as_told(database: Database, names: set[str]) -> None:
     """As the command does it; any projection where none is named."""
-    projections = named(names) if names else ROOMS[:1]
+    projections = named(names) if names else PROJECTIONS[:1]
     with (
         connect(database.projector_url, application_name="rebuild") as connection,
         connect(database.projector_url, application_name="keys") as keys,

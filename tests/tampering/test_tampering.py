@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from domain.catalogue import CATALOGUE
-from eventstore.read import read_head
-from projections.rooms import ROOMS
-from projections.verify import CheckpointFinding, StandingFinding, TableFinding
+from eventstore.log.read import read_head
+from projections.engine.verify import CheckpointFinding, StatusFinding, TableFinding
+from projections.registry import PROJECTIONS
 from tests.support.postgres import Database
 from tests.tampering.books import verified
 from tests.tampering.conftest import Books
@@ -28,7 +28,7 @@ from tests.tampering.table import (
 from workers.verify.log import NAMED, OLD_BATCHES, QUESTIONS, Question, ask, open_log
 from workers.verify.report import VerifyReport, checked
 
-KINDS = {TableFinding: TABLES, CheckpointFinding: CHECKPOINTS, StandingFinding: STANDING}
+KINDS = {TableFinding: TABLES, CheckpointFinding: CHECKPOINTS, StatusFinding: STANDING}
 ON_15_TOO = (
     "events.payload: no JSON",
     "events.metadata: no key",
@@ -85,7 +85,7 @@ def test_the_books_are_sound_and_have_everything_in_them(books18: Books) -> None
     assert found(report) == set()
     assert all(check.covered > 0 for check in report.checks), "a check looked at nothing"
     assert report.check(NAMED).not_covered == {OLD_BATCHES: 2}
-    assert set(report.tables.tables) == {table for room in ROOMS for table in room.tables}
+    assert set(report.tables.tables) == {table for projection in PROJECTIONS for table in projection.tables}
     with books18.server.database(like=books18.database) as copy, psycopg.connect(copy.url) as superuser:
         types = {type for (type,) in superuser.execute("SELECT DISTINCT type FROM log.events")}
         assert types == {entry.name for entry in CATALOGUE}
@@ -154,7 +154,7 @@ def test_a_question_that_looks_at_nothing_finds_that(books18: Books, question: Q
 def test_units_that_cross_windows_are_judged_as_any(books18: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FIRST_WINDOW", "WINDOW"):
         monkeypatch.setattr(f"workers.verify.commands.{name}", 2)
-    monkeypatch.setattr("eventstore.leaf.WINDOW", 2)
+    monkeypatch.setattr("eventstore.log.leaf.WINDOW", 2)
     with books18.server.database(like=books18.database) as copy:
         assert verified(copy) == books18.sound
     case = next(case for case in CASES if case.name == "commands.result: another version")

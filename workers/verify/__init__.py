@@ -12,11 +12,11 @@ from typing import Any
 
 from psycopg import Connection, IsolationLevel
 
-from eventstore import leaf
-from eventstore.codec import Codec
-from eventstore.read import read_head
-from projections.rooms import ROOMS
-from projections.verify import PATIENCE_SECONDS, verify_tables
+from eventstore.log import leaf
+from eventstore.log.codec import Codec
+from eventstore.log.read import read_head
+from projections.engine.verify import PATIENCE_SECONDS, verify_tables
+from projections.registry import PROJECTIONS
 from workers.verify.commands import check_commands
 from workers.verify.keys import KEYS_OPEN, check_keys
 from workers.verify.log import QUESTIONS, READABLE, ask, open_log
@@ -56,11 +56,11 @@ def verify(
             progress(KEYS_OPEN)
             checks.append(check_keys(connection, head.log, codec))
             progress(SCHEMA)
-            checks.append(check_schema(connection, ROOMS))
+            checks.append(check_schema(connection, PROJECTIONS))
             progress(leaf.DIGEST)
             digest = leaf.digest(connection, head.log, head.position)
     finally:
         connection.isolation_level = before
     progress("read tables equal a fresh fold")
-    tables = verify_tables(connection, log, codec, ROOMS, due=head.position, patience_seconds=patience_seconds)
+    tables = verify_tables(connection, log, codec, PROJECTIONS, due=head.position, patience_seconds=patience_seconds)
     return VerifyReport(log, head.epoch, head.position, leaf.DIGEST, digest, tuple(checks), tables)

@@ -14,9 +14,9 @@ import orjson
 
 from domain.catalogue import ENTRY_TYPES
 from domain.rules import explain
-from eventstore.answers import Outcome
-from eventstore.append import MOST_EVENTS_PER_UNIT
-from eventstore.codec import Codec
+from eventstore.log.answers import Outcome
+from eventstore.log.append import MOST_EVENTS_PER_UNIT
+from eventstore.log.codec import Codec
 from workers.verify.log import READABLE, Log
 from workers.verify.report import SAMPLE, Check, Finding, checked
 
@@ -93,8 +93,8 @@ class _Walk:
         if what is not None:
             self.offences += 1
             if len(self.findings) < SAMPLE:
-                said = f"command {command.key} of {command.actor}: {what}"
-                self.findings.append(Finding(REPEATABLE, command.last_position, said))
+                message = f"command {command.key} of {command.actor}: {what}"
+                self.findings.append(Finding(REPEATABLE, command.last_position, message))
 
 
 def check_commands(log: Log, codec: Codec) -> tuple[Check, Check]:

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from eventstore.arrays import text_array
-from eventstore.codec import Codec, SealedValue
-from eventstore.sealing import VERSION
+from eventstore.keys.sealing import VERSION
+from eventstore.log.arrays import text_array
+from eventstore.log.codec import Codec, SealedValue
 from workers.verify.report import Check, Finding, checked
 
 KEYS_OPEN: Final = "keys of persons open"

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from eventstore.metadata import ERA
-from eventstore.read import Head
+from eventstore.log.metadata import ERA
+from eventstore.log.read import Head
 from workers.verify.report import SAMPLE, Check, Finding, checked
 
 READABLE: Final = "events are readable"

@@ -10,10 +10,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from eventstore.connect import connect
+from eventstore.log.connect import connect
 from migrations import runner
-from projections.rooms import ROOMS
-from projections.tables import prepare
+from projections.engine.tables import prepare
+from projections.registry import PROJECTIONS
 from workers.embedded import EmbeddedPostgres
 from workers.settings import READ_OWNER_ROLE
 from workers.urls import with_role
@@ -24,7 +24,7 @@ def lines_of(url: str) -> list[str]:
     """The lines of a database that is empty: it is migrated and prepared first. `url` is its owner's."""
     runner.upgrade(url)
     with connect(with_role(url, READ_OWNER_ROLE), application_name="manifest") as owner:
-        prepare(owner, ROOMS)
+        prepare(owner, PROJECTIONS)
     with connect(url, application_name="manifest") as connection:
         return read_schema(connection)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from projections.verify import TablesReport
+from projections.engine.verify import TablesReport
 
 SAMPLE: Final = 10
 """How many findings of a check are shown; its offences are counted in full."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from psycopg import Connection
 
 from domain.money import EXPONENTS
-from projections.projection import Projection
+from projections.engine.projection import Projection
 from workers.verify.report import Check, Finding, checked
 
 SCHEMA: Final = "the schema is what this version creates"
@@ -53,14 +53,14 @@ def damaged(connection: Connection[Any], projections: Sequence[Projection]) -> f
 def planted(connection: Connection[Any]) -> list[str]:
     """What making the read tables would run although this version does not create it.
 
-    That is whatever is on the tables that `projections.tables.prepare` writes to, and operators, types and functions in
-    the schema `read`, which its statements could call.
+    That is whatever is on the tables that `projections.engine.tables.prepare` writes to, and operators, types and
+    functions in the schema `read`, which its statements could call.
     """
     expected = _by_object(MANIFEST.read_text(encoding="utf-8").splitlines())
     return [
         name
-        for name, said in _by_object(read_schema(connection)).items()
-        if expected.get(name) != said and not name.startswith(_RIGHTS) and _is_run_by_prepare(name)
+        for name, message in _by_object(read_schema(connection)).items()
+        if expected.get(name) != message and not name.startswith(_RIGHTS) and _is_run_by_prepare(name)
     ]
 
 
@@ -119,7 +119,7 @@ def _is_run_by_prepare(name: str) -> bool:
 
 
 def _by_object(lines: Iterable[str]) -> Mapping[str, str]:
-    return {name: said for name, _, said in (line.partition(": ") for line in lines)}
+    return {name: message for name, _, message in (line.partition(": ") for line in lines)}
 
 
 def _wrong_currencies(connection: Connection[Any]) -> list[str]:

@@ -10,9 +10,9 @@ from psycopg import Connection
 
 from domain import decider
 from domain.catalogue import SNAPSHOTS
-from eventstore.codec import Codec
-from eventstore.read import STREAM_PAGE, Head, read_streams
-from eventstore.snapshots import JsonStates, SnapshotError
+from eventstore.log.codec import Codec
+from eventstore.log.read import STREAM_PAGE, Head, read_streams
+from eventstore.log.snapshots import JsonStates, SnapshotError
 from workers.verify.report import Check, Finding, checked
 
 SNAPSHOTS_HOLD: Final = "snapshots are what their streams fold to"

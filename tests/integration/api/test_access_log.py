@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
-import pkgutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
 
-from api import routes
-from api.access_log import LOGGER, is_personal
+from api.gateway.access_log import LOGGER, is_personal
+from api.registry import ROUTERS
 from tests.integration.api.test_batches import item, send
 from tests.support.ledger import NOW
 from tests.support.service import TOKENS, Service
@@ -50,8 +48,7 @@ def lines() -> Iterator[Lines]:
 
 
 def test_every_route_that_reads_says_whether_that_is_personal() -> None:
-    modules = [importlib.import_module(f"api.routes.{found.name}") for found in pkgutil.iter_modules(routes.__path__)]
-    declared = [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
+    declared = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     reads = [route for route in declared if "GET" in (route.methods or ())]
     assert len(reads) > 15
     assert {route.path for route in reads if not is_personal(route.endpoint)} == NOT_PERSONAL

@@ -17,18 +17,18 @@ def account(service: Service) -> str:
     return service.account("100.00")
 
 
-def assert_malformed(service: Service, path: str, body: Any, *said: str) -> None:
+def assert_malformed(service: Service, path: str, body: Any, *message: str) -> None:
     before = service.log_digest()
     response = service.post(path, body)
     problem = response.json()
     assert (response.status_code, problem["code"]) == (400, "malformed"), response.text
-    for words in said:
+    for words in message:
         assert words in problem["detail"], problem["detail"]
     assert service.log_digest() == before
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"amount": "1.00", **EUR, "colour": "red"}, ["colour", "not permitted"]),
         ({"amount": 1, **EUR}, ["amount", "string"]),
@@ -60,12 +60,12 @@ def assert_malformed(service: Service, path: str, body: Any, *said: str) -> None
     ],
     ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
 )
-def test_a_malformed_deposit(service: Service, account: str, body: Any, said: list[str]) -> None:
-    assert_malformed(service, f"accounts/{account}/deposits", body, *said)
+def test_a_malformed_deposit(service: Service, account: str, body: Any, message: list[str]) -> None:
+    assert_malformed(service, f"accounts/{account}/deposits", body, *message)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"{", "not JSON"),
         (b'{"amount": "1.00" "currency"}', "column"),
@@ -78,7 +78,7 @@ def test_a_malformed_deposit(service: Service, account: str, body: Any, said: li
     ],
     ids=lambda value: "" if isinstance(value, str) else value[:20].decode(),
 )
-def test_a_body_that_cannot_be_kept(service: Service, account: str, content: bytes, said: str) -> None:
+def test_a_body_that_cannot_be_kept(service: Service, account: str, content: bytes, message: str) -> None:
     before = service.log_digest()
     headers = {
         "Authorization": f"Bearer {TOKENS['command']}",
@@ -87,7 +87,7 @@ def test_a_body_that_cannot_be_kept(service: Service, account: str, content: byt
     }
     response = service.http.post(f"/v1/accounts/{account}/deposits", content=content, headers=headers)
     assert (response.status_code, response.json()["code"]) == (400, "malformed"), response.text
-    assert said in response.json()["detail"]
+    assert message in response.json()["detail"]
     assert service.log_digest() == before
 
 
@@ -137,19 +137,19 @@ def posted(service: Service, account: str, if_match: str, expected: dict[str, in
         return problem
     item = {"path": f"/v1/{path}", "key": f"two-ways-{account}", "if_match": if_match, "body": body}
     [answer] = service.post("batches", [item]).json()
-    told: dict[str, Any] = answer["body"]
-    return told
+    answered: dict[str, Any] = answer["body"]
+    return answered
 
 
 @pytest.mark.parametrize("batch", [False, True], ids=["alone", "in a batch"])
 def test_an_if_match_against_the_expected_versions(service: Service, batch: bool) -> None:
     account, other = service.account(), service.account()
     before = service.log_digest()
-    for if_match, said in ((1, 2), (2, 1)):
-        problem = posted(service, account, f'"{if_match}"', {account: said, other: 1}, batch=batch)
+    for if_match, message in ((1, 2), (2, 1)):
+        problem = posted(service, account, f'"{if_match}"', {account: message, other: 1}, batch=batch)
         assert (problem["status"], problem["code"]) == (400, "malformed"), problem
-        assert f"If-Match names version {if_match} of {account}, expected_versions {said}" in problem["detail"]
-        assert problem["figures"] == {"stream": account, "if_match": if_match, "expected": said}
+        assert f"If-Match names version {if_match} of {account}, expected_versions {message}" in problem["detail"]
+        assert problem["figures"] == {"stream": account, "if_match": if_match, "expected": message}
     assert service.log_digest() == before
     assert posted(service, account, '"1"', {account: 1, other: 1}, batch=batch)["outcome"] == "accepted"
 

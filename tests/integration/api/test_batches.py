@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
 
-from api.routes.batches import WINDOW
+from api.commands.batches import WINDOW
 from api.services import Limits
 from domain.accounts.posting import internal_account
 from tests.support.ledger import assert_sound
@@ -57,8 +57,8 @@ def transfer(source: str, target: str, amount: str, **more: Any) -> dict[str, An
 
 
 def balance(service: Service, account: str) -> str:
-    told: str = service.get(f"accounts/{account}").json()["balance"]
-    return told
+    answered: str = service.get(f"accounts/{account}").json()["balance"]
+    return answered
 
 
 def test_the_events_of_each_item_name_its_key_and_its_batch(service: Service) -> None:
@@ -229,8 +229,8 @@ def test_an_item_that_is_not_to_be_parsed_is_answered_alone(service: Service, ki
 
 def test_who_may_not_post_may_not_post_a_batch(service: Service) -> None:
     assert send(service, b"[]", role="report").status_code == 403
-    (told,) = batch(service, [item("accounts", {"type": "cash", "currency": "USD", "name": "cash"})])
-    assert (told["status"], told["body"]["code"]) == (403, "forbidden")
+    (answered,) = batch(service, [item("accounts", {"type": "cash", "currency": "USD", "name": "cash"})])
+    assert (answered["status"], answered["body"]["code"]) == (403, "forbidden")
 
 
 # ---------------------------------------------------------------------- all or nothing
@@ -255,15 +255,15 @@ def test_all_in_one_unit(service: Service) -> None:
     ]
     response = together(service, items, "whole")
     assert response.status_code == 201, response.text
-    told = response.json()
-    assert len(told["results"]) == 3
-    assert told["results"][1]["balances"][one]["balance"] == "0.00"
+    answered = response.json()
+    assert len(answered["results"]) == 3
+    assert answered["results"][1]["balances"][one]["balance"] == "0.00"
     assert (balance(service, one), balance(service, two)) == ("0.00", "14.00")
-    end = int(told["position"].rsplit(".", 1)[1])
+    end = int(answered["position"].rsplit(".", 1)[1])
     log = service.get("log", role="audit", after=f"main.1.{end - 9}", limit=200).json()["events"]
     assert {event["unit_end"] for event in log} == {end}
     cash = internal_account("main", "cash", "EUR")
-    assert cash not in told["versions"], "it commutes: its version is given in the append"
+    assert cash not in answered["versions"], "it commutes: its version is given in the append"
     again = together(service, items, "whole")
     assert again.headers["Idempotency-Replayed"] == "true"
     assert again.content == response.content
@@ -349,11 +349,11 @@ def test_an_account_that_gets_no_number_is_answered_alone(service: Service, monk
 
 def test_so_many_batches_at_once_and_no_more(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database, limits=Limits(batches=1)) as service:
-        told: list[httpx.Response] = []
+        answered: list[httpx.Response] = []
 
         def other_is_refused() -> bool:
-            told.append(send(service, b"[]"))
-            return told[-1].status_code == 503
+            answered.append(send(service, b"[]"))
+            return answered[-1].status_code == 503
 
         def slowly() -> Iterator[bytes]:
             yield b"["
@@ -361,7 +361,7 @@ def test_so_many_batches_at_once_and_no_more(postgres18: Server) -> None:
             yield b"]"
 
         assert send(service, slowly()).status_code == 200, "as many as may"
-        refused = told[-1]
+        refused = answered[-1]
         assert (refused.json()["code"], refused.headers["Retry-After"]) == ("busy", "1")
         assert "1 batches are under way, as many as may" in refused.json()["detail"]
         assert send(service, b"[]").status_code == 200, "there is room again"
@@ -437,8 +437,8 @@ def test_as_many_batches_at_once_as_may_be_take_what_each_may(postgres18: Server
         finally:
             tracemalloc.stop()
         for content, response in zip(contents, responses, strict=True):
-            told = [(answer["key"], answer["status"]) for answer in response.json()]
-            assert told == [(one["key"], 201) for one in orjson.loads(content)]
+            answered = [(answer["key"], answer["status"]) for answer in response.json()]
+            assert answered == [(one["key"], 201) for one in orjson.loads(content)]
         beside = peak - sum(len(response.content) for response in responses)
         assert beside < _TIMES * limits.batches * limits.batch_bytes, f"{beside / sum(map(len, contents)):.1f} times"
         assert_sound(database)

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from api.principals import FOLLOW_TICKETS
-from api.problems import PROBLEMS
+from api.gateway.principals import FOLLOW_TICKETS
+from api.gateway.problems import PROBLEMS
 from domain.rules import RULES
 from tests.integration.api.test_batches import JSON, NDJSON, send
 from tests.support.service import LogDigest, Service, leaves_a_record
@@ -147,13 +147,13 @@ def has_lone_surrogate(value: Any) -> bool:
 # ---------------------------------------------------------------------- what is answered
 
 
-def assert_problem(said: dict[str, Any], status: int) -> None:
+def assert_problem(message: dict[str, Any], status: int) -> None:
     """A documented problem, with its sentence."""
-    documented, title = PROBLEMS["refused" if said["code"] in RULES else said["code"]]
-    assert 400 <= status < 500, said
-    assert (said["status"], said["type"]) == (status, f"urn:daybook:problem:{said['code']}"), said
-    assert (documented, title) == (status, said["title"]), said
-    assert said["detail"], said
+    documented, title = PROBLEMS["refused" if message["code"] in RULES else message["code"]]
+    assert 400 <= status < 500, message
+    assert (message["status"], message["type"]) == (status, f"urn:daybook:problem:{message['code']}"), message
+    assert (documented, title) == (status, message["title"]), message
+    assert message["detail"], message
 
 
 def assert_left(service: Service, before: LogDigest, answers: Sequence[dict[str, Any]]) -> None:
@@ -189,8 +189,8 @@ def assert_all_or_nothing(service: Service, response: httpx.Response, before: Lo
     if response.status_code == 201:
         return
     assert_problem(response.json(), response.status_code)
-    told = {"status": response.status_code, "body": response.json()}
-    assert_left(service, before, [told])
+    answered = {"status": response.status_code, "body": response.json()}
+    assert_left(service, before, [answered])
 
 
 # ---------------------------------------------------------------------- items
@@ -313,11 +313,11 @@ def test_lines_are_answered_each_for_itself(
         return
     assert len(answers) == len(lines), "each line has its answer, whatever it is"
     for line, answer in zip(lines, answers, strict=True):
-        said = meant(line)
-        if said is None:
+        message = meant(line)
+        if message is None:
             assert (answer["key"], answer["status"], answer["body"]["code"]) == (None, 400, "malformed"), line
-        elif said in sent:
-            assert (answer["key"], answer["status"]) == (said["key"], 201), line
+        elif message in sent:
+            assert (answer["key"], answer["status"]) == (message["key"], 201), line
     carried_out = [answer["body"]["position"] for answer in answers if answer["status"] == 201]
     positions = [int(position.rsplit(".", 1)[1]) for position in carried_out]
     assert positions == sorted(set(positions)), "in their order"

@@ -12,17 +12,17 @@ import orjson
 import pytest
 
 from api.bodies import MOST_EXPECTED, MOST_VERSION
-from api.connections import ConnectionLimits
-from api.door import MOST_DEPTH
-from api.positions import cursor
-from api.routes.batches import LEAST_BYTES_A_VALUE
+from api.commands.batches import LEAST_BYTES_A_VALUE
+from api.gateway.connections import ConnectionLimits
+from api.gateway.request_guard import MOST_DEPTH
+from api.queries.positions import cursor
 from api.services import Limits
 from domain.accounts.decisions import MOST_HOLDS
 from domain.accounts.posting import LEAST_ENTRIES, MOST_ENTRIES
 from domain.money import MAX_AMOUNT, show
 from domain.orders.decisions import LEAST_LINES, LEAST_QUANTITY, MOST_LINES, MOST_QUANTITY
 from domain.posts.slugs import MOST_CHARACTERS
-from eventstore.append import MOST_EVENTS_PER_UNIT
+from eventstore.log.append import MOST_EVENTS_PER_UNIT
 from tests.integration.api.test_batches import JSON, NDJSON, item, send, together
 from tests.support.service import TOKENS, Service, leaves_a_record
 
@@ -79,10 +79,10 @@ class Bound:
         return re.sub(r" at (least|all)$", "", self.what).split()[-1]
 
 
-def said(response: httpx.Response) -> Said:
+def message(response: httpx.Response) -> Said:
     """Status and body of one command's answer or of a refusal; the answers to a whole batch do not matter here."""
-    told = {} if response.headers["Content-Type"].startswith(NDJSON) else response.json()
-    return response.status_code, told if isinstance(told, dict) else {}
+    answered = {} if response.headers["Content-Type"].startswith(NDJSON) else response.json()
+    return response.status_code, answered if isinstance(answered, dict) else {}
 
 
 # ---------------------------------------------------------------------- requests
@@ -106,7 +106,7 @@ def body(path: str, of: Callable[[int], dict[str, Any]]) -> Of:
 
     def ask(things: Things, size: int) -> Ask:
         where = path.format_map(things)
-        return lambda: said(things.service.post(where, of(size)))
+        return lambda: message(things.service.post(where, of(size)))
 
     return ask
 
@@ -129,7 +129,7 @@ def raw(of: Callable[[int], bytes], *, in_parts: bool = False, **headers: str) -
             for start in range(0, len(content), 100_000):
                 yield content[start : start + 100_000]
 
-        return lambda: said(things.service.http.post(where, content=parts() if in_parts else content, headers=sent))
+        return lambda: message(things.service.http.post(where, content=parts() if in_parts else content, headers=sent))
 
     return ask
 
@@ -139,7 +139,7 @@ def header(name: str, of: Callable[[int], str]) -> Of:
 
     def ask(things: Things, size: int) -> Ask:
         where = MOVED.format_map(things)
-        return lambda: said(things.service.post(where, DEPOSIT, **{name: of(size)}))
+        return lambda: message(things.service.post(where, DEPOSIT, **{name: of(size)}))
 
     return ask
 
@@ -149,7 +149,7 @@ def head(of: Callable[[httpx.Request, int], httpx.Request]) -> Of:
 
     def ask(things: Things, size: int) -> Ask:
         http = things.service.http
-        return lambda: said(http.send(of(http.build_request("GET", "/v1/health/live"), size)))
+        return lambda: message(http.send(of(http.build_request("GET", "/v1/health/live"), size)))
 
     return ask
 
@@ -175,14 +175,14 @@ def get(path: str, name: str, of: Callable[[int], Any]) -> Of:
 
     def ask(things: Things, size: int) -> Ask:
         where = path.format_map(things)
-        return lambda: said(things.service.get(where, role="audit", **{name: of(size)}))
+        return lambda: message(things.service.get(where, role="audit", **{name: of(size)}))
 
     return ask
 
 
 def named(path: str, role: str = "audit") -> Of:
     """A read of something whose name has that size."""
-    return lambda things, size: lambda: said(things.service.get(path + "x" * size, role=role))
+    return lambda things, size: lambda: message(things.service.get(path + "x" * size, role=role))
 
 
 def follow_from(of: Callable[[int], str]) -> Of:
@@ -190,7 +190,7 @@ def follow_from(of: Callable[[int], str]) -> Of:
 
     def ask(things: Things, size: int) -> Ask:
         sent = {"Authorization": f"Bearer {TOKENS['audit']}", "Last-Event-ID": of(size)}
-        return lambda: said(things.service.http.get("/v1/log/follow", headers=sent))
+        return lambda: message(things.service.http.get("/v1/log/follow", headers=sent))
 
     return ask
 
@@ -198,12 +198,12 @@ def follow_from(of: Callable[[int], str]) -> Of:
 def posted_to(path: str) -> Of:
     """A command to something whose name has that size."""
     sound = DEPOSIT if path.endswith("deposits") else {}
-    return lambda things, size: lambda: said(things.service.post(path.format("x" * size), sound))
+    return lambda things, size: lambda: message(things.service.post(path.format("x" * size), sound))
 
 
 def batch(kind: str, of: Callable[[int], bytes]) -> Of:
     """A batch of these bytes."""
-    return lambda things, size: lambda: said(send(things.service, of(size), kind))
+    return lambda things, size: lambda: message(send(things.service, of(size), kind))
 
 
 Sized = Callable[[dict[str, Any], int], bytes]
@@ -219,9 +219,9 @@ def one_item(of: Sized, kind: str = NDJSON) -> Of:
         def answer() -> Said:
             response = send(things.service, b"[" + content + b"]" if kind == JSON else content, kind)
             if response.status_code != 200:
-                return said(response)
-            (told,) = map(orjson.loads, response.content.splitlines()) if kind == NDJSON else response.json()
-            return told["status"], told["body"]
+                return message(response)
+            (answered,) = map(orjson.loads, response.content.splitlines()) if kind == NDJSON else response.json()
+            return answered["status"], answered["body"]
 
         return answer
 
@@ -244,7 +244,7 @@ def entries(things: Things, size: int) -> Ask:
     """A transaction of so many entries, balanced where they are even."""
     sides = ((things["account"], "debit"), (things["other"], "credit"))
     made = [{"account": sides[n % 2][0], "side": sides[n % 2][1], **DEPOSIT} for n in range(size)]
-    return lambda: said(things.service.post("transactions", {"entries": made}))
+    return lambda: message(things.service.post("transactions", {"entries": made}))
 
 
 def line_amount(minor: int) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.cross_origin import PREFLIGHT_SECONDS
-from api.principals import digest
+from api.gateway.cross_origin import PREFLIGHT_SECONDS
+from api.gateway.principals import digest
 from tests.integration.api.test_batches import JSON, NDJSON, item, send
 from tests.integration.api.test_log import listen
 from tests.support.postgres import Server
@@ -141,15 +141,15 @@ def test_no_origin_is_allowed_unless_it_is_named(service: Service, allowing: Ser
 
 
 def test_a_named_origin_is_told_what_it_may_send_and_see(allowing: Service) -> None:
-    told = preflight(allowing, CONSOLE)
-    assert (told.status_code, told.content) == (204, b"")
-    assert told.headers["access-control-allow-origin"] == CONSOLE
-    assert names(told, "access-control-allow-methods") == {"GET", "HEAD", "POST"}
-    assert names(told, "access-control-allow-headers") == {
+    answered = preflight(allowing, CONSOLE)
+    assert (answered.status_code, answered.content) == (204, b"")
+    assert answered.headers["access-control-allow-origin"] == CONSOLE
+    assert names(answered, "access-control-allow-methods") == {"GET", "HEAD", "POST"}
+    assert names(answered, "access-control-allow-headers") == {
         "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID",
     }  # fmt: skip
-    assert told.headers["access-control-max-age"] == str(PREFLIGHT_SECONDS)
-    assert (told.headers["vary"], of_fixed(told)) == ("Origin", EVERY)
+    assert answered.headers["access-control-max-age"] == str(PREFLIGHT_SECONDS)
+    assert (answered.headers["vary"], of_fixed(answered)) == ("Origin", EVERY)
     read = allowing.http.get("/v1/accounts", headers={"Origin": CONSOLE, "Authorization": f"Bearer {TOKENS['report']}"})
     refused = allowing.http.get("/v1/accounts", headers={"Origin": "http://localhost:5173"})
     assert (read.status_code, refused.status_code) == (200, 401)

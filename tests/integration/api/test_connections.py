@@ -15,7 +15,7 @@ import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from api.connections import ConnectionLimits
+from api.gateway.connections import ConnectionLimits
 from tests.support.service import served
 from tests.support.waiting import wait_until
 
@@ -72,10 +72,10 @@ class Application:
                 await asyncio.sleep(0)
             return
         names = [name.decode() for name, _ in scope["headers"]]
-        said = orjson.dumps({"path": scope["path"], "headers": names, "body": body.decode()})
-        length = (b"content-length", str(len(said)).encode())
+        reply = orjson.dumps({"path": scope["path"], "headers": names, "body": body.decode()})
+        length = (b"content-length", str(len(reply)).encode())
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
-        await send({"type": "http.response.body", "body": said})
+        await send({"type": "http.response.body", "body": reply})
 
 
 @dataclass
@@ -191,7 +191,7 @@ def of_many_heads(size: int) -> bytes:
 
 @pytest.mark.parametrize("size", [1_000_000, 20], ids=["at once", "in pieces"])
 @pytest.mark.parametrize(
-    ("of", "most", "status", "code", "said"),
+    ("of", "most", "status", "code", "message"),
     [
         (of_target, PATIENT.target_bytes, 414, "target_too_long", "501 bytes, of 500"),
         (of_headers, PATIENT.headers, 431, "head_too_large", "21 headers, of 20"),
@@ -200,7 +200,7 @@ def of_many_heads(size: int) -> bytes:
     ],
 )
 def test_a_head_at_its_bound_and_one_past(
-    patient: Server, of: Callable[[int], bytes], most: int, status: int, code: str, said: str, size: int
+    patient: Server, of: Callable[[int], bytes], most: int, status: int, code: str, message: str, size: int
 ) -> None:
     if of is of_head:
         assert len(of(most)) == most
@@ -208,7 +208,7 @@ def test_a_head_at_its_bound_and_one_past(
     seen = len(patient.app.paths)
     [(answered, problem)] = patient.ask(of(most + 1), size)
     assert (answered, problem["code"], problem["figures"]) == (status, code, {"most": most})
-    assert said in problem["detail"]
+    assert message in problem["detail"]
     assert problem["status"] == status
     assert len(patient.app.paths) == seen, "the application has not seen it"
 
@@ -225,8 +225,8 @@ def test_a_head_behind_another_has_the_same_bound(patient: Server) -> None:
 def test_a_large_body_is_no_large_head(patient: Server) -> None:
     body = b"b" * 100_000
     head = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % len(body)
-    [(status, told)] = patient.ask(head + body)
-    assert (status, len(told["body"])) == (200, len(body))
+    [(status, answered)] = patient.ask(head + body)
+    assert (status, len(answered["body"])) == (200, len(body))
     parts = b"".join(b"1\r\nb\r\n" for _ in range(5_000))
     assert patient.ask(chunked(parts + b"0\r\n\r\n"))[0][1]["body"] == "abc" + "b" * 5_000
 
@@ -376,8 +376,8 @@ def test_so_many_requests_may_wait_behind_one(patient: Server) -> None:
 def test_trailers_are_no_headers(patient: Server) -> None:
     """A proxy that checks headers does not check them, and they would come too late to be relied on."""
     for size in (1_000_000, 20):
-        [(status, told)] = patient.ask(chunked(b"0\r\nIdempotency-Key: k\r\nAuthorization: b\r\n\r\n"), size)
-        assert (status, told["headers"], told["body"]) == (200, ["host", "transfer-encoding"], "abc")
+        [(status, answered)] = patient.ask(chunked(b"0\r\nIdempotency-Key: k\r\nAuthorization: b\r\n\r\n"), size)
+        assert (status, answered["headers"], answered["body"]) == (200, ["host", "transfer-encoding"], "abc")
 
 
 @pytest.mark.parametrize("start", [b"0\r\nA: ", b"3;a="], ids=["a trailer", "a chunk's extension"])
@@ -403,7 +403,7 @@ def test_an_upgrade_is_answered_as_http(patient: Server, protocol: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"no request\r\n\r\n", "is not HTTP/1.1"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "is not HTTP/1.1"),
@@ -414,10 +414,10 @@ def test_an_upgrade_is_answered_as_http(patient: Server, protocol: bytes) -> Non
         (b"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", "request target"),
     ],
 )
-def test_what_is_not_http_gets_a_problem(patient: Server, content: bytes, said: str) -> None:
+def test_what_is_not_http_gets_a_problem(patient: Server, content: bytes, message: str) -> None:
     [(status, problem)] = patient.ask(content)
     assert (status, problem["code"]) == (400, "malformed")
-    assert said in problem["detail"]
+    assert message in problem["detail"]
 
 
 def test_every_bound_is_tried_here() -> None:

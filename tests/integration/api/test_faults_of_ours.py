@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api.routes import log
-from eventstore.asynchronous import AsyncExecutor
-from projections.accounts import queries
+from api.system import log
+from eventstore.executor.asynchronous import AsyncExecutor
+from projections.accounts.accounts import queries
 from tests.support.service import TOKENS, Service
 
 SECRET = "Ada Lovelace of 12 St James's Square"
@@ -25,10 +25,10 @@ def fail(*_: Any, **__: Any) -> Any:
 def assert_told_and_logged(response: httpx.Response, logged: pytest.LogCaptureFixture) -> None:
     assert (response.status_code, response.json()["code"]) == (500, "internal"), response.text
     [record] = logged.records
-    said = record.getMessage()
-    assert f"{response.request.method} {response.request.url.path} failed with RuntimeError at" in said
-    assert "caused by LookupError at" in said
-    assert "test_faults_of_ours.py" in said, "the place"
+    message = record.getMessage()
+    assert f"{response.request.method} {response.request.url.path} failed with RuntimeError at" in message
+    assert "caused by LookupError at" in message
+    assert "test_faults_of_ours.py" in message, "the place"
     assert SECRET not in logged.text + response.text
 
 

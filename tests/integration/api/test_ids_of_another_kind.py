@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 from fastapi.routing import APIRoute
 
-from api.routes import accounts, orders, posts, transactions
+from api.accounts import accounts, transactions
+from api.orders import orders
+from api.posts import posts
 from tests.support.service import Service
 
 ONE = {"amount": "1.00", "currency": "EUR"}
@@ -99,8 +101,8 @@ def things(service: Service) -> Things:
 def test_every_route_of_a_command_is_here() -> None:
     declared = {
         route.path
-        for room in (accounts, orders, posts, transactions)
-        for route in room.router.routes
+        for projection in (accounts, orders, posts, transactions)
+        for route in projection.router.routes
         if isinstance(route, APIRoute) and hasattr(route.endpoint, "command")
     }
     assert {naming.route for naming in NAMINGS} | MAKING == declared

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 import psycopg
 import pytest
 
-from api.principals import digest
-from api.routes import log
+from api.gateway.principals import digest
 from api.services import Limits
+from api.system import log
 from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eventstore.connect import connect
+from eventstore.log.connect import connect
 from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
 from tests.support.waiting import wait_until
@@ -129,10 +129,12 @@ def test_versions_that_are_stale_are_told_in_one_order(service: Service, batched
         return service.post("batches", [{"key": f"stale-{one}", "path": "/v1/transfers", "body": body}])
 
     first, again = ask(), ask()
-    told, retold = (first.json(), again.json()) if not batched else (first.json()[0]["body"], again.json()[0]["body"])
-    assert told["code"] == "versions_stale"
-    assert told["detail"].startswith(f"{one} is at version 2, not 1; {two} is at version 2, not 1.")
-    assert retold == told
+    answered, retold = (
+        (first.json(), again.json()) if not batched else (first.json()[0]["body"], again.json()[0]["body"])
+    )
+    assert answered["code"] == "versions_stale"
+    assert answered["detail"].startswith(f"{one} is at version 2, not 1; {two} is at version 2, not 1.")
+    assert retold == answered
 
 
 def test_a_full_queue_says_to_come_back(postgres18: Server) -> None:

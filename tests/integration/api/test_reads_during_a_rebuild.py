@@ -10,14 +10,14 @@ from types import SimpleNamespace
 import pytest
 from starlette.requests import Request
 
-from api.problems import Problem
-from api.reading import reading
+from api.gateway.problems import Problem
+from api.queries.reading import reading
 from bench.harness.tables import empty_read_tables, read_owner
-from eventstore.connect import connect
-from eventstore.read import read_head
-from projections.lag import lag
-from projections.rooms import ROOMS, named
-from projections.tables import reset
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head
+from projections.engine.lag import lag
+from projections.engine.tables import reset
+from projections.registry import PROJECTIONS, named
 from tests.support.postgres import Database
 from tests.support.service import Service, service_on
 from tests.support.waiting import wait_until
@@ -81,7 +81,7 @@ def reads(service: Service) -> dict[str, list[str]]:
 
 def test_reads_of_what_is_rebuilt_are_503_and_others_go_on(service: Service) -> None:
     paths = reads(service)
-    assert set(paths) == {room.name for room in ROOMS}
+    assert set(paths) == {projection.name for projection in PROJECTIONS}
     for path in (path for of_it in paths.values() for path in of_it):
         assert service.get(path).status_code == 200, path
     for projection, of_it in paths.items():
@@ -108,7 +108,7 @@ def test_a_rebuild_that_begins_and_ends_while_the_tables_are_read_is_noticed(ser
 
     def whole() -> bool:
         with connect(service.database.url, application_name="lag") as connection:
-            now = lag(connection, "main", ROOMS)
+            now = lag(connection, "main", PROJECTIONS)
         return not now.rebuilding and now.events == 0
 
     def rebuild_while_reading() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.principals import FOLLOW_TICKETS
+from api.gateway.principals import FOLLOW_TICKETS
 from domain.accounts.numbers import is_account_number
 from domain.accounts.posting import internal_account
 from tests.support.ledger import TODAY

@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.principals import is_open
+from api.gateway.principals import is_open
 from tests.support.service import TOKENS, Service, leaves_a_record
 
 EXAMPLES = 4

@@ -27,10 +27,10 @@ def shared(postgres18: Server) -> Iterator[Service]:
         yield service
 
 
-def assert_refused(response: httpx.Response, said: str) -> None:
+def assert_refused(response: httpx.Response, message: str) -> None:
     problem = response.json()
     assert (response.status_code, problem["code"], problem["figures"]) == (429, "too_many", {"most": SHARE}), problem
-    assert problem["detail"] == f"{SHARE} {said}, as many as one principal may have."
+    assert problem["detail"] == f"{SHARE} {message}, as many as one principal may have."
     assert response.headers["Retry-After"]
 
 

@@ -17,10 +17,10 @@ from bench.harness.tables import begin_read_tables
 from domain.accounts.commands import OpenAccount
 from domain.accounts.numbers import account_number
 from domain.ids import ACCOUNT
-from eventstore.connect import connect
-from eventstore.snapshots import is_due
-from projections.engine import Runner
-from projections.rooms import ROOMS
+from eventstore.log.connect import connect
+from eventstore.log.snapshots import is_due
+from projections.engine.runner import Runner
+from projections.registry import PROJECTIONS
 from tests.support import postgres
 from workers.runtime import new_id
 from workers.verify import verify
@@ -105,7 +105,7 @@ def test_the_service_goes_on_from_it(database18: postgres.Database) -> None:
     begin_read_tables(database, LOG)
     with connect(database.projector_url, application_name="test") as connection:
         codec = codec_of(database, connection, 1)
-        Runner(connection, LOG, codec, ROOMS).run_to_head()
+        Runner(connection, LOG, codec, PROJECTIONS).run_to_head()
     with connect(database.audit_url, application_name="test") as connection:
         report = verify(connection, LOG, codec_of(database, connection, 1))
     assert report.ok, report

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from eventstore.append import MOST_EVENTS_PER_UNIT, UnitTooLargeError, Verdict
-from eventstore.connect import connect
-from eventstore.read import read_head, read_log, read_stream
+from eventstore.log.append import MOST_EVENTS_PER_UNIT, UnitTooLargeError, Verdict
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head, read_log, read_stream
 from tests.support.appending import DecidedCommand, NewEvent, Read, Record, append
 from tests.support.postgres import Database
 
@@ -181,8 +181,8 @@ def test_filters_still_advance(connection: Connection[Any], log: int) -> None:
 def test_an_append_is_index_work_only(connection: Connection[Any], log: int, database: Database) -> None:
     """The plans inside the function, on tables whose statistics say that they are empty and on grown ones."""
     with connect(database.url, application_name="plans") as owner:
-        plans: list[str] = []
-        owner.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
+        commands: list[str] = []
+        owner.add_notice_handler(lambda notice: commands.append(notice.message_primary or ""))
         for setting in ("log_nested_statements = on", "log_min_duration = 0", "log_analyze = on"):
             owner.execute("LOAD 'auto_explain'")
             owner.execute(f"SET auto_explain.{setting}".encode())
@@ -195,14 +195,14 @@ def test_an_append_is_index_work_only(connection: Connection[Any], log: int, dat
                 )
                 for n in range(100)
             ]
-            plans.clear()
+            commands.clear()
             append(owner, log, group)
-        touching = [plan for plan in plans if "log.commands k" in plan or "FROM log.events ev" in plan]
+        touching = [decided for decided in commands if "log.commands k" in decided or "FROM log.events ev" in decided]
         assert len(touching) == 2
-        for plan in touching:
-            assert "Index" in plan
-            assert "Seq Scan" not in plan
-            assert "Join" not in plan
+        for decided in touching:
+            assert "Index" in decided
+            assert "Seq Scan" not in decided
+            assert "Join" not in decided
 
 
 def test_a_call_that_miscounts_its_events_changes_nothing(connection: Connection[Any], log: int) -> None:

@@ -21,16 +21,16 @@ from psycopg import Connection, pq
 from bench.harness.tables import begin_read_tables
 from domain import decider
 from domain.catalogue import ENTRY_TYPES, SNAPSHOTS
-from eventstore.answers import find_answers
-from eventstore.append import Appender
-from eventstore.connect import connect
-from eventstore.executor import MOST_OTHERS, Executor
-from eventstore.master_keys import WrappedKey
-from eventstore.read import read_head, read_log, read_moved, read_stream, read_streams
-from eventstore.snapshots import SNAPSHOT_EVERY, JsonStates, Snapshots
-from eventstore.subject_keys import SubjectKeys
-from projections.checkpoint import read_state
-from projections.rooms import ROOMS
+from eventstore.executor.executor import MOST_OTHERS, Executor
+from eventstore.keys.master_keys import WrappedKey
+from eventstore.keys.subject_keys import SubjectKeys
+from eventstore.log.answers import find_answers
+from eventstore.log.append import Appender
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head, read_log, read_moved, read_stream, read_streams
+from eventstore.log.snapshots import SNAPSHOT_EVERY, JsonStates, Snapshots
+from projections.engine.checkpoint import read_state
+from projections.registry import PROJECTIONS
 from tests.support.appending import DecidedCommand, NewEvent, Read, Record, layout_of
 from tests.support.ledger import (
     codec_of,
@@ -68,7 +68,7 @@ class Traced:
         _trace(connection, file)
         return connection
 
-    def said(self) -> str:
+    def message(self) -> str:
         """What was said since this was last asked. Nothing may be under way."""
         parts = []
         for connection, file in self._traces:
@@ -117,13 +117,13 @@ def traced_executor(
             yield executor, traced, traced_keys
 
 
-def round_trips(said: str) -> dict[str, int]:
+def round_trips(message: str) -> dict[str, int]:
     """How often the server was asked, and for what. Each time ends with its being ready for the next."""
     return {
-        "append": len(re.findall(r'^F\t\d+\tBind\t.*"append_\d+"', said, re.MULTILINE)),
-        "load": len(re.findall(r"unnest\(\$1::text\[\], \$2::bigint\[\]\) AS [sw]\(stream, version\)", said)),
-        "moved": said.count("SELECT stream, max(version)"),
-        "all": len(re.findall(r"^B\t\d+\tReadyForQuery\t", said, re.MULTILINE)),
+        "append": len(re.findall(r'^F\t\d+\tBind\t.*"append_\d+"', message, re.MULTILINE)),
+        "load": len(re.findall(r"unnest\(\$1::text\[\], \$2::bigint\[\]\) AS [sw]\(stream, version\)", message)),
+        "moved": message.count("SELECT stream, max(version)"),
+        "all": len(re.findall(r"^B\t\d+\tReadyForQuery\t", message, re.MULTILINE)),
     }
 
 
@@ -131,13 +131,15 @@ def round_trips(said: str) -> dict[str, int]:
 def test_a_group_is_one_round_trip_and_its_streams_are_loaded_in_one(
     database: Database, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
-    monkeypatch.setattr("eventstore.executor.NOTIFY_SECONDS", float("inf"))  # said after the answers, so not counted
+    monkeypatch.setattr(
+        "eventstore.executor.executor.NOTIFY_SECONDS", float("inf")
+    )  # said after the answers, so not counted
     with ExitStack() as stack:
         ledger = stack.enter_context(ledger_on(database))
         accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(ACCOUNTS)]
         snapshots = stack.enter_context(snapshots_on(database, SNAPSHOT_EVERY)) if kept else None
         with traced_executor(database, snapshots) as (executor, traced, _):
-            opened = round_trips(traced.said())
+            opened = round_trips(traced.message())
             # the head of the log, the clock, then the append is prepared; connecting sets its time-outs untraced
             assert opened == {"append": 0, "load": 0, "moved": 0, "all": 3}
 
@@ -145,12 +147,12 @@ def test_a_group_is_one_round_trip_and_its_streams_are_loaded_in_one(
                 submission(transfer(accounts[n % ACCOUNTS], accounts[(n + 1) % ACCOUNTS], 1)) for n in range(GROUP)
             ]
             executor.execute(group)
-            first = round_trips(traced.said())
+            first = round_trips(traced.message())
             assert (first["append"], first["load"]) == (1, 1)
 
             again = [submission(transfer(accounts[0], accounts[1], 1)) for _ in range(GROUP)]
             executor.execute(again)
-            second = round_trips(traced.said())
+            second = round_trips(traced.message())
             assert (second["append"], second["load"]) == (1, 0)
 
             for asked in (first, second):
@@ -181,7 +183,7 @@ def test_the_keys_of_all_streams_of_a_load_are_looked_up_at_once(
 
 
 def test_round_trips_of_a_command_alone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eventstore.executor.NOTIFY_SECONDS", float("inf"))
+    monkeypatch.setattr("eventstore.executor.executor.NOTIFY_SECONDS", float("inf"))
     with ledger_on(database) as ledger:
         one, two = ledger.account(1_000, owner="owner-1"), ledger.account(1_000, owner="owner-2")
         with traced_executor(database) as (executor, traced, traced_keys):
@@ -189,10 +191,10 @@ def test_round_trips_of_a_command_alone(database: Database, monkeypatch: pytest.
             def trips(command: Any) -> dict[str, int]:
                 """How often anybody was asked for it, by what for; nothing that was not asked at all."""
                 executor.execute([submission(command)])
-                asked = {**round_trips(traced.said()), "keys": round_trips(traced_keys.said())["all"]}
+                asked = {**round_trips(traced.message()), "keys": round_trips(traced_keys.message())["all"]}
                 return {what: times for what, times in asked.items() if times}
 
-            traced.said(), traced_keys.said()
+            traced.message(), traced_keys.message()
             assert trips(transfer(one, two, 1)) == {"append": 1, "load": 1, "all": 2, "keys": 1}
             assert trips(transfer(one, two, 1)) == {"append": 1, "all": 1}, "who is known is not loaded again"
             assert trips(deposit(one, 1)) == {"append": 1, "load": 1, "all": 2, "keys": 1}, "of cash"
@@ -257,7 +259,7 @@ def test_wal_bytes_of_a_transfer(database: Database, kept: bool) -> None:
 
 def test_wal_bytes_of_a_command_alone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each a group of one."""
-    monkeypatch.setattr("eventstore.executor.NOTIFY_SECONDS", float("inf"))
+    monkeypatch.setattr("eventstore.executor.executor.NOTIFY_SECONDS", float("inf"))
     with (
         ledger_on(database) as ledger,
         executor_on(database) as another,
@@ -351,7 +353,10 @@ HOT: dict[str, tuple[Callable[[Connection[Any]], object], set[str]]] = {
         {"commands_pkey"},
     ),
     "the keys of people": (_keys, {"subject_keys_pkey"}),
-    "how projections stand": (lambda c: read_state(c, "main", [room.name for room in ROOMS]), {_BY_POSITION}),
+    "how projections stand": (
+        lambda c: read_state(c, "main", [projection.name for projection in PROJECTIONS]),
+        {_BY_POSITION},
+    ),
 }
 SMALL = {"logs", "checkpoints", "projection_errors"}
 """Tables of a handful of rows, one page: read whole is the right plan."""
@@ -377,7 +382,7 @@ def test_what_others_have_moved_is_read_by_positions(explained: Explained, other
 def _append(connection: Connection[Any], streams: int) -> None:
     """A group on streams that have moved, with keys known and new: every statement of the append is reached."""
     record = Record(1, 201, None, b"{}", b"hash")
-    layout = layout_of(
+    batch = layout_of(
         DecidedCommand(
             "tester",
             f"key-{EVENTS - 10 + n}" if n < 2 else new_id("key"),
@@ -390,7 +395,7 @@ def _append(connection: Connection[Any], streams: int) -> None:
     )
     with connection.transaction(force_rollback=True):
         appender = Appender(connection, 1, ENTRY_TYPES)
-        appender.send(layout)
+        appender.send(batch)
         answer = appender.receive()
         assert answer.verdicts is not None
         assert {0, 1, 2} <= set(answer.verdicts)

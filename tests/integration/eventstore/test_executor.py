@@ -15,24 +15,24 @@ import pytest
 from domain.accounts.commands import CloseAccount, FreezeAccount, UnfreezeAccount
 from domain.ids import ACCOUNT
 from domain.money import show
-from eventstore import append as appending
-from eventstore import executor as executing
-from eventstore import groups as grouping
-from eventstore.answering import Task
-from eventstore.answers import Answer, Outcome
-from eventstore.append import Layout
-from eventstore.connect import connect, pool_of
-from eventstore.plans import Submission
-from eventstore.read import STREAM_PAGE, read_log, read_stream
-from eventstore.sinks import (
+from eventstore.executor import executor as executing
+from eventstore.executor import group_builder as grouping
+from eventstore.executor.decided import Submission
+from eventstore.executor.replies import Task
+from eventstore.executor.reply_sinks import (
     ContentionError,
     FaultError,
-    Gathering,
     QueueFullError,
     RejectedError,
+    ReplyCollector,
     StoppedError,
     UnavailableError,
 )
+from eventstore.log import append as appending
+from eventstore.log.answers import Answer, Outcome
+from eventstore.log.append import AppendBatch
+from eventstore.log.connect import connect, pool_of
+from eventstore.log.read import STREAM_PAGE, read_log, read_stream
 from tests.support.ledger import (
     CASH,
     Ledger,
@@ -309,8 +309,8 @@ def test_whose_key_the_database_has_lost_is_not_written_about_with_it(database18
         assert admin.execute("SELECT count(*) FROM log.subject_keys WHERE subject = 'somebody'").fetchone() == (1,)
         with ledger.connect() as reading:
             (opened,) = read_stream(reading, ledger.log, again.account)
-            told = codec_of(reading, ledger.log).decode(opened.type, opened.payload, opened.stream, opened.version)
-        assert told.name == "Ada Lovelace"
+            answered = codec_of(reading, ledger.log).decode(opened.type, opened.payload, opened.stream, opened.version)
+        assert answered.name == "Ada Lovelace"
 
 
 def test_stopping_does_not_wait_for_a_database_that_is_gone(
@@ -449,9 +449,9 @@ def test_a_database_that_cannot_now_is_asked_once_for_a_whole_group(database18: 
         account = ledger.account()
         send = ledger.executor._appender.send
 
-        def counted(layout: Layout) -> None:
-            attempts.append(len(layout.counts))
-            send(layout)
+        def counted(batch: AppendBatch) -> None:
+            attempts.append(len(batch.counts))
+            send(batch)
 
         ledger.executor._appender.send = counted  # type: ignore[method-assign]
         ledger.executor._connection.execute("SET statement_timeout = '200ms'")
@@ -475,8 +475,8 @@ def test_who_had_no_room_in_a_group_that_fails_is_answered_once(
         account, executor = ledger.account(), ledger.executor
         send, attempt = executor._appender.send, executor._attempt
 
-        def cut(layout: Layout) -> None:
-            send(layout)
+        def cut(batch: AppendBatch) -> None:
+            send(batch)
             admin.execute("SELECT pg_terminate_backend(%s)", (executor._connection.info.backend_pid,))
 
         def full(*_: object, **__: object) -> None:
@@ -486,11 +486,11 @@ def test_who_had_no_room_in_a_group_that_fails_is_answered_once(
         executor._appender.send = cut  # type: ignore[method-assign]
         if then == "its disk is full":
             executor._attempt = full  # type: ignore[method-assign, assignment]
-        told = Told(12)
-        executor.submit_all([submission(deposit(account, 1), key=f"one-{n}") for n in range(12)], told)
-        assert told.whole.wait(10), "somebody was not answered"
+        answered = Told(12)
+        executor.submit_all([submission(deposit(account, 1), key=f"one-{n}") for n in range(12)], answered)
+        assert answered.whole.wait(10), "somebody was not answered"
         assert executor.running
-        accepted = [answer for answer in told.answers if isinstance(answer, Answer)]
+        accepted = [answer for answer in answered.answers if isinstance(answer, Answer)]
         assert len(accepted) == (12 if then == "it comes back" else 10)
         assert not any(answer.replayed for answer in accepted)
         assert len({ledger.execute(deposit(account, 1), key=f"one-{n}").last_position for n in range(12)}) == 12
@@ -510,13 +510,13 @@ def test_who_shares_a_key_is_told_of_a_fault_too(database18: Database) -> None:
             raise ZeroDivisionError("a fault of ours")
 
         ledger.executor._settle = fault  # type: ignore[method-assign, assignment]
-        told = Told()
-        ledger.executor.submit_all([submission(deposit(account, 1), key="same", body="x") for _ in range(3)], told)
-        assert told.whole.wait(10), "nobody answered"
-        assert [type(answer) for answer in told.answers] == [UnavailableError] * 3
+        answered = Told()
+        ledger.executor.submit_all([submission(deposit(account, 1), key="same", body="x") for _ in range(3)], answered)
+        assert answered.whole.wait(10), "nobody answered"
+        assert [type(answer) for answer in answered.answers] == [UnavailableError] * 3
 
 
-class Told(Gathering):
+class Told(ReplyCollector):
     """Waits for so many answers, but not for ever."""
 
     def __init__(self, many: int = 3) -> None:
@@ -530,13 +530,13 @@ class Told(Gathering):
 def test_who_comes_behind_a_rejected_one_with_its_key_has_a_turn_of_its_own(database18: Database) -> None:
     with ledger_on(database18) as ledger:
         account = ledger.account(10)
-        told = Told()
+        answered = Told()
         bad = submission(opening(name="\ud800"), key="shared", body="one")
         good = [submission(withdrawal(account, 1), key="shared", body="two") for _ in range(2)]
-        ledger.executor.submit_all([bad, *good], told)
-        assert told.whole.wait(10), "nobody answered"
-        assert isinstance(told.answers[0], RejectedError)
-        assert [(answer.outcome, answer.replayed) for answer in told.answers[1:]] == [
+        ledger.executor.submit_all([bad, *good], answered)
+        assert answered.whole.wait(10), "nobody answered"
+        assert isinstance(answered.answers[0], RejectedError)
+        assert [(answer.outcome, answer.replayed) for answer in answered.answers[1:]] == [
             (Outcome.ACCEPTED, False),
             (Outcome.ACCEPTED, True),
         ]
@@ -569,13 +569,13 @@ def test_whoever_it_is_whose_answers_cannot_be_delivered_the_others_are_told(dat
 
     with ledger_on(database18) as ledger:
         account = ledger.account()
-        told = Told()
+        answered = Told()
         with head_held(database18):  # so that both are in one group
             ledger.executor.submit(submission(deposit(account, 1)), Raises(), None)
             wait_until(lambda: not ledger.executor.waiting, "the executor at the head")
             ledger.executor.submit(submission(deposit(account, 1)), Raises(), None)
-            ledger.executor.submit_all([submission(deposit(account, 1)) for _ in range(3)], told)
-        assert told.whole.wait(10), "nobody answered"
+            ledger.executor.submit_all([submission(deposit(account, 1)) for _ in range(3)], answered)
+        assert answered.whole.wait(10), "nobody answered"
         assert ledger.accepted(deposit(account, 1)).last_position is not None
 
 
@@ -608,16 +608,16 @@ def test_an_executor_that_ends_by_a_fault_leaves_nobody_waiting(database18: Data
             raise SystemExit
 
         ledger.executor._turn = end  # type: ignore[method-assign, assignment]
-        told = Told()
+        answered = Told()
         first = Told()
         ledger.executor.submit(submission(deposit(account, 1)), first, 0)
         wait_until(lambda: not ledger.executor.waiting, "the executor at work")
-        ledger.executor.submit_all([submission(deposit(account, 1)) for _ in range(2)], told)
-        wait_until(lambda: told.answers[:2] != [None, None], "their answers")
-        assert [type(answer) for answer in told.answers[:2]] == [UnavailableError] * 2
+        ledger.executor.submit_all([submission(deposit(account, 1)) for _ in range(2)], answered)
+        wait_until(lambda: answered.answers[:2] != [None, None], "their answers")
+        assert [type(answer) for answer in answered.answers[:2]] == [UnavailableError] * 2
         assert isinstance(first.answers[0], UnavailableError)
         with pytest.raises(StoppedError):
-            ledger.executor.submit(submission(deposit(account, 1)), told, 0)
+            ledger.executor.submit(submission(deposit(account, 1)), answered, 0)
 
 
 def test_a_database_that_is_being_restored_is_waited_for(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -627,8 +627,8 @@ def test_a_database_that_is_being_restored_is_waited_for(database18: Database, m
         account, executor = ledger.account(), ledger.executor
         open_both = executor._connect
 
-        def broken(layout: Layout) -> None:
-            executor._appender._sent = layout
+        def broken(batch: AppendBatch) -> None:
+            executor._appender._sent = batch
             executor._connection.close()
             raise psycopg.OperationalError("the server closed the connection")
 
@@ -739,10 +739,10 @@ def test_a_stream_that_was_held_to_be_new_and_is_there(database18: Database) -> 
         account = ledger.account()
         first = deposit(account, 1)
         ledger.accepted(first)
-        told = Told()
+        answered = Told()
         again = [submission(deposit(account, 2)), submission(first), submission(deposit(account, 4))]
-        ledger.executor.submit_all(again, told)
-        assert told.whole.wait(10), "nobody answered"
-        assert [type(answer) for answer in told.answers] == [Answer, ContentionError, Answer]
+        ledger.executor.submit_all(again, answered)
+        assert answered.whole.wait(10), "nobody answered"
+        assert [type(answer) for answer in answered.answers] == [Answer, ContentionError, Answer]
         assert balances(database18)[account] == 1 + 2 + 4
     assert_sound(database18)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from eventstore.answers import Outcome
-from eventstore.head_time import HeadTimeError
-from eventstore.sinks import UnavailableError
+from eventstore.executor.reply_sinks import UnavailableError
+from eventstore.log.answers import Outcome
+from eventstore.log.head_time import HeadTimeError
 from tests.integration.workers.running import daybook, environment
 from tests.support.ledger import deposit, ledger_on
 from tests.support.postgres import Database

@@ -17,15 +17,15 @@ from psycopg.errors import InvalidParameterValue, NoDataFound, ObjectNotInPrereq
 from domain.accounts.commands import FreezeAccount, UnfreezeAccount
 from domain.kernel import UNREADABLE
 from domain.together import Together
-from eventstore import rotation
-from eventstore.answers import Outcome
-from eventstore.connect import connect
-from eventstore.master_keys import WRAPPED_BYTES, MasterKeyError, MasterKeys, unwrap, wrap
-from eventstore.read import read_stream
-from eventstore.rotation import Rotated, rotate
-from eventstore.sealing import Sealer
-from eventstore.sinks import UnavailableError, Waiter
-from eventstore.subject_keys import SubjectKeys
+from eventstore.executor.reply_sinks import UnavailableError, Waiter
+from eventstore.keys import rotation
+from eventstore.keys.master_keys import WRAPPED_BYTES, MasterKeyError, MasterKeys, unwrap, wrap
+from eventstore.keys.rotation import Rotated, rotate
+from eventstore.keys.sealing import Sealer
+from eventstore.keys.subject_keys import SubjectKeys
+from eventstore.log.answers import Outcome
+from eventstore.log.connect import connect
+from eventstore.log.read import read_stream
 from tests.support.ledger import (
     CASH,
     MASTER_KEY,

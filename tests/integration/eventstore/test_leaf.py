@@ -17,9 +17,9 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from eventstore import leaf
-from eventstore.connect import connect
-from eventstore.leaf import INFINITY, StoredCommand, StoredEvent, command_record, leaf_hash, microseconds
+from eventstore.log import leaf
+from eventstore.log.connect import connect
+from eventstore.log.leaf import INFINITY, StoredCommand, StoredEvent, command_record, leaf_hash, microseconds
 from tests.support.plans import Explained, nodes, probed_index
 from tests.support.postgres import Database
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.accounts.commands import FreezeAccount, UnfreezeAccount
-from eventstore.answers import Answer, Outcome
-from eventstore.executor import Executor
-from eventstore.sinks import ExecutorError
+from eventstore.executor.executor import Executor
+from eventstore.executor.reply_sinks import ExecutorError
+from eventstore.log.answers import Answer, Outcome
 from tests.support.ledger import (
     CASH,
     assert_sound,

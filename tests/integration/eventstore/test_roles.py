@@ -13,7 +13,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from bench.harness.tables import begin_read_tables, make_read_tables
 from migrations import MigrationError
-from projections.rooms import ROOMS
+from projections.registry import PROJECTIONS
 from tests.integration.workers.running import settings_of
 from tests.support.postgres import Database, Server
 from tests.support.service import service_on
@@ -277,7 +277,7 @@ def test_a_function_cannot_be_led_astray_by_the_search_path(database: Database) 
 
 def test_the_rights_name_every_table_of_every_projection(prepared: Database) -> None:
     with psycopg.connect(prepared.query_url, autocommit=True) as reading:
-        for table in (table for room in ROOMS for table in room.tables):
+        for table in (table for projection in PROJECTIONS for table in projection.tables):
             reading.execute(f"SELECT FROM read.{table}".encode())
 
 

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from eventstore.connect import SESSION_SETTINGS, ReadOnlyError, SessionError, connect, pool_of
-from projections.rooms import ROOMS
+from eventstore.log.connect import SESSION_SETTINGS, ReadOnlyError, SessionError, connect, pool_of
+from projections.registry import PROJECTIONS
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Database, Server
 from tests.support.service import service_on
@@ -92,7 +92,9 @@ def test_what_people_write_is_what_is_read_whatever_the_database_says(misled: Da
         assert entries.status_code == 200, entries.text
         assert entries.json()["items"][0]["recorded_at"].endswith("Z")
         assert service.get("lag").json()["events"] == 0
-        assert {one["projection"] for one in service.get("lag").json()["projections"]} == {room.name for room in ROOMS}
+        assert {one["projection"] for one in service.get("lag").json()["projections"]} == {
+            projection.name for projection in PROJECTIONS
+        }
     with psycopg.connect(misled.url, client_encoding="UTF8") as superuser:
         superuser.execute("SET statement_timeout = 0")
         named = superuser.execute("SELECT name FROM read.accounts WHERE account = %s", (account,)).fetchone()

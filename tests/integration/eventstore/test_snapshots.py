@@ -16,10 +16,10 @@ from domain import decider
 from domain.accounts.account import Account, Profile
 from domain.accounts.commands import FreezeAccount, UnfreezeAccount
 from domain.catalogue import SNAPSHOTS
-from eventstore.answers import Answer
-from eventstore.connect import connect
-from eventstore.snapshots import JsonStates, Snapshots
-from eventstore.states import Fold
+from eventstore.executor.stream_states import Fold
+from eventstore.log.answers import Answer
+from eventstore.log.connect import connect
+from eventstore.log.snapshots import JsonStates, Snapshots
 from tests.support.ledger import (
     CASH,
     OPENED,
@@ -85,11 +85,11 @@ def _execute(server: Server, commands: list[Any], every: int | None, *, drop: bo
         ).fetchall()
         kept = owner.execute("SELECT count(*) FROM log.snapshots").fetchone()
         assert kept is not None
-    told = [
+    answered = [
         (a.outcome, a.status, a.rule, orjson.dumps(a.result, option=orjson.OPT_SORT_KEYS), a.decided_position)
         for a in answers
     ]
-    return told, events, kept[0]
+    return answered, events, kept[0]
 
 
 @pytest.mark.parametrize("seed", [1, 2])

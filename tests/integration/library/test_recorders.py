@@ -24,12 +24,12 @@ from eventsourcing.persistence import (
 )
 from psycopg import Connection
 
-from eventstore import connect as connecting
-from eventstore import read
-from eventstore.append import MOST_EVENTS_PER_UNIT
 from eventstore.library import pool, subscription
 from eventstore.library.recorders import LogApplicationRecorder
 from eventstore.library.tracking import LogTrackingRecorder
+from eventstore.log import connect as connecting
+from eventstore.log import read
+from eventstore.log.append import MOST_EVENTS_PER_UNIT
 from tests.integration.library.support import (
     application,
     as_superuser,

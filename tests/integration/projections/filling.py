@@ -47,16 +47,16 @@ from domain.posts.events import (
     PostRestored,
     PostRevised,
 )
-from eventstore.codec import Codec
-from eventstore.connect import _Bounded, connect
-from eventstore.sealing import Sealer
-from eventstore.subject_keys import SubjectKeys
-from projections.engine import Runner
-from projections.follow import follow
-from projections.projection import Projection
-from projections.rebuild import Rebuilt, rebuild
-from projections.rooms import ROOMS
-from projections.verify import TablesReport, verify_tables
+from eventstore.keys.sealing import Sealer
+from eventstore.keys.subject_keys import SubjectKeys
+from eventstore.log.codec import Codec
+from eventstore.log.connect import _Bounded, connect
+from projections.engine.follow import follow
+from projections.engine.projection import Projection
+from projections.engine.rebuild import Rebuilt, rebuild
+from projections.engine.runner import Runner
+from projections.engine.verify import TablesReport, verify_tables
+from projections.registry import PROJECTIONS
 from tests.support.postgres import Database
 
 LOG = "main"
@@ -85,20 +85,22 @@ class Filler:
         self.connection.close()
         self._keys.close()
 
-    def begin(self, projections: Sequence[Projection] = ROOMS) -> None:
+    def begin(self, projections: Sequence[Projection] = PROJECTIONS) -> None:
         """Make the read tables that are missing, and let them begin at 0."""
         begin_read_tables(self.database, LOG, projections)
 
-    def empty(self, projections: Sequence[Projection] = ROOMS) -> None:
+    def empty(self, projections: Sequence[Projection] = PROJECTIONS) -> None:
         """Empty the read tables."""
         empty_read_tables(self.database, LOG, projections)
 
-    def rebuild(self, connection: Connection[Any], projections: Sequence[Projection] = ROOMS, **more: Any) -> Rebuilt:
+    def rebuild(
+        self, connection: Connection[Any], projections: Sequence[Projection] = PROJECTIONS, **more: Any
+    ) -> Rebuilt:
         """Start over; the connection is the projector's."""
         with read_owner(self.database) as owner:
             return rebuild(connection, LOG, self.codec, projections, owner=owner, **more)
 
-    def verify(self, projections: Sequence[Projection] = ROOMS, **more: Any) -> TablesReport:
+    def verify(self, projections: Sequence[Projection] = PROJECTIONS, **more: Any) -> TablesReport:
         """Compare the read tables with a fresh fold, as an auditor."""
         with connect(self.database.audit_url, application_name="verify") as auditor:
             return verify_tables(auditor, LOG, self.codec, projections, **more)
@@ -309,7 +311,9 @@ def codec_of(connection: Connection[Any], log: int) -> Codec:
 
 def follow_for_ever(url: str) -> None:
     """What a worker's process does, in many small transactions; to be stopped and killed."""
-    follow(lambda: connect(url, application_name="worker"), codec_of, LOG, ROOMS, Event(), page=10, paused_seconds=1)
+    follow(
+        lambda: connect(url, application_name="worker"), codec_of, LOG, PROJECTIONS, Event(), page=10, paused_seconds=1
+    )
 
 
 MOST_WAITS = 300

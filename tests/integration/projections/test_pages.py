@@ -7,9 +7,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from projections.engine import Runner
-from projections.rooms import ROOMS
-from projections.trial_balance.queries import trial_balance
+from projections.accounts.trial_balance.queries import trial_balance
+from projections.engine.runner import Runner
+from projections.registry import PROJECTIONS
 from tests.integration.projections.filling import LOG, Filler, a_life, projector
 from tests.support.postgres import Database
 
@@ -20,8 +20,8 @@ def tables(connection: Connection[Any]) -> Tables:
     """Every row of every table, as text."""
     return {
         table: connection.execute(f"SELECT t::text FROM read.{table} t ORDER BY 1".encode()).fetchall()
-        for room in ROOMS
-        for table in room.tables
+        for projection in PROJECTIONS
+        for table in projection.tables
     }
 
 
@@ -40,39 +40,39 @@ def test_pages_of_every_size_give_the_same_tables_and_balance_at_every_checkpoin
     units = a_life(filler, seed=7, units=150)
     filler.write(*units)
     ends = unit_ends(units)
-    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     whole = tables(connection)
     assert all(whole.values()), "every table is put to the test"
 
     for page in range(1, 11):
         filler.empty()
-        runner = Runner(connection, LOG, filler.codec, ROOMS, page=page)
+        runner = Runner(connection, LOG, filler.codec, PROJECTIONS, page=page)
         while runner.step():
             positions = set(runner.positions.values())
             assert len(positions) == 1, "they share their pages"
             assert positions <= ends
             assert trial_balance(connection, LOG).balanced
-        assert runner.positions == {room.name: filler.position for room in ROOMS}
+        assert runner.positions == {projection.name: filler.position for projection in PROJECTIONS}
         assert tables(connection) == whole, f"pages of {page}"
 
 
 def test_reading_ahead_changes_nothing(database: Database, filler: Filler, connection: Connection[Any]) -> None:
     filler.write(*a_life(filler, seed=8, units=1_500))
-    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     whole = tables(connection)
     filler.empty()
     with projector(database) as ahead:
-        Runner(connection, LOG, filler.codec, ROOMS, ahead=ahead, page=100).run_to_head()
+        Runner(connection, LOG, filler.codec, PROJECTIONS, ahead=ahead, page=100).run_to_head()
     assert tables(connection) == whole
 
 
 def test_projections_that_stand_apart_come_together(filler: Filler, connection: Connection[Any]) -> None:
     filler.write(*a_life(filler, seed=9, units=100))
-    first = Runner(connection, LOG, filler.codec, ROOMS[:2], page=20)
+    first = Runner(connection, LOG, filler.codec, PROJECTIONS[:2], page=20)
     first.step()
     apart = first.positions["accounts"]
     assert 0 < apart < filler.position
-    together = Runner(connection, LOG, filler.codec, ROOMS, page=filler.position)
+    together = Runner(connection, LOG, filler.codec, PROJECTIONS, page=filler.position)
     together.step()
     # Those behind read up to where the others stand, those ahead one page of their own.
     assert together.positions["orders"] == apart
@@ -83,7 +83,7 @@ def test_projections_that_stand_apart_come_together(filler: Filler, connection: 
 def test_a_projection_advances_over_what_it_does_not_want(filler: Filler, connection: Connection[Any]) -> None:
     accounts = [filler.opening() for _ in range(30)]
     filler.write(*[[account] for account in accounts])
-    orders = [room for room in ROOMS if room.name == "orders"]
+    orders = [projection for projection in PROJECTIONS if projection.name == "orders"]
     runner = Runner(connection, LOG, filler.codec, orders, page=10)
     assert runner.step() == 10
     runner.run_to_head()
@@ -91,6 +91,6 @@ def test_a_projection_advances_over_what_it_does_not_want(filler: Filler, connec
 
 
 def test_an_empty_log_is_nothing_to_fold(filler: Filler, connection: Connection[Any]) -> None:
-    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
     assert runner.step() == 0
     assert trial_balance(connection, LOG).lines == ()

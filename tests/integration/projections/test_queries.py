@@ -16,24 +16,24 @@ from domain.accounts.events import AccountFrozen, HoldPlaced
 from domain.kernel import Event
 from domain.orders.events import OrderConfirmed
 from domain.posts.events import PostRevised
-from eventstore.codec import Codec
-from projections import checkpoint
-from projections import pages as pages_of_log
-from projections.accounts import fold as accounts_fold
-from projections.accounts import queries as accounts
-from projections.composed import Listed
-from projections.engine import Runner
-from projections.entries import fold as entries_fold
-from projections.entries import queries as entries
-from projections.movements import fold as movements_fold
-from projections.movements import queries as movements
-from projections.orders import fold as orders_fold
-from projections.orders import queries as orders
-from projections.posts import fold as posts_fold
-from projections.posts import queries as posts
-from projections.rooms import ROOMS
-from projections.transactions import queries as transactions
-from projections.trial_balance import fold as trial_balance_fold
+from eventstore.log.codec import Codec
+from projections.accounts.accounts import fold as accounts_fold
+from projections.accounts.accounts import queries as accounts
+from projections.accounts.entries import fold as entries_fold
+from projections.accounts.entries import queries as entries
+from projections.accounts.movements import fold as movements_fold
+from projections.accounts.movements import queries as movements
+from projections.accounts.transactions import queries as transactions
+from projections.accounts.trial_balance import fold as trial_balance_fold
+from projections.engine import checkpoint
+from projections.engine import pages as pages_of_log
+from projections.engine.listing import Listed
+from projections.engine.runner import Runner
+from projections.orders.orders import fold as orders_fold
+from projections.orders.orders import queries as orders
+from projections.posts.posts import fold as posts_fold
+from projections.posts.posts import queries as posts
+from projections.registry import PROJECTIONS
 from tests.integration.projections.filling import LOG, Filler, a_life, projector, transfer
 from tests.support.plans import Explained, Node, Statement, nodes, probed_index
 from tests.support.postgres import Database, Server
@@ -52,7 +52,7 @@ def life(server: Server) -> Iterator[Connection[Any]]:
         filler.write(*a_life(filler, seed=1, units=900))
         with projector(database) as connection:
             filler.begin()
-            Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+            Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
             yield connection
         filler.close()
 
@@ -279,7 +279,7 @@ FOLD: dict[str, tuple[str, str]] = {
 }
 """The statements of a fold on tables that grow, and the index of each."""
 OF_A_HANDFUL = {"checkpoints"}
-THAT_READ = [room for room in ROOMS if room.name != "transactions"]
+THAT_READ = [projection for projection in PROJECTIONS if projection.name != "transactions"]
 """The rooms whose fold looks at what is there; the one of transactions only adds to it."""
 
 
@@ -300,15 +300,15 @@ def fold(explained: Explained, codec: Codec, *, without: Iterable[str] = ()) -> 
             schema = "log" if table == "events" else "read"
             explained.connection.execute(f"ALTER TABLE {schema}.{table} DROP CONSTRAINT {key}".encode())
         runner = Runner(explained.connection, LOG, codec, THAT_READ, page=PAGE)
-        told = explained.statements(runner.step)
+        answered = explained.statements(runner.step)
         assert set(runner.positions.values()) == {PAGE}, runner.stopped
-    return by_statement(told)
+    return by_statement(answered)
 
 
-def by_statement(told: Iterable[Statement]) -> dict[str, list[Node]]:
+def by_statement(answered: Iterable[Statement]) -> dict[str, list[Node]]:
     """The scans of each, every time that it ran."""
     scans: dict[str, list[Node]] = {}
-    for statement in told:
+    for statement in answered:
         scans.setdefault(re.sub(r"\$\d+", "%s", statement.text).strip(), []).extend(statement.scans)
     return scans
 
@@ -353,8 +353,8 @@ def folded_from_nothing(server: Server) -> Iterator[dict[str, list[Node]]]:
             connection.prepare_threshold = 0
 
             def in_two_runs() -> None:  # the second remembers nothing of what the first has seen, and looks it up
-                Runner(connection, LOG, filler.codec, ROOMS, page=50).step()
-                runner = Runner(connection, LOG, filler.codec, ROOMS, page=50)
+                Runner(connection, LOG, filler.codec, PROJECTIONS, page=50).step()
+                runner = Runner(connection, LOG, filler.codec, PROJECTIONS, page=50)
                 runner.run_to_head()
                 assert set(runner.positions.values()) == {filler.position}, runner.stopped
 

@@ -13,50 +13,50 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from projections.engine import Runner
-from projections.lag import lag
-from projections.rooms import ROOMS, UnknownProjectionError, named
-from projections.verify import CheckpointFinding, TableFinding
-from projections.waiting import BehindError, Checkpoints
+from projections.engine.lag import lag
+from projections.engine.runner import Runner
+from projections.engine.verify import CheckpointFinding, TableFinding
+from projections.engine.waiting import BehindError, Checkpoints
+from projections.registry import PROJECTIONS, UnknownProjectionError, named
 from tests.integration.projections.filling import LOG, Filler, a_life, projector, transfer
 from tests.support.postgres import Database
 
-NAMES = [room.name for room in ROOMS]
+NAMES = [projection.name for projection in PROJECTIONS]
 
 
 @pytest.fixture
 def folded(filler: Filler, connection: Connection[Any]) -> Connection[Any]:
     """A history, folded to its end."""
     filler.write(*a_life(filler, seed=1, units=400))
-    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     return connection
 
 
 def test_lag_is_events_and_the_age_of_the_oldest_not_folded(filler: Filler, folded: Connection[Any]) -> None:
-    assert lag(folded, LOG, ROOMS).events == 0
-    assert lag(folded, LOG, ROOMS).seconds == 0
+    assert lag(folded, LOG, PROJECTIONS).events == 0
+    assert lag(folded, LOG, PROJECTIONS).seconds == 0
     hour_ago = datetime.now(UTC) - timedelta(hours=1)
     filler.write([filler.opening()], at=hour_ago)
     filler.write([filler.opening()], [filler.opening()], at=hour_ago + timedelta(minutes=30))
-    now = lag(folded, LOG, ROOMS)
+    now = lag(folded, LOG, PROJECTIONS)
     assert now.head == filler.position
     assert {one.events for one in now.projections} == {3}
     assert 3_600 <= now.seconds < 3_660
     Runner(folded, LOG, filler.codec, named(["posts"]), page=1).step()
-    state = {one.projection: one for one in lag(folded, LOG, ROOMS).projections}
+    state = {one.projection: one for one in lag(folded, LOG, PROJECTIONS).projections}
     assert (state["posts"].events, state["accounts"].events) == (2, 3)
     assert 1_800 <= state["posts"].seconds < 1_860
     assert state["accounts"].seconds >= 3_600
 
 
 def test_untouched_tables_are_what_the_log_says(filler: Filler, folded: Connection[Any]) -> None:
-    told: list[tuple[int, int]] = []
-    report = filler.verify(progress=lambda *at: told.append(at))
+    answered: list[tuple[int, int]] = []
+    report = filler.verify(progress=lambda *at: answered.append(at))
     assert report.ok
     assert report.findings == ()
-    assert set(report.tables) == {table for room in ROOMS for table in room.tables}
+    assert set(report.tables) == {table for projection in PROJECTIONS for table in projection.tables}
     assert all(report.tables.values())
-    assert told[-1] == (filler.position, filler.position)
+    assert answered[-1] == (filler.position, filler.position)
     with pytest.raises(psycopg.errors.UndefinedTable):
         folded.execute("SELECT FROM pg_temp.accounts")
     assert folded.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
@@ -106,7 +106,7 @@ def test_text_that_outlived_its_key_is_found(filler: Filler, folded: Connection[
 def test_a_checkpoint_within_a_unit_is_found(filler: Filler, connection: Connection[Any]) -> None:
     one, other = filler.opening(), filler.opening()
     filler.write([one], [other], transfer("txn_1", one.originator_id, other.originator_id, 5))
-    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     connection.execute(
         "UPDATE read.checkpoints c SET position = 4, digest = sha256(convert_to(concat_ws(E'\\x1f', e.position,"
         " e.stream, e.version, e.type, extract(epoch FROM e.recorded_at)), 'UTF8') || e.payload || e.metadata)"
@@ -125,7 +125,7 @@ def test_a_checkpoint_on_another_event_is_found(filler: Filler, folded: Connecti
 
 
 def test_a_projection_must_be_known() -> None:
-    assert [room.name for room in named(["posts", "accounts"])] == ["accounts", "posts"]
+    assert [projection.name for projection in named(["posts", "accounts"])] == ["accounts", "posts"]
     with pytest.raises(UnknownProjectionError, match="there is no projection poems; there are accounts, movements"):
         named(["accounts", "poems"])
 
@@ -161,7 +161,7 @@ def test_a_reader_waits_for_its_write(filler: Filler, folded: Connection[Any], c
     for thread in threads:
         thread.start()
     assert waited == []
-    Runner(folded, LOG, filler.codec, ROOMS).run_to_head()
+    Runner(folded, LOG, filler.codec, PROJECTIONS).run_to_head()
     for thread in threads:
         thread.join()
     assert sorted(waited) == sorted([*NAMES, *NAMES])
@@ -222,7 +222,7 @@ def test_reporting_tools_see_major_units_and_comments(
     filler.write(*[[opened] for opened in accounts])
     for one, other in zip(accounts[::2], accounts[1::2], strict=True):
         filler.write(transfer(filler.id("txn"), one.originator_id, other.originator_id, 12_345, one.currency))
-    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     with psycopg.connect(database.reader_url) as reader:
         shown = [
             (currency, str(balance))
@@ -244,6 +244,6 @@ def test_reporting_tools_see_major_units_and_comments(
         assert uncommented == []
         views = reader.execute("SELECT count(*) FROM pg_views WHERE schemaname = 'reporting'").fetchone()
         assert views is not None
-        assert views[0] >= len(ROOMS)
+        assert views[0] >= len(PROJECTIONS)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute("SELECT * FROM read.accounts")

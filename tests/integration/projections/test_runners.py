@@ -20,15 +20,23 @@ from psycopg import Connection
 from bench.harness.tables import begin_read_tables, read_owner
 from domain.accounts.events import AccountClosed
 from domain.orders.events import OrderConfirmed
-from eventstore.read import read_head
-from projections import follow as following
-from projections.engine import Ownership, Runner
-from projections.follow import follow
-from projections.lag import lag
-from projections.projection import FoldError, Memory, Projection
-from projections.rebuild import rebuild
-from projections.rooms import ROOMS, named
-from projections.tables import AnotherLogError, NotPreparedError, ShapeError, TablesBusyError, begin, prepare, reset
+from eventstore.log.read import read_head
+from projections.engine import follow as following
+from projections.engine.follow import follow
+from projections.engine.lag import lag
+from projections.engine.projection import FoldCache, FoldError, Projection
+from projections.engine.rebuild import rebuild
+from projections.engine.runner import Ownership, Runner
+from projections.engine.tables import (
+    AnotherLogError,
+    NotPreparedError,
+    ShapeError,
+    TablesBusyError,
+    begin,
+    prepare,
+    reset,
+)
+from projections.registry import PROJECTIONS, named
 from tests.integration.projections.filling import (
     LOG,
     MOST_WAITS,
@@ -45,12 +53,12 @@ from tests.support.postgres import Database
 from tests.support.waiting import wait_until
 from workers.runtime import logins
 
-NAMES = [room.name for room in ROOMS]
+NAMES = [projection.name for projection in PROJECTIONS]
 
 
 def lowest(connection: Connection[Any]) -> int:
     """The position all projections have reached."""
-    return min(one.position for one in lag(connection, LOG, ROOMS).projections)
+    return min(one.position for one in lag(connection, LOG, PROJECTIONS).projections)
 
 
 @contextmanager
@@ -59,7 +67,7 @@ def followed(database: Database, filler: Filler, **more: float) -> Iterator[None
     stop = Event()
     worker = Thread(
         target=follow,
-        args=(lambda: projector(database), lambda connection, log: filler.codec, LOG, ROOMS, stop),
+        args=(lambda: projector(database), lambda connection, log: filler.codec, LOG, PROJECTIONS, stop),
         kwargs=more,
     )
     worker.start()
@@ -80,7 +88,7 @@ def test_two_runners_without_a_lock_apply_nothing_twice(
     def race() -> None:
         try:
             with projector(database) as own:
-                runner = Runner(own, LOG, filler.codec, ROOMS, page=7)
+                runner = Runner(own, LOG, filler.codec, PROJECTIONS, page=7)
                 while lowest(own) < filler.position:
                     pages.append(runner.step())
                 assert not runner.stopped
@@ -101,10 +109,10 @@ def test_an_owner_who_wakes_up_late_notices_that_he_was_replaced(
     database: Database, filler: Filler, connection: Connection[Any]
 ) -> None:
     filler.write(*a_life(filler, seed=2, units=50))
-    late = Runner(connection, LOG, filler.codec, ROOMS, page=10)
+    late = Runner(connection, LOG, filler.codec, PROJECTIONS, page=10)
     late.step()
     with projector(database) as own:
-        Runner(own, LOG, filler.codec, ROOMS).run_to_head()
+        Runner(own, LOG, filler.codec, PROJECTIONS).run_to_head()
     assert late.step() == 0
     assert set(late.positions.values()) == {filler.position}
     filler.write(*a_life(filler, seed=3, units=50))
@@ -227,7 +235,7 @@ def test_an_event_that_cannot_be_folded_stops_only_those_who_want_it(
     before = filler.write(*a_life(filler, seed=6, units=60))
     poison = filler.write([OrderConfirmed("ord_never_placed", 1)])
     filler.write(*a_life(filler, seed=7, units=60))
-    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
     runner.run_to_head()
     assert set(runner.stopped) == {"orders"}
     assert f"at position {poison}, order.confirmed.v1 on ord_never_placed" in runner.stopped["orders"]
@@ -241,10 +249,10 @@ def test_an_event_that_cannot_be_folded_stops_only_those_who_want_it(
         f"; it stands at {before} of {filler.position}; once the cause is gone, run daybook rebuild orders"
     )
 
-    again = Runner(connection, LOG, filler.codec, ROOMS)
+    again = Runner(connection, LOG, filler.codec, PROJECTIONS)
     again.run_to_head()
     assert set(again.stopped) == {"orders"}, "a new runner tries, and meets it again"
-    state = {one.projection: one for one in lag(connection, LOG, ROOMS).projections}
+    state = {one.projection: one for one in lag(connection, LOG, PROJECTIONS).projections}
     assert state["orders"].stopped is not None
     assert state["orders"].events == filler.position - before
     assert state["accounts"].stopped is None
@@ -269,7 +277,7 @@ def test_bytes_that_cannot_be_decoded_stop_those_who_want_them(filler: Filler, c
     filler.write([OrderConfirmed("ord_x", 1)])
     filler.connection.execute("UPDATE log.events SET payload = '{' WHERE position = %s", (filler.position,))
     filler.write(*a_life(filler, seed=9, units=20))
-    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
     runner.run_to_head()
     assert set(runner.stopped) == {"orders"}
     assert "does not fit the catalogue" in runner.stopped["orders"]
@@ -287,7 +295,7 @@ def test_of_two_bad_events_in_a_page_the_first_stops_those_who_want_it_and_the_o
     second = filler.write([OrderConfirmed("ord_y", 1)])
     filler.connection.execute("UPDATE log.events SET payload = '{' WHERE position = %s", (second,))
     filler.write(*a_life(filler, seed=11, units=20))
-    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
     runner.run_to_head()
     assert set(runner.stopped) == {"orders"}
     assert f"at position {first}, order.confirmed.v1 on ord_x" in runner.stopped["orders"]
@@ -299,7 +307,7 @@ def test_what_stopped_goes_on_when_it_can(filler: Filler, connection: Connection
     filler.write(*a_life(filler, seed=10, units=30))
     filler.write([OrderConfirmed("ord_x", 1)])
 
-    def refuse(connection: Connection[Any], result: Any, memory: Memory) -> None:
+    def refuse(connection: Connection[Any], result: Any, memory: FoldCache) -> None:
         raise FoldError("not with this version")
 
     orders = named(["orders"])[0]
@@ -319,12 +327,12 @@ def test_an_error_of_the_server_stops_nothing(filler: Filler, connection: Connec
     filler.write(*a_life(filler, seed=11, units=30))
     attempts = []
 
-    def fail_once(connection: Connection[Any], result: Any, memory: Memory) -> None:
+    def fail_once(connection: Connection[Any], result: Any, memory: FoldCache) -> None:
         attempts.append(1)
         if len(attempts) == 1:
             raise psycopg.errors.DiskFull("no space left")
 
-    runner = Runner(connection, LOG, filler.codec, [replace(ROOMS[0], write=fail_once)])
+    runner = Runner(connection, LOG, filler.codec, [replace(PROJECTIONS[0], write=fail_once)])
     with pytest.raises(psycopg.OperationalError, match="no space"):
         runner.step()
     assert runner.step() == filler.position
@@ -333,33 +341,33 @@ def test_an_error_of_the_server_stops_nothing(filler: Filler, connection: Connec
 
 def test_another_event_at_the_checkpoint_refuses_to_go_on(filler: Filler, connection: Connection[Any]) -> None:
     filler.write(*a_life(filler, seed=12, units=30))
-    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     at = filler.position
     filler.connection.execute("UPDATE log.events SET payload = payload || ' ' WHERE position = %s", (at,))
     filler.write(*a_life(filler, seed=13, units=30))
-    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
     assert runner.step() == 0
     assert set(runner.stopped) == set(NAMES)
     assert runner.stopped["posts"] == (
         f"posts was folded up to position {at}, but the log has another event there, or none: its history was "
         "replaced; rebuild it: daybook rebuild posts"
     )
-    assert set(lag(connection, LOG, ROOMS).stopped) == set(NAMES)
+    assert set(lag(connection, LOG, PROJECTIONS).stopped) == set(NAMES)
     assert filler.rebuild(connection).ok
 
 
 def test_a_checkpoint_ahead_of_the_log_refuses_to_go_on(filler: Filler, connection: Connection[Any]) -> None:
     filler.write(*a_life(filler, seed=14, units=30))
-    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     filler.connection.execute("DELETE FROM log.events WHERE position > 10")
     filler.connection.execute("UPDATE log.logs SET position = 10")
-    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
     assert "its history was replaced" in runner.stopped["entries"]
 
 
 def test_a_restored_log_refuses_to_go_on(filler: Filler, connection: Connection[Any]) -> None:
     filler.write(*a_life(filler, seed=15, units=30))
-    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
     runner.run_to_head()
     filler.connection.execute("UPDATE log.logs SET epoch = 2")
     filler.write(*a_life(filler, seed=16, units=30))
@@ -375,19 +383,19 @@ def test_a_restored_log_refuses_to_go_on(filler: Filler, connection: Connection[
 def test_without_tables_nothing_is_folded(database: Database, filler: Filler) -> None:
     with projector(database) as own:
         with pytest.raises(NotPreparedError, match=r"accounts, .* there are no tables yet; run daybook migrate"):
-            begin(own, LOG, ROOMS)
-        filler.begin(ROOMS[:1])
-        with pytest.raises(NotPreparedError, match=f"{ROOMS[1].name}, .*there are no tables yet"):
-            begin(own, LOG, ROOMS)
-        with pytest.raises(NotPreparedError, match=ROOMS[1].name):
-            Runner(own, LOG, filler.codec, ROOMS)
+            begin(own, LOG, PROJECTIONS)
+        filler.begin(PROJECTIONS[:1])
+        with pytest.raises(NotPreparedError, match=f"{PROJECTIONS[1].name}, .*there are no tables yet"):
+            begin(own, LOG, PROJECTIONS)
+        with pytest.raises(NotPreparedError, match=PROJECTIONS[1].name):
+            Runner(own, LOG, filler.codec, PROJECTIONS)
 
 
 def test_preparing_at_once_and_again_changes_nothing(
     database: Database, filler: Filler, connection: Connection[Any]
 ) -> None:
     filler.write(*a_life(filler, seed=17, units=100))
-    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     before = tables(connection)
     threads = [Thread(target=begin_read_tables, args=(database,)) for _ in range(4)]
     for thread in threads:
@@ -400,11 +408,13 @@ def test_preparing_at_once_and_again_changes_nothing(
 
 def test_tables_of_another_shape_ask_for_a_rebuild(filler: Filler, connection: Connection[Any]) -> None:
     filler.write(*a_life(filler, seed=18, units=60))
-    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
-    newer: list[Projection] = [replace(room, version=2) if room.name == "posts" else room for room in ROOMS]
+    Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
+    newer: list[Projection] = [
+        replace(projection, version=2) if projection.name == "posts" else projection for projection in PROJECTIONS
+    ]
     with pytest.raises(ShapeError, match=r"the tables of posts were made by another version .*daybook rebuild posts"):
         filler.begin(newer)
-    posts = [room for room in newer if room.name == "posts"]
+    posts = [projection for projection in newer if projection.name == "posts"]
     with read_owner(filler.database) as owner:
         owner.execute("ALTER TABLE read.posts RENAME COLUMN body TO text")
     assert filler.rebuild(connection, posts).ok
@@ -418,12 +428,12 @@ def test_a_worker_of_another_version_does_not_fold_into_tables_made_anew(
 ) -> None:
     """A release comes with another shape and rebuilds, while a worker of the one before runs: that one has to end."""
     filler.write(*a_life(filler, seed=18, units=60))
-    newer: list[Projection] = [replace(room, version=room.version + 1) for room in ROOMS]
+    newer: list[Projection] = [replace(projection, version=projection.version + 1) for projection in PROJECTIONS]
     ended: list[BaseException] = []
 
     def older() -> None:
         try:
-            follow(lambda: projector(database), lambda connection, log: filler.codec, LOG, ROOMS, Event())
+            follow(lambda: projector(database), lambda connection, log: filler.codec, LOG, PROJECTIONS, Event())
         except ShapeError as error:
             ended.append(error)
 
@@ -444,16 +454,16 @@ def test_preparing_again_waits_for_no_reader_of_a_report(database: Database, fil
     with read_owner(database) as own, psycopg.connect(database.url) as reader:
         reader.execute("SELECT count(*) FROM reporting.entries")  # and its transaction stays open
         own.execute("SET lock_timeout = '1s'")
-        prepare(own, ROOMS)
+        prepare(own, PROJECTIONS)
         reader.rollback()
         comment = "SELECT obj_description(to_regclass('reporting.posts'))"
         as_made = own.execute(comment).fetchone()
         own.execute("DROP VIEW reporting.posts")
-        prepare(own, ROOMS)
+        prepare(own, PROJECTIONS)
         assert own.execute(comment).fetchone() == as_made
         own.execute("COMMENT ON VIEW reporting.posts IS 'older'")
         own.execute("UPDATE read.reports SET digest = 'older' WHERE projection = 'posts'")
-        prepare(own, ROOMS)
+        prepare(own, PROJECTIONS)
         assert own.execute(comment).fetchone() == as_made
 
 
@@ -461,7 +471,7 @@ def test_a_rebuild_gives_up_on_a_reader_that_does_not_end(
     database: Database, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever comes to read after it would wait as well."""
-    monkeypatch.setattr("projections.tables.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("projections.engine.tables.LOCK_SECONDS", 0.2)
     rebuilds = "SELECT rebuilds FROM read.checkpoints WHERE projection = 'posts'"
     with read_owner(database) as own, psycopg.connect(database.url) as reader:
         head, before = read_head(connection, "main"), own.execute(rebuilds).fetchone()
@@ -479,28 +489,28 @@ def test_the_tables_of_one_log_are_refused_to_another(
 ) -> None:
     """Rows do not say of which log they are, and a rebuild empties tables: it would take the other ledger's."""
     filler.write(*a_life(filler, seed=18, units=60))
-    Runner(connection, LOG, filler.codec, ROOMS).run_to_head()
+    Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     with psycopg.connect(database.url) as owner:
         owner.execute("SELECT log.create_log('another')")
     refused = rf"are those of log {LOG}, not of another: .*set DAYBOOK_LOG"
     with pytest.raises(AnotherLogError, match=refused):
-        begin(connection, "another", ROOMS)
+        begin(connection, "another", PROJECTIONS)
     with read_owner(database) as owner, pytest.raises(AnotherLogError, match=refused):
-        rebuild(connection, "another", filler.codec, ROOMS, owner=owner)
+        rebuild(connection, "another", filler.codec, PROJECTIONS, owner=owner)
     assert filler.verify().ok
 
 
 def test_a_rebuild_while_a_worker_runs(database: Database, filler: Filler, connection: Connection[Any]) -> None:
-    told: list[tuple[int, int]] = []
+    answered: list[tuple[int, int]] = []
     with followed(database, filler):
         filler.write(*a_life(filler, seed=19, units=300))
         wait_until(lambda: lowest(connection) == filler.position, "the head")
-        report = filler.rebuild(connection, named(["entries", "posts"]), progress=lambda *at: told.append(at))
+        report = filler.rebuild(connection, named(["entries", "posts"]), progress=lambda *at: answered.append(at))
         assert report.ok
         assert report.head == report.position == filler.position
         filler.write(*a_life(filler, seed=20, units=100))
         wait_until(lambda: lowest(connection) == filler.position, "the head")
-    assert told[-1] == (report.head, report.head)
+    assert answered[-1] == (report.head, report.head)
     assert filler.verify().ok
 
 

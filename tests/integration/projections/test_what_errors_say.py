@@ -10,11 +10,11 @@ import pytest
 from msgspec.structs import replace as with_changes
 from psycopg import Connection
 
-from projections.engine import Runner
-from projections.follow import follow
-from projections.lag import lag
-from projections.projection import Memory, Projection
-from projections.rooms import ROOMS, named
+from projections.engine.follow import follow
+from projections.engine.lag import lag
+from projections.engine.projection import FoldCache, Projection
+from projections.engine.runner import Runner
+from projections.registry import PROJECTIONS, named
 from tests.integration.projections.filling import LOG, Filler, projector
 from tests.support.postgres import Database
 
@@ -25,7 +25,7 @@ ACCOUNTS = named(["accounts"])[0]
 def raising(sqlstate: str) -> Projection:
     """The accounts, whose rows the server refuses to take, and says which."""
 
-    def write(connection: Connection[Any], result: Any, memory: Memory) -> None:
+    def write(connection: Connection[Any], result: Any, memory: FoldCache) -> None:
         connection.execute(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{sqlstate}', DETAIL = 'row of {NAME}'; END $$")
 
     return replace(ACCOUNTS, write=write)
@@ -36,14 +36,14 @@ def test_a_row_that_is_refused_is_not_quoted(
 ) -> None:
     filler.connection.execute("ALTER TABLE read.accounts ADD CONSTRAINT nobody CHECK (name IS NULL)")
     filler.write([with_changes(filler.opening(), name=NAME)])
-    runner = Runner(connection, LOG, filler.codec, ROOMS)
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
     runner.run_to_head()
     kept = connection.execute("SELECT message FROM read.projection_errors").fetchone()
-    [stopped] = [one.stopped for one in lag(connection, LOG, ROOMS).projections if one.stopped]
-    for said in (runner.stopped["accounts"], str(kept), stopped, caplog.text):
-        assert NAME not in said
-        assert "CheckViolation: new row for relation" in said
-        assert "(SQLSTATE 23514, constraint nobody)" in said
+    [stopped] = [one.stopped for one in lag(connection, LOG, PROJECTIONS).projections if one.stopped]
+    for message in (runner.stopped["accounts"], str(kept), stopped, caplog.text):
+        assert NAME not in message
+        assert "CheckViolation: new row for relation" in message
+        assert "(SQLSTATE 23514, constraint nobody)" in message
 
 
 def test_the_one_who_folds_again_does_not_quote_it_either(filler: Filler, connection: Connection[Any]) -> None:
@@ -61,7 +61,7 @@ def test_an_interruption_does_not_quote_it_either(
     filler.write([filler.opening()])
     stop, full = Event(), raising("53100")
 
-    def write(connection: Connection[Any], result: Any, memory: Memory) -> None:
+    def write(connection: Connection[Any], result: Any, memory: FoldCache) -> None:
         stop.set()
         full.write(connection, result, memory)
 

@@ -67,12 +67,12 @@ def started(*arguments: str, env: dict[str, str]) -> Iterator[subprocess.Popen[s
 def read_until(process: subprocess.Popen[str], text: str) -> str:
     """What the process says, up to the line with that text. Fails with all of it if it ends before."""
     assert process.stdout is not None
-    said = ""
+    message = ""
     for line in process.stdout:
-        said += line
+        message += line
         if text in line:
-            return said
-    raise AssertionError(f"the process ended without saying {text!r}: {said}")
+            return message
+    raise AssertionError(f"the process ended without saying {text!r}: {message}")
 
 
 def wait_for_position(connection: psycopg.Connection[Any], position: int, process: subprocess.Popen[str]) -> None:

@@ -48,9 +48,9 @@ def test_a_log_without_its_end_is_no_reason_to_replay_for_ever(written: Written)
         superuser.execute("DELETE FROM log.events WHERE position > %s", (written.head - 3,))
     done = daybook("replay", "--json", env=environment(written.database))
     assert done.returncode == 3
-    said = done.stderr.replace("\n", " ")
-    assert f"nothing can be read after position {written.head - 3} of {written.head}" in said
-    assert "daybook verify" in said
+    message = done.stderr.replace("\n", " ")
+    assert f"nothing can be read after position {written.head - 3} of {written.head}" in message
+    assert "daybook verify" in message
 
 
 def test_a_stream_is_what_its_events_fold_to(written: Written) -> None:
@@ -64,9 +64,9 @@ def test_a_stream_as_a_person_reads_it_and_as_a_program_does(written: Written) -
     events = written.ask("events", written.account, "--json")
     assert [event["version"] for event in events] == [1, 2, 3, 4, 5]
     assert events[1]["data"]["amount"] == 100, "as in the log: minor units"
-    told = daybook("events", written.account, env=environment(written.database)).stdout.splitlines()
-    assert [line.split() for line in told[::3]] == [[str(event["version"]), event["type"]] for event in events]
-    assert f"transaction {events[1]['data']['transaction']}, entry 2, amount 1.00 EUR" in told[5]
+    answered = daybook("events", written.account, env=environment(written.database)).stdout.splitlines()
+    assert [line.split() for line in answered[::3]] == [[str(event["version"]), event["type"]] for event in events]
+    assert f"transaction {events[1]['data']['transaction']}, entry 2, amount 1.00 EUR" in answered[5]
 
 
 def test_the_whole_log_at_any_unit_is_balanced_and_has_one_digest(written: Written) -> None:

@@ -22,7 +22,7 @@ from tests.integration.workers.running import (
 )
 from tests.support.ledger import assert_sound
 from tests.support.postgres import Database, Server
-from workers.czech_bank.source import read_accounts, read_transactions, transaction_files
+from workers.importers.czech_bank.source import read_accounts, read_transactions, transaction_files
 
 ACCOUNTS = len(read_accounts(CZECH_BANK))
 TRANSACTIONS = [row for file in transaction_files(CZECH_BANK) for row in read_transactions(file)]
@@ -214,9 +214,9 @@ def test_files_imported_apart_are_reconciled_by_all_that_is_in_the_log(database1
         row.account for row in TRANSACTIONS if row.day >= middle
     }
     assert again["ok"] is False
-    told = daybook("import", "czech-bank", str(folders[0]), env=environment(database18))
-    assert told.returncode == 1
-    assert f"Left over, with no row of the bank's: {len(again['leftovers'])} accounts" in told.stdout
+    answered = daybook("import", "czech-bank", str(folders[0]), env=environment(database18))
+    assert answered.returncode == 1
+    assert f"Left over, with no row of the bank's: {len(again['leftovers'])} accounts" in answered.stdout
 
 
 def test_what_the_tables_say_is_what_the_log_says(database18: Database) -> None:

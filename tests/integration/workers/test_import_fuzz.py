@@ -17,15 +17,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from psycopg import Connection
 
-from eventstore.connect import connect
+from eventstore.log.connect import connect
 from tests.integration.workers.running import CZECH_BANK, daybook, environment, settings_of
 from tests.support.ledger import assert_sound
 from tests.support.postgres import Database, Server
 from workers import runtime
-from workers.czech_bank import importing
-from workers.czech_bank.importing import Imported, ImportFailedError, import_folder
-from workers.czech_bank.reconciling import reconcile
-from workers.czech_bank.source import (
+from workers.importers.czech_bank import importing
+from workers.importers.czech_bank.importing import Imported, ImportFailedError, import_folder
+from workers.importers.czech_bank.reconciling import reconcile
+from workers.importers.czech_bank.source import (
     CURRENCY,
     SourceAccount,
     SourceError,
@@ -201,18 +201,18 @@ def test_rows_or_a_sentence_and_nothing_half_done(ledger: Ledger, name: str, man
         found = read(folder)
         before, events_before = ledger.records(), ledger.events()
         refused: set[str] = set()
-        said = ""
+        message = ""
         try:
             refused = {key for keys in ledger.imported(folder).refused.values() for key in keys}
             assert not found.wrong
         except SourceError as error:
-            said = str(error)
+            message = str(error)
             assert found.wrong
-            assert re.match(r"[a-z-]+[0-9]*\.asc:(\d+:| no column) \S", said), said[:200]
+            assert re.match(r"[a-z-]+[0-9]*\.asc:(\d+:| no column) \S", message), message[:200]
         except ImportFailedError as error:
-            said = str(error)
-            assert re.fullmatch(r"czech-bank:(account|trans):\d+ was imported before with other content", said)
-        assert len(said) < 500, "a sentence, not the file"
+            message = str(error)
+            assert re.fullmatch(r"czech-bank:(account|trans):\d+ was imported before with other content", message)
+        assert len(message) < 500, "a sentence, not the file"
 
         after = ledger.records()
         new = after.keys() - before.keys()
@@ -220,9 +220,9 @@ def test_rows_or_a_sentence_and_nothing_half_done(ledger: Ledger, name: str, man
         assert new <= set(found.keys), "nothing from the line that is wrong on"
         there = {account.id for account in found.accounts}
         unknown = {f"czech-bank:trans:{row.id}" for row in found.transactions if row.account not in there}
-        if "other content" not in said:
+        if "other content" not in message:
             assert set(found.keys) - unknown <= after.keys(), "all before it"
-        if not said:
+        if not message:
             assert {key for key in found.keys if after.get(key, 0) == 0} <= refused, "what is not in is told"
 
         if found.wrong and found.transactions == intended.transactions[: len(found.transactions)]:

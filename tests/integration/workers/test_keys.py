@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from bench.harness.process import free_port
 from bench.harness.tables import begin_read_tables, read_owner
 from domain.accounts.commands import FreezeAccount
-from eventstore.codec import Codec
-from eventstore.connect import connect
-from eventstore.master_keys import unwrap
-from eventstore.rotation import rotate
-from projections.rebuild import Rebuilt, rebuild
-from projections.rooms import ROOMS
+from eventstore.keys.master_keys import unwrap
+from eventstore.keys.rotation import rotate
+from eventstore.log.codec import Codec
+from eventstore.log.connect import connect
+from projections.engine.rebuild import Rebuilt, rebuild
+from projections.registry import PROJECTIONS
 from tests.integration.workers.running import CZECH_BANK, KEY, PATIENCE_SECONDS, daybook, environment, started
 from tests.support.ledger import MASTER_KEY, codec_of, fold, ledger_on, transfer
 from tests.support.postgres import Database, Server, server_folder
@@ -70,7 +70,7 @@ class Written:
             connect(database.projector_url, application_name="keys") as keys,
             read_owner(database) as owner,
         ):
-            return rebuild(connection, "main", codec_of(keys, 1), ROOMS, owner=owner)
+            return rebuild(connection, "main", codec_of(keys, 1), PROJECTIONS, owner=owner)
 
     @contextmanager
     def _audit(self) -> Iterator[tuple[psycopg.Connection[Any], Codec]]:
@@ -107,8 +107,8 @@ def keys_check(report: VerifyReport) -> Check:
 def test_one_damaged_key_stops_nothing_and_is_named(written: Written, damage: str) -> None:
     written.damage(f"{damage} WHERE subject = 'ada'")
     assert written.replayed().ok
-    told = daybook("events", written.ada, env=environment(written.database))
-    assert (told.returncode, told.stdout.count("owner ada, name [unreadable]")) == (0, 1)
+    answered = daybook("events", written.ada, env=environment(written.database))
+    assert (answered.returncode, answered.stdout.count("owner ada, name [unreadable]")) == (0, 1)
     rebuilt = written.rebuilt()
     assert (rebuilt.position, rebuilt.stopped) == (written.head, {})
     with psycopg.connect(written.database.url) as reading:
@@ -247,10 +247,10 @@ def test_a_process_with_another_master_key_is_refused(used: Database, command: t
     with server_folder() as folder:
         env = environment(used, DAYBOOK_MASTER_KEY=OTHER_KEY, DAYBOOK_PORT=str(free_port()), DAYBOOK_AUTH="off")
         done = daybook(*command, env=env | {"DAYBOOK_DATA_DIR": str(folder)})
-    said = " ".join(done.stderr.split())
+    message = " ".join(done.stderr.split())
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "this database is used with the master key" in said
-    assert "set it to the key of this database" in said
+    assert "this database is used with the master key" in message
+    assert "set it to the key of this database" in message
     assert "Traceback" not in done.stderr
     assert OTHER_KEY not in done.stderr
     with psycopg.connect(used.url) as connection:

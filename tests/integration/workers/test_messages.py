@@ -21,8 +21,8 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 PROBE = """
 import logging
 {process}
-print(*(logging.getLogger(name).getEffectiveLevel() for name in ("projections.engine", "api.app", "asyncio")))
-logging.getLogger("projections.engine").error("a projection stopped")
+print(*(logging.getLogger(name).getEffectiveLevel() for name in ("projections.engine.runner", "api.app", "asyncio")))
+logging.getLogger("projections.engine.runner").error("a projection stopped")
 """
 PROCESSES = {
     "a command": "from workers.cli import _settings; _settings()",
@@ -50,8 +50,8 @@ def test_each_process_writes_our_messages_from_that_level_on(process: str, level
 def test_a_projector_writes_from_that_level_on(database18: Database, level: str) -> None:
     done = daybook("work", env=environment(database18, DAYBOOK_LOG="nowhere", DAYBOOK_LOG_LEVEL=level))
     assert done.returncode == 3
-    said = "INFO: folding the log nowhere into the read tables" in done.stderr
-    assert said == (LEVELS[level] <= LEVELS["info"])
+    message = "INFO: folding the log nowhere into the read tables" in done.stderr
+    assert message == (LEVELS[level] <= LEVELS["info"])
 
 
 def action(stderr: str) -> dict[str, Any]:

@@ -57,8 +57,8 @@ def test_the_first_minute() -> None:
     assert again == first, "a retry gets the first answer, to the byte"
     assert '"code":"below_minimum"' in refused
     assert "87.70" in refused
-    told = "\n".join(audited)
-    assert "account.opened" in told
-    assert "amount 100.00 EUR" in " ".join(told.replace("│", " ").split())
-    assert "finding" not in told
-    assert told.count("holds") == 16, told
+    answered = "\n".join(audited)
+    assert "account.opened" in answered
+    assert "amount 100.00 EUR" in " ".join(answered.replace("│", " ").split())
+    assert "finding" not in answered
+    assert answered.count("holds") == 16, answered

@@ -15,11 +15,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from eventstore.answers import Outcome
-from eventstore.connect import connect
+from eventstore.log.answers import Outcome
+from eventstore.log.connect import connect
 from migrations import runner
-from projections.engine import Runner
-from projections.rooms import ROOMS
+from projections.engine.runner import Runner
+from projections.registry import PROJECTIONS
 from tests.integration.workers.running import PATIENCE_SECONDS, daybook, environment
 from tests.support.before import as_it_was
 from tests.support.ledger import codec_of, executor_on, ledger_on, submission, transfer
@@ -61,9 +61,9 @@ def test_the_how_to_restores_into_a_virgin_server(postgres18: Server, tmp_path: 
             ledger.accepted(transfer(one, two, 250))
         done = run_how_to(tmp_path, source, target)
         assert done.returncode == 0, done.stdout + done.stderr
-        said = " ".join(done.stdout.split())
-        assert "Owners or rights were not those of this version; they are repaired" in said
-        assert "is in epoch 2" in said
+        message = " ".join(done.stdout.split())
+        assert "Owners or rights were not those of this version; they are repaired" in message
+        assert "is in epoch 2" in message
         with psycopg.connect(target.url) as restored:
             names = restored.execute("SELECT name FROM reporting.accounts WHERE account = %s", (one,)).fetchone()
             assert names == ("Ada Lovelace",)
@@ -115,7 +115,7 @@ def test_a_database_of_the_revision_before_is_brought_over(empty_database: Datab
         connect(empty_database.projector_url, application_name="fold") as connection,
         connect(empty_database.projector_url, application_name="keys") as keys,
     ):
-        Runner(connection, "main", codec_of(keys, 1), ROOMS).run_to_head()
+        Runner(connection, "main", codec_of(keys, 1), PROJECTIONS).run_to_head()
     verified = daybook("verify", "--json", env=environment(empty_database))
     assert verified.returncode == 0, verified.stdout
     with psycopg.connect(empty_database.url) as superuser:
@@ -157,20 +157,20 @@ def test_roles_that_a_dba_made_need_no_right_to_make_roles(version: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("missing", "said"),
+    ("missing", "message"),
     [
         ("DROP ROLE daybook_audit", "the server has no role daybook_audit, and tenant may not create it"),
         ("REVOKE daybook_read_owner FROM tenant", "GRANT daybook_read_owner TO tenant"),
     ],
 )
-def test_what_a_dba_has_left_out_is_said_in_one_sentence(missing: str, said: str) -> None:
+def test_what_a_dba_has_left_out_is_said_in_one_sentence(missing: str, message: str) -> None:
     with running_server(18) as server, psycopg.connect(server.postgres.url, autocommit=True) as dba:
         for role in ("owner", "read_owner", "api", "query", "projector", "audit", "reader"):
             dba.execute(f"CREATE ROLE daybook_{role} NOLOGIN".encode())
         dba.execute("CREATE ROLE tenant LOGIN IN ROLE daybook_owner, daybook_read_owner")
         dba.execute("CREATE DATABASE rented OWNER tenant")
         dba.execute(missing.encode())
-        one_sentence(daybook("migrate", env=environment(Database("rented", tenants(server), 18))), said)
+        one_sentence(daybook("migrate", env=environment(Database("rented", tenants(server), 18))), message)
 
 
 def test_a_login_that_could_take_all_connections_is_named() -> None:
@@ -180,8 +180,8 @@ def test_a_login_that_could_take_all_connections_is_named() -> None:
         psycopg.connect(database.url, autocommit=True) as dba,
     ):
         dba.execute("CREATE ROLE tableau LOGIN IN ROLE daybook_reader")
-        said = daybook("migrate", env=environment(database)).stdout
-        assert "login tableau reads reports and may take all connections" in " ".join(said.split())
+        message = daybook("migrate", env=environment(database)).stdout
+        assert "login tableau reads reports and may take all connections" in " ".join(message.split())
         dba.execute("ALTER ROLE tableau CONNECTION LIMIT 20")
         assert "tableau" not in daybook("migrate", env=environment(database)).stdout
 
@@ -191,15 +191,15 @@ def tenants(server: Server) -> str:
     return server.postgres.url.replace("//postgres@", "//tenant@").replace("/daybook?", "/rented?")
 
 
-def one_sentence(done: subprocess.CompletedProcess[str], said: str) -> None:
+def one_sentence(done: subprocess.CompletedProcess[str], message: str) -> None:
     """Exit code 3, that sentence and no traceback."""
     assert done.returncode == 3, done.stdout + done.stderr
-    is_one_sentence(done.stderr, said)
+    is_one_sentence(done.stderr, message)
 
 
-def is_one_sentence(stderr: str, said: str) -> None:
+def is_one_sentence(stderr: str, message: str) -> None:
     text = " ".join(stderr.split())
-    assert said in text
+    assert message in text
     assert text.count("daybook: ") == 1
     assert "Traceback" not in text
     assert len(text) < 500

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projections.rooms import ROOMS
+from projections.registry import PROJECTIONS
 from tests.support.postgres import Database
 from workers.verify.manifest import lines_of
 from workers.verify.schema import MANIFEST, differences
@@ -10,7 +10,7 @@ from workers.verify.schema import MANIFEST, differences
 
 def test_the_manifest_is_what_this_version_creates(database: Database) -> None:
     expected = MANIFEST.read_text(encoding="utf-8").splitlines()
-    assert differences(expected, lines_of(database.url), ROOMS) == [], "write it anew: make schema"
+    assert differences(expected, lines_of(database.url), PROJECTIONS) == [], "write it anew: make schema"
 
 
 def test_a_difference_is_a_sentence_with_its_repair() -> None:
@@ -21,7 +21,7 @@ def test_a_difference_is_a_sentence_with_its_repair() -> None:
         "function log.lock_head(integer): owner daybook_owner",
     ]
     actual = ["grant on table log.events to daybook_api: INSERT, SELECT", "table read.evil: owner somebody"]
-    assert differences(expected, actual, ROOMS) == [
+    assert differences(expected, actual, PROJECTIONS) == [
         "function log.lock_head(integer) is missing (owner daybook_owner); no command repairs the schema of the log: "
         "restore it from a backup",
         "grant on table log.events to daybook_api is 'INSERT, SELECT', and should be 'SELECT'; daybook migrate gives "

@@ -14,7 +14,7 @@ import httpx
 import psycopg
 import pytest
 
-from api.principals import digest
+from api.gateway.principals import digest
 from bench.harness.process import free_port
 from tests.integration.workers.running import environment, started
 from tests.support.postgres import Database
@@ -78,10 +78,10 @@ def test_a_file_of_tokens_that_others_may_read_is_one_sentence(database18: Datab
     os.chmod(tokens, 0o644)
     with serving(database18, tokens) as (_, process):
         assert process.stdout is not None
-        said = process.stdout.read()
+        message = process.stdout.read()
         assert process.wait() == 3
-    assert "has the mode 0644, with which others may read or write it" in said
-    assert "Traceback" not in said
+    assert "has the mode 0644, with which others may read or write it" in message
+    assert "Traceback" not in message
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_only_a_proxy_that_is_named_says_who_its_client_is(
 ) -> None:
     tokens = tmp_path / "tokens.json"
     write(tokens, "first", "command")
-    said = {"DAYBOOK_TRUSTED_PROXIES": trusted, "FORWARDED_ALLOW_IPS": "*"}
-    with serving(database18, tokens, **said) as (base, _), psycopg.connect(database18.url) as owner:
+    message = {"DAYBOOK_TRUSTED_PROXIES": trusted, "FORWARDED_ALLOW_IPS": "*"}
+    with serving(database18, tokens, **message) as (base, _), psycopg.connect(database18.url) as owner:
         headers = {"Authorization": "Bearer first", "Idempotency-Key": "k", "User-Agent": "me"}
         forwarded = {"X-Forwarded-For": "198.51.100.9, 203.0.113.7, 10.1.1.1", "Forwarded": "for=198.51.100.9"}
         body = {"type": "checking", "currency": "EUR", "owner": "ada", "name": "Ada"}

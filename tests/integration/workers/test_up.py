@@ -65,9 +65,9 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def actions(said: str) -> list[tuple[str, str]]:
+def actions(message: str) -> list[tuple[str, str]]:
     """The commands of operators that are in the access log, with their outcomes."""
-    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in message.splitlines() if line.startswith("{")]
     return [(line["command"], line["outcome"]) for line in lines if line["event"] == "operator.action"]
 
 
@@ -77,10 +77,10 @@ def stop(process: subprocess.Popen[str]) -> None:
     assert len(family) >= 3, "a database, an API and a projector"
     process.send_signal(signal.SIGTERM)
     assert process.stdout is not None
-    said = process.stdout.read()
-    assert process.wait() == 0, said
-    assert "Traceback" not in said
-    assert actions(said) == [("up", "done")]
+    message = process.stdout.read()
+    assert process.wait() == 0, message
+    assert "Traceback" not in message
+    assert actions(message) == [("up", "done")]
     assert [pid for pid in family if is_running(pid)] == []
 
 
@@ -126,9 +126,9 @@ def tokens(folder: Path) -> dict[str, str]:
 def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) -> None:
     env, base = of_its_own(folder, port), f"http://127.0.0.1:{port}"
     with started("up", env=env) as process:
-        said = read_until(process, UP)
-        assert f"{base}/docs" in said
-        printed = re.search(r'psql "(.*)"', said)
+        message = read_until(process, UP)
+        assert f"{base}/docs" in message
+        printed = re.search(r'psql "(.*)"', message)
         assert printed is not None
         with psycopg.connect(printed[1], autocommit=True) as reader:
             assert reader.execute("SELECT session_user").fetchone() == ("reader",)
@@ -138,7 +138,7 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
         wait_until(lambda: "projector" in logins_of_processes(folder), "the projector is connected")
         assert logins_of_processes(folder) == {"api", "query", "projector"}
         clear = tokens(folder)
-        assert all(token in said for token in clear.values()), "they are shown when they are made"
+        assert all(token in message for token in clear.values()), "they are shown when they are made"
         assert set(clear) == {"command", "report", "audit", "operator"}
         assert not any(token in (folder / "var" / "tokens.json").read_text() for token in clear.values())
         assert httpx.get(f"{base}/v1/health/live").json()["status"] == "live"
@@ -163,10 +163,10 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
         stop(process)
 
     with started("up", env=env) as process:  # the data and the tokens are kept
-        said = read_until(process, UP)
+        message = read_until(process, UP)
         assert tokens(folder) == clear
-        assert not any(token in said for token in clear.values()), "and not again"
-        assert "tokens.txt" in said
+        assert not any(token in message for token in clear.values()), "and not again"
+        assert "tokens.txt" in message
         with Client(base, clear["report"]) as client:
             assert client.get(f"/v1/accounts/{two}").json()["balance"] == "12.30"
             assert client.post("/v1/transfers", {}).status_code == 403
@@ -249,8 +249,8 @@ def test_whatever_ends_it_nothing_of_it_goes_on(folder: Path, port: int, end: si
 def test_it_comes_up_where_it_listens_everywhere_and_answers_another_name_only(folder: Path, port: int) -> None:
     everywhere = {"DAYBOOK_HOST": "0.0.0.0", "DAYBOOK_ALLOWED_HOSTS": "ledger.example"}  # noqa: S104
     with started("up", env={**of_its_own(folder, port), **everywhere}) as process:
-        said = read_until(process, UP)
-        assert f"http://127.0.0.1:{port}/docs" in said
+        message = read_until(process, UP)
+        assert f"http://127.0.0.1:{port}/docs" in message
         stop(process)
 
 

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 
 from bench.harness.tables import begin_read_tables, make_read_tables
-from eventstore.connect import connect
-from eventstore.read import read_head
-from projections.engine import Runner
-from projections.rooms import ROOMS
-from projections.verify import CheckpointFinding, StandingFinding, TableFinding
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head
+from projections.engine.runner import Runner
+from projections.engine.verify import CheckpointFinding, StatusFinding, TableFinding
+from projections.registry import PROJECTIONS
 from tests.integration.library.support import application, events, log_name
 from tests.integration.workers.running import daybook, environment
 from tests.support.ledger import codec_of, deposit, fold, ledger_on, snapshots_on, transfer, withdrawal
@@ -71,7 +71,7 @@ def verified(database: Database, *, patience_seconds: float = 0) -> VerifyReport
 def found(report: VerifyReport) -> set[str]:
     """The checks that found something."""
     names = {check.name for check in report.checks if not check.ok}
-    kinds = {TableFinding: TABLES, CheckpointFinding: CHECKPOINTS, StandingFinding: BEHIND}
+    kinds = {TableFinding: TABLES, CheckpointFinding: CHECKPOINTS, StatusFinding: BEHIND}
     return names | {kinds[type(finding)] for finding in report.tables.findings}
 
 
@@ -86,7 +86,7 @@ def test_a_sound_log_is_found_sound(filled: Database) -> None:
     assert found(report) == set()
     assert report.ok
     assert report.head > 20
-    assert set(report.tables.tables) == {table for room in ROOMS for table in room.tables}
+    assert set(report.tables.tables) == {table for projection in PROJECTIONS for table in projection.tables}
 
 
 def test_a_finding_says_where_and_what(filled: Database) -> None:
@@ -143,7 +143,7 @@ def test_snapshots_of_long_streams_are_folded_together_and_each_judged_for_itsel
                 ledger.accepted(deposit(account, 100))
         snapshots.settle()
     begin_read_tables(database)
-    for module in ("eventstore.read", "workers.verify.snapshots"):
+    for module in ("eventstore.log.read", "workers.verify.snapshots"):
         monkeypatch.setattr(f"{module}.STREAM_PAGE", 3)
     assert verified(database).check(SNAPSHOTS_HOLD).ok
     forge(database, f"UPDATE log.events SET payload = '{{}}' WHERE stream = '{broken}' AND version = 2")
@@ -227,7 +227,7 @@ def test_what_the_library_appends_has_no_answers_and_needs_none(database: Databa
     name = log_name(environment)
     begin_read_tables(database, name)
     with connect(database.projector_url, application_name="fold") as connection:
-        Runner(connection, name, codec_of(connection, 1), ROOMS).run_to_head()
+        Runner(connection, name, codec_of(connection, 1), PROJECTIONS).run_to_head()
     with connect(database.audit_url, application_name="verify") as connection:
         report = verify(connection, name, codec_of(connection, 1))
     assert (report.head, found(report)) == (6, set())
@@ -266,7 +266,7 @@ def test_commands_that_come_in_meanwhile_are_no_findings(filled: Database) -> No
 def test_projections_that_are_a_moment_behind_are_waited_for(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     append_meanwhile(filled)
     pauses = iter((lambda: None, lambda: fold(filled)))  # the projector comes to the head while it is waited for
-    monkeypatch.setattr("projections.verify.time.sleep", lambda seconds: next(pauses)())
+    monkeypatch.setattr("projections.engine.verify.time.sleep", lambda seconds: next(pauses)())
     report = verified(filled, patience_seconds=60)
     assert (found(report), list(pauses)) == (set(), [])
 

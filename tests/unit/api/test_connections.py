@@ -9,7 +9,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from api.connections import BoundedConnection, ConnectionLimits
+from api.gateway.connections import BoundedConnection, ConnectionLimits
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 

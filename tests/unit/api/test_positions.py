@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.positions import cursor, read_cursor, read_token, token
-from api.problems import Problem
-from eventstore.read import Head
+from api.gateway.problems import Problem
+from api.queries.positions import cursor, read_cursor, read_token, token
+from eventstore.log.read import Head
 
 HEAD = Head(1, 1, 41, None)
 POSITIONS = st.integers(0, 10**18 - 1)

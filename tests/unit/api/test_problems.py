@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from api.principals import ROLES, Role, may
-from api.problems import PROBLEMS, problem_response, refusal
+from api.gateway.principals import ROLES, Role, may
+from api.gateway.problems import PROBLEMS, problem_response, refusal
 from domain.rules import RULES
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from api.proxies import MOST_CHARACTERS, MOST_HOPS, Address, Header, Network, TrustedProxies, parse_address
+from api.gateway.proxies import MOST_CHARACTERS, MOST_HOPS, Address, Header, Network, TrustedProxies, parse_address
 
 TRUSTED = tuple(map(ip_network, ("10.0.0.0/8", "192.0.2.1", "2001:db8:1::/48")))
 PROXY, INNER = "10.0.0.1", "10.0.0.2"
@@ -129,7 +129,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         texts.append(text)
         return parse_address(text)
 
-    monkeypatch.setattr("api.proxies.parse_address", parse)
+    monkeypatch.setattr("api.gateway.proxies.parse_address", parse)
     return texts
 
 
@@ -147,7 +147,7 @@ def test_a_text_is_parsed_once(parsed: list[str]) -> None:
 
 def test_no_more_texts_are_remembered_than_may(monkeypatch: pytest.MonkeyPatch, parsed: list[str]) -> None:
     """The oldest are forgotten; those of the proxies are in every request and stay."""
-    monkeypatch.setattr("api.proxies.MOST_KNOWN", 3)
+    monkeypatch.setattr("api.gateway.proxies.MOST_KNOWN", 3)
     known = proxies()
     for client in ("1.1.1.1", "1.1.1.2", "1.1.1.1"):
         assert seen_through(known, (PROXY, 1), forwarded(client, INNER)) == (client, 0)

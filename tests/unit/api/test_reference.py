@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.connections import ConnectionLimits
-from api.heads import SINGLETONS
+from api.gateway.connections import ConnectionLimits
+from api.gateway.request_heads import SINGLETONS
 from api.services import Limits
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "requests.md").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.problems import Problem
-from api.tickets import MOST_CHARACTERS, MOST_USED, SECONDS, Tickets, ticket_key
+from api.gateway.problems import Problem
+from api.gateway.tickets import MOST_CHARACTERS, MOST_USED, SECONDS, Tickets, ticket_key
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 TOKEN = bytes(range(32))
@@ -79,7 +79,7 @@ def test_a_ticket_that_was_changed_is_none() -> None:
 
 
 def test_those_that_were_used_are_remembered_until_they_are_over_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.tickets.MOST_USED", 2)
+    monkeypatch.setattr("api.gateway.tickets.MOST_USED", 2)
     process = Process()
     tickets = process.tickets
     first = tickets.issue(TOKEN)

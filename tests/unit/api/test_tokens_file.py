@@ -11,9 +11,17 @@ from typing import Any
 
 import pytest
 
-from api.principals import Principal, digest
-from api.problems import Problem
-from api.tokens_file import CHECK_SECONDS, MOST_BYTES, MOST_NAME, SETTLED_NS, PrincipalsFile, TokensError, _Version
+from api.gateway.principals import Principal, digest
+from api.gateway.problems import Problem
+from api.gateway.tokens_file import (
+    CHECK_SECONDS,
+    MOST_BYTES,
+    MOST_NAME,
+    SETTLED_NS,
+    PrincipalsFile,
+    TokensError,
+    _Version,
+)
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 START_NS = int(START.timestamp()) * 10**9
@@ -194,7 +202,7 @@ def test_a_change_is_seen_after_a_second_and_not_before(file: File, caplog: pyte
 def test_a_file_is_read_again_only_when_it_has_changed(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write(entry())
     principals = file.open()
-    monkeypatch.setattr("api.tokens_file._read", None)
+    monkeypatch.setattr("api.gateway.tokens_file._read", None)
     for _ in range(3):
         file.clocks.check_again()
         assert name_of(principals.find(digest("secret"))) == "shop"
@@ -203,7 +211,7 @@ def test_a_file_is_read_again_only_when_it_has_changed(file: File, monkeypatch: 
 def test_a_change_that_its_times_do_not_show_is_seen(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two changes within a tick of the clock of files, the second of them after the first was read."""
     version = _Version(device=1, inode=1, size=1, modified=START_NS, changed=START_NS)
-    monkeypatch.setattr("api.tokens_file._version", lambda _: version)
+    monkeypatch.setattr("api.gateway.tokens_file._version", lambda _: version)
     file.write(entry("first"))
     principals = file.open(read_at_ns=START_NS + 1_000_000)
     file.write(entry("second"))

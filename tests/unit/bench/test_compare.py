@@ -51,9 +51,9 @@ def test_a_faster_tree_is_within() -> None:
 
 @pytest.mark.parametrize("itself", [0.9, 1.1])
 def test_a_revision_that_differs_from_itself_makes_the_verdict_doubtful(itself: float) -> None:
-    said = verdict([comparison(1.0, 1.0, itself=itself)], 0.05)
-    assert "too unsteady" in said
-    assert said.startswith("Within 5%")
+    message = verdict([comparison(1.0, 1.0, itself=itself)], 0.05)
+    assert "too unsteady" in message
+    assert message.startswith("Within 5%")
     assert "unsteady" not in verdict([comparison(1.0, itself=0.97)], 0.05)
 
 

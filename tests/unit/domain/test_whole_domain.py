@@ -40,8 +40,8 @@ from domain.orders.events import OrderLine
 from domain.posts.commands import ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
 from domain.posts.post import Post
 from domain.posts.slugs import slug_claim
-from eventstore.codec import Codec
-from eventstore.sealing import Sealer
+from eventstore.keys.sealing import Sealer
+from eventstore.log.codec import Codec
 from tests.support.keys import Keys
 from tests.unit.domain.memory import TODAY, MemoryLedger, new_id, opening, transfer
 

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from domain.accounts.events import AccountDebited, AccountFrozen, AccountOpened, TransactionPosted
 from domain.catalogue import CATALOGUE, EventType
 from domain.kernel import ERASED, UNREADABLE, Event
-from eventstore.codec import Codec, CodecError
-from eventstore.master_keys import WrappedKey, wrap
-from eventstore.sealing import Place, Sealer, UnreadableError, split_version
+from eventstore.keys.master_keys import WrappedKey, wrap
+from eventstore.keys.sealing import Place, Sealer, UnreadableError, split_version
+from eventstore.log.codec import Codec, CodecError
 from tests.support.keys import Keys
 
 SAMPLES = json.loads((Path(__file__).parents[2] / "fixtures" / "events.json").read_text())

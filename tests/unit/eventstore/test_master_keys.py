@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from eventstore.master_keys import (
+from eventstore.keys.master_keys import (
     FINGERPRINT_BYTES,
     WRAPPED_BYTES,
     KnownMasterKey,
@@ -16,7 +16,7 @@ from eventstore.master_keys import (
     fingerprint,
     wrap,
 )
-from eventstore.sealing import Place, Sealer
+from eventstore.keys.sealing import Place, Sealer
 from tests.support.keys import Keys
 
 FIRST, SECOND, OTHER = (bytes([n]) * 32 for n in (1, 2, 3))

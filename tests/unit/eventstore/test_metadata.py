@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from eventstore.metadata import metadata, with_key, without_key
+from eventstore.log.metadata import metadata, with_key, without_key
 
 AT = datetime(2026, 11, 21, 12, 0, 0, 7, tzinfo=UTC)
 

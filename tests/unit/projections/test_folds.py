@@ -22,23 +22,23 @@ from domain.accounts.events import (
 from domain.kernel import ERASED, UNREADABLE, Event, Personal
 from domain.orders.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from domain.posts.events import PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
-from projections.accounts import fold as accounts
-from projections.entries import fold as entries
-from projections.movements import fold as movements
-from projections.orders import fold as orders
-from projections.posts import fold as posts
-from projections.projection import Fact, FoldError, Memory
-from projections.rooms import ROOMS
-from projections.rows import copy_text, erasable
-from projections.transactions import fold as transactions
-from projections.trial_balance import fold as trial_balance
+from projections.accounts.accounts import fold as accounts
+from projections.accounts.entries import fold as entries
+from projections.accounts.movements import fold as movements
+from projections.accounts.transactions import fold as transactions
+from projections.accounts.trial_balance import fold as trial_balance
+from projections.engine.projection import FoldCache, FoldError, RecordedEvent
+from projections.engine.rows import copy_text, erasable
+from projections.orders.orders import fold as orders
+from projections.posts.posts import fold as posts
+from projections.registry import PROJECTIONS
 
 DAY, NEXT_DAY = date(2024, 1, 2), date(2024, 1, 3)
 
 
-def facts(*events: Event) -> list[Fact]:
+def facts(*events: Event) -> list[RecordedEvent]:
     """At positions 1, 2, 3 …, recorded at t1, t2, t3 …"""
-    return [Fact(position, f"t{position}", event) for position, event in enumerate(events, 1)]
+    return [RecordedEvent(position, f"t{position}", event) for position, event in enumerate(events, 1)]
 
 
 def opened(account: str, name: Personal = "Ada") -> AccountOpened:
@@ -189,25 +189,25 @@ def test_what_cannot_be_read_says_so_and_is_not_erased() -> None:
 
 
 def test_a_memory_is_bounded() -> None:
-    memory = Memory({str(n): n for n in range(Memory.MOST)})
+    memory = FoldCache({str(n): n for n in range(FoldCache.MOST)})
     memory.bound()
-    assert len(memory) == Memory.MOST
+    assert len(memory) == FoldCache.MOST
     memory["one more"] = 1
     memory.bound()
     assert not memory
 
 
 def test_rooms_are_alike() -> None:
-    assert len({room.name for room in ROOMS}) == len(ROOMS)
-    for room in ROOMS:
-        assert room.folder.name == room.name
-        files = {path.name for path in room.folder.iterdir() if path.is_file()}
+    assert len({projection.name for projection in PROJECTIONS}) == len(PROJECTIONS)
+    for projection in PROJECTIONS:
+        assert projection.folder.name == projection.name
+        files = {path.name for path in projection.folder.iterdir() if path.is_file()}
         assert files == {"__init__.py", "fold.py", "queries.py", "schema.sql", "reporting.sql"}
-        assert all(f"CREATE TABLE {table} (" in room.schema for table in room.tables)
-        assert "read." not in room.schema, "the engine says where its tables are"
-        assert room.shape.startswith(f"{room.version}:")
+        assert all(f"CREATE TABLE {table} (" in projection.schema for table in projection.tables)
+        assert "read." not in projection.schema, "the engine says where its tables are"
+        assert projection.shape.startswith(f"{projection.version}:")
 
 
 def test_money_is_read_from_transactions_not_from_their_shares() -> None:
     shares = {"AccountDebited", "AccountCredited"}
-    assert all(not shares & {event.__name__ for event in room.events} for room in ROOMS)
+    assert all(not shares & {event.__name__ for event in projection.events} for projection in PROJECTIONS)

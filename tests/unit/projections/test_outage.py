@@ -9,8 +9,8 @@ from threading import Event
 import psycopg
 import pytest
 
-from projections import outage as module
-from projections.outage import DatabaseAwayError, Outage
+from projections.engine import outage as module
+from projections.engine.outage import DatabaseAwayError, Outage
 
 REFUSED = psycopg.OperationalError("connection refused")
 

@@ -11,5 +11,5 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 
 def test_the_reference_is_that_of_these_commands() -> None:
     command = [sys.executable, "-m", "typer", "workers.cli", "utils", "docs", "--name", "daybook"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert PAGE.read_text().strip() == said.strip(), "make it anew: make reference"
+    message = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert PAGE.read_text().strip() == message.strip(), "make it anew: make reference"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
-from workers.czech_bank.importing import account_id
-from workers.czech_bank.reconciling import Leftover, Reconciliation, compare
+from workers.importers.czech_bank.importing import account_id
+from workers.importers.czech_bank.reconciling import Leftover, Reconciliation, compare
 
 LOG, ACCOUNT = "main", 9
 Days = dict[int, int]

@@ -24,7 +24,7 @@ class Bench:
     def __init__(self) -> None:
         self.now = 0.0
         self.started: list[Program] = []
-        self.said: list[str] = []
+        self.message: list[str] = []
 
     def start(self) -> Program:
         self.started.append(Program())
@@ -47,26 +47,26 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def test_what_runs_is_left_alone(bench: Bench) -> None:
-    restarted = Restarted("work", bench.start, bench.said.append)
+    restarted = Restarted("work", bench.start, bench.message.append)
     assert all(restarted.look() for _ in range(10))
-    assert (len(bench.started), bench.said) == (1, [])
+    assert (len(bench.started), bench.message) == (1, [])
 
 
 def test_it_is_given_up_after_growing_pauses(bench: Bench) -> None:
-    restarted = Restarted("work", bench.start, bench.said.append)
+    restarted = Restarted("work", bench.start, bench.message.append)
     pauses = []
     for _ in range(MOST_RESTARTS):
         bench.started[-1].status = 3
         pauses.append(bench.run_until_started_again(restarted))
     assert pauses == [1, 2, 4, 8, 16]
-    assert bench.said[0] == "work ended with code 3; it is started again in 1 s (1 of 5 times)."
+    assert bench.message[0] == "work ended with code 3; it is started again in 1 s (1 of 5 times)."
     bench.started[-1].status = 3
     assert not restarted.look()
     assert len(bench.started) == 1 + MOST_RESTARTS
 
 
 def test_what_had_run_well_begins_to_be_counted_anew(bench: Bench) -> None:
-    restarted = Restarted("work", bench.start, bench.said.append)
+    restarted = Restarted("work", bench.start, bench.message.append)
     for _ in range(3 * MOST_RESTARTS):
         bench.now += STEADY_SECONDS
         bench.started[-1].status = 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.tickets import Tickets
+from api.gateway.tickets import Tickets
 from workers.serve import FILES_BESIDE, Managed, allow_connections, share_one_cpu
 from workers.settings import Settings, SettingsError
 

@@ -10,7 +10,7 @@ import pytest
 from domain.accounts.account import Account, Profile
 from domain.accounts.events import Entry, TransactionPosted
 from domain.kernel import ERASED, UNREADABLE
-from eventstore.read import Recorded
+from eventstore.log.read import Recorded
 from workers.showing import described, in_major_units, plain
 
 ADA, GRACE = "acct_01h455vb4pex5vsknk084sn02q", "acct_01h455vb4pex5vsknk084sn02r"
@@ -45,9 +45,9 @@ def test_lines_are_as_wide_as_the_terminal_and_cut_no_id() -> None:
 
 
 def test_what_a_client_wrote_cannot_reach_into_the_terminal() -> None:
-    told = "\n".join(described(*posted("\x1b[2Jnothing\nto see: ö"), None))
-    assert r"\x1b[2Jnothing\nto see: ö" in told
-    assert "\x1b" not in told
+    answered = "\n".join(described(*posted("\x1b[2Jnothing\nto see: ö"), None))
+    assert r"\x1b[2Jnothing\nto see: ö" in answered
+    assert "\x1b" not in answered
 
 
 def test_a_state_has_decimal_strings_for_amounts() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.czech_bank.reconciling import bank_days
-from workers.czech_bank.source import (
+from workers.importers.czech_bank.reconciling import bank_days
+from workers.importers.czech_bank.source import (
     SourceError,
     SourceTransaction,
     read_accounts,

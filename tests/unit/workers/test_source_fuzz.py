@@ -14,7 +14,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from workers.czech_bank.source import SourceAccount, SourceError, SourceTransaction, read_accounts, read_transactions
+from workers.importers.czech_bank.source import (
+    SourceAccount,
+    SourceError,
+    SourceTransaction,
+    read_accounts,
+    read_transactions,
+)
 
 CZECH_BANK = Path(__file__).parents[2] / "fixtures" / "czech-bank"
 HEADINGS = {
@@ -44,7 +50,7 @@ def contents(name: str) -> st.SearchStrategy[bytes]:
     return st.binary(max_size=300) | under | st.builds(lambda head, tail: head + tail, under, st.binary(max_size=60))
 
 
-def told(name: str, content: bytes, read: Callable[[Path], list[Any]]) -> list[Any]:
+def answered(name: str, content: bytes, read: Callable[[Path], list[Any]]) -> list[Any]:
     """The rows; none where it says what is wrong, which must name file and line."""
     folder = Path(tempfile.mkdtemp())
     try:
@@ -73,7 +79,7 @@ def below_the_heading(line: str) -> bytes:
 @example(content=below_the_heading("1;9;93013\xe9;PRIJEM;VKLAD;1.00;1.00;;;"))
 @settings(max_examples=300)
 def test_any_bytes_of_transactions(content: bytes) -> None:
-    for row in told("trans-fuzz.asc", content, lambda folder: list(read_transactions(folder / "trans-fuzz.asc"))):
+    for row in answered("trans-fuzz.asc", content, lambda folder: list(read_transactions(folder / "trans-fuzz.asc"))):
         assert isinstance(row, SourceTransaction)
         assert row.amount >= 0
         assert date(1900, 1, 1) <= row.day <= date(1999, 12, 31)
@@ -85,7 +91,7 @@ def test_any_bytes_of_accounts_and_dispositions(name: str) -> None:
     @given(content=contents(name))
     @settings(max_examples=150)
     def run(content: bytes) -> None:
-        for row in told(name, content, read_accounts):
+        for row in answered(name, content, read_accounts):
             assert isinstance(row, SourceAccount)
             assert max(row.id, row.owner) < 2**63
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from api.principals import ROLES, Principal, digest
-from api.tokens_file import PrincipalsFile
+from api.gateway.principals import ROLES, Principal, digest
+from api.gateway.tokens_file import PrincipalsFile
 from workers import runtime
 from workers.tokens import ensure_tokens
 

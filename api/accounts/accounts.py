@@ -1,0 +1,259 @@
+"""Accounts: open, move money, freeze, close, hold; and read them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from psycopg import Connection
+from starlette.responses import Response
+
+from api import bodies
+from api.commands.execution import command
+from api.commands.routes import Caller, Intent
+from api.gateway.access_log import personal
+from api.gateway.documented import READ_LIST, READ_ONE
+from api.gateway.problems import Problem
+from api.queries.positions import read_cursor
+from api.queries.reading import (
+    DEFAULT_LIMIT,
+    Cursor,
+    Filter,
+    Limit,
+    PathId,
+    one,
+    one_that_passes,
+    page,
+    reading,
+    visible,
+)
+from api.services import services
+from api.views import account_view, entry_view, json_response, movement_view, trial_balance_view
+from domain import money
+from domain.accounts import commands as c
+from domain.accounts.account import INTERNAL_ROLES
+from domain.accounts.numbers import account_number
+from domain.accounts.posting import internal_account
+from domain.ids import ACCOUNT, HOLD, TRANSACTION
+from projections.accounts.accounts import queries as accounts
+from projections.accounts.entries import queries as entries
+from projections.accounts.movements import queries as movements
+from projections.accounts.trial_balance import queries as trial_balances
+from projections.engine.listing import Listed
+
+router = APIRouter(prefix="/v1", tags=["accounts"])
+
+
+@command(router, "/accounts")
+async def open_account(caller: Caller, body: bodies.Open) -> Intent:
+    """Open an account; its number is given."""
+    served, principal = caller.services, caller.principal
+    internal = body.type in INTERNAL_ROLES
+    if internal and principal.role != "operator":
+        raise Problem("forbidden", f"Only an operator opens an internal account; {principal.name} is {principal.role}.")
+    if not internal and body.owner is None:
+        raise Problem("malformed", "owner: a customer's account needs one.")
+    id = internal_account(served.log, body.type, body.currency) if internal else served.new_id(ACCOUNT)  # type: ignore[arg-type]
+    number = await asyncio.to_thread(served.numbers.next)
+
+    def limit(text: str | None) -> int | None:
+        return None if text is None or internal else money.parse(text, body.currency)
+
+    opening = c.OpenAccount(
+        id,
+        account_number(body.type, number),
+        body.type,
+        body.currency,
+        body.owner or served.log,
+        body.name,
+        limit(body.minimum),
+        limit(body.maximum),
+        body.opened_on or caller.today,
+    )
+    return Intent(opening, created="account")
+
+
+_Movement = tuple[str, str, int, str, date, str | None, str | None]
+
+
+def _movement(caller: Caller, account: str, body: bodies.Movement) -> _Movement:
+    """The fields all movements share, in their order."""
+    return (
+        caller.services.new_id(TRANSACTION),
+        account,
+        body.amount,
+        body.currency,
+        body.value_date or caller.today,
+        body.reference,
+        body.description,
+    )
+
+
+@command(router, "/accounts/{account}/deposits")
+def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
+    """Cash in."""
+    return Intent(c.Deposit(*_movement(caller, account, body)), account)
+
+
+@command(router, "/accounts/{account}/withdrawals")
+def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
+    """Cash out."""
+    return Intent(c.Withdraw(*_movement(caller, account, body)), account)
+
+
+@command(router, "/accounts/{account}/fees")
+def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
+    """The ledger's fee."""
+    return Intent(c.ChargeFee(*_movement(caller, account, body)), account)
+
+
+@command(router, "/accounts/{account}/freeze", status=200)
+def freeze(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
+    """No entry in either direction until it is unfrozen."""
+    return Intent(c.FreezeAccount(account, body.reason), account)
+
+
+@command(router, "/accounts/{account}/unfreeze", status=200)
+def unfreeze(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
+    """Entries are taken again."""
+    return Intent(c.UnfreezeAccount(account, body.reason), account)
+
+
+@command(router, "/accounts/{account}/close", status=200)
+def close(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
+    """For good. The balance must be zero and no hold open."""
+    return Intent(c.CloseAccount(account, body.reason), account)
+
+
+@command(router, "/accounts/{account}/holds")
+def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
+    """Reserve an amount: the balance stays, what is available falls."""
+    hold = caller.services.new_id(HOLD)
+    return Intent(c.PlaceHold(account, hold, body.amount, body.currency, body.reference), account)
+
+
+@command(router, "/accounts/{account}/holds/{hold}/release", status=200)
+def release_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Nothing) -> Intent:
+    """What was reserved is available again."""
+    return Intent(c.ReleaseHold(account, hold), account)
+
+
+@command(router, "/accounts/{account}/holds/{hold}/capture")
+def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
+    """Pay from the hold; what is left over becomes available."""
+    capture = c.CaptureHold(
+        account,
+        hold,
+        caller.services.new_id(TRANSACTION),
+        body.target,
+        body.amount,
+        body.currency,
+        body.value_date or caller.today,
+        body.reference,
+        body.description,
+    )
+    return Intent(capture, account)
+
+
+@router.get("/accounts", responses=READ_LIST, dependencies=[visible("accounts")])
+@personal
+def list_accounts(
+    request: Request,
+    owner: Filter = None,
+    type: Filter = None,
+    currency: Filter = None,
+    status: Filter = None,
+    number: Filter = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """Accounts, oldest first."""
+    after = read_cursor(cursor, str)
+    with reading(request) as connection:
+        if number is not None:
+            found = accounts.account_by_number(connection, number)
+            asked = {"owner": owner, "type": type, "currency": currency, "status": status}
+            return page(Listed(one_that_passes(found, asked), None), account_view)
+        listed = accounts.accounts(
+            connection, owner=owner, type=type, currency=currency, status=status, after=after, limit=limit
+        )
+    return page(listed, account_view)
+
+
+@router.get("/accounts/{account}", responses=READ_ONE, dependencies=[visible("accounts")])
+@personal
+def get_account(request: Request, account: PathId) -> Response:
+    """One account."""
+    with reading(request) as connection:
+        return one("account", account, accounts.account(connection, account), account_view)
+
+
+@router.get("/accounts/{account}/entries", responses=READ_ONE, dependencies=[visible("entries", "accounts")])
+@personal
+def list_entries(
+    request: Request,
+    account: PathId,
+    side: Filter = None,
+    value_from: Annotated[bodies.IsoDate | None, Query()] = None,
+    value_until: Annotated[bodies.IsoDate | None, Query()] = None,
+    newest_first: bool = False,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """The account's entries in the order of booking, each with the balance after it."""
+    after = read_cursor(cursor, int)
+    with reading(request) as connection:
+        listed = entries.entries(
+            connection,
+            account,
+            side=side,
+            value_from=value_from,
+            value_until=value_until,
+            after=after,
+            newest_first=newest_first,
+            limit=limit,
+        )
+        if not listed.items:
+            _must_exist(connection, account)
+    return page(listed, entry_view)
+
+
+@router.get("/accounts/{account}/movements", responses=READ_ONE, dependencies=[visible("movements", "accounts")])
+@personal
+def list_movements(
+    request: Request,
+    account: PathId,
+    since: Annotated[bodies.IsoDate, Query(alias="from")] = date.min,
+    until: Annotated[bodies.IsoDate, Query(alias="to")] = date.max,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """Days with entries, by value date: opening, debits, credits, closing."""
+    key = read_cursor(cursor, str)
+    try:
+        after = None if key is None else date.fromisoformat(key)
+    except ValueError:
+        raise Problem("malformed", "The cursor is not one of this list.") from None
+    with reading(request) as connection:
+        listed = movements.daily_balances(connection, account, since=since, until=until, after=after, limit=limit)
+        if not listed.items:
+            _must_exist(connection, account)
+    following = None if listed.next is None else listed.next.isoformat()
+    return page(Listed(listed.items, following), movement_view)
+
+
+@router.get("/trial-balance", responses=READ_LIST, dependencies=[visible("trial_balance")], tags=["reports"])
+def trial_balance(request: Request, currency: Filter = None) -> Response:
+    """Debits and credits per currency and type of account; they are equal in every currency."""
+    with reading(request) as connection:
+        return json_response(
+            trial_balance_view(trial_balances.trial_balance(connection, services(request).log, currency=currency))
+        )
+
+
+def _must_exist(connection: Connection[Any], account: str) -> None:
+    """An empty list of what does not exist would be a wrong answer."""
+    if accounts.account(connection, account) is None:
+        raise Problem("unknown", f"There is no account {account}.", kind="account", id=account)

@@ -1,0 +1,1 @@
+"""Commands over HTTP: declare, route, execute, batch."""

@@ -1,0 +1,277 @@
+"""Thousands of commands in one request: each for itself with its own key and answer, or all or nothing in one unit.
+
+The body is read to its end and taken apart into the bytes of its items before anything is carried out: a batch that is
+refused as a whole changes nothing. It is then worked on in windows: while some are carried out the next is parsed and
+validated. The memory a batch takes is that of its body, its answers and a few windows, all bounded. An item is what a
+request of its own would be, its path, key, `If-Match` and body: a retry of it, alone or in another batch, is a retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import msgspec
+import orjson
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api.commands.batch_items import Items, Ready, Told
+from api.commands.execution import (
+    accepted_body,
+    caller_of,
+    metadata_of,
+    origin,
+    position_of,
+    problem_body,
+    problem_of,
+    refuse_doubled,
+    render,
+    request_hash,
+    stated_key,
+    stream_of,
+    submission_of,
+    version_of,
+)
+from api.commands.routes import Caller, Intent
+from api.gateway.access_log import AccessLog
+from api.gateway.concurrency_limit import ConcurrencyLimit
+from api.gateway.documented import BATCH
+from api.gateway.problems import Problem, encoded, problem, too_large, too_slow
+from api.gateway.request_guard import coding_of
+from domain.together import Together
+from eventstore.executor.decided import Submission
+from eventstore.executor.reply_sinks import ExecutorError
+from eventstore.log.answers import ACCEPTED, Answer
+
+router = APIRouter(prefix="/v1", tags=["batches"])
+
+WINDOW = 512
+"""Items validated and queued together, at most: a group of the executor."""
+WINDOW_BYTES = 256 * 1024
+"""Bytes parsed together, but for one item that is larger: what is all brackets takes forty times as much parsed."""
+WINDOWS_IN_FLIGHT = 3
+LEAST_BYTES_A_VALUE = 8
+"""Of the largest body: one of that size with more commas, or lines, than this allows is no batch of commands."""
+JSON, NDJSON = "application/json", "application/x-ndjson"
+
+_DESCRIBED = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/BatchItem"}}},
+            NDJSON: {"schema": {"type": "string", "description": "One item a line"}},
+        },
+    }
+}
+
+
+@router.post("/batches", responses=BATCH, openapi_extra=_DESCRIBED)
+async def post_batch(
+    request: Request,
+    atomic: Annotated[bool, Query(description="All or nothing, in one unit, under the key of this request")] = False,
+) -> Response:
+    """Post many commands, as a JSON array or one a line (application/x-ndjson); the answers come in their order.
+
+    Each item has its own key and gets what a request of its own would get: status, body, and whether it is a replay.
+    With `atomic` the items have no keys: the request's `Idempotency-Key` is that of all of them.
+    """
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in (JSON, NDJSON):
+        raise Problem("content_type", f"The body is {kind[:100]!r}; send {JSON} or {NDJSON}.")
+    places: ConcurrencyLimit = request.app.state.batches
+    with places.one(request.scope["state"]["principal"].name):
+        items = await _read(request, kind)
+        batch = _Batch(request, len(items))
+        return await (batch.atomic(items) if atomic else batch.each(items, kind))
+
+
+class _Batch:
+    """The work on one request."""
+
+    def __init__(self, request: Request, items: int) -> None:
+        self._request = request
+        self._caller: Caller = caller_of(request)
+        self._origin = origin(request)
+        self._items = Items(self._caller, request.app.state.commands, self._origin)
+        request.scope["state"]["batch"] = {"items": items, "batch": self._items.correlation}  # for the access log
+
+    # ------------------------------------------------------------------ each for itself
+
+    async def each(self, items: Sequence[Raw], kind: str) -> Response:
+        """Every item's own answer."""
+        answers: list[bytes] = []
+        flying: deque[tuple[list[Ready | Told], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
+        commands, actor = self._caller.services.commands, self._caller.principal.name
+        for raw in _windows(items, min(WINDOW, commands.most_together)):
+            window = await self._items.prepare(raw)
+            ready = [item.submission for item in window if isinstance(item, Ready)]
+            while flying and (len(flying) == WINDOWS_IN_FLIGHT or not commands.has_room(actor, len(ready))):
+                answers.extend(await self._landed(*flying.popleft()))
+            flying.append((window, self._start(ready)))
+            await asyncio.sleep(0)  # others are on this event loop too
+        while flying:
+            answers.extend(await self._landed(*flying.popleft()))
+        if self._items.forbidden:
+            access: AccessLog = self._request.app.state.access
+            access.refused(self._request.scope, 403, "forbidden", self._caller.principal, items=self._items.forbidden)
+        if kind == NDJSON:
+            return Response(b"\n".join(answers) + b"\n" if answers else b"", 200, media_type=NDJSON)
+        return Response(b"[" + b",".join(answers) + b"]", 200, media_type=JSON)
+
+    def _start(self, submissions: list[Submission]) -> asyncio.Future[list[Answer | ExecutorError]]:
+        try:
+            return self._caller.services.commands.execute_all(submissions)
+        except ExecutorError as error:
+            refused: asyncio.Future[list[Answer | ExecutorError]] = asyncio.get_running_loop().create_future()
+            refused.set_result([error] * len(submissions))
+            return refused
+
+    async def _landed(
+        self, items: list[Ready | Told], answered: asyncio.Future[list[Answer | ExecutorError]]
+    ) -> Iterable[bytes]:
+        answers = iter(await answered)
+        return [
+            self._answer(item, next(answers))
+            if isinstance(item, Ready)
+            else _problem_line(item.key, item.path, item.problem)
+            for item in items
+        ]
+
+    def _answer(self, item: Ready, answer: Answer | ExecutorError) -> bytes:
+        if isinstance(answer, ExecutorError):
+            message = problem_of(answer)
+            return _problem_line(item.key, item.path, problem(message.code, message.detail, message.figures))
+        if answer.outcome is not ACCEPTED:
+            return _problem_line(item.key, item.path, problem_body(answer), answer.replayed)
+        body = accepted_body(answer, position_of(self._caller.services, answer).encode())
+        version = version_of(answer, stream_of(item.intent, answer))
+        return _line(item.key, answer.status, body, answer.replayed, version)
+
+    # ------------------------------------------------------------------ all or nothing
+
+    async def atomic(self, items: Sequence[Raw]) -> Response:
+        """One answer to all: it names the item that stood in the way, or has the results of all in their order."""
+        key = stated_key(self._request.scope["state"])
+        await refuse_doubled(self._request, key)
+        if not items:
+            raise Problem("malformed", "An atomic batch has at least one item.")
+        ready: list[Ready] = []
+        for raw in _windows(items, WINDOW):
+            window = await self._items.prepare(raw, keyed=False)
+            for number, item in enumerate(window, len(ready) + 1):
+                if isinstance(item, Told):
+                    figures = {"item": number, **item.problem.get("figures", {})}
+                    raise Problem(item.problem["code"], f"Item {number}: {item.problem['detail']}", **figures)
+                ready.append(item)
+            await asyncio.sleep(0)  # others are on this event loop too
+        command = Together(tuple(item.intent.command for item in ready))
+        # The hashes of the items, in their order, say what the request was.
+        message = [item.submission.request_hash.hex() for item in ready]
+        submission = submission_of(
+            self._caller,
+            Intent(command),
+            key,
+            request_hash("/v1/batches", None, message),
+            metadata_of(self._caller, command, key),
+            _together_expected(ready),
+            status=201,
+            if_match=False,
+            origin=self._origin,
+        )
+        try:
+            answer = await self._caller.services.commands.execute(submission)
+        except ExecutorError as error:
+            raise problem_of(error) from error
+        return render(self._caller.services, answer)
+
+
+def _together_expected(items: list[Ready]) -> dict[str, int]:
+    """What all of them state they saw. Raises `Problem` where two do not agree: all see the log before the unit."""
+    expected: dict[str, int] = {}
+    for number, item in enumerate(items, 1):
+        for stream, version in item.submission.expected.items():
+            if expected.setdefault(stream, version) != version:
+                raise Problem(
+                    "malformed",
+                    f"Item {number} expects version {version} of {stream}, one before it {expected[stream]}.",
+                    item=number,
+                )
+    return expected
+
+
+def _line(key: str | None, status: int, body: bytes, replayed: bool, version: int | None = None) -> bytes:
+    """The answer of one item; put together from bytes, because what orjson makes is slow to keep by the thousand."""
+    again = b'"replayed":true,' if replayed else b""
+    seen = b"" if version is None else b',"version":%d' % version
+    return b'{"body":%s,"key":%s,%s"status":%d%s}' % (body, orjson.dumps(key), again, status, seen)
+
+
+def _problem_line(key: str | None, path: str, message: dict[str, Any], replayed: bool = False) -> bytes:
+    body = orjson.dumps({**message, "instance": quote(path)}, option=orjson.OPT_SORT_KEYS)
+    return _line(key, message["status"], body, replayed)
+
+
+# ---------------------------------------------------------------------- reading
+
+Raw = bytes | msgspec.Raw
+"""An item before it is parsed."""
+
+_take_apart = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+async def _read(request: Request, kind: str) -> Sequence[Raw]:
+    """The items, none of them parsed. Raises `Problem`."""
+    limits = request.app.state.services.limits
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.batch_seconds):
+            async for part in request.stream():
+                body += part
+                if len(body) > limits.batch_bytes:
+                    raise too_large(limits.batch_bytes)
+    except TimeoutError:
+        raise too_slow(limits.batch_seconds) from None
+    coding = coding_of(request.scope["state"]["headers"].get(b"content-encoding"), body)
+    if coding is not None:
+        raise encoded(coding)
+    most = limits.batch_bytes // LEAST_BYTES_A_VALUE
+    if body.count(b"\n" if kind == NDJSON else b",") > most:
+        separators = "line ends" if kind == NDJSON else "commas"
+        raise Problem("too_large", f"The body has more than {most} {separators}.", most=most)
+    items: Sequence[Raw] = (
+        list(filter(bytes.strip, bytes(body).split(b"\n"))) if kind == NDJSON else _items_of_array(body)
+    )
+    if len(items) > limits.batch_items:
+        raise Problem("too_large", f"The batch has more than {limits.batch_items} items.", most=limits.batch_items)
+    if max(_sizes(items), default=0) > limits.body_bytes:
+        raise too_large(limits.body_bytes, "An item of the batch")
+    return items
+
+
+def _items_of_array(body: bytearray) -> Sequence[Raw]:
+    """Where each item is, found without parsing it."""
+    try:
+        return _take_apart(body)
+    except msgspec.ValidationError:
+        raise Problem("malformed", "The body is not a JSON array of items.") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Problem("malformed", f"The body is not JSON: {error}.") from None
+
+
+def _windows(items: Sequence[Raw], most: int) -> Iterator[list[bytes]]:
+    """The items in order: at most so many together, and not many bytes."""
+    at = 0
+    while at < len(items):
+        window = items[at : at + most]
+        while len(window) > 1 and sum(_sizes(window)) > WINDOW_BYTES:
+            window = window[: len(window) // 2]
+        yield list(map(bytes, window))
+        at += len(window)
+
+
+def _sizes(items: Sequence[Raw]) -> list[int]:
+    return [len(memoryview(item)) for item in items]

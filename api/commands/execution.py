@@ -1,0 +1,289 @@
+"""From an intent to a command's answer and back: the same for every command, alone or one of thousands."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, get_type_hints
+
+import orjson
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api.commands.routes import Build, Caller, CommandRoute, Intent, Run
+from api.gateway.documented import COMMAND
+from api.gateway.problems import Problem, ProblemResponse, problem, refusal
+from api.gateway.request_heads import is_repeated
+from api.queries.positions import token
+from api.services import Services, services
+from domain.kernel import Context
+from eventstore.executor.asynchronous import ActorBusyError
+from eventstore.executor.decided import Submission
+from eventstore.executor.reply_sinks import ExecutorError, FaultError, QueueFullError, RejectedError
+from eventstore.log.answers import ACCEPTED, Answer, Outcome, find_answers
+from eventstore.log.metadata import metadata
+
+B = TypeVar("B", bound=Build)
+
+_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
+_ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
+MOST_ORIGIN = 300
+
+
+def command(router: APIRouter, path: str, *, status: int = 201, run: Run | None = None) -> Callable[[B], B]:
+    """Declare a command's route: `build(caller, [names of the path,] body)` gives its intent, `run` carries it out."""
+    carry_out = run or _run
+
+    def declare(build: B) -> B:
+        hints = get_type_hints(build, include_extras=True)
+        route = CommandRoute(build, carry_out, hints["body"], status)
+
+        async def endpoint(request: Request, body: BaseModel, **names: str) -> Response:
+            return await carry_out(request, route, body, names)
+
+        parameters = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
+            for name in inspect.signature(build).parameters
+            if name != "caller"
+        ]
+        request = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+        endpoint.__signature__ = inspect.Signature([request, *parameters])  # type: ignore[attr-defined]
+        endpoint.__name__, endpoint.__doc__ = build.__name__, build.__doc__
+        endpoint.command = route  # type: ignore[attr-defined]
+        router.post(path, status_code=status, responses=COMMAND)(endpoint)
+        return build
+
+    return declare
+
+
+async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Mapping[str, str]) -> Response:
+    """Carry out the command of this request."""
+    state = request.scope["state"]
+    headers: dict[bytes, bytes] = state["headers"]
+    key = stated_key(state)
+    if "," in key:  # asked here too: a coroutine costs more than the question
+        await refuse_doubled(request, key)
+    stated = headers.get(b"if-match")
+    if_match = None if stated is None else stated.decode("latin-1")
+    caller = caller_of(request)
+    built = route.build(caller, body=body, **names)
+    intent = built if isinstance(built, Intent) else await built
+    submission = submission_of(
+        caller,
+        intent,
+        key,
+        request_hash(request.scope["path"], if_match, state["body"]),
+        metadata_of(caller, intent.command, key),
+        expected_of(intent, body, if_match),
+        status=route.status,
+        if_match=if_match is not None,
+        origin=origin(request),
+    )
+    try:
+        answer = await caller.services.commands.execute(submission)
+    except ExecutorError as error:
+        raise problem_of(error) from error
+    return render(caller.services, answer, stream_of(intent, answer))
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks, and the moment at which it is decided."""
+    served = services(request)
+    return Caller(served, request.scope["state"]["principal"], Context(served.clock(), served.log))
+
+
+def submission_of(
+    caller: Caller,
+    intent: Intent,
+    key: str,
+    digest: bytes,
+    recorded: bytes,
+    expected: Mapping[str, int],
+    *,
+    status: int,
+    if_match: bool,
+    origin: str,
+) -> Submission:
+    """The intent on its way to the executor; `recorded` is its metadata, `status` of its acceptance."""
+    return Submission(
+        intent.command,
+        caller.principal.name,
+        key,
+        digest,
+        recorded,
+        caller.context,
+        expected,
+        accepted_status=status,
+        expectation_status=412 if if_match else 409,
+        origin=origin,
+    )
+
+
+def stated_key(state: Mapping[str, Any]) -> str:
+    """The idempotency key of a request, from its state. Raises `Problem`."""
+    headers: dict[bytes, bytes] = state["headers"]
+    return checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
+
+
+async def refuse_doubled(request: Request, key: str) -> None:
+    """Raise `Problem` for a key that is what two headers of one key become when they are joined.
+
+    Unless it was taken for a key before this was refused: then there is a record, and a retry still gets its answer.
+    """
+    if "," in key and is_repeated(key):
+        principal = request.scope["state"]["principal"]
+        await run_in_threadpool(_must_be_recorded, services(request), principal.name, key)
+
+
+def _must_be_recorded(served: Services, actor: str, key: str) -> None:
+    with served.reads() as connection:
+        if not find_answers(connection, served.log_number, [(actor, key)]):
+            once = key.split(",")[0].strip()
+            detail = f"The Idempotency-Key {key[:100]!r} is the same text more than once; send {once[:100]!r} once."
+            raise Problem("malformed", detail, header="Idempotency-Key")
+
+
+def checked_key(key: object) -> str:
+    """The idempotency key. Raises `Problem`."""
+    if not isinstance(key, str) or _KEY.fullmatch(key) is None:
+        raise Problem("key_missing", "Send an Idempotency-Key: 1 to 255 printable ASCII characters, yours to choose.")
+    return key
+
+
+def expected_of(intent: Intent, body: BaseModel, if_match: str | None) -> Mapping[str, int]:
+    """The versions the client states it saw. Raises `Problem`."""
+    stated: dict[str, int] = body.expected_versions  # type: ignore[attr-defined]
+    if if_match is None:
+        return stated
+    stream, version = _stream_of_if_match(intent.stream), _version(if_match)
+    if stated.get(stream, version) != version:
+        raise Problem(
+            "malformed",
+            f"If-Match names version {version} of {stream}, expected_versions {stated[stream]}; say one of them.",
+            stream=stream,
+            if_match=version,
+            expected=stated[stream],
+        )
+    return {**stated, stream: version}
+
+
+def metadata_of(caller: Caller, command: Any, key: str) -> bytes:
+    """What is recorded with the events of a command that is a request of its own."""
+    principal = caller.principal
+    return metadata(principal.how, principal.name, type(command).__name__, caller.context.decided_at, key)
+
+
+def request_hash(path: str, if_match: str | None, body: Any) -> bytes:
+    """What makes a retry the same request: the parsed body before defaults, so that spacing and order do not matter."""
+    message = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(f"POST\n{path}\n{if_match or ''}\n".encode() + message).digest()
+
+
+def origin(request: Request) -> str:
+    """Address and user agent, kept for a time."""
+    headers: dict[bytes, bytes] = request.scope["state"]["headers"]
+    address = request.client.host if request.client else "-"
+    agent = headers.get(b"user-agent", b"-").decode("latin-1").replace("\0", "")
+    return f"{address} {agent}"[:MOST_ORIGIN]
+
+
+def stream_of(intent: Intent, answer: Answer) -> str | None:
+    """The stream whose version is the answer's ETag."""
+    if intent.created is None:
+        return intent.stream
+    created = answer.result.get(intent.created)
+    return created if isinstance(created, str) else None
+
+
+def accepted_body(answer: Answer, position: bytes) -> bytes:
+    """The body of an accepted command's answer, with the result as it was recorded: the same bytes on every retry.
+
+    `position`: the token of `position_of`.
+    """
+    assert answer.outcome is ACCEPTED
+    return b'{"outcome":"accepted","position":"%b",%b' % (position, answer.stored[1:])
+
+
+class _Accepted(Response):
+    """The response to an accepted command, without the copies and encodings of headers that starlette would make."""
+
+    def __init__(self, body: bytes, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.body, self.status_code, self.background = body, status, None
+        length = (b"content-length", b"%d" % len(body))
+        self.raw_headers = [length, (b"content-type", b"application/json"), *headers]
+
+
+def problem_body(answer: Answer) -> dict[str, Any]:
+    """The problem document of a command that was not accepted."""
+    if answer.outcome is Outcome.REFUSED:
+        assert answer.rule is not None
+        return refusal(answer.rule, answer.result)
+    if answer.outcome is Outcome.EXPECTATION_FAILED:
+        expected, actual = answer.result["expected"], answer.result["actual"]
+        wrong = sorted(s for s in expected if expected[s] != actual[s])  # as a retry is told
+        detail = "; ".join(f"{s} is at version {actual[s]}, not {expected[s]}" for s in wrong)
+        code = "version_stale" if answer.status == 412 else "versions_stale"
+        return problem(code, f"{detail}. Read it again and decide anew, with a new key.", answer.result)
+    if answer.outcome is Outcome.UNKNOWN:
+        kind, id = answer.result["kind"], answer.result["id"]
+        return problem("unknown", f"There is no {kind} {id}.", answer.result)
+    return problem("key_reused", "This key came with another request before; choose a new one.")
+
+
+def position_of(served: Services, answer: Answer) -> str:
+    """The token of the position from which on reads know of the answer."""
+    position = answer.last_position if answer.outcome is ACCEPTED else answer.decided_position
+    assert position is not None
+    return token(served.log, answer.epoch, position)
+
+
+def version_of(answer: Answer, stream: str | None) -> int | None:
+    """The version of the stream an accepted command's answer names, where it is certain."""
+    version: int | None = None if stream is None else answer.result["versions"].get(stream)
+    return version
+
+
+def render(served: Services, answer: Answer, stream: str | None = None) -> Response:
+    """The response to an answer, marked if it is a replay."""
+    position = position_of(served, answer)
+    if answer.outcome is not ACCEPTED:
+        replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}
+        return ProblemResponse(problem_body(answer), {"Daybook-Position": position} | replayed)
+    encoded = position.encode()
+    headers = [(b"daybook-position", encoded)]
+    if answer.replayed:
+        headers.append((b"idempotency-replayed", b"true"))
+    version = version_of(answer, stream)
+    if version is not None:
+        headers.append((b"etag", b'"%d"' % version))
+    return _Accepted(accepted_body(answer, encoded), answer.status, headers)
+
+
+def problem_of(error: ExecutorError) -> Problem:
+    """What a client is told where there is no answer."""
+    if isinstance(error, ActorBusyError):
+        return Problem("too_many", f"{error}.", most=error.most)
+    if isinstance(error, QueueFullError):
+        return Problem("busy", f"{error}.")
+    if isinstance(error, RejectedError):
+        return Problem("malformed", f"{error}.")
+    if isinstance(error, FaultError):
+        return Problem("internal", f"{error}.")
+    return Problem("unavailable", f"{error}.")
+
+
+def _stream_of_if_match(stream: str | None) -> str:
+    if stream is None:
+        raise Problem("malformed", "If-Match is for routes that name one stream; use expected_versions in the body.")
+    return stream
+
+
+def _version(if_match: str) -> int:
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
+        raise Problem("malformed", f'If-Match is {if_match[:40]!r}; it should be an ETag such as "7".')
+    return int(match[1])

@@ -1,0 +1,1 @@
+"""What every request meets: limits, authentication, problems, the access log."""

@@ -1,0 +1,149 @@
+"""Every way to say no: RFC 9457 problem details from one catalogue of codes.
+
+Codes of refusals by a business rule are those of `domain.rules`; these here are the API's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from domain.rules import RULES, explain
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 1
+
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "malformed": (400, "The request is not what this route takes"),
+    "content_type": (400, "The body must be application/json"),
+    "host": (400, "This host name is not served here"),
+    "key_missing": (400, "A command needs an Idempotency-Key header of 1 to 255 printable ASCII characters"),
+    "position": (400, "The position is not one of this log"),
+    "unauthenticated": (401, "A bearer token is needed"),
+    "token_expired": (401, "The bearer token has expired"),
+    "forbidden": (403, "The role of this token does not allow this"),
+    "unknown": (404, "There is no such thing"),
+    "no_route": (404, "There is nothing at this address"),
+    "method": (405, "This address does not take this method"),
+    "too_slow": (408, "The request did not come whole in time"),
+    "versions_stale": (409, "A stream is not at the version the body expects"),
+    "key_reused": (409, "The idempotency key belongs to another request"),
+    "version_stale": (412, "The stream is not at the version If-Match names"),
+    "too_large": (413, "The body is too large"),
+    "target_too_long": (414, "The request target is too long"),
+    "encoding": (415, "The body must be sent without a content encoding"),
+    "refused": (422, "A business rule refuses this"),
+    "too_many": (429, "Too much of this principal is under way; send the next when something is answered"),
+    "wrong_tokens": (429, "Too many wrong tokens came from this address"),
+    "head_too_large": (431, "The request line and the headers are too large"),
+    "busy": (503, "Too much is waiting; try again"),
+    "unavailable": (503, "The outcome is not known; ask again with the same Idempotency-Key"),
+    "not_yet_visible": (503, "The read model has not reached min_position yet; try again"),
+    "rebuilding": (503, "The read model is being rebuilt; try again"),
+    "internal": (500, "A fault of ours"),
+}
+"""Code to HTTP status and title."""
+
+STATUS_CODES = tuple(sorted({status for status, _ in PROBLEMS.values()}))
+
+
+class Problem(Exception):
+    """A request that ends here, with what the client is told."""
+
+    def __init__(self, code: str, detail: str, /, **figures: Any) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.figures = figures
+
+
+def too_large(most: int, what: str = "The body") -> Problem:
+    """What is said of one of more bytes than there may be."""
+    return Problem("too_large", f"{what} is larger than {most} bytes.", most=most)
+
+
+def too_slow(seconds: float) -> Problem:
+    """What is said where a body does not come whole in time; the connection ends with it."""
+    return Problem("too_slow", f"The body was not whole after {seconds:g} seconds.", seconds=seconds)
+
+
+def encoded(coding: str) -> Problem:
+    """The problem of a compressed body."""
+    return Problem("encoding", f"The body is sent as {coding[:40]}; send it plain, without Content-Encoding.")
+
+
+def unavailable(error: Exception) -> Problem:
+    """What is said where the database did not do what it should; its own message may quote rows."""
+    return Problem("unavailable", f"The database does not answer: {type(error).__name__}.")
+
+
+class ProblemResponse(Response):
+    """Problem details; `instance` is the address that was asked, known when it is sent."""
+
+    def __init__(self, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
+        status: int = problem["status"]
+        sent = dict(headers or {})
+        if status in (429, 503):
+            sent["Retry-After"] = str(problem.get("figures", {}).get("retry_after", RETRY_SECONDS))
+        if status == 401:
+            sent["WWW-Authenticate"] = "Bearer"
+        if status == 408:
+            sent["Connection"] = "close"  # what is still to come of the request is not waited for
+        super().__init__(orjson.dumps(problem, option=orjson.OPT_SORT_KEYS), status, sent, MEDIA_TYPE)
+        self._problem = problem
+        self._sent = sent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        answered = orjson.dumps({**self._problem, "instance": quote(scope["path"])}, option=orjson.OPT_SORT_KEYS)
+        await Response(answered, self.status_code, self._sent, MEDIA_TYPE)(scope, receive, send)
+
+
+def problem(code: str, detail: str, figures: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The problem of a code of the catalogue or of `domain.rules`."""
+    status, title = PROBLEMS["refused" if code in RULES else code]
+    return {
+        "type": f"urn:daybook:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **({"figures": figures} if figures else {}),
+    }
+
+
+def refusal(rule: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The problem of a command that a business rule refuses."""
+    return problem(rule, explain(rule, figures), figures)
+
+
+def problem_response(
+    code: str, detail: str, figures: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The response for a code of the catalogue or of `domain.rules`."""
+    return ProblemResponse(problem(code, detail, figures), headers)
+
+
+MOST_FINDINGS = 10
+
+
+def malformed(errors: Sequence[Any]) -> dict[str, Any]:
+    """The problem of a request that does not fit its model: each finding names the field."""
+    findings = [_finding(error) for error in errors[:MOST_FINDINGS]]
+    return problem("malformed", "; ".join(findings) + ".", {"findings": findings})
+
+
+def malformed_response(errors: Sequence[Any]) -> Response:
+    """The response to it."""
+    return ProblemResponse(malformed(errors))
+
+
+def _finding(error: Mapping[str, Any]) -> str:
+    where = ".".join(str(part)[:60] for part in error["loc"] if part not in ("body", "query", "path")) or "body"
+    message = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+    return f"{where}: {message}"[:300]

@@ -1,0 +1,106 @@
+"""The head of a request: headers and parameters that may come only once, and paths that have only one spelling."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.types import Scope
+
+SINGLETONS = {
+    name.lower().encode(): name
+    for name in (
+        "Authorization",
+        "Content-Encoding",
+        "Content-Length",
+        "Content-Type",
+        "Host",
+        "Idempotency-Key",
+        "If-Match",
+        "Last-Event-ID",
+        "Origin",
+        "Transfer-Encoding",
+        "User-Agent",
+    )
+}
+"""Headers with one value. Sent twice, two readers of the request could each believe another one."""
+
+SLASHES_IN_NAMES = "/v1/commands/"
+"""Below this path a name may have slashes: an idempotency key is any printable text."""
+
+Rejection = tuple[str, str, dict[str, Any] | None]
+"""Code, detail and figures of a problem."""
+
+
+def joined(sent: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """One value for each header: lines of the same name are one list, as RFC 9110 (5.3) has it."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in sent:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+def refuse_repeated(sent: Iterable[tuple[bytes, bytes]]) -> Rejection | None:
+    """The problem of a singleton header that came more than once."""
+    times = dict.fromkeys(SINGLETONS, 0)
+    for name, _ in sent:
+        if name in times:
+            times[name] += 1
+    for name, count in times.items():
+        if count > 1:
+            figures = {"header": SINGLETONS[name], "times": count}
+            return "malformed", f"The header {SINGLETONS[name]} came {count} times; send it once.", figures
+    return None
+
+
+def refuse_target(scope: Scope) -> Rejection | None:
+    """The problem of a path or a query that could be read in two ways."""
+    raw_path: bytes = scope.get("raw_path", b"")
+    query: bytes = scope.get("query_string", b"")
+    if b"%" in raw_path and (refusal := refuse_escapes(scope["method"], scope["path"], raw_path)):
+        return refusal
+    return refuse_repeated_parameter(query) if b"&" in query else None
+
+
+def refuse_repeated_parameter(query: bytes) -> Rejection | None:
+    """The problem of a query that names a parameter twice: no parameter is a list."""
+    names = Counter(name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    for name, times in names.items():
+        if times > 1:
+            figures = {"parameter": name[:100], "times": times}
+            return "malformed", f"The query names {name[:100]!r} {times} times; say it once.", figures
+    return None
+
+
+def refuse_escapes(method: str, path: str, raw_path: bytes) -> Rejection | None:
+    """The problem of a path with percent signs where it has another spelling; `path` is the decoded one.
+
+    A command is known by its path, so it has one spelling, which every proxy reads alike. A read may have its names
+    escaped, but neither control characters nor slashes that look like part of a name until they are decoded.
+    """
+    if method not in ("GET", "HEAD", "OPTIONS"):
+        return escaped_command(raw_path.decode("latin-1"))
+    if any(character < " " or character == "\x7f" for character in path):
+        return "malformed", f"The path {path[:100]!r} has control characters; send it without.", None
+    if b"%2f" in raw_path.lower() and not path.startswith(SLASHES_IN_NAMES):
+        detail = f"The path {raw_path[:100].decode('latin-1')!r} has an escaped slash; no name in it has one."
+        return "malformed", detail, None
+    return None
+
+
+def escaped_command(path: str) -> Rejection:
+    """The problem of a command's path with a percent sign: no name in it needs one."""
+    detail = f"The path {path[:100]!r} has a percent sign; write the path of a command without escapes."
+    return "malformed", detail, None
+
+
+def is_repeated(key: str) -> bool:
+    """Whether a key is the same text over and over with commas between.
+
+    That is what two Idempotency-Key headers become where something on the way joins headers of one name. A client
+    that adds the header at each attempt would send `K`, then `K, K`: another key, and the command is carried out again.
+    """
+    first, *others = (part.strip() for part in key.split(","))
+    return bool(others) and all(other == first for other in others)

@@ -1,0 +1,113 @@
+"""Posts."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api import bodies
+from api.commands.execution import command
+from api.commands.routes import Caller, Intent
+from api.gateway.access_log import personal
+from api.gateway.documented import READ_LIST, READ_ONE
+from api.gateway.problems import Problem
+from api.queries.positions import read_cursor
+from api.queries.reading import (
+    DEFAULT_LIMIT,
+    Cursor,
+    Filter,
+    Limit,
+    PathId,
+    one,
+    one_that_passes,
+    page,
+    reading,
+    visible,
+)
+from api.views import post_view, revision_view
+from domain.ids import POST
+from domain.posts.commands import ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
+from projections.engine.listing import Listed
+from projections.posts.posts import queries
+
+router = APIRouter(prefix="/v1/posts", tags=["posts"])
+
+
+@command(router, "")
+def draft(caller: Caller, body: bodies.DraftBody) -> Intent:
+    """Draft a post."""
+    return Intent(DraftPost(caller.services.new_id(POST), body.author, body.title, body.body), created="post")
+
+
+@command(router, "/{post}/revisions")
+def revise(caller: Caller, post: PathId, body: bodies.RevisionBody) -> Intent:
+    """Replace the text; the earlier ones stay readable."""
+    return Intent(RevisePost(post, body.title, body.body, body.summary), post)
+
+
+@command(router, "/{post}/publish", status=200)
+def publish(caller: Caller, post: PathId, body: bodies.SlugBody) -> Intent:
+    """Publish under a slug that no other post has."""
+    return Intent(PublishPost(post, body.slug), post)
+
+
+@command(router, "/{post}/archive", status=200)
+def archive(caller: Caller, post: PathId, body: bodies.Nothing) -> Intent:
+    """Take a published post down."""
+    return Intent(ArchivePost(post), post)
+
+
+@command(router, "/{post}/delete", status=200)
+def delete(caller: Caller, post: PathId, body: bodies.Reason) -> Intent:
+    """Delete a post: lists and its slug lead to it no more. It can be restored."""
+    return Intent(DeletePost(post, body.reason), post)
+
+
+@command(router, "/{post}/restore", status=200)
+def restore(caller: Caller, post: PathId, body: bodies.Nothing) -> Intent:
+    """Bring a deleted post back as it was."""
+    return Intent(RestorePost(post), post)
+
+
+@router.get("", responses=READ_LIST, dependencies=[visible("posts")])
+@personal
+def list_posts(
+    request: Request,
+    author: Filter = None,
+    status: Filter = None,
+    slug: Filter = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """Posts, oldest first. Deleted ones are left out unless `status` is `deleted`; no slug leads to one."""
+    after = read_cursor(cursor, str)
+    with reading(request) as connection:
+        if slug is not None:
+            found = queries.post_by_slug(connection, slug)
+            return page(Listed(one_that_passes(found, {"author": author, "status": status}), None), post_view)
+        return page(queries.posts(connection, author=author, status=status, after=after, limit=limit), post_view)
+
+
+@router.get("/{post}", responses=READ_ONE, dependencies=[visible("posts")])
+@personal
+def get_post(request: Request, post: PathId) -> Response:
+    """One post by its id, deleted or not: whoever decides whether to restore it reads it here."""
+    with reading(request) as connection:
+        return one("post", post, queries.post(connection, post), post_view)
+
+
+@router.get("/{post}/revisions", responses=READ_ONE, dependencies=[visible("posts")])
+@personal
+def list_revisions(
+    request: Request,
+    post: PathId,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """The texts of a post, oldest first; also those of a deleted post."""
+    after = read_cursor(cursor, int)
+    with reading(request) as connection:
+        listed = queries.revisions(connection, post, after=after, limit=limit)
+        if not listed.items and queries.post(connection, post) is None:
+            raise Problem("unknown", f"There is no post {post}.", kind="post", id=post)
+    return page(listed, revision_view)

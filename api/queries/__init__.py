@@ -1,0 +1,1 @@
+"""Queries over HTTP: pages, cursors, waiting for a position."""

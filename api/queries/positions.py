@@ -1,0 +1,57 @@
+"""Tokens and cursors: opaque to clients, checked when they come back."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+
+import orjson
+
+from api.gateway.problems import Problem
+from eventstore.log.read import Head
+
+
+def token(log: str, epoch: int, position: int) -> str:
+    """A position that also tells the log and its epoch: ``main.1.42``."""
+    return f"{log}.{epoch}.{position}"
+
+
+def read_token(text: str, log: str, head: Head) -> int:
+    """The position of a token. Raises `Problem` unless the log has it, or could have it.
+
+    A token of another log, of a history before a restore, or beyond the head is refused. Whoever holds a position has
+    it from an answer, which was committed before this head was read. A reader that began beyond the head would miss
+    the events up to there.
+    """
+    parts = text.rsplit(".", 2)
+    if len(parts) != 3 or not all(p.isascii() and p.isdigit() and len(p) < 19 for p in parts[1:]):
+        raise Problem("position", f"{text[:80]!r} is not a position such as '{log}.{head.epoch}.42'.")
+    if parts[0] != log:
+        raise Problem("position", f"{text[:80]!r} is of the log {parts[0][:60]!r}; this is {log!r}.")
+    if int(parts[1]) != head.epoch:
+        detail = f"{text!r} is of epoch {parts[1]}; since a restore this log is in epoch {head.epoch}."
+        raise Problem("position", detail)
+    position = int(parts[2])
+    if position > head.position:
+        end = token(log, head.epoch, head.position)
+        raise Problem("position", f"{text!r} is beyond the head of the log, {end}.")
+    return position
+
+
+def cursor(key: Any) -> str:
+    """The opaque form of the key after which the next page begins."""
+    return urlsafe_b64encode(orjson.dumps(key)).rstrip(b"=").decode()
+
+
+def read_cursor(text: str | None, kind: type[int] | type[str]) -> Any:
+    """The key of a cursor; None for none. Raises `Problem` for what no page has given."""
+    if text is None:
+        return None
+    try:
+        key = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except ValueError:
+        key = None
+    bounded = 0 <= key < 2**63 if isinstance(key, int) else isinstance(key, str) and "\0" not in key
+    if type(key) is not kind or not bounded:
+        raise Problem("malformed", f"{text[:80]!r} is not a cursor of this list.")
+    return key

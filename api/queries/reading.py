@@ -1,0 +1,127 @@
+"""What every read has in common: its page, its cursor, and waiting for a position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Path, Query, Request
+from psycopg import Connection
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api.gateway.concurrency_limit import ConcurrencyLimit
+from api.gateway.problems import Problem
+from api.queries.positions import cursor, read_token
+from api.services import Services, services
+from api.views import json_response
+from eventstore.log.read import read_head
+from projections.engine.checkpoint import read_rebuilds
+from projections.engine.listing import Listed
+from projections.engine.waiting import BehindError
+
+T = TypeVar("T")
+
+Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+MinPosition = Annotated[
+    str | None,
+    Query(
+        max_length=200,
+        description="Wait, bounded, until this position is visible: read your writes. One beyond the log is refused",
+    ),
+]
+Filter = Annotated[str | None, Query(max_length=200, pattern=r"^[ -~]*$")]
+PathKey = Annotated[str, Path(max_length=255, pattern=r"^[ -~]+$")]
+PathId = Annotated[str, Path(max_length=200, pattern=r"^[!-~]+$")]
+DEFAULT_LIMIT = 50
+
+
+def visible(*projections: str) -> Any:
+    """A dependency: the read begins once all `projections` have come as far as asked. Raises `Problem`.
+
+    Who waits holds neither a thread nor a connection, so that other reads do not wait as well.
+    """
+
+    async def wait(request: Request, min_position: MinPosition = None) -> None:
+        request.scope["state"]["projections"] = projections
+        if min_position is None:
+            return
+        served = services(request)
+        position = await run_in_threadpool(_position, served, min_position)
+        if served.checkpoints.reached(projections) >= position:
+            return
+        places: ConcurrencyLimit = request.app.state.waiting
+        try:
+            with places.one(request.scope["state"]["principal"].name):
+                await served.checkpoints.wait(projections, position, served.limits.wait_seconds)
+        except BehindError as behind:
+            raise Problem(
+                "not_yet_visible",
+                f"{behind.projection} has reached position {behind.reached}, not yet {behind.position}.",
+                projection=behind.projection,
+                reached=behind.reached,
+                asked=behind.position,
+            ) from behind
+
+    return Depends(wait)
+
+
+@contextmanager
+def reading(request: Request) -> Iterator[Connection[Any]]:
+    """A connection to read what the route is `visible` by. Raises `Problem` where that is being rebuilt.
+
+    It asks before and after: a rebuild may begin, and even end, while the tables are read.
+    """
+    served, projections = services(request), request.scope["state"]["projections"]
+    with served.reads() as connection:
+        before = _whole(connection, served.log, projections)
+        try:
+            yield connection
+        finally:
+            after = _whole(connection, served.log, projections)
+            if after != before:
+                raise Problem("rebuilding", f"{', '.join(projections)} were rebuilt while they were read.")
+
+
+def _whole(connection: Connection[Any], log: str, projections: Sequence[str]) -> list[int]:
+    """How often each was rebuilt. Raises `Problem` where one is not whole."""
+    rebuilds = read_rebuilds(connection, log, projections)
+    for one in rebuilds:
+        if one.until is not None:
+            raise Problem(
+                "rebuilding",
+                f"{one.projection} is being rebuilt: it has reached position {one.position} of {one.until}.",
+                projection=one.projection,
+                reached=one.position,
+                until=one.until,
+            )
+    return [one.rebuilds for one in rebuilds]
+
+
+def _position(served: Services, text: str) -> int:
+    """The position of a token. Raises `Problem`."""
+    with served.reads() as connection:
+        return read_token(text, served.log, read_head(connection, served.log))
+
+
+def page(listed: Listed[T, Any], view: Callable[[T], dict[str, Any]]) -> Response:
+    """A page of a list, with the cursor of the next one or null."""
+    following = None if listed.next is None else cursor(listed.next)
+    return json_response({"items": [view(item) for item in listed.items], "next": following})
+
+
+def one(kind: str, id: str, found: T | None, view: Callable[[T], dict[str, Any]]) -> Response:
+    """One thing with its version as ETag, or the problem that there is none."""
+    if found is None:
+        raise Problem("unknown", f"There is no {kind} {id}.", kind=kind, id=id)
+    version = getattr(found, "version", None)
+    return json_response(view(found), {} if version is None else {"ETag": f'"{version}"'})
+
+
+def one_that_passes(found: T | None, filters: Mapping[str, str | None]) -> tuple[T, ...]:
+    """What was found by a key of its own, unless it is not what the other filters ask for."""
+    if found is None or any(asked not in (None, getattr(found, name)) for name, asked in filters.items()):
+        return ()
+    return (found,)

@@ -1,0 +1,1 @@
+"""Routes of the service itself: log, streams, commands, health, documentation."""

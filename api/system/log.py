@@ -1,0 +1,240 @@
+"""For auditors: the streams, the log, following it, and what became of a command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from api.bodies import NoMembers
+from api.commands.execution import render
+from api.gateway.access_log import personal
+from api.gateway.concurrency_limit import ConcurrencyLimit
+from api.gateway.documented import READ_LIST, READ_ONE, STREAMED, TICKET
+from api.gateway.problems import Problem, problem
+from api.queries.positions import read_token, token
+from api.queries.reading import DEFAULT_LIMIT, Filter, Limit, PathId, PathKey
+from api.services import Services, services
+from api.views import event_view, json_response
+from eventstore.log.answers import find_answers
+from eventstore.log.read import Page, Recorded, read_head, read_log, read_stream
+
+router = APIRouter(prefix="/v1", tags=["log"])
+
+FOLLOW_POLL_SECONDS = 0.1
+HEARTBEAT_POLLS = 100
+FOLLOW_PAGE = 200
+
+
+TicketToFollow = Annotated[  # read and bounded by the authentication
+    str | None, Query(description="A ticket from `POST /v1/log/follow-tickets`, instead of a token")
+]
+_NO_MEMBERS = NoMembers()
+
+
+def _view(served: Services, recorded: Recorded) -> dict[str, Any]:
+    event = served.codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
+    return event_view(recorded, event)
+
+
+@router.get("/streams/{stream}", responses=READ_ONE)
+@personal
+def get_stream(
+    request: Request,
+    stream: PathId,
+    after: Annotated[int, Query(ge=0, lt=2**63, description="Version after which to begin")] = 0,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """The events of a stream, oldest first."""
+    served = services(request)
+    with served.reads() as connection:
+        events = read_stream(connection, served.log_number, stream, after=after, limit=limit)
+        if not events:
+            _must_reach(connection, served, stream, after)
+    following = events[-1].version if len(events) == limit else None
+    return json_response({"events": [_view(served, event) for event in events], "after": following})
+
+
+def _must_reach(connection: Any, served: Services, stream: str, version: int) -> None:
+    """Raises `Problem` unless the stream has this version: whoever reads on from beyond its end would miss events."""
+    if version and read_stream(connection, served.log_number, stream, after=version - 1, limit=1):
+        return
+    if not version or not read_stream(connection, served.log_number, stream, limit=1):
+        raise Problem("unknown", f"There is no stream {stream}.", kind="stream", id=stream)
+    raise Problem("position", f"Version {version} is beyond the end of the stream {stream}.")
+
+
+@router.get("/log", responses=READ_LIST)
+@personal
+def get_log(
+    request: Request,
+    after: Annotated[str | None, Query(max_length=200, description="Position after which to begin")] = None,
+    type: Filter = None,
+    category: Filter = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """A page of the log, to the end of a unit. `upto` is how far was looked."""
+    served = services(request)
+    with served.reads() as connection:
+        head = read_head(connection, served.log)
+        start = 0 if after is None else read_token(after, served.log, head)
+        page = _read(connection, served, start, limit, type, category)
+    return json_response(
+        {
+            "events": [_view(served, event) for event in page.events],
+            "upto": token(served.log, head.epoch, page.upto),
+            "head": token(served.log, head.epoch, head.position),
+        }
+    )
+
+
+def _read(connection: Any, served: Services, after: int, limit: int, type: str | None, category: str | None) -> Page:
+    types = None if type is None else (type,)
+    return read_log(connection, served.log_number, after, limit, types=types, category=category)
+
+
+@router.get("/log/follow", responses=STREAMED, response_class=StreamingResponse)
+@personal
+async def follow_log(
+    request: Request,
+    after: Annotated[str | None, Query(max_length=200)] = None,
+    type: Filter = None,
+    category: Filter = None,
+    last_event_id: Annotated[str | None, Header(max_length=200)] = None,
+    ticket: TicketToFollow = None,
+) -> Response:
+    """The log as server-sent events, from a position on and for as long as the client listens.
+
+    Each event's id is its position: a client that reconnects with `Last-Event-ID` misses nothing. When the database is
+    restored from a dump, the last event is `restored`, without an id, and its data is the problem `position`.
+    """
+    served = services(request)
+    start_token = last_event_id or after
+
+    def begin() -> tuple[int, int]:
+        with served.reads() as connection:
+            head = read_head(connection, served.log)
+            start = 0 if start_token is None else read_token(start_token, served.log, head)
+            return head.epoch, start
+
+    epoch, start = await asyncio.to_thread(begin)
+    events = _events(served, epoch, start, type, category, _still_let_in(request))
+    return _Following(events, request.app.state.followers)
+
+
+@router.post("/log/follow-tickets", status_code=201, responses=TICKET)
+async def make_follow_ticket(request: Request, body: NoMembers = _NO_MEMBERS) -> Response:
+    """Get a ticket to follow the log once, within 30 seconds, with the rights of the token of this request.
+
+    It is for `EventSource`, which cannot send a token. It needs an origin in DAYBOOK_ALLOWED_ORIGINS.
+    """
+    tickets = services(request).tickets
+    if tickets is None:
+        raise Problem("no_route", "There are no tickets here: authentication is off, or no origin is allowed.")
+    made = tickets.issue(request.scope["state"]["token"])
+    return json_response({"ticket": made.text, "expires_at": made.expires}, status=201)
+
+
+def _still_let_in(request: Request) -> Callable[[], bool]:
+    """Whether the token of this request is still valid: a stream may last longer than its token."""
+    state, principals = request.scope["state"], services(request).principals
+    if principals is None:
+        return lambda: True
+    key, principal = state["token"], state["principal"]
+    return lambda: principals.find(key) == principal
+
+
+class _Following(StreamingResponse):
+    """Server-sent events for one of a bounded number of clients.
+
+    Its place is taken before anything is sent and without awaiting after the look whether there is one, and kept as
+    long as the answer is under way: an iterator that the client's leaving keeps from beginning could not give it back.
+    """
+
+    def __init__(self, events: AsyncIterator[bytes], followers: ConcurrencyLimit) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._followers = followers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. Raises `Problem`."""
+        with self._followers.one(scope["state"]["principal"].name):
+            await super().__call__(scope, receive, send)
+
+
+async def _events(
+    served: Services,
+    epoch: int,
+    after: int,
+    type: str | None,
+    category: str | None,
+    still_let_in: Callable[[], bool],
+) -> AsyncIterator[bytes]:
+    def read(after: int) -> tuple[list[bytes], int, int]:
+        with served.reads() as connection:
+            page = _read(connection, served, after, FOLLOW_PAGE, type, category)
+            now = read_head(connection, served.log).epoch  # after the page, which then is of no later epoch
+        return ([_sent(served, epoch, event) for event in page.events] if now == epoch else []), page.upto, now
+
+    yield b": following\n\n"
+    quiet = 0
+    while still_let_in():
+        sent, upto, now = await asyncio.to_thread(read, after)
+        if now != epoch:
+            yield _restored(served, epoch, after, now)
+            return
+        for event in sent:
+            yield event
+        if upto > after:
+            after, quiet = upto, 0
+            continue
+        quiet += 1
+        if quiet % HEARTBEAT_POLLS == 0:
+            yield b": nothing new\n\n"
+        await asyncio.sleep(FOLLOW_POLL_SECONDS)
+    yield b": the token is no longer valid\n\n"
+
+
+def _sent(served: Services, epoch: int, recorded: Recorded) -> bytes:
+    data = json_response(_view(served, recorded)).body
+    id = token(served.log, epoch, recorded.position)
+    return b"id: " + id.encode() + b"\nevent: " + recorded.type.encode() + b"\ndata: " + bytes(data) + b"\n\n"
+
+
+def _restored(served: Services, epoch: int, reached: int, now: int) -> bytes:
+    """The end of a stream whose log was restored under it: what follows is another history."""
+    detail = f"The log was restored and is in epoch {now}; events were sent up to {token(served.log, epoch, reached)}."
+    message = problem("position", f"{detail} Read it again from a position of this epoch.", {"epoch": now})
+    return b"event: restored\ndata: " + orjson.dumps(message, option=orjson.OPT_SORT_KEYS) + b"\n\n"
+
+
+@router.get("/commands/{key:path}", responses=READ_ONE, tags=["commands"])
+@personal
+def get_command(request: Request, key: PathKey, actor: Filter = None) -> Response:
+    """What became of a command. Auditors and operators may ask for another's by `actor`."""
+    served = services(request)
+    principal = request.scope["state"]["principal"]
+    if actor not in (None, principal.name) and principal.role not in ("audit", "operator"):
+        raise Problem("forbidden", f"{principal.name} may ask only for commands of its own.")
+    who = actor or principal.name
+    with served.reads() as connection:
+        found = find_answers(connection, served.log_number, [(who, key)]).get((who, key))
+    if found is None:
+        raise Problem("unknown", f"No answer is recorded for key {key} of {who}.", kind="command", id=key)
+    answer = found.answer
+    rendered = render(served, answer)
+    return json_response(
+        {
+            "actor": who,
+            "key": key,
+            "outcome": answer.outcome.name.lower(),
+            "status": answer.status,
+            "decided_at": token(served.log, answer.epoch, answer.decided_position),
+            "recorded_at": answer.recorded_at,
+            "answer": orjson.Fragment(bytes(rendered.body)),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Executes commands in groups: decide, append once, answer each."""

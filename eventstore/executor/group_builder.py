@@ -1,0 +1,293 @@
+"""A group of commands: decided one after the other on what is believed of their streams, ready for one append.
+
+Each command sees the effect of those before it in the group, and of the group ahead of it that is still on its way to
+the log (`ahead`). All of it is belief: the append finds out whether it was true.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Literal, Protocol, TypeAlias
+
+import psycopg
+from psycopg import Connection
+
+from eventstore.executor.decided import RECORDED, DecidedCommand, Group, Submission, Task
+from eventstore.executor.reply_sinks import ExecutorError, FaultError, RejectedError, UnavailableError
+from eventstore.executor.state_cache import StateCache
+from eventstore.executor.stream_states import EventDecoder, Evolve, StreamState
+from eventstore.keys.master_keys import SealingError
+from eventstore.log.answers import ACCEPTED, Outcome
+from eventstore.log.append import (
+    MOST_EVENTS_PER_UNIT,
+    AppendBatch,
+    NewEvents,
+    Read,
+    Record,
+    UnitTooLargeError,
+    check_units,
+)
+from eventstore.log.codec import CodecError, UnusableError, encode_each
+from eventstore.tracebacks import traceback_of
+
+MOST_STREAM_ROUNDS = 10
+"""How often one decision may ask for more streams."""
+
+logger = logging.getLogger(__name__)
+
+
+class Decided(Protocol):
+    """A decision, told apart by `outcome`; see `domain.kernel` for the four."""
+
+    @property
+    def outcome(self) -> Literal["accepted", "refused", "unknown", "needs_streams"]: ...
+
+
+Decide: TypeAlias = Callable[[Any, Mapping[str, Any], Any], Any]
+Load: TypeAlias = Callable[[Iterable[str]], None]
+"""Has these streams known to the group."""
+
+
+class EventCodec(EventDecoder, Protocol):
+    """What a group needs of `eventstore.log.codec.Codec`."""
+
+    def encode_all(
+        self, events: Iterable[Any], commuting: Sequence[bool] | None = None
+    ) -> tuple[list[str], list[bytes]]: ...
+
+    def forget_keys(self) -> None: ...
+
+
+class MovedOnError(Exception):
+    """The stream is known to have moved beyond the state at hand, and the decision needs its true version."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.stream = stream
+
+
+class GroupBuilder:
+    """Makes groups. For one thread."""
+
+    def __init__(self, codec: EventCodec, decide: Decide, evolve: Evolve, states: StateCache) -> None:
+        self._codec = codec
+        self._decide = decide
+        self._evolve = evolve
+        self._states = states
+
+    def make(
+        self,
+        tasks: Sequence[Task],
+        connection: Connection[Any],
+        log: int,
+        *,
+        fresh: bool = False,
+        ahead: Group | None = None,
+    ) -> Group:
+        """Decide and encode. `fresh`: read on in the log before relying on what is remembered.
+
+        Raises `psycopg.Error`, `SealingError`.
+        """
+        rejected: list[tuple[Any, ExecutorError]] = []
+        while True:
+            group = Group(rejected=rejected)
+
+            def load(streams: Iterable[str], group: Group = group) -> None:
+                self._states.load(group, streams, connection, log, fresh=fresh, ahead=ahead)
+
+            self._decide_all(group, tasks, load)
+            before = len(rejected)
+            if group.commands:
+                self._lay_out(group)
+            if len(rejected) == before:
+                return group
+            # Others were decided in the belief that this one goes in: begin again without it.
+            out = {id(task) for task, _ in rejected}
+            tasks = [task for task in tasks if id(task) not in out]
+
+    def _decide_all(self, group: Group, tasks: Sequence[Task], load: Load) -> None:
+        asked = [_asked(task.submission) for task in tasks]
+        load(dict.fromkeys(chain.from_iterable(asked)))
+        events = 0
+        for number, task in enumerate(tasks):
+            if events >= MOST_EVENTS_PER_UNIT:
+                group.later.extend(tasks[number:])
+                return
+            try:
+                decided = self._decide_one(group, task, asked[number], load)
+            except MovedOnError as moved:
+                self._states.doubt(moved.stream)
+                group.outdated.add(moved.stream)
+                group.again.append(task)
+                continue
+            except (psycopg.Error, SealingError):
+                raise
+            except Exception as error:
+                logger.error("deciding %s failed with %s", type(task.submission.command).__name__, traceback_of(error))
+                group.rejected.append((task, FaultError("the decision met a fault of ours; it has been logged")))
+                continue
+            group.commands.append(decided)
+            events += len(decided.events)
+
+    def _decide_one(self, group: Group, task: Task, streams: Iterable[str], load: Load) -> DecidedCommand:
+        submission = task.submission
+        expected = submission.expected
+        known, work = group.known, group.work
+        states = {}
+        for stream in streams:
+            states[stream] = work[stream] if stream in work else known[stream].state
+        decision = self._decide(submission.command, states, submission.context)
+        rounds = 0
+        while decision.outcome == "needs_streams":
+            rounds += 1
+            if rounds > MOST_STREAM_ROUNDS:
+                raise RuntimeError(f"{type(submission.command).__name__} kept asking for more streams")
+            load([stream for stream in decision.streams if stream not in known])
+            for stream in decision.streams:
+                states[stream] = work[stream] if stream in work else known[stream].state
+            decision = self._decide(submission.command, states, submission.context)
+
+        commuting: frozenset[str] = decision.commuting
+        failed = False
+        if expected:
+            failed = decision.outcome != "unknown" and any(
+                (state.version if (state := states[stream]) else 0) != seen for stream, seen in expected.items()
+            )
+            commuting = frozenset() if failed else commuting - expected.keys()
+        reads: list[Read] = []
+        for stream in states:
+            belief = known[stream]
+            if stream in commuting:
+                reads.append((stream, belief.entries_to, True))
+            elif belief.entries_to == belief.version:
+                reads.append((stream, belief.version, False))
+            else:
+                raise MovedOnError(stream)
+
+        events: tuple[Any, ...] = ()
+        rule: str | None = None
+        result: dict[str, Any]
+        if failed:
+            actual = {stream: states[stream].version if states[stream] is not None else 0 for stream in expected}
+            outcome, rule = Outcome.EXPECTATION_FAILED, "expectation_failed"
+            result = {"expected": dict(expected), "actual": actual}
+        elif decision.outcome == "accepted":
+            outcome, events = ACCEPTED, decision.events
+            result = {**decision.result, "versions": self._carry_out(group, events, states, reads, commuting)}
+        elif decision.outcome == "refused":
+            outcome, rule, result = Outcome.REFUSED, decision.rule, dict(decision.figures)
+        else:
+            outcome, rule, result = Outcome.UNKNOWN, "unknown", {"kind": decision.kind, "id": decision.id}
+        return DecidedCommand(task, outcome, submission.status(outcome), rule, result, reads, events, commuting)
+
+    def _carry_out(
+        self,
+        group: Group,
+        events: tuple[Any, ...],
+        states: Mapping[str, Any],
+        reads: list[Read],
+        commuting: frozenset[str],
+    ) -> dict[str, int]:
+        """Evolve the group by the events; the answer is the new version of each stream whose version is certain."""
+        known, work, evolve = group.known, group.work, self._evolve
+        invented: dict[str, None] = {}
+        for event in events:  # all of them, before any has an effect
+            stream = event.originator_id
+            if stream not in states:
+                if stream in known:
+                    raise MovedOnError(stream)  # a new stream, and somebody in this group has just made it
+                invented[stream] = None
+        for stream in invented:
+            reads.append((stream, None, False))
+            known[stream] = _NEW_STREAM
+        versions: dict[str, int] = {}
+        for event in events:
+            stream = event.originator_id
+            if stream not in commuting:
+                versions[stream] = event.originator_version
+            state = work.get(stream)
+            if state is None:
+                belief = known[stream]
+                if belief.entries_to != belief.version:  # entries that nobody here has seen came before: only counted
+                    group.counted[stream] = group.counted.get(stream, 0) + 1
+                    continue
+                state = belief.state
+            work[stream] = evolve(state, event)
+        return versions
+
+    def _lay_out(self, group: Group) -> None:
+        """Events and results to bytes, plans to columns."""
+        commands = group.commands
+        commute = _commute(commands)
+        try:
+            types, payloads, results = self._to_bytes(commands, commute)
+        except _UNFIT:
+            if not self._reject(group):
+                raise  # each alone can be stored: then it is not for what they say
+            return
+        submissions = [decided.task.submission for decided in commands]
+        records: list[Record | None] = []
+        for decided, submission, result in zip(commands, submissions, results, strict=True):
+            if decided.outcome in RECORDED:
+                decided.stored = result
+                records.append(
+                    (decided.outcome, decided.status, decided.rule, result, submission.request_hash, submission.origin)
+                )
+            else:
+                records.append(None)
+        group.batch = AppendBatch(
+            [(submission.actor, submission.key) for submission in submissions],
+            records,
+            [submission.metadata for submission in submissions],
+            [decided.reads for decided in commands],
+            [len(decided.events) for decided in commands],
+            NewEvents(
+                [event.originator_id for decided in commands for event in decided.events],
+                types,
+                payloads,
+                commute,
+            ),
+        )
+
+    def _to_bytes(
+        self, commands: Sequence[DecidedCommand], commute: Sequence[bool]
+    ) -> tuple[list[str], list[bytes], list[bytes]]:
+        """Names and payloads of the events, and each result. Raises of `_UNFIT`, `psycopg.Error`, `SealingError`."""
+        check_units([len(decided.events) for decided in commands])
+        types, payloads = self._codec.encode_all(chain.from_iterable([decided.events for decided in commands]), commute)
+        return types, payloads, encode_each([decided.result for decided in commands])
+
+    def _reject(self, group: Group) -> bool:
+        """Find out whose events or result cannot be stored, if there are any.
+
+        What was decided in the belief that such a one goes in is not looked at: it is to be decided again.
+        """
+        before = len(group.rejected)
+        touched: set[str] = set()
+        for decided in group.commands:
+            if touched.isdisjoint([stream for stream, _, _ in decided.reads]):
+                try:
+                    self._to_bytes([decided], _commute([decided]))
+                    continue
+                except _UNFIT as error:
+                    what = UnavailableError if isinstance(error, UnusableError) else RejectedError
+                    group.rejected.append((decided.task, what(str(error))))
+            touched.update([event.originator_id for event in decided.events])
+        return len(group.rejected) > before
+
+
+def _commute(commands: Sequence[DecidedCommand]) -> list[bool]:
+    """Of each event, whether it is appended to a stream that its command reads as commuting."""
+    return [event.originator_id in decided.commuting for decided in commands for event in decided.events]
+
+
+def _asked(submission: Submission) -> Iterable[str]:
+    """The streams a decision is to see from the first."""
+    streams: Iterable[str] = submission.command.streams
+    return dict.fromkeys((*streams, *submission.expected)) if submission.expected else streams
+
+
+_UNFIT = (CodecError, UnitTooLargeError)
+_NEW_STREAM = StreamState(None, 0, 0)  # shared: a stream nobody has read has nothing to remember but that

@@ -1,0 +1,172 @@
+"""What is believed of the streams that groups rest on: loaded before a group is decided, learnt from what became of it.
+
+A belief is remembered, or read from the log, or what a group that is still on its way will make of it. None of them is
+relied on without the append, which finds out whether it is true, and tells what is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+from psycopg import Connection
+
+from eventstore.executor.decided import Group
+from eventstore.executor.stream_states import EventDecoder, Evolve, Fold, RecentStreams, StreamState
+from eventstore.log.append import GroupAppended
+from eventstore.log.read import read_streams
+from eventstore.log.snapshots import Snapshots
+
+
+class StateCache:
+    """The streams that an executor knows. For one thread."""
+
+    def __init__(
+        self,
+        decoder: EventDecoder,
+        evolve: Evolve,
+        transient_prefixes: tuple[str, ...],
+        cache_limit: int,
+        snapshots: Snapshots | None = None,
+    ) -> None:
+        """`transient_prefixes`: streams that are written once and not worth remembering."""
+        self._fold = Fold(decoder, evolve)
+        self._transient = transient_prefixes
+        self._cache = RecentStreams(cache_limit)
+        self._snapshots = snapshots
+
+    def load(
+        self,
+        group: Group,
+        streams: Iterable[str],
+        connection: Connection[Any],
+        log: int,
+        *,
+        fresh: bool,
+        ahead: Group | None,
+    ) -> None:
+        """Have the states of these streams: from the group ahead, the cache, or the log, in one query for all.
+
+        `fresh`: read on in the log before relying on what is remembered. Raises `psycopg.Error`, `SealingError`.
+        """
+        behind: dict[str, int] = {}
+        for stream in streams:
+            if stream in group.known:
+                continue
+            known = ahead.after(stream) if ahead is not None else None
+            if known is None:
+                known = self._cache.get(stream)
+                if known is None:
+                    known = StreamState(None, 0, 0)
+                    behind[stream] = 0
+                elif fresh or known.stale:
+                    behind[stream] = known.version
+            group.known[stream] = known
+        if not behind:
+            return
+        if self._snapshots is None:
+            events = read_streams(connection, log, behind)
+        else:
+            states, events = self._snapshots.read(connection, behind)
+            for stream, state in states.items():
+                known = group.known[stream]
+                known.state, known.version = state, state.version
+                behind[stream] = state.version
+        self._fold.on(group.known, events, connection, log)
+        for stream in behind:
+            known = group.known[stream]
+            known.entries_to = known.version
+            known.stale = False
+            if known.version > 0 and not stream.startswith(self._transient):
+                self._cache.put(stream, known)
+                if self._snapshots is not None:
+                    self._snapshots.offer(stream, known.state, behind[stream])
+
+    def forget(self) -> None:
+        """What went in is not known, so nothing that is remembered can be relied on."""
+        self._cache.clear()
+
+    def moved(self, streams: Iterable[tuple[str, int]]) -> None:
+        """Others have taken these streams to these versions."""
+        for stream, version in streams:
+            self._cache.mark_moved(stream, version)
+
+    def doubt(self, stream: str) -> None:
+        """It has moved on: what is believed of it is read on before it is relied on again."""
+        self._cache.mark_stale(stream)
+
+    def learn(self, group: Group, appended: GroupAppended) -> None:
+        """Remember what is now known to be true of the streams of the group."""
+        counted = {stream: group.known[stream].entries_to for stream in chain(group.counted, appended.actual)}
+        self._learn(group, appended)
+        if self._snapshots is not None:
+            for stream, before in counted.items():
+                known = self._cache.get(stream)
+                if known is not None and known.entries_to != known.version:  # nobody here follows it
+                    self._snapshots.counted(stream, known.entries_to, before)
+        for stream in group.outdated:  # also of those whose entries went in: its commands to come need their state
+            self._cache.mark_stale(stream)
+
+    def _learn(self, group: Group, appended: GroupAppended) -> None:
+        moved = appended.actual
+        if appended.verdicts is None and not moved:
+            transient = self._transient
+            for stream, state in group.work.items():
+                if not stream.startswith(transient):
+                    self._remember(group, stream, StreamState(state, state.version, state.version))
+            for stream in group.counted:
+                after = group.after(stream)
+                assert after is not None
+                self._remember(group, stream, after)
+            return
+        failed: set[str] = set()
+        written: dict[str, int] = {}
+        rested: set[str] = set()  # moved streams on which a commuting command went in all the same
+        verdicts = appended.verdicts or [0] * len(group.commands)
+        for decided, verdict in zip(group.commands, verdicts, strict=True):
+            for event in decided.events:
+                stream = event.originator_id
+                if verdict == 0:
+                    written[stream] = written.get(stream, 0) + 1
+                    if stream in decided.commuting:
+                        rested.add(stream)
+                else:
+                    failed.add(stream)
+        for stream, version in moved.items():
+            if stream in rested:
+                known = group.known[stream]
+                known.entries_to = version + written[stream]
+                self._cache.put(stream, known)
+            else:
+                self._cache.mark_stale(stream)
+        for stream in written.keys() - moved.keys():
+            known = group.known[stream]
+            if known.entries_to != known.version:
+                known.entries_to += written[stream]
+                self._cache.put(stream, known)
+            elif stream in failed:
+                self._cache.mark_stale(stream)
+            elif not stream.startswith(self._transient):
+                state = group.work[stream]
+                self._remember(group, stream, StreamState(state, state.version, state.version))
+
+    def _remember(self, group: Group, stream: str, after: StreamState) -> None:
+        self._cache.put(stream, after)
+        if self._snapshots is not None and after.state is not None:
+            self._snapshots.offer(stream, after.state, group.known[stream].version)
+
+    def catch_up(self, group: Group, appended: GroupAppended) -> None:
+        """Tell a group that was made behind another what was found of the streams of the one ahead, now in the log.
+
+        They had moved, by entries that its commands do not rest on. What it believed of them was folded without those
+        entries: the belief goes, the reads stay, for the entries of both are later than what they rest on.
+        """
+        for stream in appended.actual:
+            if stream in group.known:
+                group.known[stream] = self._cache.get(stream) or StreamState(None, 0, 0, True)
+                if group.work.pop(stream, None) is not None:
+                    its_own = [
+                        event for decided in group.commands for event in decided.events if event.originator_id == stream
+                    ]
+                    group.counted[stream] = len(its_own)

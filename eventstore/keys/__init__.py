@@ -1,0 +1,1 @@
+"""Keys that seal personal values: the master key, a key for each person, rotation."""

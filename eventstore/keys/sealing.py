@@ -1,0 +1,217 @@
+"""Personal data, sealed per person: a data key each, itself wrapped with the master key.
+
+AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D). The additional data binds a sealed value to its place: stream,
+version, type of event, field and subject. So it opens nowhere else. The text in the log is `2.` and base64url of nonce,
+ciphertext and tag; texts without a version are of version 1, which binds type, field and subject only (ADR 0014).
+
+Erasing a person is erasing their key: what is sealed then is noise, and every hash over the log still holds, because it
+was taken over the sealed bytes. A key or a value that is damaged concerns nobody but its person: opening it raises
+`UnreadableError`, and looking up the keys of many people never does.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64decode, urlsafe_b64encode
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final, NamedTuple, Protocol, TypeAlias
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from eventstore.keys.master_keys import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    MasterKeys,
+    MasterKeyStore,
+    SealingError,
+    StaleMasterKeyError,
+    WrappedKey,
+    wrap,
+)
+
+VERSION: Final = 2
+"""Of what is sealed today."""
+_CACHED_KEYS = 50_000
+_MOST_WRAPPINGS = 3
+"""How often new keys are wrapped again because a rotation of the master key began meanwhile."""
+
+
+class UnreadableError(SealingError):
+    """What a key or a sealed value holds cannot be known: it is damaged, forged, moved or lost."""
+
+
+class UnusableKeyError(SealingError):
+    """Nothing can be sealed for a person, because their key is damaged. It can once their key is restored."""
+
+
+class Place(NamedTuple):
+    """Where a sealed value stands, and whose it is."""
+
+    stream: str
+    version: int
+    type: str
+    field: str
+    subject: str
+
+    def __str__(self) -> str:
+        return f"{self.field} of {self.type} at version {self.version} of {self.stream}"
+
+
+class KeyStore(MasterKeyStore, Protocol):
+    """Where wrapped data keys are kept (see `eventstore.keys.subject_keys`)."""
+
+    def find(self, subjects: Iterable[str]) -> dict[str, WrappedKey | None]:
+        """The wrapped keys there are; None for one that was erased; no entry for a person never heard of."""
+
+    def keep(self, sealed: Mapping[str, bytes], master_key: int) -> dict[str, WrappedKey | None]:
+        """Keep new keys, wrapped with the master key of this number; the answer is what holds, whoever was first.
+
+        Raises `StaleMasterKeyError` where that is not the current master key any more.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _Unusable:
+    """Stands for a key that is there and does not open, or that is not there and should be."""
+
+    why: str
+
+
+_Key: TypeAlias = bytes | _Unusable | None
+"""A data key; None: it was erased."""
+
+_LOST: Final = _Unusable("whose key is lost")
+_DAMAGED: Final = _Unusable("whose key does not open with the master key")
+
+
+class Sealer:
+    """Seals and opens with the keys of one log. Thread-safe."""
+
+    def __init__(self, keys: KeyStore, master_key: bytes, previous: bytes | None = None) -> None:
+        """`previous`: the master key before, which keys may be wrapped with until a rotation has ended."""
+        self._keys = keys
+        self.master_keys = MasterKeys(keys, master_key, previous)
+        self._cache: OrderedDict[str, _Key] = OrderedDict()  # as ciphers they would take twenty times as much
+        self._lock = Lock()
+
+    def prepare(self, subjects: Iterable[str]) -> None:
+        """Have the keys of these people at hand, making those of newcomers: one look-up for all of them.
+
+        Raises `MasterKeyError`, as `look_up` does.
+        """
+        missing = self._missing(subjects)
+        if not missing:
+            return
+        found = self._keys.find(missing)
+        new = [subject for subject in missing if subject not in found]
+        if new:
+            found |= self._make(new)
+        self._remember(missing, found)
+
+    def look_up(self, subjects: Iterable[str]) -> None:
+        """Have the keys of these people at hand, as far as there are any: one look-up for all of them."""
+        missing = self._missing(subjects)
+        if missing:
+            self._remember(missing, self._keys.find(missing))
+
+    def unusable(self, subjects: Iterable[str]) -> dict[str, str]:
+        """Those of these people whose key does not open or is lost, and why: one look-up for all of them."""
+        subjects = list(subjects)
+        self.look_up(subjects)
+        keys = {subject: self._key(subject) for subject in subjects}
+        return {subject: key.why for subject, key in keys.items() if isinstance(key, _Unusable)}
+
+    def forget(self) -> None:
+        """Drop every key from memory; they are looked up again when needed."""
+        with self._lock:
+            self._cache.clear()
+
+    def seal(self, place: Place, value: str) -> str:
+        """The sealed text of a value. Raises `SealingError` for a person whose key was erased, `UnusableKeyError` for a
+        person whose key is damaged."""
+        subject = place.subject
+        key = self._key(subject)
+        if key is None:
+            raise SealingError(f"the key of {subject} was erased: nothing can be written about them any more")
+        if isinstance(key, _Unusable):
+            raise UnusableKeyError(f"nothing can be written about {subject}, {key.why}: restore it from a backup")
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = nonce + AESGCM(key).encrypt(nonce, value.encode(), _bind(place))
+        return f"{VERSION}.{urlsafe_b64encode(sealed).decode()}"
+
+    def open(self, place: Place, sealed: str) -> str | None:
+        """The value, or None where the key was erased. Raises `UnreadableError` for what does not open."""
+        key = self._key(place.subject)
+        if key is None:
+            return None
+        if isinstance(key, _Unusable):
+            raise UnreadableError(f"{place} is about {place.subject}, {key.why}")
+        version, text = split_version(sealed)
+        bound = _bind_1(place) if version == 1 else _bind(place)
+        try:
+            raw = b64decode(text, b"-_", validate=True)
+            return AESGCM(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound).decode()
+        except (InvalidTag, ValueError):  # ValueError: no base64, too short to have a nonce, no UTF-8 in it
+            raise UnreadableError(f"{place} does not open with the key of {place.subject}") from None
+
+    def _missing(self, subjects: Iterable[str]) -> list[str]:
+        """Those whose key is to be looked up. One that could not be used is looked up again: it may be restored."""
+        with self._lock:
+            cached = self._cache
+            return [one for one in subjects if one not in cached or isinstance(cached[one], _Unusable)]
+
+    def _key(self, subject: str) -> _Key:
+        with self._lock:
+            if subject in self._cache:
+                self._cache.move_to_end(subject)
+                return self._cache[subject]
+        return self._remember([subject], self._keys.find([subject]))[subject]
+
+    def _make(self, subjects: Iterable[str]) -> dict[str, WrappedKey | None]:
+        """Keep a new key for each of these people, who had none."""
+        new = {subject: AESGCM.generate_key(bit_length=8 * KEY_BYTES) for subject in subjects}
+        for _ in range(_MOST_WRAPPINGS):
+            number, cipher = self.master_keys.wrapping()
+            try:
+                return self._keys.keep({one: wrap(cipher, one, key) for one, key in new.items()}, number)
+            except StaleMasterKeyError:
+                self.master_keys.check()
+        raise StaleMasterKeyError(f"the master key changed {_MOST_WRAPPINGS} times while keys of people were made")
+
+    def _remember(self, asked: Iterable[str], found: Mapping[str, WrappedKey | None]) -> dict[str, _Key]:
+        wrapped = {subject: key for subject, key in found.items() if key is not None}
+        if wrapped:
+            self.master_keys.have({key.master_key for key in wrapped.values()})
+        opened: dict[str, _Key] = dict.fromkeys(asked, _LOST)
+        opened |= dict.fromkeys(found)
+        for subject, key in wrapped.items():
+            opened[subject] = self.master_keys.unwrap(subject, key) or _DAMAGED
+        with self._lock:
+            self._cache.update(opened)
+            while len(self._cache) > max(_CACHED_KEYS, len(opened)):
+                self._cache.popitem(last=False)
+        return opened
+
+
+def split_version(sealed: str) -> tuple[int, str]:
+    """The version a text was sealed by, and the rest of it.
+
+    No text of version 1 is taken for one of version 2: base64url has no full stop.
+    """
+    prefix = f"{VERSION}."
+    return (VERSION, sealed[len(prefix) :]) if sealed.startswith(prefix) else (1, sealed)
+
+
+def _bind(place: Place) -> bytes:
+    """Each part with its length before it, so that no two places are bound alike."""
+    stream, version, type, field, subject = place
+    parts = [part.encode() for part in ("daybook sealed value 2", stream, str(version), type, field, subject)]
+    return b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+
+
+def _bind_1(place: Place) -> bytes:
+    return f"{place.type}\x1f{place.field}\x1f{place.subject}".encode()

@@ -1,0 +1,72 @@
+"""The tables of wrapped data keys and of known master keys, as a `KeyStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Lock
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import Connection
+from psycopg.errors import ObjectNotInPrerequisiteState
+
+from eventstore.keys.master_keys import KnownMasterKey, StaleMasterKeyError, WrappedKey
+from eventstore.log.arrays import bytea_array, text_array
+
+_FIND = "SELECT subject, sealed_key, master_key FROM log.subject_keys WHERE log = %s AND subject = ANY (%s)"
+_KEEP = "SELECT subject, sealed_key, master_key FROM log.keep_subject_keys(%s, %s::smallint, %s, %s)"
+_MASTER_KEYS = "SELECT number, fingerprint, status FROM log.master_keys ORDER BY number"
+_RECORD = "SELECT log.keep_master_key(%s)"
+_SOME = "SELECT subject, sealed_key FROM log.subject_keys WHERE sealed_key IS NOT NULL LIMIT %s"
+
+
+class SubjectKeys:
+    """Keys of one log, and the master keys of its database. The connection is its own; calls from several threads
+    queue up.
+
+    `reconnect` makes another when it is lost; without it, whoever owns the connection deals with that.
+    """
+
+    def __init__(
+        self, connection: Connection[Any], log: int, reconnect: Callable[[], Connection[Any]] | None = None
+    ) -> None:
+        self._connection = connection
+        self._log = log
+        self._reconnect = reconnect
+        self._lock = Lock()
+
+    def find(self, subjects: Iterable[str]) -> dict[str, WrappedKey | None]:
+        possible = [subject for subject in subjects if "\0" not in subject]  # PostgreSQL would refuse all for that one
+        return _wrapped(self._ask(_FIND, (self._log, text_array(possible))))
+
+    def keep(self, sealed: Mapping[str, bytes], master_key: int) -> dict[str, WrappedKey | None]:
+        """As `KeyStore` says. Raises `psycopg.errors.InvalidParameterValue` for a key that is not well-formed."""
+        keys = (self._log, master_key, text_array(list(sealed)), bytea_array(list(sealed.values())))
+        try:
+            return _wrapped(self._ask(_KEEP, keys))
+        except ObjectNotInPrerequisiteState as error:
+            raise StaleMasterKeyError(str(error.diag.message_primary)) from None
+
+    def master_keys(self) -> Sequence[KnownMasterKey]:
+        return [KnownMasterKey(*row) for row in self._ask(_MASTER_KEYS, ())]
+
+    def record_master_key(self, fingerprint: bytes) -> None:
+        self._ask(_RECORD, (fingerprint,))
+
+    def some_keys(self, most: int) -> Sequence[tuple[str, bytes]]:
+        return [(subject, sealed) for subject, sealed in self._ask(_SOME, (most,))]
+
+    def _ask(self, query: LiteralString, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Once more on a fresh connection where this one is lost: keeping a key again changes nothing."""
+        with self._lock:
+            try:
+                return self._connection.execute(query, parameters, binary=True).fetchall()
+            except psycopg.OperationalError:
+                if self._reconnect is None or not self._connection.closed:
+                    raise
+            self._connection = self._reconnect()
+            return self._connection.execute(query, parameters, binary=True).fetchall()
+
+
+def _wrapped(rows: Iterable[tuple[Any, ...]]) -> dict[str, WrappedKey | None]:
+    return {subject: None if sealed is None else WrappedKey(sealed, master_key) for subject, sealed, master_key in rows}

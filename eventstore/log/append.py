@@ -1,0 +1,286 @@
+"""The append: a group of decided commands, one call of ``log.append``, one flush.
+
+The SQL beside the migrations argues why it is sound. Here a group is laid out as the arrays that function takes, and
+its answer is read back. A group can be sent and its answer fetched later, so that the next one is decided while
+PostgreSQL takes this one.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from itertools import chain, count, repeat
+from struct import Struct
+from typing import Any, TypeAlias, TypeVar
+
+import psycopg
+from psycopg import Connection, pq
+
+from eventstore.log.arrays import BinaryArray, bool_array, bytea_array, int2_array, int4_array, int8_array, text_array
+from eventstore.log.connect import read_only_error
+
+T = TypeVar("T")
+
+JSON, OPAQUE = 0, 1
+"""Encodings of payload and metadata."""
+
+MOST_EVENTS_PER_UNIT = 10_000
+
+
+ANSWER_SECONDS = 90
+"""After so many seconds a silent connection is given up: longer than a statement may run (`eventstore.log.connect`)."""
+
+
+class Verdict(IntEnum):
+    """What the append made of a command."""
+
+    IN = 0
+    CONFLICT = 1  # a stream it rests on has moved
+    DUPLICATE = 2  # its key is there already
+
+
+class UnitTooLargeError(ValueError):
+    """More events than one unit may have."""
+
+
+def check_units(counts: Iterable[int]) -> None:
+    """Whether commands may have so many events each. Raises `UnitTooLargeError`."""
+    most = max(counts, default=0)
+    if most > MOST_EVENTS_PER_UNIT:
+        raise UnitTooLargeError(f"{most} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
+
+
+Read: TypeAlias = tuple[str, int | None, bool]
+"""A stream a command rests on: its name, the version it was read at, and whether it commutes, so that entries appended
+since then do not matter. None for a version: the command invents the stream and nobody has looked for it. Every stream
+that a command's events are on is among those it rests on."""
+Record: TypeAlias = tuple[int, int, str | None, bytes, bytes, str | None]
+"""What `log.commands` keeps of a command: outcome, status, rule, result, request hash, origin."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAppended:
+    """A group's answer. `actual` maps each stream of the group that had moved to its true version before the append."""
+
+    epoch: int
+    recorded_at: datetime
+    before: int  # the head before
+    counts: Sequence[int]  # events by command
+    verdicts: Sequence[int] | None  # None: every command went in
+    actual: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def after(self) -> int:
+        """The head after."""
+        if self.verdicts is None:
+            return self.before + sum(self.counts)
+        went_in = zip(self.counts, self.verdicts, strict=True)
+        return self.before + sum([count for count, verdict in went_in if verdict == Verdict.IN])
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvents:
+    """The events of a group as columns, those of one command after those of the other."""
+
+    streams: Sequence[str]
+    types: Sequence[str]
+    payloads: Sequence[bytes]
+    commute: Sequence[bool]  # whether it is an entry to a stream read as commuting
+
+
+class AppendBatch:
+    """A group as columns; positions in arrays count from 1, as SQL does."""
+
+    def __init__(
+        self,
+        senders: Sequence[tuple[str, str]],
+        records: Sequence[Record | None],
+        metadata: Sequence[bytes],
+        reads: Sequence[Sequence[Read]],
+        counts: Sequence[int],
+        events: NewEvents,
+    ) -> None:
+        """Of each command: actor and key, what is to be kept of it if anything, metadata, reads, how many events.
+
+        The bases of one stream must agree within the group, but that a commuting read may know of a later version than
+        an exact one; then the exact one holds. Raises `UnitTooLargeError`.
+        """
+        check_units(counts)
+        self.counts = counts
+        self._senders, self._records, self._metadata, self._events = senders, records, metadata, events
+        self._read_counts = list(map(len, reads))
+        all_reads = list(chain.from_iterable(reads))
+        self._read_streams, versions, self._read_commuting = _columns(all_reads, 3)
+        self.index: dict[str, int] = dict(zip(dict.fromkeys(self._read_streams), count(1), strict=False))
+        base_of = dict(zip(reversed(self._read_streams), reversed(versions), strict=True))  # the first of each
+        if True in self._read_commuting:
+            base_of |= {stream: version for stream, version, commuting in all_reads if not commuting}
+        bases = [base_of[stream] for stream in self.index]
+        self.bases = [base or 0 for base in bases]
+        self._new = [base is None for base in bases]
+        self._parameters: list[BinaryArray] | None = None
+
+    def look_up_all(self) -> None:
+        """Have streams looked up that are held to be new: one of them may be there."""
+        self._parameters = None
+        self._new = [False] * len(self._new)
+
+    def parameters(self) -> list[BinaryArray]:
+        """The arguments of ``log.append`` from the fourth on; made once."""
+        if self._parameters is None:
+            self._parameters = self._arrays()
+        return self._parameters
+
+    def _arrays(self) -> list[BinaryArray]:
+        actor, key = _columns(self._senders, 2)
+        outcome, status, rule, result, request_hash, origin = _columns([one or _NOTHING for one in self._records], 6)
+        place = self.index.__getitem__
+        events = self._events
+        return [
+            text_array(actor),
+            text_array(key),
+            bytea_array(request_hash),
+            int2_array(outcome),
+            int2_array(status),
+            text_array(rule),
+            bytea_array(result),
+            text_array(origin),
+            bool_array([record is not None for record in self._records]),
+            int4_array(self.counts),
+            text_array(list(self.index)),
+            int8_array(self.bases),
+            bool_array(self._new),
+            int4_array(_each(range(1, len(self._read_counts) + 1), self._read_counts)),
+            int4_array(list(map(place, self._read_streams))),
+            bool_array(self._read_commuting),
+            int4_array(_each(range(1, len(self.counts) + 1), self.counts)),
+            int4_array(list(map(place, events.streams))),
+            bool_array(events.commute),
+            text_array(events.types),
+            bytea_array(events.payloads),
+            bytea_array(_each(self._metadata, self.counts)),
+        ]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Iterable[tuple[Any, ...]]:
+    return zip(*rows, strict=True) if rows else ((),) * width
+
+
+def _each(values: Iterable[T], times: Iterable[int]) -> list[T]:
+    """Each value as often as it is said."""
+    return list(chain.from_iterable(map(repeat, values, times)))
+
+
+_NOTHING: Record = (0, 0, None, b"", b"", None)
+_INT4, _INT8 = Struct(">i"), Struct(">q")
+_PARAMETERS = 25
+_APPEND = b"SELECT head, epoch, recorded_at, verdicts, actual FROM log.append(%s)" % b", ".join(
+    b"$%d" % number for number in range(1, _PARAMETERS + 1)
+)
+_BINARY = [1] * _PARAMETERS
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts microseconds from here
+_statements = count(1)
+
+
+class Appender:
+    """Appends over one connection, one group at a time: while one is under way nothing else may use the connection.
+
+    It speaks libpq, because psycopg's own `execute` waits for the answer.
+    """
+
+    def __init__(
+        self, connection: Connection[Any], log: int, commuting_types: Sequence[str], encoding: int = JSON
+    ) -> None:
+        connection.prepare_threshold = None  # with statements of its own psycopg drops all at a rollback, ours too
+        self._pgconn = connection.pgconn
+        self._encoding = connection.info.encoding
+        self._name = f"append_{next(_statements)}".encode()
+        self._fixed = [_INT4.pack(log), encoding.to_bytes(2, "big"), text_array(commuting_types)]
+        self._sent: AppendBatch | None = None
+        _checked(self._pgconn.prepare(self._name, _APPEND), pq.ExecStatus.COMMAND_OK, self._encoding)
+
+    def send(self, batch: AppendBatch) -> None:
+        """Have the group appended. Raises `psycopg.OperationalError`."""
+        parameters = [*self._fixed, *batch.parameters()]
+        pgconn = self._pgconn
+        pgconn.send_query_prepared(self._name, parameters, _BINARY, result_format=1)
+        self._sent = batch
+        while pgconn.flush():  # psycopg has made the connection non-blocking
+            self._wait(select.POLLIN | select.POLLOUT)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether something was sent whose answer was not received."""
+        return self._sent is not None
+
+    def receive(self) -> GroupAppended:
+        """Wait for the answer to what was sent. A conflict or duplicate touches only those neighbours that rest on it.
+
+        Raises `psycopg.Error`: if that broke the connection it is unknown whether the group went in.
+        """
+        assert self._sent is not None
+        batch, self._sent = self._sent, None
+        pgconn = self._pgconn
+        while pgconn.is_busy():
+            self._wait(select.POLLIN)
+        results = []
+        while (result := pgconn.get_result()) is not None:
+            results.append(result)
+        if not results:
+            raise psycopg.OperationalError("the server closed the connection without an answer")
+        try:
+            for result in results:  # the row comes before the commit: after an error behind it nothing has gone in
+                _checked(result, pq.ExecStatus.TUPLES_OK, self._encoding)
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            pgconn.finish()
+            raise read_only_error(error) from None
+        row = results[0]
+        before, epoch, at, verdicts, actual = [row.get_value(0, column) for column in range(5)]
+        assert before is not None
+        assert epoch is not None
+        assert at is not None
+        moved: dict[str, int] = {}
+        if actual is not None:
+            versions = _read_array(actual, "q", 8)
+            moved = {
+                stream: version
+                for stream, base, version in zip(batch.index, batch.bases, versions, strict=True)
+                if version != base
+            }
+        return GroupAppended(
+            _INT4.unpack(epoch)[0],
+            _EPOCH + timedelta(microseconds=_INT8.unpack(at)[0]),
+            _INT8.unpack(before)[0],
+            batch.counts,
+            None if verdicts is None else _read_array(verdicts, "h", 2),
+            moved,
+        )
+
+    def _wait(self, events: int) -> None:
+        waiting = select.poll()
+        waiting.register(self._pgconn.socket, events)
+        found = waiting.poll(ANSWER_SECONDS * 1000)
+        if not found:
+            self._pgconn.finish()
+            raise psycopg.OperationalError(
+                f"the server did not answer for {ANSWER_SECONDS} s: the connection is given up"
+            )
+        if any(what & ~select.POLLOUT for _, what in found):
+            self._pgconn.consume_input()
+
+
+def _checked(result: Any, expected: pq.ExecStatus, encoding: str) -> Any:
+    if result.status != expected:
+        raise psycopg.errors.error_from_result(result, encoding)
+    return result
+
+
+def _read_array(data: bytes, code: str, size: int) -> tuple[int, ...]:
+    """The elements of a binary array of integers without NULLs (see `eventstore.log.arrays` for the format)."""
+    if _INT4.unpack_from(data)[0] == 0:
+        return ()
+    length = _INT4.unpack_from(data, 12)[0]
+    return Struct(f">{('4x' + code) * length}").unpack_from(data, 20)

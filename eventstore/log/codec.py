@@ -1,0 +1,368 @@
+"""Events to bytes and back, by a catalogue.
+
+The payload is JSON with sorted keys: integers of minor units, ISO 8601 dates, ids as strings, no floats. The bytes
+made here are the bytes that are stored and hashed. Personal fields are sealed before they become part of it. They come
+back as `erased` when their key was erased, and as `unreadable` when they cannot be opened otherwise. Old names are
+lifted by their upcasters on reading.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, datetime
+from itertools import repeat
+from operator import attrgetter
+from types import UnionType
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import msgspec
+import orjson
+from msgspec import Struct
+
+from eventstore.keys.master_keys import SealingError
+from eventstore.keys.sealing import Place, Sealer, UnreadableError, UnusableKeyError, split_version
+
+_HEADER = ("originator_id", "originator_version")  # the stream and version of an event: columns, not payload
+
+
+_MISFITS = (KeyError, TypeError, ValueError, AttributeError, RecursionError)  # msgspec's errors are ValueErrors
+"""What taking apart bytes raises that are not what the catalogue says."""
+
+
+class CodecError(ValueError):
+    """An event that cannot be encoded, or bytes in the log that cannot be what the catalogue says they are."""
+
+
+class UnusableError(CodecError):
+    """An event that cannot be encoded now: the key of its person is damaged, and has to be restored first."""
+
+
+class EventEntry(Protocol):
+    """What the codec must know of one name in the catalogue.
+
+    An upcaster leaves the names of personal fields and of their subject as they are: values are sealed to them.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def event(self) -> type[Any] | None: ...
+    @property
+    def subject(self) -> str | None: ...
+    @property
+    def personal(self) -> tuple[str, ...]: ...
+    @property
+    def upcasts_to(self) -> str | None: ...
+    @property
+    def upcast(self) -> Callable[[dict[str, Any]], dict[str, Any]] | None: ...
+
+
+E_co = TypeVar("E_co", covariant=True)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Shape(Generic[E_co]):
+    """One event class, taken apart once.
+
+    What is encoded is a struct made for it: the event without its header. msgspec encodes and decodes that in C, nested
+    structs and dates included; the same with dictionaries took two to four times as long.
+    """
+
+    name: str
+    event: Callable[..., E_co]
+    stored: type[Struct]
+    values: Callable[[Any], tuple[Any, ...]]  # of an event, and of what is stored of it
+    decode: Callable[[bytes], Any]
+    subject: str | None
+    personal: tuple[str, ...]
+
+
+_Seal: TypeAlias = Callable[[Place, Any], Any]
+"""Seals or opens the value of a place."""
+
+
+class SealedValue(NamedTuple):
+    """A sealed value of a stored event."""
+
+    place: Place
+    version: int  # of its sealing
+    why_unreadable: str | None  # None: it opens, or its key was erased
+
+
+_encode_lines = msgspec.json.Encoder(order="sorted").encode_lines
+
+
+def encode_each(values: list[Any]) -> list[bytes]:
+    """Each as JSON with sorted keys. Raises `CodecError`."""
+    try:
+        return _encode_lines(values).split(b"\n")[:-1]  # no value has a line break in it: JSON escapes it
+    except (TypeError, UnicodeEncodeError, msgspec.MsgspecError) as error:
+        raise CodecError(f"cannot be encoded: {error}") from error
+
+
+class Codec:
+    """Encodes and decodes the events of a catalogue. Thread-safe as far as its sealer is."""
+
+    def __init__(self, catalogue: Iterable[EventEntry], sealer: Sealer, erased: object, unreadable: object) -> None:
+        """`erased` and `unreadable` stand for personal values whose key was erased, and that do not open."""
+        self._sealer = sealer
+        self._erased = erased
+        self._unreadable = unreadable
+        self._by_class: dict[type[Any], _Shape[Any]] = {}
+        self._by_name: dict[str, _Shape[Any]] = {}
+        self._upcasts: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+        for entry in catalogue:
+            if entry.event is not None:
+                shape = _take_apart(entry, entry.event)
+                self._by_class[entry.event] = self._by_name[entry.name] = shape
+            elif entry.upcasts_to is not None and entry.upcast is not None:
+                self._upcasts[entry.name] = (entry.upcasts_to, entry.upcast)
+            else:
+                raise CodecError(f"the catalogue names {entry.name} without an event and without an upcaster")
+
+    def encode_all(
+        self, events: Iterable[Any], commuting: Sequence[bool] | None = None
+    ) -> tuple[list[str], list[bytes]]:
+        """The names of the events in the catalogue, and their payloads.
+
+        The keys of all of their subjects are had at once. `commuting`: of each event, whether it is appended to a
+        stream read as commuting, where its version is not certain.
+
+        Raises `CodecError` for what JSON or PostgreSQL cannot hold (lone surrogates, floats, foreign classes), for what
+        is about a person who was erased or whose key is damaged (`UnusableError`), and for a personal value where its
+        version is not certain; `SealingError` and what the store of the keys raises where they are not to be had.
+        """
+        events = list(events)
+        by_class = self._by_class
+        try:
+            shapes = [by_class[type(event)] for event in events]
+        except KeyError as error:
+            raise CodecError(f"{error.args[0].__name__} is not in the catalogue") from None
+        names = [shape.name for shape in shapes]
+        stored = [shape.stored(*shape.values(event)) for shape, event in zip(shapes, events, strict=True)]
+        self._seal(
+            [
+                (shape, one, event, commutes)
+                for shape, one, event, commutes in zip(shapes, stored, events, commuting or repeat(False))  # noqa: B905
+                if shape.subject is not None
+            ]
+        )
+        try:
+            return names, encode_each(stored)
+        except CodecError as error:
+            raise CodecError(f"{' or '.join(dict.fromkeys(names))} {error}") from error
+
+    def _seal(self, personal: list[tuple[_Shape[Any], Any, Any, bool]]) -> None:
+        about = [
+            (shape, stored, event, commutes, subject)
+            for shape, stored, event, commutes in personal
+            if (subject := getattr(stored, shape.subject)) is not None  # type: ignore[arg-type]
+            and any(getattr(stored, field) is not None for field in shape.personal)
+        ]
+        if about:
+            self._sealer.prepare({subject for *_, subject in about})
+            for shape, stored, event, commutes, _ in about:
+                if commutes:  # its place would be another one after the append, and the value would never open
+                    raise CodecError(
+                        f"{shape.name} has personal fields, and is written to {event.originator_id} without that "
+                        "stream's version being certain"
+                    )
+                try:
+                    self._each_personal(
+                        shape, shape.name, stored, event.originator_id, event.originator_version, self._sealer.seal
+                    )
+                except UnusableKeyError as error:
+                    raise UnusableError(str(error)) from error
+                except SealingError as error:
+                    raise CodecError(str(error)) from error
+                except UnicodeEncodeError as error:
+                    raise CodecError(f"{shape.name} cannot be encoded: {error}") from error
+
+    def forget_keys(self) -> None:
+        """Look the keys of people up again when they are needed."""
+        self._sealer.forget()
+
+    def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any:
+        """The event that was stored. Raises `CodecError` where name or payload are not of the catalogue, and
+        `MasterKeyError`."""
+        try:
+            shape, body = self._parse(name, payload)
+            return self._make(name, shape, body, stream, version)
+        except _MISFITS as error:
+            raise _misfit(name, stream, version, error) from error
+
+    def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]:
+        """The events of many (name, payload, stream, version), in their order.
+
+        The keys of all of their subjects are looked up at once. Where one cannot be decoded, its `CodecError` stands in
+        its place. Raises `MasterKeyError`.
+        """
+        parsed: list[tuple[str, str, int, _Shape[Any], Any] | CodecError] = []
+        subjects = set()
+        for name, payload, stream, version in stored:
+            try:
+                shape, body = self._parse(name, payload)
+                if shape.subject is not None and (subject := getattr(body, shape.subject)) is not None:
+                    subjects.add(subject)
+                parsed.append((name, stream, version, shape, body))
+            except _MISFITS as error:
+                parsed.append(_misfit(name, stream, version, error))
+        if subjects:
+            self._sealer.look_up(subjects)
+        events: list[Any] = []
+        for item in parsed:
+            if isinstance(item, CodecError):
+                events.append(item)
+                continue
+            name, stream, version, shape, body = item
+            try:
+                events.append(self._make(name, shape, body, stream, version))
+            except _MISFITS as error:
+                events.append(_misfit(name, stream, version, error))
+        return events
+
+    def _parse(self, name: str, payload: bytes) -> tuple[_Shape[Any], Any]:
+        """What it is today, and its fields; what is personal is sealed still, to the name that it was stored by."""
+        shape = self._by_name.get(name)
+        if shape is not None:
+            return shape, shape.decode(payload)
+        fields = orjson.loads(payload)
+        while name in self._upcasts:
+            name, upcast = self._upcasts[name]
+            fields = upcast(fields)
+        shape = self._by_name[name]
+        return shape, msgspec.convert(fields, shape.stored)
+
+    def _make(self, name: str, shape: _Shape[Any], stored: Any, stream: str, version: int) -> Any:
+        if shape.subject is not None:
+            self._each_personal(shape, name, stored, stream, version, self._open)
+        return shape.event(stream, version, *shape.values(stored))
+
+    def _open(self, place: Place, sealed: Any) -> Any:
+        try:
+            opened = self._sealer.open(place, sealed)
+        except UnreadableError:
+            return self._unreadable
+        return self._erased if opened is None else opened
+
+    @staticmethod
+    def _each_personal(shape: _Shape[Any], name: str, stored: Any, stream: str, version: int, change: _Seal) -> None:
+        subject = getattr(stored, shape.subject)  # type: ignore[arg-type]
+        if subject is not None:
+            for field in shape.personal:
+                value = getattr(stored, field)
+                if value is not None:
+                    setattr(stored, field, change(Place(stream, version, name, field, subject), value))
+
+    def sealed_values(self, stored: Iterable[tuple[str, bytes, str, int]]) -> Iterator[SealedValue]:
+        """Every sealed value of many (name, payload, stream, version), each tried; their keys are looked up at once.
+
+        An event that cannot be decoded has none.
+        """
+        found: list[tuple[Place, str]] = []
+        for name, payload, stream, version in stored:
+            try:
+                shape, body = self._parse(name, payload)
+            except _MISFITS:
+                continue
+            if shape.subject is not None:
+                self._each_personal(shape, name, body, stream, version, lambda *value: found.append(value))
+        self._sealer.look_up({place.subject for place, _ in found})
+        for place, sealed in found:
+            try:
+                self._sealer.open(place, sealed)
+                why = None
+            except UnreadableError as error:
+                why = str(error)
+            yield SealedValue(place, split_version(sealed)[0], why)
+
+    def unusable_keys(self, subjects: Iterable[str]) -> dict[str, str]:
+        """Those of these people whose key does not open or is lost, and why. An erased key is neither."""
+        return self._sealer.unusable(subjects)
+
+    @property
+    def personal_types(self) -> tuple[str, ...]:
+        """Every stored name of an event that has personal fields, old versions included."""
+        return self.named(*[event for event, shape in self._by_class.items() if shape.personal])
+
+    def named(self, *events: type[Any]) -> tuple[str, ...]:
+        """Every stored name that decodes to one of these classes, old versions included."""
+        current = {self._by_class[event].name for event in events}
+        old = set()
+        for name in self._upcasts:
+            target = name
+            while target in self._upcasts:
+                target = self._upcasts[target][0]
+            if target in current:
+                old.add(name)
+        return tuple(sorted(current | old))
+
+
+def _misfit(name: str, stream: str, version: int, error: Exception) -> CodecError:
+    return CodecError(
+        f"{name} at version {version} of {stream} does not fit the catalogue: {type(error).__name__} {error}"
+    )
+
+
+def _take_apart(entry: EventEntry, event: type[Struct]) -> _Shape[Any]:
+    hints = get_type_hints(event)
+    fields = tuple(name for name in event.__struct_fields__ if name not in _HEADER)
+    if event.__struct_fields__[:2] != _HEADER:
+        raise CodecError(f"{event.__name__} must begin with {_HEADER}")
+    unknown = {*entry.personal, *([entry.subject] if entry.subject else [])} - set(fields)
+    if unknown or bool(entry.personal) != (entry.subject is not None):
+        raise CodecError(f"{entry.name}: personal fields and their subject do not fit {event.__name__}")
+    for field in fields:
+        if field not in entry.personal:
+            _check_form(hints[field])
+    stored = msgspec.defstruct(
+        f"Stored{event.__name__}",
+        [(field, str | None if field in entry.personal else hints[field]) for field in fields],
+        gc=False,
+    )
+    return _Shape(
+        entry.name,
+        event,
+        stored,
+        _values_of(fields),
+        msgspec.json.Decoder(stored).decode,
+        entry.subject,
+        entry.personal,
+    )
+
+
+def _values_of(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(fields) > 1:
+        return attrgetter(*fields)
+    return lambda event: tuple(getattr(event, field) for field in fields)
+
+
+def _check_form(hint: Any) -> None:
+    """What has no form in the log has none in an event: no float above all. Raises `CodecError`."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        for arm in get_args(hint):
+            _check_form(arm)
+    elif origin is tuple:
+        element, *rest = get_args(hint)
+        if rest != [Ellipsis]:
+            raise CodecError(f"{hint}: only tuples of one type are supported")
+        _check_form(element)
+    elif isinstance(hint, type) and issubclass(hint, Struct):
+        for inner in get_type_hints(hint).values():
+            _check_form(inner)
+    elif origin is not Literal and hint not in (str, int, bool, date, datetime, type(None)):
+        raise CodecError(f"{hint} has no form in the log")

@@ -1,0 +1,161 @@
+"""Reading the log: a stream from a version, or the whole log from a position, always to the end of a unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+
+from eventstore.log.arrays import int8_array, text_array
+
+CHANNEL = "daybook"
+"""Where a NOTIFY tells that a log has grown; nothing depends on it, because every reader looks again all the same."""
+
+
+class Recorded(NamedTuple):
+    """An event as it stands in the log; payload and metadata are the stored bytes."""
+
+    position: int
+    unit_end: int
+    stream: str
+    version: int
+    type: str
+    recorded_at: datetime
+    payload: bytes
+    metadata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was read: the events after `after` up to and including `upto`, which ends a unit.
+
+    With a filter there may be fewer events, or none, and the page still advances: `upto` is how far was looked.
+    """
+
+    events: list[Recorded]
+    after: int
+    upto: int
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing at all was there."""
+        return self.upto == self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a log."""
+
+    log: int
+    epoch: int
+    position: int
+    recorded_at: datetime | None  # None for an empty log
+
+
+class UnknownLogError(LookupError):
+    """There is no log of that name."""
+
+
+_HEAD = "SELECT log, epoch, position, nullif(recorded_at, '-infinity') FROM log.logs WHERE name = %s"
+
+# The event `limit` positions ahead, or the last there is, tells where its unit ends: one index probe.
+_UPTO = """
+SELECT unit_end FROM log.events
+ WHERE log = %s AND position > %s AND position <= %s ORDER BY position DESC LIMIT 1
+"""
+
+_PAGE = """
+SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata FROM log.events
+ WHERE log = %s AND position > %s AND position <= %s
+ ORDER BY position
+"""
+
+_PAGE_FILTERED = """
+SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata FROM log.events
+ WHERE log = %s AND position > %s AND position <= %s
+   AND (%s::text[] IS NULL OR type = ANY (%s)) AND (%s::text IS NULL OR starts_with(stream, %s))
+ ORDER BY position
+"""
+
+_STREAM = """
+SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata FROM log.events
+ WHERE log = %s AND stream = %s AND version > %s ORDER BY version LIMIT %s
+"""
+
+STREAM_PAGE = 1_000
+"""Events of one stream that are read at a time, where several are: a long one is read in pages."""
+
+_STREAMS = """
+SELECT e.stream, e.version, e.type, e.payload
+  FROM unnest(%s::text[], %s::bigint[]) AS s(stream, version)
+  JOIN LATERAL (
+    SELECT stream, version, type, payload FROM log.events
+     WHERE log = %s AND stream = s.stream AND version > s.version ORDER BY version LIMIT %s
+  ) e ON true
+"""
+
+
+_MOVED = """
+SELECT stream, max(version) FROM log.events
+ WHERE log = %s AND position > %s AND position <= %s
+ GROUP BY stream
+"""
+
+
+def read_head(connection: Connection[Any], log: str) -> Head:
+    """The head of a log by its name. Raises `UnknownLogError`."""
+    row = connection.execute(_HEAD, (log,), binary=True).fetchone()
+    if row is None:
+        raise UnknownLogError(f"there is no log named {log!r}: has this database been migrated and the log created?")
+    return Head(*row)
+
+
+def read_log(
+    connection: Connection[Any],
+    log: int,
+    after: int,
+    limit: int,
+    *,
+    types: tuple[str, ...] | None = None,
+    category: str | None = None,
+) -> Page:
+    """The next page after a position: about `limit` positions, to the end of the unit.
+
+    `types` keeps events of these types, `category` those on streams of this kind (``acct``, ``txn``, …). The
+    two statements need no common snapshot: what is below a unit's end never changes.
+    """
+    found = connection.execute(_UPTO, (log, after, after + limit), binary=True).fetchone()
+    if found is None:
+        return Page([], after, after)
+    upto = found[0]
+    if types is None and category is None:
+        cursor = connection.execute(_PAGE, (log, after, upto), binary=True)
+    else:
+        wanted = None if types is None else text_array(types)
+        prefix = None if category is None else f"{category}{':' if category == 'claim' else '_'}"
+        cursor = connection.execute(_PAGE_FILTERED, (log, after, upto, wanted, wanted, prefix, prefix), binary=True)
+    return Page([Recorded._make(row) for row in cursor], after, upto)
+
+
+def read_stream(
+    connection: Connection[Any], log: int, stream: str, *, after: int = 0, limit: int = 1_000
+) -> list[Recorded]:
+    """The events of a stream after a version, oldest first, `limit` at the most; empty where there is none."""
+    cursor = connection.execute(_STREAM, (log, stream, after, limit), binary=True)
+    return [Recorded._make(row) for row in cursor]
+
+
+def read_moved(connection: Connection[Any], log: int, after: int, upto: int) -> list[tuple[str, int]]:
+    """(stream, version) of each stream with events after one position and up to another: how far it came by them."""
+    return connection.execute(_MOVED, (log, after, upto), binary=True).fetchall()
+
+
+def read_streams(connection: Connection[Any], log: int, after: dict[str, int]) -> list[tuple[str, int, str, bytes]]:
+    """(stream, version, type, payload) of several streams, each after the version given; in order within a stream.
+
+    `STREAM_PAGE` of each at the most: of which so many came, there may be more.
+    """
+    streams, versions = text_array(list(after)), int8_array(list(after.values()))
+    return connection.execute(_STREAMS, (streams, versions, log, STREAM_PAGE), binary=True).fetchall()

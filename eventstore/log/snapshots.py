@@ -1,0 +1,291 @@
+"""Snapshots: states of streams kept beside the log, so that a long stream loads like a short one.
+
+A cache and nothing more: whatever is decided on a state that came from one is validated in the append like everything
+else, and emptying the table changes nothing but the time of the next load. Writing is never in a command's way: states
+are offered to a thread with a connection of its own, and dropped where it cannot keep up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from queue import Full, Queue
+from threading import Thread
+from typing import Any, Protocol, Self
+
+import msgspec
+import orjson
+from psycopg import Connection
+
+from eventstore.executor.stream_states import Fold, StreamState
+from eventstore.log.arrays import bytea_array, int8_array, text_array
+from eventstore.log.read import STREAM_PAGE, read_streams
+from eventstore.tracebacks import traceback_of
+
+FIRST_SNAPSHOT = 8
+"""Events of a stream at its first snapshot; the next follow whenever it has doubled. The events of an account lie on as
+many pages, all over the log, and a load reads each of them; the snapshot is one."""
+SNAPSHOT_EVERY = 200
+"""Events between two snapshots from there on: what a load reads of a stream at the most, when nothing was dropped."""
+SNAPSHOT_EVERY_APART = 1_000
+"""The same for a stream that no process follows: there each snapshot costs the reading of what came since."""
+MOST_WAITING = 1_000
+"""States that wait to be written; one more is dropped."""
+MOST_TOGETHER = 256
+"""States written in one statement, at most."""
+MOST_STATE_BYTES = 65_536
+"""A larger state is not kept; `log.keep_snapshots` has the same bound."""
+
+_STREAMS = """
+WITH wanted AS MATERIALIZED (
+    SELECT w.stream, w.version, p.version AS kept, p.state
+      FROM unnest(%s::text[], %s::bigint[]) AS w(stream, version)
+      LEFT JOIN LATERAL (
+        SELECT s.version, s.state FROM log.snapshots s
+         WHERE s.log = %s AND s.stream = w.stream AND s.shape = %s AND s.version > w.version LIMIT 1
+      ) p ON true
+)
+SELECT stream, kept, NULL, state FROM wanted WHERE kept IS NOT NULL
+UNION ALL
+SELECT e.stream, e.version, e.type, e.payload
+  FROM wanted w
+  JOIN LATERAL (
+    SELECT stream, version, type, payload FROM log.events
+     WHERE log = %s AND stream = w.stream AND version > coalesce(w.kept, w.version) ORDER BY version LIMIT %s
+  ) e ON true
+"""
+
+_KEEP = "SELECT log.keep_snapshots(%s, %s, %s, %s, %s)"
+
+
+_TO_BE_FOLDED = object()
+
+_logger = logging.getLogger(__name__)
+
+
+def is_due(before: int, version: int, every: int = SNAPSHOT_EVERY) -> bool:
+    """Whether a stream wants a snapshot that has come from one version to another."""
+    if before >= every:
+        return version // every > before // every
+    return version >= every or (version // FIRST_SNAPSHOT).bit_length() > (before // FIRST_SNAPSHOT).bit_length()
+
+
+class SnapshotError(ValueError):
+    """Bytes that are no state of the stream."""
+
+
+class StateCodec(Protocol):
+    """What is kept of which streams. `shape` tells states of other code apart: their snapshots are invisible."""
+
+    @property
+    def shape(self) -> bytes: ...
+    def covers(self, stream: str) -> bool: ...
+    def encode(self, state: Any) -> bytes: ...
+    def decode(self, stream: str, state: bytes) -> Any: ...
+
+
+class JsonStates:
+    """A `StateCodec` of msgspec structs."""
+
+    def __init__(self, kinds: Mapping[str, tuple[type[msgspec.Struct], int]]) -> None:
+        """`kinds`: by the prefix of their streams, the class of the state and the version of its fold.
+
+        The version is raised by hand when `evolve` makes another state of the same events.
+        """
+        self._decoders = {prefix: msgspec.json.Decoder(kind) for prefix, (kind, _) in kinds.items()}
+        self._prefixes = tuple(kinds)
+        described = {prefix: [fold, msgspec.json.schema(kind)] for prefix, (kind, fold) in kinds.items()}
+        self._shape = hashlib.sha256(orjson.dumps(described, option=orjson.OPT_SORT_KEYS)).digest()
+
+    @property
+    def shape(self) -> bytes:
+        """Digest of the fields of every kind and of the versions of their folds."""
+        return self._shape
+
+    def covers(self, stream: str) -> bool:
+        """Whether states of this stream are kept."""
+        return stream.startswith(self._prefixes)
+
+    def encode(self, state: Any) -> bytes:
+        """The state as JSON."""
+        return msgspec.json.encode(state)
+
+    def decode(self, stream: str, state: bytes) -> Any:
+        """The state. Raises `SnapshotError`."""
+        for prefix, decoder in self._decoders.items():
+            if stream.startswith(prefix):
+                try:
+                    return decoder.decode(state)
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    raise SnapshotError(f"the snapshot of {stream} cannot be read: {error}") from error
+        raise SnapshotError(f"no snapshots of {stream} are kept")
+
+
+@dataclass(slots=True)
+class SnapshotStatistics:
+    """What became of the states offered."""
+
+    kept: int = 0
+    dropped: int = 0  # because too many waited
+    failed: int = 0  # because the database did not take them, or they cannot be kept
+
+
+class Snapshots:
+    """Reads streams from their snapshots on, and has new ones written. Start it, stop it, or use it as a context."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection[Any]],
+        log: int,
+        codec: StateCodec,
+        *,
+        fold: Fold | None = None,
+        every: int = SNAPSHOT_EVERY,
+        every_apart: int = SNAPSHOT_EVERY_APART,
+    ) -> None:
+        """`fold`: for streams that nobody follows, on a thread of its own; without it these have no snapshots."""
+        self._connect = connect
+        self._log = log
+        self._codec = codec
+        self._fold = fold
+        self._every = every
+        self._every_apart = every_apart
+        self._queue: Queue[tuple[str, Any] | None] = Queue(MOST_WAITING)
+        self._thread: Thread | None = None
+        self.statistics = SnapshotStatistics()
+
+    # ------------------------------------------------------------------ on the executor's thread
+
+    def read(
+        self, connection: Connection[Any], after: dict[str, int]
+    ) -> tuple[dict[str, Any], list[tuple[str, int, str, bytes]]]:
+        """States newer than the versions given, and the events after them or after those versions; one query.
+
+        The events are in order within a stream, `STREAM_PAGE` of each at the most. Raises `psycopg.Error`.
+        """
+        streams, versions = text_array(list(after)), int8_array(list(after.values()))
+        parameters = (streams, versions, self._log, self._codec.shape, self._log, STREAM_PAGE)
+        states: dict[str, Any] = {}
+        events: list[tuple[str, int, str, bytes]] = []
+        unreadable: dict[str, int] = {}
+        for row in connection.execute(_STREAMS, parameters, binary=True):
+            stream, version, type, content = row
+            if type is not None:
+                events.append(row)
+                continue
+            try:
+                state = self._codec.decode(stream, content)
+                if state.version != version:
+                    raise SnapshotError(f"the snapshot of {stream} is at {state.version}, not at {version}")
+                states[stream] = state
+            except SnapshotError:
+                unreadable[stream] = after[stream]
+        if unreadable:  # as if there were none
+            events = [event for event in events if event[0] not in unreadable]
+            events += read_streams(connection, self._log, unreadable)
+        return states, events
+
+    def offer(self, stream: str, state: Any, before: int) -> None:
+        """A state that is true, and the version of the one before it: it is kept if a snapshot is due in between."""
+        if is_due(before, state.version, self._every) and self._codec.covers(stream):
+            try:
+                self._queue.put_nowait((stream, state))
+            except Full:
+                self.statistics.dropped += 1
+
+    def counted(self, stream: str, version: int, before: int) -> None:
+        """A stream that this process appends to and does not follow has come so far: it is read on and kept, if due."""
+        every = self._every_apart
+        if self._fold is not None and version // every > before // every and self._codec.covers(stream):
+            try:
+                self._queue.put_nowait((stream, _TO_BE_FOLDED))
+            except Full:
+                self.statistics.dropped += 1
+
+    # ------------------------------------------------------------------ writing
+
+    def start(self) -> Self:
+        """Begin to write."""
+        self._thread = Thread(target=self._run, name="snapshots", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Write what waits, then end."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def settle(self) -> None:
+        """Wait until what was offered so far is written or given up."""
+        self._queue.join()
+
+    def _run(self) -> None:
+        connection: Connection[Any] | None = None
+        last = False
+        while not last:
+            newest: dict[str, Any] = {}
+            taken, item = 1, self._queue.get()
+            while item is not None:
+                newest[item[0]] = item[1]
+                if len(newest) == MOST_TOGETHER or self._queue.empty():
+                    break
+                taken, item = taken + 1, self._queue.get()
+            last = item is None
+            try:
+                if newest:
+                    if connection is None or connection.closed:
+                        connection = self._connect()
+                        connection.execute("SET synchronous_commit = off")  # one that is lost costs time, no more
+                    self._fill_in(connection, newest)
+                    self._write(connection, newest)
+            except Exception as error:  # whatever it is: who asked for a snapshot does not wait for it
+                _logger.warning("%s snapshots were not kept: %s", len(newest), traceback_of(error))
+                self.statistics.failed += len(newest)
+                if connection is not None:
+                    connection.close()
+            for _ in range(taken):
+                self._queue.task_done()
+        if connection is not None:
+            connection.close()
+
+    def _fill_in(self, connection: Connection[Any], newest: dict[str, Any]) -> None:
+        """Fill in the states of streams that nobody follows, from their last snapshot on."""
+        known = {stream: StreamState(None, 0, 0) for stream, state in newest.items() if state is _TO_BE_FOLDED}
+        if self._fold is None or not known:
+            return
+        kept, events = self.read(connection, dict.fromkeys(known, 0))
+        for stream, state in kept.items():
+            known[stream].state, known[stream].version = state, state.version
+        self._fold.on(known, events, connection, self._log)
+        newest.update({stream: of_it.state for stream, of_it in known.items()})
+
+    def _write(self, connection: Connection[Any], newest: dict[str, Any]) -> None:
+        streams, versions, states = [], [], []
+        for stream, state in newest.items():
+            encoded = self._codec.encode(state)
+            if len(encoded) > MOST_STATE_BYTES:
+                self.statistics.failed += 1
+                continue
+            streams.append(stream)
+            versions.append(state.version)
+            states.append(encoded)
+        if streams:
+            parameters = (
+                self._log,
+                self._codec.shape,
+                text_array(streams),
+                int8_array(versions),
+                bytea_array(states),
+            )
+            connection.execute(_KEEP, parameters)
+            self.statistics.kept += len(streams)

@@ -1,0 +1,1 @@
+"""Accounts as they are now: profile, balance, what is reserved, status, stream version."""

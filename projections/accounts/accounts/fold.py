@@ -1,0 +1,228 @@
+"""How events become rows of `accounts`.
+
+Balances come from the transactions alone. Each of a transaction's entries has its share on the account's own stream
+and is counted there; so the version of that stream is known without reading the shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+
+from domain.accounts.events import (
+    AccountClosed,
+    AccountFrozen,
+    AccountOpened,
+    AccountUnfrozen,
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+    TransactionPosted,
+)
+from eventstore.log.arrays import BinaryArray, bool_array, int8_array, text_array
+from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
+from projections.engine.rows import NULL, copy_rows, copy_text, erasable
+
+
+@dataclass(slots=True)
+class Change:
+    """What some events do to one account."""
+
+    opened: AccountOpened | None = None  # the account is new
+    balance: int = 0  # added, minor units
+    reserved: int = 0  # added, minor units
+    version: int = 0  # events added to its stream
+    entries: int = 0  # entries among them
+    position: int = 0  # of the last of them
+    at: str = ""
+    status: str | None = None  # None: as it was
+    reason: str | None = None
+    reason_erased: bool = False
+
+
+def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
+    """What the facts do to each account. Raises `FoldError` for an account opened twice."""
+    changes: dict[str, Change] = {}
+    for position, at, event in events:
+        if type(event) is TransactionPosted:
+            for entry in event.entries:
+                change = changes.get(entry.account)
+                if change is None:
+                    changes[entry.account] = change = Change()
+                change.balance += entry.amount if entry.side == "credit" else -entry.amount
+                change.version += 1
+                change.entries += 1
+                change.position = position
+                change.at = at
+            continue
+        change = changes.setdefault(event.originator_id, Change())
+        change.version += 1
+        change.position = position
+        change.at = at
+        match event:
+            case AccountOpened():
+                if change.version > 1:
+                    raise FoldError(f"{event.originator_id} is opened, but it has events before")
+                change.opened = event
+                change.status = "open"
+            case AccountFrozen():
+                change.status = "frozen"
+                change.reason, change.reason_erased = erasable(event.reason)
+            case AccountUnfrozen():
+                change.status, change.reason, change.reason_erased = "open", None, False
+            case AccountClosed():
+                change.status = "closed"
+                change.reason, change.reason_erased = erasable(event.reason)
+            case HoldPlaced():
+                change.reserved += event.amount
+            case HoldReleased() | HoldCaptured():
+                change.reserved -= event.amount
+            case _:
+                raise FoldError(f"{type(event).__name__} is none of its events")
+    return changes
+
+
+_BOOKED = attrgetter("balance", "version", "entries", "position", "at")
+
+
+class Rows(NamedTuple):
+    """What goes to the server, laid out beforehand: it need not wait for us between two statements."""
+
+    opened: list[str]  # of the accounts that are new, as COPY reads them
+    changed: int  # accounts that are there
+    booked: tuple[BinaryArray, ...]  # the parameters of each statement on them; none: nothing to do
+    reserved: tuple[BinaryArray, ...]
+    status: tuple[BinaryArray, ...]
+
+
+def lay_out(changes: Mapping[str, Change]) -> Rows:
+    """The changes as rows and parameters."""
+    # In order of their ids: neighbours share pages of the index and, ids being made in order of time, of the table.
+    changed = {account: changes[account] for account in sorted(changes) if changes[account].opened is None}
+    reserved = {account: change.reserved for account, change in changed.items() if change.reserved}
+    status = {account: change for account, change in changed.items() if change.status is not None}
+    booked: tuple[BinaryArray, ...] = ()
+    if changed:
+        balance, version, entries, position, at = zip(*map(_BOOKED, changed.values()), strict=True)
+        booked = (
+            text_array(list(changed)),
+            text_array(list(map(str, balance))),
+            int8_array(version),
+            int8_array(entries),
+            int8_array(position),
+            text_array(at),
+        )
+    return Rows(
+        [_line(change) for change in changes.values() if change.opened is not None],
+        len(changed),
+        booked,
+        (text_array(list(reserved)), text_array([str(amount) for amount in reserved.values()])) if reserved else (),
+        (
+            text_array(list(status)),
+            text_array([change.status for change in status.values()]),
+            text_array([change.reason for change in status.values()]),
+            bool_array([change.reason_erased for change in status.values()]),
+        )
+        if status
+        else (),
+    )
+
+
+def write(connection: Connection[Any], rows: Rows, cache: FoldCache) -> None:
+    """Apply the changes. Raises `FoldError` for events of an account that was never opened."""
+    if rows.booked:
+        updated = connection.execute(_BOOK, rows.booked).rowcount
+        if updated != rows.changed:
+            missing = connection.execute(_MISSING, (rows.booked[0],)).fetchone()
+            raise FoldError(f"{rows.changed - updated} accounts were never opened, among them {missing and missing[0]}")
+    if rows.reserved:
+        connection.execute(_RESERVE, rows.reserved)
+    if rows.status:
+        connection.execute(_SET_STATUS, rows.status)
+    copy_rows(connection, _COLUMNS, rows.opened)
+
+
+_COLUMNS = (
+    "accounts (account, number, type, currency, owner, name, name_erased, status, reason, reason_erased, minimum,"
+    " maximum, opened_on, balance, reserved, version, entries, last_position, last_at)"
+)
+
+# unnest in the list of a SELECT, all of them in step: in FROM each array would go through a tuplestore of its own.
+_BOOK = """
+UPDATE accounts a
+   SET balance = a.balance + c.balance::numeric, version = a.version + c.version, entries = a.entries + c.entries,
+       last_position = c.position, last_at = c.at::timestamptz
+  FROM (SELECT unnest(%s::text[]) AS account, unnest(%s::text[]) AS balance, unnest(%s::bigint[]) AS version,
+               unnest(%s::bigint[]) AS entries, unnest(%s::bigint[]) AS position, unnest(%s::text[]) AS at) AS c
+ WHERE a.account = c.account
+"""
+
+_RESERVE = """
+UPDATE accounts a SET reserved = a.reserved + c.reserved::numeric
+  FROM unnest(%s::text[], %s::text[]) AS c(account, reserved)
+ WHERE a.account = c.account
+"""
+
+_SET_STATUS = """
+UPDATE accounts a SET status = c.status, reason = c.reason, reason_erased = c.reason_erased
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::boolean[]) AS c(account, status, reason, reason_erased)
+ WHERE a.account = c.account
+"""
+
+_MISSING = """
+SELECT min(c.account) FROM unnest(%s::text[]) AS c(account)
+ WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.account = c.account)
+"""
+
+
+def _line(change: Change) -> str:
+    event = change.opened
+    assert event is not None
+    name, name_erased = erasable(event.name)
+    return "\t".join(
+        (
+            copy_text(event.originator_id),
+            copy_text(event.number),
+            copy_text(event.type),
+            copy_text(event.currency),
+            copy_text(event.owner),
+            copy_text(name),
+            "t" if name_erased else "f",
+            copy_text(change.status),
+            copy_text(change.reason),
+            "t" if change.reason_erased else "f",
+            NULL if event.minimum is None else str(event.minimum),
+            NULL if event.maximum is None else str(event.maximum),
+            event.opened_on.isoformat(),
+            str(change.balance),
+            str(change.reserved),
+            str(change.version),
+            str(change.entries),
+            str(change.position),
+            change.at,
+        )
+    )
+
+
+ACCOUNTS = Projection(
+    name="accounts",
+    events=(
+        AccountOpened,
+        AccountFrozen,
+        AccountUnfrozen,
+        AccountClosed,
+        HoldPlaced,
+        HoldReleased,
+        HoldCaptured,
+        TransactionPosted,
+    ),
+    tables=("accounts",),
+    fold=lambda events: lay_out(fold(events)),
+    write=write,
+    folder=Path(__file__).parent,
+)

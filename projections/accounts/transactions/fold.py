@@ -1,0 +1,52 @@
+"""How transactions become rows of `transactions`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from domain.accounts.events import TransactionPosted
+from projections.engine.projection import FoldCache, Projection, RecordedEvent
+from projections.engine.rows import copy_rows, copy_text, erasable
+
+_COLUMNS = (
+    "transactions (transaction, position, recorded_at, kind, value_date, reference, description, description_erased,"
+    " entries)"
+)
+
+
+def fold(events: Iterable[RecordedEvent]) -> list[str]:
+    """The rows of these transactions, as COPY reads them."""
+    lines = []
+    for position, at, event in events:
+        description, erased = erasable(event.description)
+        # Ids, sides and currencies are the domain's own: nothing in them needs escaping, in JSON or in COPY.
+        entries = ",".join(
+            [
+                f'{{"account":"{e.account}","side":"{e.side}","amount":{e.amount},"currency":"{e.currency}"}}'
+                for e in event.entries
+            ]
+        )
+        lines.append(
+            f"{event.originator_id}\t{position}\t{at}\t{event.kind}\t{event.value_date}\t{copy_text(event.reference)}\t"
+            f"{copy_text(description)}\t{'t' if erased else 'f'}\t[{entries}]"
+        )
+    return lines
+
+
+def write(connection: Connection[Any], lines: Sequence[str], cache: FoldCache) -> None:
+    """Insert the rows."""
+    copy_rows(connection, _COLUMNS, lines)
+
+
+TRANSACTIONS = Projection(
+    name="transactions",
+    events=(TransactionPosted,),
+    tables=("transactions",),
+    fold=fold,
+    write=write,
+    folder=Path(__file__).parent,
+)

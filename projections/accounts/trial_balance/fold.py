@@ -1,0 +1,97 @@
+"""How transactions become the trial balance: summed per account and currency, then per type of account."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from domain.accounts.events import AccountOpened, TransactionPosted
+from eventstore.log.arrays import text_array
+from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
+from projections.engine.rows import copy_rows, copy_text
+
+_TYPES = "SELECT account, type FROM trial_balance_accounts WHERE account = ANY (%s)"
+
+_ADD = """
+INSERT INTO trial_balance AS t (currency, type, debits, credits)
+SELECT currency, type, debits::numeric, credits::numeric
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS s(currency, type, debits, credits)
+ON CONFLICT (currency, type) DO UPDATE
+   SET debits = t.debits + excluded.debits, credits = t.credits + excluded.credits
+"""
+
+
+@dataclass(slots=True)
+class Sums:
+    """What some facts add."""
+
+    types: dict[str, str] = field(default_factory=dict)  # of the accounts they open
+    added: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    """By currency and account, debits and credits, minor units."""
+
+
+def fold(events: Iterable[RecordedEvent]) -> Sums:
+    """The accounts that are new, and the sums of the transactions."""
+    sums = Sums()
+    added = sums.added
+    for _, _, event in events:
+        if type(event) is AccountOpened:
+            sums.types[event.originator_id] = event.type
+            continue
+        for entry in event.entries:
+            of_currency = added.get(entry.currency)
+            if of_currency is None:
+                added[entry.currency] = of_currency = {}
+            pair = of_currency.get(entry.account)
+            if pair is None:
+                of_currency[entry.account] = pair = [0, 0]
+            pair[entry.side == "credit"] += entry.amount
+    return sums
+
+
+def write(connection: Connection[Any], sums: Sums, cache: FoldCache) -> None:
+    """Add the sums. Remembers account → type. Raises `FoldError` for entries of an account that was never opened."""
+    cache.bound()
+    lines = [f"{copy_text(account)}\t{copy_text(type)}" for account, type in sums.types.items()]
+    copy_rows(connection, "trial_balance_accounts (account, type)", lines)
+    cache.update(sums.types)
+    columns: list[tuple[str, str, str, str]] = []
+    for currency, pairs in sums.added.items():
+        by_type: dict[str, list[int]] = {}
+        for type, (debits, credits) in zip(_types(connection, pairs, cache), pairs.values(), strict=True):
+            total = by_type.get(type)
+            if total is None:
+                by_type[type] = [debits, credits]
+            else:
+                total[0] += debits
+                total[1] += credits
+        columns += [(currency, type, str(debits), str(credits)) for type, (debits, credits) in by_type.items()]
+    if columns:
+        connection.execute(_ADD, tuple(text_array(column) for column in zip(*columns, strict=True)))
+
+
+def _types(connection: Connection[Any], accounts: Collection[str], cache: FoldCache) -> list[str]:
+    """The types of the accounts, remembered from now on. Raises `FoldError`."""
+    types: list[Any] = list(map(cache.get, accounts))
+    if None not in types:
+        return types
+    unknown = [account for account in accounts if account not in cache]
+    cache.update(connection.execute(_TYPES, (text_array(unknown),)).fetchall())
+    for account in unknown:
+        if account not in cache:
+            raise FoldError(f"an entry is to {account}, which was never opened")
+    return [cache[account] for account in accounts]
+
+
+TRIAL_BALANCE = Projection(
+    name="trial_balance",
+    events=(AccountOpened, TransactionPosted),
+    tables=("trial_balance", "trial_balance_accounts"),
+    fold=fold,
+    write=write,
+    folder=Path(__file__).parent,
+)

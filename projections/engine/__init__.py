@@ -1,0 +1,1 @@
+"""Folds the log into read tables: pages, checkpoints, rebuilds, waiting, verification."""

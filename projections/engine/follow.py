@@ -1,0 +1,134 @@
+"""Following the log: folding what comes, for as long as asked, over lost connections and lost owners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Event
+from typing import Any
+
+from psycopg import Connection
+
+from eventstore.log.codec import Codec
+from eventstore.log.read import CHANNEL, read_head
+from projections.engine.outage import WAIT_SECONDS, Outage
+from projections.engine.projection import Projection
+from projections.engine.runner import PAGE, TRANSIENT, Ownership, Runner
+from projections.engine.tables import begin
+
+POLL_SECONDS = 0.02
+IDLE_POLL_SECONDS = 0.25
+"""At most so long between two looks when notifications come; also how soon a stand-by takes over."""
+
+PAUSED_SECONDS = 15.0
+"""A session that sends nothing for so long has lost its process (SIGSTOP, a frozen machine): the server ends it, and a
+stand-by takes over; in the middle of the rows it was sending, which is not silence to the server, the stand-by does. A
+live one is never silent for longer than it takes to read and fold a page."""
+
+Connect = Callable[[], Connection[Any]]
+MakeCodec = Callable[[Connection[Any], int], Codec]
+"""Makes the codec of a log (its number) that looks up data keys with this connection."""
+
+
+def follow(
+    connect: Connect,
+    make_codec: MakeCodec,
+    log: str,
+    projections: Sequence[Projection],
+    stop: Event,
+    *,
+    poll_seconds: float = POLL_SECONDS,
+    page: int = PAGE,
+    paused_seconds: float = PAUSED_SECONDS,
+    wait_seconds: float = WAIT_SECONDS,
+) -> None:
+    """Fold until `stop` is set. `connect` gives autocommit connections of the projector.
+
+    A projection that another worker owns is left to it and taken over within `IDLE_POLL_SECONDS` of its end, or after
+    `paused_seconds` of silence. Raises `DatabaseAwayError` once the database has been away for `wait_seconds`, and at
+    once what no retry mends, such as `ShapeError`.
+    """
+    outage = Outage(stop, wait_seconds)
+    while not stop.is_set():
+        try:
+            with connect() as connection, connect() as ahead:
+                _end_when_silent(connection, paused_seconds)
+                worker = _Worker(connection, ahead, make_codec, log, projections, poll_seconds, page, paused_seconds)
+                while not stop.is_set():
+                    worker.turn(stop)
+                    outage.ended()
+        except TRANSIENT as error:
+            outage.failed(error)
+
+
+def _end_when_silent(connection: Connection[Any], seconds: float) -> None:
+    connection.execute(
+        "SELECT set_config('idle_session_timeout', %(t)s, false),"
+        " set_config('idle_in_transaction_session_timeout', %(t)s, false)",
+        {"t": f"{int(seconds * 1000)}ms"},
+    )
+
+
+class _Worker:
+    """One connection's worth of following, and a second one to read ahead."""
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        ahead: Connection[Any],
+        make_codec: MakeCodec,
+        log: str,
+        projections: Sequence[Projection],
+        poll_seconds: float,
+        page: int,
+        paused_seconds: float,
+    ) -> None:
+        begin(connection, log, projections)
+        number = read_head(connection, log).log
+        self._connection = connection
+        self._runner = Runner(connection, log, make_codec(ahead, number), projections, ahead=ahead, page=page)
+        self._ownership = Ownership(connection, number, [projection.name for projection in projections])
+        self._pace = _Pace(poll_seconds)
+        self._paused_seconds = paused_seconds
+        connection.execute(f"LISTEN {CHANNEL}".encode())
+
+    def turn(self, stop: Event) -> None:
+        """Fold a page, or wait for one."""
+        if self._ownership.acquire():
+            self._runner.load()  # their last owner has moved them
+        owned = self._ownership.owned
+        if owned and self._runner.step(owned):
+            self._pace.found()
+            return
+        self._ownership.end_silent(self._paused_seconds)
+        if not owned:
+            stop.wait(IDLE_POLL_SECONDS)
+        else:
+            self._pace.idle(any(self._connection.notifies(timeout=self._pace.seconds, stop_after=1)))
+
+
+class _Pace:
+    """How long to wait: `poll_seconds`, but longer and longer once notifications have proved to come.
+
+    They have when one ended a wait, and no longer have when something was found that none had announced.
+    """
+
+    def __init__(self, poll_seconds: float) -> None:
+        self._poll_seconds = poll_seconds
+        self._notifications_come = False
+        self._was_notified = False
+        self.seconds = poll_seconds
+
+    def idle(self, notified: bool) -> None:
+        """Nothing was there; then a notification came, or the time was up."""
+        self._was_notified = notified
+        if notified:
+            self._notifications_come = True
+            self.seconds = self._poll_seconds
+        elif self._notifications_come:
+            self.seconds = min(2 * self.seconds, IDLE_POLL_SECONDS)
+
+    def found(self) -> None:
+        """Something was folded."""
+        if not self._was_notified and self.seconds > self._poll_seconds:
+            self._notifications_come = False
+        self.seconds = self._poll_seconds

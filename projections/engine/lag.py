@@ -1,0 +1,82 @@
+"""How far behind the log each projection is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from projections.engine.checkpoint import read_state
+from projections.engine.projection import Projection
+
+_AGE = """
+SELECT p.position, greatest(extract(epoch FROM clock_timestamp() - e.recorded_at), 0)::float8
+  FROM unnest(%s::bigint[]) AS p(position) JOIN log.events e ON e.log = %s AND e.position = p.position + 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionLag:
+    """One projection: `events` behind the head, `seconds` since the oldest event it has not folded was recorded."""
+
+    projection: str
+    position: int
+    events: int
+    seconds: float
+    stopped: str | None  # why it does not go on, if so
+    rebuild_until: int | None  # while it is rebuilt: the position from which on its tables are whole again
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """All projections asked about, at one head."""
+
+    head: int
+    epoch: int
+    projections: tuple[ProjectionLag, ...]
+
+    @property
+    def events(self) -> int:
+        """Of the one that is furthest behind."""
+        return max((one.events for one in self.projections), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """Of the one that is furthest behind."""
+        return max((one.seconds for one in self.projections), default=0.0)
+
+    @property
+    def rebuilding(self) -> tuple[ProjectionLag, ...]:
+        """Those that are being rebuilt."""
+        return tuple(one for one in self.projections if one.rebuild_until is not None)
+
+    @property
+    def stopped(self) -> tuple[str, ...]:
+        """Names of those that do not go on."""
+        return tuple(one.projection for one in self.projections if one.stopped is not None)
+
+
+def lag(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> Lag:
+    """How these projections stand. One without tables yet is behind by the whole log and counts as stopped."""
+    state = read_state(connection, log, [projection.name for projection in projections])
+    positions = {s.projection: s.checkpoint.position if s.checkpoint else 0 for s in state.statuses}
+    ages = dict(
+        connection.execute(_AGE, ([p for p in set(positions.values()) if p < state.head], state.log)).fetchall()
+    )
+    return Lag(
+        state.head,
+        state.epoch,
+        tuple(
+            ProjectionLag(
+                status.projection,
+                position := positions[status.projection],
+                max(state.head - position, 0),
+                ages.get(position, 0.0),
+                status.refusal(state.epoch) or (str(status.error) if status.error else None),
+                status.rebuild_until,
+            )
+            for status in state.statuses
+        ),
+    )

@@ -1,0 +1,382 @@
+"""The runner: folds the log into tables, page by page.
+
+Projections that stand at the same position share one read and one decode. A page is one transaction: the checkpoints
+move first (compare-and-set, see `checkpoint`), then every projection writes. So the tables are always exactly what a
+fold up to the checkpoint makes, whatever is killed when, and however many runners there are.
+
+What cannot be folded stops the projections that want it, each by itself and at that very event; the others go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from eventstore.log.arrays import int8_array, text_array
+from eventstore.log.codec import Codec
+from projections.engine.checkpoint import (
+    Checkpoint,
+    LogState,
+    ProjectionError,
+    ProjectionStatus,
+    clear_error,
+    hold_checkpoint,
+    move_checkpoints,
+    read_state,
+    record_error,
+)
+from projections.engine.explain import explain
+from projections.engine.pages import Folded, FoldedPage, PageReader, ReadAhead, fold_part
+from projections.engine.projection import FoldCache, Projection, RecordedEvent
+from projections.engine.session import fold_into
+from projections.engine.tables import NotPreparedError, ShapeError, outdated_among
+
+logger = logging.getLogger(__name__)
+
+PAGE = 64_000
+"""Most positions a page. Near the head a page is whatever waits, so it is small and soon visible; the further behind,
+the more changes of one account become one write, and the more rows go to one page of an index. Measured
+(docs/adr/0005): 500 positions cost twice the time of 16,000, those a quarter more of the server's than 32,000, and
+those up to a tenth more than 64,000 where many accounts are in use."""
+
+READ_AHEAD = 2_000
+"""Positions waiting beyond the present page from which on the next one is read while this one is written."""
+
+TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError)
+"""Errors of the connection or the server, not of an event: worth trying again."""
+
+
+_LAST_UNIT_BEFORE = """
+SELECT max(unit_end) FROM log.events WHERE log = %s AND position > %s AND position < %s AND unit_end < %s
+"""
+
+
+class _Lost(Exception):
+    """A checkpoint is no longer where this runner believed it to be."""
+
+
+class Runner:
+    """Folds one log into the tables of some projections. Not thread-safe; the connection is its own.
+
+    `stopped` says which projections do not go on, and why: an event that cannot be folded, or a checkpoint that does
+    not fit the log. A new runner tries again.
+    """
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        log: str,
+        codec: Codec,
+        projections: Sequence[Projection],
+        *,
+        ahead: Connection[Any] | None = None,
+        page: int = PAGE,
+    ) -> None:
+        """The connections are autocommit and act as the projector. Raises `NotPreparedError`.
+
+        With a second connection, `ahead`, pages are read, decoded and folded while those before are written. If the
+        codec looks up keys over a connection, let it be that one.
+        """
+        self.stopped: dict[str, str] = {}
+        self.head = 0
+        self._connection = connection
+        self._log_name = log
+        self._codec = codec
+        self._projections = {projection.name: projection for projection in projections}
+        self._page = page
+        self._checkpoints: dict[str, Checkpoint] = {}
+        self._errors: dict[str, ProjectionError] = {}  # as the database has them
+        self._poisoned: dict[str, ProjectionError] = {}  # those this runner met itself
+        self._caches = {name: FoldCache() for name in self._projections}
+        fold_into(connection, "read")
+        state = self.load()
+        self._log = state.log
+        self._pages = PageReader(state.log, codec)
+        self._ahead = None if ahead is None else ReadAhead(self._pages, ahead)
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """How far each projection is, as far as this runner knows."""
+        return {name: checkpoint.position for name, checkpoint in self._checkpoints.items()}
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Events that stopped a projection, here or in another runner, and were not folded since."""
+        return {name: str(error) for name, error in self._errors.items()}
+
+    def load(self) -> LogState:
+        """Read again how everything stands. What was reset or rebuilt by others is taken up again.
+
+        Raises `ShapeError` where they made the tables anew in another shape: whoever folds them must be of theirs.
+        """
+        state = read_state(self._connection, self._log_name, list(self._projections))
+        moved = [
+            self._projections[status.projection]
+            for status in state.statuses
+            if status.checkpoint != self._checkpoints.get(status.projection)
+        ]
+        if moved and (outdated := outdated_among(self._connection, moved)):
+            raise ShapeError(outdated)
+        self.head = state.head
+        stopped = {}
+        for status in state.statuses:
+            why = self._judge(status, state.epoch)
+            if why is not None:
+                stopped[status.projection] = why
+        for name in stopped.keys() - self.stopped.keys():
+            logger.error("projection %s is stopped: %s", name, stopped[name])
+        self.stopped = stopped
+        return state
+
+    def _judge(self, status: ProjectionStatus, epoch: int) -> str | None:
+        name = status.projection
+        if status.checkpoint is None:
+            raise NotPreparedError([name])
+        if status.checkpoint != self._checkpoints.get(name):
+            self._checkpoints[name] = status.checkpoint
+            self._caches[name].clear()
+        if status.error is None:
+            self._errors.pop(name, None)
+            self._poisoned.pop(name, None)  # somebody folded that event after all, or started over
+        else:
+            self._errors[name] = status.error
+        refusal = status.refusal(epoch)
+        if refusal is None and name in self._poisoned:
+            return str(self._poisoned[name])
+        return refusal
+
+    def step(self, only: Collection[str] | None = None) -> int:
+        """Fold one page for each group of projections that stand together; `only` these if given.
+
+        Returns how many positions were passed, summed over the groups; 0 when there is nothing to do now. Raises
+        `TRANSIENT` errors after rolling back; stepping again on a sound connection goes on where this left off.
+        """
+        active = self._active(only)
+        if not active or max(self._checkpoints[name].position for name in active) >= self.head:
+            self.load()
+            active = self._active(only)
+        groups: dict[int, list[str]] = {}
+        for name in active:
+            groups.setdefault(self._checkpoints[name].position, []).append(name)
+        positions = sorted(groups)
+        passed = 0
+        # None goes past the next group: from there on they share their pages.
+        for position, before in zip(positions, [*positions[1:], self.head], strict=False):
+            if position < self.head:
+                passed += self._step_group(groups[position], position, before)
+        return passed
+
+    def _active(self, only: Collection[str] | None) -> list[str]:
+        return [name for name in self._projections if name not in self.stopped and (only is None or name in only)]
+
+    def run_to_head(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Step until nothing is left to do. `progress` is told (lowest position, head) after each step."""
+        while self.step():
+            if progress is not None:
+                progress(min(self.positions.values()), self.head)
+
+    def _step_group(self, names: list[str], after: int, before: int) -> int:
+        projections = [self._projections[name] for name in names]
+        page = self._read(after, min(before - after, self._page), projections)
+        if page is None:
+            return 0
+        if self._ahead is not None and before - page.upto >= READ_AHEAD:
+            self._ahead.start(page.upto, min(before - page.upto, self._page), projections)
+        try:
+            sound = [projection for projection in projections if page.parts[projection.name].broken is None]
+            if sound:
+                self._fold_together(sound, page)
+            for projection in projections:
+                broken = page.parts[projection.name].broken
+                if broken is not None:
+                    self._fold_up_to(projection, page, broken)
+        except _Lost:
+            logger.info("another runner moved %s past position %d: reading again", ", ".join(names), after)
+            self.load()
+            return 0
+        return page.upto - after
+
+    def _read(self, after: int, limit: int, projections: list[Projection]) -> FoldedPage | None:
+        page = self._ahead.take(after, projections) if self._ahead is not None else None
+        return page or self._pages.read(self._connection, after, limit, projections)
+
+    def _fold_together(self, projections: list[Projection], page: FoldedPage) -> None:
+        try:
+            self._write([(projection, page.parts[projection.name]) for projection in projections], page.upto)
+        except (*TRANSIENT, _Lost):
+            raise
+        except Exception as error:
+            logger.warning("a page after position %d cannot be folded as a whole: %s", page.after, explain(error))
+            for projection in projections:
+                self._fold_alone(projection, page)
+
+    def _fold_alone(self, projection: Projection, page: FoldedPage) -> None:
+        part = page.parts[projection.name]
+        error = self._attempt(projection, part, page.upto)
+        if error is None:
+            return
+        self._fold_up_to(projection, page, self._first_bad(projection, part.events, page.upto, error))
+
+    def _first_bad(
+        self, projection: Projection, events: Sequence[RecordedEvent], upto: int, error: Exception
+    ) -> ProjectionError:
+        """Which of these, that met this error together, is the first that cannot be folded.
+
+        Whether the first n facts can be folded turns from yes to no at one n; halving finds it.
+        """
+        good, bad = 0, len(events)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            found = self._attempt(projection, fold_part(projection, events[:middle]), upto, only_try=True)
+            if found is None:
+                good = middle
+            else:
+                bad, error = middle, found
+        recorded = events[bad - 1]
+        name = self._codec.named(type(recorded.event))[-1]
+        return ProjectionError(recorded.position, recorded.event.originator_id, name, explain(error))
+
+    def _attempt(self, projection: Projection, part: Folded, upto: int, *, only_try: bool = False) -> Exception | None:
+        """Write a part of one projection (`only_try`: and roll back). What stood in the way, or None."""
+        try:
+            self._write([(projection, part)], upto, only_try=only_try)
+        except (*TRANSIENT, _Lost):
+            raise
+        except Exception as error:
+            return error
+        return None
+
+    def _fold_up_to(self, projection: Projection, page: FoldedPage, error: ProjectionError) -> None:
+        """Fold what is before the unit that cannot be folded, and stop there, loudly."""
+        row = self._connection.execute(
+            _LAST_UNIT_BEFORE, (self._log, page.after, error.position, error.position)
+        ).fetchone()
+        if row is not None and row[0] is not None:
+            upto: int = row[0]
+            events = [recorded for recorded in page.parts[projection.name].events if recorded.position <= upto]
+            earlier = self._attempt(projection, fold_part(projection, events), upto)
+            if earlier is not None:  # one before it cannot be folded either
+                self._fold_up_to(projection, page, self._first_bad(projection, events, upto, earlier))
+                return
+        with self._connection.transaction():
+            at = self._checkpoints[projection.name]
+            if not hold_checkpoint(self._connection, self._log, projection.name, at):
+                raise _Lost
+            record_error(self._connection, self._log, projection.name, error)
+        self._errors[projection.name] = self._poisoned[projection.name] = error
+        self.stopped[projection.name] = str(error)
+        logger.error("projection %s stopped %s", projection.name, error)
+
+    def _write(self, work: list[tuple[Projection, Folded]], upto: int, *, only_try: bool = False) -> None:
+        """One transaction: the checkpoints, then the rows of every projection."""
+        names = [projection.name for projection, _ in work]
+        try:
+            with self._connection.transaction(force_rollback=only_try):
+                moved = move_checkpoints(self._connection, self._log, names, self._checkpoints[names[0]], upto)
+                if moved is None:
+                    raise _Lost
+                for projection, part in work:
+                    if part.error is not None:
+                        raise part.error
+                    if part.events:
+                        projection.write(self._connection, part.result, self._caches[projection.name])
+                    if projection.name in self._errors:
+                        clear_error(self._connection, self._log, projection.name)
+        except BaseException:
+            self._forget(names)
+            raise
+        if only_try:
+            self._forget(names)
+            return
+        for name in names:
+            self._checkpoints[name] = moved
+            self._errors.pop(name, None)
+
+    def _forget(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._caches[name].clear()
+
+
+_END_SILENT = """
+SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND (l.classid::bigint << 32 | l.objid::bigint) = ANY (%s)
+   AND a.state = 'active' AND a.wait_event = 'ClientRead'
+   AND clock_timestamp() - a.query_start > make_interval(secs => %s)
+"""
+
+
+_HELD_BY_OUTSIDERS = """
+SELECT n.name, a.usename FROM unnest(%s::text[], %s::bigint[]) AS n(name, key)
+  JOIN pg_locks l ON l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND (l.classid::bigint << 32 | l.objid::bigint) = n.key
+  JOIN pg_stat_activity a USING (pid)
+ WHERE NOT pg_has_role(a.usesysid, 'daybook_projector', 'MEMBER')
+"""
+
+
+class Ownership:
+    """Advisory locks, one a projection, so that two workers do not fold the same pages in vain.
+
+    Nothing rests on them but saved work: what keeps the tables right is the compare-and-set. They belong to the
+    session and are free the moment its process dies. PostgreSQL lets every login take any advisory lock, so one that is
+    held by a login which is no projector does not count: the projection is owned without it.
+    """
+
+    def __init__(self, connection: Connection[Any], log: int, projections: Sequence[str]) -> None:
+        self._connection = connection
+        self._log = log
+        self._others = list(projections)
+        self.owned: set[str] = set()
+
+    def acquire(self) -> set[str]:
+        """Try for those not owned yet; returns which were gained just now."""
+        if not self._others:
+            return set()
+        rows = self._connection.execute(
+            "SELECT name FROM unnest(%s::text[], %s::bigint[]) AS n(name, key) WHERE pg_try_advisory_lock(key)",
+            (text_array(self._others), int8_array([self._key(name) for name in self._others])),
+        ).fetchall()
+        gained = {name for (name,) in rows}
+        if len(gained) < len(self._others):
+            gained |= self._held_by_outsiders()
+        self.owned |= gained
+        self._others = [name for name in self._others if name not in gained]
+        return gained
+
+    def _held_by_outsiders(self) -> set[str]:
+        keys = int8_array([self._key(name) for name in self._others])
+        rows = self._connection.execute(_HELD_BY_OUTSIDERS, (text_array(self._others), keys)).fetchall()
+        for name, login in rows:
+            logger.warning("%s holds the lock of projection %s and is no projector: folding without it", login, name)
+        return {name for name, _ in rows}
+
+    def release(self) -> None:
+        """Let go of all of them."""
+        for name in self.owned:
+            self._connection.execute("SELECT pg_advisory_unlock(%s)", (self._key(name),))
+        self._others += sorted(self.owned)
+        self.owned = set()
+
+    def end_silent(self, seconds: float) -> None:
+        """End the sessions of owners that stopped in the middle of the rows they were sending, so long ago.
+
+        To the server such a session is not idle: none of its time-outs ends it, and it holds what it has locked. It may
+        be ended by whoever has the same login, which is not the role that this session has taken.
+        """
+        if not self._others:
+            return
+        with self._connection.transaction():
+            self._connection.execute("SELECT set_config('role', 'none', true)")
+            self._connection.execute(_END_SILENT, (int8_array([self._key(name) for name in self._others]), seconds))
+
+    def _key(self, name: str) -> int:
+        digest = hashlib.sha256(f"daybook fold {self._log} {name}".encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)

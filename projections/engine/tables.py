@@ -1,0 +1,249 @@
+"""Making what the projections need: tables, checkpoints, views for reporting tools.
+
+Two roles do it. The read owner makes, replaces and empties tables and views, and has no right on the log (`prepare`,
+`reset`). The projector reads the log and changes rows (`begin`). So whoever takes over a projector can write wrong
+rows, which `daybook verify` finds, but can put no code where others run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from domain.money import EXPONENTS
+from eventstore.log.arrays import int2_array, text_array
+from eventstore.log.read import Head, read_head
+from projections.engine.projection import Projection
+
+_FRAME = (Path(__file__).parent / "frame.sql").read_text()
+_GRANTS = (Path(__file__).parent / "grants.sql").read_text()
+_LOCK = "LOCK TABLE read.checkpoints IN SHARE UPDATE EXCLUSIVE MODE"
+"""One session at a time makes tables. Rows are read and written meanwhile, and no reader may take this lock."""
+LOCK_SECONDS = 10
+"""How long a table or view is waited for. Whoever comes to read it after that waits as well."""
+_CURRENCIES = """
+WITH known AS (
+    SELECT currency, exponent, round(10::numeric ^ -exponent, exponent) AS minor_unit
+      FROM unnest(%s::text[], %s::smallint[]) AS c(currency, exponent)
+), foreign_rows AS (
+    DELETE FROM read.currencies WHERE currency NOT IN (SELECT currency FROM known)
+)
+INSERT INTO read.currencies SELECT currency, exponent, minor_unit FROM known
+ON CONFLICT (currency) DO UPDATE SET exponent = excluded.exponent, minor_unit = excluded.minor_unit
+ WHERE (currencies.exponent, currencies.minor_unit) <> (excluded.exponent, excluded.minor_unit)
+"""
+_BEGIN = """
+INSERT INTO read.checkpoints (projection, log, position, epoch, digest)
+SELECT projection, %s, 0, %s, '' FROM unnest(%s::text[]) AS p(projection) ORDER BY projection
+ON CONFLICT (projection, log) DO NOTHING
+"""
+_RESTART = """
+INSERT INTO read.checkpoints (projection, log, position, epoch, digest, rebuild_until) VALUES (%s, %s, 0, %s, '', %s)
+ON CONFLICT (projection, log) DO UPDATE
+   SET position = 0, epoch = excluded.epoch, digest = '', updated_at = clock_timestamp(),
+       rebuild_until = excluded.rebuild_until, rebuilds = checkpoints.rebuilds + 1
+"""
+
+
+class ShapeError(RuntimeError):
+    """Tables were made by another version of their projection; the message says what to do."""
+
+    def __init__(self, projections: Sequence[str]) -> None:
+        names = ", ".join(projections)
+        again = f"daybook rebuild {' '.join(projections)}"
+        super().__init__(f"the tables of {names} were made by another version of Daybook: rebuild them ({again})")
+
+
+class AnotherLogError(RuntimeError):
+    """The tables are folded from another log; the message says what to do."""
+
+    def __init__(self, log: str, others: Sequence[str]) -> None:
+        super().__init__(
+            f"the read tables of this database are those of log {', '.join(others)}, not of {log}: a database has the "
+            f"read tables of one log (set DAYBOOK_LOG to it, or give {log} a database of its own)"
+        )
+
+
+class NotPreparedError(RuntimeError):
+    """A projection has no tables yet; the message says what to do."""
+
+    def __init__(self, projections: Sequence[str]) -> None:
+        self.projections = tuple(projections)
+        super().__init__(f"{', '.join(projections)}: there are no tables yet; run daybook migrate")
+
+
+class TablesBusyError(RuntimeError):
+    """Somebody kept a table or view locked for too long; the message says what to do."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"another session has read or locked a read table or a reporting view for {LOCK_SECONDS} s, so nothing was "
+            f"changed: end it (the view pg_stat_activity shows it), or try again"
+        )
+
+
+def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> None:
+    """Create what is missing, as the read owner; tables that are there stay as they are, rights are set anew.
+
+    Raises `ShapeError` where tables are of another version; those of the others are made all the same. Raises
+    `TablesBusyError`.
+    """
+    with _changing(connection):
+        connection.execute(_CURRENCIES, (text_array(list(EXPONENTS)), int2_array(list(EXPONENTS.values()))))
+        made = _shapes(connection)
+        outdated = _outdated(connection, made, projections)
+        for projection in projections:
+            if projection.name in outdated:
+                continue
+            if projection.name not in made:
+                _create(connection, projection)
+            _report(connection, projection)
+    if outdated:
+        raise ShapeError(outdated)
+
+
+def begin(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
+    """Let these projections begin at position 0 where they have not begun, as the projector.
+
+    Raises `NotPreparedError` where there are no tables, `ShapeError` where they are of another version,
+    `AnotherLogError` where they are another log's, `UnknownLogError` where there is no such log.
+    """
+    if outdated := outdated_among(connection, projections):
+        raise ShapeError(outdated)
+    head = read_head(connection, log)
+    refuse_another_log(connection, head.log, log)
+    names = text_array([projection.name for projection in projections])
+    rows = connection.execute(
+        "SELECT p.name FROM unnest(%s::text[]) AS p(name)"
+        " WHERE NOT EXISTS (SELECT FROM read.checkpoints c WHERE c.projection = p.name AND c.log = %s)",
+        (names, head.log),
+    ).fetchall()
+    if rows:  # to insert them all the same would wait for whoever is moving them
+        connection.execute(_BEGIN, (head.log, head.epoch, text_array([name for (name,) in rows])))
+
+
+def outdated_among(connection: Connection[Any], projections: Sequence[Projection]) -> list[str]:
+    """The names of those whose tables were made by another version. Raises `NotPreparedError` where there are none."""
+    try:
+        made = _shapes(connection)
+    except psycopg.errors.UndefinedTable:
+        made = {}
+    outdated = _outdated(connection, made, projections)
+    if missing := [
+        projection.name for projection in projections if projection.name not in made and projection.name not in outdated
+    ]:
+        raise NotPreparedError(missing)
+    return outdated
+
+
+def _outdated(connection: Connection[Any], made: Mapping[str, str], projections: Sequence[Projection]) -> list[str]:
+    """The names of those whose tables are of another version, or are there and nobody knows of which."""
+    rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'read'").fetchall()
+    existing = {table for (table,) in rows}
+    return [
+        projection.name
+        for projection in projections
+        if (
+            made[projection.name] != projection.shape
+            if projection.name in made
+            else not existing.isdisjoint(projection.tables)
+        )
+    ]
+
+
+def reset(
+    connection: Connection[Any], head: Head, projections: Sequence[Projection], *, anew: Set[str] = frozenset()
+) -> None:
+    """Empty the tables of these projections and set their checkpoints to 0, in one transaction, as the read owner.
+
+    Tables of another version are dropped and made again, and those of the projections named `anew`, with their views.
+
+    `head` is the head of the log. Until a projection has come so far, its checkpoint says that it is being rebuilt.
+    A runner that folds at this moment finishes its page first and then finds its checkpoint moved. Raises
+    `TablesBusyError`.
+    """
+    with _changing(connection):
+        made = _shapes(connection)
+        until = head.position or None
+        for projection in sorted(projections, key=lambda projection: projection.name):
+            # The checkpoint's row first, the tables after it, as a runner does: no one waits for the other.
+            connection.execute(_RESTART, (projection.name, head.log, head.epoch, until))
+            connection.execute(
+                "DELETE FROM read.projection_errors WHERE projection = %s AND log = %s", (projection.name, head.log)
+            )
+            tables = ", ".join(projection.tables)
+            if made.get(projection.name) == projection.shape and projection.name not in anew:
+                connection.execute(f"TRUNCATE {tables}".encode())
+                continue
+            views = ", ".join(f"reporting.{view}" for view in projection.views)
+            connection.execute(f"DROP VIEW IF EXISTS {views} CASCADE".encode())
+            connection.execute(f"DROP TABLE IF EXISTS {tables} CASCADE".encode())
+            _create(connection, projection)
+            _report(connection, projection)
+
+
+@contextmanager
+def _changing(connection: Connection[Any]) -> Iterator[None]:
+    """A transaction that nobody else makes tables beside, at the end of which everything is granted anew."""
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'".encode())
+            connection.execute(_LOCK)
+            connection.execute("SET LOCAL search_path = read")
+            connection.execute(_FRAME.encode())
+            yield
+            connection.execute(_GRANTS.encode())
+    except psycopg.errors.LockNotAvailable as error:
+        raise TablesBusyError from error
+
+
+def refuse_another_log(connection: Connection[Any], log: int, name: str) -> None:
+    """Raise `AnotherLogError` where the read tables are folded from another log, as the projector.
+
+    Rows do not say of which log they are: two logs in the same tables would be one ledger to every reader.
+    """
+    others = connection.execute(
+        "SELECT DISTINCT l.name FROM read.checkpoints c JOIN log.logs l USING (log) WHERE c.log <> %s ORDER BY 1",
+        (log,),
+    ).fetchall()
+    if others:
+        raise AnotherLogError(name, [other for (other,) in others])
+
+
+def _shapes(connection: Connection[Any]) -> dict[str, str]:
+    return dict(connection.execute("SELECT projection, shape FROM read.rooms").fetchall())
+
+
+def _report(connection: Connection[Any], projection: Projection) -> None:
+    """Make the reporting views of a projection, where they are not as they should be.
+
+    To make one again waits for whoever reads it, and whoever comes to read it waits for that: a restart must not do so.
+    """
+    row = connection.execute(
+        "SELECT bool_and(to_regclass(v.name) IS NOT NULL)"
+        " AND EXISTS (SELECT FROM read.reports r WHERE r.projection = %s AND r.digest = %s)"
+        " FROM unnest(%s::text[]) AS v(name)",
+        (projection.name, projection.reporting_digest, text_array([f"reporting.{view}" for view in projection.views])),
+    ).fetchone()
+    if row is not None and row[0]:
+        return
+    connection.execute(projection.reporting.encode())
+    connection.execute(
+        "INSERT INTO read.reports (projection, digest) VALUES (%s, %s)"
+        " ON CONFLICT (projection) DO UPDATE SET digest = excluded.digest",
+        (projection.name, projection.reporting_digest),
+    )
+
+
+def _create(connection: Connection[Any], projection: Projection) -> None:
+    connection.execute(projection.schema.encode())
+    connection.execute(
+        "INSERT INTO read.rooms (projection, shape) VALUES (%s, %s)"
+        " ON CONFLICT (projection) DO UPDATE SET shape = excluded.shape",
+        (projection.name, projection.shape),
+    )

@@ -1,0 +1,367 @@
+"""Proof that the tables are what the log says: each folded afresh, up to its checkpoint, and compared row by row.
+
+The fresh fold goes into temporary tables of the same name, by the same code, within one snapshot of the database. So
+projectors may go on meanwhile; disk is needed for a second copy of the tables, memory only for a page.
+
+A projection that is not at the head has rows missing, and one that stopped will never get there: both are findings. A
+projector may be a moment behind while commands come in, so it is waited for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg import Connection, IsolationLevel
+
+from eventstore.log.codec import Codec
+from eventstore.log.read import read_head
+from projections.engine.checkpoint import LogState, read_state
+from projections.engine.explain import explain
+from projections.engine.pages import PageReader
+from projections.engine.projection import FoldCache, FoldError, Projection
+from projections.engine.runner import PAGE, TRANSIENT
+from projections.engine.session import fold_into, plan_freely
+from projections.engine.tables import NotPreparedError, ShapeError, outdated_among
+from projections.registry import PROJECTIONS
+
+SAMPLE = 5
+"""Keys of differing rows that a finding names."""
+
+Progress = Callable[[int, int], None]
+"""Is told how far the fresh fold is, and how far it has to go."""
+
+
+PATIENCE_SECONDS: Final = 5.0
+"""How long projections may take to reach the head that the check began at."""
+_POLL_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class TableFinding:
+    """A table that is not what a fresh fold makes of the log. A row that differs counts as missing and unexpected."""
+
+    projection: str
+    table: str
+    missing: int  # rows of the fresh fold that the table does not have
+    unexpected: int  # rows of the table that the fresh fold does not have
+    sample: tuple[str, ...]  # primary keys of some of them
+
+    def __str__(self) -> str:
+        keys = f", for example {'; '.join(self.sample)}" if self.sample else ""
+        return (
+            f"read.{self.table} differs from a fresh fold of the log: {self.missing} rows are missing or changed, "
+            f"{self.unexpected} are not as they should be{keys}; rebuild it: daybook rebuild {self.projection}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFinding:
+    """A projection that cannot be compared; the message says why."""
+
+    projection: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFinding:
+    """A projection whose rows end before the log does; the message says why."""
+
+    projection: str
+    position: int
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+TablesFinding: TypeAlias = TableFinding | CheckpointFinding | StatusFinding
+
+
+@dataclass(frozen=True, slots=True)
+class TablesReport:
+    """What was compared, up to which position each, and what was found."""
+
+    head: int
+    positions: dict[str, int]
+    tables: dict[str, int]  # compared, with their number of rows
+    findings: tuple[TablesFinding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    @property
+    def rows_ok(self) -> bool:
+        """Whether the rows are right as far as they go: nothing was found but projections that end too early."""
+        return all(isinstance(finding, StatusFinding) for finding in self.findings)
+
+
+def verify_tables(
+    connection: Connection[Any],
+    log: str,
+    codec: Codec,
+    projections: Sequence[Projection],
+    *,
+    progress: Progress = lambda position, upto: None,
+    due: int | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> TablesReport:
+    """Fold these projections afresh and compare.
+
+    Each must have come to position `due`, by default the head of this moment, and gets `patience_seconds` for it.
+
+    The connection is in no transaction, may create temporary tables and is otherwise left as it was. What the codec
+    returns as `Erased` must be erased in the tables too: text that outlived its key is a finding.
+    """
+    if missing := _without_frame(connection):
+        return _not_made(connection, log, projections, missing)
+    due = read_head(connection, log).position if due is None else due
+    _wait_for(connection, log, [projection.name for projection in projections], due, patience_seconds)
+    before = connection.isolation_level
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        with connection.transaction(force_rollback=True):  # the temporary tables go with it
+            fold_into(connection, "pg_temp", local=True)
+            return _verify(connection, log, codec, projections, due, progress)
+    finally:
+        connection.isolation_level = before
+
+
+_FRAME: Final = ("checkpoints", "rooms", "reports", "projection_errors")
+
+
+def _without_frame(connection: Connection[Any]) -> list[str]:
+    rows = connection.execute(
+        "SELECT name FROM unnest(%s::text[]) AS t(name) WHERE to_regclass('read.' || name) IS NULL", (list(_FRAME),)
+    )
+    return [name for (name,) in rows]
+
+
+def _not_made(
+    connection: Connection[Any], log: str, projections: Sequence[Projection], missing: Sequence[str]
+) -> TablesReport:
+    why = f"the read tables are not there (read.{', read.'.join(missing)}): make them with daybook migrate"
+    findings = tuple(CheckpointFinding(projection.name, f"{projection.name}: {why}") for projection in projections)
+    return TablesReport(read_head(connection, log).position, {}, {}, findings)
+
+
+def _wait_for(connection: Connection[Any], log: str, names: Sequence[str], due: int, patience_seconds: float) -> None:
+    """Wait until those that go on have come to a position, or until patience ends."""
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        state = read_state(connection, log, names)
+        behind = [
+            status
+            for status in state.statuses
+            if status.checkpoint is not None
+            and status.checkpoint.position < due
+            and status.error is None
+            and status.refusal(state.epoch) is None
+        ]
+        if not behind or time.monotonic() >= deadline:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _verify(
+    connection: Connection[Any],
+    log: str,
+    codec: Codec,
+    projections: Sequence[Projection],
+    due: int,
+    progress: Progress,
+) -> TablesReport:
+    state = read_state(connection, log, [projection.name for projection in projections])
+    findings: list[TablesFinding] = [
+        CheckpointFinding(name, message) for name, message in _unusable(connection, projections)
+    ]
+    findings += _misplaced(connection, state)
+    findings += _unknown_rows(connection, state.log, [projection.name for projection in projections])
+    incomparable = {finding.projection for finding in findings}
+    findings += _too_early(state, due, incomparable)
+    targets = {
+        status.projection: status.checkpoint.position
+        for status in state.statuses
+        if status.checkpoint is not None and status.projection not in incomparable
+    }
+    comparable = [projection for projection in projections if projection.name in targets]
+    for projection in comparable:
+        connection.execute(projection.schema.encode())
+    broken = _fold_afresh(connection, PageReader(state.log, codec), comparable, targets, progress)
+    findings += broken
+    plan_freely(connection)
+    tables: dict[str, int] = {}
+    for projection in comparable:
+        if projection.name in {finding.projection for finding in broken}:
+            continue
+        for table in projection.tables:
+            rows, finding = _compare(connection, projection.name, table)
+            if rows is not None:
+                tables[table] = rows
+            if finding is not None:
+                findings.append(finding)
+    return TablesReport(state.head, targets, tables, tuple(findings))
+
+
+def _too_early(state: LogState, due: int, incomparable: set[str]) -> list[TablesFinding]:
+    """Projections that stopped or are not at the head."""
+    findings: list[TablesFinding] = []
+    for status in state.statuses:
+        name = status.projection
+        position = 0 if status.checkpoint is None else status.checkpoint.position
+        if status.error is not None:
+            message = (
+                f"{name} stopped {status.error}; it stands at {position} of {state.head}; once the cause is gone, "
+                f"run daybook rebuild {name}"
+            )
+            findings.append(StatusFinding(name, position, message))
+        elif name not in incomparable and position < due:
+            message = (
+                f"{name} stands at {position} of {due}: {due - position} events are not folded; start daybook work, "
+                f"or run daybook rebuild {name}"
+            )
+            findings.append(StatusFinding(name, position, message))
+    return findings
+
+
+_UNKNOWN_ROWS = """
+SELECT format('read.%%s has a row of %%s, log %%s', t.name, t.projection, t.log)
+  FROM (SELECT 'checkpoints' AS name, projection, log FROM read.checkpoints
+        UNION ALL SELECT 'projection_errors', projection, log FROM read.projection_errors
+        UNION ALL SELECT 'rooms', projection, %(log)s FROM read.rooms
+        UNION ALL SELECT 'reports', projection, %(log)s FROM read.reports) t
+ WHERE t.projection <> ALL (%(names)s) OR t.log <> %(log)s ORDER BY 1
+"""
+
+
+def _unknown_rows(connection: Connection[Any], log: int, names: Sequence[str]) -> list[TablesFinding]:
+    """Rows of the frame that are no projection's of this log, and projections without a row in `read.projections`."""
+    known = sorted({*names, *(projection.name for projection in PROJECTIONS)})
+    rows = connection.execute(_UNKNOWN_ROWS, {"log": log, "names": known})
+    findings: list[TablesFinding] = [
+        CheckpointFinding("", f"{what}, which this Daybook does not know; delete it") for (what,) in rows
+    ]
+    made = {name for (name,) in connection.execute("SELECT projection FROM read.rooms")}
+    for name in names:
+        if name not in made:
+            message = f"read.rooms does not say of which version the tables of {name} are: daybook rebuild {name}"
+            findings.append(CheckpointFinding(name, message))
+    return findings
+
+
+def _unusable(connection: Connection[Any], projections: Sequence[Projection]) -> Iterator[tuple[str, str]]:
+    """Projections without tables, or with tables of another version, and what to do about each."""
+    missing: tuple[str, ...] = ()
+    try:
+        outdated = outdated_among(connection, projections)
+    except NotPreparedError as error:
+        missing = error.projections
+        outdated = outdated_among(connection, [one for one in projections if one.name not in missing])
+    yield from ((name, str(NotPreparedError([name]))) for name in missing)
+    yield from ((name, str(ShapeError([name]))) for name in outdated)
+
+
+def _misplaced(connection: Connection[Any], state: LogState) -> list[TablesFinding]:
+    """Checkpoints that do not fit the log: ahead of it, on another event, within a unit."""
+    findings: list[TablesFinding] = []
+    for status in state.statuses:
+        message = status.refusal(state.epoch)
+        if message is None and status.checkpoint is not None and status.checkpoint.position > 0:
+            row = connection.execute(
+                "SELECT unit_end FROM log.events WHERE log = %s AND position = %s",
+                (state.log, status.checkpoint.position),
+            ).fetchone()
+            if row is None or row[0] != status.checkpoint.position:
+                end = row and row[0]
+                message = (
+                    f"{status.projection} stands at {status.checkpoint.position}, within a unit that ends at "
+                    f"{end}; rebuild it: daybook rebuild {status.projection}"
+                )
+        if message is not None:
+            findings.append(CheckpointFinding(status.projection, message))
+    return findings
+
+
+def _fold_afresh(
+    connection: Connection[Any],
+    pages: PageReader,
+    projections: Sequence[Projection],
+    targets: dict[str, int],
+    progress: Progress,
+) -> list[CheckpointFinding]:
+    """Fold each up to its target. What cannot be folded is a finding and ends that projection's part."""
+    broken: list[CheckpointFinding] = []
+    caches = {projection.name: FoldCache() for projection in projections}
+    position, last = 0, max(targets.values(), default=0)
+    active = [projection for projection in projections if targets[projection.name] > 0]
+    while active:
+        upto = min(targets[projection.name] for projection in active)
+        page = pages.read(connection, position, min(upto - position, PAGE), active)
+        assert page is not None, "the log ends before a checkpoint that was found to be in it"
+        for projection in list(active):
+            try:
+                part = page.parts[projection.name]
+                if part.broken is not None:
+                    raise FoldError(str(part.broken))
+                if part.error is not None:
+                    raise part.error
+                if part.events:
+                    with connection.transaction():
+                        projection.write(connection, part.result, caches[projection.name])
+            except TRANSIENT:
+                raise
+            except Exception as error:
+                message = f"{projection.name} cannot be folded afresh after position {position}: {explain(error)}"
+                broken.append(CheckpointFinding(projection.name, message))
+                active.remove(projection)
+        position = page.upto
+        active = [projection for projection in active if targets[projection.name] > position]
+        progress(position, last)
+    return broken
+
+
+# A row as text, so that every type compares and NULL equals NULL. The key is the primary key of the fresh table: the
+# live one may have lost its own.
+_COMPARE = """
+WITH live AS (SELECT {key} AS key, t::text AS row FROM read.{table} t),
+     fresh AS (SELECT {key} AS key, t::text AS row FROM pg_temp.{table} t),
+     missing AS MATERIALIZED (SELECT * FROM fresh EXCEPT ALL SELECT * FROM live),
+     unexpected AS MATERIALIZED (SELECT * FROM live EXCEPT ALL SELECT * FROM fresh)
+SELECT (SELECT count(*) FROM live), (SELECT count(*) FROM missing), (SELECT count(*) FROM unexpected),
+       ARRAY(SELECT key FROM (SELECT key FROM missing UNION SELECT key FROM unexpected) k ORDER BY key LIMIT {sample})
+"""
+
+_KEY = """
+SELECT format('concat_ws('' '', %%s)', string_agg(format('t.%%I::text', a.attname), ', '
+                                                  ORDER BY array_position(i.indkey, a.attnum)))
+  FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+ WHERE i.indisprimary AND i.indrelid = to_regclass(%s)
+"""
+
+
+def _compare(connection: Connection[Any], projection: str, table: str) -> tuple[int | None, TablesFinding | None]:
+    """Rows in the live table, None if they cannot be read, and how it differs from the fresh one."""
+    found = connection.execute(_KEY, (f"pg_temp.{table}",)).fetchone()
+    assert found is not None and found[0] is not None, f"the schema of {projection} gives {table} no primary key"  # noqa: PT018
+    query = _COMPARE.format(key=found[0], table=table, sample=SAMPLE)
+    try:
+        with connection.transaction():
+            row = connection.execute(query.encode(), prepare=False).fetchone()
+    except TRANSIENT:
+        raise
+    except psycopg.Error as error:
+        message = f"read.{table} cannot be compared: {explain(error)}; rebuild it: daybook rebuild {projection}"
+        return None, CheckpointFinding(projection, message)
+    assert row is not None, "an aggregate has a row"
+    rows, missing, unexpected, sample = row
+    if missing == unexpected == 0:
+        return rows, None
+    return rows, TableFinding(projection, table, missing, unexpected, tuple(sample))

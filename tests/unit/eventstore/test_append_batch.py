@@ -1,0 +1,45 @@
+"""A group as columns: its arrays are made once, and anew after a change."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventstore.log.append import MOST_EVENTS_PER_UNIT, AppendBatch, NewEvents, UnitTooLargeError
+from tests.support.appending import DecidedCommand, NewEvent, Read, layout_of
+
+
+def command(key: str, *reads: Read, on: str) -> DecidedCommand:
+    return DecidedCommand("ada", key, reads, [NewEvent(on, "moved", b"{}")], b"{}", None)
+
+
+def test_the_arrays_are_made_once_and_anew_after_a_change() -> None:
+    batch = layout_of([command("1", Read("acct_1", None), on="acct_1"), command("2", Read("acct_1", 1), on="acct_1")])
+    first = batch.parameters()
+    assert batch.parameters() is first
+    batch.look_up_all()
+    second = batch.parameters()
+    assert [one for one, other in zip(first, second, strict=True) if one != other] == [first[12]], "which are new"
+
+
+def test_a_stream_is_there_once_with_its_first_base() -> None:
+    batch = layout_of(
+        [
+            command("1", Read("b", 7), Read("a", None), on="a"),
+            command("2", Read("a", 0), Read("c", 3), on="c"),
+        ]
+    )
+    assert batch.index == {"b": 1, "a": 2, "c": 3}
+    assert batch.bases == [7, 0, 3]
+    assert batch.counts == [1, 1]
+
+
+def test_an_exact_base_holds_over_a_later_one_that_commutes() -> None:
+    before = layout_of([command("1", Read("cash", 9, True), on="a"), command("2", Read("cash", 5), on="b")])
+    after = layout_of([command("1", Read("cash", 5), on="a"), command("2", Read("cash", 9, True), on="b")])
+    assert before.bases == after.bases == [5]
+
+
+def test_a_unit_is_bounded() -> None:
+    events = NewEvents([], [], [], [])
+    with pytest.raises(UnitTooLargeError, match="10001 events"):
+        AppendBatch([("ada", "1")], [None], [b"{}"], [[]], [MOST_EVENTS_PER_UNIT + 1], events)

@@ -1,0 +1,145 @@
+"""The bank's history as commands, through the same executor and the same decisions as every other command.
+
+The source's own id is the idempotency key, and every id is made from it: killed at any moment and started again, the
+import repeats exactly what it had said, and nothing doubles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from domain.accounts.commands import OpenAccount, PostTransaction
+from domain.accounts.numbers import account_number
+from domain.accounts.posting import entries_between, internal_account
+from domain.ids import ACCOUNT, TRANSACTION, named_id
+from eventstore.executor.decided import Submission
+from eventstore.log.answers import ACCEPTED, Answer, find_answers
+from workers.importers.czech_bank.source import (
+    CURRENCY,
+    SourceAccount,
+    SourceTransaction,
+    read_accounts,
+    read_transactions,
+    transaction_files,
+)
+from workers.runtime import WriteSide, system_submission
+
+ACTOR = "system:czech-bank"
+GROUP = 1_000
+NUMBERS_FROM = 10**9
+"""The bank's account ids become numbers of ten digits that the sequence reaches after a billion accounts."""
+
+
+class ImportFailedError(RuntimeError):
+    """A row was imported before with other content: the file has changed under its ids."""
+
+
+@dataclass
+class Imported:
+    """What an import came to."""
+
+    accounts: int = 0
+    transactions: int = 0
+    already: int = 0  # found from an earlier run
+    without_amount: list[str] = field(default_factory=list)  # keys of rows of 0.00, which move nothing: not in the log
+    refused: dict[str, list[str]] = field(default_factory=dict)  # rule: keys
+
+    @property
+    def ok(self) -> bool:
+        """Whether every row of the source that moves money is in the log."""
+        return not self.refused
+
+
+def account_id(log: str, id: int) -> str:
+    """The ledger's id of a bank's account."""
+    return named_id(ACCOUNT, log, "czech-bank", str(id))
+
+
+def import_folder(
+    side: WriteSide, connection: Connection[Any], folder: Path, at: datetime, progress: Callable[[str, int], None]
+) -> Imported:
+    """Import everything in the folder. `progress` is told the step and how many rows of it are done.
+
+    Raises `SourceError` where a file is wrong (whole groups before it are in), `ImportFailedError`, `ExecutorError`.
+    """
+    done = Imported()
+    for count in _execute(side, connection, (_opening(side, a, at) for a in read_accounts(folder)), done):
+        done.accounts += count
+        progress("accounts", done.accounts)
+    for file in transaction_files(folder):
+        for count in _execute(side, connection, _postings(side, file, at, done), done):
+            done.transactions += count
+            progress("transactions", done.transactions)
+    return done
+
+
+def _execute(
+    side: WriteSide, connection: Connection[Any], submissions: Iterable[Submission], done: Imported
+) -> Iterator[int]:
+    """Execute in groups, bounded; what an earlier run has done is looked up, not done again."""
+    rows = iter(submissions)
+    while group := list(islice(rows, GROUP)):
+        found = find_answers(connection, side.log_number, [(s.actor, s.key) for s in group])
+        for submission in group:
+            earlier = found.get((submission.actor, submission.key))
+            if earlier is not None and earlier.request_hash != submission.request_hash:
+                raise ImportFailedError(f"{submission.key} was imported before with other content")
+        new = [s for s in group if (s.actor, s.key) not in found]
+        done.already += len(found)
+        answers = [*side.executor.execute(new), *(earlier.answer for earlier in found.values())]
+        for key, answer in zip([*(s.key for s in new), *(key for _, key in found)], answers, strict=True):
+            _note(done, key, answer)
+        yield len(group)
+
+
+def _note(done: Imported, key: str, answer: Answer) -> None:
+    if answer.outcome is not ACCEPTED:
+        done.refused.setdefault(answer.rule or answer.outcome.name.lower(), []).append(key)
+
+
+def _opening(side: WriteSide, account: SourceAccount, at: datetime) -> Submission:
+    command = OpenAccount(
+        account_id(side.log, account.id),
+        account_number("checking", NUMBERS_FROM + account.id),
+        "checking",
+        CURRENCY,
+        f"client:{account.owner}",
+        f"Account {account.id}",
+        None,
+        None,
+        account.opened_on,
+    )
+    return system_submission(ACTOR, f"czech-bank:account:{account.id}", command, repr(account), side.log, at)
+
+
+def _postings(side: WriteSide, file: Path, at: datetime, done: Imported) -> Iterator[Submission]:
+    """A command for each row that moves money. The ledger posts no entry of zero: such a row is noted instead."""
+    for row in read_transactions(file):
+        if row.amount:
+            yield _posting(side, row, at)
+        else:
+            done.without_amount.append(_key(row))
+
+
+def _key(row: SourceTransaction) -> str:
+    return f"czech-bank:trans:{row.id}"
+
+
+def _posting(side: WriteSide, row: SourceTransaction, at: datetime) -> Submission:
+    account, internal = account_id(side.log, row.account), internal_account(side.log, row.role, CURRENCY)
+    debited, credited = (internal, account) if row.credit else (account, internal)
+    command = PostTransaction(
+        named_id(TRANSACTION, side.log, "czech-bank", str(row.id)),
+        row.kind,
+        entries_between(debited, credited, row.amount, CURRENCY),
+        row.day,
+        str(row.id),
+    )
+    return system_submission(ACTOR, _key(row), command, repr(row), side.log, at)
