@@ -24,13 +24,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from api.gateway.tokens_file import TokensError
-from api.views import event_view, json_form
+from domain.json_form import json_form
 from domain.money import show
 from eventstore.executor.reply_sinks import ExecutorError
 from eventstore.keys.master_keys import SealingError
 from eventstore.keys.rotation import rotate
 from eventstore.log.codec import CodecError
 from eventstore.log.connect import connect, sentence_of
+from eventstore.log.event_view import event_view
 from eventstore.log.read import UnknownLogError, read_head, read_stream
 from migrations import MigrationError
 from projections.engine.rebuild import rebuild as rebuild_tables

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from api.views import json_form
+from domain.json_form import json_form
 from domain.money import show
 from eventstore.log.read import Recorded
 

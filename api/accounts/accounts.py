@@ -10,7 +10,9 @@ from fastapi import APIRouter, Query, Request
 from psycopg import Connection
 from starlette.responses import Response
 
-from api import bodies
+from api.accounts import bodies
+from api.accounts.views import account_view, entry_view, movement_view, trial_balance_view
+from api.commands.bodies import IsoDate, Nothing, Reason
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.access_log import personal
@@ -29,8 +31,8 @@ from api.queries.reading import (
     reading,
     visible,
 )
+from api.queries.responses import json_response
 from api.services import services
-from api.views import account_view, entry_view, json_response, movement_view, trial_balance_view
 from domain import money
 from domain.accounts import commands as c
 from domain.accounts.account import INTERNAL_ROLES
@@ -110,19 +112,19 @@ def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent
 
 
 @command(router, "/accounts/{account}/freeze", status=200)
-def freeze(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
+def freeze(caller: Caller, account: PathId, body: Reason) -> Intent:
     """No entry in either direction until it is unfrozen."""
     return Intent(c.FreezeAccount(account, body.reason), account)
 
 
 @command(router, "/accounts/{account}/unfreeze", status=200)
-def unfreeze(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
+def unfreeze(caller: Caller, account: PathId, body: Reason) -> Intent:
     """Entries are taken again."""
     return Intent(c.UnfreezeAccount(account, body.reason), account)
 
 
 @command(router, "/accounts/{account}/close", status=200)
-def close(caller: Caller, account: PathId, body: bodies.Reason) -> Intent:
+def close(caller: Caller, account: PathId, body: Reason) -> Intent:
     """For good. The balance must be zero and no hold open."""
     return Intent(c.CloseAccount(account, body.reason), account)
 
@@ -135,7 +137,7 @@ def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
 
 
 @command(router, "/accounts/{account}/holds/{hold}/release", status=200)
-def release_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Nothing) -> Intent:
+def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
     """What was reserved is available again."""
     return Intent(c.ReleaseHold(account, hold), account)
 
@@ -196,8 +198,8 @@ def list_entries(
     request: Request,
     account: PathId,
     side: Filter = None,
-    value_from: Annotated[bodies.IsoDate | None, Query()] = None,
-    value_until: Annotated[bodies.IsoDate | None, Query()] = None,
+    value_from: Annotated[IsoDate | None, Query()] = None,
+    value_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -225,8 +227,8 @@ def list_entries(
 def list_movements(
     request: Request,
     account: PathId,
-    since: Annotated[bodies.IsoDate, Query(alias="from")] = date.min,
-    until: Annotated[bodies.IsoDate, Query(alias="to")] = date.max,
+    since: Annotated[IsoDate, Query(alias="from")] = date.min,
+    until: Annotated[IsoDate, Query(alias="to")] = date.max,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:

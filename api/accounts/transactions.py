@@ -7,14 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import bodies
+from api.accounts import bodies
+from api.accounts.views import transaction_view
+from api.commands.bodies import IsoDate
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.access_log import personal
 from api.gateway.documented import READ_LIST, READ_ONE
 from api.queries.positions import read_cursor
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading, visible
-from api.views import transaction_view
 from domain.accounts.commands import PostTransaction, Transfer
 from domain.accounts.events import Entry
 from domain.ids import TRANSACTION
@@ -62,8 +63,8 @@ def list_transactions(
     account: Filter = None,
     kind: Filter = None,
     reference: Filter = None,
-    value_from: Annotated[bodies.IsoDate | None, Query()] = None,
-    value_until: Annotated[bodies.IsoDate | None, Query()] = None,
+    value_from: Annotated[IsoDate | None, Query()] = None,
+    value_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,

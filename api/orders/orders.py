@@ -2,28 +2,119 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from starlette.responses import Response
 
-from api import bodies
+from api.commands.bodies import (
+    ACCOUNT_A,
+    Body,
+    Currency,
+    Id,
+    IsoDate,
+    Nothing,
+    Price,
+    Reason,
+    Reference,
+    ShortText,
+    Subject,
+    example,
+)
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.access_log import personal
 from api.gateway.documented import READ_LIST, READ_ONE
 from api.queries.positions import read_cursor
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading, visible
-from api.views import order_view
 from domain import money
 from domain.ids import ORDER, TRANSACTION
+from domain.money import show
 from domain.orders.commands import CancelOrder, ConfirmOrder, PayOrder, PlaceOrder
+from domain.orders.decisions import MOST_LINES, MOST_QUANTITY
 from domain.orders.events import OrderLine
 from projections.orders.orders import queries
+from projections.orders.orders.queries import OrderRow
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
 
+class LineBody(BaseModel):
+    """One article of an order."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    sku: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,50}$")]
+    name: ShortText
+    quantity: Annotated[int, Field(ge=1, le=MOST_QUANTITY)]
+    unit_price: Price
+
+
+class OrderBody(Body):
+    """Place an order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "customer": "customer-1",
+                    "currency": "GBP",
+                    "lines": [{"sku": "85123A", "name": "Hanging heart", "quantity": 6, "unit_price": "2.55"}],
+                }
+            ]
+        }
+    )
+
+    customer: Subject
+    currency: Currency
+    lines: Annotated[list[LineBody], Field(max_length=2 * MOST_LINES)]
+    reference: Reference | None = None
+
+    @model_validator(mode="after")
+    def _is_money(self) -> OrderBody:
+        for number, line in enumerate(self.lines, 1):
+            try:
+                if money.parse(line.unit_price, self.currency) < 0:
+                    raise ValueError(f"{line.unit_price!r} is less than zero.")
+            except ValueError as error:
+                raise ValueError(f"lines: unit_price of line {number}: {error}") from None
+        return self
+
+
+class PaymentBody(Body):
+    """Pay an order from an account."""
+
+    model_config = example(account=ACCOUNT_A)
+
+    account: Id
+    value_date: IsoDate | None = None
+    reference: Reference | None = None
+
+
+def order_view(row: OrderRow) -> dict[str, Any]:
+    c = row.currency
+    return {
+        "order": row.order,
+        "customer": row.customer,
+        "currency": c,
+        "status": row.status,
+        "total": show(row.total, c),
+        "reference": row.reference,
+        "reason": row.reason,
+        "transaction": row.transaction,
+        "account": row.account,
+        "version": row.version,
+        "placed_at": row.placed_at,
+        "lines": [
+            {"sku": x.sku, "name": x.name, "quantity": x.quantity, "unit_price": show(x.unit_price, c)}
+            for x in row.lines
+        ],
+    }
+
+
 @command(router, "")
-def place(caller: Caller, body: bodies.OrderBody) -> Intent:
+def place(caller: Caller, body: OrderBody) -> Intent:
     """Place an order; its total is the sum of its lines."""
     lines = tuple(
         OrderLine(line.sku, line.name, line.quantity, money.parse(line.unit_price, body.currency))
@@ -34,20 +125,20 @@ def place(caller: Caller, body: bodies.OrderBody) -> Intent:
 
 
 @command(router, "/{order}/confirm", status=200)
-def confirm(caller: Caller, order: PathId, body: bodies.Nothing) -> Intent:
+def confirm(caller: Caller, order: PathId, body: Nothing) -> Intent:
     """Confirm an order that was placed."""
     return Intent(ConfirmOrder(order), order)
 
 
 @command(router, "/{order}/pay")
-def pay(caller: Caller, order: PathId, body: bodies.PaymentBody) -> Intent:
+def pay(caller: Caller, order: PathId, body: PaymentBody) -> Intent:
     """Pay a confirmed order from an account: order, transaction and accounts in one unit."""
     value_date = body.value_date or caller.today
     return Intent(PayOrder(order, body.account, caller.services.new_id(TRANSACTION), value_date, body.reference), order)
 
 
 @command(router, "/{order}/cancel", status=200)
-def cancel(caller: Caller, order: PathId, body: bodies.Reason) -> Intent:
+def cancel(caller: Caller, order: PathId, body: Reason) -> Intent:
     """Cancel an order that is not paid."""
     return Intent(CancelOrder(order, body.reason), order)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 from fastapi import APIRouter, Request
+from pydantic import ConfigDict, StringConstraints
 from starlette.responses import Response
 
-from api import bodies
+from api.commands.bodies import Body, Description, Nothing, Reason, Subject, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.access_log import personal
@@ -24,47 +27,103 @@ from api.queries.reading import (
     reading,
     visible,
 )
-from api.views import post_view, revision_view
 from domain.ids import POST
 from domain.posts.commands import ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
 from projections.engine.listing import Listed
 from projections.posts.posts import queries
+from projections.posts.posts.queries import PostRow, RevisionRow
 
 router = APIRouter(prefix="/v1/posts", tags=["posts"])
 
 
+class DraftBody(Body):
+    """Draft a post."""
+
+    model_config = example(author="author-1", title="On ledgers", body="Facts are written down once, in order.")
+
+    author: Subject
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    body: Annotated[str, StringConstraints(max_length=100_000)]
+
+
+class RevisionBody(Body):
+    """Replace the text of a post."""
+
+    model_config = example(title="On ledgers", body="Facts are written down once.", summary="Shorter")
+
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    body: Annotated[str, StringConstraints(max_length=100_000)]
+    summary: Description | None = None
+
+
+class SlugBody(Body):
+    """Publish under a slug."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"slug": "on-ledgers"}]})
+
+    slug: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+
+
+def post_view(row: PostRow) -> dict[str, Any]:
+    return {
+        "post": row.post,
+        "author": row.author,
+        "status": row.status,
+        "slug": row.slug,
+        "title": row.title,
+        "body": row.body,
+        "text_erased": row.text_erased,
+        "revision": row.revision,
+        "reason": row.reason,
+        "published_at": row.published_at,
+        "drafted_at": row.drafted_at,
+        "version": row.version,
+    }
+
+
+def revision_view(row: RevisionRow) -> dict[str, Any]:
+    return {
+        "revision": row.revision,
+        "title": row.title,
+        "body": row.body,
+        "summary": row.summary,
+        "text_erased": row.text_erased,
+        "recorded_at": row.recorded_at,
+    }
+
+
 @command(router, "")
-def draft(caller: Caller, body: bodies.DraftBody) -> Intent:
+def draft(caller: Caller, body: DraftBody) -> Intent:
     """Draft a post."""
     return Intent(DraftPost(caller.services.new_id(POST), body.author, body.title, body.body), created="post")
 
 
 @command(router, "/{post}/revisions")
-def revise(caller: Caller, post: PathId, body: bodies.RevisionBody) -> Intent:
+def revise(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
     """Replace the text; the earlier ones stay readable."""
     return Intent(RevisePost(post, body.title, body.body, body.summary), post)
 
 
 @command(router, "/{post}/publish", status=200)
-def publish(caller: Caller, post: PathId, body: bodies.SlugBody) -> Intent:
+def publish(caller: Caller, post: PathId, body: SlugBody) -> Intent:
     """Publish under a slug that no other post has."""
     return Intent(PublishPost(post, body.slug), post)
 
 
 @command(router, "/{post}/archive", status=200)
-def archive(caller: Caller, post: PathId, body: bodies.Nothing) -> Intent:
+def archive(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Take a published post down."""
     return Intent(ArchivePost(post), post)
 
 
 @command(router, "/{post}/delete", status=200)
-def delete(caller: Caller, post: PathId, body: bodies.Reason) -> Intent:
+def delete(caller: Caller, post: PathId, body: Reason) -> Intent:
     """Delete a post: lists and its slug lead to it no more. It can be restored."""
     return Intent(DeletePost(post, body.reason), post)
 
 
 @command(router, "/{post}/restore", status=200)
-def restore(caller: Caller, post: PathId, body: bodies.Nothing) -> Intent:
+def restore(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Bring a deleted post back as it was."""
     return Intent(RestorePost(post), post)
 

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from api.gateway.concurrency_limit import ConcurrencyLimit
 from api.gateway.problems import Problem
 from api.queries.positions import cursor, read_token
+from api.queries.responses import json_response
 from api.services import Services, services
-from api.views import json_response
 from eventstore.log.read import read_head
 from projections.engine.checkpoint import read_rebuilds
 from projections.engine.listing import Listed

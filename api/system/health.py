@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from api.gateway.documented import HEALTH, READ_LIST
 from api.gateway.problems import Problem
+from api.queries.responses import json_response
 from api.services import services
-from api.views import json_response
 from projections.engine.lag import lag
 from projections.registry import PROJECTIONS
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.bodies import NoMembers
+from api.commands.bodies import NoMembers
 from api.commands.execution import render
 from api.gateway.access_log import personal
 from api.gateway.concurrency_limit import ConcurrencyLimit
@@ -19,9 +19,10 @@ from api.gateway.documented import READ_LIST, READ_ONE, STREAMED, TICKET
 from api.gateway.problems import Problem, problem
 from api.queries.positions import read_token, token
 from api.queries.reading import DEFAULT_LIMIT, Filter, Limit, PathId, PathKey
+from api.queries.responses import json_response
 from api.services import Services, services
-from api.views import event_view, json_response
 from eventstore.log.answers import find_answers
+from eventstore.log.event_view import event_view
 from eventstore.log.read import Page, Recorded, read_head, read_log, read_stream
 
 router = APIRouter(prefix="/v1", tags=["log"])

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from api.accounts import transactions
-from api.bodies import TransferBody
+from api.accounts.bodies import TransferBody
 from api.commands.execution import command
 from api.commands.routes import CommandRoute
 from api.gateway.principals import digest

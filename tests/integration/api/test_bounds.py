@@ -11,8 +11,8 @@ import httpx
 import orjson
 import pytest
 
-from api.bodies import MOST_EXPECTED, MOST_VERSION
 from api.commands.batches import LEAST_BYTES_A_VALUE
+from api.commands.bodies import MOST_EXPECTED, MOST_VERSION
 from api.gateway.connections import ConnectionLimits
 from api.gateway.request_guard import MOST_DEPTH
 from api.queries.positions import cursor

@@ -1,0 +1,117 @@
+"""Bodies of commands on accounts and transactions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.commands.bodies import (
+    ACCOUNT_A,
+    ACCOUNT_B,
+    Amount,
+    Body,
+    Currency,
+    Description,
+    Id,
+    IsoDate,
+    Reference,
+    ShortText,
+    SignedAmount,
+    Subject,
+    Sum,
+    example,
+)
+from domain.accounts.events import AccountType, Side
+
+
+class Open(Body):
+    """Open an account. Types from `cash` on are the ledger's own: one a currency, without limits, by an operator."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"type": "checking", "currency": "EUR", "owner": "customer-1", "name": "Ada Lovelace"}]
+        }
+    )
+
+    type: AccountType
+    currency: Currency
+    owner: Subject | None = None
+    name: ShortText
+    minimum: SignedAmount | None = "0"
+    maximum: SignedAmount | None = None
+    opened_on: IsoDate | None = None
+
+
+class Movement(Sum):
+    """Money in or out of one account."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"amount": "100.00", "currency": "EUR"}]})
+
+    value_date: IsoDate | None = None
+    reference: Reference | None = None
+    description: Description | None = None
+
+
+class TransferBody(Movement):
+    """Money from one account to another."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "source": "acct_01h455vb4pex5vsknk084sn02q",
+                    "target": "acct_01h455vb4pex5vsknk084sn02r",
+                    "amount": "12.30",
+                    "currency": "EUR",
+                }
+            ]
+        }
+    )
+
+    source: Id
+    target: Id
+
+
+class EntryBody(BaseModel):
+    """One line of a transaction."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    account: Id
+    side: Side
+    currency: Currency
+    amount: Amount
+
+
+class TransactionBody(Body):
+    """Any balanced set of entries."""
+
+    model_config = example(
+        entries=[
+            {"account": ACCOUNT_A, "side": "debit", "amount": "12.30", "currency": "EUR"},
+            {"account": ACCOUNT_B, "side": "credit", "amount": "12.30", "currency": "EUR"},
+        ]
+    )
+
+    kind: Literal["transfer", "fee", "interest", "penalty", "payment", "journal"] = "journal"
+    entries: Annotated[list[EntryBody], Field(max_length=2_000)]  # the domain's own bound is lower, and explains itself
+    value_date: IsoDate | None = None
+    reference: Reference | None = None
+    description: Description | None = None
+
+
+class Hold(Sum):
+    """Reserve an amount."""
+
+    model_config = example(amount="40.00", currency="EUR")
+
+    reference: Reference | None = None
+
+
+class Capture(Movement):
+    """Pay from a hold, all or part of it."""
+
+    model_config = example(target=ACCOUNT_B, amount="40.00", currency="EUR")
+
+    target: Id
