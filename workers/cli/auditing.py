@@ -1,0 +1,112 @@
+"""Commands of an auditor: verify, replay, show a stream."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from domain.json_form import json_form
+from domain.money import show
+from eventstore.log.event_view import event_view
+from eventstore.log.read import read_stream
+from workers import replay as replaying
+from workers import runtime
+from workers.cli.common import (
+    FOUND,
+    AsJson,
+    as_json_text,
+    audit_connection,
+    fail,
+    out,
+    print_json,
+    progress_bars,
+    settings_of_process,
+)
+from workers.showing import described, in_major_units, plain
+from workers.verify import verify as verify_log
+from workers.verify.printing import print_report
+
+app = typer.Typer()
+
+
+@app.command()
+def verify(as_json: AsJson = False) -> None:
+    """Prove that the log is sound, the schema as it was made, and the read tables what the log folds to."""
+    with (
+        runtime.database(settings_of_process()) as settings,
+        audit_connection(settings) as (connection, codec, _),
+        progress_bars(as_json) as progress,
+    ):
+        task = progress.add_task("verifying", total=None)
+        report = verify_log(connection, settings.log, codec, lambda name: progress.update(task, description=name))
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_report(report, out)
+    if not report.ok:
+        raise typer.Exit(FOUND)
+
+
+@app.command()
+def replay(
+    stream: Annotated[str | None, typer.Argument(help="A stream such as acct_…; without it the whole log")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Fold the stream up to this version")] = None,
+    upto: Annotated[int | None, typer.Option(min=0, help="Fold the log up to this position")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fold events and nothing else: what a stream comes to at a version, or the whole log at a position."""
+    with runtime.database(settings_of_process()) as settings:
+        if stream is not None:
+            with (
+                runtime.action_recorded("replay", settings, stream),
+                audit_connection(settings) as (connection, codec, log),
+            ):
+                state = replaying.replay_stream(connection, log, codec, stream, version)
+                if state is None:
+                    fail(f"there is no stream {stream}")
+                print_json(in_major_units(plain(state)))
+            return
+        with audit_connection(settings) as (connection, codec, _), progress_bars(as_json) as progress:
+            task = progress.add_task("replaying", total=None)
+            report = replaying.replay_log(
+                connection, settings.log, codec, upto, lambda p, end: progress.update(task, completed=p, total=end)
+            )
+    sums = {currency: show(total, currency) for currency, total in report.sums.items()}
+    print_json({"ok": report.ok, **asdict(report), "sums": sums})
+    if not report.ok:
+        raise typer.Exit(FOUND)
+
+
+@app.command()
+def events(
+    stream: Annotated[str, typer.Argument(help="A stream such as acct_…, txn_…, ord_…, post_… or claim:slug:…")],
+    as_json: AsJson = False,
+) -> None:
+    """A stream as a person reads it."""
+    with (
+        runtime.database(settings_of_process()) as settings,
+        runtime.action_recorded("events", settings, stream),
+        audit_connection(settings) as (connection, codec, log),
+    ):
+        found = read_stream(connection, log, stream)
+        if not found:
+            fail(f"there is no stream {stream}")
+        width = out.width if out.is_terminal else None
+        if as_json:
+            sys.stdout.write("[")
+        separator = "\n"
+        while found:
+            for recorded in found:
+                event = codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
+                view = event_view(recorded, event)
+                if as_json:
+                    sys.stdout.write(separator + as_json_text(view, json_form))
+                    separator = ",\n"
+                else:
+                    sys.stdout.writelines(f"{line}\n" for line in described(recorded, plain(view["data"]), width))
+            found = read_stream(connection, log, stream, after=found[-1].version)
+        if as_json:
+            sys.stdout.write("\n]\n")

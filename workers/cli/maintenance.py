@@ -1,0 +1,97 @@
+"""Commands of the owner of the database."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from eventstore.keys.rotation import rotate
+from eventstore.log.read import UnknownLogError
+from workers import runtime
+from workers.cli.common import (
+    FOUND,
+    AsJson,
+    out,
+    owner_connection,
+    print_json,
+    progress_bars,
+)
+
+app = typer.Typer()
+
+
+@app.command()
+def restored() -> None:
+    """Tell a database that it was restored from a dump, before anything else uses it: its log begins a new epoch.
+
+    Tokens and checkpoints of before may be of a history that is gone. Tokens are refused; projectors stop until
+    `daybook rebuild`.
+    """
+    with owner_connection("restored") as (settings, connection):
+        row = connection.execute(
+            "UPDATE log.logs SET epoch = epoch + 1 WHERE name = %s RETURNING epoch, position", (settings.log,)
+        ).fetchone()
+        if row is None:
+            raise UnknownLogError(settings.log)
+    out.print(f"Log {settings.log} is in epoch {row[0]}, at position {row[1]}. Now: daybook rebuild", highlight=False)
+
+
+@app.command()
+def forget_origins(
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Keep those of so many days; default DAYBOOK_ORIGIN_DAYS")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget the addresses and user agents of commands whose time of keeping has passed. Run it daily, as the owner."""
+    with owner_connection("forget-origins") as (settings, connection):
+        before = runtime.now() - timedelta(days=days or settings.origin_days)
+        row = connection.execute("SELECT log.forget_origins(%s)", (before,)).fetchone()
+    assert row is not None
+    if as_json:
+        print_json({"forgotten": row[0], "before": before})
+    else:
+        out.print(f"{row[0]} origins of before {before:%Y-%m-%d %H:%M} UTC are forgotten.", highlight=False)
+
+
+@app.command()
+def drop_snapshots(as_json: AsJson = False) -> None:
+    """Empty the cache of folded states. It changes nothing but the time of the next loads. Run it as the owner."""
+    with owner_connection("drop-snapshots") as (_, connection):
+        dropped = connection.execute("DELETE FROM log.snapshots").rowcount
+    if as_json:
+        print_json({"dropped": dropped})
+    else:
+        out.print(f"{dropped} snapshots are dropped.", highlight=False)
+
+
+@app.command()
+def rotate_master_key(as_json: AsJson = False) -> None:
+    """Wrap the keys of all people with DAYBOOK_MASTER_KEY instead of DAYBOOK_PREVIOUS_MASTER_KEY.
+
+    Run it as the owner, once every process has both. They go on meanwhile; after a kill, start it again. At its end the
+    previous key is retired: no process needs it, and none that has only that one is let in.
+    """
+    with owner_connection("rotate-master-key") as (settings, connection), progress_bars(as_json) as progress:
+        task = progress.add_task("moving keys", total=None)
+        report = rotate(
+            connection,
+            settings.master_key_bytes(),
+            settings.previous_master_key_bytes(),
+            lambda moved: progress.update(task, completed=moved),
+        )
+    if as_json:
+        print_json({"ok": report.ok, **asdict(report)})
+    else:
+        out.print(f"{report.moved} keys are moved to DAYBOOK_MASTER_KEY, the one before is retired.", highlight=False)
+        if report.left:
+            out.print(
+                f"[red]{report.left} keys were left[/red]: they open with no master key at hand. daybook verify names "
+                "them; restore them from a backup.",
+                highlight=False,
+            )
+    if not report.ok:
+        raise typer.Exit(FOUND)

@@ -1,0 +1,73 @@
+"""Commands on read tables."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head
+from projections.engine.rebuild import rebuild as rebuild_tables
+from projections.registry import PROJECTIONS, named
+from workers import runtime
+from workers.cli.common import (
+    FOUND,
+    AsJson,
+    out,
+    print_json,
+    progress_bars,
+    settings_of_process,
+)
+from workers.verify.schema import damaged
+
+app = typer.Typer()
+
+
+@app.command()
+def rebuild(
+    names: Annotated[list[str] | None, typer.Argument(help="Projections; without names all of them")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Empty read tables and fold the whole log into them again."""
+    projections = named(names) if names else PROJECTIONS
+    with (
+        runtime.database(settings_of_process()) as settings,
+        runtime.action_recorded("rebuild", settings),
+        connect(
+            settings.projector_url(),
+            application_name="daybook-rebuild",
+            statement_seconds=runtime.LONG_STATEMENT_SECONDS,
+        ) as connection,
+        connect(settings.read_owner_url(), application_name="daybook-rebuild-tables") as owner,
+    ):
+        log = read_head(connection, settings.log).log
+        with connect(settings.projector_url(), application_name="daybook-rebuild-ahead") as ahead:
+            codec = runtime.make_codec(settings, ahead, log)
+            runtime.tune_for_folding()
+            with progress_bars(as_json) as progress:
+                task = progress.add_task("rebuilding", total=None)
+                report = rebuild_tables(
+                    connection,
+                    settings.log,
+                    codec,
+                    projections,
+                    owner=owner,
+                    anew=damaged(connection, projections),
+                    ahead=ahead,
+                    progress=lambda p, head: progress.update(task, completed=p, total=head),
+                )
+    if as_json:
+        print_json({"ok": report.ok, **asdict(report)})
+    else:
+        rate = report.head / report.seconds if report.seconds else 0
+        out.print(
+            f"{', '.join(report.projections)}: {report.position} of {report.head} events in {report.seconds:.1f} s "
+            f"({rate:,.0f} a second).",
+            highlight=False,
+        )
+        for name, why in report.stopped.items():
+            out.print(f"[red]{name} stopped[/red]: {why}", highlight=False)
+    if not report.ok:
+        raise typer.Exit(FOUND)

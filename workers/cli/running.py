@@ -1,0 +1,57 @@
+"""Commands that run Daybook: everything, the API, a projector, the migration."""
+
+from __future__ import annotations
+
+import typer
+
+from eventstore.log.connect import connect
+from eventstore.log.read import read_head
+from workers import runtime
+from workers.cli.common import (
+    out,
+    settings_of_process,
+)
+from workers.migrating import migrate as run_migration
+from workers.serve import serve as run_server
+from workers.up import up as run_up
+from workers.work import work as run_worker
+
+app = typer.Typer()
+
+
+@app.command()
+def up() -> None:
+    """Start everything on this machine: database, API and projector. Ctrl-C stops it all."""
+    loaded = settings_of_process()
+    with runtime.action_recorded("up", loaded):
+        run_up(loaded, out)
+
+
+@app.command()
+def serve() -> None:
+    """Start the API."""
+    loaded = settings_of_process()
+    with connect(loaded.query_url(), application_name="daybook-serve", read_only=True) as connection:
+        read_head(connection, loaded.log)  # a role that is not there, or no log, is one sentence
+    with connect(loaded.api_url(), application_name="daybook-serve") as connection:
+        runtime.make_codec(loaded, connection, read_head(connection, loaded.log).log, writes=True)  # or it is refused
+    run_server(loaded)
+
+
+@app.command()
+def work() -> None:
+    """Start a projector: it folds the log into the read tables until it is stopped."""
+    run_worker(settings_of_process())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema: roles, rights, the log and the read tables.
+
+    Run it again at any time: it repairs owners and rights, for instance after a restore, and says so.
+    """
+    with runtime.database(settings_of_process()) as settings, runtime.action_recorded("migrate", settings):
+        migrated = run_migration(settings)
+    out.print(f"The database is at revision {migrated.revision}.", highlight=False)
+    for note in migrated.notes:
+        out.print(note, highlight=False, markup=False)
