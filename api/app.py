@@ -71,9 +71,13 @@ def create_app(services: Services) -> ASGIApp:
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     access = AccessLog(app.router.routes, services.clock)
     app.state.access = access
-    lane = CommandRouter(app, commands, _answer_error)
+    command_router = CommandRouter(app, commands, _answer_error)
     outermost: ASGIApp = RequestGuard(
-        lane, services, Authentication(services, access), AccessLogMiddleware(lane, access)
+        command_router,
+        services,
+        Authentication(services, access),
+        watched=AccessLogMiddleware(command_router, access),
+        response_headers=docs_page.HEADERS,
     )
     if services.allowed_origins:
         outermost = CrossOrigin(outermost, services.allowed_origins)

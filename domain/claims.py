@@ -6,11 +6,11 @@ both find the stream as they expected it. Releasing is an event too, after which
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from domain.aggregate import Aggregate, EventType
+from domain.kernel import Event, Value
 
-from domain.ids import CLAIM_PREFIX
-from domain.kernel import Event, State, Value
+CLAIM_PREFIX = "claim:"
+"""Begins the name of the stream of a claim."""
 
 
 class ClaimTaken(Event, frozen=True):
@@ -54,4 +54,10 @@ def evolve(state: Claim | None, event: ClaimTaken | ClaimReleased) -> Claim:
     return Claim(event.originator_id, event.originator_version, holder)
 
 
-EVOLVE: dict[type, Callable[[Any, Any], State]] = {ClaimTaken: evolve, ClaimReleased: evolve}
+AGGREGATE = Aggregate(
+    name="claim",
+    prefix=CLAIM_PREFIX,
+    events=(EventType("claim.taken.v1", ClaimTaken), EventType("claim.released.v1", ClaimReleased)),
+    evolve=evolve,
+    written_once=True,
+)

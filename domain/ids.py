@@ -11,9 +11,6 @@ import re
 from functools import lru_cache
 from uuid import UUID, uuid5
 
-ACCOUNT, TRANSACTION, ORDER, POST, HOLD = "acct", "txn", "ord", "post", "hold"
-CLAIM_PREFIX = "claim:"  # streams of claims are named by what they claim, see `domain.claims`
-
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]  # ten bits at a time: twice as fast as five
 _LOW_80 = (1 << 80) - 1

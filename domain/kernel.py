@@ -7,9 +7,9 @@ the next aggregate, and a command that is refused leaves nothing behind to undo.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from typing import ClassVar, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -110,7 +110,7 @@ class Accepted(Value, frozen=True):
 
 
 class Refused(Value, frozen=True):
-    """A business rule says no. `rule` is a code of `domain.rules`, `figures` are what decided it."""
+    """A business rule says no. `rule` is a code of `domain.registry.RULES`, `figures` are what decided it."""
 
     outcome: ClassVar[Literal["refused"]] = "refused"
     rule: str
@@ -135,6 +135,9 @@ class NeedsStreams(Value, frozen=True):
 
 
 Decision: TypeAlias = Accepted | Refused | Unknown | NeedsStreams
+
+Decide: TypeAlias = Callable[[Any, States, Context], Decision]
+"""Decides a command. Pure: the same command on the same states in the same context gets the same decision."""
 
 
 class Command(Protocol):

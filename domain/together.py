@@ -19,6 +19,9 @@ from domain.kernel import (
     Value,
 )
 
+ITEM_REFUSED = "item_refused"
+RULES = {ITEM_REFUSED: "Nothing is carried out, because item {item} is refused: {because}"}
+
 Decide = Callable[[Command, States, Context], Decision]
 Evolve = Callable[[State | None, Event], State]
 
@@ -57,7 +60,7 @@ def decide_together(together: Together, states: States, context: Context, decide
             return Unknown(decision.kind, decision.id, frozenset(commuting - exact))
         if isinstance(decision, Refused):
             figures: dict[str, Figure] = {"item": number, "rule": decision.rule, "figures": dict(decision.figures)}
-            return Refused("item_refused", figures, frozenset(commuting - exact))
+            return Refused(ITEM_REFUSED, figures, frozenset(commuting - exact))
         for event in decision.events:
             stream = event.originator_id
             if stream not in decision.commuting:

@@ -26,7 +26,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from eventstore.log.connect import connect, sentence_of
+from eventstore.postgres.connect import connect, sentence_of
 from migrations import MigrationError
 from migrations.sql import execute_file
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from migrations import MigrationError, runner
 from projections.engine.tables import ShapeError, prepare
 from projections.registry import PROJECTIONS

@@ -9,8 +9,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain import decider
-from domain.accounts.events import AccountCredited, AccountDebited
+from domain import registry
+from domain.accounts.account.events import AccountCredited, AccountDebited
 from domain.kernel import State
 from eventstore.log import leaf
 from eventstore.log.codec import Codec
@@ -50,7 +50,7 @@ def replay_stream(
             if version is not None and recorded.version > version:
                 return state
             event = codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
-            state = decider.evolve(state, event)
+            state = registry.evolve(state, event)
         if len(events) < PAGE:
             return state
         after = events[-1].version

@@ -20,32 +20,29 @@ from typing import Any, Final, get_args
 from psycopg import Connection
 
 from api.gateway.access_log import LOGGER, MOST_ID, write_line
-from domain import decider
-from domain.accounts.commands import OpenAccount
-from domain.accounts.events import InternalRole
-from domain.accounts.numbers import account_number
+from domain import registry
+from domain.accounts.account.lifecycle import OpenAccount
+from domain.accounts.numbers import InternalRole, account_number
 from domain.accounts.posting import internal_account
-from domain.catalogue import CATALOGUE, ENTRY_TYPES, SNAPSHOTS
-from domain.ids import CLAIM_PREFIX, TAIL, TRANSACTION, fresh_id, tails
+from domain.ids import TAIL, fresh_id, tails
 from domain.kernel import ERASED, UNREADABLE, Context
-from eventstore.executor.decided import Submission
+from domain.registry import CATALOGUE, COMMUTING, SNAPSHOTS
+from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
+from eventstore.executor.snapshots import JsonStates, Snapshots
 from eventstore.executor.stream_states import Fold
 from eventstore.keys.sealing import Sealer
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.answers import ACCEPTED
 from eventstore.log.codec import Codec
-from eventstore.log.connect import connect
 from eventstore.log.metadata import metadata
 from eventstore.log.numbers import Numbers
 from eventstore.log.read import read_head
-from eventstore.log.snapshots import JsonStates, Snapshots
+from eventstore.postgres.connect import connect
 from workers.embedded import EmbeddedPostgres, url_of_running
 from workers.settings import Settings
 from workers.urls import with_login
 
-TRANSIENT: Final = (f"{TRANSACTION}_", CLAIM_PREFIX)
-"""Streams that are written once: not worth a place in the cache."""
 CURRENCIES: Final = ("EUR", "USD", "GBP", "CZK")
 """The currencies `up` opens the ledger's own accounts in."""
 SYSTEM: Final = "system:daybook"
@@ -163,16 +160,16 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             lambda: connect(url, application_name=f"{name}-snapshots"),
             log,
             JsonStates(SNAPSHOTS),
-            fold=Fold(codec, decider.evolve),
+            fold=Fold(codec, registry.evolve),
         )
         executor = Executor(
             lambda: connect(url, application_name=name),
             settings.log,
             codec,
-            decider.decide,
-            decider.evolve,
-            commuting_types=ENTRY_TYPES,
-            transient_prefixes=TRANSIENT,
+            registry.decide,
+            registry.evolve,
+            commuting_types=COMMUTING,
+            transient_prefixes=registry.WRITTEN_ONCE,
             queue_limit=settings.queue_limit,
             group_limit=settings.group_limit,
             cache_limit=settings.cache_limit,

@@ -24,8 +24,8 @@ from api.gateway.tickets import Tickets, ticket_key
 from api.gateway.tokens_file import PrincipalsFile
 from api.services import Limits, Services
 from eventstore.executor.asynchronous import AsyncExecutor
-from eventstore.log.connect import connect, pool_of
 from eventstore.log.numbers import Numbers
+from eventstore.postgres.connect import connect, pool_of
 from projections.engine.waiting import Checkpoints
 from workers import runtime, settings
 

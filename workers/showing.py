@@ -10,9 +10,9 @@ import orjson
 
 from domain.json_form import json_form
 from domain.money import show
+from domain.registry import AMOUNTS, PAIRS
 from eventstore.log.read import Recorded
 
-_MONEY = frozenset({"amount", "balance", "maximum", "minimum", "reserved", "total", "unit_price"})
 _INDENT = " " * 8
 LEAST_WIDTH = 40
 
@@ -31,10 +31,11 @@ def in_major_units(data: Any, currency: str | None = None) -> Any:
     currency = data.get("currency") or data.get("profile", {}).get("currency") or currency
     shown: dict[str, Any] = {}
     for name, value in data.items():
-        if name in _MONEY and isinstance(value, int) and currency is not None:
+        if name in AMOUNTS and isinstance(value, int) and currency is not None:
             shown[name] = show(value, currency)
-        elif name == "holds" and currency is not None:
-            shown[name] = [{"hold": hold, "amount": show(amount, currency)} for hold, amount in value]
+        elif name in PAIRS:
+            named = [dict(zip(PAIRS[name], one, strict=True)) for one in value]
+            shown[name] = in_major_units(named, currency)
         else:
             shown[name] = in_major_units(value, currency)
     return shown
@@ -71,7 +72,7 @@ def _said(data: Mapping[str, Any], currency: str | None) -> str:
 def _shown(name: str, value: Any, currency: str | None) -> str:
     if isinstance(value, list):
         return "; ".join(_said(one, one.get("currency", currency)) for one in value)
-    if name in _MONEY and currency is not None:
+    if name in AMOUNTS and currency is not None:
         return f"{value} {currency}"
     return printable(str(value))
 

@@ -10,7 +10,7 @@ from threading import Event
 
 import psycopg
 
-from eventstore.log.connect import SessionError, connect
+from eventstore.postgres.connect import SessionError, connect
 from projections.engine.follow import follow
 from projections.engine.outage import DatabaseAwayError, Outage
 from projections.engine.runner import TRANSIENT

@@ -34,11 +34,12 @@ from api.queries.reading import (
 from api.queries.responses import json_response
 from api.services import services
 from domain import money
-from domain.accounts import commands as c
-from domain.accounts.account import INTERNAL_ROLES
+from domain.accounts.account.holds import PlaceHold, ReleaseHold
+from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
+from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
-from domain.ids import ACCOUNT, HOLD, TRANSACTION
+from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, Withdraw
 from projections.accounts.accounts import queries as accounts
 from projections.accounts.entries import queries as entries
 from projections.accounts.movements import queries as movements
@@ -63,7 +64,7 @@ async def open_account(caller: Caller, body: bodies.Open) -> Intent:
     def limit(text: str | None) -> int | None:
         return None if text is None or internal else money.parse(text, body.currency)
 
-    opening = c.OpenAccount(
+    opening = OpenAccount(
         id,
         account_number(body.type, number),
         body.type,
@@ -96,56 +97,56 @@ def _movement(caller: Caller, account: str, body: bodies.Movement) -> _Movement:
 @command(router, "/accounts/{account}/deposits")
 def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash in."""
-    return Intent(c.Deposit(*_movement(caller, account, body)), account)
+    return Intent(Deposit(*_movement(caller, account, body)), account)
 
 
 @command(router, "/accounts/{account}/withdrawals")
 def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash out."""
-    return Intent(c.Withdraw(*_movement(caller, account, body)), account)
+    return Intent(Withdraw(*_movement(caller, account, body)), account)
 
 
 @command(router, "/accounts/{account}/fees")
 def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """The ledger's fee."""
-    return Intent(c.ChargeFee(*_movement(caller, account, body)), account)
+    return Intent(ChargeFee(*_movement(caller, account, body)), account)
 
 
 @command(router, "/accounts/{account}/freeze", status=200)
 def freeze(caller: Caller, account: PathId, body: Reason) -> Intent:
     """No entry in either direction until it is unfrozen."""
-    return Intent(c.FreezeAccount(account, body.reason), account)
+    return Intent(FreezeAccount(account, body.reason), account)
 
 
 @command(router, "/accounts/{account}/unfreeze", status=200)
 def unfreeze(caller: Caller, account: PathId, body: Reason) -> Intent:
     """Entries are taken again."""
-    return Intent(c.UnfreezeAccount(account, body.reason), account)
+    return Intent(UnfreezeAccount(account, body.reason), account)
 
 
 @command(router, "/accounts/{account}/close", status=200)
 def close(caller: Caller, account: PathId, body: Reason) -> Intent:
     """For good. The balance must be zero and no hold open."""
-    return Intent(c.CloseAccount(account, body.reason), account)
+    return Intent(CloseAccount(account, body.reason), account)
 
 
 @command(router, "/accounts/{account}/holds")
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount: the balance stays, what is available falls."""
     hold = caller.services.new_id(HOLD)
-    return Intent(c.PlaceHold(account, hold, body.amount, body.currency, body.reference), account)
+    return Intent(PlaceHold(account, hold, body.amount, body.currency, body.reference), account)
 
 
 @command(router, "/accounts/{account}/holds/{hold}/release", status=200)
 def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
     """What was reserved is available again."""
-    return Intent(c.ReleaseHold(account, hold), account)
+    return Intent(ReleaseHold(account, hold), account)
 
 
 @command(router, "/accounts/{account}/holds/{hold}/capture")
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
     """Pay from the hold; what is left over becomes available."""
-    capture = c.CaptureHold(
+    capture = CaptureHold(
         account,
         hold,
         caller.services.new_id(TRANSACTION),

@@ -22,7 +22,8 @@ from api.commands.bodies import (
     Sum,
     example,
 )
-from domain.accounts.events import AccountType, Side
+from domain.accounts.numbers import AccountType
+from domain.accounts.posting import Side
 
 
 class Open(Body):

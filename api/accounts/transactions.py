@@ -16,9 +16,8 @@ from api.gateway.access_log import personal
 from api.gateway.documented import READ_LIST, READ_ONE
 from api.queries.positions import read_cursor
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading, visible
-from domain.accounts.commands import PostTransaction, Transfer
-from domain.accounts.events import Entry
-from domain.ids import TRANSACTION
+from domain.accounts.posting import Entry
+from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
 from projections.accounts.transactions import queries
 
 router = APIRouter(prefix="/v1", tags=["transactions"])

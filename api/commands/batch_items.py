@@ -18,7 +18,7 @@ from api.commands.routes import Caller, CommandRoute, CommandRoutes, Intent, val
 from api.gateway.problems import Problem, malformed, problem, unavailable
 from api.gateway.request_guard import UnkeptError, parse_each
 from api.gateway.request_heads import escaped_command
-from eventstore.executor.decided import Submission
+from eventstore.executor.decided_commands import Submission
 from eventstore.log.metadata import with_key, without_key
 
 A = TypeVar("A")

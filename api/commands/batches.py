@@ -43,7 +43,7 @@ from api.gateway.documented import BATCH
 from api.gateway.problems import Problem, encoded, problem, too_large, too_slow
 from api.gateway.request_guard import coding_of
 from domain.together import Together
-from eventstore.executor.decided import Submission
+from eventstore.executor.decided_commands import Submission
 from eventstore.executor.reply_sinks import ExecutorError
 from eventstore.log.answers import ACCEPTED, Answer
 

@@ -22,7 +22,7 @@ from api.queries.positions import token
 from api.services import Services, services
 from domain.kernel import Context
 from eventstore.executor.asynchronous import ActorBusyError
-from eventstore.executor.decided import Submission
+from eventstore.executor.decided_commands import Submission
 from eventstore.executor.reply_sinks import ExecutorError, FaultError, QueueFullError, RejectedError
 from eventstore.log.answers import ACCEPTED, Answer, Outcome, find_answers
 from eventstore.log.metadata import metadata

@@ -1,6 +1,6 @@
 """Every way to say no: RFC 9457 problem details from one catalogue of codes.
 
-Codes of refusals by a business rule are those of `domain.rules`; these here are the API's own.
+Codes of refusals by a business rule are those of `domain.registry.RULES`; these here are the API's own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from domain.rules import RULES, explain
+from domain.registry import RULES, explain
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
@@ -105,7 +105,7 @@ class ProblemResponse(Response):
 
 
 def problem(code: str, detail: str, figures: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The problem of a code of the catalogue or of `domain.rules`."""
+    """The problem of a code of the catalogue or of `domain.registry.RULES`."""
     status, title = PROBLEMS["refused" if code in RULES else code]
     return {
         "type": f"urn:daybook:problem:{code}",
@@ -125,7 +125,7 @@ def refusal(rule: str, figures: Mapping[str, Any]) -> dict[str, Any]:
 def problem_response(
     code: str, detail: str, figures: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The response for a code of the catalogue or of `domain.rules`."""
+    """The response for a code of the catalogue or of `domain.registry.RULES`."""
     return ProblemResponse(problem(code, detail, figures), headers)
 
 

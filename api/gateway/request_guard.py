@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,9 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.gateway.authentication import Authentication
 from api.gateway.problems import Problem, encoded, problem_response, too_large, too_slow
 from api.gateway.request_heads import Rejection, joined, refuse_repeated, refuse_target
-from api.gateway.response_headers import ANSWER, headed
+from api.gateway.response_headers import ANSWER, Headers, headed
 from api.services import Services
-from api.system.docs_page import HEADERS
 
 OPERATOR = "operator"
 MOST_DEPTH = 32
@@ -37,11 +37,21 @@ class RequestGuard:
     """Lets requests in, or answers them with a problem."""
 
     def __init__(
-        self, app: ASGIApp, services: Services, authentication: Authentication, watched: ASGIApp | None = None
+        self,
+        app: ASGIApp,
+        services: Services,
+        authentication: Authentication,
+        *,
+        watched: ASGIApp | None = None,
+        response_headers: Mapping[str, Headers] = MappingProxyType({}),
     ) -> None:
-        """`watched`: the same application behind the access log, which commands of command clients do not reach."""
+        """Requests go on to `app`, or to `watched`: the same application behind the access log.
+
+        Commands of command clients go to `app`. `response_headers`: those of paths that have their own.
+        """
         self._app = app
         self._watched = watched or app
+        self._response_headers = response_headers
         self._authentication = authentication
         self._limits = services.limits
         self._hosts = frozenset(host.lower() for host in services.allowed_hosts)
@@ -54,7 +64,7 @@ class RequestGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = headed(send, HEADERS.get(scope["path"], ANSWER))
+        send = headed(send, self._response_headers.get(scope["path"], ANSWER))
         sent = scope["headers"]
         headers: dict[bytes, bytes] = dict(sent)
         refusal = None

@@ -29,11 +29,18 @@ from api.gateway.documented import READ_LIST, READ_ONE
 from api.queries.positions import read_cursor
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading, visible
 from domain import money
-from domain.ids import ORDER, TRANSACTION
+from domain.accounts.transaction import TRANSACTION
 from domain.money import show
-from domain.orders.commands import CancelOrder, ConfirmOrder, PayOrder, PlaceOrder
-from domain.orders.decisions import MOST_LINES, MOST_QUANTITY
-from domain.orders.events import OrderLine
+from domain.orders.order import (
+    MOST_LINES,
+    MOST_QUANTITY,
+    ORDER,
+    CancelOrder,
+    ConfirmOrder,
+    OrderLine,
+    PayOrder,
+    PlaceOrder,
+)
 from projections.orders.orders import queries
 from projections.orders.orders.queries import OrderRow
 

@@ -27,8 +27,7 @@ from api.queries.reading import (
     reading,
     visible,
 )
-from domain.ids import POST
-from domain.posts.commands import ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
+from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
 from projections.engine.listing import Listed
 from projections.posts.posts import queries
 from projections.posts.posts.queries import PostRow, RevisionRow

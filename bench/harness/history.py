@@ -18,20 +18,22 @@ from psycopg import Copy
 
 from bench.harness.ledger import CASH, CURRENCY, EACH_HAS, LOG, submission
 from bench.harness.server import Database
-from domain import decider
-from domain.accounts.commands import Deposit, OpenAccount, Transfer
+from domain import registry
+from domain.accounts.account.lifecycle import OpenAccount
+from domain.accounts.account.state import ACCOUNT
 from domain.accounts.numbers import account_number
-from domain.catalogue import SNAPSHOTS
-from domain.ids import ACCOUNT, TAIL, TRANSACTION, fresh_id, tails
+from domain.accounts.transaction import TRANSACTION, Deposit, Transfer
+from domain.ids import TAIL, fresh_id, tails
 from domain.kernel import Accepted
-from eventstore.executor.decided import Submission
+from domain.registry import SNAPSHOTS, WRITTEN_ONCE
+from eventstore.executor.decided_commands import Submission
+from eventstore.executor.snapshots import MOST_WAITING, JsonStates, Snapshots, is_due
 from eventstore.log.answers import Outcome
 from eventstore.log.append import JSON
 from eventstore.log.codec import Codec
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head
-from eventstore.log.snapshots import MOST_WAITING, JsonStates, Snapshots, is_due
-from workers.runtime import TRANSIENT, make_codec
+from eventstore.postgres.connect import connect
+from workers.runtime import make_codec
 
 BLOCK_ACCOUNTS, BLOCK_TRANSFERS, BLOCK_EVENTS = 50, 250, 1_000
 """A block opens accounts (two events each), pays into each (three) and transfers between those in use (three): so every
@@ -186,15 +188,15 @@ class Loader:
     def _decide(self, submission: Submission) -> Accepted:
         known = self.states
         states = {stream: known.get(stream) for stream in submission.command.streams}
-        decision = decider.decide(submission.command, states, submission.context)
+        decision = registry.decide(submission.command, states, submission.context)
         while decision.outcome == "needs_streams":
             states |= {stream: known.get(stream) for stream in decision.streams}
-            decision = decider.decide(submission.command, states, submission.context)
+            decision = registry.decide(submission.command, states, submission.context)
         assert isinstance(decision, Accepted), decision
         for event in decision.events:
             stream = event.originator_id
-            if not stream.startswith(TRANSIENT):
-                known[stream] = state = decider.evolve(known.get(stream), event)
+            if not stream.startswith(WRITTEN_ONCE):
+                known[stream] = state = registry.evolve(known.get(stream), event)
                 if is_due(state.version - 1, state.version):
                     self.kept[stream] = state
         return decision

@@ -15,17 +15,18 @@ from typing import Any
 from psycopg import Connection
 
 from bench.harness.server import Database
-from domain.accounts.commands import Deposit, OpenAccount, Transfer
+from domain.accounts.account.lifecycle import OpenAccount
+from domain.accounts.account.state import ACCOUNT
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
-from domain.ids import ACCOUNT, TRANSACTION
+from domain.accounts.transaction import TRANSACTION, Deposit, Transfer
 from domain.kernel import Context
-from eventstore.executor.decided import Submission
+from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
 from eventstore.log.answers import Outcome
 from eventstore.log.codec import Codec
-from eventstore.log.connect import connect
 from eventstore.log.metadata import metadata
+from eventstore.postgres.connect import connect
 from workers import runtime
 from workers.runtime import WriteSide
 

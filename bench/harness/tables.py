@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from psycopg import Connection
 
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
 from projections.engine.projection import Projection
 from projections.engine.tables import begin, prepare, reset
 from projections.registry import PROJECTIONS

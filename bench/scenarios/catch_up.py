@@ -11,8 +11,8 @@ from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
 from bench.harness.tables import empty_read_tables
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS
 from workers.runtime import tune_for_folding

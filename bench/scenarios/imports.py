@@ -10,8 +10,8 @@ from bench.harness.ledger import write_side
 from bench.harness.result import Measurement, ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
-from domain.accounts.events import InternalRole
-from eventstore.log.connect import connect
+from domain.accounts.numbers import InternalRole
+from eventstore.postgres.connect import connect
 from workers.importers.czech_bank.importing import Imported, import_folder
 from workers.importers.czech_bank.source import CURRENCY
 from workers.runtime import now, open_internal_accounts, tune_for_commands

@@ -22,9 +22,9 @@ from bench.harness.server import Database, Server
 from bench.harness.service import Service, running_service
 from bench.harness.settings import Settings
 from bench.harness.tables import empty_read_tables
-from eventstore.executor.decided import Submission
-from eventstore.log.connect import connect
+from eventstore.executor.decided_commands import Submission
 from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.engine.tables import begin
 from projections.registry import PROJECTIONS

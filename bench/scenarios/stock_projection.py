@@ -32,8 +32,8 @@ from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Database, Server
 from bench.harness.settings import Settings
 from bench.harness.tables import empty_read_tables
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
 from projections.engine import projection
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS, named

@@ -27,10 +27,10 @@ from bench.harness.server import FLUSHES, Database, Flush, Server
 from bench.harness.settings import Settings
 from domain.kernel import Accepted, Event
 from eventstore.executor.asynchronous import AsyncExecutor
-from eventstore.executor.decided import Submission
+from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
 from eventstore.log.answers import Answer, Outcome
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from workers.runtime import new_id
 
 CALLERS = (1, 16, 64)

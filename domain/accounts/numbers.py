@@ -1,16 +1,20 @@
-"""Account numbers: a prefix by type, ten digits from a sequence, two check digits.
+"""Types of accounts, and account numbers: a prefix by type, ten digits from a sequence, two check digits.
 
-The check digits are ISO 7064 MOD 97-10, as in an IBAN: letters count as 10 to 35, the whole number with its check
-digits is 1 modulo 97. With the shape fixed (letters, then digits) every single wrong character and every swap of two
-neighbours is caught.
+The check digits are ISO 7064 MOD 97-10, as in an IBAN: letters count as 10 to 35, and the whole number with its check
+digits is 1 modulo 97. The shape is fixed (letters, then digits), so every single wrong character and every swap of two
+neighbours is found.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Literal
 
-from domain.accounts.events import AccountType
 from domain.claims import claim_stream
+
+CustomerType = Literal["checking", "savings", "credit", "merchant", "escrow"]
+InternalRole = Literal["cash", "banks", "fees", "interest", "penalties", "revenue"]
+AccountType = CustomerType | InternalRole
 
 PREFIXES: dict[AccountType, str] = {
     "checking": "CHK",

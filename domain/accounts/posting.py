@@ -9,20 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import wraps
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 from msgspec.structs import replace
 
-from domain.accounts.account import Account
-from domain.accounts.events import (
-    AccountCredited,
-    AccountDebited,
-    Entry,
-    InternalRole,
-    TransactionKind,
-    TransactionPosted,
-)
-from domain.ids import ACCOUNT, named_id
+from domain.accounts.account.events import AccountCredited, AccountDebited
+from domain.accounts.account.state import ACCOUNT, Account
+from domain.accounts.numbers import InternalRole
+from domain.ids import named_id
 from domain.kernel import (
     Accepted,
     Context,
@@ -40,6 +34,47 @@ from domain.kernel import (
 from domain.money import MAX_AMOUNT, show
 
 LEAST_ENTRIES, MOST_ENTRIES = 2, 1_000
+
+Side = Literal["debit", "credit"]
+TransactionKind = Literal[
+    "deposit", "withdrawal", "transfer", "fee", "interest", "penalty", "payment", "capture", "journal"
+]
+
+
+class Entry(Value, frozen=True):
+    """One line of a transaction. A credit raises the account's balance, a debit lowers it."""
+
+    account: str
+    side: Side
+    amount: int
+    currency: str
+
+    @property
+    def signed(self) -> int:
+        """Minor units as they change the balance: credits positive, debits negative."""
+        return self.amount if self.side == "credit" else -self.amount
+
+
+class TransactionPosted(Event, frozen=True):
+    """The complete fact of a movement of money: the only event of its stream."""
+
+    kind: TransactionKind
+    value_date: date
+    entries: tuple[Entry, ...]  # sum to zero per currency
+    reference: str | None  # a reference of the client's business, never about a person
+    subject: str | None  # whose key seals the description
+    description: Personal | None
+
+
+RULES: dict[str, str] = {
+    "value_date_in_future": "The value date {value_date} is after today, {today} (UTC).",
+    "entry_count": "A transaction has {least} to {most} entries; this one has {count}.",
+    "entry_amount": "Entry {entry} is over {amount} {currency}; an entry is {least} to {most}.",
+    "entries_unbalanced": "The {currency} entries sum to {sum}; credits and debits must be equal.",
+    "internal_account_missing": (
+        "The internal account for {role} in {currency} is not open; an operator opens it with type {role!r} first."
+    ),
+}
 
 
 def internal_account(log: str, role: InternalRole, currency: str) -> str:

@@ -1,18 +1,64 @@
-"""The order: what its stream folds to, and what may become of it."""
+"""Orders: placed with lines, confirmed, paid from an account, or cancelled.
+
+Amounts are integers of minor units in the order's currency.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from datetime import date
+from typing import Literal
 
 from msgspec.structs import replace
 
-from domain.kernel import Refused, State, Value
-from domain.orders.events import OrderCancelled, OrderConfirmed, OrderLine, OrderPaid, OrderPlaced
+from domain.accounts.posting import Transaction, post_against_internal, posting_decision
+from domain.aggregate import Aggregate, EventType
+from domain.kernel import Accepted, Context, Decision, Event, Personal, Refused, States, Unknown, Value, found
+from domain.money import MAX_AMOUNT, show
+
+ORDER = "ord"
+"""Prefix of the ids of orders."""
+LEAST_LINES, MOST_LINES = 1, 500
+LEAST_QUANTITY, MOST_QUANTITY = 1, 1_000_000
 
 Status = Literal["placed", "confirmed", "paid", "cancelled"]
 
+# Events
+
+
+class OrderLine(Value, frozen=True):
+    sku: str
+    name: str  # of the article
+    quantity: int
+    unit_price: int
+
+
+class OrderPlaced(Event, frozen=True):
+    customer: str
+    currency: str
+    lines: tuple[OrderLine, ...]
+    total: int
+    reference: str | None
+
+
+class OrderConfirmed(Event, frozen=True):
+    pass
+
+
+class OrderCancelled(Event, frozen=True):
+    customer: str
+    reason: Personal
+
+
+class OrderPaid(Event, frozen=True):
+    transaction: str
+    account: str  # that paid
+    amount: int
+    currency: str
+
+
 OrderEvent = OrderPlaced | OrderConfirmed | OrderCancelled | OrderPaid
+
+# State
 
 
 class Order(Value, frozen=True):
@@ -52,4 +98,164 @@ def evolve(state: Order | None, event: OrderEvent) -> Order:
             return replace(state, version=version, status="paid")
 
 
-EVOLVE: dict[type, Callable[[Any, Any], State]] = dict.fromkeys(get_args(OrderEvent), evolve)
+# Commands
+
+
+class _OnOneOrder(Value, frozen=True):
+    order: str
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.order,)
+
+
+class PlaceOrder(_OnOneOrder, frozen=True):
+    customer: str
+    currency: str
+    lines: tuple[OrderLine, ...]
+    reference: str | None = None
+
+
+class ConfirmOrder(_OnOneOrder, frozen=True):
+    pass
+
+
+class CancelOrder(_OnOneOrder, frozen=True):
+    reason: Personal
+
+
+class PayOrder(Value, frozen=True):
+    """Pay the whole order from a customer's account to the ledger's revenue, in one transaction.
+
+    Without a reference of its own the transaction carries the order's id.
+    """
+
+    order: str
+    account: str
+    transaction: str
+    value_date: date
+    reference: str | None = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.order, self.account)
+
+
+# Rules
+
+RULES: dict[str, str] = {
+    "order_exists": "Order {order} exists already.",
+    "order_status": "Order {order} is {status}; only an order that is {required} can be {verb}.",
+    "order_line_count": "An order has {least} to {most} lines; this one has {count}.",
+    "order_line_quantity": "Line {line} has a quantity of {quantity}; a line is for {least} to {most}.",
+    "order_line_amount": "Line {line} comes to {amount} {currency}; a line is {least} to {most}.",
+    "order_total": "The order comes to {total} {currency}; the most is {most}.",
+}
+
+# Decisions
+
+
+def place(command: PlaceOrder, states: States, context: Context) -> Decision:
+    if states[command.order] is not None:
+        return Refused("order_exists", {"order": command.order})
+    refusal = _well_formed(command.lines, command.currency)
+    if refusal is not None:
+        return refusal
+    total = _total(command.lines)
+    event = OrderPlaced(command.order, 1, command.customer, command.currency, command.lines, total, command.reference)
+    currency = command.currency
+    return Accepted(
+        (event,), {"order": command.order, "status": "placed", "total": show(total, currency), "currency": currency}
+    )
+
+
+def confirm(command: ConfirmOrder, states: States, context: Context) -> Decision:
+    order = found(states, command.order, Order)
+    if order is None:
+        return Unknown("order", command.order)
+    refusal = order.refuse_unless("confirmed", "placed")
+    if refusal is not None:
+        return refusal
+    event = OrderConfirmed(command.order, order.version + 1)
+    return Accepted((event,), {"order": command.order, "status": "confirmed"})
+
+
+def cancel(command: CancelOrder, states: States, context: Context) -> Decision:
+    order = found(states, command.order, Order)
+    if order is None:
+        return Unknown("order", command.order)
+    refusal = order.refuse_unless("cancelled", "placed", "confirmed")
+    if refusal is not None:
+        return refusal
+    event = OrderCancelled(command.order, order.version + 1, order.customer, command.reason)
+    return Accepted((event,), {"order": command.order, "status": "cancelled"})
+
+
+@posting_decision
+def pay(command: PayOrder, states: States, context: Context) -> Decision:
+    order = found(states, command.order, Order)
+    if order is None:
+        return Unknown("order", command.order)
+    refusal = order.refuse_unless("paid", "confirmed")
+    if refusal is not None:
+        return refusal
+    reference = command.reference or command.order
+    posted = post_against_internal(
+        Transaction(command.transaction, "payment", (), command.value_date, reference),
+        "revenue",
+        debited=command.account,
+        amount=order.total,
+        currency=order.currency,
+        states=states,
+        context=context,
+    )
+    if not isinstance(posted, Accepted):
+        return posted
+    paid = OrderPaid(
+        command.order, order.version + 1, command.transaction, command.account, order.total, order.currency
+    )
+    result = {"order": command.order, "status": "paid", **posted.result}
+    return Accepted((paid, *posted.events), result, posted.commuting)
+
+
+def _total(lines: tuple[OrderLine, ...]) -> int:
+    return sum(line.quantity * line.unit_price for line in lines)
+
+
+def _well_formed(lines: tuple[OrderLine, ...], currency: str) -> Refused | None:
+    """The rules an order keeps whoever places it: count of lines, quantities, amounts, total."""
+    if not LEAST_LINES <= len(lines) <= MOST_LINES:
+        return Refused("order_line_count", {"least": LEAST_LINES, "most": MOST_LINES, "count": len(lines)})
+    least, most = show(1, currency), show(MAX_AMOUNT, currency)
+    for number, line in enumerate(lines, 1):
+        if not LEAST_QUANTITY <= line.quantity <= MOST_QUANTITY:
+            return Refused(
+                "order_line_quantity",
+                {"line": number, "quantity": line.quantity, "least": LEAST_QUANTITY, "most": MOST_QUANTITY},
+            )
+        amount = line.quantity * line.unit_price
+        if not 0 < amount <= MAX_AMOUNT:
+            return Refused(
+                "order_line_amount",
+                {"line": number, "amount": show(amount, currency), "currency": currency, "least": least, "most": most},
+            )
+    total = _total(lines)
+    if total > MAX_AMOUNT:
+        return Refused("order_total", {"total": show(total, currency), "currency": currency, "most": most})
+    return None
+
+
+AGGREGATE = Aggregate(
+    name="order",
+    prefix=f"{ORDER}_",
+    events=(
+        EventType("order.placed.v1", OrderPlaced),
+        EventType("order.confirmed.v1", OrderConfirmed),
+        EventType("order.cancelled.v1", OrderCancelled, "customer", ("reason",)),
+        EventType("order.paid.v1", OrderPaid),
+    ),
+    evolve=evolve,
+    decisions={PlaceOrder: place, ConfirmOrder: confirm, CancelOrder: cancel, PayOrder: pay},
+    rules=RULES,
+    amounts=frozenset({"amount", "total", "unit_price"}),
+)

@@ -1,25 +1,78 @@
-"""The post: what its stream folds to, and what may become of it."""
+"""Posts: drafted, revised, published under a claimed slug, archived, deleted and restored.
+
+Texts are by people: they are sealed with the author's key.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+import re
+from typing import Literal, cast
 
 from msgspec.structs import replace
 
-from domain.kernel import Personal, Refused, State, Value
-from domain.posts.events import (
-    PostArchived,
-    PostDeleted,
-    PostDrafted,
-    PostPublished,
-    PostRestored,
-    PostRevised,
+from domain.aggregate import Aggregate, EventType
+from domain.claims import Claim, claim_stream, release, take
+from domain.kernel import (
+    Accepted,
+    Context,
+    Decision,
+    Event,
+    NeedsStreams,
+    Personal,
+    Refused,
+    States,
+    Unknown,
+    Value,
+    found,
 )
+
+POST = "post"
+"""Prefix of the ids of posts."""
+MOST_SLUG_CHARACTERS = 120
+
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 Status = Literal["draft", "published", "archived", "deleted"]
 
+# Events
+
+
+class PostDrafted(Event, frozen=True):
+    author: str
+    title: Personal
+    body: Personal
+
+
+class PostRevised(Event, frozen=True):
+    """Revision `revision` (the draft is 1) replaces the text; earlier ones stay readable in the stream."""
+
+    author: str
+    revision: int
+    title: Personal
+    body: Personal
+    summary: Personal | None
+
+
+class PostPublished(Event, frozen=True):
+    slug: str
+
+
+class PostArchived(Event, frozen=True):
+    pass
+
+
+class PostDeleted(Event, frozen=True):
+    author: str
+    reason: Personal
+
+
+class PostRestored(Event, frozen=True):
+    pass
+
+
 PostEvent = PostDrafted | PostRevised | PostPublished | PostArchived | PostDeleted | PostRestored
+
+# State
 
 
 class Post(Value, frozen=True):
@@ -69,4 +122,187 @@ def evolve(state: Post | None, event: PostEvent) -> Post:
             return replace(state, version=version, status=state.before_deletion, before_deletion=None)
 
 
-EVOLVE: dict[type, Callable[[Any, Any], State]] = dict.fromkeys(get_args(PostEvent), evolve)
+# Slugs: the part of a post's address that people read
+
+
+def is_slug(text: str) -> bool:
+    """Whether it is lower-case words of letters and digits joined by single hyphens, 1 to 120 characters in all."""
+    return len(text) <= MOST_SLUG_CHARACTERS and _SLUG.fullmatch(text) is not None
+
+
+def slug_claim(slug: str) -> str:
+    """The stream that makes the slug unique."""
+    return claim_stream("slug", slug)
+
+
+# Commands
+
+
+class _OnOnePost(Value, frozen=True):
+    post: str
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.post,)
+
+
+class DraftPost(_OnOnePost, frozen=True):
+    author: str
+    title: Personal
+    body: Personal
+
+
+class RevisePost(_OnOnePost, frozen=True):
+    """Replace the text; `summary` says what changed."""
+
+    title: Personal
+    body: Personal
+    summary: Personal | None = None
+
+
+class PublishPost(Value, frozen=True):
+    """Show the post under a slug that no other post has."""
+
+    post: str
+    slug: str
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.post, slug_claim(self.slug))
+
+
+class ArchivePost(_OnOnePost, frozen=True):
+    pass
+
+
+class DeletePost(_OnOnePost, frozen=True):
+    reason: Personal
+
+
+class RestorePost(_OnOnePost, frozen=True):
+    pass
+
+
+# Rules
+
+RULES: dict[str, str] = {
+    "post_exists": "Post {post} exists already.",
+    "post_status": "Post {post} is {status}; only a post that is {required} can be {verb}.",
+    "post_unchanged": "Post {post} already has this title and body; a revision must change one of them.",
+    "slug_malformed": (
+        "{slug!r} is no slug: lower-case letters and digits in words joined by hyphens, at most {most} characters."
+    ),
+    "slug_taken": "The slug {slug!r} is in use by {holder}.",
+}
+
+# Decisions
+
+
+def draft(command: DraftPost, states: States, context: Context) -> Decision:
+    if states[command.post] is not None:
+        return Refused("post_exists", {"post": command.post})
+    event = PostDrafted(command.post, 1, command.author, command.title, command.body)
+    return Accepted((event,), {"post": command.post, "status": "draft", "revision": 1})
+
+
+def revise(command: RevisePost, states: States, context: Context) -> Decision:
+    post = found(states, command.post, Post)
+    if post is None:
+        return Unknown("post", command.post)
+    refusal = post.refuse_deleted("revised")
+    if refusal is not None:
+        return refusal
+    if (command.title, command.body) == (post.title, post.body):
+        return Refused("post_unchanged", {"post": command.post, "revision": post.revision})
+    revision = post.revision + 1
+    event = PostRevised(
+        command.post, post.version + 1, post.author, revision, command.title, command.body, command.summary
+    )
+    return Accepted((event,), {"post": command.post, "status": post.status, "revision": revision})
+
+
+def publish(command: PublishPost, states: States, context: Context) -> Decision:
+    post = found(states, command.post, Post)
+    if post is None:
+        return Unknown("post", command.post)
+    refusal = post.refuse_unless("published", "draft", "archived")
+    if refusal is not None:
+        return refusal
+    if not is_slug(command.slug):
+        return Refused("slug_malformed", {"slug": command.slug, "most": MOST_SLUG_CHARACTERS})
+    published = PostPublished(command.post, post.version + 1, command.slug)
+    result = {"post": command.post, "status": "published", "slug": command.slug}
+    if post.slug == command.slug:
+        return Accepted((published,), result)
+
+    events: list[Event] = [published]
+    claim = slug_claim(command.slug)
+    held = cast(Claim | None, states[claim])
+    taken = take(held, claim, command.post)
+    if taken is None:
+        return Refused("slug_taken", {"slug": command.slug, "holder": cast(Claim, held).holder})
+    events.append(taken)
+    if post.slug is not None:
+        former = slug_claim(post.slug)
+        if former not in states:
+            return NeedsStreams((former,))
+        events.append(release(cast(Claim, states[former])))
+    return Accepted(tuple(events), result)
+
+
+def archive(command: ArchivePost, states: States, context: Context) -> Decision:
+    post = found(states, command.post, Post)
+    if post is None:
+        return Unknown("post", command.post)
+    refusal = post.refuse_unless("archived", "published")
+    if refusal is not None:
+        return refusal
+    event = PostArchived(command.post, post.version + 1)
+    return Accepted((event,), {"post": command.post, "status": "archived"})
+
+
+def delete(command: DeletePost, states: States, context: Context) -> Decision:
+    """The slug stays claimed, so that its address means this post or nothing for as long as it can be restored."""
+    post = found(states, command.post, Post)
+    if post is None:
+        return Unknown("post", command.post)
+    refusal = post.refuse_deleted("deleted")
+    if refusal is not None:
+        return refusal
+    event = PostDeleted(command.post, post.version + 1, post.author, command.reason)
+    return Accepted((event,), {"post": command.post, "status": "deleted"})
+
+
+def restore(command: RestorePost, states: States, context: Context) -> Decision:
+    post = found(states, command.post, Post)
+    if post is None:
+        return Unknown("post", command.post)
+    refusal = post.refuse_unless("restored", "deleted")
+    if refusal is not None:
+        return refusal
+    event = PostRestored(command.post, post.version + 1)
+    return Accepted((event,), {"post": command.post, "status": post.before_deletion})
+
+
+AGGREGATE = Aggregate(
+    name="post",
+    prefix=f"{POST}_",
+    events=(
+        EventType("post.drafted.v1", PostDrafted, "author", ("title", "body")),
+        EventType("post.revised.v1", PostRevised, "author", ("title", "body", "summary")),
+        EventType("post.published.v1", PostPublished),
+        EventType("post.archived.v1", PostArchived),
+        EventType("post.deleted.v1", PostDeleted, "author", ("reason",)),
+        EventType("post.restored.v1", PostRestored),
+    ),
+    evolve=evolve,
+    decisions={
+        DraftPost: draft,
+        RevisePost: revise,
+        PublishPost: publish,
+        ArchivePost: archive,
+        DeletePost: delete,
+        RestorePost: restore,
+    },
+    rules=RULES,
+)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from eventstore.executor.decided import Submission
+from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
 from eventstore.executor.reply_sinks import ExecutorError, ReplyCollector
 from eventstore.log.answers import Answer

@@ -34,7 +34,7 @@ import psycopg
 from msgspec.structs import replace
 from psycopg import Connection
 
-from eventstore.executor.decided import DecidedCommand, Group, Submission
+from eventstore.executor.decided_commands import DecidedCommand, Group, Submission
 from eventstore.executor.group_builder import Decide, EventCodec, GroupBuilder
 from eventstore.executor.replies import Replies, Task, key_reused, lead, unanswered
 from eventstore.executor.reply_sinks import (
@@ -45,15 +45,15 @@ from eventstore.executor.reply_sinks import (
     UnavailableError,
     Waiter,
 )
+from eventstore.executor.snapshots import Snapshots
 from eventstore.executor.state_cache import StateCache
 from eventstore.executor.stream_states import Evolve
 from eventstore.keys.master_keys import SealingError
 from eventstore.log.answers import Answer, find_answers
 from eventstore.log.append import Appender, GroupAppended, Verdict
-from eventstore.log.connect import ReadOnlyError
 from eventstore.log.head_time import HeadTimeError, check_head_time, explain_head_time
 from eventstore.log.read import CHANNEL, UnknownLogError, read_head, read_moved
-from eventstore.log.snapshots import Snapshots
+from eventstore.postgres.connect import ReadOnlyError
 from eventstore.tracebacks import traceback_of
 
 OPTIMISTIC_ATTEMPTS = 2

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import psycopg
 from psycopg import Connection
 
-from eventstore.executor.decided import RECORDED, DecidedCommand, Group, Submission, Task
+from eventstore.executor.decided_commands import RECORDED, DecidedCommand, Group, Submission, Task
 from eventstore.executor.reply_sinks import ExecutorError, FaultError, RejectedError, UnavailableError
 from eventstore.executor.state_cache import StateCache
 from eventstore.executor.stream_states import EventDecoder, Evolve, StreamState

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from eventstore.executor.decided import RECORDED, Submission
+from eventstore.executor.decided_commands import RECORDED, Submission
 from eventstore.executor.reply_sinks import ExecutorError, FaultError, RejectedError, ReplySink, UnavailableError
 from eventstore.log.answers import Answer, Outcome
 from eventstore.tracebacks import traceback_of

@@ -12,11 +12,11 @@ from typing import Any
 
 from psycopg import Connection
 
-from eventstore.executor.decided import Group
+from eventstore.executor.decided_commands import Group
+from eventstore.executor.snapshots import Snapshots
 from eventstore.executor.stream_states import EventDecoder, Evolve, Fold, RecentStreams, StreamState
 from eventstore.log.append import GroupAppended
 from eventstore.log.read import read_streams
-from eventstore.log.snapshots import Snapshots
 
 
 class StateCache:

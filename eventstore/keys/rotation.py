@@ -16,7 +16,7 @@ from psycopg import Connection
 
 from eventstore.keys.master_keys import MasterKeyError, MasterKeys, WrappedKey, wrap
 from eventstore.keys.subject_keys import SubjectKeys
-from eventstore.log.arrays import bytea_array, int4_array, text_array
+from eventstore.postgres.arrays import bytea_array, int4_array, text_array
 
 BATCH = 1_000
 """Keys moved in one statement. Nobody waits for it but who erases one of these people."""

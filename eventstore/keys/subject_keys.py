@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.errors import ObjectNotInPrerequisiteState
 
 from eventstore.keys.master_keys import KnownMasterKey, StaleMasterKeyError, WrappedKey
-from eventstore.log.arrays import bytea_array, text_array
+from eventstore.postgres.arrays import bytea_array, text_array
 
 _FIND = "SELECT subject, sealed_key, master_key FROM log.subject_keys WHERE log = %s AND subject = ANY (%s)"
 _KEEP = "SELECT subject, sealed_key, master_key FROM log.keep_subject_keys(%s, %s::smallint, %s, %s)"

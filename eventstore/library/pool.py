@@ -1,7 +1,7 @@
 """The connections of one application, shared by its threads.
 
-Smaller than psycopg's pool on purpose: `eventstore.log.connect` makes the connections, and no threads run behind them.
-An error while connecting, such as a wrong password, is raised at once, not after the time-out for a connection.
+Smaller than psycopg's pool on purpose: `eventstore.postgres.connect` makes the connections, and no threads run behind
+them. An error while connecting, such as a wrong password, is raised at once, not after the time-out for a connection.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
 from eventstore.library.errors import ConnectionLostError, translated
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 
 T = TypeVar("T")
 

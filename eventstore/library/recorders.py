@@ -35,7 +35,7 @@ from eventstore.library.stored import (
 )
 from eventstore.library.subscription import LogSubscription
 from eventstore.library.tracking import LogTrackingRecorder
-from eventstore.log.arrays import bytea_array, int4_array, int8_array, text_array
+from eventstore.postgres.arrays import bytea_array, int4_array, int8_array, text_array
 
 MOST = 2**63 - 1
 

@@ -11,7 +11,7 @@ import orjson
 from msgspec import Struct
 from psycopg import Connection
 
-from eventstore.log.arrays import text_array
+from eventstore.postgres.arrays import text_array
 
 
 class Outcome(IntEnum):

@@ -19,8 +19,16 @@ from typing import Any, TypeAlias, TypeVar
 import psycopg
 from psycopg import Connection, pq
 
-from eventstore.log.arrays import BinaryArray, bool_array, bytea_array, int2_array, int4_array, int8_array, text_array
-from eventstore.log.connect import read_only_error
+from eventstore.postgres.arrays import (
+    BinaryArray,
+    bool_array,
+    bytea_array,
+    int2_array,
+    int4_array,
+    int8_array,
+    text_array,
+)
+from eventstore.postgres.connect import read_only_error
 
 T = TypeVar("T")
 
@@ -31,7 +39,7 @@ MOST_EVENTS_PER_UNIT = 10_000
 
 
 ANSWER_SECONDS = 90
-"""After so many seconds a silent connection is given up: longer than a statement may run (`eventstore.log.connect`)."""
+"""After so many seconds a silent connection is given up. It is more than a statement may take (`postgres.connect`)."""
 
 
 class Verdict(IntEnum):
@@ -279,7 +287,7 @@ def _checked(result: Any, expected: pq.ExecStatus, encoding: str) -> Any:
 
 
 def _read_array(data: bytes, code: str, size: int) -> tuple[int, ...]:
-    """The elements of a binary array of integers without NULLs (see `eventstore.log.arrays` for the format)."""
+    """The elements of a binary array of integers without NULLs (see `eventstore.postgres.arrays` for the format)."""
     if _INT4.unpack_from(data)[0] == 0:
         return ()
     length = _INT4.unpack_from(data, 12)[0]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from eventstore.log.arrays import int8_array, text_array
+from eventstore.postgres.arrays import int8_array, text_array
 
 CHANNEL = "daybook"
 """Where a NOTIFY tells that a log has grown; nothing depends on it, because every reader looks again all the same."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from eventstore.log.arrays import text_array
 from eventstore.log.read import UnknownLogError
+from eventstore.postgres.arrays import text_array
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from eventstore.log.arrays import text_array
 from eventstore.log.codec import Codec, CodecError
+from eventstore.postgres.arrays import text_array
 from projections.engine.checkpoint import ProjectionError
 from projections.engine.projection import Projection, RecordedEvent
 

@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from eventstore.log.arrays import int8_array, text_array
 from eventstore.log.codec import Codec
+from eventstore.postgres.arrays import int8_array, text_array
 from projections.engine.checkpoint import (
     Checkpoint,
     LogState,

@@ -16,8 +16,8 @@ import psycopg
 from psycopg import Connection
 
 from domain.money import EXPONENTS
-from eventstore.log.arrays import int2_array, text_array
 from eventstore.log.read import Head, read_head
+from eventstore.postgres.arrays import int2_array, text_array
 from projections.engine.projection import Projection
 
 _FRAME = (Path(__file__).parent / "frame.sql").read_text()

@@ -26,7 +26,6 @@ from projections.engine.projection import FoldCache, FoldError, Projection
 from projections.engine.runner import PAGE, TRANSIENT
 from projections.engine.session import fold_into, plan_freely
 from projections.engine.tables import NotPreparedError, ShapeError, outdated_among
-from projections.registry import PROJECTIONS
 
 SAMPLE = 5
 """Keys of differing rows that a finding names."""
@@ -113,8 +112,11 @@ def verify_tables(
     progress: Progress = lambda position, upto: None,
     due: int | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
+    others: Sequence[Projection] = (),
 ) -> TablesReport:
     """Fold these projections afresh and compare.
+
+    `others` are projections that may have tables and are not compared.
 
     Each must have come to position `due`, by default the head of this moment, and gets `patience_seconds` for it.
 
@@ -130,7 +132,7 @@ def verify_tables(
     try:
         with connection.transaction(force_rollback=True):  # the temporary tables go with it
             fold_into(connection, "pg_temp", local=True)
-            return _verify(connection, log, codec, projections, due, progress)
+            return _verify(connection, log, codec, projections, others, due, progress)
     finally:
         connection.isolation_level = before
 
@@ -176,6 +178,7 @@ def _verify(
     log: str,
     codec: Codec,
     projections: Sequence[Projection],
+    others: Sequence[Projection],
     due: int,
     progress: Progress,
 ) -> TablesReport:
@@ -184,7 +187,7 @@ def _verify(
         CheckpointFinding(name, message) for name, message in _unusable(connection, projections)
     ]
     findings += _misplaced(connection, state)
-    findings += _unknown_rows(connection, state.log, [projection.name for projection in projections])
+    findings += _unknown_rows(connection, state.log, [projection.name for projection in projections], others)
     incomparable = {finding.projection for finding in findings}
     findings += _too_early(state, due, incomparable)
     targets = {
@@ -242,9 +245,11 @@ SELECT format('read.%%s has a row of %%s, log %%s', t.name, t.projection, t.log)
 """
 
 
-def _unknown_rows(connection: Connection[Any], log: int, names: Sequence[str]) -> list[TablesFinding]:
-    """Rows of the frame that are no projection's of this log, and projections without a row in `read.projections`."""
-    known = sorted({*names, *(projection.name for projection in PROJECTIONS)})
+def _unknown_rows(
+    connection: Connection[Any], log: int, names: Sequence[str], others: Sequence[Projection]
+) -> list[TablesFinding]:
+    """Rows of the frame that are no projection's of this log, and projections without a row in `read.rooms`."""
+    known = sorted({*names, *(projection.name for projection in others)})
     rows = connection.execute(_UNKNOWN_ROWS, {"log": log, "names": known})
     findings: list[TablesFinding] = [
         CheckpointFinding("", f"{what}, which this Daybook does not know; delete it") for (what,) in rows

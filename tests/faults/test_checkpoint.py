@@ -12,7 +12,7 @@ import pytest
 from psycopg import Connection
 
 from bench.harness.tables import empty_read_tables
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from projections.engine.follow import PAUSED_SECONDS
 from projections.engine.runner import Runner
 from projections.engine.verify import verify_tables

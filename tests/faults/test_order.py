@@ -9,8 +9,8 @@ import psycopg
 
 from bench.harness.tables import begin_read_tables
 from domain.money import MAX_AMOUNT, show
-from eventstore.log.connect import connect
 from eventstore.log.read import read_log
+from eventstore.postgres.connect import connect
 from projections.accounts.accounts.queries import account as read_account
 from projections.accounts.entries.queries import entries
 from projections.accounts.trial_balance.queries import trial_balance

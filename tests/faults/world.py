@@ -20,7 +20,7 @@ from api.gateway.principals import digest
 from bench.harness.process import free_port
 from bench.harness.tables import begin_read_tables
 from domain.accounts.posting import internal_account
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from projections.engine.lag import lag
 from projections.engine.runner import Runner
 from projections.engine.verify import PATIENCE_SECONDS

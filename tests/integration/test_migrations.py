@@ -18,14 +18,14 @@ from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.pool import NullPool
 
 from bench.harness.tables import begin_read_tables
-from domain.catalogue import CATALOGUE
 from domain.kernel import ERASED, UNREADABLE
+from domain.registry import CATALOGUE
 from eventstore.keys.master_keys import MasterKeyError
 from eventstore.keys.sealing import Sealer
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.codec import Codec
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
 from migrations import MigrationError, runner
 from migrations.sql import execute_file, execute_files
 from tests.support.postgres import Database, running_server

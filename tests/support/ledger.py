@@ -14,25 +14,25 @@ import psycopg
 from psycopg import Connection
 
 from bench.harness.tables import begin_read_tables
-from domain import decider
-from domain.accounts.commands import Deposit, OpenAccount, Transfer, Withdraw
-from domain.accounts.events import AccountType
-from domain.accounts.numbers import account_number
+from domain import registry
+from domain.accounts.account.lifecycle import OpenAccount
+from domain.accounts.account.state import ACCOUNT
+from domain.accounts.numbers import AccountType, account_number
 from domain.accounts.posting import internal_account
-from domain.catalogue import CATALOGUE, ENTRY_TYPES, SNAPSHOTS
-from domain.ids import ACCOUNT, TRANSACTION
+from domain.accounts.transaction import TRANSACTION, Deposit, Transfer, Withdraw
 from domain.kernel import ERASED, UNREADABLE, Context
-from eventstore.executor.decided import Submission
+from domain.registry import CATALOGUE, COMMUTING, SNAPSHOTS
+from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
+from eventstore.executor.snapshots import JsonStates, Snapshots
 from eventstore.executor.stream_states import Fold
 from eventstore.keys.master_keys import KEY_BYTES
 from eventstore.keys.sealing import Sealer
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.answers import Answer, Outcome
 from eventstore.log.codec import Codec
-from eventstore.log.connect import connect
 from eventstore.log.metadata import metadata
-from eventstore.log.snapshots import JsonStates, Snapshots
+from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS
 from tests.support.postgres import Database
@@ -148,9 +148,9 @@ def executor_on(database: Database, *, snapshots: Snapshots | None = None, **lim
             lambda: connect(database.api_url, application_name="executor"),
             "main",
             codec,
-            decider.decide,
-            decider.evolve,
-            commuting_types=ENTRY_TYPES,
+            registry.decide,
+            registry.evolve,
+            commuting_types=COMMUTING,
             transient_prefixes=("txn_", "claim:"),
             snapshots=snapshots,
             **limits,

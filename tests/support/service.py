@@ -22,12 +22,12 @@ from api.gateway.principals import FixedPrincipals, Grant, Principal, digest
 from api.gateway.tickets import Tickets, ticket_key
 from api.services import Limits, Services
 from bench.harness.tables import begin_read_tables
-from domain.accounts.events import InternalRole
+from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import internal_account
-from domain.rules import RULES
+from domain.registry import RULES
 from eventstore.executor.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
-from eventstore.log.connect import connect, pool_of
 from eventstore.log.numbers import Numbers
+from eventstore.postgres.connect import connect, pool_of
 from projections.engine.follow import follow
 from projections.engine.waiting import Checkpoints
 from projections.registry import PROJECTIONS

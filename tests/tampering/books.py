@@ -6,16 +6,16 @@ from datetime import date
 
 import psycopg
 
-from domain.accounts import commands as accounts
-from domain.accounts.events import Entry
-from domain.accounts.posting import internal_account
-from domain.ids import HOLD, ORDER, POST, TRANSACTION
-from domain.orders import commands as orders
-from domain.orders.events import OrderLine
-from domain.posts import commands as posts
+from domain.accounts.account.holds import PlaceHold, ReleaseHold
+from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, UnfreezeAccount
+from domain.accounts.account.state import HOLD
+from domain.accounts.posting import Entry, internal_account
+from domain.accounts.transaction import TRANSACTION, CaptureHold, PostTransaction, Transfer
+from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
+from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
 from domain.together import Together
 from eventstore.log.answers import Outcome
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from tests.support.ledger import (
     TODAY,
     Ledger,
@@ -80,19 +80,19 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
     unlimited = ledger.account(minimum=None, owner="owner-3")
     for amount in (100, 250):
         ledger.accepted(transfer(one, two, amount))
-    ledger.accepted(accounts.Transfer(new_id(TRANSACTION), one, unlimited, 5, "EUR", TODAY, "ref-1", "for lunch"))
+    ledger.accepted(Transfer(new_id(TRANSACTION), one, unlimited, 5, "EUR", TODAY, "ref-1", "for lunch"))
     ledger.accepted(withdrawal(two, 75))
     assert ledger.execute(withdrawal(two, 10**9), key=REFUSED).outcome is Outcome.REFUSED
     assert ledger.execute(deposit(one, 1), key=STALE, expected={one: 99}).outcome is Outcome.EXPECTATION_FAILED
     kept, paid = new_id(HOLD), new_id(HOLD)
     for hold in (kept, paid):
-        ledger.accepted(accounts.PlaceHold(one, hold, 40, "EUR", "ref-2"))
-    ledger.accepted(accounts.ReleaseHold(one, kept))
-    ledger.accepted(accounts.CaptureHold(one, paid, new_id(TRANSACTION), two, 30, "EUR", TODAY))
+        ledger.accepted(PlaceHold(one, hold, 40, "EUR", "ref-2"))
+    ledger.accepted(ReleaseHold(one, kept))
+    ledger.accepted(CaptureHold(one, paid, new_id(TRANSACTION), two, 30, "EUR", TODAY))
     ended = ledger.account(owner="gone")
-    ledger.accepted(accounts.FreezeAccount(ended, "a question"))
-    ledger.accepted(accounts.UnfreezeAccount(ended, "an answer"))
-    ledger.accepted(accounts.CloseAccount(ended, "the end"))
+    ledger.accepted(FreezeAccount(ended, "a question"))
+    ledger.accepted(UnfreezeAccount(ended, "an answer"))
+    ledger.accepted(CloseAccount(ended, "the end"))
 
 
 def _orders(ledger: Ledger, payer: str) -> None:
@@ -100,27 +100,27 @@ def _orders(ledger: Ledger, payer: str) -> None:
     lines = (OrderLine("sku-1", "Tea", 2, 150), OrderLine("sku-2", "Cup", 1, 200))
     paid, cancelled = new_id(ORDER), new_id(ORDER)
     for order in (paid, cancelled):
-        ledger.accepted(orders.PlaceOrder(order, "customer-1", "EUR", lines, "ref-3"))
-    ledger.accepted(orders.ConfirmOrder(paid))
-    ledger.accepted(orders.PayOrder(paid, payer, new_id(TRANSACTION), TODAY))
-    ledger.accepted(orders.CancelOrder(cancelled, "no tea today"))
+        ledger.accepted(PlaceOrder(order, "customer-1", "EUR", lines, "ref-3"))
+    ledger.accepted(ConfirmOrder(paid))
+    ledger.accepted(PayOrder(paid, payer, new_id(TRANSACTION), TODAY))
+    ledger.accepted(CancelOrder(cancelled, "no tea today"))
 
 
 def _posts(ledger: Ledger) -> None:
     post, other = new_id(POST), new_id(POST)
     for id in (post, other):
-        ledger.accepted(posts.DraftPost(id, "author-1", f"Title of {id}", "A text."))
-    ledger.accepted(posts.RevisePost(post, "Another title", "Another text.", "all of it"))
+        ledger.accepted(DraftPost(id, "author-1", f"Title of {id}", "A text."))
+    ledger.accepted(RevisePost(post, "Another title", "Another text.", "all of it"))
     for slug in ("first-name", "second-name"):
-        ledger.accepted(posts.PublishPost(post, slug))
-        ledger.accepted(posts.ArchivePost(post))
-    ledger.accepted(posts.DeletePost(other, "a mistake"))
-    ledger.accepted(posts.RestorePost(other))
+        ledger.accepted(PublishPost(post, slug))
+        ledger.accepted(ArchivePost(post))
+    ledger.accepted(DeletePost(other, "a mistake"))
+    ledger.accepted(RestorePost(other))
 
 
 def _batches(ledger: Ledger, one: str, two: str) -> None:
     ledger.executor.execute([submission(transfer(one, two, 7), key=NEW_ITEM, correlation=BATCH)])
     entries = (Entry(one, "debit", 3, "EUR"), Entry(two, "credit", 3, "EUR"))
-    posted = accounts.PostTransaction(new_id(TRANSACTION), "transfer", entries, date(2026, 1, 2))
+    posted = PostTransaction(new_id(TRANSACTION), "transfer", entries, date(2026, 1, 2))
     ledger.executor.execute([submission(Together((deposit(one, 11), posted)), key=ATOMIC)])
     assert ledger.execute(transfer(two, one, 2), key=LAST).outcome is Outcome.ACCEPTED

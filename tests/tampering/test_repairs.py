@@ -7,7 +7,7 @@ import re
 import pytest
 
 from bench.harness.tables import read_owner
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from projections.engine.rebuild import rebuild
 from projections.registry import PROJECTIONS, named
 from tests.support.ledger import codec_of

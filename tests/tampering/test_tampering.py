@@ -9,7 +9,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from domain.catalogue import CATALOGUE
+from domain.registry import CATALOGUE
 from eventstore.log.read import read_head
 from projections.engine.verify import CheckpointFinding, StatusFinding, TableFinding
 from projections.registry import PROJECTIONS

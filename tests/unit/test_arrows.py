@@ -1,4 +1,4 @@
-"""The arrows of the house, read from the syntax tree of every module: who may import whom, and what `domain` may do.
+"""Who may import whom, read from the syntax tree of every module, and what `domain` may do.
 
 A rule here is a generator over one module's tree that yields what offends it. Each is tried on a module that breaks
 it, so that none of them passes because it looks at nothing.
@@ -26,9 +26,41 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
 }
 OURS: Final = frozenset({*MAY_IMPORT, "tests", "bench"})
 
-# What a context may import of the other contexts: entries are made in one place, and orders pay through it.
-CONTEXTS: Final = ("domain.accounts", "domain.orders", "domain.posts")
-MAY_IMPORT_OF_CONTEXTS: Final = {"domain.orders": ("domain.accounts.posting",)}
+# The areas in the order in which they may use each other: each may use those it names, in every layer.
+AREAS: Final[dict[str, frozenset[str]]] = {
+    "people": frozenset(),
+    "accounts": frozenset({"people"}),
+    "orders": frozenset({"people", "accounts"}),
+    "posts": frozenset({"people"}),
+    "analytics": frozenset({"people", "accounts", "orders", "posts"}),
+}
+# What an area's decisions may use of those of another area. Entries are made in one place, and orders pay through it.
+DECISIONS_OF_OTHERS: Final = {"domain.orders": ("domain.accounts.posting",)}
+
+# Within a layer: what each package may import of its own layer. A folder that is not named here is an area.
+MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
+    "domain": {},
+    "eventstore": {
+        "postgres": frozenset(),
+        "keys": frozenset({"postgres"}),
+        "log": frozenset({"keys", "postgres"}),
+        "executor": frozenset({"keys", "log", "postgres", "tracebacks"}),
+        "library": frozenset({"log", "postgres"}),
+    },
+    "projections": {"engine": frozenset()},
+    "api": {
+        "gateway": frozenset({"services"}),
+        "queries": frozenset({"gateway", "services"}),
+        "commands": frozenset({"gateway", "queries", "services"}),
+        "system": frozenset({"commands", "gateway", "queries", "services"}),
+    },
+}
+OF_AN_AREA: Final[dict[str, frozenset[str]]] = {
+    "domain": frozenset({"aggregate", "claims", "ids", "kernel", "money"}),
+    "projections": frozenset({"engine"}),
+    "api": frozenset({"commands", "gateway", "queries", "services"}),
+}
+"""What the folder of an area may import of its own layer."""
 
 # The protocols of the one, the immutable values of the other; beside them only what computes, of Python's own.
 DOMAIN_LIBRARIES: Final = frozenset({"eventsourcing", "msgspec"})
@@ -118,14 +150,47 @@ def domain_has_no_clock_and_no_chance(module: str, tree: ast.Module) -> Iterator
                 yield Offence(node.lineno, f"domain must not call {called}(): times and ids come with the command")
 
 
-def contexts_know_of_each_other_only_what_they_may(module: str, tree: ast.Module) -> Iterator[Offence]:
-    here = next((context for context in CONTEXTS if within(module, context)), None)
-    if here is None:
+def areas_use_each_other_one_way(module: str, tree: ast.Module) -> Iterator[Offence]:
+    here = area_of(module)
+    for line, name in imports(module, tree):
+        there = area_of(name)
+        if there is not None and here is not None and there != here and there not in AREAS[here]:
+            yield Offence(line, f"{here} must not use {there} (it imports {name})")
+
+
+def decisions_use_only_the_kernel_of_another_area(module: str, tree: ast.Module) -> Iterator[Offence]:
+    here = area_of(module)
+    if here in (None, "analytics") or not within(module, "domain"):
         return
     for line, name in imports(module, tree):
-        other = next((context for context in CONTEXTS if within(name, context) and context != here), None)
-        if other and not any(within(name, allowed) for allowed in MAY_IMPORT_OF_CONTEXTS.get(here, ())):
-            yield Offence(line, f"{here} must not import {name}")
+        if within(name, "domain") and area_of(name) not in (None, here):
+            allowed = DECISIONS_OF_OTHERS.get(f"domain.{here}", ())
+            if not any(within(name, one) for one in allowed):
+                yield Offence(line, f"domain.{here} must not import {name}")
+
+
+def packages_of_a_layer_use_each_other_one_way(module: str, tree: ast.Module) -> Iterator[Offence]:
+    layer, _, rest = module.partition(".")
+    here, _, inner = rest.partition(".")
+    packages = MAY_IMPORT_WITHIN.get(layer, {})
+    if area_of(module) is not None:
+        allowed = OF_AN_AREA[layer] | AREAS[here]
+    elif here in packages and inner:
+        allowed = packages[here]
+    else:
+        return
+    for line, name in imports(module, tree):
+        top, _, rest = name.partition(".")
+        there = rest.partition(".")[0]
+        if top == layer and there and there != here and there not in allowed:
+            yield Offence(line, f"{layer}.{here} must not import {layer}.{there} (it imports {name})")
+
+
+def area_of(name: str) -> str | None:
+    """The area a module of a layer belongs to: the name of its folder."""
+    layer, _, rest = name.partition(".")
+    area = rest.partition(".")[0]
+    return area if layer in MAY_IMPORT and area in AREAS else None
 
 
 def only_posting_makes_entries(module: str, tree: ast.Module) -> Iterator[Offence]:
@@ -169,7 +234,9 @@ RULES: Final[tuple[Rule, ...]] = (
     the_arrows_between_packages,
     domain_imports_only_what_computes,
     domain_has_no_clock_and_no_chance,
-    contexts_know_of_each_other_only_what_they_may,
+    areas_use_each_other_one_way,
+    decisions_use_only_the_kernel_of_another_area,
+    packages_of_a_layer_use_each_other_one_way,
     only_posting_makes_entries,
 )
 
@@ -196,6 +263,14 @@ def test_every_module_keeps_the_rules(package: str) -> None:
     assert offences == []
 
 
+@pytest.mark.parametrize("layer", sorted(MAY_IMPORT_WITHIN))
+def test_every_folder_of_a_layer_is_an_area_or_has_its_arrows(layer: str) -> None:
+    folders = {file.parent.name for file in (ROOT / layer).glob("*/__init__.py")}
+    assert folders, f"{layer}/ has no folders: these rules would hold for nothing"
+    unknown = folders - AREAS.keys() - MAY_IMPORT_WITHIN[layer].keys()
+    assert not unknown, f"{layer}/ has {unknown}: make it an area in AREAS, or say in MAY_IMPORT_WITHIN what it may use"
+
+
 def test_the_entries_are_made_where_we_look() -> None:
     tree = ast.parse((ROOT / "domain" / "accounts" / "posting.py").read_text(encoding="utf-8"))
     made = {offence.what.split()[-1] for offence in only_posting_makes_entries("elsewhere", tree)}
@@ -208,7 +283,7 @@ def test_the_entries_are_made_where_we_look() -> None:
         (the_arrows_between_packages, "domain.money", "import eventstore"),
         (the_arrows_between_packages, "domain.money", "from projections.engine.runner import run"),
         (the_arrows_between_packages, "domain.accounts.posting", "from ... import api"),
-        (the_arrows_between_packages, "eventstore.log.append", "from domain import catalogue"),
+        (the_arrows_between_packages, "eventstore.log.append", "from domain import registry"),
         (the_arrows_between_packages, "eventstore.log.append", "def late():\n    import workers.settings"),
         (the_arrows_between_packages, "projections.engine.runner", "if TYPE_CHECKING:\n    from api import app"),
         (the_arrows_between_packages, "api.app", "import workers.settings as settings"),
@@ -225,13 +300,21 @@ def test_the_entries_are_made_where_we_look() -> None:
         (domain_has_no_clock_and_no_chance, "domain.ids", "import datetime\ndatetime.date.today()"),
         (domain_has_no_clock_and_no_chance, "domain.ids", "from uuid import uuid4 as fresh\nfresh()"),
         (domain_has_no_clock_and_no_chance, "domain.ids", "open('x')"),
-        (contexts_know_of_each_other_only_what_they_may, "domain.accounts.account", "from domain.orders import order"),
-        (contexts_know_of_each_other_only_what_they_may, "domain.accounts.account", "from domain import posts"),
-        (contexts_know_of_each_other_only_what_they_may, "domain.orders.order", "from domain.accounts import account"),
-        (contexts_know_of_each_other_only_what_they_may, "domain.posts.post", "import domain.accounts.posting"),
-        (only_posting_makes_entries, "domain.orders.decisions", "AccountDebited('a', 1)"),
-        (only_posting_makes_entries, "domain.accounts.decisions", "events.TransactionPosted('t', 1)"),
-        (only_posting_makes_entries, "api.app", "from domain.accounts.events import AccountCredited as C\nC()"),
+        (areas_use_each_other_one_way, "domain.accounts.account.state", "from domain.orders import order"),
+        (areas_use_each_other_one_way, "domain.accounts.posting", "from domain import posts"),
+        (areas_use_each_other_one_way, "projections.accounts.entries.fold", "from domain.orders.order import Order"),
+        (areas_use_each_other_one_way, "api.posts.posts", "from api.accounts import bodies"),
+        (areas_use_each_other_one_way, "api.accounts.accounts", "from projections.analytics import trends"),
+        (decisions_use_only_the_kernel_of_another_area, "domain.orders.order", "from domain.accounts import account"),
+        (decisions_use_only_the_kernel_of_another_area, "domain.posts.post", "import domain.people.person"),
+        (packages_of_a_layer_use_each_other_one_way, "eventstore.log.read", "from eventstore.executor import replies"),
+        (packages_of_a_layer_use_each_other_one_way, "projections.engine.runner", "from projections import registry"),
+        (packages_of_a_layer_use_each_other_one_way, "api.gateway.problems", "from api.commands import execution"),
+        (packages_of_a_layer_use_each_other_one_way, "api.gateway.tickets", "import api.accounts.accounts"),
+        (packages_of_a_layer_use_each_other_one_way, "api.orders.orders", "from api.registry import ROUTERS"),
+        (only_posting_makes_entries, "domain.orders.order", "AccountDebited('a', 1)"),
+        (only_posting_makes_entries, "domain.accounts.account.lifecycle", "events.TransactionPosted('t', 1)"),
+        (only_posting_makes_entries, "api.app", "from domain.accounts.account.events import AccountCredited as C\nC()"),
         (only_posting_makes_entries, "domain.orders.order", "make = AccountOpened if x else AccountDebited\nmake()"),
     ],
 )
@@ -242,13 +325,16 @@ def test_each_rule_can_fail(rule: Rule, module: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("domain.orders.decisions", "from domain.accounts.posting import post\nfrom domain.accounts import posting"),
-        ("domain.accounts.account", "from .events import AccountOpened\nmatch e:\n    case AccountDebited(): ..."),
+        ("domain.orders.order", "from domain.accounts.posting import post\nfrom domain.accounts import posting"),
+        (
+            "domain.accounts.account.state",
+            "from .events import AccountOpened\nmatch e:\n    case AccountDebited(): ...",
+        ),
         ("domain.accounts.posting", "AccountDebited('a', 1)"),
         ("domain.kernel", "from datetime import date, datetime\nfrom eventsourcing.domain import DomainEventProtocol"),
         ("domain.kernel", "context.now()\ndate.fromisoformat('2026-01-01')"),
         ("eventstore.log.append", "import time, psycopg\ntime.monotonic()"),
-        ("projections.engine.runner", "from eventstore import read\nfrom domain import catalogue"),
+        ("projections.engine.runner", "from eventstore import read\nfrom domain import registry"),
         ("workers.cli", "from migrations import runner\nfrom api.app import app"),
     ],
 )

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
 from workers import runtime
 from workers.settings import Settings, ignored_variables, load
 

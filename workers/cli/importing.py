@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from workers import runtime
 from workers.cli.common import (
     FOUND,

@@ -15,8 +15,8 @@ from api.gateway.tokens_file import TokensError
 from eventstore.executor.reply_sinks import ExecutorError
 from eventstore.keys.master_keys import SealingError
 from eventstore.log.codec import CodecError
-from eventstore.log.connect import sentence_of
 from eventstore.log.read import UnknownLogError
+from eventstore.postgres.connect import sentence_of
 from migrations import MigrationError
 from projections.registry import UnknownProjectionError
 from workers.cli import auditing, importing, maintenance, projections, running

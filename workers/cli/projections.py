@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
 from projections.engine.rebuild import rebuild as rebuild_tables
 from projections.registry import PROJECTIONS, named
 from workers import runtime

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
 from workers import runtime
 from workers.cli.common import (
     out,

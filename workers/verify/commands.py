@@ -12,8 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from domain.catalogue import ENTRY_TYPES
-from domain.rules import explain
+from domain.registry import COMMUTING, explain
 from eventstore.log.answers import Outcome
 from eventstore.log.append import MOST_EVENTS_PER_UNIT
 from eventstore.log.codec import Codec
@@ -222,4 +221,4 @@ def _wrong_with_ids(answer: Mapping[str, Any], streams: Mapping[str, int], unit:
     return None
 
 
-_ENTRIES = frozenset(ENTRY_TYPES)
+_ENTRIES = frozenset(COMMUTING)

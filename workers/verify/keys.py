@@ -8,8 +8,8 @@ from typing import Any, Final
 from psycopg import Connection
 
 from eventstore.keys.sealing import VERSION
-from eventstore.log.arrays import text_array
 from eventstore.log.codec import Codec, SealedValue
+from eventstore.postgres.arrays import text_array
 from workers.verify.report import Check, Finding, checked
 
 KEYS_OPEN: Final = "keys of persons open"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from migrations import runner
 from projections.engine.tables import prepare
 from projections.registry import PROJECTIONS

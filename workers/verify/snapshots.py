@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from domain import decider
-from domain.catalogue import SNAPSHOTS
+from domain import registry
+from domain.registry import SNAPSHOTS
+from eventstore.executor.snapshots import JsonStates, SnapshotError
 from eventstore.log.codec import Codec
 from eventstore.log.read import STREAM_PAGE, Head, read_streams
-from eventstore.log.snapshots import JsonStates, SnapshotError
 from workers.verify.report import Check, Finding, checked
 
 SNAPSHOTS_HOLD: Final = "snapshots are what their streams fold to"
@@ -69,7 +69,7 @@ def _folds(connection: Connection[Any], log: int, codec: Codec, versions: Mappin
             state = states[stream]
             if version <= versions[stream] and not isinstance(state, Exception):
                 try:
-                    states[stream] = event if isinstance(event, Exception) else decider.evolve(state, event)
+                    states[stream] = event if isinstance(event, Exception) else registry.evolve(state, event)
                 except ValueError as error:
                     states[stream] = error
             at[stream] = version

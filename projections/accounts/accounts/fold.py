@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from domain.accounts.events import (
+from domain.accounts.account.events import (
     AccountClosed,
     AccountFrozen,
     AccountOpened,
@@ -22,9 +22,9 @@ from domain.accounts.events import (
     HoldCaptured,
     HoldPlaced,
     HoldReleased,
-    TransactionPosted,
 )
-from eventstore.log.arrays import BinaryArray, bool_array, int8_array, text_array
+from domain.accounts.posting import TransactionPosted
+from eventstore.postgres.arrays import BinaryArray, bool_array, int8_array, text_array
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.rows import NULL, copy_rows, copy_text, erasable
 

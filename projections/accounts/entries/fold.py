@@ -13,8 +13,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.accounts.events import TransactionPosted
-from eventstore.log.arrays import text_array
+from domain.accounts.posting import TransactionPosted
+from eventstore.postgres.arrays import text_array
 from projections.engine.projection import FoldCache, Projection, RecordedEvent
 from projections.engine.rows import copy_rows
 

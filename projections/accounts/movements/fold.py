@@ -11,8 +11,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.accounts.events import TransactionPosted
-from eventstore.log.arrays import BinaryArray, int8_array, text_array
+from domain.accounts.posting import TransactionPosted
+from eventstore.postgres.arrays import BinaryArray, int8_array, text_array
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 
 _ACCOUNT = itemgetter(0)

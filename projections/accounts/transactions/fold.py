@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.accounts.events import TransactionPosted
+from domain.accounts.posting import TransactionPosted
 from projections.engine.projection import FoldCache, Projection, RecordedEvent
 from projections.engine.rows import copy_rows, copy_text, erasable
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.accounts.events import AccountOpened, TransactionPosted
-from eventstore.log.arrays import text_array
+from domain.accounts.account.events import AccountOpened
+from domain.accounts.posting import TransactionPosted
+from eventstore.postgres.arrays import text_array
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.rows import copy_rows, copy_text
 

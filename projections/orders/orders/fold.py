@@ -9,8 +9,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.orders.events import OrderCancelled, OrderConfirmed, OrderPaid, OrderPlaced
-from eventstore.log.arrays import bool_array, int8_array, text_array
+from domain.orders.order import OrderCancelled, OrderConfirmed, OrderPaid, OrderPlaced
+from eventstore.postgres.arrays import bool_array, int8_array, text_array
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.rows import copy_rows, copy_text, erasable
 

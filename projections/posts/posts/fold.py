@@ -9,15 +9,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.posts.events import (
-    PostArchived,
-    PostDeleted,
-    PostDrafted,
-    PostPublished,
-    PostRestored,
-    PostRevised,
-)
-from eventstore.log.arrays import bool_array, int4_array, int8_array, text_array
+from domain.posts.post import PostArchived, PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
+from eventstore.postgres.arrays import bool_array, int4_array, int8_array, text_array
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.rows import NULL, copy_rows, copy_text, erasable
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from api.gateway.principals import FOLLOW_TICKETS
 from api.gateway.problems import PROBLEMS
-from domain.rules import RULES
+from domain.registry import RULES
 from tests.integration.api.test_batches import JSON, NDJSON, send
 from tests.support.service import LogDigest, Service, leaves_a_record
 

@@ -17,11 +17,11 @@ from api.gateway.connections import ConnectionLimits
 from api.gateway.request_guard import MOST_DEPTH
 from api.queries.positions import cursor
 from api.services import Limits
-from domain.accounts.decisions import MOST_HOLDS
+from domain.accounts.account.holds import MOST_HOLDS
 from domain.accounts.posting import LEAST_ENTRIES, MOST_ENTRIES
 from domain.money import MAX_AMOUNT, show
-from domain.orders.decisions import LEAST_LINES, LEAST_QUANTITY, MOST_LINES, MOST_QUANTITY
-from domain.posts.slugs import MOST_CHARACTERS
+from domain.orders.order import LEAST_LINES, LEAST_QUANTITY, MOST_LINES, MOST_QUANTITY
+from domain.posts.post import MOST_SLUG_CHARACTERS
 from eventstore.log.append import MOST_EVENTS_PER_UNIT
 from tests.integration.api.test_batches import JSON, NDJSON, item, send, together
 from tests.support.service import TOKENS, Service, leaves_a_record
@@ -388,7 +388,7 @@ BOUNDS = [
     *characters("revision summary", 500, "posts/{post}/revisions", {"title": "t", "body": "b"}),
     *characters("delete reason", 500, "posts/{post}/delete", {}, 200),
     Bound(
-        "slug", MOST_CHARACTERS, field("posts/{post}/publish", "slug", {}), "at most 120 characters",
+        "slug", MOST_SLUG_CHARACTERS, field("posts/{post}/publish", "slug", {}), "at most 120 characters",
         (422, "slug_malformed"), 200,
     ),
     Bound("slug at all", 200, field("posts/{post}/publish", "slug", {}), "at most 200 characters", status=422),

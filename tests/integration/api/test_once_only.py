@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
 from tests.support.waiting import wait_until

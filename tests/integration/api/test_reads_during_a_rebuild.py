@@ -13,8 +13,8 @@ from starlette.requests import Request
 from api.gateway.problems import Problem
 from api.queries.reading import reading
 from bench.harness.tables import empty_read_tables, read_owner
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
 from projections.engine.lag import lag
 from projections.engine.tables import reset
 from projections.registry import PROJECTIONS, named

@@ -14,11 +14,11 @@ from bench.harness.history import BLOCK_ACCOUNTS, BLOCK_EVENTS
 from bench.harness.ledger import CURRENCY, LOG, codec_of, running_ledger, submission, transfers
 from bench.harness.server import Database
 from bench.harness.tables import begin_read_tables
-from domain.accounts.commands import OpenAccount
+from domain.accounts.account.lifecycle import OpenAccount
+from domain.accounts.account.state import ACCOUNT
 from domain.accounts.numbers import account_number
-from domain.ids import ACCOUNT
-from eventstore.log.connect import connect
-from eventstore.log.snapshots import is_due
+from eventstore.executor.snapshots import is_due
+from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS
 from tests.support import postgres

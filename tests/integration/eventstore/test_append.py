@@ -10,8 +10,8 @@ import pytest
 from psycopg import Connection
 
 from eventstore.log.append import MOST_EVENTS_PER_UNIT, UnitTooLargeError, Verdict
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head, read_log, read_stream
+from eventstore.postgres.connect import connect
 from tests.support.appending import DecidedCommand, NewEvent, Read, Record, append
 from tests.support.postgres import Database
 

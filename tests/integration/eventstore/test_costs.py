@@ -19,16 +19,16 @@ import pytest
 from psycopg import Connection, pq
 
 from bench.harness.tables import begin_read_tables
-from domain import decider
-from domain.catalogue import ENTRY_TYPES, SNAPSHOTS
+from domain import registry
+from domain.registry import COMMUTING, SNAPSHOTS
 from eventstore.executor.executor import MOST_OTHERS, Executor
+from eventstore.executor.snapshots import SNAPSHOT_EVERY, JsonStates, Snapshots
 from eventstore.keys.master_keys import WrappedKey
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.answers import find_answers
 from eventstore.log.append import Appender
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head, read_log, read_moved, read_stream, read_streams
-from eventstore.log.snapshots import SNAPSHOT_EVERY, JsonStates, Snapshots
+from eventstore.postgres.connect import connect
 from projections.engine.checkpoint import read_state
 from projections.registry import PROJECTIONS
 from tests.support.appending import DecidedCommand, NewEvent, Read, Record, layout_of
@@ -106,9 +106,9 @@ def traced_executor(
             traced.connect,
             "main",
             codec,
-            decider.decide,
-            decider.evolve,
-            commuting_types=ENTRY_TYPES,
+            registry.decide,
+            registry.evolve,
+            commuting_types=COMMUTING,
             transient_prefixes=("txn_", "claim:"),
             group_limit=GROUP,
             snapshots=snapshots,
@@ -394,7 +394,7 @@ def _append(connection: Connection[Any], streams: int) -> None:
         for n in range(streams)
     )
     with connection.transaction(force_rollback=True):
-        appender = Appender(connection, 1, ENTRY_TYPES)
+        appender = Appender(connection, 1, COMMUTING)
         appender.send(batch)
         answer = appender.receive()
         assert answer.verdicts is not None
@@ -423,7 +423,7 @@ def test_the_append_has_the_same_plans_on_an_empty_log(server: Server) -> None:
         def append_one() -> None:
             event = NewEvent("acct_1", "account.opened.v1", b"{}")
             record = Record(1, 201, None, b"{}", b"hash")
-            appender = Appender(connection, 1, ENTRY_TYPES)
+            appender = Appender(connection, 1, COMMUTING)
             appender.send(layout_of([DecidedCommand("tester", "key", [Read("acct_1", 0)], [event], b"{}", record)]))
             assert appender.receive().verdicts is None
 

@@ -12,12 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from domain.accounts.commands import CloseAccount, FreezeAccount, UnfreezeAccount
-from domain.ids import ACCOUNT
+from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, UnfreezeAccount
+from domain.accounts.account.state import ACCOUNT
 from domain.money import show
 from eventstore.executor import executor as executing
 from eventstore.executor import group_builder as grouping
-from eventstore.executor.decided import Submission
+from eventstore.executor.decided_commands import Submission
 from eventstore.executor.replies import Task
 from eventstore.executor.reply_sinks import (
     ContentionError,
@@ -31,8 +31,8 @@ from eventstore.executor.reply_sinks import (
 from eventstore.log import append as appending
 from eventstore.log.answers import Answer, Outcome
 from eventstore.log.append import AppendBatch
-from eventstore.log.connect import connect, pool_of
 from eventstore.log.read import STREAM_PAGE, read_log, read_stream
+from eventstore.postgres.connect import connect, pool_of
 from tests.support.ledger import (
     CASH,
     Ledger,

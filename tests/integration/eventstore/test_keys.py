@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg import Connection
 from psycopg.errors import InvalidParameterValue, NoDataFound, ObjectNotInPrerequisiteState
 
-from domain.accounts.commands import FreezeAccount, UnfreezeAccount
+from domain.accounts.account.lifecycle import FreezeAccount, UnfreezeAccount
 from domain.kernel import UNREADABLE
 from domain.together import Together
 from eventstore.executor.reply_sinks import UnavailableError, Waiter
@@ -24,8 +24,8 @@ from eventstore.keys.rotation import Rotated, rotate
 from eventstore.keys.sealing import Sealer
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.answers import Outcome
-from eventstore.log.connect import connect
 from eventstore.log.read import read_stream
+from eventstore.postgres.connect import connect
 from tests.support.ledger import (
     CASH,
     MASTER_KEY,

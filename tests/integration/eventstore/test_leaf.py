@@ -18,8 +18,8 @@ import pytest
 from psycopg import Connection
 
 from eventstore.log import leaf
-from eventstore.log.connect import connect
 from eventstore.log.leaf import INFINITY, StoredCommand, StoredEvent, command_record, leaf_hash, microseconds
+from eventstore.postgres.connect import connect
 from tests.support.plans import Explained, nodes, probed_index
 from tests.support.postgres import Database
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.accounts.commands import FreezeAccount, UnfreezeAccount
+from domain.accounts.account.lifecycle import FreezeAccount, UnfreezeAccount
 from eventstore.executor.executor import Executor
 from eventstore.executor.reply_sinks import ExecutorError
 from eventstore.log.answers import Answer, Outcome

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from eventstore.log.connect import SESSION_SETTINGS, ReadOnlyError, SessionError, connect, pool_of
+from eventstore.postgres.connect import SESSION_SETTINGS, ReadOnlyError, SessionError, connect, pool_of
 from projections.registry import PROJECTIONS
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Database, Server

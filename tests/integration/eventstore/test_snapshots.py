@@ -12,14 +12,14 @@ import pytest
 from msgspec.structs import replace
 from psycopg.errors import CheckViolation
 
-from domain import decider
-from domain.accounts.account import Account, Profile
-from domain.accounts.commands import FreezeAccount, UnfreezeAccount
-from domain.catalogue import SNAPSHOTS
+from domain import registry
+from domain.accounts.account.lifecycle import FreezeAccount, UnfreezeAccount
+from domain.accounts.account.state import Account, Profile
+from domain.registry import SNAPSHOTS
+from eventstore.executor.snapshots import JsonStates, Snapshots
 from eventstore.executor.stream_states import Fold
 from eventstore.log.answers import Answer
-from eventstore.log.connect import connect
-from eventstore.log.snapshots import JsonStates, Snapshots
+from eventstore.postgres.connect import connect
 from tests.support.ledger import (
     CASH,
     OPENED,
@@ -145,7 +145,7 @@ APART = 10
 def test_an_account_that_nobody_follows_has_snapshots_too(database: Database) -> None:
     """Two processes post to cash: neither folds it, and still its load does not grow with its entries."""
     with connect(database.api_url, application_name="keys") as keys:
-        fold = Fold(codec_of(keys, 1), decider.evolve)
+        fold = Fold(codec_of(keys, 1), registry.evolve)
         snapshots = snapshots_on(database, 2, fold, every_apart=APART).start()
         with ledger_on(database, snapshots=snapshots) as ledger, executor_on(database, snapshots=snapshots) as other:
             one, two = ledger.account(1), ledger.account(1)

@@ -27,9 +27,9 @@ from psycopg import Connection
 from eventstore.library import pool, subscription
 from eventstore.library.recorders import LogApplicationRecorder
 from eventstore.library.tracking import LogTrackingRecorder
-from eventstore.log import connect as connecting
 from eventstore.log import read
 from eventstore.log.append import MOST_EVENTS_PER_UNIT
+from eventstore.postgres import connect as connecting
 from tests.integration.library.support import (
     application,
     as_superuser,

@@ -19,38 +19,29 @@ from msgspec.structs import replace
 from psycopg import Connection
 
 from bench.harness.tables import begin_read_tables, empty_read_tables, read_owner
-from domain.accounts.account import INTERNAL_ROLES
-from domain.accounts.events import (
+from domain.accounts.account.events import (
     AccountClosed,
     AccountCredited,
     AccountDebited,
     AccountFrozen,
     AccountOpened,
-    AccountType,
     AccountUnfrozen,
-    Entry,
     HoldCaptured,
     HoldPlaced,
     HoldReleased,
-    TransactionKind,
-    TransactionPosted,
 )
-from domain.catalogue import CATALOGUE
+from domain.accounts.account.state import INTERNAL_ROLES
+from domain.accounts.numbers import AccountType
+from domain.accounts.posting import Entry, TransactionKind, TransactionPosted
 from domain.kernel import ERASED, UNREADABLE, Personal
 from domain.kernel import Event as DomainEvent
-from domain.orders.events import OrderCancelled, OrderConfirmed, OrderLine, OrderPaid, OrderPlaced
-from domain.posts.events import (
-    PostArchived,
-    PostDeleted,
-    PostDrafted,
-    PostPublished,
-    PostRestored,
-    PostRevised,
-)
+from domain.orders.order import OrderCancelled, OrderConfirmed, OrderLine, OrderPaid, OrderPlaced
+from domain.posts.post import PostArchived, PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
+from domain.registry import CATALOGUE
 from eventstore.keys.sealing import Sealer
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.codec import Codec
-from eventstore.log.connect import _Bounded, connect
+from eventstore.postgres.connect import _Bounded, connect
 from projections.engine.follow import follow
 from projections.engine.projection import Projection
 from projections.engine.rebuild import Rebuilt, rebuild
@@ -103,7 +94,7 @@ class Filler:
     def verify(self, projections: Sequence[Projection] = PROJECTIONS, **more: Any) -> TablesReport:
         """Compare the read tables with a fresh fold, as an auditor."""
         with connect(self.database.audit_url, application_name="verify") as auditor:
-            return verify_tables(auditor, LOG, self.codec, projections, **more)
+            return verify_tables(auditor, LOG, self.codec, projections, others=PROJECTIONS, **more)
 
     def erase(self, subject: str) -> None:
         """Forget a person's key."""

@@ -11,14 +11,14 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from domain.accounts import account as account_state
-from domain.accounts.account import Account
-from domain.accounts.events import AccountFrozen, Entry
+from domain.accounts.account import state as account_state
+from domain.accounts.account.events import AccountFrozen
+from domain.accounts.account.state import Account
+from domain.accounts.posting import Entry
 from domain.orders import order as order_state
 from domain.orders.order import Order
 from domain.posts import post as post_state
-from domain.posts.events import PostDeleted, PostDrafted, PostRevised
-from domain.posts.post import Post
+from domain.posts.post import Post, PostDeleted, PostDrafted, PostRevised
 from eventstore.keys.master_keys import MasterKeyError
 from eventstore.keys.rotation import rotate
 from eventstore.log.read import read_stream

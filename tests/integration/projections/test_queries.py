@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from domain.accounts.events import AccountFrozen, HoldPlaced
+from domain.accounts.account.events import AccountFrozen, HoldPlaced
 from domain.kernel import Event
-from domain.orders.events import OrderConfirmed
-from domain.posts.events import PostRevised
+from domain.orders.order import OrderConfirmed
+from domain.posts.post import PostRevised
 from eventstore.log.codec import Codec
 from projections.accounts.accounts import fold as accounts_fold
 from projections.accounts.accounts import queries as accounts

@@ -18,8 +18,8 @@ import pytest
 from psycopg import Connection
 
 from bench.harness.tables import begin_read_tables, read_owner
-from domain.accounts.events import AccountClosed
-from domain.orders.events import OrderConfirmed
+from domain.accounts.account.events import AccountClosed
+from domain.orders.order import OrderConfirmed
 from eventstore.log.read import read_head
 from projections.engine import follow as following
 from projections.engine.follow import follow

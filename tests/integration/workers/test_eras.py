@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from migrations import runner
 from tests.support.before import as_it_was
 from tests.support.ledger import codec_of, executor_on, fold, submission, transfer

@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from psycopg import Connection
 
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from tests.integration.workers.running import CZECH_BANK, daybook, environment, settings_of
 from tests.support.ledger import assert_sound
 from tests.support.postgres import Database, Server

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.harness.process import free_port
 from bench.harness.tables import begin_read_tables, read_owner
-from domain.accounts.commands import FreezeAccount
+from domain.accounts.account.lifecycle import FreezeAccount
 from eventstore.keys.master_keys import unwrap
 from eventstore.keys.rotation import rotate
 from eventstore.log.codec import Codec
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from projections.engine.rebuild import Rebuilt, rebuild
 from projections.registry import PROJECTIONS
 from tests.integration.workers.running import CZECH_BANK, KEY, PATIENCE_SECONDS, daybook, environment, started

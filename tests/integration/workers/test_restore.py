@@ -16,7 +16,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from eventstore.log.answers import Outcome
-from eventstore.log.connect import connect
+from eventstore.postgres.connect import connect
 from migrations import runner
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from bench.harness.tables import begin_read_tables, make_read_tables
-from eventstore.log.connect import connect
 from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.engine.verify import CheckpointFinding, StatusFinding, TableFinding
 from projections.registry import PROJECTIONS

@@ -7,7 +7,7 @@ import pytest
 
 from api.gateway.principals import ROLES, Role, may
 from api.gateway.problems import PROBLEMS, problem_response, refusal
-from domain.rules import RULES
+from domain.registry import RULES
 
 
 @pytest.mark.parametrize("code", PROBLEMS)

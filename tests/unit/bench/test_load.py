@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from bench.harness.ledger import transfers
-from domain.accounts.commands import Transfer
+from domain.accounts.transaction import Transfer
 
 ACCOUNTS = [f"acct_{number}" for number in range(10)]
 

@@ -15,26 +15,18 @@ from operator import itemgetter
 from typing import Any, get_args
 from uuid import UUID
 
-from domain import decider
-from domain.accounts.account import Account
-from domain.accounts.commands import Deposit, OpenAccount, Transfer
-from domain.accounts.events import (
-    AccountCredited,
-    AccountDebited,
-    AccountType,
-    Entry,
-    InternalRole,
-    Side,
-    TransactionPosted,
-)
-from domain.accounts.numbers import account_number
-from domain.accounts.posting import internal_account
+from domain import registry
+from domain.accounts.account.events import AccountCredited, AccountDebited
+from domain.accounts.account.lifecycle import OpenAccount
+from domain.accounts.account.state import ACCOUNT, Account
+from domain.accounts.numbers import AccountType, InternalRole, account_number
+from domain.accounts.posting import Entry, Side, TransactionPosted, internal_account
+from domain.accounts.transaction import Deposit, Transfer
 from domain.claims import Claim
-from domain.ids import ACCOUNT, typeid
+from domain.ids import typeid
 from domain.kernel import Accepted, Context, Decision, Event, NeedsStreams, Refused, State
-from domain.posts.post import Post
-from domain.posts.slugs import slug_claim
-from domain.rules import explain
+from domain.posts.post import Post, slug_claim
+from domain.registry import explain
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -61,7 +53,7 @@ class MemoryLedger:
         """The decision on the current states; nothing changes."""
         streams = dict.fromkeys(command.streams)
         for _ in range(1 + MOST_ROUNDS):
-            decision = decider.decide(command, {s: self.states.get(s) for s in streams}, self.context)
+            decision = registry.decide(command, {s: self.states.get(s) for s in streams}, self.context)
             if not isinstance(decision, NeedsStreams):
                 return decision
             streams.update(dict.fromkeys(decision.streams))
@@ -167,7 +159,7 @@ def assert_within_limits(before: State | None, after: State) -> None:
 
 def _evolved(state: State | None, event: Event) -> State:
     assert event.originator_version == (state.version if state else 0) + 1, event
-    return decider.evolve(state, event)
+    return registry.evolve(state, event)
 
 
 def opening(

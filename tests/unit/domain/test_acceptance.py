@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from domain.accounts.commands import Deposit, FreezeAccount, PostTransaction, UnfreezeAccount, Withdraw
-from domain.accounts.events import Entry
-from domain.accounts.posting import entries_between
-from domain.ids import TRANSACTION
+from domain.accounts.account.lifecycle import FreezeAccount, UnfreezeAccount
+from domain.accounts.posting import Entry, entries_between
+from domain.accounts.transaction import TRANSACTION, Deposit, PostTransaction, Withdraw
 from tests.unit.domain.memory import TODAY, MemoryLedger, new_id, opening, transfer
 
 

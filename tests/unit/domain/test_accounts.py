@@ -7,22 +7,13 @@ from datetime import date, timedelta
 import pytest
 from msgspec.structs import fields
 
-from domain.accounts.account import evolve
-from domain.accounts.commands import (
-    CaptureHold,
-    ChargeFee,
-    CloseAccount,
-    Deposit,
-    FreezeAccount,
-    PlaceHold,
-    PostTransaction,
-    ReleaseHold,
-    UnfreezeAccount,
-    Withdraw,
-)
-from domain.accounts.decisions import DECISIONS, MOST_HOLDS
-from domain.accounts.events import AccountCredited, AccountOpened, Entry, HoldCaptured, TransactionPosted
-from domain.accounts.posting import MOST_ENTRIES, internal_account
+from domain.accounts import account, transaction
+from domain.accounts.account.events import AccountCredited, AccountOpened, HoldCaptured
+from domain.accounts.account.holds import MOST_HOLDS, PlaceHold, ReleaseHold
+from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, UnfreezeAccount
+from domain.accounts.account.state import evolve
+from domain.accounts.posting import MOST_ENTRIES, Entry, TransactionPosted, internal_account
+from domain.accounts.transaction import CaptureHold, ChargeFee, Deposit, PostTransaction, Withdraw
 from domain.kernel import Unknown
 from domain.money import MAX_AMOUNT
 from tests.unit.domain.memory import OPENED, TODAY, MemoryLedger, new_id, opening, transfer
@@ -205,7 +196,7 @@ def test_a_hold_is_captured_in_its_own_currency(ledger: MemoryLedger) -> None:
     ledger.accepted(capture(account, target, 200))
 
 
-@pytest.mark.parametrize("command", DECISIONS)
+@pytest.mark.parametrize("command", [*account.AGGREGATE.decisions, *transaction.AGGREGATE.decisions])
 def test_what_says_an_amount_says_its_currency_next(command: type) -> None:
     names = [field.name for field in fields(command)]
     assert "amount" not in names or names[names.index("amount") + 1] == "currency"

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from domain.accounts.commands import FreezeAccount
+from domain.accounts.account.lifecycle import FreezeAccount
 from domain.accounts.posting import internal_account
 from domain.kernel import Accepted, NeedsStreams, Unknown
 from domain.money import MAX_AMOUNT
-from domain.orders.commands import CancelOrder, ConfirmOrder, PayOrder, PlaceOrder
-from domain.orders.decisions import MOST_LINES, MOST_QUANTITY
-from domain.orders.events import OrderLine, OrderPaid
-from domain.posts.commands import ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
-from domain.posts.slugs import MOST_CHARACTERS
+from domain.orders.order import (
+    MOST_LINES,
+    MOST_QUANTITY,
+    CancelOrder,
+    ConfirmOrder,
+    OrderLine,
+    OrderPaid,
+    PayOrder,
+    PlaceOrder,
+)
+from domain.posts.post import (
+    MOST_SLUG_CHARACTERS,
+    ArchivePost,
+    DeletePost,
+    DraftPost,
+    PublishPost,
+    RestorePost,
+    RevisePost,
+)
 from tests.unit.domain.memory import TODAY, MemoryLedger, new_id
 
 LINE = OrderLine("85123A", "White hanging heart", 6, 255)
@@ -58,11 +72,11 @@ def test_an_order_is_paid_in_one_unit(ledger: MemoryLedger) -> None:
 
 
 def test_paying_asks_for_the_account_it_needs(ledger: MemoryLedger) -> None:
-    from domain import decider
+    from domain import registry
 
     order, account = confirmed(ledger), ledger.account(2000)
     states = {s: ledger.states[s] for s in (order, account)}
-    decision = decider.decide(pay(order, account), states, ledger.context)
+    decision = registry.decide(pay(order, account), states, ledger.context)
     assert decision == NeedsStreams((internal_account("main", "revenue", "EUR"),))
 
 
@@ -138,18 +152,18 @@ def test_a_slug_has_one_holder(ledger: MemoryLedger) -> None:
     ledger.accepted(PublishPost(second, "on-ledgers"))
 
 
-@pytest.mark.parametrize("slug", ["", "-a", "a-", "a--b", "A", "a b", "é", "a" * (MOST_CHARACTERS + 1)])
+@pytest.mark.parametrize("slug", ["", "-a", "a-", "a--b", "A", "a b", "é", "a" * (MOST_SLUG_CHARACTERS + 1)])
 def test_slugs_have_a_shape(ledger: MemoryLedger, slug: str) -> None:
     assert ledger.refused(PublishPost(draft(ledger), slug)).rule == "slug_malformed"
 
 
 def test_a_deleted_post_keeps_its_slug_and_comes_back_as_it_was(ledger: MemoryLedger) -> None:
     post, other = draft(ledger), draft(ledger)
-    ledger.accepted(PublishPost(post, "s" * MOST_CHARACTERS))
+    ledger.accepted(PublishPost(post, "s" * MOST_SLUG_CHARACTERS))
     ledger.accepted(DeletePost(post, "duplicate"))
     for command in (DeletePost(post, "x"), ArchivePost(post), PublishPost(post, "t"), RevisePost(post, "t", "b", None)):
         assert ledger.refused(command).rule == "post_status"
-    assert ledger.refused(PublishPost(other, "s" * MOST_CHARACTERS)).rule == "slug_taken"
+    assert ledger.refused(PublishPost(other, "s" * MOST_SLUG_CHARACTERS)).rule == "slug_taken"
     assert ledger.accepted(RestorePost(post)).result["status"] == ledger[post].status == "published"
     assert ledger.refused(RestorePost(post)).rule == "post_status"
     assert isinstance(ledger.execute(RevisePost(post, "t", "b", None)), Accepted)

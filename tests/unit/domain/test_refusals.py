@@ -10,26 +10,14 @@ from typing import Any
 
 import pytest
 
-from domain.accounts.commands import (
-    CaptureHold,
-    CloseAccount,
-    Deposit,
-    FreezeAccount,
-    PlaceHold,
-    PostTransaction,
-    ReleaseHold,
-    Transfer,
-    UnfreezeAccount,
-    Withdraw,
-)
-from domain.accounts.decisions import MOST_HOLDS
-from domain.accounts.events import Entry
-from domain.accounts.posting import internal_account
+from domain.accounts.account.holds import MOST_HOLDS, PlaceHold, ReleaseHold
+from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, UnfreezeAccount
+from domain.accounts.posting import Entry, internal_account
+from domain.accounts.transaction import CaptureHold, Deposit, PostTransaction, Transfer, Withdraw
 from domain.money import MAX_AMOUNT
-from domain.orders.commands import ConfirmOrder, PlaceOrder
-from domain.orders.events import OrderLine
-from domain.posts.commands import ArchivePost, DraftPost, PublishPost, RevisePost
-from domain.rules import RULES, explain
+from domain.orders.order import ConfirmOrder, OrderLine, PlaceOrder
+from domain.posts.post import ArchivePost, DraftPost, PublishPost, RevisePost
+from domain.registry import RULES, explain
 from domain.together import Together
 from tests.unit.domain.memory import OPENED, TODAY, MemoryLedger, opening
 

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import decider
-from domain.accounts.commands import Deposit, FreezeAccount, Transfer, Withdraw
+from domain import registry
+from domain.accounts.account.lifecycle import FreezeAccount
 from domain.accounts.posting import internal_account
+from domain.accounts.transaction import Deposit, Transfer, Withdraw
 from domain.kernel import Accepted, NeedsStreams, Refused, State, Unknown
-from domain.posts.commands import ArchivePost, DraftPost, PublishPost
+from domain.posts.post import ArchivePost, DraftPost, PublishPost
 from domain.together import Together
 from tests.unit.domain.memory import TODAY, MemoryLedger, opening
 
@@ -84,7 +85,7 @@ def test_all_streams_are_asked_for_at_once() -> None:
     ledger = books()
     states: dict[str, State | None] = {account: ledger.states[account] for account in ACCOUNTS}
     both = Together((Deposit("txn_1", "acct_a", 1, "EUR", TODAY), Deposit("txn_2", "acct_b", 1, "EUR", TODAY)))
-    decision = decider.decide(both, states, ledger.context)
+    decision = registry.decide(both, states, ledger.context)
     assert decision == NeedsStreams((CASH,))
 
 

@@ -13,9 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
-from domain.accounts.events import AccountDebited, AccountFrozen, AccountOpened, TransactionPosted
-from domain.catalogue import CATALOGUE, EventType
+from domain.accounts.account.events import AccountDebited, AccountFrozen, AccountOpened
+from domain.accounts.posting import TransactionPosted
+from domain.aggregate import EventType
 from domain.kernel import ERASED, UNREADABLE, Event
+from domain.registry import CATALOGUE
 from eventstore.keys.master_keys import WrappedKey, wrap
 from eventstore.keys.sealing import Place, Sealer, UnreadableError, split_version
 from eventstore.log.codec import Codec, CodecError

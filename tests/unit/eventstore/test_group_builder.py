@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from domain.kernel import Accepted, Event
 from eventstore.executor import state_cache as states
-from eventstore.executor.decided import Group, Submission
+from eventstore.executor.decided_commands import Group, Submission
 from eventstore.executor.group_builder import GroupBuilder
 from eventstore.executor.state_cache import StateCache
 from eventstore.log.append import GroupAppended

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventstore.log.snapshots import FIRST_SNAPSHOT, SNAPSHOT_EVERY, is_due
+from eventstore.executor.snapshots import FIRST_SNAPSHOT, SNAPSHOT_EVERY, is_due
 
 
 def test_snapshots_are_due_at_each_doubling_and_then_as_often_as_said() -> None:

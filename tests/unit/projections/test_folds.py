@@ -7,21 +7,20 @@ from datetime import date
 
 import pytest
 
-from domain.accounts.events import (
+from domain.accounts.account.events import (
     AccountClosed,
     AccountDebited,
     AccountFrozen,
     AccountOpened,
     AccountUnfrozen,
-    Entry,
     HoldCaptured,
     HoldPlaced,
     HoldReleased,
-    TransactionPosted,
 )
+from domain.accounts.posting import Entry, TransactionPosted
 from domain.kernel import ERASED, UNREADABLE, Event, Personal
-from domain.orders.events import OrderCancelled, OrderConfirmed, OrderPlaced
-from domain.posts.events import PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
+from domain.orders.order import OrderCancelled, OrderConfirmed, OrderPlaced
+from domain.posts.post import PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
 from projections.accounts.accounts import fold as accounts
 from projections.accounts.entries import fold as entries
 from projections.accounts.movements import fold as movements

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 import orjson
 import pytest
 
-from domain.accounts.account import Account, Profile
-from domain.accounts.events import Entry, TransactionPosted
+from domain.accounts.account.state import Account, Profile
+from domain.accounts.posting import Entry, TransactionPosted
 from domain.kernel import ERASED, UNREADABLE
 from eventstore.log.read import Recorded
 from workers.showing import described, in_major_units, plain

@@ -15,11 +15,13 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.accounts.commands import OpenAccount, PostTransaction
+from domain.accounts.account.lifecycle import OpenAccount
+from domain.accounts.account.state import ACCOUNT
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import entries_between, internal_account
-from domain.ids import ACCOUNT, TRANSACTION, named_id
-from eventstore.executor.decided import Submission
+from domain.accounts.transaction import TRANSACTION, PostTransaction
+from domain.ids import named_id
+from eventstore.executor.decided_commands import Submission
 from eventstore.log.answers import ACCEPTED, Answer, find_answers
 from workers.importers.czech_bank.source import (
     CURRENCY,

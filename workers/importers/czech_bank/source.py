@@ -9,7 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from domain.accounts.events import InternalRole, TransactionKind
+from domain.accounts.numbers import InternalRole
+from domain.accounts.posting import TransactionKind
 from domain.money import MoneyError, parse
 
 CURRENCY = "CZK"

@@ -1,43 +1,49 @@
-"""The account: what its stream folds to, and what may be done to it."""
+"""What the events of an account come to: balance, reserved amounts, status, and what they forbid."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from domain.accounts.events import (
+from domain.accounts.account.events import (
     AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountEvent,
     AccountFrozen,
     AccountOpened,
-    AccountType,
     AccountUnfrozen,
     HoldCaptured,
     HoldPlaced,
     HoldReleased,
-    InternalRole,
-    TransactionPosted,
 )
-from domain.kernel import Refused, State, Value
+from domain.accounts.numbers import AccountType, InternalRole
+from domain.kernel import Refused, Value
 from domain.money import show
+
+ACCOUNT = "acct"
+"""Prefix of the ids of accounts."""
+HOLD = "hold"
+"""Prefix of the ids of holds."""
 
 Status = Literal["open", "frozen", "closed"]
 
 INTERNAL_ROLES: frozenset[str] = frozenset(get_args(InternalRole))
 
-AccountEvent = (
-    AccountOpened
-    | AccountDebited
-    | AccountCredited
-    | AccountFrozen
-    | AccountUnfrozen
-    | AccountClosed
-    | HoldPlaced
-    | HoldReleased
-    | HoldCaptured
-)
+
+RULES: dict[str, str] = {
+    "currency_mismatch": "Account {account} is kept in {account_currency}; the amount is in {currency}.",
+    "value_date_before_opening": "The value date {value_date} is before account {account} was opened, {opened_on}.",
+    "below_minimum": (
+        "Account {account} has {available} {currency} available; debiting {amount} would leave {remaining}, "
+        "under its minimum of {minimum}."
+    ),
+    "above_maximum": (
+        "Account {account} has a balance of {balance} {currency}; crediting {amount} would make {resulting}, "
+        "over its maximum of {maximum}."
+    ),
+}
+"""The rules that the methods below break. Every command on an account can meet them."""
 
 
 class Profile(Value, frozen=True):
@@ -163,13 +169,6 @@ class Account(Value, frozen=True):
         return None
 
 
-class PostedTransaction(Value, frozen=True):
-    """A transaction's own stream: posted once, complete, never changed."""
-
-    version: int
-    event: TransactionPosted
-
-
 def evolve(state: Account | None, event: AccountEvent) -> Account:
     """The account after the event. Raises ValueError for a stream that does not begin with its opening."""
     if state is None:
@@ -210,14 +209,3 @@ def _opened(event: AccountEvent) -> Account:
         event.opened_on,
     )
     return Account(event.originator_version, profile, 0, 0, "open")
-
-
-def evolve_transaction(state: PostedTransaction | None, event: TransactionPosted) -> PostedTransaction:
-    """The transaction's stream after its only event."""
-    return PostedTransaction(event.originator_version, event)
-
-
-EVOLVE: dict[type, Callable[[Any, Any], State]] = {
-    **dict.fromkeys(get_args(AccountEvent), evolve),
-    TransactionPosted: evolve_transaction,
-}

@@ -20,8 +20,8 @@ import orjson
 from psycopg import Connection
 
 from eventstore.executor.stream_states import Fold, StreamState
-from eventstore.log.arrays import bytea_array, int8_array, text_array
 from eventstore.log.read import STREAM_PAGE, read_streams
+from eventstore.postgres.arrays import bytea_array, int8_array, text_array
 from eventstore.tracebacks import traceback_of
 
 FIRST_SNAPSHOT = 8

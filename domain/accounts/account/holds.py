@@ -1,0 +1,102 @@
+"""Holds: amounts that are promised and stay on the account until they are released or captured.
+
+Capturing a hold moves money, so it is a command of transactions (`domain.accounts.transaction`).
+"""
+
+from __future__ import annotations
+
+from domain.accounts.account.events import HoldPlaced, HoldReleased
+from domain.accounts.account.lifecycle import OnOneAccount
+from domain.accounts.account.state import Account
+from domain.kernel import Accepted, Context, Decide, Decision, Figure, Refused, States, Unknown, found
+from domain.money import MAX_AMOUNT, show
+
+MOST_HOLDS = 1_000
+"""Open holds an account may have: they are part of its state."""
+
+
+class PlaceHold(OnOneAccount, frozen=True):
+    """Reserve an amount: the balance stays, what is available falls."""
+
+    hold: str
+    amount: int
+    currency: str
+    reference: str | None = None
+
+
+class ReleaseHold(OnOneAccount, frozen=True):
+    hold: str
+
+
+RULES: dict[str, str] = {
+    "hold_exists": "Hold {hold} exists already on account {account}.",
+    "hold_amount": "Hold {hold} is over {amount} {currency}; a hold is {least} to {most}.",
+    "hold_count": "Account {account} has {holds} open holds, the most it may have.",
+}
+
+
+def place_hold(command: PlaceHold, states: States, context: Context) -> Decision:
+    account = found(states, command.account, Account)
+    if account is None:
+        return Unknown("account", command.account)
+    if account.profile.internal:
+        return Refused("account_internal", {"account": command.account, "type": account.profile.type})
+    refusal = account.refuse_change_of_state()
+    if refusal is None and command.currency != account.profile.currency:
+        refusal = account.wrong_currency(command.currency)
+    if refusal is None and not 0 < command.amount <= MAX_AMOUNT:
+        refusal = _hold_amount(command)
+    if refusal is None and account.hold(command.hold) is not None:
+        refusal = Refused("hold_exists", {"account": command.account, "hold": command.hold})
+    if refusal is None and len(account.holds) >= MOST_HOLDS:
+        refusal = Refused("hold_count", {"account": command.account, "holds": len(account.holds)})
+    refusal = refusal or account.refuse_change(-command.amount)
+    if refusal is not None:
+        return refusal
+    event = HoldPlaced(
+        command.account, account.version + 1, command.hold, command.amount, command.currency, command.reference
+    )
+    reserved = account.reserved + command.amount
+    return Accepted((event,), _hold_result(account, command.hold, account.balance, reserved))
+
+
+def release_hold(command: ReleaseHold, states: States, context: Context) -> Decision:
+    account = found(states, command.account, Account)
+    if account is None:
+        return Unknown("account", command.account)
+    held = account.hold(command.hold)
+    if held is None:
+        return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
+    if account.status == "closed":
+        return Refused("account_closed", {"account": command.account})
+    event = HoldReleased(command.account, account.version + 1, command.hold, held, account.profile.currency)
+    return Accepted((event,), _hold_result(account, command.hold, account.balance, account.reserved - held))
+
+
+def _hold_amount(command: PlaceHold) -> Refused:
+    currency = command.currency
+    return Refused(
+        "hold_amount",
+        {
+            "hold": command.hold,
+            "amount": show(command.amount, currency),
+            "currency": currency,
+            "least": show(1, currency),
+            "most": show(MAX_AMOUNT, currency),
+        },
+    )
+
+
+def _hold_result(account: Account, hold: str, balance: int, reserved: int) -> dict[str, Figure]:
+    currency = account.profile.currency
+    return {
+        "account": account.profile.id,
+        "hold": hold,
+        "balance": show(balance, currency),
+        "reserved": show(reserved, currency),
+        "available": show(balance - reserved, currency),
+        "currency": currency,
+    }
+
+
+DECISIONS: dict[type, Decide] = {PlaceHold: place_hold, ReleaseHold: release_hold}

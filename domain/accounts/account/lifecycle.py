@@ -1,0 +1,156 @@
+"""Opening, freezing and closing an account: the commands, their rules, and a decision for each."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import cast
+
+from domain.accounts.account.events import AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen
+from domain.accounts.account.state import Account
+from domain.accounts.numbers import AccountType, number_claim
+from domain.claims import Claim, take
+from domain.kernel import Accepted, Context, Decide, Decision, Personal, Refused, States, Unknown, Value, found
+from domain.money import show
+
+
+class OpenAccount(Value, frozen=True):
+    account: str
+    number: str  # from `accounts.numbers`, over a number drawn from a sequence
+    type: AccountType
+    currency: str
+    owner: str
+    name: Personal
+    minimum: int | None
+    maximum: int | None
+    opened_on: date
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.account, number_claim(self.number))
+
+
+class OnOneAccount(Value, frozen=True):
+    """A command that needs to see one account and nothing else."""
+
+    account: str
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.account,)
+
+
+class FreezeAccount(OnOneAccount, frozen=True):
+    reason: Personal
+
+
+class UnfreezeAccount(OnOneAccount, frozen=True):
+    reason: Personal
+
+
+class CloseAccount(OnOneAccount, frozen=True):
+    reason: Personal
+
+
+RULES: dict[str, str] = {
+    "account_exists": "Account {account} exists already.",
+    "account_closed": "Account {account} is closed; nothing can be posted to it or changed on it.",
+    "account_frozen": "Account {account} is frozen; unfreeze it first.",
+    "account_not_frozen": "Account {account} is not frozen.",
+    "account_internal": "Account {account} is an internal account ({type}); this command is for customer accounts.",
+    "balance_not_zero": "Account {account} has a balance of {balance} {currency}; it must be zero to close.",
+    "holds_open": "Account {account} has {holds} open holds over {reserved} {currency}; release or capture them first.",
+    "number_taken": "Account number {number} is in use.",
+    "limits_crossed": "The minimum {minimum} is over the maximum {maximum}.",
+    "opened_in_future": "The opening date {opened_on} is after today, {today} (UTC).",
+}
+
+
+def open_account(command: OpenAccount, states: States, context: Context) -> Decision:
+    if states[command.account] is not None:
+        return Refused("account_exists", {"account": command.account})
+    if command.minimum is not None and command.maximum is not None and command.minimum > command.maximum:
+        return Refused(
+            "limits_crossed",
+            {
+                "minimum": show(command.minimum, command.currency),
+                "maximum": show(command.maximum, command.currency),
+            },
+        )
+    if command.opened_on > context.today:
+        return Refused(
+            "opened_in_future", {"opened_on": command.opened_on.isoformat(), "today": context.today.isoformat()}
+        )
+    claim = number_claim(command.number)
+    taken = take(cast(Claim | None, states[claim]), claim, command.account)
+    if taken is None:
+        return Refused("number_taken", {"number": command.number})
+    opened = AccountOpened(
+        command.account,
+        1,
+        command.number,
+        command.type,
+        command.currency,
+        command.owner,
+        command.name,
+        command.minimum,
+        command.maximum,
+        command.opened_on,
+    )
+    return Accepted((opened, taken), {"account": command.account, "number": command.number})
+
+
+def freeze(command: FreezeAccount, states: States, context: Context) -> Decision:
+    account = found(states, command.account, Account)
+    if account is None:
+        return Unknown("account", command.account)
+    refusal = account.refuse_change_of_state()
+    if refusal is not None:
+        return refusal
+    event = AccountFrozen(command.account, account.version + 1, account.profile.owner, command.reason)
+    return Accepted((event,), {"account": command.account, "status": "frozen"})
+
+
+def unfreeze(command: UnfreezeAccount, states: States, context: Context) -> Decision:
+    account = found(states, command.account, Account)
+    if account is None:
+        return Unknown("account", command.account)
+    if account.status != "frozen":
+        rule = "account_closed" if account.status == "closed" else "account_not_frozen"
+        return Refused(rule, {"account": command.account})
+    event = AccountUnfrozen(command.account, account.version + 1, account.profile.owner, command.reason)
+    return Accepted((event,), {"account": command.account, "status": "open"})
+
+
+def close(command: CloseAccount, states: States, context: Context) -> Decision:
+    account = found(states, command.account, Account)
+    if account is None:
+        return Unknown("account", command.account)
+    refusal = account.refuse_change_of_state()
+    if refusal is not None:
+        return refusal
+    currency = account.profile.currency
+    if account.holds:
+        return Refused(
+            "holds_open",
+            {
+                "account": command.account,
+                "holds": len(account.holds),
+                "reserved": show(account.reserved, currency),
+                "currency": currency,
+            },
+        )
+    if account.balance != 0:
+        return Refused(
+            "balance_not_zero",
+            {"account": command.account, "balance": show(account.balance, currency), "currency": currency},
+        )
+    event = AccountClosed(command.account, account.version + 1, account.profile.owner, command.reason)
+    return Accepted((event,), {"account": command.account, "status": "closed"})
+
+
+DECISIONS: dict[type, Decide] = {
+    OpenAccount: open_account,
+    FreezeAccount: freeze,
+    UnfreezeAccount: unfreeze,
+    CloseAccount: close,
+}

@@ -1,0 +1,254 @@
+"""Transactions: the commands that move money, and a decision for each.
+
+How a transaction becomes entries stands in `domain.accounts.posting`.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from domain.accounts.account.events import HoldCaptured
+from domain.accounts.account.state import Account, evolve
+from domain.accounts.numbers import InternalRole
+from domain.accounts.posting import RULES as POSTING_RULES
+from domain.accounts.posting import (
+    Entry,
+    Transaction,
+    TransactionKind,
+    TransactionPosted,
+    entries_between,
+    post,
+    post_against_internal,
+    posting_decision,
+)
+from domain.aggregate import Aggregate, EventType
+from domain.kernel import Accepted, Context, Decision, Personal, Refused, States, Unknown, Value, found
+from domain.money import show
+
+TRANSACTION = "txn"
+"""Prefix of the ids of transactions."""
+
+
+class PostedTransaction(Value, frozen=True):
+    """A transaction's own stream: posted once, complete, never changed."""
+
+    version: int
+    event: TransactionPosted
+
+
+def evolve_posted(state: PostedTransaction | None, event: TransactionPosted) -> PostedTransaction:
+    """The transaction's stream after its only event."""
+    return PostedTransaction(event.originator_version, event)
+
+
+class _Movement(Value, frozen=True):
+    """One customer account against one of the ledger's own."""
+
+    transaction: str
+    account: str
+    amount: int
+    currency: str
+    value_date: date
+    reference: str | None = None
+    description: Personal | None = None
+
+
+class Deposit(_Movement, frozen=True):
+    """Cash in."""
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.account,)
+
+
+class Withdraw(_Movement, frozen=True):
+    """Cash out."""
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.account,)
+
+
+class ChargeFee(_Movement, frozen=True):
+    """The ledger's fee."""
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.account,)
+
+
+class Transfer(Value, frozen=True):
+    transaction: str
+    source: str
+    target: str
+    amount: int
+    currency: str
+    value_date: date
+    reference: str | None = None
+    description: Personal | None = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.source, self.target)
+
+
+class PostTransaction(Value, frozen=True):
+    """Any balanced set of entries."""
+
+    transaction: str
+    kind: TransactionKind
+    entries: tuple[Entry, ...]
+    value_date: date
+    reference: str | None = None
+    description: Personal | None = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(entry.account for entry in self.entries))
+
+
+class CaptureHold(Value, frozen=True):
+    """Pay from a hold to another account: all or part of it; what is left over becomes available again."""
+
+    account: str
+    hold: str
+    transaction: str
+    target: str
+    amount: int
+    currency: str
+    value_date: date
+    reference: str | None = None
+    description: Personal | None = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.account, self.target)
+
+
+RULES: dict[str, str] = {
+    "same_account": "A transfer needs two different accounts; both are {account}.",
+    "hold_unknown": "Account {account} has no open hold {hold}.",
+    "hold_exceeded": "Hold {hold} is over {held} {currency}; {amount} cannot be captured from it.",
+}
+
+
+@posting_decision
+def deposit(command: Deposit, states: States, context: Context) -> Decision:
+    return _against_internal(command, "deposit", "cash", states, context, credited=command.account)
+
+
+@posting_decision
+def withdraw(command: Withdraw, states: States, context: Context) -> Decision:
+    return _against_internal(command, "withdrawal", "cash", states, context, debited=command.account)
+
+
+@posting_decision
+def charge_fee(command: ChargeFee, states: States, context: Context) -> Decision:
+    return _against_internal(command, "fee", "fees", states, context, debited=command.account)
+
+
+@posting_decision
+def transfer(command: Transfer, states: States, context: Context) -> Decision:
+    if command.source == command.target:
+        return Refused("same_account", {"account": command.source})
+    entries = entries_between(command.source, command.target, command.amount, command.currency)
+    return post(_transaction(command, "transfer", entries, command.source, states), states, context)
+
+
+@posting_decision
+def post_transaction(command: PostTransaction, states: States, context: Context) -> Decision:
+    first = command.entries[0].account if command.entries else None
+    return post(_transaction(command, command.kind, command.entries, first, states), states, context)
+
+
+@posting_decision
+def capture_hold(command: CaptureHold, states: States, context: Context) -> Decision:
+    account = found(states, command.account, Account)
+    if account is None:
+        return Unknown("account", command.account)
+    if command.account == command.target:
+        return Refused("same_account", {"account": command.account})
+    currency = account.profile.currency
+    if command.currency != currency:
+        return account.wrong_currency(command.currency)
+    held = account.hold(command.hold)
+    if held is None:
+        return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
+    if command.amount > held:
+        return Refused(
+            "hold_exceeded",
+            {
+                "hold": command.hold,
+                "held": show(held, currency),
+                "amount": show(command.amount, currency),
+                "currency": currency,
+            },
+        )
+    # The hold ends first, so what it reserved is there to be debited: one unit, so nobody can come in between.
+    captured = HoldCaptured(command.account, account.version + 1, command.hold, held, currency, command.transaction)
+    freed = evolve(account, captured)
+    entries = entries_between(command.account, command.target, command.amount, currency)
+    transaction = _transaction(command, "capture", entries, command.account, states)
+    decision = post(transaction, {**states, command.account: freed}, context)
+    if not isinstance(decision, Accepted):
+        return decision
+    return Accepted((captured, *decision.events), {**decision.result, "hold": command.hold}, decision.commuting)
+
+
+def _against_internal(
+    command: Deposit | Withdraw | ChargeFee,
+    kind: TransactionKind,
+    role: InternalRole,
+    states: States,
+    context: Context,
+    *,
+    debited: str | None = None,
+    credited: str | None = None,
+) -> Decision:
+    """One entry to the customer's account, the other to the ledger's own account for `role`."""
+    return post_against_internal(
+        _transaction(command, kind, (), command.account, states),
+        role,
+        debited=debited,
+        credited=credited,
+        amount=command.amount,
+        currency=command.currency,
+        states=states,
+        context=context,
+    )
+
+
+def _transaction(
+    command: Deposit | Withdraw | ChargeFee | Transfer | PostTransaction | CaptureHold,
+    kind: TransactionKind,
+    entries: tuple[Entry, ...],
+    described_by: str | None,
+    states: States,
+) -> Transaction:
+    """What the command would post; the description is sealed with the key of the owner of `described_by`."""
+    subject = None
+    description: Personal | None = command.description
+    if description is not None:
+        account = found(states, described_by, Account) if described_by is not None else None
+        subject = account.profile.owner if account else None
+        description = description if subject else None
+    return Transaction(command.transaction, kind, entries, command.value_date, command.reference, description, subject)
+
+
+AGGREGATE = Aggregate(
+    name="transaction",
+    prefix=f"{TRANSACTION}_",
+    events=(EventType("transaction.posted.v1", TransactionPosted, "subject", ("description",)),),
+    evolve=evolve_posted,
+    decisions={
+        Deposit: deposit,
+        Withdraw: withdraw,
+        ChargeFee: charge_fee,
+        Transfer: transfer,
+        PostTransaction: post_transaction,
+        CaptureHold: capture_hold,
+    },
+    rules={**POSTING_RULES, **RULES},
+    written_once=True,
+    amounts=frozenset({"amount"}),
+)

@@ -1,0 +1,124 @@
+"""Every aggregate there is, and what follows from the list: events, rules, decisions, snapshots.
+
+A new aggregate is a new module and one line here. Two declarations that claim the same name are an error at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from domain import claims, together
+from domain.accounts import account, transaction
+from domain.aggregate import Aggregate, EventType
+from domain.kernel import Command, Context, Decide, Decision, Event, State, States, Value
+from domain.orders import order
+from domain.posts import post
+from domain.together import Together, decide_together
+
+AGGREGATES: tuple[Aggregate, ...] = (
+    account.AGGREGATE,
+    transaction.AGGREGATE,
+    order.AGGREGATE,
+    post.AGGREGATE,
+    claims.AGGREGATE,
+)
+
+
+def check_unique(aggregates: Sequence[Aggregate]) -> None:
+    """Each name, prefix, event and command is declared once. Raises `ValueError`, which says what is declared twice.
+
+    A rule may be declared by several aggregates, if its sentence is the same: they share the code that checks it.
+    """
+    seen: dict[tuple[str, object], str] = {}
+    sentences: dict[str, str] = {}
+    for aggregate in aggregates:
+        declared = [("name", aggregate.name), ("prefix", aggregate.prefix)]
+        declared += [("event name", entry.name) for entry in aggregate.events]
+        declared += [("event", entry.event.__name__) for entry in aggregate.events if entry.event is not None]
+        declared += [("command", command.__name__) for command in aggregate.decisions]
+        for kind, value in declared:
+            if (kind, value) in seen:
+                raise ValueError(f"{kind} {value} is declared by {seen[kind, value]} and by {aggregate.name}")
+            seen[kind, value] = aggregate.name
+        for rule, sentence in aggregate.rules.items():
+            if sentences.setdefault(rule, sentence) != sentence:
+                raise ValueError(f"rule {rule} of {aggregate.name} is declared before, with another sentence")
+
+
+def check_commuting(catalogue: Sequence[EventType], commuting: Sequence[str]) -> None:
+    """An event that commutes has no personal fields. Raises `ValueError`.
+
+    A sealed value is bound to the version of its event, and what commutes gets its version in the append.
+    """
+    entries = {entry.name: entry for entry in catalogue}
+    for name in commuting:
+        if name not in entries:
+            raise ValueError(f"{name} commutes and is not in the catalogue")
+        if entries[name].personal:
+            raise ValueError(f"{name} commutes, so it can have no personal fields: {', '.join(entries[name].personal)}")
+
+
+check_unique(AGGREGATES)
+
+CATALOGUE: tuple[EventType, ...] = tuple(entry for aggregate in AGGREGATES for entry in aggregate.events)
+"""Every name of an event that was ever shipped."""
+
+COMMUTING: tuple[str, ...] = tuple(name for aggregate in AGGREGATES for name in aggregate.commuting)
+"""The events that fold to the same state in any order, where the stream has no limits."""
+
+check_commuting(CATALOGUE, COMMUTING)
+
+RULES: Mapping[str, str] = together.RULES | {
+    rule: sentence for aggregate in AGGREGATES for rule, sentence in aggregate.rules.items()
+}
+"""Every business rule a command can break: its code and the sentence that explains a refusal.
+
+The braces name the figures of a refusal. A code that was shipped keeps its meaning.
+"""
+
+SNAPSHOTS: Mapping[str, tuple[type[Value], int]] = {
+    aggregate.prefix: aggregate.snapshot for aggregate in AGGREGATES if aggregate.snapshot is not None
+}
+"""States kept beside the log, by the prefix of their streams."""
+
+WRITTEN_ONCE: tuple[str, ...] = tuple(aggregate.prefix for aggregate in AGGREGATES if aggregate.written_once)
+"""Prefixes of streams that are not worth a place in the cache."""
+
+AMOUNTS: frozenset[str] = frozenset(name for aggregate in AGGREGATES for name in aggregate.amounts)
+"""Fields of events and states that hold minor units."""
+
+PAIRS: Mapping[str, tuple[str, ...]] = {name: of for aggregate in AGGREGATES for name, of in aggregate.pairs.items()}
+"""The members of tuples in states, by the field that holds them."""
+
+_DECISIONS: dict[type, Decide] = {
+    command: decision for aggregate in AGGREGATES for command, decision in aggregate.decisions.items()
+}
+_EVOLVE: dict[type, Callable[[Any, Any], State]] = {
+    entry.event: aggregate.evolve for aggregate in AGGREGATES for entry in aggregate.events if entry.event is not None
+}
+
+
+def decide(command: Command, states: States, context: Context) -> Decision:
+    """What becomes of the command on these states. Pure."""
+    if type(command) is Together:
+        return decide_together(command, states, context, decide, evolve)
+    return _DECISIONS[type(command)](command, states, context)
+
+
+def evolve(state: State | None, event: Event) -> State:
+    """The aggregate after the event. Pure."""
+    return _EVOLVE[type(event)](state, event)
+
+
+def commands() -> Iterable[type]:
+    """The classes of all commands."""
+    return _DECISIONS.keys()
+
+
+def explain(rule: str, figures: Mapping[str, object]) -> str:
+    """The sentence for a refusal. Raises KeyError for an unknown rule or a missing figure."""
+    if rule == together.ITEM_REFUSED:
+        inner = cast(Mapping[str, object], figures["figures"])
+        return RULES[rule].format_map({**figures, "because": explain(str(figures["rule"]), inner)})
+    return RULES[rule].format_map(figures)
