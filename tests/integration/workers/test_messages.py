@@ -25,7 +25,7 @@ print(*(logging.getLogger(name).getEffectiveLevel() for name in ("projections.en
 logging.getLogger("projections.engine.runner").error("a projection stopped")
 """
 PROCESSES = {
-    "a command": "from workers.cli import _settings; _settings()",
+    "a command": "from workers.cli.common import settings_of_process; settings_of_process()",
     "an API process, which uvicorn may have started": "from workers.serve import application; application()",
 }
 
