@@ -39,9 +39,9 @@ from msgspec.structs import replace
 from psycopg import Connection
 
 from eventstore.executor.attempts import MOST_ATTEMPTS, Attempts, Result, Step
-from eventstore.executor.decided_commands import DecidedCommand, Group, Submission
+from eventstore.executor.decided_commands import DecidedCommand, Group, Submission, Task
 from eventstore.executor.group_builder import Decide, EventCodec, GroupBuilder
-from eventstore.executor.replies import Replies, Task, key_reused, lead, unanswered
+from eventstore.executor.replies import Replies, key_reused, lead, unanswered
 from eventstore.executor.reply_sinks import (
     ContentionError,
     QueueFullError,
@@ -518,15 +518,15 @@ class Executor:
                 self._replies.answer(
                     decided.task,
                     Answer(
-                        decided.outcome,
-                        decided.status,
-                        decided.rule,
-                        decided.result,
-                        position,
-                        position + 1 if events else None,
-                        last if events else None,
-                        epoch,
-                        recorded_at,
+                        outcome=decided.outcome,
+                        code=decided.code,
+                        rule=decided.rule,
+                        result=decided.result,
+                        decided_position=position,
+                        first_position=position + 1 if events else None,
+                        last_position=last if events else None,
+                        epoch=epoch,
+                        recorded_at=recorded_at,
                         stored=decided.stored,
                     ),
                 )

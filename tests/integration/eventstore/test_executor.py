@@ -17,8 +17,7 @@ from domain.accounts.account.state import ACCOUNT
 from domain.money import show
 from eventstore.executor import executor as executing
 from eventstore.executor import group_builder as grouping
-from eventstore.executor.decided_commands import Submission
-from eventstore.executor.replies import Task
+from eventstore.executor.decided_commands import Submission, Task
 from eventstore.executor.reply_sinks import (
     ContentionError,
     FaultError,
