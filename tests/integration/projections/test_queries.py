@@ -266,7 +266,7 @@ def test_no_hot_query_reads_a_whole_table(many: Connection[Any], name: str) -> N
 FOLD: dict[str, tuple[str, str]] = {
     "how far a page goes": (pages_of_log._UPTO, "events_pkey"),
     "a page": (pages_of_log._PAGE, "events_pkey"),
-    "checkpoints are moved": (checkpoint._MOVE, "events_pkey"),
+    "checkpoints are moved": (checkpoint._move(checkpoint.LIVE), "events_pkey"),
     "amounts are booked": (accounts_fold._BOOK, "accounts_pkey"),
     "amounts are reserved": (accounts_fold._RESERVE, "accounts_pkey"),
     "accounts are frozen": (accounts_fold._SET_STATUS, "accounts_pkey"),
