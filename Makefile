@@ -68,7 +68,8 @@ bench-full: $(INSTALLED) ## measure everything, and write bench/results/latest.j
 schema: $(INSTALLED) ## write workers/verify/schema.txt anew from the migrations and the read models
 	$(BIN)/python -m workers.verify.manifest
 
-reference: $(INSTALLED) ## write docs/reference/cli.md anew from the commands
+reference: $(INSTALLED) ## write the reference pages in docs/reference from the code
+	$(BIN)/python -m workers.reference
 	$(BIN)/typer workers.cli utils docs --name daybook --output docs/reference/cli.md
 
 clean: ## remove caches and build products; data in var/ and the environment stay

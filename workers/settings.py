@@ -1,4 +1,4 @@
-"""Every setting of Daybook: one class, read from the environment, and its table for the README.
+"""All settings of Daybook: one class, read from the environment, and its table for docs/reference/settings.md.
 
 `load()` is what a process calls at its start. A wrong, missing or misspelt variable is a `SettingsError`, one sentence
 that names the variable, what it holds (unless that is secret) and what it should be.
@@ -378,7 +378,7 @@ def load() -> Settings:
     for name in sorted(os.environ.keys() - ignored_variables()):
         if name.startswith(PREFIX) and name not in known.values():
             near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
-            hint = f"did you mean {known[near[0]]}?" if near else "the README lists those there are"
+            hint = f"did you mean {known[near[0]]}?" if near else "docs/reference/settings.md lists the settings"
             raise SettingsError(f"{name} is not a setting of Daybook: {hint}")
     try:
         return Settings()
@@ -405,7 +405,7 @@ def variable(field: str) -> str:
 
 
 def settings_table() -> str:
-    """The Markdown table of all settings, for the README."""
+    """Return the Markdown table of all settings."""
     rows = [
         f"| `{variable(name)}` | {_default(name)} | {field.description} |"
         for name, field in Settings.model_fields.items()
@@ -440,7 +440,3 @@ def _read_key(key_file: Path) -> bytes:
         return master_key.read(key_file)
     except (OSError, ValueError) as error:
         raise SettingsError(f"{key_file} does not hold a master key: {error}") from None
-
-
-if __name__ == "__main__":
-    print(settings_table())  # to paste into the README; a test compares the two

@@ -75,7 +75,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
             )
         ),
         "Nothing is carried out, because item 2 is refused: Account acct_rich has 0.00 EUR available; debiting 0.01 "
-        "would leave -0.01, under its minimum of 0.00.",
+        "would leave -0.01, below its minimum of 0.00.",
     ),
     "account_exists": (opening(account="acct_a"), "Account acct_a exists already."),
     "account_closed": (
@@ -98,10 +98,10 @@ BROKEN: dict[str, tuple[Any, str]] = {
     ),
     "holds_open": (
         CloseAccount("acct_a", "x"),
-        "Account acct_a has 1 open holds over 1.00 EUR; release or capture them first.",
+        "Account acct_a has 1 open holds for 1.00 EUR; release or capture them first.",
     ),
     "number_taken": (opening(number="CHK000000000101"), "Account number CHK000000000101 is in use."),
-    "limits_crossed": (opening(minimum=2, maximum=1), "The minimum 0.02 is over the maximum 0.01."),
+    "limits_crossed": (opening(minimum=2, maximum=1), "The minimum 0.02 is higher than the maximum 0.01."),
     "opened_in_future": (
         opening(opened_on=TODAY + timedelta(1)),
         "The opening date 2026-11-22 is after today, 2026-11-21 (UTC).",
@@ -124,16 +124,16 @@ BROKEN: dict[str, tuple[Any, str]] = {
     ),
     "below_minimum": (
         Withdraw("txn_new", "acct_a", 301, "EUR", TODAY),
-        "Account acct_a has 4.00 EUR available; debiting 3.01 would leave 0.99, under its minimum of 1.00.",
+        "Account acct_a has 4.00 EUR available; debiting 3.01 would leave 0.99, below its minimum of 1.00.",
     ),
     "above_maximum": (
         deposit("acct_a", 501),
-        "Account acct_a has a balance of 5.00 EUR; crediting 5.01 would make 10.01, over its maximum of 10.00.",
+        "Account acct_a has a balance of 5.00 EUR; crediting 5.01 would make 10.01, above its maximum of 10.00.",
     ),
     "entry_count": (journal(), "A transaction has 2 to 1000 entries; this one has 0."),
     "entry_amount": (
         deposit("acct_any", MAX_AMOUNT + 1),
-        "Entry 1 is over 10000000000000.00 EUR; an entry is 0.01 to 9999999999999.99.",
+        "Entry 1 is for 10000000000000.00 EUR; an entry must be for 0.01 to 9999999999999.99.",
     ),
     "entries_unbalanced": (
         journal(Entry("acct_a", "debit", 3, "EUR"), Entry("acct_any", "credit", 2, "EUR")),
@@ -143,15 +143,15 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "hold_unknown": (ReleaseHold("acct_a", "hold_9"), "Account acct_a has no open hold hold_9."),
     "hold_amount": (
         PlaceHold("acct_a", "hold_new", -1, "EUR"),
-        "Hold hold_new is over -0.01 EUR; a hold is 0.01 to 9999999999999.99.",
+        "Hold hold_new is for -0.01 EUR; a hold must be for 0.01 to 9999999999999.99.",
     ),
     "hold_count": (
         PlaceHold("acct_held", "hold_new", 1, "EUR"),
-        "Account acct_held has 1000 open holds, the most it may have.",
+        "Account acct_held has 1000 open holds, the most that it can have.",
     ),
     "hold_exceeded": (
         CaptureHold("acct_a", "hold_1", "txn_new", "acct_any", 101, "EUR", TODAY),
-        "Hold hold_1 is over 1.00 EUR; 1.01 cannot be captured from it.",
+        "Hold hold_1 reserves 1.00 EUR; 1.01 is more than that and cannot be captured.",
     ),
     "order_exists": (
         PlaceOrder("ord_1", "customer-1", "EUR", (OrderLine("sku", "thing", 1, 1),)),
@@ -185,7 +185,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     ),
     "slug_malformed": (
         PublishPost("post_2", "On Ledgers"),
-        "'On Ledgers' is no slug: lower-case letters and digits in words joined by hyphens, at most 120 characters.",
+        "'On Ledgers' is not a slug: use words of a-z and 0-9 joined by single hyphens, at most 120 characters.",
     ),
     "slug_taken": (PublishPost("post_2", "on-ledgers"), "The slug 'on-ledgers' is in use by post_1."),
 }
