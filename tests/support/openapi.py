@@ -112,8 +112,7 @@ def _fits(name: str, narrow: Any, wide: Any) -> bool:
 
 
 def _gone(old: Schema, new: Schema, name: str) -> set[str]:
-    before: Schema = old.get(name, {})
-    return before.keys() - new.get(name, {}).keys()
+    return set(old.get(name, {})) - set(new.get(name, {}))
 
 
 def _alternatives(document: Schema, schema: Schema) -> list[Schema]:
