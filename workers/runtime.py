@@ -19,6 +19,7 @@ from typing import Any, Final, get_args
 
 from psycopg import Connection
 
+from api.commands.answer_codes import answer_codes
 from api.gateway.access_log import LOGGER, MOST_ID, write_line
 from domain import registry
 from domain.accounts.account.lifecycle import OpenAccount
@@ -202,7 +203,15 @@ def system_submission(actor: str, key: str, command: Any, request: str, log: str
     """A command of a system principal; `request` is what makes a retry the same request."""
     digest = hashlib.sha256(request.encode()).digest()
     recorded = metadata("system", actor, type(command).__name__, at, key)
-    return Submission(command, actor, key, digest, recorded, Context(at, log))
+    return Submission(
+        command=command,
+        actor=actor,
+        key=key,
+        request_hash=digest,
+        metadata=recorded,
+        context=Context(decided_at=at, log=log),
+        codes=answer_codes(201, if_match=False),
+    )
 
 
 def open_internal_accounts(settings: Settings, side: WriteSide, currencies: tuple[str, ...]) -> None:

@@ -328,7 +328,7 @@ def get_command(request: Request, key: PathKey, actor: Filter = None) -> Respons
             "actor": who,
             "key": key,
             "outcome": answer.outcome.name.lower(),
-            "status": answer.status,
+            "status": answer.code,
             "decided_at": token(served.log, answer.epoch, answer.decided_position),
             "recorded_at": answer.recorded_at,
             "answer": orjson.Fragment(bytes(rendered.body)),

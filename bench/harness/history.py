@@ -178,7 +178,7 @@ class Loader:
             result = orjson.dumps({**accepted.result, "versions": versions}, option=orjson.OPT_SORT_KEYS)
             command_lines.append(
                 f"{log}\t{one.actor}\t{one.key}\t\\\\x{one.request_hash.hex()}\t{Outcome.ACCEPTED:d}\t"
-                f"{one.accepted_status}\t{_text(result)}\t{before}\t{before + 1}\t{self.position}\t{at}\n"
+                f"{one.codes.accepted}\t{_text(result)}\t{before}\t{before + 1}\t{self.position}\t{at}\n"
             )
         events.write("".join(event_lines))
         commands.write("".join(command_lines))

@@ -14,6 +14,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from api.commands.answer_codes import answer_codes
 from bench.harness.server import Database
 from domain.accounts.account.lifecycle import OpenAccount
 from domain.accounts.account.state import ACCOUNT
@@ -50,7 +51,15 @@ def submission(command: Any, at: datetime | None = None) -> Submission:
     now = at or datetime.now(UTC)
     key = runtime.new_id("key")
     recorded = metadata("token", ACTOR, type(command).__name__, now, key)  # as the API writes it
-    return Submission(command, ACTOR, key, hashlib.sha256(key.encode()).digest(), recorded, Context(now, LOG))
+    return Submission(
+        command=command,
+        actor=ACTOR,
+        key=key,
+        request_hash=hashlib.sha256(key.encode()).digest(),
+        metadata=recorded,
+        context=Context(decided_at=now, log=LOG),
+        codes=answer_codes(201, if_match=False),
+    )
 
 
 @dataclass

@@ -1,23 +1,23 @@
-"""What is asked, what was decided on it, and a group of it on its way to the log."""
+"""Commands from submission to append: submitted, pending, decided, and grouped."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
 
-from eventstore.executor.reply_sinks import ExecutorError
+from eventstore.executor.reply_sinks import ExecutorError, ReplySink
 from eventstore.executor.stream_states import StreamState
-from eventstore.log.answers import ACCEPTED, Outcome
+from eventstore.log.answers import ACCEPTED, Codes, Outcome
 from eventstore.log.append import AppendBatch, Read
 
 RECORDED = frozenset((ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED))
 
 
-class Submission(Struct, frozen=True):
-    """A command on its way: whose it is, the key that makes it once only, and what its client stated it saw."""
+class Submission(Struct, frozen=True, kw_only=True):
+    """A command to execute: its actor, its idempotency key, and the versions that the client expects."""
 
     command: Any
     actor: str
@@ -26,33 +26,26 @@ class Submission(Struct, frozen=True):
     metadata: bytes  # JSON, stored with each of its events
     context: Any  # passed to the decision as it is
     expected: Mapping[str, int] = {}
-    accepted_status: int = 201
-    refused_status: int = 422
-    expectation_status: int = 409
+    codes: Codes
     origin: str | None = None
 
-    def status(self, outcome: Outcome) -> int:
-        """The HTTP status of an outcome; 0 for one that is not recorded."""
-        if outcome is ACCEPTED:
-            return self.accepted_status
-        if outcome is Outcome.REFUSED:
-            return self.refused_status
-        return self.expectation_status if outcome is Outcome.EXPECTATION_FAILED else 0
+
+class Task(Struct):
+    """A submitted command until it is answered. `sink` gets `token` back with the answer."""
+
+    submission: Submission
+    sink: ReplySink
+    token: Any
+    resubmitted: bool = False  # after a lost acknowledgement: a duplicate is then its own first append
+    followers: list[Task] = []  # with the same actor and key, in the same group
 
 
-class Task(Protocol):
-    """Somebody's submission."""
-
-    @property
-    def submission(self) -> Submission: ...
-
-
-class DecidedCommand(Struct):
+class DecidedCommand(Struct, kw_only=True):
     """A decided command."""
 
-    task: Any
+    task: Task
     outcome: Outcome
-    status: int  # of HTTP; 0 where nothing is recorded
+    code: int  # see `Codes`
     rule: str | None
     result: dict[str, Any]
     reads: list[Read]

@@ -180,7 +180,16 @@ class GroupBuilder:
             outcome, rule, result = Outcome.REFUSED, decision.rule, dict(decision.figures)
         else:
             outcome, rule, result = Outcome.UNKNOWN, "unknown", {"kind": decision.kind, "id": decision.id}
-        return DecidedCommand(task, outcome, submission.status(outcome), rule, result, reads, events, commuting)
+        return DecidedCommand(
+            task=task,
+            outcome=outcome,
+            code=submission.codes.of(outcome),
+            rule=rule,
+            result=result,
+            reads=reads,
+            events=events,
+            commuting=commuting,
+        )
 
     def _carry_out(
         self,
@@ -233,21 +242,21 @@ class GroupBuilder:
             if decided.outcome in RECORDED:
                 decided.stored = result
                 records.append(
-                    (decided.outcome, decided.status, decided.rule, result, submission.request_hash, submission.origin)
+                    (decided.outcome, decided.code, decided.rule, result, submission.request_hash, submission.origin)
                 )
             else:
                 records.append(None)
         group.batch = AppendBatch(
-            [(submission.actor, submission.key) for submission in submissions],
-            records,
-            [submission.metadata for submission in submissions],
-            [decided.reads for decided in commands],
-            [len(decided.events) for decided in commands],
-            NewEvents(
-                [event.originator_id for decided in commands for event in decided.events],
-                types,
-                payloads,
-                commute,
+            senders=[(submission.actor, submission.key) for submission in submissions],
+            records=records,
+            metadata=[submission.metadata for submission in submissions],
+            reads=[decided.reads for decided in commands],
+            counts=[len(decided.events) for decided in commands],
+            events=NewEvents(
+                streams=[event.originator_id for decided in commands for event in decided.events],
+                types=types,
+                payloads=payloads,
+                commute=commute,
             ),
         )
 

@@ -9,10 +9,9 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from eventstore.executor.decided_commands import RECORDED, Submission
+from eventstore.executor.decided_commands import RECORDED, Task
 from eventstore.executor.reply_sinks import ExecutorError, FaultError, RejectedError, ReplySink, UnavailableError
 from eventstore.log.answers import Answer, Outcome
 from eventstore.tracebacks import traceback_of
@@ -20,16 +19,6 @@ from eventstore.tracebacks import traceback_of
 logger = logging.getLogger(__name__)
 
 _ANSWERED = object()
-
-
-class Task(Struct):
-    """Somebody's command, until it is answered; `sink` gets `token` back with the answer."""
-
-    submission: Submission
-    sink: ReplySink
-    token: Any
-    resubmitted: bool = False  # after a lost acknowledgement: a duplicate is then its own first append
-    followers: list[Task] = []  # with the same actor and key, in the same group
 
 
 def lead(tasks: Iterable[Task]) -> list[Task]:
@@ -50,7 +39,7 @@ def unanswered(tasks: Iterable[Task]) -> list[Task]:
 
 def key_reused(first: Answer) -> Answer:
     """What another request with the key of this answer is told."""
-    return replace(first, outcome=Outcome.KEY_REUSED, status=0, rule=None, result={}, stored=b"", replayed=False)
+    return replace(first, outcome=Outcome.KEY_REUSED, code=0, rule=None, result={}, stored=b"", replayed=False)
 
 
 class Replies:

@@ -41,10 +41,10 @@ MOST_STATE_BYTES = 65_536
 _STREAMS = """
 WITH wanted AS MATERIALIZED (
     SELECT w.stream, w.version, p.version AS kept, p.state
-      FROM unnest(%s::text[], %s::bigint[]) AS w(stream, version)
+      FROM unnest(%(streams)s::text[], %(versions)s::bigint[]) AS w(stream, version)
       LEFT JOIN LATERAL (
         SELECT s.version, s.state FROM log.snapshots s
-         WHERE s.log = %s AND s.stream = w.stream AND s.shape = %s AND s.version > w.version LIMIT 1
+         WHERE s.log = %(log)s AND s.stream = w.stream AND s.shape = %(shape)s AND s.version > w.version LIMIT 1
       ) p ON true
 )
 SELECT stream, kept, NULL, state FROM wanted WHERE kept IS NOT NULL
@@ -53,7 +53,8 @@ SELECT e.stream, e.version, e.type, e.payload
   FROM wanted w
   JOIN LATERAL (
     SELECT stream, version, type, payload FROM log.events
-     WHERE log = %s AND stream = w.stream AND version > coalesce(w.kept, w.version) ORDER BY version LIMIT %s
+     WHERE log = %(log)s AND stream = w.stream AND version > coalesce(w.kept, w.version)
+     ORDER BY version LIMIT %(page)s
   ) e ON true
 """
 
@@ -166,7 +167,13 @@ class Snapshots:
         The events are in order within a stream, `STREAM_PAGE` of each at the most. Raises `psycopg.Error`.
         """
         streams, versions = text_array(list(after)), int8_array(list(after.values()))
-        parameters = (streams, versions, self._log, self._codec.shape, self._log, STREAM_PAGE)
+        parameters = {
+            "streams": streams,
+            "versions": versions,
+            "log": self._log,
+            "shape": self._codec.shape,
+            "page": STREAM_PAGE,
+        }
         states: dict[str, Any] = {}
         events: list[tuple[str, int, str, bytes]] = []
         unreadable: dict[str, int] = {}

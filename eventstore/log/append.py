@@ -66,12 +66,12 @@ Read: TypeAlias = tuple[str, int | None, bool]
 since then do not matter. None for a version: the command invents the stream and nobody has looked for it. Every stream
 that a command's events are on is among those it rests on."""
 Record: TypeAlias = tuple[int, int, str | None, bytes, bytes, str | None]
-"""What `log.commands` keeps of a command: outcome, status, rule, result, request hash, origin."""
+"""The row of `log.commands` of a command: outcome, code, rule, result, request hash, origin."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupAppended:
-    """A group's answer. `actual` maps each stream of the group that had moved to its true version before the append."""
+    """The answer to a group. `actual` has the streams of the group that had changed, with their versions before."""
 
     epoch: int
     recorded_at: datetime
@@ -104,6 +104,7 @@ class AppendBatch:
 
     def __init__(
         self,
+        *,
         senders: Sequence[tuple[str, str]],
         records: Sequence[Record | None],
         metadata: Sequence[bytes],
@@ -111,10 +112,10 @@ class AppendBatch:
         counts: Sequence[int],
         events: NewEvents,
     ) -> None:
-        """Of each command: actor and key, what is to be kept of it if anything, metadata, reads, how many events.
+        """Per command: actor and key, the record of its answer if there is one, metadata, reads, number of events.
 
-        The bases of one stream must agree within the group, but that a commuting read may know of a later version than
-        an exact one; then the exact one holds. Raises `UnitTooLargeError`.
+        All reads of a stream must expect the same version. A commuting read may expect a later one; then the exact one
+        is used. Raises `UnitTooLargeError`.
         """
         check_units(counts)
         self.counts = counts
@@ -137,40 +138,41 @@ class AppendBatch:
         self._new = [False] * len(self._new)
 
     def parameters(self) -> list[BinaryArray]:
-        """The arguments of ``log.append`` from the fourth on; made once."""
+        """The arguments of ``log.append`` in the order of `ARRAYS`; made once."""
         if self._parameters is None:
             self._parameters = self._arrays()
         return self._parameters
 
     def _arrays(self) -> list[BinaryArray]:
         actor, key = _columns(self._senders, 2)
-        outcome, status, rule, result, request_hash, origin = _columns([one or _NOTHING for one in self._records], 6)
+        outcome, code, rule, result, request_hash, origin = _columns([one or _NOTHING for one in self._records], 6)
         place = self.index.__getitem__
         events = self._events
-        return [
-            text_array(actor),
-            text_array(key),
-            bytea_array(request_hash),
-            int2_array(outcome),
-            int2_array(status),
-            text_array(rule),
-            bytea_array(result),
-            text_array(origin),
-            bool_array([record is not None for record in self._records]),
-            int4_array(self.counts),
-            text_array(list(self.index)),
-            int8_array(self.bases),
-            bool_array(self._new),
-            int4_array(_each(range(1, len(self._read_counts) + 1), self._read_counts)),
-            int4_array(list(map(place, self._read_streams))),
-            bool_array(self._read_commuting),
-            int4_array(_each(range(1, len(self.counts) + 1), self.counts)),
-            int4_array(list(map(place, events.streams))),
-            bool_array(events.commute),
-            text_array(events.types),
-            bytea_array(events.payloads),
-            bytea_array(_each(self._metadata, self.counts)),
-        ]
+        arrays = {
+            "c_actor": text_array(actor),
+            "c_key": text_array(key),
+            "c_hash": bytea_array(request_hash),
+            "c_outcome": int2_array(outcome),
+            "c_status": int2_array(code),
+            "c_rule": text_array(rule),
+            "c_result": bytea_array(result),
+            "c_origin": text_array(origin),
+            "c_record": bool_array([record is not None for record in self._records]),
+            "c_events": int4_array(self.counts),
+            "s_stream": text_array(list(self.index)),
+            "s_base": int8_array(self.bases),
+            "s_new": bool_array(self._new),
+            "r_command": int4_array(_each(range(1, len(self._read_counts) + 1), self._read_counts)),
+            "r_stream": int4_array(list(map(place, self._read_streams))),
+            "r_commuting": bool_array(self._read_commuting),
+            "e_command": int4_array(_each(range(1, len(self.counts) + 1), self.counts)),
+            "e_stream": int4_array(list(map(place, events.streams))),
+            "e_commutes": bool_array(events.commute),
+            "e_type": text_array(events.types),
+            "e_payload": bytea_array(events.payloads),
+            "e_metadata": bytea_array(_each(self._metadata, self.counts)),
+        }
+        return [arrays[name] for name in ARRAYS]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Iterable[tuple[Any, ...]]:
@@ -184,11 +186,17 @@ def _each(values: Iterable[T], times: Iterable[int]) -> list[T]:
 
 _NOTHING: Record = (0, 0, None, b"", b"", None)
 _INT4, _INT8 = Struct(">i"), Struct(">q")
-_PARAMETERS = 25
-_APPEND = b"SELECT head, epoch, recorded_at, verdicts, actual FROM log.append(%s)" % b", ".join(
-    b"$%d" % number for number in range(1, _PARAMETERS + 1)
+_FIXED = ("p_log", "p_encoding", "p_commuting")
+ARRAYS = (
+    *("c_actor", "c_key", "c_hash", "c_outcome", "c_status", "c_rule", "c_result", "c_origin", "c_record", "c_events"),
+    *("s_stream", "s_base", "s_new"),
+    *("r_command", "r_stream", "r_commuting"),
+    *("e_command", "e_stream", "e_commutes", "e_type", "e_payload", "e_metadata"),
 )
-_BINARY = [1] * _PARAMETERS
+"""The parameters of ``log.append`` that differ from group to group: commands, streams, reads, events."""
+_ARGUMENTS = ", ".join(f"{name} => ${number}" for number, name in enumerate((*_FIXED, *ARRAYS), 1)).encode()
+_APPEND = b"SELECT head, epoch, recorded_at, verdicts, actual FROM log.append(%s)" % _ARGUMENTS
+_BINARY = [1] * len((*_FIXED, *ARRAYS))
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts microseconds from here
 _statements = count(1)
 
@@ -259,12 +267,12 @@ class Appender:
                 if version != base
             }
         return GroupAppended(
-            _INT4.unpack(epoch)[0],
-            _EPOCH + timedelta(microseconds=_INT8.unpack(at)[0]),
-            _INT8.unpack(before)[0],
-            batch.counts,
-            None if verdicts is None else _read_array(verdicts, "h", 2),
-            moved,
+            epoch=_INT4.unpack(epoch)[0],
+            recorded_at=_EPOCH + timedelta(microseconds=_INT8.unpack(at)[0]),
+            before=_INT8.unpack(before)[0],
+            counts=batch.counts,
+            verdicts=None if verdicts is None else _read_array(verdicts, "h", 2),
+            actual=moved,
         )
 
     def _wait(self, events: int) -> None:

@@ -74,8 +74,9 @@ SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata
 
 _PAGE_FILTERED = """
 SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata FROM log.events
- WHERE log = %s AND position > %s AND position <= %s
-   AND (%s::text[] IS NULL OR type = ANY (%s)) AND (%s::text IS NULL OR starts_with(stream, %s))
+ WHERE log = %(log)s AND position > %(after)s AND position <= %(upto)s
+   AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s))
+   AND (%(prefix)s::text IS NULL OR starts_with(stream, %(prefix)s))
  ORDER BY position
 """
 
@@ -135,7 +136,8 @@ def read_log(
     else:
         wanted = None if types is None else text_array(types)
         prefix = None if category is None else f"{category}{':' if category == 'claim' else '_'}"
-        cursor = connection.execute(_PAGE_FILTERED, (log, after, upto, wanted, wanted, prefix, prefix), binary=True)
+        parameters = {"log": log, "after": after, "upto": upto, "types": wanted, "prefix": prefix}
+        cursor = connection.execute(_PAGE_FILTERED, parameters, binary=True)
     return Page([Recorded._make(row) for row in cursor], after, upto)
 
 
