@@ -94,8 +94,7 @@ TICKET: dict[int | str, dict[str, Any]] = {
     **_answers(*_ALWAYS, 404, 413, 415),
     201: {"description": "A ticket", "model": FollowTicket},
 }
-READ_ONE = _answers(*_ALWAYS, 404)
-READ_LIST = _answers(*_ALWAYS, 404)
+READ = _answers(*_ALWAYS, 404)
 STREAMED: dict[int | str, dict[str, Any]] = {
     **_answers(*_ALWAYS),
     200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},

@@ -14,10 +14,10 @@ from api.commands.answers import Accepted
 from api.commands.bodies import Body, Description, Nothing, Reason, Subject, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.access_log import personal
-from api.gateway.documented import READ_LIST, READ_ONE
+from api.gateway.principals import COMMANDERS, READERS
 from api.gateway.problems import Problem
 from api.queries.positions import read_cursor
+from api.queries.query import query
 from api.queries.reading import (
     DEFAULT_LIMIT,
     Cursor,
@@ -28,7 +28,6 @@ from api.queries.reading import (
     one_that_passes,
     page,
     reading,
-    visible,
 )
 from api.queries.response_types import Erasable, StreamVersion, one_of
 from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost, Status
@@ -145,44 +144,43 @@ def revision_view(row: RevisionRow) -> Revision:
     }
 
 
-@command(router, "")
+@command(router, "", may=COMMANDERS)
 def draft(caller: Caller, body: DraftBody) -> Intent:
     """Draft a post."""
     return Intent(DraftPost(caller.services.new_id(POST), body.author, body.title, body.body), created="post")
 
 
-@command(router, "/{post}/revisions")
+@command(router, "/{post}/revisions", may=COMMANDERS)
 def revise(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
     """Replace the text; the earlier ones stay readable."""
     return Intent(RevisePost(post, body.title, body.body, body.summary), post)
 
 
-@command(router, "/{post}/publish", status=200)
+@command(router, "/{post}/publish", may=COMMANDERS, status=200)
 def publish(caller: Caller, post: PathId, body: SlugBody) -> Intent:
     """Publish under a slug that no other post has."""
     return Intent(PublishPost(post, body.slug), post)
 
 
-@command(router, "/{post}/archive", status=200)
+@command(router, "/{post}/archive", may=COMMANDERS, status=200)
 def archive(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Take a published post down."""
     return Intent(ArchivePost(post), post)
 
 
-@command(router, "/{post}/delete", status=200)
+@command(router, "/{post}/delete", may=COMMANDERS, status=200)
 def delete(caller: Caller, post: PathId, body: Reason) -> Intent:
     """Delete a post: lists and its slug lead to it no more. It can be restored."""
     return Intent(DeletePost(post, body.reason), post)
 
 
-@command(router, "/{post}/restore", status=200)
+@command(router, "/{post}/restore", may=COMMANDERS, status=200)
 def restore(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Bring a deleted post back as it was."""
     return Intent(RestorePost(post), post)
 
 
-@router.get("", responses=READ_LIST, dependencies=[visible("posts")])
-@personal
+@query(router, "", may=READERS, personal=True, projections=("posts",))
 def list_posts(
     request: Request,
     author: Filter = None,
@@ -200,16 +198,14 @@ def list_posts(
         return page(queries.posts(connection, author=author, status=status, after=after, limit=limit), post_view)
 
 
-@router.get("/{post}", responses=READ_ONE, dependencies=[visible("posts")])
-@personal
+@query(router, "/{post}", may=READERS, personal=True, projections=("posts",))
 def get_post(request: Request, post: PathId) -> Response:
     """One post by its id, deleted or not: whoever decides whether to restore it reads it here."""
     with reading(request) as connection:
         return one("post", post, queries.post(connection, post), post_view)
 
 
-@router.get("/{post}/revisions", responses=READ_ONE, dependencies=[visible("posts")])
-@personal
+@query(router, "/{post}/revisions", may=READERS, personal=True, projections=("posts",))
 def list_revisions(
     request: Request,
     post: PathId,

@@ -10,8 +10,10 @@ from pydantic import Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from api.gateway.documented import HEALTH, READ_LIST
+from api.gateway.documented import HEALTH
+from api.gateway.principals import PUBLIC, READERS
 from api.gateway.problems import Problem
+from api.queries.query import query
 from api.queries.responses import json_response
 from api.services import services
 from projections.engine import lag as lags
@@ -66,13 +68,13 @@ class Lag(TypedDict):
 router = APIRouter(prefix="/v1", tags=["operations"])
 
 
-@router.get("/health/live", responses=HEALTH)
+@query(router, "/health/live", may=PUBLIC, personal=False, answers=HEALTH)
 async def live() -> Response:
     """The process answers."""
     return json_response({"status": "live"})
 
 
-@router.get("/health/ready", responses=HEALTH)
+@query(router, "/health/ready", may=PUBLIC, personal=False, answers=HEALTH)
 def ready(request: Request) -> Response:
     """The database answers, commands are executed, and no projection has stopped.
 
@@ -95,7 +97,7 @@ def ready(request: Request) -> Response:
     return json_response({"status": "ready", "waiting": served.executor.waiting, "rebuilding": rebuilding})
 
 
-@router.get("/lag", responses=READ_LIST)
+@query(router, "/lag", may=READERS, personal=False)
 def get_lag(request: Request) -> Response:
     """How far each projection is behind the head: events, and seconds since the oldest unprocessed one was recorded."""
     served = services(request)

@@ -17,11 +17,13 @@ from typing_extensions import TypedDict
 from api.commands.answers import AnyAccepted
 from api.commands.bodies import NoMembers
 from api.commands.execution import render
-from api.gateway.access_log import personal
 from api.gateway.concurrency_limit import ConcurrencyLimit
-from api.gateway.documented import READ_LIST, READ_ONE, STREAMED, TICKET, RecordedProblem
+from api.gateway.documented import STREAMED, TICKET, RecordedProblem
+from api.gateway.principals import AUDITORS, COMMANDERS
 from api.gateway.problems import Problem, problem
+from api.gateway.routes import action
 from api.queries.positions import read_token, token
+from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Filter, Limit, PathId, PathKey
 from api.queries.response_types import Position
 from api.queries.responses import json_response
@@ -138,8 +140,7 @@ def _view(served: Services, recorded: Recorded) -> dict[str, Any]:
     return event_view(recorded, event)
 
 
-@router.get("/streams/{stream}", responses=READ_ONE)
-@personal
+@query(router, "/streams/{stream}", may=AUDITORS, personal=True)
 def get_stream(
     request: Request,
     stream: PathId,
@@ -165,8 +166,7 @@ def _must_reach(connection: Any, served: Services, stream: str, version: int) ->
     raise Problem("position", f"Version {version} is beyond the end of the stream {stream}.")
 
 
-@router.get("/log", responses=READ_LIST)
-@personal
+@query(router, "/log", may=AUDITORS, personal=True)
 def get_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200, description="Position after which to begin")] = None,
@@ -194,8 +194,7 @@ def _read(connection: Any, served: Services, after: int, limit: int, type: str |
     return read_log(connection, served.log_number, after, limit, types=types, category=category)
 
 
-@router.get("/log/follow", responses=STREAMED, response_class=StreamingResponse)
-@personal
+@query(router, "/log/follow", may=AUDITORS, personal=True, answers=STREAMED, response_class=StreamingResponse)
 async def follow_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200)] = None,
@@ -223,7 +222,7 @@ async def follow_log(
     return _Following(events, request.app.state.followers)
 
 
-@router.post("/log/follow-tickets", status_code=201, responses=TICKET)
+@action(router, "/log/follow-tickets", may=AUDITORS, status_code=201, responses=TICKET)
 async def make_follow_ticket(request: Request, body: NoMembers = _NO_MEMBERS) -> Response:
     """Get a ticket to follow the log once, within 30 seconds, with the rights of the token of this request.
 
@@ -308,8 +307,7 @@ def _restored(served: Services, epoch: int, reached: int, now: int) -> bytes:
     return b"event: restored\ndata: " + orjson.dumps(message, option=orjson.OPT_SORT_KEYS) + b"\n\n"
 
 
-@router.get("/commands/{key:path}", responses=READ_ONE, tags=["commands"])
-@personal
+@query(router, "/commands/{key:path}", may=COMMANDERS | AUDITORS, personal=True, tags=["commands"])
 def get_command(request: Request, key: PathKey, actor: Filter = None) -> Response:
     """What became of a command. Auditors and operators may ask for another's by `actor`."""
     served = services(request)
