@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from fastapi.routing import APIRoute
 
-from api.gateway.principals import ROLES, is_open, may
+from api.gateway.principals import ROLES
 from api.gateway.problems import PROBLEMS
 from api.registry import ROUTERS
 from domain import together
@@ -209,7 +209,7 @@ def _problems() -> Iterator[str]:
 def _permissions() -> Iterator[str]:
     yield _PERMISSIONS_INTRODUCTION
     rows = [
-        [f"`{method} {route.path_format}`", _summary(route.endpoint), *_allowed(method, route.path)]
+        [f"`{method} {route.path_format}`", _summary(route.endpoint), *_allowed(route)]
         for route in _routes()
         for method in _methods(route)
     ]
@@ -225,10 +225,11 @@ def _methods(route: APIRoute) -> list[str]:
     return sorted((route.methods or set()) - {"HEAD"})
 
 
-def _allowed(method: str, path: str) -> list[str]:
-    if is_open(path):
+def _allowed(route: APIRoute) -> list[str]:
+    may = route.endpoint.declaration.may  # type: ignore[attr-defined]
+    if "public" in may:
         return ["everyone"] * len(ROLES)
-    return ["yes" if may(role, method, path) else "" for role in ROLES]
+    return ["yes" if role in may else "" for role in ROLES]
 
 
 # Read models
