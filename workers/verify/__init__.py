@@ -36,7 +36,8 @@ def verify(
     """Run every check. The connection may read the log and the read tables, and make temporary tables.
 
     The log and the schema are checked in one snapshot, which does not see later appends. The read tables are checked
-    in another snapshot after it. Projections get `patience_seconds` to reach the head of the first one. Raises `UnknownLogError`.
+    in another snapshot after it. Projections get `patience_seconds` to reach the head of the first one.
+    Raises `UnknownLogError`.
     """
     before = connection.isolation_level
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
