@@ -17,6 +17,7 @@ from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
 from api.gateway.problems import Problem
+from api.queries.filters import one_of, words
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -35,9 +36,9 @@ from api.services import services
 from domain import money
 from domain.accounts.account.holds import PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
-from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES
-from domain.accounts.numbers import account_number
-from domain.accounts.posting import internal_account
+from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES, Status
+from domain.accounts.numbers import AccountType, account_number
+from domain.accounts.posting import Side, internal_account
 from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, Withdraw
 from projections.accounts.accounts import queries as accounts
 from projections.accounts.entries import queries as entries
@@ -46,6 +47,11 @@ from projections.accounts.trial_balance import queries as trial_balances
 from projections.engine.listing import Listed
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
+
+TypeFilter = Annotated[str, one_of(words(AccountType))] | None
+StatusFilter = Annotated[str, one_of(words(Status))] | None
+SideFilter = Annotated[str, one_of(words(Side))] | None
+CurrencyFilter = Annotated[str, one_of(sorted(money.EXPONENTS))] | None
 
 
 @command(router, "/accounts", may=COMMANDERS)
@@ -163,9 +169,9 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
 def list_accounts(
     request: Request,
     owner: Filter = None,
-    type: Filter = None,
-    currency: Filter = None,
-    status: Filter = None,
+    type: TypeFilter = None,
+    currency: CurrencyFilter = None,
+    status: StatusFilter = None,
     number: Filter = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -194,7 +200,7 @@ def get_account(request: Request, account: PathId) -> Response:
 def list_entries(
     request: Request,
     account: PathId,
-    side: Filter = None,
+    side: SideFilter = None,
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
@@ -243,7 +249,7 @@ def list_movements(
 
 
 @query(router, "/trial-balance", may=READERS, personal=False, projections=("trial_balance",), tags=["reports"])
-def trial_balance(request: Request, currency: Filter = None) -> Response:
+def trial_balance(request: Request, currency: CurrencyFilter = None) -> Response:
     """Debits and credits per currency and type of account; they are equal in every currency."""
     with reading(request) as connection:
         return json_response(

@@ -13,14 +13,17 @@ from api.commands.bodies import IsoDate
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
+from api.queries.filters import one_of, words
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading
-from domain.accounts.posting import Entry
+from domain.accounts.posting import Entry, TransactionKind
 from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
 from projections.accounts.transactions import queries
 
 router = APIRouter(prefix="/v1", tags=["transactions"])
+
+KindFilter = Annotated[str, one_of(words(TransactionKind))] | None
 
 
 @command(router, "/transfers", may=COMMANDERS)
@@ -59,7 +62,7 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
 def list_transactions(
     request: Request,
     account: Filter = None,
-    kind: Filter = None,
+    kind: KindFilter = None,
     reference: Filter = None,
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,

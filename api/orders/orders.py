@@ -25,6 +25,7 @@ from api.commands.bodies import (
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
+from api.queries.filters import one_of, words
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading
@@ -40,11 +41,14 @@ from domain.orders.order import (
     OrderLine,
     PayOrder,
     PlaceOrder,
+    Status,
 )
 from projections.orders.orders import queries
 from projections.orders.orders.queries import OrderRow
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
+
+StatusFilter = Annotated[str, one_of(words(Status))] | None
 
 
 class LineBody(BaseModel):
@@ -154,7 +158,7 @@ def cancel(caller: Caller, order: PathId, body: Reason) -> Intent:
 def list_orders(
     request: Request,
     customer: Filter = None,
-    status: Filter = None,
+    status: StatusFilter = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:

@@ -13,6 +13,7 @@ from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
 from api.gateway.problems import Problem
+from api.queries.filters import one_of, words
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -26,12 +27,14 @@ from api.queries.reading import (
     page,
     reading,
 )
-from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
+from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost, Status
 from projections.engine.listing import Listed
 from projections.posts.posts import queries
 from projections.posts.posts.queries import PostRow, RevisionRow
 
 router = APIRouter(prefix="/v1/posts", tags=["posts"])
+
+StatusFilter = Annotated[str, one_of(words(Status))] | None
 
 
 class DraftBody(Body):
@@ -130,7 +133,7 @@ def restore(caller: Caller, post: PathId, body: Nothing) -> Intent:
 def list_posts(
     request: Request,
     author: Filter = None,
-    status: Filter = None,
+    status: StatusFilter = None,
     slug: Filter = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
