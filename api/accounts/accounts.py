@@ -70,51 +70,51 @@ async def open_account(caller: Caller, body: bodies.Open) -> Intent:
         return None if text is None or internal else money.parse(text, body.currency)
 
     opening = OpenAccount(
-        id,
-        account_number(body.type, number),
-        body.type,
-        body.currency,
-        body.owner or served.log,
-        body.name,
-        limit(body.minimum),
-        limit(body.maximum),
-        body.opened_on or caller.today,
+        account=id,
+        number=account_number(body.type, number),
+        type=body.type,
+        currency=body.currency,
+        owner=body.owner or served.log,
+        name=body.name,
+        minimum=limit(body.minimum),
+        maximum=limit(body.maximum),
+        opened_on=body.opened_on or caller.today,
     )
     return Intent(opening, created="account")
 
 
-_Movement = tuple[str, str, int, str, date, str | None, str | None]
-
-
-def _movement(caller: Caller, account: str, body: bodies.Movement) -> _Movement:
-    """The fields all movements share, in their order."""
-    return (
-        caller.services.new_id(TRANSACTION),
-        account,
-        body.amount,
-        body.currency,
-        body.value_date or caller.today,
-        body.reference,
-        body.description,
+def _movement(
+    kind: type[Deposit | Withdraw | ChargeFee], caller: Caller, account: str, body: bodies.Movement
+) -> Intent:
+    """A movement of this kind on the account."""
+    movement = kind(
+        transaction=caller.services.new_id(TRANSACTION),
+        account=account,
+        amount=body.amount,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
     )
+    return Intent(movement, account)
 
 
 @command(router, "/accounts/{account}/deposits", may=COMMANDERS)
 def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash in."""
-    return Intent(Deposit(*_movement(caller, account, body)), account)
+    return _movement(Deposit, caller, account, body)
 
 
 @command(router, "/accounts/{account}/withdrawals", may=COMMANDERS)
 def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash out."""
-    return Intent(Withdraw(*_movement(caller, account, body)), account)
+    return _movement(Withdraw, caller, account, body)
 
 
 @command(router, "/accounts/{account}/fees", may=COMMANDERS)
 def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """The ledger's fee."""
-    return Intent(ChargeFee(*_movement(caller, account, body)), account)
+    return _movement(ChargeFee, caller, account, body)
 
 
 @command(router, "/accounts/{account}/freeze", may=COMMANDERS, status=200)
@@ -138,8 +138,14 @@ def close(caller: Caller, account: PathId, body: Reason) -> Intent:
 @command(router, "/accounts/{account}/holds", may=COMMANDERS)
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount: the balance stays, what is available falls."""
-    hold = caller.services.new_id(HOLD)
-    return Intent(PlaceHold(account, hold, body.amount, body.currency, body.reference), account)
+    hold = PlaceHold(
+        account=account,
+        hold=caller.services.new_id(HOLD),
+        amount=body.amount,
+        currency=body.currency,
+        reference=body.reference,
+    )
+    return Intent(hold, account)
 
 
 @command(router, "/accounts/{account}/holds/{hold}/release", may=COMMANDERS, status=200)
@@ -152,15 +158,15 @@ def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
     """Pay from the hold; what is left over becomes available."""
     capture = CaptureHold(
-        account,
-        hold,
-        caller.services.new_id(TRANSACTION),
-        body.target,
-        body.amount,
-        body.currency,
-        body.value_date or caller.today,
-        body.reference,
-        body.description,
+        account=account,
+        hold=hold,
+        transaction=caller.services.new_id(TRANSACTION),
+        target=body.target,
+        amount=body.amount,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
     )
     return Intent(capture, account)
 

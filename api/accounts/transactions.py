@@ -31,14 +31,14 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     """Move money between two accounts of one currency, in one unit."""
     return Intent(
         Transfer(
-            caller.services.new_id(TRANSACTION),
-            body.source,
-            body.target,
-            body.amount,
-            body.currency,
-            body.value_date or caller.today,
-            body.reference,
-            body.description,
+            transaction=caller.services.new_id(TRANSACTION),
+            source=body.source,
+            target=body.target,
+            amount=body.amount,
+            currency=body.currency,
+            value_date=body.value_date or caller.today,
+            reference=body.reference,
+            description=body.description,
         )
     )
 
@@ -46,14 +46,18 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
 @command(router, "/transactions", may=COMMANDERS)
 def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     """Post any balanced set of 2 to 1,000 entries, all or nothing."""
+    entries = tuple(
+        Entry(account=entry.account, side=entry.side, amount=entry.amount, currency=entry.currency)
+        for entry in body.entries
+    )
     return Intent(
         PostTransaction(
-            caller.services.new_id(TRANSACTION),
-            body.kind,
-            tuple(Entry(entry.account, entry.side, entry.amount, entry.currency) for entry in body.entries),
-            body.value_date or caller.today,
-            body.reference,
-            body.description,
+            transaction=caller.services.new_id(TRANSACTION),
+            kind=body.kind,
+            entries=entries,
+            value_date=body.value_date or caller.today,
+            reference=body.reference,
+            description=body.description,
         )
     )
 

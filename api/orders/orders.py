@@ -128,10 +128,21 @@ def order_view(row: OrderRow) -> dict[str, Any]:
 def place(caller: Caller, body: OrderBody) -> Intent:
     """Place an order; its total is the sum of its lines."""
     lines = tuple(
-        OrderLine(line.sku, line.name, line.quantity, money.parse(line.unit_price, body.currency))
+        OrderLine(
+            sku=line.sku,
+            name=line.name,
+            quantity=line.quantity,
+            unit_price=money.parse(line.unit_price, body.currency),
+        )
         for line in body.lines
     )
-    order = PlaceOrder(caller.services.new_id(ORDER), body.customer, body.currency, lines, body.reference)
+    order = PlaceOrder(
+        order=caller.services.new_id(ORDER),
+        customer=body.customer,
+        currency=body.currency,
+        lines=lines,
+        reference=body.reference,
+    )
     return Intent(order, created="order")
 
 
@@ -144,8 +155,14 @@ def confirm(caller: Caller, order: PathId, body: Nothing) -> Intent:
 @command(router, "/{order}/pay", may=COMMANDERS)
 def pay(caller: Caller, order: PathId, body: PaymentBody) -> Intent:
     """Pay a confirmed order from an account: order, transaction and accounts in one unit."""
-    value_date = body.value_date or caller.today
-    return Intent(PayOrder(order, body.account, caller.services.new_id(TRANSACTION), value_date, body.reference), order)
+    payment = PayOrder(
+        order=order,
+        account=body.account,
+        transaction=caller.services.new_id(TRANSACTION),
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+    )
+    return Intent(payment, order)
 
 
 @command(router, "/{order}/cancel", may=COMMANDERS, status=200)

@@ -96,13 +96,14 @@ def revision_view(row: RevisionRow) -> dict[str, Any]:
 @command(router, "", may=COMMANDERS)
 def draft(caller: Caller, body: DraftBody) -> Intent:
     """Draft a post."""
-    return Intent(DraftPost(caller.services.new_id(POST), body.author, body.title, body.body), created="post")
+    drafted = DraftPost(post=caller.services.new_id(POST), author=body.author, title=body.title, body=body.body)
+    return Intent(drafted, created="post")
 
 
 @command(router, "/{post}/revisions", may=COMMANDERS)
 def revise(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
     """Replace the text; the earlier ones stay readable."""
-    return Intent(RevisePost(post, body.title, body.body, body.summary), post)
+    return Intent(RevisePost(post=post, title=body.title, body=body.body, summary=body.summary), post)
 
 
 @command(router, "/{post}/publish", may=COMMANDERS, status=200)
