@@ -17,7 +17,7 @@ from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
 from api.gateway.problems import Problem
-from api.queries.filters import one_of, words
+from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -31,6 +31,7 @@ from api.queries.reading import (
     page,
     reading,
 )
+from api.queries.response_types import values_of
 from api.queries.responses import json_response
 from api.services import services
 from domain import money
@@ -48,10 +49,10 @@ from projections.engine.listing import Listed
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
-TypeFilter = Annotated[str, one_of(words(AccountType))] | None
-StatusFilter = Annotated[str, one_of(words(Status))] | None
-SideFilter = Annotated[str, one_of(words(Side))] | None
-CurrencyFilter = Annotated[str, one_of(sorted(money.EXPONENTS))] | None
+TypeFilter = Annotated[str, choice(values_of(AccountType))] | None
+StatusFilter = Annotated[str, choice(values_of(Status))] | None
+SideFilter = Annotated[str, choice(values_of(Side))] | None
+CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
 
 @command(router, "/accounts", may=COMMANDERS)

@@ -13,17 +13,18 @@ from api.commands.bodies import IsoDate
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
-from api.queries.filters import one_of, words
+from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading
+from api.queries.response_types import values_of
 from domain.accounts.posting import Entry, TransactionKind
 from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
 from projections.accounts.transactions import queries
 
 router = APIRouter(prefix="/v1", tags=["transactions"])
 
-KindFilter = Annotated[str, one_of(words(TransactionKind))] | None
+KindFilter = Annotated[str, choice(values_of(TransactionKind))] | None
 
 
 @command(router, "/transfers", may=COMMANDERS)

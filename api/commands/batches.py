@@ -151,7 +151,7 @@ class _Batch:
             return _problem_line(item.key, item.path, problem_body(answer), answer.replayed)
         body = accepted_body(answer, position_of(self._caller.services, answer).encode())
         version = version_of(answer, stream_of(item.intent, answer))
-        return _line(item.key, answer.status, body, answer.replayed, version)
+        return _line(item.key, answer.code, body, answer.replayed, version)
 
     # ------------------------------------------------------------------ all or nothing
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from api.commands.answer_codes import VERSION_STALE, answer_codes
 from api.commands.routes import Build, Caller, CommandRoute, Intent, Run, validator_of
 from api.gateway.documented import COMMAND
 from api.gateway.principals import Right
@@ -125,8 +126,7 @@ def submission_of(
         metadata=recorded,
         context=caller.context,
         expected=expected,
-        accepted_status=status,
-        expectation_status=412 if if_match else 409,
+        codes=answer_codes(status, if_match=if_match),
         origin=origin,
     )
 
@@ -240,7 +240,7 @@ def problem_body(answer: Answer) -> dict[str, Any]:
         expected, actual = answer.result["expected"], answer.result["actual"]
         wrong = sorted(s for s in expected if expected[s] != actual[s])  # as a retry is told
         detail = "; ".join(f"{s} is at version {actual[s]}, not {expected[s]}" for s in wrong)
-        code = "version_stale" if answer.status == 412 else "versions_stale"
+        code = "version_stale" if answer.code == VERSION_STALE else "versions_stale"
         return problem(code, f"{detail}. Read it again and decide anew, with a new key.", answer.result)
     if answer.outcome is Outcome.UNKNOWN:
         kind, id = answer.result["kind"], answer.result["id"]
@@ -274,7 +274,7 @@ def render(served: Services, answer: Answer, stream: str | None = None) -> Respo
     version = version_of(answer, stream)
     if version is not None:
         headers.append((b"etag", b'"%d"' % version))
-    return _Accepted(accepted_body(answer, encoded), answer.status, headers)
+    return _Accepted(accepted_body(answer, encoded), answer.code, headers)
 
 
 def problem_of(error: ExecutorError) -> Problem:

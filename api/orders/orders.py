@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
+from api.accounts.answers import Posted
+from api.commands.answers import Accepted
 from api.commands.bodies import (
     ACCOUNT_A,
     Body,
@@ -25,10 +29,11 @@ from api.commands.bodies import (
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
-from api.queries.filters import one_of, words
+from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading
+from api.queries.response_types import CurrencyCode, Money, StreamVersion, one_of, values_of
 from domain import money
 from domain.accounts.transaction import TRANSACTION
 from domain.money import show
@@ -48,7 +53,7 @@ from projections.orders.orders.queries import OrderRow
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
-StatusFilter = Annotated[str, one_of(words(Status))] | None
+StatusFilter = Annotated[str, choice(values_of(Status))] | None
 
 
 class LineBody(BaseModel):
@@ -103,7 +108,54 @@ class PaymentBody(Body):
     reference: Reference | None = None
 
 
-def order_view(row: OrderRow) -> dict[str, Any]:
+_Status = Annotated[str, one_of(Status)]
+
+
+class Line(TypedDict):
+    """One article of an order."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price: Money
+
+
+class Order(TypedDict):
+    """An order as it is now."""
+
+    order: str
+    customer: str
+    currency: CurrencyCode
+    status: _Status
+    total: Annotated[Money, Field(description="The sum of the lines")]
+    reference: str | None
+    reason: Annotated[str | None, Field(description="Why it was cancelled")]
+    transaction: Annotated[str | None, Field(description="The transaction that paid it")]
+    account: Annotated[str | None, Field(description="The account that paid it")]
+    version: StreamVersion
+    placed_at: datetime
+    lines: list[Line]
+
+
+class OrderChanged(Accepted):
+    """An order that was confirmed or cancelled."""
+
+    order: str
+    status: _Status
+
+
+class OrderPlaced(OrderChanged):
+    """An order that was placed."""
+
+    total: Annotated[Money, Field(description="The sum of the lines")]
+    currency: CurrencyCode
+
+
+class OrderPaid(OrderChanged, Posted):
+    """An order that was paid by a transaction."""
+
+
+def order_view(row: OrderRow) -> Order:
     c = row.currency
     return {
         "order": row.order,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import ConfigDict, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
+from api.commands.answers import Accepted
 from api.commands.bodies import Body, Description, Nothing, Reason, Subject, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
 from api.gateway.problems import Problem
-from api.queries.filters import one_of, words
+from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -27,6 +30,7 @@ from api.queries.reading import (
     page,
     reading,
 )
+from api.queries.response_types import Erasable, StreamVersion, one_of, values_of
 from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost, Status
 from projections.engine.listing import Listed
 from projections.posts.posts import queries
@@ -34,7 +38,7 @@ from projections.posts.posts.queries import PostRow, RevisionRow
 
 router = APIRouter(prefix="/v1/posts", tags=["posts"])
 
-StatusFilter = Annotated[str, one_of(words(Status))] | None
+StatusFilter = Annotated[str, choice(values_of(Status))] | None
 
 
 class DraftBody(Body):
@@ -65,7 +69,57 @@ class SlugBody(Body):
     slug: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 
 
-def post_view(row: PostRow) -> dict[str, Any]:
+_Status = Annotated[str, one_of(Status)]
+
+
+class Post(TypedDict):
+    """A post as it is now."""
+
+    post: str
+    author: str
+    status: _Status
+    slug: Annotated[str | None, Field(description="The last part of its address, from its first publication on")]
+    title: Erasable
+    body: Erasable
+    text_erased: bool
+    revision: Annotated[int, Field(description="Of the text; the draft is 1")]
+    reason: Annotated[str | None, Field(description="Why it was deleted")]
+    published_at: Annotated[datetime | None, Field(description="When it was last published")]
+    drafted_at: datetime
+    version: StreamVersion
+
+
+class Revision(TypedDict):
+    """One text of a post."""
+
+    revision: Annotated[int, Field(description="The draft is 1")]
+    title: Erasable
+    body: Erasable
+    summary: Annotated[str | None, Field(description="What was changed")]
+    text_erased: bool
+    recorded_at: datetime
+
+
+class PostChanged(Accepted):
+    """A post that was archived, deleted or restored."""
+
+    post: str
+    status: _Status
+
+
+class PostWritten(PostChanged):
+    """A post that was drafted or revised."""
+
+    revision: Annotated[int, Field(description="Of the text; the draft is 1")]
+
+
+class PostPublished(PostChanged):
+    """A post that was published."""
+
+    slug: str
+
+
+def post_view(row: PostRow) -> Post:
     return {
         "post": row.post,
         "author": row.author,
@@ -82,7 +136,7 @@ def post_view(row: PostRow) -> dict[str, Any]:
     }
 
 
-def revision_view(row: RevisionRow) -> dict[str, Any]:
+def revision_view(row: RevisionRow) -> Revision:
     return {
         "revision": row.revision,
         "title": row.title,

@@ -14,7 +14,7 @@ MOST_LISTED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
+class Choice:
     """Metadata of an annotated `str`: it must be one of these values."""
 
     values: tuple[str, ...]
@@ -32,17 +32,10 @@ class OneOf:
             few = len(self.values) <= MOST_LISTED
             listed = ", ".join(self.values) if few else f"the {len(self.values)} values in `allowed`"
             figures = {"sent": repr(value[:100]), "listed": listed, "allowed": list(self.values)}
-            raise PydanticCustomError("one_of", "{sent} is not one of {listed}", figures)
+            raise PydanticCustomError("choice", "{sent} is not one of {listed}", figures)
         return value
 
 
-def one_of(values: Iterable[str]) -> OneOf:
-    """These values, in their order."""
-    return OneOf(tuple(values))
-
-
-def words(literal: Any) -> tuple[str, ...]:
-    """The values of a `Literal`, or of a union of several: those of the types of the domain."""
-    if isinstance(literal, str):
-        return (literal,)
-    return tuple(word for argument in literal.__args__ for word in words(argument))
+def choice(values: Iterable[str]) -> Choice:
+    """One of these values, in their order."""
+    return Choice(tuple(values))

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from api import registry
 from api.gateway.problems import malformed
 from api.gateway.routes import RouteTable
-from api.queries.filters import MOST_LISTED, OneOf, one_of, words
+from api.queries.filters import MOST_LISTED, Choice, choice
+from api.queries.response_types import values_of
 from domain.accounts.account.state import Status as AccountStatus
 from domain.accounts.numbers import PREFIXES, AccountType
 from domain.accounts.posting import Side, TransactionKind
@@ -46,7 +47,7 @@ def test_every_filter_with_few_values_is_checked() -> None:
     assert found == FEW
 
 
-def problem_of(filter: OneOf, value: str) -> dict[str, Any]:
+def problem_of(filter: Choice, value: str) -> dict[str, Any]:
     """The problem of this value."""
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(Annotated[str, filter]).validate_python(value)
@@ -54,18 +55,18 @@ def problem_of(filter: OneOf, value: str) -> dict[str, Any]:
 
 
 def test_a_problem_names_the_values_there_are() -> None:
-    problem = problem_of(one_of(["open", "closed"]), "opne")
+    problem = problem_of(choice(["open", "closed"]), "opne")
     assert problem["detail"] == "status: 'opne' is not one of open, closed."
     assert problem["figures"]["allowed"] == {"status": ["open", "closed"]}
 
 
 def test_many_values_are_in_the_figures_only() -> None:
     many = [f"value-{number}" for number in range(MOST_LISTED + 1)]
-    problem = problem_of(one_of(many), "x" * 500)
+    problem = problem_of(choice(many), "x" * 500)
     assert problem["detail"] == f"status: {'x' * 100!r} is not one of the 51 values in `allowed`."
     assert problem["figures"]["allowed"] == {"status": many}
 
 
 def test_the_words_of_a_type_of_the_domain() -> None:
-    assert words(Literal["a", "b"]) == ("a", "b")
-    assert set(words(AccountType)) == set(PREFIXES)
+    assert values_of(Literal["a", "b"]) == ("a", "b")
+    assert set(values_of(AccountType)) == set(PREFIXES)
