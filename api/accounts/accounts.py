@@ -17,6 +17,7 @@ from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
 from api.gateway.problems import Problem
+from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -30,14 +31,15 @@ from api.queries.reading import (
     page,
     reading,
 )
+from api.queries.response_types import values_of
 from api.queries.responses import json_response
 from api.services import services
 from domain import money
 from domain.accounts.account.holds import PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
-from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES
-from domain.accounts.numbers import account_number
-from domain.accounts.posting import internal_account
+from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES, Status
+from domain.accounts.numbers import AccountType, account_number
+from domain.accounts.posting import Side, internal_account
 from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, Withdraw
 from projections.accounts.accounts import queries as accounts
 from projections.accounts.entries import queries as entries
@@ -46,6 +48,11 @@ from projections.accounts.trial_balance import queries as trial_balances
 from projections.engine.listing import Listed
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
+
+TypeFilter = Annotated[str, choice(values_of(AccountType))] | None
+StatusFilter = Annotated[str, choice(values_of(Status))] | None
+SideFilter = Annotated[str, choice(values_of(Side))] | None
+CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
 
 @command(router, "/accounts", may=COMMANDERS)
@@ -64,51 +71,51 @@ async def open_account(caller: Caller, body: bodies.Open) -> Intent:
         return None if text is None or internal else money.parse(text, body.currency)
 
     opening = OpenAccount(
-        id,
-        account_number(body.type, number),
-        body.type,
-        body.currency,
-        body.owner or served.log,
-        body.name,
-        limit(body.minimum),
-        limit(body.maximum),
-        body.opened_on or caller.today,
+        account=id,
+        number=account_number(body.type, number),
+        type=body.type,
+        currency=body.currency,
+        owner=body.owner or served.log,
+        name=body.name,
+        minimum=limit(body.minimum),
+        maximum=limit(body.maximum),
+        opened_on=body.opened_on or caller.today,
     )
     return Intent(opening, created="account")
 
 
-_Movement = tuple[str, str, int, str, date, str | None, str | None]
-
-
-def _movement(caller: Caller, account: str, body: bodies.Movement) -> _Movement:
-    """The fields all movements share, in their order."""
-    return (
-        caller.services.new_id(TRANSACTION),
-        account,
-        body.amount,
-        body.currency,
-        body.value_date or caller.today,
-        body.reference,
-        body.description,
+def _movement(
+    kind: type[Deposit | Withdraw | ChargeFee], caller: Caller, account: str, body: bodies.Movement
+) -> Intent:
+    """A movement of this kind on the account."""
+    movement = kind(
+        transaction=caller.services.new_id(TRANSACTION),
+        account=account,
+        amount=body.amount,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
     )
+    return Intent(movement, account)
 
 
 @command(router, "/accounts/{account}/deposits", may=COMMANDERS)
 def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash in."""
-    return Intent(Deposit(*_movement(caller, account, body)), account)
+    return _movement(Deposit, caller, account, body)
 
 
 @command(router, "/accounts/{account}/withdrawals", may=COMMANDERS)
 def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash out."""
-    return Intent(Withdraw(*_movement(caller, account, body)), account)
+    return _movement(Withdraw, caller, account, body)
 
 
 @command(router, "/accounts/{account}/fees", may=COMMANDERS)
 def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """The ledger's fee."""
-    return Intent(ChargeFee(*_movement(caller, account, body)), account)
+    return _movement(ChargeFee, caller, account, body)
 
 
 @command(router, "/accounts/{account}/freeze", may=COMMANDERS, status=200)
@@ -132,8 +139,14 @@ def close(caller: Caller, account: PathId, body: Reason) -> Intent:
 @command(router, "/accounts/{account}/holds", may=COMMANDERS)
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount: the balance stays, what is available falls."""
-    hold = caller.services.new_id(HOLD)
-    return Intent(PlaceHold(account, hold, body.amount, body.currency, body.reference), account)
+    hold = PlaceHold(
+        account=account,
+        hold=caller.services.new_id(HOLD),
+        amount=body.amount,
+        currency=body.currency,
+        reference=body.reference,
+    )
+    return Intent(hold, account)
 
 
 @command(router, "/accounts/{account}/holds/{hold}/release", may=COMMANDERS, status=200)
@@ -146,15 +159,15 @@ def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
     """Pay from the hold; what is left over becomes available."""
     capture = CaptureHold(
-        account,
-        hold,
-        caller.services.new_id(TRANSACTION),
-        body.target,
-        body.amount,
-        body.currency,
-        body.value_date or caller.today,
-        body.reference,
-        body.description,
+        account=account,
+        hold=hold,
+        transaction=caller.services.new_id(TRANSACTION),
+        target=body.target,
+        amount=body.amount,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
     )
     return Intent(capture, account)
 
@@ -163,9 +176,9 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
 def list_accounts(
     request: Request,
     owner: Filter = None,
-    type: Filter = None,
-    currency: Filter = None,
-    status: Filter = None,
+    type: TypeFilter = None,
+    currency: CurrencyFilter = None,
+    status: StatusFilter = None,
     number: Filter = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -194,7 +207,7 @@ def get_account(request: Request, account: PathId) -> Response:
 def list_entries(
     request: Request,
     account: PathId,
-    side: Filter = None,
+    side: SideFilter = None,
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
@@ -243,7 +256,7 @@ def list_movements(
 
 
 @query(router, "/trial-balance", may=READERS, personal=False, projections=("trial_balance",), tags=["reports"])
-def trial_balance(request: Request, currency: Filter = None) -> Response:
+def trial_balance(request: Request, currency: CurrencyFilter = None) -> Response:
     """Debits and credits per currency and type of account; they are equal in every currency."""
     with reading(request) as connection:
         return json_response(

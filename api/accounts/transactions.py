@@ -13,14 +13,18 @@ from api.commands.bodies import IsoDate
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
+from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading
-from domain.accounts.posting import Entry
+from api.queries.response_types import values_of
+from domain.accounts.posting import Entry, TransactionKind
 from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
 from projections.accounts.transactions import queries
 
 router = APIRouter(prefix="/v1", tags=["transactions"])
+
+KindFilter = Annotated[str, choice(values_of(TransactionKind))] | None
 
 
 @command(router, "/transfers", may=COMMANDERS)
@@ -28,14 +32,14 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     """Move money between two accounts of one currency, in one unit."""
     return Intent(
         Transfer(
-            caller.services.new_id(TRANSACTION),
-            body.source,
-            body.target,
-            body.amount,
-            body.currency,
-            body.value_date or caller.today,
-            body.reference,
-            body.description,
+            transaction=caller.services.new_id(TRANSACTION),
+            source=body.source,
+            target=body.target,
+            amount=body.amount,
+            currency=body.currency,
+            value_date=body.value_date or caller.today,
+            reference=body.reference,
+            description=body.description,
         )
     )
 
@@ -43,14 +47,18 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
 @command(router, "/transactions", may=COMMANDERS)
 def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     """Post any balanced set of 2 to 1,000 entries, all or nothing."""
+    entries = tuple(
+        Entry(account=entry.account, side=entry.side, amount=entry.amount, currency=entry.currency)
+        for entry in body.entries
+    )
     return Intent(
         PostTransaction(
-            caller.services.new_id(TRANSACTION),
-            body.kind,
-            tuple(Entry(entry.account, entry.side, entry.amount, entry.currency) for entry in body.entries),
-            body.value_date or caller.today,
-            body.reference,
-            body.description,
+            transaction=caller.services.new_id(TRANSACTION),
+            kind=body.kind,
+            entries=entries,
+            value_date=body.value_date or caller.today,
+            reference=body.reference,
+            description=body.description,
         )
     )
 
@@ -59,7 +67,7 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
 def list_transactions(
     request: Request,
     account: Filter = None,
-    kind: Filter = None,
+    kind: KindFilter = None,
     reference: Filter = None,
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,

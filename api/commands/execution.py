@@ -84,10 +84,10 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
     submission = submission_of(
         caller,
         intent,
-        key,
-        request_hash(request.scope["path"], if_match, state["body"]),
-        metadata_of(caller, intent.command, key),
-        expected_of(intent, body, if_match),
+        key=key,
+        digest=request_hash(request.scope["path"], if_match, state["body"]),
+        recorded=metadata_of(caller, intent.command, key),
+        expected=expected_of(intent, body, if_match),
         status=route.status,
         if_match=if_match is not None,
         origin=origin(request),
@@ -108,11 +108,11 @@ def caller_of(request: Request) -> Caller:
 def submission_of(
     caller: Caller,
     intent: Intent,
+    *,
     key: str,
     digest: bytes,
     recorded: bytes,
     expected: Mapping[str, int],
-    *,
     status: int,
     if_match: bool,
     origin: str,
@@ -182,7 +182,13 @@ def expected_of(intent: Intent, body: BaseModel, if_match: str | None) -> Mappin
 def metadata_of(caller: Caller, command: Any, key: str) -> bytes:
     """What is recorded with the events of a command that is a request of its own."""
     principal = caller.principal
-    return metadata(principal.how, principal.name, type(command).__name__, caller.context.decided_at, key)
+    return metadata(
+        how=principal.how,
+        actor=principal.name,
+        command=type(command).__name__,
+        decided_at=caller.context.decided_at,
+        key=key,
+    )
 
 
 def request_hash(path: str, if_match: str | None, body: Any) -> bytes:

@@ -16,6 +16,7 @@ from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
 from api.gateway.problems import Problem
+from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -29,13 +30,15 @@ from api.queries.reading import (
     page,
     reading,
 )
-from api.queries.response_types import Erasable, StreamVersion, one_of
+from api.queries.response_types import Erasable, StreamVersion, one_of, values_of
 from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost, Status
 from projections.engine.listing import Listed
 from projections.posts.posts import queries
 from projections.posts.posts.queries import PostRow, RevisionRow
 
 router = APIRouter(prefix="/v1/posts", tags=["posts"])
+
+StatusFilter = Annotated[str, choice(values_of(Status))] | None
 
 
 class DraftBody(Body):
@@ -147,13 +150,14 @@ def revision_view(row: RevisionRow) -> Revision:
 @command(router, "", may=COMMANDERS)
 def draft(caller: Caller, body: DraftBody) -> Intent:
     """Draft a post."""
-    return Intent(DraftPost(caller.services.new_id(POST), body.author, body.title, body.body), created="post")
+    drafted = DraftPost(post=caller.services.new_id(POST), author=body.author, title=body.title, body=body.body)
+    return Intent(drafted, created="post")
 
 
 @command(router, "/{post}/revisions", may=COMMANDERS)
 def revise(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
     """Replace the text; the earlier ones stay readable."""
-    return Intent(RevisePost(post, body.title, body.body, body.summary), post)
+    return Intent(RevisePost(post=post, title=body.title, body=body.body, summary=body.summary), post)
 
 
 @command(router, "/{post}/publish", may=COMMANDERS, status=200)
@@ -184,7 +188,7 @@ def restore(caller: Caller, post: PathId, body: Nothing) -> Intent:
 def list_posts(
     request: Request,
     author: Filter = None,
-    status: Filter = None,
+    status: StatusFilter = None,
     slug: Filter = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,

@@ -22,12 +22,14 @@ from api.gateway.documented import STREAMED, TICKET, RecordedProblem
 from api.gateway.principals import AUDITORS, COMMANDERS
 from api.gateway.problems import Problem, problem
 from api.gateway.routes import action
+from api.queries.filters import choice
 from api.queries.positions import read_token, token
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Filter, Limit, PathId, PathKey
 from api.queries.response_types import Position
 from api.queries.responses import json_response
 from api.services import Services, services
+from domain.registry import AGGREGATES, CATALOGUE
 from eventstore.log.answers import find_answers
 from eventstore.log.event_view import event_view
 from eventstore.log.read import Page, Recorded, read_head, read_log, read_stream
@@ -132,6 +134,8 @@ FOLLOW_PAGE = 200
 TicketToFollow = Annotated[  # read and bounded by the authentication
     str | None, Query(description="A ticket from `POST /v1/log/follow-tickets`, instead of a token")
 ]
+TypeFilter = Annotated[str, choice(entry.name for entry in CATALOGUE)] | None
+CategoryFilter = Annotated[str, choice(aggregate.prefix[:-1] for aggregate in AGGREGATES)] | None
 _NO_MEMBERS = NoMembers()
 
 
@@ -170,8 +174,8 @@ def _must_reach(connection: Any, served: Services, stream: str, version: int) ->
 def get_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200, description="Position after which to begin")] = None,
-    type: Filter = None,
-    category: Filter = None,
+    type: TypeFilter = None,
+    category: CategoryFilter = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """A page of the log, to the end of a unit. `upto` is how far was looked."""
@@ -198,8 +202,8 @@ def _read(connection: Any, served: Services, after: int, limit: int, type: str |
 async def follow_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200)] = None,
-    type: Filter = None,
-    category: Filter = None,
+    type: TypeFilter = None,
+    category: CategoryFilter = None,
     last_event_id: Annotated[str | None, Header(max_length=200)] = None,
     ticket: TicketToFollow = None,
 ) -> Response:

@@ -47,6 +47,9 @@ def found(routes: RouteTable, path: str) -> tuple[str, dict[str, str]] | None:
         ("/keys/a/b c//d", ("/keys/{key:path}", {"key": "a/b c//d"})),
         ("/keys/", ("/keys/{key:path}", {"key": ""})),
         ("/keys", None),
+        ("/x/b/1/c", ("/x/b/{n}/c", {"n": "1"})),
+        ("/x/b/1/d", ("/x/{m}/{n}/d", {"m": "b", "n": "1"})),
+        ("/x/b/1/e", ("/x/{rest:path}", {"rest": "b/1/e"})),
         ("/log/", None),
         ("/log//lines", None),
         ("/log/7/lines/", None),
@@ -58,7 +61,8 @@ def found(routes: RouteTable, path: str) -> tuple[str, dict[str, str]] | None:
     ],
 )
 def test_a_literal_segment_goes_before_a_name_and_a_name_is_one_segment(path: str, expected: Any) -> None:
-    routes = table("/log/{entry}", "/log", "/keys/{key:path}", "/log/{entry}/lines", "/log/follow")
+    forks = ("/x/{rest:path}", "/x/{m}/{n}/d", "/x/b/{n}/c")
+    routes = table("/log/{entry}", "/log", "/keys/{key:path}", "/log/{entry}/lines", "/log/follow", *forks)
     assert found(routes, path) == expected
 
 
