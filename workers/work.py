@@ -16,8 +16,9 @@ from projections.engine.outage import DatabaseAwayError, Outage
 from projections.engine.runner import TRANSIENT
 from projections.engine.tables import begin
 from projections.registry import PROJECTIONS, chosen
-from workers import runtime
+from workers.composition import make_codec
 from workers.settings import Settings, variable
+from workers.tuning import tune_for_folding
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +46,10 @@ def work(settings: Settings) -> None:
 
     try:
         _once_it_is_there(begin_all, stop, settings.database_wait_seconds)
-        runtime.tune_for_folding()
+        tune_for_folding()
         follow(
             lambda: connect(url, application_name="daybook-projector"),
-            lambda connection, log: runtime.make_codec(settings, connection, log),
+            lambda connection, log: make_codec(settings, connection, log),
             settings.log,
             projections,
             stop,

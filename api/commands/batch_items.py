@@ -14,10 +14,11 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.commands.execution import checked_key, expected_of, request_hash, submission_of
-from api.commands.routes import Caller, CommandRoute, CommandRoutes, Intent, validator_of
+from api.commands.routes import Caller, CommandRoute, Intent, command_of, validator_of
 from api.gateway.problems import Problem, malformed, problem, unavailable
 from api.gateway.request_guard import UnkeptError, parse_each
 from api.gateway.request_heads import escaped_command
+from api.gateway.routes import RouteTable
 from eventstore.executor.decided_commands import Submission
 from eventstore.log.metadata import with_key, without_key
 
@@ -84,7 +85,7 @@ class _Checked(Struct):
 class Items:
     """Makes submissions of the items of one request."""
 
-    def __init__(self, caller: Caller, routes: CommandRoutes, origin: str) -> None:
+    def __init__(self, caller: Caller, routes: RouteTable, origin: str) -> None:
         self._caller = caller
         self._routes = routes
         self._origin = origin
@@ -124,33 +125,39 @@ class Items:
         if "%" in item.path:
             code, detail, _ = escaped_command(item.path)
             raise Problem(code, detail)
-        found = self._routes.match(item.path)
-        if found is None:
+        command = command_of(self._routes.find(item.path))
+        if command is None:
             raise Problem("no_route", f"No command is posted to {item.path[:100]!r}; see /docs.")
-        route, names = found
-        return _Checked(item, route, names, route.validate(item.body))
+        route, names = command
+        return _Checked(item=item, route=route, names=names, body=route.validate(item.body))
 
     def _ready(self, checked: _Checked, intent: Intent) -> Ready:
         item = checked.item
         submission = submission_of(
             self._caller,
             intent,
-            item.key or "",
-            request_hash(item.path, item.if_match, item.body),
-            self._metadata(intent.command, item.key or ""),
-            expected_of(intent, checked.body, item.if_match),
+            key=item.key or "",
+            digest=request_hash(item.path, item.if_match, item.body),
+            recorded=self._metadata(intent.command, item.key or ""),
+            expected=expected_of(intent, checked.body, item.if_match),
             status=checked.route.status,
             if_match=item.if_match is not None,
             origin=self._origin,
         )
-        return Ready(item.key or "", item.path, intent, submission)
+        return Ready(key=item.key or "", path=item.path, intent=intent, submission=submission)
 
     def _metadata(self, command: Any, key: str) -> bytes:
         kind = type(command)
         shared = self._shared.get(kind)
         if shared is None:
             principal, decided_at = self._caller.principal, self._caller.context.decided_at
-            shared = without_key(principal.how, principal.name, kind.__name__, decided_at, self.correlation)
+            shared = without_key(
+                how=principal.how,
+                actor=principal.name,
+                command=kind.__name__,
+                decided_at=decided_at,
+                correlation=self.correlation,
+            )
             self._shared[kind] = shared
         return with_key(shared, key)
 

@@ -187,7 +187,7 @@ def test_killed_at_any_step_it_leaves_old_or_new_tables_and_the_next_one_cleans_
     filler = Filler(database18)
     filler.begin()
     spawn = multiprocessing.get_context("spawn")
-    chance = random.Random(63)  # noqa: S311 - moments, not secrets
+    chance = random.Random(63)
     with projector(database18) as connection:
         folded(connection, filler, seed=63)
         rows = tables(connection)

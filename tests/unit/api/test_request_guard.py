@@ -14,10 +14,12 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import registry
 from api.gateway.access_log import AccessLog
 from api.gateway.authentication import Authentication
 from api.gateway.principals import FixedPrincipals, Grant, Principal, digest
 from api.gateway.request_guard import MOST_DEPTH, MOST_NESTED, RequestGuard, UnkeptError, parse, parse_each
+from api.gateway.routes import RouteTable
 from api.services import Limits
 
 MOST_BYTES = 1_000
@@ -52,7 +54,8 @@ def door(
         allowed_hosts=hosts,
         limits=Limits(body_bytes=MOST_BYTES, body_seconds=body_seconds, held_bytes=held_bytes, principal_share=share),
     )
-    return RequestGuard(app, services, Authentication(services, AccessLog([], lambda: NOW)))
+    authentication = Authentication(services, AccessLog(lambda: NOW))
+    return RequestGuard(app, services, authentication, RouteTable(registry.routes()))
 
 
 HEADERS = {"Authorization": "Bearer token-command", "Content-Type": "application/json"}
@@ -384,3 +387,39 @@ def answered(bodies: list[bytes]) -> list[Any]:
 def test_many_bodies_are_parsed_as_each_would_be(bodies: list[bytes]) -> None:
     each = [(str(one), one.figures) if isinstance(one, UnkeptError) else one for one in parse_each(bodies)]
     assert each == answered(bodies)
+
+
+async def _unread() -> Message:
+    raise AssertionError("the body was read")
+
+
+@pytest.mark.parametrize(
+    ("role", "method", "path", "status"),
+    [
+        ("report", "POST", "/v1/transfers", 403),
+        ("audit", "POST", "/v1/batches", 403),
+        ("command", "GET", "/v1/log", 403),
+        ("report", "DELETE", "/v1/accounts/acct_1", 403),
+        ("report", "POST", "/v1/log/follow-tickets", 403),
+        ("report", "OPTIONS", "/v1/transfers", 200),
+        ("report", "GET", "/v1/nothing", 200),
+    ],
+)
+def test_a_role_that_may_not_is_refused_before_anything_of_the_request_is_used(
+    role: str, method: str, path: str, status: int
+) -> None:
+    """Neither its body nor its query; what the role may ask goes on to the application."""
+    headers = [(b"host", b"testserver"), (b"authorization", b"Bearer token-" + role.encode())]
+    query = b"unknown=1" if status == 403 else b""
+    scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": headers}
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def fine(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(b"{}")(scope, receive, send)
+
+    asyncio.run(door(fine)(scope, _unread, send))
+    assert sent[0]["status"] == status
+    assert status != 403 or orjson.loads(sent[1]["body"])["code"] == "forbidden"
