@@ -24,7 +24,6 @@ from projections.engine.projection import Projection
 from projections.engine.replacement import (
     DependentViewsError,
     SupersededError,
-    analyze_next,
     discard_next,
     make_next,
     swap,
@@ -172,7 +171,6 @@ class _Replacement:
 
         try:
             self._approach(runner, [projection.name])
-            analyze_next(self._owner, projection)
             swap(self._owner, self._head.log, projection, reach)
         except (NotFoldedError, DependentViewsError, TablesBusyError) as error:
             return error

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -109,12 +108,6 @@ def discard_next(connection: Connection[Any], log: int, projections: Sequence[Pr
             if at is not None and at.rebuilds == number:
                 _forget_next(connection, projection.name, log)
                 _drop_next(connection, projection)
-
-
-def analyze_next(connection: Connection[Any], projection: Projection) -> None:
-    """Let the planner know the new tables before they are read. Those of a rebuild that gave way are not there."""
-    with suppress(psycopg.errors.UndefinedTable):
-        connection.execute(f"ANALYZE {', '.join(f'read_next.{table}' for table in projection.tables)}".encode())
 
 
 def swap(connection: Connection[Any], log: int, projection: Projection, reach: Callable[[], Checkpoint]) -> None:

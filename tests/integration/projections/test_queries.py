@@ -316,7 +316,8 @@ def by_statement(answered: Iterable[Statement]) -> dict[str, list[Node]]:
 def beside_its_index(name: str, folded: dict[str, list[Node]]) -> list[Node]:
     """The scans of a statement that read a growing table in another way."""
     sql, index = FOLD[name]
-    scans = [node for node in folded[sql.strip()] if node["Relation Name"] not in OF_A_HANDFUL]
+    unnamed = re.sub(r"%\(\w+\)s", "%s", sql).strip()
+    scans = [node for node in folded[unnamed] if node["Relation Name"] not in OF_A_HANDFUL]
     assert scans, "it reads no table"
     return [node for node in scans if probed_index(node) != index]
 
