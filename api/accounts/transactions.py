@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.accounts import bodies
-from api.accounts.views import transaction_view
+from api.accounts.answers import Posted
+from api.accounts.views import Transaction, transaction_view
 from api.commands.bodies import IsoDate
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
@@ -16,6 +17,7 @@ from api.gateway.principals import COMMANDERS, READERS
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading
+from api.queries.response_types import page_of
 from domain.accounts.posting import Entry
 from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
 from projections.accounts.transactions import queries
@@ -23,7 +25,7 @@ from projections.accounts.transactions import queries
 router = APIRouter(prefix="/v1", tags=["transactions"])
 
 
-@command(router, "/transfers", may=COMMANDERS)
+@command(router, "/transfers", may=COMMANDERS, answer=Posted)
 def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     """Move money between two accounts of one currency, in one unit."""
     return Intent(
@@ -40,7 +42,7 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     )
 
 
-@command(router, "/transactions", may=COMMANDERS)
+@command(router, "/transactions", may=COMMANDERS, answer=Posted)
 def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     """Post any balanced set of 2 to 1,000 entries, all or nothing."""
     return Intent(
@@ -55,7 +57,14 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     )
 
 
-@query(router, "/transactions", may=READERS, personal=True, projections=("transactions", "entries"))
+@query(
+    router,
+    "/transactions",
+    may=READERS,
+    response=page_of(Transaction),
+    personal=True,
+    projections=("transactions", "entries"),
+)
 def list_transactions(
     request: Request,
     account: Filter = None,
@@ -84,7 +93,14 @@ def list_transactions(
     return page(listed, transaction_view)
 
 
-@query(router, "/transactions/{transaction}", may=READERS, personal=True, projections=("transactions",))
+@query(
+    router,
+    "/transactions/{transaction}",
+    may=READERS,
+    response=Transaction,
+    personal=True,
+    projections=("transactions",),
+)
 def get_transaction(request: Request, transaction: PathId) -> Response:
     """One transaction with all its entries."""
     with reading(request) as connection:
