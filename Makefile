@@ -80,9 +80,9 @@ bench-full: $(INSTALLED) ## measure everything, and write bench/results/latest.j
 schema: $(INSTALLED) ## write workers/verify/schema.txt anew from the migrations and the read models
 	$(BIN)/python -m workers.verify.manifest
 
-reference: $(INSTALLED) ## write docs/reference/cli.md and docs/reference/openapi.json anew from the program
+reference: $(INSTALLED) ## write the reference pages in docs/reference from the code
+	$(BIN)/python -m workers.reference
 	$(BIN)/typer workers.cli utils docs --name daybook --output docs/reference/cli.md
-	$(BIN)/python -m api.openapi docs/reference/openapi.json
 
 clean: ## remove caches and build products; data in var/ and the environment stay
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis build dist *.egg-info

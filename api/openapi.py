@@ -1,4 +1,4 @@
-"""The OpenAPI description of all routes: ``python -m api.openapi FILE`` writes it.
+"""The OpenAPI description of all routes.
 
 FastAPI describes parameters, bodies and answers. What is added here is read or sent outside of its routes: tokens, the
 headers of commands, items of batches and of streams.
@@ -6,9 +6,7 @@ headers of commands, items of batches and of streams.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -16,7 +14,6 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from starlette.routing import BaseRoute
 
-from api import registry
 from api.commands.answers import BatchAnswer
 from api.commands.batch_items import Item
 from api.commands.routes import CommandRoute
@@ -106,7 +103,3 @@ def _describe_operation(operation: dict[str, Any], declared: DeclaredRoute) -> N
         operation.setdefault("parameters", []).append(_KEY_OF_ATOMIC)
     else:
         operation["responses"].pop("422", None)  # FastAPI adds it; a request that is malformed is answered 400
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(text_of(describe(registry.routes())), encoding="utf-8")

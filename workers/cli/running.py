@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from eventstore.log.read import read_head
@@ -41,9 +43,23 @@ def serve() -> None:
 
 
 @app.command()
-def work() -> None:
-    """Start a projector: it folds the log into the read tables until it is stopped."""
-    run_worker(settings_of_process())
+def work(
+    projections: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES|AREAS",
+            help="Fold only these: projections and areas, separated by commas. `accounts` is the area; "
+            "`accounts/accounts` is that projection alone. Instead of DAYBOOK_PROJECTIONS.",
+        ),
+    ] = None,
+) -> None:
+    """Start a projector: it folds the log into the read tables until it is stopped.
+
+    Several may run. Each projection is folded by one of them at a time; another that also has it takes over when that
+    one ends. Projectors that fold different areas use more than one CPU.
+    """
+    settings = settings_of_process()
+    run_worker(settings if projections is None else settings.with_projections(projections))
 
 
 @app.command()
