@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from fastapi import APIRouter
 
+from api.gateway.principals import READERS
 from api.openapi import describe
+from api.queries.query import query
 from api.registry import routes
-from tests.support.openapi import changes
+from tests.support.openapi import changes, strict
 
 BEFORE: Final = Path(__file__).parents[2] / "fixtures" / "openapi-d399098.json"
 """Of revision d399098: what `curl http://127.0.0.1:8080/v1/openapi.json` gave there, written by Python's `json` with
@@ -144,3 +147,24 @@ def test_whatever_is_no_addition_is_a_change(path: str, value: Any, sentence: st
         place[last] = value
     found = list(changes(body(), new))
     assert any(one.startswith(sentence) for one in found), found
+
+
+def test_a_strict_description_has_no_members_that_it_does_not_name() -> None:
+    loose = body()
+    loose["components"]["schemas"]["Item"]["additionalProperties"] = True
+    closed = strict(loose)["components"]["schemas"]
+    assert closed["Answer"]["additionalProperties"] is False
+    assert closed["Item"]["additionalProperties"] is True
+    assert "additionalProperties" not in loose["components"]["schemas"]["Answer"]
+
+
+def test_two_operations_have_two_names() -> None:
+    router = APIRouter()
+    for path in ("/v1/one", "/v1/two"):
+        query(router, path, may=READERS, personal=False, response=str)(list_things)
+    with pytest.raises(ValueError, match="Two operations have the name list_things"):
+        describe(router.routes)
+
+
+async def list_things() -> None:
+    """Things."""
