@@ -19,7 +19,7 @@ from api.registry import routes
 from tests.support.openapi import changes, strict
 
 BEFORE: Final = Path(__file__).parents[2] / "fixtures" / "openapi-d399098.json"
-"""Of revision d399098: what `curl http://127.0.0.1:8080/v1/openapi.json` gave there, written by Python's `json` with
+"""Of revision d399098: what `curl http://127.0.0.1:8100/v1/openapi.json` gave there, written by Python's `json` with
 `indent=1, sort_keys=True`."""
 
 ON_PURPOSE: Final[Mapping[str, str]] = {
