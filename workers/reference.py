@@ -17,6 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from api.gateway.principals import ROLES
 from api.gateway.problems import PROBLEMS
 from api.gateway.routes import Declaration, DeclaredRoute, RouteTable
+from api.openapi import describe, text_of
 from api.registry import routes
 from domain import together
 from domain.aggregate import Aggregate, EventType
@@ -72,6 +73,7 @@ def pages() -> dict[str, str]:
         "permissions.md": _page("Permissions", _permissions()),
         "read-models.md": _page("Read models", _read_models()),
         "settings.md": _page("Settings", _settings()),
+        "openapi.json": text_of(describe(routes())),
     }
 
 

@@ -11,7 +11,17 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from api.accounts import bodies
-from api.accounts.views import account_view, entry_view, movement_view, trial_balance_view
+from api.accounts.answers import AccountChanged, AccountOpened, HoldCaptured, HoldChanged, Posted
+from api.accounts.views import (
+    Account,
+    DailyBalance,
+    Entry,
+    TrialBalance,
+    account_view,
+    entry_view,
+    movement_view,
+    trial_balance_view,
+)
 from api.commands.bodies import IsoDate, Nothing, Reason
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
@@ -31,7 +41,7 @@ from api.queries.reading import (
     page,
     reading,
 )
-from api.queries.response_types import values_of
+from api.queries.response_types import page_of, values_of
 from api.queries.responses import json_response
 from api.services import services
 from domain import money
@@ -55,7 +65,7 @@ SideFilter = Annotated[str, choice(values_of(Side))] | None
 CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
 
-@command(router, "/accounts", may=COMMANDERS)
+@command(router, "/accounts", may=COMMANDERS, answer=AccountOpened)
 async def open_account(caller: Caller, body: bodies.Open) -> Intent:
     """Open an account; its number is given."""
     served, principal = caller.services, caller.principal
@@ -100,43 +110,43 @@ def _movement(
     return Intent(movement, account)
 
 
-@command(router, "/accounts/{account}/deposits", may=COMMANDERS)
+@command(router, "/accounts/{account}/deposits", may=COMMANDERS, answer=Posted)
 def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash in."""
     return _movement(Deposit, caller, account, body)
 
 
-@command(router, "/accounts/{account}/withdrawals", may=COMMANDERS)
+@command(router, "/accounts/{account}/withdrawals", may=COMMANDERS, answer=Posted)
 def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash out."""
     return _movement(Withdraw, caller, account, body)
 
 
-@command(router, "/accounts/{account}/fees", may=COMMANDERS)
+@command(router, "/accounts/{account}/fees", may=COMMANDERS, answer=Posted)
 def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """The ledger's fee."""
     return _movement(ChargeFee, caller, account, body)
 
 
-@command(router, "/accounts/{account}/freeze", may=COMMANDERS, status=200)
-def freeze(caller: Caller, account: PathId, body: Reason) -> Intent:
+@command(router, "/accounts/{account}/freeze", may=COMMANDERS, answer=AccountChanged, status=200)
+def freeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """No entry in either direction until it is unfrozen."""
     return Intent(FreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/unfreeze", may=COMMANDERS, status=200)
-def unfreeze(caller: Caller, account: PathId, body: Reason) -> Intent:
+@command(router, "/accounts/{account}/unfreeze", may=COMMANDERS, answer=AccountChanged, status=200)
+def unfreeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """Entries are taken again."""
     return Intent(UnfreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/close", may=COMMANDERS, status=200)
-def close(caller: Caller, account: PathId, body: Reason) -> Intent:
+@command(router, "/accounts/{account}/close", may=COMMANDERS, answer=AccountChanged, status=200)
+def close_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """For good. The balance must be zero and no hold open."""
     return Intent(CloseAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/holds", may=COMMANDERS)
+@command(router, "/accounts/{account}/holds", may=COMMANDERS, answer=HoldChanged)
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount: the balance stays, what is available falls."""
     hold = PlaceHold(
@@ -149,13 +159,13 @@ def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     return Intent(hold, account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/release", may=COMMANDERS, status=200)
+@command(router, "/accounts/{account}/holds/{hold}/release", may=COMMANDERS, answer=HoldChanged, status=200)
 def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
     """What was reserved is available again."""
     return Intent(ReleaseHold(account, hold), account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/capture", may=COMMANDERS)
+@command(router, "/accounts/{account}/holds/{hold}/capture", may=COMMANDERS, answer=HoldCaptured)
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
     """Pay from the hold; what is left over becomes available."""
     capture = CaptureHold(
@@ -172,7 +182,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
     return Intent(capture, account)
 
 
-@query(router, "/accounts", may=READERS, personal=True, projections=("accounts",))
+@query(router, "/accounts", may=READERS, response=page_of(Account), personal=True, projections=("accounts",))
 def list_accounts(
     request: Request,
     owner: Filter = None,
@@ -196,14 +206,21 @@ def list_accounts(
     return page(listed, account_view)
 
 
-@query(router, "/accounts/{account}", may=READERS, personal=True, projections=("accounts",))
+@query(router, "/accounts/{account}", may=READERS, response=Account, personal=True, projections=("accounts",))
 def get_account(request: Request, account: PathId) -> Response:
     """One account."""
     with reading(request) as connection:
         return one("account", account, accounts.account(connection, account), account_view)
 
 
-@query(router, "/accounts/{account}/entries", may=READERS, personal=True, projections=("entries", "accounts"))
+@query(
+    router,
+    "/accounts/{account}/entries",
+    may=READERS,
+    response=page_of(Entry),
+    personal=True,
+    projections=("entries", "accounts"),
+)
 def list_entries(
     request: Request,
     account: PathId,
@@ -232,7 +249,14 @@ def list_entries(
     return page(listed, entry_view)
 
 
-@query(router, "/accounts/{account}/movements", may=READERS, personal=True, projections=("movements", "accounts"))
+@query(
+    router,
+    "/accounts/{account}/movements",
+    may=READERS,
+    response=page_of(DailyBalance),
+    personal=True,
+    projections=("movements", "accounts"),
+)
 def list_movements(
     request: Request,
     account: PathId,
@@ -255,8 +279,16 @@ def list_movements(
     return page(Listed(listed.items, following), movement_view)
 
 
-@query(router, "/trial-balance", may=READERS, personal=False, projections=("trial_balance",), tags=["reports"])
-def trial_balance(request: Request, currency: CurrencyFilter = None) -> Response:
+@query(
+    router,
+    "/trial-balance",
+    may=READERS,
+    response=TrialBalance,
+    personal=False,
+    projections=("trial_balance",),
+    tags=["reports"],
+)
+def get_trial_balance(request: Request, currency: CurrencyFilter = None) -> Response:
     """Debits and credits per currency and type of account; they are equal in every currency."""
     with reading(request) as connection:
         return json_response(
