@@ -197,6 +197,12 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How often a projector that has caught up looks again",
     )
+    projections: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        max_length=100,
+        description="What this projector folds: projections and areas, separated by commas. Unset: all of them. "
+        "Projectors with different lists fold everything together",
+    )
     database_wait_seconds: float = Field(
         default=3600,
         ge=0,
@@ -248,7 +254,7 @@ class Settings(BaseSettings):
             master_key.decode(key.get_secret_value())
         return key
 
-    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", "projections", mode="before")
     @classmethod
     def _split(cls, listed: object) -> object:
         return tuple(one.strip() for one in listed.split(",") if one.strip()) if isinstance(listed, str) else listed
@@ -289,6 +295,11 @@ class Settings(BaseSettings):
     def with_databases(self, urls: Mapping[str, str]) -> Self:
         """The same settings with these URLs, by the names of `DATABASE_URLS`."""
         return self.model_copy(update=dict(urls))
+
+    def with_projections(self, names: str) -> Self:
+        """The same settings, with these projections and areas, separated by commas."""
+        listed = tuple(one.strip() for one in names.split(",") if one.strip())
+        return self.model_copy(update={"projections": listed})
 
     def owner_url(self) -> str:
         """For migrations. Raises `SettingsError`, as the next six do, while no database is known."""

@@ -15,10 +15,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.commands.answer_codes import VERSION_STALE, answer_codes
-from api.commands.routes import Build, Caller, CommandRoute, Intent, Run
+from api.commands.routes import Build, Caller, CommandRoute, Intent, Run, validator_of
 from api.gateway.documented import COMMAND
+from api.gateway.principals import Right
 from api.gateway.problems import Problem, ProblemResponse, problem, refusal
 from api.gateway.request_heads import is_repeated
+from api.gateway.routes import declare
 from api.queries.positions import token
 from api.services import Services, services
 from domain.kernel import Context
@@ -35,13 +37,19 @@ _ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
 MOST_ORIGIN = 300
 
 
-def command(router: APIRouter, path: str, *, status: int = 201, run: Run | None = None) -> Callable[[B], B]:
-    """Declare a command's route: `build(caller, [names of the path,] body)` gives its intent, `run` carries it out."""
+def command(
+    router: APIRouter, path: str, *, may: frozenset[Right], status: int = 201, run: Run | None = None
+) -> Callable[[B], B]:
+    """Declare a command's route: `build(caller, [names of the path,] body)` gives its intent, `run` carries it out.
+
+    `may`: who may use it; `status`: of an accepted command.
+    """
     carry_out = run or _run
 
-    def declare(build: B) -> B:
+    def decorate(build: B) -> B:
         hints = get_type_hints(build, include_extras=True)
-        route = CommandRoute(build, carry_out, hints["body"], status)
+        validate = validator_of(hints["body"])
+        route = CommandRoute(may=may, build=build, run=carry_out, validate=validate, status=status)
 
         async def endpoint(request: Request, body: BaseModel, **names: str) -> Response:
             return await carry_out(request, route, body, names)
@@ -54,11 +62,11 @@ def command(router: APIRouter, path: str, *, status: int = 201, run: Run | None 
         request = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
         endpoint.__signature__ = inspect.Signature([request, *parameters])  # type: ignore[attr-defined]
         endpoint.__name__, endpoint.__doc__ = build.__name__, build.__doc__
-        endpoint.command = route  # type: ignore[attr-defined]
+        declare(endpoint, route)
         router.post(path, status_code=status, responses=COMMAND)(endpoint)
         return build
 
-    return declare
+    return decorate
 
 
 async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Mapping[str, str]) -> Response:

@@ -33,7 +33,7 @@ from eventstore.log.append import JSON
 from eventstore.log.codec import Codec
 from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
-from workers.runtime import make_codec
+from workers.composition import make_codec
 
 BLOCK_ACCOUNTS, BLOCK_TRANSFERS, BLOCK_EVENTS = 50, 250, 1_000
 """A block opens accounts (two events each), pays into each (three) and transfers between those in use (three): so every

@@ -31,7 +31,7 @@ from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
 from eventstore.log.answers import Answer, Codes, Outcome
 from eventstore.postgres.connect import connect
-from workers.runtime import new_id
+from workers.clock_and_ids import new_id
 
 CALLERS = (1, 16, 64)
 EXPECTED: dict[Flush, float] = {"disk": 6.0, "1 ms": 10.0}

@@ -18,7 +18,7 @@ from bench.harness.server import Server
 from bench.harness.settings import Settings
 from bench.peers import process as for_update
 from bench.peers.for_update import POOL
-from workers.runtime import tune_for_commands
+from workers.tuning import tune_for_commands
 
 EXPONENTS: Mapping[str, float] = {"0": 0.0, "0.5": 0.5, "1": 1.0, "1.5": 1.5, "2": 2.0, "∞": inf}
 """0 draws all accounts alike; at ∞ one account is on one side of every transfer."""

@@ -36,7 +36,7 @@ class Task(Struct):
     submission: Submission
     sink: ReplySink
     token: Any
-    resubmitted: bool = False  # after a lost acknowledgement: a duplicate is then its own first append
+    resubmitted: bool = False  # the acknowledgement was lost: a duplicate may be its own first append
     followers: list[Task] = []  # with the same actor and key, in the same group
 
 
@@ -56,20 +56,20 @@ class DecidedCommand(Struct, kw_only=True):
 
 @dataclass(slots=True)
 class Group:
-    """What its commands rest on and what they make of it."""
+    """Commands that are appended together, with the states they read and the states they make."""
 
-    known: dict[str, StreamState] = field(default_factory=dict)  # at its start, by stream
-    work: dict[str, Any] = field(default_factory=dict)  # states at its end, of streams that are followed event by event
-    counted: dict[str, int] = field(default_factory=dict)  # events by stream, of those that are not
+    known: dict[str, StreamState] = field(default_factory=dict)  # states at the start, by stream
+    work: dict[str, Any] = field(default_factory=dict)  # states at the end, of streams whose every event is known here
+    counted: dict[str, int] = field(default_factory=dict)  # number of new events of the other streams
     commands: list[DecidedCommand] = field(default_factory=list)
-    again: list[Any] = field(default_factory=list)  # tasks to be decided again
-    outdated: set[str] = field(default_factory=set)  # streams that they need read on
-    later: list[Any] = field(default_factory=list)  # tasks that did not fit
-    rejected: list[tuple[Any, ExecutorError]] = field(default_factory=list)  # tasks that cannot be carried out, and why
+    again: list[Any] = field(default_factory=list)  # to be decided again
+    outdated: set[str] = field(default_factory=set)  # streams to be read again before that
+    later: list[Any] = field(default_factory=list)  # did not fit into this group
+    rejected: list[tuple[Any, ExecutorError]] = field(default_factory=list)  # cannot be executed, and why
     batch: AppendBatch | None = None  # None: there is nothing to append
 
     def after(self, stream: str) -> StreamState | None:
-        """What will be known of a stream it writes to, if all of it goes in; None if it does not write to it."""
+        """The state of a stream after the group, if all of it goes in; None for a stream it does not write to."""
         state = self.work.get(stream)
         if state is not None:
             return StreamState(state, state.version, state.version)

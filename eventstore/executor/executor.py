@@ -64,9 +64,9 @@ from eventstore.tracebacks import traceback_of
 RECONNECT_PAUSES = (0.0, 0.1, 0.3, 1.0, 2.0, 3.0)
 """Seconds before each attempt to connect again."""
 MOST_OTHERS = 10_000
-"""Positions that others took between two groups: of more, all that is remembered is dropped instead."""
+"""If other processes appended more events than this between two groups, the whole cache is dropped."""
 NOTIFY_SECONDS = 0.05
-"""At most so often are followers woken: NOTIFY inside the append would cap the whole machine."""
+"""Least time between two notifications. A NOTIFY inside each append would limit the throughput of the server."""
 
 
 logger = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Statistics:
     events: int = 0
     conflicts: int = 0
     locked_groups: int = 0
-    discarded: int = 0  # groups decided behind one that did not go in whole
+    discarded: int = 0  # groups that were decided behind one that did not go in whole
     reconnects: int = 0
 
 
@@ -132,7 +132,7 @@ class Executor:
         cache_limit: int = 100_000,
         snapshots: Snapshots | None = None,
     ) -> None:
-        """`transient_prefixes`: streams that are written once and not worth remembering."""
+        """`transient_prefixes` are those of streams that are written once; they are not cached."""
         self._connect = connect
         self._log_name = log
         self._commuting_types = tuple(commuting_types)
@@ -160,7 +160,7 @@ class Executor:
         return self
 
     def stop(self) -> None:
-        """Answer what waits, then end."""
+        """Answer the commands that wait, then end."""
         with self._ready:
             self._stopping = True
             self._ready.notify()
@@ -204,13 +204,13 @@ class Executor:
             self._ready.notify()
 
     def execute(self, submissions: Sequence[Submission]) -> list[Answer]:
-        """Execute in order and wait: no more in the queue at once than half of what it holds.
+        """Execute commands in order and wait. They take at most half of the queue at once.
 
-        Raises the `ExecutorError` of the first command without an answer, `QueueFullError` where others fill the queue;
-        then nothing of what was queued before is under way any more.
+        Raises the `ExecutorError` of the first command without an answer, and `QueueFullError` when others fill the
+        queue. After an error none of the commands is under way.
         """
         answers: list[Answer] = []
-        waiting: deque[Waiter] = deque()  # two at a time: while one is carried out the next is there
+        waiting: deque[Waiter] = deque()  # two parts: one is executed while the next one waits
         step = max(1, self.queue_limit // 4)
         try:
             for start in range(0, len(submissions), step):
@@ -357,7 +357,7 @@ class Executor:
         return _Flight(tasks, group)
 
     def _answer_left_out(self, group: Group) -> None:
-        """Answer the commands that are not in the group. Only when no error can come that would try all of it again."""
+        """Answer the commands that are not in the group. Called once the group is not tried again."""
         for task, why in group.rejected:
             self._replies.fail(task, why)
         self._return(group.later)

@@ -15,7 +15,7 @@ from eventstore.postgres.arrays import text_array
 
 
 class Outcome(IntEnum):
-    """The first three are recorded, the others only answered."""
+    """What became of a command. The first three are recorded, the others are only answered."""
 
     ACCEPTED = 1
     REFUSED = 2
@@ -25,7 +25,7 @@ class Outcome(IntEnum):
 
 
 ACCEPTED = Outcome.ACCEPTED
-"""For where every command passes: a member of an enum takes Python 3.11 three times as long to look up as a name."""
+"""A name for the hot path: Python 3.11 looks up a member of an enum three times slower than a name."""
 
 
 class Codes(Struct, frozen=True):

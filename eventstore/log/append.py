@@ -1,8 +1,7 @@
 """The append: a group of decided commands, one call of ``log.append``, one flush.
 
-The SQL beside the migrations argues why it is sound. Here a group is laid out as the arrays that function takes, and
-its answer is read back. A group can be sent and its answer fetched later, so that the next one is decided while
-PostgreSQL takes this one.
+The SQL in migrations/ argues why it is sound. This module turns a group into the arrays that the function takes, and
+reads its answer. A group can be sent and its answer received later, so that the next one is decided meanwhile.
 """
 
 from __future__ import annotations
@@ -43,28 +42,28 @@ ANSWER_SECONDS = 90
 
 
 class Verdict(IntEnum):
-    """What the append made of a command."""
+    """What the append did with a command."""
 
     IN = 0
-    CONFLICT = 1  # a stream it rests on has moved
-    DUPLICATE = 2  # its key is there already
+    CONFLICT = 1  # a stream that it read has changed
+    DUPLICATE = 2  # its key is recorded already
 
 
 class UnitTooLargeError(ValueError):
-    """More events than one unit may have."""
+    """A command has more events than one unit may have."""
 
 
 def check_units(counts: Iterable[int]) -> None:
-    """Whether commands may have so many events each. Raises `UnitTooLargeError`."""
+    """Check the number of events of each command. Raises `UnitTooLargeError`."""
     most = max(counts, default=0)
     if most > MOST_EVENTS_PER_UNIT:
         raise UnitTooLargeError(f"{most} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
 
 
 Read: TypeAlias = tuple[str, int | None, bool]
-"""A stream a command rests on: its name, the version it was read at, and whether it commutes, so that entries appended
-since then do not matter. None for a version: the command invents the stream and nobody has looked for it. Every stream
-that a command's events are on is among those it rests on."""
+"""A stream that a command read: its name, its version, and whether the read commutes. Entries appended since do not
+matter to a commuting read. The version is None for a new stream that was not looked up. Every stream that a command
+writes to is among its reads."""
 Record: TypeAlias = tuple[int, int, str | None, bytes, bytes, str | None]
 """The row of `log.commands` of a command: outcome, code, rule, result, request hash, origin."""
 
@@ -76,7 +75,7 @@ class GroupAppended:
     epoch: int
     recorded_at: datetime
     before: int  # the head before
-    counts: Sequence[int]  # events by command
+    counts: Sequence[int]  # events of each command
     verdicts: Sequence[int] | None  # None: every command went in
     actual: dict[str, int] = field(default_factory=dict)
 
@@ -91,16 +90,16 @@ class GroupAppended:
 
 @dataclass(frozen=True, slots=True)
 class NewEvents:
-    """The events of a group as columns, those of one command after those of the other."""
+    """The events of a group as columns, in the order of its commands."""
 
     streams: Sequence[str]
     types: Sequence[str]
     payloads: Sequence[bytes]
-    commute: Sequence[bool]  # whether it is an entry to a stream read as commuting
+    commute: Sequence[bool]  # whether it goes to a stream that its command read as commuting
 
 
 class AppendBatch:
-    """A group as columns; positions in arrays count from 1, as SQL does."""
+    """A group as columns. Indexes into arrays start at 1, as in SQL."""
 
     def __init__(
         self,
@@ -124,7 +123,9 @@ class AppendBatch:
         all_reads = list(chain.from_iterable(reads))
         self._read_streams, versions, self._read_commuting = _columns(all_reads, 3)
         self.index: dict[str, int] = dict(zip(dict.fromkeys(self._read_streams), count(1), strict=False))
-        base_of = dict(zip(reversed(self._read_streams), reversed(versions), strict=True))  # the first of each
+        base_of = dict(
+            zip(reversed(self._read_streams), reversed(versions), strict=True)
+        )  # the first read of each stream
         if True in self._read_commuting:
             base_of |= {stream: version for stream, version, commuting in all_reads if not commuting}
         bases = [base_of[stream] for stream in self.index]
@@ -133,7 +134,7 @@ class AppendBatch:
         self._parameters: list[BinaryArray] | None = None
 
     def look_up_all(self) -> None:
-        """Have streams looked up that are held to be new: one of them may be there."""
+        """Let the append look up streams that were taken for new: one of them exists."""
         self._parameters = None
         self._new = [False] * len(self._new)
 
@@ -180,7 +181,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Iterable[tuple[Any,
 
 
 def _each(values: Iterable[T], times: Iterable[int]) -> list[T]:
-    """Each value as often as it is said."""
+    """Each value, repeated as many times as its number says."""
     return list(chain.from_iterable(map(repeat, values, times)))
 
 
@@ -202,15 +203,15 @@ _statements = count(1)
 
 
 class Appender:
-    """Appends over one connection, one group at a time: while one is under way nothing else may use the connection.
+    """Appends over one connection, one group at a time. Nothing else may use the connection meanwhile.
 
-    It speaks libpq, because psycopg's own `execute` waits for the answer.
+    It calls libpq directly, because `execute` of psycopg waits for the answer.
     """
 
     def __init__(
         self, connection: Connection[Any], log: int, commuting_types: Sequence[str], encoding: int = JSON
     ) -> None:
-        connection.prepare_threshold = None  # with statements of its own psycopg drops all at a rollback, ours too
+        connection.prepare_threshold = None  # else psycopg drops all prepared statements at a rollback
         self._pgconn = connection.pgconn
         self._encoding = connection.info.encoding
         self._name = f"append_{next(_statements)}".encode()
@@ -219,7 +220,7 @@ class Appender:
         _checked(self._pgconn.prepare(self._name, _APPEND), pq.ExecStatus.COMMAND_OK, self._encoding)
 
     def send(self, batch: AppendBatch) -> None:
-        """Have the group appended. Raises `psycopg.OperationalError`."""
+        """Send a group. Raises `psycopg.OperationalError`."""
         parameters = [*self._fixed, *batch.parameters()]
         pgconn = self._pgconn
         pgconn.send_query_prepared(self._name, parameters, _BINARY, result_format=1)
@@ -229,13 +230,13 @@ class Appender:
 
     @property
     def under_way(self) -> bool:
-        """Whether something was sent whose answer was not received."""
+        """Whether a group was sent and its answer was not received."""
         return self._sent is not None
 
     def receive(self) -> GroupAppended:
-        """Wait for the answer to what was sent. A conflict or duplicate touches only those neighbours that rest on it.
+        """Wait for the answer. A conflict or a duplicate affects only the commands of the group that depend on it.
 
-        Raises `psycopg.Error`: if that broke the connection it is unknown whether the group went in.
+        Raises `psycopg.Error`. If the connection is lost, it is unknown whether the group went in.
         """
         assert self._sent is not None
         batch, self._sent = self._sent, None
@@ -248,7 +249,7 @@ class Appender:
         if not results:
             raise psycopg.OperationalError("the server closed the connection without an answer")
         try:
-            for result in results:  # the row comes before the commit: after an error behind it nothing has gone in
+            for result in results:  # the row comes before the commit: after a later error nothing went in
                 _checked(result, pq.ExecStatus.TUPLES_OK, self._encoding)
         except psycopg.errors.ReadOnlySqlTransaction as error:
             pgconn.finish()

@@ -37,7 +37,7 @@ from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS
 from tests.support.postgres import Database
-from workers.runtime import new_id as fresh_id
+from workers.clock_and_ids import new_id as fresh_id
 
 MASTER_KEY = bytes(range(KEY_BYTES))
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
