@@ -16,9 +16,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from fastapi.routing import APIRoute
 
-from api.gateway.principals import ROLES, is_open, may
+from api.gateway.principals import ROLES
 from api.gateway.problems import PROBLEMS
-from api.registry import ROUTERS
+from api.gateway.routes import declared_route
+from api.registry import routes
 from domain import together
 from domain.aggregate import Aggregate, EventType
 from domain.kernel import Event, Value
@@ -208,27 +209,22 @@ def _problems() -> Iterator[str]:
 
 def _permissions() -> Iterator[str]:
     yield _PERMISSIONS_INTRODUCTION
+    found = [route for route in routes() if isinstance(route, APIRoute)]
     rows = [
-        [f"`{method} {route.path_format}`", _summary(route.endpoint), *_allowed(method, route.path)]
-        for route in _routes()
+        [f"`{method} {route.path_format}`", _summary(route.endpoint), *_allowed(route)]
+        for route in sorted(found, key=lambda route: (route.path, _methods(route)))
         for method in _methods(route)
     ]
     yield from _table(["route", "what it does", *ROLES], rows)
-
-
-def _routes() -> list[APIRoute]:
-    found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
-    return sorted(found, key=lambda route: (route.path, _methods(route)))
 
 
 def _methods(route: APIRoute) -> list[str]:
     return sorted((route.methods or set()) - {"HEAD"})
 
 
-def _allowed(method: str, path: str) -> list[str]:
-    if is_open(path):
-        return ["everyone"] * len(ROLES)
-    return ["yes" if may(role, method, path) else "" for role in ROLES]
+def _allowed(route: APIRoute) -> list[str]:
+    may = declared_route(route).declaration.may
+    return ["everyone" if "public" in may else "yes" if role in may else "" for role in ROLES]
 
 
 # Read models
