@@ -51,7 +51,7 @@ def other18(postgres18: postgres.Server) -> Iterator[postgres.Database]:
 
 
 def random() -> Random:
-    return Random(1)  # noqa: S311 - a seeded history, no secret
+    return Random(1)
 
 
 def rows(database: Database, query: str) -> list[tuple[Any, ...]]:

@@ -41,7 +41,7 @@ Log = list[tuple[Any, ...]]
 
 
 def _history(seed: int) -> list[Any]:
-    choose = random.Random(seed)  # noqa: S311 - a seeded history, no secret
+    choose = random.Random(seed)
     openings = [opening(owner=f"owner-{n}") for n in range(3)]
     accounts = [command.account for command in openings]
     commands: list[Any] = list(openings)
