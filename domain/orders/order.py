@@ -1,6 +1,6 @@
-"""Orders: placed with lines, confirmed, paid from an account, or cancelled.
+"""The aggregate order: it is placed with lines, confirmed, paid from an account, or cancelled.
 
-Amounts are integers of minor units in the order's currency.
+Amounts are integers of minor units in the currency of the order.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ Status = Literal["placed", "confirmed", "paid", "cancelled"]
 
 
 class OrderLine(Value, frozen=True):
+    """One article of an order."""
+
     sku: str
     name: str  # of the article
     quantity: int
@@ -33,6 +35,8 @@ class OrderLine(Value, frozen=True):
 
 
 class OrderPlaced(Event, frozen=True):
+    """An order was placed. It is the first event of its stream."""
+
     customer: str
     currency: str
     lines: tuple[OrderLine, ...]
@@ -41,17 +45,21 @@ class OrderPlaced(Event, frozen=True):
 
 
 class OrderConfirmed(Event, frozen=True):
-    pass
+    """The order was confirmed, and can be paid."""
 
 
 class OrderCancelled(Event, frozen=True):
+    """The order was cancelled before it was paid."""
+
     customer: str
     reason: Personal
 
 
 class OrderPaid(Event, frozen=True):
+    """The order was paid by a transaction of the same unit."""
+
     transaction: str
-    account: str  # that paid
+    account: str  # the account that paid
     amount: int
     currency: str
 
@@ -73,7 +81,7 @@ class Order(Value, frozen=True):
     status: Status
 
     def refuse_unless(self, verb: str, *required: Status) -> Refused | None:
-        """Why it cannot be confirmed, paid or cancelled as it stands."""
+        """Return the refusal of a change that needs another status, or None."""
         if self.status in required:
             return None
         return Refused(
@@ -83,7 +91,7 @@ class Order(Value, frozen=True):
 
 
 def evolve(state: Order | None, event: OrderEvent) -> Order:
-    """The order after the event. Raises ValueError for a stream that does not begin with its placing."""
+    """Return the order after the event. Raises ValueError if the stream does not begin with `OrderPlaced`."""
     version = event.originator_version
     if isinstance(event, OrderPlaced):
         return Order(version, event.originator_id, event.customer, event.currency, event.lines, event.total, "placed")
@@ -110,6 +118,8 @@ class _OnOneOrder(Value, frozen=True):
 
 
 class PlaceOrder(_OnOneOrder, frozen=True):
+    """Place a new order."""
+
     customer: str
     currency: str
     lines: tuple[OrderLine, ...]
@@ -117,10 +127,12 @@ class PlaceOrder(_OnOneOrder, frozen=True):
 
 
 class ConfirmOrder(_OnOneOrder, frozen=True):
-    pass
+    """Confirm a placed order."""
 
 
 class CancelOrder(_OnOneOrder, frozen=True):
+    """Cancel an order that is not paid."""
+
     reason: Personal
 
 
@@ -223,7 +235,7 @@ def _total(lines: tuple[OrderLine, ...]) -> int:
 
 
 def _well_formed(lines: tuple[OrderLine, ...], currency: str) -> Refused | None:
-    """The rules an order keeps whoever places it: count of lines, quantities, amounts, total."""
+    """Check the rules that need no state: the number of lines, their quantities and amounts, and the total."""
     if not LEAST_LINES <= len(lines) <= MOST_LINES:
         return Refused("order_line_count", {"least": LEAST_LINES, "most": MOST_LINES, "count": len(lines)})
     least, most = show(1, currency), show(MAX_AMOUNT, currency)

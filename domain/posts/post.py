@@ -1,6 +1,6 @@
-"""Posts: drafted, revised, published under a claimed slug, archived, deleted and restored.
+"""The aggregate post: it is drafted, revised, published under a slug, archived, deleted and restored.
 
-Texts are by people: they are sealed with the author's key.
+The author's key seals the texts of a post.
 """
 
 from __future__ import annotations
@@ -38,13 +38,15 @@ Status = Literal["draft", "published", "archived", "deleted"]
 
 
 class PostDrafted(Event, frozen=True):
+    """A post was drafted. It is the first event of its stream."""
+
     author: str
     title: Personal
     body: Personal
 
 
 class PostRevised(Event, frozen=True):
-    """Revision `revision` (the draft is 1) replaces the text; earlier ones stay readable in the stream."""
+    """The text was replaced by a new revision. The draft is revision 1; the stream keeps all of them."""
 
     author: str
     revision: int
@@ -54,20 +56,24 @@ class PostRevised(Event, frozen=True):
 
 
 class PostPublished(Event, frozen=True):
+    """The post was published under a slug."""
+
     slug: str
 
 
 class PostArchived(Event, frozen=True):
-    pass
+    """The published post was archived."""
 
 
 class PostDeleted(Event, frozen=True):
+    """The post was deleted. It keeps its slug and can be restored."""
+
     author: str
     reason: Personal
 
 
 class PostRestored(Event, frozen=True):
-    pass
+    """The deleted post has the status again that it had before."""
 
 
 PostEvent = PostDrafted | PostRevised | PostPublished | PostArchived | PostDeleted | PostRestored
@@ -80,20 +86,20 @@ class Post(Value, frozen=True):
 
     version: int
     id: str
-    author: str  # whose key seals its texts
+    author: str  # the person whose key seals the texts
     title: Personal
     body: Personal
     revision: int  # of the text; the draft is 1
     status: Status
-    slug: str | None = None  # held since it was last published, whatever its status
-    before_deletion: Status | None = None  # what a restore brings back; None unless it is deleted
+    slug: str | None = None  # claimed at the last publication, and kept in each status
+    before_deletion: Status | None = None  # the status that a restore gives back; None unless it is deleted
 
     def refuse_unless(self, verb: str, *required: Status) -> Refused | None:
-        """Why it cannot be published, archived or restored as it stands."""
+        """Return the refusal of a change that needs another status, or None."""
         return None if self.status in required else self._refuse(verb, " or ".join(required))
 
     def refuse_deleted(self, verb: str) -> Refused | None:
-        """Why it cannot be revised or deleted: only because it is deleted."""
+        """Return the refusal of a change to a deleted post, or None."""
         return self._refuse(verb, "not deleted") if self.status == "deleted" else None
 
     def _refuse(self, verb: str, required: str) -> Refused:
@@ -101,7 +107,7 @@ class Post(Value, frozen=True):
 
 
 def evolve(state: Post | None, event: PostEvent) -> Post:
-    """The post after the event. Raises ValueError for a stream that does not begin with its draft."""
+    """Return the post after the event. Raises ValueError if the stream does not begin with `PostDrafted`."""
     version = event.originator_version
     if isinstance(event, PostDrafted):
         return Post(version, event.originator_id, event.author, event.title, event.body, 1, "draft")
@@ -122,16 +128,16 @@ def evolve(state: Post | None, event: PostEvent) -> Post:
             return replace(state, version=version, status=state.before_deletion, before_deletion=None)
 
 
-# Slugs: the part of a post's address that people read
+# Slugs: the readable part of the address of a post
 
 
 def is_slug(text: str) -> bool:
-    """Whether it is lower-case words of letters and digits joined by single hyphens, 1 to 120 characters in all."""
+    """Return whether the text is lower-case words of letters and digits, joined by hyphens, of 1 to 120 characters."""
     return len(text) <= MOST_SLUG_CHARACTERS and _SLUG.fullmatch(text) is not None
 
 
 def slug_claim(slug: str) -> str:
-    """The stream that makes the slug unique."""
+    """Return the name of the stream that makes the slug unique."""
     return claim_stream("slug", slug)
 
 
@@ -147,13 +153,15 @@ class _OnOnePost(Value, frozen=True):
 
 
 class DraftPost(_OnOnePost, frozen=True):
+    """Draft a new post."""
+
     author: str
     title: Personal
     body: Personal
 
 
 class RevisePost(_OnOnePost, frozen=True):
-    """Replace the text; `summary` says what changed."""
+    """Replace the text. `summary` describes the change."""
 
     title: Personal
     body: Personal
@@ -161,7 +169,7 @@ class RevisePost(_OnOnePost, frozen=True):
 
 
 class PublishPost(Value, frozen=True):
-    """Show the post under a slug that no other post has."""
+    """Publish the post under a slug that no other post has."""
 
     post: str
     slug: str
@@ -172,15 +180,17 @@ class PublishPost(Value, frozen=True):
 
 
 class ArchivePost(_OnOnePost, frozen=True):
-    pass
+    """Archive a published post."""
 
 
 class DeletePost(_OnOnePost, frozen=True):
+    """Delete a post."""
+
     reason: Personal
 
 
 class RestorePost(_OnOnePost, frozen=True):
-    pass
+    """Restore a deleted post."""
 
 
 # Rules
@@ -190,7 +200,7 @@ RULES: dict[str, str] = {
     "post_status": "Post {post} is {status}; only a post that is {required} can be {verb}.",
     "post_unchanged": "Post {post} already has this title and body; a revision must change one of them.",
     "slug_malformed": (
-        "{slug!r} is no slug: lower-case letters and digits in words joined by hyphens, at most {most} characters."
+        "{slug!r} is not a slug: use words of a-z and 0-9 joined by single hyphens, at most {most} characters."
     ),
     "slug_taken": "The slug {slug!r} is in use by {holder}.",
 }
@@ -262,7 +272,7 @@ def archive(command: ArchivePost, states: States, context: Context) -> Decision:
 
 
 def delete(command: DeletePost, states: States, context: Context) -> Decision:
-    """The slug stays claimed, so that its address means this post or nothing for as long as it can be restored."""
+    """Decide a deletion. The claim of the slug stays, so that no other post can get the address."""
     post = found(states, command.post, Post)
     if post is None:
         return Unknown("post", command.post)

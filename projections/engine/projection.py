@@ -41,6 +41,7 @@ class FoldCache(dict[str, Any]):
             self.clear()
 
 
+_FOLDER = Path(__file__).parents[1]
 _VIEW = re.compile(r"CREATE OR REPLACE VIEW reporting\.(\S+)")
 
 
@@ -61,6 +62,11 @@ class Projection:
     write: Callable[[Connection[Any], Any, FoldCache], None]
     folder: Path  # where its SQL is
     version: int = 1  # raised when the meaning of the fold changes: tables of an older one must be rebuilt
+
+    @cached_property
+    def area(self) -> str:
+        """The area it belongs to: the folder below `projections` that it is in."""
+        return self.folder.relative_to(_FOLDER).parts[0]
 
     @cached_property
     def schema(self) -> str:

@@ -9,6 +9,7 @@ from random import Random
 
 from fastapi.routing import APIRoute
 
+from api.commands.routes import CommandRoute
 from api.registry import ROUTERS
 from domain.aggregate import Aggregate
 from domain.kernel import Accepted, Event
@@ -41,11 +42,6 @@ SAMPLES: Mapping[str, Samples] = {
 EVENTS: tuple[StoredEvent, ...] = tuple(event for samples in SAMPLES.values() for event in samples.events)
 
 
-def event_of(name: str) -> StoredEvent:
-    """The newest sample of an event version."""
-    return next(event for event in reversed(EVENTS) if event.type == name)
-
-
 ROUTES: Mapping[str, Callable[[World], Request]] = {
     path: make for samples in SAMPLES.values() for path, make in samples.routes.items()
 }
@@ -58,7 +54,7 @@ def command_routes() -> dict[str, APIRoute]:
         route.path: route
         for router in ROUTERS
         for route in router.routes
-        if isinstance(route, APIRoute) and hasattr(route.endpoint, "command")
+        if isinstance(route, APIRoute) and isinstance(getattr(route.endpoint, "declaration", None), CommandRoute)
     }
 
 

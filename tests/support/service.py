@@ -33,7 +33,7 @@ from projections.engine.waiting import Checkpoints
 from projections.registry import PROJECTIONS
 from tests.support.ledger import MASTER_KEY, NOW, codec_of, executor_on
 from tests.support.postgres import Database
-from workers.runtime import new_id as fresh_id
+from workers.clock_and_ids import new_id as fresh_id
 
 TOKENS = {role: f"secret-of-{role}" for role in ("command", "report", "audit", "operator")}
 GRANTS = {digest(token): Grant(Principal(f"the-{role}", role)) for role, token in TOKENS.items()}  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""The account: who has what.
+"""The aggregate account.
 
-Read it in this order: `events` what can happen, `state` what that comes to, `lifecycle` and `holds` what can be asked
-for and how it is decided. The declaration is below.
+Read its modules in this order: `events`, then `state` with the fold, then the commands and decisions in `lifecycle`
+and `holds`. The declaration is below.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ AGGREGATE = Aggregate(
     evolve=state.evolve,
     decisions={**lifecycle.DECISIONS, **holds.DECISIONS},
     rules={**state.RULES, **lifecycle.RULES, **holds.RULES},
-    # On an account without limits entries can come in any order: they fold to the same account.
+    # On an account without limits, entries fold to the same state in any order.
     commuting=("account.debited.v1", "account.credited.v1"),
     snapshot=(state.Account, 1),
     amounts=frozenset({"amount", "balance", "maximum", "minimum", "reserved"}),

@@ -22,7 +22,7 @@ from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS
 from tests.support import postgres
-from workers.runtime import new_id
+from workers.clock_and_ids import new_id
 from workers.verify import verify
 
 BLOCKS = 5

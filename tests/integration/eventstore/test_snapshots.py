@@ -86,7 +86,7 @@ def _execute(server: Server, commands: list[Any], every: int | None, *, drop: bo
         kept = owner.execute("SELECT count(*) FROM log.snapshots").fetchone()
         assert kept is not None
     answered = [
-        (a.outcome, a.status, a.rule, orjson.dumps(a.result, option=orjson.OPT_SORT_KEYS), a.decided_position)
+        (a.outcome, a.code, a.rule, orjson.dumps(a.result, option=orjson.OPT_SORT_KEYS), a.decided_position)
         for a in answers
     ]
     return answered, events, kept[0]

@@ -51,7 +51,7 @@ from tests.integration.projections.test_pages import tables
 from tests.support.pausing import pause
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
-from workers.runtime import logins
+from workers.databases import logins
 
 NAMES = [projection.name for projection in PROJECTIONS]
 

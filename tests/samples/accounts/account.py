@@ -121,7 +121,7 @@ RULES = {
     "holds_open": RuleSample(
         given=(B, holding("hold_1", account="acct_b")),
         broken=CloseAccount("acct_b", "x"),
-        sentence="Account acct_b has 1 open holds over 0.01 EUR; release or capture them first.",
+        sentence="Account acct_b has 1 open holds for 0.01 EUR; release or capture them first.",
         kept=(ReleaseHold("acct_b", "hold_1"), CloseAccount("acct_b", "x")),
     ),
     "number_taken": RuleSample(
@@ -133,7 +133,7 @@ RULES = {
     "limits_crossed": RuleSample(
         given=(),
         broken=opening(minimum=2, maximum=1),
-        sentence="The minimum 0.02 is over the maximum 0.01.",
+        sentence="The minimum 0.02 is higher than the maximum 0.01.",
         kept=(opening(minimum=1, maximum=1),),
     ),
     "opened_in_future": RuleSample(
@@ -157,13 +157,13 @@ RULES = {
     "below_minimum": RuleSample(
         given=A,
         broken=Withdraw("txn_1", "acct_a", 301, "EUR", TODAY),
-        sentence="Account acct_a has 4.00 EUR available; debiting 3.01 would leave 0.99, under its minimum of 1.00.",
+        sentence="Account acct_a has 4.00 EUR available; debiting 3.01 would leave 0.99, below its minimum of 1.00.",
         kept=(Withdraw("txn_1", "acct_a", 300, "EUR", TODAY),),
     ),
     "above_maximum": RuleSample(
         given=A,
         broken=deposit(501),
-        sentence="Account acct_a has a balance of 5.00 EUR; crediting 5.01 would make 10.01, over its maximum of 10.00.",
+        sentence="Account acct_a has a balance of 5.00 EUR; crediting 5.01 would make 10.01, above its maximum of 10.00.",
         kept=(deposit(500),),
     ),
     "hold_exists": RuleSample(
@@ -175,13 +175,13 @@ RULES = {
     "hold_amount": RuleSample(
         given=A,
         broken=holding("hold_2", 0),
-        sentence="Hold hold_2 is over 0.00 EUR; a hold is 0.01 to 9999999999999.99.",
+        sentence="Hold hold_2 is for 0.00 EUR; a hold must be for 0.01 to 9999999999999.99.",
         kept=(holding("hold_2", 1),),
     ),
     "hold_count": RuleSample(
         given=(B, *(holding(f"hold_{number}", account="acct_b") for number in range(MOST_HOLDS))),
         broken=holding("hold_x", account="acct_b"),
-        sentence="Account acct_b has 1000 open holds, the most it may have.",
+        sentence="Account acct_b has 1000 open holds, the most that it can have.",
         kept=(ReleaseHold("acct_b", "hold_0"), holding("hold_x", account="acct_b")),
     ),
 }

@@ -102,7 +102,7 @@ RULES = {
     "entry_amount": RuleSample(
         given=(A,),
         broken=deposit(MAX_AMOUNT + 1),
-        sentence="Entry 1 is over 10000000000000.00 EUR; an entry is 0.01 to 9999999999999.99.",
+        sentence="Entry 1 is for 10000000000000.00 EUR; an entry must be for 0.01 to 9999999999999.99.",
         kept=(deposit(MAX_AMOUNT),),
     ),
     "entries_unbalanced": RuleSample(
@@ -129,7 +129,7 @@ RULES = {
     "hold_exceeded": RuleSample(
         given=(A, B, HELD),
         broken=capture(101),
-        sentence="Hold hold_1 is over 1.00 EUR; 1.01 cannot be captured from it.",
+        sentence="Hold hold_1 reserves 1.00 EUR; 1.01 is more than that and cannot be captured.",
         kept=(capture(100),),
     ),
 }

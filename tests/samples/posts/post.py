@@ -89,7 +89,7 @@ RULES = {
         given=(DRAFTED,),
         broken=PublishPost("post_1", f"{LONGEST}s"),
         sentence=(
-            f"'{LONGEST}s' is no slug: lower-case letters and digits in words joined by hyphens, at most 120 characters."
+            f"'{LONGEST}s' is not a slug: use words of a-z and 0-9 joined by single hyphens, at most 120 characters."
         ),
         kept=(PublishPost("post_1", LONGEST),),
     ),

@@ -31,7 +31,7 @@ TOGETHER = {
         broken=transfers(200, 1),
         sentence=(
             "Nothing is carried out, because item 2 is refused: Account acct_a has 0.00 EUR available; debiting 0.01 "
-            "would leave -0.01, under its minimum of 0.00."
+            "would leave -0.01, below its minimum of 0.00."
         ),
         kept=(transfers(199, 1),),
     )

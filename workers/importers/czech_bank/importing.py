@@ -23,6 +23,7 @@ from domain.accounts.transaction import TRANSACTION, PostTransaction
 from domain.ids import named_id
 from eventstore.executor.decided_commands import Submission
 from eventstore.log.answers import ACCEPTED, Answer, find_answers
+from workers.composition import WriteSide, system_submission
 from workers.importers.czech_bank.source import (
     CURRENCY,
     SourceAccount,
@@ -31,7 +32,6 @@ from workers.importers.czech_bank.source import (
     read_transactions,
     transaction_files,
 )
-from workers.runtime import WriteSide, system_submission
 
 ACTOR = "system:czech-bank"
 GROUP = 1_000
