@@ -137,7 +137,7 @@ def verify_tables(
         connection.isolation_level = before
 
 
-_FRAME: Final = ("checkpoints", "rooms", "reports", "projection_errors")
+_FRAME: Final = ("checkpoints", "projections", "reports", "projection_errors")
 
 
 def _without_frame(connection: Connection[Any]) -> list[str]:
@@ -239,7 +239,7 @@ _UNKNOWN_ROWS = """
 SELECT format('read.%%s has a row of %%s, log %%s', t.name, t.projection, t.log)
   FROM (SELECT 'checkpoints' AS name, projection, log FROM read.checkpoints
         UNION ALL SELECT 'projection_errors', projection, log FROM read.projection_errors
-        UNION ALL SELECT 'rooms', projection, %(log)s FROM read.rooms
+        UNION ALL SELECT 'projections', projection, %(log)s FROM read.projections
         UNION ALL SELECT 'reports', projection, %(log)s FROM read.reports) t
  WHERE t.projection <> ALL (%(names)s) OR t.log <> %(log)s ORDER BY 1
 """
@@ -248,16 +248,16 @@ SELECT format('read.%%s has a row of %%s, log %%s', t.name, t.projection, t.log)
 def _unknown_rows(
     connection: Connection[Any], log: int, names: Sequence[str], others: Sequence[Projection]
 ) -> list[TablesFinding]:
-    """Rows of the frame that are no projection's of this log, and projections without a row in `read.rooms`."""
+    """Rows of the frame that are no projection's of this log, and projections without a row in `read.projections`."""
     known = sorted({*names, *(projection.name for projection in others)})
     rows = connection.execute(_UNKNOWN_ROWS, {"log": log, "names": known})
     findings: list[TablesFinding] = [
         CheckpointFinding("", f"{what}, which this Daybook does not know; delete it") for (what,) in rows
     ]
-    made = {name for (name,) in connection.execute("SELECT projection FROM read.rooms")}
+    made = {name for (name,) in connection.execute("SELECT projection FROM read.projections")}
     for name in names:
         if name not in made:
-            message = f"read.rooms does not say of which version the tables of {name} are: daybook rebuild {name}"
+            message = f"read.projections does not say of which version the tables of {name} are: daybook rebuild {name}"
             findings.append(CheckpointFinding(name, message))
     return findings
 
