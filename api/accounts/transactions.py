@@ -15,7 +15,7 @@ from api.commands.routes import Caller, Intent
 from api.gateway.access_log import personal
 from api.gateway.documented import READ_LIST, READ_ONE
 from api.queries.positions import read_cursor
-from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading, visible
+from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading, visible
 from domain.accounts.posting import Entry
 from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
 from projections.accounts.transactions import queries
@@ -65,11 +65,12 @@ def list_transactions(
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """Transactions in the order of the log; `account`: those with an entry of it."""
-    after = read_cursor(cursor, int)
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = queries.transactions(
             connection,
@@ -79,6 +80,7 @@ def list_transactions(
             value_from=value_from,
             value_until=value_until,
             after=after,
+            cursor=key,
             newest_first=newest_first,
             limit=limit,
         )

@@ -32,6 +32,7 @@ def account_view(row: AccountRow) -> dict[str, Any]:
         "available": show(row.available, c),
         "version": row.version,
         "entries": row.entries,
+        "position": row.position,
     }
 
 

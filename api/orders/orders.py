@@ -27,7 +27,7 @@ from api.commands.routes import Caller, Intent
 from api.gateway.access_log import personal
 from api.gateway.documented import READ_LIST, READ_ONE
 from api.queries.positions import read_cursor
-from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading, visible
+from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading, visible
 from domain import money
 from domain.accounts.transaction import TRANSACTION
 from domain.money import show
@@ -41,8 +41,8 @@ from domain.orders.order import (
     PayOrder,
     PlaceOrder,
 )
-from projections.orders.orders import queries
-from projections.orders.orders.queries import OrderRow
+from projections.orders import orders as queries
+from projections.orders.orders import OrderRow
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
@@ -113,6 +113,7 @@ def order_view(row: OrderRow) -> dict[str, Any]:
         "account": row.account,
         "version": row.version,
         "placed_at": row.placed_at,
+        "position": row.position,
         "lines": [
             {"sku": x.sku, "name": x.name, "quantity": x.quantity, "unit_price": show(x.unit_price, c)}
             for x in row.lines
@@ -156,13 +157,15 @@ def list_orders(
     request: Request,
     customer: Filter = None,
     status: Filter = None,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Orders, oldest first."""
-    after = read_cursor(cursor, str)
+    """Orders in the order in which they were placed."""
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
-        return page(queries.orders(connection, customer=customer, status=status, after=after, limit=limit), order_view)
+        listed = queries.orders(connection, customer=customer, status=status, after=after, cursor=key, limit=limit)
+    return page(listed, order_view)
 
 
 @router.get("/{order}", responses=READ_ONE, dependencies=[visible("orders")])

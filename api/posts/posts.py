@@ -17,6 +17,7 @@ from api.gateway.problems import Problem
 from api.queries.positions import read_cursor
 from api.queries.reading import (
     DEFAULT_LIMIT,
+    After,
     Cursor,
     Filter,
     Limit,
@@ -29,8 +30,8 @@ from api.queries.reading import (
 )
 from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
 from projections.engine.listing import Listed
-from projections.posts.posts import queries
-from projections.posts.posts.queries import PostRow, RevisionRow
+from projections.posts import posts as queries
+from projections.posts.posts import PostRow, RevisionRow
 
 router = APIRouter(prefix="/v1/posts", tags=["posts"])
 
@@ -77,6 +78,7 @@ def post_view(row: PostRow) -> dict[str, Any]:
         "published_at": row.published_at,
         "drafted_at": row.drafted_at,
         "version": row.version,
+        "position": row.position,
     }
 
 
@@ -88,6 +90,7 @@ def revision_view(row: RevisionRow) -> dict[str, Any]:
         "summary": row.summary,
         "text_erased": row.text_erased,
         "recorded_at": row.recorded_at,
+        "position": row.position,
     }
 
 
@@ -134,16 +137,21 @@ def list_posts(
     author: Filter = None,
     status: Filter = None,
     slug: Filter = None,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Posts, oldest first. Deleted ones are left out unless `status` is `deleted`; no slug leads to one."""
-    after = read_cursor(cursor, str)
+    """Posts in the order in which they were drafted.
+
+    Deleted ones are left out unless `status` is `deleted`; no slug leads to one.
+    """
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
         if slug is not None:
             found = queries.post_by_slug(connection, slug)
             return page(Listed(one_that_passes(found, {"author": author, "status": status}), None), post_view)
-        return page(queries.posts(connection, author=author, status=status, after=after, limit=limit), post_view)
+        listed = queries.posts(connection, author=author, status=status, after=after, cursor=key, limit=limit)
+    return page(listed, post_view)
 
 
 @router.get("/{post}", responses=READ_ONE, dependencies=[visible("posts")])
@@ -159,13 +167,14 @@ def get_post(request: Request, post: PathId) -> Response:
 def list_revisions(
     request: Request,
     post: PathId,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """The texts of a post, oldest first; also those of a deleted post."""
-    after = read_cursor(cursor, int)
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
-        listed = queries.revisions(connection, post, after=after, limit=limit)
+        listed = queries.revisions(connection, post, after=after, cursor=key, limit=limit)
         if not listed.items and queries.post(connection, post) is None:
             raise Problem("unknown", f"There is no post {post}.", kind="post", id=post)
     return page(listed, revision_view)

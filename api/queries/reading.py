@@ -25,6 +25,15 @@ T = TypeVar("T")
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+After = Annotated[
+    int | None,
+    Query(
+        ge=0,
+        lt=2**63,
+        description="Only what the log has after this position. To poll a list, ask for what comes after the highest "
+        "`position` seen so far: nothing is missed",
+    ),
+]
 MinPosition = Annotated[
     str | None,
     Query(
