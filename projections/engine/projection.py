@@ -65,7 +65,7 @@ class Projection:
     @cached_property
     def tables(self) -> tuple[str, ...]:
         """The names of its tables, unqualified."""
-        return tuple(table.name for table in self.read_tables)
+        return tuple(str(table.name) for table in self.read_tables)  # a plain string, not a subclass
 
     @cached_property
     def schema(self) -> str:

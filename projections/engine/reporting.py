@@ -44,7 +44,7 @@ class View:
     @property
     def name(self) -> str:
         """Its name, unqualified."""
-        return self.table.name
+        return str(self.table.name)
 
     def sql(self) -> str:
         """The statements that make or replace it and comment it. They may be run again at any time."""

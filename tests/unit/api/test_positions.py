@@ -56,7 +56,7 @@ def test_any_other_text_is_a_problem_or_a_key(text: str) -> None:
 
 
 def test_a_cursor_of_before_lists_were_in_the_order_of_the_log_is_refused() -> None:
-    with pytest.raises(Problem, match="in the order of ids.*start again without a cursor"):
+    with pytest.raises(Problem, match=r"in the order of ids.*start again without a cursor"):
         read_cursor(cursor("acct_1"), int)
 
 
