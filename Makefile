@@ -10,10 +10,11 @@ LOCK := $(BIN)/uv --quiet pip compile --universal --python-version 3.11 --genera
         --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 LOCK_ARGS ?=
 PYTEST_ARGS ?= -n auto --maxprocesses 4
+CLIENTS := tests/clients
 CODE := domain eventstore projections api workers migrations tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock run test soak servers lint format types bench bench-full sql schema reference clean
+.PHONY: help install lock run test soak servers clients lint format types bench bench-full sql schema reference clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,16 +31,17 @@ $(INSTALLED): pyproject.toml requirements.lock
 	PYTHONWARNINGS=ignore $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Both files have the hash of every file of a version, so they serve each platform and Python from 3.11 on. uv asks PyPI,
+# The files have the hash of every file of a version, so they serve each platform and Python from 3.11 on. uv asks PyPI,
 # or the index that UV_DEFAULT_INDEX names; no index is written down.
-lock: $(INSTALLED) ## write both lock files after a change of pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
+lock: $(INSTALLED) ## write the lock files after a change of pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
 	$(LOCK) $(LOCK_ARGS) --extra build --extra dev --output-file requirements.lock pyproject.toml
 	$(LOCK) --extra build --constraint requirements.lock --output-file requirements-image.lock pyproject.toml
+	$(LOCK) $(LOCK_ARGS) --group clients --output-file $(CLIENTS)/requirements.lock
 
 run: $(INSTALLED) ## start Daybook with its embedded PostgreSQL, migrated, and say where to look
 	@exec $(BIN)/daybook up
 
-test: $(INSTALLED) servers ## run every test on real PostgreSQL servers (PYTEST_ARGS to choose)
+test: $(INSTALLED) servers clients ## run every test on real PostgreSQL servers (PYTEST_ARGS to choose)
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 soak: $(INSTALLED) servers ## the long runs: faults, a stream of a million events
@@ -47,6 +49,16 @@ soak: $(INSTALLED) servers ## the long runs: faults, a stream of a million event
 
 servers: # what the tests need beside the embedded server: PostgreSQL 15, pgbouncer
 	@tests/support/install_servers.sh
+
+clients: $(CLIENTS)/.venv/.installed # what the test of the generated clients needs, at the versions of its lock files
+	@if ! command -v npm >/dev/null; then echo "Node is not installed: the test of the TypeScript client is left out."; \
+	elif test ! $(CLIENTS)/node_modules/.package-lock.json -nt $(CLIENTS)/package-lock.json; then \
+	npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund --loglevel=error; fi
+
+$(CLIENTS)/.venv/.installed: $(CLIENTS)/requirements.lock | $(INSTALLED)
+	$(BIN)/uv --quiet venv --clear --python $(BIN)/python $(CLIENTS)/.venv
+	$(BIN)/uv --quiet pip sync --python $(CLIENTS)/.venv --require-hashes $(CLIENTS)/requirements.lock
+	@touch $@
 
 lint: $(INSTALLED) ## check form: ruff
 	$(BIN)/ruff check .
@@ -71,7 +83,8 @@ sql: $(INSTALLED) ## write the SQL of the read models anew from their declaratio
 schema: $(INSTALLED) ## write workers/verify/schema.txt anew from the migrations and the read models
 	$(BIN)/python -m workers.verify.manifest
 
-reference: $(INSTALLED) ## write docs/reference/cli.md anew from the commands
+reference: $(INSTALLED) ## write the reference pages in docs/reference from the code
+	$(BIN)/python -m workers.reference
 	$(BIN)/typer workers.cli utils docs --name daybook --output docs/reference/cli.md
 
 clean: ## remove caches and build products; data in var/ and the environment stay

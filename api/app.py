@@ -10,26 +10,26 @@ import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from api import registry
 from api.commands.batch_items import Item
 from api.commands.router import CommandRouter
-from api.commands.routes import CommandRoutes
+from api.commands.routes import CommandRoute
 from api.gateway.access_log import REFUSED, AccessLog, AccessLogMiddleware
 from api.gateway.authentication import Authentication
 from api.gateway.concurrency_limit import ConcurrencyLimit
 from api.gateway.cross_origin import CrossOrigin
 from api.gateway.documented import BatchAnswer
 from api.gateway.error_middleware import ErrorMiddleware
-from api.gateway.methods import HeadAsGet, allowed
-from api.gateway.principals import FOLLOW_TICKETS, is_open
+from api.gateway.methods import HeadAsGet
+from api.gateway.principals import PUBLIC
 from api.gateway.problems import MEDIA_TYPE, PROBLEMS, Problem, malformed_response, problem_response, unavailable
 from api.gateway.proxies import TrustedProxies
-from api.gateway.request_guard import READ_BY_THEIR_ROUTE, RequestGuard
-from api.registry import ROUTERS
+from api.gateway.request_guard import RequestGuard
+from api.gateway.routes import Declaration, DeclaredRoute, Found, FoundRoute, RouteTable, declare
 from api.services import Services
 from api.system import docs_page
 from eventstore.keys.master_keys import MasterKeyError
@@ -55,27 +55,24 @@ def create_app(services: Services) -> ASGIApp:
     app.state.batches = _limit(services, limits.batches, "batches are under way")
     app.state.waiting = _limit(services, limits.waiting, "reads wait for their min_position")
     app.state.followers = _limit(services, limits.followers, "clients follow the log")
-    commands = CommandRoutes()
-    app.state.commands = commands
-    for router in ROUTERS:
-        # The routes themselves, not the router: a router in between matches every request once more.
-        app.router.routes.extend(router.routes)
-        for route in router.routes:
-            if isinstance(route, APIRoute):
-                commands.add(route)
-    app.router.routes.extend(docs_page.docs_routes())
+    for route in app.router.routes:  # FastAPI's own, for the description
+        declare(route.endpoint, Declaration(may=PUBLIC))  # type: ignore[attr-defined]
+    routes = RouteTable([*registry.routes(), *app.router.routes, *docs_page.docs_routes()])
+    app.state.routes = routes
+    app.router.routes[:] = [FoundRoute()]
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.add_middleware(ErrorMiddleware, answer_error=_answer_error)
     app.add_middleware(HeadAsGet)
-    app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
-    access = AccessLog(app.router.routes, services.clock)
+    app.openapi = lambda: _describe(app, routes)  # type: ignore[method-assign]
+    access = AccessLog(services.clock)
     app.state.access = access
-    command_router = CommandRouter(app, commands, _answer_error)
+    command_router = CommandRouter(app, _answer_error)
     outermost: ASGIApp = RequestGuard(
         command_router,
         services,
         Authentication(services, access),
+        routes,
         watched=AccessLogMiddleware(command_router, access),
         response_headers=docs_page.HEADERS,
     )
@@ -109,7 +106,8 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problem_response("no_route", "There is nothing at this address; see /docs.")
     if error.status_code == 405:
-        allow = {"Allow": allowed(request.app, request.scope)}
+        found: Found = request.scope["state"]["found"]
+        allow = {"Allow": found.path.allow}
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=allow)
         return problem_response("method", f"This address takes {allow['Allow']}; see /docs.", None, allow)
@@ -146,30 +144,44 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     return await next(_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS)(request, error)
 
 
-def _describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI description, with the token and the idempotency key that the door and the execution ask for."""
+def _describe(app: FastAPI, routes: RouteTable) -> dict[str, Any]:
+    """The OpenAPI description, with the token and the headers that the request guard and the commands read."""
     if app.openapi_schema is None:
         schema = get_openapi(
-            title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=app.description,
+            routes=[declared.route for declared in routes.routes],
         )
         components = schema["components"]["schemas"]
         components["BatchItem"] = Item.model_json_schema()
         components["BatchAnswer"] = BatchAnswer.model_json_schema()
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"token": []}]
-        for path, operations in schema["paths"].items():
-            for method, operation in operations.items():
-                for answer in operation["responses"].values():
-                    if MEDIA_TYPE in answer.get("content", {}):
-                        answer["content"].pop("application/json", None)
-                operation["responses"].pop("422" if method == "get" or path == FOLLOW_TICKETS else "", None)
-                if is_open(path):
-                    operation["security"] = []
-                if method == "post" and path != FOLLOW_TICKETS:  # all others are commands
-                    key = _KEY_OF_ATOMIC if path in READ_BY_THEIR_ROUTE else _IDEMPOTENCY_KEY
-                    operation.setdefault("parameters", []).extend([key, *([_IF_MATCH] if "{" in path else [])])
+        for declared in routes.routes:
+            for method in declared.route.methods or ():
+                operation = schema["paths"].get(declared.route.path_format, {}).get(method.lower())
+                if operation is not None:
+                    _describe_operation(operation, declared)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _describe_operation(operation: dict[str, Any], declared: DeclaredRoute) -> None:
+    declaration = declared.declaration
+    for answer in operation["responses"].values():
+        if MEDIA_TYPE in answer.get("content", {}):
+            answer["content"].pop("application/json", None)
+    if "public" in declaration.may:
+        operation["security"] = []
+    if isinstance(declaration, CommandRoute):
+        headers = [_IDEMPOTENCY_KEY, *([_IF_MATCH] if "{" in declared.route.path else [])]
+        operation.setdefault("parameters", []).extend(headers)
+    elif declaration.reads_body:
+        operation.setdefault("parameters", []).append(_KEY_OF_ATOMIC)
+    else:
+        operation["responses"].pop("422", None)  # FastAPI adds it; a request that is malformed is answered 400
 
 
 _IDEMPOTENCY_KEY = {

@@ -20,7 +20,7 @@ from bench.harness.server import running_server
 from bench.harness.settings import Settings
 from bench.reporters import json_file, page, terminal
 from bench.scenarios import SCENARIOS, SHORT
-from workers.runtime import tune_for_commands
+from workers.tuning import tune_for_commands
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "bench" / "results" / "latest.json"

@@ -1,6 +1,6 @@
-"""What is true: money, aggregates, events and decisions.
+"""The domain: money, aggregates, events and decisions.
 
-Pure. Nothing in here reads a clock, a file, a socket or a table: a decision is a function of the command, the
-states it names and a context that carries the time, so every rule is tested in microseconds and every decision
-can be made again with the same result.
+The domain is pure. It reads no clock, no file, no socket and no table. A decision is a function of a command, the
+states of the streams it names, and a context that carries the time. So a test of a rule takes microseconds, and a
+decision that is made again has the same result.
 """

@@ -1,4 +1,4 @@
-"""How an aggregate is declared. What spans aggregates is derived from the declarations (`domain.registry`)."""
+"""The declaration of an aggregate. `domain.registry` derives from it what spans all aggregates."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ from domain.kernel import Decide, Event, Value
 
 
 class EventType(Value, frozen=True):
-    """The stable name and version of an event, and the class that carries it today.
+    """The stable name and version of an event, and the class that holds it in memory.
 
-    An event is never rewritten. A new version gets a new name (``….v2``) and the class; the old name stays, with
-    `event` None, `upcasts_to` the new name, and `upcast`, which lifts an old payload when it is read.
+    A stored event is never rewritten. A new version gets a new name (``….v2``) and takes over the class. The old entry
+    stays, with `event` None. Its `upcasts_to` names the new version, and its `upcast` converts an old payload when it
+    is read.
     """
 
     name: str
     event: type[Event] | None
-    subject: str | None = None  # the field that names whose key seals the personal fields
+    subject: str | None = None  # the field with the id of the person whose key seals the personal fields
     personal: tuple[str, ...] = ()
     upcasts_to: str | None = None
     upcast: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
 
 class Aggregate(Value, frozen=True):
-    """One kind of stream: its events, what they come to, the commands on it and the rules these can break.
+    """One kind of stream: its events, the fold of its events, its commands, and the rules that commands can break.
 
-    `prefix` begins the name of each of its streams. `commuting` names the events that fold to the same state in any
-    order. `snapshot` is the state to keep beside the log, with the version of its fold: raise the version when `evolve`
-    makes another state of the same events. Only streams that grow long need one, and no state with personal values.
-    `written_once` says that a stream is rarely read again. `amounts` are the fields, of events and of the state, that
-    hold minor units; `pairs` names the members of tuples in the state.
+    `prefix` is the beginning of the name of each of its streams. `commuting` names the events that fold to the same
+    state in any order. `snapshot` is the class of the state that snapshots keep, and the version of the fold. Raise
+    that version when `evolve` makes another state from the same events. Declare a snapshot only for streams that grow
+    long, and never for a state with personal values. `written_once` is true where a stream is rarely read again; the
+    state cache leaves such streams out. `amounts` names the fields of events and states that hold minor units. `pairs`
+    names the members of tuples in the state.
     """
 
     name: str

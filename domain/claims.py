@@ -1,7 +1,8 @@
-"""Uniqueness as events: a value is claimed by the first event on a stream named after it.
+"""Claims: they make a value unique.
 
-``claim:slug:hello-world`` is appended in the same unit as the fact that needs it; two who want one value cannot
-both find the stream as they expected it. Releasing is an event too, after which the value may be claimed again.
+Each value has a stream of its own, such as ``claim:slug:hello-world``. The event that claims the value is appended in
+the same unit as the event that needs it. Two commands that want the same value expect the same version of that stream,
+so only one of them is appended. Another event releases the value, and then it can be claimed again.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ from domain.aggregate import Aggregate, EventType
 from domain.kernel import Event, Value
 
 CLAIM_PREFIX = "claim:"
-"""Begins the name of the stream of a claim."""
+"""Beginning of the name of each stream of a claim."""
 
 
 class ClaimTaken(Event, frozen=True):
+    """A value was claimed, and no one else can use it."""
+
     holder: str  # id of what uses the value
 
 
 class ClaimReleased(Event, frozen=True):
+    """A value was given back, and can be claimed again."""
+
     holder: str
 
 
 class Claim(Value, frozen=True):
-    """Who holds a value: None after a release."""
+    """A value, and the id of its holder. The holder is None after a release."""
 
     id: str
     version: int
@@ -30,26 +35,26 @@ class Claim(Value, frozen=True):
 
 
 def claim_stream(kind: str, value: str) -> str:
-    """The stream of a value. Where the value is personal, pass its HMAC."""
+    """Return the name of the stream of a value. For a personal value, pass its HMAC instead of the value."""
     return f"{CLAIM_PREFIX}{kind}:{value}"
 
 
 def take(claim: Claim | None, stream: str, holder: str) -> ClaimTaken | None:
-    """The event that claims the value, or None where somebody holds it."""
+    """Return the event that claims the value, or None if another holds it."""
     if claim is not None and claim.holder is not None:
         return None
     return ClaimTaken(stream, (claim.version if claim else 0) + 1, holder)
 
 
 def release(claim: Claim) -> ClaimReleased:
-    """The event that gives the value back. Raises ValueError where nobody holds it."""
+    """Return the event that releases the value. Raises ValueError if nobody holds it."""
     if claim.holder is None:
         raise ValueError(f"{claim.id} is not held")
     return ClaimReleased(claim.id, claim.version + 1, claim.holder)
 
 
 def evolve(state: Claim | None, event: ClaimTaken | ClaimReleased) -> Claim:
-    """The claim after the event."""
+    """Return the claim after the event."""
     holder = event.holder if isinstance(event, ClaimTaken) else None
     return Claim(event.originator_id, event.originator_version, holder)
 

@@ -1,4 +1,4 @@
-"""Values of the domain as JSON."""
+"""The JSON form of values of the domain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from domain.kernel import Erased, Unreadable
 
 
 def json_form(value: Any) -> Any:
-    """Events, states and their values that cannot be read, for orjson, which knows the rest."""
+    """Return the form of a value that orjson does not know: an event, a state, an erased or unreadable value."""
     if isinstance(value, Erased | Unreadable):
         return str(value)
     if isinstance(value, Struct):

@@ -1,8 +1,8 @@
-"""The few shapes every context shares: events, states, decisions, refusals.
+"""The types that all aggregates share: events, states, commands, decisions and refusals.
 
-The functional style of the ``eventsourcing`` library: events and aggregates are immutable values, ``evolve`` returns
-the next aggregate, and a command that is refused leaves nothing behind to undo. Events satisfy its
-``DomainEventProtocol`` (``originator_id`` is the stream, ``originator_version`` the version).
+The style is the functional one of the ``eventsourcing`` library. Events and aggregates are immutable values, and
+``evolve`` returns the next state. A refused command has changed nothing, so there is nothing to undo. Events satisfy
+the library's ``DomainEventProtocol``: ``originator_id`` is the stream, ``originator_version`` is the version.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
 from msgspec import Struct
 
 Figure: TypeAlias = "str | int | bool | list[Figure] | dict[str, Figure] | None"
-"""What an answer may quote: decimal strings for money, never a float."""
+"""A value that an answer can contain. Money is a decimal string, never a float."""
 
 
 class Value(Struct, frozen=True, gc=False):
-    """What the domain is made of: immutable, compared by its fields, never part of a cycle.
+    """The base of all values of the domain: immutable, equal if the fields are equal, never part of a cycle.
 
-    `msgspec.Struct` is a dataclass whose constructor is C: making one takes a tenth of the time (ADR 0009).
+    `msgspec.Struct` works like a dataclass with a constructor in C, which takes a tenth of the time (ADR 0009).
     """
 
 
 class Erased(Value, frozen=True):
-    """Stands where a personal value stood, once the key of its subject is gone."""
+    """Replaces a personal value after the key of the person was erased."""
 
     def __str__(self) -> str:
         return "[erased]"
@@ -35,9 +35,9 @@ ERASED = Erased()
 
 
 class Unreadable(Value, frozen=True):
-    """Stands where a personal value stands that cannot be opened: its key or its sealed text is damaged or lost.
+    """Replaces a personal value that cannot be opened, because its key or its sealed text is damaged or lost.
 
-    Unlike `Erased`, nobody asked for it. `daybook verify` says which values these are, and why.
+    Unlike `Erased`, this is a fault. `daybook verify` lists these values and their causes.
     """
 
     def __str__(self) -> str:
@@ -47,17 +47,17 @@ class Unreadable(Value, frozen=True):
 UNREADABLE = Unreadable()
 
 Personal: TypeAlias = str | Erased | Unreadable
-"""A value about a person, sealed with the subject's key before it reaches the log.
+"""A value about a person. The person's key seals it before it is stored in the log.
 
-It reads as `Erased` after that key was erased, and as `Unreadable` where it cannot be opened otherwise.
+It is `Erased` after that key was erased, and `Unreadable` if it cannot be opened for another reason.
 """
 
 
 class Event(Value, frozen=True):
-    """A fact. `originator_version` is where the decision expects it to stand in its stream.
+    """A fact on a stream. `originator_version` is the version that the decision expects the event to get.
 
-    For a stream that commutes (see `Accepted.commuting`) the append assigns the version, so only an event read back
-    from the log carries the true one.
+    On a commuting stream (see `Accepted.commuting`) the append assigns the version. Only an event that was read from
+    the log has its final version there.
     """
 
     originator_id: str
@@ -65,42 +65,43 @@ class Event(Value, frozen=True):
 
 
 class State(Protocol):
-    """A folded aggregate: whatever it knows, it knows its version."""
+    """The folded state of a stream. Each state has the version of its stream."""
 
     @property
     def version(self) -> int: ...
 
 
 States: TypeAlias = Mapping[str, State | None]
-"""The streams a decision may look at, each with its state, or None where the stream does not exist."""
+"""The states that a decision can read, by stream. The state is None if the stream does not exist."""
 
 
 S = TypeVar("S")
 
 
 def found(states: States, id: str, kind: type[S]) -> S | None:
-    """The aggregate with this id; None where there is none, or where the stream of this name is one of another kind."""
+    """Return the state of this stream, or None if the stream does not exist or is of another kind."""
     state = states[id]
     return state if isinstance(state, kind) else None
 
 
 class Context(Value, frozen=True):
-    """What a decision may know of the world. It comes with the command, so deciding again repeats the decision."""
+    """What a decision knows besides the states. It comes with the command, so a repeated decision is the same."""
 
     decided_at: datetime  # aware, UTC
-    log: str  # the log's name: internal accounts have ids made from it
+    log: str  # name of the log; the ids of internal accounts are made from it
 
     @property
     def today(self) -> date:
-        """The calendar date in UTC: the last value date a transaction may have."""
+        """The calendar date in UTC. It is the latest value date that a transaction can have."""
         return self.decided_at.date()
 
 
 class Accepted(Value, frozen=True):
-    """The command is carried out by these events, in this order, in one unit.
+    """The command is accepted. Its events are appended in this order, in one unit.
 
-    `result` is what the answer tells: ids, resulting balances. `commuting` names the streams on which only entries
-    to accounts without limits are written: they may be appended after entries this decision has not seen.
+    `result` is the part of the answer that the decision fills: ids, resulting balances. `commuting` names the streams
+    that get only entries of accounts without limits. The append accepts them even if the stream has newer entries than
+    the decision has read.
     """
 
     outcome: ClassVar[Literal["accepted"]] = "accepted"
@@ -110,16 +111,16 @@ class Accepted(Value, frozen=True):
 
 
 class Refused(Value, frozen=True):
-    """A business rule says no. `rule` is a code of `domain.registry.RULES`, `figures` are what decided it."""
+    """A business rule refuses the command. `rule` is a code of `domain.registry.RULES`; `figures` explain it."""
 
     outcome: ClassVar[Literal["refused"]] = "refused"
     rule: str
     figures: Mapping[str, Figure]
-    commuting: frozenset[str] = frozenset()  # streams whose entries had no part in it
+    commuting: frozenset[str] = frozenset()  # streams whose newer entries cannot change the refusal
 
 
 class Unknown(Value, frozen=True):
-    """The command names something that does not exist. Answered, never recorded."""
+    """The command names something that does not exist. The answer is not recorded."""
 
     outcome: ClassVar[Literal["unknown"]] = "unknown"
     kind: str
@@ -128,7 +129,7 @@ class Unknown(Value, frozen=True):
 
 
 class NeedsStreams(Value, frozen=True):
-    """The decision depends on these streams too: load them and ask again."""
+    """The decision needs these streams too. Load them and decide again."""
 
     outcome: ClassVar[Literal["needs_streams"]] = "needs_streams"
     streams: tuple[str, ...]
@@ -137,11 +138,11 @@ class NeedsStreams(Value, frozen=True):
 Decision: TypeAlias = Accepted | Refused | Unknown | NeedsStreams
 
 Decide: TypeAlias = Callable[[Any, States, Context], Decision]
-"""Decides a command. Pure: the same command on the same states in the same context gets the same decision."""
+"""A function that decides a command. The same command, states and context always give the same decision."""
 
 
 class Command(Protocol):
-    """An intent. Ids and dates come with it; `streams` are the existing streams it must see to be decided."""
+    """A request to change something. It brings its ids and dates. `streams` are the streams that the decision reads."""
 
     @property
     def streams(self) -> tuple[str, ...]: ...

@@ -1,8 +1,8 @@
-"""Money: integer minor units inside, decimal strings outside, no float anywhere.
+"""Money: integer minor units inside, decimal strings outside, floats nowhere.
 
-ISO 4217 gives each currency an exponent: how many digits its minor unit has. The table holds the currencies with
-exponent 0, 2 or 3 that are in use; a currency that is not in it is refused. Amounts are stored as minor units for ever,
-so a code never leaves the table and its exponent never changes, whatever becomes of the currency.
+ISO 4217 gives each currency an exponent, the number of digits of its minor unit. The table has the currencies in use
+with exponent 0, 2 or 3. Other currencies are refused. Amounts are stored as minor units for ever. So a code is never
+removed from the table and its exponent never changes, even if the currency is abolished.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 MAX_AMOUNT = 10**15 - 1
-"""Largest amount of one entry, in minor units. Sums may be larger: they are Python ints and SQL numeric."""
+"""Largest amount of one entry, in minor units. Sums can be larger: they are Python ints and SQL numeric."""
 
 EXPONENTS: dict[str, int] = (
     dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split(), 0)
@@ -27,17 +27,17 @@ EXPONENTS: dict[str, int] = (
         2,
     )
 )
-"""ISO 4217 code to exponent."""
+"""The exponent of each currency, by ISO 4217 code."""
 
 _DECIMAL = re.compile(r"(-?)(\d{1,16})(?:\.(\d{1,3}))?", re.ASCII)
 
 
 class MoneyError(ValueError):
-    """An amount or currency that cannot be money; the message says why, with the figures."""
+    """An amount or a currency is invalid. The message gives the reason and the figures."""
 
 
 def exponent(currency: str) -> int:
-    """Digits of the currency's minor unit. Raises `MoneyError` for a currency that is not in the table."""
+    """Return the number of digits of the currency's minor unit. Raises `MoneyError` for an unknown currency."""
     try:
         return EXPONENTS[currency]
     except KeyError:
@@ -45,10 +45,10 @@ def exponent(currency: str) -> int:
 
 
 def parse(text: str, currency: str) -> int:
-    """Minor units of a decimal string: ``parse("12.30", "EUR") == 1230``. May be negative or zero.
+    """Return the minor units of a decimal string: ``parse("12.30", "EUR") == 1230``. They can be negative or zero.
 
-    Raises `MoneyError` for anything but plain decimal digits, for more digits than the currency has, and for
-    amounts over `MAX_AMOUNT`.
+    Raises `MoneyError` if the text is not a plain decimal number, has more decimals than the currency, or is larger
+    than `MAX_AMOUNT`.
     """
     digits = exponent(currency)
     match = _DECIMAL.fullmatch(text)
@@ -64,7 +64,7 @@ def parse(text: str, currency: str) -> int:
 
 
 def parse_positive(text: str, currency: str) -> int:
-    """Minor units of an amount that must be more than zero. Raises `MoneyError`."""
+    """Return the minor units of an amount that must be more than zero. Raises `MoneyError`."""
     minor = parse(text, currency)
     if minor <= 0:
         raise MoneyError(f"{text!r} is not more than zero.")
@@ -72,7 +72,7 @@ def parse_positive(text: str, currency: str) -> int:
 
 
 def show(minor: int, currency: str) -> str:
-    """The decimal string of minor units: ``show(-1230, "EUR") == "-12.30"``."""
+    """Return the decimal string of minor units: ``show(-1230, "EUR") == "-12.30"``."""
     digits = EXPONENTS[currency]
     if minor < 0:
         return f"-{show(-minor, currency)}"

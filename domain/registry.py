@@ -1,6 +1,6 @@
-"""Every aggregate there is, and what follows from the list: events, rules, decisions, snapshots.
+"""The list of all aggregates, and what is derived from it: events, rules, decisions, snapshots.
 
-A new aggregate is a new module and one line here. Two declarations that claim the same name are an error at import.
+A new aggregate is a new module and a line here. A name that is declared twice is an error at import.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ AGGREGATES: tuple[Aggregate, ...] = (
 
 
 def check_unique(aggregates: Sequence[Aggregate]) -> None:
-    """Each name, prefix, event and command is declared once. Raises `ValueError`, which says what is declared twice.
+    """Check that each name, prefix, event and command is declared once. Raises `ValueError` with the double name.
 
-    A rule may be declared by several aggregates, if its sentence is the same: they share the code that checks it.
+    Several aggregates can declare the same rule with the same sentence. They share the code that checks it.
     """
     seen: dict[tuple[str, object], str] = {}
     sentences: dict[str, str] = {}
@@ -43,13 +43,13 @@ def check_unique(aggregates: Sequence[Aggregate]) -> None:
             seen[kind, value] = aggregate.name
         for rule, sentence in aggregate.rules.items():
             if sentences.setdefault(rule, sentence) != sentence:
-                raise ValueError(f"rule {rule} of {aggregate.name} is declared before, with another sentence")
+                raise ValueError(f"rule {rule} of {aggregate.name} is already declared with another sentence")
 
 
 def check_commuting(catalogue: Sequence[EventType], commuting: Sequence[str]) -> None:
-    """An event that commutes has no personal fields. Raises `ValueError`.
+    """Check that commuting events have no personal fields. Raises `ValueError` for one that has.
 
-    A sealed value is bound to the version of its event, and what commutes gets its version in the append.
+    A sealed value is bound to the version of its event, but a commuting event gets its version in the append.
     """
     entries = {entry.name: entry for entry in catalogue}
     for name in commuting:
@@ -62,34 +62,34 @@ def check_commuting(catalogue: Sequence[EventType], commuting: Sequence[str]) ->
 check_unique(AGGREGATES)
 
 CATALOGUE: tuple[EventType, ...] = tuple(entry for aggregate in AGGREGATES for entry in aggregate.events)
-"""Every name of an event that was ever shipped."""
+"""All events that were ever released, by name."""
 
 COMMUTING: tuple[str, ...] = tuple(name for aggregate in AGGREGATES for name in aggregate.commuting)
-"""The events that fold to the same state in any order, where the stream has no limits."""
+"""The events that fold to the same state in any order, on a stream without limits."""
 
 check_commuting(CATALOGUE, COMMUTING)
 
 RULES: Mapping[str, str] = together.RULES | {
     rule: sentence for aggregate in AGGREGATES for rule, sentence in aggregate.rules.items()
 }
-"""Every business rule a command can break: its code and the sentence that explains a refusal.
+"""All business rules: the code of each, and the sentence that explains a refusal.
 
-The braces name the figures of a refusal. A code that was shipped keeps its meaning.
+The braces name the figures of a refusal. A code that was released keeps its meaning.
 """
 
 SNAPSHOTS: Mapping[str, tuple[type[Value], int]] = {
     aggregate.prefix: aggregate.snapshot for aggregate in AGGREGATES if aggregate.snapshot is not None
 }
-"""States kept beside the log, by the prefix of their streams."""
+"""The class of the state that snapshots keep, and the version of its fold, by the prefix of the streams."""
 
 WRITTEN_ONCE: tuple[str, ...] = tuple(aggregate.prefix for aggregate in AGGREGATES if aggregate.written_once)
-"""Prefixes of streams that are not worth a place in the cache."""
+"""Prefixes of the streams that the state cache leaves out."""
 
 AMOUNTS: frozenset[str] = frozenset(name for aggregate in AGGREGATES for name in aggregate.amounts)
-"""Fields of events and states that hold minor units."""
+"""Names of the fields of events and states that hold minor units."""
 
 PAIRS: Mapping[str, tuple[str, ...]] = {name: of for aggregate in AGGREGATES for name, of in aggregate.pairs.items()}
-"""The members of tuples in states, by the field that holds them."""
+"""The names of the members of tuples in states, by the field that holds them."""
 
 _DECISIONS: dict[type, Decide] = {
     command: decision for aggregate in AGGREGATES for command, decision in aggregate.decisions.items()
@@ -100,24 +100,24 @@ _EVOLVE: dict[type, Callable[[Any, Any], State]] = {
 
 
 def decide(command: Command, states: States, context: Context) -> Decision:
-    """What becomes of the command on these states. Pure."""
+    """Decide the command on these states. The function is pure."""
     if type(command) is Together:
         return decide_together(command, states, context, decide, evolve)
     return _DECISIONS[type(command)](command, states, context)
 
 
 def evolve(state: State | None, event: Event) -> State:
-    """The aggregate after the event. Pure."""
+    """Return the state after the event. The function is pure."""
     return _EVOLVE[type(event)](state, event)
 
 
 def commands() -> Iterable[type]:
-    """The classes of all commands."""
+    """Return the classes of all commands."""
     return _DECISIONS.keys()
 
 
 def explain(rule: str, figures: Mapping[str, object]) -> str:
-    """The sentence for a refusal. Raises KeyError for an unknown rule or a missing figure."""
+    """Return the sentence of a refusal. Raises KeyError for an unknown rule or a missing figure."""
     if rule == together.ITEM_REFUSED:
         inner = cast(Mapping[str, object], figures["figures"])
         return RULES[rule].format_map({**figures, "because": explain(str(figures["rule"]), inner)})

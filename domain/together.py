@@ -1,4 +1,4 @@
-"""Several commands as one: all of them are carried out in one unit, or none is."""
+"""Several commands in one unit: either all of them are carried out, or none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Evolve = Callable[[State | None, Event], State]
 
 
 class Together(Value, frozen=True):
-    """Commands in their order; each sees the effect of those before it."""
+    """Commands in order. The decision of each sees the effects of those before it."""
 
     commands: tuple[Command, ...]
 
@@ -37,9 +37,9 @@ class Together(Value, frozen=True):
 
 
 def decide_together(together: Together, states: States, context: Context, decide: Decide, evolve: Evolve) -> Decision:
-    """One decision of many: the events of all in order, or the first refusal with the number of its command.
+    """Decide all commands: return all their events in order, or the first refusal with the number of its command.
 
-    A stream commutes only where it commutes for each command that touches it.
+    A stream is commuting only if it is commuting for each command that writes to it.
     """
     now: dict[str, State | None] = dict(states)
     asked: dict[str, None] = {}
@@ -51,9 +51,9 @@ def decide_together(together: Together, states: States, context: Context, decide
         decision = decide(command, now, context)
         if isinstance(decision, NeedsStreams):
             asked.update(dict.fromkeys(decision.streams))
-            continue  # what the others will ask for is found out too
+            continue  # the other commands may need more streams: ask for all of them at once
         if asked and not isinstance(decision, Accepted):
-            continue  # it may be accepted after what was left out
+            continue  # it may be accepted once the commands before it are decided
         commuting |= decision.commuting
         exact |= set(command.streams) - decision.commuting
         if isinstance(decision, Unknown):

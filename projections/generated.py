@@ -17,9 +17,7 @@ _FOLDER = Path(__file__).parent
 
 def file_of(projection: Projection) -> Path:
     """Where the SQL of a projection is committed: in the folder of its area."""
-    [module] = [*_FOLDER.glob(f"*/{projection.name}.py"), *_FOLDER.glob(f"*/{projection.name}/__init__.py")]
-    folder = module.parent.parent if module.name == "__init__.py" else module.parent
-    return folder / f"{projection.name}.sql"
+    return _FOLDER / projection.area / f"{projection.name}.sql"
 
 
 def sql_of(projection: Projection) -> str:

@@ -18,8 +18,12 @@ PROJECTIONS: tuple[Projection, ...] = (ACCOUNTS, MOVEMENTS, TRANSACTIONS, ORDERS
 made here, which takes the interpreter from whoever folds ahead."""
 
 
+AREAS: tuple[str, ...] = tuple(dict.fromkeys(projection.area for projection in PROJECTIONS))
+"""The areas that have projections."""
+
+
 class UnknownProjectionError(LookupError):
-    """There is no projection of that name."""
+    """There is no projection, or no area, of that name."""
 
 
 def named(names: Iterable[str]) -> tuple[Projection, ...]:
@@ -30,3 +34,28 @@ def named(names: Iterable[str]) -> tuple[Projection, ...]:
         known = ", ".join(projection.name for projection in PROJECTIONS)
         raise UnknownProjectionError(f"there is no projection {', '.join(unknown)}; there are {known}")
     return tuple(projection for projection in PROJECTIONS if projection.name in wanted)
+
+
+def chosen(names: Iterable[str]) -> tuple[Projection, ...]:
+    """The projections of these names and areas, in our order; all of them where no name is given.
+
+    A name that is also an area's means the area. `AREA/NAME` is always one projection. Raises
+    `UnknownProjectionError`.
+    """
+    wanted = set(names)
+    if not wanted:
+        return PROJECTIONS
+    unknown = sorted(wanted - {name for projection in PROJECTIONS for name in _names_of(projection)})
+    if unknown:
+        known = ", ".join(projection.name for projection in PROJECTIONS)
+        raise UnknownProjectionError(
+            f"there is no projection and no area {', '.join(unknown)}; the areas are {', '.join(AREAS)}, the "
+            f"projections {known}"
+        )
+    return tuple(projection for projection in PROJECTIONS if wanted & _names_of(projection))
+
+
+def _names_of(projection: Projection) -> set[str]:
+    """The names that choose it."""
+    names = {projection.area, f"{projection.area}/{projection.name}"}
+    return names if projection.name in AREAS else names | {projection.name}

@@ -86,4 +86,13 @@ def replay_log(
             position = recorded.unit_end
         progress(position, end)
     digest = leaf.digest(connection, head.log, position)
-    return Replayed(log, head.epoch, position, sum(types.values()), dict(types), dict(sums), leaf.DIGEST, digest)
+    return Replayed(
+        log=log,
+        epoch=head.epoch,
+        position=position,
+        events=sum(types.values()),
+        types=dict(types),
+        sums=dict(sums),
+        digest_version=leaf.DIGEST,
+        digest=digest,
+    )

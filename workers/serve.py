@@ -27,7 +27,10 @@ from eventstore.executor.asynchronous import AsyncExecutor
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect, pool_of
 from projections.engine.waiting import Checkpoints
-from workers import runtime, settings
+from workers import clock_and_ids, settings
+from workers.composition import make_codec, write_side
+from workers.messages import write_messages
+from workers.tuning import tune_for_commands
 
 FILES_BESIDE = 100
 """Open files of a process that are no connections of clients: of the database, of libraries, of the log."""
@@ -98,7 +101,7 @@ def allow_connections(most: int) -> None:
 def application() -> ASGIApp:
     """The application of one process: what it works with is opened when the server starts and closed when it ends."""
     loaded = settings.load()
-    runtime.write_messages(loaded)
+    write_messages(loaded)
     share_one_cpu(loaded)
     return Managed(loaded)
 
@@ -150,7 +153,7 @@ class Managed:
             return None
         previous = loaded.previous_master_key_bytes()
         key = ticket_key(loaded.master_key_bytes())
-        return Tickets(key, runtime.now, None if previous is None else ticket_key(previous))
+        return Tickets(key, clock_and_ids.now, None if previous is None else ticket_key(previous))
 
     def _reload(self) -> None:
         """Read the file of tokens again, on SIGHUP."""
@@ -160,8 +163,8 @@ class Managed:
     def _start(self) -> Services:
         loaded, url = self._settings, self._settings.query_url()
         if loaded.auth == "on":
-            self._principals = PrincipalsFile(loaded.tokens_file, runtime.now)
-        side = self._open.enter_context(runtime.write_side(loaded, "daybook-api"))
+            self._principals = PrincipalsFile(loaded.tokens_file, clock_and_ids.now)
+        side = self._open.enter_context(write_side(loaded, "daybook-api"))
 
         def connect_to_read(name: str) -> Connection[Any]:
             return connect(url, application_name=name, read_only=True)
@@ -189,18 +192,18 @@ class Managed:
         )
         checkpoints = Checkpoints(lambda: connect_to_read("daybook-checkpoints"), loaded.log)
         self._open.callback(checkpoints.close)
-        runtime.tune_for_commands()
+        tune_for_commands()
         return Services(
             log=loaded.log,
             log_number=side.log_number,
             executor=side.executor,
             commands=AsyncExecutor(side.executor, loaded.principal_limit),
-            codec=runtime.make_codec(loaded, keys, side.log_number, lambda: connect_to_read("daybook-reading-keys")),
+            codec=make_codec(loaded, keys, side.log_number, lambda: connect_to_read("daybook-reading-keys")),
             reads=pool.connection,
             checkpoints=checkpoints,
             numbers=Numbers(numbers.connection),
-            new_id=runtime.new_id,
-            clock=runtime.now,
+            new_id=clock_and_ids.new_id,
+            clock=clock_and_ids.now,
             principals=self._principals,
             allowed_hosts=loaded.allowed_hosts,
             limits=Limits(

@@ -1,4 +1,4 @@
-"""Every setting of Daybook: one class, read from the environment, and its table for the README.
+"""All settings of Daybook: one class, read from the environment, and its table for docs/reference/settings.md.
 
 `load()` is what a process calls at its start. A wrong, missing or misspelt variable is a `SettingsError`, one sentence
 that names the variable, what it holds (unless that is secret) and what it should be.
@@ -197,6 +197,12 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How often a projector that has caught up looks again",
     )
+    projections: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        max_length=100,
+        description="What this projector folds: projections and areas, separated by commas. Unset: all of them. "
+        "Projectors with different lists fold everything together",
+    )
     database_wait_seconds: float = Field(
         default=3600,
         ge=0,
@@ -248,7 +254,7 @@ class Settings(BaseSettings):
             master_key.decode(key.get_secret_value())
         return key
 
-    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", "projections", mode="before")
     @classmethod
     def _split(cls, listed: object) -> object:
         return tuple(one.strip() for one in listed.split(",") if one.strip()) if isinstance(listed, str) else listed
@@ -289,6 +295,11 @@ class Settings(BaseSettings):
     def with_databases(self, urls: Mapping[str, str]) -> Self:
         """The same settings with these URLs, by the names of `DATABASE_URLS`."""
         return self.model_copy(update=dict(urls))
+
+    def with_projections(self, names: str) -> Self:
+        """The same settings, with these projections and areas, separated by commas."""
+        listed = tuple(one.strip() for one in names.split(",") if one.strip())
+        return self.model_copy(update={"projections": listed})
 
     def owner_url(self) -> str:
         """For migrations. Raises `SettingsError`, as the next six do, while no database is known."""
@@ -378,7 +389,7 @@ def load() -> Settings:
     for name in sorted(os.environ.keys() - ignored_variables()):
         if name.startswith(PREFIX) and name not in known.values():
             near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
-            hint = f"did you mean {known[near[0]]}?" if near else "the README lists those there are"
+            hint = f"did you mean {known[near[0]]}?" if near else "docs/reference/settings.md lists the settings"
             raise SettingsError(f"{name} is not a setting of Daybook: {hint}")
     try:
         return Settings()
@@ -405,7 +416,7 @@ def variable(field: str) -> str:
 
 
 def settings_table() -> str:
-    """The Markdown table of all settings, for the README."""
+    """Return the Markdown table of all settings."""
     rows = [
         f"| `{variable(name)}` | {_default(name)} | {field.description} |"
         for name, field in Settings.model_fields.items()
@@ -440,7 +451,3 @@ def _read_key(key_file: Path) -> bytes:
         return master_key.read(key_file)
     except (OSError, ValueError) as error:
         raise SettingsError(f"{key_file} does not hold a master key: {error}") from None
-
-
-if __name__ == "__main__":
-    print(settings_table())  # to paste into the README; a test compares the two

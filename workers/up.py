@@ -17,8 +17,10 @@ import orjson
 from rich.console import Console
 from rich.markup import escape
 
-from workers import runtime
+from workers.composition import write_side
+from workers.databases import own_database
 from workers.embedded import EmbeddedPostgres, stop_with_parent
+from workers.internal_accounts import CURRENCIES, open_internal_accounts
 from workers.migrating import Migrated, migrate
 from workers.restarting import Restarted
 from workers.settings import DATABASE_URLS, MASTER_KEYS, Settings, variable
@@ -41,7 +43,7 @@ def up(settings: Settings, console: Console) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     settings = settings.with_master_keys()
-    with runtime.own_database(settings) as (ready, postgres):
+    with own_database(settings) as (ready, postgres):
         console.print("Database ready, migrating.", highlight=False)
         for note in initialise(ready).notes:
             console.print(note, highlight=False, markup=False)
@@ -114,8 +116,8 @@ def _environment(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
 def initialise(settings: Settings) -> Migrated:
     """Migrate, and open the internal accounts where they are not there yet."""
     migrated = migrate(settings)
-    with runtime.write_side(settings, "daybook-up") as side:
-        runtime.open_internal_accounts(settings, side, runtime.CURRENCIES)
+    with write_side(settings, "daybook-up") as side:
+        open_internal_accounts(settings, side, CURRENCIES)
     return migrated
 
 

@@ -15,9 +15,10 @@ from projections.engine.follow import follow
 from projections.engine.outage import DatabaseAwayError, Outage
 from projections.engine.runner import TRANSIENT
 from projections.engine.tables import begin
-from projections.registry import PROJECTIONS
-from workers import runtime
+from projections.registry import PROJECTIONS, chosen
+from workers.composition import make_codec
 from workers.settings import Settings, variable
+from workers.tuning import tune_for_folding
 
 logger = logging.getLogger(__name__)
 
@@ -27,25 +28,30 @@ _REFUSED = re.compile(r'password authentication failed|no pg_hba\.conf entry|(da
 
 
 def work(settings: Settings) -> None:
-    """Fold until SIGTERM or SIGINT. Raises `DatabaseAwayError` where the database stays away for too long."""
+    """Fold the projections of the settings until SIGTERM or SIGINT.
+
+    Raises `DatabaseAwayError` where the database stays away for too long, `UnknownProjectionError`.
+    """
+    projections = chosen(settings.projections)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     url = settings.projector_url()
-    logger.info("folding the log %s into the read tables", settings.log)
+    names = "all projections" if projections == PROJECTIONS else ", ".join(one.name for one in projections)
+    logger.info("folding the log %s into the read tables of %s", settings.log, names)
 
     def begin_all() -> None:
         with connect(url, application_name="daybook-begin") as connection:
-            begin(connection, settings.log, PROJECTIONS)
+            begin(connection, settings.log, projections)
 
     try:
         _once_it_is_there(begin_all, stop, settings.database_wait_seconds)
-        runtime.tune_for_folding()
+        tune_for_folding()
         follow(
             lambda: connect(url, application_name="daybook-projector"),
-            lambda connection, log: runtime.make_codec(settings, connection, log),
+            lambda connection, log: make_codec(settings, connection, log),
             settings.log,
-            PROJECTIONS,
+            projections,
             stop,
             poll_seconds=settings.poll_seconds,
             wait_seconds=settings.database_wait_seconds,

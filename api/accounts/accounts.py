@@ -15,10 +15,10 @@ from api.accounts.views import account_view, entry_view, movement_view, trial_ba
 from api.commands.bodies import IsoDate, Nothing, Reason
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.access_log import personal
-from api.gateway.documented import READ_LIST, READ_ONE
+from api.gateway.principals import COMMANDERS, READERS
 from api.gateway.problems import Problem
 from api.queries.positions import read_cursor
+from api.queries.query import query
 from api.queries.reading import (
     DEFAULT_LIMIT,
     After,
@@ -30,7 +30,6 @@ from api.queries.reading import (
     one_that_passes,
     page,
     reading,
-    visible,
 )
 from api.queries.responses import json_response
 from api.services import services
@@ -50,7 +49,7 @@ from projections.engine.listing import Listed
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
 
-@command(router, "/accounts")
+@command(router, "/accounts", may=COMMANDERS)
 async def open_account(caller: Caller, body: bodies.Open) -> Intent:
     """Open an account; its number is given."""
     served, principal = caller.services, caller.principal
@@ -95,56 +94,56 @@ def _movement(caller: Caller, account: str, body: bodies.Movement) -> _Movement:
     )
 
 
-@command(router, "/accounts/{account}/deposits")
+@command(router, "/accounts/{account}/deposits", may=COMMANDERS)
 def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash in."""
     return Intent(Deposit(*_movement(caller, account, body)), account)
 
 
-@command(router, "/accounts/{account}/withdrawals")
+@command(router, "/accounts/{account}/withdrawals", may=COMMANDERS)
 def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash out."""
     return Intent(Withdraw(*_movement(caller, account, body)), account)
 
 
-@command(router, "/accounts/{account}/fees")
+@command(router, "/accounts/{account}/fees", may=COMMANDERS)
 def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """The ledger's fee."""
     return Intent(ChargeFee(*_movement(caller, account, body)), account)
 
 
-@command(router, "/accounts/{account}/freeze", status=200)
+@command(router, "/accounts/{account}/freeze", may=COMMANDERS, status=200)
 def freeze(caller: Caller, account: PathId, body: Reason) -> Intent:
     """No entry in either direction until it is unfrozen."""
     return Intent(FreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/unfreeze", status=200)
+@command(router, "/accounts/{account}/unfreeze", may=COMMANDERS, status=200)
 def unfreeze(caller: Caller, account: PathId, body: Reason) -> Intent:
     """Entries are taken again."""
     return Intent(UnfreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/close", status=200)
+@command(router, "/accounts/{account}/close", may=COMMANDERS, status=200)
 def close(caller: Caller, account: PathId, body: Reason) -> Intent:
     """For good. The balance must be zero and no hold open."""
     return Intent(CloseAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/holds")
+@command(router, "/accounts/{account}/holds", may=COMMANDERS)
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount: the balance stays, what is available falls."""
     hold = caller.services.new_id(HOLD)
     return Intent(PlaceHold(account, hold, body.amount, body.currency, body.reference), account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/release", status=200)
+@command(router, "/accounts/{account}/holds/{hold}/release", may=COMMANDERS, status=200)
 def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
     """What was reserved is available again."""
     return Intent(ReleaseHold(account, hold), account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/capture")
+@command(router, "/accounts/{account}/holds/{hold}/capture", may=COMMANDERS)
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
     """Pay from the hold; what is left over becomes available."""
     capture = CaptureHold(
@@ -161,8 +160,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
     return Intent(capture, account)
 
 
-@router.get("/accounts", responses=READ_LIST, dependencies=[visible("accounts")])
-@personal
+@query(router, "/accounts", may=READERS, personal=True, projections=("accounts",))
 def list_accounts(
     request: Request,
     owner: Filter = None,
@@ -194,16 +192,14 @@ def list_accounts(
     return page(listed, account_view)
 
 
-@router.get("/accounts/{account}", responses=READ_ONE, dependencies=[visible("accounts")])
-@personal
+@query(router, "/accounts/{account}", may=READERS, personal=True, projections=("accounts",))
 def get_account(request: Request, account: PathId) -> Response:
     """One account."""
     with reading(request) as connection:
         return one("account", account, accounts.account(connection, account), account_view)
 
 
-@router.get("/accounts/{account}/entries", responses=READ_ONE, dependencies=[visible("entries", "accounts")])
-@personal
+@query(router, "/accounts/{account}/entries", may=READERS, personal=True, projections=("entries", "accounts"))
 def list_entries(
     request: Request,
     account: PathId,
@@ -234,8 +230,7 @@ def list_entries(
     return page(listed, entry_view)
 
 
-@router.get("/accounts/{account}/movements", responses=READ_ONE, dependencies=[visible("movements", "accounts")])
-@personal
+@query(router, "/accounts/{account}/movements", may=READERS, personal=True, projections=("movements", "accounts"))
 def list_movements(
     request: Request,
     account: PathId,
@@ -258,7 +253,7 @@ def list_movements(
     return page(Listed(listed.items, following), movement_view)
 
 
-@router.get("/trial-balance", responses=READ_LIST, dependencies=[visible("trial_balance")], tags=["reports"])
+@query(router, "/trial-balance", may=READERS, personal=False, projections=("trial_balance",), tags=["reports"])
 def trial_balance(request: Request, currency: Filter = None) -> Response:
     """Debits and credits per currency and type of account; they are equal in every currency."""
     with reading(request) as connection:

@@ -22,6 +22,7 @@ from api.commands.bodies import (
     Sum,
     example,
 )
+from api.queries.response_types import one_of
 from domain.accounts.numbers import AccountType
 from domain.accounts.posting import Side
 
@@ -35,7 +36,7 @@ class Open(Body):
         }
     )
 
-    type: AccountType
+    type: Annotated[AccountType, one_of(AccountType)]
     currency: Currency
     owner: Subject | None = None
     name: ShortText

@@ -12,10 +12,10 @@ from api.accounts.views import transaction_view
 from api.commands.bodies import IsoDate
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.access_log import personal
-from api.gateway.documented import READ_LIST, READ_ONE
+from api.gateway.principals import COMMANDERS, READERS
 from api.queries.positions import read_cursor
-from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading, visible
+from api.queries.query import query
+from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
 from domain.accounts.posting import Entry
 from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
 from projections.accounts.transactions import queries
@@ -23,7 +23,7 @@ from projections.accounts.transactions import queries
 router = APIRouter(prefix="/v1", tags=["transactions"])
 
 
-@command(router, "/transfers")
+@command(router, "/transfers", may=COMMANDERS)
 def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     """Move money between two accounts of one currency, in one unit."""
     return Intent(
@@ -40,7 +40,7 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     )
 
 
-@command(router, "/transactions")
+@command(router, "/transactions", may=COMMANDERS)
 def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     """Post any balanced set of 2 to 1,000 entries, all or nothing."""
     return Intent(
@@ -55,8 +55,7 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     )
 
 
-@router.get("/transactions", responses=READ_LIST, dependencies=[visible("transactions", "entries")])
-@personal
+@query(router, "/transactions", may=READERS, personal=True, projections=("transactions", "entries"))
 def list_transactions(
     request: Request,
     account: Filter = None,
@@ -87,8 +86,7 @@ def list_transactions(
     return page(listed, transaction_view)
 
 
-@router.get("/transactions/{transaction}", responses=READ_ONE, dependencies=[visible("transactions")])
-@personal
+@query(router, "/transactions/{transaction}", may=READERS, personal=True, projections=("transactions",))
 def get_transaction(request: Request, transaction: PathId) -> Response:
     """One transaction with all its entries."""
     with reading(request) as connection:

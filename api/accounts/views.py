@@ -2,17 +2,129 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import date, datetime
+from typing import Annotated
 
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from api.queries.response_types import CurrencyCode, Erasable, LogPosition, Money, StreamVersion, one_of
+from domain.accounts.account.state import Status
+from domain.accounts.numbers import AccountType
+from domain.accounts.posting import Side, TransactionKind
 from domain.money import show
 from projections.accounts.accounts.queries import AccountRow
 from projections.accounts.entries.queries import EntryRow
-from projections.accounts.movements.queries import DailyBalance
+from projections.accounts.movements import queries as movements
 from projections.accounts.transactions.queries import TransactionRow
-from projections.accounts.trial_balance.queries import TrialBalance
+from projections.accounts.trial_balance import queries as trial_balances
+
+_Type = Annotated[str, one_of(AccountType)]
+_Side = Annotated[str, one_of(Side)]
 
 
-def account_view(row: AccountRow) -> dict[str, Any]:
+class Account(TypedDict):
+    """An account as it is now."""
+
+    account: str
+    number: Annotated[str, Field(description="For people: three letters, ten digits and two check digits")]
+    type: _Type
+    currency: CurrencyCode
+    owner: Annotated[str, Field(description="The customer; the name of the log for an internal account")]
+    name: Erasable
+    name_erased: bool
+    status: Annotated[str, one_of(Status)]
+    reason: Annotated[str | None, Field(description="Why it is frozen or closed")]
+    minimum: Annotated[Money | None, Field(description="The least that may be available; null for no limit")]
+    maximum: Annotated[Money | None, Field(description="The largest balance; null for no limit")]
+    opened_on: date
+    balance: Annotated[Money, Field(description="Credits less debits")]
+    reserved: Annotated[Money, Field(description="The sum of the open holds")]
+    available: Annotated[Money, Field(description="The balance less what is reserved")]
+    version: StreamVersion
+    entries: Annotated[int, Field(description="How many entries were booked")]
+    position: LogPosition
+
+
+class Entry(TypedDict):
+    """An entry of an account."""
+
+    number: Annotated[int, Field(description="Within the account, from 1, in the order of booking")]
+    transaction: str
+    entry: Annotated[int, Field(description="Within the transaction, from 1")]
+    side: _Side
+    amount: Money
+    currency: CurrencyCode
+    balance_after: Annotated[Money, Field(description="The balance of the account after this entry")]
+    value_date: date
+    recorded_at: datetime
+    position: LogPosition
+
+
+class TransactionEntry(TypedDict):
+    """One line of a transaction."""
+
+    account: str
+    side: _Side
+    amount: Money
+    currency: CurrencyCode
+
+
+class Transaction(TypedDict):
+    """A transaction with all its entries, whose sum is zero in each currency."""
+
+    transaction: str
+    kind: Annotated[str, one_of(TransactionKind)]
+    value_date: date
+    reference: str | None
+    description: str | None
+    description_erased: Annotated[
+        bool, Field(description="Whether it had a description that was erased with its owner's data")
+    ]
+    entries: list[TransactionEntry]
+    recorded_at: datetime
+    position: LogPosition
+
+
+class CurrencyTotal(TypedDict):
+    """One currency over all accounts."""
+
+    currency: CurrencyCode
+    debits: Money
+    credits: Money
+
+
+class TrialBalanceLine(TypedDict):
+    """One currency and type of account."""
+
+    currency: CurrencyCode
+    type: _Type
+    debits: Money
+    credits: Money
+    balance: Annotated[Money, Field(description="Credits less debits")]
+
+
+class TrialBalance(TypedDict):
+    """Debits and credits of all accounts."""
+
+    balanced: Annotated[bool, Field(description="Whether debits equal credits in every currency")]
+    totals: list[CurrencyTotal]
+    lines: list[TrialBalanceLine]
+
+
+class DailyBalance(TypedDict):
+    """A value date of an account that has entries."""
+
+    day: date
+    currency: CurrencyCode
+    opening: Annotated[Money, Field(description="The balance by value date at the beginning of the day")]
+    debits: Money
+    credits: Money
+    closing: Annotated[Money, Field(description="The balance by value date at the end of the day")]
+    entries: Annotated[int, Field(description="How many entries have this value date")]
+
+
+def account_view(row: AccountRow) -> Account:
     c = row.currency
     return {
         "account": row.account,
@@ -36,7 +148,7 @@ def account_view(row: AccountRow) -> dict[str, Any]:
     }
 
 
-def entry_view(row: EntryRow) -> dict[str, Any]:
+def entry_view(row: EntryRow) -> Entry:
     c = row.currency
     return {
         "number": row.number,
@@ -52,7 +164,7 @@ def entry_view(row: EntryRow) -> dict[str, Any]:
     }
 
 
-def transaction_view(row: TransactionRow) -> dict[str, Any]:
+def transaction_view(row: TransactionRow) -> Transaction:
     return {
         "transaction": row.transaction,
         "kind": row.kind,
@@ -69,7 +181,7 @@ def transaction_view(row: TransactionRow) -> dict[str, Any]:
     }
 
 
-def trial_balance_view(balance: TrialBalance) -> dict[str, Any]:
+def trial_balance_view(balance: trial_balances.TrialBalance) -> TrialBalance:
     return {
         "balanced": balance.balanced,
         "totals": [
@@ -89,7 +201,7 @@ def trial_balance_view(balance: TrialBalance) -> dict[str, Any]:
     }
 
 
-def movement_view(row: DailyBalance) -> dict[str, Any]:
+def movement_view(row: movements.DailyBalance) -> DailyBalance:
     c = row.currency
     return {
         "day": row.day,

@@ -14,10 +14,11 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.commands.execution import checked_key, expected_of, request_hash, submission_of
-from api.commands.routes import Caller, CommandRoute, CommandRoutes, Intent, validator_of
+from api.commands.routes import Caller, CommandRoute, Intent, command_of, validator_of
 from api.gateway.problems import Problem, malformed, problem, unavailable
 from api.gateway.request_guard import UnkeptError, parse_each
 from api.gateway.request_heads import escaped_command
+from api.gateway.routes import RouteTable
 from eventstore.executor.decided_commands import Submission
 from eventstore.log.metadata import with_key, without_key
 
@@ -84,7 +85,7 @@ class _Checked(Struct):
 class Items:
     """Makes submissions of the items of one request."""
 
-    def __init__(self, caller: Caller, routes: CommandRoutes, origin: str) -> None:
+    def __init__(self, caller: Caller, routes: RouteTable, origin: str) -> None:
         self._caller = caller
         self._routes = routes
         self._origin = origin
@@ -124,10 +125,10 @@ class Items:
         if "%" in item.path:
             code, detail, _ = escaped_command(item.path)
             raise Problem(code, detail)
-        found = self._routes.match(item.path)
-        if found is None:
+        command = command_of(self._routes.find(item.path))
+        if command is None:
             raise Problem("no_route", f"No command is posted to {item.path[:100]!r}; see /docs.")
-        route, names = found
+        route, names = command
         return _Checked(item, route, names, route.validate(item.body))
 
     def _ready(self, checked: _Checked, intent: Intent) -> Ready:

@@ -40,8 +40,10 @@ from api.commands.routes import Caller, Intent
 from api.gateway.access_log import AccessLog
 from api.gateway.concurrency_limit import ConcurrencyLimit
 from api.gateway.documented import BATCH
+from api.gateway.principals import COMMANDERS
 from api.gateway.problems import Problem, encoded, problem, too_large, too_slow
 from api.gateway.request_guard import coding_of
+from api.gateway.routes import action
 from domain.together import Together
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.reply_sinks import ExecutorError
@@ -69,7 +71,7 @@ _DESCRIBED = {
 }
 
 
-@router.post("/batches", responses=BATCH, openapi_extra=_DESCRIBED)
+@action(router, "/batches", may=COMMANDERS, reads_body=True, responses=BATCH, openapi_extra=_DESCRIBED)
 async def post_batch(
     request: Request,
     atomic: Annotated[bool, Query(description="All or nothing, in one unit, under the key of this request")] = False,
@@ -96,7 +98,7 @@ class _Batch:
         self._request = request
         self._caller: Caller = caller_of(request)
         self._origin = origin(request)
-        self._items = Items(self._caller, request.app.state.commands, self._origin)
+        self._items = Items(self._caller, request.app.state.routes, self._origin)
         request.scope["state"]["batch"] = {"items": items, "batch": self._items.correlation}  # for the access log
 
     # ------------------------------------------------------------------ each for itself
@@ -149,7 +151,7 @@ class _Batch:
             return _problem_line(item.key, item.path, problem_body(answer), answer.replayed)
         body = accepted_body(answer, position_of(self._caller.services, answer).encode())
         version = version_of(answer, stream_of(item.intent, answer))
-        return _line(item.key, answer.status, body, answer.replayed, version)
+        return _line(item.key, answer.code, body, answer.replayed, version)
 
     # ------------------------------------------------------------------ all or nothing
 

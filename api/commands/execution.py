@@ -14,10 +14,13 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.commands.routes import Build, Caller, CommandRoute, Intent, Run
+from api.commands.answer_codes import VERSION_STALE, answer_codes
+from api.commands.routes import Build, Caller, CommandRoute, Intent, Run, validator_of
 from api.gateway.documented import COMMAND
+from api.gateway.principals import Right
 from api.gateway.problems import Problem, ProblemResponse, problem, refusal
 from api.gateway.request_heads import is_repeated
+from api.gateway.routes import declare
 from api.queries.positions import token
 from api.services import Services, services
 from domain.kernel import Context
@@ -34,13 +37,19 @@ _ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
 MOST_ORIGIN = 300
 
 
-def command(router: APIRouter, path: str, *, status: int = 201, run: Run | None = None) -> Callable[[B], B]:
-    """Declare a command's route: `build(caller, [names of the path,] body)` gives its intent, `run` carries it out."""
+def command(
+    router: APIRouter, path: str, *, may: frozenset[Right], status: int = 201, run: Run | None = None
+) -> Callable[[B], B]:
+    """Declare a command's route: `build(caller, [names of the path,] body)` gives its intent, `run` carries it out.
+
+    `may`: who may use it; `status`: of an accepted command.
+    """
     carry_out = run or _run
 
-    def declare(build: B) -> B:
+    def decorate(build: B) -> B:
         hints = get_type_hints(build, include_extras=True)
-        route = CommandRoute(build, carry_out, hints["body"], status)
+        validate = validator_of(hints["body"])
+        route = CommandRoute(may=may, build=build, run=carry_out, validate=validate, status=status)
 
         async def endpoint(request: Request, body: BaseModel, **names: str) -> Response:
             return await carry_out(request, route, body, names)
@@ -53,11 +62,11 @@ def command(router: APIRouter, path: str, *, status: int = 201, run: Run | None 
         request = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
         endpoint.__signature__ = inspect.Signature([request, *parameters])  # type: ignore[attr-defined]
         endpoint.__name__, endpoint.__doc__ = build.__name__, build.__doc__
-        endpoint.command = route  # type: ignore[attr-defined]
+        declare(endpoint, route)
         router.post(path, status_code=status, responses=COMMAND)(endpoint)
         return build
 
-    return declare
+    return decorate
 
 
 async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Mapping[str, str]) -> Response:
@@ -110,15 +119,14 @@ def submission_of(
 ) -> Submission:
     """The intent on its way to the executor; `recorded` is its metadata, `status` of its acceptance."""
     return Submission(
-        intent.command,
-        caller.principal.name,
-        key,
-        digest,
-        recorded,
-        caller.context,
-        expected,
-        accepted_status=status,
-        expectation_status=412 if if_match else 409,
+        command=intent.command,
+        actor=caller.principal.name,
+        key=key,
+        request_hash=digest,
+        metadata=recorded,
+        context=caller.context,
+        expected=expected,
+        codes=answer_codes(status, if_match=if_match),
         origin=origin,
     )
 
@@ -226,7 +234,7 @@ def problem_body(answer: Answer) -> dict[str, Any]:
         expected, actual = answer.result["expected"], answer.result["actual"]
         wrong = sorted(s for s in expected if expected[s] != actual[s])  # as a retry is told
         detail = "; ".join(f"{s} is at version {actual[s]}, not {expected[s]}" for s in wrong)
-        code = "version_stale" if answer.status == 412 else "versions_stale"
+        code = "version_stale" if answer.code == VERSION_STALE else "versions_stale"
         return problem(code, f"{detail}. Read it again and decide anew, with a new key.", answer.result)
     if answer.outcome is Outcome.UNKNOWN:
         kind, id = answer.result["kind"], answer.result["id"]
@@ -260,7 +268,7 @@ def render(served: Services, answer: Answer, stream: str | None = None) -> Respo
     version = version_of(answer, stream)
     if version is not None:
         headers.append((b"etag", b'"%d"' % version))
-    return _Accepted(accepted_body(answer, encoded), answer.status, headers)
+    return _Accepted(accepted_body(answer, encoded), answer.code, headers)
 
 
 def problem_of(error: ExecutorError) -> Problem:

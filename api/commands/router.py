@@ -1,9 +1,9 @@
-"""The lane of commands: the same routes, models and answers as FastAPI's, without its machinery around them.
+"""The command router: the same routes, models and answers as FastAPI's, without its machinery around them.
 
-FastAPI describes the routes and serves the reads. For a command the door has read, bounded and parsed the body by now;
-what is left is to match the path, validate the body with the route's own model and run it. Going through FastAPI's
-dependency solving, exit stacks and middleware for that costs more than deciding and appending the command does.
-Whatever the lane is not sure about it leaves to FastAPI.
+FastAPI describes the routes and serves the reads. For a command, the request guard has found the route, and has read,
+bounded and parsed the body. What is left is to validate the body with the route's own model and to run it. Going
+through FastAPI's dependency solving, exit stacks and middleware costs more than deciding and appending the command.
+FastAPI answers what the command router does not know, such as a path whose names are not plain text.
 """
 
 from __future__ import annotations
@@ -16,27 +16,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.commands.routes import CommandRoutes
+from api.commands.routes import command_of
 from api.gateway.problems import malformed_response
 
 
 class CommandRouter:
     """Answers POST requests it knows the route of; passes all others to the application."""
 
-    def __init__(
-        self, app: FastAPI, routes: CommandRoutes, answer_error: Callable[[Request, Exception], Awaitable[Response]]
-    ) -> None:
+    def __init__(self, app: FastAPI, answer_error: Callable[[Request, Exception], Awaitable[Response]]) -> None:
         self._app: ASGIApp = app
         self._fastapi = app
-        self._routes = routes
         self._answer_error = answer_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._routes.match(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if found is None:
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        command = command_of(scope["state"]["found"]) if is_post else None
+        if command is None:
             await self._app(scope, receive, send)
             return
-        route, names = found
+        route, names = command
         scope["app"] = self._fastapi
         request = Request(scope, receive)
         try:

@@ -1,4 +1,4 @@
-"""A command's route, declared once: FastAPI describes it, the lane runs it, a batch runs thousands of it.
+"""A command's route, declared once: FastAPI describes it, the command router runs it, a batch runs thousands of it.
 
 A route is a function from a caller, a validated body and the names in its path to an `Intent`. How an intent gets its
 key, its answer and its response is the same for all of them (`api.commands.execution`).
@@ -13,12 +13,12 @@ from datetime import date
 from typing import Any, TypeVar
 
 from fastapi import Request
-from fastapi.routing import APIRoute
 from msgspec import Struct
 from pydantic import BaseModel, TypeAdapter
 from starlette.responses import Response
 
 from api.gateway.principals import Principal
+from api.gateway.routes import Declaration, Found
 from api.services import Services
 from domain.kernel import Context
 
@@ -56,15 +56,14 @@ Run = Callable[[Request, "CommandRoute", BaseModel, Mapping[str, str]], Awaitabl
 B = TypeVar("B", bound=BaseModel)
 
 
-class CommandRoute:
-    """What is known of a command's route apart from HTTP."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRoute(Declaration):
+    """What a command's route declares; `status`: of an accepted command."""
 
-    def __init__(self, build: Build, run: Run, model: type[BaseModel], status: int) -> None:
-        """`status`: of an accepted command."""
-        self.build = build
-        self.run = run
-        self.status = status
-        self.validate: Callable[[Any], BaseModel] = validator_of(model)
+    build: Build
+    run: Run
+    validate: Callable[[Any], BaseModel]
+    status: int
 
 
 def validator_of(model: type[B]) -> Callable[[Any], B]:
@@ -73,31 +72,11 @@ def validator_of(model: type[B]) -> Callable[[Any], B]:
     return validate
 
 
-class CommandRoutes:
-    """The commands' routes by their path."""
-
-    def __init__(self) -> None:
-        self._fixed: dict[str, CommandRoute] = {}
-        self._patterns: list[tuple[re.Pattern[str], CommandRoute]] = []
-
-    def add(self, route: APIRoute) -> None:
-        """Keep a route, if it is a command's."""
-        declared = getattr(route.endpoint, "command", None)
-        if declared is None:
-            return
-        if "{" in route.path:
-            self._patterns.append((route.path_regex, declared))
-        else:
-            self._fixed[route.path] = declared
-
-    def match(self, path: str) -> tuple[CommandRoute, dict[str, str]] | None:
-        """The route of a path, and the names in it."""
-        fixed = self._fixed.get(path)
-        if fixed is not None:
-            return fixed, {}
-        for pattern, declared in self._patterns:
-            match = pattern.fullmatch(path)  # `$` alone also matches before a line feed at the end
-            if match is not None:
-                names = match.groupdict()
-                return (declared, names) if all(_PLAIN.fullmatch(value) for value in names.values()) else None
+def command_of(found: Found | None) -> tuple[CommandRoute, Mapping[str, str]] | None:
+    """The command that is posted to a path, and the names in it; None where a name is not plain text."""
+    declared = None if found is None else found.path.by_method.get("POST")
+    if found is None or declared is None or not isinstance(declared.declaration, CommandRoute):
         return None
+    if not all(map(_PLAIN.fullmatch, found.names.values())):
+        return None
+    return declared.declaration, found.names

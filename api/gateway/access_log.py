@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.gateway.principals import Principal
+from api.gateway.routes import Found
 
 LOGGER = "daybook.access"
 MOST_ID = 100
@@ -24,18 +24,6 @@ REFUSED = (401, 403)
 """Statuses of refused access."""
 
 _logger = logging.getLogger(LOGGER)
-_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
-
-
-def personal(endpoint: _Endpoint) -> _Endpoint:
-    """Declare that a route returns personal data, so that reads are written to the access log."""
-    endpoint.personal = True  # type: ignore[attr-defined]
-    return endpoint
-
-
-def is_personal(endpoint: object) -> bool:
-    """Whether a route returns personal data."""
-    return getattr(endpoint, "personal", False) is True
 
 
 def write_line(event: str, at: datetime, **fields: Any) -> None:
@@ -47,8 +35,7 @@ def write_line(event: str, at: datetime, **fields: Any) -> None:
 class AccessLog:
     """Writes lines about requests."""
 
-    def __init__(self, routes: Sequence[BaseRoute], clock: Callable[[], datetime]) -> None:
-        self._routes = routes
+    def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
 
     def refused(self, scope: Scope, status: int, code: str, principal: Principal | None = None, **more: int) -> None:
@@ -62,21 +49,22 @@ class AccessLog:
     def answered(self, scope: Scope, status: int, headers: Mapping[bytes, bytes]) -> None:
         """Write a read of personal data or an operator's command; `headers`: of the response."""
         principal: Principal = scope["state"]["principal"]
-        if status in REFUSED:
-            return  # written by `refused`
+        found: Found | None = scope["state"]["found"]
+        declared = None if found is None else found.path.route(scope["method"])
+        if status in REFUSED or declared is None:
+            return  # written by `refused`, or nothing was read or done
         if scope["method"] in ("GET", "HEAD"):
-            if is_personal(scope.get("endpoint")):
+            if declared.declaration.personal:
                 self._write("personal_data.read", scope, principal, status=status)
-        elif _matched(self._routes, scope, Match.FULL) is not None:
+        else:
             more = dict(scope["state"].get("batch", {}))
             if (position := headers.get(b"daybook-position")) is not None:
                 more["position"] = position.decode("latin-1")
             self._write("operator.command", scope, principal, status=status, **more)
 
     def _write(self, event: str, scope: Scope, principal: Principal | None, **more: Any) -> None:
-        route, ids = self._what(scope)
-        if principal is None:
-            ids = {}  # an unknown client can send any text
+        found: Found | None = scope["state"]["found"]
+        ids = {} if found is None or principal is None else found.names  # an unknown client can send any text
         client = scope.get("client")
         write_line(
             event,
@@ -85,27 +73,10 @@ class AccessLog:
             role=None if principal is None else principal.role,
             address=None if client is None else client[0],
             method=scope["method"][:20],
-            route=route,
-            ids={name: str(value)[:MOST_ID] for name, value in ids.items()},
+            route=None if found is None else found.path.template,
+            ids={name: value[:MOST_ID] for name, value in ids.items()},
             **more,
         )
-
-    def _what(self, scope: Scope) -> tuple[str | None, Mapping[str, Any]]:
-        """The template of the route, if there is one, and the path parameters."""
-        if (route := scope.get("route")) is not None:
-            return route.path, scope["path_params"]
-        found = _matched(self._routes, scope, Match.FULL, Match.PARTIAL)
-        return (None, {}) if found is None else found
-
-
-def _matched(routes: Sequence[BaseRoute], scope: Scope, *kinds: Match) -> tuple[str, Mapping[str, Any]] | None:
-    """The template and path parameters of the first route with such a match, for requests that were not routed."""
-    for kind in kinds:
-        for route in routes:
-            match, found = route.matches(scope)
-            if match is kind:
-                return getattr(route, "path", ""), found.get("path_params", {})
-    return None
 
 
 class AccessLogMiddleware:

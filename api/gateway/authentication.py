@@ -10,9 +10,10 @@ from starlette.types import Scope
 
 from api.gateway.access_log import AccessLog
 from api.gateway.failed_attempts import MOST, FailedAttempts
-from api.gateway.principals import ANYONE, FOLLOW, Principal, Principals, digest, is_open, may
+from api.gateway.principals import ANYONE, FOLLOW, Principal, Principals, digest
 from api.gateway.problems import PROBLEMS, Problem
 from api.gateway.request_heads import Rejection
+from api.gateway.routes import Found
 from api.gateway.tickets import SECONDS
 from api.services import Services
 
@@ -30,11 +31,15 @@ class Authentication:
         self._wrong = FailedAttempts(monotonic)  # unknown tokens
         self._other = FailedAttempts(monotonic)  # no token or an expired one: not a guess
 
-    def admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Rejection | None:
-        """Store the principal and the digest of its token in the scope's state, or return why access is refused."""
+    def admit(self, scope: Scope, headers: Mapping[bytes, bytes], found: Found | None) -> Rejection | None:
+        """Store the principal and the digest of its token in the scope's state, or return why access is refused.
+
+        `found`: the routes of the path. An unknown path needs a token, and no permission: it is answered 404.
+        """
         path, principals = scope["path"], self._principals
-        state = scope.setdefault("state", {})
-        if principals is None or is_open(path):
+        state = scope["state"]
+        permitted = None if found is None else found.path.rights.of(scope["method"])
+        if principals is None or (permitted is not None and "public" in permitted):
             state["principal"] = ANYONE
             return None
         stated = headers.get(b"authorization")
@@ -50,10 +55,9 @@ class Authentication:
                 return problem.code, problem.detail, problem.figures
         if not isinstance(principal, Principal):
             return self._unauthenticated(scope, principal, guessed=bool(stated or ticket))
-        method = scope["method"]
-        if not may(principal.role, "GET" if method == "OPTIONS" else method, path):
+        if permitted is not None and principal.role not in permitted:
             self._access.refused(scope, 403, "forbidden", principal)
-            message = f"{principal.name} has the role {principal.role}, which may not {method} {path}."
+            message = f"{principal.name} has the role {principal.role}, which may not {scope['method']} {path}."
             return "forbidden", message, {"principal": principal.name, "role": principal.role}
         state["principal"], state["token"] = principal, key
         return None

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from api.gateway.problems import MEDIA_TYPE, PROBLEMS
 
 
-class ProblemDetails(BaseModel):
-    """RFC 9457."""
+class RecordedProblem(BaseModel):
+    """Problem details (RFC 9457) without the address that was asked."""
 
     type: str
     title: str
@@ -19,6 +19,11 @@ class ProblemDetails(BaseModel):
     detail: str
     code: str = Field(description="Stable: of the API's catalogue, or the business rule that refused")
     figures: dict[str, Any] | None = Field(default=None, description="What decided it")
+
+
+class ProblemDetails(RecordedProblem):
+    """RFC 9457."""
+
     instance: str = Field(description="The address that was asked")
 
 
@@ -89,8 +94,7 @@ TICKET: dict[int | str, dict[str, Any]] = {
     **_answers(*_ALWAYS, 404, 413, 415),
     201: {"description": "A ticket", "model": FollowTicket},
 }
-READ_ONE = _answers(*_ALWAYS, 404)
-READ_LIST = _answers(*_ALWAYS, 404)
+READ = _answers(*_ALWAYS, 404)
 STREAMED: dict[int | str, dict[str, Any]] = {
     **_answers(*_ALWAYS),
     200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},

@@ -1,11 +1,9 @@
-"""HEAD and OPTIONS for every route, and what a method that a route does not take is answered."""
+"""HEAD for every route that answers GET."""
 
 from __future__ import annotations
 
 import asyncio
 
-from fastapi import FastAPI
-from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -37,14 +35,3 @@ async def _head(app: ASGIApp, scope: Scope, send: Send) -> None:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     await app({**scope, "method": "GET"}, leave, without_body)
-
-
-def allowed(app: FastAPI, scope: Scope) -> str:
-    """The methods of this path, as the header `Allow` has them. Every route of the path counts."""
-    methods = {"OPTIONS"}
-    for route in app.router.routes:
-        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
-            methods |= route.methods or set()
-    if "GET" in methods:
-        methods.add("HEAD")
-    return ", ".join(sorted(methods))

@@ -6,12 +6,18 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from api.gateway.problems import Problem
 
 Role = Literal["command", "report", "audit", "operator"]
 ROLES: tuple[Role, ...] = get_args(Role)
+Right = Role | Literal["public"]
+"""Who may use a route: a role, or also the public, without a token."""
+COMMANDERS: frozenset[Right] = frozenset({"command", "operator"})
+AUDITORS: frozenset[Right] = frozenset({"audit", "operator"})
+READERS: frozenset[Right] = frozenset(ROLES)
+PUBLIC: frozenset[Right] = READERS | {"public"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +66,36 @@ class FixedPrincipals:
         return grant.principal
 
 
-FOLLOW, FOLLOW_TICKETS = "/v1/log/follow", "/v1/log/follow-tickets"
-_AUDIT_PATHS = ("/v1/streams", "/v1/log")
-_OPEN_PATHS = ("/v1/health/", "/v1/openapi.json", "/docs")
+FOLLOW = "/v1/log/follow"
 
 
-def is_open(path: str) -> bool:
-    """Whether a path is answered to everyone: health, and the description of the API."""
-    return path.startswith(_OPEN_PATHS) or path == "/"
+READING = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing."""
 
 
-def may(role: Role, method: str, path: str) -> bool:
-    """What each role may: `command` posts and reads, `report` reads, `audit` reads the log too, `operator` all."""
-    if role == "operator":
-        return True
-    if path == FOLLOW_TICKETS:
-        return role == "audit"
-    if method not in ("GET", "HEAD"):
-        return role == "command"
-    if path.startswith(_AUDIT_PATHS):
-        return role == "audit"
-    if path.startswith("/v1/commands"):
-        return role in ("command", "audit")
-    return True
+class Rights(NamedTuple):
+    """Who may use the methods of a path: those that change nothing, and all others."""
+
+    read: frozenset[Right]
+    write: frozenset[Right]
+
+    def of(self, method: str) -> frozenset[Right]:
+        """Who may use this method."""
+        return self.read if method in READING else self.write
+
+
+def rights(get: frozenset[Right] | None, post: frozenset[Right] | None) -> Rights:
+    """The rights of a path, from what its routes for GET and POST declare; at least one of them is there.
+
+    A path answers a method that it does not take with 405, and OPTIONS with 204. Whoever may read or command gets this
+    answer, others get 403.
+    """
+    if get is None:
+        assert post is not None
+        return Rights(READERS if "command" in post else post, post)
+    if post is None:
+        return Rights(get, PUBLIC if "public" in get else COMMANDERS)
+    return Rights(get, post)
 
 
 def digest(token: str) -> bytes:

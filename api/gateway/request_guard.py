@@ -20,17 +20,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.gateway.authentication import Authentication
+from api.gateway.principals import READING
 from api.gateway.problems import Problem, encoded, problem_response, too_large, too_slow
 from api.gateway.request_heads import Rejection, joined, refuse_repeated, refuse_target
 from api.gateway.response_headers import ANSWER, Headers, headed
+from api.gateway.routes import Found, RouteTable
 from api.services import Services
 
 OPERATOR = "operator"
 MOST_DEPTH = 32
 MOST_NESTED = 10_000
 """Objects and arrays in a body: the largest command there is has two thousand."""
-READ_BY_THEIR_ROUTE = frozenset({"/v1/batches"})
-"""Paths whose bodies are read, bounded and parsed by their route."""
 
 
 class RequestGuard:
@@ -41,6 +41,7 @@ class RequestGuard:
         app: ASGIApp,
         services: Services,
         authentication: Authentication,
+        routes: RouteTable,
         *,
         watched: ASGIApp | None = None,
         response_headers: Mapping[str, Headers] = MappingProxyType({}),
@@ -53,6 +54,7 @@ class RequestGuard:
         self._watched = watched or app
         self._response_headers = response_headers
         self._authentication = authentication
+        self._routes = routes
         self._limits = services.limits
         self._hosts = frozenset(host.lower() for host in services.allowed_hosts)
         self._held = 0  # bytes of the bodies of requests under way, whole or not
@@ -70,10 +72,13 @@ class RequestGuard:
         refusal = None
         if len(headers) != len(sent):
             headers, refusal = joined(sent), refuse_repeated(sent)
-        refusal = refusal or self._refuse(scope, headers) or refuse_target(scope)
+        found = self._routes.find(scope["path"])
+        declared = None if found is None else found.path.route(scope["method"])
+        scope.setdefault("state", {})["found"] = found
+        refusal = refusal or self._refuse(scope, headers, found) or refuse_target(scope)
         if refusal is not None:
             await _answer_problem(refusal, scope, receive, send)
-        elif scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"] in READ_BY_THEIR_ROUTE:
+        elif scope["method"] in READING or (declared is not None and declared.declaration.reads_body):
             await self._chosen(scope)(scope, receive, send)
         else:
             await self._with_body(scope, headers, receive, send)
@@ -147,12 +152,12 @@ class RequestGuard:
         self._held -= size
         self._held_of[principal] -= size
 
-    def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> Rejection | None:
+    def _refuse(self, scope: Scope, headers: dict[bytes, bytes], found: Found | None) -> Rejection | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         name = host[: host.rindex(":")] if ":" in host and not host.endswith("]") else host
         if name not in self._hosts and "*" not in self._hosts:
             return "host", f"The host {name[:100]!r} is not among those served: {', '.join(sorted(self._hosts))}.", None
-        refusal = self._authentication.admit(scope, headers)
+        refusal = self._authentication.admit(scope, headers, found)
         scope["state"]["headers"] = headers
         return refusal
 

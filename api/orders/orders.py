@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
+from api.accounts.answers import Posted
+from api.commands.answers import Accepted
 from api.commands.bodies import (
     ACCOUNT_A,
     Body,
@@ -24,10 +28,11 @@ from api.commands.bodies import (
 )
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.access_log import personal
-from api.gateway.documented import READ_LIST, READ_ONE
+from api.gateway.principals import COMMANDERS, READERS
 from api.queries.positions import read_cursor
-from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading, visible
+from api.queries.query import query
+from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
+from api.queries.response_types import CurrencyCode, LogPosition, Money, StreamVersion, one_of
 from domain import money
 from domain.accounts.transaction import TRANSACTION
 from domain.money import show
@@ -40,6 +45,7 @@ from domain.orders.order import (
     OrderLine,
     PayOrder,
     PlaceOrder,
+    Status,
 )
 from projections.orders import orders as queries
 from projections.orders.orders import OrderRow
@@ -99,7 +105,55 @@ class PaymentBody(Body):
     reference: Reference | None = None
 
 
-def order_view(row: OrderRow) -> dict[str, Any]:
+_Status = Annotated[str, one_of(Status)]
+
+
+class Line(TypedDict):
+    """One article of an order."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price: Money
+
+
+class Order(TypedDict):
+    """An order as it is now."""
+
+    order: str
+    customer: str
+    currency: CurrencyCode
+    status: _Status
+    total: Annotated[Money, Field(description="The sum of the lines")]
+    reference: str | None
+    reason: Annotated[str | None, Field(description="Why it was cancelled")]
+    transaction: Annotated[str | None, Field(description="The transaction that paid it")]
+    account: Annotated[str | None, Field(description="The account that paid it")]
+    version: StreamVersion
+    placed_at: datetime
+    position: LogPosition
+    lines: list[Line]
+
+
+class OrderChanged(Accepted):
+    """An order that was confirmed or cancelled."""
+
+    order: str
+    status: _Status
+
+
+class OrderPlaced(OrderChanged):
+    """An order that was placed."""
+
+    total: Annotated[Money, Field(description="The sum of the lines")]
+    currency: CurrencyCode
+
+
+class OrderPaid(OrderChanged, Posted):
+    """An order that was paid by a transaction."""
+
+
+def order_view(row: OrderRow) -> Order:
     c = row.currency
     return {
         "order": row.order,
@@ -121,7 +175,7 @@ def order_view(row: OrderRow) -> dict[str, Any]:
     }
 
 
-@command(router, "")
+@command(router, "", may=COMMANDERS)
 def place(caller: Caller, body: OrderBody) -> Intent:
     """Place an order; its total is the sum of its lines."""
     lines = tuple(
@@ -132,27 +186,26 @@ def place(caller: Caller, body: OrderBody) -> Intent:
     return Intent(order, created="order")
 
 
-@command(router, "/{order}/confirm", status=200)
+@command(router, "/{order}/confirm", may=COMMANDERS, status=200)
 def confirm(caller: Caller, order: PathId, body: Nothing) -> Intent:
     """Confirm an order that was placed."""
     return Intent(ConfirmOrder(order), order)
 
 
-@command(router, "/{order}/pay")
+@command(router, "/{order}/pay", may=COMMANDERS)
 def pay(caller: Caller, order: PathId, body: PaymentBody) -> Intent:
     """Pay a confirmed order from an account: order, transaction and accounts in one unit."""
     value_date = body.value_date or caller.today
     return Intent(PayOrder(order, body.account, caller.services.new_id(TRANSACTION), value_date, body.reference), order)
 
 
-@command(router, "/{order}/cancel", status=200)
+@command(router, "/{order}/cancel", may=COMMANDERS, status=200)
 def cancel(caller: Caller, order: PathId, body: Reason) -> Intent:
     """Cancel an order that is not paid."""
     return Intent(CancelOrder(order, body.reason), order)
 
 
-@router.get("", responses=READ_LIST, dependencies=[visible("orders")])
-@personal
+@query(router, "", may=READERS, personal=True, projections=("orders",))
 def list_orders(
     request: Request,
     customer: Filter = None,
@@ -168,8 +221,7 @@ def list_orders(
     return page(listed, order_view)
 
 
-@router.get("/{order}", responses=READ_ONE, dependencies=[visible("orders")])
-@personal
+@query(router, "/{order}", may=READERS, personal=True, projections=("orders",))
 def get_order(request: Request, order: PathId) -> Response:
     """One order with its lines."""
     with reading(request) as connection:

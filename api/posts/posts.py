@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import ConfigDict, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
+from api.commands.answers import Accepted
 from api.commands.bodies import Body, Description, Nothing, Reason, Subject, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.access_log import personal
-from api.gateway.documented import READ_LIST, READ_ONE
+from api.gateway.principals import COMMANDERS, READERS
 from api.gateway.problems import Problem
 from api.queries.positions import read_cursor
+from api.queries.query import query
 from api.queries.reading import (
     DEFAULT_LIMIT,
     After,
@@ -26,9 +29,9 @@ from api.queries.reading import (
     one_that_passes,
     page,
     reading,
-    visible,
 )
-from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
+from api.queries.response_types import Erasable, LogPosition, StreamVersion, one_of
+from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost, Status
 from projections.engine.listing import Listed
 from projections.posts import posts as queries
 from projections.posts.posts import PostRow, RevisionRow
@@ -64,7 +67,59 @@ class SlugBody(Body):
     slug: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 
 
-def post_view(row: PostRow) -> dict[str, Any]:
+_Status = Annotated[str, one_of(Status)]
+
+
+class Post(TypedDict):
+    """A post as it is now."""
+
+    post: str
+    author: str
+    status: _Status
+    slug: Annotated[str | None, Field(description="The last part of its address, from its first publication on")]
+    title: Erasable
+    body: Erasable
+    text_erased: bool
+    revision: Annotated[int, Field(description="Of the text; the draft is 1")]
+    reason: Annotated[str | None, Field(description="Why it was deleted")]
+    published_at: Annotated[datetime | None, Field(description="When it was last published")]
+    drafted_at: datetime
+    version: StreamVersion
+    position: LogPosition
+
+
+class Revision(TypedDict):
+    """One text of a post."""
+
+    revision: Annotated[int, Field(description="The draft is 1")]
+    title: Erasable
+    body: Erasable
+    summary: Annotated[str | None, Field(description="What was changed")]
+    text_erased: bool
+    recorded_at: datetime
+    position: LogPosition
+
+
+class PostChanged(Accepted):
+    """A post that was archived, deleted or restored."""
+
+    post: str
+    status: _Status
+
+
+class PostWritten(PostChanged):
+    """A post that was drafted or revised."""
+
+    revision: Annotated[int, Field(description="Of the text; the draft is 1")]
+
+
+class PostPublished(PostChanged):
+    """A post that was published."""
+
+    slug: str
+
+
+def post_view(row: PostRow) -> Post:
     return {
         "post": row.post,
         "author": row.author,
@@ -82,7 +137,7 @@ def post_view(row: PostRow) -> dict[str, Any]:
     }
 
 
-def revision_view(row: RevisionRow) -> dict[str, Any]:
+def revision_view(row: RevisionRow) -> Revision:
     return {
         "revision": row.revision,
         "title": row.title,
@@ -94,44 +149,43 @@ def revision_view(row: RevisionRow) -> dict[str, Any]:
     }
 
 
-@command(router, "")
+@command(router, "", may=COMMANDERS)
 def draft(caller: Caller, body: DraftBody) -> Intent:
     """Draft a post."""
     return Intent(DraftPost(caller.services.new_id(POST), body.author, body.title, body.body), created="post")
 
 
-@command(router, "/{post}/revisions")
+@command(router, "/{post}/revisions", may=COMMANDERS)
 def revise(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
     """Replace the text; the earlier ones stay readable."""
     return Intent(RevisePost(post, body.title, body.body, body.summary), post)
 
 
-@command(router, "/{post}/publish", status=200)
+@command(router, "/{post}/publish", may=COMMANDERS, status=200)
 def publish(caller: Caller, post: PathId, body: SlugBody) -> Intent:
     """Publish under a slug that no other post has."""
     return Intent(PublishPost(post, body.slug), post)
 
 
-@command(router, "/{post}/archive", status=200)
+@command(router, "/{post}/archive", may=COMMANDERS, status=200)
 def archive(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Take a published post down."""
     return Intent(ArchivePost(post), post)
 
 
-@command(router, "/{post}/delete", status=200)
+@command(router, "/{post}/delete", may=COMMANDERS, status=200)
 def delete(caller: Caller, post: PathId, body: Reason) -> Intent:
     """Delete a post: lists and its slug lead to it no more. It can be restored."""
     return Intent(DeletePost(post, body.reason), post)
 
 
-@command(router, "/{post}/restore", status=200)
+@command(router, "/{post}/restore", may=COMMANDERS, status=200)
 def restore(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Bring a deleted post back as it was."""
     return Intent(RestorePost(post), post)
 
 
-@router.get("", responses=READ_LIST, dependencies=[visible("posts")])
-@personal
+@query(router, "", may=READERS, personal=True, projections=("posts",))
 def list_posts(
     request: Request,
     author: Filter = None,
@@ -154,16 +208,14 @@ def list_posts(
     return page(listed, post_view)
 
 
-@router.get("/{post}", responses=READ_ONE, dependencies=[visible("posts")])
-@personal
+@query(router, "/{post}", may=READERS, personal=True, projections=("posts",))
 def get_post(request: Request, post: PathId) -> Response:
     """One post by its id, deleted or not: whoever decides whether to restore it reads it here."""
     with reading(request) as connection:
         return one("post", post, queries.post(connection, post), post_view)
 
 
-@router.get("/{post}/revisions", responses=READ_ONE, dependencies=[visible("posts")])
-@personal
+@query(router, "/{post}/revisions", may=READERS, personal=True, projections=("posts",))
 def list_revisions(
     request: Request,
     post: PathId,

@@ -115,13 +115,13 @@ def _position(served: Services, text: str) -> int:
         return read_token(text, served.log, read_head(connection, served.log))
 
 
-def page(listed: Listed[T, Any], view: Callable[[T], dict[str, Any]]) -> Response:
+def page(listed: Listed[T, Any], view: Callable[[T], Mapping[str, object]]) -> Response:
     """A page of a list, with the cursor of the next one or null."""
     following = None if listed.next is None else cursor(listed.next)
     return json_response({"items": [view(item) for item in listed.items], "next": following})
 
 
-def one(kind: str, id: str, found: T | None, view: Callable[[T], dict[str, Any]]) -> Response:
+def one(kind: str, id: str, found: T | None, view: Callable[[T], Mapping[str, object]]) -> Response:
     """One thing with its version as ETag, or the problem that there is none."""
     if found is None:
         raise Problem("unknown", f"There is no {kind} {id}.", kind=kind, id=id)

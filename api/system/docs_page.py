@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.gateway.principals import PUBLIC
 from api.gateway.response_headers import ASSET, PAGE, Headers
+from api.gateway.routes import Declaration, declare
 
 PATH = "/docs"
 _PACKAGE = "fastapi_offline"
@@ -60,4 +62,5 @@ def _answering(content: bytes, kind: str) -> Callable[[Request], Awaitable[Respo
     async def answer(_: Request) -> Response:
         return Response(content, media_type=kind)
 
+    declare(answer, Declaration(may=PUBLIC))
     return answer

@@ -2,27 +2,79 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import psycopg
 from fastapi import APIRouter, Request
+from pydantic import Field
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
-from api.gateway.documented import HEALTH, READ_LIST
+from api.gateway.documented import HEALTH
+from api.gateway.principals import PUBLIC, READERS
 from api.gateway.problems import Problem
+from api.queries.query import query
 from api.queries.responses import json_response
 from api.services import services
-from projections.engine.lag import lag
+from projections.engine import lag as lags
 from projections.registry import PROJECTIONS
+
+
+class Live(TypedDict):
+    """The process answers."""
+
+    status: Literal["live"]
+
+
+class Rebuilding(TypedDict):
+    """A projection that is being rebuilt."""
+
+    projection: str
+    position: Annotated[int, Field(description="How far it has come")]
+    until: Annotated[int, Field(description="The position from which on it is complete")]
+
+
+class Ready(TypedDict):
+    """The service answers commands and reads."""
+
+    status: Literal["ready"]
+    waiting: Annotated[int, Field(description="Commands that wait to be executed")]
+    rebuilding: list[Rebuilding]
+
+
+class ProjectionLag(TypedDict):
+    """How far one projection is behind the head of the log."""
+
+    projection: str
+    position: Annotated[int, Field(description="How far it has come")]
+    events: Annotated[int, Field(description="How many events it has yet to fold")]
+    seconds: Annotated[float, Field(description="Since the oldest of these events was recorded")]
+    stopped: Annotated[str | None, Field(description="Why it does not go on; null while it does")]
+    rebuild_until: Annotated[
+        int | None, Field(description="While it is rebuilt, the position from which on it is complete")
+    ]
+
+
+class Lag(TypedDict):
+    """How far the projections are behind the head of the log."""
+
+    head: Annotated[int, Field(description="The last position of the log")]
+    epoch: Annotated[int, Field(description="It rises with each restore of the log")]
+    events: Annotated[int, Field(description="Of the projection that is furthest behind")]
+    seconds: Annotated[float, Field(description="Of the projection that is furthest behind")]
+    projections: list[ProjectionLag]
+
 
 router = APIRouter(prefix="/v1", tags=["operations"])
 
 
-@router.get("/health/live", responses=HEALTH)
+@query(router, "/health/live", may=PUBLIC, personal=False, answers=HEALTH)
 async def live() -> Response:
     """The process answers."""
     return json_response({"status": "live"})
 
 
-@router.get("/health/ready", responses=HEALTH)
+@query(router, "/health/ready", may=PUBLIC, personal=False, answers=HEALTH)
 def ready(request: Request) -> Response:
     """The database answers, commands are executed, and no projection has stopped.
 
@@ -31,7 +83,7 @@ def ready(request: Request) -> Response:
     served = services(request)
     try:
         with served.reads() as connection:
-            found = lag(connection, served.log, PROJECTIONS)
+            found = lags.lag(connection, served.log, PROJECTIONS)
     except psycopg.Error as error:
         raise Problem("unavailable", f"The database does not answer: {type(error).__name__}.") from error
     if not served.executor.running:
@@ -45,28 +97,27 @@ def ready(request: Request) -> Response:
     return json_response({"status": "ready", "waiting": served.executor.waiting, "rebuilding": rebuilding})
 
 
-@router.get("/lag", responses=READ_LIST)
+@query(router, "/lag", may=READERS, personal=False)
 def get_lag(request: Request) -> Response:
     """How far each projection is behind the head: events, and seconds since the oldest unprocessed one was recorded."""
     served = services(request)
     with served.reads() as connection:
-        found = lag(connection, served.log, PROJECTIONS)
-    return json_response(
-        {
-            "head": found.head,
-            "epoch": found.epoch,
-            "events": found.events,
-            "seconds": round(found.seconds, 3),
-            "projections": [
-                {
-                    "projection": p.projection,
-                    "position": p.position,
-                    "events": p.events,
-                    "seconds": round(p.seconds, 3),
-                    "stopped": p.stopped,
-                    "rebuild_until": p.rebuild_until,
-                }
-                for p in found.projections
-            ],
-        }
-    )
+        found = lags.lag(connection, served.log, PROJECTIONS)
+    answer: Lag = {
+        "head": found.head,
+        "epoch": found.epoch,
+        "events": found.events,
+        "seconds": round(found.seconds, 3),
+        "projections": [
+            {
+                "projection": p.projection,
+                "position": p.position,
+                "events": p.events,
+                "seconds": round(p.seconds, 3),
+                "stopped": p.stopped,
+                "rebuild_until": p.rebuild_until,
+            }
+            for p in found.projections
+        ],
+    }
+    return json_response(answer)

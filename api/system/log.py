@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
 from fastapi import APIRouter, Header, Query, Request
+from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
+from typing_extensions import TypedDict
 
+from api.commands.answers import AnyAccepted
 from api.commands.bodies import NoMembers
 from api.commands.execution import render
-from api.gateway.access_log import personal
 from api.gateway.concurrency_limit import ConcurrencyLimit
-from api.gateway.documented import READ_LIST, READ_ONE, STREAMED, TICKET
+from api.gateway.documented import STREAMED, TICKET, RecordedProblem
+from api.gateway.principals import AUDITORS, COMMANDERS
 from api.gateway.problems import Problem, problem
+from api.gateway.routes import action
 from api.queries.positions import read_token, token
+from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Filter, Limit, PathId, PathKey
+from api.queries.response_types import Position
 from api.queries.responses import json_response
 from api.services import Services, services
 from eventstore.log.answers import find_answers
@@ -26,6 +33,96 @@ from eventstore.log.event_view import event_view
 from eventstore.log.read import Page, Recorded, read_head, read_log, read_stream
 
 router = APIRouter(prefix="/v1", tags=["log"])
+
+
+class Actor(TypedDict):
+    """Who sent a command."""
+
+    how: Annotated[str, Field(description="How the actor proved who it is")]
+    id: str
+
+
+class EventMetadata(TypedDict):
+    """The command that an event came from."""
+
+    actor: Actor
+    causation: str | None
+    command: Annotated[str, Field(description="The type of the command")]
+    correlation: Annotated[
+        str, Field(description="The key of a single command; the id of the batch for an item of one")
+    ]
+    decided_at: datetime
+    key: NotRequired[
+        Annotated[
+            str, Field(description="The idempotency key of the command. The oldest items of batches do not have it")
+        ]
+    ]
+
+
+class LogEvent(TypedDict):
+    """An event as it stands in the log, with its sealed fields opened."""
+
+    position: int
+    unit_end: Annotated[int, Field(description="The position of the last event that was appended in the same unit")]
+    stream: str
+    version: Annotated[int, Field(description="Within the stream, from 1")]
+    type: Annotated[str, Field(description="The stable name with its version, such as `account.opened.v1`")]
+    recorded_at: datetime
+    data: Annotated[dict[str, Any], Field(description="The members of the event. Amounts are integers of minor units")]
+    metadata: EventMetadata
+
+
+class StreamPage(TypedDict):
+    """Events of a stream, oldest first."""
+
+    events: list[LogEvent]
+    after: Annotated[int | None, Field(description="Pass it as `after` to read on; null where the stream ends")]
+
+
+class LogPage(TypedDict):
+    """Events of the log, in its order, to the end of a unit."""
+
+    events: list[LogEvent]
+    upto: Annotated[Position, Field(description="How far the log was searched: pass it as `after` to read on")]
+    head: Annotated[Position, Field(description="The end of the log")]
+
+
+class FollowedEvent(TypedDict):
+    """A server-sent event of the log."""
+
+    id: NotRequired[
+        Annotated[
+            Position,
+            Field(description="Send it as `Last-Event-ID` to go on after this event. The event `restored` has none"),
+        ]
+    ]
+    event: Annotated[
+        str,
+        Field(
+            description="The type of the event; `restored` when the log was restored from a dump, which ends the stream"
+        ),
+    ]
+    data: Annotated[LogEvent | RecordedProblem, Field(description="The event; the problem `position` for `restored`")]
+
+
+class FollowTicket(TypedDict):
+    """A ticket to follow the log."""
+
+    ticket: Annotated[str, Field(description="For one `GET /v1/log/follow?ticket=…`")]
+    expires_at: datetime
+
+
+class RecordedCommand(TypedDict):
+    """What became of a command."""
+
+    actor: str
+    key: Annotated[str, Field(description="The idempotency key")]
+    outcome: Literal["accepted", "refused", "expectation_failed"]
+    status: Annotated[int, Field(description="The HTTP status of the answer")]
+    decided_at: Annotated[Position, Field(description="The position on which the decision was based")]
+    recorded_at: datetime
+    answer: Annotated[AnyAccepted | RecordedProblem, Field(description="The body of the answer")]
+
 
 FOLLOW_POLL_SECONDS = 0.1
 HEARTBEAT_POLLS = 100
@@ -43,8 +140,7 @@ def _view(served: Services, recorded: Recorded) -> dict[str, Any]:
     return event_view(recorded, event)
 
 
-@router.get("/streams/{stream}", responses=READ_ONE)
-@personal
+@query(router, "/streams/{stream}", may=AUDITORS, personal=True)
 def get_stream(
     request: Request,
     stream: PathId,
@@ -70,8 +166,7 @@ def _must_reach(connection: Any, served: Services, stream: str, version: int) ->
     raise Problem("position", f"Version {version} is beyond the end of the stream {stream}.")
 
 
-@router.get("/log", responses=READ_LIST)
-@personal
+@query(router, "/log", may=AUDITORS, personal=True)
 def get_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200, description="Position after which to begin")] = None,
@@ -99,8 +194,7 @@ def _read(connection: Any, served: Services, after: int, limit: int, type: str |
     return read_log(connection, served.log_number, after, limit, types=types, category=category)
 
 
-@router.get("/log/follow", responses=STREAMED, response_class=StreamingResponse)
-@personal
+@query(router, "/log/follow", may=AUDITORS, personal=True, answers=STREAMED, response_class=StreamingResponse)
 async def follow_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200)] = None,
@@ -128,7 +222,7 @@ async def follow_log(
     return _Following(events, request.app.state.followers)
 
 
-@router.post("/log/follow-tickets", status_code=201, responses=TICKET)
+@action(router, "/log/follow-tickets", may=AUDITORS, status_code=201, responses=TICKET)
 async def make_follow_ticket(request: Request, body: NoMembers = _NO_MEMBERS) -> Response:
     """Get a ticket to follow the log once, within 30 seconds, with the rights of the token of this request.
 
@@ -213,8 +307,7 @@ def _restored(served: Services, epoch: int, reached: int, now: int) -> bytes:
     return b"event: restored\ndata: " + orjson.dumps(message, option=orjson.OPT_SORT_KEYS) + b"\n\n"
 
 
-@router.get("/commands/{key:path}", responses=READ_ONE, tags=["commands"])
-@personal
+@query(router, "/commands/{key:path}", may=COMMANDERS | AUDITORS, personal=True, tags=["commands"])
 def get_command(request: Request, key: PathKey, actor: Filter = None) -> Response:
     """What became of a command. Auditors and operators may ask for another's by `actor`."""
     served = services(request)
@@ -233,7 +326,7 @@ def get_command(request: Request, key: PathKey, actor: Filter = None) -> Respons
             "actor": who,
             "key": key,
             "outcome": answer.outcome.name.lower(),
-            "status": answer.status,
+            "status": answer.code,
             "decided_at": token(served.log, answer.epoch, answer.decided_position),
             "recorded_at": answer.recorded_at,
             "answer": orjson.Fragment(bytes(rendered.body)),

@@ -20,7 +20,8 @@ from api.accounts import transactions
 from api.accounts.bodies import TransferBody
 from api.commands.execution import command
 from api.commands.routes import CommandRoute
-from api.gateway.principals import digest
+from api.gateway.principals import COMMANDERS, digest
+from api.gateway.routes import action
 from bench.harness import process
 from bench.harness.server import MASTER_KEY, Database
 from workers import serve, settings
@@ -61,6 +62,6 @@ async def _plain(body: TransferBody) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    command(transactions.router, "/empty", run=_nothing)(transactions.transfer)
-    transactions.router.post("/plain", status_code=201)(_plain)
+    command(transactions.router, "/empty", may=COMMANDERS, run=_nothing)(transactions.transfer)
+    action(transactions.router, "/plain", may=COMMANDERS, status_code=201)(_plain)
     serve.serve(settings.load())

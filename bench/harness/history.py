@@ -33,7 +33,7 @@ from eventstore.log.append import JSON
 from eventstore.log.codec import Codec
 from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
-from workers.runtime import make_codec
+from workers.composition import make_codec
 
 BLOCK_ACCOUNTS, BLOCK_TRANSFERS, BLOCK_EVENTS = 50, 250, 1_000
 """A block opens accounts (two events each), pays into each (three) and transfers between those in use (three): so every
@@ -178,7 +178,7 @@ class Loader:
             result = orjson.dumps({**accepted.result, "versions": versions}, option=orjson.OPT_SORT_KEYS)
             command_lines.append(
                 f"{log}\t{one.actor}\t{one.key}\t\\\\x{one.request_hash.hex()}\t{Outcome.ACCEPTED:d}\t"
-                f"{one.accepted_status}\t{_text(result)}\t{before}\t{before + 1}\t{self.position}\t{at}\n"
+                f"{one.codes.accepted}\t{_text(result)}\t{before}\t{before + 1}\t{self.position}\t{at}\n"
             )
         events.write("".join(event_lines))
         commands.write("".join(command_lines))

@@ -14,6 +14,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from api.commands.answer_codes import answer_codes
 from bench.harness.server import Database
 from domain.accounts.account.lifecycle import OpenAccount
 from domain.accounts.account.state import ACCOUNT
@@ -27,8 +28,9 @@ from eventstore.log.answers import Outcome
 from eventstore.log.codec import Codec
 from eventstore.log.metadata import metadata
 from eventstore.postgres.connect import connect
-from workers import runtime
-from workers.runtime import WriteSide
+from workers import composition
+from workers.clock_and_ids import new_id
+from workers.composition import WriteSide, make_codec
 
 LOG = "main"
 CURRENCY = "EUR"
@@ -48,9 +50,17 @@ def keep(accounts: Sequence[str], folder: Path, name: str = "accounts") -> Path:
 def submission(command: Any, at: datetime | None = None) -> Submission:
     """The command on its way, with a key of its own; decided now where no time is given."""
     now = at or datetime.now(UTC)
-    key = runtime.new_id("key")
+    key = new_id("key")
     recorded = metadata("token", ACTOR, type(command).__name__, now, key)  # as the API writes it
-    return Submission(command, ACTOR, key, hashlib.sha256(key.encode()).digest(), recorded, Context(now, LOG))
+    return Submission(
+        command=command,
+        actor=ACTOR,
+        key=key,
+        request_hash=hashlib.sha256(key.encode()).digest(),
+        metadata=recorded,
+        context=Context(decided_at=now, log=LOG),
+        codes=answer_codes(201, if_match=False),
+    )
 
 
 @dataclass
@@ -72,7 +82,7 @@ class Ledger:
         """Customers with a minimum of nothing and plenty of money."""
         cash = OpenAccount(CASH, account_number("cash", 1), "cash", CURRENCY, LOG, "Cash", None, None, _OPENED)
         self.execute([submission(cash)])
-        accounts = [runtime.new_id(ACCOUNT) for _ in range(number)]
+        accounts = [new_id(ACCOUNT) for _ in range(number)]
         self.execute(
             [
                 submission(
@@ -93,10 +103,7 @@ class Ledger:
         )
         today = datetime.now(UTC).date()
         self.execute(
-            [
-                submission(Deposit(runtime.new_id(TRANSACTION), account, EACH_HAS, CURRENCY, today))
-                for account in accounts
-            ]
+            [submission(Deposit(new_id(TRANSACTION), account, EACH_HAS, CURRENCY, today)) for account in accounts]
         )
         return accounts
 
@@ -118,12 +125,12 @@ def transfer(source: str, target: str, random: Random) -> Submission:
     """A transfer of a random amount."""
     today = datetime.now(UTC).date()
     amount = random.randint(1, 10_000)
-    return submission(Transfer(runtime.new_id(TRANSACTION), source, target, amount, CURRENCY, today))
+    return submission(Transfer(new_id(TRANSACTION), source, target, amount, CURRENCY, today))
 
 
 def codec_of(database: Database, connection: Connection[Any], log: int) -> Codec:
     """A codec over the domain's catalogue."""
-    return runtime.make_codec(database.settings, connection, log)
+    return make_codec(database.settings, connection, log)
 
 
 @contextmanager
@@ -131,7 +138,7 @@ def write_side(database: Database) -> Iterator[WriteSide]:
     """The executor as the API has it, on log `main` of this database."""
     with connect(database.api_url, application_name="bench") as connection:
         connection.execute("SELECT log.create_log(%s)", (LOG,))
-    with runtime.write_side(database.settings, "bench") as side:
+    with composition.write_side(database.settings, "bench") as side:
         yield side
 
 

@@ -1,7 +1,12 @@
-"""A report as the page `docs/performance.md`. Every figure in it comes from the report."""
+"""Write a report as the page `docs/performance.md`.
+
+Each figure comes from the report, with one exception: the section of peers was measured once, beside other ledgers, and
+is written by hand. It stands between two comments, and each new page keeps it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -9,31 +14,41 @@ from bench.harness.result import Again, Machine, Measurement, Report, ScenarioRe
 from bench.reporters import plots
 
 FOLDER = "performance"
-"""Of the plots, beside the page."""
+"""The folder of the plots, beside the page."""
+_PEERS = re.compile(r"<!-- peers -->\n.*?<!-- end of peers -->\n", re.DOTALL)
 
 _INTRODUCTION = """\
 # Performance
 
-Rendered from `bench/results/latest.json` by `python -m bench --render`; do not edit. `make bench-full` measures it all
-again, `make bench` a part in less than ten minutes. Rates are medians of the repetitions, with the lowest and the
-highest, which the plots show as bars; latencies are percentiles over all of them, in milliseconds, from HDR histograms.
-What is compared was measured in turn within one run. After each scenario the database was checked, and a run that fails
-its check writes no result. Rates are those of the machine as it was, with whatever else ran on it; single-row commits
-far below what the disk can do mean that it was busy: then trust the ratios. Nor is the processor always as fast: how
-long one and the same loop of Python took while a scenario ran stands below it. Compare rates of two scenarios, or of
-two runs, only with that in mind. Whether a change made anything slower,
-[`python -m bench compare REVISION`](howto/compare-two-revisions.md) says.
+`python -m bench --render` writes this page from `bench/results/latest.json`. Do not edit it, except for the section of
+peers. `make bench-full` measures everything again, and `make bench` a part in less than ten minutes.
+
+- A rate is the median of the repetitions, with the lowest and the highest. The plots show these two as bars.
+- A latency is a percentile over all repetitions, in milliseconds, from HDR histograms.
+- Things that are compared were measured in turn within one run.
+- After each scenario the database is checked. A run that fails its check writes no result.
+- Other programs ran on the machine too. If single-row commits are far below what the disk can do, the machine was busy:
+  then trust the ratios, not the rates.
+- The speed of the processor varies. Each scenario ends with the time that a fixed loop of Python took while it ran.
+  Look at it before you compare the rates of two scenarios or of two runs.
+- [`python -m bench compare REVISION`](howto/compare-two-revisions.md) tells whether a change made anything slower.
 """
 
 
-def render(report: Report) -> str:
-    """The whole page."""
-    return "\n".join(_lines(report))
+def render(report: Report, peers: str = "") -> str:
+    """Return the whole page, with this section of peers."""
+    return "\n".join(_lines(report, peers))
+
+
+def peers_of(text: str) -> str:
+    """Return the section of peers of a page, or nothing if it has none."""
+    found = _PEERS.search(text)
+    return found[0] if found else ""
 
 
 def write(report: Report, file: Path) -> None:
-    """The page and its plots; plots of before that it has no longer are removed."""
-    file.write_text(render(report))
+    """Write the page and its plots. Plots that the page no longer shows are removed."""
+    file.write_text(render(report, peers_of(file.read_text()) if file.exists() else ""))
     folder = file.parent / FOLDER
     folder.mkdir(exist_ok=True)
     drawn = plots.draw(report)
@@ -44,8 +59,10 @@ def write(report: Report, file: Path) -> None:
         (folder / name).write_text(svg)
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report, peers: str) -> Iterator[str]:
     yield _INTRODUCTION
+    if peers:
+        yield peers
     yield from _comparisons(report.scenarios)
     yield from _machine(report)
     for scenario in report.scenarios:
@@ -65,8 +82,8 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _comparisons(scenarios: Iterable[ScenarioResult]) -> Iterator[str]:
-    yield "## What is expected, and what it is\n"
-    yield "| scenario | figure | measured | expected | |\n|---|---|---:|---:|---|"
+    yield "## Goals and results\n"
+    yield "| scenario | figure | measured | goal | |\n|---|---|---:|---:|---|"
     for scenario in scenarios:
         for it in scenario.comparisons:
             expected = ", ".join(f"{sign} {_figure(bound)}" for sign, bound in it.bounds)

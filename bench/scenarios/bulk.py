@@ -34,8 +34,6 @@ KINDS = {
     "lines, 2 API processes, 1 connection to each": Kind(True, 1, 2),
 }
 EXPECTED = 15_000
-PGLEDGER_UNIFORM = 6_200
-"""Transfers a second of pgledger, run by pgbench on this kind of machine, between accounts drawn alike."""
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
@@ -85,7 +83,6 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         ],
         checked=[*checked, "every item of every batch accepted"],
     )
-    bests = []
     for processes, called in ((1, "one API process"), (2, "two API processes")):
         best = max(
             measured.median
@@ -93,7 +90,4 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             if kind.processes == processes
         )
         result.comparisons.append(Comparison(f"transfers a second, {called}", best, EXPECTED))
-        bests.append(best)
-    what = "transfers a second, the better of both, beside twice what pgledger does in SQL without HTTP, uniform"
-    result.comparisons.append(Comparison(what, max(bests), 2 * PGLEDGER_UNIFORM))
     return result

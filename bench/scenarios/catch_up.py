@@ -15,7 +15,7 @@ from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS
-from workers.runtime import tune_for_folding
+from workers.tuning import tune_for_folding
 
 SUBJECT = "one worker, all projections"
 

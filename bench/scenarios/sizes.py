@@ -28,7 +28,8 @@ from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.engine.tables import begin
 from projections.registry import PROJECTIONS
-from workers.runtime import new_id, tune_for_commands, tune_for_folding
+from workers.clock_and_ids import new_id
+from workers.tuning import tune_for_commands, tune_for_folding
 
 DRAWN = 2_000
 """Accounts that take part in the commands of a repetition, out of all there are: as many on every log, at most, and

@@ -37,7 +37,7 @@ from eventstore.postgres.connect import connect
 from projections.engine import projection
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS, named
-from workers.runtime import tune_for_folding
+from workers.tuning import tune_for_folding
 
 ACCOUNTS = 500
 ALL, ONE = "Daybook, all projections", "Daybook, accounts alone"

@@ -29,15 +29,16 @@ from domain.kernel import Accepted, Event
 from eventstore.executor.asynchronous import AsyncExecutor
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
-from eventstore.log.answers import Answer, Outcome
+from eventstore.log.answers import Answer, Codes, Outcome
 from eventstore.postgres.connect import connect
-from workers.runtime import new_id
+from workers.clock_and_ids import new_id
 
 CALLERS = (1, 16, 64)
 EXPECTED: dict[Flush, float] = {"disk": 6.0, "1 ms": 10.0}
 """How many times the stock recorder's best, at 64 callers."""
 BODY = b'{"filler":"' + b"x" * 187 + b'"}'
 METADATA = b'{"actor":{"how":"token","id":"bench"}}'
+CODES = Codes(accepted=201, refused=422, expectation_failed=409)
 HASH = hashlib.sha256(BODY).digest()
 COROUTINES, THREADS = "Daybook, callers as coroutines", "Daybook, callers as threads"
 STOCK, STOCK_FUNCTIONS = "stock recorder", "stock recorder, database functions"
@@ -146,7 +147,15 @@ def _decide(command: Append, states: Mapping[str, Any], stream: str) -> Accepted
 
 def _submission() -> Submission:
     key = new_id("key")
-    return Submission(Append(), "bench", key, HASH, METADATA, f"bench_{key}")
+    return Submission(
+        command=Append(),
+        actor="bench",
+        key=key,
+        request_hash=HASH,
+        metadata=METADATA,
+        context=f"bench_{key}",
+        codes=CODES,
+    )
 
 
 def _measure_coroutines(executor: Executor, callers: int, warm_up: float, seconds: float) -> Sample:

@@ -13,7 +13,7 @@ from bench.harness.raw_copy import RawCopy
 from bench.harness.result import Comparison, Measurement, ScenarioResult
 from bench.harness.server import Server
 from bench.harness.settings import Settings
-from workers.runtime import tune_for_commands
+from workers.tuning import tune_for_commands
 
 DAYBOOK, COPY = "Daybook", "COPY of the same rows"
 

@@ -18,15 +18,13 @@ from bench.harness.server import Server
 from bench.harness.settings import Settings
 from bench.peers import process as for_update
 from bench.peers.for_update import POOL
-from workers.runtime import tune_for_commands
+from workers.tuning import tune_for_commands
 
 EXPONENTS: Mapping[str, float] = {"0": 0.0, "0.5": 0.5, "1": 1.0, "1.5": 1.5, "2": 2.0, "∞": inf}
 """0 draws all accounts alike; at ∞ one account is on one side of every transfer."""
 UNIFORM, HOT = "0", "∞"
 QUICK = (UNIFORM, HOT)
 OF_UNIFORM, OF_PEER = 0.8, 5.0
-PGLEDGER_HOT = 2_300
-"""Transfers a second of pgledger, run by pgbench on this kind of machine: the figure at 8 clients, its best."""
 CONNECTIONS = 64
 ROUNDS = 4
 """Of each exponent in a repetition, in process, in turn: so that all have as much of the processor's better moments."""
@@ -157,5 +155,3 @@ def _compare(result: ScenarioResult, exponents: Sequence[str]) -> Iterator[Compa
         ours, theirs = (result.of(name, exponent=exponent).median for name in (OVER_HTTP, FOR_UPDATE))
         what = f"Daybook ÷ FOR UPDATE ledger over HTTP, exponent {exponent}"
         yield Comparison(what, round(ours / theirs, 2), OF_PEER if exponent == HOT else None)
-    hot = f"{OVER_HTTP}, exponent {HOT}: transfers a second, beside pgledger's hot figure in SQL without HTTP"
-    yield Comparison(hot, result.of(OVER_HTTP, exponent=HOT).median, PGLEDGER_HOT)

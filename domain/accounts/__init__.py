@@ -1,1 +1,1 @@
-"""Accounts and transactions: who has what, and the double entry that moves it."""
+"""Accounts, and the transactions that move money between them by double entry."""

@@ -1,8 +1,8 @@
-"""Types of accounts, and account numbers: a prefix by type, ten digits from a sequence, two check digits.
+"""The types of accounts, and account numbers: a prefix for the type, ten digits from a sequence, two check digits.
 
-The check digits are ISO 7064 MOD 97-10, as in an IBAN: letters count as 10 to 35, and the whole number with its check
-digits is 1 modulo 97. The shape is fixed (letters, then digits), so every single wrong character and every swap of two
-neighbours is found.
+The check digits are those of an IBAN (ISO 7064 MOD 97-10). Letters count as 10 to 35, and the whole number is 1 modulo
+97. The form is fixed: letters, then digits. So the check finds each single wrong character and each swap of two
+neighbours.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _SHAPE = re.compile(r"[A-Z]{3}[0-9]{12}")
 
 
 def account_number(type: AccountType, sequence: int) -> str:
-    """The number of an account: ``account_number("checking", 42) == "CHK000000004243"``; 15 characters.
+    """Return the number of an account, 15 characters: ``account_number("checking", 42) == "CHK000000004243"``.
 
-    Raises ValueError for a sequence value of more than ten digits.
+    Raises ValueError if the value of the sequence is not positive or has more than ten digits.
     """
     if not 0 < sequence < 10**_DIGITS:
         raise ValueError(f"sequence {sequence} is not between 1 and {10**_DIGITS - 1}")
@@ -46,12 +46,12 @@ def account_number(type: AccountType, sequence: int) -> str:
 
 
 def is_account_number(text: str) -> bool:
-    """Whether it has the shape of a number and its check digits agree."""
+    """Return whether the text has the form of an account number and correct check digits."""
     return _SHAPE.fullmatch(text) is not None and _as_integer(text) % 97 == 1
 
 
 def number_claim(number: str) -> str:
-    """The stream that makes the number unique."""
+    """Return the name of the stream that makes the number unique."""
     return claim_stream("account-number", number)
 
 

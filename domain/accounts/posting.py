@@ -1,7 +1,7 @@
-"""Double entry: the only place that makes entries.
+"""Posting by double entry. No other module makes entries.
 
-A posting is decided on the booked balances in log order, never on value-dated ones, and on the net effect it has on
-each account: a transaction is one fact, so no limit is tested half way through it.
+A posting is decided on the booked balances, in the order of the log. Value dates do not matter for limits. Limits are
+tested against the net change of each account, because a transaction is one fact.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TransactionKind = Literal[
 
 
 class Entry(Value, frozen=True):
-    """One line of a transaction. A credit raises the account's balance, a debit lowers it."""
+    """One line of a transaction. A credit raises the balance of the account, a debit lowers it."""
 
     account: str
     side: Side
@@ -51,25 +51,25 @@ class Entry(Value, frozen=True):
 
     @property
     def signed(self) -> int:
-        """Minor units as they change the balance: credits positive, debits negative."""
+        """The change of the balance in minor units: positive for a credit, negative for a debit."""
         return self.amount if self.side == "credit" else -self.amount
 
 
 class TransactionPosted(Event, frozen=True):
-    """The complete fact of a movement of money: the only event of its stream."""
+    """Money was moved. The event has all entries, and is the only one of its stream."""
 
     kind: TransactionKind
     value_date: date
     entries: tuple[Entry, ...]  # sum to zero per currency
-    reference: str | None  # a reference of the client's business, never about a person
-    subject: str | None  # whose key seals the description
+    reference: str | None  # of the client's business, never about a person
+    subject: str | None  # the person whose key seals the description
     description: Personal | None
 
 
 RULES: dict[str, str] = {
     "value_date_in_future": "The value date {value_date} is after today, {today} (UTC).",
     "entry_count": "A transaction has {least} to {most} entries; this one has {count}.",
-    "entry_amount": "Entry {entry} is over {amount} {currency}; an entry is {least} to {most}.",
+    "entry_amount": "Entry {entry} is for {amount} {currency}; an entry must be for {least} to {most}.",
     "entries_unbalanced": "The {currency} entries sum to {sum}; credits and debits must be equal.",
     "internal_account_missing": (
         "The internal account for {role} in {currency} is not open; an operator opens it with type {role!r} first."
@@ -78,12 +78,12 @@ RULES: dict[str, str] = {
 
 
 def internal_account(log: str, role: InternalRole, currency: str) -> str:
-    """The id of a log's own account for a role in a currency: anyone can compute it, no one looks it up."""
+    """Return the id of the internal account of a log for a role and a currency. It needs no look-up."""
     return named_id(ACCOUNT, log, role, currency)
 
 
 class Transaction(Value, frozen=True):
-    """What is to be posted: the id names the stream, which must not exist."""
+    """A transaction to post. Its id is the name of a new stream."""
 
     id: str
     kind: TransactionKind
@@ -91,13 +91,13 @@ class Transaction(Value, frozen=True):
     value_date: date
     reference: str | None = None
     description: Personal | None = None
-    subject: str | None = None  # whose key seals the description
+    subject: str | None = None  # the person whose key seals the description
 
 
 def post(transaction: Transaction, states: States, context: Context) -> Accepted | Refused | Unknown:
-    """The transaction is booked by these events, or which rule it breaks first.
+    """Return the events that book the transaction, or the first rule that it breaks.
 
-    `states` holds every account the entries name; the transaction's own stream is new.
+    `states` has each account that the entries name. The stream of the transaction is new.
     """
     entries, value_date = transaction.entries, transaction.value_date
     refusal = _well_formed(entries) or _not_after_today(value_date, context)
@@ -135,14 +135,14 @@ def post(transaction: Transaction, states: States, context: Context) -> Accepted
     posted = transaction.id
     events: list[Event] = [
         TransactionPosted(
-            posted,
-            1,
-            transaction.kind,
-            value_date,
-            entries,
-            transaction.reference,
-            transaction.subject,
-            transaction.description,
+            originator_id=posted,
+            originator_version=1,
+            kind=transaction.kind,
+            value_date=value_date,
+            entries=entries,
+            reference=transaction.reference,
+            subject=transaction.subject,
+            description=transaction.description,
         )
     ]
     for number, entry in enumerate(entries, 1):
@@ -150,7 +150,7 @@ def post(transaction: Transaction, states: States, context: Context) -> Accepted
         versions[id] = version = versions[id] + 1
         share_of = AccountCredited if entry.side == "credit" else AccountDebited
         events.append(share_of(id, version, posted, number, entry.amount, entry.currency, value_date))
-    balances: dict[str, Figure] = {}  # those that are certain, as booked
+    balances: dict[str, Figure] = {}  # of the accounts whose version is exact
     for id, account in accounts.items():
         if id not in unlimited:
             currency = account.profile.currency
@@ -162,8 +162,10 @@ def post(transaction: Transaction, states: States, context: Context) -> Accepted
 
 
 def entries_between(debited: str, credited: str, amount: int, currency: str) -> tuple[Entry, Entry]:
-    """The two entries that move an amount from one account to another."""
-    return Entry(debited, "debit", amount, currency), Entry(credited, "credit", amount, currency)
+    """Return the two entries that move an amount from one account to another."""
+    return Entry(account=debited, side="debit", amount=amount, currency=currency), Entry(
+        account=credited, side="credit", amount=amount, currency=currency
+    )
 
 
 def post_against_internal(
@@ -177,9 +179,9 @@ def post_against_internal(
     states: States,
     context: Context,
 ) -> Decision:
-    """Post one entry to a customer's account, the other to the log's own account for `role`.
+    """Post one entry to a customer's account and the other one to the internal account for `role`.
 
-    The customer's account is `debited` or `credited`; the entries of `transaction` are made here.
+    Give the customer's account as `debited` or as `credited`. This function makes the entries of `transaction`.
     """
     customer = cast(str, debited or credited)
     internal = internal_account(context.log, role, currency)
@@ -204,15 +206,15 @@ C = TypeVar("C")
 def posting_decision(
     decide: Callable[[C, States, Context], Decision],
 ) -> Callable[[C, States, Context], Decision]:
-    """Marks the decision of a command that posts: entries to unlimited accounts never have a part in its refusal.
+    """Decorate the decision of a posting command, so that its refusals expect no exact version of unlimited accounts.
 
-    Without it a refused deposit would rest on the exact version of the cash account, which moves all the time.
+    Without it, a refused deposit would expect the exact version of the cash account, which changes all the time.
     """
 
     @wraps(decide)
     def decided(command: C, states: States, context: Context) -> Decision:
         decision = decide(command, states, context)
-        if isinstance(decision, (Refused, Unknown)):  # a union would be made anew each time
+        if isinstance(decision, (Refused, Unknown)):  # a tuple: a union would be built at each call
             unlimited = [id for id, state in states.items() if isinstance(state, Account) and state.unlimited]
             return replace(decision, commuting=frozenset(unlimited))
         return decision
@@ -221,7 +223,7 @@ def posting_decision(
 
 
 def _well_formed(entries: Sequence[Entry]) -> Refused | None:
-    """The rules a transaction keeps whatever the accounts: count, amounts, zero sum per currency."""
+    """Check the rules that need no account: the number of entries, their amounts, and a sum of zero per currency."""
     if not LEAST_ENTRIES <= len(entries) <= MOST_ENTRIES:
         return Refused("entry_count", {"least": LEAST_ENTRIES, "most": MOST_ENTRIES, "count": len(entries)})
     sums: dict[str, int] = {}

@@ -1,6 +1,6 @@
-"""Transactions: the commands that move money, and a decision for each.
+"""Transactions: the commands that move money, and their decisions.
 
-How a transaction becomes entries stands in `domain.accounts.posting`.
+`domain.accounts.posting` turns a transaction into entries.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ TRANSACTION = "txn"
 
 
 class PostedTransaction(Value, frozen=True):
-    """A transaction's own stream: posted once, complete, never changed."""
+    """The state of the stream of a transaction, which has exactly one event."""
 
     version: int
     event: TransactionPosted
 
 
 def evolve_posted(state: PostedTransaction | None, event: TransactionPosted) -> PostedTransaction:
-    """The transaction's stream after its only event."""
+    """Return the state after the only event of the stream."""
     return PostedTransaction(event.originator_version, event)
 
 
 class _Movement(Value, frozen=True):
-    """One customer account against one of the ledger's own."""
+    """A movement between a customer's account and an internal account."""
 
     transaction: str
     account: str
@@ -54,7 +54,7 @@ class _Movement(Value, frozen=True):
 
 
 class Deposit(_Movement, frozen=True):
-    """Cash in."""
+    """Pay cash in: from the internal account for cash to the customer's account."""
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ class Deposit(_Movement, frozen=True):
 
 
 class Withdraw(_Movement, frozen=True):
-    """Cash out."""
+    """Pay cash out: from the customer's account to the internal account for cash."""
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ class Withdraw(_Movement, frozen=True):
 
 
 class ChargeFee(_Movement, frozen=True):
-    """The ledger's fee."""
+    """Charge a fee: from the customer's account to the internal account for fees."""
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -78,6 +78,8 @@ class ChargeFee(_Movement, frozen=True):
 
 
 class Transfer(Value, frozen=True):
+    """Move money from one account to another."""
+
     transaction: str
     source: str
     target: str
@@ -93,7 +95,7 @@ class Transfer(Value, frozen=True):
 
 
 class PostTransaction(Value, frozen=True):
-    """Any balanced set of entries."""
+    """Post any balanced set of entries."""
 
     transaction: str
     kind: TransactionKind
@@ -108,7 +110,7 @@ class PostTransaction(Value, frozen=True):
 
 
 class CaptureHold(Value, frozen=True):
-    """Pay from a hold to another account: all or part of it; what is left over becomes available again."""
+    """Pay all or part of a hold to another account. The hold ends, and the rest becomes available again."""
 
     account: str
     hold: str
@@ -128,7 +130,7 @@ class CaptureHold(Value, frozen=True):
 RULES: dict[str, str] = {
     "same_account": "A transfer needs two different accounts; both are {account}.",
     "hold_unknown": "Account {account} has no open hold {hold}.",
-    "hold_exceeded": "Hold {hold} is over {held} {currency}; {amount} cannot be captured from it.",
+    "hold_exceeded": "Hold {hold} reserves {held} {currency}; {amount} is more than that and cannot be captured.",
 }
 
 
@@ -184,8 +186,15 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
                 "currency": currency,
             },
         )
-    # The hold ends first, so what it reserved is there to be debited: one unit, so nobody can come in between.
-    captured = HoldCaptured(command.account, account.version + 1, command.hold, held, currency, command.transaction)
+    # The hold ends first, so that its amount is available to the debit. Both are one unit, so nothing comes in between.
+    captured = HoldCaptured(
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        hold=command.hold,
+        amount=held,
+        currency=currency,
+        transaction=command.transaction,
+    )
     freed = evolve(account, captured)
     entries = entries_between(command.account, command.target, command.amount, currency)
     transaction = _transaction(command, "capture", entries, command.account, states)
@@ -205,7 +214,7 @@ def _against_internal(
     debited: str | None = None,
     credited: str | None = None,
 ) -> Decision:
-    """One entry to the customer's account, the other to the ledger's own account for `role`."""
+    """Post one entry to the customer's account and the other one to the internal account for `role`."""
     return post_against_internal(
         _transaction(command, kind, (), command.account, states),
         role,
@@ -225,20 +234,30 @@ def _transaction(
     described_by: str | None,
     states: States,
 ) -> Transaction:
-    """What the command would post; the description is sealed with the key of the owner of `described_by`."""
+    """Return the transaction of the command. The key of the owner of account `described_by` seals the description."""
     subject = None
     description: Personal | None = command.description
     if description is not None:
         account = found(states, described_by, Account) if described_by is not None else None
         subject = account.profile.owner if account else None
         description = description if subject else None
-    return Transaction(command.transaction, kind, entries, command.value_date, command.reference, description, subject)
+    return Transaction(
+        id=command.transaction,
+        kind=kind,
+        entries=entries,
+        value_date=command.value_date,
+        reference=command.reference,
+        description=description,
+        subject=subject,
+    )
 
 
 AGGREGATE = Aggregate(
     name="transaction",
     prefix=f"{TRANSACTION}_",
-    events=(EventType("transaction.posted.v1", TransactionPosted, "subject", ("description",)),),
+    events=(
+        EventType(name="transaction.posted.v1", event=TransactionPosted, subject="subject", personal=("description",)),
+    ),
     evolve=evolve_posted,
     decisions={
         Deposit: deposit,

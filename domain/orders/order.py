@@ -1,6 +1,6 @@
-"""Orders: placed with lines, confirmed, paid from an account, or cancelled.
+"""The aggregate order: it is placed with lines, confirmed, paid from an account, or cancelled.
 
-Amounts are integers of minor units in the order's currency.
+Amounts are integers of minor units in the currency of the order.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ Status = Literal["placed", "confirmed", "paid", "cancelled"]
 
 
 class OrderLine(Value, frozen=True):
+    """One article of an order."""
+
     sku: str
     name: str  # of the article
     quantity: int
@@ -33,6 +35,8 @@ class OrderLine(Value, frozen=True):
 
 
 class OrderPlaced(Event, frozen=True):
+    """An order was placed. It is the first event of its stream."""
+
     customer: str
     currency: str
     lines: tuple[OrderLine, ...]
@@ -41,17 +45,21 @@ class OrderPlaced(Event, frozen=True):
 
 
 class OrderConfirmed(Event, frozen=True):
-    pass
+    """The order was confirmed, and can be paid."""
 
 
 class OrderCancelled(Event, frozen=True):
+    """The order was cancelled before it was paid."""
+
     customer: str
     reason: Personal
 
 
 class OrderPaid(Event, frozen=True):
+    """The order was paid by a transaction of the same unit."""
+
     transaction: str
-    account: str  # that paid
+    account: str  # the account that paid
     amount: int
     currency: str
 
@@ -73,7 +81,7 @@ class Order(Value, frozen=True):
     status: Status
 
     def refuse_unless(self, verb: str, *required: Status) -> Refused | None:
-        """Why it cannot be confirmed, paid or cancelled as it stands."""
+        """Return the refusal of a change that needs another status, or None."""
         if self.status in required:
             return None
         return Refused(
@@ -83,10 +91,18 @@ class Order(Value, frozen=True):
 
 
 def evolve(state: Order | None, event: OrderEvent) -> Order:
-    """The order after the event. Raises ValueError for a stream that does not begin with its placing."""
+    """Return the order after the event. Raises ValueError if the stream does not begin with `OrderPlaced`."""
     version = event.originator_version
     if isinstance(event, OrderPlaced):
-        return Order(version, event.originator_id, event.customer, event.currency, event.lines, event.total, "placed")
+        return Order(
+            version=version,
+            id=event.originator_id,
+            customer=event.customer,
+            currency=event.currency,
+            lines=event.lines,
+            total=event.total,
+            status="placed",
+        )
     if state is None:
         raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with OrderPlaced")
     match event:
@@ -110,6 +126,8 @@ class _OnOneOrder(Value, frozen=True):
 
 
 class PlaceOrder(_OnOneOrder, frozen=True):
+    """Place a new order."""
+
     customer: str
     currency: str
     lines: tuple[OrderLine, ...]
@@ -117,10 +135,12 @@ class PlaceOrder(_OnOneOrder, frozen=True):
 
 
 class ConfirmOrder(_OnOneOrder, frozen=True):
-    pass
+    """Confirm a placed order."""
 
 
 class CancelOrder(_OnOneOrder, frozen=True):
+    """Cancel an order that is not paid."""
+
     reason: Personal
 
 
@@ -162,7 +182,15 @@ def place(command: PlaceOrder, states: States, context: Context) -> Decision:
     if refusal is not None:
         return refusal
     total = _total(command.lines)
-    event = OrderPlaced(command.order, 1, command.customer, command.currency, command.lines, total, command.reference)
+    event = OrderPlaced(
+        originator_id=command.order,
+        originator_version=1,
+        customer=command.customer,
+        currency=command.currency,
+        lines=command.lines,
+        total=total,
+        reference=command.reference,
+    )
     currency = command.currency
     return Accepted(
         (event,), {"order": command.order, "status": "placed", "total": show(total, currency), "currency": currency}
@@ -187,7 +215,12 @@ def cancel(command: CancelOrder, states: States, context: Context) -> Decision:
     refusal = order.refuse_unless("cancelled", "placed", "confirmed")
     if refusal is not None:
         return refusal
-    event = OrderCancelled(command.order, order.version + 1, order.customer, command.reason)
+    event = OrderCancelled(
+        originator_id=command.order,
+        originator_version=order.version + 1,
+        customer=order.customer,
+        reason=command.reason,
+    )
     return Accepted((event,), {"order": command.order, "status": "cancelled"})
 
 
@@ -201,7 +234,9 @@ def pay(command: PayOrder, states: States, context: Context) -> Decision:
         return refusal
     reference = command.reference or command.order
     posted = post_against_internal(
-        Transaction(command.transaction, "payment", (), command.value_date, reference),
+        Transaction(
+            id=command.transaction, kind="payment", entries=(), value_date=command.value_date, reference=reference
+        ),
         "revenue",
         debited=command.account,
         amount=order.total,
@@ -212,7 +247,12 @@ def pay(command: PayOrder, states: States, context: Context) -> Decision:
     if not isinstance(posted, Accepted):
         return posted
     paid = OrderPaid(
-        command.order, order.version + 1, command.transaction, command.account, order.total, order.currency
+        originator_id=command.order,
+        originator_version=order.version + 1,
+        transaction=command.transaction,
+        account=command.account,
+        amount=order.total,
+        currency=order.currency,
     )
     result = {"order": command.order, "status": "paid", **posted.result}
     return Accepted((paid, *posted.events), result, posted.commuting)
@@ -223,7 +263,7 @@ def _total(lines: tuple[OrderLine, ...]) -> int:
 
 
 def _well_formed(lines: tuple[OrderLine, ...], currency: str) -> Refused | None:
-    """The rules an order keeps whoever places it: count of lines, quantities, amounts, total."""
+    """Check the rules that need no state: the number of lines, their quantities and amounts, and the total."""
     if not LEAST_LINES <= len(lines) <= MOST_LINES:
         return Refused("order_line_count", {"least": LEAST_LINES, "most": MOST_LINES, "count": len(lines)})
     least, most = show(1, currency), show(MAX_AMOUNT, currency)
@@ -251,7 +291,7 @@ AGGREGATE = Aggregate(
     events=(
         EventType("order.placed.v1", OrderPlaced),
         EventType("order.confirmed.v1", OrderConfirmed),
-        EventType("order.cancelled.v1", OrderCancelled, "customer", ("reason",)),
+        EventType(name="order.cancelled.v1", event=OrderCancelled, subject="customer", personal=("reason",)),
         EventType("order.paid.v1", OrderPaid),
     ),
     evolve=evolve,

@@ -1,1 +1,1 @@
-"""Posts: drafted, revised, published under a claimed slug, archived, deleted and restored."""
+"""Posts: texts that are published under an address of their own."""

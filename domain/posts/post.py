@@ -1,6 +1,6 @@
-"""Posts: drafted, revised, published under a claimed slug, archived, deleted and restored.
+"""The aggregate post: it is drafted, revised, published under a slug, archived, deleted and restored.
 
-Texts are by people: they are sealed with the author's key.
+The author's key seals the texts of a post.
 """
 
 from __future__ import annotations
@@ -38,13 +38,15 @@ Status = Literal["draft", "published", "archived", "deleted"]
 
 
 class PostDrafted(Event, frozen=True):
+    """A post was drafted. It is the first event of its stream."""
+
     author: str
     title: Personal
     body: Personal
 
 
 class PostRevised(Event, frozen=True):
-    """Revision `revision` (the draft is 1) replaces the text; earlier ones stay readable in the stream."""
+    """The text was replaced by a new revision. The draft is revision 1; the stream keeps all of them."""
 
     author: str
     revision: int
@@ -54,20 +56,24 @@ class PostRevised(Event, frozen=True):
 
 
 class PostPublished(Event, frozen=True):
+    """The post was published under a slug."""
+
     slug: str
 
 
 class PostArchived(Event, frozen=True):
-    pass
+    """The published post was archived."""
 
 
 class PostDeleted(Event, frozen=True):
+    """The post was deleted. It keeps its slug and can be restored."""
+
     author: str
     reason: Personal
 
 
 class PostRestored(Event, frozen=True):
-    pass
+    """The deleted post has the status again that it had before."""
 
 
 PostEvent = PostDrafted | PostRevised | PostPublished | PostArchived | PostDeleted | PostRestored
@@ -80,20 +86,20 @@ class Post(Value, frozen=True):
 
     version: int
     id: str
-    author: str  # whose key seals its texts
+    author: str  # the person whose key seals the texts
     title: Personal
     body: Personal
     revision: int  # of the text; the draft is 1
     status: Status
-    slug: str | None = None  # held since it was last published, whatever its status
-    before_deletion: Status | None = None  # what a restore brings back; None unless it is deleted
+    slug: str | None = None  # claimed at the last publication, and kept in each status
+    before_deletion: Status | None = None  # the status that a restore gives back; None unless it is deleted
 
     def refuse_unless(self, verb: str, *required: Status) -> Refused | None:
-        """Why it cannot be published, archived or restored as it stands."""
+        """Return the refusal of a change that needs another status, or None."""
         return None if self.status in required else self._refuse(verb, " or ".join(required))
 
     def refuse_deleted(self, verb: str) -> Refused | None:
-        """Why it cannot be revised or deleted: only because it is deleted."""
+        """Return the refusal of a change to a deleted post, or None."""
         return self._refuse(verb, "not deleted") if self.status == "deleted" else None
 
     def _refuse(self, verb: str, required: str) -> Refused:
@@ -101,10 +107,18 @@ class Post(Value, frozen=True):
 
 
 def evolve(state: Post | None, event: PostEvent) -> Post:
-    """The post after the event. Raises ValueError for a stream that does not begin with its draft."""
+    """Return the post after the event. Raises ValueError if the stream does not begin with `PostDrafted`."""
     version = event.originator_version
     if isinstance(event, PostDrafted):
-        return Post(version, event.originator_id, event.author, event.title, event.body, 1, "draft")
+        return Post(
+            version=version,
+            id=event.originator_id,
+            author=event.author,
+            title=event.title,
+            body=event.body,
+            revision=1,
+            status="draft",
+        )
     if state is None:
         raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with PostDrafted")
     match event:
@@ -122,16 +136,16 @@ def evolve(state: Post | None, event: PostEvent) -> Post:
             return replace(state, version=version, status=state.before_deletion, before_deletion=None)
 
 
-# Slugs: the part of a post's address that people read
+# Slugs: the readable part of the address of a post
 
 
 def is_slug(text: str) -> bool:
-    """Whether it is lower-case words of letters and digits joined by single hyphens, 1 to 120 characters in all."""
+    """Return whether the text is lower-case words of letters and digits, joined by hyphens, of 1 to 120 characters."""
     return len(text) <= MOST_SLUG_CHARACTERS and _SLUG.fullmatch(text) is not None
 
 
 def slug_claim(slug: str) -> str:
-    """The stream that makes the slug unique."""
+    """Return the name of the stream that makes the slug unique."""
     return claim_stream("slug", slug)
 
 
@@ -147,13 +161,15 @@ class _OnOnePost(Value, frozen=True):
 
 
 class DraftPost(_OnOnePost, frozen=True):
+    """Draft a new post."""
+
     author: str
     title: Personal
     body: Personal
 
 
 class RevisePost(_OnOnePost, frozen=True):
-    """Replace the text; `summary` says what changed."""
+    """Replace the text. `summary` describes the change."""
 
     title: Personal
     body: Personal
@@ -161,7 +177,7 @@ class RevisePost(_OnOnePost, frozen=True):
 
 
 class PublishPost(Value, frozen=True):
-    """Show the post under a slug that no other post has."""
+    """Publish the post under a slug that no other post has."""
 
     post: str
     slug: str
@@ -172,15 +188,17 @@ class PublishPost(Value, frozen=True):
 
 
 class ArchivePost(_OnOnePost, frozen=True):
-    pass
+    """Archive a published post."""
 
 
 class DeletePost(_OnOnePost, frozen=True):
+    """Delete a post."""
+
     reason: Personal
 
 
 class RestorePost(_OnOnePost, frozen=True):
-    pass
+    """Restore a deleted post."""
 
 
 # Rules
@@ -190,7 +208,7 @@ RULES: dict[str, str] = {
     "post_status": "Post {post} is {status}; only a post that is {required} can be {verb}.",
     "post_unchanged": "Post {post} already has this title and body; a revision must change one of them.",
     "slug_malformed": (
-        "{slug!r} is no slug: lower-case letters and digits in words joined by hyphens, at most {most} characters."
+        "{slug!r} is not a slug: use words of a-z and 0-9 joined by single hyphens, at most {most} characters."
     ),
     "slug_taken": "The slug {slug!r} is in use by {holder}.",
 }
@@ -201,7 +219,9 @@ RULES: dict[str, str] = {
 def draft(command: DraftPost, states: States, context: Context) -> Decision:
     if states[command.post] is not None:
         return Refused("post_exists", {"post": command.post})
-    event = PostDrafted(command.post, 1, command.author, command.title, command.body)
+    event = PostDrafted(
+        originator_id=command.post, originator_version=1, author=command.author, title=command.title, body=command.body
+    )
     return Accepted((event,), {"post": command.post, "status": "draft", "revision": 1})
 
 
@@ -216,7 +236,13 @@ def revise(command: RevisePost, states: States, context: Context) -> Decision:
         return Refused("post_unchanged", {"post": command.post, "revision": post.revision})
     revision = post.revision + 1
     event = PostRevised(
-        command.post, post.version + 1, post.author, revision, command.title, command.body, command.summary
+        originator_id=command.post,
+        originator_version=post.version + 1,
+        author=post.author,
+        revision=revision,
+        title=command.title,
+        body=command.body,
+        summary=command.summary,
     )
     return Accepted((event,), {"post": command.post, "status": post.status, "revision": revision})
 
@@ -262,14 +288,16 @@ def archive(command: ArchivePost, states: States, context: Context) -> Decision:
 
 
 def delete(command: DeletePost, states: States, context: Context) -> Decision:
-    """The slug stays claimed, so that its address means this post or nothing for as long as it can be restored."""
+    """Decide a deletion. The claim of the slug stays, so that no other post can get the address."""
     post = found(states, command.post, Post)
     if post is None:
         return Unknown("post", command.post)
     refusal = post.refuse_deleted("deleted")
     if refusal is not None:
         return refusal
-    event = PostDeleted(command.post, post.version + 1, post.author, command.reason)
+    event = PostDeleted(
+        originator_id=command.post, originator_version=post.version + 1, author=post.author, reason=command.reason
+    )
     return Accepted((event,), {"post": command.post, "status": "deleted"})
 
 
@@ -288,11 +316,11 @@ AGGREGATE = Aggregate(
     name="post",
     prefix=f"{POST}_",
     events=(
-        EventType("post.drafted.v1", PostDrafted, "author", ("title", "body")),
-        EventType("post.revised.v1", PostRevised, "author", ("title", "body", "summary")),
+        EventType(name="post.drafted.v1", event=PostDrafted, subject="author", personal=("title", "body")),
+        EventType(name="post.revised.v1", event=PostRevised, subject="author", personal=("title", "body", "summary")),
         EventType("post.published.v1", PostPublished),
         EventType("post.archived.v1", PostArchived),
-        EventType("post.deleted.v1", PostDeleted, "author", ("reason",)),
+        EventType(name="post.deleted.v1", event=PostDeleted, subject="author", personal=("reason",)),
         EventType("post.restored.v1", PostRestored),
     ),
     evolve=evolve,

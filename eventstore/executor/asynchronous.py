@@ -1,4 +1,4 @@
-"""The executor for asyncio: one wake-up of the event loop a group, however many of its commands wait."""
+"""The executor for asyncio. The event loop is woken once a group, however many coroutines wait for its commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Results = list[tuple[asyncio.Future[Answer], "Answer | ExecutorError"]]
 
 
 class ActorBusyError(ExecutorError):
-    """So many commands of one actor wait that the next must: the others have a right to the queue too."""
+    """Too many commands of one actor wait. The bound leaves the queue open for other actors."""
 
     def __init__(self, actor: str, most: int) -> None:
         super().__init__(f"{most} commands of {actor} wait, as many as may")
@@ -48,8 +48,11 @@ class AsyncExecutor:
         return self._waiting[actor] + more <= self._most
 
     async def execute(self, submission: Submission) -> Answer:
-        """The answer. Raises `ExecutorError`; `QueueFullError` and `ActorBusyError` at once when too many wait."""
-        actor, waiting = submission.actor, self._waiting  # an entry for each principal that ever came: bounded
+        """Execute a command and return its answer.
+
+        Raises `ExecutorError`, and at once `QueueFullError` or `ActorBusyError` when too many commands wait.
+        """
+        actor, waiting = submission.actor, self._waiting  # one entry a principal, so it is bounded
         if not self.has_room(actor, 1):
             raise ActorBusyError(actor, self._most)
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -61,7 +64,7 @@ class AsyncExecutor:
             waiting[actor] -= 1
 
     def execute_all(self, submissions: Sequence[Submission]) -> asyncio.Future[list[Answer | ExecutorError]]:
-        """The answers to many commands of one actor, in their order, when all are there. Raises as `execute` does."""
+        """Execute many commands of one actor and return their answers in order. Raises as `execute` does."""
         gathered = _Gathered(len(submissions), asyncio.get_running_loop())
         if not submissions:
             return gathered.answered
@@ -79,12 +82,12 @@ class AsyncExecutor:
         for future, result in results:
             by_loop.setdefault(future.get_loop(), []).append((future, result))
         for loop, its_own in by_loop.items():
-            with suppress(RuntimeError):  # closed: nobody is left on it to be told
+            with suppress(RuntimeError):  # the loop is closed, and so are its callers
                 loop.call_soon_threadsafe(_resolve, its_own)
 
 
 class _Gathered(ReplyCollector):
-    """The sink of `execute_all`."""
+    """Collects the answers of `execute_all`."""
 
     def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(count)
@@ -94,8 +97,8 @@ class _Gathered(ReplyCollector):
             self.answered.set_result([])
 
     def complete(self) -> None:
-        """Tell the event loop."""
-        with suppress(RuntimeError):  # it is closed: nobody is left on it to be told
+        """Wake the event loop."""
+        with suppress(RuntimeError):  # the loop is closed, and so are its callers
             self._loop.call_soon_threadsafe(self._tell)
 
     def _tell(self) -> None:

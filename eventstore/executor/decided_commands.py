@@ -1,23 +1,23 @@
-"""What is asked, what was decided on it, and a group of it on its way to the log."""
+"""Commands from submission to append: submitted, pending, decided, and grouped."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
 
-from eventstore.executor.reply_sinks import ExecutorError
+from eventstore.executor.reply_sinks import ExecutorError, ReplySink
 from eventstore.executor.stream_states import StreamState
-from eventstore.log.answers import ACCEPTED, Outcome
+from eventstore.log.answers import ACCEPTED, Codes, Outcome
 from eventstore.log.append import AppendBatch, Read
 
 RECORDED = frozenset((ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED))
 
 
-class Submission(Struct, frozen=True):
-    """A command on its way: whose it is, the key that makes it once only, and what its client stated it saw."""
+class Submission(Struct, frozen=True, kw_only=True):
+    """A command to execute: its actor, its idempotency key, and the versions that the client expects."""
 
     command: Any
     actor: str
@@ -26,33 +26,26 @@ class Submission(Struct, frozen=True):
     metadata: bytes  # JSON, stored with each of its events
     context: Any  # passed to the decision as it is
     expected: Mapping[str, int] = {}
-    accepted_status: int = 201
-    refused_status: int = 422
-    expectation_status: int = 409
+    codes: Codes
     origin: str | None = None
 
-    def status(self, outcome: Outcome) -> int:
-        """The HTTP status of an outcome; 0 for one that is not recorded."""
-        if outcome is ACCEPTED:
-            return self.accepted_status
-        if outcome is Outcome.REFUSED:
-            return self.refused_status
-        return self.expectation_status if outcome is Outcome.EXPECTATION_FAILED else 0
+
+class Task(Struct):
+    """A submitted command until it is answered. `sink` gets `token` back with the answer."""
+
+    submission: Submission
+    sink: ReplySink
+    token: Any
+    resubmitted: bool = False  # the acknowledgement was lost: a duplicate may be its own first append
+    followers: list[Task] = []  # with the same actor and key, in the same group
 
 
-class Task(Protocol):
-    """Somebody's submission."""
-
-    @property
-    def submission(self) -> Submission: ...
-
-
-class DecidedCommand(Struct):
+class DecidedCommand(Struct, kw_only=True):
     """A decided command."""
 
-    task: Any
+    task: Task
     outcome: Outcome
-    status: int  # of HTTP; 0 where nothing is recorded
+    code: int  # see `Codes`
     rule: str | None
     result: dict[str, Any]
     reads: list[Read]
@@ -63,20 +56,20 @@ class DecidedCommand(Struct):
 
 @dataclass(slots=True)
 class Group:
-    """What its commands rest on and what they make of it."""
+    """Commands that are appended together, with the states they read and the states they make."""
 
-    known: dict[str, StreamState] = field(default_factory=dict)  # at its start, by stream
-    work: dict[str, Any] = field(default_factory=dict)  # states at its end, of streams that are followed event by event
-    counted: dict[str, int] = field(default_factory=dict)  # events by stream, of those that are not
+    known: dict[str, StreamState] = field(default_factory=dict)  # states at the start, by stream
+    work: dict[str, Any] = field(default_factory=dict)  # states at the end, of streams whose every event is known here
+    counted: dict[str, int] = field(default_factory=dict)  # number of new events of the other streams
     commands: list[DecidedCommand] = field(default_factory=list)
-    again: list[Any] = field(default_factory=list)  # tasks to be decided again
-    outdated: set[str] = field(default_factory=set)  # streams that they need read on
-    later: list[Any] = field(default_factory=list)  # tasks that did not fit
-    rejected: list[tuple[Any, ExecutorError]] = field(default_factory=list)  # tasks that cannot be carried out, and why
+    again: list[Any] = field(default_factory=list)  # to be decided again
+    outdated: set[str] = field(default_factory=set)  # streams to be read again before that
+    later: list[Any] = field(default_factory=list)  # did not fit into this group
+    rejected: list[tuple[Any, ExecutorError]] = field(default_factory=list)  # cannot be executed, and why
     batch: AppendBatch | None = None  # None: there is nothing to append
 
     def after(self, stream: str) -> StreamState | None:
-        """What will be known of a stream it writes to, if all of it goes in; None if it does not write to it."""
+        """The state of a stream after the group, if all of it goes in; None for a stream it does not write to."""
         state = self.work.get(stream)
         if state is not None:
             return StreamState(state, state.version, state.version)

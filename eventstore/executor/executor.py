@@ -1,22 +1,26 @@
-"""Commands in groups: decided one after the other on cached state, appended in one call, answered each for itself.
+"""Executes commands in groups: decides them on cached states, appends them in one call, answers each.
 
-One thread owns the connection that appends. It drains what waits in a bounded queue, makes a group of it (`groups`) and
-appends the whole group with one flush; while PostgreSQL takes one group, the next is being decided. The cached state
-(`states`) is only a guess: every answer, a refusal too, stands only once the append has found every version it rests
-on to be true. What was decided on a version that has moved is decided again, a bounded number of times; at last while
-holding the head of the log, when nobody can come in between. A client that stated what it saw keeps being held to it:
-its statement is checked against each fresh state.
+One thread owns the connection that appends. It takes the commands that wait in a bounded queue, builds a group of them
+(`group_builder`) and appends the group with one flush. While PostgreSQL appends one group, the thread decides the next.
 
-A group decided behind another rests on that one going in whole. It is sent only when it has; otherwise it is decided
-again. So the log never sees a belief that is known to be false, and version arithmetic is never all there is to it.
+The cached states (`state_cache`) may be out of date, so no answer is given before the append has checked every version
+the command rests on. That holds for refusals too. A command whose streams changed is decided again, at most
+`MOST_ATTEMPTS` times; the last attempts hold the head of the log, so that no other process can append meanwhile
+(`attempts`). Versions that a client expects are checked on each fresh state.
 
-In turns (`_turn`): `_take` what waits, decide it while the group in flight is being appended, then see that one land.
-If it went in whole, the next is sent first and the answers are made then (`_relieve`); if not, `_conclude` answers what
-went in, and `_process` brings the rest to its answers with nothing else under way. Only `_turn` leaves a group in
-flight, and `_process` leaves no command without an answer.
+The thread works in turns (`_turn`). The pipeline is EMPTY or has one group IN FLIGHT:
 
-A command whose acknowledgement was lost is appended again with its key. Either the first append had gone in, and the
-key leads to its answer, or it had not, and then the second is the only one: whichever comes first holds the head.
+    take ─► prepare the next group ─► receive the group in flight ─┬─ WHOLE:  send the next, then answer
+                                                                   ├─ PART:   answer what went in, process the rest,
+                                                                   │          prepare the next anew, send it
+                                                                   └─ FAILED: process all of it,
+                                                                              prepare the next anew, send it
+
+The next group is decided as if the one in flight goes in WHOLE. It is sent only if that came true. `_process` brings
+commands to their answers with nothing in flight; it leaves none unanswered.
+
+A command whose acknowledgement was lost is appended again with its key. Either the first append went in, and the key
+leads to its answer, or it did not, and the second is the only one: whichever comes first holds the head.
 """
 
 from __future__ import annotations
@@ -34,9 +38,10 @@ import psycopg
 from msgspec.structs import replace
 from psycopg import Connection
 
-from eventstore.executor.decided_commands import DecidedCommand, Group, Submission
+from eventstore.executor.attempts import MOST_ATTEMPTS, Attempts, Result, Step
+from eventstore.executor.decided_commands import DecidedCommand, Group, Submission, Task
 from eventstore.executor.group_builder import Decide, EventCodec, GroupBuilder
-from eventstore.executor.replies import Replies, Task, key_reused, lead, unanswered
+from eventstore.executor.replies import Replies, key_reused, lead, unanswered
 from eventstore.executor.reply_sinks import (
     ContentionError,
     QueueFullError,
@@ -56,17 +61,12 @@ from eventstore.log.read import CHANNEL, UnknownLogError, read_head, read_moved
 from eventstore.postgres.connect import ReadOnlyError
 from eventstore.tracebacks import traceback_of
 
-OPTIMISTIC_ATTEMPTS = 2
-"""How often a group is decided on cached state before it takes the head of the log to decide."""
-MOST_ATTEMPTS = OPTIMISTIC_ATTEMPTS + 2
-MOST_RECONNECTS = 5
-"""How often a group may lose its connection before its commands are told that their fate is unknown."""
 RECONNECT_PAUSES = (0.0, 0.1, 0.3, 1.0, 2.0, 3.0)
 """Seconds before each attempt to connect again."""
 MOST_OTHERS = 10_000
-"""Positions that others took between two groups: of more, all that is remembered is dropped instead."""
+"""If other processes appended more events than this between two groups, the whole cache is dropped."""
 NOTIFY_SECONDS = 0.05
-"""At most so often are followers woken: NOTIFY inside the append would cap the whole machine."""
+"""Least time between two notifications. A NOTIFY inside each append would limit the throughput of the server."""
 
 
 logger = logging.getLogger(__name__)
@@ -74,10 +74,31 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Flight:
-    """A group on its way to the log."""
+    """A group that was sent and not received yet."""
 
     tasks: list[Task]
     group: Group
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """Every command of the group in flight went in."""
+
+    appended: GroupAppended
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some commands of the group in flight are to be decided again."""
+
+    appended: GroupAppended
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """The append of the group in flight raised an error."""
+
+    error: Exception
 
 
 @dataclass(slots=True)
@@ -89,7 +110,7 @@ class Statistics:
     events: int = 0
     conflicts: int = 0
     locked_groups: int = 0
-    discarded: int = 0  # groups decided behind one that did not go in whole
+    discarded: int = 0  # groups that were decided behind one that did not go in whole
     reconnects: int = 0
 
 
@@ -111,20 +132,26 @@ class Executor:
         cache_limit: int = 100_000,
         snapshots: Snapshots | None = None,
     ) -> None:
-        """`transient_prefixes`: streams that are written once and not worth remembering."""
+        """`transient_prefixes` are those of streams that are written once; they are not cached."""
         self._connect = connect
         self._log_name = log
         self._commuting_types = tuple(commuting_types)
         self._codec = codec
-        self._states = StateCache(codec, evolve, transient_prefixes, cache_limit, snapshots)
-        self._groups = GroupBuilder(codec, decide, evolve, self._states)
+        self._states = StateCache(
+            decoder=codec,
+            evolve=evolve,
+            transient_prefixes=transient_prefixes,
+            cache_limit=cache_limit,
+            snapshots=snapshots,
+        )
+        self._groups = GroupBuilder(codec=codec, decide=decide, evolve=evolve, states=self._states)
         self.queue_limit = queue_limit
         self._group_limit = group_limit
         self._queue: deque[Task] = deque()
         self._ready = Condition()
         self._stopping = True
         self._thread: Thread | None = None
-        self._answering = Replies(self._return)
+        self._replies = Replies(self._return)
         self._notified_at = 0.0
         self.statistics = Statistics()
 
@@ -139,7 +166,7 @@ class Executor:
         return self
 
     def stop(self) -> None:
-        """Answer what waits, then end."""
+        """Answer the commands that wait, then end."""
         with self._ready:
             self._stopping = True
             self._ready.notify()
@@ -183,13 +210,13 @@ class Executor:
             self._ready.notify()
 
     def execute(self, submissions: Sequence[Submission]) -> list[Answer]:
-        """Execute in order and wait: no more in the queue at once than half of what it holds.
+        """Execute commands in order and wait. They take at most half of the queue at once.
 
-        Raises the `ExecutorError` of the first command without an answer, `QueueFullError` where others fill the queue;
-        then nothing of what was queued before is under way any more.
+        Raises the `ExecutorError` of the first command without an answer, and `QueueFullError` when others fill the
+        queue. After an error none of the commands is under way.
         """
         answers: list[Answer] = []
-        waiting: deque[Waiter] = deque()  # two at a time: while one is carried out the next is there
+        waiting: deque[Waiter] = deque()  # two parts: one is executed while the next one waits
         step = max(1, self.queue_limit // 4)
         try:
             for start in range(0, len(submissions), step):
@@ -209,7 +236,7 @@ class Executor:
     # ------------------------------------------------------------------ on the executor's thread
 
     def _open(self) -> None:
-        """Connect: once to append, once for what must not wait for an append."""
+        """Open two connections: one to append, one for whatever must not wait for an append."""
         with ExitStack() as half_done:
             self._connection = half_done.enter_context(closing(self._connect()))
             self._side = half_done.enter_context(closing(self._connect()))
@@ -217,18 +244,18 @@ class Executor:
             check_head_time(self._side, self._log_name, head)
             self._log, self._seen = head.log, head.position
             self._appender = Appender(self._connection, self._log, self._commuting_types)
-            half_done.pop_all()  # it is whole: what is open stays open
+            half_done.pop_all()  # both are open and stay open
 
     def _run(self) -> None:
         try:
             self._work()
-        finally:  # if it ends by a fault, nobody shall wait for it
+        finally:  # after an error no command may wait for ever
             with self._ready:
                 self._stopping = True
                 left = list(self._queue)
                 self._queue.clear()
-            self._answering.fail_all(left, _FAULT)
-            self._answering.deliver()
+            self._replies.fail_all(left, _FAULT)
+            self._replies.deliver()
 
     def _work(self) -> None:
         flight: _Flight | None = None
@@ -238,20 +265,20 @@ class Executor:
                 return
             try:
                 following = self._turn(flight, tasks)
-            except BaseException as fault:  # of ours: it must not leave callers waiting for ever
+            except BaseException as fault:  # an error in this program must not leave callers waiting for ever
                 logger.error("a group failed with %s", traceback_of(fault))
                 self._states.forget()
-                self._answering.fail_all([*(flight.tasks if flight else ()), *tasks], _FAULT)
+                self._replies.fail_all([*(flight.tasks if flight else ()), *tasks], _FAULT)
                 if not isinstance(fault, Exception):
                     raise
                 following = None
                 if self._appender.under_way:
                     self._reconnect()
             flight = following
-            self._answering.deliver()
+            self._replies.deliver()
 
     def _take(self, *, wait: bool) -> list[Task]:
-        """What waits, at most a group of it. Nothing, with `wait`: nothing ever will."""
+        """Take commands from the queue, at most a group. With `wait`, an empty list means that the executor stops."""
         with self._ready:
             while True:
                 while wait and not self._queue and not self._stopping:
@@ -262,34 +289,41 @@ class Executor:
                     return tasks
 
     def _turn(self, flight: _Flight | None, tasks: list[Task]) -> _Flight | None:
-        """Decide the next group while one is on its way, see that one land, send the next; that is the new one."""
-        group = self._try_to_make(tasks, ahead=flight.group if flight else None)
+        """Prepare the next group, receive the one in flight, send the next. The result is the group now in flight."""
+        group = self._prepare(tasks, ahead=flight.group if flight else None)
         if flight is not None:
-            try:
-                appended = self._appender.receive()
-            except Exception as error:
-                self._process(flight.tasks, error=error)
-                group = self._try_to_make(tasks)
-            else:
-                if group is not None and appended.verdicts is None and not flight.group.again:
-                    return self._relieve(flight, appended, tasks, group)
-                again = self._conclude(flight.group, appended)
-                self._answering.deliver()
-                self._process(again, attempt=1)
-                if tasks:
-                    self.statistics.discarded += 1
-                    group = self._try_to_make(tasks)  # it was decided in a belief that did not come true
+            match self._receive(flight):
+                case _Whole(appended) if group is not None:
+                    return self._send_then_answer(flight, appended, tasks, group)
+                case _Whole(appended) | _Part(appended):
+                    again = self._answer_group(flight.group, appended)
+                    self._replies.deliver()
+                    self._process(again, decided=1)
+                    self.statistics.discarded += bool(tasks)
+                case _Failed(error):
+                    self._process(flight.tasks, error=error)
+            group = self._prepare(tasks)  # the last one was decided as if the group in flight went in whole
         if group is None:
             self._process(tasks)
             return None
         try:
             return self._send(tasks, group)
-        except psycopg.Error as error:
-            self._process(tasks, error=error)
+        except psycopg.Error as not_sent:
+            self._process(tasks, error=not_sent)
             return None
 
-    def _relieve(self, landed: _Flight, appended: GroupAppended, tasks: list[Task], group: Group) -> _Flight | None:
-        """Send the next before anything is made of what has landed: PostgreSQL need not wait for us."""
+    def _receive(self, flight: _Flight) -> _Whole | _Part | _Failed:
+        """What became of the group in flight."""
+        try:
+            appended = self._appender.receive()
+        except Exception as error:
+            return _Failed(error)
+        return _Whole(appended) if appended.verdicts is None and not flight.group.again else _Part(appended)
+
+    def _send_then_answer(
+        self, landed: _Flight, appended: GroupAppended, tasks: list[Task], group: Group
+    ) -> _Flight | None:
+        """Send the next group before the answers of the last are made, so that PostgreSQL does not wait for us."""
         following: _Flight | None = None
         trouble: psycopg.Error | None = None
         try:
@@ -299,14 +333,14 @@ class Executor:
         self._states.learn(landed.group, appended)
         self._states.catch_up(group, appended)
         self._settle(landed.group.commands, appended)
-        self._answering.deliver()
-        self._see_others(appended)
+        self._replies.deliver()
+        self._mark_changed_by_others(appended)
         if trouble is not None:
             self._process(tasks, error=trouble)
         return following
 
-    def _try_to_make(self, tasks: list[Task], ahead: Group | None = None) -> Group | None:
-        """A group with something to append; None where that is not to be had: `_process` meets the reason again."""
+    def _prepare(self, tasks: list[Task], ahead: Group | None = None) -> Group | None:
+        """Decide the next group. None if there is nothing to append, or after an error: `_process` meets it again."""
         tasks = unanswered(tasks)
         if not tasks:
             return None
@@ -314,7 +348,7 @@ class Executor:
             group = self._groups.make(tasks, self._side, self._log, ahead=ahead)
             if group.batch is None:
                 return None
-            group.batch.parameters()  # made now, while PostgreSQL has another group, not when it waits for this one
+            group.batch.parameters()  # now, while PostgreSQL has another group, not when it waits for this one
         except Exception:
             return None
         return group
@@ -322,61 +356,76 @@ class Executor:
     def _send(self, tasks: list[Task], group: Group) -> _Flight:
         assert group.batch is not None
         self._appender.send(group.batch)
-        self._admit(group)
-        if group.later:  # they are in the queue: whoever brings the others to their answers must not have them as well
+        self._answer_left_out(group)
+        if group.later:  # they are in the queue again, and must not be answered with this group as well
             later = {id(task) for task in group.later}
             tasks = [task for task in tasks if id(task) not in later]
         return _Flight(tasks, group)
 
-    def _admit(self, group: Group) -> None:
-        """Tell those who have no place in it; when nothing fails any more that would have all its tasks tried again."""
+    def _answer_left_out(self, group: Group) -> None:
+        """Answer the commands that are not in the group. Called once the group is not tried again."""
         for task, why in group.rejected:
-            self._answering.fail(task, why)
+            self._replies.fail(task, why)
         self._return(group.later)
 
-    def _process(self, tasks: list[Task], *, attempt: int = 0, error: Exception | None = None) -> None:
-        """Bring every command to its answer, with nothing else under way. `error`: what the last attempt met."""
-        reconnects = 0
-        look_up = False
+    def _process(self, tasks: list[Task], *, decided: int = 0, error: Exception | None = None) -> None:
+        """Bring every command to its answer, with no batch in flight. `attempts` has the steps.
+
+        `decided` is the number of attempts that were made before, `error` what the last of them raised.
+        """
+        attempts = Attempts(decided)
+        result = Result.CONNECTED if error is None else self._result_of(error)
+        step = attempts.after(result)
         while tasks := unanswered(tasks):
-            if error is None:
-                if attempt == MOST_ATTEMPTS:
+            match step:
+                case Step.DECIDE | Step.DECIDE_WITH_HEAD:
+                    try:
+                        locked = step is Step.DECIDE_WITH_HEAD
+                        tasks = self._attempt(tasks, locked=locked, look_up=attempts.look_up)
+                        result = Result.CONFLICT if tasks else Result.ANSWERED
+                    except Exception as raised:
+                        error, result = raised, self._result_of(raised)
+                    step = attempts.after(result)
+                case Step.RECONNECT:
+                    result = self._reconnected(tasks)
+                    step = attempts.after(result)
+                case Step.SEPARATE:
+                    assert error is not None
+                    self._isolate(tasks, error)
+                    return
+                case Step.FAIL:
+                    assert error is not None
+                    self._replies.fail_all(tasks, _reason(error, result))
+                    return
+                case Step.GIVE_UP:
                     self._give_up(tasks)
                     return
-                try:
-                    tasks = self._attempt(tasks, locked=attempt >= OPTIMISTIC_ATTEMPTS, look_up=look_up)
-                    attempt += 1
-                    continue
-                except Exception as met:
-                    error = met
-            self._states.forget()
-            if isinstance(error, psycopg.errors.UniqueViolation) and not look_up:
-                look_up, error = True, None  # a stream that was held to be new is there: whose, the look-up tells
-                continue
-            if not (isinstance(error, psycopg.Error) and self._disconnected):
-                tasks = unanswered(tasks)
-                if isinstance(error, psycopg.OperationalError) and not isinstance(error, _WORTH_ANOTHER_TRY):
-                    # The database cannot now, whoever asks: a full disk, a lock held too long. One by one they would
-                    # only wait for it one after the other.
-                    self._answering.fail_all(tasks, f"{type(error).__name__}: {_first_line(error)}")
-                else:
-                    self._isolate(tasks, error)
-                return
-            lost = self._connection.closed or self._connection.broken
-            if isinstance(error, ReadOnlyError) and reconnects:  # a new session is read-only too: it is the database
-                self._answering.fail_all(tasks, _first_line(error))
-                return
-            reconnects += 1
-            if reconnects > MOST_RECONNECTS or not self._reconnect():
-                self._answering.fail_all(tasks, f"the database connection was lost: {_first_line(error)}")
-                return
-            if lost:
-                for task in tasks:
-                    task.resubmitted = True
-            error = None
+                case Step.DONE:
+                    return
+
+    def _result_of(self, error: Exception) -> Result:
+        """What an error means for the commands that were under way. The cached states are dropped."""
+        self._states.forget()
+        if isinstance(error, psycopg.errors.UniqueViolation):
+            return Result.STREAM_EXISTS
+        if isinstance(error, psycopg.Error) and self._disconnected:
+            return Result.READ_ONLY if isinstance(error, ReadOnlyError) else Result.LOST
+        if isinstance(error, psycopg.OperationalError) and not isinstance(error, _WORTH_ANOTHER_TRY):
+            return Result.UNABLE
+        return Result.ERROR
+
+    def _reconnected(self, tasks: list[Task]) -> Result:
+        """Connect again. If the appending connection was lost, the commands may be in the log already."""
+        lost = self._connection.closed or self._connection.broken
+        if not self._reconnect():
+            return Result.AWAY
+        if lost:
+            for task in tasks:
+                task.resubmitted = True
+        return Result.CONNECTED
 
     def _attempt(self, tasks: list[Task], *, locked: bool, look_up: bool) -> list[Task]:
-        """Decide and append once; what comes back is to be decided again."""
+        """Decide and append once. Returns the commands that are to be decided again."""
         if not locked:
             group = self._groups.make(tasks, self._side, self._log)
             appended = self._append(group, look_up)
@@ -386,8 +435,8 @@ class Executor:
                 self._connection.execute("SELECT log.lock_head(%s)", (self._log,))
                 group = self._groups.make(tasks, self._connection, self._log, fresh=True)
                 appended = self._append(group, look_up)
-        again = self._conclude(group, appended)  # nobody is answered before it is known to be committed
-        self._admit(group)
+        again = self._answer_group(group, appended)  # after the commit: no answer is given before
+        self._answer_left_out(group)
         return again
 
     def _append(self, group: Group, look_up: bool) -> GroupAppended | None:
@@ -399,20 +448,20 @@ class Executor:
         return self._appender.receive()
 
     def _give_up(self, tasks: list[Task]) -> None:
-        """One that can never go in takes those with it that were decided behind it: each gets its own last attempt."""
+        """A command that always conflicts also fails those decided after it. Retry each alone."""
         if len(tasks) == 1:
-            self._answering.fail(
+            self._replies.fail(
                 tasks[0], ContentionError(f"gave up after {MOST_ATTEMPTS} attempts or more; retry with the same key")
             )
             return
         for task in tasks:
-            self._process([task], attempt=MOST_ATTEMPTS - 1)
+            self._process([task], decided=MOST_ATTEMPTS - 1)
 
     def _isolate(self, tasks: list[Task], error: Exception) -> None:
-        """Whichever of them the database or we cannot stomach, the others must not suffer: each on its own."""
+        """One of them causes the error. Process each alone, so that the others are not affected."""
         if len(tasks) == 1:
             logger.error("%s failed with %s", type(tasks[0].submission.command).__name__, traceback_of(error))
-            self._answering.fail(tasks[0], UnavailableError(f"{type(error).__name__}: {_first_line(error)}"))
+            self._replies.fail(tasks[0], UnavailableError(f"{type(error).__name__}: {_first_line(error)}"))
             return
         for task in tasks:
             self._process([task])
@@ -425,36 +474,36 @@ class Executor:
         for connection in (self._connection, self._side):
             connection.close()
         for pause in RECONNECT_PAUSES:
-            with self._ready:  # who stops it waits for us: then the tries that are left follow each other at once
+            with self._ready:  # while it is being stopped, the tries follow each other at once
                 self._ready.wait_for(lambda: self._stopping, pause)
             try:
                 self._open()
-            except (psycopg.Error, UnknownLogError, HeadTimeError):  # also where the database is being restored
+            except (psycopg.Error, UnknownLogError, HeadTimeError):  # the log may be missing while a dump is restored
                 continue
-            self._codec.forget_keys()  # what was restored, or has taken over, may lack those that were kept last
+            self._codec.forget_keys()  # a restored database may lack the keys that were stored last
             self.statistics.reconnects += 1
             return True
         return False
 
     # ------------------------------------------------------------------ after the append
 
-    def _conclude(self, group: Group, appended: GroupAppended | None) -> list[Task]:
-        """Learn and answer; what comes back is to be decided again."""
+    def _answer_group(self, group: Group, appended: GroupAppended | None) -> list[Task]:
+        """Answer what went in. Returns the commands that are to be decided again."""
         again: list[Task] = list(group.again)
         if appended is not None:
             self._states.learn(group, appended)
             again += self._settle(group.commands, appended)
-            self._see_others(appended)
+            self._mark_changed_by_others(appended)
         self.statistics.conflicts += len(again)
         return again
 
-    def _see_others(self, appended: GroupAppended) -> None:
-        """Have what other processes moved read on before it is relied on again: else the next on it would conflict."""
+    def _mark_changed_by_others(self, appended: GroupAppended) -> None:
+        """Mark streams that other processes changed as stale. Without it the next command on them would conflict."""
         others = appended.before - self._seen
         self._seen = appended.after
         if others == 0:
             return
-        self._answering.deliver()  # whoever waits for an answer need not wait for this
+        self._replies.deliver()  # answers need not wait for this
         if not 0 < others <= MOST_OTHERS:
             self._states.forget()
             return
@@ -464,7 +513,7 @@ class Executor:
             self._states.forget()
 
     def _settle(self, commands: list[DecidedCommand], appended: GroupAppended) -> list[Task]:
-        """Answer what went in and what had been there; the rest is to be decided again."""
+        """Answer the commands that went in, and the duplicates. Returns those that are to be decided again."""
         again: list[Task] = []
         duplicates: list[DecidedCommand] = []
         position, epoch, recorded_at = appended.before, appended.epoch, appended.recorded_at
@@ -472,18 +521,18 @@ class Executor:
             if verdict == 0:
                 events = len(decided.events)
                 last = position + events
-                self._answering.answer(
+                self._replies.answer(
                     decided.task,
                     Answer(
-                        decided.outcome,
-                        decided.status,
-                        decided.rule,
-                        decided.result,
-                        position,
-                        position + 1 if events else None,
-                        last if events else None,
-                        epoch,
-                        recorded_at,
+                        outcome=decided.outcome,
+                        code=decided.code,
+                        rule=decided.rule,
+                        result=decided.result,
+                        decided_position=position,
+                        first_position=position + 1 if events else None,
+                        last_position=last if events else None,
+                        epoch=epoch,
+                        recorded_at=recorded_at,
                         stored=decided.stored,
                     ),
                 )
@@ -501,9 +550,9 @@ class Executor:
             for decided, key in zip(duplicates, keys, strict=True):
                 first = found[key]
                 if first.request_hash != decided.task.submission.request_hash:
-                    self._answering.answer(decided.task, key_reused(first.answer))
+                    self._replies.answer(decided.task, key_reused(first.answer))
                 else:
-                    self._answering.answer(decided.task, replace(first.answer, replayed=not decided.task.resubmitted))
+                    self._replies.answer(decided.task, replace(first.answer, replayed=not decided.task.resubmitted))
         self._notify(position, position > appended.before)
         return again
 
@@ -514,21 +563,30 @@ class Executor:
                 self._queue.extendleft(reversed(tasks))
 
     def _notify(self, head: int, appended: bool) -> None:
-        """Wake followers, outside the append and not after each: who misses it polls."""
+        """Wake processes that follow the log. Not after every append: a process that misses it polls."""
         now = monotonic()
         if appended and not self._queue and now - self._notified_at >= NOTIFY_SECONDS:
             self._notified_at = now
-            self._answering.deliver()  # whoever waits for an answer need not wait for this
+            self._replies.deliver()  # answers need not wait for this
             with suppress(psycopg.Error):  # the next to use the connection deals with it
                 self._side.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"{self._log}:{head}"))
 
 
-_FAULT = "a fault of ours stopped it; it has been logged"
+_FAULT = "an error in Daybook stopped it; it has been logged"
 _WORTH_ANOTHER_TRY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 
+def _reason(error: Exception, result: Result) -> str:
+    """Why no command of a group could be carried out."""
+    if result is Result.UNABLE:
+        return f"{type(error).__name__}: {_first_line(error)}"
+    if result is Result.READ_ONLY:
+        return _first_line(error)
+    return f"the database connection was lost: {_first_line(error)}"
+
+
 def _first_line(error: BaseException) -> str:
-    """Of what the database says, or a key does; a fault of ours could quote anything."""
+    """The first line of an error of the database or of a key. Any other error could quote personal data."""
     if (message := explain_head_time(error)) is not None:
         return message
     message = str(error).strip().split("\n", 1)[0] if isinstance(error, psycopg.Error | SealingError) else ""

@@ -1,7 +1,7 @@
-"""A group of commands: decided one after the other on what is believed of their streams, ready for one append.
+"""Builds a group: decides commands one after the other on cached states and encodes them for one append.
 
-Each command sees the effect of those before it in the group, and of the group ahead of it that is still on its way to
-the log (`ahead`). All of it is belief: the append finds out whether it was true.
+Each command sees the effects of those before it in the group, and of the group in flight (`ahead`). The states may be
+out of date. The append checks their versions.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from eventstore.log.codec import CodecError, UnusableError, encode_each
 from eventstore.tracebacks import traceback_of
 
 MOST_STREAM_ROUNDS = 10
-"""How often one decision may ask for more streams."""
+"""How many times one decision may ask for more streams."""
 
 logger = logging.getLogger(__name__)
 
 
 class Decided(Protocol):
-    """A decision, told apart by `outcome`; see `domain.kernel` for the four."""
+    """A decision. `outcome` says which of the four of `domain.kernel` it is."""
 
     @property
     def outcome(self) -> Literal["accepted", "refused", "unknown", "needs_streams"]: ...
@@ -47,11 +47,11 @@ class Decided(Protocol):
 
 Decide: TypeAlias = Callable[[Any, Mapping[str, Any], Any], Any]
 Load: TypeAlias = Callable[[Iterable[str]], None]
-"""Has these streams known to the group."""
+"""Loads the states of these streams into the group."""
 
 
 class EventCodec(EventDecoder, Protocol):
-    """What a group needs of `eventstore.log.codec.Codec`."""
+    """The part of `eventstore.log.codec.Codec` that a group needs."""
 
     def encode_all(
         self, events: Iterable[Any], commuting: Sequence[bool] | None = None
@@ -61,7 +61,7 @@ class EventCodec(EventDecoder, Protocol):
 
 
 class MovedOnError(Exception):
-    """The stream is known to have moved beyond the state at hand, and the decision needs its true version."""
+    """The decision needs the exact version of a stream that has changed since its state was read."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -69,7 +69,7 @@ class MovedOnError(Exception):
 
 
 class GroupBuilder:
-    """Makes groups. For one thread."""
+    """Builds groups. For one thread."""
 
     def __init__(self, codec: EventCodec, decide: Decide, evolve: Evolve, states: StateCache) -> None:
         self._codec = codec
@@ -86,7 +86,7 @@ class GroupBuilder:
         fresh: bool = False,
         ahead: Group | None = None,
     ) -> Group:
-        """Decide and encode. `fresh`: read on in the log before relying on what is remembered.
+        """Decide and encode. With `fresh`, cached states are brought up to date from the log first.
 
         Raises `psycopg.Error`, `SealingError`.
         """
@@ -103,7 +103,7 @@ class GroupBuilder:
                 self._lay_out(group)
             if len(rejected) == before:
                 return group
-            # Others were decided in the belief that this one goes in: begin again without it.
+            # Others were decided on its effects: begin again without it.
             out = {id(task) for task, _ in rejected}
             tasks = [task for task in tasks if id(task) not in out]
 
@@ -126,7 +126,9 @@ class GroupBuilder:
                 raise
             except Exception as error:
                 logger.error("deciding %s failed with %s", type(task.submission.command).__name__, traceback_of(error))
-                group.rejected.append((task, FaultError("the decision met a fault of ours; it has been logged")))
+                group.rejected.append(
+                    (task, FaultError("an error in Daybook stopped the decision; it has been logged"))
+                )
                 continue
             group.commands.append(decided)
             events += len(decided.events)
@@ -180,7 +182,16 @@ class GroupBuilder:
             outcome, rule, result = Outcome.REFUSED, decision.rule, dict(decision.figures)
         else:
             outcome, rule, result = Outcome.UNKNOWN, "unknown", {"kind": decision.kind, "id": decision.id}
-        return DecidedCommand(task, outcome, submission.status(outcome), rule, result, reads, events, commuting)
+        return DecidedCommand(
+            task=task,
+            outcome=outcome,
+            code=submission.codes.of(outcome),
+            rule=rule,
+            result=result,
+            reads=reads,
+            events=events,
+            commuting=commuting,
+        )
 
     def _carry_out(
         self,
@@ -190,14 +201,14 @@ class GroupBuilder:
         reads: list[Read],
         commuting: frozenset[str],
     ) -> dict[str, int]:
-        """Evolve the group by the events; the answer is the new version of each stream whose version is certain."""
+        """Apply the events to the states of the group. Returns the new versions of streams, where they are certain."""
         known, work, evolve = group.known, group.work, self._evolve
         invented: dict[str, None] = {}
-        for event in events:  # all of them, before any has an effect
+        for event in events:  # check all of them before any has an effect
             stream = event.originator_id
             if stream not in states:
                 if stream in known:
-                    raise MovedOnError(stream)  # a new stream, and somebody in this group has just made it
+                    raise MovedOnError(stream)  # an earlier command of this group has made it
                 invented[stream] = None
         for stream in invented:
             reads.append((stream, None, False))
@@ -210,7 +221,7 @@ class GroupBuilder:
             state = work.get(stream)
             if state is None:
                 belief = known[stream]
-                if belief.entries_to != belief.version:  # entries that nobody here has seen came before: only counted
+                if belief.entries_to != belief.version:  # earlier entries are not known here, so it is only counted
                     group.counted[stream] = group.counted.get(stream, 0) + 1
                     continue
                 state = belief.state
@@ -218,14 +229,14 @@ class GroupBuilder:
         return versions
 
     def _lay_out(self, group: Group) -> None:
-        """Events and results to bytes, plans to columns."""
+        """Encode events and results, and arrange them as an append batch."""
         commands = group.commands
         commute = _commute(commands)
         try:
             types, payloads, results = self._to_bytes(commands, commute)
         except _UNFIT:
             if not self._reject(group):
-                raise  # each alone can be stored: then it is not for what they say
+                raise  # each alone can be stored: the cause is something else
             return
         submissions = [decided.task.submission for decided in commands]
         records: list[Record | None] = []
@@ -233,36 +244,39 @@ class GroupBuilder:
             if decided.outcome in RECORDED:
                 decided.stored = result
                 records.append(
-                    (decided.outcome, decided.status, decided.rule, result, submission.request_hash, submission.origin)
+                    (decided.outcome, decided.code, decided.rule, result, submission.request_hash, submission.origin)
                 )
             else:
                 records.append(None)
         group.batch = AppendBatch(
-            [(submission.actor, submission.key) for submission in submissions],
-            records,
-            [submission.metadata for submission in submissions],
-            [decided.reads for decided in commands],
-            [len(decided.events) for decided in commands],
-            NewEvents(
-                [event.originator_id for decided in commands for event in decided.events],
-                types,
-                payloads,
-                commute,
+            senders=[(submission.actor, submission.key) for submission in submissions],
+            records=records,
+            metadata=[submission.metadata for submission in submissions],
+            reads=[decided.reads for decided in commands],
+            counts=[len(decided.events) for decided in commands],
+            events=NewEvents(
+                streams=[event.originator_id for decided in commands for event in decided.events],
+                types=types,
+                payloads=payloads,
+                commute=commute,
             ),
         )
 
     def _to_bytes(
         self, commands: Sequence[DecidedCommand], commute: Sequence[bool]
     ) -> tuple[list[str], list[bytes], list[bytes]]:
-        """Names and payloads of the events, and each result. Raises of `_UNFIT`, `psycopg.Error`, `SealingError`."""
+        """Type names and payloads of the events, and the encoded results.
+
+        Raises `CodecError`, `UnitTooLargeError`, `psycopg.Error` or `SealingError`.
+        """
         check_units([len(decided.events) for decided in commands])
         types, payloads = self._codec.encode_all(chain.from_iterable([decided.events for decided in commands]), commute)
         return types, payloads, encode_each([decided.result for decided in commands])
 
     def _reject(self, group: Group) -> bool:
-        """Find out whose events or result cannot be stored, if there are any.
+        """Reject the commands whose events or result cannot be stored. Returns whether there are any.
 
-        What was decided in the belief that such a one goes in is not looked at: it is to be decided again.
+        Commands that were decided on the effects of such a command are not tried. They are decided again.
         """
         before = len(group.rejected)
         touched: set[str] = set()
@@ -279,15 +293,15 @@ class GroupBuilder:
 
 
 def _commute(commands: Sequence[DecidedCommand]) -> list[bool]:
-    """Of each event, whether it is appended to a stream that its command reads as commuting."""
+    """For each event, whether it goes to a stream that its command reads as commuting."""
     return [event.originator_id in decided.commuting for decided in commands for event in decided.events]
 
 
 def _asked(submission: Submission) -> Iterable[str]:
-    """The streams a decision is to see from the first."""
+    """The streams that a decision needs from the start."""
     streams: Iterable[str] = submission.command.streams
     return dict.fromkeys((*streams, *submission.expected)) if submission.expected else streams
 
 
 _UNFIT = (CodecError, UnitTooLargeError)
-_NEW_STREAM = StreamState(None, 0, 0)  # shared: a stream nobody has read has nothing to remember but that
+_NEW_STREAM = StreamState(None, 0, 0)  # shared by all streams that do not exist yet

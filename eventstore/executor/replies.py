@@ -1,6 +1,6 @@
-"""Who waits for what: commands on their way to an answer, those that follow one with the same key, and the telling.
+"""Replies: the answers to commands, and to commands that follow another with the same key.
 
-An answer is kept until `deliver`, so that whoever waits for many is told once a group.
+Answers are collected until `deliver`, so that a caller who waits for many is called once a group.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from eventstore.executor.decided_commands import RECORDED, Submission
+from eventstore.executor.decided_commands import RECORDED, Task
 from eventstore.executor.reply_sinks import ExecutorError, FaultError, RejectedError, ReplySink, UnavailableError
 from eventstore.log.answers import Answer, Outcome
 from eventstore.tracebacks import traceback_of
@@ -22,18 +21,8 @@ logger = logging.getLogger(__name__)
 _ANSWERED = object()
 
 
-class Task(Struct):
-    """Somebody's command, until it is answered; `sink` gets `token` back with the answer."""
-
-    submission: Submission
-    sink: ReplySink
-    token: Any
-    resubmitted: bool = False  # after a lost acknowledgement: a duplicate is then its own first append
-    followers: list[Task] = []  # with the same actor and key, in the same group
-
-
 def lead(tasks: Iterable[Task]) -> list[Task]:
-    """One task for each actor and key; who has the same key follows the first and gets its answer."""
+    """One task for each actor and key. Others with the same key become its followers and get its answer."""
     leaders: dict[tuple[str, str], Task] = {}
     for task in tasks:
         key = (task.submission.actor, task.submission.key)
@@ -44,25 +33,25 @@ def lead(tasks: Iterable[Task]) -> list[Task]:
 
 
 def unanswered(tasks: Iterable[Task]) -> list[Task]:
-    """Those that still wait."""
+    """The tasks without an answer."""
     return [task for task in tasks if task.token is not _ANSWERED]
 
 
 def key_reused(first: Answer) -> Answer:
-    """What another request with the key of this answer is told."""
-    return replace(first, outcome=Outcome.KEY_REUSED, status=0, rule=None, result={}, stored=b"", replayed=False)
+    """The answer to another request that uses the key of this one."""
+    return replace(first, outcome=Outcome.KEY_REUSED, code=0, rule=None, result={}, stored=b"", replayed=False)
 
 
 class Replies:
-    """Answers tasks and those that follow them. For one thread."""
+    """Answers tasks and their followers. For one thread."""
 
     def __init__(self, put_back: Callable[[list[Task]], None]) -> None:
-        """`put_back`: for a follower that must have a turn of its own, because whom it follows did not use the key."""
+        """`put_back` queues followers again whose leader failed without recording the key."""
         self._put_back = put_back
         self._results: dict[int, tuple[ReplySink, list[tuple[Any, Answer | ExecutorError]]]] = {}
 
     def answer(self, task: Task, answer: Answer) -> None:
-        """It is answered, and whoever asked the same; who asked something else with its key is told so."""
+        """Answer a task and the followers with the same request. Followers with another request get `KEY_REUSED`."""
         self._result(task, answer)
         if not task.followers:
             return
@@ -78,30 +67,30 @@ class Replies:
         self._put_back(others)
 
     def fail(self, task: Task, error: ExecutorError) -> None:
-        """It has no answer, nor has whoever asked the same."""
+        """Fail a task and the followers with the same request."""
         self._result(task, error)
         others: list[Task] = []
         for follower in task.followers:
             same = follower.submission.request_hash == task.submission.request_hash
             if same or not isinstance(error, RejectedError | FaultError):
                 self.fail(follower, error)
-            else:  # another request, which was not tried
+            else:  # another request: it was not tried
                 others.append(follower)
         self._put_back(others)
 
     def fail_all(self, tasks: Iterable[Task], why: str) -> None:
-        """Those that still wait are told that it could not be done, or that it is unknown whether it was."""
+        """Fail the tasks without an answer. Whether their commands were executed may be unknown."""
         for task in tasks:
             if task.token is not _ANSWERED:
                 self.fail(task, UnavailableError(why))
 
     def deliver(self) -> None:
-        """Tell everybody who was answered since."""
+        """Deliver the answers that were collected since the last call."""
         results, self._results = self._results, {}
         for sink, answers in results.values():
             try:
                 sink.deliver(answers)
-            except Exception as fault:  # of one who waits: the others wait too
+            except Exception as fault:  # one caller failed: the others still wait
                 logger.error("answers were not delivered: %s", traceback_of(fault))
 
     def _result(self, task: Task, result: Answer | ExecutorError) -> None:

@@ -1,4 +1,4 @@
-"""Where the executor's answers go, and what stands in the place of one that there is not."""
+"""Where the executor delivers answers, and the errors it delivers where there is no answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ExecutorError(RuntimeError):
 
 
 class QueueFullError(ExecutorError):
-    """Too many commands wait; try again later."""
+    """The queue is full: try again later."""
 
 
 class StoppedError(ExecutorError):
@@ -22,29 +22,29 @@ class StoppedError(ExecutorError):
 
 
 class ContentionError(ExecutorError):
-    """The streams kept moving under the command, even with the head held: retry with the same key."""
+    """The streams of the command changed in every attempt: retry with the same key."""
 
 
 class UnavailableError(ExecutorError):
-    """The database could not be reached or did not do it; the outcome may be unknown: retry with the same key."""
+    """The database could not be reached or failed. The outcome may be unknown: retry with the same key."""
 
 
 class FaultError(ExecutorError):
-    """A fault of ours: it was logged, and nothing of the command was kept."""
+    """An error in Daybook. It was logged, and nothing of the command was stored."""
 
 
 class RejectedError(ExecutorError):
-    """The command cannot be carried out as it is: its events cannot be encoded or are too many."""
+    """The command cannot be executed: its events cannot be encoded, or there are too many."""
 
 
 class ReplySink(Protocol):
-    """Where answers go: called on the executor's thread, once for all of a group's answers that are its own."""
+    """Takes answers. It is called on the executor's thread, once a group, with all answers that belong to it."""
 
     def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None: ...
 
 
 class ReplyCollector(ABC):
-    """A sink for `submit_all`: the answers of many, in their order, once the last is there."""
+    """A sink for `submit_all`: collects the answers in the order of the commands."""
 
     def __init__(self, count: int) -> None:
         self.answers: list[Any] = [None] * count
@@ -60,11 +60,11 @@ class ReplyCollector(ABC):
 
     @abstractmethod
     def complete(self) -> None:
-        """Called on the executor's thread when `answers` is whole; never where there are none to wait for."""
+        """Called on the executor's thread once all answers are there; never for an empty list of commands."""
 
 
 class Waiter(ReplyCollector):
-    """For a thread that waits."""
+    """Lets a thread wait for all answers."""
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
@@ -74,7 +74,7 @@ class Waiter(ReplyCollector):
         self.whole.set()
 
     def wait(self) -> list[Answer]:
-        """The answers. Raises the `ExecutorError` of the first command that has none."""
+        """Wait and return the answers. Raises the `ExecutorError` of the first command without one."""
         if self.answers:
             self.whole.wait()
         for result in self.answers:

@@ -1,8 +1,8 @@
-"""Snapshots: states of streams kept beside the log, so that a long stream loads like a short one.
+"""Snapshots: states kept beside the log, so that a long stream loads as fast as a short one.
 
-A cache and nothing more: whatever is decided on a state that came from one is validated in the append like everything
-else, and emptying the table changes nothing but the time of the next load. Writing is never in a command's way: states
-are offered to a thread with a connection of its own, and dropped where it cannot keep up.
+Snapshots are a cache. The append checks the version of a state that came from a snapshot like any other, and an empty
+table costs only time. A thread with its own connection writes them, so commands never wait. States that come faster
+than it can write are dropped.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from eventstore.postgres.arrays import bytea_array, int8_array, text_array
 from eventstore.tracebacks import traceback_of
 
 FIRST_SNAPSHOT = 8
-"""Events of a stream at its first snapshot; the next follow whenever it has doubled. The events of an account lie on as
-many pages, all over the log, and a load reads each of them; the snapshot is one."""
+"""Events of a stream at its first snapshot. The next ones follow whenever the number has doubled. The events of an
+account lie on as many pages, all over the log, and a load reads each of them. A snapshot is one page."""
 SNAPSHOT_EVERY = 200
-"""Events between two snapshots from there on: what a load reads of a stream at the most, when nothing was dropped."""
+"""Events between two snapshots of a longer stream: the most that a load reads, if no snapshot was dropped."""
 SNAPSHOT_EVERY_APART = 1_000
-"""The same for a stream that no process follows: there each snapshot costs the reading of what came since."""
+"""The same for a stream whose events this process does not know: its snapshot costs a read of the new events."""
 MOST_WAITING = 1_000
-"""States that wait to be written; one more is dropped."""
+"""States that may wait to be written. More are dropped."""
 MOST_TOGETHER = 256
-"""States written in one statement, at most."""
+"""Most states written in one statement."""
 MOST_STATE_BYTES = 65_536
 """A larger state is not kept; `log.keep_snapshots` has the same bound."""
 
 _STREAMS = """
 WITH wanted AS MATERIALIZED (
     SELECT w.stream, w.version, p.version AS kept, p.state
-      FROM unnest(%s::text[], %s::bigint[]) AS w(stream, version)
+      FROM unnest(%(streams)s::text[], %(versions)s::bigint[]) AS w(stream, version)
       LEFT JOIN LATERAL (
         SELECT s.version, s.state FROM log.snapshots s
-         WHERE s.log = %s AND s.stream = w.stream AND s.shape = %s AND s.version > w.version LIMIT 1
+         WHERE s.log = %(log)s AND s.stream = w.stream AND s.shape = %(shape)s AND s.version > w.version LIMIT 1
       ) p ON true
 )
 SELECT stream, kept, NULL, state FROM wanted WHERE kept IS NOT NULL
@@ -53,7 +53,8 @@ SELECT e.stream, e.version, e.type, e.payload
   FROM wanted w
   JOIN LATERAL (
     SELECT stream, version, type, payload FROM log.events
-     WHERE log = %s AND stream = w.stream AND version > coalesce(w.kept, w.version) ORDER BY version LIMIT %s
+     WHERE log = %(log)s AND stream = w.stream AND version > coalesce(w.kept, w.version)
+     ORDER BY version LIMIT %(page)s
   ) e ON true
 """
 
@@ -66,18 +67,18 @@ _logger = logging.getLogger(__name__)
 
 
 def is_due(before: int, version: int, every: int = SNAPSHOT_EVERY) -> bool:
-    """Whether a stream wants a snapshot that has come from one version to another."""
+    """Whether a snapshot is due for a stream that went from one version to another."""
     if before >= every:
         return version // every > before // every
     return version >= every or (version // FIRST_SNAPSHOT).bit_length() > (before // FIRST_SNAPSHOT).bit_length()
 
 
 class SnapshotError(ValueError):
-    """Bytes that are no state of the stream."""
+    """The bytes are not a state of the stream."""
 
 
 class StateCodec(Protocol):
-    """What is kept of which streams. `shape` tells states of other code apart: their snapshots are invisible."""
+    """Encodes states. Snapshots of another `shape` are ignored: another version of the program made them."""
 
     @property
     def shape(self) -> bytes: ...
@@ -90,9 +91,9 @@ class JsonStates:
     """A `StateCodec` of msgspec structs."""
 
     def __init__(self, kinds: Mapping[str, tuple[type[msgspec.Struct], int]]) -> None:
-        """`kinds`: by the prefix of their streams, the class of the state and the version of its fold.
+        """`kinds` maps the prefix of streams to the class of the state and the version of its fold.
 
-        The version is raised by hand when `evolve` makes another state of the same events.
+        Raise the version when `evolve` makes another state of the same events.
         """
         self._decoders = {prefix: msgspec.json.Decoder(kind) for prefix, (kind, _) in kinds.items()}
         self._prefixes = tuple(kinds)
@@ -101,11 +102,11 @@ class JsonStates:
 
     @property
     def shape(self) -> bytes:
-        """Digest of the fields of every kind and of the versions of their folds."""
+        """Digest of the fields of every class and of the versions of their folds."""
         return self._shape
 
     def covers(self, stream: str) -> bool:
-        """Whether states of this stream are kept."""
+        """Whether this stream has snapshots."""
         return stream.startswith(self._prefixes)
 
     def encode(self, state: Any) -> bytes:
@@ -125,15 +126,15 @@ class JsonStates:
 
 @dataclass(slots=True)
 class SnapshotStatistics:
-    """What became of the states offered."""
+    """How many states were written, dropped or failed."""
 
     kept: int = 0
-    dropped: int = 0  # because too many waited
-    failed: int = 0  # because the database did not take them, or they cannot be kept
+    dropped: int = 0  # too many waited
+    failed: int = 0  # the database refused them, or they are too large
 
 
 class Snapshots:
-    """Reads streams from their snapshots on, and has new ones written. Start it, stop it, or use it as a context."""
+    """Reads streams from their snapshots, and writes new ones. Start and stop it, or use it as a context manager."""
 
     def __init__(
         self,
@@ -145,7 +146,7 @@ class Snapshots:
         every: int = SNAPSHOT_EVERY,
         every_apart: int = SNAPSHOT_EVERY_APART,
     ) -> None:
-        """`fold`: for streams that nobody follows, on a thread of its own; without it these have no snapshots."""
+        """`fold` makes states of streams whose events this process does not know. Without it they have no snapshots."""
         self._connect = connect
         self._log = log
         self._codec = codec
@@ -161,12 +162,18 @@ class Snapshots:
     def read(
         self, connection: Connection[Any], after: dict[str, int]
     ) -> tuple[dict[str, Any], list[tuple[str, int, str, bytes]]]:
-        """States newer than the versions given, and the events after them or after those versions; one query.
+        """Snapshots newer than the versions given, and the events after them, in one query.
 
         The events are in order within a stream, `STREAM_PAGE` of each at the most. Raises `psycopg.Error`.
         """
         streams, versions = text_array(list(after)), int8_array(list(after.values()))
-        parameters = (streams, versions, self._log, self._codec.shape, self._log, STREAM_PAGE)
+        parameters = {
+            "streams": streams,
+            "versions": versions,
+            "log": self._log,
+            "shape": self._codec.shape,
+            "page": STREAM_PAGE,
+        }
         states: dict[str, Any] = {}
         events: list[tuple[str, int, str, bytes]] = []
         unreadable: dict[str, int] = {}
@@ -182,13 +189,13 @@ class Snapshots:
                 states[stream] = state
             except SnapshotError:
                 unreadable[stream] = after[stream]
-        if unreadable:  # as if there were none
+        if unreadable:  # read these as if they had no snapshot
             events = [event for event in events if event[0] not in unreadable]
             events += read_streams(connection, self._log, unreadable)
         return states, events
 
     def offer(self, stream: str, state: Any, before: int) -> None:
-        """A state that is true, and the version of the one before it: it is kept if a snapshot is due in between."""
+        """Offer a state that is in the log. It is written if a snapshot has come due since version `before`."""
         if is_due(before, state.version, self._every) and self._codec.covers(stream):
             try:
                 self._queue.put_nowait((stream, state))
@@ -196,7 +203,7 @@ class Snapshots:
                 self.statistics.dropped += 1
 
     def counted(self, stream: str, version: int, before: int) -> None:
-        """A stream that this process appends to and does not follow has come so far: it is read on and kept, if due."""
+        """Note the version of a stream whose events this process does not know. It is read and written if it is due."""
         every = self._every_apart
         if self._fold is not None and version // every > before // every and self._codec.covers(stream):
             try:
@@ -213,7 +220,7 @@ class Snapshots:
         return self
 
     def stop(self) -> None:
-        """Write what waits, then end."""
+        """Write the states that wait, then end."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
@@ -226,7 +233,7 @@ class Snapshots:
         self.stop()
 
     def settle(self) -> None:
-        """Wait until what was offered so far is written or given up."""
+        """Wait until every state offered so far is written or dropped."""
         self._queue.join()
 
     def _run(self) -> None:
@@ -245,10 +252,10 @@ class Snapshots:
                 if newest:
                     if connection is None or connection.closed:
                         connection = self._connect()
-                        connection.execute("SET synchronous_commit = off")  # one that is lost costs time, no more
+                        connection.execute("SET synchronous_commit = off")  # a lost snapshot costs only time
                     self._fill_in(connection, newest)
                     self._write(connection, newest)
-            except Exception as error:  # whatever it is: who asked for a snapshot does not wait for it
+            except Exception as error:  # commands do not wait for snapshots
                 _logger.warning("%s snapshots were not kept: %s", len(newest), traceback_of(error))
                 self.statistics.failed += len(newest)
                 if connection is not None:
@@ -259,7 +266,7 @@ class Snapshots:
             connection.close()
 
     def _fill_in(self, connection: Connection[Any], newest: dict[str, Any]) -> None:
-        """Fill in the states of streams that nobody follows, from their last snapshot on."""
+        """Fold the states of streams whose events this process does not know."""
         known = {stream: StreamState(None, 0, 0) for stream, state in newest.items() if state is _TO_BE_FOLDED}
         if self._fold is None or not known:
             return

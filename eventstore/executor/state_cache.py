@@ -1,7 +1,7 @@
-"""What is believed of the streams that groups rest on: loaded before a group is decided, learnt from what became of it.
+"""The states of the streams that groups read: loaded before a group is decided, updated after its append.
 
-A belief is remembered, or read from the log, or what a group that is still on its way will make of it. None of them is
-relied on without the append, which finds out whether it is true, and tells what is.
+A state comes from the cache, from the log, or from the group in flight. It may be out of date. The append checks its
+version and returns the true one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from eventstore.log.read import read_streams
 
 
 class StateCache:
-    """The streams that an executor knows. For one thread."""
+    """The states that an executor knows. For one thread."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class StateCache:
         cache_limit: int,
         snapshots: Snapshots | None = None,
     ) -> None:
-        """`transient_prefixes`: streams that are written once and not worth remembering."""
+        """`transient_prefixes` are those of streams that are written once; they are not cached."""
         self._fold = Fold(decoder, evolve)
         self._transient = transient_prefixes
         self._cache = RecentStreams(cache_limit)
@@ -46,9 +46,9 @@ class StateCache:
         fresh: bool,
         ahead: Group | None,
     ) -> None:
-        """Have the states of these streams: from the group ahead, the cache, or the log, in one query for all.
+        """Load the states of these streams from the group ahead, the cache, or the log, with one query for all.
 
-        `fresh`: read on in the log before relying on what is remembered. Raises `psycopg.Error`, `SealingError`.
+        With `fresh`, cached states are brought up to date from the log first. Raises `psycopg.Error`, `SealingError`.
         """
         behind: dict[str, int] = {}
         for stream in streams:
@@ -84,28 +84,28 @@ class StateCache:
                     self._snapshots.offer(stream, known.state, behind[stream])
 
     def forget(self) -> None:
-        """What went in is not known, so nothing that is remembered can be relied on."""
+        """Drop all cached states: it is not known what went in."""
         self._cache.clear()
 
     def moved(self, streams: Iterable[tuple[str, int]]) -> None:
-        """Others have taken these streams to these versions."""
+        """Other processes have appended to these streams, up to these versions."""
         for stream, version in streams:
             self._cache.mark_moved(stream, version)
 
     def doubt(self, stream: str) -> None:
-        """It has moved on: what is believed of it is read on before it is relied on again."""
+        """Mark a stream as stale: its new events are read before it is used again."""
         self._cache.mark_stale(stream)
 
     def learn(self, group: Group, appended: GroupAppended) -> None:
-        """Remember what is now known to be true of the streams of the group."""
+        """Update the cache with the result of the append."""
         counted = {stream: group.known[stream].entries_to for stream in chain(group.counted, appended.actual)}
         self._learn(group, appended)
         if self._snapshots is not None:
             for stream, before in counted.items():
                 known = self._cache.get(stream)
-                if known is not None and known.entries_to != known.version:  # nobody here follows it
+                if known is not None and known.entries_to != known.version:  # its events are not known here
                     self._snapshots.counted(stream, known.entries_to, before)
-        for stream in group.outdated:  # also of those whose entries went in: its commands to come need their state
+        for stream in group.outdated:  # its next commands need the state
             self._cache.mark_stale(stream)
 
     def _learn(self, group: Group, appended: GroupAppended) -> None:
@@ -122,7 +122,7 @@ class StateCache:
             return
         failed: set[str] = set()
         written: dict[str, int] = {}
-        rested: set[str] = set()  # moved streams on which a commuting command went in all the same
+        rested: set[str] = set()  # changed streams on which a commuting command went in
         verdicts = appended.verdicts or [0] * len(group.commands)
         for decided, verdict in zip(group.commands, verdicts, strict=True):
             for event in decided.events:
@@ -157,10 +157,10 @@ class StateCache:
             self._snapshots.offer(stream, after.state, group.known[stream].version)
 
     def catch_up(self, group: Group, appended: GroupAppended) -> None:
-        """Tell a group that was made behind another what was found of the streams of the one ahead, now in the log.
+        """Correct a group that was decided behind another, after the append of the one ahead.
 
-        They had moved, by entries that its commands do not rest on. What it believed of them was folded without those
-        entries: the belief goes, the reads stay, for the entries of both are later than what they rest on.
+        Streams of the group ahead had changed by commuting entries. Drop the cached states of them. Keep the recorded
+        reads, which are still valid.
         """
         for stream in appended.actual:
             if stream in group.known:

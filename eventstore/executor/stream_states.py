@@ -1,4 +1,4 @@
-"""Folded states, and a bounded cache of them. It is only ever a guess: the append tells whether it was right."""
+"""Folded states of streams, and a bounded cache of them. They may be out of date: the append checks their versions."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Evolve: TypeAlias = Callable[[Any, Any], Any]
 
 
 class EventDecoder(Protocol):
-    """What folding needs of `eventstore.log.codec.Codec`."""
+    """The part of `eventstore.log.codec.Codec` that folding needs."""
 
     def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]: ...
 
 
 class StreamState(Struct, gc=False):
-    """What is believed of a stream.
+    """The state of a stream, as far as it is known here.
 
-    `state` is the fold of its events up to `version`, which is always true. `entries_to` is the version up to which
-    nothing but entries is known to have followed, and on which a commuting read may rest; it is beyond `version` on an
-    account that several processes post to. `stale`: the stream has moved on and must be read before it is used again.
+    `state` is the fold of its events up to `version`. `entries_to` is the version up to which only commuting entries
+    have followed; a commuting read may expect it. It is later than `version` on an account that several processes post
+    to. A `stale` stream has new events, which must be read before it is used again.
     """
 
     state: Any
@@ -37,7 +37,7 @@ class StreamState(Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """How events become states."""
+    """Folds events into states."""
 
     codec: EventDecoder
     evolve: Evolve
@@ -49,13 +49,13 @@ class Fold:
         connection: Connection[Any],
         log: int,
     ) -> None:
-        """Fold what was read of these streams, a `STREAM_PAGE` of each at the most, and what there is behind it.
+        """Fold the events that were read of these streams, and read the rest of streams longer than `STREAM_PAGE`.
 
-        Raises `psycopg.Error`, and what is wrong with an event.
+        Raises `psycopg.Error`, and the error of an event that cannot be decoded.
         """
         while events:
             read: dict[str, int] = {}
-            # All together: their people's keys are looked up at once.
+            # All together, so that the keys of their subjects are read with one query.
             decoded = self.codec.decode_many([(row[2], row[3], row[0], row[1]) for row in events])
             for (stream, version, _, _), event in zip(events, decoded, strict=True):
                 if isinstance(event, Exception):
@@ -69,7 +69,7 @@ class Fold:
 
 
 class RecentStreams:
-    """The most recently used streams, `limit` of them."""
+    """A cache of the most recently used streams, `limit` of them."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -79,34 +79,34 @@ class RecentStreams:
         return len(self._known)
 
     def get(self, stream: str) -> StreamState | None:
-        """What is believed of the stream; None if nothing is."""
+        """The state of a stream; None if it is not cached."""
         known = self._known.get(stream)
         if known is not None:
             self._known.move_to_end(stream)
         return known
 
     def put(self, stream: str, known: StreamState) -> None:
-        """Remember, and forget what was not used for longest."""
+        """Cache a state, and drop the least recently used one if the cache is full."""
         self._known[stream] = known
         self._known.move_to_end(stream)
         if len(self._known) > self._limit:
             self._known.popitem(last=False)
 
     def mark_stale(self, stream: str) -> None:
-        """The stream is known to have moved, or may have: read on from `version` before it is used again."""
+        """Mark a stream as stale: it is read from `version` before it is used again."""
         known = self._known.get(stream)
         if known is not None:
             known.stale = True
 
     def mark_moved(self, stream: str, version: int) -> None:
-        """Others have taken the stream to this version: what is followed event by event is to be read on from its own.
+        """Mark a stream as stale that other processes took to this version, if its every event is tracked here.
 
-        What is not (an account that several processes post to) rests on entries that nobody need have seen.
+        Commuting streams (accounts that several processes post to) need no second read.
         """
         known = self._known.get(stream)
         if known is not None and known.entries_to == known.version < version:
             known.stale = True
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         self._known.clear()

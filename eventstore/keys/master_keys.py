@@ -1,8 +1,8 @@
-"""The master keys of a process, beside those that its database knows.
+"""The master keys of a process, compared with those that its database knows.
 
-A database knows a master key by its fingerprint, and each wrapped key of a person names its master key by number. So a
-process with another key is refused before it writes or folds anything, and a rotation can go on while others work: a
-process holds the present key and, during a rotation, the one before it.
+A database knows a master key by its fingerprint. Each wrapped key of a person names its master key by number. So a
+process with another key is refused before it writes or folds anything. During a rotation a process holds the present
+master key and the previous one, so it goes on working.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ WRAPPED_BYTES: Final = NONCE_BYTES + KEY_BYTES + 16
 """Nonce, a person's key and the tag of AES-GCM. `log.keep_subject_keys` accepts no other length."""
 FINGERPRINT_BYTES: Final = 16
 SAMPLE: Final = 100
-"""Wrapped keys that are tried where a database knows no master key yet: one that opens shows that the key is right."""
+"""Wrapped keys to try if the database knows no master key yet. One that opens shows that the master key is right."""
 
 Status: TypeAlias = Literal["current", "superseded", "retired"]
 
 
 class SealingError(RuntimeError):
-    """A value that cannot be sealed or opened."""
+    """A value cannot be sealed or opened."""
 
 
 class MasterKeyError(SealingError):
-    """The master keys of this process are not those of its database. Nothing is damaged: the settings are wrong."""
+    """The master keys of this process are not those of its database. The settings are wrong; no data is damaged."""
 
 
 class StaleMasterKeyError(SealingError):
-    """A key was wrapped with a master key that is no longer the current one."""
+    """A key was wrapped with a master key that is no longer current."""
 
 
 class KnownMasterKey(NamedTuple):
@@ -44,7 +44,7 @@ class KnownMasterKey(NamedTuple):
 
     number: int
     fingerprint: bytes
-    status: Status  # current: it wraps new keys; superseded: keys are being moved away from it; retired: none is left
+    status: Status  # current: wraps new keys; superseded: keys are being rewrapped; retired: no key is left
 
 
 class WrappedKey(NamedTuple):
@@ -55,34 +55,34 @@ class WrappedKey(NamedTuple):
 
 
 class MasterKeyStore(Protocol):
-    """Where a database keeps what it knows of master keys (see `eventstore.keys.subject_keys`)."""
+    """The master keys that a database knows (see `eventstore.keys.subject_keys`)."""
 
     def master_keys(self) -> Sequence[KnownMasterKey]:
-        """Those it knows."""
+        """All of them."""
 
     def record_master_key(self, fingerprint: bytes) -> None:
-        """Record the first one. It changes nothing where one is known."""
+        """Record the first one. It has no effect if one is known."""
 
     def some_keys(self, most: int) -> Sequence[tuple[str, bytes]]:
         """Some people and their wrapped keys."""
 
 
 def fingerprint(master_key: bytes) -> bytes:
-    """What tells a master key from others. It does not help to guess the key, which is 32 random bytes."""
+    """The fingerprint of a master key. It does not help to guess the key, which is 32 random bytes."""
     return hmac.digest(master_key, b"daybook master key fingerprint v1", "sha256")[:FINGERPRINT_BYTES]
 
 
 def wrap(cipher: AESGCM, subject: str, key: bytes) -> bytes:
-    """A person's key, wrapped: it opens for this person only."""
+    """Wrap a person's key. It can be unwrapped for this person only."""
     nonce = os.urandom(NONCE_BYTES)
     return nonce + cipher.encrypt(nonce, key, _bind(subject))
 
 
 def unwrap(cipher: AESGCM, subject: str, wrapped: bytes) -> bytes | None:
-    """A person's key, or None where it does not open or is none."""
+    """Unwrap a person's key. None if it does not open or has a wrong length."""
     try:
         key = cipher.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], _bind(subject))
-    except (InvalidTag, ValueError):  # ValueError: too short to have a nonce
+    except (InvalidTag, ValueError):  # ValueError: too short for a nonce
         return None
     return key if len(key) == KEY_BYTES else None
 
@@ -93,14 +93,14 @@ def _bind(subject: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Matched:
-    """The keys this process holds, by their numbers in the database. `wraps` is None while the database knows none."""
+    """The keys of this process by their numbers in the database. `wraps` is None while the database knows none."""
 
     by_number: dict[int, AESGCM]
     wraps: int | None
 
 
 class MasterKeys:
-    """The present master key and, during a rotation, the previous one. Thread-safe as far as the store is."""
+    """The present master key and, during a rotation, the previous one. Thread-safe if the store is."""
 
     def __init__(self, store: MasterKeyStore, present: bytes, previous: bytes | None = None) -> None:
         for key in (present, *([previous] if previous is not None else [])):
@@ -114,10 +114,9 @@ class MasterKeys:
         self._matched = _Matched({}, None)
 
     def check(self, *, record: bool = False) -> None:
-        """Compare with what the database knows. Raises `MasterKeyError`.
+        """Compare the keys with those that the database knows. Raises `MasterKeyError`.
 
-        Where the database knows none, one of its wrapped keys has to open. With `record` the fingerprint is then
-        recorded in the database.
+        If the database knows none, one of its wrapped keys must open. With `record` the fingerprint is then recorded.
         """
         known = self._store.master_keys()
         if not known:
@@ -132,18 +131,18 @@ class MasterKeys:
         self._matched = _Matched(held, next(one.number for one in known if one.status == "current"))
 
     def have(self, numbers: Collection[int]) -> None:
-        """Have these at hand, as far as the process holds them. Raises `MasterKeyError`."""
+        """Read the state of these master keys from the database. Raises `MasterKeyError`."""
         matched = self._matched
         if matched.wraps is None or not matched.by_number.keys() >= set(numbers):
             self.check()
 
     def unwrap(self, subject: str, wrapped: WrappedKey) -> bytes | None:
-        """A person's key, or None where it does not open. Ask `have` before."""
+        """Unwrap a person's key. None if it does not open. Call `have` first."""
         cipher = self._matched.by_number.get(wrapped.master_key)
         return None if cipher is None else unwrap(cipher, subject, wrapped.sealed)
 
     def wrapping(self) -> tuple[int, AESGCM]:
-        """The number and cipher that new keys are wrapped with. Raises `MasterKeyError`."""
+        """The number and the cipher for wrapping new keys. Raises `MasterKeyError`."""
         if self._matched.wraps is None:
             self.check(record=True)
         matched = self._matched
@@ -151,8 +150,8 @@ class MasterKeys:
         return matched.wraps, matched.by_number[matched.wraps]
 
     def _first(self) -> bytes:
-        """The fingerprint of the key that the wrapped keys of this database open with; of the present one if none is
-        there. One damaged key decides nothing."""
+        """The fingerprint of the master key that opens the wrapped keys of this database, or of the present one if
+        there are none. One damaged key decides nothing."""
         some = self._store.some_keys(SAMPLE)
         for held, cipher in self.held.items():
             if any(unwrap(cipher, subject, sealed) is not None for subject, sealed in some):
@@ -189,5 +188,5 @@ class MasterKeys:
 
 
 def _shown(fingerprint: bytes) -> str:
-    """The beginning of a fingerprint, to tell keys apart by."""
+    """The beginning of a fingerprint, for messages."""
     return fingerprint[:4].hex()

@@ -1,9 +1,9 @@
-"""Rotating the master key: each person's key is wrapped anew, in batches, while others read and write.
+"""Rotates the master key: wraps each person's key again, in batches, while other processes read and write.
 
-A rotation begins in one transaction: the key before is superseded, and from then on `log.keep_subject_keys` accepts no
-key that is wrapped with it. So the keys to be moved only become fewer. Each batch is one statement that changes a
-wrapped key only if it is still the one that was read: two rotations may run, a person may be erased meanwhile, and one
-that was killed goes on where it was. Events are not touched, and the keys of people stay what they are.
+A rotation begins with one transaction that supersedes the previous master key. From then on `log.keep_subject_keys`
+accepts no key that is wrapped with it, so the keys to be rewrapped only become fewer. Each batch is one statement that
+changes a wrapped key only if it is still the one that was read. So two rotations may run at once, a person may be
+erased meanwhile, and a rotation that was killed goes on. Events and the keys of people do not change.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.postgres.arrays import bytea_array, int4_array, text_array
 
 BATCH = 1_000
-"""Keys moved in one statement. Nobody waits for it but who erases one of these people."""
+"""Keys rewrapped in one statement. Only the erasure of one of these people waits for it."""
 
-_LOCK = "LOCK TABLE log.master_keys IN EXCLUSIVE MODE"  # waits for keys being kept, and keeping waits for the commit
+_LOCK = "LOCK TABLE log.master_keys IN EXCLUSIVE MODE"  # waits for keys being stored; others wait for us
 _SUPERSEDE = "UPDATE log.master_keys SET status = 'superseded' WHERE status = 'current'"
 _BEGIN = """
 INSERT INTO log.master_keys (number, fingerprint, status)
@@ -46,8 +46,8 @@ UPDATE log.subject_keys k SET sealed_key = n.sealed, master_key = %s
 class Rotated:
     """What a rotation did."""
 
-    moved: int  # keys wrapped anew
-    left: int  # keys that open with no master key at hand: they stay as they are
+    moved: int  # keys that were rewrapped
+    left: int  # keys that no master key opens: unchanged
 
     @property
     def ok(self) -> bool:
@@ -62,12 +62,12 @@ def rotate(
     progress: Callable[[int], None] = lambda moved: None,
     batch: int = BATCH,
 ) -> Rotated:
-    """Have every key wrapped with `present`, then retire the master key before it. Start it again at any time.
+    """Wrap every key with `present`, then retire the previous master key. It can be started again at any time.
 
-    The connection is autocommit and acts as the owner. `progress` is told how many are moved after each batch. Raises
-    `MasterKeyError` where these are not the master keys of the database.
+    The connection is autocommit and acts as the owner. `progress` gets the number of rewrapped keys after each batch.
+    Raises `MasterKeyError` if these are not the master keys of the database.
     """
-    store = SubjectKeys(connection, 0)  # of no log: nothing is asked but what the database knows of master keys
+    store = SubjectKeys(connection, 0)  # of no log: only the known master keys are read
     keys = MasterKeys(store, present, previous)
     keys.check(record=True)
     number = _begin(connection, store, keys)
@@ -83,10 +83,10 @@ def rotate(
 
 
 def _begin(connection: Connection[Any], store: SubjectKeys, keys: MasterKeys) -> int:
-    """The number of the present key, which is the current one from here on."""
+    """Make the present key the current one and return its number."""
     with connection.transaction():
         connection.execute(_LOCK)
-        keys.check()  # no rotation before is unfinished, or its key is at hand
+        keys.check()  # an unfinished rotation before needs its key
         known = {one.fingerprint: one for one in store.master_keys()}
         present = known.get(keys.present)
         if present is None:
@@ -113,7 +113,7 @@ def _pages(connection: Connection[Any], number: int, batch: int) -> Iterator[Seq
 def _move(
     connection: Connection[Any], keys: MasterKeys, page: Sequence[tuple[int, str, bytes, int]]
 ) -> tuple[int, int]:
-    """Wrap these anew: how many were changed, and how many do not open."""
+    """Rewrap these keys. Returns how many were changed and how many do not open."""
     number, cipher = keys.wrapping()
     opened = [(row, keys.unwrap(row[1], WrappedKey(row[2], row[3]))) for row in page]
     whole = [(log, subject, before, wrap(cipher, subject, key)) for (log, subject, before, _), key in opened if key]

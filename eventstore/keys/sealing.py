@@ -1,12 +1,12 @@
-"""Personal data, sealed per person: a data key each, itself wrapped with the master key.
+"""Seals personal data with a data key per person, which is wrapped with the master key.
 
 AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D). The additional data binds a sealed value to its place: stream,
-version, type of event, field and subject. So it opens nowhere else. The text in the log is `2.` and base64url of nonce,
-ciphertext and tag; texts without a version are of version 1, which binds type, field and subject only (ADR 0014).
+version, type of event, field and subject. It does not open anywhere else. The text in the log is `2.` and base64url of
+nonce, ciphertext and tag. A text without a version has version 1: type, field and subject are bound (ADR 0014).
 
-Erasing a person is erasing their key: what is sealed then is noise, and every hash over the log still holds, because it
-was taken over the sealed bytes. A key or a value that is damaged concerns nobody but its person: opening it raises
-`UnreadableError`, and looking up the keys of many people never does.
+To erase a person is to erase their key. The sealed values are noise then, and every hash over the log still holds,
+because it was made of the sealed bytes. A damaged key or value affects only its person: opening it raises
+`UnreadableError`, and reading the keys of many people never does.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from eventstore.keys.master_keys import (
 )
 
 VERSION: Final = 2
-"""Of what is sealed today."""
+"""The version of values that are sealed today."""
 _CACHED_KEYS = 50_000
 _MOST_WRAPPINGS = 3
-"""How often new keys are wrapped again because a rotation of the master key began meanwhile."""
+"""How many times new keys are wrapped again because a rotation of the master key began meanwhile."""
 
 
 class UnreadableError(SealingError):
-    """What a key or a sealed value holds cannot be known: it is damaged, forged, moved or lost."""
+    """A key or a sealed value cannot be opened: it is damaged, forged, moved or lost."""
 
 
 class UnusableKeyError(SealingError):
-    """Nothing can be sealed for a person, because their key is damaged. It can once their key is restored."""
+    """The key of a person is damaged. Nothing can be sealed for them until it is restored."""
 
 
 class Place(NamedTuple):
-    """Where a sealed value stands, and whose it is."""
+    """The place of a sealed value in the log, and its subject."""
 
     stream: str
     version: int
@@ -62,27 +62,27 @@ class Place(NamedTuple):
 
 
 class KeyStore(MasterKeyStore, Protocol):
-    """Where wrapped data keys are kept (see `eventstore.keys.subject_keys`)."""
+    """The store of wrapped data keys (see `eventstore.keys.subject_keys`)."""
 
     def find(self, subjects: Iterable[str]) -> dict[str, WrappedKey | None]:
-        """The wrapped keys there are; None for one that was erased; no entry for a person never heard of."""
+        """The wrapped keys of these people: None for an erased key, no entry for an unknown person."""
 
     def keep(self, sealed: Mapping[str, bytes], master_key: int) -> dict[str, WrappedKey | None]:
-        """Keep new keys, wrapped with the master key of this number; the answer is what holds, whoever was first.
+        """Store new keys, wrapped with the master key of this number. Returns the keys of whichever process was first.
 
-        Raises `StaleMasterKeyError` where that is not the current master key any more.
+        Raises `StaleMasterKeyError` if that is no longer the current master key.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class _Unusable:
-    """Stands for a key that is there and does not open, or that is not there and should be."""
+    """Replaces a key that does not open, or a key that is missing and should exist."""
 
     why: str
 
 
 _Key: TypeAlias = bytes | _Unusable | None
-"""A data key; None: it was erased."""
+"""A data key; None if it was erased."""
 
 _LOST: Final = _Unusable("whose key is lost")
 _DAMAGED: Final = _Unusable("whose key does not open with the master key")
@@ -92,14 +92,14 @@ class Sealer:
     """Seals and opens with the keys of one log. Thread-safe."""
 
     def __init__(self, keys: KeyStore, master_key: bytes, previous: bytes | None = None) -> None:
-        """`previous`: the master key before, which keys may be wrapped with until a rotation has ended."""
+        """`previous` is the previous master key, which may still wrap keys until a rotation has ended."""
         self._keys = keys
         self.master_keys = MasterKeys(keys, master_key, previous)
-        self._cache: OrderedDict[str, _Key] = OrderedDict()  # as ciphers they would take twenty times as much
+        self._cache: OrderedDict[str, _Key] = OrderedDict()  # ciphers would take twenty times the memory
         self._lock = Lock()
 
     def prepare(self, subjects: Iterable[str]) -> None:
-        """Have the keys of these people at hand, making those of newcomers: one look-up for all of them.
+        """Load the keys of these people with one query, and make keys for new people.
 
         Raises `MasterKeyError`, as `look_up` does.
         """
@@ -113,20 +113,20 @@ class Sealer:
         self._remember(missing, found)
 
     def look_up(self, subjects: Iterable[str]) -> None:
-        """Have the keys of these people at hand, as far as there are any: one look-up for all of them."""
+        """Load the existing keys of these people with one query."""
         missing = self._missing(subjects)
         if missing:
             self._remember(missing, self._keys.find(missing))
 
     def unusable(self, subjects: Iterable[str]) -> dict[str, str]:
-        """Those of these people whose key does not open or is lost, and why: one look-up for all of them."""
+        """The people whose key does not open or is lost, with the reason. It takes one query."""
         subjects = list(subjects)
         self.look_up(subjects)
         keys = {subject: self._key(subject) for subject in subjects}
         return {subject: key.why for subject, key in keys.items() if isinstance(key, _Unusable)}
 
     def forget(self) -> None:
-        """Drop every key from memory; they are looked up again when needed."""
+        """Drop every key from memory. Keys are read again when they are needed."""
         with self._lock:
             self._cache.clear()
 
@@ -144,7 +144,7 @@ class Sealer:
         return f"{VERSION}.{urlsafe_b64encode(sealed).decode()}"
 
     def open(self, place: Place, sealed: str) -> str | None:
-        """The value, or None where the key was erased. Raises `UnreadableError` for what does not open."""
+        """Open a sealed value. None if the key was erased. Raises `UnreadableError`."""
         key = self._key(place.subject)
         if key is None:
             return None
@@ -155,11 +155,11 @@ class Sealer:
         try:
             raw = b64decode(text, b"-_", validate=True)
             return AESGCM(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound).decode()
-        except (InvalidTag, ValueError):  # ValueError: no base64, too short to have a nonce, no UTF-8 in it
+        except (InvalidTag, ValueError):  # ValueError: not base64, too short for a nonce, or not UTF-8
             raise UnreadableError(f"{place} does not open with the key of {place.subject}") from None
 
     def _missing(self, subjects: Iterable[str]) -> list[str]:
-        """Those whose key is to be looked up. One that could not be used is looked up again: it may be restored."""
+        """The people whose key must be read. An unusable key is read again: it may have been restored."""
         with self._lock:
             cached = self._cache
             return [one for one in subjects if one not in cached or isinstance(cached[one], _Unusable)]
@@ -172,7 +172,7 @@ class Sealer:
         return self._remember([subject], self._keys.find([subject]))[subject]
 
     def _make(self, subjects: Iterable[str]) -> dict[str, WrappedKey | None]:
-        """Keep a new key for each of these people, who had none."""
+        """Make and store a key for each of these people."""
         new = {subject: AESGCM.generate_key(bit_length=8 * KEY_BYTES) for subject in subjects}
         for _ in range(_MOST_WRAPPINGS):
             number, cipher = self.master_keys.wrapping()
@@ -198,16 +198,16 @@ class Sealer:
 
 
 def split_version(sealed: str) -> tuple[int, str]:
-    """The version a text was sealed by, and the rest of it.
+    """The version of a sealed text, and the rest of it.
 
-    No text of version 1 is taken for one of version 2: base64url has no full stop.
+    A text of version 1 cannot look like one of version 2: base64url has no full stop.
     """
     prefix = f"{VERSION}."
     return (VERSION, sealed[len(prefix) :]) if sealed.startswith(prefix) else (1, sealed)
 
 
 def _bind(place: Place) -> bytes:
-    """Each part with its length before it, so that no two places are bound alike."""
+    """Each part with its length before it, so that two places never have the same bytes."""
     stream, version, type, field, subject = place
     parts = [part.encode() for part in ("daybook sealed value 2", stream, str(version), type, field, subject)]
     return b"".join([len(part).to_bytes(4, "big") + part for part in parts])

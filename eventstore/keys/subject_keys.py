@@ -1,4 +1,4 @@
-"""The tables of wrapped data keys and of known master keys, as a `KeyStore`."""
+"""A `KeyStore` on the tables of wrapped data keys and of known master keys."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ _SOME = "SELECT subject, sealed_key FROM log.subject_keys WHERE sealed_key IS NO
 
 
 class SubjectKeys:
-    """Keys of one log, and the master keys of its database. The connection is its own; calls from several threads
-    queue up.
+    """The keys of one log, and the master keys of its database. It needs a connection of its own; threads take turns.
 
-    `reconnect` makes another when it is lost; without it, whoever owns the connection deals with that.
+    `reconnect` opens another connection after a loss. Without it the error is raised.
     """
 
     def __init__(
@@ -36,11 +35,13 @@ class SubjectKeys:
         self._lock = Lock()
 
     def find(self, subjects: Iterable[str]) -> dict[str, WrappedKey | None]:
-        possible = [subject for subject in subjects if "\0" not in subject]  # PostgreSQL would refuse all for that one
+        possible = [
+            subject for subject in subjects if "\0" not in subject
+        ]  # PostgreSQL would refuse all of them for one
         return _wrapped(self._ask(_FIND, (self._log, text_array(possible))))
 
     def keep(self, sealed: Mapping[str, bytes], master_key: int) -> dict[str, WrappedKey | None]:
-        """As `KeyStore` says. Raises `psycopg.errors.InvalidParameterValue` for a key that is not well-formed."""
+        """See `KeyStore`. Raises `psycopg.errors.InvalidParameterValue` for a key that is not well-formed."""
         keys = (self._log, master_key, text_array(list(sealed)), bytea_array(list(sealed.values())))
         try:
             return _wrapped(self._ask(_KEEP, keys))
@@ -57,7 +58,7 @@ class SubjectKeys:
         return [(subject, sealed) for subject, sealed in self._ask(_SOME, (most,))]
 
     def _ask(self, query: LiteralString, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """Once more on a fresh connection where this one is lost: keeping a key again changes nothing."""
+        """Try once more on a new connection after a loss. Storing a key again changes nothing."""
         with self._lock:
             try:
                 return self._connection.execute(query, parameters, binary=True).fetchall()

@@ -44,7 +44,13 @@ SELECT stream, version, type, payload, metadata FROM {table}
  WHERE log = %s AND stream = %s AND version > %s AND version <= %s ORDER BY version {order} LIMIT %s
 """)
 
-_INSERT_EVENTS = "SELECT library.insert_events(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_INSERT_EVENTS = """
+SELECT library.insert_events(
+    p_log => %(log)s, p_application => %(application)s, p_notification => %(notification)s,
+    s_stream => %(streams)s, s_base => %(bases)s,
+    e_stream => %(stream_numbers)s, e_type => %(types)s, e_payload => %(payloads)s, e_metadata => %(metadata)s
+)
+"""
 
 _TOKEN = "SELECT position, metadata FROM log.events WHERE log = %s AND stream = %s AND version = %s"  # noqa: S105
 
@@ -60,7 +66,7 @@ SELECT position, stream, version, type, payload, metadata FROM log.events
 
 _INSERT_SNAPSHOTS = """
 INSERT INTO library.snapshots (log, stream, version, type, payload, metadata)
-SELECT %s, s.* FROM unnest(%s, %s, %s, %s, %s) AS s
+SELECT %(log)s, s.* FROM unnest(%(streams)s, %(versions)s, %(types)s, %(payloads)s, %(metadata)s) AS s
 """
 
 
@@ -203,14 +209,14 @@ class SnapshotRecorder(StreamReader, AggregateRecorder):
         if not stored_events:
             return None
         with _as_data_errors():
-            columns = (
-                text_array([stream_of(event.originator_id) for event in stored_events]),
-                int8_array([event.originator_version for event in stored_events]),
-                text_array([event.topic for event in stored_events]),
-                bytea_array([event.state for event in stored_events]),
-                bytea_array([metadata_of(event, b"") for event in stored_events]),
-            )
-        self.store.run(lambda connection, log: connection.execute(_INSERT_SNAPSHOTS, (log, *columns)))
+            columns = {
+                "streams": text_array([stream_of(event.originator_id) for event in stored_events]),
+                "versions": int8_array([event.originator_version for event in stored_events]),
+                "types": text_array([event.topic for event in stored_events]),
+                "payloads": bytea_array([event.state for event in stored_events]),
+                "metadata": bytea_array([metadata_of(event, b"") for event in stored_events]),
+            }
+        self.store.run(lambda connection, log: connection.execute(_INSERT_SNAPSHOTS, {"log": log, **columns}))
         return None
 
 
@@ -220,17 +226,17 @@ def _insert_events(connection: Connection[Any], log: int, columns: Columns, trac
     )
     row = connection.execute(
         _INSERT_EVENTS,
-        (
-            log,
-            application,
-            notification_id,
-            text_array(columns.streams),
-            int8_array(columns.bases),
-            int4_array(columns.stream_numbers),
-            text_array(columns.types),
-            bytea_array(columns.payloads),
-            bytea_array(columns.metadata),
-        ),
+        {
+            "log": log,
+            "application": application,
+            "notification": notification_id,
+            "streams": text_array(columns.streams),
+            "bases": int8_array(columns.bases),
+            "stream_numbers": int4_array(columns.stream_numbers),
+            "types": text_array(columns.types),
+            "payloads": bytea_array(columns.payloads),
+            "metadata": bytea_array(columns.metadata),
+        },
         prepare=True,
     ).fetchone()
     assert row is not None

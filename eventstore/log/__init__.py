@@ -1,1 +1,1 @@
-"""The log in PostgreSQL: append, read, encode events, keep snapshots. One module an operation."""
+"""The log in PostgreSQL: append, read, encode events, find answers, hash leaves. One module an operation."""

@@ -1,4 +1,4 @@
-"""What became of a command: the row in ``log.commands`` that the first answer and every retry are rendered from."""
+"""The answer to a command: a row of ``log.commands``, from which the first answer and every retry are made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eventstore.postgres.arrays import text_array
 
 
 class Outcome(IntEnum):
-    """The first three are recorded, the others only answered."""
+    """What became of a command. The first three are recorded, the others are only answered."""
 
     ACCEPTED = 1
     REFUSED = 2
@@ -25,20 +25,39 @@ class Outcome(IntEnum):
 
 
 ACCEPTED = Outcome.ACCEPTED
-"""For where every command passes: a member of an enum takes Python 3.11 three times as long to look up as a name."""
+"""A name for the hot path: Python 3.11 looks up a member of an enum three times slower than a name."""
 
 
-class Answer(Struct, frozen=True):
+class Codes(Struct, frozen=True):
+    """A code for each outcome that is recorded. It is stored with the answer and returned with it on every retry.
+
+    The codes belong to the caller: the event store gives them no meaning. The column is named ``status``.
+    """
+
+    accepted: int
+    refused: int
+    expectation_failed: int
+
+    def of(self, outcome: Outcome) -> int:
+        """The code of an outcome; 0 for one that is not recorded."""
+        if outcome is ACCEPTED:
+            return self.accepted
+        if outcome is Outcome.REFUSED:
+            return self.refused
+        return self.expectation_failed if outcome is Outcome.EXPECTATION_FAILED else 0
+
+
+class Answer(Struct, frozen=True, kw_only=True):
     """The answer to a command.
 
-    `result`: for an accepted command what the decision tells, and under ``versions`` the new version of each stream
-    whose version is certain; for a refusal its figures; for a failed expectation ``expected`` and ``actual`` by stream;
-    for an unknown thing its ``kind`` and ``id``. `stored`: the same as it is recorded, JSON with sorted keys; empty
-    where nothing is.
+    `result` has, for an accepted command, the result of the decision and under ``versions`` the new version of each
+    stream whose version is certain; for a refusal its figures; for a failed expectation ``expected`` and ``actual`` by
+    stream; for an unknown thing its ``kind`` and ``id``. `stored` is the same as it is recorded: JSON with sorted keys,
+    empty where nothing is recorded.
     """
 
     outcome: Outcome
-    status: int  # of HTTP, as the submission named it; 0 where nothing is recorded
+    code: int  # of the submission's `Codes`; 0 where nothing is recorded
     rule: str | None
     result: Mapping[str, Any]
     decided_position: int
@@ -75,19 +94,19 @@ def find_answers(
     return {
         (actor, key): RecordedAnswer(
             Answer(
-                Outcome(outcome),
-                status,
-                rule,
-                orjson.loads(result),
-                decided,
-                first,
-                last,
-                epoch,
-                recorded_at,
+                outcome=Outcome(outcome),
+                code=code,
+                rule=rule,
+                result=orjson.loads(result),
+                decided_position=decided,
+                first_position=first,
+                last_position=last,
+                epoch=epoch,
+                recorded_at=recorded_at,
                 replayed=True,
                 stored=result,
             ),
             request_hash,
         )
-        for actor, key, request_hash, outcome, status, rule, result, decided, first, last, epoch, recorded_at in rows
+        for actor, key, request_hash, outcome, code, rule, result, decided, first, last, epoch, recorded_at in rows
     }

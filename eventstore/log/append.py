@@ -1,8 +1,7 @@
 """The append: a group of decided commands, one call of ``log.append``, one flush.
 
-The SQL beside the migrations argues why it is sound. Here a group is laid out as the arrays that function takes, and
-its answer is read back. A group can be sent and its answer fetched later, so that the next one is decided while
-PostgreSQL takes this one.
+The SQL in migrations/ argues why it is sound. This module turns a group into the arrays that the function takes, and
+reads its answer. A group can be sent and its answer received later, so that the next one is decided meanwhile.
 """
 
 from __future__ import annotations
@@ -43,40 +42,40 @@ ANSWER_SECONDS = 90
 
 
 class Verdict(IntEnum):
-    """What the append made of a command."""
+    """What the append did with a command."""
 
     IN = 0
-    CONFLICT = 1  # a stream it rests on has moved
-    DUPLICATE = 2  # its key is there already
+    CONFLICT = 1  # a stream that it read has changed
+    DUPLICATE = 2  # its key is recorded already
 
 
 class UnitTooLargeError(ValueError):
-    """More events than one unit may have."""
+    """A command has more events than one unit may have."""
 
 
 def check_units(counts: Iterable[int]) -> None:
-    """Whether commands may have so many events each. Raises `UnitTooLargeError`."""
+    """Check the number of events of each command. Raises `UnitTooLargeError`."""
     most = max(counts, default=0)
     if most > MOST_EVENTS_PER_UNIT:
         raise UnitTooLargeError(f"{most} events; a unit has at most {MOST_EVENTS_PER_UNIT}")
 
 
 Read: TypeAlias = tuple[str, int | None, bool]
-"""A stream a command rests on: its name, the version it was read at, and whether it commutes, so that entries appended
-since then do not matter. None for a version: the command invents the stream and nobody has looked for it. Every stream
-that a command's events are on is among those it rests on."""
+"""A stream that a command read: its name, its version, and whether the read commutes. Entries appended since do not
+matter to a commuting read. The version is None for a new stream that was not looked up. Every stream that a command
+writes to is among its reads."""
 Record: TypeAlias = tuple[int, int, str | None, bytes, bytes, str | None]
-"""What `log.commands` keeps of a command: outcome, status, rule, result, request hash, origin."""
+"""The row of `log.commands` of a command: outcome, code, rule, result, request hash, origin."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupAppended:
-    """A group's answer. `actual` maps each stream of the group that had moved to its true version before the append."""
+    """The answer to a group. `actual` has the streams of the group that had changed, with their versions before."""
 
     epoch: int
     recorded_at: datetime
     before: int  # the head before
-    counts: Sequence[int]  # events by command
+    counts: Sequence[int]  # events of each command
     verdicts: Sequence[int] | None  # None: every command went in
     actual: dict[str, int] = field(default_factory=dict)
 
@@ -91,19 +90,20 @@ class GroupAppended:
 
 @dataclass(frozen=True, slots=True)
 class NewEvents:
-    """The events of a group as columns, those of one command after those of the other."""
+    """The events of a group as columns, in the order of its commands."""
 
     streams: Sequence[str]
     types: Sequence[str]
     payloads: Sequence[bytes]
-    commute: Sequence[bool]  # whether it is an entry to a stream read as commuting
+    commute: Sequence[bool]  # whether it goes to a stream that its command read as commuting
 
 
 class AppendBatch:
-    """A group as columns; positions in arrays count from 1, as SQL does."""
+    """A group as columns. Indexes into arrays start at 1, as in SQL."""
 
     def __init__(
         self,
+        *,
         senders: Sequence[tuple[str, str]],
         records: Sequence[Record | None],
         metadata: Sequence[bytes],
@@ -111,10 +111,10 @@ class AppendBatch:
         counts: Sequence[int],
         events: NewEvents,
     ) -> None:
-        """Of each command: actor and key, what is to be kept of it if anything, metadata, reads, how many events.
+        """Per command: actor and key, the record of its answer if there is one, metadata, reads, number of events.
 
-        The bases of one stream must agree within the group, but that a commuting read may know of a later version than
-        an exact one; then the exact one holds. Raises `UnitTooLargeError`.
+        All reads of a stream must expect the same version. A commuting read may expect a later one; then the exact one
+        is used. Raises `UnitTooLargeError`.
         """
         check_units(counts)
         self.counts = counts
@@ -123,7 +123,9 @@ class AppendBatch:
         all_reads = list(chain.from_iterable(reads))
         self._read_streams, versions, self._read_commuting = _columns(all_reads, 3)
         self.index: dict[str, int] = dict(zip(dict.fromkeys(self._read_streams), count(1), strict=False))
-        base_of = dict(zip(reversed(self._read_streams), reversed(versions), strict=True))  # the first of each
+        base_of = dict(
+            zip(reversed(self._read_streams), reversed(versions), strict=True)
+        )  # the first read of each stream
         if True in self._read_commuting:
             base_of |= {stream: version for stream, version, commuting in all_reads if not commuting}
         bases = [base_of[stream] for stream in self.index]
@@ -132,45 +134,46 @@ class AppendBatch:
         self._parameters: list[BinaryArray] | None = None
 
     def look_up_all(self) -> None:
-        """Have streams looked up that are held to be new: one of them may be there."""
+        """Let the append look up streams that were taken for new: one of them exists."""
         self._parameters = None
         self._new = [False] * len(self._new)
 
     def parameters(self) -> list[BinaryArray]:
-        """The arguments of ``log.append`` from the fourth on; made once."""
+        """The arguments of ``log.append`` in the order of `ARRAYS`; made once."""
         if self._parameters is None:
             self._parameters = self._arrays()
         return self._parameters
 
     def _arrays(self) -> list[BinaryArray]:
         actor, key = _columns(self._senders, 2)
-        outcome, status, rule, result, request_hash, origin = _columns([one or _NOTHING for one in self._records], 6)
+        outcome, code, rule, result, request_hash, origin = _columns([one or _NOTHING for one in self._records], 6)
         place = self.index.__getitem__
         events = self._events
-        return [
-            text_array(actor),
-            text_array(key),
-            bytea_array(request_hash),
-            int2_array(outcome),
-            int2_array(status),
-            text_array(rule),
-            bytea_array(result),
-            text_array(origin),
-            bool_array([record is not None for record in self._records]),
-            int4_array(self.counts),
-            text_array(list(self.index)),
-            int8_array(self.bases),
-            bool_array(self._new),
-            int4_array(_each(range(1, len(self._read_counts) + 1), self._read_counts)),
-            int4_array(list(map(place, self._read_streams))),
-            bool_array(self._read_commuting),
-            int4_array(_each(range(1, len(self.counts) + 1), self.counts)),
-            int4_array(list(map(place, events.streams))),
-            bool_array(events.commute),
-            text_array(events.types),
-            bytea_array(events.payloads),
-            bytea_array(_each(self._metadata, self.counts)),
-        ]
+        arrays = {
+            "c_actor": text_array(actor),
+            "c_key": text_array(key),
+            "c_hash": bytea_array(request_hash),
+            "c_outcome": int2_array(outcome),
+            "c_status": int2_array(code),
+            "c_rule": text_array(rule),
+            "c_result": bytea_array(result),
+            "c_origin": text_array(origin),
+            "c_record": bool_array([record is not None for record in self._records]),
+            "c_events": int4_array(self.counts),
+            "s_stream": text_array(list(self.index)),
+            "s_base": int8_array(self.bases),
+            "s_new": bool_array(self._new),
+            "r_command": int4_array(_each(range(1, len(self._read_counts) + 1), self._read_counts)),
+            "r_stream": int4_array(list(map(place, self._read_streams))),
+            "r_commuting": bool_array(self._read_commuting),
+            "e_command": int4_array(_each(range(1, len(self.counts) + 1), self.counts)),
+            "e_stream": int4_array(list(map(place, events.streams))),
+            "e_commutes": bool_array(events.commute),
+            "e_type": text_array(events.types),
+            "e_payload": bytea_array(events.payloads),
+            "e_metadata": bytea_array(_each(self._metadata, self.counts)),
+        }
+        return [arrays[name] for name in ARRAYS]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Iterable[tuple[Any, ...]]:
@@ -178,31 +181,37 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Iterable[tuple[Any,
 
 
 def _each(values: Iterable[T], times: Iterable[int]) -> list[T]:
-    """Each value as often as it is said."""
+    """Each value, repeated as many times as its number says."""
     return list(chain.from_iterable(map(repeat, values, times)))
 
 
 _NOTHING: Record = (0, 0, None, b"", b"", None)
 _INT4, _INT8 = Struct(">i"), Struct(">q")
-_PARAMETERS = 25
-_APPEND = b"SELECT head, epoch, recorded_at, verdicts, actual FROM log.append(%s)" % b", ".join(
-    b"$%d" % number for number in range(1, _PARAMETERS + 1)
+_FIXED = ("p_log", "p_encoding", "p_commuting")
+ARRAYS = (
+    *("c_actor", "c_key", "c_hash", "c_outcome", "c_status", "c_rule", "c_result", "c_origin", "c_record", "c_events"),
+    *("s_stream", "s_base", "s_new"),
+    *("r_command", "r_stream", "r_commuting"),
+    *("e_command", "e_stream", "e_commutes", "e_type", "e_payload", "e_metadata"),
 )
-_BINARY = [1] * _PARAMETERS
+"""The parameters of ``log.append`` that differ from group to group: commands, streams, reads, events."""
+_ARGUMENTS = ", ".join(f"{name} => ${number}" for number, name in enumerate((*_FIXED, *ARRAYS), 1)).encode()
+_APPEND = b"SELECT head, epoch, recorded_at, verdicts, actual FROM log.append(%s)" % _ARGUMENTS
+_BINARY = [1] * len((*_FIXED, *ARRAYS))
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts microseconds from here
 _statements = count(1)
 
 
 class Appender:
-    """Appends over one connection, one group at a time: while one is under way nothing else may use the connection.
+    """Appends over one connection, one group at a time. Nothing else may use the connection meanwhile.
 
-    It speaks libpq, because psycopg's own `execute` waits for the answer.
+    It calls libpq directly, because `execute` of psycopg waits for the answer.
     """
 
     def __init__(
         self, connection: Connection[Any], log: int, commuting_types: Sequence[str], encoding: int = JSON
     ) -> None:
-        connection.prepare_threshold = None  # with statements of its own psycopg drops all at a rollback, ours too
+        connection.prepare_threshold = None  # else psycopg drops all prepared statements at a rollback
         self._pgconn = connection.pgconn
         self._encoding = connection.info.encoding
         self._name = f"append_{next(_statements)}".encode()
@@ -211,7 +220,7 @@ class Appender:
         _checked(self._pgconn.prepare(self._name, _APPEND), pq.ExecStatus.COMMAND_OK, self._encoding)
 
     def send(self, batch: AppendBatch) -> None:
-        """Have the group appended. Raises `psycopg.OperationalError`."""
+        """Send a group. Raises `psycopg.OperationalError`."""
         parameters = [*self._fixed, *batch.parameters()]
         pgconn = self._pgconn
         pgconn.send_query_prepared(self._name, parameters, _BINARY, result_format=1)
@@ -221,13 +230,13 @@ class Appender:
 
     @property
     def under_way(self) -> bool:
-        """Whether something was sent whose answer was not received."""
+        """Whether a group was sent and its answer was not received."""
         return self._sent is not None
 
     def receive(self) -> GroupAppended:
-        """Wait for the answer to what was sent. A conflict or duplicate touches only those neighbours that rest on it.
+        """Wait for the answer. A conflict or a duplicate affects only the commands of the group that depend on it.
 
-        Raises `psycopg.Error`: if that broke the connection it is unknown whether the group went in.
+        Raises `psycopg.Error`. If the connection is lost, it is unknown whether the group went in.
         """
         assert self._sent is not None
         batch, self._sent = self._sent, None
@@ -240,7 +249,7 @@ class Appender:
         if not results:
             raise psycopg.OperationalError("the server closed the connection without an answer")
         try:
-            for result in results:  # the row comes before the commit: after an error behind it nothing has gone in
+            for result in results:  # the row comes before the commit: after a later error nothing went in
                 _checked(result, pq.ExecStatus.TUPLES_OK, self._encoding)
         except psycopg.errors.ReadOnlySqlTransaction as error:
             pgconn.finish()
@@ -259,12 +268,12 @@ class Appender:
                 if version != base
             }
         return GroupAppended(
-            _INT4.unpack(epoch)[0],
-            _EPOCH + timedelta(microseconds=_INT8.unpack(at)[0]),
-            _INT8.unpack(before)[0],
-            batch.counts,
-            None if verdicts is None else _read_array(verdicts, "h", 2),
-            moved,
+            epoch=_INT4.unpack(epoch)[0],
+            recorded_at=_EPOCH + timedelta(microseconds=_INT8.unpack(at)[0]),
+            before=_INT8.unpack(before)[0],
+            counts=batch.counts,
+            verdicts=None if verdicts is None else _read_array(verdicts, "h", 2),
+            actual=moved,
         )
 
     def _wait(self, events: int) -> None:

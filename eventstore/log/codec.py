@@ -1,9 +1,9 @@
 """Events to bytes and back, by a catalogue.
 
 The payload is JSON with sorted keys: integers of minor units, ISO 8601 dates, ids as strings, no floats. The bytes
-made here are the bytes that are stored and hashed. Personal fields are sealed before they become part of it. They come
-back as `erased` when their key was erased, and as `unreadable` when they cannot be opened otherwise. Old names are
-lifted by their upcasters on reading.
+made here are the bytes that are stored and hashed. Personal fields are sealed first. They are decoded as `erased` when
+their key was erased, and as `unreadable` when they cannot be opened. Payloads of old names are upcast when they are
+read.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ from msgspec import Struct
 from eventstore.keys.master_keys import SealingError
 from eventstore.keys.sealing import Place, Sealer, UnreadableError, UnusableKeyError, split_version
 
-_HEADER = ("originator_id", "originator_version")  # the stream and version of an event: columns, not payload
+_HEADER = ("originator_id", "originator_version")  # stream and version: columns, not part of the payload
 
 
 _MISFITS = (KeyError, TypeError, ValueError, AttributeError, RecursionError)  # msgspec's errors are ValueErrors
-"""What taking apart bytes raises that are not what the catalogue says."""
+"""Errors of decoding bytes that do not match the catalogue."""
 
 
 class CodecError(ValueError):
-    """An event that cannot be encoded, or bytes in the log that cannot be what the catalogue says they are."""
+    """An event cannot be encoded, or stored bytes do not match the catalogue."""
 
 
 class UnusableError(CodecError):
-    """An event that cannot be encoded now: the key of its person is damaged, and has to be restored first."""
+    """An event cannot be encoded until the damaged key of its person is restored."""
 
 
 class EventEntry(Protocol):
-    """What the codec must know of one name in the catalogue.
+    """One name of the catalogue, as the codec needs it.
 
-    An upcaster leaves the names of personal fields and of their subject as they are: values are sealed to them.
+    An upcaster must not rename personal fields or their subject: sealed values are bound to these names.
     """
 
     @property
@@ -75,49 +75,49 @@ E_co = TypeVar("E_co", covariant=True)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Shape(Generic[E_co]):
-    """One event class, taken apart once.
+    """An event class, prepared for encoding.
 
-    What is encoded is a struct made for it: the event without its header. msgspec encodes and decodes that in C, nested
-    structs and dates included; the same with dictionaries took two to four times as long.
+    The payload is a struct made for it: the event without its header. msgspec encodes and decodes it in C, with nested
+    structs and dates. Dictionaries took two to four times as long.
     """
 
     name: str
     event: Callable[..., E_co]
     stored: type[Struct]
-    values: Callable[[Any], tuple[Any, ...]]  # of an event, and of what is stored of it
+    values: Callable[[Any], tuple[Any, ...]]  # of the event, and of the payload
     decode: Callable[[bytes], Any]
     subject: str | None
     personal: tuple[str, ...]
 
 
 _Seal: TypeAlias = Callable[[Place, Any], Any]
-"""Seals or opens the value of a place."""
+"""Seals or opens a value at a place."""
 
 
 class SealedValue(NamedTuple):
     """A sealed value of a stored event."""
 
     place: Place
-    version: int  # of its sealing
-    why_unreadable: str | None  # None: it opens, or its key was erased
+    version: int  # of the sealing
+    why_unreadable: str | None  # None if it opens or its key was erased
 
 
 _encode_lines = msgspec.json.Encoder(order="sorted").encode_lines
 
 
 def encode_each(values: list[Any]) -> list[bytes]:
-    """Each as JSON with sorted keys. Raises `CodecError`."""
+    """Encode each value as JSON with sorted keys. Raises `CodecError`."""
     try:
-        return _encode_lines(values).split(b"\n")[:-1]  # no value has a line break in it: JSON escapes it
+        return _encode_lines(values).split(b"\n")[:-1]  # JSON escapes line breaks, so none is in a value
     except (TypeError, UnicodeEncodeError, msgspec.MsgspecError) as error:
         raise CodecError(f"cannot be encoded: {error}") from error
 
 
 class Codec:
-    """Encodes and decodes the events of a catalogue. Thread-safe as far as its sealer is."""
+    """Encodes and decodes the events of a catalogue. Thread-safe if its sealer is."""
 
     def __init__(self, catalogue: Iterable[EventEntry], sealer: Sealer, erased: object, unreadable: object) -> None:
-        """`erased` and `unreadable` stand for personal values whose key was erased, and that do not open."""
+        """`erased` replaces personal values whose key was erased, `unreadable` those that do not open."""
         self._sealer = sealer
         self._erased = erased
         self._unreadable = unreadable
@@ -138,12 +138,12 @@ class Codec:
     ) -> tuple[list[str], list[bytes]]:
         """The names of the events in the catalogue, and their payloads.
 
-        The keys of all of their subjects are had at once. `commuting`: of each event, whether it is appended to a
-        stream read as commuting, where its version is not certain.
+        The keys of all subjects are read with one query. `commuting` says for each event whether its stream was read
+        as commuting, so that its version is not certain.
 
-        Raises `CodecError` for what JSON or PostgreSQL cannot hold (lone surrogates, floats, foreign classes), for what
-        is about a person who was erased or whose key is damaged (`UnusableError`), and for a personal value where its
-        version is not certain; `SealingError` and what the store of the keys raises where they are not to be had.
+        Raises `CodecError` for values that JSON or PostgreSQL cannot hold (lone surrogates, floats, foreign classes),
+        for an event about an erased person, and for a personal value in an event whose version is not certain;
+        `UnusableError` where the key of a person is damaged; `SealingError`, and the errors of the key store.
         """
         events = list(events)
         by_class = self._by_class
@@ -175,7 +175,7 @@ class Codec:
         if about:
             self._sealer.prepare({subject for *_, subject in about})
             for shape, stored, event, commutes, _ in about:
-                if commutes:  # its place would be another one after the append, and the value would never open
+                if commutes:  # the append gives it another version, and the value would never open
                     raise CodecError(
                         f"{shape.name} has personal fields, and is written to {event.originator_id} without that "
                         "stream's version being certain"
@@ -192,11 +192,11 @@ class Codec:
                     raise CodecError(f"{shape.name} cannot be encoded: {error}") from error
 
     def forget_keys(self) -> None:
-        """Look the keys of people up again when they are needed."""
+        """Drop the cached keys of people. They are read again when they are needed."""
         self._sealer.forget()
 
     def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any:
-        """The event that was stored. Raises `CodecError` where name or payload are not of the catalogue, and
+        """Decode a stored event. Raises `CodecError` if the name or the payload does not match the catalogue, and
         `MasterKeyError`."""
         try:
             shape, body = self._parse(name, payload)
@@ -205,10 +205,10 @@ class Codec:
             raise _misfit(name, stream, version, error) from error
 
     def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]:
-        """The events of many (name, payload, stream, version), in their order.
+        """Decode many stored events, given as (name, payload, stream, version), in their order.
 
-        The keys of all of their subjects are looked up at once. Where one cannot be decoded, its `CodecError` stands in
-        its place. Raises `MasterKeyError`.
+        The keys of all subjects are read with one query. For an event that cannot be decoded the list has its
+        `CodecError`. Raises `MasterKeyError`.
         """
         parsed: list[tuple[str, str, int, _Shape[Any], Any] | CodecError] = []
         subjects = set()
@@ -235,7 +235,7 @@ class Codec:
         return events
 
     def _parse(self, name: str, payload: bytes) -> tuple[_Shape[Any], Any]:
-        """What it is today, and its fields; what is personal is sealed still, to the name that it was stored by."""
+        """The entry of today and the fields. Personal values are still sealed, bound to the stored name."""
         shape = self._by_name.get(name)
         if shape is not None:
             return shape, shape.decode(payload)
@@ -268,7 +268,7 @@ class Codec:
                     setattr(stored, field, change(Place(stream, version, name, field, subject), value))
 
     def sealed_values(self, stored: Iterable[tuple[str, bytes, str, int]]) -> Iterator[SealedValue]:
-        """Every sealed value of many (name, payload, stream, version), each tried; their keys are looked up at once.
+        """Try to open every sealed value of many stored events, given as (name, payload, stream, version).
 
         An event that cannot be decoded has none.
         """
@@ -290,16 +290,16 @@ class Codec:
             yield SealedValue(place, split_version(sealed)[0], why)
 
     def unusable_keys(self, subjects: Iterable[str]) -> dict[str, str]:
-        """Those of these people whose key does not open or is lost, and why. An erased key is neither."""
+        """The people whose key does not open or is lost, with the reason. An erased key is neither."""
         return self._sealer.unusable(subjects)
 
     @property
     def personal_types(self) -> tuple[str, ...]:
-        """Every stored name of an event that has personal fields, old versions included."""
+        """The stored names of events with personal fields, old versions included."""
         return self.named(*[event for event, shape in self._by_class.items() if shape.personal])
 
     def named(self, *events: type[Any]) -> tuple[str, ...]:
-        """Every stored name that decodes to one of these classes, old versions included."""
+        """The stored names that decode to one of these classes, old versions included."""
         current = {self._by_class[event].name for event in events}
         old = set()
         for name in self._upcasts:
@@ -351,7 +351,7 @@ def _values_of(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 def _check_form(hint: Any) -> None:
-    """What has no form in the log has none in an event: no float above all. Raises `CodecError`."""
+    """Refuse types that the log cannot hold, above all floats. Raises `CodecError`."""
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         for arm in get_args(hint):

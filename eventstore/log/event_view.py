@@ -10,7 +10,7 @@ from eventstore.log.read import Recorded
 
 
 def event_view(recorded: Recorded, event: Any) -> dict[str, Any]:
-    """An event as it stands in the log, its sealed fields opened; amounts are minor units."""
+    """A recorded event with its sealed fields opened. Amounts are minor units."""
     header = ("originator_id", "originator_version")
     return {
         "position": recorded.position,

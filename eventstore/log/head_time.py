@@ -16,7 +16,7 @@ from psycopg import Connection
 from eventstore.log.read import Head
 
 MOST_AHEAD: Final = timedelta(days=1)
-"""A clock that was set to another time zone must not stop the ledger: times stand still until it has caught up."""
+"""A clock that was set to another time zone must not stop the ledger: recorded times wait until it has caught up."""
 CONSTRAINT: Final = "head_time_near_the_clock"
 WAY_OUT: Final = (
     "set the clock of the database server right; if it is right, the owner of the log sets log.logs.recorded_at to the "
@@ -29,7 +29,7 @@ class HeadTimeError(RuntimeError):
 
 
 def check_head_time(connection: Connection[Any], log: str, head: Head) -> None:
-    """Raises `HeadTimeError` where nothing can be appended because of the head's time."""
+    """Raises `HeadTimeError` if the time of the head would refuse every append."""
     row = connection.execute("SELECT clock_timestamp()", binary=True).fetchone()
     assert row is not None, "the server knows the time"
     if head.recorded_at is not None and head.recorded_at >= row[0] + MOST_AHEAD:
@@ -40,7 +40,7 @@ def check_head_time(connection: Connection[Any], log: str, head: Head) -> None:
 
 
 def explain_head_time(error: BaseException) -> str | None:
-    """What to say where an append failed for the time of the head; None where it failed for something else."""
+    """The sentence for an append that failed because of the head's time; None for any other error."""
     if isinstance(error, psycopg.errors.CheckViolation) and error.diag.constraint_name == CONSTRAINT:
         return f"the time of the log's head is more than {MOST_AHEAD.days} day ahead of the database's clock; {WAY_OUT}"
     return None

@@ -1,8 +1,7 @@
-"""The canonical leaf: the bytes of an event and of its command's record that digests and proofs are made over.
+"""The canonical leaf: the bytes of an event and of its command's record, for digests and proofs.
 
 PostgreSQL computes leaf hashes set-based (`log.leaf_hashes`, migration 0008). `leaf` and `command_record` are the same
-encoding in Python, for whoever checks a log without trusting the server; a test holds the two equal. ADR 0015 has the
-format.
+encoding in Python, for a check that does not trust the server. A test holds the two equal. ADR 0015 has the format.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredCommand:
-    """A row of `log.commands` but for its origin, which is forgotten by age."""
+    """A row of `log.commands` without its origin, which is deleted after a time."""
 
     actor: str
     key: str
@@ -63,7 +62,7 @@ class StoredCommand:
 
 
 def microseconds(at: datetime) -> int:
-    """Since 1970-01-01 UTC, exactly."""
+    """Microseconds since 1970-01-01 UTC, exactly."""
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -89,7 +88,7 @@ def command_record(log: UUID, c: StoredCommand) -> bytes:
 
 
 def leaf(log: UUID, event: StoredEvent, commands: Iterable[StoredCommand]) -> bytes:
-    """The bytes of an event's leaf. `commands`: those whose last position is its `unit_end`, by actor and key."""
+    """The bytes of an event's leaf. `commands` are those whose last position is its `unit_end`, by actor and key."""
     hashes = [hashlib.sha256(command_record(log, command)).digest() for command in commands]
     return VERSION + b"".join(
         map(
@@ -112,7 +111,7 @@ def leaf(log: UUID, event: StoredEvent, commands: Iterable[StoredCommand]) -> by
 
 
 def leaf_hash(leaf: bytes) -> bytes:
-    """The hash of a leaf as RFC 6962 has it: a Merkle tree over the same leaves starts from these."""
+    """The hash of a leaf (RFC 6962, 2.1). A Merkle tree over the leaves starts from these hashes."""
     return hashlib.sha256(b"\x00" + leaf).digest()
 
 
@@ -127,10 +126,10 @@ _HASHES = "SELECT string_agg(hash, ''::bytea ORDER BY position) FROM log.leaf_ha
 def digest(
     connection: Connection[Any], log: int, upto: int, progress: Callable[[int], None] = lambda position: None
 ) -> str:
-    """SHA-256 over the leaf hashes of the events up to a position, in order: what `DIGEST` names. Hexadecimal."""
+    """The digest that `DIGEST` names, in hexadecimal: SHA-256 over the leaf hashes up to a position, in order."""
     digest = hashlib.sha256()
     after = 0
-    # From one event that is there to the next: in a damaged log the head may be at any number.
+    # Go by the events that exist: in a damaged log the head may have any number.
     while (found := connection.execute(_NEXT, (log, after, upto), binary=True).fetchone()) is not None:
         before, after = found[0] - 1, min(found[0] - 1 + WINDOW, upto)
         row = connection.execute(_HASHES, (log, before, after), binary=True).fetchone()

@@ -1,4 +1,4 @@
-"""Numbers for people to say, drawn from a database sequence in blocks: unique for ever, holes are fine."""
+"""Numbers that people can read out, from a database sequence. They are unique for ever and may have gaps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BLOCK = 100
 
 
 class Numbers:
-    """Hands out numbers, one round trip a block. Thread-safe."""
+    """Hands out numbers, with one round trip a block. Thread-safe."""
 
     def __init__(self, connection: Callable[[], AbstractContextManager[Connection[Any]]]) -> None:
         self._connection = connection
@@ -22,7 +22,7 @@ class Numbers:
         self._lock = Lock()
 
     def next(self) -> int:
-        """The next number. Raises `psycopg.Error` where the database cannot be asked."""
+        """The next number. Raises `psycopg.Error`."""
         with self._lock:
             if not self._drawn:
                 with self._connection() as connection:

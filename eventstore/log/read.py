@@ -11,11 +11,11 @@ from psycopg import Connection
 from eventstore.postgres.arrays import int8_array, text_array
 
 CHANNEL = "daybook"
-"""Where a NOTIFY tells that a log has grown; nothing depends on it, because every reader looks again all the same."""
+"""The channel of NOTIFY after appends. Nothing depends on it: every reader polls as well."""
 
 
 class Recorded(NamedTuple):
-    """An event as it stands in the log; payload and metadata are the stored bytes."""
+    """A row of the log. Payload and metadata are the stored bytes."""
 
     position: int
     unit_end: int
@@ -29,9 +29,9 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What was read: the events after `after` up to and including `upto`, which ends a unit.
+    """The events after `after` up to and including `upto`, which ends a unit.
 
-    With a filter there may be fewer events, or none, and the page still advances: `upto` is how far was looked.
+    A filter may leave fewer events or none. The page still advances to `upto`.
     """
 
     events: list[Recorded]
@@ -40,7 +40,7 @@ class Page:
 
     @property
     def at_end(self) -> bool:
-        """Whether nothing at all was there."""
+        """Whether the log has no event after `after`."""
         return self.upto == self.after
 
 
@@ -60,7 +60,7 @@ class UnknownLogError(LookupError):
 
 _HEAD = "SELECT log, epoch, position, nullif(recorded_at, '-infinity') FROM log.logs WHERE name = %s"
 
-# The event `limit` positions ahead, or the last there is, tells where its unit ends: one index probe.
+# The unit end of the event `limit` positions ahead, or of the last event: one index probe.
 _UPTO = """
 SELECT unit_end FROM log.events
  WHERE log = %s AND position > %s AND position <= %s ORDER BY position DESC LIMIT 1
@@ -74,8 +74,9 @@ SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata
 
 _PAGE_FILTERED = """
 SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata FROM log.events
- WHERE log = %s AND position > %s AND position <= %s
-   AND (%s::text[] IS NULL OR type = ANY (%s)) AND (%s::text IS NULL OR starts_with(stream, %s))
+ WHERE log = %(log)s AND position > %(after)s AND position <= %(upto)s
+   AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s))
+   AND (%(prefix)s::text IS NULL OR starts_with(stream, %(prefix)s))
  ORDER BY position
 """
 
@@ -85,7 +86,7 @@ SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata
 """
 
 STREAM_PAGE = 1_000
-"""Events of one stream that are read at a time, where several are: a long one is read in pages."""
+"""Most events of one stream in one read of several streams. A longer stream is read in pages."""
 
 _STREAMS = """
 SELECT e.stream, e.version, e.type, e.payload
@@ -121,10 +122,10 @@ def read_log(
     types: tuple[str, ...] | None = None,
     category: str | None = None,
 ) -> Page:
-    """The next page after a position: about `limit` positions, to the end of the unit.
+    """Read the next page after a position: about `limit` positions, to the end of the unit.
 
-    `types` keeps events of these types, `category` those on streams of this kind (``acct``, ``txn``, …). The
-    two statements need no common snapshot: what is below a unit's end never changes.
+    `types` selects events of these types, `category` those on streams of this kind (``acct``, ``txn``, …). The two
+    statements need no common snapshot: events before the end of a unit never change.
     """
     found = connection.execute(_UPTO, (log, after, after + limit), binary=True).fetchone()
     if found is None:
@@ -135,27 +136,28 @@ def read_log(
     else:
         wanted = None if types is None else text_array(types)
         prefix = None if category is None else f"{category}{':' if category == 'claim' else '_'}"
-        cursor = connection.execute(_PAGE_FILTERED, (log, after, upto, wanted, wanted, prefix, prefix), binary=True)
+        parameters = {"log": log, "after": after, "upto": upto, "types": wanted, "prefix": prefix}
+        cursor = connection.execute(_PAGE_FILTERED, parameters, binary=True)
     return Page([Recorded._make(row) for row in cursor], after, upto)
 
 
 def read_stream(
     connection: Connection[Any], log: int, stream: str, *, after: int = 0, limit: int = 1_000
 ) -> list[Recorded]:
-    """The events of a stream after a version, oldest first, `limit` at the most; empty where there is none."""
+    """The events of a stream after a version, oldest first, at most `limit`; empty for a stream that does not exist."""
     cursor = connection.execute(_STREAM, (log, stream, after, limit), binary=True)
     return [Recorded._make(row) for row in cursor]
 
 
 def read_moved(connection: Connection[Any], log: int, after: int, upto: int) -> list[tuple[str, int]]:
-    """(stream, version) of each stream with events after one position and up to another: how far it came by them."""
+    """(stream, version) of each stream with events between two positions: its version at the second one."""
     return connection.execute(_MOVED, (log, after, upto), binary=True).fetchall()
 
 
 def read_streams(connection: Connection[Any], log: int, after: dict[str, int]) -> list[tuple[str, int, str, bytes]]:
-    """(stream, version, type, payload) of several streams, each after the version given; in order within a stream.
+    """(stream, version, type, payload) of several streams, each after its given version, in order within a stream.
 
-    `STREAM_PAGE` of each at the most: of which so many came, there may be more.
+    There are at most `STREAM_PAGE` events of each stream. A stream with so many may have more.
     """
     streams, versions = text_array(list(after)), int8_array(list(after.values()))
     return connection.execute(_STREAMS, (streams, versions, log, STREAM_PAGE), binary=True).fetchall()

@@ -1,8 +1,8 @@
-"""Array parameters for PostgreSQL, encoded in binary by us.
+"""Array parameters for PostgreSQL, encoded in binary.
 
-psycopg adapts a list element by element in Python; for the few thousand short values of one append that takes as
-long as the append. These functions build PostgreSQL's binary array format in one pass, and each result is a `bytes` of
-a class that psycopg is taught here to send as it is.
+psycopg adapts a list element by element in Python. For the few thousand short values of one append that takes as long
+as the append. These functions build the binary array format of PostgreSQL in one pass. The result is a `bytes` of a
+class that psycopg sends unchanged.
 
 Format (src/backend/utils/adt/arrayfuncs.c, array_recv): int32 dimensions, int32 has-nulls, int32 element type, then a
 dimension's int32 length and lower bound, then each element as int32 length (-1: NULL) and bytes. Big-endian.
@@ -24,7 +24,7 @@ _NULL = _LENGTH.pack(-1)
 
 
 class _Lengths(dict[int, bytes]):
-    """Encoded lengths: a look-up takes a third of the time of packing."""
+    """Encoded lengths. A look-up takes a third of the time of packing."""
 
     def __missing__(self, length: int) -> bytes:
         return _LENGTH.pack(length)
@@ -34,7 +34,7 @@ _length = _Lengths((length, _LENGTH.pack(length)) for length in range(1_024)).__
 
 
 class BinaryArray(bytes):
-    """An encoded array; the subclass says of what."""
+    """An encoded array. The subclass says of which type."""
 
     array_oid: ClassVar[int]
     element_oid: ClassVar[int]
@@ -133,5 +133,5 @@ def _dumper(kind: type[BinaryArray]) -> type[Dumper]:
 
 
 for _kind in (TextArray, ByteaArray, Int2Array, Int4Array, Int8Array, BoolArray):
-    # For every connection: the classes are ours, so nobody else's parameters are touched.
+    # For every connection. Only parameters of these classes are affected.
     psycopg.adapters.register_dumper(_kind, _dumper(_kind))

@@ -1,8 +1,8 @@
-"""Connections to the database: autocommit, a known role, known session settings, and a bound on how long they may hang.
+"""Connections to the database: autocommit, a known role, known session settings, and a bound on waiting.
 
 A session inherits settings from the environment (`PGCLIENTENCODING`), the database (`ALTER DATABASE … SET`), the login
-(`ALTER ROLE … SET`) and a pooler. Daybook relies on some of them, so each connection sets those at its start and
-compares what it was given with what it asked for. `docs/reference/database.md` lists them.
+(`ALTER ROLE … SET`) and a pooler. Daybook relies on some of them. So each connection sets these at its
+start, and compares what it was given with what it asked for. `docs/reference/database.md` lists them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from psycopg_pool import ConnectionPool
 CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS, KEEPALIVE_PROBES = 5, 3
 VANISHED_SECONDS = 20
-"""After which a peer that vanished is noticed, whether it owes us an answer or the receipt of what we sent."""
+"""After so many seconds a vanished peer is noticed: it sends no answer, or does not acknowledge what was sent."""
 SILENCE_SECONDS = 30
-"""How much longer than a statement may take its answer is awaited: who receives what we send need not ever answer."""
+"""Seconds to wait for an answer beyond the time that a statement may take. A peer may receive and never answer."""
 
 SEARCH_PATH = "pg_catalog, pg_temp"
-"""Names of ours are qualified, so that nobody can put an object before them."""
+"""Daybook qualifies its names, so that no other object can take their place."""
 
 SESSION_SETTINGS = {
-    "client_encoding": "UTF8",  # else text is converted twice, or read as something else
+    "client_encoding": "UTF8",  # else text is converted twice, or misread
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",  # times and dates are read and written as text in places
     "IntervalStyle": "postgres",
@@ -38,8 +38,8 @@ SESSION_SETTINGS = {
     "array_nulls": "on",
     "transform_null_equals": "off",
     "search_path": SEARCH_PATH,
-    "row_security": "off",  # a policy would hide rows silently; with `off` it is an error
-    "default_transaction_isolation": "read committed",  # log.append looks things up after it holds the head
+    "row_security": "off",  # else a policy hides rows silently; `off` makes it an error
+    "default_transaction_isolation": "read committed",  # log.append looks up versions after it holds the head
     "default_transaction_deferrable": "off",
     "exit_on_error": "off",
     "lock_timeout": "0",  # statement_timeout is the bound
@@ -48,33 +48,34 @@ SESSION_SETTINGS = {
 }
 """Session settings that Daybook relies on, and what each connection sets them to.
 
-`default_transaction_read_only` is left alone for those who write: whoever sets it wants no writes, for instance because
-the disk is nearly full. `synchronous_commit` becomes `on` unless it is `remote_apply`, which promises more."""
+`default_transaction_read_only` is not changed for connections that write: an operator sets it to stop writes, for
+instance because the disk is nearly full. `synchronous_commit` becomes `on` unless it is `remote_apply`, which is
+stronger."""
 
 R = TypeVar("R")
 
 
 class SessionError(psycopg.OperationalError):
-    """A connection that is not what was asked for; the message is one sentence that says what to do."""
+    """A connection does not have the role or the settings it asked for. The message says what to do."""
 
 
 class ReadOnlyError(psycopg.OperationalError):
-    """The session cannot write: a standby after a failover, or an operator or a full disk made the database read-only.
+    """The session cannot write: it is on a standby, or an operator or a full disk made the database read-only.
 
-    The session is closed: it would stay read-only after the database no longer is.
+    The session is closed, because it would stay read-only.
     """
 
 
 class _Bounded(Connection[Any]):
-    """Gives itself up where the server owes an answer for too long; then it is unknown what became of the statement.
+    """Closes itself when the server does not answer for too long. The outcome of the statement is unknown then.
 
-    It also gives itself up where it turns out to be read-only.
+    It also closes itself when it turns out to be read-only.
     """
 
     answer_seconds: float | None = None
 
     def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:
-        """As psycopg's. Raises `psycopg.OperationalError`, closed, after `answer_seconds` of silence."""
+        """Wait as psycopg does. Without an answer for `answer_seconds`, close and raise `psycopg.OperationalError`."""
         if timeout is not None:  # of one who knows what to do then
             return super().wait(gen, interval, timeout)
         began = monotonic()
@@ -91,7 +92,7 @@ class _Bounded(Connection[Any]):
 
 
 def sentence_of(error: BaseException | None) -> str:
-    """What to say of a database that did not do what it was asked: one sentence, with the first line of its reason."""
+    """One sentence about an error of the database, with the first line of its reason."""
     if isinstance(error, SessionError):
         return str(error)
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -99,7 +100,7 @@ def sentence_of(error: BaseException | None) -> str:
 
 
 def read_only_error(error: psycopg.Error) -> ReadOnlyError:
-    """What is raised instead of the server's own error."""
+    """The error that is raised in place of the server's."""
     return ReadOnlyError(f"the database is read-only: {error.diag.message_primary}")
 
 
@@ -111,11 +112,11 @@ def connect(
     read_only: bool = False,
     search_path: str | None = SEARCH_PATH,
 ) -> Connection[Any]:
-    """An autocommit connection whose statements end after `statement_seconds`.
+    """Open an autocommit connection. Its statements are cancelled after `statement_seconds`.
 
-    It acts as the role that the URL's `options` name (`-c role=…`), and with `read_only` its transactions cannot write.
-    `search_path` None leaves the database's own. Raises `psycopg.OperationalError` where the server cannot be reached,
-    `SessionError` where it does not give what was asked for.
+    It acts as the role that the `options` of the URL name (`-c role=…`). With `read_only` its transactions cannot
+    write. `search_path` None keeps that of the database. Raises `psycopg.OperationalError` if the server cannot be
+    reached, and `SessionError` if the session does not have what was asked for.
     """
     conninfo, role = _without_role(url)
     connection = _Bounded.connect(conninfo, application_name=application_name, **_PARAMETERS)
@@ -137,7 +138,7 @@ def pool_of(
     statement_seconds: float,
     read_only: bool = False,
 ) -> ConnectionPool[Connection[Any]]:
-    """So many connections like those of `connect`, at most; not opened yet. One is waited for `wait_seconds`."""
+    """A pool of connections like those of `connect`, not opened yet. A caller waits at most `wait_seconds` for one."""
     conninfo, role = _without_role(url)
     settings = _settings(role, statement_seconds, read_only, SEARCH_PATH)
 
@@ -159,7 +160,7 @@ def pool_of(
 
 _PARAMETERS: dict[str, Any] = {
     "autocommit": True,
-    "client_encoding": "UTF8",  # from the first message on: PGCLIENTENCODING must not decide
+    "client_encoding": "UTF8",  # for the first message already: PGCLIENTENCODING must not decide
     "connect_timeout": CONNECT_SECONDS,
     "keepalives": 1,
     "keepalives_idle": KEEPALIVE_SECONDS,
@@ -183,7 +184,7 @@ SELECT current_user, session_user, current_setting('server_encoding'), current_s
 def _without_role(url: str) -> tuple[str, str | None]:
     """The connection string without the role in its options, and the role.
 
-    The role is set by a statement instead: a pooler may drop the options, or refuse them.
+    The role is set by a statement, because a pooler may drop or refuse the options.
     """
     options = str(conninfo_to_dict(url).get("options") or "")
     found = _ROLE.findall(options)
@@ -193,7 +194,7 @@ def _without_role(url: str) -> tuple[str, str | None]:
 
 
 def _settings(role: str | None, statement_seconds: float, read_only: bool, search_path: str | None) -> dict[str, str]:
-    """What a connection sets, the role first."""
+    """The settings of a connection, the role first."""
     milliseconds = f"{int(statement_seconds * 1000)}ms"
     settings = {
         **({} if role is None else {"role": role}),
@@ -209,7 +210,7 @@ def _settings(role: str | None, statement_seconds: float, read_only: bool, searc
 
 
 def _begin_session(connection: _Bounded, conninfo: str, settings: dict[str, str], statement_seconds: float) -> None:
-    """Set what Daybook relies on, and check what came of it. Raises `SessionError`."""
+    """Set what Daybook relies on, and check the result. Raises `SessionError`."""
     connection.answer_seconds = statement_seconds + SILENCE_SECONDS
     role = settings.get("role")
     try:
@@ -243,11 +244,11 @@ def _refuse_role(connection: Connection[Any], role: str | None, error: psycopg.E
 
 
 def _refuse_transaction_pooling(connection: Connection[Any], conninfo: str, backend: int) -> None:
-    """Raise `SessionError` where a pooler gives each transaction another session.
+    """Raise `SessionError` if a pooler gives each transaction another session.
 
-    The server's process is not the one that the connection was opened to, so a pooler is between. While a second
-    connection holds a transaction open, this one is asked again: with session pooling its process stays its own; with
-    transaction pooling the second one has taken it, or this one gets another.
+    The server process is not the one that the connection was opened to, so a pooler is between. While a second
+    connection holds a transaction open, the first one asks for its process again. With session pooling it is the same.
+    With transaction pooling the second connection has taken it, or the first one gets another.
     """
     with _Bounded.connect(conninfo, application_name="daybook-pooling", **_PARAMETERS) as other, other.transaction():
         taken = other.execute("SELECT pg_backend_pid()").fetchone()

@@ -126,6 +126,7 @@ def declared(
     name: str,
     rows: RowFold,
     *,
+    area: str,
     reports: tuple[View, ...],
     details: Mapping[Table, Mapping[type[Any], Details]] | None = None,
     version: int = 1,
@@ -135,6 +136,7 @@ def declared(
     beside = dict(details or {})
     return Projection(
         name=name,
+        area=area,
         events=tuple(rows.steps),
         read_tables=(rows.table, *beside),
         reports=reports,

@@ -1,10 +1,12 @@
-"""Reading a page for several projections at once: one read, one decode of what somebody wants, and their folds."""
+"""Reading a page for several projections at once: one read, one decode, one split by event type, and their folds."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from psycopg import Connection
@@ -51,6 +53,35 @@ class FoldedPage:
     parts: dict[str, Folded]
 
 
+class SplitPage:
+    """The events of a page, split by type once. A projection costs as many steps as it wants events of the page."""
+
+    def __init__(self, events: Sequence[RecordedEvent]) -> None:
+        self._events = events
+        self._by_type: defaultdict[type[Any], list[RecordedEvent]] = defaultdict(list)
+        for recorded in events:
+            self._by_type[type(recorded.event)].append(recorded)
+        self._merged: dict[tuple[type[Any], ...], Sequence[RecordedEvent]] = {}
+
+    def of_types(self, types: tuple[type[Any], ...]) -> Sequence[RecordedEvent]:
+        """The events of these types, in log order. Projections that want the same types share one list."""
+        merged = self._merged.get(types)
+        if merged is None:
+            merged = self._merged[types] = self._merge([self._by_type[kind] for kind in types if kind in self._by_type])
+        return merged
+
+    def _merge(self, lists: Sequence[list[RecordedEvent]]) -> Sequence[RecordedEvent]:
+        if len(lists) == len(self._by_type):
+            return self._events
+        if len(lists) == 1:
+            return lists[0]
+        # Each list is in order already, so the sort only merges them.
+        return sorted([recorded for one in lists for recorded in one], key=_POSITION)
+
+
+_POSITION = itemgetter(0)
+
+
 class PageReader:
     """Reads, decodes and folds pages of one log."""
 
@@ -58,6 +89,7 @@ class PageReader:
         self._log = log
         self._codec = codec
         self._affordable = FIRST_PAGE
+        self._names: dict[tuple[type[Any], ...], frozenset[str]] = {}  # stored names by the types of a projection
 
     def read(
         self, connection: Connection[Any], after: int, limit: int, projections: Iterable[Projection]
@@ -69,25 +101,26 @@ class PageReader:
         if found is None:
             return None
         upto: int = found[0]
-        wanted = {projection.events: self._codec.named(*projection.events) for projection in projections}
-        types = sorted({name for names in wanted.values() for name in names})
+        projections = list(projections)
+        types = sorted(frozenset[str]().union(*{self._stored_names(projection.events) for projection in projections}))
         rows = connection.execute(_PAGE, (self._log, after, upto, text_array(types)), binary=True).fetchall()
         size = sum([len(row[3]) for row in rows])
         self._affordable = max(1, PAGE_BYTES * (upto - after) // max(size, 1))
         events, undecodable = self._decode(rows)
-        present = {type(recorded.event) for recorded in events}
+        split = SplitPage(events)
         parts: dict[str, Folded] = {}
-        lists: dict[tuple[type[Any], ...], Sequence[RecordedEvent]] = {}  # who wants the same shares one list
         for projection in projections:
-            types_wanted = projection.events
-            if types_wanted not in lists:
-                everything = present.issubset(types_wanted)
-                lists[types_wanted] = (
-                    events if everything else [recorded for recorded in events if type(recorded.event) in types_wanted]
-                )
-            broken = next((error for error in undecodable if error.type in wanted[types_wanted]), None)
-            parts[projection.name] = fold_part(projection, lists[types_wanted], broken)
+            names = self._stored_names(projection.events)
+            broken = next((error for error in undecodable if error.type in names), None)
+            parts[projection.name] = fold_part(projection, split.of_types(projection.events), broken)
         return FoldedPage(after, upto, parts)
+
+    def _stored_names(self, types: tuple[type[Any], ...]) -> frozenset[str]:
+        """The names under which events of these types are stored, of all their versions."""
+        names = self._names.get(types)
+        if names is None:
+            names = self._names[types] = frozenset(self._codec.named(*types))
+        return names
 
     def _decode(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[RecordedEvent], list[ProjectionError]]:
         decoded = self._codec.decode_many([row[2:] for row in rows])

@@ -54,6 +54,7 @@ class Projection:
     """
 
     name: str
+    area: str  # the folder below `projections` that it is in
     events: tuple[type[Any], ...]  # classes of `domain`; no other event is read for it or handed to it
     read_tables: tuple[Table, ...]
     reports: tuple[View, ...]

@@ -46,23 +46,25 @@ class View:
         """Its name, unqualified."""
         return str(self.table.name)
 
+    @property
+    def shown(self) -> list[Shown]:
+        """Its columns in their order, each with its meaning."""
+        return [shown(self.table.c[column]) if isinstance(column, str) else column for column in self.columns]
+
     def sql(self) -> str:
         """The statements that make or replace it and comment it. They may be run again at any time."""
-        columns = [self._shown(column) for column in self.columns]
+        columns = self.shown
         relation = f"reporting.{quoted(self.name)}"
         select = _filled("SELECT ", [_aliased(column) for column in columns])
         described = comments("VIEW", relation, self.comment, [(column.name, column.comment) for column in columns])
         return f"CREATE OR REPLACE VIEW {relation} AS\n{select}\n{self._source()};\n\n{described}"
-
-    def _shown(self, column: str | Shown) -> Shown:
-        return shown(self.table.c[column]) if isinstance(column, str) else column
 
     def _source(self) -> str:
         joins = []
         if self.joined is not None:
             keys = ", ".join(quoted(key.name) for key in self.joined.primary_key.columns)
             joins.append(f"JOIN read.{quoted(self.joined.name)} o USING ({keys})")
-        if any("c.minor_unit" in self._shown(column).sql for column in self.columns):
+        if any("c.minor_unit" in column.sql for column in self.shown):
             joins.append("JOIN read.currencies c USING (currency)")
         return "  FROM " + " ".join([f"read.{quoted(self.name)} t", *joins])
 

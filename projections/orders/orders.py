@@ -149,6 +149,7 @@ LINES_VIEW = View(
 ORDERS = declared(
     "orders",
     FOLD,
+    area="orders",
     details={LINES: {OrderPlaced: lines_of}},
     reports=(ORDERS_VIEW, LINES_VIEW),
     obsolete_indexes=("orders_by_customer", "orders_by_status"),

@@ -190,6 +190,7 @@ REVISIONS_VIEW = View(
 POSTS = declared(
     "posts",
     FOLD,
+    area="posts",
     details={REVISIONS: {PostDrafted: revision_of, PostRevised: revision_of}},
     reports=(POSTS_VIEW, REVISIONS_VIEW),
     obsolete_indexes=("posts_by_author", "posts_by_status", "posts_deleted"),

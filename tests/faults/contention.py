@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import httpx
 import psycopg
 
-from eventstore.executor.executor import OPTIMISTIC_ATTEMPTS
+from eventstore.executor.attempts import OPTIMISTIC_ATTEMPTS
 from tests.faults.clients import deposit
 from tests.faults.messages import Hold, Line, an_append
 from tests.faults.world import Api, World

@@ -18,7 +18,7 @@ SHORT, LONG = 3, 40
 
 
 def kills(seed: int, times: int, world: World) -> None:
-    choose = random.Random(seed)  # noqa: S311 - a seeded history
+    choose = random.Random(seed)
     one, two = world.api(), world.api()
     projector = world.projector()
     accounts = open_accounts(one, 6, "4.00")
@@ -55,7 +55,7 @@ def test_apis_and_projectors_are_killed_for_long(world: World, seed: int) -> Non
 
 
 def crashes(seed: int, times: int, world: World) -> None:
-    choose = random.Random(seed)  # noqa: S311 - a seeded history
+    choose = random.Random(seed)
     one, two = world.api(), world.api()
     world.projector()
     accounts = open_accounts(one, 6, "4.00")

@@ -31,7 +31,8 @@ from tests.support.ledger import codec_of
 from tests.support.pausing import pause
 from tests.support.postgres import Database, Server, running_server
 from tests.support.waiting import wait_until
-from workers import runtime
+from workers.composition import write_side
+from workers.internal_accounts import open_internal_accounts
 from workers.verify import verify
 from workers.verify.report import VerifyReport
 
@@ -257,8 +258,8 @@ def world_on(server: Server) -> Iterator[World]:
         settings = settings_of(database)
         with connect(database.api_url, application_name="world") as connection:
             connection.execute("SELECT log.create_log('main')")
-        with runtime.write_side(settings, "world") as side:
-            runtime.open_internal_accounts(settings, side, ("EUR",))
+        with write_side(settings, "world") as side:
+            open_internal_accounts(settings, side, ("EUR",))
         begin_read_tables(database)
         world = World(server, database, folder, tokens, opened)
         try:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from domain.ids import TAIL, fresh_id, tails
-from workers import cli, runtime
+from workers import cli, clock_and_ids
 
 FILE = "CLOCK_IS_WRONG_BY"
 """The variable that names the file."""
@@ -20,15 +20,15 @@ def wrong_by() -> int:
 
 
 def now() -> datetime:
-    """Instead of `runtime.now`."""
+    """Replaces `clock_and_ids.now`."""
     return datetime.now(UTC) + timedelta(seconds=wrong_by())
 
 
 def new_id(prefix: str) -> str:
-    """Instead of `runtime.new_id`: the time that an id begins with is wrong too."""
+    """Replaces `clock_and_ids.new_id`: the time at the beginning of an id is wrong too."""
     return fresh_id(prefix, time.time_ns() // 1_000_000 + wrong_by() * 1_000, tails(os.urandom(TAIL))[0])
 
 
 if __name__ == "__main__":
-    runtime.now, runtime.new_id = now, new_id
+    clock_and_ids.now, clock_and_ids.new_id = now, new_id
     cli.main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -28,9 +27,9 @@ from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
 from migrations import MigrationError, runner
 from migrations.sql import execute_file, execute_files
+from tests.samples import store
+from tests.samples.registry import EVENTS
 from tests.support.postgres import Database, running_server
-
-SAMPLES = Path(__file__).parents[1] / "fixtures" / "events.json"
 
 
 def tables(url: str) -> list[tuple[str, str]]:
@@ -151,9 +150,8 @@ def test_a_folder_without_sql_is_an_incomplete_installation(empty_database: Data
 
 def test_a_database_of_before_master_keys_were_known_is_brought_over(empty_database: Database) -> None:
     """Its keys name the master key that the first process records, and what it sealed before still opens."""
-    samples = json.loads(SAMPLES.read_text())
-    master = bytes.fromhex(samples["master_key"])
-    old = next(sample for sample in samples["events"] if sample["type"] == "account.opened.v1")
+    master = store.MASTER_KEY
+    old = next(sample for sample in EVENTS if sample.type == "account.opened.v1")
     with transaction(empty_database.url) as connection:
         execute_file(runner._driver(connection), runner.RIGHTS / "01_roles.sql")
         config = runner._config()
@@ -162,7 +160,7 @@ def test_a_database_of_before_master_keys_were_known_is_brought_over(empty_datab
     with psycopg.connect(empty_database.url, autocommit=True) as owner:
         owner.execute("SELECT log.create_log('main')")
         owner.execute("INSERT INTO log.subject_keys (log, subject, sealed_key) VALUES (1, 'aaa', 'junk')")
-        for subject, key in samples["subject_keys"].items():
+        for subject, key in store.SUBJECT_KEYS.items():
             owner.execute(
                 "INSERT INTO log.subject_keys (log, subject, sealed_key) VALUES (1, %s, %s)",
                 (subject, bytes.fromhex(key)),
@@ -185,8 +183,8 @@ def test_a_database_of_before_master_keys_were_known_is_brought_over(empty_datab
         with pytest.raises(MasterKeyError, match="none of 4 keys of people"):
             started(keys, bytes(32))
         codec = started(keys, master)
-        payload = old["payload"].encode()
-        assert codec.decode(old["type"], payload, old["stream"], old["version"]).name == old["means"]["name"]
+        payload = old.payload.encode()
+        assert codec.decode(old.type, payload, old.stream, old.version).name == old.means["name"]
     with connect(empty_database.api_url, application_name="api") as keys:
         with pytest.raises(MasterKeyError, match="none of 4 keys of people"):
             started(keys, bytes(32), writes=True)

@@ -32,7 +32,7 @@ class Record(NamedTuple):
     """What is kept of a command."""
 
     outcome: int
-    status: int
+    code: int
     rule: str | None
     result: bytes
     request_hash: bytes
@@ -83,16 +83,16 @@ def layout_of(commands: Iterable[DecidedCommand]) -> AppendBatch:
     commands = list(commands)
     events = [event for command in commands for event in command.events]
     return AppendBatch(
-        [(command.actor, command.key) for command in commands],
-        [command.record for command in commands],
-        [command.metadata for command in commands],
-        [command.reads for command in commands],
-        [len(command.events) for command in commands],
-        NewEvents(
-            [event.stream for event in events],
-            [event.type for event in events],
-            [event.payload for event in events],
-            [event.commutes for event in events],
+        senders=[(command.actor, command.key) for command in commands],
+        records=[command.record for command in commands],
+        metadata=[command.metadata for command in commands],
+        reads=[command.reads for command in commands],
+        counts=[len(command.events) for command in commands],
+        events=NewEvents(
+            streams=[event.stream for event in events],
+            types=[event.type for event in events],
+            payloads=[event.payload for event in events],
+            commute=[event.commutes for event in events],
         ),
     )
 

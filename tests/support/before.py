@@ -1,4 +1,4 @@
-"""The database of the revision before roles and keys changed, to be taken over."""
+"""Databases of earlier revisions, to be taken over. Each fixture says how it was made."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import psycopg
 
 from tests.support.postgres import Database
 
-DUMP = Path(__file__).parents[1] / "fixtures" / "ce8ce5d.sql"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+ROLES = ("owner", "read_owner", "api", "query", "projector", "audit", "reader")
 
 
-def as_it_was(database: Database) -> None:
-    """Restore the ledger of revision ce8ce5d into this empty database, whose server has the roles of then."""
+def as_it_was(database: Database, revision: str = "ce8ce5d") -> None:
+    """Restore the ledger of that revision into this empty database, and make the roles that its server had."""
     with psycopg.connect(database.url, autocommit=True) as superuser:
-        for role in ("owner", "api", "projector", "reader"):
+        for role in ROLES if revision != "ce8ce5d" else ("owner", "api", "projector", "reader"):
             found = superuser.execute("SELECT FROM pg_roles WHERE rolname = %s", (f"daybook_{role}",)).fetchone()
             if found is None:
                 superuser.execute(f"CREATE ROLE daybook_{role} NOLOGIN".encode())
-        superuser.execute(DUMP.read_bytes())
+        superuser.execute((FIXTURES / f"{revision}.sql").read_bytes())

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from api.commands.answer_codes import answer_codes
 from bench.harness.tables import begin_read_tables
 from domain import registry
 from domain.accounts.account.lifecycle import OpenAccount
@@ -36,7 +37,7 @@ from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS
 from tests.support.postgres import Database
-from workers.runtime import new_id as fresh_id
+from workers.clock_and_ids import new_id as fresh_id
 
 MASTER_KEY = bytes(range(KEY_BYTES))
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -54,6 +55,9 @@ def new_id(prefix: str) -> str:
     return fresh_id(prefix)
 
 
+CODES = answer_codes(201, if_match=False)
+
+
 def submission(
     command: Any,
     *,
@@ -67,7 +71,15 @@ def submission(
     request = hashlib.sha256((type(command).__name__ + body).encode()).digest()
     key = key or f"key-{next(_keys)}"
     recorded = metadata("token", actor, type(command).__name__, NOW, key, correlation)
-    return Submission(command, actor, key, request, recorded, CONTEXT, **more)
+    return Submission(
+        command=command,
+        actor=actor,
+        key=key,
+        request_hash=request,
+        metadata=recorded,
+        context=CONTEXT,
+        **({"codes": CODES} | more),
+    )
 
 
 def opening(

@@ -33,7 +33,7 @@ from projections.engine.waiting import Checkpoints
 from projections.registry import PROJECTIONS
 from tests.support.ledger import MASTER_KEY, NOW, codec_of, executor_on
 from tests.support.postgres import Database
-from workers.runtime import new_id as fresh_id
+from workers.clock_and_ids import new_id as fresh_id
 
 TOKENS = {role: f"secret-of-{role}" for role in ("command", "report", "audit", "operator")}
 GRANTS = {digest(token): Grant(Principal(f"the-{role}", role)) for role, token in TOKENS.items()}  # type: ignore[arg-type]
@@ -136,9 +136,10 @@ def service_on(
     now: datetime = NOW,
     principal_limit: int = MOST_WAITING_PER_ACTOR,
     allowed_origins: tuple[str, ...] = (),
+    fresh: bool = True,
     **more: Any,
 ) -> Iterator[Service]:
-    """A service with the internal accounts of EUR open and all projections following."""
+    """A service with all projections following. In a `fresh` database the internal accounts of EUR are opened."""
     with (
         executor_on(database, **more) as executor,
         connect(database.query_url, application_name="api-keys", read_only=True) as keys,
@@ -194,7 +195,7 @@ def service_on(
             with served(app) as url, httpx.Client(base_url=url, timeout=30) as http:
                 service = Service(database, app, http, services, grants)
                 roles: tuple[InternalRole, ...] = ("cash", "fees", "revenue")
-                for role in roles:
+                for role in roles if fresh else ():
                     body = {"type": role, "currency": "EUR", "name": role}
                     opened = service.post("accounts", body, role="operator")
                     assert opened.status_code == 201, opened.text

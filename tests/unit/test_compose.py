@@ -16,7 +16,7 @@ import typer
 import yaml
 
 from workers.cli import app
-from workers.runtime import LOGINS
+from workers.databases import LOGINS
 from workers.settings import Settings, load, variable
 
 ROOT: Final = Path(__file__).parents[2]

@@ -13,7 +13,6 @@ from workers import master_key
 from workers.settings import Settings, SettingsError, load, settings_table, variable
 from workers.urls import with_role, without_password
 
-ROOT = Path(__file__).parents[2]
 KEY = base64.b64encode(bytes(range(32))).decode()
 URL = "postgresql://ann:s3cret@db:5432/daybook"
 
@@ -215,11 +214,6 @@ class TestPreviousMasterKey:
 
 def test_every_setting_says_what_it_is() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
-
-
-def test_the_readme_lists_the_settings_as_they_are() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert settings_table() in readme, "paste the output of `python -m workers.settings` into README.md"
 
 
 def test_the_table_has_a_row_for_each_variable() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -15,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT: Final = Path(__file__).parents[2]
-LOCK, IMAGE_LOCK = "requirements.lock", "requirements-image.lock"
+LOCK, IMAGE_LOCK, CLIENTS_LOCK = "requirements.lock", "requirements-image.lock", "tests/clients/requirements.lock"
 HASH: Final = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
@@ -45,7 +46,7 @@ def wanted(*extras: str) -> list[Requirement]:
     return [Requirement(one) for one in (*described["dependencies"], *optional)]
 
 
-@pytest.mark.parametrize("name", [LOCK, IMAGE_LOCK])
+@pytest.mark.parametrize("name", [LOCK, IMAGE_LOCK, CLIENTS_LOCK])
 def test_every_package_has_one_exact_version_and_hashes(name: str) -> None:
     for package, (requirement, hashes) in locked(name).items():
         assert re.fullmatch(r"==[^*,]+", str(requirement.specifier)), package
@@ -69,6 +70,24 @@ def test_the_image_has_the_versions_that_are_tested_and_no_tools_of_ours() -> No
     assert {name: tested[name] for name in image} == image
     ours = {canonicalize_name(Requirement(one).name) for one in project()["project"]["optional-dependencies"]["dev"]}
     assert not ours & image.keys()
+
+
+def test_the_generators_of_clients_are_locked() -> None:
+    chosen = locked(CLIENTS_LOCK)
+    for requirement in map(Requirement, project()["dependency-groups"]["clients"]):
+        (exact,) = chosen[canonicalize_name(requirement.name)][0].specifier
+        assert requirement.specifier.contains(exact.version), f"{requirement}: run `make lock`"
+
+    asked, packages = (json.loads(text(f"tests/clients/{name}")) for name in ("package.json", "package-lock.json"))
+    installed = {name: one for name, one in packages["packages"].items() if name}
+    for name, version in (asked["dependencies"] | asked["devDependencies"]).items():
+        assert installed[f"node_modules/{name}"]["version"] == version
+    assert all(one["integrity"].startswith("sha512-") for one in installed.values())
+    assert "://" not in "".join(one.get("resolved", "") for one in installed.values()), "no registry is written down"
+
+    recipe = text("Makefile")
+    assert "pip sync --python $(CLIENTS)/.venv --require-hashes $(CLIENTS)/requirements.lock" in recipe
+    assert "npm ci --prefix $(CLIENTS) --ignore-scripts" in recipe
 
 
 @pytest.mark.parametrize(("name", "lock"), [("Makefile", LOCK), ("Dockerfile", IMAGE_LOCK)])

@@ -13,7 +13,6 @@ from domain.money import show
 from eventstore.log.event_view import event_view
 from eventstore.log.read import read_stream
 from workers import replay as replaying
-from workers import runtime
 from workers.cli.common import (
     FOUND,
     AsJson,
@@ -25,6 +24,8 @@ from workers.cli.common import (
     progress_bars,
     settings_of_process,
 )
+from workers.databases import database
+from workers.messages import action_recorded
 from workers.showing import described, in_major_units, plain
 from workers.verify import verify as verify_log
 from workers.verify.printing import print_report
@@ -36,7 +37,7 @@ app = typer.Typer()
 def verify(as_json: AsJson = False) -> None:
     """Prove that the log is sound, the schema as it was made, and the read tables what the log folds to."""
     with (
-        runtime.database(settings_of_process()) as settings,
+        database(settings_of_process()) as settings,
         audit_connection(settings) as (connection, codec, _),
         progress_bars(as_json) as progress,
     ):
@@ -58,10 +59,10 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Fold events and nothing else: what a stream comes to at a version, or the whole log at a position."""
-    with runtime.database(settings_of_process()) as settings:
+    with database(settings_of_process()) as settings:
         if stream is not None:
             with (
-                runtime.action_recorded("replay", settings, stream),
+                action_recorded("replay", settings, stream),
                 audit_connection(settings) as (connection, codec, log),
             ):
                 state = replaying.replay_stream(connection, log, codec, stream, version)
@@ -87,8 +88,8 @@ def events(
 ) -> None:
     """A stream as a person reads it."""
     with (
-        runtime.database(settings_of_process()) as settings,
-        runtime.action_recorded("events", settings, stream),
+        database(settings_of_process()) as settings,
+        action_recorded("events", settings, stream),
         audit_connection(settings) as (connection, codec, log),
     ):
         found = read_stream(connection, log, stream)

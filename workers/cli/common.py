@@ -17,7 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
-from workers import runtime
+from workers.composition import make_codec
+from workers.databases import LONG_STATEMENT_SECONDS, database
+from workers.messages import action_recorded, write_messages
 from workers.settings import Settings, ignored_variables, load
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON."
 def settings_of_process() -> Settings:
     """The settings; from here on messages are written as they say."""
     loaded = load()
-    runtime.write_messages(loaded)
+    write_messages(loaded)
     if ignored := ignored_variables():
         logger.warning(
             "ignored, since Kubernetes or Docker made them for a service and nobody set them: %s "
@@ -48,8 +50,8 @@ def settings_of_process() -> Settings:
 def owner_connection(command: str) -> Iterator[tuple[Settings, psycopg.Connection[Any]]]:
     """The settings, and a connection that may change what nobody else may."""
     with (
-        runtime.database(settings_of_process()) as settings,
-        runtime.action_recorded(command, settings),
+        database(settings_of_process()) as settings,
+        action_recorded(command, settings),
         connect(settings.owner_url(), application_name=f"daybook-{command}") as connection,
     ):
         yield settings, connection
@@ -60,11 +62,11 @@ def audit_connection(settings: Settings) -> Iterator[tuple[psycopg.Connection[An
     """(connection that may only read, codec, number of the log)."""
     url = settings.audit_url()
     with (
-        connect(url, application_name="daybook-audit", statement_seconds=runtime.LONG_STATEMENT_SECONDS) as connection,
+        connect(url, application_name="daybook-audit", statement_seconds=LONG_STATEMENT_SECONDS) as connection,
         connect(url, application_name="daybook-audit-keys") as keys,
     ):
         log = read_head(connection, settings.log).log
-        yield connection, runtime.make_codec(settings, keys, log), log
+        yield connection, make_codec(settings, keys, log), log
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import typer
 from rich.table import Table
 
 from eventstore.postgres.connect import connect
-from workers import runtime
 from workers.cli.common import (
     FOUND,
     AsJson,
@@ -20,10 +19,16 @@ from workers.cli.common import (
     progress_bars,
     settings_of_process,
 )
+from workers.clock_and_ids import now
+from workers.composition import write_side
+from workers.databases import database
 from workers.importers.czech_bank.importing import import_folder
 from workers.importers.czech_bank.reconciling import SAMPLE, reconcile
 from workers.importers.czech_bank.source import CURRENCY
+from workers.internal_accounts import open_internal_accounts
+from workers.messages import action_recorded
 from workers.migrating import migrate as run_migration
+from workers.tuning import tune_for_commands
 
 imports = typer.Typer(help="Turn other books into ledger history.", no_args_is_help=True)
 
@@ -41,16 +46,16 @@ def import_czech_bank(
     as_json: AsJson = False,
 ) -> None:
     """Import the PKDD'99 data of a Czech bank, and reconcile. Start it again at any time: nothing doubles."""
-    with runtime.database(settings_of_process()) as settings, runtime.action_recorded("import czech-bank", settings):
+    with database(settings_of_process()) as settings, action_recorded("import czech-bank", settings):
         run_migration(settings)
         with (
             connect(settings.api_url(), application_name="daybook-import") as connection,
-            runtime.write_side(settings, "daybook-importer") as side,
+            write_side(settings, "daybook-importer") as side,
             progress_bars(as_json) as progress,
         ):
-            runtime.tune_for_commands()
-            runtime.open_internal_accounts(settings, side, (CURRENCY,))
-            imported = import_folder(side, connection, folder, runtime.now(), counting(progress))
+            tune_for_commands()
+            open_internal_accounts(settings, side, (CURRENCY,))
+            imported = import_folder(side, connection, folder, now(), counting(progress))
             report = reconcile(connection, side.log, side.log_number, folder)
     if as_json:
         print_json({"imported": asdict(imported), "reconciliation": report.as_json()})

@@ -10,7 +10,6 @@ import typer
 
 from eventstore.keys.rotation import rotate
 from eventstore.log.read import UnknownLogError
-from workers import runtime
 from workers.cli.common import (
     FOUND,
     AsJson,
@@ -19,6 +18,7 @@ from workers.cli.common import (
     print_json,
     progress_bars,
 )
+from workers.clock_and_ids import now
 
 app = typer.Typer()
 
@@ -48,7 +48,7 @@ def forget_origins(
 ) -> None:
     """Forget the addresses and user agents of commands whose time of keeping has passed. Run it daily, as the owner."""
     with owner_connection("forget-origins") as (settings, connection):
-        before = runtime.now() - timedelta(days=days or settings.origin_days)
+        before = now() - timedelta(days=days or settings.origin_days)
         row = connection.execute("SELECT log.forget_origins(%s)", (before,)).fetchone()
     assert row is not None
     if as_json:

@@ -11,7 +11,6 @@ from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
 from projections.engine.rebuild import rebuild as rebuild_tables
 from projections.registry import PROJECTIONS, named
-from workers import runtime
 from workers.cli.common import (
     FOUND,
     AsJson,
@@ -20,6 +19,10 @@ from workers.cli.common import (
     progress_bars,
     settings_of_process,
 )
+from workers.composition import make_codec
+from workers.databases import LONG_STATEMENT_SECONDS, database
+from workers.messages import action_recorded
+from workers.tuning import tune_for_folding
 from workers.verify.schema import damaged
 
 app = typer.Typer()
@@ -33,19 +36,19 @@ def rebuild(
     """Empty read tables and fold the whole log into them again."""
     projections = named(names) if names else PROJECTIONS
     with (
-        runtime.database(settings_of_process()) as settings,
-        runtime.action_recorded("rebuild", settings),
+        database(settings_of_process()) as settings,
+        action_recorded("rebuild", settings),
         connect(
             settings.projector_url(),
             application_name="daybook-rebuild",
-            statement_seconds=runtime.LONG_STATEMENT_SECONDS,
+            statement_seconds=LONG_STATEMENT_SECONDS,
         ) as connection,
         connect(settings.read_owner_url(), application_name="daybook-rebuild-tables") as owner,
     ):
         log = read_head(connection, settings.log).log
         with connect(settings.projector_url(), application_name="daybook-rebuild-ahead") as ahead:
-            codec = runtime.make_codec(settings, ahead, log)
-            runtime.tune_for_folding()
+            codec = make_codec(settings, ahead, log)
+            tune_for_folding()
             with progress_bars(as_json) as progress:
                 task = progress.add_task("rebuilding", total=None)
                 report = rebuild_tables(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
-from workers import runtime
 from workers.cli.common import (
     out,
     settings_of_process,
 )
+from workers.composition import make_codec
+from workers.databases import database
+from workers.messages import action_recorded
 from workers.migrating import migrate as run_migration
 from workers.serve import serve as run_server
 from workers.up import up as run_up
@@ -23,7 +27,7 @@ app = typer.Typer()
 def up() -> None:
     """Start everything on this machine: database, API and projector. Ctrl-C stops it all."""
     loaded = settings_of_process()
-    with runtime.action_recorded("up", loaded):
+    with action_recorded("up", loaded):
         run_up(loaded, out)
 
 
@@ -34,14 +38,28 @@ def serve() -> None:
     with connect(loaded.query_url(), application_name="daybook-serve", read_only=True) as connection:
         read_head(connection, loaded.log)  # a role that is not there, or no log, is one sentence
     with connect(loaded.api_url(), application_name="daybook-serve") as connection:
-        runtime.make_codec(loaded, connection, read_head(connection, loaded.log).log, writes=True)  # or it is refused
+        make_codec(loaded, connection, read_head(connection, loaded.log).log, writes=True)  # or it is refused
     run_server(loaded)
 
 
 @app.command()
-def work() -> None:
-    """Start a projector: it folds the log into the read tables until it is stopped."""
-    run_worker(settings_of_process())
+def work(
+    projections: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES|AREAS",
+            help="Fold only these: projections and areas, separated by commas. `accounts` is the area; "
+            "`accounts/accounts` is that projection alone. Instead of DAYBOOK_PROJECTIONS.",
+        ),
+    ] = None,
+) -> None:
+    """Start a projector: it folds the log into the read tables until it is stopped.
+
+    Several may run. Each projection is folded by one of them at a time; another that also has it takes over when that
+    one ends. Projectors that fold different areas use more than one CPU.
+    """
+    settings = settings_of_process()
+    run_worker(settings if projections is None else settings.with_projections(projections))
 
 
 @app.command()
@@ -50,7 +68,7 @@ def migrate() -> None:
 
     Run it again at any time: it repairs owners and rights, for instance after a restore, and says so.
     """
-    with runtime.database(settings_of_process()) as settings, runtime.action_recorded("migrate", settings):
+    with database(settings_of_process()) as settings, action_recorded("migrate", settings):
         migrated = run_migration(settings)
     out.print(f"The database is at revision {migrated.revision}.", highlight=False)
     for note in migrated.notes:

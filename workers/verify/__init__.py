@@ -63,4 +63,12 @@ def verify(
         connection.isolation_level = before
     progress("read tables equal a fresh fold")
     tables = verify_tables(connection, log, codec, PROJECTIONS, due=head.position, patience_seconds=patience_seconds)
-    return VerifyReport(log, head.epoch, head.position, leaf.DIGEST, digest, tuple(checks), tables)
+    return VerifyReport(
+        log=log,
+        epoch=head.epoch,
+        head=head.position,
+        digest_version=leaf.DIGEST,
+        digest=digest,
+        checks=tuple(checks),
+        tables=tables,
+    )

@@ -138,7 +138,9 @@ def _windows(log: Log, codec: Codec, walk: _Walk) -> Iterator[tuple[dict[int, li
             if isinstance(event, Exception):
                 walk.undecodable[position] = f"version {version} of {stream}: {event}"
             if position <= unit_end < position + MOST_EVENTS_PER_UNIT:  # other ends are for the check of units
-                begun.setdefault(unit_end, []).append(Decoded(position, stream, version, type, event))
+                begun.setdefault(unit_end, []).append(
+                    Decoded(position=position, stream=stream, version=version, type=type, event=event)
+                )
         with log.connection.cursor("ended", binary=True) as ended:
             ended.itersize = FIRST_WINDOW
             ended.execute(_COMMANDS.encode(), {**bounds, "upto": after})

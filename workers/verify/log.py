@@ -230,7 +230,7 @@ class Log:
     connection: Connection[Any]
     head: Head
     unreadable: dict[int, str] = field(default_factory=dict)  # why, by position: later checks leave these events out
-    totals: Totals = field(default=Totals(0, 0, 0, 0, 0, 0, 0))
+    totals: Totals = field(default=Totals(events=0, json=0, transactions=0, shares=0, units=0, commands=0, last=0))
     era: int = 0  # units after this position name their key
 
     @property
@@ -283,7 +283,13 @@ def open_log(connection: Connection[Any], head: Head) -> Log:
     totals = connection.execute(_TOTALS, {"log": head.log, "unreadable": list(unreadable)}).fetchone()
     era = connection.execute(_ERA, (head.log, ERA)).fetchone()
     assert totals is not None, "an aggregate has a row"
-    return Log(connection, head, unreadable, Totals(*totals), 0 if era is None else era[0])
+    return Log(
+        connection=connection,
+        head=head,
+        unreadable=unreadable,
+        totals=Totals(*totals),
+        era=0 if era is None else era[0],
+    )
 
 
 def ask(log: Log, question: Question) -> Check:

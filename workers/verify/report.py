@@ -58,7 +58,9 @@ def checked(
     if covered + sum(left_out.values()) < total:
         offences += 1
         shown.append(Finding(name, None, f"this check could look at only {covered} of {total} {counted}"))
-    return Check(name, counted, covered, offences, tuple(shown), left_out)
+    return Check(
+        name=name, counted=counted, covered=covered, offences=offences, findings=tuple(shown), not_covered=left_out
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""The account: who has what.
+"""The aggregate account.
 
-Read it in this order: `events` what can happen, `state` what that comes to, `lifecycle` and `holds` what can be asked
-for and how it is decided. The declaration is below.
+Read its modules in this order: `events`, then `state` with the fold, then the commands and decisions in `lifecycle`
+and `holds`. The declaration is below.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ AGGREGATE = Aggregate(
     name="account",
     prefix=f"{state.ACCOUNT}_",
     events=(
-        EventType("account.opened.v1", events.AccountOpened, "owner", ("name",)),
+        EventType(name="account.opened.v1", event=events.AccountOpened, subject="owner", personal=("name",)),
         EventType("account.debited.v1", events.AccountDebited),
         EventType("account.credited.v1", events.AccountCredited),
-        EventType("account.frozen.v1", events.AccountFrozen, "owner", ("reason",)),
-        EventType("account.unfrozen.v1", events.AccountUnfrozen, "owner", ("reason",)),
-        EventType("account.closed.v1", events.AccountClosed, "owner", ("reason",)),
+        EventType(name="account.frozen.v1", event=events.AccountFrozen, subject="owner", personal=("reason",)),
+        EventType(name="account.unfrozen.v1", event=events.AccountUnfrozen, subject="owner", personal=("reason",)),
+        EventType(name="account.closed.v1", event=events.AccountClosed, subject="owner", personal=("reason",)),
         EventType("account.hold_placed.v1", events.HoldPlaced),
         EventType("account.hold_released.v1", events.HoldReleased),
         EventType("account.hold_captured.v1", events.HoldCaptured),
@@ -26,7 +26,7 @@ AGGREGATE = Aggregate(
     evolve=state.evolve,
     decisions={**lifecycle.DECISIONS, **holds.DECISIONS},
     rules={**state.RULES, **lifecycle.RULES, **holds.RULES},
-    # On an account without limits entries can come in any order: they fold to the same account.
+    # On an account without limits, entries fold to the same state in any order.
     commuting=("account.debited.v1", "account.credited.v1"),
     snapshot=(state.Account, 1),
     amounts=frozenset({"amount", "balance", "maximum", "minimum", "reserved"}),

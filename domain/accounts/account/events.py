@@ -1,7 +1,7 @@
-"""The events of an account. Amounts are positive integers of minor units, with their currency beside them.
+"""The events of an account. Amounts are positive integers of minor units, and the currency is in the same event.
 
-Money moves by a transaction (`domain.accounts.posting`). Each account's stream gets its share of it, `AccountDebited`
-or `AccountCredited`, in the same unit.
+A transaction moves money (`domain.accounts.posting`). Each account gets its entries in the same unit:
+`AccountDebited` or `AccountCredited`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from domain.kernel import Event, Personal
 
 
 class AccountOpened(Event, frozen=True):
+    """An account was opened. It is the first event of its stream."""
+
     number: str
     type: AccountType
     currency: str
-    owner: str  # the subject whose key seals the name; for internal accounts the log's name
+    owner: str  # the person whose key seals the name; the name of the log for an internal account
     name: Personal
-    minimum: int | None  # of balance less reserved; None: no minimum
-    maximum: int | None  # of balance; None: no maximum
+    minimum: int | None  # of the balance less the reserved amounts; None: no minimum
+    maximum: int | None  # of the balance; None: no maximum
     opened_on: date
 
 
 class AccountDebited(Event, frozen=True):
+    """An entry of a transaction lowered the balance."""
+
     transaction: str
     entry: int  # number of the entry in its transaction, from 1
     amount: int
@@ -32,6 +36,8 @@ class AccountDebited(Event, frozen=True):
 
 
 class AccountCredited(Event, frozen=True):
+    """An entry of a transaction raised the balance."""
+
     transaction: str
     entry: int
     amount: int
@@ -40,21 +46,29 @@ class AccountCredited(Event, frozen=True):
 
 
 class AccountFrozen(Event, frozen=True):
+    """The account was frozen. Nothing can be posted to it until it is unfrozen."""
+
     owner: str
     reason: Personal
 
 
 class AccountUnfrozen(Event, frozen=True):
+    """The account was unfrozen, and is open again."""
+
     owner: str
     reason: Personal
 
 
 class AccountClosed(Event, frozen=True):
+    """The account was closed, with a balance of zero and without holds."""
+
     owner: str
     reason: Personal
 
 
 class HoldPlaced(Event, frozen=True):
+    """An amount was reserved."""
+
     hold: str
     amount: int
     currency: str
@@ -62,13 +76,15 @@ class HoldPlaced(Event, frozen=True):
 
 
 class HoldReleased(Event, frozen=True):
+    """A hold ended, and its amount became available again."""
+
     hold: str
     amount: int
     currency: str
 
 
 class HoldCaptured(Event, frozen=True):
-    """The hold ends because money moved: `amount` is what was held, `transaction` what took it (or part of it)."""
+    """A hold ended because it was paid. `amount` is the whole hold; `transaction` took all or part of it."""
 
     hold: str
     amount: int

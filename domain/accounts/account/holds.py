@@ -1,6 +1,6 @@
-"""Holds: amounts that are promised and stay on the account until they are released or captured.
+"""Holds: reserved amounts. They stay on the account until they are released or captured.
 
-Capturing a hold moves money, so it is a command of transactions (`domain.accounts.transaction`).
+Capturing a hold moves money, so that command is in `domain.accounts.transaction`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from domain.kernel import Accepted, Context, Decide, Decision, Figure, Refused, 
 from domain.money import MAX_AMOUNT, show
 
 MOST_HOLDS = 1_000
-"""Open holds an account may have: they are part of its state."""
+"""Most open holds of an account. The state of the account contains them."""
 
 
 class PlaceHold(OnOneAccount, frozen=True):
-    """Reserve an amount: the balance stays, what is available falls."""
+    """Reserve an amount. The balance stays, and the available amount falls."""
 
     hold: str
     amount: int
@@ -25,13 +25,15 @@ class PlaceHold(OnOneAccount, frozen=True):
 
 
 class ReleaseHold(OnOneAccount, frozen=True):
+    """End a hold without a payment."""
+
     hold: str
 
 
 RULES: dict[str, str] = {
     "hold_exists": "Hold {hold} exists already on account {account}.",
-    "hold_amount": "Hold {hold} is over {amount} {currency}; a hold is {least} to {most}.",
-    "hold_count": "Account {account} has {holds} open holds, the most it may have.",
+    "hold_amount": "Hold {hold} is for {amount} {currency}; a hold must be for {least} to {most}.",
+    "hold_count": "Account {account} has {holds} open holds, the most that it can have.",
 }
 
 
@@ -54,7 +56,12 @@ def place_hold(command: PlaceHold, states: States, context: Context) -> Decision
     if refusal is not None:
         return refusal
     event = HoldPlaced(
-        command.account, account.version + 1, command.hold, command.amount, command.currency, command.reference
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        hold=command.hold,
+        amount=command.amount,
+        currency=command.currency,
+        reference=command.reference,
     )
     reserved = account.reserved + command.amount
     return Accepted((event,), _hold_result(account, command.hold, account.balance, reserved))
@@ -69,7 +76,13 @@ def release_hold(command: ReleaseHold, states: States, context: Context) -> Deci
         return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
     if account.status == "closed":
         return Refused("account_closed", {"account": command.account})
-    event = HoldReleased(command.account, account.version + 1, command.hold, held, account.profile.currency)
+    event = HoldReleased(
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        hold=command.hold,
+        amount=held,
+        currency=account.profile.currency,
+    )
     return Accepted((event,), _hold_result(account, command.hold, account.balance, account.reserved - held))
 
 

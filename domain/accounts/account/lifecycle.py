@@ -1,4 +1,4 @@
-"""Opening, freezing and closing an account: the commands, their rules, and a decision for each."""
+"""Opening, freezing and closing an account: the commands, their rules and their decisions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from domain.money import show
 
 
 class OpenAccount(Value, frozen=True):
+    """Open an account."""
+
     account: str
-    number: str  # from `accounts.numbers`, over a number drawn from a sequence
+    number: str  # made by `domain.accounts.numbers` from the next value of a sequence
     type: AccountType
     currency: str
     owner: str
@@ -30,7 +32,7 @@ class OpenAccount(Value, frozen=True):
 
 
 class OnOneAccount(Value, frozen=True):
-    """A command that needs to see one account and nothing else."""
+    """A command whose decision reads one account and nothing else."""
 
     account: str
 
@@ -40,14 +42,20 @@ class OnOneAccount(Value, frozen=True):
 
 
 class FreezeAccount(OnOneAccount, frozen=True):
+    """Freeze an account, so that nothing can be posted to it."""
+
     reason: Personal
 
 
 class UnfreezeAccount(OnOneAccount, frozen=True):
+    """Open a frozen account again."""
+
     reason: Personal
 
 
 class CloseAccount(OnOneAccount, frozen=True):
+    """Close an account for ever."""
+
     reason: Personal
 
 
@@ -58,9 +66,9 @@ RULES: dict[str, str] = {
     "account_not_frozen": "Account {account} is not frozen.",
     "account_internal": "Account {account} is an internal account ({type}); this command is for customer accounts.",
     "balance_not_zero": "Account {account} has a balance of {balance} {currency}; it must be zero to close.",
-    "holds_open": "Account {account} has {holds} open holds over {reserved} {currency}; release or capture them first.",
+    "holds_open": "Account {account} has {holds} open holds for {reserved} {currency}; release or capture them first.",
     "number_taken": "Account number {number} is in use.",
-    "limits_crossed": "The minimum {minimum} is over the maximum {maximum}.",
+    "limits_crossed": "The minimum {minimum} is higher than the maximum {maximum}.",
     "opened_in_future": "The opening date {opened_on} is after today, {today} (UTC).",
 }
 
@@ -85,16 +93,16 @@ def open_account(command: OpenAccount, states: States, context: Context) -> Deci
     if taken is None:
         return Refused("number_taken", {"number": command.number})
     opened = AccountOpened(
-        command.account,
-        1,
-        command.number,
-        command.type,
-        command.currency,
-        command.owner,
-        command.name,
-        command.minimum,
-        command.maximum,
-        command.opened_on,
+        originator_id=command.account,
+        originator_version=1,
+        number=command.number,
+        type=command.type,
+        currency=command.currency,
+        owner=command.owner,
+        name=command.name,
+        minimum=command.minimum,
+        maximum=command.maximum,
+        opened_on=command.opened_on,
     )
     return Accepted((opened, taken), {"account": command.account, "number": command.number})
 
@@ -106,7 +114,12 @@ def freeze(command: FreezeAccount, states: States, context: Context) -> Decision
     refusal = account.refuse_change_of_state()
     if refusal is not None:
         return refusal
-    event = AccountFrozen(command.account, account.version + 1, account.profile.owner, command.reason)
+    event = AccountFrozen(
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        owner=account.profile.owner,
+        reason=command.reason,
+    )
     return Accepted((event,), {"account": command.account, "status": "frozen"})
 
 
@@ -117,7 +130,12 @@ def unfreeze(command: UnfreezeAccount, states: States, context: Context) -> Deci
     if account.status != "frozen":
         rule = "account_closed" if account.status == "closed" else "account_not_frozen"
         return Refused(rule, {"account": command.account})
-    event = AccountUnfrozen(command.account, account.version + 1, account.profile.owner, command.reason)
+    event = AccountUnfrozen(
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        owner=account.profile.owner,
+        reason=command.reason,
+    )
     return Accepted((event,), {"account": command.account, "status": "open"})
 
 
@@ -144,7 +162,12 @@ def close(command: CloseAccount, states: States, context: Context) -> Decision:
             "balance_not_zero",
             {"account": command.account, "balance": show(account.balance, currency), "currency": currency},
         )
-    event = AccountClosed(command.account, account.version + 1, account.profile.owner, command.reason)
+    event = AccountClosed(
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        owner=account.profile.owner,
+        reason=command.reason,
+    )
     return Accepted((event,), {"account": command.account, "status": "closed"})
 
 

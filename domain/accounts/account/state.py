@@ -1,4 +1,4 @@
-"""What the events of an account come to: balance, reserved amounts, status, and what they forbid."""
+"""The state of an account, the fold of its events, and the refusals that follow from the state."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ RULES: dict[str, str] = {
     "value_date_before_opening": "The value date {value_date} is before account {account} was opened, {opened_on}.",
     "below_minimum": (
         "Account {account} has {available} {currency} available; debiting {amount} would leave {remaining}, "
-        "under its minimum of {minimum}."
+        "below its minimum of {minimum}."
     ),
     "above_maximum": (
         "Account {account} has a balance of {balance} {currency}; crediting {amount} would make {resulting}, "
-        "over its maximum of {maximum}."
+        "above its maximum of {maximum}."
     ),
 }
-"""The rules that the methods below break. Every command on an account can meet them."""
+"""The rules that the methods below check. Each command on an account can break them."""
 
 
 class Profile(Value, frozen=True):
-    """What an account is from its opening on; apart from the account, so that booking an entry copies little."""
+    """The facts of an account that never change. They are apart from `Account`, so that an entry copies little."""
 
     id: str
     number: str
@@ -60,12 +60,12 @@ class Profile(Value, frozen=True):
 
     @property
     def internal(self) -> bool:
-        """Whether the ledger itself keeps it (cash, fees, revenue), not a customer."""
+        """Whether the account belongs to the ledger itself (cash, fees, revenue) and not to a customer."""
         return self.type in INTERNAL_ROLES
 
 
 class Account(Value, frozen=True):
-    """An account at a version of its stream. Balance = credits - debits, in minor units."""
+    """An account at a version of its stream. The balance is credits less debits, in minor units."""
 
     version: int
     profile: Profile
@@ -76,32 +76,32 @@ class Account(Value, frozen=True):
 
     @property
     def available(self) -> int:
-        """What may leave the account, were its minimum zero."""
+        """The balance less the reserved amounts."""
         return self.balance - self.reserved
 
     @property
     def unlimited(self) -> bool:
-        """Whether entries to it commute: an account of the ledger's own without limits, so order cannot matter."""
+        """Whether its entries commute. It is an internal account without limits, so their order does not matter."""
         profile = self.profile
         return profile.minimum is None and profile.maximum is None and profile.internal
 
     def hold(self, id: str) -> int | None:
-        """What an open hold reserves, in minor units; None if there is none with this id."""
+        """Return the amount of an open hold in minor units, or None if the account has no open hold with this id."""
         for hold, amount in self.holds:
             if hold == id:
                 return amount
         return None
 
     def booked(self, version: int, signed: int) -> Account:
-        """The account after one entry."""
+        """Return the account after one entry."""
         return Account(version, self.profile, self.balance + signed, self.reserved, self.status, self.holds)
 
     def with_status(self, version: int, status: Status) -> Account:
-        """The account with another status."""
+        """Return the account with another status."""
         return Account(version, self.profile, self.balance, self.reserved, status, self.holds)
 
     def refuse_change_of_state(self) -> Refused | None:
-        """Why nothing may be posted to it or changed on it."""
+        """Return the refusal of any change if the account is closed or frozen, else None."""
         if self.status == "closed":
             return Refused("account_closed", {"account": self.profile.id})
         if self.status == "frozen":
@@ -109,7 +109,7 @@ class Account(Value, frozen=True):
         return None
 
     def refuse_posting(self, currency: str, value_date: date) -> Refused | None:
-        """Why no entry in this currency at this value date may be booked, whatever its amount."""
+        """Return the refusal of an entry in this currency at this value date whatever its amount, or None."""
         profile = self.profile
         if self.status != "open":
             return self.refuse_change_of_state()
@@ -127,17 +127,17 @@ class Account(Value, frozen=True):
         return None
 
     def wrong_currency(self, currency: str) -> Refused:
-        """The refusal of an amount in another currency."""
+        """Return the refusal of an amount in another currency."""
         return Refused(
             "currency_mismatch",
             {"account": self.profile.id, "account_currency": self.profile.currency, "currency": currency},
         )
 
     def refuse_change(self, net: int) -> Refused | None:
-        """Why the balance may not change by `net`.
+        """Return the refusal of a change of the balance by `net` minor units, or None.
 
-        What leaves is tested against the minimum after what is reserved: a hold is money already promised. A change
-        towards a limit that was already crossed is never refused in the direction that mends it.
+        The minimum is tested against the available amount, because held money is already promised. Where a limit is
+        already crossed, a change back towards it is never refused.
         """
         profile = self.profile
         currency = profile.currency
@@ -170,7 +170,7 @@ class Account(Value, frozen=True):
 
 
 def evolve(state: Account | None, event: AccountEvent) -> Account:
-    """The account after the event. Raises ValueError for a stream that does not begin with its opening."""
+    """Return the account after the event. Raises ValueError if the stream does not begin with its opening."""
     if state is None:
         return _opened(event)
     version = event.originator_version
@@ -199,13 +199,13 @@ def _opened(event: AccountEvent) -> Account:
     if not isinstance(event, AccountOpened):
         raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with AccountOpened")
     profile = Profile(
-        event.originator_id,
-        event.number,
-        event.type,
-        event.currency,
-        event.owner,
-        event.minimum,
-        event.maximum,
-        event.opened_on,
+        id=event.originator_id,
+        number=event.number,
+        type=event.type,
+        currency=event.currency,
+        owner=event.owner,
+        minimum=event.minimum,
+        maximum=event.maximum,
+        opened_on=event.opened_on,
     )
     return Account(event.originator_version, profile, 0, 0, "open")

@@ -213,6 +213,7 @@ def _line(change: Change) -> str:
 
 ACCOUNTS = Projection(
     name="accounts",
+    area="accounts",
     events=(
         AccountOpened,
         AccountFrozen,

@@ -91,6 +91,7 @@ def _lines(postings: Sequence[Posting], lasts: Sequence[Any]) -> Iterator[str]:
 
 ENTRIES = Projection(
     name="entries",
+    area="accounts",
     events=(TransactionPosted,),
     read_tables=(TABLE,),
     reports=(VIEW,),

@@ -99,6 +99,7 @@ def write(connection: Connection[Any], movements: tuple[BinaryArray, ...], cache
 
 MOVEMENTS = Projection(
     name="movements",
+    area="accounts",
     events=(TransactionPosted,),
     read_tables=(TABLE,),
     reports=(VIEW,),

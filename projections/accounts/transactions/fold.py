@@ -42,6 +42,7 @@ def write(connection: Connection[Any], lines: Sequence[str], cache: FoldCache) -
 
 TRANSACTIONS = Projection(
     name="transactions",
+    area="accounts",
     events=(TransactionPosted,),
     read_tables=(TABLE,),
     reports=(VIEW,),

@@ -97,6 +97,7 @@ def _types(connection: Connection[Any], accounts: Collection[str], cache: FoldCa
 
 TRIAL_BALANCE = Projection(
     name="trial_balance",
+    area="accounts",
     events=(AccountOpened, TransactionPosted),
     read_tables=(TABLE, ACCOUNTS),
     reports=(VIEW,),

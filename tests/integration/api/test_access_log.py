@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fastapi.routing import APIRoute
 
-from api.gateway.access_log import LOGGER, is_personal
-from api.registry import ROUTERS
+from api import registry
+from api.gateway.access_log import LOGGER
+from api.gateway.routes import RouteTable
 from tests.integration.api.test_batches import item, send
 from tests.support.ledger import NOW
 from tests.support.service import TOKENS, Service
@@ -48,10 +48,9 @@ def lines() -> Iterator[Lines]:
 
 
 def test_every_route_that_reads_says_whether_that_is_personal() -> None:
-    declared = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
-    reads = [route for route in declared if "GET" in (route.methods or ())]
+    reads = [declared for declared in RouteTable(registry.routes()).routes if "GET" in (declared.route.methods or ())]
     assert len(reads) > 15
-    assert {route.path for route in reads if not is_personal(route.endpoint)} == NOT_PERSONAL
+    assert {declared.route.path for declared in reads if not declared.declaration.personal} == NOT_PERSONAL
 
 
 def test_a_read_of_personal_data_is_a_line(service: Service, lines: Lines) -> None:

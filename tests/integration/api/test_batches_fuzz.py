@@ -18,7 +18,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from api.gateway.principals import FOLLOW_TICKETS
 from api.gateway.problems import PROBLEMS
 from domain.registry import RULES
 from tests.integration.api.test_batches import JSON, NDJSON, send
@@ -53,7 +52,7 @@ def command_routes(service: Service, known: dict[str, str]) -> list[Route]:
     there = (known["account"], service.account("100.00"))
     routes = []
     for path, operations in described["paths"].items():
-        if "post" not in operations or path in ("/v1/batches", FOLLOW_TICKETS):
+        if "post" not in operations or path in ("/v1/batches", "/v1/log/follow-tickets"):
             continue
         taken = operations["post"]["requestBody"]["content"][JSON]["schema"]["$ref"].rsplit("/", 1)[1]
         text = json.dumps(schemas[taken]["examples"][0])

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
-from fastapi.routing import APIRoute
 
-from api.accounts import accounts, transactions
-from api.orders import orders
-from api.posts import posts
+from api import registry
+from api.commands.routes import CommandRoute
+from api.gateway.routes import RouteTable
 from tests.support.service import Service
 
 ONE = {"amount": "1.00", "currency": "EUR"}
@@ -99,12 +98,8 @@ def things(service: Service) -> Things:
 
 
 def test_every_route_of_a_command_is_here() -> None:
-    declared = {
-        route.path
-        for projection in (accounts, orders, posts, transactions)
-        for route in projection.router.routes
-        if isinstance(route, APIRoute) and hasattr(route.endpoint, "command")
-    }
+    routes = RouteTable(registry.routes()).routes
+    declared = {one.route.path for one in routes if isinstance(one.declaration, CommandRoute)}
     assert {naming.route for naming in NAMINGS} | MAKING == declared
 
 

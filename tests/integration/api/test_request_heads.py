@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from api.gateway.routes import RouteTable
 from tests.integration.api.test_batches import batch
 from tests.support.service import TOKENS, Service
 
@@ -212,7 +213,8 @@ def application(service: Service) -> FastAPI:
 
 
 def test_every_read_is_listed_here(service18: Service) -> None:
-    routes = [route for route in application(service18).router.routes if isinstance(route, APIRoute)]
+    declared: RouteTable = application(service18).state.routes
+    routes = [one.route for one in declared.routes if isinstance(one.route, APIRoute)]
     assert {route.path for route in routes if "GET" in (route.methods or ())} == set(READS)
 
 

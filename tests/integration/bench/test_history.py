@@ -22,7 +22,7 @@ from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS
 from tests.support import postgres
-from workers.runtime import new_id
+from workers.clock_and_ids import new_id
 from workers.verify import verify
 
 BLOCKS = 5
@@ -51,7 +51,7 @@ def other18(postgres18: postgres.Server) -> Iterator[postgres.Database]:
 
 
 def random() -> Random:
-    return Random(1)  # noqa: S311 - a seeded history, no secret
+    return Random(1)
 
 
 def rows(database: Database, query: str) -> list[tuple[Any, ...]]:

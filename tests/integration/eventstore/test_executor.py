@@ -17,8 +17,7 @@ from domain.accounts.account.state import ACCOUNT
 from domain.money import show
 from eventstore.executor import executor as executing
 from eventstore.executor import group_builder as grouping
-from eventstore.executor.decided_commands import Submission
-from eventstore.executor.replies import Task
+from eventstore.executor.decided_commands import Submission, Task
 from eventstore.executor.reply_sinks import (
     ContentionError,
     FaultError,
@@ -651,8 +650,8 @@ def test_who_holds_the_head_does_not_wait_for_itself_to_keep_a_key(
 ) -> None:
     """A newcomer, first decided while the head is held: the key is kept over another connection."""
     with ledger_on(database18) as ledger:
-        monkeypatch.setattr(executing, "OPTIMISTIC_ATTEMPTS", 0)
-        ledger.executor._try_to_make = lambda *_, **__: None  # type: ignore[method-assign]
+        monkeypatch.setattr("eventstore.executor.attempts.OPTIMISTIC_ATTEMPTS", 0)
+        ledger.executor._prepare = lambda *_, **__: None  # type: ignore[method-assign]
         ledger.executor._connection.execute("SET idle_in_transaction_session_timeout = '3s'")
         assert ledger.execute(opening(owner="newcomer")).outcome is Outcome.ACCEPTED
         assert ledger.executor.statistics.locked_groups == 1

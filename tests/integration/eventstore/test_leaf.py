@@ -111,7 +111,7 @@ def hashes_of(log: UUID, events: list[StoredEvent], commands: list[StoredCommand
 
 @pytest.mark.parametrize("seed", range(3))
 def test_postgresql_and_python_make_the_same_leaves(database: Database, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - rows, not secrets
+    chance = random.Random(seed)
     events, commands = random_log(chance)
     commands.append(replace(commands[0], actor="twice"))  # damage: two commands end together, where any do
     with a_log(database) as (connection, log):
@@ -127,7 +127,7 @@ def test_postgresql_and_python_make_the_same_leaves(database: Database, seed: in
 
 
 def test_the_digest_does_not_depend_on_the_windows(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    events, commands = random_log(random.Random(9))  # noqa: S311 - rows, not secrets
+    events, commands = random_log(random.Random(9))
     with a_log(database18) as (connection, _):
         insert(connection, events, commands)
         whole = leaf.digest(connection, 1, len(events))

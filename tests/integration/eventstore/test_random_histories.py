@@ -48,7 +48,7 @@ def _history(database: Database, seed: int, writers: int, crashes: int) -> None:
         accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(3)]
 
         def write(number: int, executor: Executor) -> None:
-            choose = random.Random(seed * 31 + number)  # noqa: S311 - a seeded history, no secret
+            choose = random.Random(seed * 31 + number)
             for n in range(COMMANDS):
                 source, target = choose.sample(accounts, 2)
                 command = choose.choice(

@@ -17,8 +17,8 @@ from projections.registry import PROJECTIONS
 from tests.integration.workers.running import settings_of
 from tests.support.postgres import Database, Server
 from tests.support.service import service_on
+from workers.databases import LOGINS, logins
 from workers.migrating import migrate
-from workers.runtime import LOGINS, logins
 
 ROLES = ("api", "query", "projector", "read_owner", "audit", "reader")
 

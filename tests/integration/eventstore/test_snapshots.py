@@ -41,7 +41,7 @@ Log = list[tuple[Any, ...]]
 
 
 def _history(seed: int) -> list[Any]:
-    choose = random.Random(seed)  # noqa: S311 - a seeded history, no secret
+    choose = random.Random(seed)
     openings = [opening(owner=f"owner-{n}") for n in range(3)]
     accounts = [command.account for command in openings]
     commands: list[Any] = list(openings)
@@ -86,7 +86,7 @@ def _execute(server: Server, commands: list[Any], every: int | None, *, drop: bo
         kept = owner.execute("SELECT count(*) FROM log.snapshots").fetchone()
         assert kept is not None
     answered = [
-        (a.outcome, a.status, a.rule, orjson.dumps(a.result, option=orjson.OPT_SORT_KEYS), a.decided_position)
+        (a.outcome, a.code, a.rule, orjson.dumps(a.result, option=orjson.OPT_SORT_KEYS), a.decided_position)
         for a in answers
     ]
     return answered, events, kept[0]

@@ -31,7 +31,7 @@ UPSTREAM = "upstream"
 def test_a_tail_misses_nothing_while_writers_race(environment: dict[str, str], shared_database: Database) -> None:
     follower = application(environment)
     everything, rare = follower.subscribe(), follower.subscribe(topics=["rare"])
-    sizes = [random.Random(number).choices(range(1, 6), k=INSERTS) for number in range(WRITERS)]  # noqa: S311
+    sizes = [random.Random(number).choices(range(1, 6), k=INSERTS) for number in range(WRITERS)]
 
     def write(number: int) -> None:
         try:

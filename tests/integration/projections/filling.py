@@ -184,7 +184,7 @@ def transfer(
 
 def a_life(filler: Filler, seed: int, units: int) -> list[list[DomainEvent]]:
     """A varied history of accounts, reproducible by its seed; not yet written."""
-    chance = random.Random(seed)  # noqa: S311 - histories, not secrets
+    chance = random.Random(seed)
     done: list[list[DomainEvent]] = []
     accounts: dict[str, str] = {}  # to their currency
     owners: dict[str, str] = {}

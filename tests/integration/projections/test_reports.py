@@ -17,7 +17,7 @@ from projections.engine.lag import lag
 from projections.engine.runner import Runner
 from projections.engine.verify import CheckpointFinding, TableFinding
 from projections.engine.waiting import BehindError, Checkpoints
-from projections.registry import PROJECTIONS, UnknownProjectionError, named
+from projections.registry import PROJECTIONS, UnknownProjectionError, chosen, named
 from tests.integration.projections.filling import LOG, Filler, a_life, projector, transfer
 from tests.support.postgres import Database
 
@@ -134,6 +134,23 @@ def test_a_projection_must_be_known() -> None:
     assert [projection.name for projection in named(["posts", "accounts"])] == ["accounts", "posts"]
     with pytest.raises(UnknownProjectionError, match="there is no projection poems; there are accounts, movements"):
         named(["accounts", "poems"])
+
+
+def test_projections_are_chosen_by_name_and_by_area() -> None:
+    def names(*given: str) -> list[str]:
+        return [projection.name for projection in chosen(given)]
+
+    of_accounts = [projection.name for projection in PROJECTIONS if projection.area == "accounts"]
+    assert names("accounts") == of_accounts, "a name that is also an area's means the area"
+    assert names("accounts/accounts") == ["accounts"]
+    assert names("posts", "entries") == ["posts", "entries"]
+    assert chosen([]) == PROJECTIONS
+    with pytest.raises(UnknownProjectionError) as refused:
+        chosen(["accounts", "poems"])
+    assert str(refused.value) == (
+        "there is no projection and no area poems; the areas are accounts, orders, posts, the projections accounts, "
+        "movements, transactions, orders, posts, trial_balance, entries"
+    )
 
 
 # Waiting.

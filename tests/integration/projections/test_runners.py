@@ -51,7 +51,7 @@ from tests.integration.projections.test_pages import tables
 from tests.support.pausing import pause
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
-from workers.runtime import logins
+from workers.databases import logins
 
 NAMES = [projection.name for projection in PROJECTIONS]
 
@@ -124,7 +124,7 @@ def test_killed_at_any_moment_and_started_again_the_tables_are_those_of_a_fresh_
     database: Database, filler: Filler, connection: Connection[Any]
 ) -> None:
     """The moment is a number of answers of the server that it has waited for, not a time: a machine may be slow."""
-    chance = random.Random(4)  # noqa: S311 - moments, not secrets
+    chance = random.Random(4)
     spawn = multiprocessing.get_context("spawn")
     for life in range(5):
         filler.write(*a_life(filler, seed=10 + life, units=600))

@@ -21,7 +21,8 @@ from eventstore.postgres.connect import connect
 from tests.integration.workers.running import CZECH_BANK, daybook, environment, settings_of
 from tests.support.ledger import assert_sound
 from tests.support.postgres import Database, Server
-from workers import runtime
+from workers.clock_and_ids import now
+from workers.composition import WriteSide, write_side
 from workers.importers.czech_bank import importing
 from workers.importers.czech_bank.importing import Imported, ImportFailedError, import_folder
 from workers.importers.czech_bank.reconciling import reconcile
@@ -33,6 +34,7 @@ from workers.importers.czech_bank.source import (
     read_accounts,
     read_transactions,
 )
+from workers.internal_accounts import open_internal_accounts
 
 GROUP = 4
 """Rows executed together: less than there are, so that an error comes after groups that are in."""
@@ -112,12 +114,12 @@ class Ledger:
     """A log with the ledger's own accounts open."""
 
     database: Database
-    side: runtime.WriteSide
+    side: WriteSide
     connection: Connection[Any]
 
     def imported(self, folder: Path) -> Imported:
         """What `daybook import` does."""
-        report = import_folder(self.side, self.connection, folder, runtime.now(), lambda *_: None)
+        report = import_folder(self.side, self.connection, folder, now(), lambda *_: None)
         reconcile(self.connection, self.side.log, self.side.log_number, folder)
         return report
 
@@ -145,8 +147,8 @@ def ledger(postgres18: Server) -> Iterator[Ledger]:
         settings = settings_of(database)
         with connect(settings.api_url(), application_name="test") as connection:
             connection.execute("SELECT log.create_log('main')")
-            with runtime.write_side(settings, "test") as side:
-                runtime.open_internal_accounts(settings, side, (CURRENCY,))
+            with write_side(settings, "test") as side:
+                open_internal_accounts(settings, side, (CURRENCY,))
                 yield Ledger(database, side, connection)
         assert_sound(database)
 

@@ -10,15 +10,17 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.gateway.access_log import LOGGER, AccessLog, write_line
 from api.gateway.authentication import Authentication
 from api.gateway.failed_attempts import MOST, MOST_ADDRESSES, PERIOD_SECONDS, FailedAttempts, network_of
-from api.gateway.principals import FixedPrincipals, Grant, Principal, digest
+from api.gateway.principals import READERS, FixedPrincipals, Grant, Principal, digest
 from api.gateway.request_guard import RequestGuard
+from api.gateway.routes import RouteTable
+from api.queries.query import query
 from api.services import Limits
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -33,16 +35,16 @@ class Guarded:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        routes = FastAPI(openapi_url=None)
-        routes.add_api_route("/v1/accounts/{account}", lambda: None)
+        router = APIRouter()
+        query(router, "/v1/accounts/{account}", may=READERS, personal=True)(_account)
         services: Any = SimpleNamespace(
             tickets=None,
             principals=FixedPrincipals(GRANTS, lambda: NOW),
             allowed_hosts=("testserver",),
             limits=Limits(),
         )
-        access = AccessLog(routes.router.routes, lambda: NOW)
-        self._door = RequestGuard(_fine, services, Authentication(services, access, lambda: self.seconds))
+        authentication = Authentication(services, AccessLog(lambda: NOW), lambda: self.seconds)
+        self._door = RequestGuard(_fine, services, authentication, RouteTable(router.routes))
 
     def get(self, token: str | None, address: str = "203.0.113.7", path: str = "/v1/accounts/acct_1") -> httpx.Response:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -55,6 +57,10 @@ class Guarded:
                 return await client.request(method, path, headers=headers)
 
         return asyncio.run(send())
+
+
+def _account(account: str) -> Response:
+    return Response(account)
 
 
 async def _fine(scope: Scope, receive: Receive, send: Send) -> None:

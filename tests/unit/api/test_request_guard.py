@@ -14,10 +14,12 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import registry
 from api.gateway.access_log import AccessLog
 from api.gateway.authentication import Authentication
 from api.gateway.principals import FixedPrincipals, Grant, Principal, digest
 from api.gateway.request_guard import MOST_DEPTH, MOST_NESTED, RequestGuard, UnkeptError, parse, parse_each
+from api.gateway.routes import RouteTable
 from api.services import Limits
 
 MOST_BYTES = 1_000
@@ -52,7 +54,8 @@ def door(
         allowed_hosts=hosts,
         limits=Limits(body_bytes=MOST_BYTES, body_seconds=body_seconds, held_bytes=held_bytes, principal_share=share),
     )
-    return RequestGuard(app, services, Authentication(services, AccessLog([], lambda: NOW)))
+    authentication = Authentication(services, AccessLog(lambda: NOW))
+    return RequestGuard(app, services, authentication, RouteTable(registry.routes()))
 
 
 HEADERS = {"Authorization": "Bearer token-command", "Content-Type": "application/json"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.accounts import accounts
-from api.commands.routes import CommandRoutes
+from api.commands.routes import command_of
 from api.gateway.request_heads import (
     SINGLETONS,
     is_repeated,
@@ -14,6 +14,7 @@ from api.gateway.request_heads import (
     refuse_repeated,
     refuse_repeated_parameter,
 )
+from api.gateway.routes import RouteTable
 
 
 @pytest.mark.parametrize("name", SINGLETONS)
@@ -72,9 +73,7 @@ def test_a_query_names_a_parameter_once() -> None:
 
 
 def test_a_command_route_is_matched_to_its_end() -> None:
-    routes = CommandRoutes()
-    for route in accounts.router.routes:
-        routes.add(route)  # type: ignore[arg-type]
-    assert routes.match("/v1/accounts/acct_1/deposits") is not None
+    routes = RouteTable(accounts.router.routes)
+    assert command_of(routes.find("/v1/accounts/acct_1/deposits")) is not None
     for path in ("/v1/accounts/acct_1/deposits\n", "/v1/accounts/acct_1/deposits/", "/v1/accounts/acct_1\n/deposits"):
-        assert routes.match(path) is None, path
+        assert command_of(routes.find(path)) is None, path

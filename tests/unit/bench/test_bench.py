@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -134,9 +135,37 @@ def test_bounds_are_met_on_their_own_side(comparison: Comparison, met: bool) -> 
 
 def test_the_committed_page_is_the_committed_result() -> None:
     committed = json_file.load(RESULT)
-    assert PAGE.read_text() == page.render(committed)
+    assert PAGE.read_text() == page.render(committed, page.peers_of(PAGE.read_text()))
     files = (PAGE.parent / page.FOLDER).glob("*.svg")
     assert {file.name: file.read_text() for file in files} == plots.draw(committed)
+
+
+def test_a_new_page_keeps_the_section_of_peers(tmp_path: Path) -> None:
+    peers = "<!-- peers -->\n## Beside other ledgers\n\n| **Daybook** | 4 |\n<!-- end of peers -->\n"
+    file = tmp_path / "performance.md"
+    file.write_text(f"An old page.\n{peers}An old figure.\n")
+    page.write(report(), file)
+    assert page.peers_of(file.read_text()) == peers
+    assert "An old" not in file.read_text()
+    file.unlink()
+    page.write(report(), file)
+    assert page.peers_of(file.read_text()) == ""
+
+
+def test_peers_are_measured_beside_daybook_on_one_day_and_machine() -> None:
+    peers = page.peers_of(PAGE.read_text())
+    assert "2026-11-28" in peers
+    assert "2 cores (Intel Xeon)" in " ".join(peers.split())
+    rows = [line for line in peers.splitlines() if line.startswith("| ")]
+    for name in ("**Daybook over HTTP**", "Formance", "Blnk", "pgledger", "TigerBeetle", "FastAPI and SQLAlchemy"):
+        assert any(row.startswith(f"| {name}") for row in rows), name
+
+
+def test_the_benchmark_has_no_figures_of_other_systems() -> None:
+    named = re.compile(r"pgledger|tigerbeetle|\bformance|blnk", re.IGNORECASE)
+    files = [file for file in (PAGE.parents[1] / "bench").rglob("*") if file.suffix in (".py", ".json", ".lua")]
+    assert files
+    assert [str(file) for file in files if named.search(file.read_text())] == []
 
 
 def test_a_plot_has_a_line_for_each_subject_and_bars_to_the_lowest_and_the_highest() -> None:

@@ -11,7 +11,7 @@ import pytest
 from domain.accounts.account.lifecycle import FreezeAccount, UnfreezeAccount
 from domain.accounts.posting import Entry, entries_between
 from domain.accounts.transaction import TRANSACTION, Deposit, PostTransaction, Withdraw
-from tests.unit.domain.memory import TODAY, MemoryLedger, new_id, opening, transfer
+from tests.support.memory_ledger import TODAY, MemoryLedger, new_id, opening, transfer
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from domain.accounts.posting import MOST_ENTRIES, Entry, TransactionPosted, inte
 from domain.accounts.transaction import CaptureHold, ChargeFee, Deposit, PostTransaction, Withdraw
 from domain.kernel import Unknown
 from domain.money import MAX_AMOUNT
-from tests.unit.domain.memory import OPENED, TODAY, MemoryLedger, new_id, opening, transfer
+from tests.support.memory_ledger import OPENED, TODAY, MemoryLedger, new_id, opening, transfer
 
 CASH = internal_account("main", "cash", "EUR")
 FEES = internal_account("main", "fees", "EUR")

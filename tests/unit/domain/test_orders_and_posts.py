@@ -27,7 +27,7 @@ from domain.posts.post import (
     RestorePost,
     RevisePost,
 )
-from tests.unit.domain.memory import TODAY, MemoryLedger, new_id
+from tests.support.memory_ledger import TODAY, MemoryLedger, new_id
 
 LINE = OrderLine("85123A", "White hanging heart", 6, 255)
 

@@ -15,7 +15,7 @@ from domain.accounts.transaction import Deposit, Transfer, Withdraw
 from domain.kernel import Accepted, NeedsStreams, Refused, State, Unknown
 from domain.posts.post import ArchivePost, DraftPost, PublishPost
 from domain.together import Together
-from tests.unit.domain.memory import TODAY, MemoryLedger, opening
+from tests.support.memory_ledger import TODAY, MemoryLedger, opening
 
 CASH = internal_account("main", "cash", "EUR")
 ACCOUNTS = ("acct_a", "acct_b", "acct_c")

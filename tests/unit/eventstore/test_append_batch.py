@@ -42,4 +42,11 @@ def test_an_exact_base_holds_over_a_later_one_that_commutes() -> None:
 def test_a_unit_is_bounded() -> None:
     events = NewEvents([], [], [], [])
     with pytest.raises(UnitTooLargeError, match="10001 events"):
-        AppendBatch([("ada", "1")], [None], [b"{}"], [[]], [MOST_EVENTS_PER_UNIT + 1], events)
+        AppendBatch(
+            senders=[("ada", "1")],
+            records=[None],
+            metadata=[b"{}"],
+            reads=[[]],
+            counts=[MOST_EVENTS_PER_UNIT + 1],
+            events=events,
+        )

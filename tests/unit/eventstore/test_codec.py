@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,19 +20,20 @@ from domain.registry import CATALOGUE
 from eventstore.keys.master_keys import WrappedKey, wrap
 from eventstore.keys.sealing import Place, Sealer, UnreadableError, split_version
 from eventstore.log.codec import Codec, CodecError
+from tests.samples import store
+from tests.samples.registry import EVENTS
+from tests.samples.sample import StoredEvent
 from tests.support.keys import Keys
-
-SAMPLES = json.loads((Path(__file__).parents[2] / "fixtures" / "events.json").read_text())
 
 
 @pytest.fixture
 def keys() -> Keys:
-    return Keys({subject: WrappedKey(bytes.fromhex(key), 1) for subject, key in SAMPLES["subject_keys"].items()})
+    return store.keys()
 
 
 @pytest.fixture
 def sealer(keys: Keys) -> Sealer:
-    return Sealer(keys, bytes.fromhex(SAMPLES["master_key"]))
+    return Sealer(keys, store.MASTER_KEY)
 
 
 @pytest.fixture
@@ -41,55 +41,49 @@ def codec(sealer: Sealer) -> Codec:
     return Codec(CATALOGUE, sealer, ERASED, UNREADABLE)
 
 
-def decoded(codec: Codec, sample: dict[str, Any]) -> Any:
+def decoded(codec: Codec, sample: StoredEvent) -> Any:
     return codec.decode(*stored(sample))
 
 
-def stored(sample: dict[str, Any]) -> tuple[str, bytes, str, int]:
-    return sample["type"], sample["payload"].encode(), sample["stream"], sample["version"]
+def stored(sample: StoredEvent) -> tuple[str, bytes, str, int]:
+    return sample.type, sample.payload.encode(), sample.stream, sample.version
 
 
-@pytest.mark.parametrize("sample", SAMPLES["events"], ids=lambda sample: sample["type"])
-def test_every_version_ever_shipped_still_reads(codec: Codec, sample: dict[str, Any]) -> None:
+@pytest.mark.parametrize("sample", EVENTS, ids=lambda sample: sample.type)
+def test_every_version_ever_shipped_still_reads(codec: Codec, sample: StoredEvent) -> None:
     event = decoded(codec, sample)
-    assert (event.originator_id, event.originator_version) == (sample["stream"], sample["version"])
-    fields = msgspec.json.decode(msgspec.json.encode(event))
-    del fields["originator_id"], fields["originator_version"]
-    assert fields == sample["means"]
+    assert (event.originator_id, event.originator_version) == (sample.stream, sample.version)
+    assert store.fields_of(event) == sample.means
     (name,), (payload,) = codec.encode_all([event])
-    assert name == sample["type"]
+    assert name == sample.type
     assert list(json.loads(payload)) == sorted(json.loads(payload))
     again = json.loads(payload)
-    plain = {k: v for k, v in json.loads(sample["payload"]).items() if k not in _personal(name)}
+    plain = {k: v for k, v in json.loads(sample.payload).items() if k not in _personal(name)}
     assert {k: v for k, v in again.items() if k not in _personal(name)} == plain
     if not _personal(name):
-        assert payload == sample["payload"].encode(), "the bytes that are hashed are the bytes that are stored"
-
-
-def test_every_name_in_the_catalogue_has_a_sample() -> None:
-    assert {sample["type"] for sample in SAMPLES["events"]} == {entry.name for entry in CATALOGUE}
+        assert payload == sample.payload.encode(), "the bytes that are hashed are the bytes that are stored"
 
 
 def test_no_personal_value_is_in_clear(codec: Codec) -> None:
-    for sample in SAMPLES["events"]:
-        for field in _personal(sample["type"]):
-            value = sample["means"][field]
-            assert value is None or value not in sample["payload"]
+    for sample in EVENTS:
+        for field in _personal(sample.type):
+            value = sample.means[field]
+            assert value is None or value not in sample.payload
 
 
 def test_nested_keys_are_sorted(codec: Codec) -> None:
-    payload = next(s["payload"] for s in SAMPLES["events"] if s["type"] == "transaction.posted.v1")
+    payload = next(s.payload for s in EVENTS if s.type == "transaction.posted.v1")
     entry = json.loads(payload)["entries"][0]
     assert list(entry) == sorted(entry)
 
 
 def test_an_erased_person_reads_as_erased_and_cannot_be_written_about(keys: Keys, codec: Codec, sealer: Sealer) -> None:
-    sample = next(s for s in SAMPLES["events"] if s["type"] == "account.opened.v1")
+    sample = next(s for s in EVENTS if s.type == "account.opened.v1")
     keys.keys["owner-1"] = None
     sealer.forget()
     event = decoded(codec, sample)
     assert event.name is ERASED
-    assert event.number == sample["means"]["number"]
+    assert event.number == sample.means["number"]
     with pytest.raises(CodecError, match="the key of owner-1 was erased"):
         codec.encode_all([AccountFrozen("acct_x", 2, "owner-1", "new")])
 
@@ -133,11 +127,11 @@ def test_values_cannot_be_exchanged_between_two_events_of_one_stream(codec: Code
 
 
 def test_what_was_sealed_by_version_1_still_opens_and_is_told_apart(codec: Codec) -> None:
-    old = [sample for sample in SAMPLES["events"] if _personal(sample["type"]) and "2." not in sample["payload"]]
-    new = [sample for sample in SAMPLES["events"] if _personal(sample["type"]) and sample not in old]
+    old = [sample for sample in EVENTS if _personal(sample.type) and "2." not in sample.payload]
+    new = [sample for sample in EVENTS if _personal(sample.type) and sample not in old]
     personal = {entry.name for entry in CATALOGUE if entry.personal}
     for version, samples in ((1, old), (2, new)):
-        assert {sample["type"] for sample in samples} == personal
+        assert {sample.type for sample in samples} == personal
         values = list(codec.sealed_values([stored(sample) for sample in samples]))
         assert {value.version for value in values} == {version}
         assert {value.why_unreadable for value in values} == {None}
@@ -163,7 +157,7 @@ def test_a_damaged_key_is_a_matter_of_its_person(
     events = [AccountFrozen("acct_1", 2, who, "fraud") for who in ("ada", "bob", "cyd")]
     names, payloads = codec.encode_all(events)
     log = [(name, payload, "acct_1", 2) for name, payload in zip(names, payloads, strict=True)]
-    master = AESGCM(bytes.fromhex(SAMPLES["master_key"]))
+    master = AESGCM(store.MASTER_KEY)
     if damaged is None:
         del keys.keys["bob"]
     elif damaged == "other":
@@ -190,7 +184,7 @@ def test_nothing_is_written_about_a_person_whose_key_is_damaged(keys: Keys, code
 
 
 def test_a_key_that_is_restored_is_used_at_the_next_look_up(keys: Keys, codec: Codec) -> None:
-    sample = next(stored(sample) for sample in SAMPLES["events"] if sample["type"] == "account.opened.v1")
+    sample = next(stored(sample) for sample in EVENTS if sample.type == "account.opened.v1")
     whole, keys.keys["owner-1"] = keys.keys["owner-1"], WrappedKey(b"junk", 1)
     assert codec.decode_many([sample])[0].name is UNREADABLE
     keys.keys["owner-1"] = whole
@@ -201,10 +195,10 @@ def test_a_key_that_is_restored_is_used_at_the_next_look_up(keys: Keys, codec: C
     "sealed", ["", "x", "2.", "2.x", "not base64 at all!", "ä", "AAAA", "2.AAAA", "2." + "A" * 200, "3.AAAA", "A" * 200]
 )
 def test_a_damaged_value_is_a_matter_of_its_field(codec: Codec, sealed: str) -> None:
-    sample = next(sample for sample in SAMPLES["events"] if sample["type"] == "post.revised.v1")
-    damaged = json.dumps(json.loads(sample["payload"]) | {"title": sealed}).encode()
-    event = codec.decode(sample["type"], damaged, sample["stream"], sample["version"])
-    assert (event.title, event.body) == (UNREADABLE, sample["means"]["body"])
+    sample = next(sample for sample in EVENTS if sample.type == "post.revised.v1")
+    damaged = json.dumps(json.loads(sample.payload) | {"title": sealed}).encode()
+    event = codec.decode(sample.type, damaged, sample.stream, sample.version)
+    assert (event.title, event.body) == (UNREADABLE, sample.means["body"])
 
 
 def test_what_is_not_of_the_catalogue_is_refused(codec: Codec) -> None:
@@ -252,7 +246,7 @@ def test_what_is_personal_in_an_old_version_opens_under_the_name_it_was_sealed_t
         moved_on = replace(entry, name=f"{entry.name}.later")
         old = EventType(entry.name, None, upcasts_to=moved_on.name, upcast=lambda fields: fields)
         later = Codec((moved_on, old), sealer, ERASED, UNREADABLE)
-        samples = [stored(sample) for sample in SAMPLES["events"] if sample["type"] == entry.name]
+        samples = [stored(sample) for sample in EVENTS if sample.type == entry.name]
         assert samples, entry.name
         events = [codec.decode(*sample) for sample in samples]
         assert [later.decode(*sample) for sample in samples] == events
@@ -267,7 +261,7 @@ def test_a_catalogue_that_forgets_whose_data_it_is_is_refused(sealer: Sealer) ->
 
 
 def test_many_are_decoded_as_each_is_with_one_look_up(keys: Keys, codec: Codec, sealer: Sealer) -> None:
-    each = [decoded(codec, sample) for sample in SAMPLES["events"]]
+    each = [decoded(codec, sample) for sample in EVENTS]
     sealer.forget()
     asked: list[set[str]] = []
 
@@ -276,12 +270,12 @@ def test_many_are_decoded_as_each_is_with_one_look_up(keys: Keys, codec: Codec, 
         return Keys.find(keys, asked[-1])
 
     keys.find = find  # type: ignore[method-assign]
-    assert codec.decode_many([stored(sample) for sample in SAMPLES["events"]]) == each
+    assert codec.decode_many([stored(sample) for sample in EVENTS]) == each
     assert asked == [set(keys.keys)]
 
 
 def test_what_cannot_be_decoded_leaves_its_neighbours_alone(codec: Codec) -> None:
-    sample = next(sample for sample in SAMPLES["events"] if sample["type"] == "account.opened.v1")
+    sample = next(sample for sample in EVENTS if sample.type == "account.opened.v1")
     name, payload, stream, version = good = stored(sample)
     another = json.dumps(json.loads(payload) | {"owner": "author-1"}).encode()
     broken = [("account.dreamt.v1", payload, stream, 2), (name, b"{", stream, 3), (name, b"{}", stream, 4)]
@@ -292,7 +286,7 @@ def test_what_cannot_be_decoded_leaves_its_neighbours_alone(codec: Codec) -> Non
 
 
 def test_many_are_encoded_as_each_alone_and_their_people_looked_up_at_once(keys: Keys, codec: Codec) -> None:
-    events = [decoded(codec, sample) for sample in SAMPLES["events"]]
+    events = [decoded(codec, sample) for sample in EVENTS]
     nobody = [msgspec.structs.replace(e, subject=None) for e in events if isinstance(e, TransactionPosted)]
     silent = [
         msgspec.structs.replace(e, subject="stranger", description=None)
@@ -303,7 +297,7 @@ def test_many_are_encoded_as_each_alone_and_their_people_looked_up_at_once(keys:
     keys.asked.clear()
     names, payloads = codec.encode_all([*events, *silent, *newcomers])
     assert [sorted(asked) for asked in keys.asked] == [["new-1", "new-2"], ["new-1", "new-2"]], "found, then kept"
-    assert set(keys.keys) == {*SAMPLES["subject_keys"], "new-1", "new-2"}, "no key for whom nothing is said about"
+    assert set(keys.keys) == {*store.SUBJECT_KEYS, "new-1", "new-2"}, "no key for whom nothing is said about"
     for event, name, payload in zip([*events, *silent, *newcomers], names, payloads, strict=True):
         assert codec.decode(name, payload, event.originator_id, event.originator_version) == event
         if not _personal(name):

@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from domain.kernel import Accepted, Event
 from eventstore.executor import state_cache as states
-from eventstore.executor.decided_commands import Group, Submission
+from eventstore.executor.decided_commands import Group, Submission, Task
 from eventstore.executor.group_builder import GroupBuilder
 from eventstore.executor.state_cache import StateCache
+from eventstore.log.answers import Codes
 from eventstore.log.append import GroupAppended
 from eventstore.log.codec import CodecError
 
@@ -26,10 +27,6 @@ class Pay(Struct):
     storable: bool = True
     storable_behind: bool = True  # where the stream is there already
     on: str | None = None  # a stream of its own making
-
-
-class Task(Struct):
-    submission: Submission
 
 
 class Paid(Struct):
@@ -80,7 +77,16 @@ def makes(believes: StateCache) -> GroupBuilder:
 
 
 def task(key: str, command: Pay) -> Task:
-    return Task(Submission(command, "tester", key, b"hash", b"{}", None))
+    submission = Submission(
+        command=command,
+        actor="tester",
+        key=key,
+        request_hash=b"hash",
+        metadata=b"{}",
+        context=None,
+        codes=Codes(accepted=201, refused=422, expectation_failed=409),
+    )
+    return Task(submission, cast(Any, None), None)
 
 
 def make(makes: GroupBuilder, key: str, ahead: Group | None = None) -> Group:
@@ -93,7 +99,7 @@ def rests_on(group: Group) -> list[tuple[str, int | None, bool]]:
 
 def appended(group: Group, **moved: int) -> GroupAppended:
     assert group.batch is not None
-    return GroupAppended(1, NOW, 0, group.batch.counts, None, moved)
+    return GroupAppended(epoch=1, recorded_at=NOW, before=0, counts=group.batch.counts, verdicts=None, actual=moved)
 
 
 def test_each_group_rests_on_what_the_one_ahead_will_have_written(makes: GroupBuilder, believes: StateCache) -> None:

@@ -1,4 +1,4 @@
-"""The reference of the commands is what the commands say of themselves."""
+"""The page of the command line shows the commands as they are."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 def test_the_reference_is_that_of_these_commands() -> None:
     command = [sys.executable, "-m", "typer", "workers.cli", "utils", "docs", "--name", "daybook"]
     message = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert PAGE.read_text().strip() == message.strip(), "make it anew: make reference"
+    assert PAGE.read_text().strip() == message.strip(), "it is not up to date: run make reference"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from api.gateway.principals import ROLES, Principal, digest
 from api.gateway.tokens_file import PrincipalsFile
-from workers import runtime
+from workers.clock_and_ids import now
 from workers.tokens import ensure_tokens
 
 
@@ -16,7 +16,7 @@ def test_one_for_each_role_and_only_their_digests_are_read(tmp_path: Path) -> No
     made = ensure_tokens(file)
     assert set(made) == set(ROLES)
     assert len(set(made.values())) == len(ROLES)
-    principals = PrincipalsFile(file, runtime.now)
+    principals = PrincipalsFile(file, now)
     for role, token in made.items():
         assert principals.find(digest(token)) == Principal(role, role)
     assert not any(token in file.read_text() for token in made.values())

@@ -23,6 +23,7 @@ from domain.accounts.transaction import TRANSACTION, PostTransaction
 from domain.ids import named_id
 from eventstore.executor.decided_commands import Submission
 from eventstore.log.answers import ACCEPTED, Answer, find_answers
+from workers.composition import WriteSide, system_submission
 from workers.importers.czech_bank.source import (
     CURRENCY,
     SourceAccount,
@@ -31,7 +32,6 @@ from workers.importers.czech_bank.source import (
     read_transactions,
     transaction_files,
 )
-from workers.runtime import WriteSide, system_submission
 
 ACTOR = "system:czech-bank"
 GROUP = 1_000
@@ -108,15 +108,15 @@ def _note(done: Imported, key: str, answer: Answer) -> None:
 
 def _opening(side: WriteSide, account: SourceAccount, at: datetime) -> Submission:
     command = OpenAccount(
-        account_id(side.log, account.id),
-        account_number("checking", NUMBERS_FROM + account.id),
-        "checking",
-        CURRENCY,
-        f"client:{account.owner}",
-        f"Account {account.id}",
-        None,
-        None,
-        account.opened_on,
+        account=account_id(side.log, account.id),
+        number=account_number("checking", NUMBERS_FROM + account.id),
+        type="checking",
+        currency=CURRENCY,
+        owner=f"client:{account.owner}",
+        name=f"Account {account.id}",
+        minimum=None,
+        maximum=None,
+        opened_on=account.opened_on,
     )
     return system_submission(ACTOR, f"czech-bank:account:{account.id}", command, repr(account), side.log, at)
 
@@ -138,10 +138,10 @@ def _posting(side: WriteSide, row: SourceTransaction, at: datetime) -> Submissio
     account, internal = account_id(side.log, row.account), internal_account(side.log, row.role, CURRENCY)
     debited, credited = (internal, account) if row.credit else (account, internal)
     command = PostTransaction(
-        named_id(TRANSACTION, side.log, "czech-bank", str(row.id)),
-        row.kind,
-        entries_between(debited, credited, row.amount, CURRENCY),
-        row.day,
-        str(row.id),
+        transaction=named_id(TRANSACTION, side.log, "czech-bank", str(row.id)),
+        kind=row.kind,
+        entries=entries_between(debited, credited, row.amount, CURRENCY),
+        value_date=row.day,
+        reference=str(row.id),
     )
     return system_submission(ACTOR, _key(row), command, repr(row), side.log, at)

@@ -144,16 +144,32 @@ def compare(
         elif account not in off:
             rounding += 1
         else:
-            differences.append(Difference(account, day, show(mine, CURRENCY), show(balance, CURRENCY)))
+            differences.append(
+                Difference(account=account, day=day, ours=show(mine, CURRENCY), bank=show(balance, CURRENCY))
+            )
     leftovers = tuple(
-        Leftover(account, last.get(account), len(rest), show(sum(amount for _, amount in rest), CURRENCY))
+        Leftover(
+            account=account,
+            after=last.get(account),
+            days=len(rest),
+            amount=show(sum(amount for _, amount in rest), CURRENCY),
+        )
         for account, rest in sorted(coming.items())
         if rest
     )
     return Reconciliation(
-        days, exact, rounding, len(differences), movements_exact, show(largest, CURRENCY), tuple(sorted(off)), below,
-        tuple(sorted(negative)), tuple(differences[:SAMPLE]), leftovers,
-    )  # fmt: skip
+        account_days=days,
+        exact=exact,
+        rounding=rounding,
+        otherwise=len(differences),
+        movements_exact=movements_exact,
+        largest_difference=show(largest, CURRENCY),
+        accounts_off=tuple(sorted(off)),
+        below_zero=below,
+        accounts_below_zero=tuple(sorted(negative)),
+        differences=tuple(differences[:SAMPLE]),
+        leftovers=leftovers,
+    )
 
 
 def _taken(coming: deque[tuple[date, int]], upto: date) -> list[int]:

@@ -117,7 +117,16 @@ def read_transactions(file: Path) -> Iterator[SourceTransaction]:
         except MoneyError as error:
             raise SourceError(f"{where}: {error}") from None
         role, kind = _classified(row["operation"], row["k_symbol"], credit, where)
-        yield SourceTransaction(int(row["trans_id"]), int(row["account_id"]), day, credit, amount, balance, role, kind)
+        yield SourceTransaction(
+            id=int(row["trans_id"]),
+            account=int(row["account_id"]),
+            day=day,
+            credit=credit,
+            amount=amount,
+            balance=balance,
+            role=role,
+            kind=kind,
+        )
 
 
 def _classified(operation: str, symbol: str, credit: bool, where: str) -> tuple[InternalRole, TransactionKind]:

@@ -7,12 +7,12 @@ the accounts' shares one to one, no limit crossed by it. `MemoryLedger.check` th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import count
 from operator import itemgetter
-from typing import Any, get_args
+from typing import Any, TypeVar, cast, get_args
 from uuid import UUID
 
 from domain import registry
@@ -22,16 +22,16 @@ from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.numbers import AccountType, InternalRole, account_number
 from domain.accounts.posting import Entry, Side, TransactionPosted, internal_account
 from domain.accounts.transaction import Deposit, Transfer
-from domain.claims import Claim
 from domain.ids import typeid
 from domain.kernel import Accepted, Context, Decision, Event, NeedsStreams, Refused, State
-from domain.posts.post import Post, slug_claim
 from domain.registry import explain
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = NOW.date()
 OPENED = date(2020, 1, 1)
 MOST_ROUNDS = 3
+
+S = TypeVar("S")
 
 _ids = count(1)
 
@@ -48,6 +48,12 @@ class MemoryLedger:
     context: Context = field(default_factory=lambda: Context(NOW, "main"))
     log: list[Event] = field(default_factory=list)
     states: dict[str, State] = field(default_factory=dict)
+    new_id: Callable[[str], str] = new_id
+    _streams: dict[type, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def of(self, kind: type[S]) -> list[S]:
+        """Every aggregate of this kind, oldest first."""
+        return [cast(S, self.states[stream]) for stream in self._streams[kind]]
 
     def decide(self, command: Any) -> Decision:
         """The decision on the current states; nothing changes."""
@@ -64,15 +70,23 @@ class MemoryLedger:
         decision = self.decide(command)
         if isinstance(decision, Accepted):
             before = {event.originator_id: self.states.get(event.originator_id) for event in decision.events}
-            for event in decision.events:
-                self.states[event.originator_id] = _evolved(self.states.get(event.originator_id), event)
-            self.log.extend(decision.events)
+            self.record(decision.events)
             assert_double_entry(decision.events)
             for stream, state in before.items():
                 assert_within_limits(state, self.states[stream])
         elif isinstance(decision, Refused):
             assert explain(decision.rule, decision.figures)
         return decision
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Let these events happen, whoever decided them."""
+        for event in events:
+            stream = event.originator_id
+            before = self.states.get(stream)
+            self.states[stream] = after = _evolved(before, event)
+            if before is None:
+                self._streams[type(after)].append(stream)
+            self.log.append(event)
 
     def accepted(self, command: Any) -> Accepted:
         """Execute what must be accepted."""
@@ -124,11 +138,6 @@ class MemoryLedger:
                 assert state.balance == balances[state.profile.id]
                 assert state.reserved == sum(amount for _, amount in state.holds) >= 0
         assert not any(trial_balance.values()), trial_balance
-        for state in self.states.values():
-            if isinstance(state, Post) and state.slug is not None:
-                claim = self.states[slug_claim(state.slug)]
-                assert isinstance(claim, Claim)
-                assert claim.holder == state.id
 
 
 def assert_double_entry(events: Iterable[Event]) -> None:

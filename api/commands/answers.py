@@ -1,0 +1,46 @@
+"""The answers to commands, for the OpenAPI description.
+
+An accepted command is answered with the result of its decision, as it was recorded. Each area declares what its results
+have; `Accepted` is what all of them have.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from api.queries.response_types import Position
+
+
+class Accepted(TypedDict):
+    """A command that was carried out."""
+
+    outcome: Literal["accepted"]
+    position: Annotated[Position, Field(description="Pass it as `min_position` to read what was written")]
+    versions: Annotated[dict[str, int], Field(description="New versions of the streams")]
+
+
+@with_config(ConfigDict(extra="allow"))
+class AnyAccepted(Accepted):
+    """A command that was carried out. It has more members, which depend on the command: ids, status, balances."""
+
+
+class AcceptedTogether(Accepted):
+    """An atomic batch that was carried out in one unit."""
+
+    results: Annotated[
+        list[dict[str, Any]],
+        Field(description="The other members that each item's own answer would have, in the order of the items"),
+    ]
+
+
+class BatchAnswer(TypedDict):
+    """The answer to one item of a batch: what a request of its own would have got."""
+
+    key: Annotated[str | None, Field(description="The item's key; null where it had none that could be read")]
+    status: int
+    body: Annotated[dict[str, Any], Field(description="The answer to the command, or the problem details")]
+    version: NotRequired[Annotated[int, Field(description="The ETag of the answer")]]
+    replayed: NotRequired[Annotated[bool, Field(description="Whether it is the first answer, given again")]]

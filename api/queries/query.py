@@ -1,0 +1,51 @@
+"""A query's route, declared once: who may use it, which projections it reads, whether it returns personal data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from api.gateway.documented import READ
+from api.gateway.principals import Right
+from api.gateway.routes import Declaration, declare
+from api.queries.reading import visible
+
+E = TypeVar("E", bound=Callable[..., Any])
+
+
+def query(
+    router: APIRouter,
+    path: str,
+    *,
+    may: frozenset[Right],
+    personal: bool,
+    projections: Sequence[str] = (),
+    response: type[BaseModel] | None = None,
+    answers: Mapping[int | str, dict[str, Any]] = READ,
+    response_class: type[Response] = JSONResponse,
+    tags: Sequence[str] = (),
+) -> Callable[[E], E]:
+    """Declare a query's route.
+
+    `may`: who may use it. `personal`: whether it returns personal data. `projections`: the read models that it reads;
+    with `min_position` it waits for them. `response`: the model of the answer and `answers`: what else it may answer,
+    both for the OpenAPI description only. The function returns a `Response`, which FastAPI sends as it is.
+    """
+
+    def decorate(endpoint: E) -> E:
+        declare(endpoint, Declaration(may=may, personal=personal))
+        route = router.get(
+            path,
+            response_model=response,
+            responses=dict(answers),
+            response_class=response_class,
+            dependencies=[visible(*projections)] if projections else [],
+            tags=list(tags),
+        )
+        return route(endpoint)
+
+    return decorate

@@ -1,0 +1,175 @@
+"""Every answer has exactly the members that the description names, with their types: each route with real data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from jsonschema_rs import Draft202012Validator
+
+from tests.support.openapi import strict
+from tests.support.postgres import Server
+from tests.support.service import TOKENS, Service, service_on
+
+EUR = {"amount": "10.00", "currency": "EUR"}
+LINE = {"sku": "85123A", "name": "Hanging heart", "quantity": 6, "unit_price": "2.55"}
+
+
+@pytest.fixture(scope="module")
+def service(postgres18: Server) -> Iterator[Service]:
+    """A service that gives tickets to follow the log."""
+    with postgres18.database() as database, service_on(database, allowed_origins=("http://localhost",)) as running:
+        yield running
+
+
+class Description:
+    """The description of a service, strict: no members beside those it names."""
+
+    def __init__(self, service: Service) -> None:
+        self.document: dict[str, Any] = strict(service.http.get("/v1/openapi.json").json())
+        self.seen: set[tuple[str, str]] = set()
+        self._paths = {
+            path: re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for path in self.document["paths"]
+        }
+
+    def operations(self) -> set[tuple[str, str]]:
+        """Method and path of each."""
+        return {(method, path) for path, methods in self.document["paths"].items() for method in methods}
+
+    def check(self, response: httpx.Response) -> None:
+        """The body is as described for its operation, status and media type."""
+        method, asked = response.request.method.lower(), response.request.url.path
+        path = min((path for path, pattern in self._paths.items() if pattern.fullmatch(asked)), key=lambda p: "{" in p)
+        kind = response.headers["content-type"].split(";")[0]
+        described = self.document["paths"][path][method]["responses"][str(response.status_code)]["content"][kind]
+        if kind == "application/x-ndjson":
+            for line in response.read().splitlines():
+                self.fits(described["x-item-schema"], orjson.loads(line))
+        else:
+            self.fits(described["schema"], orjson.loads(response.read()))
+        if response.is_success:
+            self.seen.add((method, path))
+
+    def fits(self, schema: Any, value: Any) -> None:
+        """The value is as the schema says."""
+        whole = {**schema, "components": self.document["components"]}
+        found = [error.message for error in Draft202012Validator(whole, validate_formats=True).iter_errors(value)]
+        assert not found, (schema, value, found)
+
+
+@contextmanager
+def checking(service: Service) -> Iterator[Description]:
+    """Every answer in between is compared with the description."""
+    description = Description(service)
+    service.http.event_hooks["response"].append(description.check)
+    try:
+        yield description
+    finally:
+        service.http.event_hooks["response"].remove(description.check)
+
+
+def test_every_answer_has_exactly_the_members_that_are_described(service: Service) -> None:
+    with checking(service) as description:
+        of_accounts(service)
+        of_orders(service)
+        of_posts(service)
+        of_batches(service)
+        of_the_log(service, description)
+    assert description.operations() - description.seen == set(), "these were not answered with a success"
+
+
+def of_accounts(service: Service) -> None:
+    account, other = service.account("100.00"), service.account(maximum="500.00")
+    hold = service.post(f"accounts/{account}/holds", EUR).json()["hold"]
+    released = service.post(f"accounts/{account}/holds", EUR).json()["hold"]
+    service.post(f"accounts/{account}/holds/{hold}/capture", {**EUR, "target": other})
+    service.post(f"accounts/{account}/holds/{released}/release")
+    service.post(f"accounts/{account}/withdrawals", EUR | {"reference": "r", "description": "d"})
+    service.post(f"accounts/{account}/fees", EUR)
+    service.post("transfers", EUR | {"source": account, "target": other}, key="accepted")
+    entries = [EUR | {"account": account, "side": "credit"}, EUR | {"account": other, "side": "debit"}]
+    transaction = service.post("transactions", {"entries": entries}).json()["transaction"]
+    service.post("transfers", {"source": other, "target": account, "amount": "99.00", "currency": "EUR"}, key="refused")
+    service.post(
+        "transfers", EUR | {"source": account, "target": other, "expected_versions": {account: 1}}, key="stale"
+    )
+    for command in ("freeze", "unfreeze"):
+        service.post(f"accounts/{account}/{command}", {"reason": "r"})
+    service.post(f"accounts/{service.account()}/close", {"reason": "r"})
+    for path in ("accounts", f"accounts/{account}", f"accounts/{account}/entries", f"accounts/{account}/movements"):
+        service.get(path)
+    service.get("accounts", limit=1)
+    for path in ("transactions", f"transactions/{transaction}", "trial-balance", "accounts/acct_x"):
+        service.get(path)
+
+
+def of_orders(service: Service) -> None:
+    account = service.account("100.00")
+    body = {"customer": "c", "currency": "EUR", "lines": [LINE], "reference": "r"}
+    paid, cancelled = (service.post("orders", body).json()["order"] for _ in range(2))
+    service.post(f"orders/{paid}/confirm")
+    service.post(f"orders/{paid}/pay", {"account": account})
+    service.post(f"orders/{cancelled}/cancel", {"reason": "r"})
+    service.get("orders")
+    service.get(f"orders/{paid}")
+
+
+def of_posts(service: Service) -> None:
+    post = service.post("posts", {"author": "a", "title": "t", "body": "b"}).json()["post"]
+    service.post(f"posts/{post}/revisions", {"title": "t", "body": "c", "summary": "s"})
+    service.post(f"posts/{post}/publish", {"slug": "s"})
+    service.post(f"posts/{post}/archive")
+    service.post(f"posts/{post}/delete", {"reason": "r"})
+    service.get("posts", status="deleted")
+    service.post(f"posts/{post}/restore")
+    for path in ("posts", f"posts/{post}", f"posts/{post}/revisions"):
+        service.get(path)
+
+
+def of_batches(service: Service) -> None:
+    account = service.account("100.00")
+    path = f"/v1/accounts/{account}/deposits"
+    items = [
+        {"path": path, "key": "item-1", "body": EUR},
+        {"path": path, "key": "item-1", "body": EUR},
+        {"path": path, "key": "item-2", "body": EUR | {"currency": "USD"}},
+        {"path": path, "body": EUR},
+    ]
+    service.post("batches", items)
+    service.post("batches?atomic=true", [{"path": path, "body": EUR}, {"path": path, "body": EUR}])
+    headers = {"Authorization": f"Bearer {TOKENS['command']}", "Content-Type": "application/x-ndjson"}
+    service.http.post("/v1/batches", content=b"\n".join(map(orjson.dumps, items)), headers=headers)
+
+
+def of_the_log(service: Service, description: Description) -> None:
+    for key in ("accepted", "refused", "stale"):
+        service.get(f"commands/{key}", role="command")
+    page = service.get("log", role="audit").json()
+    service.get(f"streams/{page['events'][0]['stream']}", role="audit", limit=1)
+    service.get("log", role="audit", after=page["head"])
+    for path in ("health/live", "health/ready", "lag"):
+        service.get(path)
+    service.post("log/follow-tickets", role="operator")
+    path = "/v1/log/follow"
+    followed = description.document["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    description.fits(followed["x-item-schema"], first_event(service, path))
+    description.seen.add(("get", path))
+
+
+def first_event(service: Service, path: str) -> dict[str, Any]:
+    """The members of the first server-sent event, its data parsed."""
+    members: dict[str, Any] = {}
+    headers = {"Authorization": f"Bearer {TOKENS['audit']}"}
+    with httpx.stream("GET", service.http.base_url.join(path), headers=headers) as response:
+        for line in response.iter_lines():
+            name, _, value = line.partition(": ")
+            if name in ("id", "event", "data"):
+                members[name] = orjson.loads(value) if name == "data" else value
+            elif members and not line:
+                return members
+    raise AssertionError("the stream ended before its first event")

@@ -1,0 +1,354 @@
+"""Samples of accounts, with their holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+from typing import Any, get_args
+
+from domain.accounts.account.holds import MOST_HOLDS, PlaceHold, ReleaseHold
+from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
+from domain.accounts.account.state import ACCOUNT, HOLD, Account
+from domain.accounts.numbers import InternalRole, account_number
+from domain.accounts.posting import internal_account
+from domain.accounts.transaction import Deposit, Withdraw
+from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World
+from tests.support.memory_ledger import OPENED, TODAY, MemoryLedger, opening
+
+CASH = internal_account("main", "cash", "EUR")
+
+# Requests
+
+OPENING = {"type": "checking", "currency": "EUR", "owner": "owner-1", "name": "Ada Lovelace", "minimum": "-500.00"}
+AMOUNT = {"amount": "1.00", "currency": "EUR"}
+REASON = {"reason": "Court order"}
+
+
+def with_balance(world: World, balance: str | None = None) -> str:
+    """An account with so much on it."""
+    id: str = world.do("accounts", OPENING)["account"]
+    if balance is not None:
+        world.do(f"accounts/{id}/deposits", {"amount": balance, "currency": "EUR"})
+    return id
+
+
+def hold(world: World) -> tuple[str, str]:
+    """An account, and a hold on it."""
+    account = with_balance(world, "100.00")
+    return account, world.do(f"accounts/{account}/holds", AMOUNT)["hold"]
+
+
+def releases(world: World) -> Request:
+    account, held = hold(world)
+    return Request({"account": account, "hold": held}, {})
+
+
+def frozen(world: World) -> str:
+    account = with_balance(world)
+    world.do(f"accounts/{account}/freeze", REASON)
+    return account
+
+
+ROUTES = {
+    "/v1/accounts": lambda world: Request({}, OPENING),
+    "/v1/accounts/{account}/freeze": lambda world: Request({"account": with_balance(world)}, REASON),
+    "/v1/accounts/{account}/unfreeze": lambda world: Request({"account": frozen(world)}, REASON),
+    "/v1/accounts/{account}/close": lambda world: Request({"account": with_balance(world)}, REASON),
+    "/v1/accounts/{account}/holds": lambda world: Request(
+        {"account": with_balance(world, "100.00")}, {**AMOUNT, "reference": "inv-1"}
+    ),
+    "/v1/accounts/{account}/holds/{hold}/release": releases,
+}
+
+# Rules
+
+A = (
+    opening(account="acct_a", number="CHK000000000101", minimum=100, maximum=1_000),
+    Deposit("txn_a", "acct_a", 500, "EUR", TODAY),
+    PlaceHold("acct_a", "hold_1", 100, "EUR"),
+)
+"""5.00 EUR, 1.00 of it held, between limits of 1.00 and 10.00."""
+B = opening(account="acct_b", minimum=None)
+
+
+def deposit(amount: int, account: str = "acct_a", days: int = 0) -> Deposit:
+    return Deposit("txn_1", account, amount, "EUR", TODAY + timedelta(days))
+
+
+def holding(id: str, amount: int = 1, account: str = "acct_a") -> PlaceHold:
+    return PlaceHold(account, id, amount, "EUR")
+
+
+BEFORE_OPENING = (OPENED - TODAY).days - 1
+
+RULES = {
+    "account_exists": RuleSample(
+        given=A,
+        broken=opening(account="acct_a"),
+        sentence="Account acct_a exists already.",
+        kept=(opening(account="acct_b"),),
+    ),
+    "account_closed": RuleSample(
+        given=(*A, B, CloseAccount("acct_b", "moved away")),
+        broken=deposit(1, "acct_b"),
+        sentence="Account acct_b is closed; nothing can be posted to it or changed on it.",
+        kept=(deposit(1),),
+    ),
+    "account_frozen": RuleSample(
+        given=(B, FreezeAccount("acct_b", "court order")),
+        broken=deposit(1, "acct_b"),
+        sentence="Account acct_b is frozen; unfreeze it first.",
+        kept=(UnfreezeAccount("acct_b", "lifted"), deposit(1, "acct_b")),
+    ),
+    "account_not_frozen": RuleSample(
+        given=(B,),
+        broken=UnfreezeAccount("acct_b", "lifted"),
+        sentence="Account acct_b is not frozen.",
+        kept=(FreezeAccount("acct_b", "court order"), UnfreezeAccount("acct_b", "lifted")),
+    ),
+    "account_internal": RuleSample(
+        given=(B,),
+        broken=holding("hold_1", account=CASH),
+        sentence=f"Account {CASH} is an internal account (cash); this command is for customer accounts.",
+        kept=(holding("hold_1", account="acct_b"),),
+    ),
+    "balance_not_zero": RuleSample(
+        given=(B, deposit(1, "acct_b")),
+        broken=CloseAccount("acct_b", "x"),
+        sentence="Account acct_b has a balance of 0.01 EUR; it must be zero to close.",
+        kept=(Withdraw("txn_2", "acct_b", 1, "EUR", TODAY), CloseAccount("acct_b", "x")),
+    ),
+    "holds_open": RuleSample(
+        given=(B, holding("hold_1", account="acct_b")),
+        broken=CloseAccount("acct_b", "x"),
+        sentence="Account acct_b has 1 open holds for 0.01 EUR; release or capture them first.",
+        kept=(ReleaseHold("acct_b", "hold_1"), CloseAccount("acct_b", "x")),
+    ),
+    "number_taken": RuleSample(
+        given=A,
+        broken=opening(number="CHK000000000101"),
+        sentence="Account number CHK000000000101 is in use.",
+        kept=(opening(number=account_number("checking", 9_999_999)),),
+    ),
+    "limits_crossed": RuleSample(
+        given=(),
+        broken=opening(minimum=2, maximum=1),
+        sentence="The minimum 0.02 is higher than the maximum 0.01.",
+        kept=(opening(minimum=1, maximum=1),),
+    ),
+    "opened_in_future": RuleSample(
+        given=(),
+        broken=opening(opened_on=TODAY + timedelta(1)),
+        sentence="The opening date 2026-11-22 is after today, 2026-11-21 (UTC).",
+        kept=(opening(opened_on=TODAY),),
+    ),
+    "currency_mismatch": RuleSample(
+        given=(opening(account="acct_usd", currency="USD", minimum=None),),
+        broken=PlaceHold("acct_usd", "hold_1", 1, "EUR"),
+        sentence="Account acct_usd is kept in USD; the amount is in EUR.",
+        kept=(PlaceHold("acct_usd", "hold_1", 1, "USD"),),
+    ),
+    "value_date_before_opening": RuleSample(
+        given=A,
+        broken=deposit(1, days=BEFORE_OPENING),
+        sentence="The value date 2019-12-31 is before account acct_a was opened, 2020-01-01.",
+        kept=(deposit(1, days=BEFORE_OPENING + 1),),
+    ),
+    "below_minimum": RuleSample(
+        given=A,
+        broken=Withdraw("txn_1", "acct_a", 301, "EUR", TODAY),
+        sentence="Account acct_a has 4.00 EUR available; debiting 3.01 would leave 0.99, below its minimum of 1.00.",
+        kept=(Withdraw("txn_1", "acct_a", 300, "EUR", TODAY),),
+    ),
+    "above_maximum": RuleSample(
+        given=A,
+        broken=deposit(501),
+        sentence="Account acct_a has a balance of 5.00 EUR; crediting 5.01 would make 10.01, above its maximum of 10.00.",
+        kept=(deposit(500),),
+    ),
+    "hold_exists": RuleSample(
+        given=A,
+        broken=holding("hold_1"),
+        sentence="Hold hold_1 exists already on account acct_a.",
+        kept=(holding("hold_2"),),
+    ),
+    "hold_amount": RuleSample(
+        given=A,
+        broken=holding("hold_2", 0),
+        sentence="Hold hold_2 is for 0.00 EUR; a hold must be for 0.01 to 9999999999999.99.",
+        kept=(holding("hold_2", 1),),
+    ),
+    "hold_count": RuleSample(
+        given=(B, *(holding(f"hold_{number}", account="acct_b") for number in range(MOST_HOLDS))),
+        broken=holding("hold_x", account="acct_b"),
+        sentence="Account acct_b has 1000 open holds, the most that it can have.",
+        kept=(ReleaseHold("acct_b", "hold_0"), holding("hold_x", account="acct_b")),
+    ),
+}
+
+# A life
+
+CURRENCIES = ("EUR", "JPY")
+
+
+def life(ledger: MemoryLedger, chance: Random) -> Any:
+    """The ledger's own accounts, then those of a few owners, with and without limits, and with holds."""
+    currency = chance.choice(CURRENCIES)
+    for role in get_args(InternalRole):
+        internal = internal_account("main", role, currency)
+        if internal not in ledger.states:
+            return opening(role, account=internal, currency=currency, minimum=None)
+    accounts = [one for one in ledger.of(Account) if one.profile.currency == currency and not one.profile.internal]
+    if len(accounts) < 3 or chance.random() < 0.3:
+        return _opens(ledger, chance, currency)
+    account = chance.choice(accounts)
+    id = account.profile.id
+    if account.status == "frozen":
+        return UnfreezeAccount(id, "a reason")
+    choice = chance.random()
+    if account.holds and choice < 0.3:
+        return ReleaseHold(id, chance.choice(account.holds)[0])
+    if choice < 0.5:
+        return PlaceHold(id, ledger.new_id(HOLD), chance.randint(1, 500), currency)
+    return FreezeAccount(id, "a reason") if choice < 0.7 else CloseAccount(id, "a reason")
+
+
+def _opens(ledger: MemoryLedger, chance: Random, currency: str) -> OpenAccount:
+    id, owner = ledger.new_id(ACCOUNT), f"owner-{chance.randint(1, 5)}"
+    minimum, maximum = chance.choice((None, None, 0, -50)), chance.choice((None, None, 8_000))
+    number = opening().number
+    return OpenAccount(id, number, "checking", currency, owner, "A\tb\\c\nd ü", minimum, maximum, OPENED)
+
+
+# Events as they were stored
+
+EVENTS = (
+    StoredEvent(
+        "account.opened.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        1,
+        '{"currency":"EUR","maximum":null,"minimum":0,"name":"AUrxBsYGG8KbF00S_4p7kz8h0gAGa_uJvyJNASD7yOHgsFIKtxqIRg==","number":"CHK000000000169","opened_on":"2026-01-31","owner":"owner-1","type":"checking"}',
+        {
+            "number": "CHK000000000169",
+            "type": "checking",
+            "currency": "EUR",
+            "owner": "owner-1",
+            "name": "Ada Lovelace",
+            "minimum": 0,
+            "maximum": None,
+            "opened_on": "2026-01-31",
+        },
+    ),
+    StoredEvent(
+        "account.debited.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        2,
+        '{"amount":1230,"currency":"EUR","entry":1,"transaction":"txn_01m7xye322ewkrackt3th99f5h","value_date":"2026-01-31"}',
+        {
+            "transaction": "txn_01m7xye322ewkrackt3th99f5h",
+            "entry": 1,
+            "amount": 1230,
+            "currency": "EUR",
+            "value_date": "2026-01-31",
+        },
+    ),
+    StoredEvent(
+        "account.credited.v1",
+        "acct_01m7xye22teqjrevpr9vnc3e97",
+        2,
+        '{"amount":1230,"currency":"EUR","entry":2,"transaction":"txn_01m7xye322ewkrackt3th99f5h","value_date":"2026-01-31"}',
+        {
+            "transaction": "txn_01m7xye322ewkrackt3th99f5h",
+            "entry": 2,
+            "amount": 1230,
+            "currency": "EUR",
+            "value_date": "2026-01-31",
+        },
+    ),
+    StoredEvent(
+        "account.frozen.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        3,
+        '{"owner":"owner-1","reason":"MyqAYlUBRjFOiJaIX6HZ2sLvGipIis8YK-dJkFurOrDVDqQHo0CW"}',
+        {"owner": "owner-1", "reason": "Court order"},
+    ),
+    StoredEvent(
+        "account.unfrozen.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        4,
+        '{"owner":"owner-1","reason":"yJVlyKBXlc2fw-3ysY_t0bWY-H4q1CbRE5Bck0KF3yOBXA=="}',
+        {"owner": "owner-1", "reason": "Lifted"},
+    ),
+    StoredEvent(
+        "account.closed.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        5,
+        '{"owner":"owner-1","reason":"FgKxC7Ea19sfubdhITb1eg4XyqA5bSKxtwuFA85OpPejMEIGqWo="}',
+        {"owner": "owner-1", "reason": "On request"},
+    ),
+    StoredEvent(
+        "account.hold_placed.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        3,
+        '{"amount":500,"currency":"EUR","hold":"hold_01m7xye322ewkrackt3th99f5h","reference":"REF-1"}',
+        {"hold": "hold_01m7xye322ewkrackt3th99f5h", "amount": 500, "currency": "EUR", "reference": "REF-1"},
+    ),
+    StoredEvent(
+        "account.hold_released.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        4,
+        '{"amount":500,"currency":"EUR","hold":"hold_01m7xye322ewkrackt3th99f5h"}',
+        {"hold": "hold_01m7xye322ewkrackt3th99f5h", "amount": 500, "currency": "EUR"},
+    ),
+    StoredEvent(
+        "account.hold_captured.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        4,
+        '{"amount":500,"currency":"EUR","hold":"hold_01m7xye322ewkrackt3th99f5h","transaction":"txn_01m7xye322ewkrackt3th99f5h"}',
+        {
+            "hold": "hold_01m7xye322ewkrackt3th99f5h",
+            "amount": 500,
+            "currency": "EUR",
+            "transaction": "txn_01m7xye322ewkrackt3th99f5h",
+        },
+    ),
+    StoredEvent(
+        "account.opened.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        1,
+        '{"currency":"EUR","maximum":null,"minimum":0,"name":"2.AtHviOpNoXimSbwiz54ngxrz1t4fJxfP75cMCkc0haIbAeWMh56DQg==","number":"CHK000000000169","opened_on":"2026-01-31","owner":"owner-1","type":"checking"}',
+        {
+            "number": "CHK000000000169",
+            "type": "checking",
+            "currency": "EUR",
+            "owner": "owner-1",
+            "name": "Ada Lovelace",
+            "minimum": 0,
+            "maximum": None,
+            "opened_on": "2026-01-31",
+        },
+    ),
+    StoredEvent(
+        "account.frozen.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        3,
+        '{"owner":"owner-1","reason":"2.y33aTyJwcIxibbknq_l3vsbjh4-yxPjTtUpkqRnW9HoV5QFfGmIn"}',
+        {"owner": "owner-1", "reason": "Court order"},
+    ),
+    StoredEvent(
+        "account.unfrozen.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        4,
+        '{"owner":"owner-1","reason":"2.HJWUJUOfuDYvar3qfHfPeE32BUp8FokB-uiLgJLPcidhrg=="}',
+        {"owner": "owner-1", "reason": "Lifted"},
+    ),
+    StoredEvent(
+        "account.closed.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        5,
+        '{"owner":"owner-1","reason":"2.UoO18UHjZSw_Ug4wNI3JbGnpx1MCCWyjpMgLsdqSW5vS0uMaV3I="}',
+        {"owner": "owner-1", "reason": "On request"},
+    ),
+)
+
+SAMPLES = Samples(events=EVENTS, one=with_balance, rules=RULES, routes=ROUTES, life=life)

@@ -1,0 +1,74 @@
+"""The samples of every aggregate, found by its name, and random histories of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from random import Random
+
+from fastapi.routing import APIRoute
+
+from api.commands.routes import CommandRoute
+from api.registry import ROUTERS
+from domain.aggregate import Aggregate
+from domain.kernel import Accepted, Event
+from domain.registry import AGGREGATES
+from tests.samples.sample import Samples, StoredEvent
+from tests.support.memory_ledger import MemoryLedger
+
+
+def module_of(aggregate: Aggregate) -> str:
+    """The module of its samples: in the folder of its area, which is the folder of its decisions."""
+    _, *area, _ = aggregate.evolve.__module__.split(".")
+    return ".".join(["tests", "samples", *area[:1], aggregate.name])
+
+
+def is_there(module: str) -> bool:
+    """Whether there is a module of this name."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # its folder is missing
+        return False
+
+
+SAMPLES: Mapping[str, Samples] = {
+    aggregate.name: import_module(module_of(aggregate)).SAMPLES
+    for aggregate in AGGREGATES
+    if is_there(module_of(aggregate))
+}
+"""By the name of the aggregate. `tests/unit/test_samples.py` fails where one is missing."""
+
+EVENTS: tuple[StoredEvent, ...] = tuple(event for samples in SAMPLES.values() for event in samples.events)
+
+
+def event_of(name: str) -> StoredEvent:
+    """The newest sample of an event version."""
+    return next(event for event in reversed(EVENTS) if event.type == name)
+
+
+def command_routes() -> dict[str, APIRoute]:
+    """The routes of commands, by their path."""
+    return {
+        route.path: route
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and isinstance(getattr(route.endpoint, "declaration", None), CommandRoute)
+    }
+
+
+def history(ledger: MemoryLedger, chance: Random, units: int) -> Iterator[tuple[Event, ...]]:
+    """The units of a random history of all aggregates, reproducible by its chance."""
+    lives = [samples.life for samples in SAMPLES.values() if samples.life is not None]
+    while units:
+        decision = ledger.execute(chance.choice(lives)(ledger, chance))
+        if isinstance(decision, Accepted):
+            units -= 1
+            yield decision.events
+
+
+def check_history(ledger: MemoryLedger) -> None:
+    """What is true of every history, and of those of each aggregate."""
+    ledger.check()
+    for samples in SAMPLES.values():
+        samples.check(ledger)

@@ -1,0 +1,81 @@
+"""What each aggregate supplies to the tests that try every aggregate.
+
+`tests/samples/<area>/<aggregate>.py` ends with `SAMPLES = Samples(...)`, as the aggregate's own module ends with its
+declaration. The tests find the module by the aggregate's name (`tests.samples.registry`). `tests/unit/test_samples.py`
+names each aggregate, event version, command, rule and route that has no sample.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+from tests.support.memory_ledger import MemoryLedger
+
+ID = re.compile(r"[a-z]{2,8}_[0-9a-z]{26}")
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event as a version of the program stored it, and its fields when it is read: `means`.
+
+    Add samples; never change or remove one, because logs have such events. `python -m tests.samples.store` writes them.
+    Personal values are sealed with the keys of `tests.samples.store`.
+    """
+
+    type: str
+    stream: str
+    version: int
+    payload: str
+    means: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RuleSample:
+    """A command that just breaks a rule and reads `sentence`, and commands that just keep it, the last one by a hair.
+
+    Each case begins with the internal accounts of EUR and what `given` makes. `kept` is more than one command where the
+    rule is about what happened before.
+    """
+
+    given: tuple[Any, ...]
+    broken: Any
+    sentence: str
+    kept: tuple[Any, ...]
+
+
+class World(Protocol):
+    """A running service, as far as a sample needs it to make what its request names."""
+
+    def do(self, path: str, body: Any = None) -> dict[str, Any]:
+        """Post a command that is accepted, as an operator. `path` is without `/v1/`. Returns the answer."""
+        ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """A valid request to a route: the names in its path, and its body."""
+
+    names: Mapping[str, str]
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of one aggregate.
+
+    `events`: at least one of each version that was ever shipped. `rules`: one for each rule, by its code. `routes`: for
+    each route of a command, by its path, a function that makes what the request names and returns the request. `one`:
+    makes one and returns the name of its stream. `life`: the next command of a random history, which may be refused;
+    None for an aggregate that has no commands. `check`: what is true after every history.
+    """
+
+    events: tuple[StoredEvent, ...]
+    one: Callable[[World], str]
+    rules: Mapping[str, RuleSample]
+    routes: Mapping[str, Callable[[World], Request]]
+    life: Callable[[MemoryLedger, Random], Any] | None
+    check: Callable[[MemoryLedger], None] = lambda ledger: None

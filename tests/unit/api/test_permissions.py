@@ -1,0 +1,55 @@
+"""Who may use which method of which route: a table, compared with what the routes declare."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi import APIRouter
+
+from api import registry
+from api.gateway.principals import ROLES, Role
+from api.gateway.routes import RouteTable
+from api.system.docs_page import docs_routes
+
+TABLE = RouteTable([*registry.routes(), *docs_routes()])
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+PUBLIC = ("/v1/health/", "/docs")
+PATHS = sorted({declared.route.path for declared in TABLE.routes})
+
+
+def may(role: Role, method: str, path: str) -> bool:
+    """What each role may, by prefixes of paths: as it was before routes declared it."""
+    if role == "operator":
+        return True
+    if path == "/v1/log/follow-tickets":
+        return role == "audit"
+    if method not in ("GET", "HEAD", "OPTIONS"):
+        return role == "command"
+    if path.startswith(("/v1/streams", "/v1/log")):
+        return role == "audit"
+    if path.startswith("/v1/commands"):
+        return role in ("command", "audit")
+    return True
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("path", PATHS)
+def test_each_role_may_what_it_could_by_the_prefix_of_the_path(role: Role, path: str) -> None:
+    found = TABLE.find(path)
+    assert found is not None
+    public = path.startswith(PUBLIC)
+    for method in METHODS:
+        permitted = found.path.rights.of(method)
+        assert ("public" in permitted) is public, method
+        assert (role in permitted) is (public or may(role, method, path)), method
+
+
+def test_the_table_has_every_route() -> None:
+    assert len(PATHS) > 35
+    assert len(TABLE.routes) > 45
+
+
+def test_a_route_that_does_not_declare_who_may_use_it_is_refused() -> None:
+    router = APIRouter()
+    router.get("/v1/things/{thing}")(lambda thing: None)
+    with pytest.raises(ValueError, match=r"GET /v1/things/\{thing\} does not declare who may use it"):
+        RouteTable(router.routes)

@@ -1,0 +1,102 @@
+"""The composition root: the settings become a codec and an executor, here and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from api.commands.answer_codes import answer_codes
+from domain import registry
+from domain.kernel import ERASED, UNREADABLE, Context
+from domain.registry import CATALOGUE, COMMUTING, SNAPSHOTS
+from eventstore.executor.decided_commands import Submission
+from eventstore.executor.executor import Executor
+from eventstore.executor.snapshots import JsonStates, Snapshots
+from eventstore.executor.stream_states import Fold
+from eventstore.keys.sealing import Sealer
+from eventstore.keys.subject_keys import SubjectKeys
+from eventstore.log.codec import Codec
+from eventstore.log.metadata import metadata
+from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
+from workers.settings import Settings
+
+
+def make_codec(
+    settings: Settings,
+    connection: Connection[Any],
+    log: int,
+    reconnect: Callable[[], Connection[Any]] | None = None,
+    *,
+    writes: bool = False,
+) -> Codec:
+    """The codec of the domain's events. It reads the keys of this log over this connection.
+
+    Every process that opens personal data makes one at its start. Raises `MasterKeyError` if the master key is not that
+    of the database. With `writes` the connection acts as `daybook_api`, and the first master key is recorded.
+    """
+    keys = SubjectKeys(connection, log, reconnect)
+    sealer = Sealer(keys, settings.master_key_bytes(), settings.previous_master_key_bytes())
+    sealer.master_keys.check(record=writes)
+    return Codec(catalogue=CATALOGUE, sealer=sealer, erased=ERASED, unreadable=UNREADABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSide:
+    """An executor, with the log and the codec it works on."""
+
+    log: str
+    log_number: int
+    executor: Executor
+    codec: Codec
+
+
+@contextmanager
+def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
+    """A running executor on the log of the settings, as the role `daybook_api`. Raises `UnknownLogError`."""
+    url = settings.api_url()
+    with connect(url, application_name=f"{name}-keys") as keys:
+        log = read_head(keys, settings.log).log
+        codec = make_codec(settings, keys, log, lambda: connect(url, application_name=f"{name}-keys"), writes=True)
+        snapshots = Snapshots(
+            lambda: connect(url, application_name=f"{name}-snapshots"),
+            log,
+            JsonStates(SNAPSHOTS),
+            fold=Fold(codec, registry.evolve),
+        )
+        executor = Executor(
+            connect=lambda: connect(url, application_name=name),
+            log=settings.log,
+            codec=codec,
+            decide=registry.decide,
+            evolve=registry.evolve,
+            commuting_types=COMMUTING,
+            transient_prefixes=registry.WRITTEN_ONCE,
+            queue_limit=settings.queue_limit,
+            group_limit=settings.group_limit,
+            cache_limit=settings.cache_limit,
+            snapshots=snapshots,
+        )
+        with snapshots, executor:
+            yield WriteSide(log=settings.log, log_number=log, executor=executor, codec=codec)
+
+
+def system_submission(actor: str, key: str, command: Any, request: str, log: str, at: datetime) -> Submission:
+    """A command of a system principal. Two submissions with the same `request` are the same request."""
+    digest = hashlib.sha256(request.encode()).digest()
+    recorded = metadata("system", actor, type(command).__name__, at, key)
+    return Submission(
+        command=command,
+        actor=actor,
+        key=key,
+        request_hash=digest,
+        metadata=recorded,
+        context=Context(decided_at=at, log=log),
+        codes=answer_codes(201, if_match=False),
+    )

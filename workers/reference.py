@@ -1,0 +1,272 @@
+"""The reference pages that are written from the code: `make reference`, or `python -m workers.reference`.
+
+`pages` has the text of each page by its file name in docs/reference. A test compares them with the committed files.
+The page of the command line is written by typer (see the Makefile).
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from fastapi.routing import APIRoute
+
+from api.gateway.principals import ROLES
+from api.gateway.problems import PROBLEMS
+from api.registry import ROUTERS
+from domain import together
+from domain.aggregate import Aggregate, EventType
+from domain.kernel import Event, Value
+from domain.registry import AGGREGATES, CATALOGUE, RULES
+from projections.engine.ddl import type_name
+from projections.engine.projection import Projection
+from projections.registry import PROJECTIONS
+from workers.settings import settings_table
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+_GENERATED = "This page is written by `make reference` from the code. Do not edit it.\n"
+_EVENTS_INTRODUCTION = """\
+An event has a name with a version, and is stored on the stream of its aggregate. A stored event never changes.
+Amounts are integers in the minor unit of their currency. A personal field is sealed with the key of the person that
+another field names.
+"""
+_RULES_INTRODUCTION = """\
+A command that breaks a rule is refused with the status of the problem `refused`. The `code` of the answer is the code
+of the rule, and `figures` has the figures that the braces name. The refusal is recorded: a retry with the same key gets
+the same answer.
+"""
+_PROBLEMS_INTRODUCTION = """\
+An answer that is not a success is a problem detail (RFC 9457) with the media type `application/problem+json`. Its
+`type` is `urn:daybook:problem:` and the code. A refusal by a business rule has the status of `refused` and the code of
+the rule: see [rules](rules.md).
+"""
+_PERMISSIONS_INTRODUCTION = """\
+Each token belongs to a principal with one role. The table shows which role can use which route. A route that takes GET
+takes HEAD too, with the same permission. A request without the permission gets the problem `forbidden`.
+"""
+_READ_MODELS_INTRODUCTION = """\
+A read model is folded from the log. Its tables are in the schema `read`, with amounts in minor units. Reporting tools
+use the views of the schema `reporting`, with amounts in major units.
+"""
+_SETTINGS_INTRODUCTION = """\
+Environment variables set what a process does. A wrong value is refused, and so is a variable that begins with
+`DAYBOOK_` and is not known; the message names the variable. Variables that Kubernetes and Docker make for a service
+named `daybook…` (`DAYBOOK_PORT=tcp://…`) are ignored, and the log names them.
+"""
+_SCALARS: Mapping[object, str] = {str: "text", int: "integer", bool: "true or false", date: "date"}
+
+
+def pages() -> dict[str, str]:
+    """Return the text of each page by its file name."""
+    return {
+        "events.md": _page("Events", _events()),
+        "rules.md": _page("Rules", _rules()),
+        "problems.md": _page("Problems", _problems()),
+        "permissions.md": _page("Permissions", _permissions()),
+        "read-models.md": _page("Read models", _read_models()),
+        "settings.md": _page("Settings", _settings()),
+    }
+
+
+def write(folder: Path) -> None:
+    """Write each page to the folder."""
+    for name, text in pages().items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _page(title: str, lines: Iterable[str]) -> str:
+    return "\n".join([f"# {title}\n", _GENERATED, *lines]).rstrip() + "\n"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield _row(head)
+    yield _row(["---"] * len(head))
+    yield from (_row([cell.replace("|", "\\|") for cell in row]) for row in rows)
+    yield ""
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _summary(owner: object) -> str:
+    """The first paragraph of the docstring of a class or function, on one line."""
+    doc: str = owner.__dict__.get("__doc__") or "" if isinstance(owner, type) else owner.__doc__ or ""
+    return " ".join(doc.strip().split("\n\n")[0].split())
+
+
+# Events
+
+
+def _events() -> Iterator[str]:
+    yield _EVENTS_INTRODUCTION
+    for aggregate in AGGREGATES:
+        yield f"## {aggregate.name}\n"
+        yield f"The names of its streams begin with `{aggregate.prefix}`.\n"
+        for entry in aggregate.events:
+            yield from _event(aggregate, entry)
+
+
+def _event(aggregate: Aggregate, entry: EventType) -> Iterator[str]:
+    yield f"### {entry.name}\n"
+    if entry.event is None:
+        yield f"An older version. It is read as `{entry.upcasts_to}`.\n"
+        return
+    commuting = " It commutes on a stream without limits." if entry.name in aggregate.commuting else ""
+    yield f"`{entry.event.__module__}.{entry.event.__name__}`: {_summary(entry.event)}{commuting}\n"
+    hints = fields(entry.event)
+    if not hints:
+        yield "It has no fields.\n"
+        return
+    sealed = f"sealed with the key of `{entry.subject}`"
+    rows = [
+        [f"`{name}`", in_words(hint, name in entry.personal), sealed if name in entry.personal else ""]
+        for name, hint in hints.items()
+    ]
+    yield from _table(["field", "type", "personal"], rows)
+    for nested in dict.fromkeys(value for hint in hints.values() for value in values_in(hint)):
+        yield f"Each {nested.__name__} has these fields.\n"
+        yield from _table(["field", "type"], ([f"`{name}`", in_words(hint)] for name, hint in fields(nested).items()))
+
+
+def fields(kind: type[Value]) -> dict[str, Any]:
+    """The fields of a value and their types. Those that all events have are left out."""
+    common = Event.__struct_fields__ if issubclass(kind, Event) else ()
+    hints = get_type_hints(kind)
+    return {name: hints[name] for name in kind.__struct_fields__ if name not in common}
+
+
+def values_in(hint: Any) -> Iterator[type[Value]]:
+    """The classes of values within a tuple."""
+    if get_origin(hint) is tuple:
+        yield from (one for one in get_args(hint) if isinstance(one, type) and issubclass(one, Value))
+
+
+def in_words(hint: Any, personal: bool = False) -> str:
+    """A type in words. A personal value is text, whatever else it can be read as."""
+    if get_origin(hint) in (Union, UnionType):
+        parts = get_args(hint)
+        optional = " or null" if NoneType in parts else ""
+        if personal:
+            return f"text{optional}"
+        values = [value for part in parts for value in get_args(part) if get_origin(part) is Literal]
+        others = [in_words(part) for part in parts if part is not NoneType and get_origin(part) is not Literal]
+        return " or ".join([*([_one_of(values)] if values else []), *others]) + optional
+    if get_origin(hint) is Literal:
+        return _one_of(get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"list of {in_words(get_args(hint)[0])}"
+    return _SCALARS.get(hint) or str(hint.__name__)
+
+
+def _one_of(values: Iterable[object]) -> str:
+    return "one of " + _code(str(value) for value in values)
+
+
+# Rules and problems
+
+
+def _rules() -> Iterator[str]:
+    status, _ = PROBLEMS["refused"]
+    yield _RULES_INTRODUCTION
+    owners: dict[str, list[str]] = {rule: ["batches"] for rule in together.RULES}
+    for aggregate in AGGREGATES:
+        for rule in aggregate.rules:
+            owners.setdefault(rule, []).append(aggregate.name)
+    rows = [
+        [f"`{rule}`", ", ".join(owners[rule]), sentence, _code(_figures(sentence)), str(status)]
+        for rule, sentence in RULES.items()
+    ]
+    yield from _table(["code", "aggregate", "sentence", "figures in the sentence", "status"], rows)
+
+
+def _figures(sentence: str) -> list[str]:
+    return list(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(sentence) if name))
+
+
+def _problems() -> Iterator[str]:
+    yield _PROBLEMS_INTRODUCTION
+    ordered = sorted(PROBLEMS.items(), key=lambda item: (item[1][0], item[0]))
+    yield from _table(
+        ["status", "code", "title"], ([str(status), f"`{code}`", title] for code, (status, title) in ordered)
+    )
+
+
+# Permissions
+
+
+def _permissions() -> Iterator[str]:
+    yield _PERMISSIONS_INTRODUCTION
+    rows = [
+        [f"`{method} {route.path_format}`", _summary(route.endpoint), *_allowed(route)]
+        for route in _routes()
+        for method in _methods(route)
+    ]
+    yield from _table(["route", "what it does", *ROLES], rows)
+
+
+def _routes() -> list[APIRoute]:
+    found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    return sorted(found, key=lambda route: (route.path, _methods(route)))
+
+
+def _methods(route: APIRoute) -> list[str]:
+    return sorted((route.methods or set()) - {"HEAD"})
+
+
+def _allowed(route: APIRoute) -> list[str]:
+    may = route.endpoint.declaration.may  # type: ignore[attr-defined]
+    if "public" in may:
+        return ["everyone"] * len(ROLES)
+    return ["yes" if role in may else "" for role in ROLES]
+
+
+# Read models
+
+
+def _read_models() -> Iterator[str]:
+    yield _READ_MODELS_INTRODUCTION
+    names = {entry.event: entry.name for entry in CATALOGUE if entry.event is not None}
+    for projection in PROJECTIONS:
+        yield f"## {projection.name}\n"
+        yield f"Area `{projection.area}`. Folded from {_code(names[one] for one in projection.events)}.\n"
+        yield from _tables(projection)
+        yield from _views(projection)
+
+
+def _tables(projection: Projection) -> Iterator[str]:
+    for table in projection.read_tables:
+        yield f"### Table `read.{table.name}`\n"
+        yield f"{table.comment}\n"
+        rows = [
+            [f"`{column.name}`", type_name(column), "can be null" if column.nullable else "", column.comment or ""]
+            for column in table.columns
+        ]
+        yield from _table(["column", "type", "", "meaning"], rows)
+
+
+def _views(projection: Projection) -> Iterator[str]:
+    for view in projection.reports:
+        yield f"### View `reporting.{view.name}`\n"
+        yield f"{view.comment}\n"
+        yield from _table(["column", "meaning"], ([f"`{one.name}`", one.comment] for one in view.shown))
+
+
+# Settings
+
+
+def _settings() -> Iterator[str]:
+    yield _SETTINGS_INTRODUCTION
+    yield settings_table()
+
+
+if __name__ == "__main__":
+    write(FOLDER)
