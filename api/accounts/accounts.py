@@ -178,7 +178,7 @@ def list_accounts(
         if number is not None:
             found = accounts.account_by_number(connection, number)
             asked = {"owner": owner, "type": type, "currency": currency, "status": status}
-            return page(Listed(one_that_passes(found, asked), None), account_view)
+            return page(Listed(one_that_passes(found, asked, after), None), account_view)
         listed = accounts.accounts(
             connection,
             owner=owner,

@@ -203,7 +203,7 @@ def list_posts(
     with reading(request) as connection:
         if slug is not None:
             found = queries.post_by_slug(connection, slug)
-            return page(Listed(one_that_passes(found, {"author": author, "status": status}), None), post_view)
+            return page(Listed(one_that_passes(found, {"author": author, "status": status}, after), None), post_view)
         listed = queries.posts(connection, author=author, status=status, after=after, cursor=key, limit=limit)
     return page(listed, post_view)
 
