@@ -45,7 +45,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unavailable": (503, "The outcome is not known; ask again with the same Idempotency-Key"),
     "not_yet_visible": (503, "The read model has not reached min_position yet; try again"),
     "rebuilding": (503, "The read model is being rebuilt; try again"),
-    "internal": (500, "A fault of ours"),
+    "internal": (500, "An internal error"),
 }
 """Code to HTTP status and title."""
 
