@@ -11,7 +11,17 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from api.accounts import bodies
-from api.accounts.views import account_view, entry_view, movement_view, trial_balance_view
+from api.accounts.answers import AccountChanged, AccountOpened, HoldCaptured, HoldChanged, Posted
+from api.accounts.views import (
+    Account,
+    DailyBalance,
+    Entry,
+    TrialBalance,
+    account_view,
+    entry_view,
+    movement_view,
+    trial_balance_view,
+)
 from api.commands.bodies import IsoDate, Nothing, Reason
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
@@ -22,6 +32,7 @@ from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
     DEFAULT_LIMIT,
+    After,
     Cursor,
     Filter,
     Limit,
@@ -31,7 +42,7 @@ from api.queries.reading import (
     page,
     reading,
 )
-from api.queries.response_types import values_of
+from api.queries.response_types import page_of, values_of
 from api.queries.responses import json_response
 from api.services import services
 from domain import money
@@ -55,7 +66,7 @@ SideFilter = Annotated[str, choice(values_of(Side))] | None
 CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
 
-@command(router, "/accounts", may=COMMANDERS)
+@command(router, "/accounts", may=COMMANDERS, answer=AccountOpened)
 async def open_account(caller: Caller, body: bodies.Open) -> Intent:
     """Open an account; its number is given."""
     served, principal = caller.services, caller.principal
@@ -100,43 +111,43 @@ def _movement(
     return Intent(movement, account)
 
 
-@command(router, "/accounts/{account}/deposits", may=COMMANDERS)
+@command(router, "/accounts/{account}/deposits", may=COMMANDERS, answer=Posted)
 def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash in."""
     return _movement(Deposit, caller, account, body)
 
 
-@command(router, "/accounts/{account}/withdrawals", may=COMMANDERS)
+@command(router, "/accounts/{account}/withdrawals", may=COMMANDERS, answer=Posted)
 def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash out."""
     return _movement(Withdraw, caller, account, body)
 
 
-@command(router, "/accounts/{account}/fees", may=COMMANDERS)
+@command(router, "/accounts/{account}/fees", may=COMMANDERS, answer=Posted)
 def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """The ledger's fee."""
     return _movement(ChargeFee, caller, account, body)
 
 
-@command(router, "/accounts/{account}/freeze", may=COMMANDERS, status=200)
-def freeze(caller: Caller, account: PathId, body: Reason) -> Intent:
+@command(router, "/accounts/{account}/freeze", may=COMMANDERS, answer=AccountChanged, status=200)
+def freeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """No entry in either direction until it is unfrozen."""
     return Intent(FreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/unfreeze", may=COMMANDERS, status=200)
-def unfreeze(caller: Caller, account: PathId, body: Reason) -> Intent:
+@command(router, "/accounts/{account}/unfreeze", may=COMMANDERS, answer=AccountChanged, status=200)
+def unfreeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """Entries are taken again."""
     return Intent(UnfreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/close", may=COMMANDERS, status=200)
-def close(caller: Caller, account: PathId, body: Reason) -> Intent:
+@command(router, "/accounts/{account}/close", may=COMMANDERS, answer=AccountChanged, status=200)
+def close_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """For good. The balance must be zero and no hold open."""
     return Intent(CloseAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/holds", may=COMMANDERS)
+@command(router, "/accounts/{account}/holds", may=COMMANDERS, answer=HoldChanged)
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount: the balance stays, what is available falls."""
     hold = PlaceHold(
@@ -149,13 +160,13 @@ def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     return Intent(hold, account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/release", may=COMMANDERS, status=200)
+@command(router, "/accounts/{account}/holds/{hold}/release", may=COMMANDERS, answer=HoldChanged, status=200)
 def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
     """What was reserved is available again."""
     return Intent(ReleaseHold(account, hold), account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/capture", may=COMMANDERS)
+@command(router, "/accounts/{account}/holds/{hold}/capture", may=COMMANDERS, answer=HoldCaptured)
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
     """Pay from the hold; what is left over becomes available."""
     capture = CaptureHold(
@@ -172,7 +183,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
     return Intent(capture, account)
 
 
-@query(router, "/accounts", may=READERS, personal=True, projections=("accounts",))
+@query(router, "/accounts", may=READERS, response=page_of(Account), personal=True, projections=("accounts",))
 def list_accounts(
     request: Request,
     owner: Filter = None,
@@ -180,30 +191,45 @@ def list_accounts(
     currency: CurrencyFilter = None,
     status: StatusFilter = None,
     number: Filter = None,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Accounts, oldest first."""
-    after = read_cursor(cursor, str)
+    """Accounts in the order in which they were opened."""
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
         if number is not None:
             found = accounts.account_by_number(connection, number)
             asked = {"owner": owner, "type": type, "currency": currency, "status": status}
-            return page(Listed(one_that_passes(found, asked), None), account_view)
+            return page(Listed(one_that_passes(found, asked, after), None), account_view)
         listed = accounts.accounts(
-            connection, owner=owner, type=type, currency=currency, status=status, after=after, limit=limit
+            connection,
+            owner=owner,
+            type=type,
+            currency=currency,
+            status=status,
+            after=after,
+            cursor=key,
+            limit=limit,
         )
     return page(listed, account_view)
 
 
-@query(router, "/accounts/{account}", may=READERS, personal=True, projections=("accounts",))
+@query(router, "/accounts/{account}", may=READERS, response=Account, personal=True, projections=("accounts",))
 def get_account(request: Request, account: PathId) -> Response:
     """One account."""
     with reading(request) as connection:
         return one("account", account, accounts.account(connection, account), account_view)
 
 
-@query(router, "/accounts/{account}/entries", may=READERS, personal=True, projections=("entries", "accounts"))
+@query(
+    router,
+    "/accounts/{account}/entries",
+    may=READERS,
+    response=page_of(Entry),
+    personal=True,
+    projections=("entries", "accounts"),
+)
 def list_entries(
     request: Request,
     account: PathId,
@@ -211,11 +237,12 @@ def list_entries(
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """The account's entries in the order of booking, each with the balance after it."""
-    after = read_cursor(cursor, int)
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = entries.entries(
             connection,
@@ -224,6 +251,7 @@ def list_entries(
             value_from=value_from,
             value_until=value_until,
             after=after,
+            cursor=key,
             newest_first=newest_first,
             limit=limit,
         )
@@ -232,7 +260,14 @@ def list_entries(
     return page(listed, entry_view)
 
 
-@query(router, "/accounts/{account}/movements", may=READERS, personal=True, projections=("movements", "accounts"))
+@query(
+    router,
+    "/accounts/{account}/movements",
+    may=READERS,
+    response=page_of(DailyBalance),
+    personal=True,
+    projections=("movements", "accounts"),
+)
 def list_movements(
     request: Request,
     account: PathId,
@@ -244,19 +279,27 @@ def list_movements(
     """Days with entries, by value date: opening, debits, credits, closing."""
     key = read_cursor(cursor, str)
     try:
-        after = None if key is None else date.fromisoformat(key)
+        day = None if key is None else date.fromisoformat(key)
     except ValueError:
         raise Problem("malformed", "The cursor is not one of this list.") from None
     with reading(request) as connection:
-        listed = movements.daily_balances(connection, account, since=since, until=until, after=after, limit=limit)
+        listed = movements.daily_balances(connection, account, since=since, until=until, cursor=day, limit=limit)
         if not listed.items:
             _must_exist(connection, account)
     following = None if listed.next is None else listed.next.isoformat()
     return page(Listed(listed.items, following), movement_view)
 
 
-@query(router, "/trial-balance", may=READERS, personal=False, projections=("trial_balance",), tags=["reports"])
-def trial_balance(request: Request, currency: CurrencyFilter = None) -> Response:
+@query(
+    router,
+    "/trial-balance",
+    may=READERS,
+    response=TrialBalance,
+    personal=False,
+    projections=("trial_balance",),
+    tags=["reports"],
+)
+def get_trial_balance(request: Request, currency: CurrencyFilter = None) -> Response:
     """Debits and credits per currency and type of account; they are equal in every currency."""
     with reading(request) as connection:
         return json_response(

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.accounts import bodies
-from api.accounts.views import transaction_view
+from api.accounts.answers import Posted
+from api.accounts.views import Transaction, transaction_view
 from api.commands.bodies import IsoDate
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
@@ -16,8 +17,8 @@ from api.gateway.principals import COMMANDERS, READERS
 from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
-from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading
-from api.queries.response_types import values_of
+from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
+from api.queries.response_types import page_of, values_of
 from domain.accounts.posting import Entry, TransactionKind
 from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
 from projections.accounts.transactions import queries
@@ -27,7 +28,7 @@ router = APIRouter(prefix="/v1", tags=["transactions"])
 KindFilter = Annotated[str, choice(values_of(TransactionKind))] | None
 
 
-@command(router, "/transfers", may=COMMANDERS)
+@command(router, "/transfers", may=COMMANDERS, answer=Posted)
 def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     """Move money between two accounts of one currency, in one unit."""
     return Intent(
@@ -44,7 +45,7 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     )
 
 
-@command(router, "/transactions", may=COMMANDERS)
+@command(router, "/transactions", may=COMMANDERS, answer=Posted)
 def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     """Post any balanced set of 2 to 1,000 entries, all or nothing."""
     entries = tuple(
@@ -63,7 +64,14 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     )
 
 
-@query(router, "/transactions", may=READERS, personal=True, projections=("transactions", "entries"))
+@query(
+    router,
+    "/transactions",
+    may=READERS,
+    response=page_of(Transaction),
+    personal=True,
+    projections=("transactions", "entries"),
+)
 def list_transactions(
     request: Request,
     account: Filter = None,
@@ -72,11 +80,12 @@ def list_transactions(
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """Transactions in the order of the log; `account`: those with an entry of it."""
-    after = read_cursor(cursor, int)
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = queries.transactions(
             connection,
@@ -86,13 +95,21 @@ def list_transactions(
             value_from=value_from,
             value_until=value_until,
             after=after,
+            cursor=key,
             newest_first=newest_first,
             limit=limit,
         )
     return page(listed, transaction_view)
 
 
-@query(router, "/transactions/{transaction}", may=READERS, personal=True, projections=("transactions",))
+@query(
+    router,
+    "/transactions/{transaction}",
+    may=READERS,
+    response=Transaction,
+    personal=True,
+    projections=("transactions",),
+)
 def get_transaction(request: Request, transaction: PathId) -> Response:
     """One transaction with all its entries."""
     with reading(request) as connection:

@@ -15,8 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.commands.answer_codes import VERSION_STALE, answer_codes
+from api.commands.answers import answers_of_command
 from api.commands.routes import Build, Caller, CommandRoute, Intent, Run, validator_of
-from api.gateway.documented import COMMAND
 from api.gateway.principals import Right
 from api.gateway.problems import Problem, ProblemResponse, problem, refusal
 from api.gateway.request_heads import is_repeated
@@ -38,11 +38,12 @@ MOST_ORIGIN = 300
 
 
 def command(
-    router: APIRouter, path: str, *, may: frozenset[Right], status: int = 201, run: Run | None = None
+    router: APIRouter, path: str, *, may: frozenset[Right], answer: Any, status: int = 201, run: Run | None = None
 ) -> Callable[[B], B]:
     """Declare a command's route: `build(caller, [names of the path,] body)` gives its intent, `run` carries it out.
 
-    `may`: who may use it; `status`: of an accepted command.
+    `may`: who may use it; `answer`: the type of the answer to an accepted command, for the OpenAPI description;
+    `status`: of that answer.
     """
     carry_out = run or _run
 
@@ -63,7 +64,7 @@ def command(
         endpoint.__signature__ = inspect.Signature([request, *parameters])  # type: ignore[attr-defined]
         endpoint.__name__, endpoint.__doc__ = build.__name__, build.__doc__
         declare(endpoint, route)
-        router.post(path, status_code=status, responses=COMMAND)(endpoint)
+        router.post(path, status_code=status, responses=answers_of_command(answer))(endpoint)
         return build
 
     return decorate
@@ -238,7 +239,7 @@ def problem_body(answer: Answer) -> dict[str, Any]:
         return refusal(answer.rule, answer.result)
     if answer.outcome is Outcome.EXPECTATION_FAILED:
         expected, actual = answer.result["expected"], answer.result["actual"]
-        wrong = sorted(s for s in expected if expected[s] != actual[s])  # as a retry is told
+        wrong = sorted(s for s in expected if expected[s] != actual[s])  # as in the answer to a retry
         detail = "; ".join(f"{s} is at version {actual[s]}, not {expected[s]}" for s in wrong)
         code = "version_stale" if answer.code == VERSION_STALE else "versions_stale"
         return problem(code, f"{detail}. Read it again and decide anew, with a new key.", answer.result)
@@ -278,7 +279,7 @@ def render(served: Services, answer: Answer, stream: str | None = None) -> Respo
 
 
 def problem_of(error: ExecutorError) -> Problem:
-    """What a client is told where there is no answer."""
+    """The problem for a command that the executor did not answer."""
     if isinstance(error, ActorBusyError):
         return Problem("too_many", f"{error}.", most=error.most)
     if isinstance(error, QueueFullError):

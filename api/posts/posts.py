@@ -21,6 +21,7 @@ from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
     DEFAULT_LIMIT,
+    After,
     Cursor,
     Filter,
     Limit,
@@ -30,11 +31,11 @@ from api.queries.reading import (
     page,
     reading,
 )
-from api.queries.response_types import Erasable, StreamVersion, one_of, values_of
+from api.queries.response_types import Erasable, LogPosition, StreamVersion, one_of, page_of, values_of
 from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost, Status
 from projections.engine.listing import Listed
-from projections.posts.posts import queries
-from projections.posts.posts.queries import PostRow, RevisionRow
+from projections.posts import posts as queries
+from projections.posts.posts import PostRow, RevisionRow
 
 router = APIRouter(prefix="/v1/posts", tags=["posts"])
 
@@ -87,6 +88,7 @@ class Post(TypedDict):
     published_at: Annotated[datetime | None, Field(description="When it was last published")]
     drafted_at: datetime
     version: StreamVersion
+    position: LogPosition
 
 
 class Revision(TypedDict):
@@ -98,6 +100,7 @@ class Revision(TypedDict):
     summary: Annotated[str | None, Field(description="What was changed")]
     text_erased: bool
     recorded_at: datetime
+    position: LogPosition
 
 
 class PostChanged(Accepted):
@@ -133,6 +136,7 @@ def post_view(row: PostRow) -> Post:
         "published_at": row.published_at,
         "drafted_at": row.drafted_at,
         "version": row.version,
+        "position": row.position,
     }
 
 
@@ -144,82 +148,89 @@ def revision_view(row: RevisionRow) -> Revision:
         "summary": row.summary,
         "text_erased": row.text_erased,
         "recorded_at": row.recorded_at,
+        "position": row.position,
     }
 
 
-@command(router, "", may=COMMANDERS)
-def draft(caller: Caller, body: DraftBody) -> Intent:
+@command(router, "", may=COMMANDERS, answer=PostWritten)
+def draft_post(caller: Caller, body: DraftBody) -> Intent:
     """Draft a post."""
     drafted = DraftPost(post=caller.services.new_id(POST), author=body.author, title=body.title, body=body.body)
     return Intent(drafted, created="post")
 
 
-@command(router, "/{post}/revisions", may=COMMANDERS)
-def revise(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
+@command(router, "/{post}/revisions", may=COMMANDERS, answer=PostWritten)
+def revise_post(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
     """Replace the text; the earlier ones stay readable."""
     return Intent(RevisePost(post=post, title=body.title, body=body.body, summary=body.summary), post)
 
 
-@command(router, "/{post}/publish", may=COMMANDERS, status=200)
-def publish(caller: Caller, post: PathId, body: SlugBody) -> Intent:
+@command(router, "/{post}/publish", may=COMMANDERS, answer=PostPublished, status=200)
+def publish_post(caller: Caller, post: PathId, body: SlugBody) -> Intent:
     """Publish under a slug that no other post has."""
     return Intent(PublishPost(post, body.slug), post)
 
 
-@command(router, "/{post}/archive", may=COMMANDERS, status=200)
-def archive(caller: Caller, post: PathId, body: Nothing) -> Intent:
+@command(router, "/{post}/archive", may=COMMANDERS, answer=PostChanged, status=200)
+def archive_post(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Take a published post down."""
     return Intent(ArchivePost(post), post)
 
 
-@command(router, "/{post}/delete", may=COMMANDERS, status=200)
-def delete(caller: Caller, post: PathId, body: Reason) -> Intent:
+@command(router, "/{post}/delete", may=COMMANDERS, answer=PostChanged, status=200)
+def delete_post(caller: Caller, post: PathId, body: Reason) -> Intent:
     """Delete a post: lists and its slug lead to it no more. It can be restored."""
     return Intent(DeletePost(post, body.reason), post)
 
 
-@command(router, "/{post}/restore", may=COMMANDERS, status=200)
-def restore(caller: Caller, post: PathId, body: Nothing) -> Intent:
+@command(router, "/{post}/restore", may=COMMANDERS, answer=PostChanged, status=200)
+def restore_post(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Bring a deleted post back as it was."""
     return Intent(RestorePost(post), post)
 
 
-@query(router, "", may=READERS, personal=True, projections=("posts",))
+@query(router, "", may=READERS, response=page_of(Post), personal=True, projections=("posts",))
 def list_posts(
     request: Request,
     author: Filter = None,
     status: StatusFilter = None,
     slug: Filter = None,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Posts, oldest first. Deleted ones are left out unless `status` is `deleted`; no slug leads to one."""
-    after = read_cursor(cursor, str)
+    """Posts in the order in which they were drafted.
+
+    Deleted ones are left out unless `status` is `deleted`; no slug leads to one.
+    """
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
         if slug is not None:
             found = queries.post_by_slug(connection, slug)
-            return page(Listed(one_that_passes(found, {"author": author, "status": status}), None), post_view)
-        return page(queries.posts(connection, author=author, status=status, after=after, limit=limit), post_view)
+            return page(Listed(one_that_passes(found, {"author": author, "status": status}, after), None), post_view)
+        listed = queries.posts(connection, author=author, status=status, after=after, cursor=key, limit=limit)
+    return page(listed, post_view)
 
 
-@query(router, "/{post}", may=READERS, personal=True, projections=("posts",))
+@query(router, "/{post}", may=READERS, response=Post, personal=True, projections=("posts",))
 def get_post(request: Request, post: PathId) -> Response:
     """One post by its id, deleted or not: whoever decides whether to restore it reads it here."""
     with reading(request) as connection:
         return one("post", post, queries.post(connection, post), post_view)
 
 
-@query(router, "/{post}/revisions", may=READERS, personal=True, projections=("posts",))
+@query(router, "/{post}/revisions", may=READERS, response=page_of(Revision), personal=True, projections=("posts",))
 def list_revisions(
     request: Request,
     post: PathId,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """The texts of a post, oldest first; also those of a deleted post."""
-    after = read_cursor(cursor, int)
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
-        listed = queries.revisions(connection, post, after=after, limit=limit)
+        listed = queries.revisions(connection, post, after=after, cursor=key, limit=limit)
         if not listed.items and queries.post(connection, post) is None:
             raise Problem("unknown", f"There is no post {post}.", kind="post", id=post)
     return page(listed, revision_view)

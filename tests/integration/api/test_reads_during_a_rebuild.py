@@ -86,7 +86,7 @@ def test_tables_of_another_version_are_read_until_they_lack_what_a_read_needs(se
     of_posts = [path for path in reads(service)["posts"] if "revisions" not in path]
     service.get("posts")
     with read_owner(service.database) as owner:
-        owner.execute("UPDATE read.rooms SET shape = 'older' WHERE projection = 'posts'")
+        owner.execute("UPDATE read.projections SET shape = 'older' WHERE projection = 'posts'")
         assert service.get("posts", fresh=False).status_code == 200
         owner.execute("ALTER TABLE read.posts RENAME COLUMN status TO state")
     for path in of_posts:

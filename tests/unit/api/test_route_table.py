@@ -18,7 +18,7 @@ def table(*paths: str) -> RouteTable:
     """A table of queries with these paths."""
     router = APIRouter()
     for path in paths:
-        query(router, path, may=READERS, personal=False)(_endpoint())
+        query(router, path, may=READERS, personal=False, response=None)(_endpoint())
     return RouteTable(router.routes)
 
 
@@ -82,7 +82,7 @@ def test_a_path_and_method_are_declared_once() -> None:
 
 def test_head_is_answered_by_the_route_of_get() -> None:
     router = APIRouter()
-    query(router, "/log", may=READERS, personal=True)(_endpoint())
+    query(router, "/log", may=READERS, personal=True, response=None)(_endpoint())
     action(router, "/log", may=READERS)(_endpoint())
     one = RouteTable(router.routes).find("/log")
     assert one is not None
