@@ -44,7 +44,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "busy": (503, "Too much is waiting; try again"),
     "unavailable": (503, "The outcome is not known; ask again with the same Idempotency-Key"),
     "not_yet_visible": (503, "The read model has not reached min_position yet; try again"),
-    "rebuilding": (503, "The read model has to be rebuilt for this read; try again then"),
+    "rebuilding": (503, "The read model is being rebuilt; try again"),
     "internal": (500, "An internal error"),
 }
 """Code to HTTP status and title."""
