@@ -44,7 +44,7 @@ def make_codec(
     keys = SubjectKeys(connection, log, reconnect)
     sealer = Sealer(keys, settings.master_key_bytes(), settings.previous_master_key_bytes())
     sealer.master_keys.check(record=writes)
-    return Codec(CATALOGUE, sealer, ERASED, UNREADABLE)
+    return Codec(catalogue=CATALOGUE, sealer=sealer, erased=ERASED, unreadable=UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             fold=Fold(codec, registry.evolve),
         )
         executor = Executor(
-            lambda: connect(url, application_name=name),
-            settings.log,
-            codec,
-            registry.decide,
-            registry.evolve,
+            connect=lambda: connect(url, application_name=name),
+            log=settings.log,
+            codec=codec,
+            decide=registry.decide,
+            evolve=registry.evolve,
             commuting_types=COMMUTING,
             transient_prefixes=registry.WRITTEN_ONCE,
             queue_limit=settings.queue_limit,
@@ -84,7 +84,7 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             snapshots=snapshots,
         )
         with snapshots, executor:
-            yield WriteSide(settings.log, log, executor, codec)
+            yield WriteSide(log=settings.log, log_number=log, executor=executor, codec=codec)
 
 
 def system_submission(actor: str, key: str, command: Any, request: str, log: str, at: datetime) -> Submission:

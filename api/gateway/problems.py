@@ -45,7 +45,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unavailable": (503, "The outcome is not known; ask again with the same Idempotency-Key"),
     "not_yet_visible": (503, "The read model has not reached min_position yet; try again"),
     "rebuilding": (503, "The read model is being rebuilt; try again"),
-    "internal": (500, "A fault of ours"),
+    "internal": (500, "An internal error"),
 }
 """Code to HTTP status and title."""
 
@@ -130,12 +130,19 @@ def problem_response(
 
 
 MOST_FINDINGS = 10
+MOST_FINDING = 2_000
+"""Characters of a finding. The longest one lists the names of all events."""
 
 
 def malformed(errors: Sequence[Any]) -> dict[str, Any]:
-    """The problem of a request that does not fit its model: each finding names the field."""
+    """The problem of a request that does not fit its model: each finding names the field.
+
+    `allowed` in its figures has the values of a field that has few.
+    """
     findings = [_finding(error) for error in errors[:MOST_FINDINGS]]
-    return problem("malformed", "; ".join(findings) + ".", {"findings": findings})
+    allowed = {_field(error): error["ctx"]["allowed"] for error in errors if "allowed" in error.get("ctx", {})}
+    figures = {"findings": findings, **({"allowed": allowed} if allowed else {})}
+    return problem("malformed", "; ".join(findings) + ".", figures)
 
 
 def malformed_response(errors: Sequence[Any]) -> Response:
@@ -144,6 +151,10 @@ def malformed_response(errors: Sequence[Any]) -> Response:
 
 
 def _finding(error: Mapping[str, Any]) -> str:
-    where = ".".join(str(part)[:60] for part in error["loc"] if part not in ("body", "query", "path")) or "body"
     message = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
-    return f"{where}: {message}"[:300]
+    return f"{_field(error)}: {message}"[:MOST_FINDING]
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    """The name of the field that an error is about."""
+    return ".".join(str(part)[:60] for part in error["loc"] if part not in ("body", "query", "path")) or "body"

@@ -75,7 +75,7 @@ class RequestGuard:
         found = self._routes.find(scope["path"])
         declared = None if found is None else found.path.route(scope["method"])
         scope.setdefault("state", {})["found"] = found
-        refusal = refusal or self._refuse(scope, headers, found) or refuse_target(scope)
+        refusal = refusal or self._refuse(scope, headers, found) or refuse_target(scope, found)
         if refusal is not None:
             await _answer_problem(refusal, scope, receive, send)
         elif scope["method"] in READING or (declared is not None and declared.declaration.reads_body):

@@ -135,14 +135,14 @@ def post(transaction: Transaction, states: States, context: Context) -> Accepted
     posted = transaction.id
     events: list[Event] = [
         TransactionPosted(
-            posted,
-            1,
-            transaction.kind,
-            value_date,
-            entries,
-            transaction.reference,
-            transaction.subject,
-            transaction.description,
+            originator_id=posted,
+            originator_version=1,
+            kind=transaction.kind,
+            value_date=value_date,
+            entries=entries,
+            reference=transaction.reference,
+            subject=transaction.subject,
+            description=transaction.description,
         )
     ]
     for number, entry in enumerate(entries, 1):
@@ -163,7 +163,9 @@ def post(transaction: Transaction, states: States, context: Context) -> Accepted
 
 def entries_between(debited: str, credited: str, amount: int, currency: str) -> tuple[Entry, Entry]:
     """Return the two entries that move an amount from one account to another."""
-    return Entry(debited, "debit", amount, currency), Entry(credited, "credit", amount, currency)
+    return Entry(account=debited, side="debit", amount=amount, currency=currency), Entry(
+        account=credited, side="credit", amount=amount, currency=currency
+    )
 
 
 def post_against_internal(

@@ -187,7 +187,14 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
             },
         )
     # The hold ends first, so that its amount is available to the debit. Both are one unit, so nothing comes in between.
-    captured = HoldCaptured(command.account, account.version + 1, command.hold, held, currency, command.transaction)
+    captured = HoldCaptured(
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        hold=command.hold,
+        amount=held,
+        currency=currency,
+        transaction=command.transaction,
+    )
     freed = evolve(account, captured)
     entries = entries_between(command.account, command.target, command.amount, currency)
     transaction = _transaction(command, "capture", entries, command.account, states)
@@ -234,13 +241,23 @@ def _transaction(
         account = found(states, described_by, Account) if described_by is not None else None
         subject = account.profile.owner if account else None
         description = description if subject else None
-    return Transaction(command.transaction, kind, entries, command.value_date, command.reference, description, subject)
+    return Transaction(
+        id=command.transaction,
+        kind=kind,
+        entries=entries,
+        value_date=command.value_date,
+        reference=command.reference,
+        description=description,
+        subject=subject,
+    )
 
 
 AGGREGATE = Aggregate(
     name="transaction",
     prefix=f"{TRANSACTION}_",
-    events=(EventType("transaction.posted.v1", TransactionPosted, "subject", ("description",)),),
+    events=(
+        EventType(name="transaction.posted.v1", event=TransactionPosted, subject="subject", personal=("description",)),
+    ),
     evolve=evolve_posted,
     decisions={
         Deposit: deposit,

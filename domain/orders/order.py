@@ -94,7 +94,15 @@ def evolve(state: Order | None, event: OrderEvent) -> Order:
     """Return the order after the event. Raises ValueError if the stream does not begin with `OrderPlaced`."""
     version = event.originator_version
     if isinstance(event, OrderPlaced):
-        return Order(version, event.originator_id, event.customer, event.currency, event.lines, event.total, "placed")
+        return Order(
+            version=version,
+            id=event.originator_id,
+            customer=event.customer,
+            currency=event.currency,
+            lines=event.lines,
+            total=event.total,
+            status="placed",
+        )
     if state is None:
         raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with OrderPlaced")
     match event:
@@ -174,7 +182,15 @@ def place(command: PlaceOrder, states: States, context: Context) -> Decision:
     if refusal is not None:
         return refusal
     total = _total(command.lines)
-    event = OrderPlaced(command.order, 1, command.customer, command.currency, command.lines, total, command.reference)
+    event = OrderPlaced(
+        originator_id=command.order,
+        originator_version=1,
+        customer=command.customer,
+        currency=command.currency,
+        lines=command.lines,
+        total=total,
+        reference=command.reference,
+    )
     currency = command.currency
     return Accepted(
         (event,), {"order": command.order, "status": "placed", "total": show(total, currency), "currency": currency}
@@ -199,7 +215,12 @@ def cancel(command: CancelOrder, states: States, context: Context) -> Decision:
     refusal = order.refuse_unless("cancelled", "placed", "confirmed")
     if refusal is not None:
         return refusal
-    event = OrderCancelled(command.order, order.version + 1, order.customer, command.reason)
+    event = OrderCancelled(
+        originator_id=command.order,
+        originator_version=order.version + 1,
+        customer=order.customer,
+        reason=command.reason,
+    )
     return Accepted((event,), {"order": command.order, "status": "cancelled"})
 
 
@@ -213,7 +234,9 @@ def pay(command: PayOrder, states: States, context: Context) -> Decision:
         return refusal
     reference = command.reference or command.order
     posted = post_against_internal(
-        Transaction(command.transaction, "payment", (), command.value_date, reference),
+        Transaction(
+            id=command.transaction, kind="payment", entries=(), value_date=command.value_date, reference=reference
+        ),
         "revenue",
         debited=command.account,
         amount=order.total,
@@ -224,7 +247,12 @@ def pay(command: PayOrder, states: States, context: Context) -> Decision:
     if not isinstance(posted, Accepted):
         return posted
     paid = OrderPaid(
-        command.order, order.version + 1, command.transaction, command.account, order.total, order.currency
+        originator_id=command.order,
+        originator_version=order.version + 1,
+        transaction=command.transaction,
+        account=command.account,
+        amount=order.total,
+        currency=order.currency,
     )
     result = {"order": command.order, "status": "paid", **posted.result}
     return Accepted((paid, *posted.events), result, posted.commuting)
@@ -263,7 +291,7 @@ AGGREGATE = Aggregate(
     events=(
         EventType("order.placed.v1", OrderPlaced),
         EventType("order.confirmed.v1", OrderConfirmed),
-        EventType("order.cancelled.v1", OrderCancelled, "customer", ("reason",)),
+        EventType(name="order.cancelled.v1", event=OrderCancelled, subject="customer", personal=("reason",)),
         EventType("order.paid.v1", OrderPaid),
     ),
     evolve=evolve,

@@ -110,7 +110,15 @@ def evolve(state: Post | None, event: PostEvent) -> Post:
     """Return the post after the event. Raises ValueError if the stream does not begin with `PostDrafted`."""
     version = event.originator_version
     if isinstance(event, PostDrafted):
-        return Post(version, event.originator_id, event.author, event.title, event.body, 1, "draft")
+        return Post(
+            version=version,
+            id=event.originator_id,
+            author=event.author,
+            title=event.title,
+            body=event.body,
+            revision=1,
+            status="draft",
+        )
     if state is None:
         raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with PostDrafted")
     match event:
@@ -211,7 +219,9 @@ RULES: dict[str, str] = {
 def draft(command: DraftPost, states: States, context: Context) -> Decision:
     if states[command.post] is not None:
         return Refused("post_exists", {"post": command.post})
-    event = PostDrafted(command.post, 1, command.author, command.title, command.body)
+    event = PostDrafted(
+        originator_id=command.post, originator_version=1, author=command.author, title=command.title, body=command.body
+    )
     return Accepted((event,), {"post": command.post, "status": "draft", "revision": 1})
 
 
@@ -226,7 +236,13 @@ def revise(command: RevisePost, states: States, context: Context) -> Decision:
         return Refused("post_unchanged", {"post": command.post, "revision": post.revision})
     revision = post.revision + 1
     event = PostRevised(
-        command.post, post.version + 1, post.author, revision, command.title, command.body, command.summary
+        originator_id=command.post,
+        originator_version=post.version + 1,
+        author=post.author,
+        revision=revision,
+        title=command.title,
+        body=command.body,
+        summary=command.summary,
     )
     return Accepted((event,), {"post": command.post, "status": post.status, "revision": revision})
 
@@ -279,7 +295,9 @@ def delete(command: DeletePost, states: States, context: Context) -> Decision:
     refusal = post.refuse_deleted("deleted")
     if refusal is not None:
         return refusal
-    event = PostDeleted(command.post, post.version + 1, post.author, command.reason)
+    event = PostDeleted(
+        originator_id=command.post, originator_version=post.version + 1, author=post.author, reason=command.reason
+    )
     return Accepted((event,), {"post": command.post, "status": "deleted"})
 
 
@@ -298,11 +316,11 @@ AGGREGATE = Aggregate(
     name="post",
     prefix=f"{POST}_",
     events=(
-        EventType("post.drafted.v1", PostDrafted, "author", ("title", "body")),
-        EventType("post.revised.v1", PostRevised, "author", ("title", "body", "summary")),
+        EventType(name="post.drafted.v1", event=PostDrafted, subject="author", personal=("title", "body")),
+        EventType(name="post.revised.v1", event=PostRevised, subject="author", personal=("title", "body", "summary")),
         EventType("post.published.v1", PostPublished),
         EventType("post.archived.v1", PostArchived),
-        EventType("post.deleted.v1", PostDeleted, "author", ("reason",)),
+        EventType(name="post.deleted.v1", event=PostDeleted, subject="author", personal=("reason",)),
         EventType("post.restored.v1", PostRestored),
     ),
     evolve=evolve,

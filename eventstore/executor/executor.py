@@ -137,8 +137,14 @@ class Executor:
         self._log_name = log
         self._commuting_types = tuple(commuting_types)
         self._codec = codec
-        self._states = StateCache(codec, evolve, transient_prefixes, cache_limit, snapshots)
-        self._groups = GroupBuilder(codec, decide, evolve, self._states)
+        self._states = StateCache(
+            decoder=codec,
+            evolve=evolve,
+            transient_prefixes=transient_prefixes,
+            cache_limit=cache_limit,
+            snapshots=snapshots,
+        )
+        self._groups = GroupBuilder(codec=codec, decide=decide, evolve=evolve, states=self._states)
         self.queue_limit = queue_limit
         self._group_limit = group_limit
         self._queue: deque[Task] = deque()

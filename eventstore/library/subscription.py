@@ -46,7 +46,13 @@ class LogSubscription(Subscription[ApplicationRecorder]):
             page = self._read_page()
             self._upto = page.upto
             for event in page.events:
-                row = Row(event.stream, event.version, event.type, event.payload, event.metadata)
+                row = Row(
+                    stream=event.stream,
+                    version=event.version,
+                    type=event.type,
+                    payload=event.payload,
+                    metadata=event.metadata,
+                )
                 self._page.append(notification(event.position, row))
             if page.at_end:
                 self._stopped.wait(self._store.poll_seconds)

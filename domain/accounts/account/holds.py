@@ -56,7 +56,12 @@ def place_hold(command: PlaceHold, states: States, context: Context) -> Decision
     if refusal is not None:
         return refusal
     event = HoldPlaced(
-        command.account, account.version + 1, command.hold, command.amount, command.currency, command.reference
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        hold=command.hold,
+        amount=command.amount,
+        currency=command.currency,
+        reference=command.reference,
     )
     reserved = account.reserved + command.amount
     return Accepted((event,), _hold_result(account, command.hold, account.balance, reserved))
@@ -71,7 +76,13 @@ def release_hold(command: ReleaseHold, states: States, context: Context) -> Deci
         return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
     if account.status == "closed":
         return Refused("account_closed", {"account": command.account})
-    event = HoldReleased(command.account, account.version + 1, command.hold, held, account.profile.currency)
+    event = HoldReleased(
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        hold=command.hold,
+        amount=held,
+        currency=account.profile.currency,
+    )
     return Accepted((event,), _hold_result(account, command.hold, account.balance, account.reserved - held))
 
 

@@ -93,16 +93,16 @@ def open_account(command: OpenAccount, states: States, context: Context) -> Deci
     if taken is None:
         return Refused("number_taken", {"number": command.number})
     opened = AccountOpened(
-        command.account,
-        1,
-        command.number,
-        command.type,
-        command.currency,
-        command.owner,
-        command.name,
-        command.minimum,
-        command.maximum,
-        command.opened_on,
+        originator_id=command.account,
+        originator_version=1,
+        number=command.number,
+        type=command.type,
+        currency=command.currency,
+        owner=command.owner,
+        name=command.name,
+        minimum=command.minimum,
+        maximum=command.maximum,
+        opened_on=command.opened_on,
     )
     return Accepted((opened, taken), {"account": command.account, "number": command.number})
 
@@ -114,7 +114,12 @@ def freeze(command: FreezeAccount, states: States, context: Context) -> Decision
     refusal = account.refuse_change_of_state()
     if refusal is not None:
         return refusal
-    event = AccountFrozen(command.account, account.version + 1, account.profile.owner, command.reason)
+    event = AccountFrozen(
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        owner=account.profile.owner,
+        reason=command.reason,
+    )
     return Accepted((event,), {"account": command.account, "status": "frozen"})
 
 
@@ -125,7 +130,12 @@ def unfreeze(command: UnfreezeAccount, states: States, context: Context) -> Deci
     if account.status != "frozen":
         rule = "account_closed" if account.status == "closed" else "account_not_frozen"
         return Refused(rule, {"account": command.account})
-    event = AccountUnfrozen(command.account, account.version + 1, account.profile.owner, command.reason)
+    event = AccountUnfrozen(
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        owner=account.profile.owner,
+        reason=command.reason,
+    )
     return Accepted((event,), {"account": command.account, "status": "open"})
 
 
@@ -152,7 +162,12 @@ def close(command: CloseAccount, states: States, context: Context) -> Decision:
             "balance_not_zero",
             {"account": command.account, "balance": show(account.balance, currency), "currency": currency},
         )
-    event = AccountClosed(command.account, account.version + 1, account.profile.owner, command.reason)
+    event = AccountClosed(
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        owner=account.profile.owner,
+        reason=command.reason,
+    )
     return Accepted((event,), {"account": command.account, "status": "closed"})
 
 

@@ -199,13 +199,13 @@ def _opened(event: AccountEvent) -> Account:
     if not isinstance(event, AccountOpened):
         raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with AccountOpened")
     profile = Profile(
-        event.originator_id,
-        event.number,
-        event.type,
-        event.currency,
-        event.owner,
-        event.minimum,
-        event.maximum,
-        event.opened_on,
+        id=event.originator_id,
+        number=event.number,
+        type=event.type,
+        currency=event.currency,
+        owner=event.owner,
+        minimum=event.minimum,
+        maximum=event.maximum,
+        opened_on=event.opened_on,
     )
     return Account(event.originator_version, profile, 0, 0, "open")

@@ -29,7 +29,7 @@ COMMENT ON COLUMN reporting.post_revisions.post IS 'The post.';
 COMMENT ON COLUMN reporting.post_revisions.revision IS 'Its number; the draft is 1.';
 COMMENT ON COLUMN reporting.post_revisions.title IS 'NULL once the author was erased.';
 COMMENT ON COLUMN reporting.post_revisions.body IS 'NULL once the author was erased.';
-COMMENT ON COLUMN reporting.post_revisions.summary IS 'What was changed. NULL if not told, and once the author was erased.';
+COMMENT ON COLUMN reporting.post_revisions.summary IS 'What was changed. NULL if not stated, and once the author was erased.';
 COMMENT ON COLUMN reporting.post_revisions.text_erased IS 'Whether its texts are gone with their author''s key.';
 COMMENT ON COLUMN reporting.post_revisions.position IS 'Position in the log.';
 COMMENT ON COLUMN reporting.post_revisions.recorded_at IS 'When it was recorded, UTC.';

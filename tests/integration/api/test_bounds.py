@@ -292,7 +292,7 @@ BOUNDS = [
     Bound("depth of a line", MOST_DEPTH, one_item(lambda _, n: nested(n)), DEEPER, status=400),
     # heads
     Bound(
-        "target bytes", CONNECTION.target_bytes, head(with_target), "8193 bytes, of 8192", (414, "target_too_long"), 200
+        "target bytes", CONNECTION.target_bytes, head(with_target), "8193 bytes, of 8192", (414, "target_too_long"), 400
     ),
     Bound("headers", CONNECTION.headers, head(with_headers), "101 headers, of 100", (431, "head_too_large"), 200),
     Bound("head bytes", CONNECTION.head_bytes, head(with_head), "more than 32768 bytes", (431, "head_too_large"), 200),
