@@ -14,7 +14,7 @@ CLIENTS := tests/clients
 CODE := domain eventstore projections api workers migrations tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock run test soak servers clients lint format types bench bench-full schema reference clean
+.PHONY: help install lock run test soak servers clients lint format types bench bench-full sql schema reference clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench: $(INSTALLED) ## measure what matters most, in less than ten minutes
 
 bench-full: $(INSTALLED) ## measure everything, and write bench/results/latest.json and docs/performance.md
 	$(BIN)/python -m bench --full
+
+sql: $(INSTALLED) ## write the SQL of the read models anew from their declarations (projections/*/*.sql)
+	$(BIN)/python -m projections.generated
 
 schema: $(INSTALLED) ## write workers/verify/schema.txt anew from the migrations and the read models
 	$(BIN)/python -m workers.verify.manifest

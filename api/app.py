@@ -1,4 +1,4 @@
-"""The application: the door, the routes, and the answers to what goes wrong."""
+"""The application: the request guard, the routes, and the answers to errors."""
 
 from __future__ import annotations
 

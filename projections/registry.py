@@ -10,8 +10,8 @@ from projections.accounts.movements.fold import MOVEMENTS
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
 from projections.engine.projection import Projection
-from projections.orders.orders.fold import ORDERS
-from projections.posts.posts.fold import POSTS
+from projections.orders.orders import ORDERS
+from projections.posts.posts import POSTS
 
 PROJECTIONS: tuple[Projection, ...] = (ACCOUNTS, MOVEMENTS, TRANSACTIONS, ORDERS, POSTS, TRIAL_BALANCE, ENTRIES)
 """As they are written: first where the server works alone, for the next page is folded meanwhile; last where rows are

@@ -6,7 +6,6 @@ The page of the command line is written by typer (see the Makefile).
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -23,6 +22,7 @@ from domain import together
 from domain.aggregate import Aggregate, EventType
 from domain.kernel import Event, Value
 from domain.registry import AGGREGATES, CATALOGUE, RULES
+from projections.engine.ddl import type_name
 from projections.engine.projection import Projection
 from projections.registry import PROJECTIONS
 from workers.settings import settings_table
@@ -58,9 +58,6 @@ Environment variables set what a process does. A wrong value is refused, and so 
 `DAYBOOK_` and is not known; the message names the variable. Variables that Kubernetes and Docker make for a service
 named `daybook…` (`DAYBOOK_PORT=tcp://…`) are ignored, and the log names them.
 """
-_TABLE = re.compile(r"^CREATE (?:UNLOGGED )?TABLE (\S+) \($(.*?)^\)", re.MULTILINE | re.DOTALL)
-_COLUMN = re.compile(r'^\s+("?[a-z_]+"?)\s+([a-z]+(?:\[\])?)(.*?),?(?:\s*--.*)?$', re.MULTILINE)
-_COMMENT = re.compile(r"^COMMENT ON (VIEW|COLUMN) reporting\.(\S+) IS '((?:[^']|'')*)';$", re.MULTILINE)
 _SCALARS: Mapping[object, str] = {str: "text", int: "integer", bool: "true or false", date: "date"}
 
 
@@ -241,36 +238,27 @@ def _read_models() -> Iterator[str]:
     names = {entry.event: entry.name for entry in CATALOGUE if entry.event is not None}
     for projection in PROJECTIONS:
         yield f"## {projection.name}\n"
-        yield f"Area `{projection.folder.parent.name}`. Folded from {_code(names[one] for one in projection.events)}.\n"
+        yield f"Area `{projection.area}`. Folded from {_code(names[one] for one in projection.events)}.\n"
         yield from _tables(projection)
         yield from _views(projection)
 
 
 def _tables(projection: Projection) -> Iterator[str]:
-    for name, columns in tables_in(projection.schema):
-        yield f"### Table `read.{name}`\n"
-        rows = [[f"`{column}`", kind, "can be null" if null else ""] for column, kind, null in columns]
-        yield from _table(["column", "type", ""], rows)
-
-
-def tables_in(sql: str) -> Iterator[tuple[str, list[tuple[str, str, bool]]]]:
-    """The tables that the statements make: name, and name, type and nullability of each column."""
-    for name, body in _TABLE.findall(sql):
-        columns = _COLUMN.findall(body)
-        yield name, [(column, kind, not re.search("NOT NULL|PRIMARY KEY", rest)) for column, kind, rest in columns]
+    for table in projection.read_tables:
+        yield f"### Table `read.{table.name}`\n"
+        yield f"{table.comment}\n"
+        rows = [
+            [f"`{column.name}`", type_name(column), "can be null" if column.nullable else "", column.comment or ""]
+            for column in table.columns
+        ]
+        yield from _table(["column", "type", "", "meaning"], rows)
 
 
 def _views(projection: Projection) -> Iterator[str]:
-    comments = {(kind, name): text.replace("''", "'") for kind, name, text in _COMMENT.findall(projection.reporting)}
-    for view in projection.views:
-        yield f"### View `reporting.{view}`\n"
-        yield f"{comments['VIEW', view]}\n"
-        columns = [
-            [f"`{name.partition('.')[2]}`", text]
-            for (kind, name), text in comments.items()
-            if kind == "COLUMN" and name.partition(".")[0] == view
-        ]
-        yield from _table(["column", "meaning"], columns)
+    for view in projection.reports:
+        yield f"### View `reporting.{view.name}`\n"
+        yield f"{view.comment}\n"
+        yield from _table(["column", "meaning"], ([f"`{one.name}`", one.comment] for one in view.shown))
 
 
 # Settings

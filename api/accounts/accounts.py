@@ -32,6 +32,7 @@ from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
     DEFAULT_LIMIT,
+    After,
     Cursor,
     Filter,
     Limit,
@@ -190,18 +191,26 @@ def list_accounts(
     currency: CurrencyFilter = None,
     status: StatusFilter = None,
     number: Filter = None,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Accounts, oldest first."""
-    after = read_cursor(cursor, str)
+    """Accounts in the order in which they were opened."""
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
         if number is not None:
             found = accounts.account_by_number(connection, number)
             asked = {"owner": owner, "type": type, "currency": currency, "status": status}
-            return page(Listed(one_that_passes(found, asked), None), account_view)
+            return page(Listed(one_that_passes(found, asked, after), None), account_view)
         listed = accounts.accounts(
-            connection, owner=owner, type=type, currency=currency, status=status, after=after, limit=limit
+            connection,
+            owner=owner,
+            type=type,
+            currency=currency,
+            status=status,
+            after=after,
+            cursor=key,
+            limit=limit,
         )
     return page(listed, account_view)
 
@@ -228,11 +237,12 @@ def list_entries(
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """The account's entries in the order of booking, each with the balance after it."""
-    after = read_cursor(cursor, int)
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = entries.entries(
             connection,
@@ -241,6 +251,7 @@ def list_entries(
             value_from=value_from,
             value_until=value_until,
             after=after,
+            cursor=key,
             newest_first=newest_first,
             limit=limit,
         )
@@ -268,11 +279,11 @@ def list_movements(
     """Days with entries, by value date: opening, debits, credits, closing."""
     key = read_cursor(cursor, str)
     try:
-        after = None if key is None else date.fromisoformat(key)
+        day = None if key is None else date.fromisoformat(key)
     except ValueError:
         raise Problem("malformed", "The cursor is not one of this list.") from None
     with reading(request) as connection:
-        listed = movements.daily_balances(connection, account, since=since, until=until, after=after, limit=limit)
+        listed = movements.daily_balances(connection, account, since=since, until=until, cursor=day, limit=limit)
         if not listed.items:
             _must_exist(connection, account)
     following = None if listed.next is None else listed.next.isoformat()

@@ -17,7 +17,7 @@ from api.gateway.principals import COMMANDERS, READERS
 from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
-from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading
+from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
 from api.queries.response_types import page_of, values_of
 from domain.accounts.posting import Entry, TransactionKind
 from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
@@ -80,11 +80,12 @@ def list_transactions(
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """Transactions in the order of the log; `account`: those with an entry of it."""
-    after = read_cursor(cursor, int)
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = queries.transactions(
             connection,
@@ -94,6 +95,7 @@ def list_transactions(
             value_from=value_from,
             value_until=value_until,
             after=after,
+            cursor=key,
             newest_first=newest_first,
             limit=limit,
         )

@@ -43,6 +43,7 @@ class Account(TypedDict):
     available: Annotated[Money, Field(description="The balance less what is reserved")]
     version: StreamVersion
     entries: Annotated[int, Field(description="How many entries were booked")]
+    position: LogPosition
 
 
 class Entry(TypedDict):
@@ -143,6 +144,7 @@ def account_view(row: AccountRow) -> Account:
         "available": show(row.available, c),
         "version": row.version,
         "entries": row.entries,
+        "position": row.position,
     }
 
 

@@ -239,7 +239,7 @@ def problem_body(answer: Answer) -> dict[str, Any]:
         return refusal(answer.rule, answer.result)
     if answer.outcome is Outcome.EXPECTATION_FAILED:
         expected, actual = answer.result["expected"], answer.result["actual"]
-        wrong = sorted(s for s in expected if expected[s] != actual[s])  # as a retry is told
+        wrong = sorted(s for s in expected if expected[s] != actual[s])  # as in the answer to a retry
         detail = "; ".join(f"{s} is at version {actual[s]}, not {expected[s]}" for s in wrong)
         code = "version_stale" if answer.code == VERSION_STALE else "versions_stale"
         return problem(code, f"{detail}. Read it again and decide anew, with a new key.", answer.result)
@@ -279,7 +279,7 @@ def render(served: Services, answer: Answer, stream: str | None = None) -> Respo
 
 
 def problem_of(error: ExecutorError) -> Problem:
-    """What a client is told where there is no answer."""
+    """The problem for a command that the executor did not answer."""
     if isinstance(error, ActorBusyError):
         return Problem("too_many", f"{error}.", most=error.most)
     if isinstance(error, QueueFullError):

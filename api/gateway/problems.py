@@ -53,7 +53,7 @@ STATUS_CODES = tuple(sorted({status for status, _ in PROBLEMS.values()}))
 
 
 class Problem(Exception):
-    """A request that ends here, with what the client is told."""
+    """Ends a request. It has the code, the sentence and the figures of the problem that is answered."""
 
     def __init__(self, code: str, detail: str, /, **figures: Any) -> None:
         super().__init__(detail)
@@ -63,12 +63,12 @@ class Problem(Exception):
 
 
 def too_large(most: int, what: str = "The body") -> Problem:
-    """What is said of one of more bytes than there may be."""
+    """The problem of a body, or of `what`, with more bytes than are allowed."""
     return Problem("too_large", f"{what} is larger than {most} bytes.", most=most)
 
 
 def too_slow(seconds: float) -> Problem:
-    """What is said where a body does not come whole in time; the connection ends with it."""
+    """The problem of a body that is not complete in time. The connection is closed with the answer."""
     return Problem("too_slow", f"The body was not whole after {seconds:g} seconds.", seconds=seconds)
 
 
@@ -78,7 +78,7 @@ def encoded(coding: str) -> Problem:
 
 
 def unavailable(error: Exception) -> Problem:
-    """What is said where the database did not do what it should; its own message may quote rows."""
+    """The problem of a database that fails. Its own message is left out, because it may quote rows."""
     return Problem("unavailable", f"The database does not answer: {type(error).__name__}.")
 
 

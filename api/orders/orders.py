@@ -32,8 +32,8 @@ from api.gateway.principals import COMMANDERS, READERS
 from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
-from api.queries.reading import DEFAULT_LIMIT, Cursor, Filter, Limit, PathId, one, page, reading
-from api.queries.response_types import CurrencyCode, Money, StreamVersion, one_of, page_of, values_of
+from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
+from api.queries.response_types import CurrencyCode, LogPosition, Money, StreamVersion, one_of, page_of, values_of
 from domain import money
 from domain.accounts.transaction import TRANSACTION
 from domain.money import show
@@ -48,8 +48,8 @@ from domain.orders.order import (
     PlaceOrder,
     Status,
 )
-from projections.orders.orders import queries
-from projections.orders.orders.queries import OrderRow
+from projections.orders import orders as queries
+from projections.orders.orders import OrderRow
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
@@ -134,6 +134,7 @@ class Order(TypedDict):
     account: Annotated[str | None, Field(description="The account that paid it")]
     version: StreamVersion
     placed_at: datetime
+    position: LogPosition
     lines: list[Line]
 
 
@@ -169,6 +170,7 @@ def order_view(row: OrderRow) -> Order:
         "account": row.account,
         "version": row.version,
         "placed_at": row.placed_at,
+        "position": row.position,
         "lines": [
             {"sku": x.sku, "name": x.name, "quantity": x.quantity, "unit_price": show(x.unit_price, c)}
             for x in row.lines
@@ -228,13 +230,15 @@ def list_orders(
     request: Request,
     customer: Filter = None,
     status: StatusFilter = None,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Orders, oldest first."""
-    after = read_cursor(cursor, str)
+    """Orders in the order in which they were placed."""
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
-        return page(queries.orders(connection, customer=customer, status=status, after=after, limit=limit), order_view)
+        listed = queries.orders(connection, customer=customer, status=status, after=after, cursor=key, limit=limit)
+    return page(listed, order_view)
 
 
 @query(router, "/{order}", may=READERS, response=Order, personal=True, projections=("orders",))

@@ -21,6 +21,7 @@ from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
     DEFAULT_LIMIT,
+    After,
     Cursor,
     Filter,
     Limit,
@@ -30,11 +31,11 @@ from api.queries.reading import (
     page,
     reading,
 )
-from api.queries.response_types import Erasable, StreamVersion, one_of, page_of, values_of
+from api.queries.response_types import Erasable, LogPosition, StreamVersion, one_of, page_of, values_of
 from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost, Status
 from projections.engine.listing import Listed
-from projections.posts.posts import queries
-from projections.posts.posts.queries import PostRow, RevisionRow
+from projections.posts import posts as queries
+from projections.posts.posts import PostRow, RevisionRow
 
 router = APIRouter(prefix="/v1/posts", tags=["posts"])
 
@@ -87,6 +88,7 @@ class Post(TypedDict):
     published_at: Annotated[datetime | None, Field(description="When it was last published")]
     drafted_at: datetime
     version: StreamVersion
+    position: LogPosition
 
 
 class Revision(TypedDict):
@@ -98,6 +100,7 @@ class Revision(TypedDict):
     summary: Annotated[str | None, Field(description="What was changed")]
     text_erased: bool
     recorded_at: datetime
+    position: LogPosition
 
 
 class PostChanged(Accepted):
@@ -133,6 +136,7 @@ def post_view(row: PostRow) -> Post:
         "published_at": row.published_at,
         "drafted_at": row.drafted_at,
         "version": row.version,
+        "position": row.position,
     }
 
 
@@ -144,6 +148,7 @@ def revision_view(row: RevisionRow) -> Revision:
         "summary": row.summary,
         "text_erased": row.text_erased,
         "recorded_at": row.recorded_at,
+        "position": row.position,
     }
 
 
@@ -190,16 +195,21 @@ def list_posts(
     author: Filter = None,
     status: StatusFilter = None,
     slug: Filter = None,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Posts, oldest first. Deleted ones are left out unless `status` is `deleted`; no slug leads to one."""
-    after = read_cursor(cursor, str)
+    """Posts in the order in which they were drafted.
+
+    Deleted ones are left out unless `status` is `deleted`; no slug leads to one.
+    """
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
         if slug is not None:
             found = queries.post_by_slug(connection, slug)
-            return page(Listed(one_that_passes(found, {"author": author, "status": status}), None), post_view)
-        return page(queries.posts(connection, author=author, status=status, after=after, limit=limit), post_view)
+            return page(Listed(one_that_passes(found, {"author": author, "status": status}, after), None), post_view)
+        listed = queries.posts(connection, author=author, status=status, after=after, cursor=key, limit=limit)
+    return page(listed, post_view)
 
 
 @query(router, "/{post}", may=READERS, response=Post, personal=True, projections=("posts",))
@@ -213,13 +223,14 @@ def get_post(request: Request, post: PathId) -> Response:
 def list_revisions(
     request: Request,
     post: PathId,
+    after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """The texts of a post, oldest first; also those of a deleted post."""
-    after = read_cursor(cursor, int)
+    key = read_cursor(cursor, int)
     with reading(request) as connection:
-        listed = queries.revisions(connection, post, after=after, limit=limit)
+        listed = queries.revisions(connection, post, after=after, cursor=key, limit=limit)
         if not listed.items and queries.post(connection, post) is None:
             raise Problem("unknown", f"There is no post {post}.", kind="post", id=post)
     return page(listed, revision_view)

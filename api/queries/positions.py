@@ -44,7 +44,10 @@ def cursor(key: Any) -> str:
 
 
 def read_cursor(text: str | None, kind: type[int] | type[str]) -> Any:
-    """The key of a cursor; None for none. Raises `Problem` for what no page has given."""
+    """The key of a cursor; None for none. Raises `Problem` for what no page has given.
+
+    Lists were in the order of ids once. A cursor of then has an id, and means nothing in the order of the log.
+    """
     if text is None:
         return None
     try:
@@ -52,6 +55,12 @@ def read_cursor(text: str | None, kind: type[int] | type[str]) -> Any:
     except ValueError:
         key = None
     bounded = 0 <= key < 2**63 if isinstance(key, int) else isinstance(key, str) and "\0" not in key
+    if kind is int and bounded and isinstance(key, str):
+        raise Problem(
+            "malformed",
+            f"{text[:80]!r} is a cursor of an earlier version, when this list was in the order of ids. It is in the "
+            "order of the log now: start again without a cursor.",
+        )
     if type(key) is not kind or not bounded:
         raise Problem("malformed", f"{text[:80]!r} is not a cursor of this list.")
     return key

@@ -25,6 +25,15 @@ T = TypeVar("T")
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+After = Annotated[
+    int | None,
+    Query(
+        ge=0,
+        lt=2**63,
+        description="Only what the log has after this position. To poll a list, ask for what comes after the highest "
+        "`position` seen so far: nothing is missed",
+    ),
+]
 MinPosition = Annotated[
     str | None,
     Query(
@@ -120,8 +129,10 @@ def one(kind: str, id: str, found: T | None, view: Callable[[T], Mapping[str, ob
     return json_response(view(found), {} if version is None else {"ETag": f'"{version}"'})
 
 
-def one_that_passes(found: T | None, filters: Mapping[str, str | None]) -> tuple[T, ...]:
+def one_that_passes(found: T | None, filters: Mapping[str, str | None], after: int | None) -> tuple[T, ...]:
     """What was found by a key of its own, unless it is not what the other filters ask for."""
-    if found is None or any(asked not in (None, getattr(found, name)) for name, asked in filters.items()):
+    if found is None or (after is not None and found.position <= after):  # type: ignore[attr-defined]
+        return ()
+    if any(asked not in (None, getattr(found, name)) for name, asked in filters.items()):
         return ()
     return (found,)

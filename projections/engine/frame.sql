@@ -1,9 +1,18 @@
--- What the engine keeps beside its checkpoints (those are part of the migrations). Run by prepare, again and again.
-CREATE TABLE IF NOT EXISTS read.rooms (
+-- What the engine keeps beside its checkpoints (those are part of the migrations). `prepare` runs this again and again.
+DO $$
+BEGIN
+    IF to_regclass('read.rooms') IS NOT NULL AND to_regclass('read.projections') IS NULL THEN  -- its name until 2026
+        ALTER TABLE read.rooms RENAME TO projections;
+        ALTER INDEX read.rooms_pkey RENAME TO projections_pkey;
+    END IF;
+END
+$$;
+
+CREATE TABLE IF NOT EXISTS read.projections (
     projection text COLLATE "C" PRIMARY KEY,
     shape      text NOT NULL
 );
-COMMENT ON TABLE read.rooms IS 'Version and digest of the schema with which the tables of each projection were made.';
+COMMENT ON TABLE read.projections IS 'Version of the fold and digest of the columns with which the tables of each projection were made.';
 
 CREATE TABLE IF NOT EXISTS read.reports (
     projection text COLLATE "C" PRIMARY KEY,

@@ -5,7 +5,7 @@ DECLARE
     relation record;
 BEGIN
     FOR relation IN
-        SELECT n.nspname AS schema, c.oid::regclass AS name, n.nspname = 'read' AND c.relname NOT IN ('rooms', 'reports', 'currencies')
+        SELECT n.nspname AS schema, c.oid::regclass AS name, n.nspname = 'read' AND c.relname NOT IN ('projections', 'reports', 'currencies')
                    AS folded
           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE n.nspname IN ('read', 'reporting') AND c.relkind IN ('r', 'p', 'v', 'm')

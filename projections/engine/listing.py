@@ -1,19 +1,25 @@
-"""Queries whose filters are composed: built with SQLAlchemy Core once for each combination, then plain parameters.
+"""Lists of rows of a declared table: filters, order, pages.
 
-A query of a list is ``select … where <each filter given> order by <key> limit``; the key is the cursor. `None` is a
-filter that was not given.
+A query of a list is ``SELECT … WHERE <each filter given> ORDER BY <key> LIMIT``. It is built with SQLAlchemy Core once
+for each combination of filters. The key is the position in the log of the event that began the row, or counts in that
+order, and it never changes. So a list can be paged and polled:
+
+- `cursor` is the key of the last item of the page before.
+- `after` is a position: only what began after it. Rows become visible in the order of the log, so a client that
+  remembers the highest position it has seen, and asks for what comes after it, misses nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from psycopg import Connection
-from sqlalchemy import ColumnElement, Select, bindparam
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import ColumnElement, MetaData, Numeric, Table, bindparam, select
+
+from projections.engine.ddl import DIALECT
 
 MOST_ROWS = 1_000
 """Rows a page may have at most."""
@@ -21,7 +27,7 @@ MOST_ROWS = 1_000
 T = TypeVar("T")
 C = TypeVar("C")
 
-_DIALECT = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
+Filters = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +38,86 @@ class Listed(Generic[T, C]):
     next: C | None
 
 
+def readable(table: Table) -> Table:
+    """The table as queries name it: in the schema `read`."""
+    return table.to_metadata(MetaData(), schema="read")
+
+
 class Listing(Generic[T]):
-    """A list that can be filtered: a base statement and one condition a filter, on a parameter of the same name."""
+    """The list of a table's rows as items of a dataclass, whose fields are columns of the same name.
+
+    `filters` are columns that may be asked to equal a value. `conditions` are filters of another kind, each on a
+    parameter of the same name. `shown` has columns that are computed, `convert` functions for values. `key` is the
+    column that orders the list.
+    """
 
     def __init__(
-        self, base: Select[Any], conditions: Mapping[str, ColumnElement[bool]], make: Callable[..., T]
+        self,
+        table: Table,
+        item: type[T],
+        *,
+        key: str = "position",
+        filters: Sequence[str] = (),
+        conditions: Mapping[str, ColumnElement[bool]] | None = None,
+        shown: Mapping[str, ColumnElement[Any]] | None = None,
+        convert: Mapping[str, Callable[[Any], Any]] | None = None,
     ) -> None:
-        """`make` makes an item of a row's columns."""
-        self._base = base.limit(bindparam("row_limit"))
-        self._conditions = conditions
-        self._make = make
+        """`table` is qualified (`readable`)."""
+        self._item = item
+        self._key = key
+        self._order = table.c[key]
+        names = [name for name in (field.name for field in fields(item)) if name in table.c]  # type: ignore[arg-type]
+        self._select = select(*(dict(shown or {}).get(name, table.c[name]).label(name) for name in names))
+        self._conditions = {
+            "cursor": self._order > bindparam("cursor"),
+            "before": self._order < bindparam("before"),
+            **{name: table.c[name] == bindparam(name) for name in filters},
+            **({"after": table.c.position > bindparam("after")} if "position" in table.c else {}),
+            **(conditions or {}),
+        }
+        converted = {name: int for name in names if isinstance(table.c[name].type, Numeric)} | dict(convert or {})
+        self._convert = [(names.index(name), function) for name, function in converted.items()]
         self._sql = lru_cache(maxsize=None)(self._compose)
 
-    def sql(self, *filters: str) -> str:
+    def sql(self, *filters: str, newest_first: bool = False) -> str:
         """The statement for these filters, with named parameters, `row_limit` among them."""
-        return self._sql(frozenset(filters))
+        return self._sql(frozenset(filters), newest_first)
 
     def read(
-        self, connection: Connection[Any], filters: Mapping[str, Any], limit: int, key: Callable[[T], C]
-    ) -> Listed[T, C]:
-        """Up to `limit` items that pass the filters which are not None. Raises ValueError for a limit out of bounds."""
+        self,
+        connection: Connection[Any],
+        filters: Filters,
+        limit: int,
+        *,
+        cursor: Any = None,
+        newest_first: bool = False,
+    ) -> Listed[T, Any]:
+        """Up to `limit` items that pass the filters which are not None, from where the page before ended.
+
+        Raises ValueError for a limit out of bounds.
+        """
         if not 0 < limit <= MOST_ROWS:
             raise ValueError(f"a page has 1 to {MOST_ROWS} rows, not {limit}")
-        given = {name: value for name, value in filters.items() if value is not None}
+        asked = {**filters, "before" if newest_first else "cursor": cursor}
+        given = {name: value for name, value in asked.items() if value is not None}
+        statement = self.sql(*given, newest_first=newest_first)
         # One more than asked for tells whether there is a next page.
-        rows = connection.execute(self.sql(*given).encode(), {**given, "row_limit": limit + 1}).fetchall()
-        items = self.items(rows[:limit])
-        return Listed(items, key(items[-1]) if len(rows) > limit else None)
+        rows = connection.execute(statement.encode(), {**given, "row_limit": limit + 1}).fetchall()
+        items = tuple(map(self._make, rows[:limit]))
+        return Listed(items, getattr(items[-1], self._key) if len(rows) > limit else None)
 
-    def items(self, rows: Sequence[Sequence[Any]]) -> tuple[T, ...]:
-        """Rows as items."""
-        return tuple(self._make(*row) for row in rows)
+    def one(self, connection: Connection[Any], **filters: Any) -> T | None:
+        """The first item that passes these filters."""
+        items = self.read(connection, filters, 1).items
+        return items[0] if items else None
 
-    def _compose(self, filters: frozenset[str]) -> str:
-        statement = self._base.where(*(self._conditions[name] for name in sorted(filters)))
-        return str(statement.compile(dialect=_DIALECT))
+    def _make(self, row: Sequence[Any]) -> T:
+        values = list(row)
+        for place, function in self._convert:
+            values[place] = function(values[place])
+        return self._item(*values)
+
+    def _compose(self, filters: frozenset[str], newest_first: bool) -> str:
+        statement = self._select.where(*(self._conditions[name] for name in sorted(filters)))
+        ordered = statement.order_by(self._order.desc() if newest_first else self._order)
+        return str(ordered.limit(bindparam("row_limit")).compile(dialect=DIALECT))

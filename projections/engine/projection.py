@@ -1,16 +1,18 @@
-"""What a projection is to the engine: a name, the events it folds, its tables, and two functions."""
+"""What a projection is to the engine: a name, the events it folds, its tables and views, and two functions."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from psycopg import Connection
+from sqlalchemy import Table
+
+from projections.engine import ddl
+from projections.engine.reporting import View
 
 
 class RecordedEvent(NamedTuple):
@@ -41,42 +43,40 @@ class FoldCache(dict[str, Any]):
             self.clear()
 
 
-_FOLDER = Path(__file__).parents[1]
-_VIEW = re.compile(r"CREATE OR REPLACE VIEW reporting\.(\S+)")
-
-
 @dataclass(frozen=True)
 class Projection:
     """One projection.
 
-    `fold` sums up facts, in log order, without looking at the tables: pure, and run in another thread while the page
-    before is written. `write` brings its result into the projection's tables. Their names are not qualified:
-    `search_path` says where they are. The result must not depend on how the log was cut into calls. Both raise
+    `fold` sums up recorded events, in log order, without looking at the tables. It is pure, and runs in another thread
+    while the page before is written. `write` brings its result into the projection's tables. It does not qualify their
+    names: `search_path` says where they are. The result must not depend on how the log was cut into calls. Both raise
     (`FoldError` or anything else) where an event cannot be folded; then nothing of the call remains.
     """
 
     name: str
-    events: tuple[type[Any], ...]  # classes of `domain`; nothing else is read for it or handed to it
-    tables: tuple[str, ...]
+    area: str  # the folder below `projections` that it is in
+    events: tuple[type[Any], ...]  # classes of `domain`; no other event is read for it or handed to it
+    read_tables: tuple[Table, ...]
+    reports: tuple[View, ...]
     fold: Callable[[Sequence[RecordedEvent]], Any]
     write: Callable[[Connection[Any], Any, FoldCache], None]
-    folder: Path  # where its SQL is
     version: int = 1  # raised when the meaning of the fold changes: tables of an older one must be rebuilt
+    obsolete_indexes: tuple[str, ...] = ()  # that earlier versions made; `prepare` drops them
 
     @cached_property
-    def area(self) -> str:
-        """The area it belongs to: the folder below `projections` that it is in."""
-        return self.folder.relative_to(_FOLDER).parts[0]
+    def tables(self) -> tuple[str, ...]:
+        """The names of its tables, unqualified."""
+        return tuple(str(table.name) for table in self.read_tables)  # a plain string, not a subclass
 
     @cached_property
     def schema(self) -> str:
-        """The SQL that makes its tables and indexes, unqualified."""
-        return (self.folder / "schema.sql").read_text()
+        """The SQL that makes its tables, indexes and comments, unqualified."""
+        return ddl.create_tables(self.read_tables)
 
     @cached_property
     def reporting(self) -> str:
-        """The SQL of its reporting views, qualified; may be run again at any time."""
-        return (self.folder / "reporting.sql").read_text()
+        """The SQL of its reporting views, qualified; it may be run again at any time."""
+        return "\n".join(view.sql() for view in self.reports)
 
     @cached_property
     def reporting_digest(self) -> str:
@@ -86,9 +86,14 @@ class Projection:
     @cached_property
     def views(self) -> tuple[str, ...]:
         """The names of its reporting views, unqualified."""
-        return tuple(_VIEW.findall(self.reporting))
+        return tuple(view.name for view in self.reports)
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """Its tables in the form that decides whether they have changed (`ddl.normalised`)."""
+        return ddl.normalised(self.read_tables)
 
     @cached_property
     def shape(self) -> str:
-        """Changes whenever the tables or the meaning of the fold do."""
-        return f"{self.version}:{hashlib.sha256(self.schema.encode()).hexdigest()[:16]}"
+        """Changes whenever the columns of its tables or the meaning of the fold do."""
+        return f"{self.version}:{ddl.digest(self.columns)}"

@@ -18,6 +18,7 @@ from psycopg import Connection
 from domain.money import EXPONENTS
 from eventstore.log.read import Head, read_head
 from eventstore.postgres.arrays import int2_array, text_array
+from projections.engine import ddl
 from projections.engine.projection import Projection
 
 _FRAME = (Path(__file__).parent / "frame.sql").read_text()
@@ -88,13 +89,14 @@ class TablesBusyError(RuntimeError):
 
 
 def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> None:
-    """Create what is missing, as the read owner; tables that are there stay as they are, rights are set anew.
+    """Create what is missing, as the read owner; tables that are there keep their rows, rights are set anew.
 
-    Raises `ShapeError` where tables are of another version; those of the others are made all the same. Raises
-    `TablesBusyError`.
+    A table that an earlier version made is taken over where its columns are those of this version. Raises `ShapeError`
+    where they are not; the tables of the other projections are made all the same. Raises `TablesBusyError`.
     """
     with _changing(connection):
         connection.execute(_CURRENCIES, (text_array(list(EXPONENTS)), int2_array(list(EXPONENTS.values()))))
+        _take_over(connection, projections)
         made = _shapes(connection)
         outdated = _outdated(connection, made, projections)
         for projection in projections:
@@ -103,6 +105,7 @@ def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> N
             if projection.name not in made:
                 _create(connection, projection)
             _report(connection, projection)
+        _index(connection, [projection for projection in projections if projection.name not in outdated])
     if outdated:
         raise ShapeError(outdated)
 
@@ -216,7 +219,7 @@ def refuse_another_log(connection: Connection[Any], log: int, name: str) -> None
 
 
 def _shapes(connection: Connection[Any]) -> dict[str, str]:
-    return dict(connection.execute("SELECT projection, shape FROM read.rooms").fetchall())
+    return dict(connection.execute("SELECT projection, shape FROM read.projections").fetchall())
 
 
 def _report(connection: Connection[Any], projection: Projection) -> None:
@@ -240,10 +243,47 @@ def _report(connection: Connection[Any], projection: Projection) -> None:
     )
 
 
+def _take_over(connection: Connection[Any], projections: Sequence[Projection]) -> None:
+    """Record this version's shape for tables whose version and columns are the same, whoever made them.
+
+    The digest was over the text of the DDL once, so a comment or the order of columns changed it.
+    """
+    live: dict[str, set[str]] = {}
+    for table, line in connection.execute(ddl.LIVE_COLUMNS.encode()):
+        live.setdefault(table, set()).add(line)
+    made = _shapes(connection)
+    for projection in projections:
+        shape = made.get(projection.name)
+        if shape is None or shape == projection.shape or shape.partition(":")[0] != str(projection.version):
+            continue
+        if frozenset().union(*(live.get(table, ()) for table in projection.tables)) == projection.columns:
+            _record_shape(connection, projection)
+
+
+def _index(connection: Connection[Any], projections: Sequence[Projection]) -> None:
+    """Create the indexes that are missing and drop the obsolete ones.
+
+    An index that is there is not named to the server: even `IF NOT EXISTS` would wait for whoever writes the table.
+    """
+    rows = connection.execute("SELECT indexname FROM pg_indexes WHERE schemaname = 'read'").fetchall()
+    existing = {name for (name,) in rows}
+    for projection in projections:
+        for name in existing.intersection(projection.obsolete_indexes):
+            connection.execute(f"DROP INDEX {name}".encode())
+        for table in projection.read_tables:
+            for index in ddl.indexes_of(table):
+                if index.name not in existing:
+                    connection.execute(ddl.create_index(table, index).encode())
+
+
 def _create(connection: Connection[Any], projection: Projection) -> None:
     connection.execute(projection.schema.encode())
+    _record_shape(connection, projection)
+
+
+def _record_shape(connection: Connection[Any], projection: Projection) -> None:
     connection.execute(
-        "INSERT INTO read.rooms (projection, shape) VALUES (%s, %s)"
+        "INSERT INTO read.projections (projection, shape) VALUES (%s, %s)"
         " ON CONFLICT (projection) DO UPDATE SET shape = excluded.shape",
         (projection.name, projection.shape),
     )

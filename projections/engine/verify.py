@@ -16,10 +16,12 @@ from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg import Connection, IsolationLevel
+from sqlalchemy import Table
 
 from eventstore.log.codec import Codec
 from eventstore.log.read import read_head
 from projections.engine.checkpoint import LogState, read_state
+from projections.engine.ddl import primary_key, quoted
 from projections.engine.explain import explain
 from projections.engine.pages import PageReader
 from projections.engine.projection import FoldCache, FoldError, Projection
@@ -137,7 +139,7 @@ def verify_tables(
         connection.isolation_level = before
 
 
-_FRAME: Final = ("checkpoints", "rooms", "reports", "projection_errors")
+_FRAME: Final = ("checkpoints", "projections", "reports", "projection_errors")
 
 
 def _without_frame(connection: Connection[Any]) -> list[str]:
@@ -205,10 +207,10 @@ def _verify(
     for projection in comparable:
         if projection.name in {finding.projection for finding in broken}:
             continue
-        for table in projection.tables:
+        for table in projection.read_tables:
             rows, finding = _compare(connection, projection.name, table)
             if rows is not None:
-                tables[table] = rows
+                tables[str(table.name)] = rows
             if finding is not None:
                 findings.append(finding)
     return TablesReport(state.head, targets, tables, tuple(findings))
@@ -239,7 +241,7 @@ _UNKNOWN_ROWS = """
 SELECT format('read.%%s has a row of %%s, log %%s', t.name, t.projection, t.log)
   FROM (SELECT 'checkpoints' AS name, projection, log FROM read.checkpoints
         UNION ALL SELECT 'projection_errors', projection, log FROM read.projection_errors
-        UNION ALL SELECT 'rooms', projection, %(log)s FROM read.rooms
+        UNION ALL SELECT 'projections', projection, %(log)s FROM read.projections
         UNION ALL SELECT 'reports', projection, %(log)s FROM read.reports) t
  WHERE t.projection <> ALL (%(names)s) OR t.log <> %(log)s ORDER BY 1
 """
@@ -248,16 +250,16 @@ SELECT format('read.%%s has a row of %%s, log %%s', t.name, t.projection, t.log)
 def _unknown_rows(
     connection: Connection[Any], log: int, names: Sequence[str], others: Sequence[Projection]
 ) -> list[TablesFinding]:
-    """Rows of the frame that are no projection's of this log, and projections without a row in `read.rooms`."""
+    """Rows of the frame that are no projection's of this log, and projections without a row in `read.projections`."""
     known = sorted({*names, *(projection.name for projection in others)})
     rows = connection.execute(_UNKNOWN_ROWS, {"log": log, "names": known})
     findings: list[TablesFinding] = [
         CheckpointFinding("", f"{what}, which this Daybook does not know; delete it") for (what,) in rows
     ]
-    made = {name for (name,) in connection.execute("SELECT projection FROM read.rooms")}
+    made = {name for (name,) in connection.execute("SELECT projection FROM read.projections")}
     for name in names:
         if name not in made:
-            message = f"read.rooms does not say of which version the tables of {name} are: daybook rebuild {name}"
+            message = f"read.projections does not say of which version the tables of {name} are: daybook rebuild {name}"
             findings.append(CheckpointFinding(name, message))
     return findings
 
@@ -333,40 +335,35 @@ def _fold_afresh(
     return broken
 
 
-# A row as text, so that every type compares and NULL equals NULL. The key is the primary key of the fresh table: the
-# live one may have lost its own.
+# A row as text, so that every type compares and NULL equals NULL. Columns are named, because a table that an earlier
+# version made may have them in another order. The key is that of the declaration: the live table may have lost its own.
 _COMPARE = """
-WITH live AS (SELECT {key} AS key, t::text AS row FROM read.{table} t),
-     fresh AS (SELECT {key} AS key, t::text AS row FROM pg_temp.{table} t),
+WITH live AS (SELECT {key} AS key, ROW({columns})::text AS row FROM read.{table} t),
+     fresh AS (SELECT {key} AS key, ROW({columns})::text AS row FROM pg_temp.{table} t),
      missing AS MATERIALIZED (SELECT * FROM fresh EXCEPT ALL SELECT * FROM live),
      unexpected AS MATERIALIZED (SELECT * FROM live EXCEPT ALL SELECT * FROM fresh)
 SELECT (SELECT count(*) FROM live), (SELECT count(*) FROM missing), (SELECT count(*) FROM unexpected),
        ARRAY(SELECT key FROM (SELECT key FROM missing UNION SELECT key FROM unexpected) k ORDER BY key LIMIT {sample})
 """
 
-_KEY = """
-SELECT format('concat_ws('' '', %%s)', string_agg(format('t.%%I::text', a.attname), ', '
-                                                  ORDER BY array_position(i.indkey, a.attnum)))
-  FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
- WHERE i.indisprimary AND i.indrelid = to_regclass(%s)
-"""
 
-
-def _compare(connection: Connection[Any], projection: str, table: str) -> tuple[int | None, TablesFinding | None]:
+def _compare(connection: Connection[Any], projection: str, table: Table) -> tuple[int | None, TablesFinding | None]:
     """Rows in the live table, None if they cannot be read, and how it differs from the fresh one."""
-    found = connection.execute(_KEY, (f"pg_temp.{table}",)).fetchone()
-    assert found is not None and found[0] is not None, f"the schema of {projection} gives {table} no primary key"  # noqa: PT018
-    query = _COMPARE.format(key=found[0], table=table, sample=SAMPLE)
+    columns = [f"t.{quoted(column.name)}" for column in table.columns]
+    key = ", ".join(f"t.{quoted(name)}::text" for name in primary_key(table))
+    query = _COMPARE.format(
+        key=f"concat_ws(' ', {key})", columns=", ".join(columns), table=quoted(table.name), sample=SAMPLE
+    )
     try:
         with connection.transaction():
             row = connection.execute(query.encode(), prepare=False).fetchone()
     except TRANSIENT:
         raise
     except psycopg.Error as error:
-        message = f"read.{table} cannot be compared: {explain(error)}; rebuild it: daybook rebuild {projection}"
+        message = f"read.{table.name} cannot be compared: {explain(error)}; rebuild it: daybook rebuild {projection}"
         return None, CheckpointFinding(projection, message)
     assert row is not None, "an aggregate has a row"
     rows, missing, unexpected, sample = row
     if missing == unexpected == 0:
         return rows, None
-    return rows, TableFinding(projection, table, missing, unexpected, tuple(sample))
+    return rows, TableFinding(projection, str(table.name), missing, unexpected, tuple(sample))

@@ -790,9 +790,11 @@ READ: Final = [
         "INSERT INTO read.projection_errors VALUES ('x', 1, 1, 'x', 'x', 'x')",
         CHECKPOINTS,
     ),
-    case("rooms.shape: another", "UPDATE read.rooms SET shape = 'x' WHERE projection = 'orders'", CHECKPOINTS),
-    case("rooms: a row of no projection", "INSERT INTO read.rooms VALUES ('x', 'x')", CHECKPOINTS),
-    case("rooms: a row deleted", "DELETE FROM read.rooms WHERE projection = 'orders'", CHECKPOINTS),
+    case(
+        "projections.shape: another", "UPDATE read.projections SET shape = 'x' WHERE projection = 'orders'", CHECKPOINTS
+    ),
+    case("projections: a row of no projection", "INSERT INTO read.projections VALUES ('x', 'x')", CHECKPOINTS),
+    case("projections: a row deleted", "DELETE FROM read.projections WHERE projection = 'orders'", CHECKPOINTS),
     case("reports.digest: another", "UPDATE read.reports SET digest = 'x' WHERE projection = 'orders'", SCHEMA),
     case("reports: a row deleted", "DELETE FROM read.reports WHERE projection = 'orders'", SCHEMA),
     case("currencies.exponent: another", "UPDATE read.currencies SET exponent = 3 WHERE currency = 'EUR'", SCHEMA),
@@ -888,7 +890,7 @@ SCHEMAS: Final = [
     case("index: one more", "CREATE INDEX evil ON read.entries (recorded_at)", SCHEMA),
     case(
         "index: on other columns",
-        "DROP INDEX read.orders_by_status; CREATE INDEX orders_by_status ON read.orders (status)",
+        "DROP INDEX read.orders_in_status; CREATE INDEX orders_in_status ON read.orders (status)",
         SCHEMA,
     ),
     case(

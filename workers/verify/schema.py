@@ -20,7 +20,7 @@ SCHEMA: Final = "the schema is what this version creates"
 MANIFEST: Final = Path(__file__).with_name("schema.txt")
 _LINES: Final = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 _RIGHTS: Final = ("grant on ", "role ", "login ")
-_WRITTEN_BY_PREPARE: Final = ("rooms", "reports", "currencies")
+_WRITTEN_BY_PREPARE: Final = ("projections", "reports", "currencies")
 _CURRENCIES = "SELECT currency, exponent, minor_unit = 10::numeric ^ -exponent FROM read.currencies"
 _REPORTS = "SELECT projection, digest FROM read.reports"
 
@@ -54,12 +54,13 @@ def planted(connection: Connection[Any]) -> list[str]:
     """Foreign objects whose code would run when the read tables are made.
 
     These are triggers, constraints and the like on the tables that `projections.engine.tables.prepare` writes to, and
-    operators, types and functions in the schema `read`, which its statements could call.
+    operators, types and functions in the schema `read`, which its statements could call. `read.rooms` is
+    the former name of `read.projections`; `prepare` renames it.
     """
     expected = _by_object(MANIFEST.read_text(encoding="utf-8").splitlines())
     return [
         name
-        for name, message in _by_object(read_schema(connection)).items()
+        for name, message in _by_object(map(_as_it_is_called_now, read_schema(connection))).items()
         if expected.get(name) != message and not name.startswith(_RIGHTS) and _is_run_by_prepare(name)
     ]
 
@@ -116,6 +117,10 @@ def _is_run_by_prepare(name: str) -> bool:
     return any(
         word == relation or word.startswith(f"{relation}.") for word in name.split(" ") for relation in relations
     )
+
+
+def _as_it_is_called_now(line: str) -> str:
+    return line.replace("read.rooms", "read.projections").replace("rooms_pkey", "projections_pkey")
 
 
 def _by_object(lines: Iterable[str]) -> Mapping[str, str]:

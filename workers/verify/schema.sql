@@ -46,8 +46,11 @@ WITH ours AS (
            || CASE WHEN relkind IN ('v', 'm') THEN coalesce(', ' || array_to_string(reloptions, ', '), '') ELSE '' END
       FROM relations
     UNION ALL
-    SELECT 'column ' || nspname || '.' || relname || '.' || attname || ': number '
-           || row_number() OVER (PARTITION BY r.oid ORDER BY attnum) || ', ' || format_type(atttypid, atttypmod)
+    -- The order of columns means nothing in the tables of read models: every statement names its columns.
+    SELECT 'column ' || nspname || '.' || relname || '.' || attname || ': '
+           || CASE WHEN nspname = 'read' AND relkind = 'r' THEN ''
+                   ELSE 'number ' || row_number() OVER (PARTITION BY r.oid ORDER BY attnum) || ', ' END
+           || format_type(atttypid, atttypmod)
            || CASE WHEN attnotnull THEN ', not null' ELSE '' END
            || CASE WHEN attcollation NOT IN (0, 100) THEN ', collation ' || attcollation::regcollation ELSE '' END
            || CASE attidentity WHEN 'a' THEN ', identity always' WHEN 'd' THEN ', identity by default' ELSE '' END

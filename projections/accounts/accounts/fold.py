@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from psycopg import Connection
@@ -25,8 +24,10 @@ from domain.accounts.account.events import (
 )
 from domain.accounts.posting import TransactionPosted
 from eventstore.postgres.arrays import BinaryArray, bool_array, int8_array, text_array
+from projections.accounts.accounts.tables import TABLE, VIEW
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.rows import NULL, copy_rows, copy_text, erasable
+from projections.engine.writing import copy_target
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Change:
     reserved: int = 0  # added, minor units
     version: int = 0  # events added to its stream
     entries: int = 0  # entries among them
+    opened_at: int = 0  # position of its opening
     position: int = 0  # of the last of them
     at: str = ""
     status: str | None = None  # None: as it was
@@ -46,7 +48,7 @@ class Change:
 
 
 def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
-    """What the facts do to each account. Raises `FoldError` for an account opened twice."""
+    """What the events do to each account. Raises `FoldError` for an account opened twice."""
     changes: dict[str, Change] = {}
     for position, at, event in events:
         if type(event) is TransactionPosted:
@@ -69,6 +71,7 @@ def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
                 if change.version > 1:
                     raise FoldError(f"{event.originator_id} is opened, but it has events before")
                 change.opened = event
+                change.opened_at = position
                 change.status = "open"
             case AccountFrozen():
                 change.status = "frozen"
@@ -144,13 +147,10 @@ def write(connection: Connection[Any], rows: Rows, cache: FoldCache) -> None:
         connection.execute(_RESERVE, rows.reserved)
     if rows.status:
         connection.execute(_SET_STATUS, rows.status)
-    copy_rows(connection, _COLUMNS, rows.opened)
+    copy_rows(connection, _TARGET, rows.opened)
 
 
-_COLUMNS = (
-    "accounts (account, number, type, currency, owner, name, name_erased, status, reason, reason_erased, minimum,"
-    " maximum, opened_on, balance, reserved, version, entries, last_position, last_at)"
-)
+_TARGET = copy_target(TABLE)
 
 # unnest in the list of a SELECT, all of them in step: in FROM each array would go through a tuplestore of its own.
 _BOOK = """
@@ -181,6 +181,7 @@ SELECT min(c.account) FROM unnest(%s::text[]) AS c(account)
 
 
 def _line(change: Change) -> str:
+    """In the order in which the table declares its columns."""
     event = change.opened
     assert event is not None
     name, name_erased = erasable(event.name)
@@ -203,6 +204,7 @@ def _line(change: Change) -> str:
             str(change.reserved),
             str(change.version),
             str(change.entries),
+            str(change.opened_at),
             str(change.position),
             change.at,
         )
@@ -211,6 +213,7 @@ def _line(change: Change) -> str:
 
 ACCOUNTS = Projection(
     name="accounts",
+    area="accounts",
     events=(
         AccountOpened,
         AccountFrozen,
@@ -221,8 +224,9 @@ ACCOUNTS = Projection(
         HoldCaptured,
         TransactionPosted,
     ),
-    tables=("accounts",),
+    read_tables=(TABLE,),
+    reports=(VIEW,),
     fold=lambda events: lay_out(fold(events)),
     write=write,
-    folder=Path(__file__).parent,
+    version=2,
 )

@@ -7,9 +7,9 @@ from datetime import date, datetime
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import bindparam, column, select, table
 
-from projections.engine.listing import Listed, Listing
+from projections.accounts.accounts.tables import TABLE
+from projections.engine.listing import Listed, Listing, readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class AccountRow:
     reserved: int
     version: int
     entries: int
+    position: int
     last_position: int
     last_at: datetime
 
@@ -46,42 +47,17 @@ class AccountRow:
         return self.name is None
 
 
-_NAMES = (
-    "account number type currency owner name status reason reason_erased minimum maximum opened_on balance reserved "
-    "version entries last_position last_at"
-).split()
-_T = table("accounts", *(column(name) for name in _NAMES), schema="read").c
-
-
-def _make(*row: Any) -> AccountRow:
-    values = dict(zip(_NAMES, row, strict=True))
-    amounts = {name: int(values[name]) for name in ("balance", "reserved")}
-    return AccountRow(**{**values, **amounts})
-
-
-ACCOUNTS: Listing[AccountRow] = Listing(
-    select(*(_T[name] for name in _NAMES)).order_by(_T.account),
-    {
-        "account": _T.account == bindparam("account"),
-        "number": _T.number == bindparam("number"),
-        "after": _T.account > bindparam("after"),
-        "owner": _T.owner == bindparam("owner"),
-        "type": _T.type == bindparam("type"),
-        "currency": _T.currency == bindparam("currency"),
-        "status": _T.status == bindparam("status"),
-    },
-    _make,
-)
+ACCOUNTS = Listing(readable(TABLE), AccountRow, filters=("account", "number", "owner", "type", "currency", "status"))
 
 
 def account(connection: Connection[Any], account: str) -> AccountRow | None:
     """One account by its id."""
-    return _one(connection, account=account)
+    return ACCOUNTS.one(connection, account=account)
 
 
 def account_by_number(connection: Connection[Any], number: str) -> AccountRow | None:
     """One account by its number."""
-    return _one(connection, number=number)
+    return ACCOUNTS.one(connection, number=number)
 
 
 def accounts(
@@ -91,14 +67,10 @@ def accounts(
     type: str | None = None,
     currency: str | None = None,
     status: str | None = None,
-    after: str | None = None,
+    after: int | None = None,
+    cursor: int | None = None,
     limit: int = 100,
-) -> Listed[AccountRow, str]:
-    """Accounts in order of their ids, so oldest first; `after` is an id."""
+) -> Listed[AccountRow, int]:
+    """Accounts in the order in which they were opened; `after` and `cursor` are positions."""
     filters = {"owner": owner, "type": type, "currency": currency, "status": status, "after": after}
-    return ACCOUNTS.read(connection, filters, limit, key=lambda row: row.account)
-
-
-def _one(connection: Connection[Any], **key: str) -> AccountRow | None:
-    rows = ACCOUNTS.read(connection, key, 1, key=lambda row: row.account)
-    return rows.items[0] if rows.items else None
+    return ACCOUNTS.read(connection, filters, limit, cursor=cursor)

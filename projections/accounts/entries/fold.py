@@ -8,19 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
 
 from domain.accounts.posting import TransactionPosted
 from eventstore.postgres.arrays import text_array
+from projections.accounts.entries.tables import TABLE, VIEW
 from projections.engine.projection import FoldCache, Projection, RecordedEvent
 from projections.engine.rows import copy_rows
+from projections.engine.writing import copy_target
 
-_COLUMNS = (
-    "entries (account, number, balance_after, side, amount, currency, entry,"
-    " transaction, value_date, position, recorded_at)"
+# The columns that depend on the account's state come first, so that the others can be written before it is known.
+_TARGET = copy_target(
+    TABLE,
+    (
+        "account",
+        "number",
+        "balance_after",
+        "side",
+        "amount",
+        "currency",
+        "entry",
+        "transaction",
+        "value_date",
+        "position",
+        "recorded_at",
+    ),
 )
 
 _LAST = """
@@ -65,7 +79,7 @@ def write(connection: Connection[Any], postings: Sequence[Posting], cache: FoldC
         for account, number, balance in connection.execute(_LAST, (text_array(unknown),), binary=True):
             cache[account] = [number, int(balance)]
         lasts = list(map(cache.get, map(_ACCOUNT, postings)))
-    copy_rows(connection, _COLUMNS, _lines(postings, lasts))
+    copy_rows(connection, _TARGET, _lines(postings, lasts))
 
 
 def _lines(postings: Sequence[Posting], lasts: Sequence[Any]) -> Iterator[str]:
@@ -77,9 +91,10 @@ def _lines(postings: Sequence[Posting], lasts: Sequence[Any]) -> Iterator[str]:
 
 ENTRIES = Projection(
     name="entries",
+    area="accounts",
     events=(TransactionPosted,),
-    tables=("entries",),
+    read_tables=(TABLE,),
+    reports=(VIEW,),
     fold=fold,
     write=write,
-    folder=Path(__file__).parent,
 )

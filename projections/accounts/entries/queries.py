@@ -7,9 +7,10 @@ from datetime import date, datetime
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import bindparam, column, select, table
+from sqlalchemy import bindparam, func, literal_column, select
 
-from projections.engine.listing import Listed, Listing
+from projections.accounts.entries.tables import TABLE
+from projections.engine.listing import Listed, Listing, readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +30,27 @@ class EntryRow:
     recorded_at: datetime
 
 
-_NAMES = "account number transaction entry side amount currency value_date balance_after position recorded_at".split()
-_T = table("entries", *(column(name) for name in _NAMES), schema="read").c
-_CONDITIONS = {
-    "account": _T.account == bindparam("account"),
-    "after": _T.number > bindparam("after"),
-    "before": _T.number < bindparam("before"),
-    "side": _T.side == bindparam("side"),
-    "value_from": _T.value_date >= bindparam("value_from"),
-    "value_until": _T.value_date <= bindparam("value_until"),
-}
-
-
-def _make(
-    account: str, number: int, transaction: str, entry: int, side: str, amount: int, currency: str, value_date: date,
-    balance_after: Any, position: int, recorded_at: datetime,
-) -> EntryRow:  # fmt: skip
-    return EntryRow(
-        account, number, transaction, entry, side, amount, currency, value_date, int(balance_after), position,
-        recorded_at,
-    )  # fmt: skip
-
-
-_SELECT = select(*(_T[name] for name in _NAMES))
-OLDEST_FIRST: Listing[EntryRow] = Listing(_SELECT.order_by(_T.number), _CONDITIONS, _make)
-NEWEST_FIRST: Listing[EntryRow] = Listing(_SELECT.order_by(_T.number.desc()), _CONDITIONS, _make)
+_T = readable(TABLE)
+_E = _T.alias("earlier")
+_LAST_EARLIER = (
+    select(_E.c.number)
+    .where(_E.c.account == bindparam("account"), _E.c.position <= bindparam("after"))
+    .order_by(_E.c.number.desc())
+    .limit(literal_column("1"))
+    .scalar_subquery()
+)
+ENTRIES = Listing(
+    _T,
+    EntryRow,
+    key="number",
+    filters=("account", "side"),
+    conditions={
+        # From the end of the account back to the position: what is passed over is what is going to be read.
+        "after": _T.c.number > func.coalesce(_LAST_EARLIER, literal_column("0")),
+        "value_from": _T.c.value_date >= bindparam("value_from"),
+        "value_until": _T.c.value_date <= bindparam("value_until"),
+    },
+)
 
 
 def entries(
@@ -64,14 +61,14 @@ def entries(
     value_from: date | None = None,
     value_until: date | None = None,
     after: int | None = None,
+    cursor: int | None = None,
     newest_first: bool = False,
     limit: int = 100,
 ) -> Listed[EntryRow, int]:
     """An account's entries in the order of booking, or the other way round.
 
-    `after` is the `number` of the last entry of the page before, whichever the direction. The value dates are bounds
-    included.
+    `after` is a position: only entries that the log has after it. `cursor` is the `number` of the last entry of the
+    page before, whichever the direction. The value dates are bounds included.
     """
-    listing, cursor = (NEWEST_FIRST, "before") if newest_first else (OLDEST_FIRST, "after")
-    filters = {"account": account, "side": side, "value_from": value_from, "value_until": value_until, cursor: after}
-    return listing.read(connection, filters, limit, key=lambda row: row.number)
+    filters = {"account": account, "side": side, "value_from": value_from, "value_until": value_until, "after": after}
+    return ENTRIES.read(connection, filters, limit, cursor=cursor, newest_first=newest_first)

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
 
 from domain.accounts.posting import TransactionPosted
 from eventstore.postgres.arrays import BinaryArray, int8_array, text_array
+from projections.accounts.movements.tables import TABLE, VIEW
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 
 _ACCOUNT = itemgetter(0)
@@ -26,6 +26,7 @@ class Sums:
     debits: int = 0  # minor units
     credits: int = 0
     entries: int = 0
+    position: int = 0  # of the last transaction
 
 
 Movements = dict[date, dict[str, Sums]]
@@ -36,19 +37,21 @@ Movements = dict[date, dict[str, Sums]]
 _ADD = """
 MERGE INTO movements m
 USING (SELECT unnest(%s::text[]) AS account, unnest(%s::text[])::date AS day, unnest(%s::text[]) AS currency,
-              unnest(%s::text[]) AS debits, unnest(%s::text[]) AS credits, unnest(%s::bigint[]) AS entries) AS s
+              unnest(%s::text[]) AS debits, unnest(%s::text[]) AS credits, unnest(%s::bigint[]) AS entries,
+              unnest(%s::bigint[]) AS position) AS s
    ON m.account = s.account AND m.day = s.day AND m.currency = s.currency
  WHEN MATCHED THEN UPDATE
-  SET debits = m.debits + s.debits::numeric, credits = m.credits + s.credits::numeric, entries = m.entries + s.entries
- WHEN NOT MATCHED THEN INSERT (account, day, currency, debits, credits, entries)
-      VALUES (s.account, s.day, s.currency, s.debits::numeric, s.credits::numeric, s.entries)
+  SET debits = m.debits + s.debits::numeric, credits = m.credits + s.credits::numeric, entries = m.entries + s.entries,
+      last_position = s.position
+ WHEN NOT MATCHED THEN INSERT (account, day, currency, debits, credits, entries, last_position)
+      VALUES (s.account, s.day, s.currency, s.debits::numeric, s.credits::numeric, s.entries, s.position)
 """
 
 
 def fold(events: Iterable[RecordedEvent]) -> Movements:
     """The sums of these transactions. Raises `FoldError` for an account that has entries in two currencies."""
     movements: Movements = {}
-    for _, _, event in events:
+    for position, _, event in events:
         of_day = movements.get(event.value_date)
         if of_day is None:
             movements[event.value_date] = of_day = {}
@@ -63,20 +66,21 @@ def fold(events: Iterable[RecordedEvent]) -> Movements:
             else:
                 sums.debits += entry.amount
             sums.entries += 1
+            sums.position = position
     return movements
 
 
 def lay_out(movements: Movements) -> tuple[BinaryArray, ...]:
     """The sums as parameters, by account, as the index has them."""
-    rows: list[tuple[str, str, str, str, str, int]] = []
+    rows: list[tuple[str, str, str, str, str, int, int]] = []
     for day, of_day in movements.items():
         written = str(day)
         rows += [
-            (account, written, sums.currency, str(sums.debits), str(sums.credits), sums.entries)
+            (account, written, sums.currency, str(sums.debits), str(sums.credits), sums.entries, sums.position)
             for account, sums in of_day.items()
         ]
     rows.sort(key=_ACCOUNT)
-    account, days, currency, debits, credits, entries = zip(*rows, strict=True)
+    account, days, currency, debits, credits, entries, position = zip(*rows, strict=True)
     return (
         text_array(account),
         text_array(days),
@@ -84,6 +88,7 @@ def lay_out(movements: Movements) -> tuple[BinaryArray, ...]:
         text_array(debits),
         text_array(credits),
         int8_array(entries),
+        int8_array(position),
     )
 
 
@@ -94,9 +99,11 @@ def write(connection: Connection[Any], movements: tuple[BinaryArray, ...], cache
 
 MOVEMENTS = Projection(
     name="movements",
+    area="accounts",
     events=(TransactionPosted,),
-    tables=("movements",),
+    read_tables=(TABLE,),
+    reports=(VIEW,),
     fold=lambda events: lay_out(fold(events)),
     write=write,
-    folder=Path(__file__).parent,
+    version=2,
 )

@@ -53,15 +53,15 @@ def daily_balances(
     *,
     since: date = date.min,
     until: date = date.max,
-    after: date | None = None,
+    cursor: date | None = None,
     limit: int = 100,
 ) -> Listed[DailyBalance, date]:
-    """The days with entries from `since` to `until`, both included, oldest first; `after` is the last day of the page
+    """The days with entries from `since` to `until`, both included, oldest first; `cursor` is the last day of the page
     before. The balance of a day without entries is the closing of the one before it.
     """
     if not 0 < limit <= MOST_ROWS:
         raise ValueError(f"a page has 1 to {MOST_ROWS} rows, not {limit}")
-    first = since if after is None else max(since, date.fromordinal(min(after.toordinal() + 1, date.max.toordinal())))
+    first = since if cursor is None else max(since, date.fromordinal(min(cursor.toordinal() + 1, date.max.toordinal())))
     rows = connection.execute(
         DAILY_BALANCES, {"account": account, "from": first, "until": until, "row_limit": limit + 1}
     ).fetchall()

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
 
 from domain.accounts.posting import TransactionPosted
+from projections.accounts.transactions.tables import TABLE, VIEW
 from projections.engine.projection import FoldCache, Projection, RecordedEvent
 from projections.engine.rows import copy_rows, copy_text, erasable
+from projections.engine.writing import copy_target
 
-_COLUMNS = (
-    "transactions (transaction, position, recorded_at, kind, value_date, reference, description, description_erased,"
-    " entries)"
-)
+_TARGET = copy_target(TABLE)
 
 
 def fold(events: Iterable[RecordedEvent]) -> list[str]:
-    """The rows of these transactions, as COPY reads them."""
+    """The rows of these transactions, as COPY reads them, in the order in which the table declares its columns."""
     lines = []
     for position, at, event in events:
         description, erased = erasable(event.description)
@@ -31,22 +29,23 @@ def fold(events: Iterable[RecordedEvent]) -> list[str]:
             ]
         )
         lines.append(
-            f"{event.originator_id}\t{position}\t{at}\t{event.kind}\t{event.value_date}\t{copy_text(event.reference)}\t"
-            f"{copy_text(description)}\t{'t' if erased else 'f'}\t[{entries}]"
+            f"{event.originator_id}\t{event.kind}\t{event.value_date}\t{copy_text(event.reference)}\t"
+            f"{copy_text(description)}\t{'t' if erased else 'f'}\t[{entries}]\t{position}\t{at}"
         )
     return lines
 
 
 def write(connection: Connection[Any], lines: Sequence[str], cache: FoldCache) -> None:
     """Insert the rows."""
-    copy_rows(connection, _COLUMNS, lines)
+    copy_rows(connection, _TARGET, lines)
 
 
 TRANSACTIONS = Projection(
     name="transactions",
+    area="accounts",
     events=(TransactionPosted,),
-    tables=("transactions",),
+    read_tables=(TABLE,),
+    reports=(VIEW,),
     fold=fold,
     write=write,
-    folder=Path(__file__).parent,
 )

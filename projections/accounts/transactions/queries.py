@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import bindparam, column, select, table
+from sqlalchemy import bindparam, select
 
-from projections.engine.listing import Listed, Listing
+from projections.accounts.entries.tables import TABLE as ENTRIES
+from projections.accounts.transactions.tables import TABLE
+from projections.engine.listing import Listed, Listing, readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +39,28 @@ class TransactionRow:
     recorded_at: datetime
 
 
-_NAMES = "transaction kind value_date reference description description_erased entries position recorded_at".split()
-_T = table("transactions", *(column(name) for name in _NAMES), schema="read").c
-_E = table("entries", column("account"), column("transaction"), schema="read").c
+def _entries(value: list[dict[str, Any]]) -> tuple[TransactionEntry, ...]:
+    return tuple(TransactionEntry(**entry) for entry in value)
 
 
-def _make(*row: Any) -> TransactionRow:
-    values = dict(zip(_NAMES, row, strict=True))
-    return TransactionRow(**{**values, "entries": tuple(TransactionEntry(**entry) for entry in values["entries"])})
-
-
-_SELECT = select(*(_T[name] for name in _NAMES))
-_CONDITIONS = {
-    "transaction": _T.transaction == bindparam("transaction"),
-    "after": _T.position > bindparam("after"),
-    "before": _T.position < bindparam("before"),
-    "account": _T.transaction.in_(select(_E.transaction).where(_E.account == bindparam("account"))),
-    "kind": _T.kind == bindparam("kind"),
-    "reference": _T.reference == bindparam("reference"),
-    "value_from": _T.value_date >= bindparam("value_from"),
-    "value_until": _T.value_date <= bindparam("value_until"),
-}
-OLDEST_FIRST: Listing[TransactionRow] = Listing(_SELECT.order_by(_T.position), _CONDITIONS, _make)
-NEWEST_FIRST: Listing[TransactionRow] = Listing(_SELECT.order_by(_T.position.desc()), _CONDITIONS, _make)
+_T = readable(TABLE)
+_E = readable(ENTRIES)
+TRANSACTIONS = Listing(
+    _T,
+    TransactionRow,
+    filters=("transaction", "kind", "reference"),
+    conditions={
+        "account": _T.c.transaction.in_(select(_E.c.transaction).where(_E.c.account == bindparam("account"))),
+        "value_from": _T.c.value_date >= bindparam("value_from"),
+        "value_until": _T.c.value_date <= bindparam("value_until"),
+    },
+    convert={"entries": _entries},
+)
 
 
 def transaction(connection: Connection[Any], transaction: str) -> TransactionRow | None:
     """One transaction by its id."""
-    rows: Sequence[TransactionRow] = OLDEST_FIRST.read(
-        connection, {"transaction": transaction}, 1, key=lambda row: row.position
-    ).items
-    return rows[0] if rows else None
+    return TRANSACTIONS.one(connection, transaction=transaction)
 
 
 def transactions(
@@ -80,21 +72,22 @@ def transactions(
     value_from: date | None = None,
     value_until: date | None = None,
     after: int | None = None,
+    cursor: int | None = None,
     newest_first: bool = False,
     limit: int = 100,
 ) -> Listed[TransactionRow, int]:
     """Transactions in the order of the log, or the other way round.
 
-    `after` is the `position` of the last one of the page before, whichever the direction. The value dates are bounds
-    included; `account`: only those with an entry of it, as far as `entries` is folded.
+    `after` is a position: only transactions that the log has after it. `cursor` is the position of the last one of the
+    page before, whichever the direction. The value dates are bounds included. `account`: only those with an entry of
+    it, as far as `entries` is folded.
     """
-    listing, cursor = (NEWEST_FIRST, "before") if newest_first else (OLDEST_FIRST, "after")
     filters = {
         "account": account,
         "kind": kind,
         "reference": reference,
         "value_from": value_from,
         "value_until": value_until,
-        cursor: after,
+        "after": after,
     }
-    return listing.read(connection, filters, limit, key=lambda row: row.position)
+    return TRANSACTIONS.read(connection, filters, limit, cursor=cursor, newest_first=newest_first)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
@@ -12,17 +11,23 @@ from psycopg import Connection
 from domain.accounts.account.events import AccountOpened
 from domain.accounts.posting import TransactionPosted
 from eventstore.postgres.arrays import text_array
+from projections.accounts.trial_balance.tables import ACCOUNTS, TABLE, VIEW
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.rows import copy_rows, copy_text
+from projections.engine.writing import copy_target
+
+_TARGET = copy_target(ACCOUNTS)
 
 _TYPES = "SELECT account, type FROM trial_balance_accounts WHERE account = ANY (%s)"
 
 _ADD = """
-INSERT INTO trial_balance AS t (currency, type, debits, credits)
-SELECT currency, type, debits::numeric, credits::numeric
-  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS s(currency, type, debits, credits)
+INSERT INTO trial_balance AS t (currency, type, debits, credits, last_position)
+SELECT currency, type, debits::numeric, credits::numeric, position::bigint
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+       AS s(currency, type, debits, credits, position)
 ON CONFLICT (currency, type) DO UPDATE
-   SET debits = t.debits + excluded.debits, credits = t.credits + excluded.credits
+   SET debits = t.debits + excluded.debits, credits = t.credits + excluded.credits,
+       last_position = excluded.last_position
 """
 
 
@@ -32,14 +37,14 @@ class Sums:
 
     types: dict[str, str] = field(default_factory=dict)  # of the accounts they open
     added: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-    """By currency and account, debits and credits, minor units."""
+    """By currency and account: debits and credits in minor units, and the position of the last transaction."""
 
 
 def fold(events: Iterable[RecordedEvent]) -> Sums:
     """The accounts that are new, and the sums of the transactions."""
     sums = Sums()
     added = sums.added
-    for _, _, event in events:
+    for position, _, event in events:
         if type(event) is AccountOpened:
             sums.types[event.originator_id] = event.type
             continue
@@ -47,10 +52,11 @@ def fold(events: Iterable[RecordedEvent]) -> Sums:
             of_currency = added.get(entry.currency)
             if of_currency is None:
                 added[entry.currency] = of_currency = {}
-            pair = of_currency.get(entry.account)
-            if pair is None:
-                of_currency[entry.account] = pair = [0, 0]
-            pair[entry.side == "credit"] += entry.amount
+            of_account = of_currency.get(entry.account)
+            if of_account is None:
+                of_currency[entry.account] = of_account = [0, 0, 0]
+            of_account[entry.side == "credit"] += entry.amount
+            of_account[2] = position
     return sums
 
 
@@ -58,19 +64,20 @@ def write(connection: Connection[Any], sums: Sums, cache: FoldCache) -> None:
     """Add the sums. Remembers account → type. Raises `FoldError` for entries of an account that was never opened."""
     cache.bound()
     lines = [f"{copy_text(account)}\t{copy_text(type)}" for account, type in sums.types.items()]
-    copy_rows(connection, "trial_balance_accounts (account, type)", lines)
+    copy_rows(connection, _TARGET, lines)
     cache.update(sums.types)
-    columns: list[tuple[str, str, str, str]] = []
-    for currency, pairs in sums.added.items():
+    columns: list[tuple[str, ...]] = []
+    for currency, by_account in sums.added.items():
         by_type: dict[str, list[int]] = {}
-        for type, (debits, credits) in zip(_types(connection, pairs, cache), pairs.values(), strict=True):
+        for type, added in zip(_types(connection, by_account, cache), by_account.values(), strict=True):
             total = by_type.get(type)
             if total is None:
-                by_type[type] = [debits, credits]
+                by_type[type] = list(added)
             else:
-                total[0] += debits
-                total[1] += credits
-        columns += [(currency, type, str(debits), str(credits)) for type, (debits, credits) in by_type.items()]
+                total[0] += added[0]
+                total[1] += added[1]
+                total[2] = max(total[2], added[2])
+        columns += [(currency, type, *map(str, total)) for type, total in by_type.items()]
     if columns:
         connection.execute(_ADD, tuple(text_array(column) for column in zip(*columns, strict=True)))
 
@@ -90,9 +97,11 @@ def _types(connection: Connection[Any], accounts: Collection[str], cache: FoldCa
 
 TRIAL_BALANCE = Projection(
     name="trial_balance",
+    area="accounts",
     events=(AccountOpened, TransactionPosted),
-    tables=("trial_balance", "trial_balance_accounts"),
+    read_tables=(TABLE, ACCOUNTS),
+    reports=(VIEW,),
     fold=fold,
     write=write,
-    folder=Path(__file__).parent,
+    version=2,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +16,6 @@ from api.commands.batches import LEAST_BYTES_A_VALUE
 from api.commands.bodies import MOST_EXPECTED, MOST_VERSION
 from api.gateway.connections import ConnectionLimits
 from api.gateway.request_guard import MOST_DEPTH
-from api.queries.positions import cursor
 from api.services import Limits
 from domain.accounts.account.holds import MOST_HOLDS
 from domain.accounts.posting import LEAST_ENTRIES, MOST_ENTRIES
@@ -57,6 +57,10 @@ class Things(dict[str, str]):
 
 
 Of = Callable[[Things, int], Ask]
+
+
+LONG_CURSOR = urlsafe_b64encode(b"1".ljust(375)).decode()
+"""The key 1 and blanks after it, in 500 characters."""
 
 
 @dataclass(frozen=True)
@@ -339,9 +343,19 @@ BOUNDS = [
     Bound("minimum", -MAX_AMOUNT, body("accounts", lambda n: {**OPENING, "minimum": show(n, "EUR")}), OVER, down=True),
     # positions
     Bound(
-        "cursor", 500, get("accounts", "cursor", lambda n: cursor("a" * 373).ljust(n, "A")), "at most 500 characters",
+        "cursor", 500, get("accounts", "cursor", lambda n: LONG_CURSOR.ljust(n, "A")), "at most 500 characters",
         status=200,
     ),
+    *(
+        bound
+        for path in ("accounts", "transactions", "orders", "posts")
+        for bound in (
+            Bound(f"{path} after", 2**63 - 1, get(path, "after", int), f"less than {2**63}", status=200),
+            Bound(f"{path} after at least", 0, get(path, "after", int), "or equal to 0", status=200, down=True),
+        )
+    ),
+    Bound("log after", 200, get("log", "after", lambda n: "x" * n), "at most 200 characters", status=400),
+    Bound("followed after", 200, get("log/follow", "after", lambda n: "x" * n), "at most 200 characters", status=400),
     Bound(
         "digits of a position", 18, get("log", "after", lambda n: f"main.1.{'9' * n}"), "is not a position",
         (400, "position"), 400,

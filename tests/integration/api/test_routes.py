@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from api.queries.positions import cursor
 from domain.accounts.numbers import is_account_number
 from domain.accounts.posting import internal_account
 from tests.samples.registry import ROUTES
@@ -195,6 +196,33 @@ def test_pages_follow_their_cursor_to_the_end(service: Service) -> None:
             break
         more = {"cursor": listed["next"]}
     assert seen == opened
+
+
+LINE = {"sku": "s", "name": "n", "quantity": 1, "unit_price": "1.00"}
+
+
+@pytest.mark.parametrize(
+    ("path", "filters", "body"),
+    [
+        ("accounts", {"owner": "polled"}, {"type": "savings", "currency": "EUR", "owner": "polled", "name": "P"}),
+        ("orders", {"customer": "polled"}, {"customer": "polled", "currency": "EUR", "lines": [LINE]}),
+        ("posts", {"author": "polled"}, {"author": "polled", "title": "T", "body": "B"}),
+    ],
+)
+def test_lists_are_polled_by_position(service: Service, path: str, filters: Any, body: Any) -> None:
+    """By a client that keeps no cursor: each item has the position after which it can go on."""
+    name = path.removesuffix("s")
+    after, seen, made = 0, [], []
+    for _ in range(3):
+        made.append(accepted(service.post(path, body))[name])
+        items = found(service.get(path, after=after, **filters))["items"]
+        seen += [item[name] for item in items]
+        after = max(item["position"] for item in items)
+        assert found(service.get(path, after=after, **filters)) == {"items": [], "next": None}
+    assert seen == made
+    old = service.get(path, cursor=cursor(made[0]))
+    assert (old.status_code, old.json()["code"]) == (400, "malformed")
+    assert "start again without a cursor" in old.json()["detail"]
 
 
 @pytest.mark.parametrize(

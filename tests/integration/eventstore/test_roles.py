@@ -63,10 +63,12 @@ ABILITIES = {
     # The read tables.
     "read a read table": by("SELECT * FROM read.accounts", "query", "projector", "read_owner", "audit"),
     "change rows of a read table": by("UPDATE read.accounts SET balance = 0", "projector", "read_owner"),
-    "add rows to a read table": by("INSERT INTO read.trial_balance VALUES ('X', 'x', 0, 0)", "projector", "read_owner"),
+    "add rows to a read table": by(
+        "INSERT INTO read.trial_balance_accounts VALUES ('X', 'x')", "projector", "read_owner"
+    ),
     "move a checkpoint": by("UPDATE read.checkpoints SET position = 0", "projector", "read_owner"),
     "change the currencies": by("UPDATE read.currencies SET minor_unit = 1", "read_owner"),
-    "say that tables are of this version": by("UPDATE read.rooms SET shape = ''", "read_owner"),
+    "say that tables are of this version": by("UPDATE read.projections SET shape = ''", "read_owner"),
     "empty a read table": by("TRUNCATE read.accounts", "read_owner"),
     "rename a read table": by("ALTER TABLE read.accounts RENAME TO mine", "read_owner"),
     "put a trigger on a read table": by(
@@ -210,9 +212,9 @@ ALTER TABLE read.currencies ADD CONSTRAINT mine CHECK (
             r"object operator read\.@@@",
         ),
         (
-            "CREATE TRIGGER mine BEFORE INSERT ON read.rooms FOR EACH ROW"
+            "CREATE TRIGGER mine BEFORE INSERT ON read.projections FOR EACH ROW"
             " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-            r"trigger read\.rooms\.mine",
+            r"trigger read\.projections\.mine",
         ),
         ("CREATE RULE mine AS ON INSERT TO read.reports DO ALSO SELECT 1", r"rule read\.reports\.mine"),
         ("ALTER TABLE read.currencies ALTER minor_unit SET DEFAULT random()", r"column read\.currencies\.minor_unit"),

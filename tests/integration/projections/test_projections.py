@@ -31,8 +31,8 @@ from projections.accounts.trial_balance.fold import TRIAL_BALANCE
 from projections.accounts.trial_balance.queries import trial_balance
 from projections.engine.projection import FoldCache
 from projections.engine.runner import Runner
-from projections.orders.orders import queries as orders
-from projections.posts.posts import queries as posts
+from projections.orders import orders
+from projections.posts import posts
 from projections.registry import PROJECTIONS
 from tests.integration.projections.filling import LOG, MASTER_KEY, Filler, a_life, posting, transfer
 

@@ -66,7 +66,13 @@ def test_untouched_tables_are_what_the_log_says(filler: Filler, folded: Connecti
 CHANGES = {
     "changed": ("UPDATE read.accounts SET balance = balance + 1 WHERE type = 'cash'", "accounts", 2, 2),
     "missing": ("DELETE FROM read.entries WHERE number = 2", "entries", None, 0),
-    "too many": ("INSERT INTO read.trial_balance VALUES ('USD', 'cash', 0, 0)", "trial_balance", 0, 1),
+    "too many": (
+        "INSERT INTO read.trial_balance (currency, type, debits, credits, last_position)"
+        " VALUES ('USD', 'cash', 0, 0, 1)",
+        "trial_balance",
+        0,
+        1,
+    ),
     "other text": ("UPDATE read.posts SET title = NULL", "posts", None, None),
     "null": ("UPDATE read.transactions SET reference = '' WHERE reference IS NULL", "transactions", None, None),
 }  # fmt: skip

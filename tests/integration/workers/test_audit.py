@@ -127,7 +127,7 @@ def made_by_another_version(database: Database, *projections: str) -> None:
         for name in projections:
             superuser.execute(f"ALTER TABLE read.{name} RENAME COLUMN status TO state".encode())
         done = superuser.execute(
-            "UPDATE read.rooms SET shape = 'older' WHERE projection = ANY (%s)", (list(projections),)
+            "UPDATE read.projections SET shape = 'older' WHERE projection = ANY (%s)", (list(projections),)
         )
         assert done.rowcount == len(projections)
 
@@ -141,7 +141,7 @@ def test_rebuild_does_what_the_refusal_of_tables_of_another_shape_asks_for(writt
     assert "daybook rebuild orders posts" in refused.stderr
     assert written.ask("rebuild", "posts", "--json")["ok"] is True
     with psycopg.connect(database.url) as superuser:
-        rows = superuser.execute("SELECT projection FROM read.rooms WHERE shape = 'older'").fetchall()
+        rows = superuser.execute("SELECT projection FROM read.projections WHERE shape = 'older'").fetchall()
     assert rows == [("orders",)], "one that was not named is left as it was"
     assert written.ask("rebuild", "--json")["ok"] is True
     assert written.ask("verify", "--json")["ok"] is True

@@ -55,7 +55,12 @@ def test_any_other_text_is_a_problem_or_a_key(text: str) -> None:
         assert problem.code == "malformed"  # noqa: PT017 - either is right
 
 
-@pytest.mark.parametrize(("key", "kind"), [("a", int), (1, str), (True, int), (None, int), (-1, int), (2**63, int)])
+def test_a_cursor_of_before_lists_were_in_the_order_of_the_log_is_refused() -> None:
+    with pytest.raises(Problem, match=r"in the order of ids.*start again without a cursor"):
+        read_cursor(cursor("acct_1"), int)
+
+
+@pytest.mark.parametrize(("key", "kind"), [(1, str), (True, int), (None, int), (-1, int), (2**63, int)])
 def test_a_cursor_of_another_list_is_refused(key: Any, kind: Any) -> None:
     with pytest.raises(Problem, match="not a cursor of this list"):
         read_cursor(cursor(key), kind)

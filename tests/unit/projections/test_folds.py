@@ -19,17 +19,18 @@ from domain.accounts.account.events import (
 )
 from domain.accounts.posting import Entry, TransactionPosted
 from domain.kernel import ERASED, UNREADABLE, Event, Personal
-from domain.orders.order import OrderCancelled, OrderConfirmed, OrderPlaced
+from domain.orders.order import OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced
 from domain.posts.post import PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
 from projections.accounts.accounts import fold as accounts
 from projections.accounts.entries import fold as entries
 from projections.accounts.movements import fold as movements
 from projections.accounts.transactions import fold as transactions
 from projections.accounts.trial_balance import fold as trial_balance
-from projections.engine.projection import FoldCache, FoldError, RecordedEvent
+from projections.engine.declared import Page
+from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.rows import copy_text, erasable
-from projections.orders.orders import fold as orders
-from projections.posts.posts import fold as posts
+from projections.orders import orders
+from projections.posts import posts
 from projections.registry import PROJECTIONS
 
 DAY, NEXT_DAY = date(2024, 1, 2), date(2024, 1, 3)
@@ -101,21 +102,22 @@ def test_postings_are_signed_and_in_order() -> None:
 def test_a_transaction_row_carries_its_entries_as_json() -> None:
     event = TransactionPosted("t", 1, "fee", DAY, moved("a", "b", 5).entries, "ref\\1", "ada", "a\tb")
     [line] = transactions.fold(facts(event))
-    *columns, lines = line.split("\t")
-    assert columns == ["t", "1", "t1", "fee", "2024-01-02", "ref\\\\1", "a\\tb", "f"]
+    *columns, lines, position, at = line.split("\t")
+    assert columns == ["t", "fee", "2024-01-02", "ref\\\\1", "a\\tb", "f"]
+    assert (position, at) == ("1", "t1")
     assert json.loads(lines) == [
         {"account": "a", "side": "debit", "amount": 5, "currency": "EUR"},
         {"account": "b", "side": "credit", "amount": 5, "currency": "EUR"},
     ]
     erased = TransactionPosted("t", 1, "fee", DAY, event.entries, None, "ada", ERASED)
-    assert transactions.fold(facts(erased))[0].split("\t")[5:8] == ["\\N", "\\N", "t"]
+    assert transactions.fold(facts(erased))[0].split("\t")[3:6] == ["\\N", "\\N", "t"]
 
 
 def test_movements_are_per_account_and_day() -> None:
     added = movements.fold(facts(moved("a", "b", 5), moved("b", "a", 2), moved("a", "b", 1, NEXT_DAY)))
     assert added == {
-        DAY: {"a": movements.Sums("EUR", 5, 2, 2), "b": movements.Sums("EUR", 2, 5, 2)},
-        NEXT_DAY: {"a": movements.Sums("EUR", 1, 0, 1), "b": movements.Sums("EUR", 0, 1, 1)},
+        DAY: {"a": movements.Sums("EUR", 5, 2, 2, 2), "b": movements.Sums("EUR", 2, 5, 2, 2)},
+        NEXT_DAY: {"a": movements.Sums("EUR", 1, 0, 1, 3), "b": movements.Sums("EUR", 0, 1, 1, 3)},
     }
 
 
@@ -129,36 +131,62 @@ def test_movements_of_one_account_are_never_summed_across_currencies() -> None:
 def test_the_trial_balance_adds_debits_and_credits() -> None:
     sums = trial_balance.fold(facts(opened("a"), moved("a", "b", 5), moved("b", "a", 2)))
     assert sums.types == {"a": "checking"}
-    assert sums.added == {"EUR": {"a": [5, 2], "b": [2, 5]}}
+    assert sums.added == {"EUR": {"a": [5, 2, 3], "b": [2, 5, 3]}}
 
 
-def test_an_order_takes_the_last_status() -> None:
-    placed = OrderPlaced("o", 1, "ada", "EUR", (), 0, None)
-    change = orders.fold(facts(placed, OrderConfirmed("o", 2), OrderCancelled("o", 3, "ada", "why")))["o"]
-    assert change.placed == (1, "t1", placed)
-    assert (change.status, change.reason, change.version, change.position) == ("cancelled", "why", 3, 3)
+def folded(projection: Projection, *events: Event) -> Page:
+    page: Page = projection.fold(facts(*events))
+    return page
 
 
-def test_a_post_keeps_what_a_page_does_not_touch() -> None:
-    changes, revisions = posts.fold(
-        facts(
-            PostRevised("p", 2, "ada", 2, "T", "B", None),
-            PostPublished("p", 3, "slug"),
-            PostDeleted("p", 4, "ada", "spam"),
-            PostRestored("p", 5),
-            PostDrafted("q", 1, "ada", ERASED, ERASED),
-        )
+def test_an_order_that_begins_in_a_page_is_one_line() -> None:
+    placed = OrderPlaced("o", 1, "ada", "EUR", (OrderLine("sku", "a\tb", 2, 5),), 10, None)
+    page = folded(orders.ORDERS, placed, OrderConfirmed("o", 2), OrderCancelled("o", 3, "ada", "why"))
+    assert page.begun == ["o\tada\tEUR\tcancelled\t10\t\\N\twhy\tf\t\\N\t\\N\t3\t1\tt1\t3\tt3"]
+    assert page.details == [["o\t1\tsku\ta\\tb\t2\t5"]]
+    assert page.updates == []
+
+
+def test_what_a_page_does_not_touch_stays() -> None:
+    """A row that began earlier is not loaded: only the columns that the functions set are written."""
+    page = folded(
+        posts.POSTS,
+        PostRevised("p", 2, "ada", 2, "T", "B", None),
+        PostPublished("p", 3, "slug"),
+        PostDeleted("q", 4, "ada", "spam"),
+        PostRestored("q", 5),
+        PostDrafted("r", 1, "ada", ERASED, ERASED),
     )
-    assert (changes["p"].status, changes["p"].slug, changes["p"].published_at) == ("published", "slug", "t2")
-    assert (changes["p"].deleted, changes["p"].reason, changes["p"].version) == (False, None, 5)
-    assert changes["p"].drafted is None
-    assert revisions == ["p\t2\tT\tB\t\\N\tf\t1\tt1", "q\t1\t\\N\t\\N\t\\N\tt\t5\tt5"]
+    revised, restored = page.updates
+    always = ["last_at", "last_position", "version"]
+    assert (revised.keys, restored.keys) == (("p",), ("q",))
+    assert sorted(revised.names) == sorted(
+        [*always, "title", "body", "revision", "text_erased", "status", "slug", "published_at"]
+    )
+    assert sorted(restored.names) == sorted([*always, "deleted", "reason", "reason_erased"])
+    assert page.details == [["p\t2\tT\tB\t\\N\tf\t1\tt1", "r\t1\t\\N\t\\N\t\\N\tt\t5\tt5"]]
 
 
-def test_a_foreign_event_belongs_to_no_room() -> None:
-    for fold in (orders.fold, posts.fold):
+def test_a_row_begins_once_and_first() -> None:
+    placed = OrderPlaced("o", 1, "ada", "EUR", (), 0, None)
+    for events in ((placed, placed), (OrderConfirmed("o", 1), placed)):
+        with pytest.raises(FoldError, match="o has events before its OrderPlaced"):
+            folded(orders.ORDERS, *events)
+    with pytest.raises(FoldError, match="o was never begun, and OrderConfirmed changes it"):
+        orders.FOLD.rows(facts(OrderConfirmed("o", 1)))
+
+
+def test_functions_change_neither_row_nor_event() -> None:
+    before = orders.FOLD.rows(facts(OrderPlaced("o", 1, "ada", "EUR", (), 0, None)))["o"]
+    as_it_was = dict(before)
+    after = orders.cancelled(before, OrderCancelled("o", 2, "ada", "why"))
+    assert (before, after["status"]) == (as_it_was, "cancelled")
+
+
+def test_a_foreign_event_belongs_to_no_projection() -> None:
+    for projection in (orders.ORDERS, posts.POSTS):
         with pytest.raises(FoldError, match="AccountDebited is none of its events"):
-            fold(facts(AccountDebited("a", 1, "txn", 1, 1, "EUR", DAY)))
+            projection.fold(facts(AccountDebited("a", 1, "txn", 1, 1, "EUR", DAY)))
 
 
 @pytest.mark.parametrize(
@@ -194,17 +222,6 @@ def test_a_memory_is_bounded() -> None:
     memory["one more"] = 1
     memory.bound()
     assert not memory
-
-
-def test_rooms_are_alike() -> None:
-    assert len({projection.name for projection in PROJECTIONS}) == len(PROJECTIONS)
-    for projection in PROJECTIONS:
-        assert projection.folder.name == projection.name
-        files = {path.name for path in projection.folder.iterdir() if path.is_file()}
-        assert files == {"__init__.py", "fold.py", "queries.py", "schema.sql", "reporting.sql"}
-        assert all(f"CREATE TABLE {table} (" in projection.schema for table in projection.tables)
-        assert "read." not in projection.schema, "the engine says where its tables are"
-        assert projection.shape.startswith(f"{projection.version}:")
 
 
 def test_money_is_read_from_transactions_not_from_their_shares() -> None:

@@ -58,11 +58,3 @@ def test_types_are_words() -> None:
     assert reference.in_words(hints["title"], personal=True) == "text or null"
     assert reference.in_words(hints["parts"]) == "list of Part"
     assert list(reference.values_in(hints["parts"])) == [Part]
-
-
-def test_a_table_of_sql_becomes_rows() -> None:
-    columns = ["size bigint NOT NULL,  -- of it", '"order" text COLLATE "C" PRIMARY KEY,', "note text"]
-    sql = "\n    ".join(["CREATE TABLE things (", *columns]) + "\n);"
-    assert list(reference.tables_in(sql)) == [
-        ("things", [("size", "bigint", False), ('"order"', "text", False), ("note", "text", True)])
-    ]

@@ -1,0 +1,165 @@
+"""The table of accounts, its reporting view, and what each event means for a row."""
+
+from __future__ import annotations
+
+from domain.accounts.account.events import (
+    AccountClosed,
+    AccountFrozen,
+    AccountOpened,
+    AccountUnfrozen,
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+)
+from domain.accounts.posting import TransactionPosted
+from projections.engine.columns import amount, code, day, flag, free_text, index, moment, number, read_table, total
+from projections.engine.declared import RowFold
+from projections.engine.reporting import Shown, View, shown
+from projections.engine.rows import erasable
+from projections.engine.writing import Row
+
+# No changing amount is in an index, and pages have room for every row once more: an update stays on its page (HOT).
+TABLE = read_table(
+    "accounts",
+    "One row an account, as it is now. Amounts in minor units.",
+    code("account", "Public id; also the name of its stream in the log.", key=True),
+    code("number", "Account number with its two check digits.", unique=True),
+    code(
+        "type",
+        "checking, savings, credit, merchant, escrow; or a role of the ledger's own: cash, banks, fees, interest, "
+        "penalties, revenue.",
+    ),
+    code("currency", "ISO 4217 code."),
+    code("owner", "Who owns it; for the ledger's own accounts the name of the log."),
+    free_text("name", "Name for people. NULL once the owner was erased.", optional=True),
+    flag("name_erased", "Whether the name is gone with the owner's key."),
+    code("status", "open, frozen or closed."),
+    free_text("reason", "Why it was frozen or closed. NULL while open, and once the owner was erased.", optional=True),
+    flag("reason_erased", "Whether the reason is gone with the owner's key."),
+    amount("minimum", "What available may not fall below; NULL: no such limit.", optional=True),
+    amount("maximum", "What balance may not rise above; NULL: no such limit.", optional=True),
+    day("opened_on", "Calendar date of its opening; no value date is before it."),
+    total("balance", "Credits less debits, booked."),
+    total("reserved", "Sum of its open holds."),
+    number("version", "Version of its stream: the number of its events."),
+    number("entries", "How many entries it has."),
+    number("position", "Position in the log of its opening."),
+    number("last_position", "Position in the log of the last event that changed it."),
+    moment("last_at", "When that event was recorded, UTC."),
+    index("accounts_in_order", "position"),
+    index("accounts_of_owner", "owner", "position"),
+    index("accounts_not_open", "status", "position", where="status <> 'open'"),
+    index("accounts_of_type", "type", "position"),
+    index("accounts_in_currency", "currency", "position"),
+    storage="fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05",
+)
+
+VIEW = View(
+    TABLE,
+    "One row an account, as it is now. Amounts in major units.",
+    (
+        "account",
+        "number",
+        "type",
+        "currency",
+        "owner",
+        "name",
+        "status",
+        shown(TABLE.c.reason, "status_reason"),
+        "opened_on",
+        "balance",
+        "reserved",
+        Shown("available", "Balance less reserved.", "(t.balance - t.reserved) * c.minor_unit"),
+        "minimum",
+        "maximum",
+        "entries",
+        "version",
+        "last_position",
+        "last_at",
+        "position",
+    ),
+)
+
+
+def opened(row: Row, event: AccountOpened) -> Row:
+    """A new account."""
+    name, erased = erasable(event.name)
+    return {
+        **row,
+        "number": event.number,
+        "type": event.type,
+        "currency": event.currency,
+        "owner": event.owner,
+        "name": name,
+        "name_erased": erased,
+        "status": "open",
+        "reason_erased": False,
+        "minimum": event.minimum,
+        "maximum": event.maximum,
+        "opened_on": event.opened_on,
+        "balance": 0,
+        "reserved": 0,
+        "entries": 0,
+        "position": row["last_position"],
+    }
+
+
+def booked(row: Row, event: TransactionPosted) -> Row:
+    """Entries of a transaction. Each has its share on the account's own stream, which is not read."""
+    of_account = [entry for entry in event.entries if entry.account == row["account"]]
+    return {
+        **row,
+        "balance": row["balance"] + sum(e.amount if e.side == "credit" else -e.amount for e in of_account),
+        "entries": row["entries"] + len(of_account),
+        "version": row["version"] + len(of_account),
+    }
+
+
+def frozen(row: Row, event: AccountFrozen) -> Row:
+    """No entries until it is unfrozen."""
+    reason, erased = erasable(event.reason)
+    return {**row, "status": "frozen", "reason": reason, "reason_erased": erased}
+
+
+def unfrozen(row: Row, event: AccountUnfrozen) -> Row:
+    """It is as before it was frozen."""
+    return {**row, "status": "open", "reason": None, "reason_erased": False}
+
+
+def closed(row: Row, event: AccountClosed) -> Row:
+    """It ends."""
+    reason, erased = erasable(event.reason)
+    return {**row, "status": "closed", "reason": reason, "reason_erased": erased}
+
+
+def held(row: Row, event: HoldPlaced) -> Row:
+    """An amount is reserved."""
+    return {**row, "reserved": row["reserved"] + event.amount}
+
+
+def hold_ended(row: Row, event: HoldReleased | HoldCaptured) -> Row:
+    """An amount is not reserved any more."""
+    return {**row, "reserved": row["reserved"] - event.amount}
+
+
+def _accounts_of(event: object) -> tuple[str, ...]:
+    if isinstance(event, TransactionPosted):
+        return tuple(entry.account for entry in event.entries)
+    return (event.originator_id,)  # type: ignore[attr-defined]
+
+
+PURE = RowFold(
+    TABLE,
+    starts={AccountOpened: opened},
+    changes={
+        AccountFrozen: frozen,
+        AccountUnfrozen: unfrozen,
+        AccountClosed: closed,
+        HoldPlaced: held,
+        HoldReleased: hold_ended,
+        HoldCaptured: hold_ended,
+        TransactionPosted: booked,
+    },
+    rows_of=_accounts_of,
+)
+"""What the rows mean. The SQL of `fold` makes the same of a page at once; a test holds the two equal."""

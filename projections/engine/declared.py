@@ -1,0 +1,209 @@
+"""Declared read models: a table with one row a stream, and one pure function per event type, ``(row, event) → row``.
+
+A function gets the row as it was, with three values of the event it is about to apply: `version` (of the stream),
+`last_position` and `last_at` (when it was recorded, as text). It returns the row as it is now. It may read those three
+and, of other columns, only what `RowFold.reads` names: a row that is changed is not loaded from the table for anything
+else. Columns that a function does not set stay as they are.
+
+The engine folds a page at once. It groups events by stream, applies the functions in memory, inserts the rows that
+began in this page with one COPY, and updates the others with one statement for each set of columns that changed.
+
+`RowFold` is also how a read model with SQL of its own says what its rows mean. A test holds its SQL equal to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, TypeAlias
+
+from psycopg import Connection
+from sqlalchemy import Table
+
+from projections.engine.ddl import primary_key
+from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
+from projections.engine.reporting import View
+from projections.engine.rows import copy_rows
+from projections.engine.writing import Row, Update, copy_lines, copy_target, in_order, loaded, updates
+
+Step: TypeAlias = Callable[[Row, Any], Row]
+"""A row and an event → the row after it. Pure: it changes neither."""
+
+Details: TypeAlias = Callable[[Row, Any], Iterable[tuple[Any, ...]]]
+"""The row after an event, and the event → rows of a table beside it, which are inserted and never change.
+
+A row of such a table is a tuple, in the order in which the table declares its columns: there can be many.
+"""
+
+Beside: TypeAlias = Mapping[Table, Mapping[type[Any], Details]]
+"""Tables beside that of the rows, and what makes their rows of which events."""
+
+CHUNK = 2_000
+"""Rows that are loaded and changed at a time where functions read columns: it bounds the memory of a page."""
+
+
+def _own_stream(event: Any) -> tuple[str, ...]:
+    return (event.originator_id,)
+
+
+@dataclass(frozen=True)
+class RowFold:
+    """How events become the rows of one table. `starts` has the events that begin a row, `changes` the others."""
+
+    table: Table
+    starts: Mapping[type[Any], Step]
+    changes: Mapping[type[Any], Step] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    rows_of: Callable[[Any], Iterable[str]] = _own_stream  # the keys of the rows that an event concerns
+
+    @cached_property
+    def steps(self) -> dict[type[Any], tuple[Step, bool]]:
+        """The function of each event type, and whether it begins a row."""
+        return {
+            **{kind: (step, True) for kind, step in self.starts.items()},
+            **{kind: (step, False) for kind, step in self.changes.items()},
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """The column that has the stream's name."""
+        [name] = primary_key(self.table)
+        return name
+
+    @cached_property
+    def blank(self) -> dict[str, Any]:
+        """What a row has before its first event: NULL wherever the table allows it."""
+        return {column.name: None for column in self.table.columns if column.nullable}
+
+    def rows(self, events: Iterable[RecordedEvent]) -> dict[str, Row]:
+        """All rows that these events come to, from the beginning of the log: the pure form of the table."""
+        rows: dict[str, Row] = {}
+        for recorded in events:
+            step, starts = self.step(recorded.event)
+            for key in dict.fromkeys(self.rows_of(recorded.event)):
+                if starts != (key not in rows):
+                    raise _misplaced(key, recorded.event, starts)
+                row = {**self.blank, self.key: key} if starts else rows[key]
+                rows[key] = _after(step, key, row, recorded)
+        names = [column.name for column in self.table.columns]
+        return {key: {name: row[name] for name in names} for key, row in rows.items()}
+
+    def step(self, event: Any) -> tuple[Step, bool]:
+        """The function of an event, and whether it begins a row. Raises `FoldError` for an event that it has not."""
+        found = self.steps.get(type(event))
+        if found is None:
+            raise FoldError(f"{type(event).__name__} is none of its events")
+        return found
+
+
+def _after(step: Step, key: str, row: Row, recorded: RecordedEvent) -> Row:
+    """The row after an event. The row before is of this module's making, so it may be changed."""
+    position, at, event = recorded
+    if event.originator_id == key:
+        row["version"] = event.originator_version
+    row["last_position"] = position
+    row["last_at"] = at
+    return step(row, event)
+
+
+def _misplaced(key: str, event: Any, starts: bool) -> FoldError:
+    name = type(event).__name__
+    return FoldError(
+        f"{key} has events before its {name}" if starts else f"{key} was never begun, and {name} changes it"
+    )
+
+
+@dataclass(slots=True)
+class Page:
+    """What the events of a page come to, laid out for the server as far as no row of the table is needed."""
+
+    begun: list[str]  # lines for COPY
+    updates: list[Update]
+    details: list[list[str]]  # lines for COPY, of each table beside the rows
+    pending: dict[str, list[RecordedEvent]]  # of rows that have to be loaded first
+
+
+def declared(
+    name: str,
+    rows: RowFold,
+    *,
+    area: str,
+    reports: tuple[View, ...],
+    details: Beside | None = None,
+    version: int = 1,
+    obsolete_indexes: tuple[str, ...] = (),
+) -> Projection:
+    """A projection whose rows are folded as `rows` says. `details` are tables whose rows are inserted beside them."""
+    beside = dict(details or {})
+    return Projection(
+        name=name,
+        area=area,
+        events=tuple(rows.steps),
+        read_tables=(rows.table, *beside),
+        reports=reports,
+        fold=partial(_fold, rows, beside),
+        write=partial(_write, rows, tuple(beside)),
+        version=version,
+        obsolete_indexes=obsolete_indexes,
+    )
+
+
+def _fold(model: RowFold, beside: Beside, events: Sequence[RecordedEvent]) -> Page:
+    begun: dict[str, Row] = {}
+    changed: dict[str, Row] = {}
+    pending: dict[str, list[RecordedEvent]] = {}
+    inserted: list[list[tuple[Any, ...]]] = [[] for _ in beside]
+    makers = {
+        kind: [
+            (rows, by_type[kind]) for rows, by_type in zip(inserted, beside.values(), strict=True) if kind in by_type
+        ]
+        for kind in model.steps
+    }
+    for recorded in events:
+        event = recorded.event
+        key = event.originator_id
+        step, starts = model.step(event)
+        row = begun.get(key)
+        rows = begun
+        if starts:
+            if row is not None or key in changed or key in pending:
+                raise _misplaced(key, event, starts)
+            row = {**model.blank, model.key: key}
+        elif row is None:
+            if model.reads:
+                pending.setdefault(key, []).append(recorded)
+                continue
+            row = changed.get(key) or {}
+            rows = changed
+        rows[key] = row = _after(step, key, row, recorded)
+        for details, make in makers[type(event)]:
+            details.extend(make(row, event))
+    return Page(
+        copy_lines(model.table, map(in_order(model.table), begun.values())),
+        updates(model.table, changed),
+        [copy_lines(table, rows) for table, rows in zip(beside, inserted, strict=True)],
+        pending,
+    )
+
+
+def _write(
+    model: RowFold, beside: tuple[Table, ...], connection: Connection[Any], page: Page, cache: FoldCache
+) -> None:
+    """Raises `FoldError` for events of a row that never began."""
+    copy_rows(connection, copy_target(model.table), page.begun)
+    for table, lines in zip(beside, page.details, strict=True):
+        copy_rows(connection, copy_target(table), lines)
+    for update in page.updates:
+        update.run(connection)
+    keys = list(page.pending)
+    for first in range(0, len(keys), CHUNK):
+        rows = loaded(connection, model.table, model.reads, keys[first : first + CHUNK])
+        for key in keys[first : first + CHUNK]:
+            for recorded in page.pending[key]:
+                step, starts = model.step(recorded.event)
+                if key not in rows:
+                    raise _misplaced(key, recorded.event, starts)
+                rows[key] = _after(step, key, rows[key], recorded)
+        for update in updates(model.table, rows):
+            update.run(connection)

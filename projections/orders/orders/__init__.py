@@ -1,1 +1,0 @@
-"""Orders as they are now, with their lines."""

@@ -1,0 +1,159 @@
+"""Whoever polls a list by position misses nothing, in whatever order of their ids things begin."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import Connection
+
+from domain.orders.order import OrderConfirmed, OrderPlaced
+from domain.posts.post import PostDrafted
+from projections.accounts.accounts.queries import accounts
+from projections.accounts.entries.queries import entries
+from projections.accounts.transactions.queries import transactions
+from projections.engine.listing import Listed
+from projections.engine.runner import Runner
+from projections.orders.orders import orders
+from projections.posts.posts import posts
+from projections.registry import PROJECTIONS
+from tests.integration.projections.filling import LOG, Filler, a_life, transfer
+
+Read = Callable[..., Listed[Any, int]]
+
+
+class Poller:
+    """Asks a list for what is new, now and then, and remembers no more than the highest position."""
+
+    def __init__(self, read: Read, connection: Connection[Any], *of: str, **filters: Any) -> None:
+        self.seen: list[Any] = []
+        self._after = 0
+        self._ask: Callable[..., Listed[Any, int]] = partial(read, connection, *of, **filters, limit=2)
+
+    def poll(self) -> None:
+        """One page, or, where there is a next one, two: by cursor."""
+        page = self._ask(after=self._after)
+        self._take(page)
+        if page.next is not None:
+            self._take(self._ask(after=self._after, cursor=page.next))
+
+    def to_the_end(self) -> list[Any]:
+        before = -1
+        while len(self.seen) > before:
+            before = len(self.seen)
+            self.poll()
+        return self.seen
+
+    def _take(self, page: Listed[Any, int]) -> None:
+        self.seen += page.items
+        self._after = max([self._after, *(item.position for item in page.items)])
+
+
+WORDS = st.lists(st.text("abcxyz", min_size=1, max_size=3), unique=True, min_size=1, max_size=12)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=WORDS, polls=st.sets(st.integers(0, 11)))
+def test_a_poller_misses_nothing(
+    filler: Filler, connection: Connection[Any], words: list[str], polls: set[int]
+) -> None:
+    """Rows begin in any order of ids, and between any two of them the poller may ask."""
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
+    tag = filler.id("t")
+    customer, author = f"customer-{tag}", f"author-{tag}"
+    begun = filler.position
+    lists: list[tuple[Read, dict[str, str], str, str]] = [
+        (accounts, {"owner": customer}, "account", "acct"),
+        (orders, {"customer": customer}, "order", "ord"),
+        (posts, {"author": author}, "post", "post"),
+    ]
+    filtered = [Poller(read, connection, **filters) for read, filters, _, _ in lists]
+    everything = [Poller(read, connection) for read, *_ in lists]
+    for poller in everything:
+        poller._after = begun
+    ids = [f"_{word}{filler.id('')}" for word in words]
+    for number, id in enumerate(ids):
+        other = filler.id("")
+        filler.write(
+            [filler.opening(f"acct{id}", owner=customer)],
+            [filler.opening(f"acct{other}", owner="somebody-else")],
+            [OrderPlaced(f"ord{id}", 1, customer, "EUR", (), 0, None)],
+            [OrderPlaced(f"ord{other}", 1, "somebody-else", "EUR", (), 0, None)],
+            [OrderConfirmed(f"ord{id}", 0)],
+            [PostDrafted(f"post{id}", 1, author, "Title", "Body")],
+        )
+        if number in polls:
+            runner.run_to_head()
+            for poller in (*filtered, *everything):
+                poller.poll()
+    runner.run_to_head()
+    assert not runner.stopped
+    for poller, (_, _, name, prefix) in zip(filtered, lists, strict=True):
+        assert [getattr(row, name) for row in poller.to_the_end()] == [f"{prefix}{id}" for id in ids]
+    for poller, (_, _, name, _) in zip(everything, lists, strict=True):
+        rows = poller.to_the_end()
+        assert len({getattr(row, name) for row in rows}) == len(rows) == len(words) * (1 if name == "post" else 2)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_entries_and_transactions_can_be_polled(filler: Filler, connection: Connection[Any], seed: int) -> None:
+    chance = random.Random(seed)
+    one, other = filler.opening(), filler.opening()
+    filler.write([one], [other])
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
+    runner.run_to_head()
+    booked = Poller(entries, connection, one.originator_id)
+    debits = Poller(entries, connection, one.originator_id, side="debit")
+    posted = Poller(transactions, connection)
+    ids = (one.originator_id, other.originator_id)
+    for number in range(40):
+        source, target = ids if chance.random() < 0.5 else ids[::-1]
+        filler.write(transfer(f"txn_{chance.randrange(10**6)}_{number}", source, target, 1))
+        if chance.random() < 0.4:
+            runner.run_to_head()
+            for poller in (booked, debits, posted):
+                poller.poll()
+    runner.run_to_head()
+    assert [entry.number for entry in booked.to_the_end()] == list(range(1, 41))
+    assert {entry.side for entry in debits.to_the_end()} == {"debit"}
+    assert len(debits.seen) == sum(entry.side == "debit" for entry in booked.seen)
+    assert len(posted.to_the_end()) == len({row.transaction for row in posted.seen}) == 40
+    middle = booked.seen[20]
+    newest = entries(connection, one.originator_id, after=middle.position, newest_first=True, limit=100).items
+    assert newest == tuple(booked.seen[:20:-1])
+
+
+KEYS = {
+    "accounts": "account",
+    "entries": "account, number",
+    "movements": "account, day",
+    "order_lines": '"order", line',
+    "orders": '"order"',
+    "post_revisions": "post, revision",
+    "posts": "post",
+    "transactions": "transaction",
+    "trial_balance": "currency, type",
+}
+
+
+def test_every_row_that_changes_in_a_report_says_so(filler: Filler, connection: Connection[Any]) -> None:
+    """A tool that remembers the highest `last_position` finds every row that is new or another one since."""
+    assert {view for projection in PROJECTIONS for view in projection.views} == KEYS.keys()
+    units = a_life(filler, seed=9, units=420)
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
+    copies: dict[str, dict[str, str]] = {view: {} for view in KEYS}
+    for first in range(0, len(units), 60):
+        before = filler.position
+        filler.write(*units[first : first + 60])
+        runner.run_to_head()
+        for view, key in KEYS.items():
+            columns = f"SELECT concat_ws(' ', {key}), v::text FROM reporting.{view} v"
+            since = f"{columns} WHERE last_position > %s"
+            copies[view] |= dict(filler.connection.execute(since.encode(), (before,)).fetchall())
+            assert copies[view] == dict(filler.connection.execute(columns.encode()).fetchall()), view
+    assert all(copies.values())

@@ -1,0 +1,128 @@
+"""The tables are what the pure functions make of the same events, however the log is cut into pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from psycopg import Connection
+from sqlalchemy import Table
+
+from domain.kernel import Event
+from domain.orders.order import OrderConfirmed, OrderPlaced
+from projections.accounts.accounts import tables as accounts
+from projections.accounts.transactions import tables as transactions
+from projections.engine.columns import code, free_text, moment, number, read_table, total
+from projections.engine.ddl import primary_key, quoted
+from projections.engine.declared import RowFold, declared
+from projections.engine.projection import FoldCache, Projection, RecordedEvent
+from projections.engine.runner import Runner
+from projections.engine.session import fold_into
+from projections.engine.writing import Row
+from projections.orders import orders
+from projections.posts import posts
+from projections.registry import PROJECTIONS
+from tests.integration.projections.filling import LOG, Filler, a_life
+
+FOLDS = {fold.table.name: fold for fold in (accounts.PURE, transactions.PURE, orders.FOLD, posts.FOLD)}
+
+
+def recorded(connection: Connection[Any], filler: Filler) -> list[RecordedEvent]:
+    """The whole log, decoded."""
+    rows = connection.execute(
+        "SELECT position, recorded_at::text, type, payload, stream, version FROM log.events WHERE log = %s"
+        " ORDER BY position",
+        (filler.log,),
+    ).fetchall()
+    events = filler.codec.decode_many([row[2:] for row in rows])
+    return [RecordedEvent(row[0], row[1], event) for row, event in zip(rows, events, strict=True)]
+
+
+def rows_of(connection: Connection[Any], table: Table) -> dict[str, dict[str, Any]]:
+    """What the table has, by key."""
+    names = [column.name for column in table.columns]
+    found = connection.execute(f"SELECT {', '.join(map(quoted, names))} FROM {quoted(table.name)}".encode()).fetchall()
+    [key] = primary_key(table)
+    rows = [{name: _plain(value) for name, value in zip(names, row, strict=True)} for row in found]
+    return {row[key]: row for row in rows}
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, Decimal) else value
+
+
+def with_times(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
+    """Text of points in time as the server gives them back."""
+    times = {"last_at", "placed_at", "published_at", "drafted_at", "recorded_at"}
+    return {
+        key: {
+            name: datetime.fromisoformat(value) if name in times and value is not None else value
+            for name, value in row.items()
+        }
+        for key, row in rows.items()
+    }
+
+
+@pytest.mark.parametrize("page", [1, 40, 64_000])
+def test_tables_are_what_the_pure_functions_make(filler: Filler, connection: Connection[Any], page: int) -> None:
+    filler.write(*a_life(filler, seed=page, units=500))
+    filler.erase("author_1")
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS, page=page)
+    runner.run_to_head()
+    assert not runner.stopped
+    log = recorded(connection, filler)
+    for name, fold in FOLDS.items():
+        rows = rows_of(connection, fold.table)
+        assert len(rows) > 4, name
+        assert rows == with_times(fold.rows(one for one in log if type(one.event) in fold.steps)), name
+
+
+# A read model whose functions read columns: its rows are loaded before they change.
+
+COUNTED = read_table(
+    "counted_orders",
+    "How often an order was confirmed.",
+    code("order", "The order.", key=True),
+    number("confirmed", "How often."),
+    total("sum", "Of its total, at each event."),
+    moment("last_at", "When it was changed last, UTC."),
+    moment("before", "When it was changed before.", optional=True),
+    free_text("note", "Only set at the beginning.", optional=True),
+)
+
+
+def _begun(row: Row, event: OrderPlaced) -> Row:
+    return {**row, "confirmed": 0, "sum": event.total, "note": "a\tnote", "seen": row["last_at"]}
+
+
+def _confirmed(row: Row, event: OrderConfirmed) -> Row:
+    return {**row, "confirmed": row["confirmed"] + 1, "sum": 2 * row["sum"], "before": row["last_at"]}
+
+
+COUNTING: Projection = declared(
+    "counting",
+    RowFold(COUNTED, starts={OrderPlaced: _begun}, changes={OrderConfirmed: _confirmed}, reads=("confirmed", "sum")),
+    area="orders",
+    reports=(),
+)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 100])
+def test_functions_may_read_the_columns_they_name(filler: Filler, connection: Connection[Any], cut: int) -> None:
+    events: list[Event] = [OrderPlaced(order, 1, "ada", "EUR", (), 5, None) for order in ("ord_1", "ord_2")]
+    events += [OrderConfirmed("ord_1", 2), OrderConfirmed("ord_1", 3), OrderConfirmed("ord_2", 2)]
+    at = [RecordedEvent(n, f"2024-01-01 00:00:{n:02}+00", event) for n, event in enumerate(events, 1)]
+    with connection.transaction(force_rollback=True):
+        fold_into(connection, "pg_temp", local=True)
+        filler.connection.execute("GRANT TEMP ON DATABASE " + filler.database.name + " TO daybook_projector")
+        connection.execute(COUNTING.schema.encode())
+        for first in range(0, len(at), cut):
+            COUNTING.write(connection, COUNTING.fold(at[first : first + cut]), FoldCache())
+        rows = rows_of(connection, COUNTED)
+    assert [(row["confirmed"], row["sum"], row["note"]) for row in rows.values()] == [
+        (2, 20, "a\tnote"),
+        (1, 10, "a\tnote"),
+    ]

@@ -1,0 +1,121 @@
+"""What is derived from the declared tables: committed SQL, comments, shapes, and what every view has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Table
+
+from projections.engine import ddl
+from projections.engine.columns import amount, code, day, flag, index, number, read_table
+from projections.engine.projection import Projection
+from projections.engine.reporting import View
+from projections.engine.writing import copy_target
+from projections.generated import file_of, sql_of
+from projections.registry import PROJECTIONS
+
+VIEWS = [view for projection in PROJECTIONS for view in projection.reports]
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda projection: projection.name)
+def test_the_committed_sql_is_what_the_declarations_make(projection: Projection) -> None:
+    assert file_of(projection).read_text(encoding="utf-8") == sql_of(projection), "run make sql"
+
+
+def test_every_table_and_column_has_a_comment() -> None:
+    for table in (table for projection in PROJECTIONS for table in projection.read_tables):
+        assert table.comment
+        assert [column.name for column in table.columns if not column.comment] == []
+
+
+def test_names_are_unique_and_unqualified() -> None:
+    names = [projection.name for projection in PROJECTIONS]
+    tables = [table for projection in PROJECTIONS for table in projection.tables]
+    assert len(set(names)) == len(names)
+    assert len(set(tables)) == len(tables)
+    for projection in PROJECTIONS:
+        assert "read." not in projection.schema, "the engine says where its tables are"
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_every_view_has_the_position_of_its_row_s_last_change(view: View) -> None:
+    names = [column if isinstance(column, str) else column.name for column in view.columns]
+    assert "last_position" in names
+
+
+def made(*, customer: bool = True, wide: bool = False) -> Table:
+    return read_table(
+        "things",
+        "Things.",
+        code("thing", "Its id.", key=True),
+        code("customer", "Whose.") if customer else code("customer", "Whose.", optional=True),
+        number("count", "A number.", bits=64 if wide else 32),
+        index("things_by_customer", "customer"),
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: made(customer=False),
+        lambda: made(wide=True),
+        lambda: read_table("things", "Things.", code("thing", "Its id.", key=True)),
+    ],
+    ids=["nullability", "type", "columns"],
+)
+def test_a_shape_changes_with_the_columns(other: Callable[[], Table]) -> None:
+    assert ddl.normalised([made()]) != ddl.normalised([other()])
+
+
+def test_a_shape_does_not_change_with_comments_order_or_indexes() -> None:
+    other = read_table(
+        "things",
+        "Other things.",
+        number("count", "Another comment.", bits=32),
+        code("customer", "Whose it is."),
+        code("thing", "Its id.", key=True),
+        storage="fillfactor = 50",
+    )
+    assert ddl.normalised([made()]) == ddl.normalised([other])
+    assert ddl.create_tables([made()]) != ddl.create_tables([other])
+
+
+def test_ddl_is_for_people() -> None:
+    table = read_table(
+        "order_days",
+        "One row a day of an order's customer.",
+        code("order", "The order's id.", key=True),
+        day("day", "The day.", key=True),
+        flag("late", "Whether it is late."),
+        amount("limit", "NULL: none.", optional=True),
+        number("count", "How many."),
+        index("order_days_late", "day", where="late"),
+        storage="fillfactor = 80",
+    )
+    assert ddl.create_tables([table]) == (
+        "CREATE TABLE order_days (\n"
+        "    count   bigint NOT NULL,\n"
+        "    day     date NOT NULL,\n"
+        "    late    boolean NOT NULL,\n"
+        '    "limit" bigint,\n'
+        '    "order" text COLLATE "C" NOT NULL,\n'
+        '    PRIMARY KEY ("order", day)\n'
+        ") WITH (fillfactor = 80);\n"
+        "\n"
+        "CREATE INDEX order_days_late ON order_days (day) WHERE late;\n"
+        "\n"
+        "COMMENT ON TABLE order_days IS 'One row a day of an order''s customer.';\n"
+        "COMMENT ON COLUMN order_days.\"order\" IS 'The order''s id.';\n"
+        "COMMENT ON COLUMN order_days.day IS 'The day.';\n"
+        "COMMENT ON COLUMN order_days.late IS 'Whether it is late.';\n"
+        "COMMENT ON COLUMN order_days.\"limit\" IS 'NULL: none.';\n"
+        "COMMENT ON COLUMN order_days.count IS 'How many.';\n"
+    )
+
+
+def test_copy_names_every_column() -> None:
+    assert copy_target(made()) == "things (thing, customer, count)"
+    assert copy_target(made(), ("count", "thing", "customer")) == "things (count, thing, customer)"
+    with pytest.raises(ValueError, match="things has the columns thing, customer, count, not thing, count"):
+        copy_target(made(), ("thing", "count"))
