@@ -1,35 +1,32 @@
-"""The application: the door, the routes, and the answers to what goes wrong."""
+"""The application: the request guard, the routes, and the answers to errors."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import lru_cache
 
 import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from api import registry
-from api.commands.batch_items import Item
 from api.commands.router import CommandRouter
-from api.commands.routes import CommandRoute
 from api.gateway.access_log import REFUSED, AccessLog, AccessLogMiddleware
 from api.gateway.authentication import Authentication
 from api.gateway.concurrency_limit import ConcurrencyLimit
 from api.gateway.cross_origin import CrossOrigin
-from api.gateway.documented import BatchAnswer
 from api.gateway.error_middleware import ErrorMiddleware
 from api.gateway.methods import HeadAsGet
 from api.gateway.principals import PUBLIC
-from api.gateway.problems import MEDIA_TYPE, PROBLEMS, Problem, malformed_response, problem_response, unavailable
+from api.gateway.problems import PROBLEMS, Problem, malformed_response, problem_response, unavailable
 from api.gateway.proxies import TrustedProxies
 from api.gateway.request_guard import RequestGuard
-from api.gateway.routes import Declaration, DeclaredRoute, Found, FoundRoute, RouteTable, declare
+from api.gateway.routes import Declaration, Found, FoundRoute, RouteTable, declare
+from api.openapi import describe
 from api.services import Services
 from api.system import docs_page
 from eventstore.keys.master_keys import MasterKeyError
@@ -41,10 +38,6 @@ logger = logging.getLogger(__name__)
 def create_app(services: Services) -> ASGIApp:
     """The ASGI application over these services, which it neither starts nor stops."""
     app = FastAPI(
-        title="Daybook",
-        summary="An event-sourced ledger.",
-        description="Commands are posted with an `Idempotency-Key`; every answer tells its position in the log.",
-        version="1",
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -64,7 +57,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(kind, handler)
     app.add_middleware(ErrorMiddleware, answer_error=_answer_error)
     app.add_middleware(HeadAsGet)
-    app.openapi = lambda: _describe(app, routes)  # type: ignore[method-assign]
+    app.openapi = lru_cache(lambda: describe(registry.routes()))  # type: ignore[method-assign]
     access = AccessLog(services.clock)
     app.state.access = access
     command_router = CommandRouter(app, _answer_error)
@@ -142,62 +135,3 @@ _HANDLERS: dict[type[Exception], _Handler] = {
 async def _answer_error(request: Request, error: Exception) -> Response:
     """What the handlers above make of an error, for those who do not go through FastAPI."""
     return await next(_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS)(request, error)
-
-
-def _describe(app: FastAPI, routes: RouteTable) -> dict[str, Any]:
-    """The OpenAPI description, with the token and the headers that the request guard and the commands read."""
-    if app.openapi_schema is None:
-        schema = get_openapi(
-            title=app.title,
-            version=app.version,
-            summary=app.summary,
-            description=app.description,
-            routes=[declared.route for declared in routes.routes],
-        )
-        components = schema["components"]["schemas"]
-        components["BatchItem"] = Item.model_json_schema()
-        components["BatchAnswer"] = BatchAnswer.model_json_schema()
-        schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        schema["security"] = [{"token": []}]
-        for declared in routes.routes:
-            for method in declared.route.methods or ():
-                operation = schema["paths"].get(declared.route.path_format, {}).get(method.lower())
-                if operation is not None:
-                    _describe_operation(operation, declared)
-        app.openapi_schema = schema
-    return app.openapi_schema
-
-
-def _describe_operation(operation: dict[str, Any], declared: DeclaredRoute) -> None:
-    declaration = declared.declaration
-    for answer in operation["responses"].values():
-        if MEDIA_TYPE in answer.get("content", {}):
-            answer["content"].pop("application/json", None)
-    if "public" in declaration.may:
-        operation["security"] = []
-    if isinstance(declaration, CommandRoute):
-        headers = [_IDEMPOTENCY_KEY, *([_IF_MATCH] if "{" in declared.route.path else [])]
-        operation.setdefault("parameters", []).extend(headers)
-    elif declaration.reads_body:
-        operation.setdefault("parameters", []).append(_KEY_OF_ATOMIC)
-    else:
-        operation["responses"].pop("422", None)  # FastAPI adds it; a request that is malformed is answered 400
-
-
-_IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": True,
-    "description": "Yours to choose; the same key and request again give the first answer again. A key that is the "
-    "same text twice with a comma between is refused: two headers of one key, joined on their way, become that",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
-    "example": "order-4711-payment",
-}
-_KEY_OF_ATOMIC = _IDEMPOTENCY_KEY | {"required": False, "description": "Needed with `atomic`: the key of the whole"}
-_IF_MATCH = {
-    "name": "If-Match",
-    "in": "header",
-    "required": False,
-    "description": "ETag that the stream of this route must still have",
-    "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
-}

@@ -1,20 +1,23 @@
-"""Every router and route. Each area declares its own router; `api.app` serves them all."""
+"""All routers and routes. A module in a folder of `api` that has a `router` is served, without being listed here."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
 
 from fastapi import APIRouter
 from starlette.routing import BaseRoute
 
-from api.accounts import accounts, transactions
-from api.commands import batches
 from api.gateway.routes import RouteTable
-from api.orders import orders
-from api.posts import posts
-from api.system import health, log
 
-ROUTERS: tuple[APIRouter, ...] = tuple(
-    module.router for module in (transactions, accounts, orders, posts, batches, log, health)
-)
+
+def _routers(folder: Path) -> list[APIRouter]:
+    """The routers of the modules in the folders of this folder, in order of their names."""
+    modules = [import_module(f"api.{file.parent.name}.{file.stem}") for file in sorted(folder.glob("*/[!_]*.py"))]
+    return [module.router for module in modules if isinstance(getattr(module, "router", None), APIRouter)]
+
+
+ROUTERS: tuple[APIRouter, ...] = tuple(_routers(Path(__file__).parent))
 
 
 def routes() -> list[BaseRoute]:

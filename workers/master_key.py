@@ -1,4 +1,4 @@
-"""The master key, which seals the keys of personal data: its written form and the file the embedded one lives in.
+"""The master key, which wraps the keys of personal data: its text form, and the file for the embedded database.
 
 Errors are `ValueError` or `OSError`; their messages never hold key material.
 """
@@ -18,7 +18,7 @@ def decode(text: str) -> bytes:
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("it should be base64") from None  # the cause would hold the text
+        raise ValueError("it should be base64") from None  # the cause would quote the text
     if len(key) != MASTER_KEY_BYTES:
         raise ValueError(f"it should be {MASTER_KEY_BYTES} bytes in base64, and these are {len(key)}")
     return key
@@ -35,13 +35,13 @@ def read(key_file: Path) -> bytes:
 
 
 def create(key_file: Path) -> None:
-    """Write a new key, so that it is on disk, whole and private, before anything is sealed with it.
+    """Write a new key. It is on disk, complete and private, before anything is sealed with it.
 
-    If another process makes the file in the same moment, that one's key stays.
+    If another process makes the file at the same moment, the key of that process stays.
     """
     key_file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = key_file.with_name(f"{key_file.name}.{os.getpid()}")
-    unfinished.unlink(missing_ok=True)  # of an earlier process of the same number that was killed
+    unfinished.unlink(missing_ok=True)  # left by a killed process with the same number
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(encode(os.urandom(MASTER_KEY_BYTES)).encode() + b"\n")
         file.flush()

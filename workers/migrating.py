@@ -1,4 +1,4 @@
-"""Everything a database needs before a process works on it: schema, roles, rights, the log, the read tables."""
+"""Migration: prepares a database with schema, roles, rights, the log and the read tables."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from workers.settings import Settings
 from workers.verify.schema import planted
 
 SHOWN = 3
-"""How many objects a sentence names."""
+"""Most objects that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What a migration came to."""
+    """The result of a migration."""
 
     revision: str
-    notes: tuple[str, ...]  # sentences for the operator: what was repaired, what is left to do
+    notes: tuple[str, ...]  # sentences for the operator: repairs, and what is left to do
 
 
 def migrate(settings: Settings) -> Migrated:
     """Bring the database of the settings to the newest schema, create the log, and make the read tables.
 
-    It can be run again at any time. Where the schema is the newest already, it repairs owners and rights, as after a
-    restore, and says so. Raises `MigrationError`, `psycopg.Error`.
+    It can be run again at any time. If the schema is the newest already, it repairs owners and rights, for instance
+    after a restore, and says so. Raises `MigrationError`, `psycopg.Error`.
     """
     url = settings.owner_url()
     notes: list[str] = []
@@ -52,7 +52,7 @@ def migrate(settings: Settings) -> Migrated:
 
 
 def _refuse_planted(connection: Connection[Any]) -> None:
-    """Raise `MigrationError` where making read tables would run foreign code with the rights of the database's owner.
+    """Raise `MigrationError` if making read tables would run foreign code with the rights of the database's owner.
 
     The read owner may put a constraint or a trigger on its tables. In a session of the read owner's login such code
     has the rights of the read owner only. A session of the database's owner that acts as the read owner is different:
@@ -68,7 +68,7 @@ def _refuse_planted(connection: Connection[Any]) -> None:
         )
 
 
-# Group roles cannot have a bound, only logins can. Whoever migrates may be a member of every role.
+# A group role cannot have such a bound, only a login can. The login that migrates may be a member of every role.
 _UNBOUNDED = """
 SELECT quote_ident(r.rolname) FROM pg_roles r
  WHERE r.rolcanlogin AND r.rolconnlimit < 0 AND NOT r.rolsuper AND r.rolname NOT IN (current_user, session_user)

@@ -13,11 +13,11 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from fastapi.routing import APIRoute
-
 from api.gateway.principals import ROLES
 from api.gateway.problems import PROBLEMS
-from api.registry import ROUTERS
+from api.gateway.routes import Declaration, DeclaredRoute, RouteTable
+from api.openapi import describe, text_of
+from api.registry import routes
 from domain import together
 from domain.aggregate import Aggregate, EventType
 from domain.kernel import Event, Value
@@ -46,7 +46,8 @@ the rule: see [rules](rules.md).
 """
 _PERMISSIONS_INTRODUCTION = """\
 Each token belongs to a principal with one role. The table shows which role can use which route. A route that takes GET
-takes HEAD too, with the same permission. A request without the permission gets the problem `forbidden`.
+takes HEAD too, with the same permission. A request without the permission gets the problem `forbidden`. A request with
+another query parameter gets the problem `malformed`.
 """
 _READ_MODELS_INTRODUCTION = """\
 A read model is folded from the log. Its tables are in the schema `read`, with amounts in minor units. Reporting tools
@@ -69,6 +70,7 @@ def pages() -> dict[str, str]:
         "permissions.md": _page("Permissions", _permissions()),
         "read-models.md": _page("Read models", _read_models()),
         "settings.md": _page("Settings", _settings()),
+        "openapi.json": text_of(describe(routes())),
     }
 
 
@@ -206,27 +208,26 @@ def _problems() -> Iterator[str]:
 def _permissions() -> Iterator[str]:
     yield _PERMISSIONS_INTRODUCTION
     rows = [
-        [f"`{method} {route.path_format}`", _summary(route.endpoint), *_allowed(route)]
-        for route in _routes()
-        for method in _methods(route)
+        [
+            f"`{method} {one.route.path_format}`",
+            _summary(one.route.endpoint),
+            _code(one.parameters),
+            *_allowed(one.declaration),
+        ]
+        for one in sorted(RouteTable(routes()).routes, key=lambda one: (one.route.path, _methods(one)))
+        for method in _methods(one)
     ]
-    yield from _table(["route", "what it does", *ROLES], rows)
+    yield from _table(["route", "what it does", "query parameters", *ROLES], rows)
 
 
-def _routes() -> list[APIRoute]:
-    found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
-    return sorted(found, key=lambda route: (route.path, _methods(route)))
+def _methods(declared: DeclaredRoute) -> list[str]:
+    return sorted((declared.route.methods or set()) - {"HEAD"})
 
 
-def _methods(route: APIRoute) -> list[str]:
-    return sorted((route.methods or set()) - {"HEAD"})
-
-
-def _allowed(route: APIRoute) -> list[str]:
-    may = route.endpoint.declaration.may  # type: ignore[attr-defined]
-    if "public" in may:
+def _allowed(declaration: Declaration) -> list[str]:
+    if "public" in declaration.may:
         return ["everyone"] * len(ROLES)
-    return ["yes" if role in may else "" for role in ROLES]
+    return ["yes" if role in declaration.may else "" for role in ROLES]
 
 
 # Read models

@@ -1,4 +1,4 @@
-"""Replaying: what a stream folds to at a version, or what the whole log comes to at a position."""
+"""Replay: folds a stream up to a version, or the whole log up to a position."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ PAGE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The whole log up to a position, folded by nothing but the events."""
+    """The result of folding the events of the whole log up to a position."""
 
     log: str
     epoch: int
     position: int
     events: int
     types: dict[str, int]
-    sums: dict[str, int]  # credits less debits by currency, minor units: zero in every one
+    sums: dict[str, int]  # credits less debits by currency, in minor units: zero in each
     digest_version: str
-    digest: str  # over the leaves of the events, see `eventstore.log.leaf`
+    digest: str  # of the leaves of the events, see `eventstore.log.leaf`
 
     @property
     def ok(self) -> bool:
@@ -41,7 +41,7 @@ class Replayed:
 def replay_stream(
     connection: Connection[Any], log: int, codec: Codec, stream: str, version: int | None
 ) -> State | None:
-    """The state of a stream at a version, or now; None where there is no such stream."""
+    """The state of a stream at a version, or now; None if the stream does not exist."""
     state: State | None = None
     after = 0
     while True:
@@ -63,7 +63,7 @@ def replay_log(
     upto: int | None = None,
     progress: Callable[[int, int], None] = lambda position, head: None,
 ) -> Replayed:
-    """Fold the whole log, page by page, up to a unit's end at or before `upto`."""
+    """Fold the whole log, page by page, up to the last end of a unit at or before `upto`."""
     head = read_head(connection, log)
     end = head.position if upto is None else min(upto, head.position)
     types: Counter[str] = Counter()
@@ -77,7 +77,7 @@ def replay_log(
             )
         for recorded in page.events:
             if recorded.unit_end > end:
-                end = position  # it stops within this unit: the one before was the last
+                end = position  # `upto` is within this unit: the unit before was the last
                 break
             types[recorded.type] += 1
             event = codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)

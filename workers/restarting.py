@@ -1,4 +1,4 @@
-"""Programs that are started again when they end, after a growing pause and not for ever."""
+"""Starts programs again when they end, after a growing pause, a bounded number of times."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Protocol
 
 FIRST_PAUSE_SECONDS = 1.0
 MOST_RESTARTS = 5
-"""In a row: with pauses of 1, 2, 4, 8 and 16 seconds. One more start would not repair a program that still ends."""
+"""Restarts in a row, with pauses of 1, 2, 4, 8 and 16 seconds. More would not repair a program that still ends."""
 STEADY_SECONDS = 60.0
-"""A program that ran for this long counts as one that ran well: the restarts before it are forgotten."""
+"""After a program ran for so long, its earlier restarts no longer count."""
 
 
 class Running(Protocol):
-    """A program: None as long as it runs, then how it ended."""
+    """A program that was started."""
 
     def poll(self) -> int | None:
-        """Its exit status."""
+        """The exit status; None as long as the program runs."""
 
 
 class Restarted:
-    """One program, kept running. The caller has a loop of its own and calls `look` in each round."""
+    """Keeps one program running. The caller has a loop of its own and calls `look` in each round."""
 
     def __init__(self, name: str, start: Callable[[], Running], say: Callable[[str], None]) -> None:
-        """Start it."""
+        """Start the program."""
         self.name = name
         self._start = start
         self._say = say
@@ -34,7 +34,7 @@ class Restarted:
         self._started_at = monotonic()
 
     def look(self) -> bool:
-        """Start it again if it has ended and its pause is over. False: it ended once more than it is started again."""
+        """Start the program again if it has ended and its pause is over. False after its last restart."""
         now = monotonic()
         if self._again_at is not None:
             if now >= self._again_at:

@@ -1,4 +1,4 @@
-"""The API process: the services made from the settings, the application over them, uvicorn around it."""
+"""The API process: makes the services from the settings, the application from the services, and runs uvicorn."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ from workers.messages import write_messages
 from workers.tuning import tune_for_commands
 
 FILES_BESIDE = 100
-"""Open files of a process that are no connections of clients: of the database, of libraries, of the log."""
+"""Open files of a process that are not connections of clients: for the database, libraries, messages."""
 MOST_READERS = 8
-"""Connections for reads, in each process."""
+"""Connections for reads in each process."""
 POOL_SECONDS, READ_SECONDS = 5.0, 30.0
-"""How long a read waits for one of them, and may then take."""
+"""Seconds that a read may wait for a connection, and then take."""
 
 
 def serve(loaded: settings.Settings) -> None:
-    """Serve until told to stop. The processes read the settings from the environment themselves.
+    """Serve until a signal to stop. Each process reads the settings from the environment.
 
-    Raises `SettingsError` where the system does not allow as many connections.
+    Raises `SettingsError` if the system does not allow so many connections.
     """
     allow_connections(loaded.connection_limit)
-    # Ignored until an API process handles it. Child processes inherit this.
+    # Ignored until an API process handles it. Child processes inherit that.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     config = uvicorn.Config(
         "workers.serve:application",
@@ -55,7 +55,7 @@ def serve(loaded: settings.Settings) -> None:
         port=loaded.port,
         workers=loaded.workers,
         loop="uvloop",
-        proxy_headers=False,  # api.gateway.proxies reads them; uvicorn would trust this machine and FORWARDED_ALLOW_IPS
+        proxy_headers=False,  # api.gateway.proxies reads them. uvicorn would trust this machine and FORWARDED_ALLOW_IPS
         log_level=loaded.log_level,
         timeout_graceful_shutdown=5,
         **server_options(ConnectionLimits(connections=loaded.connection_limit)),
@@ -71,7 +71,7 @@ def serve(loaded: settings.Settings) -> None:
 
 
 class Processes(Multiprocess):
-    """uvicorn's API processes. SIGHUP is passed on to them; uvicorn would restart them."""
+    """The API processes of uvicorn. They get SIGHUP passed on; uvicorn itself would restart them."""
 
     def handle_hup(self) -> None:
         """Pass SIGHUP on."""
@@ -81,10 +81,10 @@ class Processes(Multiprocess):
 
 
 def allow_connections(most: int) -> None:
-    """Let this process and its children have a file open for each connection. Raises `SettingsError`.
+    """Let this process and its children open a file for each connection. Raises `SettingsError`.
 
-    The soft limit of many systems is 1,024 files: without this, nothing could be accepted long before the bound of
-    connections says so, and no database connection could be made again either.
+    The soft limit of many systems is 1,024 files. With it, no connection could be accepted long before the bound of
+    connections is reached, and no lost database connection could be opened again.
     """
     needed = most + FILES_BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -99,7 +99,7 @@ def allow_connections(most: int) -> None:
 
 
 def application() -> ASGIApp:
-    """The application of one process: what it works with is opened when the server starts and closed when it ends."""
+    """The application of one process. Its services are opened when the server starts and closed when it ends."""
     loaded = settings.load()
     write_messages(loaded)
     share_one_cpu(loaded)
@@ -107,10 +107,10 @@ def application() -> ASGIApp:
 
 
 def share_one_cpu(loaded: settings.Settings) -> None:
-    """Keep the threads of this process together: Python runs one of them at a time.
+    """Keep the threads of this process on one CPU: Python runs one of them at a time.
 
-    On two CPUs the event loop and the executor take everything they touch from each other's cache at each turn: a
-    transfer over HTTP took 340 µs of CPU there, and takes 260 where they share one.
+    On two CPUs the event loop and the executor pull data from each other's cache at each turn. A transfer over HTTP
+    took 340 µs of CPU on two, and takes 260 µs on one.
     """
     if loaded.cpu == "any" or not hasattr(os, "sched_setaffinity"):
         return
@@ -169,7 +169,7 @@ class Managed:
         def connect_to_read(name: str) -> Connection[Any]:
             return connect(url, application_name=name, read_only=True)
 
-        keys = self._open.enter_context(connect_to_read("daybook-reading-keys"))  # it says what a pool would not
+        keys = self._open.enter_context(connect_to_read("daybook-reading-keys"))  # a pool would not say why
         pool = self._open.enter_context(
             pool_of(
                 url,

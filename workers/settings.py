@@ -53,7 +53,7 @@ SECRET_FIELDS = frozenset({*DATABASE_URLS, *MASTER_KEYS})  # their values never 
 
 
 class SettingsError(ValueError):
-    """The environment is wrong; the message is one sentence for the person who set it."""
+    """A setting is wrong. The message is one sentence for the person who set it."""
 
 
 class Settings(BaseSettings):
@@ -61,7 +61,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_ignore_empty=True,  # what a compose file passes on for a variable that is not set
+        env_ignore_empty=True,  # a compose file passes an empty value for a variable that is not set
         frozen=True,
         populate_by_name=True,
         hide_input_in_errors=True,
@@ -234,7 +234,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment, without what links of Kubernetes and Docker put there."""
+        """The environment without the variables that links of Kubernetes and Docker put there."""
         assert isinstance(env_settings, EnvSettingsSource)
         ignored = {name.lower() for name in ignored_variables()}
         env_settings.env_vars = {name: value for name, value in env_settings.env_vars.items() if name not in ignored}
@@ -284,7 +284,7 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Whether the embedded PostgreSQL is to be used: no URL of another one was given."""
+        """Whether the embedded PostgreSQL is used: no other URL is set."""
         return all(getattr(self, name) is None for name in DATABASE_URLS)
 
     @property
@@ -293,7 +293,7 @@ class Settings(BaseSettings):
         return self.data_dir / "postgres"
 
     def with_databases(self, urls: Mapping[str, str]) -> Self:
-        """The same settings with these URLs, by the names of `DATABASE_URLS`."""
+        """The same settings with these URLs, by their names in `DATABASE_URLS`."""
         return self.model_copy(update=dict(urls))
 
     def with_projections(self, names: str) -> Self:
@@ -339,10 +339,10 @@ class Settings(BaseSettings):
         return url
 
     def master_key_bytes(self) -> bytes:
-        """The key that seals the keys of personal data: from the environment or, embedded, from the key file.
+        """The master key: from the environment or, for the embedded database, from the key file.
 
-        The key file is made when there is neither it nor a database, so ask before the embedded server first starts.
-        Raises `SettingsError` rather than make a second key, with which nothing sealed before could be read.
+        The key file is made when neither it nor the database exists, so call this before the embedded server first
+        starts. Raises `SettingsError` if the file is missing and the database exists: a new key would open nothing.
         """
         if self.master_key is not None:
             return master_key.decode(self.master_key.get_secret_value())
@@ -363,9 +363,9 @@ class Settings(BaseSettings):
         return _read_key(key_file)
 
     def previous_master_key_bytes(self) -> bytes | None:
-        """The master key before, from the environment or, embedded, from its file; None where there is none.
+        """The previous master key, from the environment or, for the embedded database, from its file; None without one.
 
-        Raises `SettingsError` for a file that holds no key.
+        Raises `SettingsError` for a file without a key.
         """
         if self.previous_master_key is not None:
             return master_key.decode(self.previous_master_key.get_secret_value())
@@ -373,7 +373,7 @@ class Settings(BaseSettings):
         return _read_key(key_file) if self.embedded and key_file.exists() else None
 
     def with_master_keys(self) -> Self:
-        """The same settings with the keys in them, wherever they came from."""
+        """The same settings with the master keys in them."""
         previous = self.previous_master_key_bytes()
         return self.model_copy(
             update={
@@ -405,7 +405,7 @@ def ignored_variables() -> list[str]:
 def explain(error: ValidationError) -> str:
     """One sentence of what is wrong with which variables."""
     details = error.errors(include_url=False)
-    # A default that is made from another, wrong value is no second mistake.
+    # A default that is made from another wrong value is not a second mistake.
     return "; ".join(_explain_one(detail) for detail in details if detail["type"] != "default_factory_not_called")
 
 

@@ -1,4 +1,4 @@
-"""Events and states as a person reads them: money in major units, nothing that is not there, no id cut in two."""
+"""Prints events and states for people: money in major units, no empty fields, no id broken across lines."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LEAST_WIDTH = 40
 
 
 def plain(value: Any) -> Any:
-    """An event or a state as JSON holds it; amounts are minor units, as in the log."""
+    """An event or a state as JSON values. Amounts are minor units, as in the log."""
     return orjson.loads(orjson.dumps(value, default=json_form))
 
 
 def in_major_units(data: Any, currency: str | None = None) -> Any:
-    """What `plain` gives, with decimal strings for amounts; `currency` is that of what surrounds it."""
+    """The result of `plain` with amounts as decimal strings. `currency` is that of the surrounding object."""
     if isinstance(data, list):
         return [in_major_units(one, currency) for one in data]
     if not isinstance(data, dict):
@@ -42,7 +42,7 @@ def in_major_units(data: Any, currency: str | None = None) -> Any:
 
 
 def described(recorded: Recorded, data: Mapping[str, Any], width: int | None) -> Iterator[str]:
-    """The lines that tell an event, at most `width` columns wide; None: as long as they are."""
+    """The lines of an event, at most `width` columns wide; None for no limit."""
     by = orjson.loads(recorded.metadata)["actor"]["id"]
     at = recorded.recorded_at.strftime("%Y-%m-%d %H:%M:%S")
     yield f"{recorded.version:>6}  {recorded.type}"
@@ -78,5 +78,5 @@ def _shown(name: str, value: Any, currency: str | None) -> str:
 
 
 def printable(text: str) -> str:
-    """The text of a client, which must not reach into the terminal of an auditor: control characters escaped."""
+    """A client's text with control characters escaped, so that it cannot control the terminal of an auditor."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

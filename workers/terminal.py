@@ -1,4 +1,4 @@
-"""Output on terminals that do not know every character: LANG=C, latin-1."""
+"""Output for terminals that cannot show every character, such as with LANG=C or latin-1."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ ESCAPES = "daybook.escapes"
 
 
 def escape(error: UnicodeError) -> tuple[str, int]:
-    """JSON's escapes instead of what has no bytes: right within JSON, and plain enough for people."""
+    """Replace characters that the terminal cannot show by JSON escapes, which are valid in JSON and readable."""
     assert isinstance(error, UnicodeEncodeError)
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)), error.end
 
 
 def print_anything() -> None:
-    """Let every character be printed by this process, as itself or escaped."""
+    """Let this process print every character, as itself or escaped."""
     codecs.register_error(ESCAPES, escape)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

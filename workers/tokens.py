@@ -1,4 +1,4 @@
-"""The tokens of a machine of one's own: one for each role, the API keeps only their SHA-256."""
+"""The tokens of a private machine, one for each role. The API keeps only their SHA-256."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CLEAR_NAME = "tokens.txt"
 
 
 def ensure_tokens(file: Path) -> dict[Role, str]:
-    """The tokens by role, if this call has made them; empty where the file was there already.
+    """Make the tokens unless the file exists. Returns them by role; empty if the file exists.
 
-    `file` is what the API reads. The tokens themselves lie beside it in `tokens.txt`, readable by their owner only. So
-    they are shown once, when they are made: a terminal and its scroll-back are read by more people than a file.
+    The API reads `file`. The tokens themselves are beside it in `tokens.txt`, which only their owner can read. They are
+    shown once, when they are made: more people read a terminal than a file.
     """
     clear = file.with_name(CLEAR_NAME)
     if file.exists():

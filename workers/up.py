@@ -1,4 +1,4 @@
-"""Everything on one machine: database, API and projector, started together and stopped together."""
+"""Runs everything on one machine: database, API and projector start together and stop together."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - who listens ev
 
 
 class UpError(RuntimeError):
-    """It could not be started; the message says why, and what to do."""
+    """Daybook could not be started. The message says why, and what to do."""
 
 
 def up(settings: Settings, console: Console) -> None:
-    """Run until SIGINT, SIGTERM or the end of the terminal, or until a process ends again and again."""
+    """Run until SIGINT, SIGTERM or the end of the terminal, or until a process keeps ending."""
     _check_port(settings)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -86,7 +86,7 @@ def up(settings: Settings, console: Console) -> None:
 
 
 def _start_postgres(postgres: EmbeddedPostgres) -> EmbeddedPostgres:
-    """Start it unless it runs. After a crash it recovers first."""
+    """Start the server unless it runs. After a crash it recovers first."""
     postgres.start()
     return postgres
 
@@ -103,7 +103,7 @@ def _end(children: list[subprocess.Popen[bytes]]) -> None:
 
 
 _URLS = {"serve": ("api_database_url", "query_database_url"), "work": ("projector_database_url",)}
-"""The processes, each with the database URLs that it gets: it has no other login than it needs."""
+"""The processes, each with the settings of the database logins that it needs, and no others."""
 
 
 def _environment(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
@@ -114,7 +114,7 @@ def _environment(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
 
 
 def initialise(settings: Settings) -> Migrated:
-    """Migrate, and open the internal accounts where they are not there yet."""
+    """Migrate the database, and open the internal accounts that do not exist yet."""
     migrated = migrate(settings)
     with write_side(settings, "daybook-up") as side:
         open_internal_accounts(settings, side, CURRENCIES)
@@ -122,13 +122,13 @@ def initialise(settings: Settings) -> Migrated:
 
 
 def _master_keys(settings: Settings) -> dict[str, str]:
-    """The master keys, as the processes that are started read them."""
+    """The environment variables with the master keys, for the processes."""
     given = {name: getattr(settings, name) for name in MASTER_KEYS}
     return {variable(name): key.get_secret_value() for name, key in given.items() if key is not None}
 
 
 def base_url(settings: Settings) -> str:
-    """The API as this machine reaches it."""
+    """The URL of the API on this machine."""
     host = _LOOPBACK.get(settings.host, settings.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
@@ -146,7 +146,7 @@ def _check_port(settings: Settings) -> None:
 
 
 def _wait_until_ready(settings: Settings, children: list[subprocess.Popen[bytes]], stop: Event) -> list[str]:
-    """The projections that are stopped: where all else is ready, they do not keep the ledger from its clients."""
+    """Wait until the API is ready and return the projections that are stopped. These do not keep clients away."""
     url = f"{base_url(settings)}/v1/health/ready"
     request = urllib.request.Request(url, headers={"Host": settings.allowed_hosts[0]})  # noqa: S310 - http, to our own API
     until = time.monotonic() + READY_SECONDS
@@ -167,7 +167,7 @@ def _wait_until_ready(settings: Settings, children: list[subprocess.Popen[bytes]
 
 
 def _stopped(problem: bytes) -> list[str]:
-    """The projections that a problem of `/v1/health/ready` names."""
+    """The stopped projections that the problem of `/v1/health/ready` names."""
     try:
         names: list[str] = orjson.loads(problem)["figures"]["stopped"]
     except (orjson.JSONDecodeError, KeyError, TypeError):

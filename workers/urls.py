@@ -1,7 +1,7 @@
-"""What Daybook does to database URLs: check them, act as a role, hide the password.
+"""Database URLs: check them, add a role, hide the password.
 
-They are taken apart by hand: to libpq, unlike to Python's urllib, `#` begins no fragment, `+` is no space and the
-empty host of `postgresql:///daybook` matters.
+They are parsed here, because libpq differs from Python's urllib: `#` does not begin a fragment, `+` is not a space, and
+the empty host of `postgresql:///daybook` has a meaning.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def is_database_url(url: str) -> bool:
 
 
 def with_role(url: str, role: str) -> str:
-    """The same URL, whose sessions act as `role` from their first statement on (which the login must be a member of).
+    """The same URL with a role for its sessions. The login must be a member of the role.
 
-    Options the URL already carries are kept; ours come last and win.
+    Options of the URL are kept. The new option comes last, so it wins.
     """
     base, _, query = url.partition("?")
     parameters = [parameter for parameter in query.split("&") if parameter]
@@ -37,12 +37,12 @@ def with_role(url: str, role: str) -> str:
 
 
 def with_login(url: str, login: str) -> str:
-    """The same URL for another login, without a password: for the embedded server's socket, which asks for none."""
+    """The same URL for another login, without a password. The socket of the embedded server needs none."""
     return re.sub(r"(?<=://)[^/@]*@", f"{quote(login, safe='')}@", url, count=1)
 
 
 def without_password(url: str) -> str:
-    """The same URL for eyes and logs, its password replaced by three asterisks."""
+    """The same URL with the password replaced by three asterisks, for messages."""
     base, mark, query = url.partition("?")
     base = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", base)
     return base + mark + re.sub(r"(?<![^&])password=[^&]*", "password=***", query)

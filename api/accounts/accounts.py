@@ -11,12 +11,23 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from api.accounts import bodies
-from api.accounts.views import account_view, entry_view, movement_view, trial_balance_view
+from api.accounts.answers import AccountChanged, AccountOpened, HoldCaptured, HoldChanged, Posted
+from api.accounts.views import (
+    Account,
+    DailyBalance,
+    Entry,
+    TrialBalance,
+    account_view,
+    entry_view,
+    movement_view,
+    trial_balance_view,
+)
 from api.commands.bodies import IsoDate, Nothing, Reason
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
 from api.gateway.problems import Problem
+from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -31,14 +42,15 @@ from api.queries.reading import (
     page,
     reading,
 )
+from api.queries.response_types import page_of, values_of
 from api.queries.responses import json_response
 from api.services import services
 from domain import money
 from domain.accounts.account.holds import PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
-from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES
-from domain.accounts.numbers import account_number
-from domain.accounts.posting import internal_account
+from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES, Status
+from domain.accounts.numbers import AccountType, account_number
+from domain.accounts.posting import Side, internal_account
 from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, Withdraw
 from projections.accounts.accounts import queries as accounts
 from projections.accounts.entries import queries as entries
@@ -48,8 +60,13 @@ from projections.engine.listing import Listed
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
+TypeFilter = Annotated[str, choice(values_of(AccountType))] | None
+StatusFilter = Annotated[str, choice(values_of(Status))] | None
+SideFilter = Annotated[str, choice(values_of(Side))] | None
+CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
-@command(router, "/accounts", may=COMMANDERS)
+
+@command(router, "/accounts", may=COMMANDERS, answer=AccountOpened)
 async def open_account(caller: Caller, body: bodies.Open) -> Intent:
     """Open an account; its number is given."""
     served, principal = caller.services, caller.principal
@@ -65,108 +82,114 @@ async def open_account(caller: Caller, body: bodies.Open) -> Intent:
         return None if text is None or internal else money.parse(text, body.currency)
 
     opening = OpenAccount(
-        id,
-        account_number(body.type, number),
-        body.type,
-        body.currency,
-        body.owner or served.log,
-        body.name,
-        limit(body.minimum),
-        limit(body.maximum),
-        body.opened_on or caller.today,
+        account=id,
+        number=account_number(body.type, number),
+        type=body.type,
+        currency=body.currency,
+        owner=body.owner or served.log,
+        name=body.name,
+        minimum=limit(body.minimum),
+        maximum=limit(body.maximum),
+        opened_on=body.opened_on or caller.today,
     )
     return Intent(opening, created="account")
 
 
-_Movement = tuple[str, str, int, str, date, str | None, str | None]
-
-
-def _movement(caller: Caller, account: str, body: bodies.Movement) -> _Movement:
-    """The fields all movements share, in their order."""
-    return (
-        caller.services.new_id(TRANSACTION),
-        account,
-        body.amount,
-        body.currency,
-        body.value_date or caller.today,
-        body.reference,
-        body.description,
+def _movement(
+    kind: type[Deposit | Withdraw | ChargeFee], caller: Caller, account: str, body: bodies.Movement
+) -> Intent:
+    """A movement of this kind on the account."""
+    movement = kind(
+        transaction=caller.services.new_id(TRANSACTION),
+        account=account,
+        amount=body.amount,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
     )
+    return Intent(movement, account)
 
 
-@command(router, "/accounts/{account}/deposits", may=COMMANDERS)
+@command(router, "/accounts/{account}/deposits", may=COMMANDERS, answer=Posted)
 def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash in."""
-    return Intent(Deposit(*_movement(caller, account, body)), account)
+    return _movement(Deposit, caller, account, body)
 
 
-@command(router, "/accounts/{account}/withdrawals", may=COMMANDERS)
+@command(router, "/accounts/{account}/withdrawals", may=COMMANDERS, answer=Posted)
 def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Cash out."""
-    return Intent(Withdraw(*_movement(caller, account, body)), account)
+    return _movement(Withdraw, caller, account, body)
 
 
-@command(router, "/accounts/{account}/fees", may=COMMANDERS)
+@command(router, "/accounts/{account}/fees", may=COMMANDERS, answer=Posted)
 def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """The ledger's fee."""
-    return Intent(ChargeFee(*_movement(caller, account, body)), account)
+    return _movement(ChargeFee, caller, account, body)
 
 
-@command(router, "/accounts/{account}/freeze", may=COMMANDERS, status=200)
-def freeze(caller: Caller, account: PathId, body: Reason) -> Intent:
+@command(router, "/accounts/{account}/freeze", may=COMMANDERS, answer=AccountChanged, status=200)
+def freeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """No entry in either direction until it is unfrozen."""
     return Intent(FreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/unfreeze", may=COMMANDERS, status=200)
-def unfreeze(caller: Caller, account: PathId, body: Reason) -> Intent:
+@command(router, "/accounts/{account}/unfreeze", may=COMMANDERS, answer=AccountChanged, status=200)
+def unfreeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """Entries are taken again."""
     return Intent(UnfreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/close", may=COMMANDERS, status=200)
-def close(caller: Caller, account: PathId, body: Reason) -> Intent:
+@command(router, "/accounts/{account}/close", may=COMMANDERS, answer=AccountChanged, status=200)
+def close_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """For good. The balance must be zero and no hold open."""
     return Intent(CloseAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/holds", may=COMMANDERS)
+@command(router, "/accounts/{account}/holds", may=COMMANDERS, answer=HoldChanged)
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount: the balance stays, what is available falls."""
-    hold = caller.services.new_id(HOLD)
-    return Intent(PlaceHold(account, hold, body.amount, body.currency, body.reference), account)
+    hold = PlaceHold(
+        account=account,
+        hold=caller.services.new_id(HOLD),
+        amount=body.amount,
+        currency=body.currency,
+        reference=body.reference,
+    )
+    return Intent(hold, account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/release", may=COMMANDERS, status=200)
+@command(router, "/accounts/{account}/holds/{hold}/release", may=COMMANDERS, answer=HoldChanged, status=200)
 def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
     """What was reserved is available again."""
     return Intent(ReleaseHold(account, hold), account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/capture", may=COMMANDERS)
+@command(router, "/accounts/{account}/holds/{hold}/capture", may=COMMANDERS, answer=HoldCaptured)
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
     """Pay from the hold; what is left over becomes available."""
     capture = CaptureHold(
-        account,
-        hold,
-        caller.services.new_id(TRANSACTION),
-        body.target,
-        body.amount,
-        body.currency,
-        body.value_date or caller.today,
-        body.reference,
-        body.description,
+        account=account,
+        hold=hold,
+        transaction=caller.services.new_id(TRANSACTION),
+        target=body.target,
+        amount=body.amount,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
     )
     return Intent(capture, account)
 
 
-@query(router, "/accounts", may=READERS, personal=True, projections=("accounts",))
+@query(router, "/accounts", may=READERS, response=page_of(Account), personal=True, projections=("accounts",))
 def list_accounts(
     request: Request,
     owner: Filter = None,
-    type: Filter = None,
-    currency: Filter = None,
-    status: Filter = None,
+    type: TypeFilter = None,
+    currency: CurrencyFilter = None,
+    status: StatusFilter = None,
     number: Filter = None,
     after: After = None,
     cursor: Cursor = None,
@@ -192,18 +215,25 @@ def list_accounts(
     return page(listed, account_view)
 
 
-@query(router, "/accounts/{account}", may=READERS, personal=True, projections=("accounts",))
+@query(router, "/accounts/{account}", may=READERS, response=Account, personal=True, projections=("accounts",))
 def get_account(request: Request, account: PathId) -> Response:
     """One account."""
     with reading(request) as connection:
         return one("account", account, accounts.account(connection, account), account_view)
 
 
-@query(router, "/accounts/{account}/entries", may=READERS, personal=True, projections=("entries", "accounts"))
+@query(
+    router,
+    "/accounts/{account}/entries",
+    may=READERS,
+    response=page_of(Entry),
+    personal=True,
+    projections=("entries", "accounts"),
+)
 def list_entries(
     request: Request,
     account: PathId,
-    side: Filter = None,
+    side: SideFilter = None,
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
@@ -230,7 +260,14 @@ def list_entries(
     return page(listed, entry_view)
 
 
-@query(router, "/accounts/{account}/movements", may=READERS, personal=True, projections=("movements", "accounts"))
+@query(
+    router,
+    "/accounts/{account}/movements",
+    may=READERS,
+    response=page_of(DailyBalance),
+    personal=True,
+    projections=("movements", "accounts"),
+)
 def list_movements(
     request: Request,
     account: PathId,
@@ -253,8 +290,16 @@ def list_movements(
     return page(Listed(listed.items, following), movement_view)
 
 
-@query(router, "/trial-balance", may=READERS, personal=False, projections=("trial_balance",), tags=["reports"])
-def trial_balance(request: Request, currency: Filter = None) -> Response:
+@query(
+    router,
+    "/trial-balance",
+    may=READERS,
+    response=TrialBalance,
+    personal=False,
+    projections=("trial_balance",),
+    tags=["reports"],
+)
+def get_trial_balance(request: Request, currency: CurrencyFilter = None) -> Response:
     """Debits and credits per currency and type of account; they are equal in every currency."""
     with reading(request) as connection:
         return json_response(

@@ -8,58 +8,74 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.accounts import bodies
-from api.accounts.views import transaction_view
+from api.accounts.answers import Posted
+from api.accounts.views import Transaction, transaction_view
 from api.commands.bodies import IsoDate
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
+from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
-from domain.accounts.posting import Entry
+from api.queries.response_types import page_of, values_of
+from domain.accounts.posting import Entry, TransactionKind
 from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
 from projections.accounts.transactions import queries
 
 router = APIRouter(prefix="/v1", tags=["transactions"])
 
+KindFilter = Annotated[str, choice(values_of(TransactionKind))] | None
 
-@command(router, "/transfers", may=COMMANDERS)
+
+@command(router, "/transfers", may=COMMANDERS, answer=Posted)
 def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     """Move money between two accounts of one currency, in one unit."""
     return Intent(
         Transfer(
-            caller.services.new_id(TRANSACTION),
-            body.source,
-            body.target,
-            body.amount,
-            body.currency,
-            body.value_date or caller.today,
-            body.reference,
-            body.description,
+            transaction=caller.services.new_id(TRANSACTION),
+            source=body.source,
+            target=body.target,
+            amount=body.amount,
+            currency=body.currency,
+            value_date=body.value_date or caller.today,
+            reference=body.reference,
+            description=body.description,
         )
     )
 
 
-@command(router, "/transactions", may=COMMANDERS)
+@command(router, "/transactions", may=COMMANDERS, answer=Posted)
 def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     """Post any balanced set of 2 to 1,000 entries, all or nothing."""
+    entries = tuple(
+        Entry(account=entry.account, side=entry.side, amount=entry.amount, currency=entry.currency)
+        for entry in body.entries
+    )
     return Intent(
         PostTransaction(
-            caller.services.new_id(TRANSACTION),
-            body.kind,
-            tuple(Entry(entry.account, entry.side, entry.amount, entry.currency) for entry in body.entries),
-            body.value_date or caller.today,
-            body.reference,
-            body.description,
+            transaction=caller.services.new_id(TRANSACTION),
+            kind=body.kind,
+            entries=entries,
+            value_date=body.value_date or caller.today,
+            reference=body.reference,
+            description=body.description,
         )
     )
 
 
-@query(router, "/transactions", may=READERS, personal=True, projections=("transactions", "entries"))
+@query(
+    router,
+    "/transactions",
+    may=READERS,
+    response=page_of(Transaction),
+    personal=True,
+    projections=("transactions", "entries"),
+)
 def list_transactions(
     request: Request,
     account: Filter = None,
-    kind: Filter = None,
+    kind: KindFilter = None,
     reference: Filter = None,
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,
@@ -86,7 +102,14 @@ def list_transactions(
     return page(listed, transaction_view)
 
 
-@query(router, "/transactions/{transaction}", may=READERS, personal=True, projections=("transactions",))
+@query(
+    router,
+    "/transactions/{transaction}",
+    may=READERS,
+    response=Transaction,
+    personal=True,
+    projections=("transactions",),
+)
 def get_transaction(request: Request, transaction: PathId) -> Response:
     """One transaction with all its entries."""
     with reading(request) as connection:

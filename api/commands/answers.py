@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from api.gateway.documented import ALWAYS, problems_of
 from api.queries.response_types import Position
 
 
@@ -44,3 +45,32 @@ class BatchAnswer(TypedDict):
     body: Annotated[dict[str, Any], Field(description="The answer to the command, or the problem details")]
     version: NotRequired[Annotated[int, Field(description="The ETag of the answer")]]
     replayed: NotRequired[Annotated[bool, Field(description="Whether it is the first answer, given again")]]
+
+
+_HEADERS = {
+    "Daybook-Position": {"schema": {"type": "string"}, "description": "Position of the answer in the log"},
+    "Idempotency-Replayed": {"schema": {"type": "string"}, "description": "`true`: the first answer, given again"},
+    "ETag": {"schema": {"type": "string"}, "description": "Version of the stream the route names"},
+}
+_ITEM = {"$ref": "#/components/schemas/BatchAnswer"}
+
+
+def answers_of_command(answer: Any) -> dict[int | str, dict[str, Any]]:
+    """What a command's route answers; `answer`: the type of the answer to an accepted command."""
+    accepted = {"description": "Carried out", "model": answer, "headers": _HEADERS}
+    return {**problems_of(*ALWAYS, 404, 409, 412, 413, 415, 422), 200: accepted, 201: accepted}
+
+
+ANSWERS_OF_BATCH: dict[int | str, dict[str, Any]] = {
+    **answers_of_command(AcceptedTogether),
+    200: {
+        "description": "Each item's answer, in the order of the items",
+        "content": {
+            "application/json": {"schema": {"type": "array", "items": _ITEM}},
+            "application/x-ndjson": {
+                "schema": {"type": "string", "description": "One answer a line"},
+                "x-item-schema": _ITEM,
+            },
+        },
+    },
+}

@@ -129,29 +129,35 @@ class Items:
         if command is None:
             raise Problem("no_route", f"No command is posted to {item.path[:100]!r}; see /docs.")
         route, names = command
-        return _Checked(item, route, names, route.validate(item.body))
+        return _Checked(item=item, route=route, names=names, body=route.validate(item.body))
 
     def _ready(self, checked: _Checked, intent: Intent) -> Ready:
         item = checked.item
         submission = submission_of(
             self._caller,
             intent,
-            item.key or "",
-            request_hash(item.path, item.if_match, item.body),
-            self._metadata(intent.command, item.key or ""),
-            expected_of(intent, checked.body, item.if_match),
+            key=item.key or "",
+            digest=request_hash(item.path, item.if_match, item.body),
+            recorded=self._metadata(intent.command, item.key or ""),
+            expected=expected_of(intent, checked.body, item.if_match),
             status=checked.route.status,
             if_match=item.if_match is not None,
             origin=self._origin,
         )
-        return Ready(item.key or "", item.path, intent, submission)
+        return Ready(key=item.key or "", path=item.path, intent=intent, submission=submission)
 
     def _metadata(self, command: Any, key: str) -> bytes:
         kind = type(command)
         shared = self._shared.get(kind)
         if shared is None:
             principal, decided_at = self._caller.principal, self._caller.context.decided_at
-            shared = without_key(principal.how, principal.name, kind.__name__, decided_at, self.correlation)
+            shared = without_key(
+                how=principal.how,
+                actor=principal.name,
+                command=kind.__name__,
+                decided_at=decided_at,
+                correlation=self.correlation,
+            )
             self._shared[kind] = shared
         return with_key(shared, key)
 

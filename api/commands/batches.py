@@ -19,6 +19,7 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from api.commands.answers import ANSWERS_OF_BATCH
 from api.commands.batch_items import Items, Ready, Told
 from api.commands.execution import (
     accepted_body,
@@ -39,7 +40,6 @@ from api.commands.execution import (
 from api.commands.routes import Caller, Intent
 from api.gateway.access_log import AccessLog
 from api.gateway.concurrency_limit import ConcurrencyLimit
-from api.gateway.documented import BATCH
 from api.gateway.principals import COMMANDERS
 from api.gateway.problems import Problem, encoded, problem, too_large, too_slow
 from api.gateway.request_guard import coding_of
@@ -65,13 +65,16 @@ _DESCRIBED = {
         "required": True,
         "content": {
             JSON: {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/BatchItem"}}},
-            NDJSON: {"schema": {"type": "string", "description": "One item a line"}},
+            NDJSON: {
+                "schema": {"type": "string", "description": "One item a line"},
+                "x-item-schema": {"$ref": "#/components/schemas/BatchItem"},
+            },
         },
     }
 }
 
 
-@action(router, "/batches", may=COMMANDERS, reads_body=True, responses=BATCH, openapi_extra=_DESCRIBED)
+@action(router, "/batches", may=COMMANDERS, reads_body=True, responses=ANSWERS_OF_BATCH, openapi_extra=_DESCRIBED)
 async def post_batch(
     request: Request,
     atomic: Annotated[bool, Query(description="All or nothing, in one unit, under the key of this request")] = False,
@@ -176,10 +179,10 @@ class _Batch:
         submission = submission_of(
             self._caller,
             Intent(command),
-            key,
-            request_hash("/v1/batches", None, message),
-            metadata_of(self._caller, command, key),
-            _together_expected(ready),
+            key=key,
+            digest=request_hash("/v1/batches", None, message),
+            recorded=metadata_of(self._caller, command, key),
+            expected=_together_expected(ready),
             status=201,
             if_match=False,
             origin=self._origin,

@@ -47,7 +47,7 @@ def _known(currency: str) -> str:
 def _minor(amount: Any, info: ValidationInfo) -> int:
     if not isinstance(amount, str):
         raise PydanticCustomError("string_type", "Input should be a valid string")
-    if "currency" not in info.data:  # declared before the amount; if it is wrong, that is said already
+    if "currency" not in info.data:  # it is declared before the amount; if it is wrong, it has its own finding
         return 0
     return money.parse_positive(amount, info.data["currency"])
 

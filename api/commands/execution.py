@@ -15,8 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.commands.answer_codes import VERSION_STALE, answer_codes
+from api.commands.answers import answers_of_command
 from api.commands.routes import Build, Caller, CommandRoute, Intent, Run, validator_of
-from api.gateway.documented import COMMAND
 from api.gateway.principals import Right
 from api.gateway.problems import Problem, ProblemResponse, problem, refusal
 from api.gateway.request_heads import is_repeated
@@ -38,11 +38,12 @@ MOST_ORIGIN = 300
 
 
 def command(
-    router: APIRouter, path: str, *, may: frozenset[Right], status: int = 201, run: Run | None = None
+    router: APIRouter, path: str, *, may: frozenset[Right], answer: Any, status: int = 201, run: Run | None = None
 ) -> Callable[[B], B]:
     """Declare a command's route: `build(caller, [names of the path,] body)` gives its intent, `run` carries it out.
 
-    `may`: who may use it; `status`: of an accepted command.
+    `may`: who may use it; `answer`: the type of the answer to an accepted command, for the OpenAPI description;
+    `status`: of that answer.
     """
     carry_out = run or _run
 
@@ -63,7 +64,7 @@ def command(
         endpoint.__signature__ = inspect.Signature([request, *parameters])  # type: ignore[attr-defined]
         endpoint.__name__, endpoint.__doc__ = build.__name__, build.__doc__
         declare(endpoint, route)
-        router.post(path, status_code=status, responses=COMMAND)(endpoint)
+        router.post(path, status_code=status, responses=answers_of_command(answer))(endpoint)
         return build
 
     return decorate
@@ -84,10 +85,10 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
     submission = submission_of(
         caller,
         intent,
-        key,
-        request_hash(request.scope["path"], if_match, state["body"]),
-        metadata_of(caller, intent.command, key),
-        expected_of(intent, body, if_match),
+        key=key,
+        digest=request_hash(request.scope["path"], if_match, state["body"]),
+        recorded=metadata_of(caller, intent.command, key),
+        expected=expected_of(intent, body, if_match),
         status=route.status,
         if_match=if_match is not None,
         origin=origin(request),
@@ -108,11 +109,11 @@ def caller_of(request: Request) -> Caller:
 def submission_of(
     caller: Caller,
     intent: Intent,
+    *,
     key: str,
     digest: bytes,
     recorded: bytes,
     expected: Mapping[str, int],
-    *,
     status: int,
     if_match: bool,
     origin: str,
@@ -182,7 +183,13 @@ def expected_of(intent: Intent, body: BaseModel, if_match: str | None) -> Mappin
 def metadata_of(caller: Caller, command: Any, key: str) -> bytes:
     """What is recorded with the events of a command that is a request of its own."""
     principal = caller.principal
-    return metadata(principal.how, principal.name, type(command).__name__, caller.context.decided_at, key)
+    return metadata(
+        how=principal.how,
+        actor=principal.name,
+        command=type(command).__name__,
+        decided_at=caller.context.decided_at,
+        key=key,
+    )
 
 
 def request_hash(path: str, if_match: str | None, body: Any) -> bytes:
@@ -232,7 +239,7 @@ def problem_body(answer: Answer) -> dict[str, Any]:
         return refusal(answer.rule, answer.result)
     if answer.outcome is Outcome.EXPECTATION_FAILED:
         expected, actual = answer.result["expected"], answer.result["actual"]
-        wrong = sorted(s for s in expected if expected[s] != actual[s])  # as a retry is told
+        wrong = sorted(s for s in expected if expected[s] != actual[s])  # as in the answer to a retry
         detail = "; ".join(f"{s} is at version {actual[s]}, not {expected[s]}" for s in wrong)
         code = "version_stale" if answer.code == VERSION_STALE else "versions_stale"
         return problem(code, f"{detail}. Read it again and decide anew, with a new key.", answer.result)
@@ -272,7 +279,7 @@ def render(served: Services, answer: Answer, stream: str | None = None) -> Respo
 
 
 def problem_of(error: ExecutorError) -> Problem:
-    """What a client is told where there is no answer."""
+    """The problem for a command that the executor did not answer."""
     if isinstance(error, ActorBusyError):
         return Problem("too_many", f"{error}.", most=error.most)
     if isinstance(error, QueueFullError):

@@ -74,9 +74,10 @@ def validator_of(model: type[B]) -> Callable[[Any], B]:
 
 def command_of(found: Found | None) -> tuple[CommandRoute, Mapping[str, str]] | None:
     """The command that is posted to a path, and the names in it; None where a name is not plain text."""
-    declared = None if found is None else found.path.by_method.get("POST")
-    if found is None or declared is None or not isinstance(declared.declaration, CommandRoute):
+    if found is None:
         return None
-    if not all(map(_PLAIN.fullmatch, found.names.values())):
+    path, names = found
+    command = path.post
+    if not isinstance(command, CommandRoute) or (names and not all(map(_PLAIN.fullmatch, names.values()))):
         return None
-    return declared.declaration, found.names
+    return command, names

@@ -45,7 +45,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unavailable": (503, "The outcome is not known; ask again with the same Idempotency-Key"),
     "not_yet_visible": (503, "The read model has not reached min_position yet; try again"),
     "rebuilding": (503, "The read model is being rebuilt; try again"),
-    "internal": (500, "A fault of ours"),
+    "internal": (500, "An internal error"),
 }
 """Code to HTTP status and title."""
 
@@ -53,7 +53,7 @@ STATUS_CODES = tuple(sorted({status for status, _ in PROBLEMS.values()}))
 
 
 class Problem(Exception):
-    """A request that ends here, with what the client is told."""
+    """Ends a request. It has the code, the sentence and the figures of the problem that is answered."""
 
     def __init__(self, code: str, detail: str, /, **figures: Any) -> None:
         super().__init__(detail)
@@ -63,12 +63,12 @@ class Problem(Exception):
 
 
 def too_large(most: int, what: str = "The body") -> Problem:
-    """What is said of one of more bytes than there may be."""
+    """The problem of a body, or of `what`, with more bytes than are allowed."""
     return Problem("too_large", f"{what} is larger than {most} bytes.", most=most)
 
 
 def too_slow(seconds: float) -> Problem:
-    """What is said where a body does not come whole in time; the connection ends with it."""
+    """The problem of a body that is not complete in time. The connection is closed with the answer."""
     return Problem("too_slow", f"The body was not whole after {seconds:g} seconds.", seconds=seconds)
 
 
@@ -78,7 +78,7 @@ def encoded(coding: str) -> Problem:
 
 
 def unavailable(error: Exception) -> Problem:
-    """What is said where the database did not do what it should; its own message may quote rows."""
+    """The problem of a database that fails. Its own message is left out, because it may quote rows."""
     return Problem("unavailable", f"The database does not answer: {type(error).__name__}.")
 
 
@@ -130,12 +130,19 @@ def problem_response(
 
 
 MOST_FINDINGS = 10
+MOST_FINDING = 2_000
+"""Characters of a finding. The longest one lists the names of all events."""
 
 
 def malformed(errors: Sequence[Any]) -> dict[str, Any]:
-    """The problem of a request that does not fit its model: each finding names the field."""
+    """The problem of a request that does not fit its model: each finding names the field.
+
+    `allowed` in its figures has the values of a field that has few.
+    """
     findings = [_finding(error) for error in errors[:MOST_FINDINGS]]
-    return problem("malformed", "; ".join(findings) + ".", {"findings": findings})
+    allowed = {_field(error): error["ctx"]["allowed"] for error in errors if "allowed" in error.get("ctx", {})}
+    figures = {"findings": findings, **({"allowed": allowed} if allowed else {})}
+    return problem("malformed", "; ".join(findings) + ".", figures)
 
 
 def malformed_response(errors: Sequence[Any]) -> Response:
@@ -144,6 +151,10 @@ def malformed_response(errors: Sequence[Any]) -> Response:
 
 
 def _finding(error: Mapping[str, Any]) -> str:
-    where = ".".join(str(part)[:60] for part in error["loc"] if part not in ("body", "query", "path")) or "body"
     message = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
-    return f"{where}: {message}"[:300]
+    return f"{_field(error)}: {message}"[:MOST_FINDING]
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    """The name of the field that an error is about."""
+    return ".".join(str(part)[:60] for part in error["loc"] if part not in ("body", "query", "path")) or "body"

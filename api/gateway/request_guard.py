@@ -1,8 +1,8 @@
-"""The door: what is checked of every request before anything is made of it.
+"""The request guard: it checks each request before the application uses it.
 
-Plain ASGI, because it stands before each command: host, token and role, size and form of the body. The body is read
-once, whole, in time and bounded, and parsed once to be sure that it is JSON a ledger can keep: no NUL, no lone
-surrogate, not too deep.
+It is plain ASGI, because each command passes it. It finds the route, and checks host, token, role, query, and size and
+form of the body. The body is read once, as a whole, within a time limit and a size limit. It is parsed once and must be
+JSON that a ledger can keep: no NUL, no lone surrogate, not nested too deep.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class RequestGuard:
         found = self._routes.find(scope["path"])
         declared = None if found is None else found.path.route(scope["method"])
         scope.setdefault("state", {})["found"] = found
-        refusal = refusal or self._refuse(scope, headers, found) or refuse_target(scope)
+        refusal = refusal or self._refuse(scope, headers, found) or refuse_target(scope, found)
         if refusal is not None:
             await _answer_problem(refusal, scope, receive, send)
         elif scope["method"] in READING or (declared is not None and declared.declaration.reads_body):
@@ -94,7 +94,7 @@ class RequestGuard:
         try:
             body = await self._read(receive, headers, principal)
         except ClientDisconnect:
-            return  # what came may be JSON and still not what was meant; nobody is there to be told
+            return  # the part that came may be JSON, but not what was meant; nobody reads an answer
         except Problem as detail:
             await _answer_problem((detail.code, detail.detail, detail.figures), scope, receive, send)
             return

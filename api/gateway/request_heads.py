@@ -1,4 +1,4 @@
-"""The head of a request: headers and parameters that may come only once, and paths that have only one spelling."""
+"""The head of a request: headers that come once, paths that have one spelling, queries that the route takes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.types import Scope
+
+from api.gateway.routes import Found
 
 SINGLETONS = {
     name.lower().encode(): name
@@ -29,6 +31,9 @@ SINGLETONS = {
 
 SLASHES_IN_NAMES = "/v1/commands/"
 """Below this path a name may have slashes: an idempotency key is any printable text."""
+
+MOST_UNKNOWN = 10
+"""Unknown query parameters that a problem names."""
 
 Rejection = tuple[str, str, dict[str, Any] | None]
 """Code, detail and figures of a problem."""
@@ -55,23 +60,36 @@ def refuse_repeated(sent: Iterable[tuple[bytes, bytes]]) -> Rejection | None:
     return None
 
 
-def refuse_target(scope: Scope) -> Rejection | None:
-    """The problem of a path or a query that could be read in two ways."""
+def refuse_target(scope: Scope, found: Found | None) -> Rejection | None:
+    """The problem of a path that has another spelling, or of a query that `found` does not take."""
     raw_path: bytes = scope.get("raw_path", b"")
     query: bytes = scope.get("query_string", b"")
     if b"%" in raw_path and (refusal := refuse_escapes(scope["method"], scope["path"], raw_path)):
         return refusal
-    return refuse_repeated_parameter(query) if b"&" in query else None
+    return refuse_query(scope["method"], query, found) if query else None
 
 
-def refuse_repeated_parameter(query: bytes) -> Rejection | None:
-    """The problem of a query that names a parameter twice: no parameter is a list."""
-    names = Counter(name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True))
-    for name, times in names.items():
-        if times > 1:
-            figures = {"parameter": name[:100], "times": times}
-            return "malformed", f"The query names {name[:100]!r} {times} times; say it once.", figures
-    return None
+def refuse_query(method: str, query: bytes, found: Found | None) -> Rejection | None:
+    """The problem of a query that names a parameter twice, or one that the route does not have."""
+    sent = [name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)]
+    declared = None if found is None else found.path.route(method)
+    if len(set(sent)) < len(sent):
+        return _repeated_parameter(sent)
+    if found is None or declared is None:
+        return None  # answered 404 or 405
+    unknown = [name[:100] for name in sent if name not in declared.parameters][:MOST_UNKNOWN]
+    if not unknown:
+        return None
+    names, known = ", ".join(map(repr, unknown)), ", ".join(declared.parameters) or "no query parameters"
+    detail = f"{method} {found.path.template} does not take the query parameter {names}; it takes {known}."
+    return "malformed", detail, {"unknown": unknown, "known": list(declared.parameters)}
+
+
+def _repeated_parameter(sent: list[str]) -> Rejection:
+    """No parameter is a list."""
+    name, times = Counter(sent).most_common(1)[0]
+    figures = {"parameter": name[:100], "times": times}
+    return "malformed", f"The query names {name[:100]!r} {times} times; say it once.", figures
 
 
 def refuse_escapes(method: str, path: str, raw_path: bytes) -> Rejection | None:

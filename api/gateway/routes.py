@@ -86,13 +86,15 @@ def _query_parameters(dependant: Dependant) -> set[str]:
 class PathRoutes:
     """The routes of one path, by method."""
 
-    __slots__ = ("allow", "by_method", "names", "rights", "template")
+    __slots__ = ("allow", "by_method", "names", "post", "rights", "template")
 
     def __init__(self, template: str, names: tuple[str, ...]) -> None:
         """`template`: the path as it is declared; `names`: its parameters, in order."""
         self.template = template
         self.names = names
         self.by_method: dict[str, DeclaredRoute] = {}
+        self.post: Declaration | None = None
+        """What the route for POST declares."""
         self.rights = Rights(READERS, READERS)
         self.allow = "OPTIONS"
         """The methods of the path, for the header `Allow`."""
@@ -104,6 +106,7 @@ class PathRoutes:
                 raise ValueError(f"{method} {self.template} is declared twice.")
             self.by_method[method] = declared
         may = {method: route.declaration.may for method, route in self.by_method.items()}
+        self.post = self.by_method["POST"].declaration if "POST" in may else None
         self.rights = rights(may.get("GET"), may.get("POST"))
         self.allow = ", ".join(sorted({"OPTIONS", *may} | ({"HEAD"} if "GET" in may else set())))
 
@@ -190,19 +193,32 @@ def _same_names(path: PathRoutes, template: str, names: list[str]) -> PathRoutes
 
 def _walk(node: _Node, segments: list[str], at: int, values: list[str]) -> PathRoutes | None:
     """Follow the segments from `at` on; `values` receives those that names match."""
-    if at == len(segments):
-        return node.path
-    segment = segments[at]
-    literal = node.literal.get(segment)
-    if literal is not None and (found := _walk(literal, segments, at + 1, values)) is not None:
+    for place in range(at, len(segments)):
+        segment = segments[place]
+        literal, named = node.literal.get(segment), node.named if segment else None
+        if node.rest is not None or (literal is not None and named is not None):
+            return _fork(node, segments, place, values)
+        if literal is not None:
+            node = literal
+        elif named is not None:
+            values.append(segment)
+            node = named
+        else:
+            return None
+    return node.path
+
+
+def _fork(node: _Node, segments: list[str], at: int, values: list[str]) -> PathRoutes | None:
+    """Follow them where there are several ways: the literal segment, then any one segment, then all of the rest."""
+    segment, before = segments[at], len(values)
+    if segment in node.literal and (found := _walk(node.literal[segment], segments, at + 1, values)) is not None:
         return found
     if node.named is not None and segment:
-        values.append(segment)
+        values[before:] = [segment]
         if (found := _walk(node.named, segments, at + 1, values)) is not None:
             return found
-        values.pop()
     if node.rest is not None:
-        values.append("/".join(segments[at:]))
+        values[before:] = ["/".join(segments[at:])]
     return node.rest
 
 

@@ -29,10 +29,11 @@ from api.commands.bodies import (
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
+from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
-from api.queries.response_types import CurrencyCode, LogPosition, Money, StreamVersion, one_of
+from api.queries.response_types import CurrencyCode, LogPosition, Money, StreamVersion, one_of, page_of, values_of
 from domain import money
 from domain.accounts.transaction import TRANSACTION
 from domain.money import show
@@ -51,6 +52,8 @@ from projections.orders import orders as queries
 from projections.orders.orders import OrderRow
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
+
+StatusFilter = Annotated[str, choice(values_of(Status))] | None
 
 
 class LineBody(BaseModel):
@@ -175,41 +178,58 @@ def order_view(row: OrderRow) -> Order:
     }
 
 
-@command(router, "", may=COMMANDERS)
-def place(caller: Caller, body: OrderBody) -> Intent:
+@command(router, "", may=COMMANDERS, answer=OrderPlaced)
+def place_order(caller: Caller, body: OrderBody) -> Intent:
     """Place an order; its total is the sum of its lines."""
     lines = tuple(
-        OrderLine(line.sku, line.name, line.quantity, money.parse(line.unit_price, body.currency))
+        OrderLine(
+            sku=line.sku,
+            name=line.name,
+            quantity=line.quantity,
+            unit_price=money.parse(line.unit_price, body.currency),
+        )
         for line in body.lines
     )
-    order = PlaceOrder(caller.services.new_id(ORDER), body.customer, body.currency, lines, body.reference)
+    order = PlaceOrder(
+        order=caller.services.new_id(ORDER),
+        customer=body.customer,
+        currency=body.currency,
+        lines=lines,
+        reference=body.reference,
+    )
     return Intent(order, created="order")
 
 
-@command(router, "/{order}/confirm", may=COMMANDERS, status=200)
-def confirm(caller: Caller, order: PathId, body: Nothing) -> Intent:
+@command(router, "/{order}/confirm", may=COMMANDERS, answer=OrderChanged, status=200)
+def confirm_order(caller: Caller, order: PathId, body: Nothing) -> Intent:
     """Confirm an order that was placed."""
     return Intent(ConfirmOrder(order), order)
 
 
-@command(router, "/{order}/pay", may=COMMANDERS)
-def pay(caller: Caller, order: PathId, body: PaymentBody) -> Intent:
+@command(router, "/{order}/pay", may=COMMANDERS, answer=OrderPaid)
+def pay_order(caller: Caller, order: PathId, body: PaymentBody) -> Intent:
     """Pay a confirmed order from an account: order, transaction and accounts in one unit."""
-    value_date = body.value_date or caller.today
-    return Intent(PayOrder(order, body.account, caller.services.new_id(TRANSACTION), value_date, body.reference), order)
+    payment = PayOrder(
+        order=order,
+        account=body.account,
+        transaction=caller.services.new_id(TRANSACTION),
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+    )
+    return Intent(payment, order)
 
 
-@command(router, "/{order}/cancel", may=COMMANDERS, status=200)
-def cancel(caller: Caller, order: PathId, body: Reason) -> Intent:
+@command(router, "/{order}/cancel", may=COMMANDERS, answer=OrderChanged, status=200)
+def cancel_order(caller: Caller, order: PathId, body: Reason) -> Intent:
     """Cancel an order that is not paid."""
     return Intent(CancelOrder(order, body.reason), order)
 
 
-@query(router, "", may=READERS, personal=True, projections=("orders",))
+@query(router, "", may=READERS, response=page_of(Order), personal=True, projections=("orders",))
 def list_orders(
     request: Request,
     customer: Filter = None,
-    status: Filter = None,
+    status: StatusFilter = None,
     after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -221,7 +241,7 @@ def list_orders(
     return page(listed, order_view)
 
 
-@query(router, "/{order}", may=READERS, personal=True, projections=("orders",))
+@query(router, "/{order}", may=READERS, response=Order, personal=True, projections=("orders",))
 def get_order(request: Request, order: PathId) -> Response:
     """One order with its lines."""
     with reading(request) as connection:

@@ -16,6 +16,7 @@ from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import COMMANDERS, READERS
 from api.gateway.problems import Problem
+from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -30,13 +31,15 @@ from api.queries.reading import (
     page,
     reading,
 )
-from api.queries.response_types import Erasable, LogPosition, StreamVersion, one_of
+from api.queries.response_types import Erasable, LogPosition, StreamVersion, one_of, page_of, values_of
 from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost, Status
 from projections.engine.listing import Listed
 from projections.posts import posts as queries
 from projections.posts.posts import PostRow, RevisionRow
 
 router = APIRouter(prefix="/v1/posts", tags=["posts"])
+
+StatusFilter = Annotated[str, choice(values_of(Status))] | None
 
 
 class DraftBody(Body):
@@ -149,47 +152,48 @@ def revision_view(row: RevisionRow) -> Revision:
     }
 
 
-@command(router, "", may=COMMANDERS)
-def draft(caller: Caller, body: DraftBody) -> Intent:
+@command(router, "", may=COMMANDERS, answer=PostWritten)
+def draft_post(caller: Caller, body: DraftBody) -> Intent:
     """Draft a post."""
-    return Intent(DraftPost(caller.services.new_id(POST), body.author, body.title, body.body), created="post")
+    drafted = DraftPost(post=caller.services.new_id(POST), author=body.author, title=body.title, body=body.body)
+    return Intent(drafted, created="post")
 
 
-@command(router, "/{post}/revisions", may=COMMANDERS)
-def revise(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
+@command(router, "/{post}/revisions", may=COMMANDERS, answer=PostWritten)
+def revise_post(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
     """Replace the text; the earlier ones stay readable."""
-    return Intent(RevisePost(post, body.title, body.body, body.summary), post)
+    return Intent(RevisePost(post=post, title=body.title, body=body.body, summary=body.summary), post)
 
 
-@command(router, "/{post}/publish", may=COMMANDERS, status=200)
-def publish(caller: Caller, post: PathId, body: SlugBody) -> Intent:
+@command(router, "/{post}/publish", may=COMMANDERS, answer=PostPublished, status=200)
+def publish_post(caller: Caller, post: PathId, body: SlugBody) -> Intent:
     """Publish under a slug that no other post has."""
     return Intent(PublishPost(post, body.slug), post)
 
 
-@command(router, "/{post}/archive", may=COMMANDERS, status=200)
-def archive(caller: Caller, post: PathId, body: Nothing) -> Intent:
+@command(router, "/{post}/archive", may=COMMANDERS, answer=PostChanged, status=200)
+def archive_post(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Take a published post down."""
     return Intent(ArchivePost(post), post)
 
 
-@command(router, "/{post}/delete", may=COMMANDERS, status=200)
-def delete(caller: Caller, post: PathId, body: Reason) -> Intent:
+@command(router, "/{post}/delete", may=COMMANDERS, answer=PostChanged, status=200)
+def delete_post(caller: Caller, post: PathId, body: Reason) -> Intent:
     """Delete a post: lists and its slug lead to it no more. It can be restored."""
     return Intent(DeletePost(post, body.reason), post)
 
 
-@command(router, "/{post}/restore", may=COMMANDERS, status=200)
-def restore(caller: Caller, post: PathId, body: Nothing) -> Intent:
+@command(router, "/{post}/restore", may=COMMANDERS, answer=PostChanged, status=200)
+def restore_post(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Bring a deleted post back as it was."""
     return Intent(RestorePost(post), post)
 
 
-@query(router, "", may=READERS, personal=True, projections=("posts",))
+@query(router, "", may=READERS, response=page_of(Post), personal=True, projections=("posts",))
 def list_posts(
     request: Request,
     author: Filter = None,
-    status: Filter = None,
+    status: StatusFilter = None,
     slug: Filter = None,
     after: After = None,
     cursor: Cursor = None,
@@ -208,14 +212,14 @@ def list_posts(
     return page(listed, post_view)
 
 
-@query(router, "/{post}", may=READERS, personal=True, projections=("posts",))
+@query(router, "/{post}", may=READERS, response=Post, personal=True, projections=("posts",))
 def get_post(request: Request, post: PathId) -> Response:
     """One post by its id, deleted or not: whoever decides whether to restore it reads it here."""
     with reading(request) as connection:
         return one("post", post, queries.post(connection, post), post_view)
 
 
-@query(router, "/{post}/revisions", may=READERS, personal=True, projections=("posts",))
+@query(router, "/{post}/revisions", may=READERS, response=page_of(Revision), personal=True, projections=("posts",))
 def list_revisions(
     request: Request,
     post: PathId,

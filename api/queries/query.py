@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from api.gateway.documented import READ
@@ -23,8 +22,8 @@ def query(
     *,
     may: frozenset[Right],
     personal: bool,
+    response: Any,
     projections: Sequence[str] = (),
-    response: type[BaseModel] | None = None,
     answers: Mapping[int | str, dict[str, Any]] = READ,
     response_class: type[Response] = JSONResponse,
     tags: Sequence[str] = (),
@@ -32,8 +31,8 @@ def query(
     """Declare a query's route.
 
     `may`: who may use it. `personal`: whether it returns personal data. `projections`: the read models that it reads;
-    with `min_position` it waits for them. `response`: the model of the answer and `answers`: what else it may answer,
-    both for the OpenAPI description only. The function returns a `Response`, which FastAPI sends as it is.
+    with `min_position` it waits for them. For the OpenAPI description only: `response`, the type of the answer, None
+    for a stream; `answers`, its other answers. The function returns a `Response`, which FastAPI sends as it is.
     """
 
     def decorate(endpoint: E) -> E:
@@ -41,6 +40,7 @@ def query(
         route = router.get(
             path,
             response_model=response,
+            response_description="Found",
             responses=dict(answers),
             response_class=response_class,
             dependencies=[visible(*projections)] if projections else [],

@@ -13,13 +13,14 @@ from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 def one_of(literal: Any) -> WithJsonSchema:
     """Describes a text as one of the values of a `Literal`, or of a union of them."""
-    return WithJsonSchema({"type": "string", "enum": list(_values(literal))})
+    return WithJsonSchema({"type": "string", "enum": list(values_of(literal))})
 
 
-def _values(literal: Any) -> tuple[str, ...]:
+def values_of(literal: Any) -> tuple[str, ...]:
+    """The values of a `Literal`, or of a union of them."""
     values: tuple[Any, ...] = get_args(literal)
     if get_origin(literal) is Union:
-        return tuple(value for one in values for value in _values(one))
+        return tuple(value for one in values for value in values_of(one))
     return values
 
 

@@ -68,14 +68,14 @@ class Lag(TypedDict):
 router = APIRouter(prefix="/v1", tags=["operations"])
 
 
-@query(router, "/health/live", may=PUBLIC, personal=False, answers=HEALTH)
-async def live() -> Response:
+@query(router, "/health/live", may=PUBLIC, response=Live, personal=False, answers=HEALTH)
+async def get_liveness() -> Response:
     """The process answers."""
     return json_response({"status": "live"})
 
 
-@query(router, "/health/ready", may=PUBLIC, personal=False, answers=HEALTH)
-def ready(request: Request) -> Response:
+@query(router, "/health/ready", may=PUBLIC, response=Ready, personal=False, answers=HEALTH)
+def get_readiness(request: Request) -> Response:
     """The database answers, commands are executed, and no projection has stopped.
 
     Reads of a projection that is being rebuilt are answered 503 meanwhile; `rebuilding` names it.
@@ -97,7 +97,7 @@ def ready(request: Request) -> Response:
     return json_response({"status": "ready", "waiting": served.executor.waiting, "rebuilding": rebuilding})
 
 
-@query(router, "/lag", may=READERS, personal=False)
+@query(router, "/lag", may=READERS, response=Lag, personal=False)
 def get_lag(request: Request) -> Response:
     """How far each projection is behind the head: events, and seconds since the oldest unprocessed one was recorded."""
     served = services(request)

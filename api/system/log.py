@@ -18,16 +18,18 @@ from api.commands.answers import AnyAccepted
 from api.commands.bodies import NoMembers
 from api.commands.execution import render
 from api.gateway.concurrency_limit import ConcurrencyLimit
-from api.gateway.documented import STREAMED, TICKET, RecordedProblem
+from api.gateway.documented import ALWAYS, RecordedProblem, problems_of
 from api.gateway.principals import AUDITORS, COMMANDERS
 from api.gateway.problems import Problem, problem
 from api.gateway.routes import action
+from api.queries.filters import choice
 from api.queries.positions import read_token, token
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Filter, Limit, PathId, PathKey
 from api.queries.response_types import Position
 from api.queries.responses import json_response
 from api.services import Services, services
+from domain.registry import AGGREGATES, CATALOGUE
 from eventstore.log.answers import find_answers
 from eventstore.log.event_view import event_view
 from eventstore.log.read import Page, Recorded, read_head, read_log, read_stream
@@ -132,7 +134,25 @@ FOLLOW_PAGE = 200
 TicketToFollow = Annotated[  # read and bounded by the authentication
     str | None, Query(description="A ticket from `POST /v1/log/follow-tickets`, instead of a token")
 ]
+TypeFilter = Annotated[str, choice(entry.name for entry in CATALOGUE)] | None
+CategoryFilter = Annotated[str, choice(aggregate.prefix[:-1] for aggregate in AGGREGATES)] | None
 _NO_MEMBERS = NoMembers()
+_STREAMED: dict[int | str, dict[str, Any]] = {
+    **problems_of(*ALWAYS),
+    200: {
+        "description": "Server-sent events; `x-item-schema` describes one",
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "x-item-schema": {"$ref": "#/components/schemas/FollowedEvent"},
+            }
+        },
+    },
+}
+_TICKET: dict[int | str, dict[str, Any]] = {
+    **problems_of(*ALWAYS, 404, 413, 415),
+    201: {"description": "A ticket", "model": FollowTicket},
+}
 
 
 def _view(served: Services, recorded: Recorded) -> dict[str, Any]:
@@ -140,7 +160,7 @@ def _view(served: Services, recorded: Recorded) -> dict[str, Any]:
     return event_view(recorded, event)
 
 
-@query(router, "/streams/{stream}", may=AUDITORS, personal=True)
+@query(router, "/streams/{stream}", may=AUDITORS, response=StreamPage, personal=True)
 def get_stream(
     request: Request,
     stream: PathId,
@@ -166,12 +186,12 @@ def _must_reach(connection: Any, served: Services, stream: str, version: int) ->
     raise Problem("position", f"Version {version} is beyond the end of the stream {stream}.")
 
 
-@query(router, "/log", may=AUDITORS, personal=True)
+@query(router, "/log", may=AUDITORS, response=LogPage, personal=True)
 def get_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200, description="Position after which to begin")] = None,
-    type: Filter = None,
-    category: Filter = None,
+    type: TypeFilter = None,
+    category: CategoryFilter = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """A page of the log, to the end of a unit. `upto` is how far was looked."""
@@ -194,12 +214,20 @@ def _read(connection: Any, served: Services, after: int, limit: int, type: str |
     return read_log(connection, served.log_number, after, limit, types=types, category=category)
 
 
-@query(router, "/log/follow", may=AUDITORS, personal=True, answers=STREAMED, response_class=StreamingResponse)
+@query(
+    router,
+    "/log/follow",
+    may=AUDITORS,
+    personal=True,
+    response=None,
+    answers=_STREAMED,
+    response_class=StreamingResponse,
+)
 async def follow_log(
     request: Request,
     after: Annotated[str | None, Query(max_length=200)] = None,
-    type: Filter = None,
-    category: Filter = None,
+    type: TypeFilter = None,
+    category: CategoryFilter = None,
     last_event_id: Annotated[str | None, Header(max_length=200)] = None,
     ticket: TicketToFollow = None,
 ) -> Response:
@@ -222,7 +250,7 @@ async def follow_log(
     return _Following(events, request.app.state.followers)
 
 
-@action(router, "/log/follow-tickets", may=AUDITORS, status_code=201, responses=TICKET)
+@action(router, "/log/follow-tickets", may=AUDITORS, status_code=201, responses=_TICKET)
 async def make_follow_ticket(request: Request, body: NoMembers = _NO_MEMBERS) -> Response:
     """Get a ticket to follow the log once, within 30 seconds, with the rights of the token of this request.
 
@@ -307,7 +335,14 @@ def _restored(served: Services, epoch: int, reached: int, now: int) -> bytes:
     return b"event: restored\ndata: " + orjson.dumps(message, option=orjson.OPT_SORT_KEYS) + b"\n\n"
 
 
-@query(router, "/commands/{key:path}", may=COMMANDERS | AUDITORS, personal=True, tags=["commands"])
+@query(
+    router,
+    "/commands/{key:path}",
+    may=COMMANDERS | AUDITORS,
+    response=RecordedCommand,
+    personal=True,
+    tags=["commands"],
+)
 def get_command(request: Request, key: PathKey, actor: Filter = None) -> Response:
     """What became of a command. Auditors and operators may ask for another's by `actor`."""
     served = services(request)

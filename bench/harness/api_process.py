@@ -62,6 +62,6 @@ async def _plain(body: TransferBody) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    command(transactions.router, "/empty", may=COMMANDERS, run=_nothing)(transactions.transfer)
+    command(transactions.router, "/empty", may=COMMANDERS, answer=None, run=_nothing)(transactions.transfer)
     action(transactions.router, "/plain", may=COMMANDERS, status_code=201)(_plain)
     serve.serve(settings.load())

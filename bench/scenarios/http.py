@@ -1,4 +1,4 @@
-"""Transfers over HTTP, one a request, beside empty POSTs through the same door and validation."""
+"""Transfers over HTTP, one a request, beside empty POSTs through the same request guard and validation."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         "Transfers over HTTP, one a request",
         "Connections of wrk, closed loop, to one API process; wrk, API and PostgreSQL share the cores. "
         "Every transfer is authenticated, validated, recorded under its own key and durable before its answer. No "
-        "projector runs beside. The empty POST takes the same body through the same door and validation, by the lane "
-        "that commands take around FastAPI's machinery; and, for whoever knows what that costs, through it.",
+        "projector runs beside. The empty POST sends the same body through the same request guard "
+        "and validation, once by the command router, as commands go, and once through FastAPI's own machinery, for "
+        "comparison.",
         [
             measurement(kind, {"connections": connections}, "requests/s", repeated)
             for (kind, connections), repeated in samples.items()

@@ -92,8 +92,8 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     result = ScenarioResult(
         "store",
         "Appends at the store, beside the stock recorder",
-        "One event of 200 bytes a command, each on a stream of its own. Closed loop. Ours goes through the executor "
-        "and records each command under its key; the stock recorder inserts one event a call, and each of its "
+        "One event of 200 bytes a command, each on a stream of its own. Closed loop. Daybook's go through the executor "
+        "and record each command under its key; the stock recorder inserts one event a call, and each of its "
         "threads has a connection.",
         [
             Measurement(

@@ -52,7 +52,15 @@ def assert_verified(database: Database) -> None:
 
 def answers_again(service: Service, command: dict[str, Any]) -> bool:
     response = service.post(command["path"], command["body"], key=command["key"], role=command["role"])
-    return (response.status_code, response.json()) == (command["status"], command["answer"])
+    return (response.status_code, without_sentences(response.json())) == (
+        command["status"],
+        without_sentences(command["answer"]),
+    )
+
+
+def without_sentences(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer without what is for people only: versions of the program may word it differently."""
+    return {name: value for name, value in answer.items() if name not in ("title", "detail")}
 
 
 def test_it_is_verified_and_goes_on(taken_over: Database) -> None:

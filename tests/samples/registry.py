@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from random import Random
@@ -14,7 +14,7 @@ from api.registry import ROUTERS
 from domain.aggregate import Aggregate
 from domain.kernel import Accepted, Event
 from domain.registry import AGGREGATES
-from tests.samples.sample import Samples, StoredEvent
+from tests.samples.sample import Request, Samples, StoredEvent, World
 from tests.support.memory_ledger import MemoryLedger
 
 
@@ -42,9 +42,10 @@ SAMPLES: Mapping[str, Samples] = {
 EVENTS: tuple[StoredEvent, ...] = tuple(event for samples in SAMPLES.values() for event in samples.events)
 
 
-def event_of(name: str) -> StoredEvent:
-    """The newest sample of an event version."""
-    return next(event for event in reversed(EVENTS) if event.type == name)
+ROUTES: Mapping[str, Callable[[World], Request]] = {
+    path: make for samples in SAMPLES.values() for path, make in samples.routes.items()
+}
+"""A valid request to each route of a command, by its path."""
 
 
 def command_routes() -> dict[str, APIRoute]:

@@ -7,15 +7,12 @@ names each aggregate, event version, command, rule and route that has no sample.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
 from tests.support.memory_ledger import MemoryLedger
-
-ID = re.compile(r"[a-z]{2,8}_[0-9a-z]{26}")
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,10 @@ class Request:
 
     names: Mapping[str, str]
     body: Mapping[str, Any]
+
+    def path(self, route: str) -> str:
+        """The path of the request to this route."""
+        return route.format_map(self.names)
 
 
 @dataclass(frozen=True)

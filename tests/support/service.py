@@ -79,6 +79,13 @@ class Service:
             self.last["position"] = response.headers["Daybook-Position"]
         return response
 
+    def do(self, path: str, body: Any = None) -> dict[str, Any]:
+        """Post a command that must be accepted, as an operator, and return its answer."""
+        response = self.post(path, body, role="operator")
+        assert response.status_code in (200, 201), response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
     def get(self, path: str, *, role: str = "report", fresh: bool = True, **params: Any) -> httpx.Response:
         """Read; `fresh` waits for what was last written."""
         if fresh and "position" in self.last and not path.startswith(("log", "streams", "commands", "health", "lag")):

@@ -1,6 +1,6 @@
-"""The proof from the database alone that a log is sound, and that the read tables are what it folds to.
+"""Proves from the database alone that a log is sound, and that the read tables are the fold of it.
 
-`verify` asks every check and reports what each covered and found. The modules: `log` (set-based questions about events
+`verify` runs every check and reports what each covered and found. The modules: `log` (set-based questions about events
 and commands), `commands` (every event decoded, every recorded answer), `snapshots`, `keys`, `schema`, `report`,
 `printing`.
 """
@@ -33,15 +33,16 @@ def verify(
     *,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> VerifyReport:
-    """Ask everything. The connection may read the log and the read tables, and make temporary tables.
+    """Run every check. The connection may read the log and the read tables, and make temporary tables.
 
-    The log and the schema are checked in one snapshot, so what is appended meanwhile is not seen; the read tables in
-    another after it. Projections get `patience_seconds` to reach the head of the first. Raises `UnknownLogError`.
+    The log and the schema are checked in one snapshot, which does not see later appends. The read tables are checked
+    in another snapshot after it. Projections get `patience_seconds` to reach the head of the first one.
+    Raises `UnknownLogError`.
     """
     before = connection.isolation_level
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
-        with connection.transaction(force_rollback=True):  # temporary functions and views go with it
+        with connection.transaction(force_rollback=True):  # the temporary functions and views end with it
             connection.execute("SET LOCAL row_security = on")  # a policy that hides rows is a finding, not an error
             head = read_head(connection, log)
             checks: list[Check] = []

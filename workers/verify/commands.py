@@ -1,6 +1,6 @@
-"""Whether every event decodes, and whether every recorded answer can be given again and names what its events made.
+"""Checks that every event decodes, and that every recorded answer can be given again and matches its events.
 
-One walk over the log in windows of bounded size, with the commands of each window found by their last position.
+It goes over the log once, in windows of bounded size. The commands of a window are found by their last position.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from workers.verify.report import SAMPLE, Check, Finding, checked
 REPEATABLE: Final = "recorded answers can be given again"
 WITHOUT_EVENTS: Final = "accepted, and their events are not there"
 WINDOW: Final = 20_000
-"""Events that are in memory together, at most."""
+"""Most events in memory at once."""
 FIRST_WINDOW: Final = 1_000
-"""Events of the first window, when it is not known yet how large they are."""
+"""Events of the first window, when their size is not known yet."""
 WINDOW_BYTES: Final = 32 * 2**20
-"""Payload a window should not exceed, by what the one before had: so windows of large events have fewer of them."""
+"""Bytes of payload that a window should not exceed. The window before gives the estimate, so large events make small
+windows."""
 HASH_BYTES: Final = 32
 STATUSES: Final[Mapping[int, frozenset[int]]] = {
     Outcome.ACCEPTED: frozenset({200, 201}),
     Outcome.REFUSED: frozenset({422}),
     Outcome.EXPECTATION_FAILED: frozenset({409, 412}),
 }
-"""The HTTP statuses that each outcome may be answered with."""
+"""The HTTP statuses that an answer of each outcome may have."""
 
 _STREAM_IDS = ("account", "order", "post", "transaction")
 _EVENT_FIELDS = ("currency", "hold", "number", "revision", "slug")
@@ -65,7 +66,7 @@ class Command(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """An event of a unit; `event` is the error where it cannot be decoded."""
+    """An event of a unit. `event` is the error if it cannot be decoded."""
 
     position: int
     stream: str
@@ -85,7 +86,7 @@ class _Walk:
 
     def judge(self, command: Command, unit: Sequence[Decoded] | None) -> None:
         if command.outcome == Outcome.ACCEPTED and not unit:
-            self.without_events += 1  # for the check that answers have their events
+            self.without_events += 1  # for the check that answers match their events
             return
         self.commands += 1
         what = wrong_with(command, unit or ())
@@ -97,7 +98,7 @@ class _Walk:
 
 
 def check_commands(log: Log, codec: Codec) -> tuple[Check, Check]:
-    """The checks that events are readable, and that recorded answers can be given again."""
+    """Run the checks that events decode, and that recorded answers can be given again."""
     walk = _Walk()
     for units, commands in _windows(log, codec, walk):
         for command in commands:
@@ -123,13 +124,13 @@ def check_commands(log: Log, codec: Codec) -> tuple[Check, Check]:
 
 
 def _windows(log: Log, codec: Codec, walk: _Walk) -> Iterator[tuple[dict[int, list[Decoded]], Iterable[Command]]]:
-    """The units that end in each window, by their ends, with the commands that ended there. Counts every event."""
+    """The units of each window by their last position, with their commands. Counts every event."""
     begun: dict[int, list[Decoded]] = {}
     after, limit = 0, FIRST_WINDOW
     while after < log.totals.last:
         bounds = {"log": log.head.log, "after": after, "limit": limit}
         rows = log.connection.execute(_EVENTS, bounds, binary=True).fetchall()
-        after = rows[-1][0] if len(rows) == limit else log.totals.last  # what is left is opaque, or is not there
+        after = rows[-1][0] if len(rows) == limit else log.totals.last  # the rest is opaque or missing
         size = sum([len(row[5]) for row in rows])
         limit = max(1, min(WINDOW, WINDOW_BYTES * limit // max(size, 1)))
         events = codec.decode_many([(type, payload, stream, version) for _, _, stream, version, type, payload in rows])
@@ -137,7 +138,7 @@ def _windows(log: Log, codec: Codec, walk: _Walk) -> Iterator[tuple[dict[int, li
         for (position, unit_end, stream, version, type, _), event in zip(rows, events, strict=True):
             if isinstance(event, Exception):
                 walk.undecodable[position] = f"version {version} of {stream}: {event}"
-            if position <= unit_end < position + MOST_EVENTS_PER_UNIT:  # other ends are for the check of units
+            if position <= unit_end < position + MOST_EVENTS_PER_UNIT:  # the check of units reports other ends
                 begun.setdefault(unit_end, []).append(
                     Decoded(position=position, stream=stream, version=version, type=type, event=event)
                 )
@@ -149,7 +150,7 @@ def _windows(log: Log, codec: Codec, walk: _Walk) -> Iterator[tuple[dict[int, li
 
 
 def wrong_with(command: Command, unit: Sequence[Decoded]) -> str | None:
-    """Why a recorded answer is none that this command can have got; None where it can. `unit`: its events."""
+    """The reason why this command cannot have got the recorded answer; None if it can. `unit` has its events."""
     if len(command.request_hash) != HASH_BYTES:
         return f"the hash of the request has {len(command.request_hash)} bytes, not {HASH_BYTES}"
     statuses = STATUSES.get(command.outcome, frozenset())
@@ -187,7 +188,7 @@ def _wrong_with_expectation(rule: str | None, result: Mapping[str, Any]) -> str 
 
 
 def _wrong_with_accepted(result: Mapping[str, Any], unit: Sequence[Decoded]) -> str | None:
-    """The versions and ids that an answer states, beside those of its events."""
+    """Compare the versions and ids of an answer with those of its events."""
     streams: dict[str, int] = {}
     types: dict[str, set[str]] = defaultdict(set)
     for one in unit:

@@ -1,4 +1,4 @@
-"""The check of `daybook verify` that every person's key opens, and every sealed value with it."""
+"""Checks that every person's key opens, and that every sealed value opens with it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SELECT position, type, payload, stream, version FROM log.events
  WHERE log = %s AND position > %s AND encoding = 0 AND type = ANY (%s) ORDER BY position LIMIT %s
 """
 _SEALED_SINCE = "SELECT position FROM log.eras WHERE log = %s AND name = %s"
-# Counted by statements of their own, without pages, so that a page that leaves something out is found.
+# Counted by separate statements without pages, so that a page with missing rows is found.
 _KEYS = "SELECT count(*) FROM log.subject_keys WHERE log = %s AND sealed_key IS NOT NULL"
 _PERSONAL = "SELECT count(*) FROM log.events WHERE log = %s AND encoding = 0 AND type = ANY (%s)"
 
 
 def check_keys(connection: Connection[Any], log: int, codec: Codec) -> Check:
-    """Open every key of a person, then every sealed value: none is damaged or lost, and none is sealed by an old
-    version after the position at which the database moved on. Erased keys and their values are no finding."""
+    """Open every key of a person, then every sealed value. A damaged or lost one is a finding. So is a value that is
+    sealed by an old version after the position at which the database changed. Erased keys and their values are not."""
     keys = events = 0
     findings: list[Finding] = []
     for subjects in _subjects(connection, log):

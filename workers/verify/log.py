@@ -1,8 +1,8 @@
-"""What the log must be, as set-based queries over `log.events` and `log.commands`.
+"""Checks the log with set-based queries over `log.events` and `log.commands`.
 
-Each query returns a row for every part of the log it looks at: `n`, how many of the check's things the row stands for;
-`at`, a position; and `what`, the sentence of a finding, or NULL where nothing is wrong. So a query that finds nothing
-also tells how much it looked at.
+A query returns a row for each part of the log that it checks: `n`, the number of things that the row counts; `at`, a
+position; and `what`, the sentence of a finding, or NULL if nothing is wrong. So a query without findings also reports
+how much it checked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OPAQUE: Final = "appended by the eventsourcing library"
 UNREADABLE: Final = "cannot be read"
 OLD_BATCHES: Final = "items of batches from before events named the key of each item"
 
-# A function, because in PostgreSQL 15 only plpgsql goes on after JSON that cannot be read. It takes 25 µs an event.
+# A function, because in PostgreSQL 15 only plpgsql can continue after invalid JSON. It takes 25 µs an event.
 _WHY_UNREADABLE = """
 CREATE FUNCTION pg_temp.why_unreadable(event log.events) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -181,8 +181,8 @@ SELECT 1 AS n, u.unit_end AS at,
     ON c.log = %(log)s AND c.outcome = 1 AND c.last_position = u.unit_end AND c.first_position = u.first
  GROUP BY u.unit_end, u.first
 """
-# The unit of a command that is missing is for the check before this one. The metadata is that of the last event: events
-# of a unit whose metadata differ are for the check of units.
+# The check before this one reports missing units of commands. The metadata is that of the last event: the check of
+# units reports events of a unit whose metadata differ.
 _NAMES = """
     SELECT e.unit_end, c.actor, c.key, m->'actor'->>'id' AS named_actor, m->>'key' AS named_key, m ? 'key' AS names_key,
            m->>'correlation' AS correlation, e.unit_end <= %(era)s AS old
@@ -212,7 +212,7 @@ _ERA = "SELECT position FROM log.eras WHERE log = %s AND name = %s"
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How much there is to look at, counted apart from the checks."""
+    """How much there is to check, counted apart from the checks."""
 
     events: int
     json: int
@@ -225,21 +225,23 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The log of one snapshot of the database, and what the checks must know of it."""
+    """The log in one snapshot of the database, with what the checks need to know."""
 
     connection: Connection[Any]
     head: Head
-    unreadable: dict[int, str] = field(default_factory=dict)  # why, by position: later checks leave these events out
+    unreadable: dict[int, str] = field(
+        default_factory=dict
+    )  # the reason by position; later checks leave these events out
     totals: Totals = field(default=Totals(events=0, json=0, transactions=0, shares=0, units=0, commands=0, last=0))
-    era: int = 0  # units after this position name their key
+    era: int = 0  # units after this position have their key in the metadata
 
     @property
     def opaque(self) -> dict[str, int]:
-        """What checks of JSON leave out."""
+        """The reasons and numbers of events that checks of JSON leave out."""
         return {OPAQUE: self.totals.events - self.totals.json}
 
     def parameters(self) -> Mapping[str, Any]:
-        """What queries may name."""
+        """The parameters of the queries."""
         return {
             "log": self.head.log,
             "head": self.head.position,
@@ -250,7 +252,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A check made of queries, each of which looks at everything that `counted` names."""
+    """A check made of queries. Each of them covers everything that `counted` names."""
 
     name: str
     counted: str
@@ -272,10 +274,10 @@ QUESTIONS: Final = (
 
 
 def open_log(connection: Connection[Any], head: Head) -> Log:
-    """Read what all checks need: which events cannot be read, and how much there is.
+    """Read what all checks need: the events that cannot be decoded as JSON, and the totals.
 
-    For the rest of the transaction joins are by hash or by sorting: where statistics are old or missing, the planner
-    would look for the command of each unit through `commands_by_position`, which reads some hundred rows for each.
+    For the rest of the transaction joins are by hash or by sorting. With old or missing statistics the planner would
+    look for the command of each unit through `commands_by_position`, which reads some hundred rows each time.
     """
     connection.execute("SET LOCAL enable_nestloop = off")
     connection.execute(_WHY_UNREADABLE)
@@ -293,7 +295,7 @@ def open_log(connection: Connection[Any], head: Head) -> Log:
 
 
 def ask(log: Log, question: Question) -> Check:
-    """Ask every query of a question; it covers what the one that looked at least covers."""
+    """Run every query of a question. It covers as much as the query that covers least."""
     covered, offences = [], 0
     findings: list[Finding] = []
     for query in question.queries:
@@ -321,7 +323,7 @@ def ask(log: Log, question: Question) -> Check:
 
 
 def _due(log: Log, question: Question) -> tuple[int, Mapping[str, int]]:
-    """How much a question has to look at, and what it may leave out."""
+    """How much a question must cover, and what it may leave out."""
     totals = log.totals
     if question.name == NAMED:
         row = log.connection.execute(_COUNT_OLD_BATCHES.encode(), log.parameters()).fetchone()

@@ -1,4 +1,4 @@
-"""Write `schema.txt` anew: what the schemas of a database are that was just migrated and prepared.
+"""Writes `schema.txt`: the schemas of a database that was just migrated and prepared.
 
     python -m workers.verify.manifest
 
@@ -21,7 +21,7 @@ from workers.verify.schema import MANIFEST, read_schema
 
 
 def lines_of(url: str) -> list[str]:
-    """The lines of a database that is empty: it is migrated and prepared first. `url` is its owner's."""
+    """Migrate and prepare an empty database, and return its lines. `url` is that of its owner."""
     runner.upgrade(url)
     with connect(with_role(url, READ_OWNER_ROLE), application_name="manifest") as owner:
         prepare(owner, PROJECTIONS)
@@ -33,7 +33,7 @@ def main() -> None:
     """Write the file."""
     with tempfile.TemporaryDirectory(prefix="daybook-manifest-") as name:
         folder = Path(name)
-        folder.chmod(0o711)  # the server may run as a system user of its own
+        folder.chmod(0o711)  # the server may run as a system user
         with EmbeddedPostgres(folder / "postgres") as postgres:
             lines = lines_of(postgres.url)
     MANIFEST.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The report of `verify` for a terminal: a table of the checks, then a sentence for each finding."""
+"""Prints the report of `verify`: a table of the checks, then a sentence for each finding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TABLES = "read tables equal a fresh fold"
 
 
 def print_report(report: VerifyReport, out: Console) -> None:
-    """Print everything, findings in full sentences."""
+    """Print the whole report."""
     table = Table("check", "covered", "result", title=f"Log {report.log}, {report.head:,} events, epoch {report.epoch}")
     for check in report.checks:
         table.add_row(check.name, covered(check), _result(check.offences))
@@ -28,13 +28,13 @@ def print_report(report: VerifyReport, out: Console) -> None:
 
 
 def covered(check: Check) -> str:
-    """How much a check looked at, and what it left out."""
+    """How much a check covered, and what it left out."""
     left_out = "".join(f"; without {number:,}: {reason}" for reason, number in check.not_covered.items())
     return f"{check.covered:,} {check.counted}{left_out}"
 
 
 def sentences(report: VerifyReport) -> Iterator[str]:
-    """One line a finding; where only a sample is shown, how many there are."""
+    """One line for each finding. If only a sample is shown, the number of all."""
     for check in report.checks:
         for finding in check.findings:
             yield f"[red]{check.name}[/red]: {escape(printable(str(finding)))}"

@@ -1,4 +1,4 @@
-"""What `verify` reports: data first, sentences made from it."""
+"""The report of `verify`: data, and sentences that are made from it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Final
 from projections.engine.verify import TablesReport
 
 SAMPLE: Final = 10
-"""How many findings of a check are shown; its offences are counted in full."""
+"""Most findings of a check that are shown. All of them are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that must not be: where in the log, and what."""
+    """Something that is wrong, and its place in the log."""
 
     check: str
     position: int | None
@@ -26,14 +26,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A question, how much of the data it looked at, and what it found."""
+    """A check: how much data it covered, and what it found."""
 
     name: str
-    counted: str  # what `covered` counts: events, units, commands …
+    counted: str  # the things that `covered` counts: events, units, commands …
     covered: int
     offences: int
-    findings: tuple[Finding, ...]  # a sample of the offences
-    not_covered: dict[str, int] = field(default_factory=dict)  # how many were left out, by the reason
+    findings: tuple[Finding, ...]  # a sample of the findings
+    not_covered: dict[str, int] = field(default_factory=dict)  # the number left out, by reason
 
     @property
     def ok(self) -> bool:
@@ -51,7 +51,7 @@ def checked(
     offences: int | None = None,
     not_covered: Mapping[str, int] | None = None,
 ) -> Check:
-    """A check that had `total` to look at. Having looked at less, without a reason, is a finding of its own."""
+    """A check of `total` things. If it covered fewer without a reason, that is a finding."""
     offences = len(findings) if offences is None else offences
     shown = list(findings[:SAMPLE])
     left_out = {reason: number for reason, number in (not_covered or {}).items() if number}
@@ -65,7 +65,7 @@ def checked(
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """Everything that was asked of a log, of the schema, and of the tables folded from the log."""
+    """All checks of a log, of the schema, and of the tables that are folded from the log."""
 
     log: str
     epoch: int
@@ -77,11 +77,11 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Derived from the findings, so the two cannot disagree."""
+        """Whether there is no finding. It is derived, so it cannot disagree with the findings."""
         return all(check.ok for check in self.checks) and self.tables.ok
 
     def check(self, name: str) -> Check:
-        """The check of that name."""
+        """The check with this name."""
         return next(check for check in self.checks if check.name == name)
 
     def as_json(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Whether the schemas of the database are what this version of Daybook creates.
+"""Checks that the schemas of the database are those that this version of Daybook creates.
 
-`schema.sql` says what exists, one line an object or right. `schema.txt` is what it says of a database that was just
-migrated and prepared. The check compares the two as sets of lines; `make schema` writes the file anew.
+`schema.sql` lists what exists, one line for each object or right. `schema.txt` has the lines of a database that was
+just migrated and prepared. The check compares the two as sets. `make schema` writes the file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REPORTS = "SELECT projection, digest FROM read.reports"
 
 
 def check_schema(connection: Connection[Any], projections: Sequence[Projection]) -> Check:
-    """Compare what exists with the manifest, and the currencies and reporting views with this version's."""
+    """Compare what exists with the manifest, and the currencies and reporting views with those of this version."""
     expected = MANIFEST.read_text(encoding="utf-8").splitlines()
     actual = read_schema(connection)
     sentences = differences(expected, actual, projections)
@@ -39,7 +39,7 @@ def check_schema(connection: Connection[Any], projections: Sequence[Projection])
 
 
 def damaged(connection: Connection[Any], projections: Sequence[Projection]) -> frozenset[str]:
-    """The names of projections whose tables or reporting views are not what this version creates."""
+    """The projections whose tables or reporting views differ from those that this version creates."""
     expected = _by_object(MANIFEST.read_text(encoding="utf-8").splitlines())
     actual = _by_object(read_schema(connection))
     wrong = [name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name)]
@@ -51,11 +51,11 @@ def damaged(connection: Connection[Any], projections: Sequence[Projection]) -> f
 
 
 def planted(connection: Connection[Any]) -> list[str]:
-    """What making the read tables would run although this version does not create it.
+    """Foreign objects whose code would run when the read tables are made.
 
-    That is whatever is on the tables that `projections.engine.tables.prepare` writes to, and operators, types and
-    functions in the schema `read`, which its statements could call. `read.rooms` is what `read.projections` was called
-    until 2026; `prepare` renames it.
+    These are triggers, constraints and the like on the tables that `projections.engine.tables.prepare` writes to, and
+    operators, types and functions in the schema `read`, which its statements could call. `read.rooms` is
+    the former name of `read.projections`; `prepare` renames it.
     """
     expected = _by_object(MANIFEST.read_text(encoding="utf-8").splitlines())
     return [
@@ -66,14 +66,14 @@ def planted(connection: Connection[Any]) -> list[str]:
 
 
 def read_schema(connection: Connection[Any]) -> list[str]:
-    """What exists in the schemas of Daybook, as lines in order."""
-    with connection.transaction(force_rollback=True):  # the search path goes with it
+    """The lines of what exists in the schemas of Daybook, sorted."""
+    with connection.transaction(force_rollback=True):  # the search path ends with it
         connection.execute("SET LOCAL search_path = pg_catalog")
         return [line for (line,) in connection.execute(_LINES.encode())]
 
 
 def differences(expected: Iterable[str], actual: Iterable[str], projections: Sequence[Projection]) -> list[str]:
-    """A sentence for each line that is missing, changed, or more than there should be, with what repairs it."""
+    """A sentence for each line that is missing, changed or unexpected, with its repair."""
     wanted, found = _by_object(expected), _by_object(actual)
     sentences = []
     for name in sorted(wanted.keys() | found.keys()):
@@ -90,7 +90,7 @@ def differences(expected: Iterable[str], actual: Iterable[str], projections: Seq
 
 
 def repair(name: str, wanted: bool, projections: Sequence[Projection]) -> str:
-    """What an operator does about an object that differs."""
+    """How an operator repairs an object that differs."""
     if name.startswith(_RIGHTS):
         return "daybook migrate gives rights again" if wanted else "revoke it"
     for projection in projections:
@@ -104,7 +104,7 @@ def repair(name: str, wanted: bool, projections: Sequence[Projection]) -> str:
 
 
 def _belongs(name: str, projection: Projection) -> bool:
-    """Whether an object is a table or reporting view of a projection, or a part of one."""
+    """Whether an object belongs to a table or a reporting view of a projection."""
     _, _, qualified = name.rpartition(" ")
     relations = [f"read.{table}" for table in projection.tables] + [f"reporting.{view}" for view in projection.views]
     return any(qualified == relation or qualified.startswith(f"{relation}.") for relation in relations)

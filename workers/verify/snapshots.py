@@ -1,4 +1,4 @@
-"""Whether the kept snapshots are what their streams fold to."""
+"""Checks that snapshots are the folds of their streams."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _TOTAL = "SELECT count(*), count(*) FILTER (WHERE shape <> %s) FROM log.snapshot
 
 
 def check_snapshots(connection: Connection[Any], head: Head, codec: Codec) -> Check:
-    """Fold every stream that has a snapshot anew, a hundred together, up to the version of its snapshot.
+    """Fold every stream with a snapshot up to the version of the snapshot, a hundred streams at a time.
 
-    Snapshots of other code are left out: this Daybook does not see them.
+    Snapshots of another shape are left out: this version does not use them.
     """
     states = JsonStates(SNAPSHOTS)
     row = connection.execute(_TOTAL, (states.shape, head.log)).fetchone()
@@ -48,7 +48,7 @@ def check_snapshots(connection: Connection[Any], head: Head, codec: Codec) -> Ch
 
 
 def _wrong_with(states: JsonStates, stream: str, version: int, kept: bytes, folded: Any) -> str | None:
-    """Why a snapshot does not hold: `folded` is the fold of its stream, or the error met; None where it holds."""
+    """The reason why a snapshot is wrong; None if it is right. `folded` is the fold of its stream, or an error."""
     if isinstance(folded, Exception):
         return str(folded)
     try:
@@ -59,7 +59,7 @@ def _wrong_with(states: JsonStates, stream: str, version: int, kept: bytes, fold
 
 
 def _folds(connection: Connection[Any], log: int, codec: Codec, versions: Mapping[str, int]) -> dict[str, Any]:
-    """The state of each stream at its version, of an earlier one where it is not that long; or why it has none."""
+    """The state of each stream at its version, or of the last version before; or the reason why there is none."""
     states: dict[str, Any] = dict.fromkeys(versions)
     at = dict.fromkeys(versions, 0)
     while at:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.samples.registry import ROUTES, SAMPLES
 from tests.support.ledger import assert_sound
 from tests.support.postgres import Server
 from tests.support.service import Service, service_on
@@ -39,16 +40,10 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtur
 @pytest.fixture(scope="module")
 def known(service18: Service) -> dict[str, str]:
     """What there is, by its name in the paths of routes: requests to it get further than to find nothing."""
+    named = {name: id for make in ROUTES.values() for name, id in make(service18).names.items()}
+    ones = {name: samples.one(service18) for name, samples in SAMPLES.items()}
+    account = service18.account("100.00")
     eur = {"amount": "1.00", "currency": "EUR"}
-    account, line = service18.account("100.00"), {"sku": "s", "name": "n", "quantity": 1, "unit_price": "1.00"}
-    made = {
-        "hold": service18.post(f"accounts/{account}/holds", eur),
-        "transaction": service18.post(f"accounts/{account}/deposits", eur, role="operator", key="known"),
-        "order": service18.post("orders", {"customer": "c", "currency": "EUR", "lines": [line]}),
-        "post": service18.post("posts", {"author": "a", "title": "t", "body": "b"}),
-    }
-    return {name: response.json()[name] for name, response in made.items()} | {
-        "account": account,
-        "stream": account,
-        "key": "known",
-    }
+    assert service18.post(f"accounts/{account}/deposits", eur, role="operator", key="known").status_code == 201
+    held = service18.post(f"accounts/{account}/holds", eur).json()["hold"]
+    return {**named, **ones, "account": account, "hold": held, "stream": account, "key": "known"}

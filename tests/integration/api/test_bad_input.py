@@ -273,6 +273,17 @@ def test_an_amount_in_another_currency_is_refused_on_every_route(service: Servic
         ("accounts", {"limit": "many"}),
         ("accounts", {"cursor": "!"}),
         ("accounts", {"owner": "\u00e9"}),
+        ("accounts", {"status": "opne"}),
+        ("accounts", {"type": ""}),
+        ("accounts", {"currency": "eur"}),
+        ("accounts/acct_x/entries", {"side": "left"}),
+        ("orders", {"status": "open"}),
+        ("posts", {"status": "placed"}),
+        ("transactions", {"kind": "gift"}),
+        ("trial-balance", {"currency": "XXX"}),
+        ("log", {"type": "account.opened"}),
+        ("log", {"category": "account"}),
+        ("log/follow", {"type": "post.drafted"}),
         ("transactions", {"value_from": "0"}),
         ("transactions", {"cursor": "ImEi"}),
         ("streams/acct_%00", {}),
@@ -281,6 +292,28 @@ def test_an_amount_in_another_currency_is_refused_on_every_route(service: Servic
 def test_bad_parameters_of_reads(service: Service, path: str, params: dict[str, Any]) -> None:
     response = service.get(path, role="audit", **params)
     assert (response.status_code, response.json()["code"]) == (400, "malformed"), response.text
+
+
+def test_a_value_outside_a_filter_is_refused_and_the_values_are_named(service: Service) -> None:
+    problem = service.get("accounts", status="opne").json()
+    assert problem["detail"] == "status: 'opne' is not one of open, frozen, closed."
+    assert problem["figures"]["allowed"] == {"status": ["open", "frozen", "closed"]}
+
+
+@pytest.mark.parametrize("path", ["accounts/acct_x", "accounts", "trial-balance", "health/live", "openapi.json"])
+def test_a_balance_of_another_day_is_not_answered_with_that_of_today(service: Service, path: str) -> None:
+    response = service.get(path, fresh=False, as_of="2020-01-01")
+    assert (response.status_code, response.json()["code"]) == (400, "malformed")
+    assert response.json()["figures"]["unknown"] == ["as_of"]
+
+
+def test_a_command_takes_no_query_parameters(service: Service) -> None:
+    account = service.account()
+    before = service.log_digest()
+    for path in (f"accounts/{account}/deposits?dry_run=true", "transfers?dry_run=true", "batches?dry_run=true"):
+        problem = service.post(path, {"amount": "1.00", "currency": "EUR"}).json()
+        assert (problem["code"], problem["figures"]["unknown"]) == ("malformed", ["dry_run"])
+    assert service.log_digest() == before
 
 
 @pytest.mark.parametrize("position", ["42", "main.1.x", "other.1.1", "main.99.1"])

@@ -20,7 +20,7 @@ from tests.support.service import TOKENS, Service
 ROOT: Final = Path(__file__).parents[3]
 CLIENTS: Final = ROOT / "tests" / "clients"
 HOWTO: Final = ROOT / "docs" / "howto" / "generate-a-client.md"
-ADDRESS: Final = "http://127.0.0.1:8080"
+ADDRESS: Final = "http://127.0.0.1:8100"
 """Of the service in the page."""
 SHOWN: Final = re.compile(r"(CHK\d{12}) 0\.00 EUR")
 """What the examples print: the account that they opened."""

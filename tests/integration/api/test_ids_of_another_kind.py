@@ -1,116 +1,59 @@
-"""A command that names a thing of another kind names nothing: 404, whatever stream has that id."""
+"""A command that names something of another kind names nothing: 404, whatever stream has that id."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
-from api import registry
-from api.commands.routes import CommandRoute
-from api.gateway.routes import RouteTable
+from domain.registry import AGGREGATES
+from tests.samples.registry import ROUTES, SAMPLES
+from tests.samples.sample import Request
 from tests.support.service import Service
 
-ONE = {"amount": "1.00", "currency": "EUR"}
-TOLD = {**ONE, "description": "rent"}
-BECAUSE = {"reason": "because"}
-
-
-@dataclass(frozen=True)
-class Things:
-    """One of each kind, and what a command needs beside it."""
-
-    ids: dict[str, str]  # by kind
-    hold: str
-    order: str  # confirmed
-
-
-Make = Callable[[str, Things], tuple[str, dict[str, Any]]]
+KINDS = {aggregate.name: aggregate.prefix for aggregate in AGGREGATES}
 
 
 class Naming(NamedTuple):
-    """A route that names a thing: of which kind, and the request with that id in its place."""
+    """Where a request names something: of which kind, and its id."""
 
-    route: str
     kind: str
-    request: Make
+    id: str
+    in_path: bool
 
 
-def of_account(verb: str, body: dict[str, Any]) -> Naming:
-    return Naming(f"/v1/accounts/{{account}}/{verb}", "account", lambda id, _: (f"accounts/{id}/{verb}", body))
-
-
-def of_order(verb: str, body: dict[str, Any]) -> Naming:
-    return Naming(f"/v1/orders/{{order}}/{verb}", "order", lambda id, _: (f"orders/{id}/{verb}", body))
-
-
-def of_post(verb: str, body: dict[str, Any]) -> Naming:
-    return Naming(f"/v1/posts/{{post}}/{verb}", "post", lambda id, _: (f"posts/{id}/{verb}", body))
-
-
-def entry(account: str, side: str) -> dict[str, Any]:
-    return {"account": account, "side": side, **ONE}
-
-
-RELEASE, CAPTURE = "/v1/accounts/{account}/holds/{hold}/release", "/v1/accounts/{account}/holds/{hold}/capture"
-TRANSFER, POST, PAY = "/v1/transfers", "/v1/transactions", "/v1/orders/{order}/pay"
-A = "account"
-
-NAMINGS = [
-    *(of_account(verb, ONE) for verb in ("deposits", "withdrawals", "fees", "holds")),
-    *(of_account(verb, BECAUSE) for verb in ("freeze", "unfreeze", "close")),
-    Naming(RELEASE, A, lambda id, t: (f"accounts/{id}/holds/{t.hold}/release", {})),
-    Naming(CAPTURE, A, lambda id, t: (f"accounts/{id}/holds/{t.hold}/capture", {**ONE, "target": t.ids[A]})),
-    Naming(CAPTURE, A, lambda id, t: (f"accounts/{t.ids[A]}/holds/{t.hold}/capture", {**ONE, "target": id})),
-    Naming(TRANSFER, A, lambda id, t: ("transfers", {**TOLD, "source": id, "target": t.ids[A]})),
-    Naming(TRANSFER, A, lambda id, t: ("transfers", {**TOLD, "source": t.ids[A], "target": id})),
-    Naming(POST, A, lambda id, t: ("transactions", {"entries": [entry(id, "debit"), entry(t.ids[A], "credit")]})),
-    Naming(POST, A, lambda id, t: ("transactions", {"entries": [entry(t.ids[A], "debit"), entry(id, "credit")]})),
-    of_order("confirm", {}),
-    of_order("cancel", BECAUSE),
-    Naming(PAY, "order", lambda id, t: (f"orders/{id}/pay", {"account": t.ids[A]})),
-    Naming(PAY, A, lambda id, t: (f"orders/{t.order}/pay", {"account": id})),
-    of_post("revisions", {"title": "t", "body": "b"}),
-    of_post("publish", {"slug": "another-kind"}),
-    *(of_post(verb, {}) for verb in ("archive", "restore")),
-    of_post("delete", BECAUSE),
-]
-MAKING = {"/v1/accounts", "/v1/orders", "/v1/posts"}
-"""Routes that name nothing that is there already."""
+def namings(request: Request) -> Iterator[Naming]:
+    """Everything that the request names and that has a stream."""
+    text = json.dumps(request.body)
+    for kind, prefix in KINDS.items():
+        for id in request.names.values():
+            if id.startswith(prefix):
+                yield Naming(kind, id, in_path=True)
+        for word in text.split('"'):
+            if word.startswith(prefix):
+                yield Naming(kind, word, in_path=False)
 
 
 @pytest.fixture(scope="module")
-def things(service: Service) -> Things:
-    account = service.account("10.00")
-    hold = service.post(f"accounts/{account}/holds", {"amount": "5.00", "currency": "EUR"}).json()["hold"]
-    done = service.post(f"accounts/{account}/deposits", ONE).json()
-    lines = [{"sku": "sku", "name": "thing", "quantity": 1, "unit_price": "1.00"}]
-    placed, order = (
-        service.post("orders", {"customer": "c", "currency": "EUR", "lines": lines}).json()["order"] for _ in range(2)
-    )
-    assert service.post(f"orders/{order}/confirm").status_code == 200
-    post = service.post("posts", {"author": "a", "title": "t", "body": "b"}).json()["post"]
-    assert service.post(f"posts/{post}/publish", {"slug": "claimed"}).status_code == 200
-    ids = {A: account, "transaction": done["transaction"], "order": placed, "post": post, "claim": "claim:slug:claimed"}
-    return Things(ids, hold, order)
+def ones(service: Service) -> dict[str, str]:
+    """One of each kind."""
+    return {kind: samples.one(service) for kind, samples in SAMPLES.items()}
 
 
-def test_every_route_of_a_command_is_here() -> None:
-    routes = RouteTable(registry.routes()).routes
-    declared = {one.route.path for one in routes if isinstance(one.declaration, CommandRoute)}
-    assert {naming.route for naming in NAMINGS} | MAKING == declared
-
-
-@pytest.mark.parametrize("naming", NAMINGS, ids=lambda naming: naming.route)
-def test_an_id_of_another_kind_is_unknown(service: Service, things: Things, naming: Naming) -> None:
+@pytest.mark.parametrize("route", ROUTES)
+def test_an_id_of_another_kind_is_unknown(service: Service, ones: dict[str, str], route: str) -> None:
+    request = ROUTES[route](service)
+    path, body = request.path(route).removeprefix("/v1/"), json.dumps(request.body)
     before = service.log_digest()
-    for kind, id in things.ids.items():
-        path, body = naming.request(id, things)
-        if kind == naming.kind or (kind == "claim" and id in str(body)):  # no body takes the name of a claim
-            continue
-        response = service.post(path, body)
-        assert response.status_code == 404, (path, body, response.text)
-        assert response.json()["figures"] == {"kind": naming.kind, "id": id}
+    for naming in namings(request):
+        for kind, other in ones.items():
+            is_possible = naming.in_path or kind != "claim"  # no body takes the name of a claim
+            if kind == naming.kind or not is_possible:
+                continue
+            there, sent = path.replace(naming.id, other), body.replace(naming.id, other)
+            response = service.post(there, json.loads(sent), role="operator")
+            assert response.status_code == 404, (there, sent, response.text)
+            assert response.json()["figures"] == {"kind": naming.kind, "id": other}
     assert service.log_digest() == before

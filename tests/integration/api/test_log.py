@@ -153,7 +153,7 @@ def test_what_is_written_while_following_arrives(service: Service) -> None:
 def test_a_stream_ends_with_its_token(service: Service) -> None:
     async def follow_and_revoke() -> tuple[int, str]:
         begun = asyncio.Event()
-        listening = asyncio.create_task(listen(service, 1, begun=begun, type="of.none.v1"))
+        listening = asyncio.create_task(listen(service, 1, begun=begun, type="account.hold_captured.v1"))
         await begun.wait()
         revoked = service.grants.pop(digest(TOKENS["audit"]))
         try:

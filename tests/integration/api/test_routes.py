@@ -9,6 +9,7 @@ import pytest
 from api.queries.positions import cursor
 from domain.accounts.numbers import is_account_number
 from domain.accounts.posting import internal_account
+from tests.samples.registry import ROUTES
 from tests.support.ledger import TODAY
 from tests.support.service import Service
 
@@ -28,6 +29,17 @@ def found(response: Any) -> Any:
 
 def eur(amount: str, **more: Any) -> dict[str, Any]:
     return {"amount": amount, "currency": "EUR", **more}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_every_route_takes_its_sample_once(service: Service, route: str) -> None:
+    """The second time it is answered as it was the first time."""
+    request = ROUTES[route](service)
+    path, key = request.path(route).removeprefix("/v1/"), f"sample of {route}"
+    done = service.post(path, dict(request.body), role="operator", key=key)
+    again = service.post(path, dict(request.body), role="operator", key=key)
+    assert again.json() == accepted(done, done.status_code)
+    assert (done.status_code, again.status_code) in {(200, 200), (201, 201)}
 
 
 def test_open_and_read_an_account(service: Service) -> None:

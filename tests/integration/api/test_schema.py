@@ -38,7 +38,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 REFUSING = SchemathesisConfig.from_dict(
-    {"checks": {"negative_data_rejection": {"expected-statuses": [400, 401, 403, 404, 409, 412, 413, 422]}}}
+    {"checks": {"negative_data_rejection": {"expected-statuses": [400, 401, 403, 404, 409, 412, 413, 414, 422]}}}
 )
 PUBLIC_PATHS = {"/v1/health/live", "/v1/health/ready"}
 """What the description has and needs no token."""

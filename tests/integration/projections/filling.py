@@ -20,23 +20,15 @@ from psycopg import Connection
 
 from bench.harness.tables import begin_read_tables, empty_read_tables, read_owner
 from domain.accounts.account.events import (
-    AccountClosed,
     AccountCredited,
     AccountDebited,
-    AccountFrozen,
     AccountOpened,
-    AccountUnfrozen,
-    HoldCaptured,
-    HoldPlaced,
-    HoldReleased,
 )
 from domain.accounts.account.state import INTERNAL_ROLES
 from domain.accounts.numbers import AccountType
 from domain.accounts.posting import Entry, TransactionKind, TransactionPosted
 from domain.kernel import ERASED, UNREADABLE, Personal
 from domain.kernel import Event as DomainEvent
-from domain.orders.order import OrderCancelled, OrderConfirmed, OrderLine, OrderPaid, OrderPlaced
-from domain.posts.post import PostArchived, PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
 from domain.registry import CATALOGUE
 from eventstore.keys.sealing import Sealer
 from eventstore.keys.subject_keys import SubjectKeys
@@ -48,6 +40,8 @@ from projections.engine.rebuild import Rebuilt, rebuild
 from projections.engine.runner import Runner
 from projections.engine.verify import TablesReport, verify_tables
 from projections.registry import PROJECTIONS
+from tests.samples.registry import history
+from tests.support.memory_ledger import MemoryLedger
 from tests.support.postgres import Database
 
 LOG = "main"
@@ -70,6 +64,7 @@ class Filler:
         self.codec = Codec(CATALOGUE, self.sealer, ERASED, UNREADABLE)
         self.position = 0
         self.versions: dict[str, int] = {}
+        self.ledger = MemoryLedger(new_id=self.id)
         self._numbers = 0
 
     def close(self) -> None:
@@ -183,111 +178,8 @@ def transfer(
 
 
 def a_life(filler: Filler, seed: int, units: int) -> list[list[DomainEvent]]:
-    """A varied history of accounts, reproducible by its seed; not yet written."""
-    chance = random.Random(seed)
-    done: list[list[DomainEvent]] = []
-    accounts: dict[str, str] = {}  # to their currency
-    owners: dict[str, str] = {}
-    cash: dict[str, str] = {}
-    holds: list[HoldPlaced] = []
-    orders: list[OrderPlaced] = []
-    posts: list[PostRevised] = []
-    for currency in ("EUR", "JPY"):
-        opened = filler.opening(type="cash", currency=currency)
-        accounts[opened.originator_id], owners[opened.originator_id] = currency, opened.owner
-        cash[currency] = opened.originator_id
-        done.append([opened])
-    while len(done) < units:
-        currency = chance.choice(("EUR", "JPY"))
-        known = [account for account, its in accounts.items() if its == currency]
-        choice = chance.random()
-        if choice < 0.15 or len(known) < 3:
-            opened = filler.opening(owner=f"owner_{chance.randrange(5)}", currency=currency, name="A\tb\\c\nd ü")
-            accounts[opened.originator_id], owners[opened.originator_id] = currency, opened.owner
-            done.append([opened])
-        elif choice < 0.25:
-            account = chance.choice(known)
-            changed = chance.choice((AccountFrozen, AccountUnfrozen, AccountClosed))
-            done.append([changed(account, 0, owners[account], "a reason")])
-        elif choice < 0.35:
-            hold = HoldPlaced(chance.choice(known), 0, filler.id("hold"), chance.randint(1, 500), currency, None)
-            holds.append(hold)
-            done.append([hold])
-        elif choice < 0.40 and holds:
-            hold = holds.pop()
-            if chance.random() < 0.5:
-                done.append([HoldReleased(hold.originator_id, 0, hold.hold, hold.amount, hold.currency)])
-            else:
-                txn = filler.id("txn")
-                done.append([
-                    *posting(
-                        txn,
-                        Entry(hold.originator_id, "debit", hold.amount, hold.currency),
-                        Entry(cash[hold.currency], "credit", hold.amount, hold.currency),
-                        kind="capture",
-                    ),
-                    HoldCaptured(hold.originator_id, 0, hold.hold, hold.amount, hold.currency, txn),
-                ])  # fmt: skip
-        elif choice < 0.47:
-            done.append([_of_an_order(filler, chance, orders)])
-        elif choice < 0.54:
-            done.append([_of_a_post(filler, chance, posts)])
-        elif choice < 0.6:
-            one, other, third = chance.choice(known), chance.choice(known), chance.choice(known)
-            done.append(posting(
-                filler.id("txn"),
-                Entry(one, "debit", 10**15 - 1, currency),
-                Entry(other, "credit", 10**15 - 11, currency),
-                Entry(third, "credit", 10, currency),
-                kind="journal",
-                reference="ref\\1",
-            ))  # fmt: skip
-        else:
-            source, target = chance.sample(known, 2)
-            day = date(2024, 1, 2) + timedelta(days=chance.randrange(4))
-            more: dict[str, Any] = {}
-            if chance.random() < 0.3:
-                more = {"subject": owners[source], "description": "rent\tMay"}
-            amount = chance.randint(1, 9999)
-            done.append(transfer(filler.id("txn"), source, target, amount, currency, value_date=day, **more))
-    return done
-
-
-def _of_an_order(filler: Filler, chance: random.Random, orders: list[OrderPlaced]) -> DomainEvent:
-    if not orders or chance.random() < 0.4:
-        lines = (OrderLine("sku-1", "Näme\t1", 2, 150), OrderLine("sku-2", "b\\n", 1, 10**15 - 1))
-        customer = f"customer_{chance.randrange(3)}"
-        orders.append(OrderPlaced(filler.id("ord"), 1, customer, "EUR", lines, 10**15 + 299, "a\\reference"))
-        return orders[-1]
-    order = chance.choice(orders)
-    if chance.random() < 0.5:
-        return OrderConfirmed(order.originator_id, 0)
-    orders.remove(order)
-    if chance.random() < 0.5:
-        return OrderCancelled(order.originator_id, 0, order.customer, "changed\ntheir mind")
-    return OrderPaid(order.originator_id, 0, filler.id("txn"), filler.id("acct"), order.total, "EUR")
-
-
-def _of_a_post(filler: Filler, chance: random.Random, posts: list[PostRevised]) -> DomainEvent:
-    if not posts or chance.random() < 0.3:
-        id, author = filler.id("post"), f"author_{chance.randrange(3)}"
-        posts.append(PostRevised(id, 0, author, 1, "Title", "Body\nof it", None))
-        return PostDrafted(id, 1, author, "Title", "Body\nof it")
-    number = chance.randrange(len(posts))
-    last = posts[number]
-    id = last.originator_id
-    match chance.randrange(5):
-        case 0:
-            posts[number] = replace(last, revision=last.revision + 1, title="New", body="\\.", summary="shorter")
-            return posts[number]
-        case 1:
-            return PostPublished(id, 0, f"slug-{filler.id('s')}")
-        case 2:
-            return PostArchived(id, 0)
-        case 3:
-            return PostDeleted(id, 0, last.author, "spam")
-        case _:
-            return PostRestored(id, 0)
+    """A varied history of every aggregate, reproducible by its seed; not yet written. A second one goes on from it."""
+    return [list(unit) for unit in history(filler.ledger, random.Random(seed), units)]
 
 
 def projector(database: Database, **settings: Any) -> Connection[Any]:

@@ -104,7 +104,7 @@ def test_each_projection_is_compared_at_its_own_checkpoint(filler: Filler, folde
 
 
 def test_text_that_outlived_its_key_is_found(filler: Filler, folded: Connection[Any]) -> None:
-    filler.erase("author_1")
+    filler.erase("author-1")
     findings = filler.verify().findings
     assert {finding.table for finding in findings if isinstance(finding, TableFinding)} == {"posts", "post_revisions"}
 

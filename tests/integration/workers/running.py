@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from tests.support.forking import can_fork, run_forked
 from tests.support.ledger import MASTER_KEY
 from tests.support.postgres import Database
 from workers.settings import Settings
@@ -37,6 +38,9 @@ def environment(database: Database | None = None, **more: str) -> dict[str, str]
 
 def daybook(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
+    usual = environment()
+    if can_fork(env, usual):
+        return run_forked(arguments, env, usual, PATIENCE_SECONDS)
     return subprocess.run(
         [sys.executable, "-m", "workers.cli", *arguments],
         env=env,

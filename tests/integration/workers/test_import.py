@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,25 @@ ACCOUNTS = len(read_accounts(CZECH_BANK))
 TRANSACTIONS = [row for file in transaction_files(CZECH_BANK) for row in read_transactions(file)]
 
 
-@pytest.fixture
-def another(postgres18: Server) -> Iterator[Database]:
-    """A second fresh database."""
+@dataclass(frozen=True)
+class Whole:
+    """A database with all rows imported in one run, and the report of that run. Tests only read it."""
+
+    database: Database
+    report: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def whole(postgres18: Server) -> Iterator[Whole]:
     with postgres18.database() as fresh:
-        yield fresh
+        yield Whole(fresh, imported(fresh))
+
+
+@pytest.fixture
+def database_with_all(postgres18: Server, whole: Whole) -> Iterator[Database]:
+    """A copy of the whole import, to change."""
+    with postgres18.database(like=whole.database) as copy:
+        yield copy
 
 
 def imported(database: Database, folder: Path = CZECH_BANK) -> dict[str, Any]:
@@ -60,20 +75,19 @@ def counts(database: Database) -> dict[str, int]:
         return dict(connection.execute("SELECT type, count(*) FROM log.events GROUP BY type").fetchall())
 
 
-def test_every_row_becomes_history(database18: Database) -> None:
-    report = imported(database18)
+def test_every_row_becomes_history(whole: Whole) -> None:
+    report, database = whole.report, whole.database
     assert report["imported"]["refused"] == {}
     assert report["imported"]["accounts"] == ACCOUNTS
     assert report["imported"]["transactions"] == len(TRANSACTIONS)
-    found = counts(database18)
+    found = counts(database)
     assert found["transaction.posted.v1"] == len(TRANSACTIONS)
     assert found["account.debited.v1"] == found["account.credited.v1"] == len(TRANSACTIONS)
-    assert_sound(database18)
+    assert_sound(database)
 
 
-def test_value_dates_contra_accounts_and_references_are_the_sources(database18: Database) -> None:
-    imported(database18)
-    with psycopg.connect(database18.url) as connection:
+def test_value_dates_contra_accounts_and_references_are_the_sources(whole: Whole) -> None:
+    with psycopg.connect(whole.database.url) as connection:
         rows = connection.execute(
             """
             SELECT (t.payload->>'reference')::int, t.payload->>'value_date', t.payload->>'kind', a.payload->>'type',
@@ -88,9 +102,8 @@ def test_value_dates_contra_accounts_and_references_are_the_sources(database18: 
     )
 
 
-def test_owners_are_client_ids_and_there_is_no_minimum(database18: Database) -> None:
-    imported(database18)
-    with psycopg.connect(database18.url) as connection:
+def test_owners_are_client_ids_and_there_is_no_minimum(whole: Whole) -> None:
+    with psycopg.connect(whole.database.url) as connection:
         rows = connection.execute(
             "SELECT payload->>'owner', payload->>'opened_on', payload->'minimum' FROM log.events_as_json"
             " WHERE type = 'account.opened.v1' AND payload->>'type' = 'checking'"
@@ -98,17 +111,13 @@ def test_owners_are_client_ids_and_there_is_no_minimum(database18: Database) -> 
     assert sorted(rows) == sorted((f"client:{a.owner}", str(a.opened_on), None) for a in read_accounts(CZECH_BANK))
 
 
-def test_a_second_import_finds_everything_there(database18: Database) -> None:
-    imported(database18)
-    before = history(database18)
-    report = imported(database18)
+def test_a_second_import_finds_everything_there(whole: Whole, database_with_all: Database) -> None:
+    report = imported(database_with_all)
     assert report["imported"]["already"] == ACCOUNTS + len(TRANSACTIONS)
-    assert history(database18) == before
+    assert history(database_with_all) == history(whole.database)
 
 
-def test_killed_midway_and_started_again_it_equals_an_uninterrupted_one(
-    database18: Database, another: Database
-) -> None:
+def test_killed_midway_and_started_again_it_equals_an_uninterrupted_one(database18: Database, whole: Whole) -> None:
     midway = 3 * ACCOUNTS + len(TRANSACTIONS)  # about a third of the events
     slowly = environment(database18, DAYBOOK_GROUP_LIMIT="8")
     with (
@@ -126,12 +135,11 @@ def test_killed_midway_and_started_again_it_equals_an_uninterrupted_one(
 
     report = imported(database18)
     assert report["imported"]["already"] >= killed["transaction.posted.v1"]
-    imported(another)
-    assert history(database18) == history(another)
+    assert history(database18) == history(whole.database)
     assert_sound(database18)
 
 
-def test_a_later_run_with_more_files_continues(database18: Database, another: Database, tmp_path: Path) -> None:
+def test_a_later_run_with_more_files_continues(database18: Database, whole: Whole, tmp_path: Path) -> None:
     for name in ("account.asc", "disp.asc"):
         shutil.copy(CZECH_BANK / name, tmp_path / name)
     heading, *rows = (CZECH_BANK / "trans-1993.asc").read_bytes().splitlines(keepends=True)
@@ -141,11 +149,10 @@ def test_a_later_run_with_more_files_continues(database18: Database, another: Da
     (tmp_path / "trans-1993-2.asc").write_bytes(b"".join([heading, *rows[half:]]))
     report = imported(database18, tmp_path)
     assert report["imported"]["already"] == ACCOUNTS + half
-    imported(another)
-    assert history(database18) == history(another)
+    assert history(database18) == history(whole.database)
 
 
-def test_the_published_file_with_rows_of_nothing(database18: Database, another: Database, tmp_path: Path) -> None:
+def test_the_published_file_with_rows_of_nothing(database18: Database, whole: Whole, tmp_path: Path) -> None:
     """They are left out and named; every balance of the bank is held against ours all the same."""
     for name in ("account.asc", "disp.asc"):
         shutil.copy(CZECH_BANK / name, tmp_path / name)
@@ -158,30 +165,30 @@ def test_the_published_file_with_rows_of_nothing(database18: Database, another: 
     assert report["imported"]["without_amount"] == ["czech-bank:trans:99999999"]
     assert report["imported"]["transactions"] == len(TRANSACTIONS)
     assert report["imported"]["refused"] == {}
-    assert report["reconciliation"] == imported(another)["reconciliation"]
-    assert history(database18) == history(another)
+    assert report["reconciliation"] == whole.report["reconciliation"]
+    assert history(database18) == history(whole.database)
     shown = daybook("import", "czech-bank", str(tmp_path), env=environment(database18))
     assert "Left out, since their amount is 0.00: 1 rows, first czech-bank:trans:99999999" in shown.stdout
 
 
-def test_a_row_that_changed_under_its_id_is_refused_in_one_sentence(database18: Database, tmp_path: Path) -> None:
-    imported(database18)
+def test_a_row_that_changed_under_its_id_is_refused_in_one_sentence(
+    whole: Whole, database_with_all: Database, tmp_path: Path
+) -> None:
     shutil.copytree(CZECH_BANK, tmp_path, dirs_exist_ok=True)
     file = tmp_path / "trans-1993.asc"
     heading, first, *rows = file.read_text().splitlines()
     fields = first.split(";")
     fields[5] = "1.00"
     file.write_text("\r\n".join([heading, ";".join(fields), *rows]) + "\r\n")
-    before = history(database18)
-    done = daybook("import", "czech-bank", str(tmp_path), env=environment(database18))
+    done = daybook("import", "czech-bank", str(tmp_path), env=environment(database_with_all))
     assert done.returncode == 3
     assert f"czech-bank:trans:{fields[0]} was imported before with other content" in done.stderr
     assert "Traceback" not in done.stderr
-    assert history(database18) == before
+    assert history(database_with_all) == history(whole.database)
 
 
-def test_the_reconciliation_names_what_does_not_agree(database18: Database) -> None:
-    report = imported(database18)["reconciliation"]
+def test_the_reconciliation_names_what_does_not_agree(whole: Whole) -> None:
+    report = whole.report["reconciliation"]
     days = {(row.account, row.day) for row in TRANSACTIONS}
     assert report["account_days"] == len(days)
     assert report["exact"] + report["rounding"] + report["otherwise"] == len(days)
@@ -219,11 +226,10 @@ def test_files_imported_apart_are_reconciled_by_all_that_is_in_the_log(database1
     assert f"Left over, with no row of the bank's: {len(again['leftovers'])} accounts" in answered.stdout
 
 
-def test_what_the_tables_say_is_what_the_log_says(database18: Database) -> None:
-    imported(database18)
-    begin_read_tables(database18)
-    assert daybook("rebuild", "--json", env=environment(database18)).returncode == 0
-    done = daybook("verify", "--json", env=environment(database18))
+def test_what_the_tables_say_is_what_the_log_says(database_with_all: Database) -> None:
+    begin_read_tables(database_with_all)
+    assert daybook("rebuild", "--json", env=environment(database_with_all)).returncode == 0
+    done = daybook("verify", "--json", env=environment(database_with_all))
     assert done.returncode == 0, done.stdout
     assert orjson.loads(done.stdout)["ok"] is True
 

@@ -55,7 +55,7 @@ ROUTES = {
     "/v1/accounts/{account}/unfreeze": lambda world: Request({"account": frozen(world)}, REASON),
     "/v1/accounts/{account}/close": lambda world: Request({"account": with_balance(world)}, REASON),
     "/v1/accounts/{account}/holds": lambda world: Request(
-        {"account": with_balance(world, "100.00")}, {**AMOUNT, "reference": "inv-1"}
+        {"account": with_balance(world, "100.00")}, {**AMOUNT, "reference": "sample-1"}
     ),
     "/v1/accounts/{account}/holds/{hold}/release": releases,
 }

@@ -25,7 +25,7 @@ from tests.support.memory_ledger import TODAY, MemoryLedger, opening
 
 # Requests
 
-TOLD = {**AMOUNT, "reference": "inv-1", "description": "Rent"}
+TOLD = {**AMOUNT, "reference": "sample-1", "description": "Rent"}
 
 
 def one(world: World) -> str:
@@ -50,7 +50,7 @@ def transfers(world: World) -> Request:
 def posts(world: World) -> Request:
     debit = {"account": with_balance(world, "100.00"), "side": "debit", **AMOUNT}
     credit = {"account": with_balance(world), "side": "credit", **AMOUNT}
-    return Request({}, {"entries": [debit, credit], "reference": "inv-1", "description": "Rent"})
+    return Request({}, {"entries": [debit, credit], "reference": "sample-1", "description": "Rent"})
 
 
 ROUTES = {
@@ -162,10 +162,9 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         return PostTransaction(ledger.new_id(TRANSACTION), "journal", entries, TODAY, "ref\\1")
     if choice < 0.55:
         return _exchange(ledger, chance, source)
-    day = TODAY - timedelta(days=chance.randrange(4))
     description = "rent\tMay" if chance.random() < 0.3 else None
     amount = chance.randint(1, 9_999)
-    return Transfer(ledger.new_id(TRANSACTION), source, target, amount, currency, day, description=description)
+    return Transfer(ledger.new_id(TRANSACTION), source, target, amount, currency, _day(chance), description=description)
 
 
 def _exchange(ledger: MemoryLedger, chance: Random, account: str) -> Any:
@@ -179,12 +178,16 @@ def _exchange(ledger: MemoryLedger, chance: Random, account: str) -> Any:
         Entry(internal_account("main", "banks", bought), "debit", y, bought),
         Entry(internal_account("main", "cash", bought), "credit", y, bought),
     )
-    return PostTransaction(ledger.new_id(TRANSACTION), "journal", entries, TODAY)
+    return PostTransaction(ledger.new_id(TRANSACTION), "journal", entries, _day(chance), "ref\\1")
+
+
+def _day(chance: Random) -> date:
+    return TODAY - timedelta(days=chance.randrange(4))
 
 
 def _against_cash(ledger: MemoryLedger, chance: Random, account: str, currency: str) -> Any:
     kind = chance.choice((Deposit, Deposit, Withdraw, ChargeFee))
-    return kind(ledger.new_id(TRANSACTION), account, chance.randint(1, 9_999), currency, TODAY)
+    return kind(ledger.new_id(TRANSACTION), account, chance.randint(1, 9_999), currency, _day(chance))
 
 
 # Events as they were stored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -128,7 +129,8 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     ]
     if order.status == "placed" or not payers or chance.random() < 0.1:
         return ConfirmOrder(order.id)
-    return PayOrder(order.id, chance.choice(payers), ledger.new_id(TRANSACTION), TODAY)
+    day = TODAY - timedelta(days=chance.randrange(4))
+    return PayOrder(order.id, chance.choice(payers), ledger.new_id(TRANSACTION), day)
 
 
 # Events as they were stored

@@ -36,7 +36,7 @@ class Guarded:
     def __init__(self) -> None:
         self.seconds = 0.0
         router = APIRouter()
-        query(router, "/v1/accounts/{account}", may=READERS, personal=True)(_account)
+        query(router, "/v1/accounts/{account}", may=READERS, personal=True, response=None)(_account)
         services: Any = SimpleNamespace(
             tickets=None,
             principals=FixedPrincipals(GRANTS, lambda: NOW),

@@ -387,3 +387,39 @@ def answered(bodies: list[bytes]) -> list[Any]:
 def test_many_bodies_are_parsed_as_each_would_be(bodies: list[bytes]) -> None:
     each = [(str(one), one.figures) if isinstance(one, UnkeptError) else one for one in parse_each(bodies)]
     assert each == answered(bodies)
+
+
+async def _unread() -> Message:
+    raise AssertionError("the body was read")
+
+
+@pytest.mark.parametrize(
+    ("role", "method", "path", "status"),
+    [
+        ("report", "POST", "/v1/transfers", 403),
+        ("audit", "POST", "/v1/batches", 403),
+        ("command", "GET", "/v1/log", 403),
+        ("report", "DELETE", "/v1/accounts/acct_1", 403),
+        ("report", "POST", "/v1/log/follow-tickets", 403),
+        ("report", "OPTIONS", "/v1/transfers", 200),
+        ("report", "GET", "/v1/nothing", 200),
+    ],
+)
+def test_a_role_that_may_not_is_refused_before_anything_of_the_request_is_used(
+    role: str, method: str, path: str, status: int
+) -> None:
+    """Neither its body nor its query; what the role may ask goes on to the application."""
+    headers = [(b"host", b"testserver"), (b"authorization", b"Bearer token-" + role.encode())]
+    query = b"unknown=1" if status == 403 else b""
+    scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": headers}
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def fine(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(b"{}")(scope, receive, send)
+
+    asyncio.run(door(fine)(scope, _unread, send))
+    assert sent[0]["status"] == status
+    assert status != 403 or orjson.loads(sent[1]["body"])["code"] == "forbidden"

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from api import registry
 from api.accounts import accounts
 from api.commands.routes import command_of
 from api.gateway.request_heads import (
+    MOST_UNKNOWN,
     SINGLETONS,
     is_repeated,
     joined,
     refuse_escapes,
+    refuse_query,
     refuse_repeated,
-    refuse_repeated_parameter,
 )
-from api.gateway.routes import RouteTable
+from api.gateway.routes import DeclaredRoute, RouteTable
 
 
 @pytest.mark.parametrize("name", SINGLETONS)
@@ -64,12 +66,55 @@ def test_a_read_has_neither_control_characters_nor_hidden_slashes(method: str) -
     assert escapes(method, "/v1/accounts/acct_1", "/v1/accounts/acct%5F1") is None
 
 
+ROUTES = RouteTable(registry.routes())
+
+
 def test_a_query_names_a_parameter_once() -> None:
-    assert refuse_repeated_parameter(b"owner=a&status=b&owner_=c") is None
+    found = ROUTES.find("/v1/accounts")
+    assert refuse_query("GET", b"owner=a&status=b&type=c", found) is None
     for query in (b"owner=a&owner=b", b"owner=a&status=b&%6fwner=a", b"owner&owner"):
-        refusal = refuse_repeated_parameter(query)
+        for path in (found, None):
+            refusal = refuse_query("GET", query, path)
+            assert refusal is not None
+            assert refusal[1:] == (
+                "The query names 'owner' 2 times; say it once.", {"parameter": "owner", "times": 2}
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "declared"),
+    [(method, one) for one in ROUTES.routes for method in sorted(one.route.methods or ())],
+    ids=lambda given: given if isinstance(given, str) else given.route.path,
+)
+def test_a_parameter_that_a_route_does_not_have_is_refused_and_the_known_ones_are_named(
+    method: str, declared: DeclaredRoute
+) -> None:
+    found = ROUTES.find(declared.route.path)
+    for name in declared.parameters:
+        assert refuse_query(method, f"{name}=1".encode(), found) is None
+    for query in (b"as_of_=2020-01-01", b"&as_of_&", b"%61s_of_=1"):
+        refusal = refuse_query(method, query, found)
         assert refusal is not None
-        assert "'owner' 2 times" in refusal[1]
+        code, detail, figures = refusal
+        assert (code, figures) == ("malformed", {"unknown": ["as_of_"], "known": list(declared.parameters)})
+        known = ", ".join(declared.parameters) or "no query parameters"
+        assert detail == (
+            f"{method} {declared.route.path} does not take the query parameter 'as_of_'; it takes {known}."
+        )  # fmt: skip
+    assert declared.parameters == () or method in ("GET", "HEAD") or declared.route.path == "/v1/batches"
+
+
+def test_a_problem_names_few_unknown_parameters_and_little_of_each() -> None:
+    query = "&".join([f"{number}{'x' * 200}" for number in range(50)]).encode()
+    refusal = refuse_query("GET", query, ROUTES.find("/v1/lag"))
+    assert refusal is not None
+    assert refusal[2] is not None
+    assert (len(refusal[2]["unknown"]), len(refusal[2]["unknown"][0])) == (MOST_UNKNOWN, 100)
+
+
+def test_an_unknown_path_or_method_is_not_refused_for_its_query() -> None:
+    assert refuse_query("GET", b"x=1", None) is None
+    assert refuse_query("DELETE", b"x=1", ROUTES.find("/v1/accounts")) is None
 
 
 def test_a_command_route_is_matched_to_its_end() -> None:

@@ -18,7 +18,7 @@ def table(*paths: str) -> RouteTable:
     """A table of queries with these paths."""
     router = APIRouter()
     for path in paths:
-        query(router, path, may=READERS, personal=False)(_endpoint())
+        query(router, path, may=READERS, personal=False, response=None)(_endpoint())
     return RouteTable(router.routes)
 
 
@@ -47,6 +47,9 @@ def found(routes: RouteTable, path: str) -> tuple[str, dict[str, str]] | None:
         ("/keys/a/b c//d", ("/keys/{key:path}", {"key": "a/b c//d"})),
         ("/keys/", ("/keys/{key:path}", {"key": ""})),
         ("/keys", None),
+        ("/x/b/1/c", ("/x/b/{n}/c", {"n": "1"})),
+        ("/x/b/1/d", ("/x/{m}/{n}/d", {"m": "b", "n": "1"})),
+        ("/x/b/1/e", ("/x/{rest:path}", {"rest": "b/1/e"})),
         ("/log/", None),
         ("/log//lines", None),
         ("/log/7/lines/", None),
@@ -58,7 +61,8 @@ def found(routes: RouteTable, path: str) -> tuple[str, dict[str, str]] | None:
     ],
 )
 def test_a_literal_segment_goes_before_a_name_and_a_name_is_one_segment(path: str, expected: Any) -> None:
-    routes = table("/log/{entry}", "/log", "/keys/{key:path}", "/log/{entry}/lines", "/log/follow")
+    forks = ("/x/{rest:path}", "/x/{m}/{n}/d", "/x/b/{n}/c")
+    routes = table("/log/{entry}", "/log", "/keys/{key:path}", "/log/{entry}/lines", "/log/follow", *forks)
     assert found(routes, path) == expected
 
 
@@ -78,7 +82,7 @@ def test_a_path_and_method_are_declared_once() -> None:
 
 def test_head_is_answered_by_the_route_of_get() -> None:
     router = APIRouter()
-    query(router, "/log", may=READERS, personal=True)(_endpoint())
+    query(router, "/log", may=READERS, personal=True, response=None)(_endpoint())
     action(router, "/log", may=READERS)(_endpoint())
     one = RouteTable(router.routes).find("/log")
     assert one is not None

@@ -131,7 +131,8 @@ def test_what_was_sealed_by_version_1_still_opens_and_is_told_apart(codec: Codec
     new = [sample for sample in EVENTS if _personal(sample.type) and sample not in old]
     personal = {entry.name for entry in CATALOGUE if entry.personal}
     for version, samples in ((1, old), (2, new)):
-        assert {sample.type for sample in samples} == personal
+        found = {sample.type for sample in samples}
+        assert found == personal if version == 2 else set() < found <= personal, "new events have no old values"
         values = list(codec.sealed_values([stored(sample) for sample in samples]))
         assert {value.version for value in values} == {version}
         assert {value.why_unreadable for value in values} == {None}

@@ -1,7 +1,7 @@
-"""The bank's history as commands, through the same executor and the same decisions as every other command.
+"""Imports the bank's history as commands, through the executor and the decisions of every other command.
 
-The source's own id is the idempotency key, and every id is made from it: killed at any moment and started again, the
-import repeats exactly what it had said, and nothing doubles.
+The id in the source is the idempotency key, and every id is made from it. An import that was killed at any moment and
+is started again sends the same commands, so nothing is imported twice.
 """
 
 from __future__ import annotations
@@ -36,22 +36,24 @@ from workers.importers.czech_bank.source import (
 ACTOR = "system:czech-bank"
 GROUP = 1_000
 NUMBERS_FROM = 10**9
-"""The bank's account ids become numbers of ten digits that the sequence reaches after a billion accounts."""
+"""The bank's account ids become numbers of ten digits. The sequence reaches them after a billion accounts."""
 
 
 class ImportFailedError(RuntimeError):
-    """A row was imported before with other content: the file has changed under its ids."""
+    """A row with this id was imported before with other content: the file has changed."""
 
 
 @dataclass
 class Imported:
-    """What an import came to."""
+    """The result of an import."""
 
     accounts: int = 0
     transactions: int = 0
-    already: int = 0  # found from an earlier run
-    without_amount: list[str] = field(default_factory=list)  # keys of rows of 0.00, which move nothing: not in the log
-    refused: dict[str, list[str]] = field(default_factory=dict)  # rule: keys
+    already: int = 0  # imported by an earlier run
+    without_amount: list[str] = field(
+        default_factory=list
+    )  # keys of rows with the amount 0.00, which move nothing and are not in the log
+    refused: dict[str, list[str]] = field(default_factory=dict)  # keys by rule
 
     @property
     def ok(self) -> bool:
@@ -60,16 +62,16 @@ class Imported:
 
 
 def account_id(log: str, id: int) -> str:
-    """The ledger's id of a bank's account."""
+    """The id in the ledger of an account of the bank."""
     return named_id(ACCOUNT, log, "czech-bank", str(id))
 
 
 def import_folder(
     side: WriteSide, connection: Connection[Any], folder: Path, at: datetime, progress: Callable[[str, int], None]
 ) -> Imported:
-    """Import everything in the folder. `progress` is told the step and how many rows of it are done.
+    """Import everything in the folder. `progress` gets the step and the number of its rows that are done.
 
-    Raises `SourceError` where a file is wrong (whole groups before it are in), `ImportFailedError`, `ExecutorError`.
+    Raises `SourceError` if a file is wrong (earlier groups are imported), `ImportFailedError`, `ExecutorError`.
     """
     done = Imported()
     for count in _execute(side, connection, (_opening(side, a, at) for a in read_accounts(folder)), done):
@@ -85,7 +87,7 @@ def import_folder(
 def _execute(
     side: WriteSide, connection: Connection[Any], submissions: Iterable[Submission], done: Imported
 ) -> Iterator[int]:
-    """Execute in groups, bounded; what an earlier run has done is looked up, not done again."""
+    """Execute in groups of bounded size. What an earlier run imported is looked up and not executed again."""
     rows = iter(submissions)
     while group := list(islice(rows, GROUP)):
         found = find_answers(connection, side.log_number, [(s.actor, s.key) for s in group])
@@ -122,7 +124,7 @@ def _opening(side: WriteSide, account: SourceAccount, at: datetime) -> Submissio
 
 
 def _postings(side: WriteSide, file: Path, at: datetime, done: Imported) -> Iterator[Submission]:
-    """A command for each row that moves money. The ledger posts no entry of zero: such a row is noted instead."""
+    """A command for each row that moves money. A row with the amount zero is noted: the ledger posts no such entry."""
     for row in read_transactions(file):
         if row.amount:
             yield _posting(side, row, at)

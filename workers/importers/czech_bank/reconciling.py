@@ -1,18 +1,18 @@
-"""Our balances against the bank's, per account and day. Nothing is adjusted to make them fit.
+"""Compares the ledger's balances with the bank's, per account and day. Nothing is adjusted to make them fit.
 
-Ours: the sum of the account's shares in the log up to the end of the day, by value date. The bank's: the balance it
-printed on the day's last transaction. Within a day the file is not in the bank's order, so the last one is found by
-chaining: each row says what the balance was before it (balance less amount), and the last is the one whose balance
-is before no other row of that day. Where that leaves none or several, it is the one closest to the bank's balance of
-the day before plus the day's amounts.
+The ledger's balance is the sum of the account's entries up to the end of the day, by value date. The bank's balance is
+the one of the day's last transaction. Within a day the file is not in the bank's order, so the last transaction is
+found by chaining. Each row has a balance before it (balance less amount). The last row is the one whose balance is
+before no other row of that day. If there is none or several, it is the one closest to the bank's balance of the day
+before plus the day's amounts.
 
-The bank rounded its amounts for publication, to 0.10, but not its balances. So each day's movement can differ by 0.10,
-and such differences add up from day to day: a balance is *off by the rounding* as long as each day's step of its
-difference was within 0.10, and *off otherwise* from the first day on whose step was not. On an account's first day in
-the files we may be off by the rounding of every day of ours before it: those are of files imported earlier.
+The bank rounded its amounts for publication to 0.10, but not its balances. So each day's movement can differ by 0.10,
+and such differences add up from day to day. A balance is *off by the rounding* as long as its difference changed by at
+most 0.10 each day. It is *off otherwise* from the first day with a larger change. On an account's first day in the
+files, the difference may have the rounding of every earlier day in the ledger: these came from files imported before.
 
-What we have after the last day of an account in the files, or of an account that they have no row of, is held against
-nothing: it is *left over*.
+Days of the ledger after the account's last day in the files, and days of accounts without a row in the files, are not
+compared with anything. They are *left over*.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from workers.importers.czech_bank.source import (
 )
 
 ROUNDING = 10
-"""What a day's movement may differ by, in haléře."""
+"""The most that a day's movement may differ, in haléře."""
 CHAIN_TOLERANCE = 2 * ROUNDING
 SAMPLE = 20
 
@@ -52,12 +52,12 @@ SELECT stream, (p.payload->>'value_date')::date,
 """
 
 Movements = Mapping[str, Iterable[tuple[date, int]]]
-"""Of each stream the days with entries, in their order, and what they come to."""
+"""For each stream the days with entries, in order, and the sum of each day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A day on which we and the bank do not agree."""
+    """A day on which the ledger and the bank do not agree."""
 
     account: int
     day: date
@@ -67,28 +67,28 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """What we have of an account after the last day on which the bank printed its balance."""
+    """The ledger's days of an account after the last day with a balance of the bank."""
 
     account: int
-    after: date | None  # None where the bank printed none
+    after: date | None  # None if the bank has no balance of the account
     days: int  # with entries
-    amount: str  # that they come to
+    amount: str  # the sum of them
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """Every account-day on which the bank printed a balance."""
+    """The comparison of every account-day with a balance of the bank."""
 
     account_days: int
-    exact: int  # our balance is the bank's
-    rounding: int  # off by the published rounding, or by several days' of it
+    exact: int  # the balances are equal
+    rounding: int  # off by the rounding, of one day or of several
     otherwise: int
-    movements_exact: int  # the day's own movement is the bank's
-    largest_difference: str  # of a balance, whatever explains it
-    accounts_off: tuple[int, ...]  # that are off otherwise on some day
-    below_zero: int  # account-days on which our balance is below zero: accepted as history
+    movements_exact: int  # the day's movements are equal
+    largest_difference: str  # of a balance, for any reason
+    accounts_off: tuple[int, ...]  # accounts that are off otherwise on some day
+    below_zero: int  # account-days with a balance below zero in the ledger: accepted as history
     accounts_below_zero: tuple[int, ...]
-    differences: tuple[Difference, ...]  # the first of those off otherwise
+    differences: tuple[Difference, ...]  # the first ones off otherwise
     leftovers: tuple[Leftover, ...]  # by account
 
     @property
@@ -110,14 +110,14 @@ def reconcile(connection: Connection[Any], log: str, log_number: int, folder: Pa
 def compare(
     log: str, accounts: Iterable[int], bank: Iterable[tuple[int, date, int]], movements: Movements
 ) -> Reconciliation:
-    """Hold our movements against the bank's balances: (account, day, balance), in order of days.
+    """Compare movements with the bank's balances, given as (account, day, balance) in order of days.
 
-    `accounts` are the bank's; movements on other streams, such as the ledger's own accounts, are not looked at.
+    `accounts` are those of the bank. Movements on other streams, such as internal accounts, are not compared.
     """
     coming = {account: deque(movements.get(account_id(log, account), ())) for account in accounts}
     days = exact = rounding = movements_exact = below = largest = 0
     balances: dict[int, int] = defaultdict(int)
-    before: dict[int, int] = defaultdict(int)  # each account's difference the day before
+    before: dict[int, int] = defaultdict(int)  # the difference of each account on the day before
     last: dict[int, date] = {}
     off: set[int] = set()
     negative: set[int] = set()
@@ -173,7 +173,7 @@ def compare(
 
 
 def _taken(coming: deque[tuple[date, int]], upto: date) -> list[int]:
-    """What moved up to the end of that day, taken from what was still to come."""
+    """Take the movements up to the end of that day from those still to come, and return their sum."""
     moved = []
     while coming and coming[0][0] <= upto:
         moved.append(coming.popleft()[1])
@@ -193,7 +193,7 @@ def bank_days(rows: Iterable[SourceTransaction]) -> Iterator[tuple[int, date, in
 
 
 def _last_balance(rows: list[SourceTransaction], opening: int) -> int:
-    """The balance after the last of an account's rows of one day, whatever their order in the file."""
+    """The balance after the last of an account's rows of one day. Their order in the file does not matter."""
     if len(rows) == 1:
         return rows[0].balance
     last = [

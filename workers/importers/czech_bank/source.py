@@ -1,4 +1,4 @@
-"""The bank's files: semicolons, quotes, CRLF, dates as YYMMDD. `birth_number` is never read."""
+"""Reads the bank's files: semicolons, quotes, CRLF, dates as YYMMDD. It never reads `birth_number`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from domain.money import MoneyError, parse
 
 CURRENCY = "CZK"
 MOST_DIGITS = 18
-"""Of a number that identifies something."""
+"""Most digits of an id."""
 MOST_ACCOUNT_ID = 9 * 10**9 - 1
 """Account numbers have ten digits, and those of the bank's accounts begin at 10**9 (`importing.NUMBERS_FROM`)."""
 ACCOUNTS, DISPOSITIONS = "account.asc", "disp.asc"
 TRANSACTIONS, TRANSACTIONS_IN_PARTS = "trans.asc", "trans-*.asc"
-"""The file as it was published, or what somebody has made of it: parts whose order by name is that of time."""
+"""The file as it was published, or parts of it, whose order by name is the order of time."""
 
 
 class _Reader(Protocol):
-    """What `csv.reader` gives."""
+    """The type of `csv.reader`."""
 
     @property
     def line_num(self) -> int: ...
@@ -33,7 +33,7 @@ class _Reader(Protocol):
 
 
 class SourceError(ValueError):
-    """A file is missing or a line is not what it should be; the message names file and line."""
+    """A file is missing or a line is wrong. The message names the file and the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class SourceAccount:
 
 @dataclass(frozen=True, slots=True)
 class SourceTransaction:
-    """A transaction of the bank; amounts in haléře, `balance` the bank's own after it."""
+    """A transaction of the bank. Amounts are in haléře; `balance` is the bank's balance after it."""
 
     id: int
     account: int
@@ -55,12 +55,12 @@ class SourceTransaction:
     credit: bool
     amount: int
     balance: int
-    role: InternalRole  # which of the ledger's own accounts stands against it
+    role: InternalRole  # the internal account of the other entry
     kind: TransactionKind
 
     @property
     def signed(self) -> int:
-        """As it changes the balance."""
+        """The amount as it changes the balance."""
         return self.amount if self.credit else -self.amount
 
 
@@ -83,7 +83,7 @@ def read_accounts(folder: Path) -> list[SourceAccount]:
 
 
 def transaction_files(folder: Path) -> list[Path]:
-    """The files of transactions, in order of time. Raises `SourceError` where there is none, or the whole and parts."""
+    """The files of transactions, in order of time. Raises `SourceError` if there are none, or a file and its parts."""
     whole, parts = sorted(folder.glob(TRANSACTIONS)), sorted(folder.glob(TRANSACTIONS_IN_PARTS))
     if whole and parts:
         raise SourceError(
@@ -97,7 +97,7 @@ def transaction_files(folder: Path) -> list[Path]:
 def read_transactions(file: Path) -> Iterator[SourceTransaction]:
     """The transactions of one file, in its order, one at a time. Raises `SourceError`.
 
-    An amount may be zero: the bank rounded amounts for publication, so a little interest can have become 0.00.
+    An amount may be zero: the bank rounded amounts for publication, so a small interest may be 0.00.
     """
     wanted = ("trans_id", "account_id", "date", "type", "operation", "amount", "balance", "k_symbol")
     before = date.min
@@ -130,7 +130,7 @@ def read_transactions(file: Path) -> Iterator[SourceTransaction]:
 
 
 def _classified(operation: str, symbol: str, credit: bool, where: str) -> tuple[InternalRole, TransactionKind]:
-    """What stands against it: the symbol tells interest, penalties and fees, else the operation tells cash or banks."""
+    """The internal account: the symbol means interest, penalties or fees; else the operation means cash or banks."""
     if symbol == "UROK":
         return "interest", "interest"
     if symbol == "SANKC. UROK":
@@ -145,9 +145,9 @@ def _classified(operation: str, symbol: str, credit: bool, where: str) -> tuple[
 
 
 def _rows(file: Path, wanted: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """(where, the wanted columns) of each line; other columns never leave here."""
+    """(place, wanted columns) of each line. Other columns are not returned."""
     try:
-        # What is not ASCII is let in and refused with its line: the decoder would know only of a byte in a buffer.
+        # Bytes that are not ASCII are decoded and refused with their line. The decoder would name a byte in a buffer.
         with file.open(encoding="ascii", errors="surrogateescape", newline="") as opened:
             yield from _checked(file.name, csv.reader(opened, delimiter=";"), wanted)
     except FileNotFoundError:

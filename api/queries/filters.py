@@ -1,0 +1,41 @@
+"""Filters of lists that have few values: another value is refused, and the problem names the values there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+MOST_LISTED = 50
+"""Values that a message names. The figures of the problem have them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Metadata of an annotated `str`: it must be one of these values."""
+
+    values: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the value after the type."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The schema for the OpenAPI description."""
+        return {"type": "string", "enum": list(self.values)}
+
+    def _check(self, value: str) -> str:
+        if value not in self.values:
+            few = len(self.values) <= MOST_LISTED
+            listed = ", ".join(self.values) if few else f"the {len(self.values)} values in `allowed`"
+            figures = {"sent": repr(value[:100]), "listed": listed, "allowed": list(self.values)}
+            raise PydanticCustomError("choice", "{sent} is not one of {listed}", figures)
+        return value
+
+
+def choice(values: Iterable[str]) -> Choice:
+    """One of these values, in their order."""
+    return Choice(tuple(values))

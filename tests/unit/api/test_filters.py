@@ -1,0 +1,72 @@
+"""A filter with few values takes only these, and the problem names them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from api import registry
+from api.gateway.problems import malformed
+from api.gateway.routes import RouteTable
+from api.queries.filters import MOST_LISTED, Choice, choice
+from api.queries.response_types import values_of
+from domain.accounts.account.state import Status as AccountStatus
+from domain.accounts.numbers import PREFIXES, AccountType
+from domain.accounts.posting import Side, TransactionKind
+from domain.money import EXPONENTS
+from domain.orders.order import Status as OrderStatus
+from domain.posts.post import Status as PostStatus
+from domain.registry import CATALOGUE
+
+FEW: dict[tuple[str, str], set[str]] = {
+    ("/v1/accounts", "type"): set(PREFIXES),
+    ("/v1/accounts", "status"): set(get_args(AccountStatus)),
+    ("/v1/accounts", "currency"): set(EXPONENTS),
+    ("/v1/accounts/{account}/entries", "side"): set(get_args(Side)),
+    ("/v1/log", "category"): {"acct", "txn", "ord", "post", "claim"},
+    ("/v1/log", "type"): {entry.name for entry in CATALOGUE},
+    ("/v1/log/follow", "category"): {"acct", "txn", "ord", "post", "claim"},
+    ("/v1/log/follow", "type"): {entry.name for entry in CATALOGUE},
+    ("/v1/orders", "status"): set(get_args(OrderStatus)),
+    ("/v1/posts", "status"): set(get_args(PostStatus)),
+    ("/v1/transactions", "kind"): set(get_args(TransactionKind)),
+    ("/v1/trial-balance", "currency"): set(EXPONENTS),
+}
+
+
+def test_every_filter_with_few_values_is_checked() -> None:
+    found = {}
+    for declared in RouteTable(registry.routes()).routes:
+        for parameter in getattr(declared.route, "dependant").query_params:  # noqa: B009 - of APIRoute only
+            schema = TypeAdapter(parameter.field_info.annotation).json_schema()
+            for one in schema.get("anyOf", [schema]):
+                if "enum" in one:
+                    found[declared.route.path, parameter.alias] = set(one["enum"])
+    assert found == FEW
+
+
+def problem_of(filter: Choice, value: str) -> dict[str, Any]:
+    """The problem of this value."""
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(Annotated[str, filter]).validate_python(value)
+    return malformed([{**error, "loc": ("query", "status")} for error in refused.value.errors()])
+
+
+def test_a_problem_names_the_values_there_are() -> None:
+    problem = problem_of(choice(["open", "closed"]), "opne")
+    assert problem["detail"] == "status: 'opne' is not one of open, closed."
+    assert problem["figures"]["allowed"] == {"status": ["open", "closed"]}
+
+
+def test_many_values_are_in_the_figures_only() -> None:
+    many = [f"value-{number}" for number in range(MOST_LISTED + 1)]
+    problem = problem_of(choice(many), "x" * 500)
+    assert problem["detail"] == f"status: {'x' * 100!r} is not one of the 51 values in `allowed`."
+    assert problem["figures"]["allowed"] == {"status": many}
+
+
+def test_the_words_of_a_type_of_the_domain() -> None:
+    assert values_of(Literal["a", "b"]) == ("a", "b")
+    assert set(values_of(AccountType)) == set(PREFIXES)
