@@ -25,13 +25,19 @@ from projections.engine.ddl import primary_key
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.reporting import View
 from projections.engine.rows import copy_rows
-from projections.engine.writing import Row, Update, copy_lines, copy_target, loaded, updates
+from projections.engine.writing import Row, Update, copy_lines, copy_target, in_order, loaded, updates
 
 Step: TypeAlias = Callable[[Row, Any], Row]
 """A row and an event → the row after it. Pure: it changes neither."""
 
-Details: TypeAlias = Callable[[Row, Any], Iterable[Row]]
-"""The row after an event, and the event → rows of a table beside it, which are inserted and never change."""
+Details: TypeAlias = Callable[[Row, Any], Iterable[tuple[Any, ...]]]
+"""The row after an event, and the event → rows of a table beside it, which are inserted and never change.
+
+A row of such a table is a tuple, in the order in which the table declares its columns: there can be many.
+"""
+
+Beside: TypeAlias = Mapping[Table, Mapping[type[Any], Details]]
+"""Tables beside that of the rows, and what makes their rows of which events."""
 
 CHUNK = 2_000
 """Rows that are loaded and changed at a time where functions read columns: it bounds the memory of a page."""
@@ -72,44 +78,40 @@ class RowFold:
 
     def rows(self, events: Iterable[RecordedEvent]) -> dict[str, Row]:
         """All rows that these events come to, from the beginning of the log: the pure form of the table."""
-        rows: dict[str, dict[str, Any]] = {}
+        rows: dict[str, Row] = {}
         for recorded in events:
+            step, starts = self.step(recorded.event)
             for key in dict.fromkeys(self.rows_of(recorded.event)):
-                _apply(self, rows, key, recorded)
+                if starts != (key not in rows):
+                    raise _misplaced(key, recorded.event, starts)
+                row = {**self.blank, self.key: key} if starts else rows[key]
+                rows[key] = _after(step, key, row, recorded)
         names = [column.name for column in self.table.columns]
         return {key: {name: row[name] for name in names} for key, row in rows.items()}
 
+    def step(self, event: Any) -> tuple[Step, bool]:
+        """The function of an event, and whether it begins a row. Raises `FoldError` for an event that it has not."""
+        found = self.steps.get(type(event))
+        if found is None:
+            raise FoldError(f"{type(event).__name__} is none of its events")
+        return found
 
-def _apply(
-    model: RowFold,
-    rows: dict[str, Any],
-    key: str,
-    recorded: RecordedEvent,
-    otherwise: Callable[[], dict[str, Any]] | None = None,
-) -> Row:
-    """Bring the row with this key on by one event. `otherwise` makes the row where an event that starts none finds
-    none. Raises `FoldError`."""
+
+def _after(step: Step, key: str, row: Row, recorded: RecordedEvent) -> Row:
+    """The row after an event. The row before is of this module's making, so it may be changed."""
     position, at, event = recorded
-    found = model.steps.get(type(event))
-    if found is None:
-        raise FoldError(f"{type(event).__name__} is none of its events")
-    step, starts = found
-    row = rows.get(key)
-    if starts:
-        if row is not None:
-            raise FoldError(f"{key} has events before its {type(event).__name__}")
-        row = {**model.blank, model.key: key}
-    elif row is None:
-        if otherwise is None:
-            raise FoldError(f"{key} was never begun, and {type(event).__name__} changes it")
-        row = otherwise()
-    # The row is of this module's making, so it may be changed before the function sees it.
     if event.originator_id == key:
         row["version"] = event.originator_version
     row["last_position"] = position
     row["last_at"] = at
-    rows[key] = row = step(row, event)
-    return row
+    return step(row, event)
+
+
+def _misplaced(key: str, event: Any, starts: bool) -> FoldError:
+    name = type(event).__name__
+    return FoldError(
+        f"{key} has events before its {name}" if starts else f"{key} was never begun, and {name} changes it"
+    )
 
 
 @dataclass(slots=True)
@@ -128,7 +130,7 @@ def declared(
     *,
     area: str,
     reports: tuple[View, ...],
-    details: Mapping[Table, Mapping[type[Any], Details]] | None = None,
+    details: Beside | None = None,
     version: int = 1,
     obsolete_indexes: tuple[str, ...] = (),
 ) -> Projection:
@@ -147,34 +149,40 @@ def declared(
     )
 
 
-def _fold(model: RowFold, beside: Mapping[Table, Mapping[type[Any], Details]], events: Sequence[RecordedEvent]) -> Page:
+def _fold(model: RowFold, beside: Beside, events: Sequence[RecordedEvent]) -> Page:
     begun: dict[str, Row] = {}
     changed: dict[str, Row] = {}
     pending: dict[str, list[RecordedEvent]] = {}
-    inserted: list[list[Row]] = [[] for _ in beside]
-    makers = list(zip(inserted, beside.values(), strict=True))
+    inserted: list[list[tuple[Any, ...]]] = [[] for _ in beside]
+    makers = {
+        kind: [
+            (rows, by_type[kind]) for rows, by_type in zip(inserted, beside.values(), strict=True) if kind in by_type
+        ]
+        for kind in model.steps
+    }
     for recorded in events:
         event = recorded.event
         key = event.originator_id
-        if key in begun:
-            row = _apply(model, begun, key, recorded)
-        elif type(event) in model.starts:
-            if key in changed or key in pending:
-                raise FoldError(f"{key} has events before its {type(event).__name__}")
-            row = _apply(model, begun, key, recorded)
-        elif model.reads:
-            pending.setdefault(key, []).append(recorded)
-            continue
-        else:
-            row = _apply(model, changed, key, recorded, dict)
-        for rows, by_type in makers:
-            make = by_type.get(type(event))
-            if make is not None:
-                rows.extend(make(row, event))
+        step, starts = model.step(event)
+        row = begun.get(key)
+        rows = begun
+        if starts:
+            if row is not None or key in changed or key in pending:
+                raise _misplaced(key, event, starts)
+            row = {**model.blank, model.key: key}
+        elif row is None:
+            if model.reads:
+                pending.setdefault(key, []).append(recorded)
+                continue
+            row = changed.get(key) or {}
+            rows = changed
+        rows[key] = row = _after(step, key, row, recorded)
+        for details, make in makers[type(event)]:
+            details.extend(make(row, event))
     return Page(
-        list(copy_lines(model.table, list(begun.values()))),
+        copy_lines(model.table, map(in_order(model.table), begun.values())),
         updates(model.table, changed),
-        [list(copy_lines(table, rows)) for table, rows in zip(beside, inserted, strict=True)],
+        [copy_lines(table, rows) for table, rows in zip(beside, inserted, strict=True)],
         pending,
     )
 
@@ -193,6 +201,9 @@ def _write(
         rows = loaded(connection, model.table, model.reads, keys[first : first + CHUNK])
         for key in keys[first : first + CHUNK]:
             for recorded in page.pending[key]:
-                _apply(model, rows, key, recorded)
+                step, starts = model.step(recorded.event)
+                if key not in rows:
+                    raise _misplaced(key, recorded.event, starts)
+                rows[key] = _after(step, key, rows[key], recorded)
         for update in updates(model.table, rows):
             update.run(connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -17,23 +17,25 @@ from projections.engine.ddl import primary_key, quoted, type_name
 from projections.engine.projection import FoldError
 from projections.engine.rows import NULL, copy_text
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 """A row: column to value. Points in time are text, as PostgreSQL writes them."""
 
 _FLAGS = {True: "t", False: "f"}
 
 
-def _optional(value: Any) -> str:
-    return NULL if value is None else str(value)
-
-
-def _copied(column: Column[Any]) -> Callable[[Any], str]:
-    """How COPY reads a value of this column."""
-    if isinstance(column.type, Text):
-        return copy_text
+def _copied(column: Column[Any], values: Sequence[Any]) -> Iterable[str]:
+    """The values of a column as COPY reads them. Whole columns at once: most have nothing to escape."""
     if isinstance(column.type, Boolean):
-        return _FLAGS.__getitem__
-    return _optional if column.nullable else str
+        return map(_FLAGS.__getitem__, values)
+    optional = bool(column.nullable) and None in values
+    if isinstance(column.type, DateTime):
+        return [NULL if value is None else value for value in values] if optional else values
+    if not isinstance(column.type, Text):
+        return [NULL if value is None else str(value) for value in values] if optional else map(str, values)
+    together = "".join([value for value in values if value is not None] if optional else values)
+    if not together.isprintable() or "\\" in together:
+        return map(copy_text, values)
+    return [NULL if value is None else value for value in values] if optional else values
 
 
 def copy_target(table: Table, columns: Sequence[str] | None = None) -> str:
@@ -44,12 +46,15 @@ def copy_target(table: Table, columns: Sequence[str] | None = None) -> str:
     return f"{quoted(table.name)} ({', '.join(map(quoted, columns or names))})"
 
 
-def copy_lines(table: Table, rows: Sequence[Row]) -> Iterator[str]:
-    """Rows as COPY reads them. Raises `KeyError` for a row without one of the columns."""
-    columns = list(table.columns)
-    values = zip(*map(itemgetter(*[column.name for column in columns]), rows), strict=True)
-    texts = [map(_copied(column), of_column) for column, of_column in zip(columns, values, strict=False)]
-    return map("\t".join, zip(*texts, strict=True))
+def in_order(table: Table) -> Callable[[Row], tuple[Any, ...]]:
+    """Gives the values of a row in the order in which the table declares its columns. Raises `KeyError`."""
+    return itemgetter(*[column.name for column in table.columns])
+
+
+def copy_lines(table: Table, values: Iterable[tuple[Any, ...]]) -> list[str]:
+    """Rows as COPY reads them: their values in the order in which the table declares its columns."""
+    texts = map(_copied, table.columns, zip(*values, strict=True))
+    return list(map("\t".join, zip(*texts, strict=True)))
 
 
 _ARRAYS: dict[type[TypeEngine[Any]], tuple[Callable[[Sequence[Any]], BinaryArray], str]] = {
@@ -64,6 +69,8 @@ def _array(column: Column[Any], values: Sequence[Any]) -> BinaryArray:
     make, _ = _ARRAYS.get(type(column.type), (None, ""))
     if make is not None and not column.nullable:
         return make(values)
+    if isinstance(column.type, (Text, DateTime)):
+        return text_array(values)
     return text_array([None if value is None else str(value) for value in values])
 
 
@@ -109,19 +116,21 @@ def updates(table: Table, rows: Mapping[str, Row]) -> list[Update]:
     """
     key = primary_key(table)[0]
     known = {column.name for column in table.columns} - {key}
-    groups: dict[frozenset[str], list[str]] = {}
+    orders: dict[tuple[str, ...], list[str]] = {}  # by the columns in the order in which functions have set them
     for name in sorted(rows):  # neighbours share pages of the index and of the table
-        groups.setdefault(frozenset(rows[name]), []).append(name)
+        orders.setdefault(tuple(rows[name]), []).append(name)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for columns, keys in orders.items():
+        groups.setdefault(tuple(sorted(known.intersection(columns))), []).extend(keys)
     done = []
-    for columns, keys in groups.items():
-        names = tuple(sorted(known & columns))
+    for names, keys in groups.items():
         of_group = [rows[name] for name in keys]
         arrays = [_array(table.c[name], [row[name] for row in of_group]) for name in names]
         done.append(Update(table, names, tuple(keys), (text_array(keys), *arrays)))
     return done
 
 
-def loaded(connection: Connection[Any], table: Table, names: Sequence[str], keys: Sequence[str]) -> dict[str, Any]:
+def loaded(connection: Connection[Any], table: Table, names: Sequence[str], keys: Sequence[str]) -> dict[str, Row]:
     """These columns of the rows with these keys, by key. A key without a row is left out."""
     columns = [table.c[name] for name in names]
     shown = [f"t.{quoted(c.name)}{'::text' if isinstance(c.type, DateTime) else ''}" for c in columns]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -71,17 +71,12 @@ def placed(row: Row, event: OrderPlaced) -> Row:
     }
 
 
-def lines_of(row: Row, event: OrderPlaced) -> Iterator[Row]:
+def lines_of(row: Row, event: OrderPlaced) -> list[tuple[Any, ...]]:
     """The lines of a new order."""
-    for place, line in enumerate(event.lines, 1):
-        yield {
-            "order": event.originator_id,
-            "line": place,
-            "sku": line.sku,
-            "name": line.name,
-            "quantity": line.quantity,
-            "unit_price": line.unit_price,
-        }
+    return [
+        (event.originator_id, place, line.sku, line.name, line.quantity, line.unit_price)
+        for place, line in enumerate(event.lines, 1)
+    ]
 
 
 def confirmed(row: Row, event: OrderConfirmed) -> Row:

@@ -5,7 +5,6 @@ Tables, fold, reporting views, queries.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -115,19 +114,11 @@ def restored(row: Row, event: PostRestored) -> Row:
     return {**row, "deleted": False, "reason": None, "reason_erased": False}
 
 
-def revision_of(row: Row, event: PostDrafted | PostRevised) -> Iterator[Row]:
+def revision_of(row: Row, event: PostDrafted | PostRevised) -> list[tuple[Any, ...]]:
     """The text of a post after this event."""
     summary = erasable(event.summary)[0] if isinstance(event, PostRevised) else None
-    yield {
-        "post": event.originator_id,
-        "revision": row["revision"],
-        "title": row["title"],
-        "body": row["body"],
-        "summary": summary,
-        "text_erased": row["text_erased"],
-        "position": row["last_position"],
-        "recorded_at": row["last_at"],
-    }
+    text = row["title"], row["body"], summary, row["text_erased"]
+    return [(event.originator_id, row["revision"], *text, row["last_position"], row["last_at"])]
 
 
 FOLD = RowFold(
