@@ -11,13 +11,14 @@ from domain.accounts.account.events import (
 )
 from domain.kernel import ERASED, UNREADABLE, Event
 from domain.orders.order import OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced
-from domain.posts.post import PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
+from domain.posts.post import PostArchived, PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
 from domain.registry import CATALOGUE
 from eventstore.keys.sealing import Sealer
 from eventstore.log.codec import Codec
 from projections.engine.declared import Page
 from projections.engine.projection import FoldCache, FoldError, Projection
 from projections.engine.rows import copy_text, erasable
+from projections.engine.writing import SMALL
 from projections.orders import orders
 from projections.posts import posts
 from projections.registry import PROJECTIONS
@@ -36,7 +37,13 @@ def folded(projection: Projection, *events: Event) -> Page:
 def test_an_order_that_begins_in_a_page_is_one_line() -> None:
     placed = OrderPlaced("o", 1, "ada", "EUR", (OrderLine("sku", "a\tb", 2, 5),), 10, None)
     page = folded(orders.ORDERS, placed, OrderConfirmed("o", 2), OrderCancelled("o", 3, "ada", "why"))
-    assert page.begun == ["o\tada\tEUR\tcancelled\t10\t\\N\twhy\tf\t\\N\t\\N\t3\t1\tt1\t3\tt3"]
+    [line] = page.begun
+    row = dict(zip(orders.TABLE.columns.keys(), line.split("\t"), strict=True))
+    assert (
+        row.items() >= {"order": "o", "customer": "ada", "status": "cancelled", "total": "10", "reason": "why"}.items()
+    )
+    assert row.items() >= {"reference": "\\N", "reason_erased": "f", "transaction": "\\N", "version": "3"}.items()
+    assert [row[name] for name in ("position", "placed_at", "last_position", "last_at")] == ["1", "t1", "3", "t3"]
     assert page.details == [["o\t1\tsku\ta\\tb\t2\t5"]]
     assert page.updates == []
 
@@ -51,14 +58,22 @@ def test_what_a_page_does_not_touch_stays() -> None:
         PostRestored("q", 5),
         PostDrafted("r", 1, "ada", ERASED, ERASED),
     )
-    revised, restored = page.updates
-    always = ["last_at", "last_position", "version"]
-    assert (revised.keys, restored.keys) == (("p",), ("q",))
-    assert sorted(revised.names) == sorted(
-        [*always, "title", "body", "revision", "text_erased", "status", "slug", "published_at"]
-    )
-    assert sorted(restored.names) == sorted([*always, "deleted", "reason", "reason_erased"])
+    [update] = page.updates
+    always = {"last_at", "last_position", "version"}
+    texts = {"title", "body", "revision", "text_erased", "status", "slug", "published_at"}
+    deletion = {"deleted", "reason", "reason_erased"}
+    assert update.keys == ("p", "q")
+    assert set(update.names) == always | texts | deletion
+    assert set(update.partial) == texts | deletion, "which the one row sets, and the other keeps"
     assert page.details == [["p\t2\tT\tB\t\\N\tf\t1\tt1", "r\t1\t\\N\t\\N\t\\N\tt\t5\tt5"]]
+
+
+def test_many_rows_that_set_the_same_columns_have_a_statement_of_their_own() -> None:
+    many = [PostPublished(f"p{n:04}", 2, "slug") for n in range(SMALL)]
+    page = folded(posts.POSTS, *many, PostDeleted("q", 4, "ada", "spam"), PostArchived("r", 5))
+    alone, together = page.updates
+    assert (len(alone.keys), alone.partial) == (SMALL, ())
+    assert (together.keys, set(together.partial)) == (("q", "r"), {"status", "deleted", "reason", "reason_erased"})
 
 
 def test_a_row_begins_once_and_first() -> None:
