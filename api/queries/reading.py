@@ -1,4 +1,4 @@
-"""What every read has in common: its page, its cursor, and waiting for a position."""
+"""The common parts of reads: pages, cursors, filters, and waiting for a position."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ from projections.engine.waiting import BehindError
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
-Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200, description="The most items to return")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the previous page")]
 After = Annotated[
     int | None,
     Query(
         ge=0,
         lt=2**63,
-        description="Only what the log has after this position. To poll a list, ask for what comes after the highest "
-        "`position` seen so far: nothing is missed",
+        description="Only items with a `position` after this one. To poll a list, pass the highest `position` seen "
+        "so far: no item is missed",
     ),
 ]
 MinPosition = Annotated[
     str | None,
     Query(
         max_length=200,
-        description="Wait, bounded, until this position is visible: read your writes. One beyond the log is refused",
+        description="Wait for a limited time until this position is visible, to read your own writes. A position "
+        "beyond the end of the log is refused",
     ),
 ]
 Filter = Annotated[str | None, Query(max_length=200, pattern=r"^[ -~]*$")]
@@ -48,9 +49,9 @@ DEFAULT_LIMIT = 50
 
 
 def visible(*projections: str) -> Any:
-    """A dependency: the read begins once all `projections` have come as far as asked. Raises `Problem`.
+    """A dependency: the read begins once all `projections` have reached `min_position`. Raises `Problem`.
 
-    Who waits holds neither a thread nor a connection, so that other reads do not wait as well.
+    A waiting read holds neither a thread nor a connection, so other reads do not wait for it.
     """
 
     async def wait(request: Request, min_position: MinPosition = None) -> None:
@@ -61,9 +62,9 @@ def visible(*projections: str) -> Any:
         position = await run_in_threadpool(_position, served, min_position)
         if served.checkpoints.reached(projections) >= position:
             return
-        places: ConcurrencyLimit = request.app.state.waiting
+        limit: ConcurrencyLimit = request.app.state.waiting
         try:
-            with places.one(request.scope["state"]["principal"].name):
+            with limit.one(request.scope["state"]["principal"].name):
                 await served.checkpoints.wait(projections, position, served.limits.wait_seconds)
         except BehindError as behind:
             raise Problem(
@@ -79,23 +80,23 @@ def visible(*projections: str) -> Any:
 
 @contextmanager
 def reading(request: Request) -> Iterator[Connection[Any]]:
-    """A connection to read what the route is `visible` by. Raises `Problem` where that is being rebuilt.
+    """A connection to read the projections of the route. Raises `Problem` if one of them is being rebuilt.
 
-    It asks before and after: a rebuild may begin, and even end, while the tables are read.
+    It checks before and after the read, because a rebuild may begin, and even end, while the tables are read.
     """
     served, projections = services(request), request.scope["state"]["projections"]
     with served.reads() as connection:
-        before = _whole(connection, served.log, projections)
+        before = _rebuild_counts(connection, served.log, projections)
         try:
             yield connection
         finally:
-            after = _whole(connection, served.log, projections)
+            after = _rebuild_counts(connection, served.log, projections)
             if after != before:
                 raise Problem("rebuilding", f"{', '.join(projections)} were rebuilt while they were read.")
 
 
-def _whole(connection: Connection[Any], log: str, projections: Sequence[str]) -> list[int]:
-    """How often each was rebuilt. Raises `Problem` where one is not whole."""
+def _rebuild_counts(connection: Connection[Any], log: str, projections: Sequence[str]) -> list[int]:
+    """How often each projection was rebuilt. Raises `Problem` if one is being rebuilt."""
     rebuilds = read_rebuilds(connection, log, projections)
     for one in rebuilds:
         if one.until is not None:
@@ -116,13 +117,13 @@ def _position(served: Services, text: str) -> int:
 
 
 def page(listed: Listed[T, Any], view: Callable[[T], Mapping[str, object]]) -> Response:
-    """A page of a list, with the cursor of the next one or null."""
+    """A page of a list, with the cursor of the next page or null."""
     following = None if listed.next is None else cursor(listed.next)
     return json_response({"items": [view(item) for item in listed.items], "next": following})
 
 
 def one(kind: str, id: str, found: T | None, view: Callable[[T], Mapping[str, object]]) -> Response:
-    """One thing with its version as ETag, or the problem that there is none."""
+    """The response with one item, with its version as ETag. Raises `Problem` if it does not exist."""
     if found is None:
         raise Problem("unknown", f"There is no {kind} {id}.", kind=kind, id=id)
     version = getattr(found, "version", None)
@@ -130,7 +131,7 @@ def one(kind: str, id: str, found: T | None, view: Callable[[T], Mapping[str, ob
 
 
 def one_that_passes(found: T | None, filters: Mapping[str, str | None], after: int | None) -> tuple[T, ...]:
-    """What was found by a key of its own, unless it is not what the other filters ask for."""
+    """The item that was found by a unique key; empty if it does not match the other filters."""
     if found is None or (after is not None and found.position <= after):  # type: ignore[attr-defined]
         return ()
     if any(asked not in (None, getattr(found, name)) for name, asked in filters.items()):

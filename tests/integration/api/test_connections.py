@@ -353,7 +353,7 @@ def test_one_connection_more_than_may_be_is_told_so(few: Server) -> None:
         with few.client() as refused:
             [(status, problem)] = answers(received(refused))
         assert (status, problem["code"], problem["figures"]) == (503, "busy", {"most": FEW})
-        assert "5 connections, as many as may be" in problem["detail"]
+        assert "5 connections, the most allowed" in problem["detail"]
         taken[0].close()
 
         def is_let_in() -> bool:
