@@ -27,7 +27,7 @@ class Live(TypedDict):
 
 
 class Rebuilding(TypedDict):
-    """A projection that is being rebuilt."""
+    """A projection whose tables are incomplete: a rebuild by an earlier version emptied them and was cut off."""
 
     projection: str
     position: Annotated[int, Field(description="The position it has reached")]
@@ -50,9 +50,7 @@ class ProjectionLag(TypedDict):
     events: Annotated[int, Field(description="The number of events that it has not folded yet")]
     seconds: Annotated[float, Field(description="Seconds since the oldest of these events was recorded")]
     stopped: Annotated[str | None, Field(description="Why it has stopped; null while it runs")]
-    rebuild_until: Annotated[
-        int | None, Field(description="While it is rebuilt, the position from which on it is complete")
-    ]
+    rebuild_until: Annotated[int | None, Field(description="The position from which on it is complete; null if it is")]
 
 
 class Lag(TypedDict):
@@ -78,7 +76,7 @@ async def get_liveness() -> Response:
 def get_readiness(request: Request) -> Response:
     """Check that the database answers, commands are executed, and no projection has stopped.
 
-    While a projection is rebuilt, its reads are answered 503, and `rebuilding` lists it.
+    `rebuilding` lists projections whose tables are incomplete, because a rebuild by an earlier version was cut off.
     """
     served = services(request)
     try:

@@ -16,7 +16,6 @@ from tests.tampering.books import verified
 from tests.tampering.conftest import Books
 from tests.tampering.table import CASES
 from tests.tampering.test_tampering import tampered
-from workers.verify.schema import damaged
 
 MOST_ROUNDS = 3
 """A report shows ten findings of a check: what it does not show is in the next one."""
@@ -72,8 +71,7 @@ def rebuild_as_told(database: Database, names: set[str]) -> None:
         connect(database.projector_url, application_name="keys") as keys,
         read_owner(database) as owner,
     ):
-        anew = damaged(connection, projections)
-        assert rebuild(connection, "main", codec_of(keys, 1), projections, owner=owner, anew=anew).ok
+        assert rebuild(connection, "main", codec_of(keys, 1), projections, owner=owner).ok
 
 
 def test_a_rebuild_leaves_views_of_others_alone_where_nothing_is_damaged(books18: Books) -> None:
