@@ -204,7 +204,7 @@ def _together_expected(items: list[Ready]) -> dict[str, int]:
             if expected.setdefault(stream, version) != version:
                 raise Problem(
                     "malformed",
-                    f"Item {number} expects version {version} of {stream}, one before it {expected[stream]}.",
+                    f"Item {number} expects version {version} of {stream}; an earlier item expects {expected[stream]}.",
                     item=number,
                 )
     return expected

@@ -172,7 +172,7 @@ def expected_of(intent: Intent, body: BaseModel, if_match: str | None) -> Mappin
     if stated.get(stream, version) != version:
         raise Problem(
             "malformed",
-            f"If-Match names version {version} of {stream}, expected_versions {stated[stream]}; say one of them.",
+            f"If-Match names version {version} of {stream}, expected_versions {stated[stream]}; send only one of them.",
             stream=stream,
             if_match=version,
             expected=stated[stream],

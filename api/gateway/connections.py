@@ -154,10 +154,10 @@ class BoundedConnection(HttpToolsProtocol):
     def _check_head(self) -> None:
         limits = self._limits
         if len(self.url) > limits.target_bytes:
-            detail = f"The request target has {len(self.url)} bytes, of {limits.target_bytes} it may have."
+            detail = f"The request target has {len(self.url)} bytes; {limits.target_bytes} are allowed."
             raise _RefusedError("target_too_long", detail, limits.target_bytes)
         if len(self.headers) > limits.headers:
-            detail = f"The request has {len(self.headers)} headers, of {limits.headers} it may have."
+            detail = f"The request has {len(self.headers)} headers; {limits.headers} are allowed."
             raise _RefusedError("head_too_large", detail, limits.headers)
         size = len(self.parser.get_method()) + len(self.url) + BYTES_AROUND_A_TARGET
         size += sum([len(name) + len(value) + BYTES_AROUND_A_HEADER for name, value in self.headers])
@@ -221,7 +221,7 @@ class BoundedConnection(HttpToolsProtocol):
         elif cause is not None:
             self._refuse("malformed", "The request target is not the path and query of a URL in ASCII.", None)
         else:
-            self._refuse("malformed", f"The request is not HTTP/1.1 that can be read: {error}.", None)
+            self._refuse("malformed", f"The request is not valid HTTP/1.1: {error}.", None)
 
     def _refuse(self, code: str, detail: str, figures: dict[str, Any] | None) -> None:
         """Answer with a problem and end the connection. While another answer is being sent, only end the connection."""

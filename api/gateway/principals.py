@@ -44,7 +44,7 @@ class Principals(Protocol):
     """Finds principals by token."""
 
     def find(self, digest: bytes) -> Principal | Problem:
-        """The principal of the token with this SHA-256, or the problem that there is none."""
+        """The principal of the token with this SHA-256, or a problem if there is none."""
 
 
 class FixedPrincipals:
@@ -56,7 +56,7 @@ class FixedPrincipals:
         self._clock = clock
 
     def find(self, digest: bytes) -> Principal | Problem:
-        """The principal of the token with this SHA-256, or the problem that there is none."""
+        """The principal of the token with this SHA-256, or a problem if there is none."""
         grant = self._grants.get(digest)
         if grant is None:
             return Problem("unauthenticated", "Send 'Authorization: Bearer <token>' with a token of this service.")

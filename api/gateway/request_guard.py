@@ -138,11 +138,11 @@ class RequestGuard:
         if before + len(part) > limits.body_bytes:
             raise too_large(limits.body_bytes)
         if self._held + len(part) > limits.held_bytes:
-            detail = f"The bodies of the requests under way have {self._held} bytes, of {limits.held_bytes} they may."
+            detail = f"The bodies of the requests under way have {self._held} bytes of {limits.held_bytes} allowed."
             raise Problem("busy", detail)
         if self._held_of[principal] + len(part) > self._share:
             held = self._held_of[principal]
-            detail = f"The bodies of {principal} under way have {held} bytes, of {self._share} they may."
+            detail = f"The bodies of {principal} under way have {held} bytes of {self._share} allowed."
             raise Problem("too_many", detail, most=self._share)
         self._held += len(part)
         self._held_of[principal] += len(part)

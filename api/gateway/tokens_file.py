@@ -71,7 +71,7 @@ class PrincipalsFile:
         self._check_at = monotonic() + CHECK_SECONDS
 
     def find(self, digest: bytes) -> Principal | Problem:
-        """The principal of the token with this SHA-256, or the problem that there is none."""
+        """The principal of the token with this SHA-256, or a problem if there is none."""
         if self._monotonic() >= self._check_at:
             self._check()
         return self._principals.find(digest)

@@ -83,7 +83,7 @@ def checked_out(repository: Path, revision: str, folder: Path, say: Callable[[st
     """Extract a revision below `folder`. It gets a separate Python environment if it needs other versions."""
     commit = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit is None:
-        raise CompareError(f"{revision} is no revision of {repository}: `git log` lists those there are")
+        raise CompareError(f"{revision} is not a revision of {repository}; `git log` lists the revisions")
     name = commit.decode().strip()[:12]
     files = folder / name
     archive = _git(repository, "archive", "--format=tar", name)
