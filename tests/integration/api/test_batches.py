@@ -363,7 +363,7 @@ def test_so_many_batches_at_once_and_no_more(postgres18: Server) -> None:
         assert send(service, slowly()).status_code == 200, "as many as may"
         refused = answered[-1]
         assert (refused.json()["code"], refused.headers["Retry-After"]) == ("busy", "1")
-        assert "1 batches are under way, as many as may" in refused.json()["detail"]
+        assert "1 batches are under way, the most allowed" in refused.json()["detail"]
         assert send(service, b"[]").status_code == 200, "there is room again"
 
 

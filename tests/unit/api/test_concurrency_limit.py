@@ -15,7 +15,7 @@ def test_there_are_as_many_places_as_were_said_and_each_is_given_back() -> None:
             raise ZeroDivisionError
         with (
             places.one("grace"),
-            pytest.raises(Problem, match=r"2 clients follow the log, as many as may\.") as refused,
+            pytest.raises(Problem, match=r"2 clients follow the log, the most allowed\.") as refused,
             places.one("ada"),
         ):
             raise AssertionError("a third place")
@@ -29,7 +29,7 @@ def test_a_principal_has_a_share_and_leaves_the_rest_to_others() -> None:
     with places.one("ada"), places.one("ada"):
         with (
             pytest.raises(
-                Problem, match=r"2 batches are under way for ada, as many as one principal may have\."
+                Problem, match=r"2 batches are under way for ada, the most allowed for one principal\."
             ) as own,
             places.one("ada"),
         ):
