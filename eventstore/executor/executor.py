@@ -364,9 +364,31 @@ class Executor:
 
     def _answer_left_out(self, group: Group) -> None:
         """Answer the commands that are not in the group. Called once the group is not tried again."""
-        for task, why in group.rejected:
-            self._replies.fail(task, why)
+        if group.rejected:
+            try:
+                self._answer_recorded([task for task, _ in group.rejected])
+            except psycopg.Error as error:  # it is unknown whether they were recorded
+                self._replies.fail_all([task for task, _ in group.rejected], _first_line(error))
+            for task, why in group.rejected:
+                if unanswered([task]):
+                    self._replies.fail(task, why)
         self._return(group.later)
+
+    def _answer_recorded(self, tasks: Sequence[Task]) -> None:
+        """Answer the commands whose key is recorded: with the recorded answer, or that the key was used before.
+
+        A retry may be impossible to execute, for instance after a person was erased. It still gets its first answer.
+        """
+        keys = [(task.submission.actor, task.submission.key) for task in tasks]
+        found = find_answers(self._side, self._log, keys)
+        for task, key in zip(tasks, keys, strict=True):
+            first = found.get(key)
+            if first is None:
+                continue
+            if first.request_hash != task.submission.request_hash:
+                self._replies.answer(task, key_reused(first.answer))
+            else:
+                self._replies.answer(task, replace(first.answer, replayed=not task.resubmitted))
 
     def _process(self, tasks: list[Task], *, decided: int = 0, error: Exception | None = None) -> None:
         """Bring every command to its answer, with no batch in flight. `attempts` has the steps.
@@ -545,14 +567,9 @@ class Executor:
         self.statistics.events += position - appended.before
         self.statistics.commands += len(commands) - len(again) - len(duplicates)
         if duplicates:
-            keys = [(decided.task.submission.actor, decided.task.submission.key) for decided in duplicates]
-            found = find_answers(self._side, self._log, keys)
-            for decided, key in zip(duplicates, keys, strict=True):
-                first = found[key]
-                if first.request_hash != decided.task.submission.request_hash:
-                    self._replies.answer(decided.task, key_reused(first.answer))
-                else:
-                    self._replies.answer(decided.task, replace(first.answer, replayed=not decided.task.resubmitted))
+            repeated = [decided.task for decided in duplicates]
+            self._answer_recorded(repeated)
+            assert not unanswered(repeated), "the append found the keys of these commands in the log"
         self._notify(position, position > appended.before)
         return again
 

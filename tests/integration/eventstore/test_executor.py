@@ -542,6 +542,23 @@ def test_who_comes_behind_a_rejected_one_with_its_key_has_a_turn_of_its_own(data
     assert_sound(database18)
 
 
+def test_a_retry_that_cannot_be_executed_any_more_gets_its_recorded_answer(database18: Database) -> None:
+    with ledger_on(database18) as ledger:
+        command = opening(owner="cyd", name="Cyd")
+        first = ledger.execute(command, key="once")
+        assert first.outcome is Outcome.ACCEPTED
+        with psycopg.connect(database18.url, autocommit=True) as admin:
+            admin.execute("UPDATE log.subject_keys SET sealed_key = NULL, erased_at = now() WHERE subject = 'cyd'")
+        ledger.executor._codec.forget_keys()
+        again = ledger.execute(command, key="once")
+        assert (again.replayed, again.stored) == (True, first.stored)
+        (other,) = ledger.executor.execute([submission(command, key="once", body="another request")])
+        assert other.outcome is Outcome.KEY_REUSED
+        with pytest.raises(RejectedError, match="was erased"):
+            ledger.execute(opening(owner="cyd", name="Cyd"), key="new")
+    assert_sound(database18)
+
+
 def test_a_fault_of_ours_is_told_as_one_and_logged_without_what_it_says(
     database18: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
