@@ -1,4 +1,4 @@
-"""Every route does what it says: written over HTTP, folded by the projections, read over HTTP."""
+"""Every route works: commands over HTTP are folded by the projections and read over HTTP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def eur(amount: str, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_every_route_takes_its_sample_once(service: Service, route: str) -> None:
-    """The second time it is answered as it was the first time."""
+    """The second request gets the answer of the first one."""
     request = ROUTES[route](service)
     path, key = request.path(route).removeprefix("/v1/"), f"sample of {route}"
     done = service.post(path, dict(request.body), role="operator", key=key)
@@ -162,7 +162,7 @@ def test_posts(service: Service) -> None:
     assert [each["title"] for each in found(service.get(f"posts/{post}/revisions"))["items"]] == ["One", "Two"]
 
 
-def test_a_deleted_post_is_at_no_address_and_in_no_list_that_does_not_ask_for_it(service: Service) -> None:
+def test_a_deleted_post_has_no_address_and_is_only_in_lists_of_deleted_posts(service: Service) -> None:
     post = accepted(service.post("posts", {"author": "author-8", "title": "Secret", "body": "text"}))["post"]
     accepted(service.post(f"posts/{post}/publish", {"slug": "a-mistake"}), 200)
     by_slug, by_author = {"slug": "a-mistake"}, {"author": "author-8"}
@@ -210,7 +210,7 @@ LINE = {"sku": "s", "name": "n", "quantity": 1, "unit_price": "1.00"}
     ],
 )
 def test_lists_are_polled_by_position(service: Service, path: str, filters: Any, body: Any) -> None:
-    """By a client that keeps no cursor: each item has the position after which it can go on."""
+    """A client needs no cursor: it continues after the position of the last item."""
     name = path.removesuffix("s")
     after, seen, made = 0, [], []
     for _ in range(3):
@@ -230,7 +230,7 @@ def test_lists_are_polled_by_position(service: Service, path: str, filters: Any,
     ["accounts/acct_x", "accounts/acct_x/entries", "accounts/acct_x/movements", "transactions/txn_x", "orders/ord_x",
      "posts/post_x", "posts/post_x/revisions"],
 )  # fmt: skip
-def test_what_does_not_exist_is_unknown(service: Service, path: str) -> None:
+def test_a_thing_that_does_not_exist_is_unknown(service: Service, path: str) -> None:
     response = service.get(path)
     assert (response.status_code, response.json()["code"]) == (404, "unknown")
 
@@ -265,7 +265,7 @@ def test_the_description_has_an_example_and_the_problems_of_every_command(servic
                 assert schemas[body]["examples"], body
 
 
-def test_internal_accounts_are_an_operators(service: Service) -> None:
+def test_only_an_operator_may_change_internal_accounts(service: Service) -> None:
     body = {"type": "interest", "currency": "EUR", "name": "Interest"}
     refused = service.post("accounts", body)
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
