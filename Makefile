@@ -9,12 +9,16 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv --quiet pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
         --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 LOCK_ARGS ?=
-PYTEST_ARGS ?= -n auto --maxprocesses 4
+# A process that is done takes tests from the end of another's list, so that the slow folders do not end on one alone.
+PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist worksteal
+FAST := -m "not soak and not slow"
+LEAST_COVERAGE := 88
 CLIENTS := tests/clients
 CODE := domain eventstore projections api workers migrations tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock run test soak servers clients lint format types bench bench-full sql schema reference clean
+.PHONY: help install lock run test test-unit test-fast coverage soak servers clients lint format types bench bench-full sql schema \
+        reference clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +44,15 @@ lock: $(INSTALLED) ## write the lock files after a change of pyproject.toml (LOC
 
 run: $(INSTALLED) ## start Daybook with its embedded PostgreSQL, migrated, and say where to look
 	@exec $(BIN)/daybook up
+
+test-unit: $(INSTALLED) ## the tests without a database: seconds
+	$(BIN)/pytest $(PYTEST_ARGS) $(FAST) tests/unit
+
+test-fast: $(INSTALLED) servers ## what to run before a commit: all but processes, faults, tampering and sweeps; two minutes at most
+	$(BIN)/pytest $(PYTEST_ARGS) $(FAST) tests/unit tests/integration
+
+coverage: $(INSTALLED) servers ## how much of the code `make test-fast` runs; fails where it is less than it was
+	$(BIN)/pytest $(PYTEST_ARGS) $(FAST) tests/unit tests/integration -q --cov --cov-report=term --cov-fail-under=$(LEAST_COVERAGE)
 
 test: $(INSTALLED) servers clients ## run every test on real PostgreSQL servers (PYTEST_ARGS to choose)
 	$(BIN)/pytest $(PYTEST_ARGS)

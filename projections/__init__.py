@@ -5,6 +5,6 @@ is a folder: ``tables.py``, ``fold.py`` with SQL written by hand, ``queries.py``
 The SQL that is derived from the tables is committed beside them, as ``<read model>.sql``; `make sql` writes it.
 
 The engine: `columns` declares tables, `declared` folds simple read models, `ddl`, `reporting`, `writing` and `listing`
-derive SQL. `tables` makes what read models need, `runner` folds page by page, `follow` keeps doing so, `rebuild` starts
-over, `lag` and `verify` report on them, `waiting` lets a reader wait for its own write.
+derive SQL. `tables` makes what read models need, `runner` folds page by page, `follow` keeps doing so, `rebuild` folds
+new tables and replaces the old ones, `lag` and `verify` report on them, `waiting` lets a reader wait for its own write.
 """

@@ -13,9 +13,17 @@ from projections.engine.projection import Projection
 from projections.orders.orders import ORDERS
 from projections.posts.posts import POSTS
 
-PROJECTIONS: tuple[Projection, ...] = (ACCOUNTS, MOVEMENTS, TRANSACTIONS, ORDERS, POSTS, TRIAL_BALANCE, ENTRIES)
-"""As they are written: first where the server works alone, for the next page is folded meanwhile; last where rows are
-made here, which takes the interpreter from whoever folds ahead."""
+PROJECTIONS: tuple[Projection, ...] = (
+    ACCOUNTS,
+    MOVEMENTS,
+    TRANSACTIONS,
+    ORDERS,
+    POSTS,
+    TRIAL_BALANCE,
+    ENTRIES,
+)
+"""All projections, in the order in which they are written. First come those whose rows the server makes: the next page
+is folded meanwhile. Last come those whose rows are made in Python, which would delay that fold."""
 
 
 AREAS: tuple[str, ...] = tuple(dict.fromkeys(projection.area for projection in PROJECTIONS))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -19,6 +20,16 @@ from tests.support.postgres import VERSIONS, Database, Server, running_server
 # A developer's own settings must not reach the tests.
 for _name in [name for name in os.environ if name.startswith("DAYBOOK_") or name == "DATABASE_URL"]:
     del os.environ[_name]
+
+TESTS = Path(__file__).parent
+SLOW = (
+    "faults/", "tampering/", "integration/workers/", "integration/bench/", "integration/library/", "integration/test_",
+    "integration/api/test_batches_fuzz", "integration/api/test_bounds", "integration/api/test_clients",
+    "integration/api/test_commands_fuzz", "integration/api/test_schema", "integration/eventstore/test_random_histories",
+    "integration/eventstore/test_roles", "integration/eventstore/test_snapshots", "integration/projections/test_pages",
+    "integration/projections/test_runners", "unit/test_no_skips",
+)  # fmt: skip
+"""Begin the paths of what `make test-fast` leaves out: real processes and servers, faults, sweeps over every case."""
 
 # A shared machine is slow now and then; a deadline would turn that into a failure.
 hypothesis.settings.register_profile(
@@ -68,6 +79,13 @@ def empty_database(server: Server) -> Iterator[Database]:
     """A fresh database without our schema, on each supported server in turn."""
     with server.database(migrated=False) as fresh:
         yield fresh
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test-fast` leaves out, by its path."""
+    for item in items:
+        if item.path.is_relative_to(TESTS) and str(item.path.relative_to(TESTS)).startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
+import psycopg
 from fastapi import Depends, Path, Query, Request
 from psycopg import Connection
 from starlette.concurrency import run_in_threadpool
@@ -17,9 +18,10 @@ from api.queries.positions import cursor, read_token
 from api.queries.responses import json_response
 from api.services import Services, services
 from eventstore.log.read import read_head
-from projections.engine.checkpoint import read_rebuilds
 from projections.engine.listing import Listed
+from projections.engine.tables import NotPreparedError, outdated_among
 from projections.engine.waiting import BehindError
+from projections.registry import named
 
 T = TypeVar("T")
 
@@ -79,34 +81,35 @@ def visible(*projections: str) -> Any:
 
 @contextmanager
 def reading(request: Request) -> Iterator[Connection[Any]]:
-    """A connection to read what the route is `visible` by. Raises `Problem` where that is being rebuilt.
+    """A connection to read what the route is `visible` by.
 
-    It asks before and after: a rebuild may begin, and even end, while the tables are read.
+    A rebuild replaces tables in one transaction, at the same position: a statement sees the old ones or the new ones.
+    Tables of another version of Daybook are read as they are. Raises `Problem` where that cannot be done.
     """
     served, projections = services(request), request.scope["state"]["projections"]
     with served.reads() as connection:
-        before = _whole(connection, served.log, projections)
         try:
             yield connection
-        finally:
-            after = _whole(connection, served.log, projections)
-            if after != before:
-                raise Problem("rebuilding", f"{', '.join(projections)} were rebuilt while they were read.")
+        except psycopg.errors.FeatureNotSupported as error:  # the type of a column is another since it was prepared
+            connection.close()
+            raise Problem("rebuilding", f"{', '.join(projections)} were replaced while they were read.") from error
+        except psycopg.errors.ProgrammingError as error:
+            if outdated := _outdated(connection, projections):
+                names = ", ".join(outdated)
+                raise Problem(
+                    "rebuilding",
+                    f"The tables of {names} were made by another version of Daybook and lack what this read needs: "
+                    f"it is answered once they are rebuilt (daybook rebuild {' '.join(outdated)}).",
+                    projections=outdated,
+                ) from error
+            raise
 
 
-def _whole(connection: Connection[Any], log: str, projections: Sequence[str]) -> list[int]:
-    """How often each was rebuilt. Raises `Problem` where one is not whole."""
-    rebuilds = read_rebuilds(connection, log, projections)
-    for one in rebuilds:
-        if one.until is not None:
-            raise Problem(
-                "rebuilding",
-                f"{one.projection} is being rebuilt: it has reached position {one.position} of {one.until}.",
-                projection=one.projection,
-                reached=one.position,
-                until=one.until,
-            )
-    return [one.rebuilds for one in rebuilds]
+def _outdated(connection: Connection[Any], projections: Sequence[str]) -> list[str]:
+    try:
+        return outdated_among(connection, named(projections))
+    except NotPreparedError:
+        return []
 
 
 def _position(served: Services, text: str) -> int:

@@ -27,7 +27,7 @@ class Live(TypedDict):
 
 
 class Rebuilding(TypedDict):
-    """A projection that is being rebuilt."""
+    """A projection whose tables a rebuild of an earlier version emptied, and has not filled again."""
 
     projection: str
     position: Annotated[int, Field(description="How far it has come")]
@@ -50,9 +50,7 @@ class ProjectionLag(TypedDict):
     events: Annotated[int, Field(description="How many events it has yet to fold")]
     seconds: Annotated[float, Field(description="Since the oldest of these events was recorded")]
     stopped: Annotated[str | None, Field(description="Why it does not go on; null while it does")]
-    rebuild_until: Annotated[
-        int | None, Field(description="While it is rebuilt, the position from which on it is complete")
-    ]
+    rebuild_until: Annotated[int | None, Field(description="The position from which on it is complete; null: it is")]
 
 
 class Lag(TypedDict):
@@ -78,7 +76,7 @@ async def get_liveness() -> Response:
 def get_readiness(request: Request) -> Response:
     """The database answers, commands are executed, and no projection has stopped.
 
-    Reads of a projection that is being rebuilt are answered 503 meanwhile; `rebuilding` names it.
+    `rebuilding` names projections whose tables are not complete, because a rebuild of an earlier version was cut off.
     """
     served = services(request)
     try:

@@ -11,8 +11,14 @@ from psycopg import Connection
 from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
 from projections.engine.projection import Projection
-from projections.engine.tables import begin, prepare, reset
+from projections.engine.tables import begin, prepare
 from projections.registry import PROJECTIONS
+
+_RESTART = """
+INSERT INTO read.checkpoints (projection, log, position, epoch, digest) VALUES (%s, %s, 0, %s, '')
+ON CONFLICT (projection, log) DO UPDATE
+   SET position = 0, epoch = excluded.epoch, digest = '', rebuilds = checkpoints.rebuilds + 1
+"""
 
 
 class Database(Protocol):
@@ -45,8 +51,13 @@ def begin_read_tables(database: Database, log: str = "main", projections: Sequen
 
 
 def empty_read_tables(database: Database, log: str = "main", projections: Sequence[Projection] = PROJECTIONS) -> None:
-    """Empty the tables and set the checkpoints to 0, as `daybook rebuild` does at first."""
+    """Empty the tables and set the checkpoints to 0, so that they are folded again; what is missing is made."""
+    make_read_tables(database, projections)
     with connect(database.projector_url, application_name="head") as projector:
         head = read_head(projector, log)
-    with read_owner(database) as owner:
-        reset(owner, head, projections)
+    tables = [f"read.{table}" for projection in projections for table in projection.tables]
+    with read_owner(database) as owner, owner.transaction():
+        for name in sorted(projection.name for projection in projections):
+            owner.execute(_RESTART, (name, head.log, head.epoch))
+            owner.execute("DELETE FROM read.projection_errors WHERE projection = %s AND log = %s", (name, head.log))
+        owner.execute(f"TRUNCATE {', '.join(tables)}".encode())

@@ -7,7 +7,7 @@ DECLARE
 BEGIN
     -- Daybook has no function in these schemas. Code there would run with the rights of whoever reads.
     SELECT p.oid::regprocedure INTO stranger FROM pg_proc p
-     WHERE p.pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('read', 'reporting')) LIMIT 1;
+     WHERE p.pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('read', 'read_next', 'reporting')) LIMIT 1;
     IF stranger IS NOT NULL THEN
         RAISE EXCEPTION 'there is a function %, and Daybook makes none there: find out who did, and drop it', stranger;
     END IF;
@@ -16,7 +16,8 @@ BEGIN
         WITH owners (schema, owner) AS (
             SELECT n.oid, r.oid
               FROM (VALUES ('log', 'daybook_owner'), ('library', 'daybook_owner'),
-                           ('read', 'daybook_read_owner'), ('reporting', 'daybook_read_owner')) AS o(schema, owner)
+                           ('read', 'daybook_read_owner'), ('reporting', 'daybook_read_owner'),
+                           ('read_next', 'daybook_read_owner'), ('read_old', 'daybook_read_owner')) AS o(schema, owner)
               JOIN pg_namespace n ON n.nspname = o.schema JOIN pg_roles r ON r.rolname = o.owner
         )
         SELECT format('ALTER SCHEMA %I OWNER TO %s', n.nspname, o.owner::regrole)

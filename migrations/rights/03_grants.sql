@@ -33,9 +33,10 @@ GRANT SELECT ON ALL TABLES IN SCHEMA library TO daybook_audit;
 
 SET LOCAL ROLE daybook_read_owner;
 
-REVOKE ALL ON SCHEMA read, reporting
+REVOKE ALL ON SCHEMA read, read_next, read_old, reporting
   FROM PUBLIC, daybook_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader;
 GRANT USAGE ON SCHEMA read TO daybook_query, daybook_projector, daybook_audit;
+GRANT USAGE ON SCHEMA read_next TO daybook_projector; -- a rebuild folds there
 GRANT USAGE ON SCHEMA reporting TO daybook_reader, daybook_audit;
 
 RESET ROLE;

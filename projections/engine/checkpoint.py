@@ -3,18 +3,28 @@
 A checkpoint names a position, the log's epoch and a digest of the event at that position. It moves in the transaction
 that writes the tables, from exactly what this runner believed it to be. So pages are applied exactly once, whoever
 else runs: a second runner waits on the row, finds it moved, and has lost.
+
+A rebuild replaces tables without moving the position. It counts up `rebuilds`, which the compare-and-set compares too.
+
+Each schema with folded tables has its own checkpoints: `read`, and `read_next`, where a rebuild folds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 from psycopg import Connection
 
 from eventstore.log.read import UnknownLogError
-from eventstore.postgres.arrays import text_array
+from eventstore.postgres.arrays import int4_array, text_array
+
+LIVE: Final = "read"
+"""The schema of the tables that are read."""
+NEXT: Final = "read_next"
+"""The schema of the tables that a rebuild folds beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,7 @@ class Checkpoint:
     position: int
     epoch: int
     digest: bytes  # SHA-256 over the event at `position`; empty at 0
+    rebuilds: int  # in `read`: how often the tables were replaced; in `read_next`: a number of that rebuild alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,107 +94,134 @@ sha256(convert_to(concat_ws(E'\\x1f', e.position, e.stream, e.version, e.type, e
        'UTF8') || e.payload || e.metadata)
 """
 
-_STATE = f"""
-SELECT l.log, l.epoch, l.position, n.name, c.position, c.epoch, c.digest,
+
+@cache
+def _state(schema: str) -> str:
+    return f"""
+SELECT l.log, l.epoch, l.position, n.name, c.position, c.epoch, c.digest, c.rebuilds,
        c.digest IS NOT DISTINCT FROM CASE c.position WHEN 0 THEN ''::bytea ELSE (
            SELECT {_DIGEST} FROM log.events e WHERE e.log = l.log AND e.position = c.position
        ) END,
        c.rebuild_until, x.position, x.stream, x.type, x.message
   FROM log.logs l CROSS JOIN unnest(%s::text[]) WITH ORDINALITY AS n(name, i)
-  LEFT JOIN read.checkpoints c ON c.projection = n.name AND c.log = l.log
-  LEFT JOIN read.projection_errors x ON x.projection = n.name AND x.log = l.log
+  LEFT JOIN {schema}.checkpoints c ON c.projection = n.name AND c.log = l.log
+  LEFT JOIN {schema}.projection_errors x ON x.projection = n.name AND x.log = l.log
  WHERE l.name = %s ORDER BY n.i
-"""  # noqa: S608 - nothing of a caller's is in it
+"""  # noqa: S608 - the schema is a constant
 
-_MOVE = f"""
-UPDATE read.checkpoints c
+
+@cache
+def _move(schema: str) -> str:
+    return f"""
+UPDATE {schema}.checkpoints c
    SET position = e.position, digest = {_DIGEST}, updated_at = clock_timestamp(),
        rebuild_until = CASE WHEN c.rebuild_until > e.position THEN c.rebuild_until END
-  FROM log.events e
- WHERE e.log = %s AND e.position = %s AND c.log = e.log AND c.projection = ANY (%s)
-   AND c.position = %s AND c.epoch = %s AND c.digest = %s
+  FROM log.events e, unnest(%(names)s::text[], %(rebuilds)s::integer[]) AS p(projection, rebuilds)
+ WHERE e.log = %(log)s AND e.position = %(upto)s AND c.log = e.log
+   AND c.projection = p.projection AND c.rebuilds = p.rebuilds
+   AND c.position = %(position)s AND c.epoch = %(epoch)s AND c.digest = %(digest)s
 RETURNING c.digest
-"""  # noqa: S608 - nothing of a caller's is in it
+"""  # noqa: S608 - the schema is a constant
 
-_REBUILDS = """
-SELECT c.projection, c.position, c.rebuild_until, c.rebuilds
-  FROM read.checkpoints c JOIN log.logs l ON l.log = c.log
- WHERE l.name = %s AND c.projection = ANY (%s) ORDER BY c.projection
-"""
 
-_HOLD = "SELECT position, epoch, digest FROM read.checkpoints WHERE projection = %s AND log = %s FOR UPDATE"
+@cache
+def _hold(schema: str) -> str:
+    return f"""
+SELECT position, epoch, digest, rebuilds FROM {schema}.checkpoints WHERE projection = %s AND log = %s FOR UPDATE
+"""  # noqa: S608 - the schema is a constant
 
-_RECORD_ERROR = """
-INSERT INTO read.projection_errors (projection, log, position, stream, type, message) VALUES (%s, %s, %s, %s, %s, %s)
+
+@cache
+def _record_error(schema: str) -> str:
+    return f"""
+INSERT INTO {schema}.projection_errors (projection, log, position, stream, type, message)
+VALUES (%(projection)s, %(log)s, %(position)s, %(stream)s, %(type)s, %(message)s)
 ON CONFLICT (projection, log) DO UPDATE
    SET position = excluded.position, stream = excluded.stream, type = excluded.type, message = excluded.message,
        stopped_at = excluded.stopped_at
-"""
+"""  # noqa: S608 - the schema is a constant
 
 
-def read_state(connection: Connection[Any], log: str, projections: Sequence[str]) -> LogState:
+def read_state(connection: Connection[Any], log: str, projections: Sequence[str], schema: str = LIVE) -> LogState:
     """How these projections stand, in the order given. Raises `UnknownLogError`."""
-    rows = connection.execute(_STATE, (text_array(projections), log), binary=True).fetchall()
+    rows = connection.execute(_state(schema).encode(), (text_array(projections), log), binary=True).fetchall()
     if not rows:
         raise UnknownLogError(f"there is no log named {log!r}: has this database been migrated and the log created?")
     statuses = tuple(
         ProjectionStatus(
             name,
-            None if position is None else Checkpoint(position, epoch, bytes(digest)),
+            None if position is None else Checkpoint(position, epoch, bytes(digest), rebuilds),
             same_event,
             None if error[0] is None else ProjectionError(*error),
             rebuild_until,
         )
-        for _, _, _, name, position, epoch, digest, same_event, rebuild_until, *error in rows
+        for _, _, _, name, position, epoch, digest, rebuilds, same_event, rebuild_until, *error in rows
     )
     number, epoch, head = rows[0][:3]
     return LogState(number, epoch, head, statuses)
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuild:
-    """How often a projection was rebuilt. While it is being rebuilt `until` is the position it has to reach."""
-
-    projection: str
-    position: int
-    until: int | None
-    rebuilds: int
-
-
-def read_rebuilds(connection: Connection[Any], log: str, projections: Sequence[str]) -> list[Rebuild]:
-    """Of these projections, in the order of their names; none of one that has not begun."""
-    rows = connection.execute(_REBUILDS, (log, text_array(projections)), binary=True).fetchall()
-    return [Rebuild(*row) for row in rows]
+def unit_end(connection: Connection[Any], log: int, position: int) -> int | None:
+    """The end of the unit that the event at `position` is in; None where there is no event."""
+    row = connection.execute(
+        "SELECT unit_end FROM log.events WHERE log = %s AND position = %s", (log, position)
+    ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def move_checkpoints(
-    connection: Connection[Any], log: int, projections: Sequence[str], at: Checkpoint, upto: int
-) -> Checkpoint | None:
-    """Move these checkpoints from `at` to the end of a unit; None if any of them is no longer there.
+    connection: Connection[Any], log: int, at: Mapping[str, Checkpoint], upto: int, schema: str = LIVE
+) -> dict[str, Checkpoint] | None:
+    """Move the checkpoints of these projections, which stand at one position, to the end of a unit.
 
-    To be called first in the transaction that writes the tables: the rows stay locked, so a rival waits here before
-    it has done any work. After None the transaction must be rolled back.
+    Returns the new checkpoints, or None if any of them is no longer as `at` has it. To be called first in the
+    transaction that writes the tables: the rows stay locked, so a rival waits here before it has done any work. After
+    None the transaction must be rolled back.
     """
-    rows = connection.execute(
-        _MOVE, (log, upto, text_array(projections), at.position, at.epoch, at.digest), binary=True
-    ).fetchall()
-    return Checkpoint(upto, at.epoch, bytes(rows[0][0])) if len(rows) == len(projections) else None
+    first = next(iter(at.values()))
+    parameters = {
+        "log": log,
+        "upto": upto,
+        "names": text_array(list(at)),
+        "rebuilds": int4_array([checkpoint.rebuilds for checkpoint in at.values()]),
+        "position": first.position,
+        "epoch": first.epoch,
+        "digest": first.digest,
+    }
+    rows = connection.execute(_move(schema).encode(), parameters, binary=True).fetchall()
+    if len(rows) != len(at):
+        return None
+    digest = bytes(rows[0][0])
+    return {name: Checkpoint(upto, first.epoch, digest, checkpoint.rebuilds) for name, checkpoint in at.items()}
 
 
-def hold_checkpoint(connection: Connection[Any], log: int, projection: str, at: Checkpoint) -> bool:
+def hold_checkpoint(connection: Connection[Any], log: int, projection: str, at: Checkpoint, schema: str = LIVE) -> bool:
     """Lock a checkpoint until the transaction ends; whether it is at `at`."""
-    row = connection.execute(_HOLD, (projection, log), binary=True).fetchone()
-    return row is not None and Checkpoint(row[0], row[1], bytes(row[2])) == at
+    return lock_checkpoint(connection, log, projection, schema) == at
 
 
-def record_error(connection: Connection[Any], log: int, projection: str, error: ProjectionError) -> None:
+def lock_checkpoint(connection: Connection[Any], log: int, projection: str, schema: str = LIVE) -> Checkpoint | None:
+    """Lock a checkpoint until the transaction ends, and return it; None where there is none."""
+    row = connection.execute(_hold(schema).encode(), (projection, log), binary=True).fetchone()
+    return None if row is None else Checkpoint(row[0], row[1], bytes(row[2]), row[3])
+
+
+def record_error(
+    connection: Connection[Any], log: int, projection: str, error: ProjectionError, schema: str = LIVE
+) -> None:
     """Leave word that a projection stopped."""
-    connection.execute(
-        _RECORD_ERROR,
-        (projection, log, error.position, error.stream, error.type, error.message.replace("\x00", "\ufffd")),
-    )
+    parameters = {
+        "projection": projection,
+        "log": log,
+        "position": error.position,
+        "stream": error.stream,
+        "type": error.type,
+        "message": error.message.replace("\x00", "\ufffd"),
+    }
+    connection.execute(_record_error(schema).encode(), parameters)
 
 
-def clear_error(connection: Connection[Any], log: int, projection: str) -> None:
+def clear_error(connection: Connection[Any], log: int, projection: str, schema: str = LIVE) -> None:
     """It goes on after all."""
-    connection.execute("DELETE FROM read.projection_errors WHERE projection = %s AND log = %s", (projection, log))
+    statement = f"DELETE FROM {schema}.projection_errors WHERE projection = %s AND log = %s"  # noqa: S608 - a constant
+    connection.execute(statement.encode(), (projection, log))

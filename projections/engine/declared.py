@@ -93,7 +93,7 @@ class RowFold:
         """The function of an event, and whether it begins a row. Raises `FoldError` for an event that it has not."""
         found = self.steps.get(type(event))
         if found is None:
-            raise FoldError(f"{type(event).__name__} is none of its events")
+            raise _unknown(event)
         return found
 
 
@@ -105,6 +105,10 @@ def _after(step: Step, key: str, row: Row, recorded: RecordedEvent) -> Row:
     row["last_position"] = position
     row["last_at"] = at
     return step(row, event)
+
+
+def _unknown(event: Any) -> FoldError:
+    return FoldError(f"{type(event).__name__} is none of its events")
 
 
 def _misplaced(key: str, event: Any, starts: bool) -> FoldError:
@@ -154,16 +158,18 @@ def _fold(model: RowFold, beside: Beside, events: Sequence[RecordedEvent]) -> Pa
     changed: dict[str, Row] = {}
     pending: dict[str, list[RecordedEvent]] = {}
     inserted: list[list[tuple[Any, ...]]] = [[] for _ in beside]
-    makers = {
-        kind: [
-            (rows, by_type[kind]) for rows, by_type in zip(inserted, beside.values(), strict=True) if kind in by_type
-        ]
-        for kind in model.steps
+    tables = list(zip(inserted, beside.values(), strict=True))
+    kinds = {
+        kind: (step, starts, [(rows, makers[kind]) for rows, makers in tables if kind in makers])
+        for kind, (step, starts) in model.steps.items()
     }
     for recorded in events:
         event = recorded.event
         key = event.originator_id
-        step, starts = model.step(event)
+        found = kinds.get(type(event))
+        if found is None:
+            raise _unknown(event)
+        step, starts, details = found
         row = begun.get(key)
         rows = begun
         if starts:
@@ -177,8 +183,8 @@ def _fold(model: RowFold, beside: Beside, events: Sequence[RecordedEvent]) -> Pa
             row = changed.get(key) or {}
             rows = changed
         rows[key] = row = _after(step, key, row, recorded)
-        for details, make in makers[type(event)]:
-            details.extend(make(row, event))
+        for made, make in details:
+            made.extend(make(row, event))
     return Page(
         copy_lines(model.table, map(in_order(model.table), begun.values())),
         updates(model.table, changed),

@@ -32,6 +32,14 @@ CREATE TABLE IF NOT EXISTS read.projection_errors (
 );
 COMMENT ON TABLE read.projection_errors IS 'Projections that stopped, and at which event. A row goes when the event could be folded after all.';
 
+-- What a rebuild folds into new tables, beside those that are read.
+CREATE TABLE IF NOT EXISTS read_next.checkpoints (LIKE read.checkpoints INCLUDING ALL);
+COMMENT ON TABLE read_next.checkpoints IS 'How far a rebuild has folded the log into the new tables of each projection.';
+COMMENT ON COLUMN read_next.checkpoints.rebuilds IS 'A number of that rebuild alone.';
+
+CREATE TABLE IF NOT EXISTS read_next.projection_errors (LIKE read.projection_errors INCLUDING ALL);
+COMMENT ON TABLE read_next.projection_errors IS 'Events that stopped a rebuild.';
+
 CREATE TABLE IF NOT EXISTS read.currencies (
     currency   text COLLATE "C" PRIMARY KEY,
     exponent   smallint NOT NULL,

@@ -5,10 +5,10 @@ DECLARE
     relation record;
 BEGIN
     FOR relation IN
-        SELECT n.nspname AS schema, c.oid::regclass AS name, n.nspname = 'read' AND c.relname NOT IN ('projections', 'reports', 'currencies')
+        SELECT n.nspname AS schema, c.oid::regclass AS name, n.nspname <> 'reporting' AND c.relname NOT IN ('projections', 'reports', 'currencies')
                    AS folded
           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname IN ('read', 'reporting') AND c.relkind IN ('r', 'p', 'v', 'm')
+         WHERE n.nspname IN ('read', 'read_next', 'reporting') AND c.relkind IN ('r', 'p', 'v', 'm')
            AND c.relowner = current_user::regrole
     LOOP
         EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, daybook_owner, daybook_api, daybook_query, daybook_projector,'

@@ -26,7 +26,7 @@ class ProjectionLag:
     events: int
     seconds: float
     stopped: str | None  # why it does not go on, if so
-    rebuild_until: int | None  # while it is rebuilt: the position from which on its tables are whole again
+    rebuild_until: int | None  # the position from which on its tables are whole; None: they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Lag:
 
     @property
     def rebuilding(self) -> tuple[ProjectionLag, ...]:
-        """Those that are being rebuilt."""
+        """Those whose tables a rebuild of an earlier version emptied, and has not filled again."""
         return tuple(one for one in self.projections if one.rebuild_until is not None)
 
     @property

@@ -158,6 +158,10 @@ class ReadAhead:
         self._asked = after, [projection.name for projection in projections]
         self._coming = self._thread.submit(self._pages.read, self._connection, after, limit, projections)
 
+    def close(self) -> None:
+        """End the thread, once it has read what it was asked for: the connection is free then."""
+        self._thread.shutdown()
+
     def take(self, after: int, projections: Sequence[Projection]) -> FoldedPage | None:
         """The page that was asked for, if it is this one. Raises what reading it raised."""
         asked, coming = self._asked, self._coming

@@ -1,25 +1,45 @@
-"""Starting over: tables emptied, checkpoints at 0, and the whole log folded again."""
+"""Rebuilding: the whole log folded into new tables beside the live ones, which are then replaced.
+
+Readers see the old tables until the swap and the new ones after it. An attempt that fails, or is killed, leaves the old
+ones; what it leaves in `read_next` the next one drops.
+"""
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Callable, Sequence, Set
-from contextlib import suppress
-from dataclasses import dataclass
-from threading import Event
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
 from eventstore.log.codec import Codec
-from eventstore.log.read import read_head
+from eventstore.log.read import Head, read_head
+from projections.engine.checkpoint import NEXT, Checkpoint, LogState, ProjectionStatus, read_state, unit_end
 from projections.engine.follow import IDLE_POLL_SECONDS
 from projections.engine.projection import Projection
+from projections.engine.replacement import (
+    DependentViewsError,
+    SupersededError,
+    discard_next,
+    make_next,
+    swap,
+)
 from projections.engine.runner import Ownership, Runner
-from projections.engine.tables import ShapeError, prepare, refuse_another_log, reset
+from projections.engine.tables import TablesBusyError, prepare, refuse_another_log
 
 Progress = Callable[[int, int], None]
-"""Is told the position all of them have reached, and the one to reach."""
+"""Receives the position all of them have reached, and the one to reach."""
+
+CLOSE = 1_000
+"""Positions that may be left to fold while the live checkpoint is locked: some ten milliseconds."""
+
+
+class NotFoldedError(RuntimeError):
+    """New tables did not reach the position of the live ones; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +51,12 @@ class Rebuilt:
     position: int  # the lowest of them
     seconds: float
     stopped: dict[str, str]  # those that met what they cannot fold, and what
+    kept: dict[str, str] = field(default_factory=dict)  # those whose old tables stay, and why
 
     @property
     def ok(self) -> bool:
-        """Whether every one of them has come as far as the head."""
-        return self.position >= self.head and not self.stopped
+        """Whether every one of them has new tables and has come as far as the head."""
+        return self.position >= self.head and not self.stopped and not self.kept
 
 
 def rebuild(
@@ -45,42 +66,170 @@ def rebuild(
     projections: Sequence[Projection],
     *,
     owner: Connection[Any],
-    anew: Set[str] = frozenset(),
     ahead: Connection[Any] | None = None,
     progress: Progress = lambda position, head: None,
-    stop: Event | None = None,
 ) -> Rebuilt:
-    """Fold from position 0 up to the head of this moment. Until it is done the checkpoints say that it is under way.
+    """Fold the log into new tables, put them in the place of the live ones, and fold up to the head of this moment.
 
-    `connection` acts as the projector, which folds; `owner` as the read owner, which empties tables. It makes tables of
-    another version again, and those of the projections named `anew`, with their views. With a second connection,
-    `ahead`, it is faster (see `Runner`). A worker that owns a projection does the folding of
-    it; then this only watches. `stop` ends it early: what is folded by then stays, and whoever follows the log goes on
-    from there.
+    `connection` acts as the projector, which folds; `owner` as the read owner, which makes and replaces tables. With a
+    second connection of the projector, `ahead`, it is faster (see `Runner`). A worker goes on meanwhile with the live
+    tables, and then with the new ones. Tables are replaced at the position of the live ones; where these are missing,
+    or of another history, at the head. Raises `SupersededError` where another rebuild begins.
     """
     began = time.monotonic()
-    stop = stop or Event()
-    with suppress(ShapeError):  # those are what a rebuild is for
-        prepare(owner, projections)
+    prepare(owner, ())
     head = read_head(connection, log)
     refuse_another_log(connection, head.log, log)
-    reset(owner, head, projections, anew=anew)
-    names = [projection.name for projection in projections]
-    runner = Runner(connection, log, codec, projections, ahead=ahead)
-    ownership = Ownership(connection, head.log, names)
-    try:
-        while not (stop.is_set() or runner.stopped or runner.errors or _lowest(runner) >= head.position):
-            if ownership.acquire():
-                runner.load()
-            if not (ownership.owned and runner.step(ownership.owned)):
-                stop.wait(IDLE_POLL_SECONDS)
-                runner.load()
+    kept = _Replacement(connection, log, codec, projections, owner, head, ahead, progress).run()
+    replaced = [projection for projection in projections if projection.name not in kept]
+    position, stopped = head.position, dict[str, str]()
+    if replaced:
+        position, stopped = _fold_to_head(connection, log, codec, replaced, head, ahead, progress)
+    names = tuple(projection.name for projection in projections)
+    return Rebuilt(names, head.position, position, time.monotonic() - began, stopped, kept)
+
+
+class _Replacement:
+    """New tables of some projections, from empty ones to the swap."""
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        log: str,
+        codec: Codec,
+        projections: Sequence[Projection],
+        owner: Connection[Any],
+        head: Head,
+        ahead: Connection[Any] | None,
+        progress: Progress,
+    ) -> None:
+        self._connection = connection
+        self._log = log
+        self._codec = codec
+        self._projections = projections
+        self._owner = owner
+        self._head = head
+        self._ahead = ahead
+        self._progress = progress
+        self._number = secrets.randbelow(2**31)
+        self._names = [projection.name for projection in projections]
+
+    def run(self) -> dict[str, str]:
+        """The projections whose old tables stay, and why."""
+        make_next(self._owner, self._head.log, self._head.epoch, self._projections, self._number)
+        try:
+            with closing(self._runner()) as runner:
+                self._approach(runner, self._names)
+                kept = {name: str(error) for name, error in self._swapped(runner) if error is not None}
+        except BaseException:
+            self._discard_after_failure()
+            raise
+        if kept:
+            discard_next(self._owner, self._head.log, self._projections, self._number)
+        return kept
+
+    def _discard_after_failure(self) -> None:
+        """Drop the new tables where that is possible. Where it is not, the next rebuild does it."""
+        with suppress(psycopg.Error, TablesBusyError):
+            discard_next(self._owner, self._head.log, self._projections, self._number)
+
+    def _runner(self) -> Runner:
+        return Runner(
+            self._connection,
+            self._log,
+            self._codec,
+            self._projections,
+            ahead=self._ahead,
+            schema=NEXT,
+            accept=self._accept,
+        )
+
+    def _accept(self, moved: Sequence[ProjectionStatus]) -> None:
+        for status in moved:
+            if status.checkpoint is None or status.checkpoint.rebuilds != self._number:
+                raise SupersededError(status.projection)
+
+    def _approach(self, runner: Runner, names: Sequence[str]) -> None:
+        """Fold until the new tables of these are close to the live ones, which may move meanwhile."""
+        while True:
+            targets = self._targets(names)
+            positions = runner.positions
+            behind = [name for name in names if positions[name] < targets[name] and name not in runner.stopped]
+            if not behind or all(targets[name] - positions[name] <= CLOSE for name in behind):
+                return
+            runner.step(behind, min(targets[name] for name in behind))
+            self._progress(min(runner.positions[name] for name in names), max(targets.values()))
+
+    def _swapped(self, runner: Runner) -> list[tuple[str, Exception | None]]:
+        return [(projection.name, self._swap(runner, projection)) for projection in self._projections]
+
+    def _swap(self, runner: Runner, projection: Projection) -> Exception | None:
+        """Replace the tables of one projection; None, or why they stay."""
+
+        def reach() -> Checkpoint:
+            return self._reach(runner, projection.name)
+
+        try:
+            self._approach(runner, [projection.name])
+            swap(self._owner, self._head.log, projection, reach)
+        except (NotFoldedError, DependentViewsError, TablesBusyError) as error:
+            return error
+        runner.leave(projection.name)
+        return None
+
+    def _reach(self, runner: Runner, name: str) -> Checkpoint:
+        """Fold the new tables to the position of the live ones, whose checkpoint is locked."""
+        target = self._targets([name])[name]
+        while runner.positions[name] < target and name not in runner.stopped:
+            runner.step([name], target)
+        if name in runner.stopped:
+            raise NotFoldedError(f"it cannot be folded anew: {runner.stopped[name]}")
+        reached = runner.checkpoints[name]
+        if reached.position != target:
+            raise NotFoldedError(
+                f"its tables fell back to position {target} while it was folded anew up to {reached.position}: "
+                f"run daybook rebuild {name} again"
+            )
+        return reached
+
+    def _targets(self, names: Sequence[str]) -> dict[str, int]:
+        """The positions at which the tables of these can be replaced."""
+        state = read_state(self._connection, self._log, names)
+        return {status.projection: self._target(state, status) for status in state.statuses}
+
+    def _target(self, state: LogState, status: ProjectionStatus) -> int:
+        """The live position. The head where there is none, or one that means nothing in this log."""
+        at = status.checkpoint
+        if at is None or status.refusal(state.epoch) is not None:
+            return state.head
+        whole = at.position in (0, unit_end(self._connection, state.log, at.position))
+        return at.position if whole else state.head
+
+
+def _fold_to_head(
+    connection: Connection[Any],
+    log: str,
+    codec: Codec,
+    projections: Sequence[Projection],
+    head: Head,
+    ahead: Connection[Any] | None,
+    progress: Progress,
+) -> tuple[int, dict[str, str]]:
+    """Fold the live tables up to `head`, or watch the worker that owns them: the lowest position, and who stopped."""
+    ownership = Ownership(connection, head.log, [projection.name for projection in projections])
+    with closing(Runner(connection, log, codec, projections, ahead=ahead)) as runner:
+        try:
+            while not (runner.stopped or runner.errors or _lowest(runner) >= head.position):
+                if ownership.acquire():
+                    runner.load()
+                if not (ownership.owned and runner.step(ownership.owned)):
+                    time.sleep(IDLE_POLL_SECONDS)
+                    runner.load()
+                progress(_lowest(runner), head.position)
             progress(_lowest(runner), head.position)
-        progress(_lowest(runner), head.position)
-    finally:
-        ownership.release()
-    took = time.monotonic() - began
-    return Rebuilt(tuple(names), head.position, _lowest(runner), took, runner.errors | runner.stopped)
+        finally:
+            ownership.release()
+        return _lowest(runner), runner.errors | runner.stopped
 
 
 def _lowest(runner: Runner) -> int:

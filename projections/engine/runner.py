@@ -20,6 +20,7 @@ from psycopg import Connection
 from eventstore.log.codec import Codec
 from eventstore.postgres.arrays import int8_array, text_array
 from projections.engine.checkpoint import (
+    LIVE,
     Checkpoint,
     LogState,
     ProjectionError,
@@ -56,6 +57,10 @@ SELECT max(unit_end) FROM log.events WHERE log = %s AND position > %s AND positi
 """
 
 
+Accept = Callable[[Sequence[ProjectionStatus]], None]
+"""Receives the projections whose checkpoints others have moved. Raises where this runner must not fold them now."""
+
+
 class _Lost(Exception):
     """A checkpoint is no longer where this runner believed it to be."""
 
@@ -76,8 +81,12 @@ class Runner:
         *,
         ahead: Connection[Any] | None = None,
         page: int = PAGE,
+        schema: str = LIVE,
+        accept: Accept | None = None,
     ) -> None:
         """The connections are autocommit and act as the projector. Raises `NotPreparedError`.
+
+        `schema` has the tables and the checkpoints. By default a runner accepts tables of its version.
 
         With a second connection, `ahead`, pages are read, decoded and folded while those before are written. If the
         codec looks up keys over a connection, let it be that one.
@@ -89,11 +98,13 @@ class Runner:
         self._codec = codec
         self._projections = {projection.name: projection for projection in projections}
         self._page = page
+        self._schema = schema
+        self._accept = accept or self._refuse_another_shape
         self._checkpoints: dict[str, Checkpoint] = {}
         self._errors: dict[str, ProjectionError] = {}  # as the database has them
         self._poisoned: dict[str, ProjectionError] = {}  # those this runner met itself
         self._caches = {name: FoldCache() for name in self._projections}
-        fold_into(connection, "read")
+        fold_into(connection, schema)
         state = self.load()
         self._log = state.log
         self._pages = PageReader(state.log, codec)
@@ -105,23 +116,25 @@ class Runner:
         return {name: checkpoint.position for name, checkpoint in self._checkpoints.items()}
 
     @property
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """The checkpoints, as far as this runner knows."""
+        return dict(self._checkpoints)
+
+    @property
     def errors(self) -> dict[str, str]:
         """Events that stopped a projection, here or in another runner, and were not folded since."""
         return {name: str(error) for name, error in self._errors.items()}
 
     def load(self) -> LogState:
-        """Read again how everything stands. What was reset or rebuilt by others is taken up again.
+        """Read again how everything stands. What was rebuilt by others is taken up again.
 
-        Raises `ShapeError` where they made the tables anew in another shape: whoever folds them must be of theirs.
+        Raises `ShapeError` where they made the tables anew in another shape: only a runner of that version may fold
+        into them.
         """
-        state = read_state(self._connection, self._log_name, list(self._projections))
-        moved = [
-            self._projections[status.projection]
-            for status in state.statuses
-            if status.checkpoint != self._checkpoints.get(status.projection)
-        ]
-        if moved and (outdated := outdated_among(self._connection, moved)):
-            raise ShapeError(outdated)
+        state = read_state(self._connection, self._log_name, list(self._projections), self._schema)
+        moved = [one for one in state.statuses if one.checkpoint != self._checkpoints.get(one.projection)]
+        if moved:
+            self._accept(moved)
         self.head = state.head
         stopped = {}
         for status in state.statuses:
@@ -132,6 +145,21 @@ class Runner:
             logger.error("projection %s is stopped: %s", name, stopped[name])
         self.stopped = stopped
         return state
+
+    def close(self) -> None:
+        """Leave the connections to others. A page that is being read ahead is waited for."""
+        if self._ahead is not None:
+            self._ahead.close()
+
+    def leave(self, projection: str) -> None:
+        """Fold this projection no longer."""
+        for kept in (self._projections, self._checkpoints, self._errors, self._poisoned, self._caches, self.stopped):
+            kept.pop(projection, None)
+
+    def _refuse_another_shape(self, moved: Sequence[ProjectionStatus]) -> None:
+        outdated = outdated_among(self._connection, [self._projections[status.projection] for status in moved])
+        if outdated:
+            raise ShapeError(outdated)
 
     def _judge(self, status: ProjectionStatus, epoch: int) -> str | None:
         name = status.projection
@@ -150,11 +178,12 @@ class Runner:
             return str(self._poisoned[name])
         return refusal
 
-    def step(self, only: Collection[str] | None = None) -> int:
+    def step(self, only: Collection[str] | None = None, upto: int | None = None) -> int:
         """Fold one page for each group of projections that stand together; `only` these if given.
 
-        Returns how many positions were passed, summed over the groups; 0 when there is nothing to do now. Raises
-        `TRANSIENT` errors after rolling back; stepping again on a sound connection goes on where this left off.
+        None goes past the end of the log, or past `upto`, which is the end of a unit. Returns how many positions were
+        passed, summed over the groups; 0 when there is nothing to do now. Raises `TRANSIENT` errors after rolling back;
+        stepping again on a sound connection goes on where this left off.
         """
         active = self._active(only)
         if not active or max(self._checkpoints[name].position for name in active) >= self.head:
@@ -165,10 +194,11 @@ class Runner:
             groups.setdefault(self._checkpoints[name].position, []).append(name)
         positions = sorted(groups)
         passed = 0
+        end = self.head if upto is None else min(upto, self.head)
         # None goes past the next group: from there on they share their pages.
-        for position, before in zip(positions, [*positions[1:], self.head], strict=False):
-            if position < self.head:
-                passed += self._step_group(groups[position], position, before)
+        for position, before in zip(positions, [*positions[1:], end], strict=False):
+            if position < end:
+                passed += self._step_group(groups[position], position, min(before, end))
         return passed
 
     def _active(self, only: Collection[str] | None) -> list[str]:
@@ -265,9 +295,9 @@ class Runner:
                 return
         with self._connection.transaction():
             at = self._checkpoints[projection.name]
-            if not hold_checkpoint(self._connection, self._log, projection.name, at):
+            if not hold_checkpoint(self._connection, self._log, projection.name, at, self._schema):
                 raise _Lost
-            record_error(self._connection, self._log, projection.name, error)
+            record_error(self._connection, self._log, projection.name, error, self._schema)
         self._errors[projection.name] = self._poisoned[projection.name] = error
         self.stopped[projection.name] = str(error)
         logger.error("projection %s stopped %s", projection.name, error)
@@ -277,7 +307,8 @@ class Runner:
         names = [projection.name for projection, _ in work]
         try:
             with self._connection.transaction(force_rollback=only_try):
-                moved = move_checkpoints(self._connection, self._log, names, self._checkpoints[names[0]], upto)
+                at = {name: self._checkpoints[name] for name in names}
+                moved = move_checkpoints(self._connection, self._log, at, upto, self._schema)
                 if moved is None:
                     raise _Lost
                 for projection, part in work:
@@ -286,15 +317,15 @@ class Runner:
                     if part.events:
                         projection.write(self._connection, part.result, self._caches[projection.name])
                     if projection.name in self._errors:
-                        clear_error(self._connection, self._log, projection.name)
+                        clear_error(self._connection, self._log, projection.name, self._schema)
         except BaseException:
             self._forget(names)
             raise
         if only_try:
             self._forget(names)
             return
+        self._checkpoints |= moved
         for name in names:
-            self._checkpoints[name] = moved
             self._errors.pop(name, None)
 
     def _forget(self, names: Iterable[str]) -> None:

@@ -1,13 +1,13 @@
 """Making what the projections need: tables, checkpoints, views for reporting tools.
 
-Two roles do it. The read owner makes, replaces and empties tables and views, and has no right on the log (`prepare`,
-`reset`). The projector reads the log and changes rows (`begin`). So whoever takes over a projector can write wrong
-rows, which `daybook verify` finds, but can put no code where others run it.
+Two roles do it. The read owner makes and replaces tables and views, and has no right on the log (`prepare`, and
+`replacement` for a rebuild). The projector reads the log and changes rows (`begin`). So whoever takes over a projector
+can write wrong rows, which `daybook verify` finds, but can put no code where others run it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import psycopg
 from psycopg import Connection
 
 from domain.money import EXPONENTS
-from eventstore.log.read import Head, read_head
+from eventstore.log.read import read_head
 from eventstore.postgres.arrays import int2_array, text_array
 from projections.engine import ddl
 from projections.engine.projection import Projection
@@ -42,12 +42,6 @@ _BEGIN = """
 INSERT INTO read.checkpoints (projection, log, position, epoch, digest)
 SELECT projection, %s, 0, %s, '' FROM unnest(%s::text[]) AS p(projection) ORDER BY projection
 ON CONFLICT (projection, log) DO NOTHING
-"""
-_RESTART = """
-INSERT INTO read.checkpoints (projection, log, position, epoch, digest, rebuild_until) VALUES (%s, %s, 0, %s, '', %s)
-ON CONFLICT (projection, log) DO UPDATE
-   SET position = 0, epoch = excluded.epoch, digest = '', updated_at = clock_timestamp(),
-       rebuild_until = excluded.rebuild_until, rebuilds = checkpoints.rebuilds + 1
 """
 
 
@@ -81,9 +75,9 @@ class NotPreparedError(RuntimeError):
 class TablesBusyError(RuntimeError):
     """Somebody kept a table or view locked for too long; the message says what to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         super().__init__(
-            f"another session has read or locked a read table or a reporting view for {LOCK_SECONDS} s, so nothing was "
+            f"another session has read or locked a read table or a reporting view for {seconds:g} s, so nothing was "
             f"changed: end it (the view pg_stat_activity shows it), or try again"
         )
 
@@ -94,7 +88,7 @@ def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> N
     A table that an earlier version made is taken over where its columns are those of this version. Raises `ShapeError`
     where they are not; the tables of the other projections are made all the same. Raises `TablesBusyError`.
     """
-    with _changing(connection):
+    with changing_tables(connection):
         connection.execute(_CURRENCIES, (text_array(list(EXPONENTS)), int2_array(list(EXPONENTS.values()))))
         _take_over(connection, projections)
         made = _shapes(connection)
@@ -103,7 +97,8 @@ def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> N
             if projection.name in outdated:
                 continue
             if projection.name not in made:
-                _create(connection, projection)
+                connection.execute(projection.schema.encode())
+                record_shape(connection, projection)
             _report(connection, projection)
         _index(connection, [projection for projection in projections if projection.name not in outdated])
     if outdated:
@@ -159,40 +154,12 @@ def _outdated(connection: Connection[Any], made: Mapping[str, str], projections:
     ]
 
 
-def reset(
-    connection: Connection[Any], head: Head, projections: Sequence[Projection], *, anew: Set[str] = frozenset()
-) -> None:
-    """Empty the tables of these projections and set their checkpoints to 0, in one transaction, as the read owner.
-
-    Tables of another version are dropped and made again, and those of the projections named `anew`, with their views.
-
-    `head` is the head of the log. Until a projection has come so far, its checkpoint says that it is being rebuilt.
-    A runner that folds at this moment finishes its page first and then finds its checkpoint moved. Raises
-    `TablesBusyError`.
-    """
-    with _changing(connection):
-        made = _shapes(connection)
-        until = head.position or None
-        for projection in sorted(projections, key=lambda projection: projection.name):
-            # The checkpoint's row first, the tables after it, as a runner does: no one waits for the other.
-            connection.execute(_RESTART, (projection.name, head.log, head.epoch, until))
-            connection.execute(
-                "DELETE FROM read.projection_errors WHERE projection = %s AND log = %s", (projection.name, head.log)
-            )
-            tables = ", ".join(projection.tables)
-            if made.get(projection.name) == projection.shape and projection.name not in anew:
-                connection.execute(f"TRUNCATE {tables}".encode())
-                continue
-            views = ", ".join(f"reporting.{view}" for view in projection.views)
-            connection.execute(f"DROP VIEW IF EXISTS {views} CASCADE".encode())
-            connection.execute(f"DROP TABLE IF EXISTS {tables} CASCADE".encode())
-            _create(connection, projection)
-            _report(connection, projection)
-
-
 @contextmanager
-def _changing(connection: Connection[Any]) -> Iterator[None]:
-    """A transaction that nobody else makes tables beside, at the end of which everything is granted anew."""
+def changing_tables(connection: Connection[Any]) -> Iterator[None]:
+    """A transaction that nobody else makes tables beside, at the end of which everything is granted anew.
+
+    Raises `TablesBusyError`.
+    """
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'".encode())
@@ -202,7 +169,7 @@ def _changing(connection: Connection[Any]) -> Iterator[None]:
             yield
             connection.execute(_GRANTS.encode())
     except psycopg.errors.LockNotAvailable as error:
-        raise TablesBusyError from error
+        raise TablesBusyError(LOCK_SECONDS) from error
 
 
 def refuse_another_log(connection: Connection[Any], log: int, name: str) -> None:
@@ -236,6 +203,11 @@ def _report(connection: Connection[Any], projection: Projection) -> None:
     if row is not None and row[0]:
         return
     connection.execute(projection.reporting.encode())
+    record_reports(connection, projection)
+
+
+def record_reports(connection: Connection[Any], projection: Projection) -> None:
+    """Record that its reporting views are those of this version."""
     connection.execute(
         "INSERT INTO read.reports (projection, digest) VALUES (%s, %s)"
         " ON CONFLICT (projection) DO UPDATE SET digest = excluded.digest",
@@ -257,7 +229,7 @@ def _take_over(connection: Connection[Any], projections: Sequence[Projection]) -
         if shape is None or shape == projection.shape or shape.partition(":")[0] != str(projection.version):
             continue
         if frozenset().union(*(live.get(table, ()) for table in projection.tables)) == projection.columns:
-            _record_shape(connection, projection)
+            record_shape(connection, projection)
 
 
 def _index(connection: Connection[Any], projections: Sequence[Projection]) -> None:
@@ -276,12 +248,8 @@ def _index(connection: Connection[Any], projections: Sequence[Projection]) -> No
                     connection.execute(ddl.create_index(table, index).encode())
 
 
-def _create(connection: Connection[Any], projection: Projection) -> None:
-    connection.execute(projection.schema.encode())
-    _record_shape(connection, projection)
-
-
-def _record_shape(connection: Connection[Any], projection: Projection) -> None:
+def record_shape(connection: Connection[Any], projection: Projection) -> None:
+    """Record that its tables are of this version."""
     connection.execute(
         "INSERT INTO read.projections (projection, shape) VALUES (%s, %s)"
         " ON CONFLICT (projection) DO UPDATE SET shape = excluded.shape",

@@ -20,7 +20,8 @@ from sqlalchemy import Table
 
 from eventstore.log.codec import Codec
 from eventstore.log.read import read_head
-from projections.engine.checkpoint import LogState, read_state
+from eventstore.postgres.arrays import text_array
+from projections.engine.checkpoint import LogState, read_state, unit_end
 from projections.engine.ddl import primary_key, quoted
 from projections.engine.explain import explain
 from projections.engine.pages import PageReader
@@ -129,14 +130,33 @@ def verify_tables(
         return _not_made(connection, log, projections, missing)
     due = read_head(connection, log).position if due is None else due
     _wait_for(connection, log, [projection.name for projection in projections], due, patience_seconds)
+    existing = _existing(connection, projections)
     before = connection.isolation_level
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with connection.transaction(force_rollback=True):  # the temporary tables go with it
+            _lock_tables(connection, existing)
             fold_into(connection, "pg_temp", local=True)
             return _verify(connection, log, codec, projections, others, due, progress)
     finally:
         connection.isolation_level = before
+
+
+def _lock_tables(connection: Connection[Any], tables: Sequence[str]) -> None:
+    """Let no rebuild replace these tables until the end of the transaction, whose snapshot begins after this.
+
+    A snapshot from before a swap would not see all rows of the tables that came with it.
+    """
+    if tables:
+        connection.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE".encode())
+
+
+def _existing(connection: Connection[Any], projections: Sequence[Projection]) -> list[str]:
+    tables = text_array([f"read.{table}" for projection in projections for table in projection.tables])
+    rows = connection.execute(
+        "SELECT name FROM unnest(%s::text[]) AS t(name) WHERE to_regclass(name) IS NOT NULL", (tables,)
+    )
+    return [name for (name,) in rows]
 
 
 _FRAME: Final = ("checkpoints", "projections", "reports", "projection_errors")
@@ -282,12 +302,8 @@ def _misplaced(connection: Connection[Any], state: LogState) -> list[TablesFindi
     for status in state.statuses:
         message = status.refusal(state.epoch)
         if message is None and status.checkpoint is not None and status.checkpoint.position > 0:
-            row = connection.execute(
-                "SELECT unit_end FROM log.events WHERE log = %s AND position = %s",
-                (state.log, status.checkpoint.position),
-            ).fetchone()
-            if row is None or row[0] != status.checkpoint.position:
-                end = row and row[0]
+            end = unit_end(connection, state.log, status.checkpoint.position)
+            if end != status.checkpoint.position:
                 message = (
                     f"{status.projection} stands at {status.checkpoint.position}, within a unit that ends at "
                     f"{end}; rebuild it: daybook rebuild {status.projection}"

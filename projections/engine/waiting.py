@@ -24,8 +24,8 @@ RETRY_SECONDS = 0.1
 FIRST_LOOK_SECONDS = 0.25
 """However short a wait may be, so long there is to look once: else what is visible would be refused."""
 LINGER_SECONDS = 1.0
-"""How long the thread stays when nobody waits any more, and what it saw counts. Positions do fall: by a rebuild, or by
-a crash of the server, which may lose the last commits of the projectors."""
+"""How long the thread stays when nobody waits any more, and what it saw counts. Positions do fall: where the
+log was restored, or by a crash of the server, which may lose the last commits of the projectors."""
 
 _POSITIONS = """
 SELECT c.projection, c.position

@@ -64,6 +64,14 @@ _ARRAYS: dict[type[TypeEngine[Any]], tuple[Callable[[Sequence[Any]], BinaryArray
 }
 """How the values of a column that is never NULL travel. The others travel as text."""
 
+_UNSET: dict[type[TypeEngine[Any]], Any] = {BigInteger: 0, Integer: 0, Boolean: False}
+"""What is sent for a column that a row does not set: nothing looks at it, but an array has no gaps."""
+
+
+def _array_type(column: Column[Any]) -> str:
+    _, kind = _ARRAYS.get(type(column.type), (None, "text[]"))
+    return "text[]" if column.nullable else kind
+
 
 def _array(column: Column[Any], values: Sequence[Any]) -> BinaryArray:
     make, _ = _ARRAYS.get(type(column.type), (None, ""))
@@ -75,18 +83,26 @@ def _array(column: Column[Any], values: Sequence[Any]) -> BinaryArray:
 
 
 @lru_cache(maxsize=256)
-def update_statement(table: Table, names: tuple[str, ...]) -> str:
-    """Sets these columns of rows that are found by their key. One array a column, the key first."""
+def update_statement(table: Table, names: tuple[str, ...], partial: tuple[str, ...] = ()) -> str:
+    """Sets these columns of rows that are found by their key. One array a column, the key first.
+
+    Columns in `partial` are set in some of the rows only. The last array has a number for each row then, whose bits say
+    which of them are.
+    """
     [key] = primary_key(table)
     arrays, values = [f"unnest(%s::text[]) AS {quoted(key)}"], []
     for name in names:
         column = table.c[name]
-        _, kind = _ARRAYS.get(type(column.type), (None, ""))
-        if not kind or column.nullable:
-            kind = "text[]"
+        kind = _array_type(column)
         cast = "" if kind != "text[]" or isinstance(column.type, Text) else f"::{type_name(column)}"
+        value = f"n.{quoted(name)}{cast}"
+        if name in partial:
+            bit = 1 << partial.index(name)
+            value = f"CASE WHEN n.columns_set & {bit} <> 0 THEN {value} ELSE t.{quoted(name)} END"
         arrays.append(f"unnest(%s::{kind}) AS {quoted(name)}")
-        values.append(f"{quoted(name)} = n.{quoted(name)}{cast}")
+        values.append(f"{quoted(name)} = {value}")
+    if partial:
+        arrays.append("unnest(%s::bigint[]) AS columns_set")
     return (
         f"UPDATE {quoted(table.name)} t SET {', '.join(values)}\n"  # noqa: S608 - names of declared columns
         f"  FROM (SELECT {', '.join(arrays)}) AS n\n WHERE t.{quoted(key)} = n.{quoted(key)}"
@@ -99,35 +115,53 @@ class Update:
 
     table: Table
     names: tuple[str, ...]
+    partial: tuple[str, ...]  # those of them that only some of the rows set
     keys: tuple[str, ...]
     arrays: tuple[BinaryArray, ...]
 
     def run(self, connection: Connection[Any]) -> None:
         """Set the columns. Raises `FoldError` where a row is not there."""
-        done = connection.execute(update_statement(self.table, self.names).encode(), self.arrays)
+        done = connection.execute(update_statement(self.table, self.names, self.partial).encode(), self.arrays)
         if done.rowcount != len(self.keys):
             raise FoldError(_without_row(connection, self.table, self.keys, done.rowcount))
 
 
-def updates(table: Table, rows: Mapping[str, Row]) -> list[Update]:
-    """The updates that set what these rows have, one for each set of columns, in the order of their keys.
+SMALL = 500
+"""Rows that set the same columns get a statement of their own from so many on. Near the head of the log a page has few
+rows of many kinds, and what costs is the number of statements; in a page of thousands it is the number of values."""
 
-    A row has some of its columns, by key of the row; what else it has is left out.
-    """
+
+def updates(table: Table, rows: Mapping[str, Row]) -> list[Update]:
+    """The updates that set what these rows have. A row has some of its columns; what else it has is left out."""
     key = primary_key(table)[0]
     known = {column.name for column in table.columns} - {key}
-    orders: dict[tuple[str, ...], list[str]] = {}  # by the columns in the order in which functions have set them
+    as_set: dict[tuple[str, ...], list[str]] = {}  # by the columns in the order in which functions have set them
     for name in sorted(rows):  # neighbours share pages of the index and of the table
-        orders.setdefault(tuple(rows[name]), []).append(name)
+        as_set.setdefault(tuple(rows[name]), []).append(name)
     groups: dict[tuple[str, ...], list[str]] = {}
-    for columns, keys in orders.items():
+    for columns, keys in as_set.items():
         groups.setdefault(tuple(sorted(known.intersection(columns))), []).extend(keys)
-    done = []
-    for names, keys in groups.items():
-        of_group = [rows[name] for name in keys]
-        arrays = [_array(table.c[name], [row[name] for row in of_group]) for name in names]
-        done.append(Update(table, names, tuple(keys), (text_array(keys), *arrays)))
-    return done
+    small = {names: keys for names, keys in groups.items() if len(keys) < SMALL}
+    large = [_update(table, rows, {names: keys}) for names, keys in groups.items() if names not in small]
+    return [*large, _update(table, rows, small)] if small else large
+
+
+def _update(table: Table, rows: Mapping[str, Row], groups: Mapping[tuple[str, ...], list[str]]) -> Update:
+    """One statement for all these rows, given by the columns that they set."""
+    names = tuple(sorted(set().union(*groups)))
+    partial = tuple(name for name in names if not all(name in columns for columns in groups))
+    keys = [key for keys in groups.values() for key in keys]
+    of_keys = [rows[key] for key in keys]
+    arrays = [
+        _array(table.c[name], [row.get(name, _UNSET.get(type(table.c[name].type))) for row in of_keys])
+        if name in partial
+        else _array(table.c[name], [row[name] for row in of_keys])
+        for name in names
+    ]
+    if partial:
+        bits = {columns: sum(1 << n for n, name in enumerate(partial) if name in columns) for columns in groups}
+        arrays.append(int8_array([bits[columns] for columns, keys in groups.items() for _ in keys]))
+    return Update(table, names, partial, tuple(keys), (text_array(keys), *arrays))
 
 
 def loaded(connection: Connection[Any], table: Table, names: Sequence[str], keys: Sequence[str]) -> dict[str, Row]:

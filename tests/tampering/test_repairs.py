@@ -16,7 +16,6 @@ from tests.tampering.books import verified
 from tests.tampering.conftest import Books
 from tests.tampering.table import CASES
 from tests.tampering.test_tampering import tampered
-from workers.verify.schema import damaged
 
 MOST_ROUNDS = 3
 """A report shows ten findings of a check. The others are in the next report."""
@@ -72,8 +71,7 @@ def rebuild_named(database: Database, names: set[str]) -> None:
         connect(database.projector_url, application_name="keys") as keys,
         read_owner(database) as owner,
     ):
-        anew = damaged(connection, projections)
-        assert rebuild(connection, "main", codec_of(keys, 1), projections, owner=owner, anew=anew).ok
+        assert rebuild(connection, "main", codec_of(keys, 1), projections, owner=owner).ok
 
 
 def test_a_rebuild_keeps_views_of_users_if_nothing_is_damaged(books18: Books) -> None:

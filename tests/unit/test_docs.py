@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("domain", "eventstore", "projections", "api", "workers", "migrations", "bench", "tests")
 FOLDERS: Final = (*PACKAGES, "docs", "deploy", ".ci", ".github")
 PAGES: Final = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 GLOSSARY: Final = ROOT / "docs" / "glossary.md"
@@ -31,7 +31,10 @@ PATH: Final = re.compile(
     r"(?<![\w/.:-])((?:" + "|".join(map(re.escape, FOLDERS)) + r")/[\w./{},*-]*|[\w-]+(?:/[\w-]+)+\.(?:py|sql))"
 )
 TEST: Final = re.compile(r"(?<![\w/])(?:([\w/]*\btest_\w+\.py)(?:::(\w+))?|`(test_\w+)`)")
+MAKE: Final = re.compile(r"(?:`|^ *)make ([a-z][a-z-]*(?: [a-z][a-z-]*)*)(?=`|$|  )", re.MULTILINE)
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
+RECIPE: Final = re.compile(r'^```\w+ title="[^"]+"$.*?^```$', re.MULTILINE | re.DOTALL)
+"""A step of a recipe; tests/integration/test_contributing.py follows it, and it may name files to come."""
 TERM: Final = re.compile(r"^\| \*\*(.+?)\*\* \|", re.MULTILINE)
 
 page = pytest.mark.parametrize("page", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
@@ -98,6 +101,13 @@ def missing_tests(source: str) -> Iterator[str]:
             yield f"{file}::{wanted}"
 
 
+def missing_targets(source: str) -> Iterator[str]:
+    """The targets of make in a text that the Makefile does not have."""
+    known = set(re.findall(r"^([a-z-]+):", text(ROOT / "Makefile"), re.MULTILINE))
+    for line in MAKE.findall(source):
+        yield from (word for word in line.split() if word not in known)
+
+
 def missing_links(file: Path) -> Iterator[str]:
     """The relative links of a page that lead nowhere. An anchor has to be a heading of its page."""
     for link in LINK.findall(CODE.sub("", text(file))):
@@ -117,17 +127,22 @@ def anchors(source: str) -> set[str]:
 
 @page
 def test_each_path_in_it_exists(page: Path) -> None:
-    assert list(missing_paths(text(page))) == []
+    assert list(missing_paths(RECIPE.sub("", text(page)))) == []
 
 
 @page
 def test_each_name_in_it_exists(page: Path) -> None:
-    assert list(missing_names(text(page))) == []
+    assert list(missing_names(RECIPE.sub("", text(page)))) == []
 
 
 @page
 def test_each_test_in_it_exists(page: Path) -> None:
-    assert list(missing_tests(text(page))) == []
+    assert list(missing_tests(RECIPE.sub("", text(page)))) == []
+
+
+@page
+def test_each_target_of_make_in_it_exists(page: Path) -> None:
+    assert list(missing_targets(text(page))) == []
 
 
 @page
@@ -189,6 +204,7 @@ def test_each_page_is_linked_from_another() -> None:
         (missing_paths, "`eventstore/{log,none}/`", ["eventstore/none/"]),
         (missing_paths, "workers/verify/*.sql, migrations/*.nothing", ["migrations/*.nothing"]),
         (missing_names, "`domain.registry.RULES`, `domain.registry.NONE`, `log.append`", ["domain.registry.NONE"]),
+        (missing_targets, "`make test`, `make nothing`\n    make sql none lint  # a comment\n", ["nothing", "none"]),
         (missing_tests, "test_docs.py, test_nothing.py", ["test_nothing.py::"]),
         (
             missing_tests,

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
@@ -23,7 +24,6 @@ from workers.composition import make_codec
 from workers.databases import LONG_STATEMENT_SECONDS, database
 from workers.messages import action_recorded
 from workers.tuning import tune_for_folding
-from workers.verify.schema import damaged
 
 app = typer.Typer()
 
@@ -33,7 +33,10 @@ def rebuild(
     names: Annotated[list[str] | None, typer.Argument(help="Projections; without names all of them")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Empty read tables and fold the whole log into them again."""
+    """Fold the whole log into new read tables, and put them in the place of the old ones.
+
+    Reads go on meanwhile: they see the old tables or the new ones. An attempt that fails leaves the old ones.
+    """
     projections = named(names) if names else PROJECTIONS
     with (
         database(settings_of_process()) as settings,
@@ -57,7 +60,6 @@ def rebuild(
                     codec,
                     projections,
                     owner=owner,
-                    anew=damaged(connection, projections),
                     ahead=ahead,
                     progress=lambda p, head: progress.update(task, completed=p, total=head),
                 )
@@ -70,6 +72,8 @@ def rebuild(
             f"({rate:,.0f} a second).",
             highlight=False,
         )
+        for name, why in report.kept.items():
+            out.print(f"[red]{name} keeps its old tables[/red]: {escape(why)}", highlight=False)
         for name, why in report.stopped.items():
             out.print(f"[red]{name} stopped[/red]: {why}", highlight=False)
     if not report.ok:

@@ -77,6 +77,9 @@ ABILITIES = {
         "read_owner",
     ),
     "make a table among the read tables": by("CREATE TABLE read.mine ()", "read_owner"),
+    "fold into new tables": by("UPDATE read_next.checkpoints SET position = 0", "projector", "read_owner"),
+    "make a table beside the read tables": by("CREATE TABLE read_next.mine ()", "read_owner"),
+    "make a table among those replaced": by("CREATE TABLE read_old.mine ()", "read_owner"),
     "make a view among the read tables": by("CREATE VIEW read.mine AS SELECT 1", "read_owner"),
     "make a function among the read tables": by(
         "CREATE FUNCTION read.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "read_owner"

@@ -20,7 +20,6 @@ from psycopg import Connection
 from bench.harness.tables import begin_read_tables, read_owner
 from domain.accounts.account.events import AccountClosed
 from domain.orders.order import OrderConfirmed
-from eventstore.log.read import read_head
 from projections.engine import follow as following
 from projections.engine.follow import follow
 from projections.engine.lag import lag
@@ -31,10 +30,8 @@ from projections.engine.tables import (
     AnotherLogError,
     NotPreparedError,
     ShapeError,
-    TablesBusyError,
     begin,
     prepare,
-    reset,
 )
 from projections.registry import PROJECTIONS, named
 from tests.integration.projections.filling import (
@@ -465,23 +462,6 @@ def test_preparing_again_waits_for_no_reader_of_a_report(database: Database, fil
         own.execute("UPDATE read.reports SET digest = 'older' WHERE projection = 'posts'")
         prepare(own, PROJECTIONS)
         assert own.execute(comment).fetchone() == as_made
-
-
-def test_a_rebuild_gives_up_on_a_reader_that_does_not_end(
-    database: Database, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever comes to read after it would wait as well."""
-    monkeypatch.setattr("projections.engine.tables.LOCK_SECONDS", 0.2)
-    rebuilds = "SELECT rebuilds FROM read.checkpoints WHERE projection = 'posts'"
-    with read_owner(database) as own, psycopg.connect(database.url) as reader:
-        head, before = read_head(connection, "main"), own.execute(rebuilds).fetchone()
-        reader.execute("SELECT count(*) FROM reporting.posts")  # and its transaction stays open
-        with pytest.raises(TablesBusyError, match="so nothing was changed: end it"):
-            reset(own, head, named(["posts"]))
-        assert own.execute(rebuilds).fetchone() == before
-        reader.rollback()
-        reset(own, head, named(["posts"]))
-        assert own.execute(rebuilds).fetchone() != before
 
 
 def test_the_tables_of_one_log_are_refused_to_another(

@@ -18,6 +18,7 @@ from bench.reporters import json_file, page, plots
 from bench.scenarios import sizes
 from tests.support.waiting import wait_until
 
+README = PAGE.parents[1] / "README.md"
 SOUND = Observed(6, 6, 6, 0, 0, 0, 0, 2)
 
 
@@ -159,6 +160,41 @@ def test_peers_are_measured_beside_daybook_on_one_day_and_machine() -> None:
     rows = [line for line in peers.splitlines() if line.startswith("| ")]
     for name in ("**Daybook over HTTP**", "Formance", "Blnk", "pgledger", "TigerBeetle", "FastAPI and SQLAlchemy"):
         assert any(row.startswith(f"| {name}") for row in rows), name
+
+
+def peer(name: str, column: int) -> list[float]:
+    """The rates of a row of the table of peers, in the first (one a request) or the third column (in bulk)."""
+    rows = page.peers_of(PAGE.read_text()).splitlines()
+    [row] = [line for line in rows if line.startswith(f"| {name}")]
+    rates = row.split("|")[column + 1].partition(";")[0]
+    return [float(rate.replace(",", "")) for rate in re.findall(r"\b[0-9][0-9,]{1,}", rates)]
+
+
+@pytest.mark.parametrize(
+    ("slower", "named", "alone", "bulk"),
+    [
+        ("Formance Ledger v2.4, minimal", "- Faster than Formance", "11 times", "29 times"),
+        ("Blnk 0.15 over HTTP", "- Faster than Blnk", "9 times", None),
+        ("pgledger, SQL", "- Faster than pgledger", "1.6 times", "2.4 times"),
+        ("FastAPI and SQLAlchemy", "- Faster than a plain ledger", "23 times", None),
+    ],
+)
+def test_the_readme_quotes_the_table_of_peers(slower: str, named: str, alone: str, bulk: str | None) -> None:
+    """Daybook's lower rate is compared with the best of the other, and the ratio is rounded down."""
+    [line] = [part for part in re.split(r"\n(?=- |\n)", README.read_text()) if part.startswith(named)]
+    for column, quoted in ((1, alone), (3, bulk)):
+        if quoted is not None:
+            assert quoted in " ".join(line.split())
+            ratio = min(peer("**Daybook over HTTP**", column)) / peer(slower, column)[0]
+            stated = float(quoted.split()[0])
+            assert stated <= ratio < stated + (1 if stated >= 9 else 0.1)
+
+
+def test_the_readme_says_what_is_faster() -> None:
+    for column, least, most in ((1, 0.45, 0.55), (3, 1 / 6, 1 / 5)):
+        assert least < min(peer("**Daybook over HTTP**", column)) / peer("TigerBeetle 0.17.8", column)[0] < most
+    assert 30 < peer("TigerBeetle, 32 sessions", 3)[0] / min(peer("**Daybook over HTTP**", 3)) < 33
+    assert "about half its rate one transfer a request, and a fifth to a thirtieth in bulk" in README.read_text()
 
 
 def test_the_benchmark_has_no_figures_of_other_systems() -> None:

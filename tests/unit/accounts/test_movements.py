@@ -1,4 +1,4 @@
-"""Accounts and transactions: each rule at its bound and one past it."""
+"""Movements of money between accounts: each rule at its bound and one past it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import pytest
 from msgspec.structs import fields
 
 from domain.accounts import account, transaction
-from domain.accounts.account.events import AccountCredited, AccountOpened, HoldCaptured
-from domain.accounts.account.holds import MOST_HOLDS, PlaceHold, ReleaseHold
-from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, UnfreezeAccount
+from domain.accounts.account.events import AccountCredited, AccountOpened
 from domain.accounts.account.state import evolve
 from domain.accounts.posting import MOST_ENTRIES, Entry, TransactionPosted, internal_account
-from domain.accounts.transaction import CaptureHold, ChargeFee, Deposit, PostTransaction, Withdraw
+from domain.accounts.transaction import ChargeFee, Deposit, PostTransaction, Withdraw
 from domain.kernel import Unknown
 from domain.money import MAX_AMOUNT
 from tests.support.memory_ledger import OPENED, TODAY, MemoryLedger, new_id, opening, transfer
@@ -37,24 +35,8 @@ def withdraw(account: str, amount: int) -> Withdraw:
     return Withdraw(new_id("txn"), account, amount, "EUR", TODAY)
 
 
-def capture(account: str, target: str, amount: int, currency: str = "EUR", hold: str = "hold_1") -> CaptureHold:
-    return CaptureHold(account, hold, new_id("txn"), target, amount, currency, TODAY)
-
-
 def journal(*entries: Entry) -> PostTransaction:
     return PostTransaction(new_id("txn"), "journal", entries, TODAY)
-
-
-def test_opening_claims_the_number(ledger: MemoryLedger) -> None:
-    first = opening()
-    done = ledger.accepted(first)
-    assert done.result == {"account": first.account, "number": first.number}
-    assert ledger.refused(opening(number=first.number)).rule == "number_taken"
-    assert ledger.refused(opening(account=first.account)).rule == "account_exists"
-    assert ledger.refused(opening(minimum=5, maximum=4)).figures == {"minimum": "0.05", "maximum": "0.04"}
-    ledger.accepted(opening(minimum=4, maximum=4))
-    assert ledger.refused(opening(opened_on=TODAY + timedelta(days=1))).rule == "opened_in_future"
-    ledger.accepted(opening(opened_on=TODAY))
 
 
 def test_deposit_and_withdrawal_move_cash(ledger: MemoryLedger) -> None:
@@ -121,92 +103,10 @@ def test_value_dates(ledger: MemoryLedger) -> None:
     ledger.accepted(deposit(account, 1, value_date=OPENED))
 
 
-def test_a_frozen_account_takes_nothing_either_way(ledger: MemoryLedger) -> None:
-    account, other = ledger.account(500), ledger.account(500)
-    ledger.accepted(FreezeAccount(account, "court order"))
-    for command in (
-        withdraw(account, 50),
-        deposit(account, 50),
-        transfer(other, account, 1),
-        transfer(account, other, 1),
-    ):
-        assert ledger.refused(command).rule == "account_frozen"
-    assert ledger.refused(FreezeAccount(account, "again")).rule == "account_frozen"
-    assert ledger.refused(CloseAccount(account, "x")).rule == "account_frozen"
-    ledger.accepted(UnfreezeAccount(account, "lifted"))
-    ledger.accepted(withdraw(account, 50))
-    assert ledger.refused(UnfreezeAccount(account, "again")).rule == "account_not_frozen"
-
-
-def test_closing_needs_nothing_left(ledger: MemoryLedger) -> None:
-    account = ledger.account(5)
-    assert ledger.refused(CloseAccount(account, "x")).figures["balance"] == "0.05"
-    ledger.accepted(PlaceHold(account, "hold_1", 5, "EUR"))
-    assert ledger.refused(CloseAccount(account, "x")).rule == "holds_open"
-    ledger.accepted(ReleaseHold(account, "hold_1"))
-    ledger.accepted(withdraw(account, 5))
-    ledger.accepted(CloseAccount(account, "x"))
-    for command in (
-        deposit(account, 1),
-        FreezeAccount(account, "x"),
-        UnfreezeAccount(account, "x"),
-        CloseAccount(account, "x"),
-    ):
-        assert ledger.refused(command).rule == "account_closed"
-
-
-def test_a_hold_counts_against_what_is_available(ledger: MemoryLedger) -> None:
-    account, target = ledger.account(500, minimum=100), ledger.account()
-    held = ledger.accepted(PlaceHold(account, "hold_1", 300, "EUR"))
-    assert (held.result["available"], held.result["reserved"]) == ("2.00", "3.00")
-    assert ledger.refused(withdraw(account, 101)).rule == "below_minimum"
-    ledger.accepted(withdraw(account, 100))
-    assert ledger.refused(PlaceHold(account, "hold_2", 1, "EUR")).rule == "below_minimum"
-    assert ledger.refused(PlaceHold(account, "hold_1", 1, "EUR")).rule == "hold_exists"
-    too_much = capture(account, target, 301)
-    assert ledger.refused(too_much).figures["held"] == "3.00"
-    part = ledger.accepted(capture(account, target, 200))
-    assert isinstance(part.events[0], HoldCaptured)
-    assert part.result["balances"][account] == {"balance": "2.00", "available": "2.00", "currency": "EUR"}  # type: ignore[index,call-overload]
-    assert (ledger[account].balance, ledger[account].reserved, ledger[account].available) == (200, 0, 200)
-    assert ledger.refused(ReleaseHold(account, "hold_1")).rule == "hold_unknown"
-    assert ledger.refused(PlaceHold(CASH, "hold_1", 1, "EUR")).rule == "account_internal"
-    for amount in (-1, 0, MAX_AMOUNT + 1):
-        assert ledger.refused(PlaceHold(account, "hold_2", amount, "EUR")).rule == "hold_amount"
-    assert ledger.refused(PlaceHold(account, "hold_3", 1, "USD")).rule == "currency_mismatch"
-    assert ledger.refused(capture(account, account, 1)).rule == "same_account"
-    ledger.check()
-
-
-def test_a_hold_can_be_captured_whole(ledger: MemoryLedger) -> None:
-    account, target = ledger.account(300), ledger.account()
-    ledger.accepted(PlaceHold(account, "hold_1", 300, "EUR"))
-    ledger.accepted(capture(account, target, 300))
-    assert (ledger[account].balance, ledger[account].holds, ledger[target].balance) == (0, (), 300)
-
-
-def test_a_hold_is_captured_in_its_own_currency(ledger: MemoryLedger) -> None:
-    account, target = ledger.account(300), ledger.account()
-    ledger.accepted(PlaceHold(account, "hold_1", 300, "EUR"))
-    for hold in ("hold_1", "hold_unknown"):
-        refusal = ledger.refused(capture(account, target, 200, "JPY", hold))
-        figures = {"account": account, "account_currency": "EUR", "currency": "JPY"}
-        assert (refusal.rule, refusal.figures) == ("currency_mismatch", figures)
-    assert ledger.refused(capture(account, target, 301, "JPY")).rule == "currency_mismatch", "300 EUR are not 300 JPY"
-    ledger.accepted(capture(account, target, 200))
-
-
 @pytest.mark.parametrize("command", [*account.AGGREGATE.decisions, *transaction.AGGREGATE.decisions])
 def test_what_says_an_amount_says_its_currency_next(command: type) -> None:
     names = [field.name for field in fields(command)]
     assert "amount" not in names or names[names.index("amount") + 1] == "currency"
-
-
-def test_holds_are_bounded(ledger: MemoryLedger) -> None:
-    account = ledger.account(MOST_HOLDS + 1)
-    for n in range(MOST_HOLDS):
-        ledger.accepted(PlaceHold(account, f"hold_{n}", 1, "EUR"))
-    assert ledger.refused(PlaceHold(account, "hold_x", 1, "EUR")).rule == "hold_count"
 
 
 def test_a_fee_goes_to_the_fees_account(ledger: MemoryLedger) -> None:
