@@ -73,12 +73,12 @@ def append(
 ) -> Group:
     """Append a group and wait."""
     appender = Appender(connection, log, commuting_types)
-    appender.send(layout_of(commands))
+    appender.send(batch_of(commands))
     answer = appender.receive()
     return Group(_by_command(answer), answer.actual)
 
 
-def layout_of(commands: Iterable[DecidedCommand]) -> AppendBatch:
+def batch_of(commands: Iterable[DecidedCommand]) -> AppendBatch:
     """The group as the appender takes it."""
     commands = list(commands)
     events = [event for command in commands for event in command.events]

@@ -1,4 +1,4 @@
-"""Every route does what it says: written over HTTP, folded by the projections, read over HTTP."""
+"""Every route works: commands over HTTP are folded by the projections and read over HTTP."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LINE = {"sku": "s", "name": "n", "quantity": 1, "unit_price": "1.00"}
     ],
 )
 def test_lists_are_polled_by_position(service: Service, path: str, filters: Any, body: Any) -> None:
-    """By a client that keeps no cursor: each item has the position after which it can go on."""
+    """A client needs no cursor: it continues after the position of the last item."""
     name = path.removesuffix("s")
     after, seen, made = 0, [], []
     for _ in range(3):

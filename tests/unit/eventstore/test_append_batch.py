@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eventstore.log.append import MOST_EVENTS_PER_UNIT, AppendBatch, NewEvents, UnitTooLargeError
-from tests.support.appending import DecidedCommand, NewEvent, Read, layout_of
+from tests.support.appending import DecidedCommand, NewEvent, Read, batch_of
 
 
 def command(key: str, *reads: Read, on: str) -> DecidedCommand:
@@ -13,7 +13,7 @@ def command(key: str, *reads: Read, on: str) -> DecidedCommand:
 
 
 def test_the_arrays_are_made_once_and_anew_after_a_change() -> None:
-    batch = layout_of([command("1", Read("acct_1", None), on="acct_1"), command("2", Read("acct_1", 1), on="acct_1")])
+    batch = batch_of([command("1", Read("acct_1", None), on="acct_1"), command("2", Read("acct_1", 1), on="acct_1")])
     first = batch.parameters()
     assert batch.parameters() is first
     batch.look_up_all()
@@ -22,7 +22,7 @@ def test_the_arrays_are_made_once_and_anew_after_a_change() -> None:
 
 
 def test_a_stream_is_there_once_with_its_first_base() -> None:
-    batch = layout_of(
+    batch = batch_of(
         [
             command("1", Read("b", 7), Read("a", None), on="a"),
             command("2", Read("a", 0), Read("c", 3), on="c"),
@@ -34,8 +34,8 @@ def test_a_stream_is_there_once_with_its_first_base() -> None:
 
 
 def test_an_exact_base_holds_over_a_later_one_that_commutes() -> None:
-    before = layout_of([command("1", Read("cash", 9, True), on="a"), command("2", Read("cash", 5), on="b")])
-    after = layout_of([command("1", Read("cash", 5), on="a"), command("2", Read("cash", 9, True), on="b")])
+    before = batch_of([command("1", Read("cash", 9, True), on="a"), command("2", Read("cash", 5), on="b")])
+    after = batch_of([command("1", Read("cash", 5), on="a"), command("2", Read("cash", 9, True), on="b")])
     assert before.bases == after.bases == [5]
 
 

@@ -24,7 +24,7 @@ from projections.posts import posts
 from projections.registry import PROJECTIONS
 from tests.samples import store
 from tests.samples.registry import EVENTS
-from tests.support.facts import recorded
+from tests.support.recorded_events import recorded
 
 DAY, NEXT_DAY = date(2024, 1, 2), date(2024, 1, 3)
 
