@@ -1,4 +1,4 @@
-"""A group as columns: its arrays are made once, and anew after a change."""
+"""An append batch: its arrays are made once, and again after a change."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ def command(key: str, *reads: Read, on: str) -> DecidedCommand:
     return DecidedCommand("ada", key, reads, [NewEvent(on, "moved", b"{}")], b"{}", None)
 
 
-def test_the_arrays_are_made_once_and_anew_after_a_change() -> None:
+def test_the_arrays_are_made_once_and_again_after_a_change() -> None:
     batch = batch_of([command("1", Read("acct_1", None), on="acct_1"), command("2", Read("acct_1", 1), on="acct_1")])
     first = batch.parameters()
     assert batch.parameters() is first
     batch.look_up_all()
     second = batch.parameters()
-    assert [one for one, other in zip(first, second, strict=True) if one != other] == [first[12]], "which are new"
+    assert [one for one, other in zip(first, second, strict=True) if one != other] == [first[12]], "new arrays"
 
 
-def test_a_stream_is_there_once_with_its_first_base() -> None:
+def test_a_stream_occurs_once_with_its_first_base() -> None:
     batch = batch_of(
         [
             command("1", Read("b", 7), Read("a", None), on="a"),
@@ -33,7 +33,7 @@ def test_a_stream_is_there_once_with_its_first_base() -> None:
     assert batch.counts == [1, 1]
 
 
-def test_an_exact_base_holds_over_a_later_one_that_commutes() -> None:
+def test_an_exact_base_has_precedence_over_a_later_commuting_one() -> None:
     before = batch_of([command("1", Read("cash", 9, True), on="a"), command("2", Read("cash", 5), on="b")])
     after = batch_of([command("1", Read("cash", 5), on="a"), command("2", Read("cash", 9, True), on="b")])
     assert before.bases == after.bases == [5]
