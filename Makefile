@@ -12,7 +12,8 @@ LOCK_ARGS ?=
 # A process that is done takes tests from the end of another's list, so that the slow folders do not end on one alone.
 PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist worksteal
 FAST := -m "not soak and not slow"
-LEAST_COVERAGE := 88
+# Percent of the statements: what was measured (88.1), less what differs from one run to the next.
+LEAST_COVERAGE := 87
 CLIENTS := tests/clients
 CODE := domain eventstore projections api workers migrations tests bench
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -52,9 +53,10 @@ def literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def primary_key(table: Table) -> list[str]:
+@cache
+def primary_key(table: Table) -> tuple[str, ...]:
     """The names of its key columns, in the order of the key."""
-    return [column.name for column in table.primary_key.columns]
+    return tuple(column.name for column in table.primary_key.columns)
 
 
 def type_name(column: Column[Any]) -> str:

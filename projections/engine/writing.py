@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -46,14 +46,21 @@ def copy_target(table: Table, columns: Sequence[str] | None = None) -> str:
     return f"{quoted(table.name)} ({', '.join(map(quoted, columns or names))})"
 
 
+@cache
+def _columns(table: Table) -> dict[str, Column[Any]]:
+    """The columns by name: looking one up in the table itself takes a page of a hundred rows longer than its values."""
+    return {column.name: column for column in table.columns}
+
+
+@cache
 def in_order(table: Table) -> Callable[[Row], tuple[Any, ...]]:
     """Gives the values of a row in the order in which the table declares its columns. Raises `KeyError`."""
-    return itemgetter(*[column.name for column in table.columns])
+    return itemgetter(*_columns(table))
 
 
 def copy_lines(table: Table, values: Iterable[tuple[Any, ...]]) -> list[str]:
     """Rows as COPY reads them: their values in the order in which the table declares its columns."""
-    texts = map(_copied, table.columns, zip(*values, strict=True))
+    texts = map(_copied, _columns(table).values(), zip(*values, strict=True))
     return list(map("\t".join, zip(*texts, strict=True)))
 
 
@@ -133,8 +140,9 @@ rows of many kinds, and what costs is the number of statements; in a page of tho
 
 def updates(table: Table, rows: Mapping[str, Row]) -> list[Update]:
     """The updates that set what these rows have. A row has some of its columns; what else it has is left out."""
-    key = primary_key(table)[0]
-    known = {column.name for column in table.columns} - {key}
+    if not rows:
+        return []
+    known = _columns(table).keys() - primary_key(table)
     as_set: dict[tuple[str, ...], list[str]] = {}  # by the columns in the order in which functions have set them
     for name in sorted(rows):  # neighbours share pages of the index and of the table
         as_set.setdefault(tuple(rows[name]), []).append(name)
@@ -152,12 +160,12 @@ def _update(table: Table, rows: Mapping[str, Row], groups: Mapping[tuple[str, ..
     partial = tuple(name for name in names if not all(name in columns for columns in groups))
     keys = [key for keys in groups.values() for key in keys]
     of_keys = [rows[key] for key in keys]
-    arrays = [
-        _array(table.c[name], [row.get(name, _UNSET.get(type(table.c[name].type))) for row in of_keys])
-        if name in partial
-        else _array(table.c[name], [row[name] for row in of_keys])
-        for name in names
-    ]
+    arrays = []
+    for name in names:
+        column = _columns(table)[name]
+        unset = _UNSET.get(type(column.type))
+        values = [row.get(name, unset) for row in of_keys] if name in partial else [row[name] for row in of_keys]
+        arrays.append(_array(column, values))
     if partial:
         bits = {columns: sum(1 << n for n, name in enumerate(partial) if name in columns) for columns in groups}
         arrays.append(int8_array([bits[columns] for columns, keys in groups.items() for _ in keys]))
