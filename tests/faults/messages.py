@@ -69,7 +69,7 @@ class Hold:
         self.verdict = verdict
         self._free.set()
 
-    def stay(self) -> Verdict:
+    def hold(self) -> Verdict:
         """Block the thread that carries the message until it is released."""
         self.caught.set()
         self._free.wait(PATIENCE_SECONDS)
@@ -100,7 +100,7 @@ class Line:
         for hold in self._armed:
             if hold.matches(way, kind, content):
                 self._armed.remove(hold)
-                return hold.stay()
+                return hold.hold()
         return "pass"
 
 

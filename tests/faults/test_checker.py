@@ -217,9 +217,9 @@ def test_false_answers_and_damage_are_detected(world: World, tmp_path: Path, mon
     assert post(api, f"/v1/accounts/{account}/withdrawals", much, "out").status_code == 422
     check(world)
     sound = world.history
-    for tell, why in FALSE_ANSWERS.values():
+    for change, why in FALSE_ANSWERS.values():
         answered = {call.key: call for call in deepcopy(sound.calls)}
-        tell(answered)
+        change(answered)
         world.history = History(list(answered.values()))
         with pytest.raises(AssertionError, match=why):
             check(world)

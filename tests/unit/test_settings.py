@@ -47,7 +47,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "message"),
     [
         ("DAYBOOK_PORT", "abc", "DAYBOOK_PORT is 'abc', but it should be a valid integer"),
         ("DAYBOOK_PORT", "99999", "DAYBOOK_PORT is '99999', but it should be less than or equal to 65535"),
@@ -75,10 +75,10 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_wrong_value_is_one_message_without_secrets(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     sentence = refusal(monkeypatch, **{name: value})
-    assert says in sentence
+    assert message in sentence
     assert "\n" not in sentence
     assert "s3cret" not in sentence
     assert "czNjcmV0" not in sentence

@@ -68,8 +68,8 @@ def test_every_requirement_of_the_project_is_locked(name: str, extras: tuple[str
 def test_the_image_has_the_tested_versions_and_no_development_tools() -> None:
     tested, image = locked(LOCK), locked(IMAGE_LOCK)
     assert {name: tested[name] for name in image} == image
-    ours = {canonicalize_name(Requirement(one).name) for one in project()["project"]["optional-dependencies"]["dev"]}
-    assert not ours & image.keys()
+    tools = {canonicalize_name(Requirement(one).name) for one in project()["project"]["optional-dependencies"]["dev"]}
+    assert not tools & image.keys()
 
 
 def test_the_generators_of_clients_are_locked() -> None:
@@ -94,9 +94,9 @@ def test_the_generators_of_clients_are_locked() -> None:
 def test_only_locked_packages_are_installed(name: str, lock: str) -> None:
     lines = [line for line in text(name).splitlines() if re.search(r"pip install|\$\(PIP_INSTALL\)", line)]
     installs = [line for line in lines if not line.startswith("PIP_INSTALL :=")]
-    dependencies, ours = installs
+    dependencies, tools = installs
     assert dependencies.endswith(f"--require-hashes -r {lock}")
-    assert "--no-deps --no-build-isolation" in ours
+    assert "--no-deps --no-build-isolation" in tools
     assert not any("--upgrade" in line for line in lines)
 
 

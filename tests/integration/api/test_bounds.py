@@ -65,12 +65,12 @@ LONG_CURSOR = urlsafe_b64encode(b"1".ljust(375)).decode()
 
 @dataclass(frozen=True)
 class Bound:
-    """`of` makes a request of a size. The answer at the bound has `status`; past it `refusal` with the text `says`."""
+    """`of` makes a request of a size. The answer at the bound has `status`; past it `refusal` with `text`."""
 
     what: str
     at: int
     of: Of
-    says: str
+    text: str
     refusal: tuple[int, str] = (400, "malformed")
     status: int = 201
     down: bool = False  # a minimum, not a maximum
@@ -370,14 +370,14 @@ def test_the_bound_is_accepted_and_one_past_it_is_refused(service18: Service, bo
     before = service18.log_digest()
     status, problem = over()
     assert (status, problem["code"]) == bound.refusal, problem
-    assert bound.says in problem["detail"], problem
+    assert bound.text in problem["detail"], problem
     if leaves_a_record(problem["code"]):
         assert service18.log_digest().events == before.events, "only its record remains"
     else:
         assert service18.log_digest() == before
     status, taken = at()
     assert status == bound.status, taken
-    assert bound.says not in taken.get("detail", "")
+    assert bound.text not in taken.get("detail", "")
 
 
 # ---------------------------------------------------------------------- bounds in the description
@@ -390,7 +390,7 @@ class Described(NamedTuple):
     least: bool
     figure: int
     value: Callable[[int], Any]
-    says: str
+    text: str
 
     @property
     def past(self) -> int:
@@ -417,11 +417,11 @@ BY_HAND = {"expected_versions", "idempotency-key", "if-match", "last-event-id"}
 def described(schema: Any, value: Any, schemas: dict[str, Any], place: Place = ()) -> Iterator[Described]:
     """Every bound within a schema, with values made from a valid one."""
     schema = plain(schema, schemas)
-    for word, says in FIGURES.items():
+    for word, text in FIGURES.items():
         if isinstance(schema.get(word), int | float):
             figure, sized = int(schema[word]), sizing(schema, value)
             least, exclusive = word.lower().endswith(("minlength", "minitems", "minimum")), "exclusive" in word
-            yield Described(place, least, figure + (exclusive and (1 if least else -1)), sized, says.format(figure))
+            yield Described(place, least, figure + (exclusive and (1 if least else -1)), sized, text.format(figure))
     found = ONE_CLASS.fullmatch(schema.get("pattern", ""))
     if found is not None:
         for least, length in ((True, found[2]), (False, found[3])):
@@ -462,7 +462,7 @@ def parameters(operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[t
 def assert_past(response: httpx.Response, bound: Described) -> None:
     answered = response.json()
     assert (response.status_code, answered["code"]) == (400, "malformed"), (bound, answered)
-    assert bound.says in answered["detail"], (bound, answered)
+    assert bound.text in answered["detail"], (bound, answered)
 
 
 @pytest.fixture(scope="module")
@@ -495,7 +495,7 @@ def test_the_described_bounds_of_a_command(service18: Service, document: dict[st
     at = [post({}, changed(request.body, bound.place, bound.value(bound.figure))) for bound in in_body]
     at += [post({bound.name: "x" * bound.figure}, request.body) for bound in in_path]
     for bound, response in zip((*in_body, *in_path), at, strict=True):
-        assert bound.says not in response.json().get("detail", ""), (bound, response.text)
+        assert bound.text not in response.json().get("detail", ""), (bound, response.text)
 
 
 def test_the_described_bounds_of_all_reads(service18: Service, known: dict[str, str], document: dict[str, Any]) -> None:
@@ -512,7 +512,7 @@ def test_the_described_bounds_of_all_reads(service18: Service, known: dict[str, 
                 for value in map(bound.value, (bound.past, bound.figure))
             )
             assert_past(over, bound)
-            assert at.status_code == 200 or bound.says not in at.json()["detail"], (path, bound, at.text)
+            assert at.status_code == 200 or bound.text not in at.json()["detail"], (path, bound, at.text)
             tried += 1
     assert tried > 20
 

@@ -137,8 +137,11 @@ ENTRIES: dict[str, tuple[dict[str, Any], str]] = {
     "no text as digest": (entry(sha256=7), "has a sha256 that is not 64 hexadecimal digits"),
     "empty token": (entry(""), "has the sha256 of the empty token"),
     "twice": (entry("known", "other"), "has the sha256 of another entry, that of known"),
-    "ours": (entry(principal="system:daybook"), "has the principal 'system:daybook'; names that begin with"),
-    "ours in capitals": (entry(principal="System:x"), "has the principal 'System:x'; names that begin with 'system:'"),
+    "a system name": (entry(principal="system:daybook"), "has the principal 'system:daybook'; names that begin with"),
+    "a system name in capitals": (
+        entry(principal="System:x"),
+        "has the principal 'System:x'; names that begin with 'system:'",
+    ),
     "no name": (entry(principal=""), "has a principal that is not 1 to 100 printable"),
     "no text as name": (entry(principal=None), "has a principal that is not 1 to 100 printable"),
     "NUL": (entry(principal="\0system:daybook"), "has a principal that is not 1 to 100 printable"),

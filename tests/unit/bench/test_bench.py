@@ -23,13 +23,15 @@ SOUND = Observed(6, 6, 6, 0, 0, 0, 0, 2)
 
 
 def report() -> Report:
-    timed = Measurement("ours", {"callers": 64}, "appends/s", [3.0, 1.0, 2000.0], percentiles([[1000], [2000, 3000]]))
+    timed = Measurement(
+        "daybook", {"callers": 64}, "appends/s", [3.0, 1.0, 2000.0], percentiles([[1000], [2000, 3000]])
+    )
     scenario = ScenarioResult(
         "store",
         "The store",
         "How.",
         [timed],
-        [Comparison("ours ÷ theirs", 4.0, 5.0), Comparison("lag", 7.0, at_most=9.0)],
+        [Comparison("daybook ÷ peer", 4.0, 5.0), Comparison("lag", 7.0, at_most=9.0)],
         ["positions dense"],
         Clock(1.0, 1.25, 2.0),
     )
@@ -90,9 +92,9 @@ def test_a_report_of_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_the_page_has_medians_and_the_missed_bounds() -> None:
     text = page.render(report())
-    assert "| store | ours ÷ theirs | 4.00 | ≥ 5.00 | **not reached** |" in text
+    assert "| store | daybook ÷ peer | 4.00 | ≥ 5.00 | **not reached** |" in text
     assert "| store | lag | 7.00 | ≤ 9.00 | reached |" in text
-    assert "| ours | 64 | 3.00 | 1.00 | 2,000 | 2.00 | 3.00 | 3.00 |" in text
+    assert "| daybook | 64 | 3.00 | 1.00 | 2,000 | 2.00 | 3.00 | 3.00 |" in text
     assert "took 1.25 ms of CPU time in the median, 1.00 at the least, 2.00 at the most" in text
     assert "Checked afterwards: positions dense." in text
 
@@ -102,8 +104,8 @@ def test_a_repeated_measurement_replaces_the_first_one_with_a_note() -> None:
     other = replace(first.scenarios[0], name="other", title="Another")
     first = replace(first, scenarios=[*first.scenarios, other])
     machine = replace(first.machine, python="CPython 3.12", settings={"fsync": "on", "huge_pages_status": "on"})
-    anew = replace(other, comparisons=[Comparison("requests", 9.0)])
-    later = replace(first, date="2026-11-22", revision="def", repetitions=2, machine=machine, scenarios=[anew])
+    repeated = replace(other, comparisons=[Comparison("requests", 9.0)])
+    later = replace(first, date="2026-11-22", revision="def", repetitions=2, machine=machine, scenarios=[repeated])
     both = first.with_again(later)
     assert [scenario.name for scenario in both.scenarios] == ["store", "other"]
     text = page.render(both)
@@ -207,19 +209,19 @@ def test_the_benchmark_has_no_figures_of_other_systems() -> None:
 def test_a_plot_has_a_line_for_each_subject_and_bars_to_the_lowest_and_the_highest() -> None:
     measured = [
         Measurement(subject, {"connections": connections}, "requests/s", [rate, rate / 2, 2 * rate])
-        for subject, rate in (("<ours>", 300.0), ("theirs", 100.0))
+        for subject, rate in (("<daybook>", 300.0), ("peer", 100.0))
         for connections in (1, 64)
     ]
     svg = plots.draw(replace(report(), scenarios=[ScenarioResult("http", "HTTP", "How.", measured)]))["http.svg"]
     root = ElementTree.fromstring(svg)  # noqa: S314 - our own
     texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"<ours>", "theirs", "1", "64", "connections", "0", "600"} <= set(texts)
+    assert {"<daybook>", "peer", "1", "64", "connections", "0", "600"} <= set(texts)
     assert svg.count("<polyline") == 2
     assert svg.count("<circle") == 4
 
 
 def test_the_page_shows_the_plots_that_are_drawn() -> None:
-    measured = [Measurement("ours", {"connections": 1}, "requests/s", [1.0])]
+    measured = [Measurement("daybook", {"connections": 1}, "requests/s", [1.0])]
     text = page.render(replace(report(), scenarios=[ScenarioResult("http", "HTTP", "How.", measured)]))
     assert "![Requests a second by connections](performance/http.svg)" in text
     assert "zipf" not in text

@@ -151,7 +151,7 @@ def test_a_personal_value_is_not_sealed_for_an_uncertain_version(codec: Codec) -
 @pytest.mark.parametrize(
     "damaged",
     [b"", b"short", b"x" * 60, "cut", "other", None],
-    ids=["nothing", "too short", "junk", "no key in it", "of somebody else", "lost"],
+    ids=["nothing", "too short", "junk", "no key in it", "of another person", "lost"],
 )
 def test_a_damaged_key_affects_only_its_person(
     keys: Keys, codec: Codec, sealer: Sealer, damaged: bytes | str | None
@@ -292,7 +292,7 @@ def test_an_event_that_cannot_be_decoded_affects_no_other(codec: Codec) -> None:
 
 def test_many_events_are_encoded_like_each_alone_with_one_look_up(keys: Keys, codec: Codec) -> None:
     events = [decoded(codec, sample) for sample in EVENTS]
-    nobody = [msgspec.structs.replace(e, subject=None) for e in events if isinstance(e, TransactionPosted)]
+    without_person = [msgspec.structs.replace(e, subject=None) for e in events if isinstance(e, TransactionPosted)]
     silent = [
         msgspec.structs.replace(e, subject="stranger", description=None)
         for e in events
@@ -307,7 +307,7 @@ def test_many_events_are_encoded_like_each_alone_with_one_look_up(keys: Keys, co
         assert codec.decode(name, payload, event.originator_id, event.originator_version) == event
         if not _personal(name):
             assert ([name], [payload]) == codec.encode_all([event])
-    assert len(codec.encode_all(nobody)[1]) == len(nobody) > 0
+    assert len(codec.encode_all(without_person)[1]) == len(without_person) > 0
 
 
 def test_an_event_that_cannot_be_encoded_stops_all_and_is_named(codec: Codec) -> None:

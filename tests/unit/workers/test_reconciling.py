@@ -12,10 +12,10 @@ Days = dict[int, int]
 """Days of January 1993, and amounts in haléře."""
 
 
-def compared(bank: Days, ours: Days, *, accounts: tuple[int, ...] = (ACCOUNT,)) -> Reconciliation:
+def compared(bank: Days, ledger: Days, *, accounts: tuple[int, ...] = (ACCOUNT,)) -> Reconciliation:
     """Compare the bank's balances with movements of one account."""
     balances = [(ACCOUNT, date(1993, 1, day), balance) for day, balance in bank.items()]
-    movements = [(date(1993, 1, day), amount) for day, amount in ours.items()]
+    movements = [(date(1993, 1, day), amount) for day, amount in ledger.items()]
     return compare(LOG, accounts, balances, {account_id(LOG, ACCOUNT): movements})
 
 
