@@ -22,9 +22,7 @@ def execute_files(connection: Connection, folder: Path) -> None:
     assert isinstance(driver, psycopg.Connection)
     for file in files:
         execute_file(driver, file)
-    driver.execute(
-        "RESET ROLE"
-    )  # a file may set an owner as role; the version table has another owner
+    driver.execute("RESET ROLE")  # a file may set an owner as role; the version table has another owner
 
 
 def execute_file(driver: psycopg.Connection, file: Path) -> None:

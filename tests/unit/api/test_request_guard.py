@@ -328,7 +328,7 @@ def test_the_refusal_of_a_role_names_it() -> None:
     assert answered.json()["figures"] == {"principal": "the-report", "role": "report"}
 
 
-def test_without_authentication_every_role_is_allowed() -> None:
+def test_without_authentication_the_principal_is_anyone() -> None:
     assert post(b"{}", to=guard(auth=False), Authorization="").json()["principal"] == "anyone"
 
 
