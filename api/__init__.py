@@ -1,1 +1,1 @@
-"""The door: HTTP in, commands and queries out, nothing decided here."""
+"""Turns HTTP requests into commands and queries. No business decision is made here."""

@@ -1,4 +1,4 @@
-"""The application: the request guard, the routes, and the answers to errors."""
+"""Builds the application from the request guard, the routes and the handlers of errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(services: Services) -> ASGIApp:
-    """The ASGI application over these services, which it neither starts nor stops."""
+    """Return the ASGI application. It uses these services, but neither starts nor stops them."""
     app = FastAPI(
         openapi_url="/v1/openapi.json",
         docs_url=None,
@@ -48,7 +48,7 @@ def create_app(services: Services) -> ASGIApp:
     app.state.batches = _limit(services, limits.batches, "batches are under way")
     app.state.waiting = _limit(services, limits.waiting, "reads wait for their min_position")
     app.state.followers = _limit(services, limits.followers, "clients follow the log")
-    for route in app.router.routes:  # FastAPI's own, for the description
+    for route in app.router.routes:  # the route of the OpenAPI description, made by FastAPI
         declare(route.endpoint, Declaration(may=PUBLIC))  # type: ignore[attr-defined]
     routes = RouteTable([*registry.routes(), *app.router.routes, *docs_page.docs_routes()])
     app.state.routes = routes
@@ -77,7 +77,7 @@ def create_app(services: Services) -> ASGIApp:
 
 
 def _limit(services: Services, most: int, taken: str) -> ConcurrencyLimit:
-    """Places for all; while authentication is off everyone is the same principal, who may have all of them."""
+    """A limit for requests of a kind. Without authentication there is one principal, which may use all of it."""
     return ConcurrencyLimit(most, most if services.principals is None else services.limits.share_of(most), taken)
 
 
@@ -126,12 +126,12 @@ _HANDLERS: dict[type[Exception], _Handler] = {
     Problem: _problem,
     RequestValidationError: _malformed,
     HTTPException: _http,
-    psycopg.OperationalError: _database,  # PoolTimeout is one too
+    psycopg.OperationalError: _database,  # PoolTimeout is a subclass
     MasterKeyError: _master_key,
     Exception: _fault,
 }
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
-    """What the handlers above make of an error, for those who do not go through FastAPI."""
+    """The answer to an error by the handlers above, for requests that do not pass through FastAPI."""
     return await next(_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS)(request, error)

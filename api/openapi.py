@@ -1,7 +1,7 @@
 """The OpenAPI description of all routes.
 
-FastAPI describes parameters, bodies and answers. What is added here is read or sent outside of its routes: tokens, the
-headers of commands, items of batches and of streams.
+FastAPI describes parameters, bodies and answers. This module adds what is read or sent outside of its routes: tokens,
+the headers of commands, and the items of batches and of streams.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from api.system.log import FollowedEvent
 
 _SCHEMA: Final = "#/components/schemas/{model}"
 _PARTS: Final = {"BatchItem": Item, "BatchAnswer": BatchAnswer, "FollowedEvent": FollowedEvent}
-"""Parts of bodies that FastAPI sees only as a whole."""
+"""Parts of bodies that FastAPI does not describe."""
 _OF_FASTAPI: Final = ("HTTPValidationError", "ValidationError")
-"""Schemas of an answer that Daybook never gives."""
+"""Schemas of answers that Daybook never gives."""
 
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": True,
-    "description": "Yours to choose; the same key and request again give the first answer again. A key that is the "
-    "same text twice with a comma between is refused: two headers of one key, joined on their way, become that",
+    "description": "Choose any text. The same key with the same request gets the first answer again. A key that "
+    "repeats the same text with a comma between is refused, because two joined headers with one key look like this",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     "example": "order-4711-payment",
 }
 _KEY_OF_ATOMIC: Final = _IDEMPOTENCY_KEY | {
     "required": False,
-    "description": "Needed with `atomic`: the key of the whole",
+    "description": "Needed with `atomic`: the key of the whole batch",
 }
 _IF_MATCH: Final = {
     "name": "If-Match",
     "in": "header",
     "required": False,
-    "description": "ETag that the stream of this route must still have",
+    "description": "The ETag that the stream of this route must still have",
     "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
 }
 
 
 def describe(routes: Iterable[BaseRoute]) -> dict[str, Any]:
-    """The description of these routes. Raises `ValueError` where two operations have one name."""
+    """The description of these routes. Raises `ValueError` if two operations have the same name."""
     declared = [declared_route(route) for route in routes]
     description = get_openapi(
         title="Daybook",
         version="1",
         summary="An event-sourced ledger.",
-        description="Commands are posted with an `Idempotency-Key`; every answer tells its position in the log.",
+        description="Commands are posted with an `Idempotency-Key`; every answer has its position in the log.",
         routes=[one.route for one in declared],
     )
     description["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -75,7 +75,7 @@ def describe(routes: Iterable[BaseRoute]) -> dict[str, Any]:
 
 
 def text_of(description: dict[str, Any]) -> str:
-    """The description as it is committed."""
+    """The description as JSON text, in the form that is committed."""
     return orjson.dumps(description, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 

@@ -1,4 +1,4 @@
-"""All routers and routes. A module in a folder of `api` that has a `router` is served, without being listed here."""
+"""All routers and routes. A module in a folder of `api` that has a `router` is served without being listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API works with, handed to it from outside: it reads no settings and opens nothing of its own."""
+"""The services that the API uses. The caller passes them in: the API reads no settings and opens no connections."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from projections.engine.waiting import Checkpoints
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what comes in."""
+    """Bounds on requests."""
 
     body_bytes: int = 1024 * 1024
-    body_seconds: float = 30.0  # for a body to come whole
-    held_bytes: int = 256 * 1024 * 1024  # of the bodies of all requests under way, whole or not
-    wait_seconds: float = 2.0  # for a `min_position`
-    waiting: int = 1_000  # reads, for theirs
+    body_seconds: float = 30.0  # until a body is complete
+    held_bytes: int = 256 * 1024 * 1024  # of the bodies of all requests under way, complete or not
+    wait_seconds: float = 2.0  # that a read waits for its `min_position`
+    waiting: int = 1_000  # reads that wait for their `min_position` at once
     followers: int = 32  # at once
     batch_bytes: int = 16 * 1024 * 1024
-    batch_seconds: float = 60.0  # for its body to come whole
+    batch_seconds: float = 60.0  # until the body of a batch is complete
     batch_items: int = 10_000
     batches: int = 4  # at once
     principal_share: float = 0.5  # of `held_bytes`, `waiting`, `followers` and `batches`, for one principal
 
     def share_of(self, most: int) -> int:
-        """What one principal may have of so many: at least one."""
+        """The share of a bound that one principal may use, at least one."""
         return max(1, int(most * self.principal_share))
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a request may need."""
+    """The services that requests use."""
 
     log: str
     log_number: int
@@ -54,13 +54,13 @@ class Services:
     reads: Callable[[], AbstractContextManager[Connection[Any]]]  # pooled connections that cannot write
     checkpoints: Checkpoints
     numbers: Numbers
-    new_id: Callable[[str], str]  # a fresh, time-ordered public id with this prefix
+    new_id: Callable[[str], str]  # makes a new public id with this prefix; ids are ordered by time
     clock: Callable[[], datetime]  # aware, UTC
     principals: Principals | None  # None: authentication is off
     allowed_hosts: tuple[str, ...]
     limits: Limits = Limits()
-    tickets: Tickets | None = None  # None: nobody follows the log without a token
-    allowed_origins: tuple[str, ...] = ()  # whose pages may ask the API from a browser
+    tickets: Tickets | None = None  # None: following the log always needs a token
+    allowed_origins: tuple[str, ...] = ()  # origins of pages that may use the API from a browser
     trusted_proxies: tuple[Network, ...] = ()
     proxy_header: Header = "x-forwarded-for"
 

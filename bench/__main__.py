@@ -1,4 +1,4 @@
-"""`python -m bench`: run the scenarios, write the result and the page. `python -m bench compare`: beside a revision."""
+"""`python -m bench` runs scenarios and writes the result and the page. `python -m bench compare` compares revisions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FIXTURE = ROOT / "tests" / "fixtures" / "czech-bank"
 
 
 def main() -> None:
-    """Parse, run, report."""
+    """Parse the arguments, run the scenarios and write the report."""
     if sys.argv[1:2] == ["compare"]:
         sys.exit(compare(sys.argv[2:]))
     arguments = _parser().parse_args()
@@ -48,13 +48,13 @@ def main() -> None:
         results: list[ScenarioResult] = []
         for name in names:
             console.print(f"{name} …")
-            tune_for_commands()  # as the API does at its start; a scenario that folds does otherwise
+            tune_for_commands()  # as the API does at its start; a scenario that folds tunes for folding
             with clock.watched() as loops:
                 result = SCENARIOS[name](settings, server)
             result = replace(result, clock=Clock(*(round(ms, 2) for ms in (min(loops), median(loops), max(loops)))))
             terminal.show(result, console)
             results.append(result)
-            # What there is, should a later one fail its check.
+            # Keep these results in case a later scenario fails its check.
             json_file.write(_report(settings, described, results), PARTIAL)
     report = _report(settings, described, results)
     if arguments.again:
@@ -81,16 +81,14 @@ def _report(settings: Settings, described: Machine, results: Sequence[ScenarioRe
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="every scenario, into the result file and its page")
-    parser.add_argument("--quick", action="store_true", help="a look, not a result: short and once")
+    parser.add_argument("--full", action="store_true", help="run every scenario; write the result file and its page")
+    parser.add_argument("--quick", action="store_true", help="run once and shortly, for a first look; not a result")
     parser.add_argument("--only", nargs="+", choices=list(SCENARIOS), metavar="SCENARIO", help=", ".join(SCENARIOS))
-    parser.add_argument(
-        "--again", action="store_true", help="into the result file, in place of what it says of these scenarios"
-    )
+    parser.add_argument("--again", action="store_true", help="replace these scenarios in the result file")
     parser.add_argument("--json", type=Path, help="result file; default bench/results/partial.json, not committed")
-    parser.add_argument("--repetitions", type=int, help="of each figure; default 2, with --full 5")
+    parser.add_argument("--repetitions", type=int, help="repetitions of each figure; default 2, with --full 5")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, help="where the database lies; default the temporary folder")
+    parser.add_argument("--folder", type=Path, help="folder of the database; default the temporary folder")
     parser.add_argument("--czech-bank", type=Path, default=FIXTURE, help="folder of the bank's files")
     parser.add_argument("--render", action="store_true", help="only write the page again from the result file")
     return parser

@@ -1,8 +1,8 @@
-"""Write the SQL that is derived from the tables of the read models, one file a read model, beside its Python.
+"""Writes the SQL that is derived from the tables of the read models, one file for each, beside its Python module.
 
     python -m projections.generated
 
-The files are for people: nothing reads them but the test that compares them with what would be written now.
+The files are for people. Only a test reads them, and compares them with the SQL of today.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _FOLDER = Path(__file__).parent
 
 
 def file_of(projection: Projection) -> Path:
-    """Where the SQL of a projection is committed: in the folder of its area."""
+    """The file with the SQL of a projection, in the folder of its area."""
     return _FOLDER / projection.area / f"{projection.name}.sql"
 
 
 def sql_of(projection: Projection) -> str:
-    """Its tables and its reporting views."""
+    """The SQL of a projection's tables and reporting views."""
     return (
         "-- Written by `make sql` from the declarations in Python; do not edit.\n\n"
         f"-- Tables, in the schema read.\n\n{projection.schema}\n-- Reporting views.\n\n{projection.reporting}"

@@ -35,7 +35,7 @@ class UnknownProjectionError(LookupError):
 
 
 def named(names: Iterable[str]) -> tuple[Projection, ...]:
-    """The projections of these names, in our order. Raises `UnknownProjectionError`."""
+    """The projections with these names, in the order of `PROJECTIONS`. Raises `UnknownProjectionError`."""
     wanted = set(names)
     unknown = sorted(wanted - {projection.name for projection in PROJECTIONS})
     if unknown:
@@ -45,7 +45,7 @@ def named(names: Iterable[str]) -> tuple[Projection, ...]:
 
 
 def chosen(names: Iterable[str]) -> tuple[Projection, ...]:
-    """The projections of these names and areas, in our order; all of them where no name is given.
+    """The projections with these names or of these areas, in the order of `PROJECTIONS`; all if no name is given.
 
     A name that is also an area's means the area. `AREA/NAME` is always one projection. Raises
     `UnknownProjectionError`.
@@ -64,6 +64,6 @@ def chosen(names: Iterable[str]) -> tuple[Projection, ...]:
 
 
 def _names_of(projection: Projection) -> set[str]:
-    """The names that choose it."""
+    """The names that choose a projection."""
     names = {projection.area, f"{projection.area}/{projection.name}"}
     return names if projection.name in AREAS else names | {projection.name}

@@ -1,4 +1,4 @@
-"""Accounts: open, move money, freeze, close, hold; and read them."""
+"""The routes of accounts: open, move money, freeze, close, hold and read."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
 @command(router, "/accounts", may=COMMANDERS, answer=AccountOpened)
 async def open_account(caller: Caller, body: bodies.Open) -> Intent:
-    """Open an account; its number is given."""
+    """Open an account. Daybook assigns its number."""
     served, principal = caller.services, caller.principal
     internal = body.type in INTERNAL_ROLES
     if internal and principal.role != "operator":
@@ -98,7 +98,7 @@ async def open_account(caller: Caller, body: bodies.Open) -> Intent:
 def _movement(
     kind: type[Deposit | Withdraw | ChargeFee], caller: Caller, account: str, body: bodies.Movement
 ) -> Intent:
-    """A movement of this kind on the account."""
+    """The intent of a deposit, a withdrawal or a fee on the account."""
     movement = kind(
         transaction=caller.services.new_id(TRANSACTION),
         account=account,
@@ -113,43 +113,43 @@ def _movement(
 
 @command(router, "/accounts/{account}/deposits", may=COMMANDERS, answer=Posted)
 def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
-    """Cash in."""
+    """Deposit cash into an account."""
     return _movement(Deposit, caller, account, body)
 
 
 @command(router, "/accounts/{account}/withdrawals", may=COMMANDERS, answer=Posted)
 def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
-    """Cash out."""
+    """Withdraw cash from an account."""
     return _movement(Withdraw, caller, account, body)
 
 
 @command(router, "/accounts/{account}/fees", may=COMMANDERS, answer=Posted)
 def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
-    """The ledger's fee."""
+    """Charge the fee of the ledger to an account."""
     return _movement(ChargeFee, caller, account, body)
 
 
 @command(router, "/accounts/{account}/freeze", may=COMMANDERS, answer=AccountChanged, status=200)
 def freeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
-    """No entry in either direction until it is unfrozen."""
+    """Freeze an account. It takes no entry in either direction until it is unfrozen."""
     return Intent(FreezeAccount(account, body.reason), account)
 
 
 @command(router, "/accounts/{account}/unfreeze", may=COMMANDERS, answer=AccountChanged, status=200)
 def unfreeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
-    """Entries are taken again."""
+    """Unfreeze an account. It takes entries again."""
     return Intent(UnfreezeAccount(account, body.reason), account)
 
 
 @command(router, "/accounts/{account}/close", may=COMMANDERS, answer=AccountChanged, status=200)
 def close_account(caller: Caller, account: PathId, body: Reason) -> Intent:
-    """For good. The balance must be zero and no hold open."""
+    """Close an account for good. Its balance must be zero, and no hold may be open."""
     return Intent(CloseAccount(account, body.reason), account)
 
 
 @command(router, "/accounts/{account}/holds", may=COMMANDERS, answer=HoldChanged)
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
-    """Reserve an amount: the balance stays, what is available falls."""
+    """Reserve an amount. The balance stays the same, and the available amount falls."""
     hold = PlaceHold(
         account=account,
         hold=caller.services.new_id(HOLD),
@@ -162,13 +162,13 @@ def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
 
 @command(router, "/accounts/{account}/holds/{hold}/release", may=COMMANDERS, answer=HoldChanged, status=200)
 def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
-    """What was reserved is available again."""
+    """Release a hold. Its amount is available again."""
     return Intent(ReleaseHold(account, hold), account)
 
 
 @command(router, "/accounts/{account}/holds/{hold}/capture", may=COMMANDERS, answer=HoldCaptured)
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
-    """Pay from the hold; what is left over becomes available."""
+    """Pay from a hold. The rest of its amount is available again."""
     capture = CaptureHold(
         account=account,
         hold=hold,
@@ -195,7 +195,7 @@ def list_accounts(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Accounts in the order in which they were opened."""
+    """List accounts in the order in which they were opened."""
     key = read_cursor(cursor, int)
     with reading(request) as connection:
         if number is not None:
@@ -217,7 +217,7 @@ def list_accounts(
 
 @query(router, "/accounts/{account}", may=READERS, response=Account, personal=True, projections=("accounts",))
 def get_account(request: Request, account: PathId) -> Response:
-    """One account."""
+    """Get one account."""
     with reading(request) as connection:
         return one("account", account, accounts.account(connection, account), account_view)
 
@@ -241,7 +241,7 @@ def list_entries(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """The account's entries in the order of booking, each with the balance after it."""
+    """List the entries of an account in the order of booking, each with the balance after it."""
     key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = entries.entries(
@@ -276,7 +276,7 @@ def list_movements(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Days with entries, by value date: opening, debits, credits, closing."""
+    """List the value dates with entries, each with opening balance, debits, credits and closing balance."""
     key = read_cursor(cursor, str)
     try:
         day = None if key is None else date.fromisoformat(key)
@@ -300,7 +300,7 @@ def list_movements(
     tags=["reports"],
 )
 def get_trial_balance(request: Request, currency: CurrencyFilter = None) -> Response:
-    """Debits and credits per currency and type of account; they are equal in every currency."""
+    """Get debits and credits per currency and type of account. Their sums are equal in every currency."""
     with reading(request) as connection:
         return json_response(
             trial_balance_view(trial_balances.trial_balance(connection, services(request).log, currency=currency))
@@ -308,6 +308,6 @@ def get_trial_balance(request: Request, currency: CurrencyFilter = None) -> Resp
 
 
 def _must_exist(connection: Connection[Any], account: str) -> None:
-    """An empty list of what does not exist would be a wrong answer."""
+    """Raise `Problem` if the account does not exist. An empty list would be a wrong answer."""
     if accounts.account(connection, account) is None:
         raise Problem("unknown", f"There is no account {account}.", kind="account", id=account)

@@ -28,7 +28,11 @@ from domain.accounts.posting import Side
 
 
 class Open(Body):
-    """Open an account. Types from `cash` on are the ledger's own: one a currency, without limits, by an operator."""
+    """Open an account.
+
+    The types from `cash` on are internal accounts: one of each type in each currency, without limits. Only an operator
+    opens them.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -46,7 +50,7 @@ class Open(Body):
 
 
 class Movement(Sum):
-    """Money in or out of one account."""
+    """Move money into or out of one account."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"amount": "100.00", "currency": "EUR"}]})
 
@@ -56,7 +60,7 @@ class Movement(Sum):
 
 
 class TransferBody(Movement):
-    """Money from one account to another."""
+    """Move money from one account to another."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -87,7 +91,7 @@ class EntryBody(BaseModel):
 
 
 class TransactionBody(Body):
-    """Any balanced set of entries."""
+    """Post any balanced set of entries."""
 
     model_config = example(
         entries=[
@@ -97,7 +101,7 @@ class TransactionBody(Body):
     )
 
     kind: Literal["transfer", "fee", "interest", "penalty", "payment", "journal"] = "journal"
-    entries: Annotated[list[EntryBody], Field(max_length=2_000)]  # the domain's own bound is lower, and explains itself
+    entries: Annotated[list[EntryBody], Field(max_length=2_000)]  # the domain has a lower bound with a better message
     value_date: IsoDate | None = None
     reference: Reference | None = None
     description: Description | None = None

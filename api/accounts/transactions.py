@@ -1,4 +1,4 @@
-"""Transfers and transactions."""
+"""The routes of transfers and transactions."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def list_transactions(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Transactions in the order of the log; `account`: those with an entry of it."""
+    """List transactions in the order of the log. `account` selects those with an entry of this account."""
     key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = queries.transactions(
@@ -111,6 +111,6 @@ def list_transactions(
     projections=("transactions",),
 )
 def get_transaction(request: Request, transaction: PathId) -> Response:
-    """One transaction with all its entries."""
+    """Get one transaction with all its entries."""
     with reading(request) as connection:
         return one("transaction", transaction, queries.transaction(connection, transaction), transaction_view)

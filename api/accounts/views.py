@@ -1,4 +1,4 @@
-"""Rows of accounts and transactions as clients see them: decimal strings and ISO dates."""
+"""The JSON of accounts and transactions in responses. Amounts are decimal strings; dates are in ISO format."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Transaction(TypedDict):
 
 
 class CurrencyTotal(TypedDict):
-    """One currency over all accounts."""
+    """The totals of one currency over all accounts."""
 
     currency: CurrencyCode
     debits: Money
@@ -95,7 +95,7 @@ class CurrencyTotal(TypedDict):
 
 
 class TrialBalanceLine(TypedDict):
-    """One currency and type of account."""
+    """The totals of one currency and type of account."""
 
     currency: CurrencyCode
     type: _Type
@@ -113,7 +113,7 @@ class TrialBalance(TypedDict):
 
 
 class DailyBalance(TypedDict):
-    """A value date of an account that has entries."""
+    """The entries and balances of an account on one value date."""
 
     day: date
     currency: CurrencyCode

@@ -1,1 +1,1 @@
-"""Commands over HTTP: declare, route, execute, batch."""
+"""Commands over HTTP: their declaration, routing, execution and batches."""

@@ -1,4 +1,4 @@
-"""The HTTP status of each outcome. It is recorded with the answer, so that every retry gets the same."""
+"""The HTTP status of each outcome. It is recorded with the answer, so that every retry gets the same status."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from eventstore.log.answers import Codes
 
 REFUSED = 422
 VERSIONS_STALE, VERSION_STALE = 409, 412
-"""An expectation of the body failed; that of the header If-Match failed (RFC 9110, 13.1.1)."""
+"""The statuses when an expected version in the body or in the header If-Match is stale (RFC 9110, 13.1.1)."""
 
 
 @cache

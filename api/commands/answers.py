@@ -1,7 +1,7 @@
 """The answers to commands, for the OpenAPI description.
 
-An accepted command is answered with the result of its decision, as it was recorded. Each area declares what its results
-have; `Accepted` is what all of them have.
+The answer to an accepted command has the result of its decision, as it was recorded. Each area declares the members of
+its results. `Accepted` has the members of all results.
 """
 
 from __future__ import annotations
@@ -33,30 +33,35 @@ class AcceptedTogether(Accepted):
 
     results: Annotated[
         list[dict[str, Any]],
-        Field(description="The other members that each item's own answer would have, in the order of the items"),
+        Field(description="For each item, in order: the members that its own answer would have besides these"),
     ]
 
 
 class BatchAnswer(TypedDict):
-    """The answer to one item of a batch: what a request of its own would have got."""
+    """The answer to one item of a batch. A single request would get the same answer."""
 
-    key: Annotated[str | None, Field(description="The item's key; null where it had none that could be read")]
+    key: Annotated[str | None, Field(description="The key of the item; null if no key could be read")]
     status: int
     body: Annotated[dict[str, Any], Field(description="The answer to the command, or the problem details")]
     version: NotRequired[Annotated[int, Field(description="The ETag of the answer")]]
-    replayed: NotRequired[Annotated[bool, Field(description="Whether it is the first answer, given again")]]
+    replayed: NotRequired[
+        Annotated[bool, Field(description="Whether this is the recorded answer to an earlier request with this key")]
+    ]
 
 
 _HEADERS = {
     "Daybook-Position": {"schema": {"type": "string"}, "description": "Position of the answer in the log"},
-    "Idempotency-Replayed": {"schema": {"type": "string"}, "description": "`true`: the first answer, given again"},
-    "ETag": {"schema": {"type": "string"}, "description": "Version of the stream the route names"},
+    "Idempotency-Replayed": {
+        "schema": {"type": "string"},
+        "description": "`true` if this is the recorded answer to an earlier request with this key",
+    },
+    "ETag": {"schema": {"type": "string"}, "description": "Version of the stream that the route names"},
 }
 _ITEM = {"$ref": "#/components/schemas/BatchAnswer"}
 
 
 def answers_of_command(answer: Any) -> dict[int | str, dict[str, Any]]:
-    """What a command's route answers; `answer`: the type of the answer to an accepted command."""
+    """The answers of a command's route. `answer` is the type of the answer to an accepted command."""
     accepted = {"description": "Carried out", "model": answer, "headers": _HEADERS}
     return {**problems_of(*ALWAYS, 404, 409, 412, 413, 415, 422), 200: accepted, 201: accepted}
 
@@ -64,11 +69,11 @@ def answers_of_command(answer: Any) -> dict[int | str, dict[str, Any]]:
 ANSWERS_OF_BATCH: dict[int | str, dict[str, Any]] = {
     **answers_of_command(AcceptedTogether),
     200: {
-        "description": "Each item's answer, in the order of the items",
+        "description": "The answer to each item, in the order of the items",
         "content": {
             "application/json": {"schema": {"type": "array", "items": _ITEM}},
             "application/x-ndjson": {
-                "schema": {"type": "string", "description": "One answer a line"},
+                "schema": {"type": "string", "description": "One answer on each line"},
                 "x-item-schema": _ITEM,
             },
         },

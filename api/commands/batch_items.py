@@ -1,6 +1,6 @@
-"""The items of a batch: what they may be, and how thousands of them become submissions.
+"""Turns the items of a batch into submissions.
 
-An item is what a request of its own would be, its path, key, `If-Match` and body.
+An item has the path, key, `If-Match` and body of a single request.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ class Item(BaseModel):
         },
     )
 
-    path: Annotated[str, Field(max_length=500, description="Where a request of its own would be posted")]
+    path: Annotated[str, Field(max_length=500, description="The path of a single request with this command")]
     key: Annotated[
-        str | None, Field(max_length=255, description="Its Idempotency-Key; left out where all is one unit")
+        str | None, Field(max_length=255, description="The Idempotency-Key of the item; left out in an atomic batch")
     ] = None
-    if_match: Annotated[str | None, Field(max_length=30, description="Its If-Match")] = None
+    if_match: Annotated[str | None, Field(max_length=30, description="The If-Match of the item")] = None
     body: dict[str, Any] = {}
 
 
 class Ready(Struct):
-    """An item that may be carried out."""
+    """An item that is ready to be executed."""
 
     key: str
     path: str
@@ -65,8 +65,8 @@ class Ready(Struct):
     submission: Submission
 
 
-class Told(Struct):
-    """An item that was answered without being carried out."""
+class RefusedItem(Struct):
+    """An item that is refused before it is executed."""
 
     key: str | None
     path: str
@@ -74,7 +74,7 @@ class Told(Struct):
 
 
 class _Checked(Struct):
-    """An item whose body is what its route takes."""
+    """An item with a valid path, key and body."""
 
     item: Item
     route: CommandRoute
@@ -83,28 +83,29 @@ class _Checked(Struct):
 
 
 class Items:
-    """Makes submissions of the items of one request."""
+    """Makes submissions from the items of one request."""
 
     def __init__(self, caller: Caller, routes: RouteTable, origin: str) -> None:
         self._caller = caller
         self._routes = routes
         self._origin = origin
         self.correlation: str = caller.services.new_id("batch")
-        self._shared: dict[type, bytes] = {}  # the part of the metadata that all items of one kind share
-        self.forbidden = 0  # items that the principal may not post
+        self._shared: dict[type, bytes] = {}  # by class of command: the metadata without the key
+        self.forbidden = 0  # number of items that the principal may not post
 
-    async def prepare(self, raw: Sequence[bytes], *, keyed: bool = True) -> list[Ready | Told]:
-        """These items, each parsed and validated as a request of its own would be; `keyed`: with its own key.
+    async def prepare(self, raw: Sequence[bytes], *, keyed: bool = True) -> list[Ready | RefusedItem]:
+        """Parse and validate each of these items like a single request. `keyed`: whether each has its own key.
 
-        Each step is the work of another library, so it is done for all of them before the next: step by step for each
-        item, the libraries drive each other out of the processor's caches, and that takes half as long again.
+        Each step uses another library, so it is done for all items before the next step. With all steps for one item
+        after the other, the libraries would evict each other from the caches of the processor, and the work would take
+        50 % more time.
         """
         parsed = [_unkept(one) if isinstance(one, UnkeptError) else one for one in parse_each(raw)]
         items = _each(_item, parsed)
         checked = _each(partial(self._check, keyed=keyed), items, lambda item: item)
-        ready: list[Ready | Told] = []
+        ready: list[Ready | RefusedItem] = []
         for one in checked:
-            if isinstance(one, Told):
+            if isinstance(one, RefusedItem):
                 ready.append(one)
                 continue
             try:
@@ -113,7 +114,7 @@ class Items:
             except Problem as message:
                 self.forbidden += message.code == "forbidden"
                 ready.append(_refused(message, one.item))
-            except psycopg.OperationalError as error:  # what it needs to be made was not to be had: a number
+            except psycopg.OperationalError as error:  # the database could not give a number for an account
                 ready.append(_refused(unavailable(error), one.item))
         return ready
 
@@ -165,17 +166,17 @@ class Items:
 _item = validator_of(Item)
 
 
-def _unkept(error: UnkeptError) -> Told:
+def _unkept(error: UnkeptError) -> RefusedItem:
     return _refused(Problem("malformed", f"{error}.", **(error.figures or {})), None)
 
 
 def _each(
-    step: Callable[[A], B], given: Iterable[A | Told], item_of: Callable[[A], Item | None] = lambda _: None
-) -> list[B | Told]:
-    """A step for each that was not answered before; what it refuses is answered."""
-    results: list[B | Told] = []
+    step: Callable[[A], B], given: Iterable[A | RefusedItem], item_of: Callable[[A], Item | None] = lambda _: None
+) -> list[B | RefusedItem]:
+    """Apply a step to each item that is not refused yet. An error of the step makes the item a refused one."""
+    results: list[B | RefusedItem] = []
     for one in given:
-        if isinstance(one, Told):
+        if isinstance(one, RefusedItem):
             results.append(one)
             continue
         try:
@@ -185,10 +186,10 @@ def _each(
     return results
 
 
-def _refused(error: ValidationError | Problem, item: Item | None) -> Told:
+def _refused(error: ValidationError | Problem, item: Item | None) -> RefusedItem:
     message = (
         problem(error.code, error.detail, error.figures)
         if isinstance(error, Problem)
         else malformed(error.errors(include_url=False, include_context=False))
     )
-    return Told(item.key, item.path, message) if item is not None else Told(None, "/v1/batches", message)
+    return RefusedItem(item.key, item.path, message) if item is not None else RefusedItem(None, "/v1/batches", message)

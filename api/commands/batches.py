@@ -1,9 +1,9 @@
-"""Thousands of commands in one request: each for itself with its own key and answer, or all or nothing in one unit.
+"""Thousands of commands in one request: each with its own key and answer, or all or nothing in one unit.
 
-The body is read to its end and taken apart into the bytes of its items before anything is carried out: a batch that is
-refused as a whole changes nothing. It is then worked on in windows: while some are carried out the next is parsed and
-validated. The memory a batch takes is that of its body, its answers and a few windows, all bounded. An item is what a
-request of its own would be, its path, key, `If-Match` and body: a retry of it, alone or in another batch, is a retry.
+The body is read completely and split into the bytes of its items before any command is executed. So a batch that is
+refused as a whole changes nothing. The items are then processed in windows: while some windows are executed, the next
+one is parsed and validated. A batch takes memory for its body, its answers and a few windows, all bounded. An item has
+the path, key, `If-Match` and body of a single request. A client may retry it alone or in another batch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.commands.answers import ANSWERS_OF_BATCH
-from api.commands.batch_items import Items, Ready, Told
+from api.commands.batch_items import Items, Ready, RefusedItem
 from api.commands.execution import (
     accepted_body,
     caller_of,
@@ -52,12 +52,12 @@ from eventstore.log.answers import ACCEPTED, Answer
 router = APIRouter(prefix="/v1", tags=["batches"])
 
 WINDOW = 512
-"""Items validated and queued together, at most: a group of the executor."""
+"""Most items that are validated and queued together. A group of the executor has as many commands."""
 WINDOW_BYTES = 256 * 1024
-"""Bytes parsed together, but for one item that is larger: what is all brackets takes forty times as much parsed."""
+"""Most bytes that are parsed together, unless one item is larger. Brackets take forty times their size when parsed."""
 WINDOWS_IN_FLIGHT = 3
 LEAST_BYTES_A_VALUE = 8
-"""Of the largest body: one of that size with more commas, or lines, than this allows is no batch of commands."""
+"""The largest body size divided by this is the most commas or lines of a body. A batch of commands never has more."""
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
 _DESCRIBED = {
@@ -77,25 +77,27 @@ _DESCRIBED = {
 @action(router, "/batches", may=COMMANDERS, reads_body=True, responses=ANSWERS_OF_BATCH, openapi_extra=_DESCRIBED)
 async def post_batch(
     request: Request,
-    atomic: Annotated[bool, Query(description="All or nothing, in one unit, under the key of this request")] = False,
+    atomic: Annotated[
+        bool, Query(description="Carry out all items or none, in one unit, under the key of this request")
+    ] = False,
 ) -> Response:
-    """Post many commands, as a JSON array or one a line (application/x-ndjson); the answers come in their order.
+    """Post many commands, as a JSON array or one on each line (application/x-ndjson). The answers have the same order.
 
-    Each item has its own key and gets what a request of its own would get: status, body, and whether it is a replay.
-    With `atomic` the items have no keys: the request's `Idempotency-Key` is that of all of them.
+    Each item has its own key and gets the answer of a single request: status, body, and whether it is a replay.
+    With `atomic` the items have no keys: the `Idempotency-Key` of the request is the key of all of them.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in (JSON, NDJSON):
         raise Problem("content_type", f"The body is {kind[:100]!r}; send {JSON} or {NDJSON}.")
-    places: ConcurrencyLimit = request.app.state.batches
-    with places.one(request.scope["state"]["principal"].name):
+    limit: ConcurrencyLimit = request.app.state.batches
+    with limit.one(request.scope["state"]["principal"].name):
         items = await _read(request, kind)
         batch = _Batch(request, len(items))
         return await (batch.atomic(items) if atomic else batch.each(items, kind))
 
 
 class _Batch:
-    """The work on one request."""
+    """The execution of one batch."""
 
     def __init__(self, request: Request, items: int) -> None:
         self._request = request
@@ -104,22 +106,22 @@ class _Batch:
         self._items = Items(self._caller, request.app.state.routes, self._origin)
         request.scope["state"]["batch"] = {"items": items, "batch": self._items.correlation}  # for the access log
 
-    # ------------------------------------------------------------------ each for itself
+    # ------------------------------------------------------------------ separate commands
 
     async def each(self, items: Sequence[Raw], kind: str) -> Response:
-        """Every item's own answer."""
+        """Execute each item and answer with all answers."""
         answers: list[bytes] = []
-        flying: deque[tuple[list[Ready | Told], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
+        in_flight: deque[tuple[list[Ready | RefusedItem], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
         commands, actor = self._caller.services.commands, self._caller.principal.name
         for raw in _windows(items, min(WINDOW, commands.most_together)):
             window = await self._items.prepare(raw)
             ready = [item.submission for item in window if isinstance(item, Ready)]
-            while flying and (len(flying) == WINDOWS_IN_FLIGHT or not commands.has_room(actor, len(ready))):
-                answers.extend(await self._landed(*flying.popleft()))
-            flying.append((window, self._start(ready)))
-            await asyncio.sleep(0)  # others are on this event loop too
-        while flying:
-            answers.extend(await self._landed(*flying.popleft()))
+            while in_flight and (len(in_flight) == WINDOWS_IN_FLIGHT or not commands.has_room(actor, len(ready))):
+                answers.extend(await self._answers_to(*in_flight.popleft()))
+            in_flight.append((window, self._start(ready)))
+            await asyncio.sleep(0)  # let other requests use the event loop
+        while in_flight:
+            answers.extend(await self._answers_to(*in_flight.popleft()))
         if self._items.forbidden:
             access: AccessLog = self._request.app.state.access
             access.refused(self._request.scope, 403, "forbidden", self._caller.principal, items=self._items.forbidden)
@@ -135,8 +137,8 @@ class _Batch:
             refused.set_result([error] * len(submissions))
             return refused
 
-    async def _landed(
-        self, items: list[Ready | Told], answered: asyncio.Future[list[Answer | ExecutorError]]
+    async def _answers_to(
+        self, items: list[Ready | RefusedItem], answered: asyncio.Future[list[Answer | ExecutorError]]
     ) -> Iterable[bytes]:
         answers = iter(await answered)
         return [
@@ -156,10 +158,10 @@ class _Batch:
         version = version_of(answer, stream_of(item.intent, answer))
         return _line(item.key, answer.code, body, answer.replayed, version)
 
-    # ------------------------------------------------------------------ all or nothing
+    # ------------------------------------------------------------------ one unit
 
     async def atomic(self, items: Sequence[Raw]) -> Response:
-        """One answer to all: it names the item that stood in the way, or has the results of all in their order."""
+        """Execute all items in one unit. The answer names the item that failed, or has all results in order."""
         key = stated_key(self._request.scope["state"])
         await refuse_doubled(self._request, key)
         if not items:
@@ -168,13 +170,13 @@ class _Batch:
         for raw in _windows(items, WINDOW):
             window = await self._items.prepare(raw, keyed=False)
             for number, item in enumerate(window, len(ready) + 1):
-                if isinstance(item, Told):
+                if isinstance(item, RefusedItem):
                     figures = {"item": number, **item.problem.get("figures", {})}
                     raise Problem(item.problem["code"], f"Item {number}: {item.problem['detail']}", **figures)
                 ready.append(item)
-            await asyncio.sleep(0)  # others are on this event loop too
+            await asyncio.sleep(0)  # let other requests use the event loop
         command = Together(tuple(item.intent.command for item in ready))
-        # The hashes of the items, in their order, say what the request was.
+        # The hashes of the items, in order, identify the request.
         message = [item.submission.request_hash.hex() for item in ready]
         submission = submission_of(
             self._caller,
@@ -195,21 +197,21 @@ class _Batch:
 
 
 def _together_expected(items: list[Ready]) -> dict[str, int]:
-    """What all of them state they saw. Raises `Problem` where two do not agree: all see the log before the unit."""
+    """The versions that the items expect. Raises `Problem` if two differ: all items see the log before the unit."""
     expected: dict[str, int] = {}
     for number, item in enumerate(items, 1):
         for stream, version in item.submission.expected.items():
             if expected.setdefault(stream, version) != version:
                 raise Problem(
                     "malformed",
-                    f"Item {number} expects version {version} of {stream}, one before it {expected[stream]}.",
+                    f"Item {number} expects version {version} of {stream}; an earlier item expects {expected[stream]}.",
                     item=number,
                 )
     return expected
 
 
 def _line(key: str | None, status: int, body: bytes, replayed: bool, version: int | None = None) -> bytes:
-    """The answer of one item; put together from bytes, because what orjson makes is slow to keep by the thousand."""
+    """The answer to one item. It is joined from bytes: thousands of objects that orjson made are slow to keep."""
     again = b'"replayed":true,' if replayed else b""
     seen = b"" if version is None else b',"version":%d' % version
     return b'{"body":%s,"key":%s,%s"status":%d%s}' % (body, orjson.dumps(key), again, status, seen)
@@ -229,7 +231,7 @@ _take_apart = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 async def _read(request: Request, kind: str) -> Sequence[Raw]:
-    """The items, none of them parsed. Raises `Problem`."""
+    """Read the body and return the items, not yet parsed. Raises `Problem`."""
     limits = request.app.state.services.limits
     body = bytearray()
     try:
@@ -258,7 +260,7 @@ async def _read(request: Request, kind: str) -> Sequence[Raw]:
 
 
 def _items_of_array(body: bytearray) -> Sequence[Raw]:
-    """Where each item is, found without parsing it."""
+    """The bytes of each item, found without parsing the item. Raises `Problem`."""
     try:
         return _take_apart(body)
     except msgspec.ValidationError:
@@ -268,7 +270,7 @@ def _items_of_array(body: bytearray) -> Sequence[Raw]:
 
 
 def _windows(items: Sequence[Raw], most: int) -> Iterator[list[bytes]]:
-    """The items in order: at most so many together, and not many bytes."""
+    """The items in order, in windows of at most `most` items and few bytes."""
     at = 0
     while at < len(items):
         window = items[at : at + most]

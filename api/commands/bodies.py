@@ -1,6 +1,6 @@
-"""What the bodies of commands have in common: types of members, and the base of every body.
+"""The common parts of command bodies: types of members, and the base class of every body.
 
-Strict: nothing is converted, and members that are not known are refused.
+Bodies are strict: no value is converted to another type, and unknown members are refused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def _iso_date(value: Any) -> date:
-    if isinstance(value, date):  # a default
+    if isinstance(value, date):  # a default value
         return value
     if not isinstance(value, str) or _DATE.fullmatch(value) is None:
         raise ValueError("a date such as 2026-01-31 is needed")
@@ -47,7 +47,7 @@ def _known(currency: str) -> str:
 def _minor(amount: Any, info: ValidationInfo) -> int:
     if not isinstance(amount, str):
         raise PydanticCustomError("string_type", "Input should be a valid string")
-    if "currency" not in info.data:  # it is declared before the amount; if it is wrong, it has its own finding
+    if "currency" not in info.data:  # a wrong currency, declared before the amount, has its own finding
         return 0
     return money.parse_positive(amount, info.data["currency"])
 
@@ -58,12 +58,12 @@ def _signed(amount: str, info: ValidationInfo) -> str:
     return amount
 
 
-# The domain judges money, so that its sentences quote the amount; the patterns are only for the description.
+# The domain validates amounts, because its messages quote them. The patterns are only for the OpenAPI description.
 _AMOUNT = WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,16}(\.[0-9]{1,3})?$", "examples": ["12.30"]})
 _SIGNED = WithJsonSchema({"type": "string", "pattern": r"^-?[0-9]{1,16}(\.[0-9]{1,3})?$", "examples": ["-500.00"]})
 _CURRENCY = WithJsonSchema({"type": "string", "enum": sorted(money.EXPONENTS)})
 Amount = Annotated[int, BeforeValidator(_minor), _AMOUNT]
-"""More than zero: a decimal string of the currency outside, minor units inside."""
+"""An amount above zero. Clients send a decimal string; the value is in minor units of the currency."""
 SignedAmount = Annotated[str, AfterValidator(_signed), _SIGNED]
 Price = Annotated[str, _AMOUNT]
 Currency = Annotated[str, AfterValidator(_known), _CURRENCY]
@@ -82,7 +82,7 @@ def example(**body: Any) -> ConfigDict:
 
 
 class Body(BaseModel):
-    """A command's body."""
+    """The body of a command."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -97,7 +97,7 @@ class Sum(Body):
 
 
 class Reason(Body):
-    """Why."""
+    """The body of a command that needs only a reason."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "On request of the owner"}]})
 
@@ -105,7 +105,7 @@ class Reason(Body):
 
 
 class Nothing(Body):
-    """No more to say."""
+    """The body of a command that needs no more than its path."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}]})
 

@@ -1,4 +1,4 @@
-"""From an intent to a command's answer and back: the same for every command, alone or one of thousands."""
+"""Executes commands: turns intents into submissions and answers into responses, in the same way for every command."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ MOST_ORIGIN = 300
 def command(
     router: APIRouter, path: str, *, may: frozenset[Right], answer: Any, status: int = 201, run: Run | None = None
 ) -> Callable[[B], B]:
-    """Declare a command's route: `build(caller, [names of the path,] body)` gives its intent, `run` carries it out.
+    """Declare the route of a command. `build(caller, [names of the path,] body)` returns its intent; `run` executes it.
 
-    `may`: who may use it; `answer`: the type of the answer to an accepted command, for the OpenAPI description;
-    `status`: of that answer.
+    `may`: who may use it. `answer`: the type of the answer to an accepted command, for the OpenAPI description.
+    `status`: the status of that answer.
     """
     carry_out = run or _run
 
@@ -71,11 +71,11 @@ def command(
 
 
 async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Mapping[str, str]) -> Response:
-    """Carry out the command of this request."""
+    """Execute the command of this request."""
     state = request.scope["state"]
     headers: dict[bytes, bytes] = state["headers"]
     key = stated_key(state)
-    if "," in key:  # asked here too: a coroutine costs more than the question
+    if "," in key:  # also checked here, because a coroutine costs more than the check
         await refuse_doubled(request, key)
     stated = headers.get(b"if-match")
     if_match = None if stated is None else stated.decode("latin-1")
@@ -101,7 +101,7 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
 
 
 def caller_of(request: Request) -> Caller:
-    """Who asks, and the moment at which it is decided."""
+    """The caller of a request. The time of the decision is now."""
     served = services(request)
     return Caller(served, request.scope["state"]["principal"], Context(served.clock(), served.log))
 
@@ -118,7 +118,7 @@ def submission_of(
     if_match: bool,
     origin: str,
 ) -> Submission:
-    """The intent on its way to the executor; `recorded` is its metadata, `status` of its acceptance."""
+    """The submission of an intent. `recorded` is its metadata, and `status` the status if it is accepted."""
     return Submission(
         command=intent.command,
         actor=caller.principal.name,
@@ -133,15 +133,15 @@ def submission_of(
 
 
 def stated_key(state: Mapping[str, Any]) -> str:
-    """The idempotency key of a request, from its state. Raises `Problem`."""
+    """The idempotency key of a request, from the headers in its state. Raises `Problem` if it is not valid."""
     headers: dict[bytes, bytes] = state["headers"]
     return checked_key(headers.get(b"idempotency-key", b"").decode("latin-1"))
 
 
 async def refuse_doubled(request: Request, key: str) -> None:
-    """Raise `Problem` for a key that is what two headers of one key become when they are joined.
+    """Raise `Problem` for a key that looks like two joined headers with the same key.
 
-    Unless it was taken for a key before this was refused: then there is a record, and a retry still gets its answer.
+    Earlier versions accepted such keys. If the key has a record, a retry still gets its answer.
     """
     if "," in key and is_repeated(key):
         principal = request.scope["state"]["principal"]
@@ -157,14 +157,14 @@ def _must_be_recorded(served: Services, actor: str, key: str) -> None:
 
 
 def checked_key(key: object) -> str:
-    """The idempotency key. Raises `Problem`."""
+    """Return the idempotency key. Raises `Problem` if it is not valid."""
     if not isinstance(key, str) or _KEY.fullmatch(key) is None:
         raise Problem("key_missing", "Send an Idempotency-Key: 1 to 255 printable ASCII characters, yours to choose.")
     return key
 
 
 def expected_of(intent: Intent, body: BaseModel, if_match: str | None) -> Mapping[str, int]:
-    """The versions the client states it saw. Raises `Problem`."""
+    """The versions that the client expects, from the body and `If-Match`. Raises `Problem`."""
     stated: dict[str, int] = body.expected_versions  # type: ignore[attr-defined]
     if if_match is None:
         return stated
@@ -172,7 +172,7 @@ def expected_of(intent: Intent, body: BaseModel, if_match: str | None) -> Mappin
     if stated.get(stream, version) != version:
         raise Problem(
             "malformed",
-            f"If-Match names version {version} of {stream}, expected_versions {stated[stream]}; say one of them.",
+            f"If-Match names version {version} of {stream}, expected_versions {stated[stream]}; send only one of them.",
             stream=stream,
             if_match=version,
             expected=stated[stream],
@@ -181,7 +181,7 @@ def expected_of(intent: Intent, body: BaseModel, if_match: str | None) -> Mappin
 
 
 def metadata_of(caller: Caller, command: Any, key: str) -> bytes:
-    """What is recorded with the events of a command that is a request of its own."""
+    """The metadata that is recorded with the events of a request. The items of a batch have another function."""
     principal = caller.principal
     return metadata(
         how=principal.how,
@@ -193,13 +193,16 @@ def metadata_of(caller: Caller, command: Any, key: str) -> bytes:
 
 
 def request_hash(path: str, if_match: str | None, body: Any) -> bytes:
-    """What makes a retry the same request: the parsed body before defaults, so that spacing and order do not matter."""
+    """The digest that identifies a request. A retry has the same one.
+
+    It covers the parsed body before defaults, so spacing and the order of members do not matter.
+    """
     message = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(f"POST\n{path}\n{if_match or ''}\n".encode() + message).digest()
 
 
 def origin(request: Request) -> str:
-    """Address and user agent, kept for a time."""
+    """The network address and user agent of a request. They are kept for a limited time."""
     headers: dict[bytes, bytes] = request.scope["state"]["headers"]
     address = request.client.host if request.client else "-"
     agent = headers.get(b"user-agent", b"-").decode("latin-1").replace("\0", "")
@@ -207,7 +210,7 @@ def origin(request: Request) -> str:
 
 
 def stream_of(intent: Intent, answer: Answer) -> str | None:
-    """The stream whose version is the answer's ETag."""
+    """The stream whose version is the ETag of the answer."""
     if intent.created is None:
         return intent.stream
     created = answer.result.get(intent.created)
@@ -215,16 +218,16 @@ def stream_of(intent: Intent, answer: Answer) -> str | None:
 
 
 def accepted_body(answer: Answer, position: bytes) -> bytes:
-    """The body of an accepted command's answer, with the result as it was recorded: the same bytes on every retry.
+    """The body of the answer to an accepted command. Its result is as recorded: the same bytes on every retry.
 
-    `position`: the token of `position_of`.
+    `position` is the token from `position_of`.
     """
     assert answer.outcome is ACCEPTED
     return b'{"outcome":"accepted","position":"%b",%b' % (position, answer.stored[1:])
 
 
 class _Accepted(Response):
-    """The response to an accepted command, without the copies and encodings of headers that starlette would make."""
+    """The response to an accepted command. It avoids the copies and encodings of headers that starlette makes."""
 
     def __init__(self, body: bytes, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.body, self.status_code, self.background = body, status, None
@@ -239,7 +242,7 @@ def problem_body(answer: Answer) -> dict[str, Any]:
         return refusal(answer.rule, answer.result)
     if answer.outcome is Outcome.EXPECTATION_FAILED:
         expected, actual = answer.result["expected"], answer.result["actual"]
-        wrong = sorted(s for s in expected if expected[s] != actual[s])  # as in the answer to a retry
+        wrong = sorted(s for s in expected if expected[s] != actual[s])  # the order in the answer to a retry
         detail = "; ".join(f"{s} is at version {actual[s]}, not {expected[s]}" for s in wrong)
         code = "version_stale" if answer.code == VERSION_STALE else "versions_stale"
         return problem(code, f"{detail}. Read it again and decide anew, with a new key.", answer.result)
@@ -250,20 +253,20 @@ def problem_body(answer: Answer) -> dict[str, Any]:
 
 
 def position_of(served: Services, answer: Answer) -> str:
-    """The token of the position from which on reads know of the answer."""
+    """The token of the position from which on reads include everything that the answer is based on."""
     position = answer.last_position if answer.outcome is ACCEPTED else answer.decided_position
     assert position is not None
     return token(served.log, answer.epoch, position)
 
 
 def version_of(answer: Answer, stream: str | None) -> int | None:
-    """The version of the stream an accepted command's answer names, where it is certain."""
+    """The version of the stream in the answer to an accepted command; None if the answer does not have it."""
     version: int | None = None if stream is None else answer.result["versions"].get(stream)
     return version
 
 
 def render(served: Services, answer: Answer, stream: str | None = None) -> Response:
-    """The response to an answer, marked if it is a replay."""
+    """The response to an answer. A header marks a replay."""
     position = position_of(served, answer)
     if answer.outcome is not ACCEPTED:
         replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}

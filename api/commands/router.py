@@ -1,9 +1,9 @@
-"""The command router: the same routes, models and answers as FastAPI's, without its machinery around them.
+"""The command router runs commands without the machinery of FastAPI, with the same routes, models and answers.
 
-FastAPI describes the routes and serves the reads. For a command, the request guard has found the route, and has read,
-bounded and parsed the body. What is left is to validate the body with the route's own model and to run it. Going
-through FastAPI's dependency solving, exit stacks and middleware costs more than deciding and appending the command.
-FastAPI answers what the command router does not know, such as a path whose names are not plain text.
+FastAPI describes the routes and serves the reads. For a command, the request guard has already found the route, and has
+read, bounded and parsed the body. The router validates the body with the model of the route and runs the command.
+Dependency solving, exit stacks and middleware of FastAPI would cost more than deciding and appending the command.
+FastAPI answers requests that the router does not know, such as a path whose names are not plain text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from api.gateway.problems import malformed_response
 
 
 class CommandRouter:
-    """Answers POST requests it knows the route of; passes all others to the application."""
+    """Answers POST requests to the route of a command. Passes all other requests to the application."""
 
     def __init__(self, app: FastAPI, answer_error: Callable[[Request, Exception], Awaitable[Response]]) -> None:
         self._app: ASGIApp = app

@@ -1,7 +1,7 @@
-"""A command's route, declared once: FastAPI describes it, the command router runs it, a batch runs thousands of it.
+"""The declaration of a command's route. FastAPI, the command router and batches use it.
 
-A route is a function from a caller, a validated body and the names in its path to an `Intent`. How an intent gets its
-key, its answer and its response is the same for all of them (`api.commands.execution`).
+A route is a function from a caller, a validated body and the names in its path to an `Intent`. Keys, answers and
+responses are handled in the same way for all intents (`api.commands.execution`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PLAIN = re.compile(r"[!-~]{1,200}")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who wants something, when, and what there is to do it with."""
+    """The principal of a request, the context of the decision, and the services."""
 
     services: Services
     principal: Principal
@@ -35,15 +35,15 @@ class Caller:
 
     @property
     def today(self) -> date:
-        """The calendar date in UTC: the value date of what names none."""
+        """The calendar date in UTC. It is the value date of commands without one."""
         return self.context.today
 
 
 class Intent(Struct):
-    """A command, and how its answer names things.
+    """A command, and the stream that `If-Match` and `ETag` refer to.
 
-    `stream`: the one the route names, for `If-Match` and `ETag`; `created`: the member of the answer that names the one
-    it makes, for `ETag` (a retry draws another id, which its first answer knows nothing of).
+    `stream` is the stream that the route names. `created` is the result field with the id of a new stream. A retry
+    generates another id, so the ETag uses the recorded one.
     """
 
     command: Any
@@ -58,7 +58,7 @@ B = TypeVar("B", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRoute(Declaration):
-    """What a command's route declares; `status`: of an accepted command."""
+    """What a command's route declares. `status` is that of the answer to an accepted command."""
 
     build: Build
     run: Run
@@ -67,13 +67,13 @@ class CommandRoute(Declaration):
 
 
 def validator_of(model: type[B]) -> Callable[[Any], B]:
-    """What `model_validate` does, without its wrapping, which takes a fifth of the time. Raises `ValidationError`."""
+    """Return a faster `model_validate`: its wrapper takes a fifth of the time. The result raises `ValidationError`."""
     validate: Callable[[Any], B] = TypeAdapter(model).validator.validate_python
     return validate
 
 
 def command_of(found: Found | None) -> tuple[CommandRoute, Mapping[str, str]] | None:
-    """The command that is posted to a path, and the names in it; None where a name is not plain text."""
+    """The command of a path, and the names in the path. None if there is no command or a name is not plain text."""
     if found is None:
         return None
     path, names = found

@@ -1,1 +1,1 @@
-"""What every request meets: limits, authentication, problems, the access log."""
+"""The parts that every request passes through: limits, authentication, problems, the access log."""

@@ -1,6 +1,6 @@
 """The access log: refused access, reads of personal data, and actions of operators.
 
-Each line is a JSON object, written by a logger of its own. It contains the route and the ids in the path, never a
+Each line is a JSON object, written by a separate logger. It contains the route and the ids in the path, never a
 token, a body or a query value. Commands of command clients are not written: the event log records them.
 """
 
@@ -19,7 +19,7 @@ from api.gateway.routes import Found
 
 LOGGER = "daybook.access"
 MOST_ID = 100
-"""Characters of an id that are written."""
+"""Most characters of an id that are written."""
 REFUSED = (401, 403)
 """Statuses of refused access."""
 
@@ -39,7 +39,7 @@ class AccessLog:
         self._clock = clock
 
     def refused(self, scope: Scope, status: int, code: str, principal: Principal | None = None, **more: int) -> None:
-        """Write that access was refused; `principal`: who asked, if known."""
+        """Write that access was refused. `principal` sent the request, if known."""
         self._write("access.refused", scope, principal, status=status, code=code, **more)
 
     def slowed(self, scope: Scope, seconds: int) -> None:
@@ -47,7 +47,7 @@ class AccessLog:
         self._write("access.slowed", scope, None, seconds=seconds)
 
     def answered(self, scope: Scope, status: int, headers: Mapping[bytes, bytes]) -> None:
-        """Write a read of personal data or an operator's command; `headers`: of the response."""
+        """Write a read of personal data or an operator's command. `headers` are those of the response."""
         principal: Principal = scope["state"]["principal"]
         found: Found | None = scope["state"]["found"]
         declared = None if found is None else found.path.route(scope["method"])

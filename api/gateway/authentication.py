@@ -18,7 +18,7 @@ from api.gateway.tickets import SECONDS
 from api.services import Services
 
 MOST_PARAMETERS = 20
-"""Query parameters of a request with a ticket."""
+"""Most query parameters of a request with a ticket."""
 
 
 class Authentication:
@@ -34,7 +34,7 @@ class Authentication:
     def admit(self, scope: Scope, headers: Mapping[bytes, bytes], found: Found | None) -> Rejection | None:
         """Store the principal and the digest of its token in the scope's state, or return why access is refused.
 
-        `found`: the routes of the path. An unknown path needs a token, and no permission: it is answered 404.
+        `found` has the routes of the path. An unknown path needs a token but no permission: it is answered 404.
         """
         path, principals = scope["path"], self._principals
         state = scope["state"]
@@ -63,7 +63,7 @@ class Authentication:
         return None
 
     def _redeem(self, ticket: str, principals: Principals) -> tuple[bytes, Principal | Problem]:
-        """The digest of the ticket's token, and the principal of that. Raises `Problem`."""
+        """The digest of the ticket's token, and the principal of the token. Raises `Problem`."""
         key = None if self._tickets is None else self._tickets.redeem(ticket)
         if key is None:
             message = (

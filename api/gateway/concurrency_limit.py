@@ -1,4 +1,4 @@
-"""What only so many may do at once: there is a place, or there is a refusal, and nobody waits."""
+"""Limits how many requests of a kind run at once. Others are refused; none waits."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from api.gateway.problems import Problem
 
 
 class ConcurrencyLimit:
-    """Places on one event loop. One principal has a share of them at most, so that another still finds one."""
+    """A limit within one event loop. One principal can use at most a share of it, so that others can use the rest."""
 
     def __init__(self, most: int, share: int, taken: str) -> None:
-        """`share`: of one principal; `taken`: ends a sentence about the places, as in "4 batches are under way"."""
+        """`share` is the limit of one principal. `taken` completes a sentence, as in "4 batches are under way"."""
         self._most = most
         self._share = share
         self._in_use = taken
-        self._taken: Counter[str] = Counter()  # an entry for each principal that ever came: bounded
+        self._taken: Counter[str] = Counter()  # one entry for each principal, so it is bounded
 
     @contextmanager
     def one(self, principal: str) -> Iterator[None]:
-        """Take a place and give it back. Raises `Problem` where there is none."""
+        """Count one request while the context is open. Raises `Problem` at the limit."""
         if self._taken.total() >= self._most:
-            raise Problem("busy", f"{self._most} {self._in_use}, as many as may.")
+            raise Problem("busy", f"{self._most} {self._in_use}, the most allowed.")
         if self._taken[principal] >= self._share:
-            detail = f"{self._share} {self._in_use} for {principal}, as many as one principal may have."
+            detail = f"{self._share} {self._in_use} for {principal}, the most allowed for one principal."
             raise Problem("too_many", detail, most=self._share)
         self._taken[principal] += 1
         try:

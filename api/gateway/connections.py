@@ -1,7 +1,7 @@
-"""One HTTP connection with its bounds: the head of a request, the time it takes, and how many connections there are.
+"""Bounds HTTP connections: the size of the head of a request, the time it takes, and the number of connections.
 
-uvicorn bounds none of these. What is refused here has not reached the application, so this writes the answer itself,
-with the same problem details. The counting is of integers and once for each read from the socket.
+uvicorn bounds none of these. A request that is refused here has not reached the application, so this module writes the
+answer, with the same problem details. It counts with integers, once for each read from the socket.
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ class ConnectionLimits:
     """Bounds of the connections of one process."""
 
     connections: int = 1_000  # at once
-    head_bytes: int = 32 * 1024  # request line and headers; also what may come between two parts of a chunked body
+    head_bytes: int = 32 * 1024  # request line and headers; also the bytes between two parts of a chunked body
     headers: int = 100
     target_bytes: int = 8 * 1024  # path and query
-    head_seconds: float = 10.0  # from a connection, or from the first byte of a further head, until the head is whole
+    head_seconds: float = (
+        10.0  # from the connection, or from the first byte of a later head, until the head is complete
+    )
     idle_seconds: int = 5  # between two requests
-    write_seconds: float = 60.0  # without the client reading any of an answer
-    pipelined: int = 16  # requests behind the one that is being answered
-    linger_seconds: float = 2.0  # for a client to read why it is refused while it still sends
+    write_seconds: float = 60.0  # in which the client reads nothing of an answer
+    pipelined: int = 16  # requests that wait for the one that is being answered
+    linger_seconds: float = 2.0  # in which a client that still sends can read why it is refused
 
 
 def server_options(limits: ConnectionLimits) -> dict[str, Any]:
-    """The options of uvicorn that go with these bounds, for every server of the application."""
+    """The options of uvicorn that set these bounds. Every server of the application uses them."""
     return {
         "http": cast(type[asyncio.Protocol], partial(BoundedConnection, limits)),
         "ws": "none",
@@ -51,7 +53,7 @@ def server_options(limits: ConnectionLimits) -> dict[str, Any]:
 
 
 class _RefusedError(Exception):
-    """A head over a bound; with the code, the detail and the figures of its problem."""
+    """A head is over a bound. The error has the code, the detail and the bound of the problem."""
 
     def __init__(self, code: str, detail: str, most: int) -> None:
         super().__init__(detail)
@@ -60,9 +62,9 @@ class _RefusedError(Exception):
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """uvicorn's connection, which refuses what is over a bound and closes what takes too long."""
+    """A connection of uvicorn that refuses requests over a bound and closes when a request takes too long."""
 
-    cycle: Any  # None before the first request, which uvicorn's own annotation leaves out
+    cycle: Any  # None before the first request; the annotation of uvicorn omits it
 
     def __init__(
         self,
@@ -74,28 +76,28 @@ class BoundedConnection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
-        self._pending = 0  # bytes of the reads after the one in which a head or a part of a body was last whole
+        self._pending = 0  # bytes of the reads after the one that last completed a head or a part of a body
         self._read = 0  # bytes of the read that is being parsed
-        self._shared = 0  # bytes of the read in which one was last whole: the next head may begin in it
+        self._shared = 0  # bytes of the read that last completed one: the next head may begin in it
         self._refused = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
-    # ------------------------------------------------------------------ the connection
+    # ------------------------------------------------------------------ life of the connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, unless there are as many connections as may be."""
+        """Start the connection, or refuse it if there are too many."""
         super().connection_made(transport)
         most = self._limits.connections
         if len(self.connections) > most:
             self._refused = True
-            self._answer("busy", f"There are {most} connections, as many as may be; try again.", {"most": most})
+            self._answer("busy", f"There are {most} connections, the most allowed; try again.", {"most": most})
             self._close()
         else:
             self._head_timer = self.loop.call_later(self._limits.head_seconds, self._out_of_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End every timer."""
+        """Cancel every timer."""
         for timer in (self._head_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
@@ -103,9 +105,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, as uvicorn does, and count what is not whole yet."""
+        """Parse the bytes as uvicorn does, and count those of an incomplete head."""
         if self._refused:
-            return  # it is read only so that the client gets to read its answer
+            return  # bytes are read and dropped, so that the client can read the answer
         self._unset_keepalive_if_required()
         self._read = len(data)
         self._pending += self._read
@@ -115,18 +117,18 @@ class BoundedConnection(HttpToolsProtocol):
             self._refuse_unparsed(error)
             return
         except httptools.HttpParserUpgrade:
-            self.cycle.keep_alive = False  # answered as HTTP/1.1, and what follows on the connection is not
+            self.cycle.keep_alive = False  # answered as HTTP/1.1; later bytes of the connection are ignored
         if self._pending > self._limits.head_bytes:
             most = self._limits.head_bytes
             self._refuse("head_too_large", _too_large(most), {"most": most})
         elif self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
-            # A part of the next head, or the rest of a body whose request is answered already.
+            # These bytes are part of the next head, or the rest of a body whose request was already answered.
             self._head_timer = self.loop.call_later(self._limits.head_seconds, self._out_of_time)
 
-    # ------------------------------------------------------------------ what the parser finds
+    # ------------------------------------------------------------------ called by the parser
 
     def on_headers_complete(self) -> None:
-        """Begin the request, unless its head is over a bound. Raises `_RefusedError`."""
+        """Start the request. Raises `_RefusedError` if its head is over a bound."""
         limits = self._limits
         if (
             self._pending + self._shared > limits.head_bytes
@@ -141,7 +143,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
         super().on_headers_complete()
-        self.headers = []  # the trailers of a body go there and nowhere else: they are no headers of the request
+        self.headers = []  # the parser adds the trailers of the body here; they are not headers of the request
 
     def on_body(self, body: bytes) -> None:
         """Pass on a part of a body."""
@@ -152,10 +154,10 @@ class BoundedConnection(HttpToolsProtocol):
     def _check_head(self) -> None:
         limits = self._limits
         if len(self.url) > limits.target_bytes:
-            detail = f"The request target has {len(self.url)} bytes, of {limits.target_bytes} it may have."
+            detail = f"The request target has {len(self.url)} bytes; {limits.target_bytes} are allowed."
             raise _RefusedError("target_too_long", detail, limits.target_bytes)
         if len(self.headers) > limits.headers:
-            detail = f"The request has {len(self.headers)} headers, of {limits.headers} it may have."
+            detail = f"The request has {len(self.headers)} headers; {limits.headers} are allowed."
             raise _RefusedError("head_too_large", detail, limits.headers)
         size = len(self.parser.get_method()) + len(self.url) + BYTES_AROUND_A_TARGET
         size += sum([len(name) + len(value) + BYTES_AROUND_A_HEADER for name, value in self.headers])
@@ -168,25 +170,25 @@ class BoundedConnection(HttpToolsProtocol):
     # ------------------------------------------------------------------ writing
 
     def pause_writing(self) -> None:
-        """Wait for the client to read on, but not for ever."""
+        """Wait for the client to read, for a limited time."""
         super().pause_writing()
         self._bound_writing()
 
     def resume_writing(self) -> None:
-        """Go on: the client has read."""
+        """Continue writing: the client has read."""
         super().resume_writing()
         if self._write_timer is not None and not self.transport.is_closing():
             self._write_timer.cancel()
             self._write_timer = None
 
     def on_response_complete(self) -> None:
-        """Begin what is next, or wait for it; what was closed after its answer still has to be read."""
+        """Start the next request or wait for it. Bound the time to read the last answer of a closed connection."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._bound_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close what has been idle."""
+        """Close an idle connection."""
         self._close()
 
     def _bound_writing(self) -> None:
@@ -200,7 +202,7 @@ class BoundedConnection(HttpToolsProtocol):
     # ------------------------------------------------------------------ refusing
 
     def _out_of_time(self) -> None:
-        """No whole head in time. Who has sent a part of one is answered; who has sent nothing is not."""
+        """End a connection without a complete head in time. It gets an answer if a part of the head has arrived."""
         self._head_timer = None
         if self.transport.is_closing():
             return
@@ -219,10 +221,10 @@ class BoundedConnection(HttpToolsProtocol):
         elif cause is not None:
             self._refuse("malformed", "The request target is not the path and query of a URL in ASCII.", None)
         else:
-            self._refuse("malformed", f"The request is not HTTP/1.1 that can be read: {error}.", None)
+            self._refuse("malformed", f"The request is not valid HTTP/1.1: {error}.", None)
 
     def _refuse(self, code: str, detail: str, figures: dict[str, Any] | None) -> None:
-        """Answer with a problem and end the connection. While another answer is under way nothing can be said."""
+        """Answer with a problem and end the connection. While another answer is being sent, only end the connection."""
         self._refused = True
         if self.pipeline or not (self.cycle is None or self.cycle.response_complete):
             self._close()
@@ -232,7 +234,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.transport.write_eof()
         if self._head_timer is not None:
             self._head_timer.cancel()
-        # Closed at once, the connection would be reset by what is still to come, and the answer lost with it.
+        # Do not close at once: later bytes of the client would reset the connection, and the answer would be lost.
         self._head_timer = self.loop.call_later(self._limits.linger_seconds, self._close)
 
     def _answer(self, code: str, detail: str, figures: dict[str, Any] | None) -> None:

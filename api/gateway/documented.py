@@ -10,20 +10,20 @@ from api.gateway.problems import MEDIA_TYPE, PROBLEMS
 
 
 class RecordedProblem(BaseModel):
-    """Problem details (RFC 9457) without the address that was asked."""
+    """Problem details (RFC 9457) without the address of the request."""
 
     type: str
     title: str
     status: int
     detail: str
-    code: str = Field(description="Stable: of the API's catalogue, or the business rule that refused")
-    figures: dict[str, Any] | None = Field(default=None, description="What decided it")
+    code: str = Field(description="A stable code: from the API's catalogue, or that of the business rule that refused")
+    figures: dict[str, Any] | None = Field(default=None, description="The figures that decided it")
 
 
 class ProblemDetails(RecordedProblem):
-    """RFC 9457."""
+    """Problem details (RFC 9457)."""
 
-    instance: str = Field(description="The address that was asked")
+    instance: str = Field(description="The address of the request")
 
 
 def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Where errors end: nothing goes on to the server, which would log what an error says."""
+"""Turns errors into answers. No error reaches the server, which would log its message."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ AnswerError = Callable[[Request, Exception], Awaitable[Response]]
 
 
 class ErrorMiddleware:
-    """Answers what the application raises, if its own answer has not begun.
+    """Answers an exception of the application, if its response has not started.
 
-    An answer that has begun is left unfinished, and the server hangs up.
+    A response that has started stays incomplete, and the server closes the connection.
     """
 
     def __init__(self, app: ASGIApp, answer_error: AnswerError) -> None:
@@ -32,7 +32,7 @@ class ErrorMiddleware:
         try:
             await self._app(scope, receive, sending)
         except ClientDisconnect:
-            return  # nobody is there to be answered, and it is no fault of ours
+            return  # the client has left; this is not an error of Daybook
         except Exception as error:
             response = await self._answer_error(Request(scope), error)
             if not begun:

@@ -16,10 +16,10 @@ from typing import NamedTuple
 from api.gateway.proxies import parse_address
 
 MOST = 10
-"""Refusals of an address within the period before it is slowed."""
+"""Most refusals of an address within the period before it is slowed."""
 PERIOD_SECONDS = 60.0
 MOST_ADDRESSES = 10_000
-"""Addresses that are counted. If there are more, the one that was refused longest ago is dropped."""
+"""Most addresses that are counted. If there are more, the one that was refused longest ago is dropped."""
 _SUBSCRIBER_BITS = 64
 """An IPv6 subscriber has at least a network of this prefix length, and can use every address in it."""
 

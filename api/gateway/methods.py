@@ -1,4 +1,4 @@
-"""HEAD for every route that answers GET."""
+"""Answers HEAD on every route that answers GET."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadAsGet:
-    """Answers HEAD with the status and the headers of GET. The body is dropped, and an answer without end is ended."""
+    """Answers HEAD with the status and the headers of GET. The body is dropped, and an endless answer is ended."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -25,7 +25,7 @@ async def _head(app: ASGIApp, scope: Scope, send: Send) -> None:
 
     async def leave() -> Message:
         await ended.wait()
-        return {"type": "http.disconnect"}  # whoever streams stops as for a client that has left
+        return {"type": "http.disconnect"}  # ends a stream as if the client had left
 
     async def without_body(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""Who asks, and what they may: bearer tokens known by their SHA-256, and four roles."""
+"""Principals and their roles: bearer tokens, known by their SHA-256, and four roles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from api.gateway.problems import Problem
 Role = Literal["command", "report", "audit", "operator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Right = Role | Literal["public"]
-"""Who may use a route: a role, or also the public, without a token."""
+"""Who may use a route: a role, or the public without a token."""
 COMMANDERS: frozenset[Right] = frozenset({"command", "operator"})
 AUDITORS: frozenset[Right] = frozenset({"audit", "operator"})
 READERS: frozenset[Right] = frozenset(ROLES)
@@ -22,7 +22,7 @@ PUBLIC: frozenset[Right] = READERS | {"public"}
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody, or some program, with a role."""
+    """A person or a program with a role."""
 
     name: str
     role: Role
@@ -44,19 +44,19 @@ class Principals(Protocol):
     """Finds principals by token."""
 
     def find(self, digest: bytes) -> Principal | Problem:
-        """The principal of the token with this SHA-256, or why there is none."""
+        """The principal of the token with this SHA-256, or a problem if there is none."""
 
 
 class FixedPrincipals:
     """Principals from a fixed mapping."""
 
     def __init__(self, grants: Mapping[bytes, Grant], clock: Callable[[], datetime]) -> None:
-        """`grants`: by the SHA-256 of their token."""
+        """`grants` maps the SHA-256 of a token to its grant."""
         self._grants = grants
         self._clock = clock
 
     def find(self, digest: bytes) -> Principal | Problem:
-        """The principal of the token with this SHA-256, or why there is none."""
+        """The principal of the token with this SHA-256, or a problem if there is none."""
         grant = self._grants.get(digest)
         if grant is None:
             return Problem("unauthenticated", "Send 'Authorization: Bearer <token>' with a token of this service.")
@@ -85,10 +85,10 @@ class Rights(NamedTuple):
 
 
 def rights(get: frozenset[Right] | None, post: frozenset[Right] | None) -> Rights:
-    """The rights of a path, from what its routes for GET and POST declare; at least one of them is there.
+    """The rights of a path, from the permissions of its routes for GET and POST. At least one of them is given.
 
-    A path answers a method that it does not take with 405, and OPTIONS with 204. Whoever may read or command gets this
-    answer, others get 403.
+    A path answers an unsupported method with 405, and OPTIONS with 204. Principals that may read or command get this
+    answer; others get 403.
     """
     if get is None:
         assert post is not None
@@ -99,5 +99,5 @@ def rights(get: frozenset[Right] | None, post: frozenset[Right] | None) -> Right
 
 
 def digest(token: str) -> bytes:
-    """What is kept of a token."""
+    """The SHA-256 of a token. Nothing else of the token is stored."""
     return hashlib.sha256(token.encode()).digest()

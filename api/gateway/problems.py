@@ -1,6 +1,6 @@
-"""Every way to say no: RFC 9457 problem details from one catalogue of codes.
+"""Problem details (RFC 9457) from one catalogue of codes. Every answer that is not a success is made here.
 
-Codes of refusals by a business rule are those of `domain.registry.RULES`; these here are the API's own.
+The catalogue has the codes of the API. Refusals by a business rule have the codes of `domain.registry.RULES`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "rebuilding": (503, "The read model is being rebuilt; try again"),
     "internal": (500, "An internal error"),
 }
-"""Code to HTTP status and title."""
+"""The HTTP status and the title of each code."""
 
 STATUS_CODES = tuple(sorted({status for status, _ in PROBLEMS.values()}))
 
@@ -83,7 +83,7 @@ def unavailable(error: Exception) -> Problem:
 
 
 class ProblemResponse(Response):
-    """Problem details; `instance` is the address that was asked, known when it is sent."""
+    """A response with problem details. `instance`, the address of the request, is added when it is sent."""
 
     def __init__(self, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
         status: int = problem["status"]
@@ -93,13 +93,13 @@ class ProblemResponse(Response):
         if status == 401:
             sent["WWW-Authenticate"] = "Bearer"
         if status == 408:
-            sent["Connection"] = "close"  # what is still to come of the request is not waited for
+            sent["Connection"] = "close"  # the rest of the request is not read
         super().__init__(orjson.dumps(problem, option=orjson.OPT_SORT_KEYS), status, sent, MEDIA_TYPE)
         self._problem = problem
         self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
         answered = orjson.dumps({**self._problem, "instance": quote(scope["path"])}, option=orjson.OPT_SORT_KEYS)
         await Response(answered, self.status_code, self._sent, MEDIA_TYPE)(scope, receive, send)
 
@@ -131,13 +131,13 @@ def problem_response(
 
 MOST_FINDINGS = 10
 MOST_FINDING = 2_000
-"""Characters of a finding. The longest one lists the names of all events."""
+"""Most characters of a finding. The longest one lists the names of all events."""
 
 
 def malformed(errors: Sequence[Any]) -> dict[str, Any]:
     """The problem of a request that does not fit its model: each finding names the field.
 
-    `allowed` in its figures has the values of a field that has few.
+    `allowed` in its figures lists the values of a field with few values.
     """
     findings = [_finding(error) for error in errors[:MOST_FINDINGS]]
     allowed = {_field(error): error["ctx"]["allowed"] for error in errors if "allowed" in error.get("ctx", {})}
@@ -146,7 +146,7 @@ def malformed(errors: Sequence[Any]) -> dict[str, Any]:
 
 
 def malformed_response(errors: Sequence[Any]) -> Response:
-    """The response to it."""
+    """The response to a request that does not fit its model."""
     return ProblemResponse(malformed(errors))
 
 

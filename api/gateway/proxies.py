@@ -20,12 +20,12 @@ Address = IPv4Address | IPv6Address
 Header = Literal["x-forwarded-for", "forwarded"]
 
 MOST_HOPS = 20
-"""Number of addresses that are read, from the right."""
+"""Most addresses that are read, from the right."""
 
 MOST_CHARACTERS = 64
-"""Characters of a text that is read as an address. The longest one, of IPv6 in quotes and with a port, has 55."""
+"""Most characters of a text that is read as an address. The longest one, of IPv6 in quotes and with a port, has 55."""
 MOST_KNOWN = 1024
-"""Texts that are remembered with what they say: the addresses of proxies repeat, and those of clients often do."""
+"""Most addresses that are cached by their text. Those of proxies repeat, and those of clients often do."""
 
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([0-9.]+):\d+", re.ASCII)
 
@@ -41,7 +41,7 @@ class TrustedProxies:
     """ASGI middleware that replaces the proxy's address by the client's."""
 
     def __init__(self, app: ASGIApp, trusted: Sequence[Network], header: Header) -> None:
-        """`header`: the one that the trusted proxies write. The other one may come from the client and is not read."""
+        """`header` is the one that trusted proxies write. The other one may come from the client and is not read."""
         self._app = app
         self._trusted = tuple(trusted)
         self._header = header.encode()
@@ -52,10 +52,10 @@ class TrustedProxies:
         if scope["type"] == "http" and peer is not None:
             hop = self._read(peer[0])
             if hop is not None and hop.trusted:
-                self._believe(scope)
+                self._set_client(scope)
         await self._app(scope, receive, send)
 
-    def _believe(self, scope: Scope) -> None:
+    def _set_client(self, scope: Scope) -> None:
         values = [value.decode("latin-1") for name, value in scope["headers"] if name == self._header]
         hops = ",".join(values).rsplit(",", MOST_HOPS)[-MOST_HOPS:]
         client = self._client(map(_for, hops) if self._header == b"forwarded" else hops)
@@ -75,7 +75,7 @@ class TrustedProxies:
         return client
 
     def _read(self, text: str) -> _Hop | None:
-        """What a text says. A client can make up texts, so one that is too long is not remembered."""
+        """The address in a text, from the cache if possible. A client can invent texts, so long ones are not cached."""
         text = text.strip()
         return self._known(text) if len(text) <= MOST_CHARACTERS else None
 

@@ -30,11 +30,11 @@ from api.services import Services
 OPERATOR = "operator"
 MOST_DEPTH = 32
 MOST_NESTED = 10_000
-"""Objects and arrays in a body: the largest command there is has two thousand."""
+"""Most objects and arrays in a body. The largest command has two thousand."""
 
 
 class RequestGuard:
-    """Lets requests in, or answers them with a problem."""
+    """Passes requests to the application, or answers them with a problem."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class RequestGuard:
         watched: ASGIApp | None = None,
         response_headers: Mapping[str, Headers] = MappingProxyType({}),
     ) -> None:
-        """Requests go on to `app`, or to `watched`: the same application behind the access log.
+        """`app` gets the commands of command clients. `watched`, the same with the access log, gets all other requests.
 
-        Commands of command clients go to `app`. `response_headers`: those of paths that have their own.
+        `response_headers` has the headers of the paths that do not use the common ones.
         """
         self._app = app
         self._watched = watched or app
@@ -57,9 +57,9 @@ class RequestGuard:
         self._routes = routes
         self._limits = services.limits
         self._hosts = frozenset(host.lower() for host in services.allowed_hosts)
-        self._held = 0  # bytes of the bodies of requests under way, whole or not
-        self._held_of: Counter[str] = Counter()  # the same by principal; an entry for each that ever came
-        alone = services.principals is None  # then everyone is the same principal
+        self._held = 0  # bytes of the bodies of requests under way, complete or not
+        self._held_of: Counter[str] = Counter()  # the same by principal, with one entry for each
+        alone = services.principals is None  # without authentication there is only one principal
         self._share = services.limits.held_bytes if alone else services.limits.share_of(services.limits.held_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,7 +94,7 @@ class RequestGuard:
         try:
             body = await self._read(receive, headers, principal)
         except ClientDisconnect:
-            return  # the part that came may be JSON, but not what was meant; nobody reads an answer
+            return  # the received part may be JSON, but it is not the whole body; the client has left
         except Problem as detail:
             await _answer_problem((detail.code, detail.detail, detail.figures), scope, receive, send)
             return
@@ -108,7 +108,7 @@ class RequestGuard:
             self._release(principal, len(body))
 
     async def _read(self, receive: Receive, headers: dict[bytes, bytes], principal: str) -> bytes:
-        """The body, its bytes held. Raises `ClientDisconnect` where it does not come whole, and `Problem`."""
+        """Read the body and hold its bytes. Raises `ClientDisconnect` if it is incomplete, and `Problem`."""
         limits = self._limits
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > limits.body_bytes:
@@ -130,7 +130,7 @@ class RequestGuard:
         return bytes(body)
 
     def _hold(self, message: Message, principal: str, before: int = 0) -> bytes:
-        """A part of a body, which counts from now on; `before`: bytes of the parts before. Raises as `_read`."""
+        """Return a part of a body and count its bytes. `before` is the size of the earlier parts. Raises as `_read`."""
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         part: bytes = message.get("body", b"")
@@ -138,11 +138,11 @@ class RequestGuard:
         if before + len(part) > limits.body_bytes:
             raise too_large(limits.body_bytes)
         if self._held + len(part) > limits.held_bytes:
-            detail = f"The bodies of the requests under way have {self._held} bytes, of {limits.held_bytes} they may."
+            detail = f"The bodies of the requests under way have {self._held} bytes of {limits.held_bytes} allowed."
             raise Problem("busy", detail)
         if self._held_of[principal] + len(part) > self._share:
             held = self._held_of[principal]
-            detail = f"The bodies of {principal} under way have {held} bytes, of {self._share} they may."
+            detail = f"The bodies of {principal} under way have {held} bytes of {self._share} allowed."
             raise Problem("too_many", detail, most=self._share)
         self._held += len(part)
         self._held_of[principal] += len(part)
@@ -168,9 +168,10 @@ async def _answer_problem(refusal: Rejection, scope: Scope, receive: Receive, se
 
 
 def _at_once(receive: Receive) -> Message | None:
-    """The first message, if it is there already, as it nearly always is; then no deadline is needed, which takes 8 µs.
+    """The first message, if it has already arrived; else None.
 
-    Else what was begun is given up before it took anything.
+    It nearly always has, and then no deadline is needed, which takes 8 µs. Otherwise close the coroutine. It has
+    consumed nothing.
     """
     coming = receive().__await__()
     try:
@@ -211,7 +212,7 @@ _GZIP = b"\x1f\x8b"
 
 
 class UnkeptError(ValueError):
-    """Bytes that are not JSON which a ledger can keep."""
+    """The bytes are not JSON that a ledger can keep."""
 
     def __init__(self, message: str, **figures: Any) -> None:
         super().__init__(message)
@@ -219,7 +220,7 @@ class UnkeptError(ValueError):
 
 
 def parse(body: bytes) -> Any:
-    """The JSON of a body. Raises `UnkeptError`: not JSON, too deep, a name twice in one object, NUL characters."""
+    """Parse JSON. Raises `UnkeptError` if it is not JSON, is too deep, repeats a name in an object, or has a NUL."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -229,17 +230,17 @@ def parse(body: bytes) -> Any:
 
 
 def parse_each(bodies: Sequence[bytes]) -> list[Any | UnkeptError]:
-    """What `parse` makes of each, or what it raises."""
+    """Return the result or the error of `parse` for each body."""
     try:
         for body in bodies:
-            _one_value(body)  # or two that are none could be one together
+            _one_value(body)  # two bodies that are not JSON could be JSON when joined
         together = b"[%s]" % b",".join(bodies)
         parsed: list[Any] = orjson.loads(together)
     except (msgspec.DecodeError, RecursionError, orjson.JSONDecodeError):
         return [_caught(parse, body) for body in bodies]
     brackets = max([body.count(b"[") + body.count(b"{") for body in bodies], default=0)
     if brackets <= MOST_DEPTH and b"\\u0000" not in together and orjson.dumps(parsed) == together:
-        return parsed  # as nearly always, and then in half of the time
+        return parsed  # nearly always; it takes half of the time
     return [_caught(_check, one, body) or one for one, body in zip(parsed, bodies, strict=True)]
 
 
@@ -254,10 +255,10 @@ _one_value = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def _check(parsed: Any, body: bytes) -> None:
-    """Whether a ledger can keep it. Raises `UnkeptError`."""
+    """Raise `UnkeptError` if a ledger cannot keep the value."""
     if body.count(b"[") + body.count(b"{") > MOST_DEPTH:
         _check_nesting(parsed)
-    # Written out again to the same bytes, or with as many names as it has colons, it has no name twice.
+    # No object repeats a name if encoding gives the same bytes, or if there are as many names as colons.
     unique = orjson.dumps(parsed) == body or body.count(b":") == _names(parsed)
     if not unique and (name := _repeated(body)) is not None:
         raise UnkeptError(f"The body names {name[:100]!r} twice in one object; say it once")
@@ -266,7 +267,7 @@ def _check(parsed: Any, body: bytes) -> None:
 
 
 def _check_nesting(value: Any) -> None:
-    """Levels, and objects and arrays on all of them: counted without recursion and no further than it matters."""
+    """Raise `UnkeptError` for too many levels, objects or arrays. Counts without recursion, and stops at a bound."""
     depth, count, level = 0, 0, [value]
     while level:
         depth, count = depth + 1, count + len(level)
@@ -283,7 +284,7 @@ def _check_nesting(value: Any) -> None:
 
 
 def _names(value: Any) -> int:
-    """How many names its objects have: as many as the body has colons, if none is within a string or repeated."""
+    """The number of names in all objects. It is the number of colons, if no string has one and no name is repeated."""
     if isinstance(value, dict):
         return len(value) + sum([_names(inner) for inner in value.values() if isinstance(inner, dict | list)])
     if isinstance(value, list):
@@ -292,7 +293,7 @@ def _names(value: Any) -> int:
 
 
 def _repeated(body: bytes) -> str | None:
-    """The first name that an object of the body has twice: two readers would not agree on which one counts."""
+    """The first name that an object of the body repeats. Two readers might use different values of it."""
     found: list[str] = []
 
     def keep(pairs: list[tuple[str, Any]]) -> None:
@@ -314,7 +315,7 @@ def _has_nul(value: Any) -> bool:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body once more, then whatever comes."""
+    """Return a `receive` that gives the body once more, then the later messages."""
     given = False
 
     async def replay() -> Message:

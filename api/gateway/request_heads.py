@@ -27,20 +27,20 @@ SINGLETONS = {
         "User-Agent",
     )
 }
-"""Headers with one value. Sent twice, two readers of the request could each believe another one."""
+"""Headers with one value. If one is sent twice, two readers of the request could use different values."""
 
 SLASHES_IN_NAMES = "/v1/commands/"
 """Below this path a name may have slashes: an idempotency key is any printable text."""
 
 MOST_UNKNOWN = 10
-"""Unknown query parameters that a problem names."""
+"""Most unknown query parameters that a problem names."""
 
 Rejection = tuple[str, str, dict[str, Any] | None]
 """Code, detail and figures of a problem."""
 
 
 def joined(sent: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """One value for each header: lines of the same name are one list, as RFC 9110 (5.3) has it."""
+    """One value for each header. Lines with the same name are one list (RFC 9110, 5.3)."""
     headers: dict[bytes, bytes] = {}
     for name, value in sent:
         headers[name] = headers[name] + b", " + value if name in headers else value
@@ -86,17 +86,17 @@ def refuse_query(method: str, query: bytes, found: Found | None) -> Rejection | 
 
 
 def _repeated_parameter(sent: list[str]) -> Rejection:
-    """No parameter is a list."""
+    """The problem of a repeated parameter. No parameter is a list."""
     name, times = Counter(sent).most_common(1)[0]
     figures = {"parameter": name[:100], "times": times}
     return "malformed", f"The query names {name[:100]!r} {times} times; say it once.", figures
 
 
 def refuse_escapes(method: str, path: str, raw_path: bytes) -> Rejection | None:
-    """The problem of a path with percent signs where it has another spelling; `path` is the decoded one.
+    """The problem of a path with percent signs that it must not have. `path` is the decoded path.
 
-    A command is known by its path, so it has one spelling, which every proxy reads alike. A read may have its names
-    escaped, but neither control characters nor slashes that look like part of a name until they are decoded.
+    The path identifies a command, so it has only one spelling, which every proxy reads alike. The path of a read may
+    have escaped names, but no control characters and no slashes that look like part of a name until they are decoded.
     """
     if method not in ("GET", "HEAD", "OPTIONS"):
         return escaped_command(raw_path.decode("latin-1"))
@@ -115,10 +115,10 @@ def escaped_command(path: str) -> Rejection:
 
 
 def is_repeated(key: str) -> bool:
-    """Whether a key is the same text over and over with commas between.
+    """Whether a key repeats the same text with commas between.
 
-    That is what two Idempotency-Key headers become where something on the way joins headers of one name. A client
-    that adds the header at each attempt would send `K`, then `K, K`: another key, and the command is carried out again.
+    Two Idempotency-Key headers become such a key when a proxy joins headers of one name. A client that adds the header
+    at each attempt would send `K`, then `K, K`. That is another key, so the command would be executed again.
     """
     first, *others = (part.strip() for part in key.split(","))
     return bool(others) and all(other == first for other in others)

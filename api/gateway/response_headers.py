@@ -1,6 +1,6 @@
 """Security headers of every response.
 
-They are encoded once and added when a response is sent, because every command pays for them.
+They are encoded once and added when a response is sent, because they take time in every command.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def declare(endpoint: Callable[..., Any], declaration: Declaration) -> None:
 def action(
     router: APIRouter, path: str, *, may: frozenset[Right], reads_body: bool = False, **described: Any
 ) -> Callable[[E], E]:
-    """Declare a route that is posted to and is no command; `described`: what FastAPI's `post` takes."""
+    """Declare a route for POST that is not a command. `described` has the arguments of FastAPI's `post`."""
 
     def decorate(endpoint: E) -> E:
         declare(endpoint, Declaration(may=may, reads_body=reads_body))
@@ -56,7 +56,7 @@ def action(
 
 
 class DeclaredRoute(NamedTuple):
-    """A route with its declaration; `parameters`: the names of its query parameters."""
+    """A route with its declaration. `parameters` are the names of its query parameters."""
 
     route: Route
     declaration: Declaration
@@ -89,18 +89,18 @@ class PathRoutes:
     __slots__ = ("allow", "by_method", "names", "post", "rights", "template")
 
     def __init__(self, template: str, names: tuple[str, ...]) -> None:
-        """`template`: the path as it is declared; `names`: its parameters, in order."""
+        """`template` is the path as it is declared; `names` are its parameters, in order."""
         self.template = template
         self.names = names
         self.by_method: dict[str, DeclaredRoute] = {}
         self.post: Declaration | None = None
-        """What the route for POST declares."""
+        """The declaration of the route for POST."""
         self.rights = Rights(READERS, READERS)
         self.allow = "OPTIONS"
         """The methods of the path, for the header `Allow`."""
 
     def add(self, declared: DeclaredRoute) -> None:
-        """Add a route of this path. Raises `ValueError` where its method is taken."""
+        """Add a route of this path. Raises `ValueError` if another route has its method."""
         for method in (declared.route.methods or set()) - {"HEAD"}:
             if method in self.by_method:
                 raise ValueError(f"{method} {self.template} is declared twice.")
@@ -123,7 +123,7 @@ class Found(NamedTuple):
 
 
 class _Node:
-    """A place in the tree of paths: the segments that may follow."""
+    """A node in the tree of paths, with the segments that may follow."""
 
     __slots__ = ("literal", "named", "path", "rest")
 
@@ -209,7 +209,7 @@ def _walk(node: _Node, segments: list[str], at: int, values: list[str]) -> PathR
 
 
 def _fork(node: _Node, segments: list[str], at: int, values: list[str]) -> PathRoutes | None:
-    """Follow them where there are several ways: the literal segment, then any one segment, then all of the rest."""
+    """Follow the segments if several may match: the literal one first, then any one segment, then all of the rest."""
     segment, before = segments[at], len(values)
     if segment in node.literal and (found := _walk(node.literal[segment], segments, at + 1, values)) is not None:
         return found
@@ -226,7 +226,7 @@ class FoundRoute(BaseRoute):
     """The only route of the FastAPI application: it calls the endpoint of the route that the request guard found."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Every HTTP request."""
+        """Match every HTTP request."""
         return (Match.FULL if scope["type"] == "http" else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,6 @@
 """Tickets to follow the log from a browser, whose `EventSource` cannot send a token in a header.
 
-A ticket stands for the token that requested it, for 30 seconds and for one use. It is encrypted with a key that every
+A ticket replaces the token that requested it, for 30 seconds and for one use. It is encrypted with a key that every
 API process derives from the master key: any process accepts it, and nobody else can read or forge one. Each process
 remembers the tickets it has accepted. With several processes, a stolen ticket could be used once more in another
 process; ADR 16 says why this is acceptable.
@@ -24,7 +24,7 @@ from api.gateway.problems import Problem
 
 SECONDS = 30
 MOST_USED = 10_000
-"""Used tickets that a process remembers until they expire. Beyond this number, further tickets are refused."""
+"""Most used tickets that a process remembers until they expire. Beyond this number, further tickets are refused."""
 MOST_CHARACTERS = 200
 _PURPOSE = b"daybook: tickets to follow the log, version 1"
 _NONCE, _TIME = 12, 8
@@ -46,7 +46,7 @@ class Tickets:
     """Issues tickets and redeems each once."""
 
     def __init__(self, key: bytes, clock: Callable[[], datetime], previous: bytes | None = None) -> None:
-        """`previous`: while the master key is rotated, the key of processes that still have the one before."""
+        """`previous` is the key from the old master key. Other processes may use it while the master key is rotated."""
         self._cipher = AESGCM(key)
         self._opening = [self._cipher] if previous is None else [self._cipher, AESGCM(previous)]
         self._clock = clock
@@ -69,7 +69,7 @@ class Tickets:
         for old in [old for old, until in self._used.items() if until <= now]:
             del self._used[old]
         if len(self._used) >= MOST_USED:
-            raise Problem("busy", f"{MOST_USED} tickets were used within {SECONDS} seconds, as many as may.")
+            raise Problem("busy", f"{MOST_USED} tickets were used within {SECONDS} seconds, the most allowed.")
         self._used[nonce] = over
         return opened[_TIME:]
 

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 MOST_BYTES = 1024 * 1024
 MOST_NAME = 100
-"""Characters of a principal's name."""
+"""Most characters of a principal's name."""
 CHECK_SECONDS = 1.0
 """The file is checked for changes once in this time."""
 SETTLED_NS = 2_000_000_000
@@ -71,7 +71,7 @@ class PrincipalsFile:
         self._check_at = monotonic() + CHECK_SECONDS
 
     def find(self, digest: bytes) -> Principal | Problem:
-        """The principal of the token with this SHA-256, or why there is none."""
+        """The principal of the token with this SHA-256, or a problem if there is none."""
         if self._monotonic() >= self._check_at:
             self._check()
         return self._principals.find(digest)
@@ -111,7 +111,7 @@ class PrincipalsFile:
 
 
 class _Version(NamedTuple):
-    """What tells one state of a file from the next."""
+    """Identifies one state of a file."""
 
     device: int
     inode: int
@@ -222,5 +222,5 @@ def _moment(value: Any) -> datetime:
         if isinstance(value, str) and _RFC_3339.fullmatch(value):
             return datetime.fromisoformat(value)
     except ValueError:
-        pass  # such as February 30
+        pass  # a date such as February 30
     raise TokensError("has an expires that is not a time with its offset from UTC, such as 2027-01-31T12:00:00Z")

@@ -1,4 +1,4 @@
-"""Orders."""
+"""The routes of orders."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def order_view(row: OrderRow) -> Order:
 
 @command(router, "", may=COMMANDERS, answer=OrderPlaced)
 def place_order(caller: Caller, body: OrderBody) -> Intent:
-    """Place an order; its total is the sum of its lines."""
+    """Place an order. Its total is the sum of its lines."""
     lines = tuple(
         OrderLine(
             sku=line.sku,
@@ -234,7 +234,7 @@ def list_orders(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Orders in the order in which they were placed."""
+    """List orders in the sequence in which they were placed."""
     key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = queries.orders(connection, customer=customer, status=status, after=after, cursor=key, limit=limit)
@@ -243,6 +243,6 @@ def list_orders(
 
 @query(router, "/{order}", may=READERS, response=Order, personal=True, projections=("orders",))
 def get_order(request: Request, order: PathId) -> Response:
-    """One order with its lines."""
+    """Get one order with its lines."""
     with reading(request) as connection:
         return one("order", order, queries.order(connection, order), order_view)

@@ -1,4 +1,4 @@
-"""Posts."""
+"""The routes of posts."""
 
 from __future__ import annotations
 
@@ -161,13 +161,13 @@ def draft_post(caller: Caller, body: DraftBody) -> Intent:
 
 @command(router, "/{post}/revisions", may=COMMANDERS, answer=PostWritten)
 def revise_post(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
-    """Replace the text; the earlier ones stay readable."""
+    """Replace the text of a post. The earlier texts stay readable."""
     return Intent(RevisePost(post=post, title=body.title, body=body.body, summary=body.summary), post)
 
 
 @command(router, "/{post}/publish", may=COMMANDERS, answer=PostPublished, status=200)
 def publish_post(caller: Caller, post: PathId, body: SlugBody) -> Intent:
-    """Publish under a slug that no other post has."""
+    """Publish a post under a slug that no other post has."""
     return Intent(PublishPost(post, body.slug), post)
 
 
@@ -179,7 +179,7 @@ def archive_post(caller: Caller, post: PathId, body: Nothing) -> Intent:
 
 @command(router, "/{post}/delete", may=COMMANDERS, answer=PostChanged, status=200)
 def delete_post(caller: Caller, post: PathId, body: Reason) -> Intent:
-    """Delete a post: lists and its slug lead to it no more. It can be restored."""
+    """Delete a post. Lists no longer show it, and its slug no longer finds it. It can be restored."""
     return Intent(DeletePost(post, body.reason), post)
 
 
@@ -199,9 +199,9 @@ def list_posts(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """Posts in the order in which they were drafted.
+    """List posts in the order in which they were drafted.
 
-    Deleted ones are left out unless `status` is `deleted`; no slug leads to one.
+    Deleted posts are left out unless `status` is `deleted`. A slug never finds a deleted post.
     """
     key = read_cursor(cursor, int)
     with reading(request) as connection:
@@ -214,7 +214,7 @@ def list_posts(
 
 @query(router, "/{post}", may=READERS, response=Post, personal=True, projections=("posts",))
 def get_post(request: Request, post: PathId) -> Response:
-    """One post by its id, deleted or not: whoever decides whether to restore it reads it here."""
+    """Get one post by its id, deleted or not. Here a deleted post can be read before it is restored."""
     with reading(request) as connection:
         return one("post", post, queries.post(connection, post), post_view)
 
@@ -227,7 +227,7 @@ def list_revisions(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """The texts of a post, oldest first; also those of a deleted post."""
+    """List the texts of a post, oldest first. This includes those of a deleted post."""
     key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = queries.revisions(connection, post, after=after, cursor=key, limit=limit)

@@ -1,1 +1,1 @@
-"""Queries over HTTP: pages, cursors, waiting for a position."""
+"""Queries over HTTP: their declaration, pages, cursors, and waiting for a position."""

@@ -1,4 +1,4 @@
-"""Filters of lists that have few values: another value is refused, and the problem names the values there are."""
+"""Filters with few values. Another value is refused, and the problem lists the allowed values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 MOST_LISTED = 50
-"""Values that a message names. The figures of the problem have them all."""
+"""Most values that a message names. The figures of the problem have all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +37,5 @@ class Choice:
 
 
 def choice(values: Iterable[str]) -> Choice:
-    """One of these values, in their order."""
+    """Allow only these values. Messages list them in this order."""
     return Choice(tuple(values))

@@ -12,16 +12,16 @@ from eventstore.log.read import Head
 
 
 def token(log: str, epoch: int, position: int) -> str:
-    """A position that also tells the log and its epoch: ``main.1.42``."""
+    """The token of a position, with the log and its epoch: ``main.1.42``."""
     return f"{log}.{epoch}.{position}"
 
 
 def read_token(text: str, log: str, head: Head) -> int:
-    """The position of a token. Raises `Problem` unless the log has it, or could have it.
+    """The position of a token. Raises `Problem` for a token of another log, of another epoch, or beyond the head.
 
-    A token of another log, of a history before a restore, or beyond the head is refused. Whoever holds a position has
-    it from an answer, which was committed before this head was read. A reader that began beyond the head would miss
-    the events up to there.
+    A position of an earlier epoch belongs to the history before a restore. Clients get positions from answers, which
+    were committed before this head was read, so none is beyond the head. A reader that began beyond the head would
+    miss the events up to its position.
     """
     parts = text.rsplit(".", 2)
     if len(parts) != 3 or not all(p.isascii() and p.isdigit() and len(p) < 19 for p in parts[1:]):
@@ -39,14 +39,15 @@ def read_token(text: str, log: str, head: Head) -> int:
 
 
 def cursor(key: Any) -> str:
-    """The opaque form of the key after which the next page begins."""
+    """The cursor of a key: opaque text. The next page begins after the key."""
     return urlsafe_b64encode(orjson.dumps(key)).rstrip(b"=").decode()
 
 
 def read_cursor(text: str | None, kind: type[int] | type[str]) -> Any:
-    """The key of a cursor; None for none. Raises `Problem` for what no page has given.
+    """The key of a cursor; None without a cursor. Raises `Problem` for a text that no page has given.
 
-    Lists were in the order of ids once. A cursor of then has an id, and means nothing in the order of the log.
+    In earlier versions lists were in the order of ids. Their cursors have an id, which has no meaning in the order of
+    the log.
     """
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""A query's route, declared once: who may use it, which projections it reads, whether it returns personal data."""
+"""The declaration of a query's route: who may use it, which projections it reads, whether it returns personal data."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def query(
     """Declare a query's route.
 
     `may`: who may use it. `personal`: whether it returns personal data. `projections`: the read models that it reads;
-    with `min_position` it waits for them. For the OpenAPI description only: `response`, the type of the answer, None
-    for a stream; `answers`, its other answers. The function returns a `Response`, which FastAPI sends as it is.
+    with `min_position` it waits for them. `response` and `answers` are only for the OpenAPI description: the type of
+    the answer (None for a stream), and the other answers. The function returns a `Response`, which FastAPI sends
+    unchanged.
     """
 
     def decorate(endpoint: E) -> E:

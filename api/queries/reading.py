@@ -1,4 +1,4 @@
-"""What every read has in common: its page, its cursor, and waiting for a position."""
+"""The common parts of reads: pages, cursors, filters, and waiting for a position."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ from projections.registry import named
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
-Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200, description="The most items to return")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the previous page")]
 After = Annotated[
     int | None,
     Query(
         ge=0,
         lt=2**63,
-        description="Only what the log has after this position. To poll a list, ask for what comes after the highest "
-        "`position` seen so far: nothing is missed",
+        description="Only items with a `position` after this one. To poll a list, pass the highest `position` seen "
+        "so far: no item is missed",
     ),
 ]
 MinPosition = Annotated[
     str | None,
     Query(
         max_length=200,
-        description="Wait, bounded, until this position is visible: read your writes. One beyond the log is refused",
+        description="Wait for a limited time until this position is visible, to read your own writes. A position "
+        "beyond the end of the log is refused",
     ),
 ]
 Filter = Annotated[str | None, Query(max_length=200, pattern=r"^[ -~]*$")]
@@ -50,9 +51,9 @@ DEFAULT_LIMIT = 50
 
 
 def visible(*projections: str) -> Any:
-    """A dependency: the read begins once all `projections` have come as far as asked. Raises `Problem`.
+    """A dependency: the read begins once all `projections` have reached `min_position`. Raises `Problem`.
 
-    Who waits holds neither a thread nor a connection, so that other reads do not wait as well.
+    A waiting read holds neither a thread nor a connection, so other reads do not wait for it.
     """
 
     async def wait(request: Request, min_position: MinPosition = None) -> None:
@@ -63,9 +64,9 @@ def visible(*projections: str) -> Any:
         position = await run_in_threadpool(_position, served, min_position)
         if served.checkpoints.reached(projections) >= position:
             return
-        places: ConcurrencyLimit = request.app.state.waiting
+        limit: ConcurrencyLimit = request.app.state.waiting
         try:
-            with places.one(request.scope["state"]["principal"].name):
+            with limit.one(request.scope["state"]["principal"].name):
                 await served.checkpoints.wait(projections, position, served.limits.wait_seconds)
         except BehindError as behind:
             raise Problem(
@@ -81,16 +82,16 @@ def visible(*projections: str) -> Any:
 
 @contextmanager
 def reading(request: Request) -> Iterator[Connection[Any]]:
-    """A connection to read what the route is `visible` by.
+    """A connection to read the projections of the route.
 
-    A rebuild replaces tables in one transaction, at the same position: a statement sees the old ones or the new ones.
-    Tables of another version of Daybook are read as they are. Raises `Problem` where that cannot be done.
+    A rebuild replaces tables in one transaction, at the same position, so a statement sees the old or the new ones.
+    Tables of another version of Daybook are read as they are. Raises `Problem` if that is not possible.
     """
     served, projections = services(request), request.scope["state"]["projections"]
     with served.reads() as connection:
         try:
             yield connection
-        except psycopg.errors.FeatureNotSupported as error:  # the type of a column is another since it was prepared
+        except psycopg.errors.FeatureNotSupported as error:  # a column's type changed after the statement was prepared
             connection.close()
             raise Problem("rebuilding", f"{', '.join(projections)} were replaced while they were read.") from error
         except psycopg.errors.ProgrammingError as error:
@@ -119,13 +120,13 @@ def _position(served: Services, text: str) -> int:
 
 
 def page(listed: Listed[T, Any], view: Callable[[T], Mapping[str, object]]) -> Response:
-    """A page of a list, with the cursor of the next one or null."""
+    """A page of a list, with the cursor of the next page or null."""
     following = None if listed.next is None else cursor(listed.next)
     return json_response({"items": [view(item) for item in listed.items], "next": following})
 
 
 def one(kind: str, id: str, found: T | None, view: Callable[[T], Mapping[str, object]]) -> Response:
-    """One thing with its version as ETag, or the problem that there is none."""
+    """The response with one item, with its version as ETag. Raises `Problem` if it does not exist."""
     if found is None:
         raise Problem("unknown", f"There is no {kind} {id}.", kind=kind, id=id)
     version = getattr(found, "version", None)
@@ -133,7 +134,7 @@ def one(kind: str, id: str, found: T | None, view: Callable[[T], Mapping[str, ob
 
 
 def one_that_passes(found: T | None, filters: Mapping[str, str | None], after: int | None) -> tuple[T, ...]:
-    """What was found by a key of its own, unless it is not what the other filters ask for."""
+    """The item that was found by a unique key; empty if it does not match the other filters."""
     if found is None or (after is not None and found.position <= after):  # type: ignore[attr-defined]
         return ()
     if any(asked not in (None, getattr(found, name)) for name, asked in filters.items()):

@@ -29,13 +29,13 @@ Money = Annotated[
 ]
 """A decimal string with as many decimals as the currency has."""
 CurrencyCode = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]})]
-"""A code of ISO 4217. No list of values: a client must not fail when a currency is added."""
+"""A code of ISO 4217. The values are not listed, so that clients do not fail when a currency is added."""
 Position = Annotated[
     str, WithJsonSchema({"type": "string", "pattern": r"^.+\.[0-9]+\.[0-9]+$", "examples": ["main.1.42"]})
 ]
 """A position in the log, with the log's name and epoch."""
-StreamVersion = Annotated[int, Field(description="Of the stream, for `If-Match` and `expected_versions`")]
-LogPosition = Annotated[int, Field(description="Where the event stands in the log")]
+StreamVersion = Annotated[int, Field(description="The version of the stream, for `If-Match` and `expected_versions`")]
+LogPosition = Annotated[int, Field(description="The position in the log of the event that created this item")]
 Erasable = Annotated[str | None, Field(description="Null once the personal data of its subject was erased")]
 
 

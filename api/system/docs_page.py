@@ -40,7 +40,7 @@ _STARTING = """window.ui = SwaggerUIBundle({
   deepLinking: true,
   validatorUrl: null,
 });
-"""  # a file of its own, because the policy forbids inline scripts
+"""  # a separate file, because the policy forbids inline scripts
 
 HEADERS: Mapping[str, Headers] = {
     PATH: PAGE,

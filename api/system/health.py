@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, how far behind."""
+"""The routes of health: liveness, readiness, and the lag of the projections."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Live(TypedDict):
 
 
 class Rebuilding(TypedDict):
-    """A projection whose tables a rebuild of an earlier version emptied, and has not filled again."""
+    """A projection whose tables are incomplete: a rebuild by an earlier version emptied them and was cut off."""
 
     projection: str
-    position: Annotated[int, Field(description="How far it has come")]
+    position: Annotated[int, Field(description="The position it has reached")]
     until: Annotated[int, Field(description="The position from which on it is complete")]
 
 
@@ -46,11 +46,11 @@ class ProjectionLag(TypedDict):
     """How far one projection is behind the head of the log."""
 
     projection: str
-    position: Annotated[int, Field(description="How far it has come")]
-    events: Annotated[int, Field(description="How many events it has yet to fold")]
-    seconds: Annotated[float, Field(description="Since the oldest of these events was recorded")]
-    stopped: Annotated[str | None, Field(description="Why it does not go on; null while it does")]
-    rebuild_until: Annotated[int | None, Field(description="The position from which on it is complete; null: it is")]
+    position: Annotated[int, Field(description="The position it has reached")]
+    events: Annotated[int, Field(description="The number of events that it has not folded yet")]
+    seconds: Annotated[float, Field(description="Seconds since the oldest of these events was recorded")]
+    stopped: Annotated[str | None, Field(description="Why it has stopped; null while it runs")]
+    rebuild_until: Annotated[int | None, Field(description="The position from which on it is complete; null if it is")]
 
 
 class Lag(TypedDict):
@@ -68,15 +68,15 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 
 @query(router, "/health/live", may=PUBLIC, response=Live, personal=False, answers=HEALTH)
 async def get_liveness() -> Response:
-    """The process answers."""
+    """Check that the process answers."""
     return json_response({"status": "live"})
 
 
 @query(router, "/health/ready", may=PUBLIC, response=Ready, personal=False, answers=HEALTH)
 def get_readiness(request: Request) -> Response:
-    """The database answers, commands are executed, and no projection has stopped.
+    """Check that the database answers, commands are executed, and no projection has stopped.
 
-    `rebuilding` names projections whose tables are not complete, because a rebuild of an earlier version was cut off.
+    `rebuilding` lists projections whose tables are incomplete, because a rebuild by an earlier version was cut off.
     """
     served = services(request)
     try:
@@ -97,7 +97,10 @@ def get_readiness(request: Request) -> Response:
 
 @query(router, "/lag", may=READERS, response=Lag, personal=False)
 def get_lag(request: Request) -> Response:
-    """How far each projection is behind the head: events, and seconds since the oldest unprocessed one was recorded."""
+    """Get how far each projection is behind the head of the log.
+
+    The lag is a number of events, and the seconds since the oldest of them was recorded.
+    """
     served = services(request)
     with served.reads() as connection:
         found = lags.lag(connection, served.log, PROJECTIONS)

@@ -1,4 +1,4 @@
-"""For auditors: the streams, the log, following it, and what became of a command."""
+"""The routes for auditors: streams, the log, following the log, and the outcome of a command."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class EventMetadata(TypedDict):
 
 
 class LogEvent(TypedDict):
-    """An event as it stands in the log, with its sealed fields opened."""
+    """An event of the log, with its sealed fields opened."""
 
     position: int
     unit_end: Annotated[int, Field(description="The position of the last event that was appended in the same unit")]
@@ -82,7 +82,7 @@ class StreamPage(TypedDict):
 
 
 class LogPage(TypedDict):
-    """Events of the log, in its order, to the end of a unit."""
+    """Events of the log in order, up to the end of a unit."""
 
     events: list[LogEvent]
     upto: Annotated[Position, Field(description="How far the log was searched: pass it as `after` to read on")]
@@ -115,7 +115,7 @@ class FollowTicket(TypedDict):
 
 
 class RecordedCommand(TypedDict):
-    """What became of a command."""
+    """The outcome of a command."""
 
     actor: str
     key: Annotated[str, Field(description="The idempotency key")]
@@ -131,7 +131,7 @@ HEARTBEAT_POLLS = 100
 FOLLOW_PAGE = 200
 
 
-TicketToFollow = Annotated[  # read and bounded by the authentication
+TicketToFollow = Annotated[  # the authentication reads and bounds it
     str | None, Query(description="A ticket from `POST /v1/log/follow-tickets`, instead of a token")
 ]
 TypeFilter = Annotated[str, choice(entry.name for entry in CATALOGUE)] | None
@@ -167,7 +167,7 @@ def get_stream(
     after: Annotated[int, Query(ge=0, lt=2**63, description="Version after which to begin")] = 0,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """The events of a stream, oldest first."""
+    """Get the events of a stream, oldest first."""
     served = services(request)
     with served.reads() as connection:
         events = read_stream(connection, served.log_number, stream, after=after, limit=limit)
@@ -178,7 +178,7 @@ def get_stream(
 
 
 def _must_reach(connection: Any, served: Services, stream: str, version: int) -> None:
-    """Raises `Problem` unless the stream has this version: whoever reads on from beyond its end would miss events."""
+    """Raise `Problem` unless the stream has this version. A reader that began beyond the end would miss events."""
     if version and read_stream(connection, served.log_number, stream, after=version - 1, limit=1):
         return
     if not version or not read_stream(connection, served.log_number, stream, limit=1):
@@ -194,7 +194,7 @@ def get_log(
     category: CategoryFilter = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """A page of the log, to the end of a unit. `upto` is how far was looked."""
+    """Get a page of the log, up to the end of a unit. `upto` is the position up to which the log was searched."""
     served = services(request)
     with served.reads() as connection:
         head = read_head(connection, served.log)
@@ -231,10 +231,11 @@ async def follow_log(
     last_event_id: Annotated[str | None, Header(max_length=200)] = None,
     ticket: TicketToFollow = None,
 ) -> Response:
-    """The log as server-sent events, from a position on and for as long as the client listens.
+    """Follow the log as server-sent events, from a position on and for as long as the client listens.
 
-    Each event's id is its position: a client that reconnects with `Last-Event-ID` misses nothing. When the database is
-    restored from a dump, the last event is `restored`, without an id, and its data is the problem `position`.
+    The id of each event is its position, so a client that reconnects with `Last-Event-ID` misses nothing. When the
+    database is restored from a dump, the last event is `restored`: it has no id, and its data is the problem
+    `position`.
     """
     served = services(request)
     start_token = last_event_id or after
@@ -246,7 +247,7 @@ async def follow_log(
             return head.epoch, start
 
     epoch, start = await asyncio.to_thread(begin)
-    events = _events(served, epoch, start, type, category, _still_let_in(request))
+    events = _events(served, epoch, start, type, category, _check_of_token(request))
     return _Following(events, request.app.state.followers)
 
 
@@ -263,8 +264,8 @@ async def make_follow_ticket(request: Request, body: NoMembers = _NO_MEMBERS) ->
     return json_response({"ticket": made.text, "expires_at": made.expires}, status=201)
 
 
-def _still_let_in(request: Request) -> Callable[[], bool]:
-    """Whether the token of this request is still valid: a stream may last longer than its token."""
+def _check_of_token(request: Request) -> Callable[[], bool]:
+    """Return a check that the token of this request is still valid. A stream may last longer than its token."""
     state, principals = request.scope["state"], services(request).principals
     if principals is None:
         return lambda: True
@@ -275,8 +276,8 @@ def _still_let_in(request: Request) -> Callable[[], bool]:
 class _Following(StreamingResponse):
     """Server-sent events for one of a bounded number of clients.
 
-    Its place is taken before anything is sent and without awaiting after the look whether there is one, and kept as
-    long as the answer is under way: an iterator that the client's leaving keeps from beginning could not give it back.
+    The response is counted before anything is sent, with no await after the check of the limit, and until it ends. The
+    iterator cannot do this: if the client leaves before it starts, it never runs.
     """
 
     def __init__(self, events: AsyncIterator[bytes], followers: ConcurrencyLimit) -> None:
@@ -284,7 +285,7 @@ class _Following(StreamingResponse):
         self._followers = followers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it. Raises `Problem`."""
+        """Send the events. Raises `Problem` at the limit."""
         with self._followers.one(scope["state"]["principal"].name):
             await super().__call__(scope, receive, send)
 
@@ -295,17 +296,17 @@ async def _events(
     after: int,
     type: str | None,
     category: str | None,
-    still_let_in: Callable[[], bool],
+    token_is_valid: Callable[[], bool],
 ) -> AsyncIterator[bytes]:
     def read(after: int) -> tuple[list[bytes], int, int]:
         with served.reads() as connection:
             page = _read(connection, served, after, FOLLOW_PAGE, type, category)
-            now = read_head(connection, served.log).epoch  # after the page, which then is of no later epoch
+            now = read_head(connection, served.log).epoch  # read after the page, so the page is not of a later epoch
         return ([_sent(served, epoch, event) for event in page.events] if now == epoch else []), page.upto, now
 
     yield b": following\n\n"
     quiet = 0
-    while still_let_in():
+    while token_is_valid():
         sent, upto, now = await asyncio.to_thread(read, after)
         if now != epoch:
             yield _restored(served, epoch, after, now)
@@ -329,7 +330,7 @@ def _sent(served: Services, epoch: int, recorded: Recorded) -> bytes:
 
 
 def _restored(served: Services, epoch: int, reached: int, now: int) -> bytes:
-    """The end of a stream whose log was restored under it: what follows is another history."""
+    """The last event of a stream whose log was restored. Later events belong to another history."""
     detail = f"The log was restored and is in epoch {now}; events were sent up to {token(served.log, epoch, reached)}."
     message = problem("position", f"{detail} Read it again from a position of this epoch.", {"epoch": now})
     return b"event: restored\ndata: " + orjson.dumps(message, option=orjson.OPT_SORT_KEYS) + b"\n\n"
@@ -344,7 +345,7 @@ def _restored(served: Services, epoch: int, reached: int, now: int) -> bytes:
     tags=["commands"],
 )
 def get_command(request: Request, key: PathKey, actor: Filter = None) -> Response:
-    """What became of a command. Auditors and operators may ask for another's by `actor`."""
+    """Get the outcome of a command. Auditors and operators may name another `actor`."""
     served = services(request)
     principal = request.scope["state"]["principal"]
     if actor not in (None, principal.name) and principal.role not in ("audit", "operator"):

@@ -1,5 +1,5 @@
-"""`python -m bench compare REVISION`: whether this tree is slower than another revision.
+"""`python -m bench compare REVISION` measures whether this tree is slower than another revision.
 
-Both revisions are driven from outside, through what stays the same over revisions: the `daybook` command of their
-`pyproject.toml`, `DATABASE_URL`, and the HTTP API. Nothing of the measured code is imported.
+It uses only interfaces that all revisions have: the `daybook` command of their `pyproject.toml`, `DATABASE_URL`, and
+the HTTP API. It imports nothing of the measured code.
 """

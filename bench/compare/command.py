@@ -30,7 +30,7 @@ WIDTH = 104
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare, print, and say by the exit code: 0 within the tolerance, 1 slower, 3 it could not be measured."""
+    """Compare, print, and return the exit code: 0 within the tolerance, 1 slower, 3 for a failed measurement."""
     asked = _parser().parse_args(arguments)
     sizes = SHORT if asked.quick else Sizes()
     sizes = replace(sizes, pairs=asked.pairs or sizes.pairs)
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def compare(revision: str, sizes: Sizes, console: Console, parent: Path | None = None) -> list[Comparison]:
-    """Measure this tree beside the revision, in folders below `parent` that are removed at the end."""
+    """Measure this tree and the revision, in folders below `parent`. The folders are removed at the end."""
 
     def say(line: str) -> None:
         console.print(line, highlight=False)
@@ -67,7 +67,7 @@ def compare(revision: str, sizes: Sizes, console: Console, parent: Path | None =
 
 
 def table(comparisons: Sequence[Comparison]) -> Table:
-    """A line for each figure: medians of the rates a second, and of the ratios of pairs. Below 1 is slower."""
+    """A row for each figure: medians of the rates a second and of the ratios of pairs. A ratio below 1 is slower."""
     made = Table("a second", "revision", "this tree", "ratio", "lowest to highest", "revision ÷ itself")
     for one in comparisons:
         made.add_row(
@@ -87,7 +87,7 @@ def _range(spread: Spread) -> str:
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Let SIGTERM end us as Ctrl-C does: servers are stopped and folders removed."""
+    """Make SIGTERM end the process like Ctrl-C, so that servers are stopped and folders removed."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -105,13 +105,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure this tree beside another revision of it: transfers over HTTP one a request and in "
         "batches, and the fold. About ten minutes; nothing else should run on the machine meanwhile.",
     )
-    parser.add_argument("revision", help="any name git knows for a commit")
-    parser.add_argument("--pairs", type=_positive, help="default 7, with --quick 3")
+    parser.add_argument("revision", help="a commit, by any name that git knows")
+    parser.add_argument("--pairs", type=_positive, help="number of pairs; default 7, with --quick 3")
     parser.add_argument(
-        "--tolerance", type=float, default=0.05, help="share by which a figure may be lower; default 0.05"
+        "--tolerance", type=float, default=0.05, help="the share by which a figure may be lower; default 0.05"
     )
-    parser.add_argument("--quick", action="store_true", help="a look, not a result: less of everything")
-    parser.add_argument("--folder", type=Path, help="where the databases lie; default the temporary folder")
+    parser.add_argument(
+        "--quick", action="store_true", help="measure less of everything, for a first look; not a result"
+    )
+    parser.add_argument("--folder", type=Path, help="folder of the databases; default the temporary folder")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every rate that was measured")
     return parser
 

@@ -1,7 +1,7 @@
-"""Load over HTTP that is the same for every revision: requests made before the clock starts, a number of them sent.
+"""HTTP load that is the same for every revision: a fixed number of requests, which are made before the clock starts.
 
-Transfers one a request go over many connections of one event loop, each in a closed loop: what is answered is followed
-by the next request. It takes a tenth of the CPU time that the API takes for them.
+Requests with one transfer go over many connections of one event loop. Each connection is a closed loop: it sends the
+next request after the answer to the last one. This takes a tenth of the CPU time that the API takes for them.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from bench.compare.program import CompareError
 
 CURRENCY = "EUR"
 RICH = "1000000000.00"
-"""What each account gets: no transfer is refused."""
+"""The money on each account: enough that no transfer is refused."""
 NDJSON = "application/x-ndjson"
 TIMEOUT_SECONDS = 120.0
 Item = tuple[str, dict[str, str]]
-"""Path and body."""
+"""Path and body of an item."""
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _ACCEPTED = re.compile(rb'"status": ?201')
 
 
 def transfers(accounts: Sequence[str], number: int, random: Random) -> Iterator[dict[str, str]]:
-    """Bodies of transfers between accounts drawn alike."""
+    """The bodies of transfers between accounts that are drawn with equal probability."""
     for _ in range(number):
         source, target = random.sample(accounts, 2)
         yield {"source": source, "target": target, "amount": f"0.{random.randint(1, 99):02d}", "currency": CURRENCY}
 
 
 def requests(bodies: Iterable[dict[str, str]], token: str, run: str) -> list[bytes]:
-    """Requests of their own, as they go over the wire; `run` is the start of their keys."""
+    """The bytes of HTTP requests with one transfer each. Their keys begin with `run`."""
     made = []
     for number, body in enumerate(bodies):
         content = orjson.dumps(body)
@@ -53,7 +53,7 @@ def requests(bodies: Iterable[dict[str, str]], token: str, run: str) -> list[byt
 
 
 def batches(items: Sequence[Item], size: int, run: str) -> list[bytes]:
-    """Bodies of batches of these items, one a line."""
+    """The bodies of batches of these items, one on each line."""
     lines = [
         orjson.dumps({"key": f"{run}-{number}", "path": path, "body": body})
         for number, (path, body) in enumerate(items)
@@ -62,13 +62,13 @@ def batches(items: Sequence[Item], size: int, run: str) -> list[bytes]:
 
 
 def send_each(port: int, made: Sequence[bytes], connections: int) -> float:
-    """Seconds for all these requests over so many connections. Raises `CompareError` unless each is answered 201."""
+    """Send these requests over the connections. Returns seconds. Raises `CompareError` unless each is answered 201."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_send_each(port, made, connections))
 
 
 def send_batches(port: int, token: str, bodies: Sequence[bytes]) -> tuple[float, list[bytes]]:
-    """(seconds, answers) of these batches, one after the other. Raises `CompareError` unless each item is accepted."""
+    """Send these batches in order. Returns (seconds, answers). Raises `CompareError` unless each item is accepted."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": NDJSON}
     answers = []
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)) as connection:
@@ -102,7 +102,7 @@ async def _send_each(port: int, made: Sequence[bytes], connections: int) -> floa
 
 
 class _Caller(asyncio.Protocol):
-    """One connection: sends a request, reads its answer, sends the next."""
+    """A connection that sends a request, reads its answer and sends the next request."""
 
     def __init__(self, requests: Iterator[bytes], done: asyncio.Future[None]) -> None:
         self.done = done
@@ -111,7 +111,7 @@ class _Caller(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's have its methods and not its class
+        self._transport = cast(asyncio.Transport, transport)  # a transport of uvloop has the methods, but not the class
 
     def data_received(self, data: bytes) -> None:
         received = self._received = self._received + data
@@ -132,7 +132,7 @@ class _Caller(asyncio.Protocol):
         self._fail(f"the server ended a connection: {error}")
 
     def send_next(self) -> None:
-        """The next request, or the end where there is none."""
+        """Send the next request, or close the connection if there is none."""
         assert self._transport is not None
         request = next(self._requests, None)
         if request is not None:

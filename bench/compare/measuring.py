@@ -1,9 +1,9 @@
-"""Rounds of measurements: the other revision, this tree, the other revision again, beside each other.
+"""Measures in rounds. A round has three sides: the other revision, this tree, and the other revision again.
 
-For the commands each of the three gets a fresh copy of a database with accounts in it, and a fresh API process. The
-processes stay up for the round and are measured in turn, in slices, so that a machine that gets slower is slower for
-all three. For the fold each revision has a log that was filled through its own API, and `daybook rebuild` says how long
-it took.
+To measure commands, each side gets a fresh copy of a database with accounts, and a fresh API process. The processes run
+for the whole round and are measured in turn, in slices, so that a machine that gets slower is slower for all three. To
+measure the fold, each revision has a log that was filled through its own API, and `daybook rebuild` reports the
+seconds.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ TOKENS = {role: f"compare-{role}" for role in ("command", "operator")}
 SEED = 1
 T = TypeVar("T")
 Rates = dict[str, float]
-"""A rate of each of the three."""
+"""A rate for each of the three sides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured. A slice has so many transfers one a request, or so many batches."""
+    """How much is measured. A slice has `transfers` single transfers or `batches` batches."""
 
     pairs: int = 7
     accounts: int = 1_000
@@ -47,7 +47,7 @@ class Sizes:
     transfers: int = 10_000
     batches: int = 3
     batch_size: int = 5_000
-    folded: int = 100_000  # transfers of the log that is folded
+    folded: int = 100_000  # transfers in the log that is folded
 
 
 SHORT = Sizes(pairs=3, slices=2, transfers=2_000, batches=2, batch_size=2_000, folded=20_000)
@@ -55,7 +55,7 @@ SHORT = Sizes(pairs=3, slices=2, transfers=2_000, batches=2, batch_size=2_000, f
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A revision with its databases: one with accounts, which is copied, and one with a log to fold."""
+    """A revision with two databases: `opened` has accounts and is copied, `filled` has a log to fold."""
 
     program: Program
     accounts: Sequence[str]
@@ -65,7 +65,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One of the three as it is served in a round. `run` starts its keys."""
+    """A side with its API process in a round. Its keys begin with `run`."""
 
     side: Side
     port: int
@@ -73,7 +73,7 @@ class Served:
 
 
 class Bench:
-    """Measures on one server; `say` gets a line for each step."""
+    """Measures on one server. `say` is called with a line for each step."""
 
     def __init__(self, server: Server, sizes: Sizes, say: Callable[[str], None]) -> None:
         self._server = server
@@ -83,7 +83,7 @@ class Bench:
         self._tokens = _tokens_file(server.folder)
 
     def compare(self, before: Program, now: Program) -> list[Comparison]:
-        """The three figures."""
+        """Measure the three figures."""
         theirs, ours = self._prepare(before), self._prepare(now)
         sides = {BEFORE: theirs, NOW: ours, AGAIN: theirs}
         rounds: dict[str, list[Round]] = {figure: [] for figure in FIGURES}
@@ -98,7 +98,7 @@ class Bench:
         return [Comparison(figure, rounds[figure]) for figure in FIGURES]
 
     def _prepare(self, program: Program) -> Side:
-        """Its databases: accounts opened through its API, and in a copy of that a log of transfers."""
+        """Make the databases: one with accounts that its API opens, and a copy that its API fills with transfers."""
         sizes, operator = self._sizes, TOKENS["operator"]
         self._say(f"{program.name}: {sizes.accounts} accounts, and a log of {sizes.folded} transfers")
         opened, filled = self._name(), self._name()
@@ -114,13 +114,13 @@ class Bench:
         return Side(program, accounts, opened, filled)
 
     def _commands(self, sides: Mapping[str, Side], number: int) -> dict[str, Rates]:
-        """Both figures of commands, each of them in turn."""
+        """Measure the two figures of commands, one after the other."""
         with ExitStack() as stack:
             served = {
                 name: Served(side, stack.enter_context(self._serve(side)), f"{number}-{name}")
                 for name, side in _in_order(sides, number)
             }
-            for name in served:  # a warm-up: connections, plans, caches
+            for name in served:  # warm up connections, plans and caches
                 self._each(served[name], "warm")
                 self._bulk(served[name], "warm")
             sizes = self._sizes
@@ -130,7 +130,7 @@ class Bench:
             }
 
     def _slices(self, served: Mapping[str, Served], send: Callable[[Served, str], float], sent: int) -> Rates:
-        """The rate of each over all slices of so many transfers; every other slice takes them in the opposite order."""
+        """The rate of each side over all slices of `sent` transfers. The order of the sides alternates."""
         seconds = dict.fromkeys(served, 0.0)
         for number in range(self._sizes.slices):
             for name, one in _in_order(served, number):
@@ -163,7 +163,7 @@ class Bench:
 
     @contextmanager
     def _serve(self, side: Side) -> Iterator[int]:
-        """The port of a fresh API process on a fresh copy of the accounts."""
+        """Run a fresh API process on a fresh copy of the accounts. Yields its port."""
         name = self._name()
         self._copy(side.opened, name)
         try:
@@ -173,7 +173,7 @@ class Bench:
             self._server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def _copy(self, template: str, name: str) -> None:
-        # A session that has just ended is still there for a moment, and would be in the way.
+        # A session that has just ended exists for a moment more, and would prevent the copy.
         self._server.execute(
             f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{template}'"
         )
@@ -183,7 +183,7 @@ class Bench:
         return f"compare_{next(self._numbers)}"
 
     def _settings(self, database: str) -> dict[str, str]:
-        """The environment of a process on this database. One CPU for the API, as it shares one by default."""
+        """The environment of a process on this database. The API gets one CPU, as by default."""
         return {
             "DATABASE_URL": self._server.url_of(database),
             "DAYBOOK_MASTER_KEY": MASTER_KEY,
@@ -194,12 +194,12 @@ class Bench:
 
 
 def _in_order(of: Mapping[str, T], number: int) -> list[tuple[str, T]]:
-    """Forwards or backwards, in turn: what is measured last must not be the same each time."""
+    """The sides forwards or backwards by turns, so that the last one is not the same each time."""
     return list(of.items())[:: 1 if number % 2 else -1]
 
 
 def _open_accounts(port: int, number: int) -> list[str]:
-    """Ids of new accounts with money on them."""
+    """Open accounts and deposit money on them. Returns their ids."""
     cash = {"type": "cash", "currency": CURRENCY, "name": "Cash"}
     opened: list[Item] = [("/v1/accounts", cash)]
     opened += [
@@ -214,7 +214,7 @@ def _open_accounts(port: int, number: int) -> list[str]:
 
 
 def _tokens_file(folder: Path) -> Path:
-    """A token for each role that is used."""
+    """Write a file with a token for each role."""
     file = folder / "compare-tokens.json"
     file.touch(mode=0o600)
     principals = [

@@ -1,4 +1,4 @@
-"""A revision that can be run: its files in a folder, an interpreter with its dependencies, its `daybook` command."""
+"""Makes a revision runnable: its files in a folder, an interpreter with its dependencies, its `daybook` command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMAND_SECONDS = 900
 
 
 class CompareError(RuntimeError):
-    """The comparison could not be made; the message says why."""
+    """The comparison failed. The message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Program:
     function: str
 
     def run(self, *arguments: str, environment: Mapping[str, str]) -> bytes:
-        """What `daybook ARGUMENTS` prints. Raises `CompareError` if it fails."""
+        """Run `daybook ARGUMENTS` and return its output. Raises `CompareError` if it fails."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
@@ -52,16 +52,16 @@ class Program:
         return done.stdout
 
     def command(self, *arguments: str) -> list[str]:
-        """What starts `daybook ARGUMENTS`."""
+        """The command line of `daybook ARGUMENTS`."""
         return [self.python, "-c", _START.format(module=self.module, function=self.function), *arguments]
 
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a process of this revision, whose code comes before any that is installed."""
+        """The environment of a process of this revision. Its code is found before installed code."""
         return process.with_settings({**more, "PYTHONPATH": str(self.folder)})
 
 
 def program_in(name: str, folder: Path, python: str = sys.executable) -> Program:
-    """The program of the files in `folder`. Raises `CompareError` if its code would come from elsewhere."""
+    """The program of the files in `folder`. Raises `CompareError` if its code would come from another folder."""
     described = tomllib.loads((folder / "pyproject.toml").read_text())
     module, _, function = described["project"]["scripts"]["daybook"].partition(":")
     program = Program(name, folder.resolve(), python, module, function)
@@ -80,10 +80,10 @@ def program_in(name: str, folder: Path, python: str = sys.executable) -> Program
 
 
 def checked_out(repository: Path, revision: str, folder: Path, say: Callable[[str], None]) -> Program:
-    """The revision's files in a new folder below `folder`, with an environment of its own where it needs one."""
+    """Extract a revision below `folder`. It gets a separate Python environment if it needs other versions."""
     commit = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit is None:
-        raise CompareError(f"{revision} is no revision of {repository}: `git log` lists those there are")
+        raise CompareError(f"{revision} is not a revision of {repository}; `git log` lists the revisions")
     name = commit.decode().strip()[:12]
     files = folder / name
     archive = _git(repository, "archive", "--format=tar", name)
@@ -94,7 +94,7 @@ def checked_out(repository: Path, revision: str, folder: Path, say: Callable[[st
 
 
 def differences(theirs: str, ours: str) -> list[str]:
-    """Pins of their lock file that ours has not. What only ours has does not disturb them."""
+    """The pins of `theirs` that are not in `ours`. Pins that only `ours` has do no harm."""
     return sorted(set(_pins(theirs)) - set(_pins(ours)))
 
 
@@ -106,7 +106,7 @@ def _pins(lock: str) -> Iterator[str]:
 
 
 def _python_for(files: Path, repository: Path, folder: Path, say: Callable[[str], None]) -> str:
-    """Our interpreter if it has the versions this revision asks for, else that of a new environment."""
+    """The current interpreter if it has the versions that the revision needs, else that of a new environment."""
     other = differences((files / LOCK).read_text(), (repository / LOCK).read_text())
     if not other:
         return sys.executable
@@ -133,7 +133,7 @@ def _git(repository: Path, *arguments: str) -> bytes | None:
 
 @contextmanager
 def serving(program: Program, environment: Mapping[str, str]) -> Iterator[int]:
-    """The port on which `daybook serve` of this revision answers."""
+    """Run `daybook serve` of this revision. Yields its port."""
     port = process.free_port()
     with process.running_command(
         program.command("serve"),

@@ -1,4 +1,4 @@
-"""Rates of paired measurements, and what they say about the two revisions."""
+"""Statistics of paired measurements, and the verdict on the two revisions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Spread(NamedTuple):
-    """Of ratios."""
+    """The median and the range of ratios."""
 
     median: float
     lowest: float
@@ -17,16 +17,16 @@ class Spread(NamedTuple):
 
 
 class Round(NamedTuple):
-    """Three measurements beside each other, as rates a second: more is faster."""
+    """Three measurements of one round, as rates a second. More is faster."""
 
-    before: float  # the revision compared with
+    before: float  # the other revision
     now: float  # this tree
-    again: float  # the revision compared with, a second time
+    again: float  # the other revision, measured a second time
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One figure as rates a second, measured in as many rounds as there are pairs."""
+    """One figure as rates a second, with one round for each pair."""
 
     figure: str
     rounds: Sequence[Round]
@@ -43,16 +43,16 @@ class Comparison:
 
     @property
     def ratio(self) -> Spread:
-        """This tree ÷ the other revision, of each pair; below 1 is slower."""
+        """The ratios this tree ÷ the other revision. A ratio below 1 is slower."""
         return _spread([one.now / one.before for one in self.rounds])
 
     @property
     def itself(self) -> Spread:
-        """The other revision ÷ itself: what this machine makes of no difference at all."""
+        """The ratios of the other revision ÷ itself. They show the noise of the machine."""
         return _spread([one.again / one.before for one in self.rounds])
 
     def as_json(self) -> dict[str, Any]:
-        """What `--json` writes: the figure, its median ratios, and every rate."""
+        """The JSON of `--json`: the figure, its median ratios, and every rate."""
         return {
             "figure": self.figure,
             "ratio": self.ratio._asdict(),
@@ -61,16 +61,16 @@ class Comparison:
         }
 
     def is_slower(self, tolerance: float) -> bool:
-        """Whether the median of the ratios is below what is tolerated."""
+        """Whether the median of the ratios is below 1 by more than the tolerance."""
         return self.ratio.median < 1 - tolerance
 
     def is_vague(self, tolerance: float) -> bool:
-        """Whether half of the pairs of the revision with itself differ by more than the tolerance."""
+        """Whether the other revision differs from itself by more than the tolerance in half of the pairs."""
         return median(abs(one.again / one.before - 1) for one in self.rounds) > tolerance
 
 
 def verdict(comparisons: Sequence[Comparison], tolerance: float) -> str:
-    """One sentence for people, with the figures that decided it."""
+    """The verdict as a sentence, with the figures that decided it."""
     slower = [one for one in comparisons if one.is_slower(tolerance)]
     if slower:
         found = ", ".join(f"{one.figure} by {1 - one.ratio.median:.1%}" for one in slower)

@@ -1,8 +1,8 @@
-"""The API in a process of its own: `python -m bench.harness.api_process`, and the parent that starts and stops it.
+"""Runs the API in a separate process (`python -m bench.harness.api_process`), which the caller starts and stops.
 
-It is the API as it is served, with authentication on, and two routes more, which take a transfer's body through the
-same door, validate it and do nothing. `/v1/empty` goes the way of a command and shows what HTTP alone costs;
-`/v1/plain` is FastAPI's own way to serve the same, which commands do not go.
+It is the normal API with authentication and two more routes. Both take the body of a transfer through the request
+guard, validate it and do nothing. `/v1/empty` uses the command router and shows the cost of HTTP alone. `/v1/plain`
+uses FastAPI, which commands do not use.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from bench.harness import process
 from bench.harness.server import MASTER_KEY, Database
 from workers import serve, settings
 
-TOKEN = "bench"  # noqa: S105 - of a server that lives for a minute
+TOKEN = "bench"  # noqa: S105 - the server runs for a minute
 
 
 @contextmanager
 def running_api(database: Database, folder: Path, cpu: int = 0) -> Iterator[str]:
-    """The address of an API process on log `main` of this database; its file of tokens goes into the folder."""
+    """Run an API process on log `main` of this database. Yields its address. The folder gets its file of tokens."""
     tokens = folder / "tokens.json"
     tokens.touch(mode=0o600)  # the API refuses a file that others may read
     tokens.write_text(json.dumps([{"sha256": digest(TOKEN).hex(), "principal": "bench", "role": "command"}]))

@@ -1,6 +1,6 @@
-"""Batches of transfers from processes of their own: `python -m bench.harness.bulk_client`, and who runs them.
+"""Sends batches of transfers from separate processes (`python -m bench.harness.bulk_client`), which the caller starts.
 
-The bodies are made before the clock starts; each connection sends its batches one after the other.
+The bodies are made before the clock starts. Each connection sends its batches one after the other.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ ACCEPTED = b'"status":201'
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send: so many batches of so many transfers on each connection, as lines or as an array."""
+    """What to send on each connection: `batches` batches of `size` transfers, as lines or as an array."""
 
     address: str
-    accounts: str  # file with an id a line
-    name: str  # of the run: part of every key
+    accounts: str  # file with one id on each line
+    name: str  # of the run; part of every key
     seed: int
     connections: int
     batches: int
@@ -37,7 +37,7 @@ class Plan:
 
 
 def run(*plans: Plan) -> Sample:
-    """Send it all, from the first batch of any to the last answer of all; each plan from a process of its own.
+    """Send all batches, each plan from a separate process. Measure from the first batch to the last answer of all.
 
     Raises `subprocess.CalledProcessError` if any transfer was not accepted.
     """
@@ -86,7 +86,7 @@ def _main() -> None:
     began = perf_counter()
     with ThreadPoolExecutor(plan.connections) as pool:
         took = [seconds for one in pool.map(lambda made: _send(plan, made), bodies) for seconds in one]
-    ended = perf_counter()  # of the system: the same for all processes
+    ended = perf_counter()  # a clock of the system, the same in all processes
     accepted = plan.connections * plan.batches * plan.size
     latencies = [round(one * 1e6) for one in took]
     answered = {"accepted": accepted, "began": began, "ended": ended, "latencies_us": latencies}

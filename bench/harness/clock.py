@@ -1,4 +1,4 @@
-"""How fast the processor itself is while a scenario runs: on a shared machine that changes from minute to minute."""
+"""Measures the speed of the processor while a scenario runs. On a shared machine it changes from minute to minute."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from threading import Event, Thread
 from time import thread_time
 
 TURNS = 20_000
-"""Of the loop: a millisecond, more or less."""
+"""Turns of the loop. They take about a millisecond."""
 EVERY_SECONDS = 0.5
 
 
 @contextmanager
 def watched() -> Iterator[list[float]]:
-    """Milliseconds of CPU time that one fixed loop took, at the beginning, every half second, and at the end."""
+    """Measure one fixed loop at the beginning, every half second and at the end. Yields milliseconds of CPU time."""
     samples = [loop_ms()]
     stop = Event()
 
@@ -33,7 +33,7 @@ def watched() -> Iterator[list[float]]:
 
 
 def loop_ms() -> float:
-    """Milliseconds of CPU time for the loop: waiting for a turn, or for the interpreter, is not counted."""
+    """Milliseconds of CPU time of the loop. Waiting for the processor or the interpreter is not counted."""
     began = thread_time()
     total = 0
     for turn in range(TURNS):

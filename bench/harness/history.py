@@ -1,7 +1,7 @@
-"""A long history in a short time: a log as the service would have written it, filled by COPY.
+"""Makes a long history in a short time: fills a log by COPY as the service would have written it.
 
-Every command is decided and every event encoded by the code of the service; only the append is another. A test has the
-service carry out the same commands and finds the same rows.
+The code of the service decides every command and encodes every event; only the append is different. A test checks that
+the service writes the same rows for the same commands.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ from eventstore.postgres.connect import connect
 from workers.composition import make_codec
 
 BLOCK_ACCOUNTS, BLOCK_TRANSFERS, BLOCK_EVENTS = 50, 250, 1_000
-"""A block opens accounts (two events each), pays into each (three) and transfers between those in use (three): so every
-million events is like the next, and an account has eleven entries on average however long the log is."""
+"""A block opens accounts (two events each), deposits on each (three events) and transfers between accounts in use
+(three events each). So every million events is like the next, and an account has eleven entries on average, whatever
+the length of the log."""
 BLOCKS_A_DAY = 20
 
 _EVENTS = (
@@ -52,7 +53,7 @@ _COMMANDS = (
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What was loaded."""
+    """The accounts that were loaded, and the numbers of events and commands."""
 
     accounts: list[str]
     events: int
@@ -60,9 +61,9 @@ class History:
 
 
 def load(database: Database, blocks: int, random: Random, in_use: int | None = None) -> History:
-    """Fill log `main` of this database, which must be empty, with so many blocks of the days up to today.
+    """Fill log `main` of this database, which must be empty, with blocks of the days up to today.
 
-    `in_use`: so many of the newest accounts take part in transfers; without it all do.
+    Only the `in_use` newest accounts take part in transfers; all accounts without it.
     """
     accounts: list[str] = []
     loader = write(database, submissions(blocks, accounts, random, in_use))
@@ -70,14 +71,14 @@ def load(database: Database, blocks: int, random: Random, in_use: int | None = N
 
 
 def write(database: Database, blocks: Iterable[tuple[datetime, Sequence[Submission]]]) -> Loader:
-    """Write what becomes of these commands to log `main` of this database, which must be empty."""
+    """Decide these commands and write the results to log `main` of this database, which must be empty."""
     with connect(database.api_url, application_name="bench-history") as api:
         api.execute("SELECT log.create_log(%s)", (LOG,))
         head = read_head(api, LOG)
         if head.position:
             raise ValueError(f"log {LOG} has {head.position} events already")
         loader = Loader(head.log, make_codec(database.settings, api, head.log))
-        # Two at a time, each on a connection of its own, so that the server works while the next are decided.
+        # Two COPYs on two connections, so that the server works while the next commands are decided.
         with (
             psycopg.connect(database.url, autocommit=True) as first,
             psycopg.connect(database.url, autocommit=True) as second,
@@ -93,7 +94,7 @@ def write(database: Database, blocks: Iterable[tuple[datetime, Sequence[Submissi
         )
         owner.execute("SELECT setval('log.numbers', %s)", (max(1, len(loader.states)),))
         _keep_snapshots(database, head.log, loader.kept)
-        # As autovacuum would.
+        # Autovacuum would do this.
         owner.execute("VACUUM (ANALYZE) log.events, log.commands, log.subject_keys, log.snapshots")
         owner.execute("CHECKPOINT")
     return loader
@@ -102,7 +103,7 @@ def write(database: Database, blocks: Iterable[tuple[datetime, Sequence[Submissi
 def submissions(
     blocks: int, accounts: list[str], random: Random, in_use: int | None = None
 ) -> Iterator[tuple[datetime, list[Submission]]]:
-    """The commands of each block and when it was recorded; ids of the accounts it opens are added to `accounts`."""
+    """The commands of each block and its time. The ids of the opened accounts are added to `accounts`."""
     step = timedelta(days=1) / BLOCKS_A_DAY
     at = datetime.now(UTC).replace(microsecond=0) - blocks * step
     cash = OpenAccount(CASH, account_number("cash", 1), "cash", CURRENCY, LOG, "Cash", None, None, at.date())
@@ -145,11 +146,11 @@ def _block(
 
 
 class Loader:
-    """The states of all accounts, and how far the log has come."""
+    """Holds the states of all accounts and the position of the log."""
 
     def __init__(self, log: int, codec: Codec) -> None:
         self.states: dict[str, Any] = {}
-        self.kept: dict[str, Any] = {}  # states as they were when a snapshot was last due
+        self.kept: dict[str, Any] = {}  # states at their last due snapshot
         self.position = 0
         self.commands = 0
         self.recorded_at: datetime | None = None
@@ -157,7 +158,7 @@ class Loader:
         self._codec = codec
 
     def carry_out(self, block: Sequence[Submission], recorded_at: datetime, events: Copy, commands: Copy) -> None:
-        """Decide these commands in turn, and write what the append would have written."""
+        """Decide these commands in order, and write the rows that the append would have written."""
         decided = [(one, self._decide(one)) for one in block]
         names, payloads = self._codec.encode_all([event for _, accepted in decided for event in accepted.events])
         encoded = zip(names, payloads, strict=True)
@@ -203,14 +204,14 @@ class Loader:
 
 
 def _text(json: bytes) -> str:
-    """A bytea for COPY: its escape format is the bytes themselves, as long as there is no backslash among them."""
+    """A bytea for COPY. Without backslashes, the escape format is the bytes themselves."""
     text = json.decode()
     assert "\\" not in text, text
     return text
 
 
 def _keep_snapshots(database: Database, log: int, states: dict[str, Any]) -> None:
-    """Those that the service would have kept of streams so long. Raises `RuntimeError` where they are not all kept."""
+    """Write the snapshots that the service would have kept. Raises `RuntimeError` if one is not kept."""
     codec = JsonStates(SNAPSHOTS)
     states = {stream: state for stream, state in states.items() if codec.covers(stream)}
     kept = Snapshots(lambda: connect(database.api_url, application_name="bench-history"), log, codec)
@@ -218,6 +219,6 @@ def _keep_snapshots(database: Database, log: int, states: dict[str, Any]) -> Non
         for number, (stream, state) in enumerate(states.items(), 1):
             kept.offer(stream, state, state.version - 1)
             if number % MOST_WAITING == 0:
-                kept.settle()  # more would be dropped
+                kept.settle()  # more waiting states would be dropped
     if kept.statistics.kept != len(states):
         raise RuntimeError(f"{kept.statistics.kept} of {len(states)} snapshots were kept")

@@ -1,4 +1,4 @@
-"""A write side on a bench database: executor, accounts with money, transfers to make."""
+"""An executor on a bench database, with accounts that have money, and transfers between them."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ _OPENED = date(2020, 1, 1)
 
 
 def keep(accounts: Sequence[str], folder: Path, name: str = "accounts") -> Path:
-    """A file of the ids, one a line, for who makes load in another process."""
+    """Write a file of the ids, one on each line, for load from another process."""
     file = folder / name
     file.write_text("\n".join(accounts) + "\n")
     return file
 
 
 def submission(command: Any, at: datetime | None = None) -> Submission:
-    """The command on its way, with a key of its own; decided now where no time is given."""
+    """The submission of a command, with a new key. Without a time it is decided now."""
     now = at or datetime.now(UTC)
     key = new_id("key")
-    recorded = metadata("token", ACTOR, type(command).__name__, now, key)  # as the API writes it
+    recorded = metadata("token", ACTOR, type(command).__name__, now, key)  # in the form of the API
     return Submission(
         command=command,
         actor=ACTOR,
@@ -72,14 +72,14 @@ class Ledger:
     answered: int = 0
 
     def execute(self, submissions: Sequence[Submission]) -> None:
-        """Execute; every one of them must be accepted."""
+        """Execute commands. Every one must be accepted."""
         answers = self.executor.execute(submissions)
         refused = [answer for answer in answers if answer.outcome is not Outcome.ACCEPTED]
         assert not refused, refused[0]
         self.answered += len(answers)
 
     def open_accounts(self, number: int) -> list[str]:
-        """Customers with a minimum of nothing and plenty of money."""
+        """Open accounts of customers, with a minimum of zero and plenty of money. Returns their ids."""
         cash = OpenAccount(CASH, account_number("cash", 1), "cash", CURRENCY, LOG, "Cash", None, None, _OPENED)
         self.execute([submission(cash)])
         accounts = [new_id(ACCOUNT) for _ in range(number)]
@@ -109,7 +109,10 @@ class Ledger:
 
 
 def transfers(accounts: Sequence[str], number: int, random: Random, *, zipf: float = 0.0) -> list[Submission]:
-    """Transfers with one account drawn with this Zipf exponent (0: all alike; infinite: the first), one with none."""
+    """Transfers between random accounts. One account of each is drawn with this Zipf exponent, the other uniformly.
+
+    With exponent 0 all accounts are equally likely. With an infinite exponent the first one is always drawn.
+    """
     weights = list(accumulate(rank**-zipf for rank in range(1, len(accounts) + 1)))
     made = []
     for drawn in random.choices(accounts, cum_weights=weights, k=number):
@@ -135,7 +138,7 @@ def codec_of(database: Database, connection: Connection[Any], log: int) -> Codec
 
 @contextmanager
 def write_side(database: Database) -> Iterator[WriteSide]:
-    """The executor as the API has it, on log `main` of this database."""
+    """Run the executor of the API on log `main` of this database."""
     with connect(database.api_url, application_name="bench") as connection:
         connection.execute("SELECT log.create_log(%s)", (LOG,))
     with composition.write_side(database.settings, "bench") as side:
@@ -144,6 +147,6 @@ def write_side(database: Database) -> Iterator[WriteSide]:
 
 @contextmanager
 def running_ledger(database: Database) -> Iterator[Ledger]:
-    """The same, with a count of what it answered."""
+    """Run the same executor, and count its answers."""
     with write_side(database) as side:
         yield Ledger(database, side.executor)

@@ -1,4 +1,4 @@
-"""Closed-loop load: each caller asks again as soon as it is answered. Percentiles come from HDR histograms."""
+"""Closed-loop load: each caller sends the next request after an answer. Percentiles come from HDR histograms."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LONGEST_US = 120_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One repetition. `answered` also counts the warm-up, which `latencies_us` and `seconds` leave out.
+    """The result of one repetition. `answered` includes the warm-up, but `latencies_us` and `seconds` do not.
 
-    `commands` are those that were sent, where reads are between them.
+    `commands` counts the commands that were sent, for a load with reads.
     """
 
     answered: int
@@ -35,13 +35,13 @@ class Sample:
 
 
 def measurement(subject: str, parameters: dict[str, str | int], unit: str, samples: Sequence[Sample]) -> Measurement:
-    """Of repetitions without a warm-up in them, so that every answer counts."""
+    """The measurement of repetitions that have no warm-up, so every answer counts."""
     rates = [round(sample.answered / sample.seconds, 1) for sample in samples]
     return Measurement(subject, parameters, unit, rates, percentiles(sample.latencies_us for sample in samples))
 
 
 def percentiles(samples: Iterable[Sequence[int]]) -> Latency:
-    """The percentiles of all these latencies (in microseconds) together."""
+    """The percentiles of all these latencies together. Takes microseconds."""
     histogram = HdrHistogram(1, LONGEST_US, 3)
     for latencies in samples:
         for latency in latencies:
@@ -52,7 +52,7 @@ def percentiles(samples: Iterable[Sequence[int]]) -> Latency:
 
 
 def coroutine_callers(ask: Callable[[], Awaitable[None]], callers: int, warm_up: float, seconds: float) -> Sample:
-    """Callers as coroutines of one event loop: the way the API calls."""
+    """Run callers as coroutines of one event loop, as the API does."""
 
     async def run() -> Sample:
         counts = _Counts(perf_counter() + warm_up, seconds)
@@ -70,7 +70,7 @@ def coroutine_callers(ask: Callable[[], Awaitable[None]], callers: int, warm_up:
 
 
 def thread_callers(ask: Callable[[], object], callers: int, warm_up: float, seconds: float) -> Sample:
-    """Callers as threads, for what can only be called and waited for."""
+    """Run callers as threads, for a blocking function."""
     every: list[_Counts] = []
     failures: list[BaseException] = []
     together = Barrier(callers + 1)
@@ -100,7 +100,7 @@ def thread_callers(ask: Callable[[], object], callers: int, warm_up: float, seco
 
 
 class _Counts:
-    """Answers within the measured time; those of the warm-up and after the end count as answered only."""
+    """Counts answers. Latencies are only of the measured time, not of the warm-up or after the end."""
 
     def __init__(self, begin: float, seconds: float) -> None:
         self.begin_ns = int(begin * 1e9)

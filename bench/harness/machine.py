@@ -1,4 +1,4 @@
-"""The machine a result was made on, and what a flush costs there."""
+"""Describes the machine of a result, and measures the cost of a flush there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SETTINGS = (
 
 
 def describe(server: Server, settings: Settings) -> Machine:
-    """Look, and measure what a flush costs."""
+    """Describe the machine, and measure the cost of a flush."""
     load_before = os.getloadavg()[0]
     names = ",".join(_SETTINGS)
     rows = server.execute(f"SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY ('{{{names}}}')")
@@ -40,7 +40,7 @@ def describe(server: Server, settings: Settings) -> Machine:
 
 
 def revision() -> str:
-    """The commit that is checked out, marked if tracked files of the code differ from it."""
+    """The commit that is checked out. It is marked if tracked files of the code differ from it."""
     here = Path(__file__).parent
     head = _git(here, "rev-parse", "--short=12", "HEAD")
     code = ("domain", "eventstore", "projections", "api", "workers", "migrations")
@@ -77,7 +77,7 @@ def _commits(server: Server, settings: Settings) -> list[Measurement]:
 
 
 def _disk(folder: Path, settings: Settings) -> list[Sample]:
-    """What the disk itself can do, without a database: PostgreSQL flushes its log in the same way."""
+    """Measure flushes of the disk without a database. PostgreSQL flushes its log in the same way."""
     flush = getattr(os, "fdatasync", os.fsync)
     page = bytes(8192)
     with (folder / "flushed").open("wb") as file:
@@ -101,7 +101,7 @@ def _measurement(subject: str, flush: Flush, samples: list[Sample]) -> Measureme
 
 
 def _python() -> str:
-    """With its build: one that was not optimised by profile takes a tenth to a fifth more time."""
+    """The version of Python with its build. A build without profile-guided optimisation takes 10 to 20 % more time."""
     named = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{named}, built {platform.python_build()[1]} by {platform.python_compiler()}"
 
@@ -117,7 +117,7 @@ def _processor() -> str:
 
 
 def _file_system(folder: Path) -> str:
-    """The type of the file system the database lies on: a flush to memory costs nothing and proves nothing."""
+    """The type of the file system of the database. A flush to memory costs nothing, so its figures prove nothing."""
     try:
         mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
     except OSError:

@@ -1,7 +1,7 @@
-"""Open-loop load over HTTP from a process of its own: `python -m bench.harness.open_loop`, and who runs it.
+"""Open-loop load over HTTP from a separate process (`python -m bench.harness.open_loop`), which the caller starts.
 
-Requests come at a constant rate, whether those before are answered or not. A latency counts from the moment its request
-was due, so that what had to wait behind a slow one shows it.
+Requests are due at a constant rate, even if earlier ones are not answered yet. A latency counts from the moment when
+its request was due, so it includes the time that the request waited behind a slow one.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ CONNECTIONS = 64
 CLOSED, HALF = f"closed loop, {CONNECTIONS} connections", "open loop, half of that"
 LEAST_RATE = 10.0
 ANSWER_SECONDS = 60.0
-"""How long the last answers are waited for."""
+"""Most seconds to wait for the last answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send: transfers, and so many reads among them, at a constant rate."""
+    """What to send at a constant rate: transfers and reads. `reads` is the share of reads."""
 
     address: str
-    accounts: str  # file with an id a line
-    name: str  # of the run: part of every key
+    accounts: str  # file with one id on each line
+    name: str  # of the run; part of every key
     seed: int
     rate: float
     seconds: float
@@ -48,14 +48,14 @@ class Plan:
 
 
 def half_of(capacity: Sample, load: wrk.Load, seconds: float) -> Plan:
-    """The same load at half of the rate it reached in a closed loop."""
+    """The same load at half of the rate that it reached in a closed loop."""
     rate = max(LEAST_RATE, 0.5 * capacity.answered / capacity.seconds)
     name = f"{load.run}-half"
     return Plan(load.address, str(load.accounts), name, load.seed, rate, seconds, load.connections, load.reads)
 
 
 def run(plan: Plan) -> Mapping[str, Sample]:
-    """Send it all: what was answered, by its kind. Raises `subprocess.CalledProcessError` for any other answer."""
+    """Send all requests. Returns a sample by kind. Raises `subprocess.CalledProcessError` if one does not succeed."""
     answered = process.ask("bench.harness.open_loop", asdict(plan))
     return {kind: Sample(len(took), answered["seconds"], took) for kind, took in answered["latencies_us"].items()}
 
@@ -67,7 +67,7 @@ class _Request(NamedTuple):
 
 
 class _Load:
-    """Requests that are due, and connections to send them on: the first free one takes the first due."""
+    """Requests that are due, and free connections. The first free connection takes the first due request."""
 
     def __init__(self, number: int) -> None:
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -78,21 +78,21 @@ class _Load:
         self._free: list[_Connection] = []
 
     def send(self, request: _Request) -> None:
-        """Send it now, or as soon as a connection is free."""
+        """Send a request now, or as soon as a connection is free."""
         if self._free:
             self._free.pop().send(request)
         else:
             self._waiting.append(request)
 
     def freed(self, connection: _Connection) -> None:
-        """A connection can take a request."""
+        """Note that a connection is free. It takes the first waiting request."""
         if self._waiting:
             connection.send(self._waiting.popleft())
         else:
             self._free.append(connection)
 
     def answered(self, request: _Request, status: int) -> None:
-        """An answer came."""
+        """Note the answer to a request."""
         if status != STATUS[request.kind]:
             self.failed(f"{status} to {request.content!r}")
         self.ended = perf_counter()
@@ -102,17 +102,17 @@ class _Load:
             self.finished.set_result(None)
 
     def closed(self, connection: _Connection) -> None:
-        """A server may close a connection that nothing was sent on for a while."""
+        """Remove an idle connection that the server closed."""
         self._free.remove(connection)
 
     def failed(self, why: str) -> None:
-        """It comes to nothing."""
+        """End the load with an error."""
         if not self.finished.done():
             self.finished.set_exception(RuntimeError(why))
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time."""
+    """A connection with one request at a time."""
 
     def __init__(self, load: _Load) -> None:
         self._load = load
@@ -131,7 +131,7 @@ class _Connection(asyncio.Protocol):
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
-        """Called by the parser."""
+        """Note the complete answer. Called by the parser."""
         assert self._request is not None
         request, self._request = self._request, None
         self._load.answered(request, self._parser.get_status_code())
@@ -166,7 +166,7 @@ def _requests(plan: Plan) -> list[tuple[str, bytes]]:
 
 
 async def send(plan: Plan) -> tuple[float, dict[str, list[int]]]:
-    """Send it all: how many seconds until the last answer, and latencies by kind. Raises `RuntimeError`."""
+    """Send all requests. Returns seconds until the last answer, and latencies by kind. Raises `RuntimeError`."""
     requests = _requests(plan)
     load = _Load(len(requests))
     host, _, port = plan.address.removeprefix("http://").partition(":")

@@ -1,4 +1,4 @@
-"""Is what was measured also right? Asked of the database after each scenario; a wrong result is no result."""
+"""Checks the database after each scenario. The result of a scenario that fails the check is not reported."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import psycopg
 
 
 class WrongError(AssertionError):
-    """A scenario left a log that is not what its answers said."""
+    """The log or the tables do not agree with the answers of a scenario."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the database holds after a scenario."""
+    """Counts from the database after a scenario."""
 
     head: int
     events: int
     highest_position: int
-    broken_streams: int  # whose versions are not 1 … n
+    broken_streams: int  # streams whose versions are not 1 … n
     broken_units: int
     unbalanced: int  # transactions that do not sum to zero
-    sum_of_shares: int  # credits less debits over all accounts: money made or lost
+    sum_of_shares: int  # credits less debits over all accounts; other than zero, money was made or lost
     accepted: int  # commands recorded as accepted
 
 
@@ -71,7 +71,7 @@ SELECT (SELECT count(*) FROM read.checkpoints c WHERE c.log = l.log AND c.positi
 
 
 def observe(url: str) -> Observed:
-    """Look at log `main`, the only one of its database."""
+    """Read the counts of log `main`, which must be the only log of its database."""
     with psycopg.connect(url) as connection:
         row = connection.execute(_OBSERVE).fetchone()
     assert row is not None, "there is a log named main"
@@ -79,7 +79,7 @@ def observe(url: str) -> Observed:
 
 
 def judge(observed: Observed, answered: int, *, unanswered: int = 0) -> list[str]:
-    """What is wrong. `unanswered`: commands that may have gone in although nobody waited for their answer."""
+    """A sentence for each error. `unanswered` is the number of commands without an answer, which may be in the log."""
     findings = []
     if not observed.head == observed.events == observed.highest_position:
         findings.append(
@@ -100,7 +100,7 @@ def judge(observed: Observed, answered: int, *, unanswered: int = 0) -> list[str
 
 
 def check(url: str, answered: int, *, unanswered: int = 0) -> list[str]:
-    """What was found right. Raises `WrongError` with what was not."""
+    """Check the log. Returns the names of the checks. Raises `WrongError` with the errors."""
     findings = judge(observe(url), answered, unanswered=unanswered)
     if findings:
         raise WrongError("; ".join(findings))
@@ -108,7 +108,7 @@ def check(url: str, answered: int, *, unanswered: int = 0) -> list[str]:
 
 
 def check_tables(url: str) -> list[str]:
-    """What was found right in the read tables of a projector that has caught up. Raises `WrongError`."""
+    """Check the read tables after the projector has caught up. Returns the names of the checks. Raises `WrongError`."""
     with psycopg.connect(url) as connection:
         row = connection.execute(_OBSERVE_TABLES).fetchone()
     if row != (0, 0, 0, 0):

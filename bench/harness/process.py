@@ -1,4 +1,4 @@
-"""Services in processes of their own, stopped at the end by their pid."""
+"""Runs services in separate processes, and stops them at the end by their pid."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @contextmanager
 def running(module: str, *arguments: str, environment: Mapping[str, str], ready: Callable[[], bool]) -> Iterator[int]:
-    """`python -m module` with our environment and this one; its pid. Raises `RuntimeError` if it does not get ready."""
+    """Run `python -m module` with these variables. Yields its pid. Raises `RuntimeError` if it is not ready in time."""
     command = [sys.executable, "-m", module, *arguments]
     with running_command(command, ROOT, with_settings(environment), ready) as pid:
         yield pid
@@ -38,7 +38,7 @@ def running(module: str, *arguments: str, environment: Mapping[str, str], ready:
 def running_command(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], ready: Callable[[], bool]
 ) -> Iterator[int]:
-    """The command, started in that folder; its pid. Raises `RuntimeError` if it does not get ready."""
+    """Run a command in a folder. Yields its pid. Raises `RuntimeError` if it is not ready in time."""
     process = subprocess.Popen(command, cwd=folder, env=environment)
     try:
         until = time.monotonic() + START_SECONDS
@@ -57,20 +57,20 @@ def running_command(
 
 
 def with_settings(more: Mapping[str, str]) -> dict[str, str]:
-    """Ours without the settings of Daybook, and these variables."""
+    """The environment of this process without the settings of Daybook, and with these variables."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(settings.PREFIX)}
     return {**inherited, **more}
 
 
-def ask(module: str, answered: Mapping[str, Any]) -> Any:
-    """What `python -m module` writes, told this, both as JSON. Raises `subprocess.CalledProcessError` if it fails."""
+def ask(module: str, given: Mapping[str, Any]) -> Any:
+    """Run `python -m module` with JSON as input, and return its JSON. Raises `subprocess.CalledProcessError`."""
     command = [sys.executable, "-m", module]
-    done = subprocess.run(command, input=orjson.dumps(answered), stdout=subprocess.PIPE, cwd=ROOT, check=True)
+    done = subprocess.run(command, input=orjson.dumps(given), stdout=subprocess.PIPE, cwd=ROOT, check=True)
     return orjson.loads(done.stdout)
 
 
 def free_port() -> int:
-    """A TCP port on which nothing listens, and below those that the system gives to whoever connects."""
+    """A free TCP port, below the ports that the system assigns to clients."""
     for _ in range(100):
         number = LOWEST_PORT + secrets.randbelow(PORTS)
         with socket.socket() as probe, suppress(OSError):
@@ -82,7 +82,7 @@ def free_port() -> int:
 def answers(url: str) -> bool:
     """Whether a GET is answered with a success."""
     try:
-        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - a local address
             return True
     except (urllib.error.URLError, OSError):
         return False

@@ -1,4 +1,4 @@
-"""How busy the processors of the machine are while something runs, whoever keeps them so."""
+"""Measures how busy the processors of the machine are, by all of its processes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _STAT = Path("/proc/stat")
 
 @dataclass
 class Busy:
-    """`share`: of the time of all processors together, from 0 to 1; what the host took from them counts as used."""
+    """`share` is the used share of the time of all processors, from 0 to 1. Time that the host took counts as used."""
 
     share: float = 0.0
 
 
 @contextmanager
 def watched() -> Iterator[Busy]:
-    """The share is known at the end."""
+    """Measure while the context is open. The share is set at the end."""
     busy = Busy()
     before = _read()
     yield busy
@@ -31,7 +31,7 @@ def _read() -> str:
 
 
 def share(before: str, after: str) -> float:
-    """From the first line of ``/proc/stat`` then and now: ``cpu user nice system idle iowait irq softirq steal …``."""
+    """The share from two first lines of ``/proc/stat``: ``cpu user nice system idle iowait irq softirq steal …``."""
     used = [int(b) - int(a) for a, b in zip(before.split()[1:9], after.split()[1:9], strict=True)]
     idle = used[3] + used[4]
     return 1 - idle / sum(used)

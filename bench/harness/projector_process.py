@@ -1,4 +1,4 @@
-"""The projector in a process of its own, and how far behind the head of the log it is."""
+"""Runs the projector in a separate process, and measures its lag behind the head of the log."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bench.harness.oracle import WrongError
 from bench.harness.server import MASTER_KEY, Database
 
 LOOK_SECONDS = 0.005
-"""How often the checkpoints are looked at: so much may a lag be measured too long."""
+"""Seconds between two reads of the checkpoints. A measured lag may be too long by this time."""
 SAMPLE_SECONDS = 0.02
-"""How often a head is taken whose way into the read tables is measured."""
+"""Seconds between two heads whose lag is measured."""
 CATCH_UP_SECONDS = 120.0
 
-_STANDING = """
+_PROGRESS = """
 SELECT clock_timestamp(), l.position, l.recorded_at,
        coalesce((SELECT min(c.position) FROM read.checkpoints c WHERE c.log = l.log), 0)
   FROM log.logs l WHERE l.name = %s
@@ -31,7 +31,7 @@ SELECT clock_timestamp(), l.position, l.recorded_at,
 
 @contextmanager
 def running_projector(database: Database) -> Iterator[None]:
-    """A projector as it is deployed, on all projections, that has caught up."""
+    """Run a projector for all projections, as it is deployed. It has caught up at the start."""
     with (
         psycopg.connect(database.url, autocommit=True) as connection,
         process.running(
@@ -45,7 +45,7 @@ def running_projector(database: Database) -> Iterator[None]:
 
 
 def wait_until_caught_up(database: Database) -> None:
-    """Until everything in the log is in the read tables. Raises `WrongError` when that takes too long."""
+    """Wait until everything in the log is in the read tables. Raises `WrongError` if that takes too long."""
     until = time.monotonic() + CATCH_UP_SECONDS
     with psycopg.connect(database.url, autocommit=True) as connection:
         while not _caught_up(connection):
@@ -56,7 +56,7 @@ def wait_until_caught_up(database: Database) -> None:
 
 @contextmanager
 def watched_head(database: Database) -> Iterator[list[int]]:
-    """Filled with lags of the head, in microseconds: from when it was recorded until all read tables show it."""
+    """Measure lags of the head: microseconds from its recording until all read tables show it. Yields their list."""
     lags: list[int] = []
     stop = Event()
     thread = Thread(target=_watch, args=(database.url, lags, stop), daemon=True)
@@ -72,10 +72,10 @@ def watched_head(database: Database) -> Iterator[list[int]]:
 def _watch(url: str, lags: list[int], stop: Event) -> None:
     unseen: deque[tuple[int, datetime]] = deque()
     with psycopg.connect(url, autocommit=True) as connection:
-        now, last, _, _ = _standing(connection)  # a head from before would seem to lag
+        now, last, _, _ = _read_progress(connection)  # an old head would seem to have a lag
         sampled = now
         while not (stop.is_set() and not unseen):
-            now, head, recorded_at, folded = _standing(connection)
+            now, head, recorded_at, folded = _read_progress(connection)
             if head > last and now - sampled >= timedelta(seconds=SAMPLE_SECONDS):
                 unseen.append((head, recorded_at))
                 last, sampled = head, now
@@ -85,13 +85,13 @@ def _watch(url: str, lags: list[int], stop: Event) -> None:
 
 
 def _caught_up(connection: psycopg.Connection) -> bool:
-    _, head, _, folded = _standing(connection)
+    _, head, _, folded = _read_progress(connection)
     return folded == head
 
 
-def _standing(connection: psycopg.Connection) -> tuple[datetime, int, datetime, int]:
-    """The server's clock, the head, when it was recorded, and how far the projection furthest behind is."""
-    row = connection.execute(_STANDING, (LOG,)).fetchone()
+def _read_progress(connection: psycopg.Connection) -> tuple[datetime, int, datetime, int]:
+    """The server's clock, the head, its time, and the position of the projection that is furthest behind."""
+    row = connection.execute(_PROGRESS, (LOG,)).fetchone()
     assert row is not None, "there is a log named main"
     now, head, recorded_at, folded = row
     return now, head, recorded_at, folded

@@ -1,4 +1,4 @@
-"""The raw limit of appending: COPY of the same rows into tables of the same shape, in one transaction, and durable."""
+"""The upper limit of appending: a durable COPY of the same rows into equal tables, in one transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SINCE = {"events": "position", "commands": "first_position"}
 
 @dataclass
 class RawCopy:
-    """Copies of the log's tables, beside them: the same columns, constraints and indexes. The connection is its own."""
+    """Copies of the log's tables, with the same columns, constraints and indexes. It needs a separate connection."""
 
     connection: Connection
 
@@ -32,7 +32,7 @@ class RawCopy:
         return head
 
     def seconds(self, after: int) -> float:
-        """How long it takes to store again what the log has after this position, without reading it there."""
+        """Seconds to store the rows of the log after this position again. Reading them is not counted."""
         rows = {table: self._read(table, after) for table in TABLES}
         began = perf_counter()
         with self.connection.transaction(), self.connection.cursor() as cursor:

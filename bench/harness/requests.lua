@@ -1,13 +1,13 @@
--- wrk: commands, each under a key of its own, and reads between them.
+-- Makes the requests of wrk: commands, each with a new key, and reads between them.
 -- Arguments, each as name=value:
---   accounts  file of account ids, one a line
---   path      of the commands; with {account} in it their body is an amount, without it a transfer
+--   accounts  file of account ids, one on each line
+--   path      of the commands; with {account} in it the body is an amount, without it a transfer
 --   token     of the caller
 --   run       start of the keys
 --   seed      of the random numbers
---   zipf      exponent with which one account of each command is drawn; 0 draws all alike, inf always the first
+--   zipf      exponent with which one account of each command is drawn; 0 draws all equally, inf always the first
 --   reads     share of requests that read an account or the newest of its entries
--- Ends with one line of JSON, then the latencies as lines of "microseconds count".
+-- At the end it prints one line of JSON, then the latencies as lines of "microseconds count".
 
 local threads = {}
 

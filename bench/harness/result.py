@@ -1,4 +1,4 @@
-"""What a run comes to: the shape of the JSON file."""
+"""The result of a run. It is the form of the JSON file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One subject under one set of parameters; a rate for each repetition."""
+    """One subject with one set of parameters. It has a rate for each repetition."""
 
     subject: str
     parameters: dict[str, str | int]
@@ -32,13 +32,13 @@ class Measurement:
 
     @property
     def median(self) -> float:
-        """The rate that half of the repetitions reached."""
+        """The median of the rates."""
         return median(self.rates)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A figure that somebody expects something of: a ratio of medians, or a median itself."""
+    """A figure with a goal: a ratio of medians, or a median. The goal may be missing."""
 
     name: str
     value: float
@@ -47,14 +47,14 @@ class Comparison:
 
     @property
     def met(self) -> bool:
-        """Whether it is what was expected."""
+        """Whether the figure reaches its goal."""
         return (self.at_least is None or self.value >= self.at_least) and (
             self.at_most is None or self.value <= self.at_most
         )
 
     @property
     def bounds(self) -> list[tuple[str, float]]:
-        """What is expected, as signs and figures; nothing where nobody expects anything."""
+        """The bounds of the goal, as signs and figures. Empty without a goal."""
         bounds = (("≥", self.at_least), ("≤", self.at_most))
         return [(sign, bound) for sign, bound in bounds if bound is not None]
 
@@ -70,19 +70,19 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """That a scenario was measured after the rest of the report, on the same machine, and in what it differed."""
+    """Notes that a scenario was measured after the rest of the report, on the same machine, and the differences."""
 
     date: str
     revision: str
     repetitions: int
     python: str
-    settings: Mapping[str, str]  # of PostgreSQL
+    settings: Mapping[str, str]  # settings of PostgreSQL
     load_before: float
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
-    """What one scenario measured, and what was checked afterwards."""
+    """The measurements of one scenario, and the checks after it."""
 
     name: str
     title: str
@@ -94,7 +94,7 @@ class ScenarioResult:
     again: Again | None = None
 
     def of(self, subject: str, **parameters: str | int) -> Measurement:
-        """The measurement of that subject under at least these parameters. Raises `LookupError`."""
+        """The first measurement of a subject that has these parameters. Raises `LookupError` if there is none."""
         for measurement in self.measurements:
             if measurement.subject == subject and parameters.items() <= measurement.parameters.items():
                 return measurement
@@ -103,7 +103,7 @@ class ScenarioResult:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where it was measured. `commits` say what a flush costs here: to the disk, and to one connection."""
+    """The machine of a report. `commits` are measurements of a flush: of the disk, and in one connection."""
 
     cores: int
     processor: str
@@ -115,11 +115,11 @@ class Machine:
     settings: dict[str, str]
     load_before: float
     commits: list[Measurement]
-    load_after: float | None = None  # beyond what the run itself makes, somebody else was at work
+    load_after: float | None = None  # the load of other programs is included
 
     @property
     def kind(self) -> str:
-        """What has to be the same for two results to stand on one page."""
+        """The properties that must be equal for two results on one page."""
         return (
             f"{self.cores} cores of {self.processor}, {self.memory_gib} GiB, {self.kernel}, PostgreSQL {self.postgres}"
         )
@@ -127,7 +127,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole run."""
+    """The report of a whole run."""
 
     format: int
     date: str
@@ -140,15 +140,15 @@ class Report:
     scenarios: list[ScenarioResult]
 
     def with_again(self, later: Report) -> Report:
-        """This report with the scenarios of a later one in the place of its own.
+        """This report, with its scenarios replaced by those of a later report.
 
-        Raises `ValueError` for one of another machine, or a quick one.
+        Raises `ValueError` if the later report is from another machine or a quick run.
         """
         if later.quick:
-            raise ValueError("a quick run is a look, not a result: it takes the place of nothing")
+            raise ValueError("a quick run is not a result, so it replaces nothing")
         if (mine := self.machine.kind) != (other := later.machine.kind):
             raise ValueError(f"the report was made on {mine}, the later one on {other}: measure all of it there")
-        answered = Again(
+        note = Again(
             later.date,
             later.revision,
             later.repetitions,
@@ -156,5 +156,5 @@ class Report:
             later.machine.settings,
             later.machine.load_before,
         )
-        anew = {scenario.name: replace(scenario, again=answered) for scenario in later.scenarios}
+        anew = {scenario.name: replace(scenario, again=note) for scenario in later.scenarios}
         return replace(self, scenarios=[anew.pop(old.name, old) for old in self.scenarios] + list(anew.values()))

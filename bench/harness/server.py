@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own, with the settings Daybook ships, on a temporary folder; stopped at the end by its pid."""
+"""Runs PostgreSQL in a temporary folder, with the settings that Daybook ships. It is stopped at the end by its pid."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ from workers.settings import API_ROLE, AUDIT_ROLE, PROJECTOR_ROLE, READ_OWNER_RO
 from workers.urls import with_role
 
 Flush = Literal["disk", "1 ms"]
-"""`1 ms`: `commit_delay` stands in for a disk whose flush takes that long, for everybody on the server alike."""
+"""`1 ms`: `commit_delay` simulates a disk whose flush takes that long, for all sessions of the server."""
 FLUSHES: tuple[Flush, ...] = ("disk", "1 ms")
 MASTER_KEY = base64.b64encode(bytes(32)).decode()
-"""Seals the names of people who do not exist."""
+"""The key that seals invented names."""
 _FLUSH_SETTINGS = {"disk": (0, 5), "1 ms": (1000, 0)}  # commit_delay, commit_siblings
 
 
 @dataclass(frozen=True)
 class Database:
-    """A database of its own for one scenario."""
+    """A separate database for one scenario."""
 
     name: str
     url: str
 
     @property
     def api_url(self) -> str:
-        """As the role of the API."""
+        """The URL for the role of the API."""
         return with_role(self.url, API_ROLE)
 
     @property
     def projector_url(self) -> str:
-        """As the role of the projectors."""
+        """The URL for the role of the projectors."""
         return with_role(self.url, PROJECTOR_ROLE)
 
     @property
     def read_owner_url(self) -> str:
-        """As the owner of the read tables."""
+        """The URL for the owner of the read tables."""
         return with_role(self.url, READ_OWNER_ROLE)
 
     @property
     def audit_url(self) -> str:
-        """As the role of auditors."""
+        """The URL for the role of auditors."""
         return with_role(self.url, AUDIT_ROLE)
 
     @property
     def settings(self) -> Settings:
-        """Daybook's settings on this database."""
+        """Daybook's settings for this database."""
         return Settings(database_url=self.url, master_key=SecretStr(MASTER_KEY))
 
 
@@ -72,7 +72,7 @@ class Server:
 
     @contextmanager
     def database(self, *, migrated: bool = True) -> Iterator[Database]:
-        """A fresh database, `migrated` with its read tables, dropped afterwards."""
+        """Create a database and drop it at the end. `migrated`: with the log and the read tables."""
         name = f"bench_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name}")
         database = Database(name, self.url_of(name))
@@ -89,7 +89,7 @@ class Server:
         return self.postgres.url.replace("/daybook?", f"/{database}?", 1)
 
     def flush(self, flush: Flush) -> None:
-        """What a flush costs from now on, in every session."""
+        """Set the cost of a flush from now on, in every session."""
         delay, siblings = _FLUSH_SETTINGS[flush]
         self.execute(f"ALTER SYSTEM SET commit_delay = {delay}")
         self.execute(f"ALTER SYSTEM SET commit_siblings = {siblings}")
@@ -104,9 +104,9 @@ class Server:
 
 @contextmanager
 def running_server(parent: Path | None = None) -> Iterator[Server]:
-    """A server in a folder below `parent`, which must be on the disk that is to be measured."""
+    """Run a server in a folder below `parent`, which must be on the disk to be measured."""
     folder = Path(tempfile.mkdtemp(prefix="daybook-bench-", dir=parent))
-    folder.chmod(0o711)  # its system user passes through
+    folder.chmod(0o711)  # the system user of the server needs access to folders below
     try:
         with EmbeddedPostgres(folder / "postgres") as postgres:
             yield Server(postgres, folder)

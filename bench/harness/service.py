@@ -1,4 +1,4 @@
-"""`daybook serve` in a process of its own, whose start is timed and whose memory is looked at."""
+"""Runs `daybook serve` in a separate process, and measures its start and its memory."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bench.harness.server import MASTER_KEY, Database
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running API without authentication. `ready_after`: seconds from its start until it said that it is ready."""
+    """A running API without authentication. `ready_after` is the seconds from its start until it was ready."""
 
     host: str
     pid: int
     ready_after: float
 
     def resident_mib(self) -> float:
-        """Memory of the process that is not shared with others or given back."""
+        """The resident memory of the process, in MiB."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
@@ -30,7 +30,7 @@ class Service:
 
 @contextmanager
 def running_service(database: Database) -> Iterator[Service]:
-    """The API on log `main` of this database."""
+    """Run the API on log `main` of this database."""
     port = free_port()
     environment = {
         "DATABASE_URL": database.url,

@@ -1,4 +1,4 @@
-"""One API process over a ledger of accounts with money: what most scenarios over HTTP begin with."""
+"""Runs one API process on a log with accounts that have money. Most scenarios over HTTP use it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from bench.harness.settings import Settings
 
 
 class Serving(NamedTuple):
-    """An API and who may be paid through it."""
+    """A running API and the accounts of its log."""
 
     address: str
-    accounts: Path  # file with an id a line
-    commands: int  # that the log has from the start
+    accounts: Path  # file with one id on each line
+    commands: int  # number of commands in the log at the start
 
 
 @contextmanager
 def serving(database: Database, folder: Path, settings: Settings) -> Iterator[Serving]:
-    """Open the accounts on log `main` of this database, then serve it; at the end the API is stopped gracefully."""
+    """Open the accounts on log `main` of this database, then run the API. It is stopped gracefully at the end."""
     with running_ledger(database) as ledger:
         accounts = ledger.open_accounts(settings.accounts)
     with running_api(database, folder) as address:

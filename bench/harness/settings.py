@@ -1,4 +1,4 @@
-"""What a run is told."""
+"""The settings of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`seconds` is how long each repetition of a rate is measured; `transfers` how many are made where a number is."""
+    """`seconds` is the time of each repetition of a rate. `transfers` is used by scenarios with a fixed number."""
 
     seed: int
     repetitions: int

@@ -1,4 +1,4 @@
-"""Read tables of a throw-away database: made by their owner, begun by the projector."""
+"""Read tables of a temporary database. Their owner makes them, and the projector sets their checkpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ON CONFLICT (projection, log) DO UPDATE
 
 
 class Database(Protocol):
-    """A database, and how to connect to it."""
+    """A database with the URLs of two roles."""
 
     @property
     def projector_url(self) -> str: ...
@@ -32,26 +32,26 @@ class Database(Protocol):
 
 @contextmanager
 def read_owner(database: Database) -> Iterator[Connection[Any]]:
-    """A connection of the owner of the read tables."""
+    """Connect as the owner of the read tables."""
     with connect(database.read_owner_url, application_name="read-owner") as connection:
         yield connection
 
 
 def make_read_tables(database: Database, projections: Sequence[Projection] = PROJECTIONS) -> None:
-    """Make what is missing, as `daybook migrate` does."""
+    """Make missing tables, as `daybook migrate` does."""
     with read_owner(database) as owner:
         prepare(owner, projections)
 
 
 def begin_read_tables(database: Database, log: str = "main", projections: Sequence[Projection] = PROJECTIONS) -> None:
-    """Make what is missing, and let the projections begin at 0, as `migrate` and a projector do."""
+    """Make missing tables and start the projections at position 0, as `migrate` and a projector do."""
     make_read_tables(database, projections)
     with connect(database.projector_url, application_name="begin") as projector:
         begin(projector, log, projections)
 
 
 def empty_read_tables(database: Database, log: str = "main", projections: Sequence[Projection] = PROJECTIONS) -> None:
-    """Empty the tables and set the checkpoints to 0, so that they are folded again; what is missing is made."""
+    """Empty the tables and set the checkpoints to 0, so that they are folded again. Missing tables are made first."""
     make_read_tables(database, projections)
     with connect(database.projector_url, application_name="head") as projector:
         head = read_head(projector, log)

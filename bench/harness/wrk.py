@@ -1,4 +1,4 @@
-"""Load over HTTP from wrk, a process of its own."""
+"""Load over HTTP from the program wrk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MissingError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk is told besides how long; `requests.lua` says what it means."""
+    """The load that wrk makes. `requests.lua` documents its parameters."""
 
     address: str
     connections: int
@@ -34,16 +34,16 @@ class Load:
 
 
 def run(load: Load, seconds: float) -> Sample:
-    """Closed loop on so many connections. Raises `RuntimeError` if any answer was not a success."""
+    """Run wrk in a closed loop on its connections. Raises `RuntimeError` if any answer was not a success."""
     program = shutil.which("wrk")
     if program is None:
         raise MissingError("wrk is needed for load over HTTP: install it (on Debian: apt-get install wrk)")
     whole = max(1, round(seconds))
-    answered = {name: getattr(load, name) for name in ("accounts", "path", "run", "seed", "zipf", "reads")}
+    given = {name: getattr(load, name) for name in ("accounts", "path", "run", "seed", "zipf", "reads")}
     command = [
         *(program, "--threads", "1", "--connections", str(load.connections), "--duration", f"{whole}s"),
         *("--timeout", "10s", "--script", str(SCRIPT), load.address, "--"),
-        *(f"{name}={value}" for name, value in {**answered, "token": TOKEN}.items()),
+        *(f"{name}={value}" for name, value in {**given, "token": TOKEN}.items()),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=whole + 60)
     if done.returncode:
@@ -52,7 +52,7 @@ def run(load: Load, seconds: float) -> Sample:
 
 
 def parse(output: str) -> Sample:
-    """What the script's `done` printed. Raises `RuntimeError` for refusals and broken connections."""
+    """Parse the output of `done` in the script. Raises `RuntimeError` for refusals and broken connections."""
     lines = output.splitlines()
     result = next(orjson.loads(line.removeprefix("RESULT ")) for line in lines if line.startswith("RESULT "))
     if result["refused"] or result["broken"]:
@@ -62,5 +62,5 @@ def parse(output: str) -> Sample:
         if line.startswith("LATENCY "):
             _, value, count = line.split()
             latencies += [int(value)] * int(count)
-    # The rate is of all requests: wrk may leave a latency out of its statistics, never a request.
+    # The rate is of all requests: the statistics of wrk may lack a latency, but never a request.
     return Sample(result["requests"], result["microseconds"] / 1e6, latencies, result["commands"])

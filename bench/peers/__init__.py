@@ -1,1 +1,1 @@
-"""Ledgers that others would write, to be measured beside Daybook: each as its users would write it, in one file."""
+"""Other ledgers to compare with Daybook. Each is in one file, written in the usual way for its libraries."""

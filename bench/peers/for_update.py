@@ -1,8 +1,8 @@
 """A straightforward ledger with FastAPI and SQLAlchemy: `python -m bench.peers.for_update`.
 
-Balances are a column, and a transfer locks the rows of its two accounts with `SELECT … FOR UPDATE` in the order of
-their ids. A retry under the same key is answered with the transaction that is there. It keeps neither history nor
-tokens, which is less work than Daybook does.
+Balances are a column. A transfer locks the rows of its two accounts with `SELECT … FOR UPDATE` in the order of their
+ids. A retry with the same key gets the existing transaction as its answer. The ledger keeps no history and checks no
+tokens, so it does less work than Daybook.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 POOL = 40
-"""Connections: one for each of the threads that FastAPI runs its `def` routes in, so that none waits for one."""
+"""Number of connections: one for each thread in which FastAPI runs `def` routes, so that no thread waits."""
 
 
 class Base(DeclarativeBase):
-    """Of all tables."""
+    """The base class of all tables."""
 
 
 class Account(Base):
-    """An account and what it has, in minor units."""
+    """An account with its balance and its minimum, in minor units."""
 
     __tablename__ = "accounts"
 
@@ -42,7 +42,7 @@ class Account(Base):
 
 
 class Transaction(Base):
-    """A transfer that was carried out, under the key of its request."""
+    """A transfer that was carried out, with the key of its request."""
 
     __tablename__ = "transactions"
 
@@ -55,7 +55,7 @@ class Transaction(Base):
 
 
 class Entry(Base):
-    """One side of a transaction; what leaves an account is negative."""
+    """One side of a transaction. An amount that leaves an account is negative."""
 
     __tablename__ = "entries"
 
@@ -67,7 +67,7 @@ class Entry(Base):
 
 
 class TransferBody(BaseModel):
-    """Money from one account to another."""
+    """The body of a transfer."""
 
     source: str
     target: str
@@ -76,13 +76,13 @@ class TransferBody(BaseModel):
 
 
 class TransferAnswer(BaseModel):
-    """The transaction that carried it out."""
+    """The answer to a transfer: the id of its transaction."""
 
     transaction: int
 
 
 def sqlalchemy_url(url: str) -> str:
-    """The URL with the driver named, as SQLAlchemy wants it."""
+    """The URL with the name of the driver, as SQLAlchemy needs it."""
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
@@ -104,11 +104,11 @@ def transfer(
     response: Response,
     session: InSession,
 ) -> TransferAnswer:
-    """Move money, once for each key."""
+    """Transfer money, once for each key."""
     if body.source == body.target:
         raise HTTPException(422, "source and target are the same account")
     amount = int(body.amount * 100)
-    # The locks come first: an insert that refers to an account would share its lock, and two would deadlock here.
+    # Lock first. An insert that refers to an account takes a shared lock on it, and two transfers could deadlock here.
     locked = session.scalars(
         select(Account).where(Account.id.in_((body.source, body.target))).order_by(Account.id).with_for_update()
     )
@@ -143,7 +143,7 @@ def transfer(
 
 @router.get("/accounts/{id}")
 def balance(id: str, session: InSession) -> dict[str, int]:
-    """What an account has."""
+    """The balance of an account."""
     account = session.get(Account, id)
     if account is None:
         raise HTTPException(404, "there is no such account")
@@ -151,7 +151,7 @@ def balance(id: str, session: InSession) -> dict[str, int]:
 
 
 def _again(session: Session, key: str, body: TransferBody, amount: int) -> TransferAnswer:
-    """The answer to a key that was used before."""
+    """The answer to a request with a used key. Raises `HTTPException` 409 if the first request was another transfer."""
     found = session.scalars(select(Transaction).where(Transaction.idempotency_key == key)).one()
     if (found.source, found.target, found.amount) != (body.source, body.target, amount):
         raise HTTPException(409, "the key was used for another transfer")
@@ -159,7 +159,7 @@ def _again(session: Session, key: str, body: TransferBody, amount: int) -> Trans
 
 
 def create_app(url: str) -> FastAPI:
-    """The ledger on a database that has its tables."""
+    """The ledger on a database that has the tables."""
     app = FastAPI()
     app.state.sessions = sessionmaker(create_engine(sqlalchemy_url(url), pool_size=POOL, max_overflow=0))
     app.include_router(router)
@@ -167,7 +167,7 @@ def create_app(url: str) -> FastAPI:
 
 
 def application() -> FastAPI:
-    """The ledger on the database of the environment."""
+    """The ledger on the database that `DATABASE_URL` names."""
     return create_app(os.environ["DATABASE_URL"])
 
 

@@ -1,4 +1,4 @@
-"""The ledger with `SELECT … FOR UPDATE` in a process of its own, with accounts that have money, and its check."""
+"""Runs the ledger with `SELECT … FOR UPDATE` in a separate process, with accounts that have money, and checks it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SELECT (SELECT count(*) FROM transactions),
 
 @contextmanager
 def running_peer(url: str, accounts: Sequence[str]) -> Iterator[str]:
-    """The address of the ledger on an empty database, with these accounts."""
+    """Run the ledger on an empty database, with these accounts. Yields its address."""
     engine = create_engine(sqlalchemy_url(url))
     Base.metadata.create_all(engine)
     with Session(engine) as session:
@@ -46,7 +46,7 @@ def running_peer(url: str, accounts: Sequence[str]) -> Iterator[str]:
 
 
 def check(url: str, answered: int, unanswered: int) -> list[str]:
-    """What was found right. Raises `WrongError` where the tables are not what the answers said."""
+    """Check the tables. Returns the names of the checks. Raises `WrongError` if they do not agree with the answers."""
     with psycopg.connect(url) as connection:
         row = connection.execute(_OBSERVE, (EACH_HAS,)).fetchone()
     assert row is not None

@@ -1,1 +1,1 @@
-"""A result as JSON, as a page, and on the terminal."""
+"""Writes a result as JSON, as a page, and on the terminal."""

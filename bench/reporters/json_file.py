@@ -1,4 +1,4 @@
-"""A report to JSON and back."""
+"""Writes a report as JSON and reads it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REPORT = TypeAdapter(Report)
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the result file, whole or not at all."""
+    """Write the result file completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_bytes(dump(report))

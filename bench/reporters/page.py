@@ -1,7 +1,7 @@
 """Write a report as the page `docs/performance.md`.
 
 Each figure comes from the report, with one exception: the section of peers was measured once, beside other ledgers, and
-is written by hand. It stands between two comments, and each new page keeps it.
+is written by hand. It is between two comments, and each new page keeps it.
 """
 
 from __future__ import annotations
@@ -112,12 +112,12 @@ def _machine(report: Report) -> Iterator[str]:
 
 
 def _again(again: Again, machine: Machine) -> str:
-    answered = [f"Measured again: {again.date}, {again.revision}, repetitions {again.repetitions}"]
-    answered.append(f"load before {again.load_before}")
+    parts = [f"Measured again: {again.date}, {again.revision}, repetitions {again.repetitions}"]
+    parts.append(f"load before {again.load_before}")
     if again.python != machine.python:
-        answered.append(again.python)
-    answered += [f"{name} {value}" for name, value in again.settings.items() if machine.settings.get(name) != value]
-    return f"{', '.join(answered)}."
+        parts.append(again.python)
+    parts += [f"{name} {value}" for name, value in again.settings.items() if machine.settings.get(name) != value]
+    return f"{', '.join(parts)}."
 
 
 def _measurements(measurements: list[Measurement]) -> Iterator[str]:

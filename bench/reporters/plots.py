@@ -1,4 +1,4 @@
-"""A report's figures as SVG, drawn by hand so that the same report always makes the same file."""
+"""Draws the figures of a report as SVG, without a library, so that a report always makes the same files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH, PLOT_HEIGHT = 720, 260
 LEFT, RIGHT, TITLE, LEGEND_ROW, BOTTOM = 72, 24, 34, 18, 48
 LEGEND_COLUMNS = 2
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, which people with any colour vision can tell apart."""
+"""The colours of Okabe and Ito, which people with any colour vision can distinguish."""
 INK, FAINT = "#222222", "#dddddd"
 TICKS = 5
 PERCENTILES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max": "max"}
@@ -22,10 +22,10 @@ PERCENTILES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max":
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is drawn of a scenario: rates along a parameter, or percentiles where there is none.
+    """A chart of a scenario: rates by the parameter `along`, or percentiles without it.
 
-    A line for each subject (all, unless they are named) and each value of the parameters `by`; of those measured
-    `where`.
+    It has a line for each subject and each value of the parameters `by`. `subjects` selects subjects; all without it.
+    `where` selects measurements by their parameters.
     """
 
     file: str
@@ -79,12 +79,12 @@ _Lines = dict[str, list[_Point]]
 
 
 def draw(report: Report) -> dict[str, str]:
-    """The files, by name."""
+    """The SVG files of a report by name."""
     return {chart.file: _svg(chart, lines) for scenario in report.scenarios for chart, lines in _charts(scenario)}
 
 
 def charts(scenario: ScenarioResult) -> list[Chart]:
-    """Those that are drawn of it."""
+    """The charts that are drawn of a scenario."""
     return [chart for chart, _ in _charts(scenario)]
 
 
@@ -162,7 +162,7 @@ def _svg(chart: Chart, lines: _Lines) -> str:
 
 
 def _step(highest: float) -> float:
-    """A round number of which `TICKS` reach the highest value."""
+    """The smallest round step for which `TICKS` steps reach the highest value."""
     rough = max(highest, 1e-9) / TICKS
     power = 10.0 ** (ceil(log10(rough)) - 1)
     return power * min(factor for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))

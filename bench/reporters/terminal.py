@@ -1,4 +1,4 @@
-"""A scenario's result for who is waiting for it."""
+"""Prints the result of a scenario."""
 
 from __future__ import annotations
 

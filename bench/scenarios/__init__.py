@@ -1,4 +1,4 @@
-"""What is measured, one scenario a file."""
+"""The scenarios, one in each file."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 SHORT = ("store", "transfers", "zipf", "http", "lag", "catch-up")
-"""Those that say in a few minutes whether anything became slower."""
+"""The scenarios that show in a few minutes whether anything became slower."""

@@ -16,14 +16,14 @@ from bench.harness.settings import Settings
 
 SIZE = 5_000
 BATCHES = 4
-"""A connection and repetition."""
+"""Batches of each connection in a repetition."""
 
 
 class Kind(NamedTuple):
-    """How they are sent. Of several API processes each has clients and customers of its own."""
+    """How batches are sent. Each of several API processes has separate clients and customers."""
 
     lines: bool
-    connections: int  # to each process
+    connections: int  # connections to each process
     processes: int = 1
 
 
@@ -37,7 +37,7 @@ EXPECTED = 15_000
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """Every kind in turn."""
+    """Measure every kind in turn."""
     size, batches = (500, 2) if settings.quick else (SIZE, BATCHES)
     samples: dict[str, list[Sample]] = {name: [] for name in KINDS}
     with server.database() as database:
@@ -73,10 +73,10 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     result = ScenarioResult(
         "bulk",
         "Transfers in batches over HTTP",
-        f"Batches of {size} transfers to an API process, from a process of its own that makes the bodies before the "
-        f"clock starts. Every transfer is validated, decided, recorded under its own key and durable before the answer "
-        f"of its batch, which has an answer for each. Of two API processes each has a client and half of the customers "
-        f"for itself. Percentiles are of whole batches.",
+        f"A separate process sends batches of {size} transfers to an API process. It makes the bodies before the clock "
+        f"starts. Every transfer is validated, decided, recorded under its own key and durable before the answer to "
+        f"its batch, which has an answer to each transfer. With two API processes, each has its own client and half of "
+        f"the customers. Percentiles are of whole batches.",
         [
             measurement("batches", {"as": name, "size": size}, "transfers/s", repeated)
             for name, repeated in samples.items()

@@ -1,4 +1,4 @@
-"""How fast the projections catch up with a log that is there: all of them, in one worker, from position 0."""
+"""Measures how fast the projections fold an existing log from position 0: all of them, in one worker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUBJECT = "one worker, all projections"
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """Fill a log, then fold it from the beginning, again and again."""
+    """Fill a log, then fold it from the beginning in each repetition."""
     rates = []
     number = 2 * settings.transfers
     with server.database() as database:
@@ -48,10 +48,9 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     return ScenarioResult(
         "catch-up",
         "Catching up with the log",
-        f"{', '.join(one.name for one in PROJECTIONS)}: folded together from position 0 over a log of "
-        f"{number} transfers between {settings.accounts} accounts, by a worker as it runs, which reads ahead over a "
-        f"second connection. "
-        f"Events are positions of the log passed, counted once.",
+        f"One worker folds these projections together from position 0: {', '.join(one.name for one in PROJECTIONS)}. "
+        f"The log has {number} transfers between {settings.accounts} accounts. The worker reads ahead over a second "
+        f"connection, as it does in production. Each position of the log counts as one event.",
         [measured],
         [Comparison("events a second", measured.median, 50_000)],
         checked,

@@ -1,4 +1,4 @@
-"""Transfers over HTTP, one a request, beside empty POSTs through the same request guard and validation."""
+"""Compares transfers over HTTP, one in each request, with empty POSTs that have the same guard and validation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATHS = {TRANSFER: "/v1/transfers", EMPTY: "/v1/empty", PLAIN: "/v1/plain"}
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """Transfers and empty requests in turn."""
+    """Measure transfers and empty requests in turn."""
     samples: dict[tuple[str, int], list[Sample]] = {}
     with server.database() as database:
         with serving(database, server.folder, settings) as (address, file, answered):
@@ -30,16 +30,15 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
                         answered += sample.answered if kind == TRANSFER else 0
                         if repetition >= 0:
                             samples.setdefault((kind, connections), []).append(sample)
-        # What wrk left unanswered at the end of each run has gone in or not by now: the API was stopped gracefully.
+        # The API was stopped gracefully, so each request that wrk did not wait for is now in the log or lost.
         checked = oracle.check(database.url, answered, unanswered=sum(CONNECTIONS) * (settings.repetitions + 1))
     result = ScenarioResult(
         "http",
         "Transfers over HTTP, one a request",
-        "Connections of wrk, closed loop, to one API process; wrk, API and PostgreSQL share the cores. "
+        "wrk sends requests in a closed loop to one API process; wrk, API and PostgreSQL share the cores. "
         "Every transfer is authenticated, validated, recorded under its own key and durable before its answer. No "
-        "projector runs beside. The empty POST sends the same body through the same request guard "
-        "and validation, once by the command router, as commands go, and once through FastAPI's own machinery, for "
-        "comparison.",
+        "projector runs. The empty POST sends the same body through the same request guard and validation, once "
+        "through the command router, like commands, and once through FastAPI's machinery, for comparison.",
         [
             measurement(kind, {"connections": connections}, "requests/s", repeated)
             for (kind, connections), repeated in samples.items()

@@ -1,4 +1,4 @@
-"""How soon the read tables show what was recorded, while transfers come at half of what the write side can do."""
+"""Measures the lag of the read tables while transfers come at half of the capacity of the write side."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRANSFERS, LAG = "transfers", "head lag"
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """The capacity, then half of it, again and again."""
+    """In each repetition, measure the capacity, and then the lag at half of it."""
     closed: list[Sample] = []
     opened: list[Sample] = []
     lags: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""Reads and transfers together, four to one, with a projector at work beside them."""
+"""Measures reads and transfers together, four to one, while a projector runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bench.harness.settings import Settings
 READS = 0.8
 BOTH, OF_KIND = "all requests", {open_loop.READ: "reads", open_loop.COMMAND: "transfers"}
 LEFT = CONNECTIONS + 1
-"""Commands that wrk made in a run and nobody waited for: one a connection, and one to try its script."""
+"""Commands of a run of wrk that may have no answer: one on each connection, and one to try its script."""
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """The capacity, then half of it, again and again."""
+    """In each repetition, measure the capacity, and then half of that rate."""
     closed: list[Sample] = []
     opened: dict[str, list[Sample]] = {kind: [] for kind in OF_KIND}
     with server.database() as database:

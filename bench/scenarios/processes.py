@@ -1,4 +1,4 @@
-"""Deposits, all of them against the one cash account, to several API processes on one log."""
+"""Measures deposits through several API processes on one log. All of them debit the same cash account."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from bench.harness.settings import Settings
 
 PROCESSES = (1, 2, 3)
 CONNECTIONS = 96
-"""Shared alike among the processes, however many there are: they fill the processors of a small machine."""
+"""Connections in all, shared equally among any number of processes. They fill the processors of a small machine."""
 CONNECTIONS_EACH = 12
-"""Of each process, where every process brings clients of its own."""
+"""Connections of each process, if every process has its own clients."""
 TOGETHER, OWN = f"{CONNECTIONS} in all", f"{CONNECTIONS_EACH} of each"
 PATH = "/v1/accounts/{account}/deposits"
 SUBJECT = "deposits"
 SHARED, APART = "shared", "apart"
-"""Whether each process has customers' accounts of its own, so that they meet at cash only, or all have the same."""
+"""`shared`: all processes use the same customers. `apart`: each has its own, so they share only the cash account."""
 RISES, FAIR_SHARE = 1.0, 0.5
 
 ARRANGEMENTS = ((TOGETHER, APART), (TOGETHER, SHARED), (OWN, APART))
-"""Connections and customers."""
+"""The connections and customers of each arrangement."""
 
 Setting = tuple[Flush, tuple[str, str], int]
-"""The flush, the arrangement, and how many processes."""
+"""The flush, the arrangement, and the number of processes."""
 
 
 class Repetition(NamedTuple):
-    """What one was: a sample of each process, and the share of all processors that was busy meanwhile."""
+    """One repetition: a sample of each process, and the busy share of all processors."""
 
     samples: Sequence[Sample]
     busy: float
@@ -48,7 +48,7 @@ Measured = Mapping[Setting, Sequence[Repetition]]
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """Every setting in turn, again and again."""
+    """Measure every setting in turn, in each repetition."""
     measured: dict[Setting, list[Repetition]] = {}
     runs = unanswered = 0
     with server.database() as database:
@@ -87,12 +87,12 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     return ScenarioResult(
         "processes",
         "Several API processes on one log",
-        f"Deposits over HTTP, one a request, each against the same cash account. {CONNECTIONS} connections, closed "
-        f"loop, shared alike among the processes, or {CONNECTIONS_EACH} of each one's own; one wrk for each. All of "
-        "them and PostgreSQL share the cores: busy is the share of all of them that was used, by anybody. "
-        f"Apart: each process is sent a third of {settings.accounts // 2} customers, always the same, so that they "
-        f"meet at cash only. Shared: any process is sent any of {settings.accounts // 2} others, so what it remembers "
-        "of one is often out of date. Of each: the median of each process.",
+        f"Deposits over HTTP, one in each request, all against the same cash account. {CONNECTIONS} connections in a "
+        f"closed loop are shared equally among the processes, or each process has {CONNECTIONS_EACH}; there is one wrk "
+        "for each process. All programs and PostgreSQL share the cores. Busy: the share of the cores that was used by "
+        f"all programs. Apart: each process gets always the same third of {settings.accounts // 2} customers, so the "
+        f"processes share only the cash account. Shared: each process gets any of {settings.accounts // 2} other "
+        "customers, so its cached states are often out of date. Of each: the median of each process.",
         [_measurement(setting, repeated) for setting, repeated in measured.items()],
         list(_compare(measured)),
         [*checked, "nobody given up: no answer but success, no connection broken"],
@@ -100,7 +100,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
 
 
 def _files(accounts: Sequence[str], folder: Path) -> dict[str, list[Path]]:
-    """For each way to share out customers, the file of the accounts that each process is sent: the same in all runs."""
+    """The files of accounts for each process, by the arrangement of customers. They are the same in all runs."""
     shared, apart = accounts[::2], accounts[1::2]
     return {
         SHARED: [keep(shared, folder, "shared")] * max(PROCESSES),

@@ -1,4 +1,4 @@
-"""How much slower a long log is than a short one: commands, folding, start-up, and the memory of the API."""
+"""Compares long logs with short ones: commands, folding, start-up, and the memory of the API."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from workers.clock_and_ids import new_id
 from workers.tuning import tune_for_commands, tune_for_folding
 
 DRAWN = 2_000
-"""Accounts that take part in the commands of a repetition, out of all there are: as many on every log, at most, and
-none a second time, which would have a longer stream by then."""
+"""Most accounts in the commands of a repetition. The number is the same on every log. No account is drawn in two
+repetitions, because its stream would be longer the second time."""
 ALONE_OF = 20
-"""Of how many transfers in batches as many are made one at a time as one."""
+"""The number of transfers in batches for each transfer that is made alone."""
 PARTS = 5
-"""What is compared is measured in parts, one of each log in turn: commands within the same seconds, folds within the
-same minute. The longest logs are folded part by part, the shorter ones all over again between two parts."""
+"""Measurements to be compared are made in parts, one on each log in turn: commands within the same seconds, folds
+within the same minute. The longest logs are folded in parts, the shorter ones completely in each turn."""
 TOUCHED = 200_000
-"""Accounts that the API sees: twice what it keeps the states of."""
+"""Accounts that the API sees. This is twice the number of states that it caches."""
 LOOKS = 4
-"""How often its memory is looked at meanwhile."""
+"""How often the memory of the API is measured during that."""
 BATCH = 5_000
 
 COLD, WARM, ALONE = "batch, accounts met for the first time", "batch, accounts met before", "one at a time"
 FOLD, PART, START, MEMORY = "fold", "fold, part of the longest log", "start to ready", "API memory"
 OF_NEWEST = " with the middle one's accounts in use"
-"""The log on which as many accounts take part in transfers, the newest, as on the middle log in the mean of its
-length: what a longer log costs without more of them."""
+"""One more log of the greatest length. Only its newest accounts take part in transfers, as many as on the middle log on
+average. It shows the cost of a longer log without more accounts in use."""
 
 
 @dataclass
@@ -58,17 +58,17 @@ class _Log:
 
     database: Database
     accounts: list[str]
-    events: int  # that were loaded
-    answered: int  # commands, with those of the history
-    commands: dict[str, list[float]] = field(default_factory=dict)  # a second
+    events: int  # number of loaded events
+    answered: int  # number of accepted commands, with those of the history
+    commands: dict[str, list[float]] = field(default_factory=dict)  # commands a second, by kind
     alone_us: list[list[int]] = field(default_factory=list)
-    folds: list[tuple[int, float]] = field(default_factory=list)  # events and seconds, of each turn
+    folds: list[tuple[int, float]] = field(default_factory=list)  # events and seconds of each turn
     starts: list[float] = field(default_factory=list)
-    memory: dict[int, float] = field(default_factory=dict)  # MiB, by accounts seen
+    memory: dict[int, float] = field(default_factory=dict)  # MiB by number of accounts seen
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """Commands and folds on every log in turn; then the rest, a log at a time."""
+    """Measure commands and folds on every log in turn, and then the start and the memory of one log after the other."""
     sizes = (1, 2, 5) if settings.quick else (100, 1_000, 5_000)
     random = Random(settings.seed)
     with ExitStack() as stack:
@@ -99,14 +99,14 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     result = ScenarioResult(
         "sizes",
         "Short and long logs",
-        f"Logs of {', '.join(f'{log.events:,}' for log in logs)} events, filled by COPY with what the service would "
-        f"have written: an account for every twenty events, paid into; transfers between all the accounts there "
-        f"are, on one log more between the newest {in_use:,}, as many as the middle log has in the mean. Commands: in "
-        f"process, {drawn:,} accounts drawn out of all, by an executor that knows none of them yet, in {PARTS} parts, "
-        f"each on every log in turn. Fold: all projections in one worker that reads ahead, from position 0; in each of "
-        f"{PARTS} turns the shorter logs from their beginning and the next part of the longest ones. Start: from the "
-        f"start of the process until it says that it is ready. Memory: resident, after transfers over HTTP between "
-        f"accounts that are all different.",
+        f"Logs of {', '.join(f'{log.events:,}' for log in logs)} events. COPY fills them with the rows that the "
+        f"service would have written: an account with a deposit for every twenty events, and transfers between all "
+        f"accounts. One more log has transfers only between the newest {in_use:,} accounts, as many as the middle log "
+        f"has on average. Commands: in process, between {drawn:,} random accounts, which are not in the executor's "
+        f"cache, in {PARTS} parts, each on every log in turn. Fold: all projections from position 0, in one worker "
+        f"that reads ahead; each of {PARTS} turns folds the shorter logs from their beginning and the next part of "
+        f"the longest ones. Start: from the start of the process until it is ready. Memory: resident, after transfers "
+        f"over HTTP between accounts that are all different.",
         list(_measurements(logs, of_newest)),
         checked=[*checked, "every checkpoint at the head"],
     )
@@ -115,7 +115,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
 
 
 def _measure_commands(logs: Sequence[_Log], drawn: Sequence[Sequence[str]], settings: Settings, random: Random) -> None:
-    """Of each kind a part on every log in turn, so that what is compared was measured within seconds."""
+    """Measure each kind in parts, on every log in turn, so that compared figures are measured within seconds."""
     with ExitStack() as stack:
         ledgers = [stack.enter_context(running_ledger(log.database)) for log in logs]
         for kind in (COLD, WARM, ALONE):
@@ -134,7 +134,7 @@ def _made(kind: str, drawn: Sequence[str], settings: Settings, random: Random) -
 
 
 def _rate(log: _Log, ledger: Ledger, kind: str, submissions: Sequence[Submission]) -> None:
-    tune_for_commands()  # as the API does; it also leaves our own commands out
+    tune_for_commands()  # as the API does; it also excludes these submissions from the collector
     began = perf_counter()
     if kind == ALONE:
         latencies = []
@@ -149,7 +149,7 @@ def _rate(log: _Log, ledger: Ledger, kind: str, submissions: Sequence[Submission
 
 
 def _measure_folds(logs: Sequence[_Log]) -> None:
-    """In turns: a part of the longest logs, all of each other one."""
+    """Measure in turns. A turn folds a part of the longest logs, and each other log completely."""
     longest = max(log.events for log in logs)
     with ExitStack() as stack:
         workers = [stack.enter_context(_worker(log)) for log in logs]
@@ -181,11 +181,11 @@ def _worker(log: _Log) -> Iterator[_Worker]:
 
 
 def _fold(log: _Log, worker: _Worker, upto: int) -> None:
-    """From where it stands to this position, or the end of its unit."""
+    """Fold from the current position to this one, or to the end of its unit."""
     tune_for_folding()
     runner = worker.runner
     before = min(runner.positions.values())
-    runner.head = upto  # as if the log ended there: it shall not read ahead into the turn of another
+    runner.head = upto  # as if the log ended here, so that it does not read ahead during another turn
     began = perf_counter()
     while min(runner.positions.values()) < upto and runner.step():
         pass
@@ -208,7 +208,7 @@ def _measure_memory(log: _Log, service: Service) -> None:
 
 
 def _send(service: Service, pairs: Sequence[tuple[str, str]]) -> int:
-    """Transfers between these accounts in one request; every one of them must be accepted."""
+    """Send transfers between these accounts in one request. Returns their number. Raises `RuntimeError`."""
     lines = [
         orjson.dumps(
             {
@@ -230,7 +230,7 @@ def _send(service: Service, pairs: Sequence[tuple[str, str]]) -> int:
 
 
 def rates_of(folds: Sequence[tuple[int, float]]) -> list[float]:
-    """Events a second, from events and seconds."""
+    """Events a second of each turn."""
     return [round(events / seconds, 1) for events, seconds in folds]
 
 

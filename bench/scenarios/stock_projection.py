@@ -1,9 +1,9 @@
-"""Our fold beside a projection of the `eventsourcing` library.
+"""Compares Daybook's fold with a projection of the `eventsourcing` library.
 
-The library's log is a tenth as long, for it takes its time. It has one table of balances, written as its documentation
-does it: a view that is a tracking recorder, and a projection that adds to a row and moves the tracking position in one
-transaction an event. Ours is all of our read tables, and for comparison that of the accounts alone. The library's
-commits wait for the flush unless told otherwise; ours never do, so it is measured both ways.
+The library's log is a tenth as long, because its projection is slower. It has one table of balances, written as in its
+documentation: a view that is a tracking recorder, and a projection that adds to a row and moves the tracking position
+in one transaction for each event. Daybook folds all read tables, and for comparison that of the accounts alone. The
+library's commits wait for the flush by default; Daybook's never do. So the library is measured both ways.
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ ACCOUNTS = 500
 ALL, ONE = "Daybook, all projections", "Daybook, accounts alone"
 STOCK, STOCK_UNFLUSHED = "ProjectionRunner, balances", "ProjectionRunner, balances, commits not flushed"
 STOCKS = {STOCK: "on", STOCK_UNFLUSHED: "off"}
-"""With what `synchronous_commit` each of the library's runs."""
+"""The `synchronous_commit` of each run of the library."""
 STOCK_SHARE = 10
-"""For so many events in our log the library's has one: it folds a hundred or two a second."""
+"""Daybook's log has this many times the events of the library's log. The library folds 100 to 200 events a second."""
 LONGEST_SECONDS = 600.0
 POLL_SECONDS = 0.02
 
 
 class StockAccount(Aggregate):
-    """An account of the library's kind."""
+    """An account as an aggregate of the library."""
 
     def __init__(self) -> None:
         self.balance = 0
 
     class Credited(Aggregate.Event):
-        """Money came in."""
+        """Money was added to an account."""
 
         amount: int
 
     class Debited(Aggregate.Event):
-        """Money went out."""
+        """Money was taken from an account."""
 
         amount: int
 
@@ -78,11 +78,11 @@ class StockAccount(Aggregate):
 
 
 class StockLedger(Application[UUID]):
-    """An application of the library's kind."""
+    """An application of the library."""
 
 
 class Balances(PostgresTrackingRecorder):
-    """A view: a row an account."""
+    """A view with a row for each account."""
 
     def __init__(self, datastore: PostgresDatastore, **kwargs: Any) -> None:
         super().__init__(datastore, **kwargs)
@@ -91,7 +91,7 @@ class Balances(PostgresTrackingRecorder):
         )
 
     def add(self, account: UUID, amount: int, tracking: Tracking) -> None:
-        """Add to a balance, and remember how far we are."""
+        """Add to a balance, and record the tracking position in the same transaction."""
         with self.datastore.transaction(commit=True) as cursor:
             self._insert_tracking(cursor, tracking)
             cursor.execute(
@@ -109,7 +109,7 @@ class ProjectBalances(Projection[Balances]):
 
     @singledispatchmethod
     def process_event(self, domain_event: DomainEventProtocol[UUID], tracking: Tracking) -> None:
-        """Nothing else is read."""
+        """Ignore other events."""
 
     @process_event.register
     def _(self, domain_event: StockAccount.Credited, tracking: Tracking) -> None:
@@ -121,7 +121,7 @@ class ProjectBalances(Projection[Balances]):
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """Every one in turn, again and again."""
+    """Measure every fold in turn, in each repetition."""
     blocks = max(1, settings.transfers // BLOCK_EVENTS // (5 if settings.quick else 1))
     random = Random(settings.seed)
     rates: dict[str, list[float]] = {name: [] for name in (ALL, ONE, *STOCKS)}
@@ -139,8 +139,9 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     result = ScenarioResult(
         "projection",
         "Folding, beside the library's ProjectionRunner",
-        "Both logs folded from their beginning. The library's has fewer events, or it would take a quarter of an hour "
-        f"and more: the debits and credits of {ACCOUNTS} accounts. Its projection is one table of balances.",
+        "Both logs are folded from their beginning. The library's log has fewer events, because it would take more "
+        f"than a quarter of an hour: the debits and credits of {ACCOUNTS} accounts. Its projection is one table of "
+        "balances.",
         [
             Measurement(name, {"events": fewer if name in STOCKS else loaded.events}, "events/s", measured)
             for name, measured in rates.items()
@@ -183,10 +184,10 @@ def _environment(database: Database) -> dict[str, str]:
 
 
 def _fill(database: Database, events: int, random: Random) -> dict[UUID, int]:
-    """So many events in the library's log; the balances they come to."""
+    """Write events to the library's log. Returns the balances of its accounts."""
     with StockLedger(_environment(database)) as ledger:
         accounts = [StockAccount() for _ in range(min(ACCOUNTS, events // 2))]
-        # The last event of each is a movement, so the last of the log is one that the projection reads.
+        # The last event of each account is a movement, so the projection reads the last event of the log.
         movers = [*random.choices(accounts, k=events - 2 * len(accounts)), *accounts]
         for account in movers:
             move = account.credit if random.random() < 0.5 else account.debit

@@ -1,8 +1,9 @@
-"""The store beside the stock recorder of the `eventsourcing` library: one event of 200 bytes a command.
+"""Compares the event store with the stock recorder of the `eventsourcing` library. Each command has one event of 200
+bytes.
 
-Ours does more for its figure: every command has a key of its own that is looked up and recorded with its answer, and
-positions are dense. The stock recorder runs on the same server, with a connection for each of its threads, both as it
-is by default and with its database functions; its best is what we are compared with.
+Daybook does more work: every command has its own key, which is looked up and recorded with its answer, and positions
+are dense. The stock recorder runs on the same server, with a connection for each of its threads. It is measured by
+default and with its database functions. Daybook is compared with its best figure.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from workers.clock_and_ids import new_id
 
 CALLERS = (1, 16, 64)
 EXPECTED: dict[Flush, float] = {"disk": 6.0, "1 ms": 10.0}
-"""How many times the stock recorder's best, at 64 callers."""
+"""The expected ratio to the stock recorder's best, at 64 callers."""
 BODY = b'{"filler":"' + b"x" * 187 + b'"}'
 METADATA = b'{"actor":{"how":"token","id":"bench"}}'
 CODES = Codes(accepted=201, refused=422, expectation_failed=409)
@@ -44,7 +45,7 @@ COROUTINES, THREADS = "Daybook, callers as coroutines", "Daybook, callers as thr
 STOCK, STOCK_FUNCTIONS = "stock recorder", "stock recorder, database functions"
 
 Measure = Callable[[int, float, float], Sample]
-"""With so many callers, after so many seconds of warm-up, for so many seconds."""
+"""Measures with a number of callers, seconds of warm-up, and seconds to measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class _Codec:
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """Every system, flush and number of callers in turn, again and again."""
+    """Measure every system, flush and number of callers in turn, in each repetition."""
     samples: dict[tuple[str, str, int], list[Sample]] = {}
     with server.database() as ours, server.database(migrated=False) as theirs, _executor(ours) as executor:
         systems: dict[str, Measure] = {
@@ -92,9 +93,9 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     result = ScenarioResult(
         "store",
         "Appends at the store, beside the stock recorder",
-        "One event of 200 bytes a command, each on a stream of its own. Closed loop. Daybook's go through the executor "
-        "and record each command under its key; the stock recorder inserts one event a call, and each of its "
-        "threads has a connection.",
+        "Each command appends one event of 200 bytes on a new stream, in a closed loop. Daybook's commands go through "
+        "the executor, which records each one under its key. The stock recorder inserts one event in each call, and "
+        "each of its threads has a connection.",
         [
             Measurement(
                 name,
@@ -159,7 +160,7 @@ def _submission() -> Submission:
 
 
 def _measure_coroutines(executor: Executor, callers: int, warm_up: float, seconds: float) -> Sample:
-    commands = AsyncExecutor(executor)  # belongs to one event loop
+    commands = AsyncExecutor(executor)  # an instance belongs to one event loop
 
     async def ask() -> None:
         _accepted(await commands.execute(_submission()))

@@ -1,4 +1,4 @@
-"""Transfers in process, in batches: decide, encode and append, without HTTP, beside COPY of the rows they come to."""
+"""Compares transfers in process, in batches without HTTP, with a COPY of the rows that they store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAYBOOK, COPY = "Daybook", "COPY of the same rows"
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """A batch, and a copy of what it stored, in turn."""
+    """Measure a batch and a copy of its rows in turn."""
     random = Random(settings.seed)
     rates: dict[str, list[float]] = {DAYBOOK: [], COPY: []}
     with (
@@ -33,7 +33,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         for _ in range(settings.repetitions):
             before = raw.head()
             batch = transfers(accounts, settings.transfers, random)
-            tune_for_commands()  # as the API does; it also leaves our own commands out
+            tune_for_commands()  # as the API does; it also excludes these submissions from the collector
             began = perf_counter()
             ledger.execute(batch)
             rates[DAYBOOK].append(settings.transfers / (perf_counter() - began))
@@ -43,8 +43,8 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         "transfers",
         "Transfers in process, in batches",
         f"{settings.transfers} transfers a batch between {settings.accounts} accounts with limits, one executor. "
-        "Commands are made before the clock starts. COPY is the raw limit: the rows that each batch left, three events "
-        "and the record of its command for each transfer, copied in binary into tables with the same columns and "
+        "Commands are made before the clock starts. COPY is the upper limit: it copies the rows of each batch, three "
+        "events and the record of the command for each transfer, in binary into tables with the same columns and "
         "indexes, in one transaction on one connection, without deciding anything.",
         [
             Measurement(name, {"batch": settings.transfers}, "transfers/s", [round(rate, 1) for rate in measured])

@@ -1,4 +1,4 @@
-"""Transfers that crowd on few accounts: one side drawn with a Zipf exponent, up to every transfer on one account."""
+"""Measures transfers on few busy accounts. One side is drawn with a Zipf exponent, up to one account for all."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from bench.peers.for_update import POOL
 from workers.tuning import tune_for_commands
 
 EXPONENTS: Mapping[str, float] = {"0": 0.0, "0.5": 0.5, "1": 1.0, "1.5": 1.5, "2": 2.0, "∞": inf}
-"""0 draws all accounts alike; at ∞ one account is on one side of every transfer."""
+"""With 0 all accounts are equally likely. With ∞ one account is on one side of every transfer."""
 UNIFORM, HOT = "0", "∞"
 QUICK = (UNIFORM, HOT)
 OF_UNIFORM, OF_PEER = 0.8, 5.0
 CONNECTIONS = 64
 ROUNDS = 4
-"""Of each exponent in a repetition, in process, in turn: so that all have as much of the processor's better moments."""
+"""Rounds in a repetition in process. A round has every exponent, so that all have the same share of fast moments."""
 IN_PROCESS, OVER_HTTP, FOR_UPDATE = (
     "Daybook, in process, in batches",
     "Daybook over HTTP",
@@ -37,7 +37,7 @@ IN_PROCESS, OVER_HTTP, FOR_UPDATE = (
 
 @dataclass
 class _Http:
-    """A ledger that takes transfers over HTTP, and what it has answered."""
+    """A ledger that takes transfers over HTTP, with the number of its answers."""
 
     address: str
     path: str
@@ -47,7 +47,7 @@ class _Http:
     samples: dict[str, list[Sample]] = field(default_factory=dict)
 
     def load(self, exponent: str, seed: int, seconds: float) -> Sample:
-        """One run of wrk."""
+        """Run wrk once."""
         self.runs += 1
         load = wrk.Load(
             self.address,
@@ -64,12 +64,12 @@ class _Http:
 
     @property
     def unanswered(self) -> int:
-        """What wrk left unanswered at the end of its runs; it has gone in or not."""
+        """The most requests that wrk did not wait for at the ends of its runs. They may be in the log."""
         return CONNECTIONS * self.runs
 
 
 def run(settings: Settings, server: Server) -> ScenarioResult:
-    """Every exponent and system in turn, first in process, then over HTTP."""
+    """Measure every exponent and system in turn, first in process and then over HTTP."""
     exponents = QUICK if settings.quick else tuple(EXPONENTS)
     in_process, checked = _in_process(settings, server, exponents)
     over_http, checked_over_http = _over_http(settings, server, exponents)
@@ -102,7 +102,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
 def _in_process(
     settings: Settings, server: Server, exponents: Sequence[str]
 ) -> tuple[dict[str, list[float]], list[str]]:
-    """Rates by exponent, and what was found right."""
+    """Measure in process. Returns the rates by exponent and the names of the checks."""
     random = Random(settings.seed)
     rates: dict[str, list[float]] = {exponent: [] for exponent in exponents}
     with server.database() as database, running_ledger(database) as ledger:
@@ -111,7 +111,7 @@ def _in_process(
         for _ in range(settings.repetitions * ROUNDS):
             for exponent, measured in rates.items():
                 batch = transfers(accounts, settings.transfers // ROUNDS, random, zipf=EXPONENTS[exponent])
-                tune_for_commands()  # as the API does; it also leaves our own commands out
+                tune_for_commands()  # as the API does; it also excludes these submissions from the collector
                 began = perf_counter()
                 ledger.execute(batch)
                 measured.append(round(len(batch) / (perf_counter() - began), 1))
@@ -123,7 +123,7 @@ def _in_process(
 
 
 def _over_http(settings: Settings, server: Server, exponents: Sequence[str]) -> tuple[dict[str, _Http], list[str]]:
-    """Both systems with their samples, and what was found right."""
+    """Measure over HTTP. Returns both systems with their samples, and the names of the checks."""
     with server.database() as database, server.database(migrated=False) as theirs:
         with running_ledger(database) as ledger:
             accounts = ledger.open_accounts(settings.accounts)

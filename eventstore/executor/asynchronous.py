@@ -22,7 +22,7 @@ class ActorBusyError(ExecutorError):
     """Too many commands of one actor wait. The bound leaves the queue open for other actors."""
 
     def __init__(self, actor: str, most: int) -> None:
-        super().__init__(f"{most} commands of {actor} wait, as many as may")
+        super().__init__(f"{most} commands of {actor} wait, the most allowed")
         self.most = most
 
 

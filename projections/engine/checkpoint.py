@@ -1,8 +1,8 @@
 """Checkpoints: how far each projection has folded the log, and the compare-and-set that moves them.
 
-A checkpoint names a position, the log's epoch and a digest of the event at that position. It moves in the transaction
-that writes the tables, from exactly what this runner believed it to be. So pages are applied exactly once, whoever
-else runs: a second runner waits on the row, finds it moved, and has lost.
+A checkpoint has a position, the epoch of the log and a digest of the event at that position. It moves in the
+transaction that writes the tables, and only from the value that the runner has read. So a page is applied exactly once,
+also with several runners: a second one waits for the row, finds another value, and rolls back.
 
 A rebuild replaces tables without moving the position. It counts up `rebuilds`, which the compare-and-set compares too.
 
@@ -29,7 +29,7 @@ NEXT: Final = "read_next"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a projection stands: always the end of a unit, or 0."""
+    """The position that a projection has reached: the end of a unit, or 0."""
 
     position: int
     epoch: int
@@ -39,7 +39,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class ProjectionError:
-    """Why a projection does not go on. `position` is the event's that cannot be folded."""
+    """The reason why a projection stopped. `position` is that of the event that cannot be folded."""
 
     position: int
     stream: str
@@ -52,16 +52,16 @@ class ProjectionError:
 
 @dataclass(frozen=True, slots=True)
 class ProjectionStatus:
-    """A projection as the database has it. `checkpoint` is None before its tables were made."""
+    """The status of a projection in the database. `checkpoint` is None before its tables are made."""
 
     projection: str
     checkpoint: Checkpoint | None
     same_event: bool  # whether the event at the checkpoint's position is the one that was folded
     error: ProjectionError | None
-    rebuild_until: int | None  # the position from which on its tables are whole again; None: they are
+    rebuild_until: int | None  # from this position on its tables are complete again; None if they are complete
 
     def refusal(self, epoch: int) -> str | None:
-        """One sentence why folding must not go on from here, or None. `epoch` is the log's."""
+        """The reason why folding must not continue, or None. `epoch` is that of the log."""
         if self.checkpoint is None:
             return f"{self.projection} has not begun: run daybook migrate, and let a projector run (daybook work)"
         again = f"rebuild it: daybook rebuild {self.projection}"
@@ -80,7 +80,7 @@ class ProjectionStatus:
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """The head of the log and how projections stand, seen at one moment."""
+    """The head of the log and the status of projections, in one snapshot."""
 
     log: int
     epoch: int
@@ -143,7 +143,7 @@ ON CONFLICT (projection, log) DO UPDATE
 
 
 def read_state(connection: Connection[Any], log: str, projections: Sequence[str], schema: str = LIVE) -> LogState:
-    """How these projections stand, in the order given. Raises `UnknownLogError`."""
+    """The status of these projections, in the given order. Raises `UnknownLogError`."""
     rows = connection.execute(_state(schema).encode(), (text_array(projections), log), binary=True).fetchall()
     if not rows:
         raise UnknownLogError(f"there is no log named {log!r}: has this database been migrated and the log created?")
@@ -209,7 +209,7 @@ def lock_checkpoint(connection: Connection[Any], log: int, projection: str, sche
 def record_error(
     connection: Connection[Any], log: int, projection: str, error: ProjectionError, schema: str = LIVE
 ) -> None:
-    """Leave word that a projection stopped."""
+    """Record that a projection stopped."""
     parameters = {
         "projection": projection,
         "log": log,
@@ -222,6 +222,6 @@ def record_error(
 
 
 def clear_error(connection: Connection[Any], log: int, projection: str, schema: str = LIVE) -> None:
-    """It goes on after all."""
+    """Delete the record that a projection stopped."""
     statement = f"DELETE FROM {schema}.projection_errors WHERE projection = %s AND log = %s"  # noqa: S608 - a constant
     connection.execute(statement.encode(), (projection, log))

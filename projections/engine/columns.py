@@ -1,4 +1,4 @@
-"""How the table of a read model is declared: a SQLAlchemy Core table whose columns say what they mean.
+"""Declares the table of a read model: a SQLAlchemy Core table with a comment on each column.
 
 Everything else about a table is derived from it: its DDL (`ddl`), COPY and UPDATE (`writing`), filters and pages
 (`listing`), reporting views (`reporting`). Columns are declared in the order in which people read them. `ddl` orders
@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 COLLATION = "C"
-"""Of ids and codes: compared byte by byte, so their order is the same on every server."""
+"""The collation of ids and codes. They are compared byte by byte, so their order is the same on every server."""
 
 _MINOR_UNITS = "minor units"
 

@@ -65,10 +65,10 @@ def type_name(column: Column[Any]) -> str:
 
 
 def normalised(tables: Iterable[Table]) -> frozenset[str]:
-    """What decides whether tables have changed: columns with type, collation and nullability, and the primary key.
+    """The form that decides whether tables have changed: columns (type, collation, nullability) and the primary key.
 
-    Not their order, not their comments, and no index: `prepare` makes those that are missing. The form is that of
-    `LIVE_COLUMNS`.
+    The order of columns, comments and indexes do not count: `prepare` makes missing indexes. The lines are like those
+    of `LIVE_COLUMNS`.
     """
     lines = set()
     for table in tables:
@@ -97,11 +97,11 @@ SELECT c.relname, concat_ws(' ', c.relname, 'primary key', string_agg(a.attname,
  WHERE c.relnamespace = 'read'::regnamespace AND c.relkind = 'r'
  GROUP BY c.relname
 """
-"""Of every table in the schema `read`: its name, and one line of what `normalised` says of it."""
+"""The lines of `normalised` for every table in the schema `read`, each with the name of its table."""
 
 
 def digest(lines: Iterable[str]) -> str:
-    """Changes whenever a line does."""
+    """A digest of the lines."""
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
@@ -119,7 +119,7 @@ def _create_table(table: Table) -> str:
 
 
 def _place(column: Column[Any]) -> tuple[bool, bool, int]:
-    """Fixed length before the others, in each part what is always there first, wide alignment before narrow."""
+    """The sort key of a column: fixed length first, then NOT NULL, then wide alignment."""
     alignment = next((bytes for kind, bytes in _ALIGNMENTS.items() if type(column.type) is kind), 0)
     return alignment == 0, bool(column.nullable), -alignment
 

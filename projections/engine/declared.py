@@ -73,11 +73,11 @@ class RowFold:
 
     @cached_property
     def blank(self) -> dict[str, Any]:
-        """What a row has before its first event: NULL wherever the table allows it."""
+        """A row before its first event: NULL wherever the table allows it."""
         return {column.name: None for column in self.table.columns if column.nullable}
 
     def rows(self, events: Iterable[RecordedEvent]) -> dict[str, Row]:
-        """All rows that these events come to, from the beginning of the log: the pure form of the table."""
+        """The rows after these events, which begin with the first of the log: the pure form of the table."""
         rows: dict[str, Row] = {}
         for recorded in events:
             step, starts = self.step(recorded.event)
@@ -90,7 +90,7 @@ class RowFold:
         return {key: {name: row[name] for name in names} for key, row in rows.items()}
 
     def step(self, event: Any) -> tuple[Step, bool]:
-        """The function of an event, and whether it begins a row. Raises `FoldError` for an event that it has not."""
+        """The function of an event, and whether it begins a row. Raises `FoldError` for an event without a function."""
         found = self.steps.get(type(event))
         if found is None:
             raise _unknown(event)
@@ -98,7 +98,7 @@ class RowFold:
 
 
 def _after(step: Step, key: str, row: Row, recorded: RecordedEvent) -> Row:
-    """The row after an event. The row before is of this module's making, so it may be changed."""
+    """The row after an event. This module made the row before, so it may change it."""
     position, at, event = recorded
     if event.originator_id == key:
         row["version"] = event.originator_version
@@ -120,12 +120,12 @@ def _misplaced(key: str, event: Any, starts: bool) -> FoldError:
 
 @dataclass(slots=True)
 class Page:
-    """What the events of a page come to, laid out for the server as far as no row of the table is needed."""
+    """The result of a page, encoded for the server as far as no row of the table is needed."""
 
     begun: list[str]  # lines for COPY
     updates: list[Update]
     details: list[list[str]]  # lines for COPY, of each table beside the rows
-    pending: dict[str, list[RecordedEvent]]  # of rows that have to be loaded first
+    pending: dict[str, list[RecordedEvent]]  # events of rows that must be loaded first
 
 
 def declared(

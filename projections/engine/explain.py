@@ -1,4 +1,4 @@
-"""What is kept and shown of an error that stands in the way: what it is and where, not the rows it met."""
+"""How an error of a fold is recorded and shown: its kind and place, without values of rows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from projections.engine.projection import FoldError
 def explain(error: Exception) -> str:
     """The error in one line.
 
-    What people wrote stands in the detail and the context of the server's errors (`Failing row contains`, `COPY line`)
-    and may stand in any message but those of `FoldError`, which names rows by their ids.
+    The detail and the context of the server's errors quote values (`Failing row contains`, `COPY line`), and any
+    message may. Only those of `FoldError` do not: they name rows by their ids.
     """
     if isinstance(error, FoldError):
         return str(error)
@@ -25,7 +25,7 @@ def explain(error: Exception) -> str:
 
 def _primary(error: psycopg.Error) -> str:
     message = error.diag
-    if message.message_primary is None:  # of the client, which knows no rows: a connection that is lost
+    if message.message_primary is None:  # an error of the client, such as a lost connection: it has no values of rows
         return str(error).partition("\n")[0]
     constraint = "" if message.constraint_name is None else f", constraint {message.constraint_name}"
     return f"{message.message_primary} (SQLSTATE {message.sqlstate}{constraint})"

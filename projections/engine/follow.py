@@ -1,4 +1,4 @@
-"""Following the log: folding what comes, for as long as asked, over lost connections and lost owners."""
+"""Follows the log: folds new events until it is stopped, through lost connections and lost owners."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from projections.engine.tables import begin
 
 POLL_SECONDS = 0.02
 IDLE_POLL_SECONDS = 0.25
-"""At most so long between two looks when notifications come; also how soon a stand-by takes over."""
+"""Most seconds between two polls when notifications come. A stand-by takes over after this time, too."""
 
 PAUSED_SECONDS = 15.0
-"""A session that sends nothing for so long has lost its process (SIGSTOP, a frozen machine): the server ends it, and a
-stand-by takes over; in the middle of the rows it was sending, which is not silence to the server, the stand-by does. A
-live one is never silent for longer than it takes to read and fold a page."""
+"""A session that sends nothing for so many seconds belongs to a stopped process (SIGSTOP, a frozen machine). The server
+ends it, and a stand-by takes over. If it stopped in the middle of sending rows, the server does not see it as idle, and
+the stand-by ends it. A live session is never silent for longer than it takes to read and fold a page."""
 
 Connect = Callable[[], Connection[Any]]
 MakeCodec = Callable[[Connection[Any], int], Codec]
-"""Makes the codec of a log (its number) that looks up data keys with this connection."""
+"""Makes the codec of a log, given by its number. It reads data keys over this connection."""
 
 
 def follow(
@@ -43,9 +43,9 @@ def follow(
 ) -> None:
     """Fold until `stop` is set. `connect` gives autocommit connections of the projector.
 
-    A projection that another worker owns is left to it and taken over within `IDLE_POLL_SECONDS` of its end, or after
-    `paused_seconds` of silence. Raises `DatabaseAwayError` once the database has been away for `wait_seconds`, and at
-    once what no retry mends, such as `ShapeError`.
+    A projection that another worker owns is taken over within `IDLE_POLL_SECONDS` after the end of that worker, or
+    after `paused_seconds` of silence. Raises `DatabaseAwayError` once the database has been away for `wait_seconds`.
+    Errors that a retry does not repair, such as `ShapeError`, are raised at once.
     """
     outage = Outage(stop, wait_seconds)
     while not stop.is_set():
@@ -69,7 +69,7 @@ def _end_when_silent(connection: Connection[Any], seconds: float) -> None:
 
 
 class _Worker:
-    """One connection's worth of following, and a second one to read ahead."""
+    """Follows over one connection, with a second one to read ahead."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class _Worker:
     def turn(self, stop: Event) -> None:
         """Fold a page, or wait for one."""
         if self._ownership.acquire():
-            self._runner.load()  # their last owner has moved them
+            self._runner.load()  # the last owner has moved them
         owned = self._ownership.owned
         if owned and self._runner.step(owned):
             self._pace.found()
@@ -107,9 +107,9 @@ class _Worker:
 
 
 class _Pace:
-    """How long to wait: `poll_seconds`, but longer and longer once notifications have proved to come.
+    """How long to wait: `poll_seconds`, and longer and longer once notifications arrive.
 
-    They have when one ended a wait, and no longer have when something was found that none had announced.
+    They arrive if one has ended a wait. They do not if new events were found without one.
     """
 
     def __init__(self, poll_seconds: float) -> None:
@@ -119,7 +119,7 @@ class _Pace:
         self.seconds = poll_seconds
 
     def idle(self, notified: bool) -> None:
-        """Nothing was there; then a notification came, or the time was up."""
+        """Record that nothing was found, and whether a notification ended the wait."""
         self._was_notified = notified
         if notified:
             self._notifications_come = True
@@ -128,7 +128,7 @@ class _Pace:
             self.seconds = min(2 * self.seconds, IDLE_POLL_SECONDS)
 
     def found(self) -> None:
-        """Something was folded."""
+        """Record that events were folded."""
         if not self._was_notified and self.seconds > self._poll_seconds:
             self._notifications_come = False
         self.seconds = self._poll_seconds

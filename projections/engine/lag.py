@@ -19,19 +19,19 @@ SELECT p.position, greatest(extract(epoch FROM clock_timestamp() - e.recorded_at
 
 @dataclass(frozen=True, slots=True)
 class ProjectionLag:
-    """One projection: `events` behind the head, `seconds` since the oldest event it has not folded was recorded."""
+    """One projection. It is `events` behind the head. The oldest of these was recorded `seconds` ago."""
 
     projection: str
     position: int
     events: int
     seconds: float
-    stopped: str | None  # why it does not go on, if so
-    rebuild_until: int | None  # the position from which on its tables are whole; None: they are
+    stopped: str | None  # the reason why it stopped, if it did
+    rebuild_until: int | None  # from this position on its tables are complete; None if they are complete
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """All projections asked about, at one head."""
+    """The lag of projections at one head."""
 
     head: int
     epoch: int
@@ -49,17 +49,17 @@ class Lag:
 
     @property
     def rebuilding(self) -> tuple[ProjectionLag, ...]:
-        """Those whose tables a rebuild of an earlier version emptied, and has not filled again."""
+        """The projections whose tables a rebuild of an earlier version emptied and has not filled again."""
         return tuple(one for one in self.projections if one.rebuild_until is not None)
 
     @property
     def stopped(self) -> tuple[str, ...]:
-        """Names of those that do not go on."""
+        """The names of projections that stopped."""
         return tuple(one.projection for one in self.projections if one.stopped is not None)
 
 
 def lag(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> Lag:
-    """How these projections stand. One without tables yet is behind by the whole log and counts as stopped."""
+    """The lag of these projections. One without tables is behind by the whole log and counts as stopped."""
     state = read_state(connection, log, [projection.name for projection in projections])
     positions = {s.projection: s.checkpoint.position if s.checkpoint else 0 for s in state.statuses}
     ages = dict(

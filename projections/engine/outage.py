@@ -1,4 +1,4 @@
-"""A database that cannot be used: tried again, visibly, and not for ever."""
+"""Waits for a database that cannot be used: tries again, reports it, and gives up after a time."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from projections.engine.explain import explain
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 3600.0
-"""Long enough for a failover, a restore or a new version of the server; an operator is called long before."""
+"""Long enough for a failover, a restore or a new version of the server. An operator is called long before."""
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.1, 5.0
-"""Between two tries: doubled each time, up to the last."""
+"""Seconds between two tries: doubled each time, up to the last."""
 MESSAGE_SECONDS = 30.0
-"""At most so often is a message written while it lasts."""
+"""Least seconds between two messages while it lasts."""
 
 
 class DatabaseAwayError(RuntimeError):
-    """The database could not be used for longer than it is tried."""
+    """The database could not be used for the longest time that is allowed."""
 
 
 class Outage:
     """Counts how long the database could not be used, pauses between tries and ends the waiting at its bound.
 
-    It may be away, or refuse to be written: after a failover, or when its disk is full.
+    The database may be away, or read-only after a failover or with a full disk.
     """
 
     def __init__(self, stop: Event, wait_seconds: float = WAIT_SECONDS) -> None:
@@ -36,7 +36,7 @@ class Outage:
         self._message_at = 0.0
 
     def failed(self, error: Exception) -> None:
-        """A try has failed: wait before the next. Raises `DatabaseAwayError` once the bound is reached."""
+        """Wait after a failed try. Raises `DatabaseAwayError` once the bound is reached."""
         now = monotonic()
         if self._began is None:
             self._began, self._pause, self._message_at = now, FIRST_PAUSE_SECONDS, now
@@ -57,7 +57,7 @@ class Outage:
         self._pause = min(2 * self._pause, LAST_PAUSE_SECONDS)
 
     def ended(self) -> None:
-        """A try has succeeded."""
+        """Record a try that succeeded."""
         if self._began is not None:
             logger.warning("the database can be used again after %.0f seconds", monotonic() - self._began)
             self._began = None

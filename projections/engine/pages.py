@@ -1,4 +1,4 @@
-"""Reading a page for several projections at once: one read, one decode, one split by event type, and their folds."""
+"""Reads a page for several projections: one read, one decode, one split by event type, then the folds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eventstore.postgres.arrays import text_array
 from projections.engine.checkpoint import ProjectionError
 from projections.engine.projection import Projection, RecordedEvent
 
-# As eventstore.log.read does it, but with only the columns a fold needs: every one costs as much as an index probe.
+# As in eventstore.log.read, with only the columns that a fold needs: each costs as much as an index probe.
 _UPTO = """
 SELECT unit_end FROM log.events
  WHERE log = %s AND position > %s AND position <= %s ORDER BY position DESC LIMIT 1
@@ -28,10 +28,10 @@ SELECT position, recorded_at::text, type, payload, stream, version FROM log.even
 
 
 FIRST_PAGE = 1_000
-"""Positions of a reader's first page, when it does not know yet how large events are."""
+"""Positions of a reader's first page, when the size of events is not known yet."""
 
 PAGE_BYTES = 32 * 2**20
-"""Payload a page should not exceed, by what the one before had: so pages of large events have fewer of them."""
+"""Bytes of payload that a page should not exceed, estimated by the page before. So large events make short pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ class Folded:
     """A projection's part of a page."""
 
     events: Sequence[RecordedEvent]
-    result: Any  # of its fold; None without facts
+    result: Any  # of its fold; None without events
     error: Exception | None  # what the fold raised
     broken: ProjectionError | None  # the first event it wants that cannot be decoded
 
 
 @dataclass(frozen=True, slots=True)
 class FoldedPage:
-    """The facts after `after` up to and including `upto`, the end of a unit, folded by each projection."""
+    """The events after `after` up to and including `upto`, the end of a unit, folded by each projection."""
 
     after: int
     upto: int
@@ -94,8 +94,9 @@ class PageReader:
     def read(
         self, connection: Connection[Any], after: int, limit: int, projections: Iterable[Projection]
     ) -> FoldedPage | None:
-        """About `limit` positions or less, to the end of a unit; None at the end of the log. It advances without facts
-        too."""
+        """Read about `limit` positions or fewer, to the end of a unit; None at the end of the log. A page may have no
+        events for these projections.
+        """
         last = after + min(limit, self._affordable)
         found = connection.execute(_UPTO, (self._log, after, last), binary=True).fetchone()
         if found is None:
@@ -134,7 +135,7 @@ class PageReader:
 
 
 def fold_part(projection: Projection, events: Sequence[RecordedEvent], broken: ProjectionError | None = None) -> Folded:
-    """A projection's part of a page; what its fold raises is kept, to be raised when it would be written."""
+    """A projection's part of a page. An error of its fold is kept, and raised when the part would be written."""
     if not events or broken is not None:
         return Folded(events, None, None, broken)
     try:
@@ -144,7 +145,7 @@ def fold_part(projection: Projection, events: Sequence[RecordedEvent], broken: P
 
 
 class ReadAhead:
-    """Reads the next page in a thread and on a connection of its own, while the present one is written."""
+    """Reads the next page in its own thread and over its own connection, while the present page is written."""
 
     def __init__(self, pages: PageReader, connection: Connection[Any]) -> None:
         self._pages = pages
@@ -154,16 +155,16 @@ class ReadAhead:
         self._coming: Future[FoldedPage | None] | None = None
 
     def start(self, after: int, limit: int, projections: Sequence[Projection]) -> None:
-        """Begin to read this page. What was asked for before must have been taken."""
+        """Begin to read this page. The page before must have been taken."""
         self._asked = after, [projection.name for projection in projections]
         self._coming = self._thread.submit(self._pages.read, self._connection, after, limit, projections)
 
     def close(self) -> None:
-        """End the thread, once it has read what it was asked for: the connection is free then."""
+        """End the thread once it has read its page. The connection is free then."""
         self._thread.shutdown()
 
     def take(self, after: int, projections: Sequence[Projection]) -> FoldedPage | None:
-        """The page that was asked for, if it is this one. Raises what reading it raised."""
+        """The page that was read, if it is this one. Raises the error of reading it."""
         asked, coming = self._asked, self._coming
         self._asked = self._coming = None
         if coming is None:

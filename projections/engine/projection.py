@@ -1,4 +1,4 @@
-"""What a projection is to the engine: a name, the events it folds, its tables and views, and two functions."""
+"""A projection: a name, the events it folds, its tables and views, and two functions."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from projections.engine.reporting import View
 
 
 class RecordedEvent(NamedTuple):
-    """A decoded event and where it stands in the log; its stream and version are in the event."""
+    """A decoded event with its position in the log. Its stream and version are in the event."""
 
     position: int
-    recorded_at: str  # as PostgreSQL writes it, UTC: folds only pass it on, and a datetime would be made to be unmade
+    recorded_at: str  # UTC, as PostgreSQL writes it: folds only pass it on, so it is not parsed
     event: Any
 
 
 class FoldError(ValueError):
-    """Events that cannot be folded into these tables; the message says which row stands in the way."""
+    """Events cannot be folded into these tables. The message names the row."""
 
 
 class FoldCache(dict[str, Any]):
-    """What `write` of one projection wants to find again in its next call, so as not to ask the tables for it.
+    """Values that `write` of one projection keeps for its next call, so that it need not read them from the tables.
 
-    The engine empties it whenever the tables may have changed without this call: after a rollback, a lost race, a
-    reset. So it is a part of the tables at the checkpoint, or nothing. `write` keeps it within `MOST`.
+    The engine empties it whenever the tables may have changed otherwise: after a rollback, a lost compare-and-set, a
+    rebuild. So it has values of the tables at the checkpoint, or nothing. `write` keeps it within `MOST`.
     """
 
     MOST = 500_000
     """Keys. Two projections keep 330 bytes together of each account (tracemalloc): 165 MB at the most."""
 
     def bound(self) -> None:
-        """Forget everything rather than grow without end."""
+        """Drop everything if there are too many keys."""
         if len(self) > self.MOST:
             self.clear()
 
@@ -50,7 +50,7 @@ class Projection:
     `fold` sums up recorded events, in log order, without looking at the tables. It is pure, and runs in another thread
     while the page before is written. `write` brings its result into the projection's tables. It does not qualify their
     names: `search_path` says where they are. The result must not depend on how the log was cut into calls. Both raise
-    (`FoldError` or anything else) where an event cannot be folded; then nothing of the call remains.
+    (`FoldError` or anything else) if an event cannot be folded. Then the call changes nothing.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Rebuilding: the whole log folded into new tables beside the live ones, which are then replaced.
+"""Rebuilds read tables: folds the whole log into new tables beside the live ones, and then replaces the live ones.
 
-Readers see the old tables until the swap and the new ones after it. An attempt that fails, or is killed, leaves the old
-ones; what it leaves in `read_next` the next one drops.
+Readers see the old tables until the swap and the new ones after it. An attempt that fails or is killed leaves the old
+tables. The next rebuild drops what it left in `read_next`.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ from projections.engine.runner import Ownership, Runner
 from projections.engine.tables import TablesBusyError, prepare, refuse_another_log
 
 Progress = Callable[[int, int], None]
-"""Receives the position all of them have reached, and the one to reach."""
+"""Gets the position that all projections have reached, and the position to reach."""
 
 CLOSE = 1_000
-"""Positions that may be left to fold while the live checkpoint is locked: some ten milliseconds."""
+"""Most positions to fold while the live checkpoint is locked: some ten milliseconds."""
 
 
 class NotFoldedError(RuntimeError):
-    """New tables did not reach the position of the live ones; the message says why."""
+    """New tables did not reach the position of the live ones. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What a rebuild came to. `head` is where the log ended when it began, and how far it had to come."""
+    """The result of a rebuild. `head` is the head of the log at its beginning, which it had to reach."""
 
     projections: tuple[str, ...]
     head: int
-    position: int  # the lowest of them
+    position: int  # the lowest position of them
     seconds: float
-    stopped: dict[str, str]  # those that met what they cannot fold, and what
-    kept: dict[str, str] = field(default_factory=dict)  # those whose old tables stay, and why
+    stopped: dict[str, str]  # projections with an event that cannot be folded, and the error
+    kept: dict[str, str] = field(default_factory=dict)  # projections whose old tables stay, and the reason
 
     @property
     def ok(self) -> bool:
-        """Whether every one of them has new tables and has come as far as the head."""
+        """Whether every projection has new tables and has reached the head."""
         return self.position >= self.head and not self.stopped and not self.kept
 
 
@@ -69,12 +69,12 @@ def rebuild(
     ahead: Connection[Any] | None = None,
     progress: Progress = lambda position, head: None,
 ) -> Rebuilt:
-    """Fold the log into new tables, put them in the place of the live ones, and fold up to the head of this moment.
+    """Fold the log into new tables, replace the live ones by them, and fold up to the present head.
 
     `connection` acts as the projector, which folds; `owner` as the read owner, which makes and replaces tables. With a
     second connection of the projector, `ahead`, it is faster (see `Runner`). A worker goes on meanwhile with the live
-    tables, and then with the new ones. Tables are replaced at the position of the live ones; where these are missing,
-    or of another history, at the head. Raises `SupersededError` where another rebuild begins.
+    tables, and then with the new ones. Tables are replaced at the position of the live ones, or at the head if these
+    are missing or of another history. Raises `SupersededError` if another rebuild begins.
     """
     began = time.monotonic()
     prepare(owner, ())
@@ -90,7 +90,7 @@ def rebuild(
 
 
 class _Replacement:
-    """New tables of some projections, from empty ones to the swap."""
+    """The new tables of some projections, from empty tables to the swap."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class _Replacement:
         self._names = [projection.name for projection in projections]
 
     def run(self) -> dict[str, str]:
-        """The projections whose old tables stay, and why."""
+        """Make, fold and swap. Returns the projections whose old tables stay, with the reason."""
         make_next(self._owner, self._head.log, self._head.epoch, self._projections, self._number)
         try:
             with closing(self._runner()) as runner:
@@ -129,7 +129,7 @@ class _Replacement:
         return kept
 
     def _discard_after_failure(self) -> None:
-        """Drop the new tables where that is possible. Where it is not, the next rebuild does it."""
+        """Drop the new tables if possible. If not, the next rebuild drops them."""
         with suppress(psycopg.Error, TablesBusyError):
             discard_next(self._owner, self._head.log, self._projections, self._number)
 
@@ -164,7 +164,7 @@ class _Replacement:
         return [(projection.name, self._swap(runner, projection)) for projection in self._projections]
 
     def _swap(self, runner: Runner, projection: Projection) -> Exception | None:
-        """Replace the tables of one projection; None, or why they stay."""
+        """Replace the tables of one projection. None, or the reason why the old ones stay."""
 
         def reach() -> Checkpoint:
             return self._reach(runner, projection.name)
@@ -193,12 +193,12 @@ class _Replacement:
         return reached
 
     def _targets(self, names: Sequence[str]) -> dict[str, int]:
-        """The positions at which the tables of these can be replaced."""
+        """The positions at which the tables of these projections can be replaced."""
         state = read_state(self._connection, self._log, names)
         return {status.projection: self._target(state, status) for status in state.statuses}
 
     def _target(self, state: LogState, status: ProjectionStatus) -> int:
-        """The live position. The head where there is none, or one that means nothing in this log."""
+        """The live position; the head if there is none, or if it does not fit this log."""
         at = status.checkpoint
         if at is None or status.refusal(state.epoch) is not None:
             return state.head
@@ -215,7 +215,10 @@ def _fold_to_head(
     ahead: Connection[Any] | None,
     progress: Progress,
 ) -> tuple[int, dict[str, str]]:
-    """Fold the live tables up to `head`, or watch the worker that owns them: the lowest position, and who stopped."""
+    """Fold the live tables up to `head`, or wait for the worker that owns them.
+
+    Returns the lowest position, and the projections that stopped with their errors.
+    """
     ownership = Ownership(connection, head.log, [projection.name for projection in projections])
     with closing(Runner(connection, log, codec, projections, ahead=ahead)) as runner:
         try:

@@ -1,9 +1,9 @@
-"""New tables beside the live ones, and the swap that puts them in their place, as the read owner.
+"""Makes new tables beside the live ones, and swaps them, as the read owner.
 
 The new tables are made in the schema `read_next`, where a rebuild folds. The swap is one transaction. It locks the live
 checkpoint, lets the rebuild fold the new tables to exactly that position, moves the old tables to `read_old`, the new
-ones to `read`, makes the reporting views show the new ones, and drops the old ones. Views keep their identity, so that
-views of others on top of them stay. Either all of it happens or nothing.
+ones to `read`, makes the reporting views show the new ones, and drops the old ones. Views keep their identity, so views
+of users that depend on them stay. Either all of it happens or nothing.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from projections.engine.projection import Projection
 from projections.engine.tables import TablesBusyError, changing_tables, record_reports, record_shape
 
 SWAP_LOCK_SECONDS = 0.2
-"""How long a try of a swap waits for readers of the tables. Whoever comes to read meanwhile waits as well."""
+"""How long a try of a swap waits for readers of the tables. New readers wait meanwhile, too."""
 SWAP_SECONDS = 60.0
-"""For how long a swap is tried."""
+"""How long a swap is tried."""
 SWAP_PAUSE_SECONDS = 0.5
-"""Between two tries: readers that waited are let through, and the projector goes on."""
+"""The pause between two tries, in which waiting readers and the projector go on."""
 MOST_NAMED = 20
-"""Dependent views that a message names."""
+"""Most dependent views that a message names."""
 
 _BEGIN = """
 INSERT INTO read_next.checkpoints (projection, log, position, epoch, digest, rebuilds) VALUES (%s, %s, 0, %s, '', %s)
@@ -59,13 +59,13 @@ SELECT DISTINCT name FROM dependents
 
 _NOT_REPLACED = (
     psycopg.errors.InvalidTableDefinition,  # a column is gone, or has another name or type
-    psycopg.errors.WrongObjectType,  # it is no view
-    psycopg.errors.InsufficientPrivilege,  # somebody else's: the owner of the schema may drop it
+    psycopg.errors.WrongObjectType,  # it is not a view
+    psycopg.errors.InsufficientPrivilege,  # it belongs to another role: the owner of the schema may drop it
 )
 
 
 class DependentViewsError(RuntimeError):
-    """Views of others keep tables or reporting views from being replaced; the message names them."""
+    """Tables or reporting views cannot be replaced, because other views depend on them. The message names these."""
 
     def __init__(self, projection: str, dependents: Sequence[str], reason: str) -> None:
         self.dependents = tuple(dependents)
@@ -76,7 +76,7 @@ class DependentViewsError(RuntimeError):
 
 
 class SupersededError(RuntimeError):
-    """Another rebuild of the same projection has begun; the message says so."""
+    """Another rebuild of the same projection has begun."""
 
     def __init__(self, projection: str) -> None:
         super().__init__(
@@ -87,9 +87,9 @@ class SupersededError(RuntimeError):
 def make_next(
     connection: Connection[Any], log: int, epoch: int, projections: Sequence[Projection], number: int
 ) -> None:
-    """Make empty tables in `read_next`, at position 0. What a rebuild before left there is dropped.
+    """Make empty tables in `read_next`, at position 0. Tables that an earlier rebuild left there are dropped.
 
-    `number` is of this rebuild alone. Raises `TablesBusyError`.
+    `number` belongs to this rebuild alone. Raises `TablesBusyError`.
     """
     with changing_tables(connection):
         connection.execute("SET LOCAL search_path = read_next")
@@ -111,11 +111,11 @@ def discard_next(connection: Connection[Any], log: int, projections: Sequence[Pr
 
 
 def swap(connection: Connection[Any], log: int, projection: Projection, reach: Callable[[], Checkpoint]) -> None:
-    """Put the new tables of a projection in the place of the live ones.
+    """Replace the live tables of a projection by the new ones.
 
     `reach` is called while the live checkpoint is locked. It folds the new tables to that position and returns their
-    checkpoint, or raises, and nothing changes. Readers wait for a moment at the end; where others read for longer, it
-    is tried again. Raises `TablesBusyError`, `DependentViewsError`, `SupersededError`.
+    checkpoint; if it raises, nothing changes. Readers wait for a moment at the end. If other sessions read for longer,
+    the swap is tried again. Raises `TablesBusyError`, `DependentViewsError`, `SupersededError`.
     """
     deadline = time.monotonic() + SWAP_SECONDS
     while True:
@@ -131,7 +131,7 @@ def swap(connection: Connection[Any], log: int, projection: Projection, reach: C
 
 def _try_swap(connection: Connection[Any], log: int, projection: Projection, reach: Callable[[], Checkpoint]) -> None:
     with changing_tables(connection):
-        # The checkpoint first and the tables after it, as a runner does: neither waits for the other in a circle.
+        # The checkpoint first and then the tables, like a runner: so the two cannot deadlock.
         lock_checkpoint(connection, log, projection.name)
         reached = reach()
         if lock_checkpoint(connection, log, projection.name, NEXT) != reached:
@@ -146,7 +146,7 @@ def _try_swap(connection: Connection[Any], log: int, projection: Projection, rea
 
 
 def _exchange(connection: Connection[Any], projection: Projection) -> None:
-    """From here to the end of the transaction readers of these tables wait."""
+    """Exchange the tables. Readers of them wait until the end of the transaction."""
     moves = [
         *(f"ALTER TABLE IF EXISTS read.{table} SET SCHEMA read_old" for table in projection.tables),
         *(f"ALTER TABLE read_next.{table} SET SCHEMA read" for table in projection.tables),
@@ -163,7 +163,7 @@ def _exchange(connection: Connection[Any], projection: Projection) -> None:
 
 
 def _replace_views(connection: Connection[Any], projection: Projection) -> None:
-    """Let the reporting views show the new tables. One that PostgreSQL does not replace is dropped if it may be."""
+    """Make the reporting views show the new tables. A view that PostgreSQL does not replace is dropped if possible."""
     try:
         with connection.transaction():
             connection.execute(projection.reporting.encode())
@@ -178,7 +178,7 @@ def _replace_views(connection: Connection[Any], projection: Projection) -> None:
 
 
 def _dependents(connection: Connection[Any], relations: Sequence[str]) -> list[str]:
-    """What depends on these relations, directly or not, and is none of them."""
+    """Other relations that depend on these, directly or not."""
     names = text_array(relations)
     return [name for (name,) in connection.execute(_DEPENDENTS, (names, names, MOST_NAMED))]
 
@@ -194,5 +194,5 @@ def _forget_next(connection: Connection[Any], projection: str, log: int) -> None
 
 
 def _in_order(projections: Sequence[Projection]) -> list[Projection]:
-    """So that two sessions lock rows in the same order."""
+    """The names in one order, so that two sessions lock rows in the same order."""
     return sorted(projections, key=lambda projection: projection.name)

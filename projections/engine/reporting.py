@@ -48,7 +48,7 @@ class View:
 
     @property
     def shown(self) -> list[Shown]:
-        """Its columns in their order, each with its meaning."""
+        """The columns in order, each with its comment."""
         return [shown(self.table.c[column]) if isinstance(column, str) else column for column in self.columns]
 
     def sql(self) -> str:
@@ -77,7 +77,7 @@ def shown(column: Column[Any], name: str | None = None) -> Shown:
 
 
 def last_position(sql: str = "t.last_position") -> Shown:
-    """The column that every view has: where its row was changed last."""
+    """The column that every view has: the position of the last change of the row."""
     return Shown("last_position", "Position in the log of the last event that changed this row.", sql)
 
 
@@ -87,7 +87,7 @@ def _aliased(column: Shown) -> str:
 
 
 def _filled(start: str, items: list[str]) -> str:
-    """A list over as many lines as it needs, each indented as the first."""
+    """A list, wrapped into lines with the indentation of the first."""
     lines, line = [], start
     for number, item in enumerate(items, 1):
         piece = item if number == len(items) else f"{item}, "

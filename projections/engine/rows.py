@@ -1,4 +1,4 @@
-"""Writing many rows at once: COPY from text made here, which for wide rows is twice as fast as arrays and `unnest`."""
+"""Writes many rows with COPY, from text made here. For wide rows it is twice as fast as arrays and `unnest`."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from psycopg import Connection
 from domain.kernel import Erased, Personal, Unreadable
 
 PART = 1_000
-"""Rows sent at a time."""
+"""Rows that are sent at a time."""
 
 NULL = "\\N"
 _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def copy_text(value: str | None) -> str:
-    """A text column's value as COPY reads it."""
+    """The value of a text column as COPY reads it."""
     if value is None:
         return NULL
-    if value.isprintable() and "\\" not in value:  # nearly always, and much cheaper than translating
+    if value.isprintable() and "\\" not in value:  # nearly always, and much cheaper than to translate
         return value
     return value.translate(_SPECIAL)
 
 
 def copy_rows(connection: Connection[Any], into: str, lines: Iterable[str]) -> None:
-    """Insert rows: `into` is ``table (column, …)``, a line has its values as COPY reads them, tab-separated.
+    """Insert rows. `into` is ``table (column, …)``. A line has the values as COPY reads them, separated by tabs.
 
-    They are sent in parts: where making a line takes time, the server inserts those before it meanwhile.
+    Lines are sent in parts, so that the server inserts some while the next ones are made.
     """
     coming = iter(lines)
     part = list(islice(coming, PART))

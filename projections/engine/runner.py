@@ -1,10 +1,10 @@
 """The runner: folds the log into tables, page by page.
 
-Projections that stand at the same position share one read and one decode. A page is one transaction: the checkpoints
+Projections at the same position share one read and one decode. A page is one transaction: the checkpoints
 move first (compare-and-set, see `checkpoint`), then every projection writes. So the tables are always exactly what a
-fold up to the checkpoint makes, whatever is killed when, and however many runners there are.
+fold up to the checkpoint makes. Kills at any moment and several runners do not change that.
 
-What cannot be folded stops the projections that want it, each by itself and at that very event; the others go on.
+An event that cannot be folded stops the projections that want it, each by itself and at that event. The others go on.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from projections.engine.tables import NotPreparedError, ShapeError, outdated_amo
 logger = logging.getLogger(__name__)
 
 PAGE = 64_000
-"""Most positions a page. Near the head a page is whatever waits, so it is small and soon visible; the further behind,
-the more changes of one account become one write, and the more rows go to one page of an index. Measured
-(docs/adr/0005): 500 positions cost twice the time of 16,000, those a quarter more of the server's than 32,000, and
-those up to a tenth more than 64,000 where many accounts are in use."""
+"""Most positions of a page. Near the head a page has the events that wait, so it is small and soon visible. In a larger
+page more changes of one account become one write, and more rows go to one page of an index. Measured (docs/adr/0005):
+500 positions take twice the time of 16,000. With many accounts, 16,000 take a quarter more of the server's time than
+32,000, and these up to a tenth more than 64,000."""
 
 READ_AHEAD = 2_000
-"""Positions waiting beyond the present page from which on the next one is read while this one is written."""
+"""If more positions than this wait after the present page, the next page is read while this one is written."""
 
 TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError)
-"""Errors of the connection or the server, not of an event: worth trying again."""
+"""Errors of the connection or the server, not of an event. They are tried again."""
 
 
 _LAST_UNIT_BEFORE = """
@@ -58,18 +58,18 @@ SELECT max(unit_end) FROM log.events WHERE log = %s AND position > %s AND positi
 
 
 Accept = Callable[[Sequence[ProjectionStatus]], None]
-"""Receives the projections whose checkpoints others have moved. Raises where this runner must not fold them now."""
+"""Gets the projections whose checkpoints others have moved. Raises if this runner must not fold them now."""
 
 
 class _Lost(Exception):
-    """A checkpoint is no longer where this runner believed it to be."""
+    """A checkpoint has another value than this runner has read."""
 
 
 class Runner:
-    """Folds one log into the tables of some projections. Not thread-safe; the connection is its own.
+    """Folds one log into the tables of some projections. Not thread-safe; it needs a connection of its own.
 
-    `stopped` says which projections do not go on, and why: an event that cannot be folded, or a checkpoint that does
-    not fit the log. A new runner tries again.
+    `stopped` has the projections that do not go on, with the reason: an event that cannot be folded, or a checkpoint
+    that does not fit the log. A new runner tries again.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class Runner:
 
         `schema` has the tables and the checkpoints. By default a runner accepts tables of its version.
 
-        With a second connection, `ahead`, pages are read, decoded and folded while those before are written. If the
-        codec looks up keys over a connection, let it be that one.
+        With a second connection, `ahead`, a page is read, decoded and folded while the page before is written. If the
+        codec reads keys over a connection, use that one.
         """
         self.stopped: dict[str, str] = {}
         self.head = 0
@@ -101,8 +101,8 @@ class Runner:
         self._schema = schema
         self._accept = accept or self._refuse_another_shape
         self._checkpoints: dict[str, Checkpoint] = {}
-        self._errors: dict[str, ProjectionError] = {}  # as the database has them
-        self._poisoned: dict[str, ProjectionError] = {}  # those this runner met itself
+        self._errors: dict[str, ProjectionError] = {}  # as in the database
+        self._poisoned: dict[str, ProjectionError] = {}  # those that this runner met
         self._caches = {name: FoldCache() for name in self._projections}
         fold_into(connection, schema)
         state = self.load()
@@ -112,7 +112,7 @@ class Runner:
 
     @property
     def positions(self) -> dict[str, int]:
-        """How far each projection is, as far as this runner knows."""
+        """The position of each projection, as far as this runner knows."""
         return {name: checkpoint.position for name, checkpoint in self._checkpoints.items()}
 
     @property
@@ -122,14 +122,14 @@ class Runner:
 
     @property
     def errors(self) -> dict[str, str]:
-        """Events that stopped a projection, here or in another runner, and were not folded since."""
+        """The errors that stopped projections, in this or another runner, unless the event was folded since."""
         return {name: str(error) for name, error in self._errors.items()}
 
     def load(self) -> LogState:
-        """Read again how everything stands. What was rebuilt by others is taken up again.
+        """Read the checkpoints again. Projections that were rebuilt meanwhile go on.
 
-        Raises `ShapeError` where they made the tables anew in another shape: only a runner of that version may fold
-        into them.
+        Raises `ShapeError` if tables were replaced by those of another version: only the version that rebuilt the
+        tables may fold into them.
         """
         state = read_state(self._connection, self._log_name, list(self._projections), self._schema)
         moved = [one for one in state.statuses if one.checkpoint != self._checkpoints.get(one.projection)]
@@ -147,12 +147,12 @@ class Runner:
         return state
 
     def close(self) -> None:
-        """Leave the connections to others. A page that is being read ahead is waited for."""
+        """Release the connections. Waits for a page that is being read ahead."""
         if self._ahead is not None:
             self._ahead.close()
 
     def leave(self, projection: str) -> None:
-        """Fold this projection no longer."""
+        """Stop folding this projection."""
         for kept in (self._projections, self._checkpoints, self._errors, self._poisoned, self._caches, self.stopped):
             kept.pop(projection, None)
 
@@ -170,7 +170,7 @@ class Runner:
             self._caches[name].clear()
         if status.error is None:
             self._errors.pop(name, None)
-            self._poisoned.pop(name, None)  # somebody folded that event after all, or started over
+            self._poisoned.pop(name, None)  # another runner folded that event, or the tables were rebuilt
         else:
             self._errors[name] = status.error
         refusal = status.refusal(epoch)
@@ -179,11 +179,11 @@ class Runner:
         return refusal
 
     def step(self, only: Collection[str] | None = None, upto: int | None = None) -> int:
-        """Fold one page for each group of projections that stand together; `only` these if given.
+        """Fold one page for each group of projections at one position; `only` these if given.
 
-        None goes past the end of the log, or past `upto`, which is the end of a unit. Returns how many positions were
-        passed, summed over the groups; 0 when there is nothing to do now. Raises `TRANSIENT` errors after rolling back;
-        stepping again on a sound connection goes on where this left off.
+        No group goes past the end of the log, or past `upto`, which is the end of a unit. Returns the number of
+        positions passed, summed over the groups; 0 if there is nothing to do. Raises `TRANSIENT` errors after rolling
+        back. Another step on a working connection goes on from there.
         """
         active = self._active(only)
         if not active or max(self._checkpoints[name].position for name in active) >= self.head:
@@ -195,7 +195,7 @@ class Runner:
         positions = sorted(groups)
         passed = 0
         end = self.head if upto is None else min(upto, self.head)
-        # None goes past the next group: from there on they share their pages.
+        # A group does not go past the next one: from there on they share their pages.
         for position, before in zip(positions, [*positions[1:], end], strict=False):
             if position < end:
                 passed += self._step_group(groups[position], position, min(before, end))
@@ -205,7 +205,7 @@ class Runner:
         return [name for name in self._projections if name not in self.stopped and (only is None or name in only)]
 
     def run_to_head(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Step until nothing is left to do. `progress` is told (lowest position, head) after each step."""
+        """Step until nothing is left to do. `progress` gets (lowest position, head) after each step."""
         while self.step():
             if progress is not None:
                 progress(min(self.positions.values()), self.head)
@@ -255,9 +255,9 @@ class Runner:
     def _first_bad(
         self, projection: Projection, events: Sequence[RecordedEvent], upto: int, error: Exception
     ) -> ProjectionError:
-        """Which of these, that met this error together, is the first that cannot be folded.
+        """The first of these events that cannot be folded. Together they raised this error.
 
-        Whether the first n facts can be folded turns from yes to no at one n; halving finds it.
+        The first n events can be folded up to some n and not beyond. Bisection finds it.
         """
         good, bad = 0, len(events)
         while bad - good > 1:
@@ -272,7 +272,7 @@ class Runner:
         return ProjectionError(recorded.position, recorded.event.originator_id, name, explain(error))
 
     def _attempt(self, projection: Projection, part: Folded, upto: int, *, only_try: bool = False) -> Exception | None:
-        """Write a part of one projection (`only_try`: and roll back). What stood in the way, or None."""
+        """Write a part of one projection, and with `only_try` roll back. Returns the error, or None."""
         try:
             self._write([(projection, part)], upto, only_try=only_try)
         except (*TRANSIENT, _Lost):
@@ -282,7 +282,7 @@ class Runner:
         return None
 
     def _fold_up_to(self, projection: Projection, page: FoldedPage, error: ProjectionError) -> None:
-        """Fold what is before the unit that cannot be folded, and stop there, loudly."""
+        """Fold the units before the one that cannot be folded, stop there, and log an error."""
         row = self._connection.execute(
             _LAST_UNIT_BEFORE, (self._log, page.after, error.position, error.position)
         ).fetchone()
@@ -290,7 +290,7 @@ class Runner:
             upto: int = row[0]
             events = [recorded for recorded in page.parts[projection.name].events if recorded.position <= upto]
             earlier = self._attempt(projection, fold_part(projection, events), upto)
-            if earlier is not None:  # one before it cannot be folded either
+            if earlier is not None:  # an earlier event cannot be folded either
                 self._fold_up_to(projection, page, self._first_bad(projection, events, upto, earlier))
                 return
         with self._connection.transaction():
@@ -356,9 +356,9 @@ SELECT n.name, a.usename FROM unnest(%s::text[], %s::bigint[]) AS n(name, key)
 class Ownership:
     """Advisory locks, one a projection, so that two workers do not fold the same pages in vain.
 
-    Nothing rests on them but saved work: what keeps the tables right is the compare-and-set. They belong to the
-    session and are free the moment its process dies. PostgreSQL lets every login take any advisory lock, so one that is
-    held by a login which is no projector does not count: the projection is owned without it.
+    They only save work: the compare-and-set keeps the tables right. A lock belongs to the session and is free once its
+    process ends. PostgreSQL lets every login take any advisory lock. So a lock that is held by a login which is not a
+    projector does not count: the projection is owned without it.
     """
 
     def __init__(self, connection: Connection[Any], log: int, projections: Sequence[str]) -> None:
@@ -368,7 +368,7 @@ class Ownership:
         self.owned: set[str] = set()
 
     def acquire(self) -> set[str]:
-        """Try for those not owned yet; returns which were gained just now."""
+        """Try to get the locks that are not owned yet. Returns the new ones."""
         if not self._others:
             return set()
         rows = self._connection.execute(
@@ -390,17 +390,17 @@ class Ownership:
         return {name for name, _ in rows}
 
     def release(self) -> None:
-        """Let go of all of them."""
+        """Release all locks."""
         for name in self.owned:
             self._connection.execute("SELECT pg_advisory_unlock(%s)", (self._key(name),))
         self._others += sorted(self.owned)
         self.owned = set()
 
     def end_silent(self, seconds: float) -> None:
-        """End the sessions of owners that stopped in the middle of the rows they were sending, so long ago.
+        """End the sessions of owners that stopped in the middle of sending rows, at least so many seconds ago.
 
-        To the server such a session is not idle: none of its time-outs ends it, and it holds what it has locked. It may
-        be ended by whoever has the same login, which is not the role that this session has taken.
+        To the server such a session is not idle: no time-out ends it, and it keeps its locks. A session of the same
+        login may end it. The login is not the role that this session has taken.
         """
         if not self._others:
             return

@@ -1,8 +1,8 @@
-"""Making what the projections need: tables, checkpoints, views for reporting tools.
+"""Makes what projections need: tables, checkpoints, views for reporting tools.
 
 Two roles do it. The read owner makes and replaces tables and views, and has no right on the log (`prepare`, and
-`replacement` for a rebuild). The projector reads the log and changes rows (`begin`). So whoever takes over a projector
-can write wrong rows, which `daybook verify` finds, but can put no code where others run it.
+`replacement` for a rebuild). The projector reads the log and changes rows (`begin`). So an attacker who takes over a
+projector can write wrong rows, which `daybook verify` finds, but cannot place code that other roles run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _GRANTS = (Path(__file__).parent / "grants.sql").read_text()
 _LOCK = "LOCK TABLE read.checkpoints IN SHARE UPDATE EXCLUSIVE MODE"
 """One session at a time makes tables. Rows are read and written meanwhile, and no reader may take this lock."""
 LOCK_SECONDS = 10
-"""How long a table or view is waited for. Whoever comes to read it after that waits as well."""
+"""How long `prepare` waits for a table or a view. Later readers of it wait meanwhile."""
 _CURRENCIES = """
 WITH known AS (
     SELECT currency, exponent, round(10::numeric ^ -exponent, exponent) AS minor_unit
@@ -46,7 +46,7 @@ ON CONFLICT (projection, log) DO NOTHING
 
 
 class ShapeError(RuntimeError):
-    """Tables were made by another version of their projection; the message says what to do."""
+    """Tables were made by another version of their projection. The message says what to do."""
 
     def __init__(self, projections: Sequence[str]) -> None:
         names = ", ".join(projections)
@@ -55,7 +55,7 @@ class ShapeError(RuntimeError):
 
 
 class AnotherLogError(RuntimeError):
-    """The tables are folded from another log; the message says what to do."""
+    """The tables are folded from another log. The message says what to do."""
 
     def __init__(self, log: str, others: Sequence[str]) -> None:
         super().__init__(
@@ -65,7 +65,7 @@ class AnotherLogError(RuntimeError):
 
 
 class NotPreparedError(RuntimeError):
-    """A projection has no tables yet; the message says what to do."""
+    """A projection has no tables yet. The message says what to do."""
 
     def __init__(self, projections: Sequence[str]) -> None:
         self.projections = tuple(projections)
@@ -73,7 +73,7 @@ class NotPreparedError(RuntimeError):
 
 
 class TablesBusyError(RuntimeError):
-    """Somebody kept a table or view locked for too long; the message says what to do."""
+    """Another session kept a table or a view locked for too long. The message says what to do."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
@@ -83,10 +83,10 @@ class TablesBusyError(RuntimeError):
 
 
 def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> None:
-    """Create what is missing, as the read owner; tables that are there keep their rows, rights are set anew.
+    """Create missing tables and views and set the rights, as the read owner. Existing tables keep their rows.
 
-    A table that an earlier version made is taken over where its columns are those of this version. Raises `ShapeError`
-    where they are not; the tables of the other projections are made all the same. Raises `TablesBusyError`.
+    A table of an earlier version is taken over if its columns are those of this version. If not, `ShapeError` is raised
+    after the tables of the other projections are made. Raises `TablesBusyError`.
     """
     with changing_tables(connection):
         connection.execute(_CURRENCIES, (text_array(list(EXPONENTS)), int2_array(list(EXPONENTS.values()))))
@@ -106,10 +106,10 @@ def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> N
 
 
 def begin(connection: Connection[Any], log: str, projections: Sequence[Projection]) -> None:
-    """Let these projections begin at position 0 where they have not begun, as the projector.
+    """Make checkpoints at position 0 for projections without one, as the projector.
 
-    Raises `NotPreparedError` where there are no tables, `ShapeError` where they are of another version,
-    `AnotherLogError` where they are another log's, `UnknownLogError` where there is no such log.
+    Raises `NotPreparedError` if there are no tables, `ShapeError` if they are of another version, `AnotherLogError` if
+    they are of another log, `UnknownLogError` if the log does not exist.
     """
     if outdated := outdated_among(connection, projections):
         raise ShapeError(outdated)
@@ -121,12 +121,12 @@ def begin(connection: Connection[Any], log: str, projections: Sequence[Projectio
         " WHERE NOT EXISTS (SELECT FROM read.checkpoints c WHERE c.projection = p.name AND c.log = %s)",
         (names, head.log),
     ).fetchall()
-    if rows:  # to insert them all the same would wait for whoever is moving them
+    if rows:  # an insert of existing ones would wait for projectors that move them
         connection.execute(_BEGIN, (head.log, head.epoch, text_array([name for (name,) in rows])))
 
 
 def outdated_among(connection: Connection[Any], projections: Sequence[Projection]) -> list[str]:
-    """The names of those whose tables were made by another version. Raises `NotPreparedError` where there are none."""
+    """The projections whose tables another version made. Raises `NotPreparedError` if there are no tables."""
     try:
         made = _shapes(connection)
     except psycopg.errors.UndefinedTable:
@@ -140,7 +140,7 @@ def outdated_among(connection: Connection[Any], projections: Sequence[Projection
 
 
 def _outdated(connection: Connection[Any], made: Mapping[str, str], projections: Sequence[Projection]) -> list[str]:
-    """The names of those whose tables are of another version, or are there and nobody knows of which."""
+    """The projections whose tables are of another or an unknown version."""
     rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'read'").fetchall()
     existing = {table for (table,) in rows}
     return [
@@ -156,7 +156,7 @@ def _outdated(connection: Connection[Any], made: Mapping[str, str], projections:
 
 @contextmanager
 def changing_tables(connection: Connection[Any]) -> Iterator[None]:
-    """A transaction that nobody else makes tables beside, at the end of which everything is granted anew.
+    """A transaction for making tables, one at a time. At its end all rights are granted again.
 
     Raises `TablesBusyError`.
     """
@@ -173,9 +173,9 @@ def changing_tables(connection: Connection[Any]) -> Iterator[None]:
 
 
 def refuse_another_log(connection: Connection[Any], log: int, name: str) -> None:
-    """Raise `AnotherLogError` where the read tables are folded from another log, as the projector.
+    """Raise `AnotherLogError` if the read tables are folded from another log, as the projector.
 
-    Rows do not say of which log they are: two logs in the same tables would be one ledger to every reader.
+    Rows do not name their log, so readers would take two logs in the same tables for one ledger.
     """
     others = connection.execute(
         "SELECT DISTINCT l.name FROM read.checkpoints c JOIN log.logs l USING (log) WHERE c.log <> %s ORDER BY 1",
@@ -190,9 +190,9 @@ def _shapes(connection: Connection[Any]) -> dict[str, str]:
 
 
 def _report(connection: Connection[Any], projection: Projection) -> None:
-    """Make the reporting views of a projection, where they are not as they should be.
+    """Make the reporting views of a projection, if they differ from those of this version.
 
-    To make one again waits for whoever reads it, and whoever comes to read it waits for that: a restart must not do so.
+    Replacing a view blocks its readers, so unchanged views are skipped.
     """
     row = connection.execute(
         "SELECT bool_and(to_regclass(v.name) IS NOT NULL)"
@@ -216,9 +216,9 @@ def record_reports(connection: Connection[Any], projection: Projection) -> None:
 
 
 def _take_over(connection: Connection[Any], projections: Sequence[Projection]) -> None:
-    """Record this version's shape for tables whose version and columns are the same, whoever made them.
+    """Record this version's shape for tables with the same version and columns.
 
-    The digest was over the text of the DDL once, so a comment or the order of columns changed it.
+    Earlier versions made the digest of the text of the DDL, so a comment or the order of columns changed it.
     """
     live: dict[str, set[str]] = {}
     for table, line in connection.execute(ddl.LIVE_COLUMNS.encode()):
@@ -235,7 +235,7 @@ def _take_over(connection: Connection[Any], projections: Sequence[Projection]) -
 def _index(connection: Connection[Any], projections: Sequence[Projection]) -> None:
     """Create the indexes that are missing and drop the obsolete ones.
 
-    An index that is there is not named to the server: even `IF NOT EXISTS` would wait for whoever writes the table.
+    Existing indexes are not named in a statement: even `IF NOT EXISTS` would wait for sessions that write the table.
     """
     rows = connection.execute("SELECT indexname FROM pg_indexes WHERE schemaname = 'read'").fetchall()
     existing = {name for (name,) in rows}

@@ -1,10 +1,10 @@
-"""Proof that the tables are what the log says: each folded afresh, up to its checkpoint, and compared row by row.
+"""Proves that the tables are the fold of the log: folds each again up to its checkpoint and compares row by row.
 
-The fresh fold goes into temporary tables of the same name, by the same code, within one snapshot of the database. So
-projectors may go on meanwhile; disk is needed for a second copy of the tables, memory only for a page.
+The new fold goes into temporary tables of the same names, by the same code, in one snapshot of the database. Projectors
+go on meanwhile. It needs disk for a second copy of the tables, and memory for a page.
 
-A projection that is not at the head has rows missing, and one that stopped will never get there: both are findings. A
-projector may be a moment behind while commands come in, so it is waited for.
+A projection that is behind the head has missing rows, and one that stopped stays behind: both are findings. A projector
+may be a moment behind while commands come in, so the check waits for it.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ SAMPLE = 5
 """Keys of differing rows that a finding names."""
 
 Progress = Callable[[int, int], None]
-"""Is told how far the fresh fold is, and how far it has to go."""
+"""Gets the position of the new fold, and the position to reach."""
 
 
 PATIENCE_SECONDS: Final = 5.0
-"""How long projections may take to reach the head that the check began at."""
+"""How long projections may take to reach the head at which the check began."""
 _POLL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class TableFinding:
-    """A table that is not what a fresh fold makes of the log. A row that differs counts as missing and unexpected."""
+    """A table differs from a new fold of the log. A row that differs counts as missing and as unexpected."""
 
     projection: str
     table: str
-    missing: int  # rows of the fresh fold that the table does not have
-    unexpected: int  # rows of the table that the fresh fold does not have
+    missing: int  # rows of the new fold that the table does not have
+    unexpected: int  # rows of the table that the new fold does not have
     sample: tuple[str, ...]  # primary keys of some of them
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ class TableFinding:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFinding:
-    """A projection that cannot be compared; the message says why."""
+    """A projection cannot be compared. The message says why."""
 
     projection: str
     message: str
@@ -73,7 +73,7 @@ class CheckpointFinding:
 
 @dataclass(frozen=True, slots=True)
 class StatusFinding:
-    """A projection whose rows end before the log does; the message says why."""
+    """The rows of a projection end before the log. The message says why."""
 
     projection: str
     position: int
@@ -88,11 +88,11 @@ TablesFinding: TypeAlias = TableFinding | CheckpointFinding | StatusFinding
 
 @dataclass(frozen=True, slots=True)
 class TablesReport:
-    """What was compared, up to which position each, and what was found."""
+    """The result of the comparison: positions, rows and findings."""
 
     head: int
     positions: dict[str, int]
-    tables: dict[str, int]  # compared, with their number of rows
+    tables: dict[str, int]  # the number of rows of each table that was compared
     findings: tuple[TablesFinding, ...]
 
     @property
@@ -102,7 +102,7 @@ class TablesReport:
 
     @property
     def rows_ok(self) -> bool:
-        """Whether the rows are right as far as they go: nothing was found but projections that end too early."""
+        """Whether the rows are right as far as they go: the only findings are projections that are behind."""
         return all(isinstance(finding, StatusFinding) for finding in self.findings)
 
 
@@ -117,14 +117,14 @@ def verify_tables(
     patience_seconds: float = PATIENCE_SECONDS,
     others: Sequence[Projection] = (),
 ) -> TablesReport:
-    """Fold these projections afresh and compare.
+    """Fold these projections again and compare.
 
     `others` are projections that may have tables and are not compared.
 
     Each must have come to position `due`, by default the head of this moment, and gets `patience_seconds` for it.
 
-    The connection is in no transaction, may create temporary tables and is otherwise left as it was. What the codec
-    returns as `Erased` must be erased in the tables too: text that outlived its key is a finding.
+    The connection must not be in a transaction, and must be allowed to create temporary tables. A value that the codec
+    returns as `Erased` must be erased in the tables too: text that remains after its key was erased is a finding.
     """
     if missing := _without_frame(connection):
         return _not_made(connection, log, projections, missing)
@@ -134,7 +134,7 @@ def verify_tables(
     before = connection.isolation_level
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
-        with connection.transaction(force_rollback=True):  # the temporary tables go with it
+        with connection.transaction(force_rollback=True):  # the temporary tables end with it
             _lock_tables(connection, existing)
             fold_into(connection, "pg_temp", local=True)
             return _verify(connection, log, codec, projections, others, due, progress)
@@ -143,9 +143,9 @@ def verify_tables(
 
 
 def _lock_tables(connection: Connection[Any], tables: Sequence[str]) -> None:
-    """Let no rebuild replace these tables until the end of the transaction, whose snapshot begins after this.
+    """Keep rebuilds from replacing these tables until the end of the transaction, whose snapshot begins after this.
 
-    A snapshot from before a swap would not see all rows of the tables that came with it.
+    A snapshot from before a swap would not see all rows of the new tables.
     """
     if tables:
         connection.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE".encode())
@@ -178,7 +178,7 @@ def _not_made(
 
 
 def _wait_for(connection: Connection[Any], log: str, names: Sequence[str], due: int, patience_seconds: float) -> None:
-    """Wait until those that go on have come to a position, or until patience ends."""
+    """Wait until the projections that are not stopped reach a position, at most for the given time."""
     deadline = time.monotonic() + patience_seconds
     while True:
         state = read_state(connection, log, names)
@@ -237,7 +237,7 @@ def _verify(
 
 
 def _too_early(state: LogState, due: int, incomparable: set[str]) -> list[TablesFinding]:
-    """Projections that stopped or are not at the head."""
+    """Findings for projections that stopped or are behind the head."""
     findings: list[TablesFinding] = []
     for status in state.statuses:
         name = status.projection
@@ -270,7 +270,7 @@ SELECT format('read.%%s has a row of %%s, log %%s', t.name, t.projection, t.log)
 def _unknown_rows(
     connection: Connection[Any], log: int, names: Sequence[str], others: Sequence[Projection]
 ) -> list[TablesFinding]:
-    """Rows of the frame that are no projection's of this log, and projections without a row in `read.projections`."""
+    """Findings for rows of unknown projections or logs, and for projections without a row in `read.projections`."""
     known = sorted({*names, *(projection.name for projection in others)})
     rows = connection.execute(_UNKNOWN_ROWS, {"log": log, "names": known})
     findings: list[TablesFinding] = [
@@ -285,7 +285,7 @@ def _unknown_rows(
 
 
 def _unusable(connection: Connection[Any], projections: Sequence[Projection]) -> Iterator[tuple[str, str]]:
-    """Projections without tables, or with tables of another version, and what to do about each."""
+    """The projections without tables or with tables of another version, each with what to do."""
     missing: tuple[str, ...] = ()
     try:
         outdated = outdated_among(connection, projections)
@@ -297,7 +297,7 @@ def _unusable(connection: Connection[Any], projections: Sequence[Projection]) ->
 
 
 def _misplaced(connection: Connection[Any], state: LogState) -> list[TablesFinding]:
-    """Checkpoints that do not fit the log: ahead of it, on another event, within a unit."""
+    """Findings for checkpoints that do not fit the log: ahead of it, on another event, or within a unit."""
     findings: list[TablesFinding] = []
     for status in state.statuses:
         message = status.refusal(state.epoch)
@@ -320,7 +320,7 @@ def _fold_afresh(
     targets: dict[str, int],
     progress: Progress,
 ) -> list[CheckpointFinding]:
-    """Fold each up to its target. What cannot be folded is a finding and ends that projection's part."""
+    """Fold each projection up to its target. An event that cannot be folded is a finding and ends that projection."""
     broken: list[CheckpointFinding] = []
     caches = {projection.name: FoldCache() for projection in projections}
     position, last = 0, max(targets.values(), default=0)
@@ -351,8 +351,8 @@ def _fold_afresh(
     return broken
 
 
-# A row as text, so that every type compares and NULL equals NULL. Columns are named, because a table that an earlier
-# version made may have them in another order. The key is that of the declaration: the live table may have lost its own.
+# Rows are compared as text, so that every type compares and NULL equals NULL. Columns are named, because a table of an
+# earlier version may have another order. The key is that of the declaration: the live table may have lost its own.
 _COMPARE = """
 WITH live AS (SELECT {key} AS key, ROW({columns})::text AS row FROM read.{table} t),
      fresh AS (SELECT {key} AS key, ROW({columns})::text AS row FROM pg_temp.{table} t),
@@ -364,7 +364,7 @@ SELECT (SELECT count(*) FROM live), (SELECT count(*) FROM missing), (SELECT coun
 
 
 def _compare(connection: Connection[Any], projection: str, table: Table) -> tuple[int | None, TablesFinding | None]:
-    """Rows in the live table, None if they cannot be read, and how it differs from the fresh one."""
+    """The number of rows of the live table (None if they cannot be read), and the finding if it differs."""
     columns = [f"t.{quoted(column.name)}" for column in table.columns]
     key = ", ".join(f"t.{quoted(name)}::text" for name in primary_key(table))
     query = _COMPARE.format(

@@ -1,6 +1,6 @@
-"""Read your writes: waiting, bounded, until projections have folded a position.
+"""Read your writes: waits, for a bounded time, until projections have folded a position.
 
-However many requests wait, they hold no thread; one asks the database for all of them, and only while somebody waits.
+Waiting requests hold no thread. One thread polls the database for all of them, and only while a request waits.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.005
 RETRY_SECONDS = 0.1
-"""Pause after the database could not be asked."""
+"""The pause after a failed poll."""
 FIRST_LOOK_SECONDS = 0.25
-"""However short a wait may be, so long there is to look once: else what is visible would be refused."""
+"""The least time for the first poll, even if a wait is shorter: else visible rows would be refused."""
 LINGER_SECONDS = 1.0
-"""How long the thread stays when nobody waits any more, and what it saw counts. Positions do fall: where the
-log was restored, or by a crash of the server, which may lose the last commits of the projectors."""
+"""How long the thread stays after the last wait, and its positions are used. Positions can fall: after a restore of the
+log, or after a crash of the server, which may lose the last commits of the projectors."""
 
 _POSITIONS = """
 SELECT c.projection, c.position
@@ -54,7 +54,7 @@ class _Waiter:
 
 
 class Checkpoints:
-    """Positions of one log's projections, as lately seen. Thread-safe; `close` it in the end.
+    """The last polled positions of a log's projections. Thread-safe; `close` it in the end.
 
     `connect` makes the connection that is polled with; it may read `read.checkpoints` and `log.logs`.
     """
@@ -71,12 +71,12 @@ class Checkpoints:
         self._thread: Thread | None = None
 
     def reached(self, projections: Iterable[str]) -> int:
-        """The lowest position of these, as seen within the last moments; 0 where nobody looked."""
+        """The lowest position of these projections at the last poll; 0 if there was none lately."""
         with self._lock:
             return min((self._seen.get(name, 0) for name in projections), default=0)
 
     async def wait(self, projections: Iterable[str], position: int, timeout: float) -> None:
-        """Return once all of them have folded `position`; raises `BehindError` after `timeout` seconds."""
+        """Return once all of them have folded `position`. Raises `BehindError` after `timeout` seconds."""
         names = tuple(projections)
         if self.reached(names) >= position:
             return
@@ -92,7 +92,7 @@ class Checkpoints:
             self._remove(waiter)
 
     def close(self) -> None:
-        """Stop asking. Those who still wait time out."""
+        """Stop polling. Requests that still wait time out."""
         with self._lock:
             self._closed = True
             thread = self._thread
@@ -136,7 +136,7 @@ class Checkpoints:
         _close(connection)
 
     def _goes_on(self) -> bool:
-        """Whether to ask once more; waits a while for somebody who wants to know."""
+        """Whether to poll again. Waits a while for the next request."""
         called = True
         while called:
             with self._lock:

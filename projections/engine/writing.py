@@ -1,4 +1,4 @@
-"""Writing rows of a declared table: the columns that COPY is given, and values as COPY and UPDATE want them."""
+"""Writes rows of a declared table: the columns and values for COPY and UPDATE."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FLAGS = {True: "t", False: "f"}
 
 
 def _copied(column: Column[Any], values: Sequence[Any]) -> Iterable[str]:
-    """The values of a column as COPY reads them. Whole columns at once: most have nothing to escape."""
+    """The values of a column as COPY reads them. They are made column by column: most have nothing to escape."""
     if isinstance(column.type, Boolean):
         return map(_FLAGS.__getitem__, values)
     optional = bool(column.nullable) and None in values
@@ -48,7 +48,7 @@ def copy_target(table: Table, columns: Sequence[str] | None = None) -> str:
 
 @cache
 def _columns(table: Table) -> dict[str, Column[Any]]:
-    """The columns by name: looking one up in the table itself takes a page of a hundred rows longer than its values."""
+    """The columns by name. A look-up in the table itself would take longer than the values of a hundred rows."""
     return {column.name: column for column in table.columns}
 
 
@@ -69,10 +69,10 @@ _ARRAYS: dict[type[TypeEngine[Any]], tuple[Callable[[Sequence[Any]], BinaryArray
     Integer: (int4_array, "integer[]"),
     Boolean: (bool_array, "boolean[]"),
 }
-"""How the values of a column that is never NULL travel. The others travel as text."""
+"""The array types of columns that are never NULL. The others are sent as text."""
 
 _UNSET: dict[type[TypeEngine[Any]], Any] = {BigInteger: 0, Integer: 0, Boolean: False}
-"""What is sent for a column that a row does not set: nothing looks at it, but an array has no gaps."""
+"""The value that is sent for a column that a row does not set. It is ignored, but an array has no gaps."""
 
 
 def _array_type(column: Column[Any]) -> str:
@@ -91,10 +91,10 @@ def _array(column: Column[Any], values: Sequence[Any]) -> BinaryArray:
 
 @lru_cache(maxsize=256)
 def update_statement(table: Table, names: tuple[str, ...], partial: tuple[str, ...] = ()) -> str:
-    """Sets these columns of rows that are found by their key. One array a column, the key first.
+    """The statement that sets these columns of rows by their key. It takes one array a column, the key first.
 
-    Columns in `partial` are set in some of the rows only. The last array has a number for each row then, whose bits say
-    which of them are.
+    Columns in `partial` are set in some of the rows only. Then the last array has a number for each row, whose bits say
+    which columns are set.
     """
     [key] = primary_key(table)
     arrays, values = [f"unnest(%s::text[]) AS {quoted(key)}"], []
@@ -122,29 +122,29 @@ class Update:
 
     table: Table
     names: tuple[str, ...]
-    partial: tuple[str, ...]  # those of them that only some of the rows set
+    partial: tuple[str, ...]  # the columns that only some of the rows set
     keys: tuple[str, ...]
     arrays: tuple[BinaryArray, ...]
 
     def run(self, connection: Connection[Any]) -> None:
-        """Set the columns. Raises `FoldError` where a row is not there."""
+        """Set the columns. Raises `FoldError` if a row does not exist."""
         done = connection.execute(update_statement(self.table, self.names, self.partial).encode(), self.arrays)
         if done.rowcount != len(self.keys):
             raise FoldError(_without_row(connection, self.table, self.keys, done.rowcount))
 
 
 SMALL = 500
-"""Rows that set the same columns get a statement of their own from so many on. Near the head of the log a page has few
-rows of many kinds, and what costs is the number of statements; in a page of thousands it is the number of values."""
+"""So many rows that set the same columns get a statement of their own. Near the head of the log a page has few rows of
+many kinds, and the number of statements costs most. In a page of thousands the number of values costs most."""
 
 
 def updates(table: Table, rows: Mapping[str, Row]) -> list[Update]:
-    """The updates that set what these rows have. A row has some of its columns; what else it has is left out."""
+    """The updates for these rows. A row has the columns to set; its other keys are left out."""
     if not rows:
         return []
     known = _columns(table).keys() - primary_key(table)
-    as_set: dict[tuple[str, ...], list[str]] = {}  # by the columns in the order in which functions have set them
-    for name in sorted(rows):  # neighbours share pages of the index and of the table
+    as_set: dict[tuple[str, ...], list[str]] = {}  # rows by the columns that functions have set, in their order
+    for name in sorted(rows):  # neighbouring rows share pages of the index and of the table
         as_set.setdefault(tuple(rows[name]), []).append(name)
     groups: dict[tuple[str, ...], list[str]] = {}
     for columns, keys in as_set.items():
@@ -173,7 +173,7 @@ def _update(table: Table, rows: Mapping[str, Row], groups: Mapping[tuple[str, ..
 
 
 def loaded(connection: Connection[Any], table: Table, names: Sequence[str], keys: Sequence[str]) -> dict[str, Row]:
-    """These columns of the rows with these keys, by key. A key without a row is left out."""
+    """The values of these columns in the rows with these keys, by key. A key without a row is left out."""
     columns = [table.c[name] for name in names]
     shown = [f"t.{quoted(c.name)}{'::text' if isinstance(c.type, DateTime) else ''}" for c in columns]
     whole = [isinstance(c.type, Numeric) for c in columns]

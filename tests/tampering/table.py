@@ -851,9 +851,9 @@ SCHEMAS: Final = [
     case(
         "view: adds 1,000",
         "CREATE OR REPLACE VIEW reporting.trial_balance AS SELECT currency, type, debits, credits,"
-        " balance + 1000 AS balance FROM (SELECT t.currency, t.type, t.debits * c.minor_unit AS debits, t.credits *"
-        " c.minor_unit AS credits, (t.credits - t.debits) * c.minor_unit AS balance FROM read.trial_balance t JOIN"
-        " read.currencies c USING (currency)) x",
+        " balance + 1000 AS balance, last_position FROM (SELECT t.currency, t.type, t.debits * c.minor_unit AS debits,"
+        " t.credits * c.minor_unit AS credits, (t.credits - t.debits) * c.minor_unit AS balance, t.last_position"
+        " FROM read.trial_balance t JOIN read.currencies c USING (currency)) x",
         SCHEMA,
     ),
     case(

@@ -1,7 +1,7 @@
 """How events become rows of `accounts`.
 
-Balances come from the transactions alone. Each of a transaction's entries has its share on the account's own stream
-and is counted there; so the version of that stream is known without reading the shares.
+Balances come from the transactions alone. Each entry of a transaction has an event on the account's own stream, which
+is counted. So the version of that stream is known without reading these events.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from projections.engine.writing import copy_target
 
 @dataclass(slots=True)
 class Change:
-    """What some events do to one account."""
+    """The changes of one account by some events."""
 
     opened: AccountOpened | None = None  # the account is new
     balance: int = 0  # added, minor units
     reserved: int = 0  # added, minor units
     version: int = 0  # events added to its stream
     entries: int = 0  # entries among them
-    opened_at: int = 0  # position of its opening
+    opened_at: int = 0  # position of the opening
     position: int = 0  # of the last of them
     at: str = ""
-    status: str | None = None  # None: as it was
+    status: str | None = None  # None: unchanged
     reason: str | None = None
     reason_erased: bool = False
 
 
 def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
-    """What the events do to each account. Raises `FoldError` for an account opened twice."""
+    """The changes of each account. Raises `FoldError` for an account that is opened twice."""
     changes: dict[str, Change] = {}
     for position, at, event in events:
         if type(event) is TransactionPosted:
@@ -94,18 +94,18 @@ _BOOKED = attrgetter("balance", "version", "entries", "position", "at")
 
 
 class Rows(NamedTuple):
-    """What goes to the server, laid out beforehand: it need not wait for us between two statements."""
+    """The rows and parameters for the server, made beforehand so that it need not wait between two statements."""
 
-    opened: list[str]  # of the accounts that are new, as COPY reads them
-    changed: int  # accounts that are there
-    booked: tuple[BinaryArray, ...]  # the parameters of each statement on them; none: nothing to do
+    opened: list[str]  # new accounts, as lines for COPY
+    changed: int  # ids of existing accounts
+    booked: tuple[BinaryArray, ...]  # the parameters of each statement on them; an empty list means no statement
     reserved: tuple[BinaryArray, ...]
     status: tuple[BinaryArray, ...]
 
 
 def lay_out(changes: Mapping[str, Change]) -> Rows:
     """The changes as rows and parameters."""
-    # In order of their ids: neighbours share pages of the index and, ids being made in order of time, of the table.
+    # In order of their ids: neighbours share pages of the index, and of the table, because ids are ordered by time.
     changed = {account: changes[account] for account in sorted(changes) if changes[account].opened is None}
     reserved = {account: change.reserved for account, change in changed.items() if change.reserved}
     status = {account: change for account, change in changed.items() if change.status is not None}
@@ -152,7 +152,7 @@ def write(connection: Connection[Any], rows: Rows, cache: FoldCache) -> None:
 
 _TARGET = copy_target(TABLE)
 
-# unnest in the list of a SELECT, all of them in step: in FROM each array would go through a tuplestore of its own.
+# unnest in the list of a SELECT advances all arrays together. In FROM each array would fill a tuplestore.
 _BOOK = """
 UPDATE accounts a
    SET balance = a.balance + c.balance::numeric, version = a.version + c.version, entries = a.entries + c.entries,
@@ -181,7 +181,7 @@ SELECT min(c.account) FROM unnest(%s::text[]) AS c(account)
 
 
 def _line(change: Change) -> str:
-    """In the order in which the table declares its columns."""
+    """The line of an account, in the order of the table's columns."""
     event = change.opened
     assert event is not None
     name, name_erased = erasable(event.name)

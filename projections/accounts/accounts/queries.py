@@ -21,9 +21,9 @@ class AccountRow:
     type: str
     currency: str
     owner: str
-    name: str | None  # None: erased
+    name: str | None  # None if it was erased
     status: str
-    reason: str | None  # why it is frozen or closed
+    reason: str | None  # the reason why it is frozen or closed
     reason_erased: bool
     minimum: int | None
     maximum: int | None
@@ -38,12 +38,12 @@ class AccountRow:
 
     @property
     def available(self) -> int:
-        """Balance less what is reserved."""
+        """The balance less the reserved amount."""
         return self.balance - self.reserved
 
     @property
     def name_erased(self) -> bool:
-        """Whether the owner's key is gone; every account has a name."""
+        """Whether the owner was erased: every account has a name."""
         return self.name is None
 
 

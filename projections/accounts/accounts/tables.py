@@ -18,7 +18,7 @@ from projections.engine.reporting import Shown, View, shown
 from projections.engine.rows import erasable
 from projections.engine.writing import Row
 
-# No changing amount is in an index, and pages have room for every row once more: an update stays on its page (HOT).
+# No changing amount is in an index, and a page is half empty at first: an update stays on its page (HOT).
 TABLE = read_table(
     "accounts",
     "One row an account, as it is now. Amounts in minor units.",
@@ -105,7 +105,7 @@ def opened(row: Row, event: AccountOpened) -> Row:
 
 
 def booked(row: Row, event: TransactionPosted) -> Row:
-    """Entries of a transaction. Each has its share on the account's own stream, which is not read."""
+    """Add the entries of a transaction. The events of the entries on the account's own stream are not read."""
     of_account = [entry for entry in event.entries if entry.account == row["account"]]
     return {
         **row,
@@ -162,4 +162,4 @@ PURE = RowFold(
     },
     rows_of=_accounts_of,
 )
-"""What the rows mean. The SQL of `fold` makes the same of a page at once; a test holds the two equal."""
+"""The meaning of the rows. The SQL of `fold` gives the same for a page at once. A test holds the two equal."""

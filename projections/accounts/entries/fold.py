@@ -1,7 +1,7 @@
 """How transactions become rows of `entries`.
 
-An account's last entry has its number and balance, so the table itself is all the state there is: it is looked up by
-primary key for each account that is not remembered from the page before.
+An account's last entry has its number and balance, so the table itself is the state. It is looked up by primary key for
+each account that is not in the fold cache.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ SELECT a.account, coalesce(e.number, 0), coalesce(e.balance_after, 0)::text
 _ACCOUNT = itemgetter(0)
 
 Posting = tuple[str, int, str]
-"""Account, signed amount in minor units, and the columns that do not depend on the account's state, ready for COPY."""
+"""Account, signed amount in minor units, and as text for COPY the columns that do not depend on the account's state."""
 
 
 def fold(events: Iterable[RecordedEvent]) -> list[Posting]:
-    """The postings of these transactions, by account and in the order of booking, as the index has them."""
+    """The postings of these transactions, sorted by account and order of booking, like the index."""
     postings: list[Posting] = []
     append = postings.append
     for position, at, event in events:
-        # Only free text needs escaping; ids, sides and currencies are the domain's own.
+        # Only free text needs escaping. Ids, sides and currencies have no special characters.
         common = f"{event.originator_id}\t{event.value_date}\t{position}\t{at}"
         for number, entry in enumerate(event.entries, 1):
             amount, side = entry.amount, entry.side
@@ -67,10 +67,10 @@ def fold(events: Iterable[RecordedEvent]) -> list[Posting]:
 
 
 def write(connection: Connection[Any], postings: Sequence[Posting], cache: FoldCache) -> None:
-    """Insert them, numbered and with their balances. Remembers account → [number of its last entry, balance after it].
+    """Insert the postings with numbers and balances. Caches account → [number of its last entry, balance after it].
 
-    What is remembered is looked up once for each posting and then changed in place: with hundreds of thousands of
-    accounts it is the looking up that takes the time.
+    A cached list is looked up once for each posting and then changed in place. With hundreds of thousands of accounts
+    most of the time goes into these look-ups.
     """
     cache.bound()
     lasts = list(map(cache.get, map(_ACCOUNT, postings)))

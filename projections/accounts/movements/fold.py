@@ -20,20 +20,20 @@ _ACCOUNT = itemgetter(0)
 
 @dataclass(slots=True)
 class Sums:
-    """Of one account on one day."""
+    """The sums of one account on one day."""
 
     currency: str
     debits: int = 0  # minor units
     credits: int = 0
     entries: int = 0
-    position: int = 0  # of the last transaction
+    position: int = 0  # position of the last transaction
 
 
 Movements = dict[date, dict[str, Sums]]
-"""By day and account."""
+"""Sums by day and account."""
 
-# One writer at a time holds the checkpoint, so no row can come in between: MERGE is right, and a tenth cheaper than
-# INSERT … ON CONFLICT. An account has one currency: with another it finds no row, and its own is in the way.
+# One writer at a time holds the checkpoint, so no other row can appear: MERGE is safe, and a tenth cheaper than
+# INSERT … ON CONFLICT. An account has one currency. With another one MERGE finds no row, and the insert conflicts.
 _ADD = """
 MERGE INTO movements m
 USING (SELECT unnest(%s::text[]) AS account, unnest(%s::text[])::date AS day, unnest(%s::text[]) AS currency,
@@ -71,7 +71,7 @@ def fold(events: Iterable[RecordedEvent]) -> Movements:
 
 
 def lay_out(movements: Movements) -> tuple[BinaryArray, ...]:
-    """The sums as parameters, by account, as the index has them."""
+    """The sums as parameters, sorted by account, like the index."""
     rows: list[tuple[str, str, str, str, str, int, int]] = []
     for day, of_day in movements.items():
         written = str(day)

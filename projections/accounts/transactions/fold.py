@@ -21,7 +21,7 @@ def fold(events: Iterable[RecordedEvent]) -> list[str]:
     lines = []
     for position, at, event in events:
         description, erased = erasable(event.description)
-        # Ids, sides and currencies are the domain's own: nothing in them needs escaping, in JSON or in COPY.
+        # Ids, sides and currencies have no characters that need escaping in JSON or COPY.
         entries = ",".join(
             [
                 f'{{"account":"{e.account}","side":"{e.side}","amount":{e.amount},"currency":"{e.currency}"}}'

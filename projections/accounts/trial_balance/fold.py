@@ -33,9 +33,9 @@ ON CONFLICT (currency, type) DO UPDATE
 
 @dataclass(slots=True)
 class Sums:
-    """What some facts add."""
+    """The sums of some events."""
 
-    types: dict[str, str] = field(default_factory=dict)  # of the accounts they open
+    types: dict[str, str] = field(default_factory=dict)  # types of new accounts, by account
     added: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     """By currency and account: debits and credits in minor units, and the position of the last transaction."""
 
@@ -61,7 +61,7 @@ def fold(events: Iterable[RecordedEvent]) -> Sums:
 
 
 def write(connection: Connection[Any], sums: Sums, cache: FoldCache) -> None:
-    """Add the sums. Remembers account → type. Raises `FoldError` for entries of an account that was never opened."""
+    """Add the sums. Caches account → type. Raises `FoldError` for entries of an account that was never opened."""
     cache.bound()
     lines = [f"{copy_text(account)}\t{copy_text(type)}" for account, type in sums.types.items()]
     copy_rows(connection, _TARGET, lines)
@@ -83,7 +83,7 @@ def write(connection: Connection[Any], sums: Sums, cache: FoldCache) -> None:
 
 
 def _types(connection: Connection[Any], accounts: Collection[str], cache: FoldCache) -> list[str]:
-    """The types of the accounts, remembered from now on. Raises `FoldError`."""
+    """The types of the accounts, which are cached. Raises `FoldError`."""
     types: list[Any] = list(map(cache.get, accounts))
     if None not in types:
         return types

@@ -33,7 +33,7 @@ class CurrencyTotal:
 
     @property
     def balanced(self) -> bool:
-        """Whether debits equal credits; never otherwise, unless the log was tampered with."""
+        """Whether debits equal credits. They differ only if the log was tampered with."""
         return self.debits == self.credits
 
 
@@ -59,7 +59,7 @@ class TrialBalance:
         return all(total.balanced for total in self.totals)
 
 
-# One statement, one snapshot: the position is the one these very rows were folded up to.
+# One statement has one snapshot: the position is the one up to which these rows were folded.
 TRIAL_BALANCE = """
 SELECT c.position, t.currency, t.type, t.debits, t.credits
   FROM read.checkpoints c LEFT JOIN read.trial_balance t ON %(currency)s::text IS NULL OR t.currency = %(currency)s

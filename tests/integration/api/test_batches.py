@@ -363,7 +363,7 @@ def test_the_number_of_concurrent_batches_is_limited(postgres18: Server) -> None
         assert send(service, slowly()).status_code == 200, "the first batch is accepted"
         refused = answered[-1]
         assert (refused.json()["code"], refused.headers["Retry-After"]) == ("busy", "1")
-        assert "1 batches are under way, as many as may" in refused.json()["detail"]
+        assert "1 batches are under way, the most allowed" in refused.json()["detail"]
         assert send(service, b"[]").status_code == 200, "the limit has a free place again"
 
 

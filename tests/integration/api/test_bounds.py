@@ -296,9 +296,9 @@ BOUNDS = [
     Bound("depth of a line", MOST_DEPTH, one_item(lambda _, n: nested(n)), DEEPER, status=400),
     # heads
     Bound(
-        "target bytes", CONNECTION.target_bytes, head(with_target), "8193 bytes, of 8192", (414, "target_too_long"), 400
+        "target bytes", CONNECTION.target_bytes, head(with_target), "8193 bytes; 8192", (414, "target_too_long"), 400
     ),
-    Bound("headers", CONNECTION.headers, head(with_headers), "101 headers, of 100", (431, "head_too_large"), 200),
+    Bound("headers", CONNECTION.headers, head(with_headers), "101 headers; 100 are", (431, "head_too_large"), 200),
     Bound("head bytes", CONNECTION.head_bytes, head(with_head), "more than 32768 bytes", (431, "head_too_large"), 200),
     Bound("Idempotency-Key", 255, header("Idempotency_Key", lambda n: "k" * n), "1 to 255", (400, "key_missing")),
     Bound(

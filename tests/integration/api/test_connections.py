@@ -193,8 +193,8 @@ def of_many_heads(size: int) -> bytes:
 @pytest.mark.parametrize(
     ("of", "most", "status", "code", "message"),
     [
-        (of_target, PATIENT.target_bytes, 414, "target_too_long", "501 bytes, of 500"),
-        (of_headers, PATIENT.headers, 431, "head_too_large", "21 headers, of 20"),
+        (of_target, PATIENT.target_bytes, 414, "target_too_long", "501 bytes; 500 are"),
+        (of_headers, PATIENT.headers, 431, "head_too_large", "21 headers; 20 are"),
         (of_head, PATIENT.head_bytes, 431, "head_too_large", "more than 2000 bytes"),
         (of_many_heads, PATIENT.head_bytes, 431, "head_too_large", "more than 2000 bytes"),
     ],
@@ -353,7 +353,7 @@ def test_a_connection_above_the_limit_gets_a_problem(few: Server) -> None:
         with few.client() as refused:
             [(status, problem)] = answers(received(refused))
         assert (status, problem["code"], problem["figures"]) == (503, "busy", {"most": FEW})
-        assert "5 connections, as many as may be" in problem["detail"]
+        assert "5 connections, the most allowed" in problem["detail"]
         taken[0].close()
 
         def is_let_in() -> bool:

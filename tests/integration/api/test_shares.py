@@ -30,7 +30,7 @@ def shared(postgres18: Server) -> Iterator[Service]:
 def assert_refused(response: httpx.Response, message: str) -> None:
     problem = response.json()
     assert (response.status_code, problem["code"], problem["figures"]) == (429, "too_many", {"most": SHARE}), problem
-    assert problem["detail"] == f"{SHARE} {message}, as many as one principal may have."
+    assert problem["detail"] == f"{SHARE} {message}, the most allowed for one principal."
     assert response.headers["Retry-After"]
 
 

@@ -27,7 +27,7 @@ def test_this_tree_is_compared_with_its_revision() -> None:
 
 def test_an_unknown_revision_is_named_in_the_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["no-such-revision", "--quick"]) == 3
-    assert "no-such-revision is no revision of" in capsys.readouterr().err
+    assert "no-such-revision is not a revision of" in capsys.readouterr().err
 
 
 def test_code_of_another_folder_is_not_measured(tmp_path: Path) -> None:

@@ -16,13 +16,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from eventstore.log.answers import Outcome
-from eventstore.postgres.connect import connect
 from migrations import runner
-from projections.engine.runner import Runner
-from projections.registry import PROJECTIONS
 from tests.integration.workers.running import PATIENCE_SECONDS, daybook, environment
 from tests.support.before import as_it_was
-from tests.support.ledger import codec_of, executor_on, ledger_on, submission, transfer
+from tests.support.ledger import executor_on, ledger_on, submission, transfer
 from tests.support.postgres import Database, Server, running_server
 from workers import cli
 from workers.embedded import wheel_bin_dir
@@ -111,11 +108,8 @@ def test_a_database_of_the_previous_revision_is_migrated(empty_database: Databas
             " WHERE a.grantee::regrole::text LIKE 'daybook%' AND a.grantee <> defaclrole"
         ).fetchone()
         assert defaults == (0,), "no rights are granted by default any more"
-    with (
-        connect(empty_database.projector_url, application_name="fold") as connection,
-        connect(empty_database.projector_url, application_name="keys") as keys,
-    ):
-        Runner(connection, "main", codec_of(keys, 1), PROJECTIONS).run_to_head()
+    rebuilt = daybook("rebuild", env=environment(empty_database))
+    assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
     verified = daybook("verify", "--json", env=environment(empty_database))
     assert verified.returncode == 0, verified.stdout
     with psycopg.connect(empty_database.url) as superuser:

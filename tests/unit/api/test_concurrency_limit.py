@@ -15,7 +15,7 @@ def test_the_limit_admits_its_number_and_each_place_is_given_back() -> None:
             raise ZeroDivisionError
         with (
             limit.one("grace"),
-            pytest.raises(Problem, match=r"2 clients follow the log, as many as may\.") as refused,
+            pytest.raises(Problem, match=r"2 clients follow the log, the most allowed\.") as refused,
             limit.one("ada"),
         ):
             raise AssertionError("a third request was admitted")
@@ -29,7 +29,7 @@ def test_a_principal_has_a_share_and_leaves_the_rest_to_others() -> None:
     with limit.one("ada"), limit.one("ada"):
         with (
             pytest.raises(
-                Problem, match=r"2 batches are under way for ada, as many as one principal may have\."
+                Problem, match=r"2 batches are under way for ada, the most allowed for one principal\."
             ) as own,
             limit.one("ada"),
         ):

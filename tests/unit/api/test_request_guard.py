@@ -176,7 +176,7 @@ def test_the_bodies_of_all_running_requests_are_bounded_together() -> None:
             await inside.wait()
             refused = await ask(client, 9)
             assert refused.json()["code"] == "busy"
-            assert "12 bytes, of 20" in refused.json()["detail"]
+            assert "12 bytes of 20 allowed" in refused.json()["detail"]
             second = asyncio.create_task(ask(client, 8))
             go_on.set()
             answered = [await first, await second, await ask(client, 20), await ask(client, 21)]
@@ -236,11 +236,11 @@ def test_bodies_count_as_they_come() -> None:
             return {"type": "http.request", "body": b'{"b": 12}'}
 
         refused = await messages_to(to, whole)
-        assert b"have 12 bytes, of 20 they may" in refused[1]["body"]
+        assert b"have 12 bytes of 20 allowed" in refused[1]["body"]
         parts.put_nowait({"type": "http.request", "body": b"1,      ", "more_body": True})
         parts.put_nowait({"type": "http.request", "body": b"}", "more_body": False})
         too_many = await slow
-        assert b"have 20 bytes, of 20 they may" in too_many[1]["body"]
+        assert b"have 20 bytes of 20 allowed" in too_many[1]["body"]
         return [sent[0]["status"] for sent in (refused, too_many, await messages_to(to, whole))]
 
     assert asyncio.run(run()) == [503, 503, 200]
@@ -265,7 +265,7 @@ def test_one_principal_leaves_a_share_of_the_bytes_to_others(auth: bool) -> None
         if auth:
             problem = orjson.loads(own[1]["body"])
             assert (problem["code"], problem["figures"]) == ("too_many", {"most": 12})
-            assert "bodies of the-command under way have 12 bytes, of 12 they may" in problem["detail"]
+            assert "bodies of the-command under way have 12 bytes of 12 allowed" in problem["detail"]
         parts.put_nowait({"type": "http.request", "body": b"1}" if not auth else b"", "more_body": False})
         await slow
         return [sent[0]["status"] for sent in (own, another, await messages_to(to, whole))]
