@@ -1,4 +1,4 @@
-"""Alembic's entry: run the versions on the connection, and inside the transaction, that the runner opened."""
+"""The entry point of Alembic: runs the versions on the connection and in the transaction of the runner."""
 
 from alembic import context
 from sqlalchemy import Connection

@@ -1,12 +1,12 @@
-"""Bring a database to the schema this code was written for: the only way the schema is ever changed.
+"""Migrates a database to the schema of this code. The schema is changed in no other way.
 
     upgrade(url)  ->  "0006"
 
-All of an upgrade is one transaction, so a database is at one revision or at the next, never between. It holds a lock
-meanwhile: of two processes that start together one migrates, the other waits and finds it done.
+An upgrade is one transaction, so a database is at one revision or at the next. It takes a lock: if two processes start
+together, one migrates, and the other waits and has nothing to do.
 
-Versions run once each. Roles, owners and rights (`migrations/rights`) are set at each upgrade: a dump does not carry
-the roles of its server, and a restore into another one leaves everything with whoever restored it.
+Each version runs once. Roles, owners and rights (`migrations/rights`) are set at each upgrade, because a dump does not
+contain the roles of its server, and everything that is restored belongs to the role that restored it.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ HERE = Path(__file__).parent
 RIGHTS = HERE / "rights"
 VERSION_TABLE = "daybook_schema_version"
 VERSION_SCHEMA = "public"
-MINIMUM_SERVER_VERSION = 150000  # PostgreSQL 15, as the server's server_version_num counts
-LOCK_KEY = 0x6461_7962_6F6F_6B  # "daybook" in ASCII; advisory locks share one number space per database
+MINIMUM_SERVER_VERSION = 150000  # PostgreSQL 15, in the form of server_version_num
+LOCK_KEY = 0x6461_7962_6F6F_6B  # "daybook" in ASCII; all advisory locks of a database share one number space
 LOCK_WAIT_SECONDS = 120
 STATEMENT_SECONDS = 6 * 3600.0
-"""How long one statement of a migration may take: it may have to read the whole log."""
+"""The time limit of a statement of a migration, which may read the whole log."""
 
 T = TypeVar("T")
 
@@ -47,23 +47,23 @@ Report = Callable[[str], None]
 
 
 def head() -> str:
-    """The newest revision this code knows."""
+    """The newest revision of this code."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()
     assert revision is not None, "migrations/versions holds no revision"
     return revision
 
 
 def current(database_url: str) -> str | None:
-    """The revision the database is at, None if it was never migrated. Raises as `upgrade`."""
+    """The revision of the database; None if it was never migrated. Raises as `upgrade`."""
     return _with_database(database_url, _revision)
 
 
 def upgrade(database_url: str, report: Report = lambda sentence: None) -> str:
-    """Apply what is missing, set roles, owners and rights, and return the revision the database is at then.
+    """Apply missing versions, set roles, owners and rights, and return the new revision of the database.
 
     The login owns the database, or is a superuser. `report` receives warnings. Raises `MigrationError` if the database
-    cannot be reached, if the server or this code is too old, if a lock is not to be had, or if a statement fails; the
-    database is then as it was before.
+    cannot be reached, if the server or this code is too old, if a lock is not granted in time, or if a statement fails.
+    The database is then unchanged.
     """
 
     def migrate(connection: Connection) -> str:
@@ -75,7 +75,7 @@ def upgrade(database_url: str, report: Report = lambda sentence: None) -> str:
 
 
 def rights(database_url: str) -> dict[str, str]:
-    """Owner and access list of each object of Daybook, by its kind and name, to see what an upgrade changed."""
+    """Owner and access list of each object of Daybook, by kind and name. It shows what an upgrade changed."""
     with connect(database_url, application_name="daybook-migrate") as connection:
         return dict(connection.execute((RIGHTS / "listed.sql").read_bytes()).fetchall())
 
@@ -86,7 +86,7 @@ def _upgrade(connection: Connection) -> str:
     _check_known(connection)
     driver = _driver(connection)
     execute_file(driver, RIGHTS / "01_roles.sql")
-    execute_file(driver, RIGHTS / "02_owners.sql")  # of a restore: the versions act as the owners
+    execute_file(driver, RIGHTS / "02_owners.sql")  # needed after a restore, because the versions act as the owners
     config = _config()
     config.attributes["connection"] = connection  # read by env.py
     command.upgrade(config, "head")
@@ -109,7 +109,7 @@ def _driver(connection: Connection) -> psycopg.Connection[Any]:
 
 
 def _with_database(database_url: str, work: Callable[[Connection], T]) -> T:
-    """What `work` makes of a connection. Raises `MigrationError` for whatever the database does not do."""
+    """The result of `work` with a connection. Raises `MigrationError` for every error of the database."""
 
     def open_connection() -> psycopg.Connection[Any]:
         made = connect(database_url, application_name="daybook-migrate", statement_seconds=STATEMENT_SECONDS)
@@ -136,7 +136,7 @@ def _explain(error: BaseException | None) -> str:
 
 
 def _config() -> Config:
-    config = Config()  # no alembic.ini: what there is to configure is here
+    config = Config()  # there is no alembic.ini: all configuration is here
     config.set_main_option("script_location", str(HERE).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
@@ -158,16 +158,16 @@ def _check_server(connection: Connection) -> None:
 
 
 def _lock(connection: Connection) -> None:
-    """Take the lock until the end of the transaction; the same patience then holds for the tables' locks.
+    """Take the lock until the end of the transaction. Its time limit also holds for locks of tables.
 
-    It is a lock on the table of the revision, which nobody but its owner may take. Before there is one, an advisory
-    lock, which every login of the database could take, has to do. Roles belong to the server, so the SQL that creates
-    them must tolerate that the migration of another database did so in the same moment.
+    It is a lock on the table of the revision, which only the owner may take. Before this table exists it is an advisory
+    lock, which every login of the database could take. Roles belong to the server, so the SQL that creates them must
+    tolerate that the migration of another database creates them at the same time.
     """
     connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'"))
     if _revision(connection) is None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
-    if _revision(connection) is not None:  # so it was, or somebody else has migrated meanwhile
+    if _revision(connection) is not None:  # it had a revision before, or another process has migrated it meanwhile
         connection.execute(text(f"LOCK TABLE {VERSION_SCHEMA}.{VERSION_TABLE} IN SHARE UPDATE EXCLUSIVE MODE"))
 
 

@@ -1,4 +1,4 @@
-"""Run SQL files as they are written: no placeholders, no escapes, so `%` and `:` mean what they mean in psql."""
+"""Runs SQL files without placeholders or escapes, so `%` and `:` mean the same as in psql."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from migrations import MigrationError
 
 
 def execute_files(connection: Connection, folder: Path) -> None:
-    """Execute every `*.sql` of `folder` in the order of their names, in the connection's transaction.
+    """Execute every `*.sql` of `folder` in the order of names, in the transaction of the connection.
 
-    Raises `MigrationError` naming file and line. The files must not commit: an upgrade is all or nothing.
+    Raises `MigrationError` with file and line. The files must not commit, because an upgrade is one transaction.
     """
     files = sorted(folder.glob("*.sql"))
     if not files:
@@ -22,15 +22,15 @@ def execute_files(connection: Connection, folder: Path) -> None:
     assert isinstance(driver, psycopg.Connection)
     for file in files:
         execute_file(driver, file)
-    driver.execute("RESET ROLE")  # a file may have become the owner of what it creates; the version table is not its
+    driver.execute("RESET ROLE")  # a file may set an owner as role; the version table has another owner
 
 
 def execute_file(driver: psycopg.Connection, file: Path) -> None:
-    """Execute one SQL file, in the connection's transaction. Raises `MigrationError` naming file and line."""
+    """Execute a SQL file in the transaction of the connection. Raises `MigrationError` with file and line."""
     script = file.read_text(encoding="utf-8")
     try:
-        # Bytes without parameters go to the server untouched, many statements in one message. No use of text() or
-        # of a cursor with parameters here: SQLAlchemy would read `:name`, psycopg `%`, as placeholders.
+        # Bytes without parameters are sent unchanged, many statements in one message. Do not use text() or a cursor
+        # with parameters here: SQLAlchemy would treat `:name` as a placeholder, and psycopg `%`.
         driver.execute(script.encode())
     except psycopg.Error as error:
         place = file.name

@@ -1,11 +1,11 @@
--- Each object of Daybook belongs to its owner, whoever created or restored it. Run before and after the versions, at
--- each migration: a dump that was restored into a server without these roles leaves everything with who restored it.
+-- Gives each object of Daybook to its owner. This file runs before and after the versions, at each migration. After a
+-- dump was restored into a server without these roles, everything belongs to the role that restored it.
 DO $$
 DECLARE
     stranger  text;
     statement text;
 BEGIN
-    -- Daybook has no function in these schemas. Code there would run with the rights of whoever reads.
+    -- Daybook has no function in these schemas. Code there would run with the rights of the reader.
     SELECT p.oid::regprocedure INTO stranger FROM pg_proc p
      WHERE p.pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('read', 'read_next', 'reporting')) LIMIT 1;
     IF stranger IS NOT NULL THEN
@@ -29,7 +29,7 @@ BEGIN
           FROM owners o JOIN pg_class c ON c.relnamespace = o.schema
          WHERE c.relowner <> o.owner AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                            AND c.relkind = 'S' AND d.deptype IN ('i', 'a'))  -- of a column: it follows its table
+                            AND c.relkind = 'S' AND d.deptype IN ('i', 'a'))  -- a sequence of a column has the owner of its table
         UNION ALL
         SELECT format('ALTER ROUTINE %s OWNER TO %s', p.oid::regprocedure, o.owner::regrole)
           FROM owners o JOIN pg_proc p ON p.pronamespace = o.schema WHERE p.proowner <> o.owner

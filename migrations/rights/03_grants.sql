@@ -1,6 +1,6 @@
--- Who may do what: all of it, from nothing, so that it can be run again at any time. docs/adr/0013 has the table of what
--- each role can do when it is taken over. The rights on the read tables and the reporting views are granted by who makes
--- them: projections/engine/grants.sql.
+-- The rights of all roles. The file revokes everything and grants it again, so it can be run at any time. docs/adr/0013
+-- has the table of what an attacker with each role can do. The rights on read tables and reporting views are granted
+-- when these are made: projections/engine/grants.sql.
 SET LOCAL ROLE daybook_owner;
 
 REVOKE ALL ON SCHEMA log, library
@@ -15,7 +15,7 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library
 GRANT USAGE ON SCHEMA log TO daybook_api, daybook_query, daybook_projector, daybook_audit;
 GRANT USAGE ON SCHEMA library TO daybook_api, daybook_audit;
 
--- The log is written through its functions, and by the API alone. log.forget_origins stays with the owner.
+-- Only the API writes the log, through its functions. Only the owner may call log.forget_origins.
 GRANT SELECT ON ALL TABLES IN SCHEMA log TO daybook_api, daybook_audit;
 GRANT USAGE ON SEQUENCE log.numbers TO daybook_api;
 GRANT EXECUTE ON FUNCTION log.append, log.lock_head, log.create_log, log.keep_subject_keys, log.keep_master_key,
@@ -41,8 +41,8 @@ GRANT USAGE ON SCHEMA reporting TO daybook_reader, daybook_audit;
 
 RESET ROLE;
 
--- Temporary objects are for verify alone: a reader could fill the disk with them, and nobody else needs any. An object in
--- the schema public could stand in the place of another. Only the owner of the database may change these.
+-- Only verify may make temporary objects. A reader could fill the disk with them, and no other role needs them. An
+-- object in the schema public could replace another one. Only the owner of the database may change these rights.
 DO $$
 BEGIN
     IF pg_has_role(current_user, (SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE') THEN
@@ -54,8 +54,8 @@ BEGIN
             current_user, current_database(), current_database(), current_database();
     END IF;
 
-    -- Everybody may write large objects, and in a read-only session too: a reader could fill the disk with them. Daybook
-    -- has none. The functions are the superuser's, who is not there with a hosted server.
+    -- By default every role may write large objects, even in a read-only session, and could fill the disk with them.
+    -- Daybook has none. The functions belong to the superuser, which a hosted server does not provide.
     IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         REVOKE EXECUTE ON FUNCTION lo_creat, lo_create, lo_from_bytea, lo_put, lowrite, lo_truncate, lo_truncate64
           FROM PUBLIC;

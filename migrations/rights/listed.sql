@@ -1,4 +1,4 @@
--- Owner and access list of each object of Daybook: what `daybook migrate` compares before and after.
+-- Owner and access list of each object of Daybook. `daybook migrate` compares them before and after.
 SELECT format('schema %I', n.nspname) AS object, concat(n.nspowner::regrole, ' ', n.nspacl::text) AS rights
   FROM pg_namespace n WHERE n.nspname IN ('log', 'library', 'read', 'read_next', 'read_old', 'reporting')
 UNION ALL

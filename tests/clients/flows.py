@@ -95,7 +95,7 @@ refusal = expect(ProblemDetails, moved("70.01", "python-refused"))
 assert (refusal.status, refusal.code) == (422, "below_minimum")
 assert refusal.figures["available"] == "70.00"
 
-# What became of these commands.
+# The results of these commands.
 recorded = expect(RecordedCommand, get_command.sync("python-transfer", client=client))
 assert recorded.outcome is RecordedCommandOutcome.ACCEPTED
 assert expect(AnyAccepted, recorded.answer)["transaction"] == paid_over.transaction

@@ -1,4 +1,4 @@
-"""What the clients were told against what is there: nothing lost, nothing twice, nothing without a reason."""
+"""Compares the answers of the clients with the log: nothing is lost, duplicated or without a request."""
 
 from __future__ import annotations
 
@@ -10,49 +10,51 @@ from typing import Any, NamedTuple
 import psycopg
 
 from domain.money import parse
-from tests.faults.histories import ACCEPTED, REFUSED, Call, History, kept
-from tests.faults.readers import Reading, Standing
+from tests.faults.histories import ACCEPTED, REFUSED, Call, History, saved_on_failure
+from tests.faults.readers import AccountState, Reading
 from tests.faults.world import CASH, FEES, World
 from tests.support.ledger import assert_sound
 from workers.verify.schema import SCHEMA
 
 OPEN, FROZEN, CLOSED = "open", "frozen", "closed"
-UNOPENED = Standing(0, "", 0)
+UNOPENED = AccountState(0, "", 0)
 FAR = 2**62
-"""Behind every position."""
+"""After every position."""
 STATUS = {
     "account.opened.v1": OPEN,
     "account.frozen.v1": FROZEN,
     "account.unfrozen.v1": OPEN,
     "account.closed.v1": CLOSED,
 }
-"""What an account is after an event; entries leave it as it is."""
+"""The status of an account after an event. Entries do not change it."""
 
 
 def check(world: World, *histories: History, marked: bool = True) -> None:
-    """Everything that must hold after anything, of all that was told: `world.history` and the histories of loads.
+    """Check everything that must hold after any fault, for the calls of `world.history` and of the histories of loads.
 
-    Raises AssertionError. `marked`: whether every answer given again must say so. A process that lost its connection
-    under a command and finds the key in the log cannot always tell its own first append from one before it; then it
-    does not say so.
+    Raises AssertionError. `marked`: whether every repeated answer must have the mark of a replay. A process that lost
+    its connection during a command and finds the key in the log cannot always distinguish its own first append from an
+    earlier one. It then sends no mark.
     """
     history = History([call for answered in (world.history, *histories) for call in answered.calls])
-    with kept(history):
+    with saved_on_failure(history):
         assert_sound(world.database)
         _answers_agree(history, marked=marked)
         _answers_are_in_the_log(world, history)
         book = Book.of(world)
-        effects_are_those_told(book, history)
+        effects_match_answers(book, history)
         _refusals_were_right(world, book, history)
-        order_is_that_of_time(history)
+        order_is_linearizable(history)
         world.fold()
         report = world.verified()
-        broken = {check.name for check in report.checks if not check.ok} - {SCHEMA}  # gates are put into log.append
+        broken = {check.name for check in report.checks if not check.ok} - {
+            SCHEMA
+        }  # gates change the source of log.append
         assert (broken, report.tables.findings) == (set(), ()), report.as_json()
 
 
 def _answers_agree(history: History, *, marked: bool) -> None:
-    """Every answer to one key is the same, to the byte; only the first may come without the mark of a replay."""
+    """All answers to one key are the same bytes. Only the first may come without the mark of a replay."""
     for call in history.answered:
         assert call.status in {*ACCEPTED, REFUSED}, call
         assert len({(answer.status, answer.body) for answer in call.answers}) == 1, call
@@ -60,9 +62,10 @@ def _answers_agree(history: History, *, marked: bool) -> None:
 
 
 def _answers_are_in_the_log(world: World, history: History) -> None:
-    """What was acknowledged is there, once; what was refused has its record and no event; nobody else is there.
+    """An accepted call is in the log once. A refused call has a record and no event. The log has no other commands.
 
-    A key has at most one record, and each unit is that of exactly one: so nothing is there twice, answered or not.
+    A key has at most one record, and each unit belongs to exactly one key. So nothing is duplicated, whether a
+    call was answered or not.
     """
     with psycopg.connect(world.database.url) as connection:
         recorded = {
@@ -80,9 +83,9 @@ def _answers_are_in_the_log(world: World, history: History) -> None:
     for call in history.answered:
         answered = (1, call.position) if call.accepted else (2, None)
         there = recorded.get((call.actor, call.key))
-        assert there == answered, f"{call} was told (outcome, position) {answered}, and in the log is {there}"
+        assert there == answered, f"{call} was answered with (outcome, position) {answered}; in the log is {there}"
     strangers = recorded.keys() - {(call.actor, call.key) for call in history.calls}
-    assert not strangers, f"nobody asked for {strangers}"
+    assert not strangers, f"no client sent {strangers}"
 
 
 class AccountEvent(NamedTuple):
@@ -96,15 +99,15 @@ class AccountEvent(NamedTuple):
 
 
 class Book:
-    """What each account was after each unit that touched it: its events alone, replayed in the order of positions.
+    """The state of each account after each unit that changed it, from its events in the order of positions.
 
-    Raises AssertionError where an account that is frozen or closed has an entry, or one is closed with money on it.
+    Raises AssertionError if a frozen or closed account has an entry, or if an account is closed with a balance.
     """
 
     def __init__(self, events: Iterable[AccountEvent]) -> None:
         """`events` in the order of positions."""
         self._ends: dict[str, list[int]] = defaultdict(list)
-        self._after: dict[str, list[Standing]] = defaultdict(list)
+        self._after: dict[str, list[AccountState]] = defaultdict(list)
         self._touched: dict[int, set[str]] = defaultdict(set)
         for account, end, type, amount, version in events:
             balance, status, before = self._after[account][-1] if self._after[account] else UNOPENED
@@ -120,11 +123,11 @@ class Book:
                 assert status == OPEN, (account, end, status)
             self._ends[account].append(end)
             self._touched[end].add(account)
-            self._after[account].append(Standing(balance + amount, status, version))
+            self._after[account].append(AccountState(balance + amount, status, version))
 
     @classmethod
     def of(cls, world: World) -> Book:
-        """That of the world's log."""
+        """The book of the log of the world."""
         with psycopg.connect(world.database.url) as connection:
             rows = connection.execute(
                 "SELECT stream, unit_end, type, coalesce(((payload->>'amount')::numeric"
@@ -134,49 +137,49 @@ class Book:
             ).fetchall()
         return cls(AccountEvent(*row) for row in rows)
 
-    def at(self, account: str, position: int) -> Standing:
-        """How it stands at a position."""
+    def at(self, account: str, position: int) -> AccountState:
+        """The state of an account at a position."""
         place = bisect_right(self._ends[account], position)
         return self._after[account][place - 1] if place else UNOPENED
 
-    def while_at(self, account: str, version: int) -> range:
-        """The positions at which it is at a version: none if no unit ends with that."""
+    def positions_at_version(self, account: str, version: int) -> range:
+        """The positions at which an account has a version: none if no unit ends with this version."""
         ends = self._ends[account]
         if not 1 <= version <= len(ends):
             return range(0)
         return range(ends[version - 1], ends[version] if version < len(ends) else FAR)
 
-    def after(self, end: int) -> dict[str, Standing]:
-        """The accounts that the unit with this end has touched, as it left them."""
+    def after(self, end: int) -> dict[str, AccountState]:
+        """The states of the accounts that a unit changed, after it. `end` is the last position of the unit."""
         return {account: self.at(account, end) for account in self._touched[end]}
 
     @property
     def opened(self) -> dict[str, int]:
-        """Where each account was opened."""
+        """The position at which each account was opened."""
         return {account: ends[0] for account, ends in self._ends.items() if ends}
 
     @property
     def total(self) -> int:
-        """Of all accounts, at the end."""
+        """The sum of the balances of all accounts at the end."""
         return sum(after[-1].balance for after in self._after.values())
 
 
 class Draft:
-    """Commands carried out one after the other on what the book has at a position: what they should come to."""
+    """Computes the expected states after commands that start from the book at a position."""
 
     def __init__(self, book: Book, position: int, key: str) -> None:
-        """`key`: of the call that they are part of."""
+        """`key` is the key of their call."""
         self._book = book
         self._position = position
         self._key = key
-        self.now: dict[str, Standing] = {}  # the accounts touched
+        self.now: dict[str, AccountState] = {}  # the accounts touched
 
-    def at(self, account: str) -> Standing:
-        """How it stands by now."""
+    def at(self, account: str) -> AccountState:
+        """The current state of an account."""
         return self.now.get(account) or self._book.at(account, self._position)
 
-    def carry_out(self, path: str, body: dict[str, Any], opened: str) -> None:
-        """One more, which must be allowed. `opened`: the account that it opens, if that is what it does."""
+    def apply(self, path: str, body: dict[str, Any], opened: str) -> None:
+        """Apply a command, which must be allowed. `opened` is the account that it opens, if it opens one."""
         if path == "/v1/accounts":
             self._change(opened, 0, "", OPEN)
         elif path == "/v1/transfers":
@@ -196,26 +199,28 @@ class Draft:
     def _change(self, account: str, amount: int, before: str, after: str) -> None:
         balance, status, version = self.at(account)
         assert status == before, f"{self._key}: {account} is {status!r}, not {before!r}"
-        assert account == CASH or balance + amount >= 0, f"{self._key}: {account} has {balance}, {-amount} is taken"
-        assert after != CLOSED or balance == 0, f"{self._key}: {account} is closed with {balance} on it"
-        self.now[account] = Standing(balance + amount, after, version + 1)
+        assert account == CASH or balance + amount >= 0, (
+            f"{self._key}: {account} has {balance}, and {-amount} is withdrawn"
+        )
+        assert after != CLOSED or balance == 0, f"{self._key}: {account} is closed with the balance {balance}"
+        self.now[account] = AccountState(balance + amount, after, version + 1)
 
 
 ENTRIES = {"deposits": (1, CASH), "withdrawals": (-1, CASH), "fees": (-1, FEES)}
-"""What each adds to its account, as a sign, and which internal account has the other side."""
+"""The sign of the amount on the account, and the internal account with the other entry."""
 CHANGES = {"freeze": (OPEN, FROZEN), "unfreeze": (FROZEN, OPEN), "close": (OPEN, CLOSED)}
 """The status before and after."""
 
 
-def effects_are_those_told(book: Book, history: History) -> None:
-    """Each unit is what its key was sent for, no more and no less, and left what its answer told: balances, states."""
+def effects_match_answers(book: Book, history: History) -> None:
+    """Each unit has exactly the effects of its command, and the balances and states in its answer."""
     assert book.total == 0, "money is conserved"
     for call in history.answered:
         if call.accepted:
             draft = Draft(book, call.position - 1, call.key)
             results = call.message["results"] if call.atomic else [call.message]
             for (path, body), message in zip(call.commands, results, strict=True):
-                draft.carry_out(path, body, message.get("account", ""))
+                draft.apply(path, body, message.get("account", ""))
                 for account, answered in message.get("balances", {}).items():
                     assert parse(answered["balance"], answered["currency"]) == draft.at(account).balance, call
                 if "balances" not in message:  # opened, frozen, unfrozen or closed
@@ -224,9 +229,9 @@ def effects_are_those_told(book: Book, history: History) -> None:
 
 
 def _refusals_were_right(world: World, book: Book, history: History) -> None:
-    """At the position at which a command was refused, what it was told of the account was so.
+    """Each refusal states what was true of the account at the position at which the command was decided.
 
-    An item of an atomic batch is refused for what those before it would have left.
+    An item of an atomic batch is decided on the states that the items before it would have made.
     """
     with psycopg.connect(world.database.url) as connection:
         decided = {
@@ -244,7 +249,7 @@ def _refusals_were_right(world: World, book: Book, history: History) -> None:
                 rule, figures, number = figures["rule"], figures["figures"], figures["item"]
             draft = Draft(book, call.decided, call.key)
             for item, (path, body) in enumerate(call.commands[: number - 1], 1):
-                draft.carry_out(path, body, f"the account that item {item} would have opened")
+                draft.apply(path, body, f"the account that item {item} would have opened")
             _, body = call.commands[number - 1]
             balance, status, _ = draft.at(figures["account"])
             if rule == "below_minimum":
@@ -261,23 +266,23 @@ def _refusals_were_right(world: World, book: Book, history: History) -> None:
 _STATUS_REFUSED = {"account_frozen": {FROZEN}, "account_closed": {CLOSED}, "account_not_frozen": {OPEN}}
 
 
-def order_is_that_of_time(history: History) -> None:
-    """Whoever was answered before another began stands before it in the log: the order is linearizable.
+def order_is_linearizable(history: History) -> None:
+    """A call that was answered before another call began comes before it in the log: the order is linearizable.
 
-    A refusal stands behind the position it was decided at, which `_refusals_were_right` finds.
+    A refusal comes directly after the position at which it was decided, which `_refusals_were_right` finds.
     """
     calls = sorted(history.answered, key=lambda c: c.began)
     by_end = sorted(calls, key=lambda c: c.ended)
     ended, highest = 0, 0.0
     for call in calls:
         while ended < len(by_end) and by_end[ended].ended < call.began:
-            highest = max(highest, _place(by_end[ended]))
+            highest = max(highest, _order_key(by_end[ended]))
             ended += 1
-        place = _place(call)
+        place = _order_key(call)
         assert place >= highest if call.status == REFUSED else place > highest, f"{call} began after {highest}"
 
 
-def _place(call: Call) -> float:
+def _order_key(call: Call) -> float:
     if call.status == REFUSED:
         return call.decided + 0.5
     return call.position
@@ -286,22 +291,24 @@ def _place(call: Call) -> float:
 def reads_are_of_one_position(book: Book, readings: Sequence[Reading], *, crashes: bool = False) -> None:
     """Each read shows all accounts as they were at one position of the log.
 
-    That is not before the position the read asked for, nor before the one its reader has seen last; but where the
-    server `crashes`, which takes the last commits of projectors, what is not asked for may be of before.
+    This position is not before the one that the read requested, and not before the last one that its reader has seen.
+    If the server `crashes`, the last commits of projectors can be lost, so the second condition does not hold.
     """
     seen: dict[int, int] = {}
     for reading in readings:
         accounts = reading.accounts
         begin, end = 0, FAR
         for account, answered in accounts.items():
-            there = book.while_at(account, answered.version)
+            there = book.positions_at_version(account, answered.version)
             assert there, f"{account} was never at version {answered.version} when a unit ended"
             true = book.at(account, there.start)
             assert answered == true, f"{account} was read as {answered} and is {true}"
             begin, end = max(begin, there.start), min(end, there.stop)
         end = min([end, *(opened for account, opened in book.opened.items() if account not in accounts)])
-        assert begin < end, f"one account is read as at {begin} or later, another as before {end}, by {reading.reader}"
-        assert reading.at_least < end, f"position {reading.at_least} was asked for, and the read is of before {end}"
+        assert begin < end, f"one account is read at {begin} or later, another before {end}, by reader {reading.reader}"
+        assert reading.at_least < end, f"position {reading.at_least} was requested, and the read is of before {end}"
         before = 0 if crashes else seen.get(reading.reader, 0)
-        assert before < end, f"reader {reading.reader} has seen position {before}, and reads what was before {end}"
+        assert before < end, (
+            f"reader {reading.reader} has seen position {before}, and now reads a state of before {end}"
+        )
         seen[reading.reader] = max(begin, reading.at_least, before)

@@ -1,4 +1,4 @@
-"""Seeded clients: they post, write down what they are told, and ask again with the same key if told nothing."""
+"""Seeded clients: they post commands, record the answers, and retry with the same key if they get none."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ import msgspec
 import orjson
 
 from api.services import Limits
-from tests.faults.histories import ATOMIC, BATCHES, TOLD_NOTHING, Answer, Call, History, kept
+from tests.faults.histories import ATOMIC, BATCHES, NO_ANSWER, Answer, Call, History, saved_on_failure
 from tests.faults.seeds import seeded
 from tests.faults.world import Api
 
 GIVE_UP_SECONDS = 60.0
 MOST_OPENED = 20
-"""Accounts that a client asks for, so that those of eight are on one page of a read, however long they go on."""
+"""The most accounts that a client opens, so that the accounts of eight clients fit on one page of a read."""
 MOST_ITEMS = 12
 BATCHING = Limits().share_of(Limits().batches)
-"""Clients of a load that send batches: of more at once by one principal an API refuses some, which is no silence that a
-fault made."""
+"""How many clients of a load send batches. An API refuses more concurrent batches of one principal, and such a refusal
+is not the effect of a fault."""
 
 
 class Client:
-    """One caller, on whichever API is there.
+    """One client, which uses any of the APIs.
 
-    What it asks for depends on its seed and number alone: it chooses among the accounts given and those it has opened
-    itself, by their place. How it asks has a generator of its own, because that goes by what it is told.
+    Its commands depend on its seed and number alone: it chooses among the given accounts and those that it opened, by
+    their index. The way in which it sends them has a separate generator, because it depends on the answers.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Client:
         states: bool = True,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`states`: whether any accounts are opened, frozen, closed. `transport`: instead of a connection to an API."""
+        """`states`: whether it opens, freezes and closes accounts. `transport` replaces the connection to an API."""
         self._states = states
         self._batches = number < BATCHING
         self._mine: list[Call] = []
@@ -60,29 +60,32 @@ class Client:
         self._http = {api.port: httpx.Client(base_url=api.url, timeout=15, transport=transport) for api in apis}
 
     def run(self, stop: Event, most: int) -> None:
-        """Post until told to stop; the last command is brought to its answer."""
+        """Post until `stop` is set. The last command is retried until it is answered."""
         try:
             while not stop.is_set() and self._count < most:
                 kind, size = self._what.random(), self._what.randint(2, MOST_ITEMS)
                 if self._batches and kind < 0.08:
-                    self.post([self._wish() for _ in range(min(size, most - self._count))])
+                    self.post([self._next_command() for _ in range(min(size, most - self._count))])
                 elif self._batches and kind < 0.16:
-                    self.post([self._wish(together=size)])
+                    self.post([self._next_command(together=size)])
                 else:
-                    self.post([self._wish()])
+                    self.post([self._next_command()])
         finally:
             for http in self._http.values():
                 http.close()
 
-    def _wish(self, together: int = 0) -> Call:
-        """The next command; `together`: so many under one key. What these open is not used: it may not come about."""
+    def _next_command(self, together: int = 0) -> Call:
+        """The next command. `together`: the number of commands under one key.
+
+        Accounts that are opened in such a batch are not used later, because it may be refused.
+        """
         self._count += 1
         chosen = [self.choose() for _ in range(together or 1)]
         path, body = (ATOMIC, [{"path": path, "body": body} for path, body in chosen]) if together else chosen[0]
         return Call(f"{self._name}-{self._count}", path, body)
 
     def choose(self) -> tuple[str, dict[str, Any]]:
-        """What to ask for next."""
+        """Path and body of the next command."""
         choose = self._what
         one, two = choose.sample(self._accounts, 2)
         if self._states and choose.random() < 0.15:
@@ -96,18 +99,18 @@ class Client:
         return f"/v1/accounts/{one}/withdrawals", amount
 
     def _change_of_state(self, account: str) -> tuple[str, dict[str, Any]]:
-        """Unfreezing is asked for most: what stays frozen shows little."""
+        """Unfreezing is the most frequent: an account that stays frozen tests little."""
         kind = self._what.choices(("freeze", "unfreeze", "close", "open"), (3, 8, 2, 2))[0]
         if kind == "open" and self._opened < MOST_OPENED:
             self._opened += 1
             return "/v1/accounts", opening(f"owner-{self._name}-{self._count}")
         change = "unfreeze" if kind == "open" else kind
-        return f"/v1/accounts/{account}/{change}", {"reason": "the client wishes so"}
+        return f"/v1/accounts/{account}/{change}", {"reason": "a test"}
 
     def post(self, calls: list[Call]) -> None:
-        """Commands, several of them as a batch, until each is answered; now and then once more, at once or long after.
+        """Post commands, several of them as a batch, until each is answered. Sometimes repeat them, at once or later.
 
-        Which they are was chosen before any of them is asked for: nobody knows how many requests it will take.
+        The commands were chosen before the first request, because the number of requests is not known before.
         """
         for call in calls:
             self._history.add(call)
@@ -115,7 +118,7 @@ class Client:
         self._mine += calls
         for call in calls:
             if call.path == "/v1/accounts":
-                assert call.accepted, f"an opening is never refused, and was: {call}"
+                assert call.accepted, f"an opening is never refused: {call}"
                 self._accounts.append(call.message["account"])
         if self._how.random() < 0.05:
             self._until_answered(calls, batch=self._how.random() < 0.5)
@@ -123,58 +126,61 @@ class Client:
             self._until_answered([self._how.choice(self._mine)], batch=self._how.random() < 0.5)
 
     def _until_answered(self, calls: list[Call], *, batch: bool) -> None:
-        """Ask until each has one more answer: who asks again must be told too. `batch`: the first time in a batch."""
+        """Send until each call has one more answer: a repeated request must be answered too.
+
+        `batch`: the first attempt is a batch.
+        """
         began, enough = time.monotonic(), [len(call.answers) + 1 for call in calls]
-        while silent := [call for call, many in zip(calls, enough, strict=True) if len(call.answers) < many]:
+        while unanswered := [call for call, many in zip(calls, enough, strict=True) if len(call.answers) < many]:
             if time.monotonic() - began > GIVE_UP_SECONDS:
                 raise AssertionError(
-                    f"{silent[0].key} had no answer for {GIVE_UP_SECONDS} s, silences: {silent[0].silences[-5:]}"
+                    f"{unanswered[0].key} had no answer in {GIVE_UP_SECONDS} s, failures: {unanswered[0].failures[-5:]}"
                 )
-            items = [call for call in silent if batch and not call.atomic]
+            items = [call for call in unanswered if batch and not call.atomic]
             if items:
                 self._ask(items, batch=True)
-            for call in silent:
+            for call in unanswered:
                 if call not in items:
                     self._ask([call], batch=False)
             batch = self._how.random() < 0.5
 
     def _ask(self, calls: list[Call], *, batch: bool) -> None:
         http = self._http[self._how.choice(self._apis).port]
-        silences = sum(len(call.silences) for call in calls)
+        failures = sum(len(call.failures) for call in calls)
         with suppress(httpx.HTTPError):
             if batch:
                 ask_all(http, calls)
             else:
                 for call in calls:
                     ask(http, call)
-        if sum(len(call.silences) for call in calls) > silences:
-            time.sleep(0.02)  # nobody is there: not a wait for something, only not to spin
+        if sum(len(call.failures) for call in calls) > failures:
+            time.sleep(0.02)  # the API is away: limits the rate of retries
 
 
 def token(role: str) -> dict[str, str]:
-    """The header of somebody with this role."""
+    """The header of a client with this role."""
     return {"Authorization": f"Bearer secret-of-{role}"}
 
 
 def ask(http: httpx.Client, call: Call) -> httpx.Response:
-    """Send it, for the first time or again, and write down what it is told, whatever that is."""
-    with _written_down([call]):
+    """Send a call, for the first time or again, and record the response."""
+    with _recorded([call]):
         response = http.post(call.path, json=call.body, headers={**token(call.by), "Idempotency-Key": call.key})
     call.record(answer_of(response))
     return response
 
 
 def answer_of(response: httpx.Response) -> Answer:
-    """What it says."""
+    """The answer in a response."""
     return Answer(response.status_code, response.content, response.headers.get("Idempotency-Replayed") == "true")
 
 
 def ask_all(http: httpx.Client, calls: Sequence[Call]) -> list[Answer]:
-    """Send them as one batch, for the first time or again, and write down what each is told.
+    """Send calls as one batch, for the first time or again, and record the answer of each.
 
-    A batch that is refused as a whole is refused to each of them. All must be of one role.
+    If the batch is refused as a whole, the refusal is the answer of each. All calls must have one role.
     """
-    with _written_down(calls):
+    with _recorded(calls):
         answers = _answers_of_a_batch(http, calls)
     for call, answer in zip(calls, answers, strict=True):
         call.record(answer)
@@ -182,10 +188,10 @@ def ask_all(http: httpx.Client, calls: Sequence[Call]) -> list[Answer]:
 
 
 @contextmanager
-def _written_down(calls: Sequence[Call]) -> Iterator[None]:
-    """They are asked in here; a lost connection is written down with each, and raised."""
+def _recorded(calls: Sequence[Call]) -> Iterator[None]:
+    """The calls are sent inside this context. A lost connection is recorded with each call, and raised."""
     for call in calls:
-        call.asked()
+        call.sent()
     try:
         yield
     except httpx.HTTPError as error:
@@ -198,16 +204,16 @@ def _answers_of_a_batch(http: httpx.Client, calls: Sequence[Call]) -> list[Answe
     lines = [orjson.dumps({"key": call.key, "path": call.path, "body": call.body}) for call in calls]
     headers = {**token(calls[0].by), "Content-Type": "application/x-ndjson"}
     response = http.post(BATCHES, content=b"\n".join(lines), headers=headers)
-    if response.status_code in TOLD_NOTHING:
+    if response.status_code in NO_ANSWER:
         return [answer_of(response)] * len(calls)
     assert response.status_code == 200, response.text
     answered = [msgspec.json.decode(line, type=_Line) for line in response.content.splitlines()]
-    assert [line.key for line in answered] == [call.key for call in calls], "an answer for each, in their order"
+    assert [line.key for line in answered] == [call.key for call in calls], "one answer for each item, in order"
     return [Answer(line.status, bytes(line.body), line.replayed) for line in answered]
 
 
 class _Line(msgspec.Struct):
-    """An item's answer; the body as it came, to the byte."""
+    """The answer of an item, with the exact bytes of its body."""
 
     key: str
     status: int
@@ -216,12 +222,12 @@ class _Line(msgspec.Struct):
 
 
 def opening(owner: str) -> dict[str, Any]:
-    """Asks for an account that is old enough for every value date, whatever a clock says."""
+    """The body of an opening, with a day before every value date, whatever a clock shows."""
     return {"type": "checking", "currency": "EUR", "owner": owner, "name": owner, "opened_on": "2020-01-01"}
 
 
 def open_accounts(api: Api, count: int, balance: str) -> list[str]:
-    """Accounts with so much on each."""
+    """Open accounts with this balance each."""
     made = []
     for number in range(count):
         account = open_account(api, f"open-{number}", opening(f"owner-{number}"))
@@ -233,7 +239,7 @@ def open_accounts(api: Api, count: int, balance: str) -> list[str]:
 
 
 def open_account(api: Api, key: str, body: dict[str, Any]) -> str:
-    """One with nothing on it."""
+    """Open an account without a balance."""
     opened = post(api, "/v1/accounts", body, key)
     assert opened.status_code == 201, opened.text
     account: str = opened.json()["account"]
@@ -241,9 +247,9 @@ def open_account(api: Api, key: str, body: dict[str, Any]) -> str:
 
 
 def post(api: Api, path: str, body: dict[str, Any], key: str, by: str = "command") -> httpx.Response:
-    """A command of a test's own, sent for the first time or again; whatever the answer is, the world's history has it.
+    """Send a command of a test, for the first time or again. The history of the world records the answer.
 
-    Raises what httpx raises where there is none.
+    Raises the error of httpx if there is no answer.
     """
     with httpx.Client(base_url=api.url, timeout=60) as http:
         return ask(http, api.history.call(key, path, body, by))
@@ -253,7 +259,7 @@ EURO = {"amount": "1.00", "currency": "EUR"}
 
 
 def deposit(api: Api, account: str, key: str) -> httpx.Response:
-    """One euro."""
+    """Deposit one euro."""
     return post(api, f"/v1/accounts/{account}/deposits", EURO, key)
 
 
@@ -267,9 +273,9 @@ def load(
     most: int = 1_000_000,
     states: bool = True,
 ) -> Iterator[History]:
-    """Clients that post while the body of the `with` does its worst. Their own failures are raised at the end."""
+    """Run clients that post while the body of the `with` makes faults. Their failures are raised at the end."""
     history, stop = History(), Event()
-    with kept(history), ThreadPoolExecutor(clients) as pool:
+    with saved_on_failure(history), ThreadPoolExecutor(clients) as pool:
         running: list[Future[None]] = [
             pool.submit(Client(number, seed, apis, history, accounts, states=states).run, stop, most)
             for number in range(clients)

@@ -1,4 +1,4 @@
-"""One durable server for the tests of a worker process, and a world of its own for each test."""
+"""One durable server for each process that runs tests, and a separate world for each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients asked for and were told: the calls that a check holds against the log."""
+"""The calls of clients and their answers, which a check compares with the log."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 import orjson
 
 ACCEPTED, REFUSED = frozenset({200, 201}), 422
-TOLD_NOTHING = frozenset({0, 429, 503})
+NO_ANSWER = frozenset({0, 429, 503})
 BATCHES = "/v1/batches"
 ATOMIC = f"{BATCHES}?atomic=true"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What somebody was told; status 0: nothing, because the connection was lost."""
+    """An answer to a client. Status 0: none, because the connection was lost."""
 
     status: int
     body: bytes
@@ -30,91 +30,91 @@ class Answer:
 
 @dataclass
 class Call:
-    """A command with its key, and every answer it got: the first, and those to the same again."""
+    """A command with its key, and every answer: the first one and those to repeated requests."""
 
     key: str
     path: str
     body: Any
-    by: str = "command"  # the role of who asks for it
+    by: str = "command"  # the role of the client
     began: float = 0.0
     ended: float = 0.0
     answers: list[Answer] = field(default_factory=list)
-    decided: int = 0  # of a refusal: the position at which it was decided
-    silences: list[str] = field(default_factory=list)  # what came instead of an answer, if anything
+    decided: int = 0  # the position at which a refusal was decided
+    failures: list[str] = field(default_factory=list)  # the responses and errors that are no answer
 
     @property
     def actor(self) -> str:
-        """Whom the log names as having asked for it."""
+        """The actor in the log."""
         return f"the-{self.by}"
 
-    def asked(self) -> None:
-        """It is sent now, for the first time or again."""
+    def sent(self) -> None:
+        """Record that the call is sent, for the first time or again."""
         self.began = self.began or time.monotonic()
 
     def record(self, answer: Answer) -> None:
-        """What it was told now, or what came instead."""
-        if answer.status in TOLD_NOTHING:
-            self.silences.append(answer.body.decode())
+        """Record an answer, or the failure that came instead of one."""
+        if answer.status in NO_ANSWER:
+            self.failures.append(answer.body.decode())
         else:
             self.ended = self.ended or time.monotonic()
             self.answers.append(answer)
 
     @property
     def status(self) -> int:
-        """Of its answer."""
+        """The status of the answer."""
         return self.answers[0].status
 
     @property
     def accepted(self) -> bool:
-        """Whether it was told that it has gone in."""
+        """Whether the command was accepted."""
         return self.status in ACCEPTED
 
     @property
     def message(self) -> dict[str, Any]:
-        """The body of its answer."""
+        """The body of the answer."""
         read: dict[str, Any] = orjson.loads(self.answers[0].body)
         return read
 
     @property
     def position(self) -> int:
-        """At which it is in the log, if it was accepted."""
-        return place(self.message["position"])
+        """The position of an accepted command in the log."""
+        return position_number(self.message["position"])
 
     @property
     def atomic(self) -> bool:
-        """Whether it is several commands under one key."""
+        """Whether the call has several commands under one key."""
         return self.path == ATOMIC
 
     @property
     def commands(self) -> list[tuple[str, dict[str, Any]]]:
-        """Path and body of what is asked for: of one command, or of those of an atomic batch."""
+        """Path and body of the command, or of each command of an atomic batch."""
         return [(item["path"], item["body"]) for item in self.body] if self.atomic else [(self.path, self.body)]
 
 
-def place(position: str) -> int:
-    """The number in a position that an API has told."""
+def position_number(position: str) -> int:
+    """The number in a position that an API returned."""
     return int(position.rsplit(".", 1)[1])
 
 
 @dataclass
 class History:
-    """What all clients did and were told."""
+    """The calls and answers of all clients."""
 
     calls: list[Call] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
     @property
-    def silences(self) -> list[str]:
-        """What all of them got instead of answers."""
-        return [silence for call in self.calls for silence in call.silences]
+    def failures(self) -> list[str]:
+        """The failures of all calls."""
+        return [loss for call in self.calls for loss in call.failures]
 
     def add(self, call: Call) -> None:
-        """One more."""
+        """Add a call."""
         with self._lock:
             self.calls.append(call)
 
     def call(self, key: str, path: str, body: Any, by: str = "command") -> Call:
-        """The one with this key; a new one if there is none. Whoever asks again is written down with it."""
+        """The call with this key, or a new one if there is none. A repeated request is recorded with the same call."""
         with self._lock:
             for call in self.calls:
                 if call.key == key:
@@ -125,16 +125,16 @@ class History:
 
     @property
     def answered(self) -> list[Call]:
-        """Those that were told what became of them."""
+        """The calls that have an answer."""
         return [call for call in self.calls if call.answers]
 
     @property
     def acknowledged(self) -> str:
-        """The position that somebody was told last; empty if nobody was told any."""
+        """The last position in an answer; empty if there is none."""
         return next((call.message["position"] for call in reversed(self.calls) if call.answers and call.accepted), "")
 
     def write(self) -> Path:
-        """To a new file, one call a line in the order in which they began; where that is."""
+        """Write a new file with one line for each call, in the order of their beginning. Return its path."""
         with tempfile.NamedTemporaryFile("wb", prefix="daybook-history-", suffix=".jsonl", delete=False) as file:
             for call in sorted(self.calls, key=lambda call: call.began):
                 file.write(orjson.dumps(call, default=bytes.decode) + b"\n")
@@ -142,8 +142,8 @@ class History:
 
 
 @contextmanager
-def kept(history: History) -> Iterator[None]:
-    """Whatever fails in here says in which file the history is."""
+def saved_on_failure(history: History) -> Iterator[None]:
+    """An error inside this context gets a note with the file of the history."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Holding a message between a process and PostgreSQL, at the proxy: everything stays as it is until a test goes on."""
+"""Holds a message between a process and PostgreSQL in the proxy until a test releases it."""
 
 from __future__ import annotations
 
@@ -13,71 +13,71 @@ from tests.faults.world import World
 PATIENCE_SECONDS = 60.0
 
 Matches = Callable[[Way, bytes, bytes], bool]
-"""(direction, type of the message, its content): whether this is the one."""
+"""(direction, type of the message, its content) → whether the message matches."""
 
 
 def an_append(way: Way, kind: bytes, content: bytes) -> bool:
-    """The call of `log.append`, with all its arguments."""
+    """The call of `log.append` with its arguments."""
     return way == "to the server" and kind == b"B" and b"append_" in content[:20]
 
 
 def a_key_to_keep(way: Way, kind: bytes, content: bytes) -> bool:
-    """The statement that keeps the data key of somebody new."""
+    """The statement that stores the data key of a new person."""
     return way == "to the server" and kind in b"PQ" and b"keep_subject_keys" in content
 
 
 def a_commit(way: Way, kind: bytes, content: bytes) -> bool:
-    """The order to commit a transaction that was begun explicitly."""
+    """The COMMIT of a transaction that was begun explicitly."""
     return way == "to the server" and kind == b"Q" and content.startswith(b"COMMIT")
 
 
 def committed(way: Way, kind: bytes, content: bytes) -> bool:
-    """The word that such a transaction is committed."""
+    """The message that such a transaction is committed."""
     return way == "to the client" and kind == b"C" and content.startswith(b"COMMIT")
 
 
 def ready_within_a_transaction(way: Way, kind: bytes, content: bytes) -> bool:
-    """The end of every answer within such a transaction."""
+    """The end of every reply within such a transaction."""
     return way == "to the client" and kind == b"Z" and content == b"T"
 
 
 def the_answer_to_an_append(way: Way, kind: bytes, content: bytes) -> bool:
-    """The row that `log.append` returns, known by its five columns: it is sent when it is committed."""
+    """The row that `log.append` returns, recognised by its five columns. It is sent after the commit."""
     return way == "to the client" and kind == b"D" and content[:2] == b"\x00\x05"
 
 
 def the_head_is_locked(way: Way, kind: bytes, content: bytes) -> bool:
-    """The statement that takes the head before a command is decided."""
+    """The statement that locks the head before a command is decided."""
     return way == "to the server" and kind in b"PQ" and b"lock_head" in content
 
 
 @dataclass
 class Hold:
-    """One message that is held."""
+    """A message that is held."""
 
     matches: Matches
     caught: Event = field(default_factory=Event)
     verdict: Verdict = "pass"
     _free: Event = field(default_factory=Event)
 
-    def wait_for_it(self) -> None:
-        """Return once the message is there, and stays there."""
+    def wait_until_held(self) -> None:
+        """Wait until the message is held."""
         assert self.caught.wait(PATIENCE_SECONDS), "the message did not come"
 
     def release(self, verdict: Verdict = "pass") -> None:
-        """Let it go on its way, or lose it there."""
+        """Pass the message on, or drop it."""
         self.verdict = verdict
         self._free.set()
 
-    def stay(self) -> Verdict:
-        """For the thread that brings the message."""
+    def hold(self) -> Verdict:
+        """Block the thread that carries the message until it is released."""
         self.caught.set()
         self._free.wait(PATIENCE_SECONDS)
         return self.verdict
 
 
 class Line:
-    """What lies between a process and its database."""
+    """The line between a process and its database."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -85,7 +85,7 @@ class Line:
 
     @contextmanager
     def held(self, matches: Matches) -> Iterator[Hold]:
-        """The next message that matches is held, until it is released or the block ends."""
+        """Hold the next message that matches, until it is released or the block ends."""
         hold = Hold(matches)
         self._armed.append(hold)
         try:
@@ -96,11 +96,11 @@ class Line:
             hold.release(hold.verdict)
 
     def judge(self, connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
-        """Keeps the thread that brings a message for as long as it is held."""
+        """Block the thread that carries a message as long as the message is held."""
         for hold in self._armed:
             if hold.matches(way, kind, content):
                 self._armed.remove(hold)
-                return hold.stay()
+                return hold.hold()
         return "pass"
 
 

@@ -20,22 +20,23 @@ from tests.faults.seeds import seeded
 
 Way = Literal["to the server", "to the client"]
 Verdict = Literal["pass", "cut", "swallow"]
-"""What becomes of a message: on its way; lost with the connection; lost, and then the connection too."""
+"""What happens to a message: `pass`: it is passed on; `cut`: a part of it is, then the connection is closed; `swallow`:
+it is dropped, then the connection is closed."""
 
 Judge = Callable[[int, Way, bytes, bytes], Verdict]
-"""(number of the connection, direction, type of the message, its content) to what becomes of it."""
+"""(number of the connection, direction, type of the message, its content) → what happens to it."""
 
 
 def let_pass(connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
-    """Everything arrives."""
+    """Pass every message on."""
     return "pass"
 
 
 @dataclass
 class Turns:
-    """At which messages something is done to a connection, in each direction: every so many, drawn anew each time.
+    """Chooses the messages at which a fault is made, for each direction of a connection, at random intervals.
 
-    Each direction of a connection has a generator of its own, for each is brought by a thread of its own.
+    Each direction of a connection has a separate generator, because a separate thread carries it.
     """
 
     seed: int
@@ -44,7 +45,7 @@ class Turns:
     _left: dict[tuple[int, Way], int] = field(default_factory=dict)
 
     def come(self, connection: int, way: Way) -> bool:
-        """Whether it is this message's turn; to be asked once of each."""
+        """Whether a fault is due at this message. Call it once for each message."""
         place = connection, way
         if self._left.get(place, 0) == 0:
             random = self._random.setdefault(place, seeded(self.seed, connection, way))
@@ -55,7 +56,7 @@ class Turns:
 
 @dataclass
 class Proxy:
-    """Listens on a port of this machine, and passes on to the server's socket."""
+    """Listens on a local port, and passes connections on to the socket of the server."""
 
     socket_file: Path
     judge: Judge = let_pass
@@ -70,11 +71,11 @@ class Proxy:
         self.port = self._listening.getsockname()[1]
 
     def url(self, database: str) -> str:
-        """The database through this proxy, as the superuser whose socket it uses."""
+        """The URL of a database through this proxy, for the superuser of the socket."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}?sslmode=disable&gssencmode=disable"
 
     def cut(self) -> None:
-        """Every connection, now."""
+        """Close every connection."""
         with self._lock:
             doomed = list(self._open)
         for one in doomed:
@@ -135,7 +136,7 @@ class Proxy:
                     one.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Stop listening, cut everything."""
+        """Stop listening, and close every connection."""
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
@@ -148,7 +149,7 @@ class Proxy:
 
 @contextmanager
 def proxied(socket_file: Path, judge: Judge = let_pass) -> Iterator[Proxy]:
-    """A proxy that listens; it is closed at the end."""
+    """A proxy that listens until the block ends."""
     proxy = Proxy(socket_file, judge)
     thread = threading.Thread(target=proxy.serve, daemon=True)
     thread.start()

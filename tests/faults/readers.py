@@ -1,4 +1,4 @@
-"""Readers: they ask for all accounts again and again, every now and then for no less than what is acknowledged."""
+"""Readers: they read all accounts repeatedly, and sometimes require the last acknowledged position."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import orjson
 
 from domain.money import parse
 from tests.faults.clients import token
-from tests.faults.histories import History, place
+from tests.faults.histories import History, position_number
 from tests.faults.world import Api
 
 MOST_ACCOUNTS = 200
-"""As many as a page has: pages are read one after the other, so only the rows of one page are of one position."""
+"""The size of a page. Only the rows of one page are of one position, because pages are read separately."""
 
 
-class Standing(NamedTuple):
-    """An account at some position."""
+class AccountState(NamedTuple):
+    """The state of an account at a position."""
 
     balance: int
     status: str
@@ -32,26 +32,26 @@ class Standing(NamedTuple):
 
 @dataclass
 class Reading:
-    """What one read of all accounts showed."""
+    """The response to one read of all accounts."""
 
     reader: int
-    at_least: int  # the position it asked for; 0: it did not ask for any
+    at_least: int  # the requested position; 0 without one
     message: bytes
 
     @property
-    def accounts(self) -> dict[str, Standing]:
-        """Each account that it listed."""
+    def accounts(self) -> dict[str, AccountState]:
+        """The listed accounts."""
         read = orjson.loads(self.message)
-        assert read["next"] is None, f"there are more than {MOST_ACCOUNTS} accounts: they are not on one page"
+        assert read["next"] is None, f"there are more than {MOST_ACCOUNTS} accounts, which do not fit on one page"
         return {
-            row["account"]: Standing(parse(row["balance"], row["currency"]), row["status"], row["version"])
+            row["account"]: AccountState(parse(row["balance"], row["currency"]), row["status"], row["version"])
             for row in read["items"]
         }
 
 
 @contextmanager
 def reading(apis: Sequence[Api], history: History, *, readers: int) -> Iterator[list[Reading]]:
-    """Readers that read until the block ends. Their own failures are raised then."""
+    """Run readers until the block ends. Their failures are raised then."""
     readings: list[Reading] = []
     stop = Event()
     with ThreadPoolExecutor(readers) as pool:
@@ -65,19 +65,19 @@ def reading(apis: Sequence[Api], history: History, *, readers: int) -> Iterator[
 
 
 def _read(number: int, apis: Sequence[Api], history: History, readings: list[Reading], stop: Event) -> None:
-    """From one API after the other: twice whatever is there, twice no less than what is acknowledged."""
+    """Read from the APIs in turn: two reads of any position, then two that require the acknowledged position."""
     with httpx.Client(headers=token("report"), timeout=15) as http:
         for turn in count(number):
             if stop.is_set():
                 return
             acknowledged = history.acknowledged if turn % 4 < 2 else ""
-            asked = {"limit": str(MOST_ACCOUNTS), **({"min_position": acknowledged} if acknowledged else {})}
+            parameters = {"limit": str(MOST_ACCOUNTS), **({"min_position": acknowledged} if acknowledged else {})}
             try:
-                response = http.get(f"{apis[turn % len(apis)].url}/v1/accounts", params=asked)
+                response = http.get(f"{apis[turn % len(apis)].url}/v1/accounts", params=parameters)
             except httpx.HTTPError:
-                stop.wait(0.02)  # nobody is there: not a wait for something, only not to spin
+                stop.wait(0.02)  # the API is away: limits the rate of retries
                 continue
-            if response.status_code == 503:  # not visible yet, or nothing to read it with
+            if response.status_code == 503:  # not visible yet, or no connection is free
                 continue
             assert response.status_code == 200, response.text
-            readings.append(Reading(number, place(acknowledged) if acknowledged else 0, response.content))
+            readings.append(Reading(number, position_number(acknowledged) if acknowledged else 0, response.content))

@@ -1,4 +1,4 @@
-"""Chance that can be had again: a generator for each purpose, so that nobody's draw moves another's."""
+"""Repeatable random numbers: one generator for each purpose, so that no draw affects another."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import random
 
 
 def seeded(*purpose: object) -> random.Random:
-    """A generator that depends on its purpose alone, not on what others drew before, or in which thread."""
+    """A generator that depends on its purpose alone, not on other draws or threads."""
     return random.Random("/".join(map(str, purpose)))

@@ -1,6 +1,6 @@
-"""The API, its backend and the database killed between any two statements of an append, and at its commit.
+"""The API, its backend or the database is killed between any two statements of an append, or at its commit.
 
-A command whose answer never came may be in or out; asked again with its key it has one effect and one answer.
+A command without an answer may be in the log or not. A retry with its key has one effect and one answer.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def balance(world: World, account: str) -> int:
 
 @pytest.mark.parametrize("gate", gates.GATES)
 def test_the_api_is_killed_while_its_append_is_under_way(world: World, gate: str) -> None:
-    """Its backend goes on without it: the append goes in. Whoever retries is told so, and changes nothing."""
+    """The backend goes on and commits the append. A retry gets its answer and changes nothing."""
     api, other = world.api(), world.api()
     (account,) = open_accounts(api, 1, "5.00")
-    gates.put_in(world.database)
+    gates.install(world.database)
     before = world.head()
     with ThreadPoolExecutor(2) as pool, gates.closed(world.database, gate) as closed:
         unanswered = pool.submit(deposit, api, account, "the-one")
-        closed.wait_for_somebody()
+        closed.wait_for_append()
         api.kill()
         with pytest.raises(httpx.HTTPError):
             unanswered.result()
@@ -52,42 +52,42 @@ def test_the_api_is_killed_while_its_append_is_under_way(world: World, gate: str
     assert answer.status_code == 201, answer.text
     again = deposit(other, account, "the-one")
     assert (again.content, again.headers["Idempotency-Replayed"]) == (answer.content, "true")
-    wait_until(lambda: world.head() == before + 3, "one unit, and no other")
+    wait_until(lambda: world.head() == before + 3, "one unit and no other")
     assert balance(world, account) == 600
     check(world)
 
 
 @pytest.mark.parametrize("gate", gates.GATES)
 def test_the_backend_is_killed_while_the_append_is_under_way(world: World, gate: str) -> None:
-    """The API finds its connection lost, connects again and appends again: in once, answered once."""
+    """The API loses its connection, connects again and appends again: one effect and one answer."""
     api = world.api()
     (account,) = open_accounts(api, 1, "5.00")
-    gates.put_in(world.database)
+    gates.install(world.database)
     before = world.head()
     with ThreadPoolExecutor(1) as pool, gates.closed(world.database, gate) as closed:
         answer = pool.submit(deposit, api, account, "the-one")
-        first = closed.wait_for_somebody()
+        first = closed.wait_for_append()
         world.superuser().execute("SELECT pg_terminate_backend(%s)", (first,))
         wait_until(lambda: closed.waiting() not in (first, None), "the second append at the gate")
         closed.open()
         answered = answer.result()
     assert answered.status_code == 201, answered.text
-    assert "Idempotency-Replayed" not in answered.headers, "its client has had no answer before"
+    assert "Idempotency-Replayed" not in answered.headers, "its client had no answer before"
     assert world.head() == before + 3
     assert balance(world, account) == 600
     check(world)
 
 
 @pytest.mark.parametrize("held", [a_key_to_keep, an_append], ids=["before the key is kept", "before the append"])
-def test_the_api_is_killed_around_the_key_of_somebody_new(world: World, held: Matches) -> None:
-    """Whose name it seals may have a key and no account yet: the retry uses it, and the name can be read."""
+def test_the_api_is_killed_around_storing_the_key_of_a_new_person(world: World, held: Matches) -> None:
+    """The person may have a key and no account yet. The retry uses this key, and the name can be read."""
     body = opening("somebody-new")
     with line(world) as slow, ThreadPoolExecutor(1) as pool:
         api, other = world.api(through=slow.url), world.api()
         before = world.head()
         with slow.held(held) as message:
             unanswered = pool.submit(post, api, "/v1/accounts", body, "open-it")
-            message.wait_for_it()
+            message.wait_until_held()
             api.kill()
             with pytest.raises(httpx.HTTPError):
                 unanswered.result()
@@ -101,19 +101,19 @@ def test_the_api_is_killed_around_the_key_of_somebody_new(world: World, held: Ma
 
 @pytest.mark.parametrize("gate", gates.soaked(gates.GATES, "before the events are inserted", "before it returns"))
 def test_the_database_is_killed_while_the_append_is_under_way(world: World, gate: str) -> None:
-    """Nothing of an append that was not committed is there after the recovery, and no position is missing."""
+    """After the recovery, an append without a commit has left nothing, and no position is missing."""
     api = world.api()
     (account,) = open_accounts(api, 1, "5.00")
-    gates.put_in(world.database)
+    gates.install(world.database)
     before = world.head()
     with ThreadPoolExecutor(1) as pool:
         with gates.closed(world.database, gate) as closed:
             answer = pool.submit(deposit, api, account, "the-one")
-            closed.wait_for_somebody()
+            closed.wait_for_append()
             world.kill_postgres()
         world.start_postgres()
         answered = answer.result()
-    if answered.status_code == 503:  # it was away for longer than the API tries
+    if answered.status_code == 503:  # the server was away for longer than the API retries
         api.wait_until_ready()
         answered = deposit(api, account, "the-one")
     assert answered.status_code == 201, answered.text
@@ -122,15 +122,15 @@ def test_the_database_is_killed_while_the_append_is_under_way(world: World, gate
     check(world)
 
 
-def test_committed_and_the_acknowledgement_lost(world: World) -> None:
-    """The answer of the database is swallowed and the connection cut: the API looks its key up, and finds it in."""
+def test_the_acknowledgement_of_a_commit_is_lost(world: World) -> None:
+    """The reply of the database is dropped and the connection cut. The API looks up the key and finds the commit."""
     with line(world) as lossy:
         api = world.api(through=lossy.url)
         (account,) = open_accounts(api, 1, "5.00")
         before = world.head()
         with ThreadPoolExecutor(1) as pool, lossy.held(the_answer_to_an_append) as acknowledgement:
             answer = pool.submit(deposit, api, account, "the-one")
-            acknowledgement.wait_for_it()
+            acknowledgement.wait_until_held()
             wait_until(lambda: world.head() > before, "the commit")
             acknowledgement.release("swallow")
             answered = answer.result()
@@ -143,7 +143,7 @@ def test_committed_and_the_acknowledgement_lost(world: World) -> None:
 
 
 def test_connections_cut_at_any_message(world: World) -> None:
-    """Each connection is cut in the middle of a message, after fewer or more of them; the clients ask until told."""
+    """Each connection is cut in the middle of a random message. The clients retry until they are answered."""
     socket_file = world.server.postgres.data_dir / ".s.PGSQL.5432"
     turns = Turns(8, lambda random, way: random.randint(50, 400) // (1 if way == "to the client" else 3))
     cut: set[int] = set()
@@ -159,7 +159,7 @@ def test_connections_cut_at_any_message(world: World) -> None:
         api = world.api(through=proxy.url(world.database.name))
         world.projector(through=proxy.url(world.database.name))
         accounts = open_accounts(api, 4, "50.00")
-        world.wait_until_folded()  # a projector that loses its database at its start ends, and says so
+        world.wait_until_folded()  # a projector that loses its database at its start ends with a message
         armed = True
         with load([api], accounts, clients=4, seed=7) as history:
             wait_until(lambda: len(cut) >= 8 and len(history.answered) >= 100, "eight cuts and a hundred answers")
@@ -175,6 +175,8 @@ def test_twenty_clients_with_one_key_on_two_processes(world: World) -> None:
         answers = list(pool.map(lambda n: deposit((one, two)[n % 2], account, "the-same"), range(20)))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.content for answer in answers}) == 1
-    assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1, "one of them was the first"
+    assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1, (
+        "exactly one of them was the first"
+    )
     assert world.head() == before + 3
-    check(world, marked=False)  # the first of them need not be the first to be told
+    check(world, marked=False)  # the first command need not be the first one answered

@@ -1,4 +1,4 @@
-"""The checker is itself held to what it should notice: reads, effects, answers and tables that only look right."""
+"""The checker detects reads, effects, answers and tables that are wrong but look right."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.faults.checker import (
     AccountEvent,
     Book,
     check,
-    effects_are_those_told,
-    order_is_that_of_time,
+    effects_match_answers,
+    order_is_linearizable,
     reads_are_of_one_position,
 )
 from tests.faults.clients import deposit, open_accounts, post
@@ -71,24 +71,24 @@ def test_true_reads_pass() -> None:
         pytest.param([read(("a", -101, "open", 2), ("b", 101, "open", 2))], "was read as", id="the sum is zero"),
         pytest.param([read(("a", 100, "open", 2), ("b", -100, "open", 2))], "was read as", id="swapped"),
         pytest.param([read(("a", -100, "open", 2), ("b", 100, "open", 3))], "was read as", id="the status is another"),
-        pytest.param([read(AT_5[0], AT_2[1])], "one account is read as at 5", id="half of a transfer"),
-        pytest.param([read(AT_2[0], AT_6[1])], "one account is read as at 6", id="a freeze before what it follows"),
+        pytest.param([read(AT_5[0], AT_2[1])], "one account is read at 5", id="half of a transfer"),
+        pytest.param([read(AT_2[0], AT_6[1])], "one account is read at 6", id="a freeze before its predecessor"),
         pytest.param([read(("a", -110, "open", 3), ("b", 110, "open", 5))], "never at version 3", id="half of a unit"),
-        pytest.param([read(("a", -130, "open", 5))], "never at version 5", id="a version that is not there"),
-        pytest.param([read(AT_5[0])], "one account is read as at 5", id="a row is missing"),
-        pytest.param([read(*AT_5, at_least=6)], "position 6 was asked for", id="older than what was asked for"),
-        pytest.param([read(*AT_12, at_least=13)], "position 13 was asked for", id="an account that is not there yet"),
+        pytest.param([read(("a", -130, "open", 5))], "never at version 5", id="a version that does not exist"),
+        pytest.param([read(AT_5[0])], "one account is read at 5", id="a row is missing"),
+        pytest.param([read(*AT_5, at_least=6)], "position 6 was requested", id="older than the requested position"),
+        pytest.param([read(*AT_12, at_least=13)], "position 13 was requested", id="an account that does not exist yet"),
         pytest.param([read(*AT_6), read(*AT_5)], "has seen position 6", id="back in time"),
     ],
 )
-def test_a_read_that_is_of_no_position_is_noticed(readings: list[Reading], why: str) -> None:
+def test_a_read_that_matches_no_position_is_detected(readings: list[Reading], why: str) -> None:
     with pytest.raises(AssertionError, match=why):
         reads_are_of_one_position(BOOK, readings)
 
 
-def test_after_a_crash_of_the_server_a_reader_may_see_less_than_before_but_not_than_it_asks_for() -> None:
+def test_after_a_crash_a_read_may_be_older_than_the_last_but_not_than_the_requested_position() -> None:
     reads_are_of_one_position(BOOK, [read(*AT_6), read(*AT_5), read(*AT_6, at_least=6)], crashes=True)
-    with pytest.raises(AssertionError, match="position 6 was asked for"):
+    with pytest.raises(AssertionError, match="position 6 was requested"):
         reads_are_of_one_position(BOOK, [read(*AT_6), read(*AT_5, at_least=6)], crashes=True)
 
 
@@ -126,21 +126,21 @@ PAID = Book(
         AccountEvent("b", 15, "account.credited.v1", 20, 4),
     ]
 )
-FROZEN_B = ("/v1/accounts/b/freeze", {"reason": "the test wishes so"})
+FROZEN_B = ("/v1/accounts/b/freeze", {"reason": "a test"})
 
 
 def test_true_effects_pass() -> None:
     one = alone(transfer("0.30"), answered("0.30"), 9)
     two = together([transfer("0.10"), transfer("0.20")], [answered("0.40"), answered("0.60")], 15)
-    effects_are_those_told(PAID, History([one, two]))
+    effects_match_answers(PAID, History([one, two]))
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        pytest.param(alone(transfer("0.30"), answered("0.20"), 9), id="another balance told"),
-        pytest.param(alone(transfer("0.20"), {"balances": {}}, 9), id="another amount taken"),
-        pytest.param(alone(transfer("0.10"), answered("0.40"), 15), id="more than what was asked for"),
+        pytest.param(alone(transfer("0.30"), answered("0.20"), 9), id="another balance in the answer"),
+        pytest.param(alone(transfer("0.20"), {"balances": {}}, 9), id="another amount in the log"),
+        pytest.param(alone(transfer("0.10"), answered("0.40"), 15), id="more than was requested"),
         pytest.param(together([transfer("0.30"), transfer("0.10")], [answered("0.30")] * 2, 9), id="half of a batch"),
         pytest.param(
             together([transfer("0.30"), FROZEN_B], [answered("0.30"), {"account": "b", "status": "frozen"}], 9),
@@ -151,9 +151,9 @@ def test_true_effects_pass() -> None:
         ),
     ],
 )
-def test_an_effect_that_is_not_what_was_asked_for_is_noticed(call: Call) -> None:
+def test_an_effect_that_differs_from_the_command_is_detected(call: Call) -> None:
     with pytest.raises(AssertionError):
-        effects_are_those_told(PAID, History([call]))
+        effects_match_answers(PAID, History([call]))
 
 
 def deposited(key: str, began: float, ended: float, position: int) -> Call:
@@ -161,26 +161,29 @@ def deposited(key: str, began: float, ended: float, position: int) -> Call:
     return Call(key, "/v1/accounts/a/deposits", {}, began=began, ended=ended, answers=[answer])
 
 
-def test_the_order_of_time() -> None:
-    order_is_that_of_time(
+def test_an_order_that_is_not_linearizable_is_detected() -> None:
+    order_is_linearizable(
         History([deposited("one", 1, 2, 3), deposited("two", 2.5, 4, 9), deposited("at once", 3, 5, 6)])
     )
     with pytest.raises(AssertionError, match="later"):
-        order_is_that_of_time(History([deposited("earlier", 1, 2, 9), deposited("later", 3, 4, 3)]))
+        order_is_linearizable(History([deposited("earlier", 1, 2, 9), deposited("later", 3, 4, 3)]))
 
 
-LIES: dict[str, tuple[Callable[[dict[str, Call]], object], str]] = {
+FALSE_ANSWERS: dict[str, tuple[Callable[[dict[str, Call]], object], str]] = {
     "lost": (
         lambda answered: answered.update(new=alone(transfer("0.30"), answered["in"].message, 9)),
         "in the log is None",
     ),
-    "refused, and told that it was not": (
+    "refused, with an answer that it was accepted": (
         lambda answered: answered["out"].answers.__setitem__(0, answered["in"].answers[0]),
         "in the",
     ),
-    "told something else": (lambda answered: answered["in"].record(Answer(201, b"{}", True)), "^Call"),
-    "told again as news": (lambda answered: answered["in"].record(answered["in"].answers[0]), "^Call"),
-    "told a status that no answer has": (
+    "another repeated answer": (lambda answered: answered["in"].record(Answer(201, b"{}", True)), "^Call"),
+    "a repeated answer without the mark of a replay": (
+        lambda answered: answered["in"].record(answered["in"].answers[0]),
+        "^Call",
+    ),
+    "a status that no answer has": (
         lambda answered: answered["in"].answers.__setitem__(0, Answer(500, b"", False)),
         "^Call",
     ),
@@ -190,9 +193,9 @@ LIES: dict[str, tuple[Callable[[dict[str, Call]], object], str]] = {
         ),
         "^Call",
     ),
-    "asked for by nobody": (lambda answered: answered.pop("in"), "nobody asked for"),
+    "no client sent it": (lambda answered: answered.pop("in"), "no client sent"),
 }
-"""What is changed in what was told, and what the check says of it."""
+"""Changes of the recorded answers, and the message of the check for each."""
 
 DAMAGE = {
     "units of no command": "DELETE FROM log.commands WHERE key = 'in'",
@@ -201,12 +204,12 @@ DAMAGE = {
     "refused commands have none": "UPDATE log.commands SET first_position = 1, last_position = 1 WHERE key = 'out'",
     "'table': 'accounts'": "UPDATE read.accounts SET balance = balance + 1",
 }
-"""What the check says of it, and a statement that nobody should ever make."""
+"""The message of the check, and the damage that causes it."""
 
 
-def test_lies_and_damage_are_noticed(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of each, in a history and on a database that are sound otherwise."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # each check that fails writes its history
+def test_false_answers_and_damage_are_detected(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each change is made alone, in a history and a database that are right otherwise."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # each failed check writes its history
     api = world.api()
     (account,) = open_accounts(api, 1, "5.00")
     assert deposit(api, account, "in").status_code == 201
@@ -214,9 +217,9 @@ def test_lies_and_damage_are_noticed(world: World, tmp_path: Path, monkeypatch: 
     assert post(api, f"/v1/accounts/{account}/withdrawals", much, "out").status_code == 422
     check(world)
     sound = world.history
-    for tell, why in LIES.values():
+    for change, why in FALSE_ANSWERS.values():
         answered = {call.key: call for call in deepcopy(sound.calls)}
-        tell(answered)
+        change(answered)
         world.history = History(list(answered.values()))
         with pytest.raises(AssertionError, match=why):
             check(world)
@@ -225,7 +228,9 @@ def test_lies_and_damage_are_noticed(world: World, tmp_path: Path, monkeypatch: 
     for why, statement in DAMAGE.items():
         with world.server.database(like=world.database) as copy:
             with psycopg.connect(copy.url) as connection:
-                connection.execute("SET session_replication_role = replica")  # no trigger keeps the log as it is
+                connection.execute(
+                    "SET session_replication_role = replica"
+                )  # disables the triggers that protect the log
                 assert connection.execute(statement.encode()).rowcount > 0, why
             with pytest.raises(AssertionError, match=why):
                 check(replace(world, database=copy))

@@ -1,4 +1,4 @@
-"""A projector cut off, or killed, at every message of its transactions: tables and checkpoint move together."""
+"""A projector is cut off or killed at every message of its transactions: tables and checkpoint change together."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ PAGE = 5
 
 @pytest.mark.parametrize("way", ["to the server", "to the client"])
 def test_cut_at_every_message(postgres18: Server, way: Way) -> None:
-    """`to the client`: the server has done what it was asked, a commit too, and its word is lost."""
+    """`to the client`: the server has executed the statement, or the commit, and its reply is lost."""
     with postgres18.database() as database:
         with ledger_on(database) as ledger:
             one, two = ledger.account(100), ledger.account()
             for _ in range(2):
                 ledger.accepted(transfer(one, two, 10))
-        left = -1  # messages until the cut; below zero: none
+        left = -1  # messages until the cut; below zero: no cut
 
         def judge(connection: int, direction: Way, kind: bytes, content: bytes) -> Verdict:
             nonlocal left
@@ -65,12 +65,12 @@ def test_cut_at_every_message(postgres18: Server, way: Way) -> None:
                 whole = left >= 0
                 left = -1
                 assert _sound_so_far(direct), f"after {cuts} messages"
-                Runner(direct, "main", codec, PROJECTIONS, page=PAGE).run_to_head()  # somebody else goes on from there
+                Runner(direct, "main", codec, PROJECTIONS, page=PAGE).run_to_head()  # another projector continues
                 assert verify_tables(auditor, "main", codec, PROJECTIONS).ok, f"after {cuts} messages"
                 if whole:
                     break
                 cuts += 1
-        assert cuts > 20, "the run was over before it was cut anywhere"
+        assert cuts > 20, "the run ended before a cut"
 
 
 def _through(url: str) -> Connection[Any]:
@@ -80,15 +80,15 @@ def _through(url: str) -> Connection[Any]:
 
 
 def _sound_so_far(connection: Connection[Any]) -> bool:
-    """The trial balance is zero wherever the checkpoint stands: a page is there whole or not."""
+    """Whether the trial balance is zero: a page is folded completely or not at all."""
     row = connection.execute("SELECT coalesce(sum(balance), 0) = 0 FROM read.accounts").fetchone()
     return row is not None and bool(row[0])
 
 
 class Trap:
-    """Where a projector is killed: before the n-th statement of the transaction that folds a page, COMMIT included.
+    """Kills a projector before the n-th statement of the transaction that folds a page. COMMIT counts too.
 
-    If there are fewer it is before it learns that it has committed.
+    If the transaction has fewer statements, the projector is killed before it receives the end of the COMMIT.
     """
 
     def __init__(self, statement: int) -> None:
@@ -96,11 +96,11 @@ class Trap:
         self.caught, self.killed = Event(), Event()
         self.statements = 0
         self._statement = statement
-        self._connection = 0  # the one whose transaction it is; 0: none yet
+        self._connection = 0  # the connection of the transaction; 0: none yet
         self._committing = False
 
     def judge(self, connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
-        """Counts statements from BEGIN on: each has one Bind or is a simple query."""
+        """Count the statements after BEGIN. Each has one Bind or is a simple query."""
         if not self.armed or self.caught.is_set():
             return "pass"
         if way == "to the client":
@@ -121,7 +121,7 @@ class Trap:
 
 
 def kill_at(world: World, statement: int, api: Api, account: str) -> int:
-    """Kill a projector while it folds a deposit; how many statements it had come to."""
+    """Kill a projector while it folds a deposit. Return the number of statements that it had sent."""
     trap = Trap(statement)
     with proxied(world.server.postgres.data_dir / ".s.PGSQL.5432", trap.judge) as proxy:
         projector = world.projector(through=proxy.url(world.database.name))
@@ -131,7 +131,7 @@ def kill_at(world: World, statement: int, api: Api, account: str) -> int:
         assert trap.caught.wait(PATIENCE_SECONDS), "no page was folded"
         projector.kill()
         trap.killed.set()
-    report = world.verified(patience_seconds=0)  # nobody folds the rest
+    report = world.verified(patience_seconds=0)  # no projector folds the rest
     assert all(check.ok for check in report.checks), (statement, report.as_json())
     assert report.tables.rows_ok, (statement, report.as_json())
     return trap.statements
@@ -141,11 +141,11 @@ NEVER = 1_000
 
 
 def test_killed_between_statements_of_the_transaction(world: World) -> None:
-    """kill -9 at the first, in the middle, at COMMIT and behind it; what is started after it leaves no trace of it."""
+    """kill -9 at the first statement, in the middle, at COMMIT and after it. The next projector repairs everything."""
     api = world.api()
     (account,) = open_accounts(api, 1, "5.00")
     there = kill_at(world, NEVER, api, account)
-    assert there > 5, "the transaction is over before it has begun"
+    assert there > 5, "the transaction has too few statements"
     for statement in (1, there // 2, there):
         assert kill_at(world, statement, api, account) == statement
     world.projector()
@@ -153,7 +153,7 @@ def test_killed_between_statements_of_the_transaction(world: World) -> None:
 
 
 def test_two_projectors_one_stopped_before_its_commit_then_the_other_killed(world: World) -> None:
-    """Both are told to own every projection. Whoever stands still is replaced, and wakes up to find that it was."""
+    """Both may own every projection. The stopped one is replaced, and notices it when it continues."""
     api = world.api()
     accounts = open_accounts(api, 4, "50.00")
     with line(world) as slow:
@@ -162,17 +162,19 @@ def test_two_projectors_one_stopped_before_its_commit_then_the_other_killed(worl
         follower = world.projector()
         with slow.held(a_commit) as commit:
             with load([api], accounts, clients=3, seed=61, most=20) as first:
-                commit.wait_for_it()
+                commit.wait_until_held()
                 owner.pause()
-            assert world.lowest() < world.head(), "there is nothing left for the other"
-            # Once the server has ended a transaction that says nothing more, before the connection's own time-out.
-            wait_until(lambda: world.lowest() >= world.head(), "the other's taking over", seconds=3 * PAUSED_SECONDS)
+            assert world.lowest() < world.head(), "nothing is left for the other projector"
+            # The server ends the idle transaction, before the time-out of the connection itself.
+            wait_until(
+                lambda: world.lowest() >= world.head(), "the other projector to take over", seconds=3 * PAUSED_SECONDS
+            )
         owner.signal(signal.SIGCONT)
         with load([api], accounts, clients=3, seed=62) as second:
             world.grow(60)
             follower.kill()
             world.grow(60)
-        check(world, first, second)  # which waits until every projection is at the head
+        check(world, first, second)  # `check` waits until every projection is at the head
 
 
 @pytest.mark.soak

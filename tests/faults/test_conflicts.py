@@ -1,6 +1,6 @@
-"""A command that conflicts and is decided again, until it holds the head: what is lost or killed on this way.
+"""A command conflicts and is decided again, until it holds the head, while connections are lost and processes killed.
 
-Its last attempt is the only one with a transaction of several statements and a COMMIT of its own.
+Only its last attempt has a transaction of several statements with a COMMIT.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from tests.faults import gates
 from tests.faults.checker import check
 from tests.faults.clients import EURO, ask_all, deposit, open_accounts
-from tests.faults.contention import HOLDS_THE_HEAD, WAITS_FOR_THE_HEAD, asked, last_attempt
+from tests.faults.contention import HOLDS_THE_HEAD, WAITS_FOR_THE_HEAD, connection_exists, last_attempt
 from tests.faults.messages import Line, Matches, a_commit, an_append, committed, line, ready_within_a_transaction
 from tests.faults.world import Api, World
 from tests.support.ledger import balances
@@ -28,11 +28,11 @@ AROUND_THE_COMMIT: dict[str, Matches] = {
     "COMMIT": a_commit,
     "committed": committed,
 }
-"""The messages between a last attempt's append and its end. From `committed` on it is in the log."""
+"""The messages between the append of a last attempt and its end. From `committed` on it is in the log."""
 
 
 def once(world: World, account: str, answer: httpx.Response, *apis: Api) -> None:
-    """The two in between and the one are in, once each; and whoever asks for the one is told what was told before."""
+    """All three deposits have one effect each, and a repeated request gets the first answer again."""
     assert answer.status_code == 201, answer.text
     for api in apis:
         again = deposit(api, account, f"mine-{account}")
@@ -43,7 +43,7 @@ def once(world: World, account: str, answer: httpx.Response, *apis: Api) -> None
 
 
 def test_the_connection_is_lost_around_the_commit_of_a_last_attempt(world: World) -> None:
-    """The API cannot know whether it is in, asks again with the key, and tells its client as if nothing had been."""
+    """The API cannot know whether the append is committed. It appends again with the key and answers its client."""
     with line(world) as slow, ThreadPoolExecutor(1) as pool:
         one, two = world.api(through=slow.url), world.api()
         accounts = open_accounts(two, len(AROUND_THE_COMMIT), "5.00")
@@ -53,21 +53,21 @@ def test_the_connection_is_lost_around_the_commit_of_a_last_attempt(world: World
             with last_attempt(slow, post, two, account) as (mine, attempt):
                 with slow.held(lost) as message:
                     attempt.release()
-                    message.wait_for_it()
-                    assert asked(world, HOLDS_THE_HEAD) == (name != "committed")
-                    assert not mine.done(), "nobody is told what is not known yet"
+                    message.wait_until_held()
+                    assert connection_exists(world, HOLDS_THE_HEAD) == (name != "committed")
+                    assert not mine.done(), "no answer before the result is known"
                     message.release("swallow")
                 answer = mine.result()
-            assert "Idempotency-Replayed" not in answer.headers, "its client has had no answer before"
+            assert "Idempotency-Replayed" not in answer.headers, "its client had no answer before"
             once(world, account, answer, one, two)
         assert world.head() == before + len(accounts) * 3 * 3
 
 
 @pytest.mark.parametrize("at", AROUND_THE_COMMIT)
 def test_the_api_is_killed_around_the_commit_of_its_last_attempt(world: World, at: str) -> None:
-    """Who retries elsewhere is told of it if it went in, and is the first otherwise.
+    """A retry on another API gets the answer as a replay if the append was committed, and is the first one otherwise.
 
-    `COMMIT`: killed when it had sent it. It arrives later, while the retry waits for the head.
+    `COMMIT`: the API is killed after it sent the COMMIT. The COMMIT arrives later, while the retry waits for the head.
     """
     with line(world) as slow, ThreadPoolExecutor(2) as pool:
         one, two = world.api(through=slow.url), world.api()
@@ -81,13 +81,13 @@ def test_the_api_is_killed_around_the_commit_of_its_last_attempt(world: World, a
             slow.held(AROUND_THE_COMMIT[at]) as message,
         ):
             attempt.release()
-            message.wait_for_it()
+            message.wait_until_held()
             one.kill()
             with pytest.raises(httpx.HTTPError):
                 mine.result()
             retried = pool.submit(deposit, two, account, f"mine-{account}")
             if at == "COMMIT":
-                wait_until(lambda: asked(world, WAITS_FOR_THE_HEAD), "a retry that waits for the head")
+                wait_until(lambda: connection_exists(world, WAITS_FOR_THE_HEAD), "a retry that waits for the head")
             message.release()
             answer = retried.result()
         assert answer.headers.get("Idempotency-Replayed") == (None if at == "appended" else "true")
@@ -95,12 +95,12 @@ def test_the_api_is_killed_around_the_commit_of_its_last_attempt(world: World, a
         assert world.head() == before + 3 * 3
 
 
-Told = dict[str, tuple[str, bool]]
-"""Of each account in a batch: where its euro is, and whether that is an answer given again."""
+Results = dict[str, tuple[str, bool]]
+"""For each account in a batch, the position of its deposit, and whether the answer is a replay."""
 
 
-def both(api: Api, *accounts: str) -> Told:
-    """A euro each, in one batch, which is one group; and what is told of each."""
+def both(api: Api, *accounts: str) -> Results:
+    """Deposit one euro on each account, in one batch, which is one group. Return the results."""
     calls = [api.history.call(f"mine-{account}", f"/v1/accounts/{account}/deposits", EURO) for account in accounts]
     with httpx.Client(base_url=api.url, timeout=60) as http:
         answers = ask_all(http, calls)
@@ -113,31 +113,31 @@ def both(api: Api, *accounts: str) -> Told:
 
 @contextmanager
 def in_a_conflict(
-    world: World, slow: Line, gate: str, post: Callable[[], Future[Told]], other: Api, moved: str
-) -> Iterator[tuple[Future[Told], gates.Gate]]:
-    """What was posted over a slow line; its append has found that an account has moved, and stands at the gate."""
+    world: World, slow: Line, gate: str, post: Callable[[], Future[Results]], other: Api, moved: str
+) -> Iterator[tuple[Future[Results], gates.Gate]]:
+    """A request over a slow line. Its append finds that the account `moved` has changed, and stops at the gate."""
     with gates.closed(world.database, gate) as closed:
         with slow.held(an_append) as append:
             posted = post()
-            append.wait_for_it()
+            append.wait_until_held()
             assert deposit(other, moved, f"between-{gate}").status_code == 201
         yield posted, closed
 
 
 def test_the_backend_is_killed_in_a_conflict(world: World) -> None:
-    """Nothing of the group is in, not what was sound of it either; the API brings all of it to its answers."""
+    """The whole group is rolled back, also its valid commands. The API executes all of it again."""
     with line(world) as slow, ThreadPoolExecutor(1) as pool:
         one, two = world.api(through=slow.url), world.api()
         accounts = open_accounts(two, 2 * len(gates.IN_A_CONFLICT), "5.00")
-        gates.put_in(world.database)
+        gates.install(world.database)
         before = world.head()
         for number, gate in enumerate(gates.IN_A_CONFLICT):
             moved, other = accounts[2 * number : 2 * number + 2]
             post = partial(pool.submit, both, one, moved, other)
             with in_a_conflict(world, slow, gate, post, two, moved) as (posted, closed):
-                world.superuser().execute("SELECT pg_terminate_backend(%s)", (closed.wait_for_somebody(),))
+                world.superuser().execute("SELECT pg_terminate_backend(%s)", (closed.wait_for_append(),))
                 answers = posted.result()
-            assert not any(replayed for _, replayed in answers.values()), "their client has had no answer before"
+            assert not any(replayed for _, replayed in answers.values()), "their client had no answer before"
             assert both(two, moved, other) == {account: (position, True) for account, (position, _) in answers.items()}
             assert world.head() == before + (number + 1) * 3 * 3
             held = balances(world.database)
@@ -145,17 +145,17 @@ def test_the_backend_is_killed_in_a_conflict(world: World) -> None:
         check(world)
 
 
-@pytest.mark.parametrize("gate", gates.soaked(gates.IN_A_CONFLICT, "before a command is held against the taint"))
+@pytest.mark.parametrize("gate", gates.soaked(gates.IN_A_CONFLICT, "before a command is compared with the taint"))
 def test_the_api_is_killed_in_a_conflict(world: World, gate: str) -> None:
-    """What was sound of its group goes in without it, the rest does not: a retry elsewhere is told just that."""
+    """The valid commands of the group are committed without the API, the others are not. A retry shows which."""
     with line(world) as slow, ThreadPoolExecutor(2) as pool:
         one, two = world.api(through=slow.url), world.api()
         moved, other = open_accounts(two, 2, "5.00")
-        gates.put_in(world.database)
+        gates.install(world.database)
         before = world.head()
         post = partial(pool.submit, both, one, moved, other)
         with in_a_conflict(world, slow, gate, post, two, moved) as (posted, closed):
-            closed.wait_for_somebody()
+            closed.wait_for_append()
             one.kill()
             with pytest.raises(httpx.HTTPError):
                 posted.result()

@@ -1,4 +1,4 @@
-"""A database in trouble: a lock held too long, a transaction left open, a full disk, no connection left, a dump."""
+"""Faults of the database: a long lock, an open transaction, a full disk, no free connection, a restored dump."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from workers.embedded import EmbeddedPostgres
 READER = {"Authorization": "Bearer secret-of-report"}
 QUEUE, READERS = 5, 8
 BEHIND = 500
-"""Positions of which a fold needs more room than its tables have to spare."""
+"""The number of positions whose fold needs more space than its tables have free."""
 
 
 def waiting_for_locks(world: World) -> int:
@@ -43,20 +43,22 @@ def waiting_for_locks(world: World) -> int:
 
 
 def test_an_append_held_in_its_lock_and_a_full_queue(world: World) -> None:
-    """Who has a place waits and is answered; who has none is told so at once, and nothing is kept of it."""
+    """Commands in the queue wait and are answered. Further commands are refused at once and leave no record."""
     api = world.api(DAYBOOK_QUEUE_LIMIT=str(QUEUE))
     world.projector()
     (account,) = open_accounts(api, 1, "5.00")
     world.wait_until_folded()
     before = world.head()
-    gates.put_in(world.database)
+    gates.install(world.database)
     with ThreadPoolExecutor(32) as pool, gates.closed(world.database, "before the head is moved") as closed:
         first = pool.submit(deposit, api, account, "first")
-        closed.wait_for_somebody()  # its events are inserted; it has the head, and keeps it
+        closed.wait_for_append()  # its events are inserted, and it keeps the lock of the head
         rest = [pool.submit(deposit, api, account, f"rest-{n}") for n in range(30)]
-        wait_until(lambda: sum(one.done() for one in rest) >= 30 - 2 * QUEUE - 2, "those who have no place")
+        wait_until(
+            lambda: sum(one.done() for one in rest) >= 30 - 2 * QUEUE - 2, "refusals of the commands without a place"
+        )
         answered = httpx.get(f"{api.url}/v1/accounts/{account}", headers=READER, timeout=30)
-        assert answered.json()["balance"] == "5.00", "who only reads does not wait"
+        assert answered.json()["balance"] == "5.00", "a read does not wait"
         closed.open()
         answers = [first.result(), *(one.result() for one in rest)]
     refused = [answer for answer in answers if answer.status_code == 503]
@@ -69,23 +71,23 @@ def test_an_append_held_in_its_lock_and_a_full_queue(world: World) -> None:
     check(world)
 
 
-def test_a_transaction_left_open_here_or_next_door_stops_no_reader(world: World) -> None:
-    """Readers ask for positions, not for what is older than every open transaction of the cluster."""
+def test_an_open_transaction_in_any_database_of_the_server_stops_no_reader(world: World) -> None:
+    """Readers use positions, and do not depend on the oldest open transaction of the server."""
     api = world.api()
     world.projector()
     accounts = open_accounts(api, 3, "50.00")
     with psycopg.connect(world.database.url.replace(world.database.name, "postgres")) as next_door:
-        next_door.execute("CREATE TEMP TABLE left_open (n integer)")  # a transaction with an id, and never ended
+        next_door.execute("CREATE TEMP TABLE left_open (n integer)")  # an open transaction with an id
         here = world.superuser()
         here.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         here.execute("SELECT pg_current_xact_id(), count(*) FROM log.events")
         with load([api], accounts, clients=4, seed=11, most=20) as history:
             pass
-        check(world, history)  # which waits until every projection is at the head
+        check(world, history)  # `check` waits until every projection is at the head
         here.execute("ROLLBACK")
 
 
-def test_readers_without_a_connection_are_told_so_and_commands_go_on(world: World) -> None:
+def test_reads_without_a_free_connection_are_refused_and_commands_go_on(world: World) -> None:
     api = world.api()
     world.projector()
     (account,) = open_accounts(api, 1, "5.00")
@@ -111,7 +113,7 @@ def test_readers_without_a_connection_are_told_so_and_commands_go_on(world: Worl
 
 @contextmanager
 def on_a_small_disk(megabytes: int) -> Iterator[tuple[Server, Path]]:
-    """A server whose data lies in a file system of so many megabytes of its own."""
+    """A server with its data in a separate file system of this size."""
     folder = Path(tempfile.mkdtemp(prefix=f"daybook-test-{os.getpid()}-"))
     folder.chmod(0o711)
     subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=711", "tmpfs", folder], check=True)
@@ -124,21 +126,21 @@ def on_a_small_disk(megabytes: int) -> Iterator[tuple[Server, Path]]:
 
 
 def fill(file: Path) -> None:
-    """Take all the room there is."""
+    """Take all free space."""
     with file.open("wb", buffering=0) as full, suppress(OSError):
         while full.write(bytes(1 << 20)):
             pass
 
 
 def gives_up(connection: psycopg.Connection[Any]) -> bool:
-    """Ask for one more file of the write-ahead log, on a connection that is there: new ones want room too."""
+    """Request another file of the write-ahead log. Use an open connection: a new one needs space too."""
     with suppress(psycopg.OperationalError):
         connection.execute("SELECT pg_switch_wal(), pg_logical_emit_message(true, 'test', 'one more')")
     return connection.broken
 
 
 def is_back(small: World) -> bool:
-    """Whether the server answers; started again if it has ended."""
+    """Whether the server answers. Start it if it has ended."""
     if small.server.postgres.pid is None:
         small.start_postgres()
     with suppress(psycopg.OperationalError), psycopg.connect(small.database.url):
@@ -146,10 +148,10 @@ def is_back(small: World) -> bool:
     return False
 
 
-def test_a_full_disk_loses_nothing_and_everything_goes_on_when_there_is_room(world: World) -> None:
-    """The projector too: it is behind when the disk fills, so it needs room, and goes on by itself when there is."""
+def test_a_full_disk_loses_nothing_and_work_goes_on_when_space_is_free(world: World) -> None:
+    """The projector is behind when the disk is full, so it needs space. It goes on when space is free."""
     with on_a_small_disk(300) as (server, folder), world_on(server) as small:
-        small.folder = world.folder  # there is room for what the processes say
+        small.folder = world.folder  # the output of the processes needs another disk
         api, projector = small.api(), small.projector()
         accounts = open_accounts(api, 4, "50.00")
         small.wait_until_folded()
@@ -160,19 +162,19 @@ def test_a_full_disk_loses_nothing_and_everything_goes_on_when_there_is_room(wor
             small.grow(BEHIND)
             fill(filler)
             urging.execute("ROLLBACK")
-            silent = len(history.silences)
-            wait_until(lambda: len(history.silences) > silent + 8, "clients that are told nothing")
-            wait_until(lambda: "No space left" in projector.messages(), "a projector that finds no room")
-            wait_until(lambda: gives_up(urging), "a server without room for its write-ahead log")
+            unanswered = len(history.failures)
+            wait_until(lambda: len(history.failures) > unanswered + 8, "clients without answers")
+            wait_until(lambda: "No space left" in projector.messages(), "a projector without space")
+            wait_until(lambda: gives_up(urging), "a server without space for its write-ahead log")
             filler.unlink()
             wait_until(lambda: is_back(small), "the server")
             answered = len(history.answered)
             wait_until(lambda: len(history.answered) > answered + 50, "answers again")
-        check(small, history, marked=False)  # which waits until every projection is at the head
+        check(small, history, marked=False)  # `check` waits until every projection is at the head
 
 
 def restored(world: World, fresh: Database) -> None:
-    """The whole database, by pg_dump and psql."""
+    """Copy the whole database with pg_dump and psql."""
     programs = world.server.postgres._bin_dir
     dump = subprocess.run([programs / "pg_dump", world.database.url], capture_output=True, check=True).stdout
     done = subprocess.run(
@@ -184,10 +186,10 @@ def restored(world: World, fresh: Database) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-def told_again(api: Api, history: History) -> None:
-    """Whoever asks again is told what he was told before, to the byte, and that it is no news.
+def answers_are_repeated(api: Api, history: History) -> None:
+    """Each repeated request gets the same bytes as before, with the mark of a replay.
 
-    But positions are of the second epoch: one of the first would be refused to whoever wants to read from there on.
+    Only the positions are of the second epoch. A position of the first epoch would be refused by reads.
     """
     with httpx.Client(base_url=api.url, timeout=30) as http:
         for call in history.answered:
@@ -199,10 +201,11 @@ def told_again(api: Api, history: History) -> None:
 
 
 def test_dump_restore_and_go_on(world: World, durable: Server) -> None:
-    """A restored log is another history from here on: old positions are refused, projectors stop until a rebuild.
+    """A restored log is a separate history from the dump on: old positions are refused, and projectors stop until a
+    rebuild.
 
-    The keys of the first history are known in the second. It is dumped while clients post: what they post meanwhile is
-    in as far as the dump has it.
+    The second history knows the keys of the first. The dump is made while clients post, so it has a part of their
+    commands.
     """
     api = world.api()
     projector = world.projector()
@@ -217,7 +220,7 @@ def test_dump_restore_and_go_on(world: World, durable: Server) -> None:
             world.grow(30)
             restored(world, fresh)
             world.grow(30)
-        # After the dump the first history goes on: what is told from here on is not in the restored one.
+        # After the dump the first history goes on. The restored one does not have these commands.
         lost = deposit(api, untouched, "lost").json()["position"]
         api.kill()
         projector.kill()
@@ -225,24 +228,28 @@ def test_dump_restore_and_go_on(world: World, durable: Server) -> None:
         for command in ("migrate", "restored"):  # a dump does not carry the rights on a database
             assert daybook(command, env=environment(fresh)).returncode == 0
         stopped = world.projector()
-        wait_until(lambda: "epoch" in stopped.messages(), "a projector that says why it does not go on")
+        wait_until(lambda: "epoch" in stopped.messages(), "the message of a projector that stopped")
         rebuilt = daybook("rebuild", "--json", env=environment(fresh))
         assert orjson.loads(rebuilt.stdout)["ok"], rebuilt.stderr
-        again = world.api()  # which is not ready before: it would answer from tables of another history
+        again = world.api()  # an API is not ready before the rebuild: its tables would be of another history
         refused = httpx.get(f"{again.url}/v1/accounts?min_position={lost}", headers=READER)
         assert (refused.status_code, refused.json()["code"]) == (400, "position")
         assert "epoch 1" in refused.json()["detail"]
         assert httpx.get(f"{again.url}{kept}", headers=READER).json() == before
-        assert world.head() > max(call.position for call in history.answered if call.accepted), "nothing of meanwhile"
-        assert world.head() < max(call.position for call in meanwhile.answered if call.accepted), "all of meanwhile"
+        assert world.head() > max(call.position for call in history.answered if call.accepted), (
+            "the dump has nothing that was posted during it"
+        )
+        assert world.head() < max(call.position for call in meanwhile.answered if call.accepted), (
+            "the dump has all that was posted during it"
+        )
         assert deposit(again, untouched, "anew").json()["position"].startswith("main.2.")
         with load([again], accounts, clients=3, seed=14, most=20) as second:
             pass
-        assert any(call.accepted for call in second.answered), "nothing went in: nothing was shown"
+        assert any(call.accepted for call in second.answered), "no command was accepted: the test shows nothing"
         head = world.head()
-        told_again(again, history)
-        told_again(again, second)
-        assert world.head() == head, "who only asked again has changed nothing"
+        answers_are_repeated(again, history)
+        answers_are_repeated(again, second)
+        assert world.head() == head, "repeated requests change nothing"
         world.wait_until_folded()  # by the projector that had stopped
         assert_sound(fresh)
         report = world.verified()
@@ -251,8 +258,8 @@ def test_dump_restore_and_go_on(world: World, durable: Server) -> None:
             process.kill()
 
 
-def test_time_never_falls_though_the_clock_does(world: World) -> None:
-    """The head remembers the time of the last append; a clock behind it is not believed."""
+def test_recorded_times_never_fall_when_the_clock_does(world: World) -> None:
+    """The head stores the time of the last append. A clock behind it is ignored."""
     api = world.api()
     (account,) = open_accounts(api, 1, "5.00")
     world.superuser().execute("UPDATE log.logs SET recorded_at = recorded_at + interval '1 hour'")
@@ -264,5 +271,5 @@ def test_time_never_falls_though_the_clock_does(world: World) -> None:
             "SELECT recorded_at, recorded_at > clock_timestamp() FROM log.events WHERE position > %s ORDER BY position",
             (first,),
         ).fetchall()
-    assert all(ahead for _, ahead in times), "none went back to the clock's time"
+    assert all(ahead for _, ahead in times), "every time is that of the head, not of the clock"
     check(world)

@@ -1,4 +1,4 @@
-"""Order: positions are commits, reads are whole, and nobody reads what is not there yet."""
+"""Positions are in the order of commits, each read is of one position, and no reader sees an uncommitted event."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def blocked(connection: psycopg.Connection[Any]) -> int:
     return int(row[0])
 
 
-def test_who_comes_second_gets_the_later_position_and_is_never_seen_first(database18: Database) -> None:
-    """The interleaving of ADR 1: A has its positions and has not committed, B comes, a reader looks in between."""
-    gates.put_in(database18)
+def test_the_second_append_gets_the_later_position_and_is_never_visible_first(database18: Database) -> None:
+    """The interleaving of ADR 1: A has positions but no commit, B appends, and a reader reads in between."""
+    gates.install(database18)
     with (
         connect(database18.api_url, application_name="a") as a,
         connect(database18.api_url, application_name="b") as b,
@@ -55,17 +55,17 @@ def test_who_comes_second_gets_the_later_position_and_is_never_seen_first(databa
         assert log is not None
         with gates.closed(database18, "before it returns") as gate:
             first = pool.submit(append, a, log[0], [written("1", "s")])
-            gate.wait_for_somebody()  # A has inserted its event at position 1; it is not committed
+            gate.wait_for_append()  # A has inserted its event at position 1 without a commit
             second = pool.submit(append, b, log[0], [written("2", "t")])
             wait_until(lambda: blocked(watching) == 1, "B, waiting for the head")
-            assert read_log(reader, log[0], 0, 10).events == [], "nothing is there, so nothing can be missed"
+            assert read_log(reader, log[0], 0, 10).events == [], "no event is visible, so a reader cannot miss one"
             gate.open()
         assert (first.result().commands[0].last_position, second.result().commands[0].last_position) == (1, 2)
         assert [event.stream for event in read_log(reader, log[0], 0, 10).events] == ["s", "t"]
 
 
-def test_who_comes_second_takes_the_place_of_one_that_is_rolled_back(database18: Database) -> None:
-    gates.put_in(database18)
+def test_the_second_append_takes_the_position_of_one_that_is_rolled_back(database18: Database) -> None:
+    gates.install(database18)
     with (
         connect(database18.api_url, application_name="a") as a,
         connect(database18.api_url, application_name="b") as b,
@@ -76,7 +76,7 @@ def test_who_comes_second_takes_the_place_of_one_that_is_rolled_back(database18:
         assert log is not None
         with gates.closed(database18, "before it returns") as gate:
             first = pool.submit(append, a, log[0], [written("1", "s")])
-            backend = gate.wait_for_somebody()
+            backend = gate.wait_for_append()
             second = pool.submit(append, b, log[0], [written("2", "t")])
             wait_until(lambda: blocked(watching) == 1, "B, waiting for the head")
             watching.execute("SELECT pg_terminate_backend(%s)", (backend,))
@@ -87,19 +87,19 @@ def test_who_comes_second_takes_the_place_of_one_that_is_rolled_back(database18:
 
 
 def test_every_read_of_all_accounts_is_of_one_position(world: World) -> None:
-    """A bank test in Jepsen's manner, with more than a sum: every row is held against the log at one position."""
+    """A bank test as in Jepsen that compares more than the sum: every row must match the log at one position."""
     apis = world.apis(2)
     world.projector()
     accounts = open_accounts(apis[0], 8, "50.00")
     with load(apis, accounts, clients=6, seed=21) as history, reading(apis, history, readers=2) as readings:
-        wait_until(lambda: len({read.message for read in readings}) >= 100, "reads that saw the ledger move")
-    assert sum(read.at_least > 0 for read in readings) >= 30, "hardly a read asked for a position"
+        wait_until(lambda: len({read.message for read in readings}) >= 100, "reads of changing accounts")
+    assert sum(read.at_least > 0 for read in readings) >= 30, "too few reads requested a position"
     check(world, history)
     reads_are_of_one_position(Book.of(world), readings)
 
 
 def test_the_highest_amount_ten_thousand_times(database18: Database) -> None:
-    """10,000 times 9,999,999,999,999.99: beyond 2**63 in minor units, to the cent, in the fold and in the tables."""
+    """10,000 times 9,999,999,999,999.99 is above 2**63 in minor units, and is exact in the fold and in the tables."""
     times = 10_000
     with ledger_on(database18) as ledger:
         account = ledger.account()

@@ -1,4 +1,4 @@
-"""Nothing dies, but somebody stands still: a process that holds the head, a network that stalls, a clock gone back."""
+"""Pauses: a process stops while it holds the head, connections stall, or a clock is set back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from tests.faults.checker import check
 from tests.faults.clients import deposit, load, open_accounts
-from tests.faults.contention import HOLDS_THE_HEAD, WAITS_FOR_THE_HEAD, asked, last_attempt
+from tests.faults.contention import HOLDS_THE_HEAD, WAITS_FOR_THE_HEAD, connection_exists, last_attempt
 from tests.faults.messages import line
 from tests.faults.proxy import Turns, Verdict, Way, proxied
 from tests.faults.world import World
@@ -25,23 +25,23 @@ from tests.support.waiting import wait_until
 
 STALL_SECONDS = 1.5
 FEW, MANY = 8, 60
-"""Stalls in a run of the suite, and in a soak."""
+"""The number of stalls in the suite, and in a soak."""
 
 
 @pytest.mark.parametrize("end", ["continued", "killed", pytest.param("left", marks=pytest.mark.soak)])
 def test_a_process_stopped_while_it_holds_the_head(world: World, end: str) -> None:
-    """Its last attempt is decided with the head held, and there it is stopped: others wait, and are answered.
+    """The process is stopped in a last attempt, which holds the head. Other commands wait and are answered.
 
-    `left`: it stays stopped, until the server ends its transaction.
+    `left`: the process stays stopped until the server ends its transaction.
     """
     with line(world) as slow, ThreadPoolExecutor(2) as pool:
         one, two = world.api(through=slow.url), world.api()
         (account,) = open_accounts(two, 1, "5.00")
         with last_attempt(slow, partial(pool.submit, deposit, one, account, "mine"), two, account) as (mine, _):
             one.pause()
-        wait_until(lambda: asked(world, HOLDS_THE_HEAD), "a transaction that holds the head")
+        wait_until(lambda: connection_exists(world, HOLDS_THE_HEAD), "a transaction that holds the head")
         others = pool.submit(deposit, two, account, "others")
-        wait_until(lambda: asked(world, WAITS_FOR_THE_HEAD), "an append that waits for the head")
+        wait_until(lambda: connection_exists(world, WAITS_FOR_THE_HEAD), "an append that waits for the head")
         if end == "continued":
             one.signal(signal.SIGCONT)
             assert mine.result().status_code == 201
@@ -50,7 +50,7 @@ def test_a_process_stopped_while_it_holds_the_head(world: World, end: str) -> No
             with pytest.raises(httpx.HTTPError):
                 mine.result()
         if end == "left":
-            wait_until(lambda: not asked(world, HOLDS_THE_HEAD), "the end of its transaction", seconds=90)
+            wait_until(lambda: not connection_exists(world, HOLDS_THE_HEAD), "the end of its transaction", seconds=90)
             assert deposit(two, account, "others").status_code == 201
             one.signal(signal.SIGCONT)
             with suppress(httpx.HTTPError):
@@ -61,21 +61,25 @@ def test_a_process_stopped_while_it_holds_the_head(world: World, end: str) -> No
             assert others.result().status_code == 201
             assert deposit(two, account, "mine").status_code == 201
         answered = deposit(two, account, "last").json()
-        assert answered["balances"][account]["balance"] == "10.00", "five, two in between, mine, the others', the last"
+        assert answered["balances"][account]["balance"] == "10.00", (
+            "the five euros, two deposits in between, mine, the other one, and the last"
+        )
         check(world)
 
 
 def stalls(world: World, seed: int, most: int) -> None:
-    """Connections of an API and of a projector stand still in the middle, and go on as if nothing had been."""
-    # Fewer to wait for on the way to the server: most messages are to the client.
+    """Connections of an API and of a projector stall in the middle of their work, and then go on."""
+    # Shorter intervals on the way to the server, because most messages go to the client.
     turns = Turns(seed, lambda random, way: random.randint(50, 250) // (1 if way == "to the client" else 3))
     stalled: Counter[Way] = Counter()
     over = Event()
 
     def judge(connection: int, way: Way, kind: bytes, content: bytes) -> Verdict:
-        if not over.is_set() and stalled[way] < most // 2 and turns.come(connection, way):  # as many each way
+        if (
+            not over.is_set() and stalled[way] < most // 2 and turns.come(connection, way)
+        ):  # the same number in each direction
             stalled[way] += 1
-            over.wait(STALL_SECONDS)  # the fault itself: everything else goes on meanwhile
+            over.wait(STALL_SECONDS)  # the fault: everything else goes on meanwhile
         return "pass"
 
     over.set()
@@ -89,8 +93,8 @@ def stalls(world: World, seed: int, most: int) -> None:
             world.grow(60)
         over.set()
         check(world, history)
-    assert set(stalled.values()) == {most // 2}, f"not as many each way: {stalled}"
-    assert not history.silences, "a connection that stalls is not a lost one"
+    assert set(stalled.values()) == {most // 2}, f"not the same number in each direction: {stalled}"
+    assert not history.failures, "a stalled connection is not lost"
 
 
 @pytest.mark.parametrize("seed", [41])
@@ -105,7 +109,7 @@ def test_connections_stall_and_go_on_for_long(world: World, seed: int) -> None:
 
 
 def test_the_clock_of_a_process_steps_back(world: World, tmp_path: Path) -> None:
-    """Two processes that are hours apart, one of them to and fro: what is recorded goes by the database's clock."""
+    """The clocks of two processes differ by hours, and one jumps. Recorded times follow the clock of the database."""
     file = tmp_path / "wrong-by"
 
     def set_to(seconds: int) -> None:
@@ -129,5 +133,5 @@ def test_the_clock_of_a_process_steps_back(world: World, tmp_path: Path) -> None
             " (ORDER BY position) AS before FROM log.events_as_json) e"
             " WHERE before::timestamptz - at::timestamptz > interval '30 minutes'"
         ).fetchall()
-    assert decided[0] > 5, "no clock went back: nothing was shown"
-    check(world, history)  # among other things, that times recorded never fall
+    assert decided[0] > 5, "no clock was set back: the test shows nothing"
+    check(world, history)  # also checks that recorded times never fall

@@ -1,4 +1,4 @@
-"""Races between processes, made to happen: what one decides while another changes what it rests on, and who follows."""
+"""Forced races between processes: one changes an account while another decides, or both use the same key."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from tests.faults.world import CASH, FEES, Api, World
 from tests.support.waiting import PAUSE_SECONDS, wait_until
 
 
-def test_old_keys_come_again_late_in_reverse_and_elsewhere(world: World) -> None:
-    """Long after, many at once, last first, on a process that never saw them: the same answers, and no effect."""
+def test_old_keys_sent_late_in_reverse_order_to_another_process_get_their_first_answers(world: World) -> None:
+    """Many old calls are repeated at once, last first, on a process that never saw them: same answers, no effect."""
     one, two = world.apis(2)
     accounts = open_accounts(one, 4, "4.00")
     with load([one, two], accounts, clients=4, seed=31, most=40) as history:
@@ -48,7 +48,7 @@ def test_old_keys_come_again_late_in_reverse_and_elsewhere(world: World) -> None
         def again(number: int, call: Call) -> None:
             for http in (new, old) if number % 2 else (old, new):
                 answer = answer_of(ask(http, call))
-                while answer.status == 429:  # more batches at once than one principal may have
+                while answer.status == 429:  # too many concurrent batches of one principal
                     sleep(PAUSE_SECONDS)
                     answer = answer_of(ask(http, call))
                 assert answer.replayed, (answer, call)
@@ -66,15 +66,15 @@ def test_old_keys_come_again_late_in_reverse_and_elsewhere(world: World) -> None
     check(world, history, later)
 
 
-def test_a_late_first_copy_finds_its_retry(world: World) -> None:
-    """The first copy of a command hangs on its way to the log; its client asks elsewhere, does other things, and undoes
-    them: then the first one arrives."""
+def test_a_delayed_first_request_gets_the_answer_of_its_retry(world: World) -> None:
+    """The first request of a command is held before its append. Its client retries on another API and sends other
+    commands. Then the first append arrives."""
     with line(world) as slow:
         one, two = world.api(through=slow.url), world.api()
         (account,) = open_accounts(two, 1, "5.00")
         with ThreadPoolExecutor(1) as pool, slow.held(an_append) as first:
             late = pool.submit(deposit, one, account, "the-one")
-            first.wait_for_it()
+            first.wait_until_held()
             answered = deposit(two, account, "the-one")
             for key in ("another", "one-more"):
                 assert deposit(two, account, key).status_code == 201
@@ -87,12 +87,12 @@ def test_a_late_first_copy_finds_its_retry(world: World) -> None:
 
 
 def test_a_stale_cache_refuses_nothing_that_another_made_possible(world: World) -> None:
-    """What one process remembers of an account is history: more money, or a freeze and its end, came by another."""
+    """One process has an old state of an account, because another process deposited money, froze and unfroze it."""
     one, two = world.apis(2)
     (account,) = open_accounts(one, 1, "5.00")
-    assert deposit(one, account, "so that it is remembered").status_code == 201
+    assert deposit(one, account, "so that it is cached").status_code == 201
     ten, twelve = ({"amount": amount, "currency": "EUR"} for amount in ("10.00", "12.00"))
-    withdrawals, state = f"/v1/accounts/{account}/withdrawals", {"reason": "the test wishes so"}
+    withdrawals, state = f"/v1/accounts/{account}/withdrawals", {"reason": "a test"}
     assert post(two, f"/v1/accounts/{account}/deposits", ten, "more").status_code == 201
     assert post(one, withdrawals, twelve, "possible now").status_code == 201
     assert operate(two, f"{account}/freeze", "freeze", state) == (200, "")
@@ -105,28 +105,31 @@ def test_a_stale_cache_refuses_nothing_that_another_made_possible(world: World) 
 
 
 def operate(api: Api, path: str, key: str, body: dict[str, Any]) -> tuple[int, str]:
-    """What is said to an operator: status, and the code of a refusal."""
+    """Send a command of an operator. Return the status, and the code of a refusal."""
     response = post(api, f"/v1/accounts/{path}", body, key, by="operator")
     return response.status_code, response.json().get("code", "")
 
 
-WHY = {"reason": "the test wishes so"}
+WHY = {"reason": "a test"}
 
 RACES = [
     ("{funded}/fees", EURO, f"{FEES}/close", "account_closed", "balance_not_zero"),
     ("{empty}/deposits", EURO, "{empty}/close", "account_closed", "balance_not_zero"),
     ("{funded}/deposits", EURO, f"{CASH}/freeze", "account_frozen", ""),
 ]
-"""An entry, a change of state, and what each is refused for when the other came first."""
+"""An entry, a change of state, and the rule that refuses each one if the other came first."""
 
 
 @pytest.mark.parametrize("first", ["entry", "change"])
 def test_entries_race_with_changes_of_state(world: World, first: str) -> None:
-    """Both are decided on an open account; one is held on its way to the log until the other is in, from elsewhere."""
+    """Both are decided on an open account. The append of one is held until another process has appended the other."""
     with line(world) as slow:
         held, free = world.api(through=slow.url), world.api()
         (funded,), empty = open_accounts(free, 1, "5.00"), open_account(free, "open-empty", opening("empty"))
-        for api in (free, held):  # the one that is held is the last to know: only what it races with moves under it
+        for api in (
+            free,
+            held,
+        ):  # only the other command of the race changes accounts after the cache of `held` is filled
             assert operate(api, f"{funded}/withdrawals", f"warm-{api.port}", EURO)[0] == 201
         for number, (entry, body, change, entry_refused, change_refused) in enumerate(RACES):
             entering = (entry.format(funded=funded, empty=empty), f"entry-{number}", body)
@@ -135,7 +138,7 @@ def test_entries_race_with_changes_of_state(world: World, first: str) -> None:
             refused = change_refused if first == "entry" else entry_refused
             with ThreadPoolExecutor(1) as pool, slow.held(an_append) as append:
                 late = pool.submit(operate, held, *slower)
-                append.wait_for_it()
+                append.wait_until_held()
                 assert operate(free, *quick)[0] in (200, 201)
                 append.release()
                 assert late.result() == ((422, refused) if refused else (200, ""))
@@ -143,7 +146,7 @@ def test_entries_race_with_changes_of_state(world: World, first: str) -> None:
 
 
 def follow(api: Api, seen: list[tuple[int, str]], stop: Event) -> None:
-    """Everything that `GET log/follow` says, again from the last id on when the connection is lost."""
+    """Read all events of `GET log/follow`. After a lost connection, continue from the last id."""
     while not stop.is_set():
         headers = token("audit") | ({"Last-Event-ID": f"main.1.{seen[-1][0]}"} if seen else {})
         try:
@@ -171,7 +174,7 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
 
 
 def test_a_live_tail_from_two_processes_while_writers_race(world: World) -> None:
-    """Each follower sees the whole log, in order, once: also the one whose process is killed under it."""
+    """Each follower sees the whole log once, in order, even if its process is killed."""
     one, two = world.apis(2)
     accounts = open_accounts(one, 4, "4.00")
     tails: list[list[tuple[int, str]]] = [[], []]
@@ -186,12 +189,12 @@ def test_a_live_tail_from_two_processes_while_writers_race(world: World) -> None
                 world.grow(300)
             wait_until(lambda: all(seen and seen[-1][0] >= world.head() for seen in tails), "followers at the head")
         finally:
-            stop.set()  # a heartbeat is the latest at which they notice
-        assert deposit(one, accounts[0], "so that they look up").status_code in (201, 422)
+            stop.set()  # the followers notice at the next heartbeat
+        assert deposit(one, accounts[0], "so that followers get an event").status_code in (201, 422)
         for follower in following:
             follower.result()
     with psycopg.connect(world.database.url) as connection:
         log = connection.execute("SELECT position, type FROM log.events ORDER BY position").fetchall()
     for seen in tails:
-        assert seen == log[: len(seen)], "in order, nothing missing, nothing twice"
+        assert seen == log[: len(seen)], "in order, with no event missing or repeated"
     check(world, history)

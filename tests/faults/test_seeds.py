@@ -1,4 +1,4 @@
-"""The same seed asks for the same, whatever is lost on the way; and a failed check says where the history is."""
+"""A seed gives the same commands whatever is lost, and a failed check names the file of its history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from tests.faults.clients import Client
-from tests.faults.histories import BATCHES, Answer, Call, History, kept
+from tests.faults.histories import BATCHES, Answer, Call, History, saved_on_failure
 from tests.faults.proxy import Turns
 from tests.faults.seeds import seeded
 from tests.faults.world import Api
@@ -25,54 +25,54 @@ CLIENTS, COMMANDS = 3, 150
 SEED = 51
 
 
-class Agreeable(httpx.MockTransport):
-    """An API that accepts everything, and names the accounts it opens as they come, whoever asks; or says nothing."""
+class LossyApi(httpx.MockTransport):
+    """An API that accepts every command, numbers the accounts that it opens, and loses some requests and answers."""
 
-    def __init__(self, silence: float) -> None:
-        """`silence`: how often it says nothing: one half of it before it has heard, the other when it has answered."""
+    def __init__(self, loss: float) -> None:
+        """`loss`: the share of lost exchanges: one half before the command is executed, the other half after."""
         super().__init__(self._answer)
-        self._silence = silence
+        self._loss = loss
         self._chance = seeded("silences")
         self._names = count()
         self._caught: dict[str, bytes] = {}
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         drawn = self._chance.random()
-        if drawn < self._silence / 2:
+        if drawn < self._loss / 2:
             return httpx.Response(503)
         batch = request.url.path == BATCHES and "atomic" not in request.url.params
         answered = (
-            b"\n".join(map(self._line, request.content.splitlines())) if batch else self._told_to(request.headers)
+            b"\n".join(map(self._line, request.content.splitlines())) if batch else self._reply_to(request.headers)
         )
-        if drawn < self._silence:
+        if drawn < self._loss:
             raise httpx.ReadError("the answer is lost")
         return httpx.Response(200 if batch else 201, content=answered)
 
-    def _told_to(self, headers: Mapping[str, str]) -> bytes:
+    def _reply_to(self, headers: Mapping[str, str]) -> bytes:
         key = headers["Idempotency-Key"]
         return self._caught.setdefault(key, b'{"account": "new-%d"}' % next(self._names))
 
     def _line(self, item: bytes) -> bytes:
         key = orjson.loads(item)["key"]
-        if self._chance.random() < self._silence / 2:
+        if self._chance.random() < self._loss / 2:
             return orjson.dumps({"key": key, "status": 503, "body": {}})
-        answered = orjson.loads(self._told_to({"Idempotency-Key": key}))
+        answered = orjson.loads(self._reply_to({"Idempotency-Key": key}))
         return orjson.dumps({"key": key, "status": 201, "body": answered})
 
 
-def asked_for(history: History) -> dict[str, list[str]]:
-    """What each client asked for, in order, with the accounts it opened named by the command that did."""
+def commands_sent(history: History) -> dict[str, list[str]]:
+    """The commands of each client, in order. An account that it opened is named by the key of the opening."""
     names = {call.message["account"]: f"opened by {call.key}" for call in history.calls if call.path == "/v1/accounts"}
-    asked: dict[str, list[str]] = {}
+    sent: dict[str, list[str]] = {}
     for call in history.calls:
         message = orjson.dumps([call.key, call.path, call.body]).decode()
         message = re.sub(r"new-\d+", lambda found: names[found[0]], message)
-        asked.setdefault(call.key.rsplit("-", 1)[0], []).append(message)
-    return asked
+        sent.setdefault(call.key.rsplit("-", 1)[0], []).append(message)
+    return sent
 
 
-def what_clients_do(silence: float) -> History:
-    history, transport = History(), Agreeable(silence)
+def what_clients_do(loss: float) -> History:
+    history, transport = History(), LossyApi(loss)
     apis = [Api(("serve",), {}, Path(), port=port) for port in (1, 2)]
     with ThreadPoolExecutor(CLIENTS) as pool:
         for done in [
@@ -83,17 +83,17 @@ def what_clients_do(silence: float) -> History:
     return history
 
 
-def test_silences_do_not_change_what_clients_ask_for() -> None:
+def test_lost_answers_do_not_change_the_commands_of_clients() -> None:
     quiet, lossy = what_clients_do(0), what_clients_do(0.2)
-    assert len(lossy.silences) > 50, "hardly an answer was lost: nothing was shown"
-    assert not quiet.silences
-    assert asked_for(lossy) == asked_for(quiet)
-    message = [one for asked in asked_for(quiet).values() for one in asked]
-    assert sum("opened by" in one for one in message) > 10, "what clients open themselves is hardly used"
-    assert sum("atomic" in one for one in message) > 10, "hardly a batch was sent"
+    assert len(lossy.failures) > 50, "too few answers were lost: the test shows nothing"
+    assert not quiet.failures
+    assert commands_sent(lossy) == commands_sent(quiet)
+    message = [one for sent in commands_sent(quiet).values() for one in sent]
+    assert sum("opened by" in one for one in message) > 10, "clients rarely use the accounts that they opened"
+    assert sum("atomic" in one for one in message) > 10, "too few batches were sent"
 
 
-def test_each_direction_of_a_connection_has_its_turns_whatever_the_others_do() -> None:
+def test_the_faults_of_a_direction_do_not_depend_on_other_connections() -> None:
     def when(others: int) -> list[int]:
         turns = Turns(7, lambda random, way: random.randint(3, 30))
         came = []
@@ -109,7 +109,7 @@ def test_each_direction_of_a_connection_has_its_turns_whatever_the_others_do() -
     assert len(when(others=0)) > 10
 
 
-def test_a_failed_check_says_where_the_history_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_check_names_the_file_of_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     later, earlier = (
         Call(
@@ -117,7 +117,7 @@ def test_a_failed_check_says_where_the_history_is(tmp_path: Path, monkeypatch: p
         )
         for key, began, position in (("later", 1.0, 9), ("earlier", 3.0, 3))
     )
-    with pytest.raises(AssertionError) as failed, kept(History([earlier, later])):
+    with pytest.raises(AssertionError) as failed, saved_on_failure(History([earlier, later])):
         raise AssertionError("the check failed")
     (note,) = failed.value.__notes__
     (file,) = tmp_path.iterdir()

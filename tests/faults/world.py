@@ -1,4 +1,4 @@
-"""A Daybook of real processes on a durable PostgreSQL, to be hurt: killed, stopped, cut off, started again."""
+"""A Daybook of real processes on a durable PostgreSQL, which tests kill, stop, disconnect and restart."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CASH, FEES = (internal_account("main", name, "EUR") for name in ("cash", "fees")
 
 @dataclass
 class Process:
-    """A `daybook` command that runs."""
+    """A running `daybook` command."""
 
     arguments: tuple[str, ...]
     env: dict[str, str]
@@ -51,7 +51,7 @@ class Process:
     module: str = "workers.cli"
 
     def start(self) -> None:
-        """Start it, in a session of its own so that all that comes of it can be killed at once."""
+        """Start it in a new session, so that it and its children can be killed together."""
         with self.log.open("ab") as messages:
             self.running = subprocess.Popen(
                 [sys.executable, "-m", self.module, *self.arguments],
@@ -62,7 +62,7 @@ class Process:
             )
 
     def kill(self) -> None:
-        """kill -9, children included, and wait until it is gone."""
+        """kill -9 of the process and its children; wait until it has ended."""
         if self.running is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self.running.pid, signal.SIGKILL)
@@ -70,31 +70,31 @@ class Process:
             self.running = None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to it and its children."""
+        """Send a signal to the process and its children."""
         assert self.running is not None
         os.killpg(self.running.pid, number)
 
     def pause(self) -> None:
-        """Stop it, and return when it stands still. SIGCONT lets it go on."""
+        """Stop the process, and return when it has stopped. SIGCONT continues it."""
         assert self.running is not None
         pause(self.running.pid)
 
     def messages(self) -> str:
-        """What it has said."""
+        """The output of the process."""
         return self.log.read_text()
 
 
 @dataclass
 class Api(Process):
-    """An API process and where it listens."""
+    """An API process and its port."""
 
     port: int = 0
     history: History = field(default_factory=History)
-    """What tests themselves have asked for and were told, of all APIs of a world."""
+    """The calls that tests made themselves, on all APIs of a world."""
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The address of the API."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
@@ -103,7 +103,7 @@ class Api(Process):
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        """Return once it executes commands."""
+        """Wait until the API executes commands."""
         wait_until(self._ready, f"an API that is ready ({self.log})")
 
     def _ready(self) -> bool:
@@ -117,7 +117,7 @@ class Api(Process):
 
 @dataclass
 class World:
-    """The database, and the processes on it."""
+    """A database and its processes."""
 
     server: Server
     database: Database
@@ -128,7 +128,7 @@ class World:
     history: History = field(default_factory=History)
 
     def api(self, *, through: str | None = None, workers: int = 1, start: bool = True, **settings: str) -> Api:
-        """One more API, with so many processes. `through`: the URL of a proxy to the database."""
+        """Add an API with `workers` processes. `through`: the URL of a proxy to the database."""
         port = free_port()
         env = self._environment(through) | {
             "DAYBOOK_PORT": str(port),
@@ -143,7 +143,7 @@ class World:
         return made
 
     def apis(self, count: int) -> list[Api]:
-        """So many at once."""
+        """Add several APIs, and wait until all are ready."""
         made = [self.api(start=False) for _ in range(count)]
         for api in made:
             Process.start(api)
@@ -152,7 +152,7 @@ class World:
         return made
 
     def projector(self, *, through: str | None = None, **settings: str) -> Process:
-        """One more projector."""
+        """Add a projector."""
         log = self.folder / f"projector-{len(self.processes)}.log"
         made = Process(("work",), self._environment(through) | settings, log)
         self.processes.append(made)
@@ -164,22 +164,22 @@ class World:
         return env if through is None else env | {"DATABASE_URL": through}
 
     def client(self, api: Api, role: str = "command") -> httpx.Client:
-        """Somebody with a token; closed at the end."""
+        """A client with a token of this role. It is closed at the end."""
         headers = {"Authorization": f"Bearer secret-of-{role}"}
         return self._open.enter_context(httpx.Client(base_url=api.url, headers=headers, timeout=30))
 
     def superuser(self) -> psycopg.Connection[Any]:
-        """An autocommit connection that may do everything; closed at the end."""
+        """An autocommit connection of the superuser. It is closed at the end."""
         return self._open.enter_context(psycopg.connect(self.database.url, autocommit=True))
 
     def head(self) -> int:
-        """The position of the log."""
+        """The last position of the log."""
         with psycopg.connect(self.database.url) as connection:
             row = connection.execute("SELECT position FROM log.logs WHERE name = 'main'").fetchone()
         return 0 if row is None else int(row[0])
 
     def fold(self) -> None:
-        """Bring every projection to the head: by the projector that runs, or here if none does."""
+        """Fold every projection to the head. A running projector does it; without one it is done here."""
         if any(process.running and process.arguments == ("work",) for process in self.processes):
             self.wait_until_folded()
         else:
@@ -187,7 +187,7 @@ class World:
                 Runner(connection, "main", codec_of(connection, 1), PROJECTIONS).run_to_head()
 
     def wait_until_folded(self) -> None:
-        """Return once every projection is at the head."""
+        """Wait until every projection is at the head."""
         try:
             wait_until(lambda: self.lowest() >= self.head(), "projections at the head")
         except AssertionError as error:
@@ -195,12 +195,12 @@ class World:
             raise AssertionError(f"{error}: at {self.lowest()} of {self.head()}; {message}") from None
 
     def lowest(self) -> int:
-        """The position that all projections have reached."""
+        """The lowest position of a projection."""
         with connect(self.database.projector_url, application_name="waiting") as connection:
             return min(one.position for one in lag(connection, "main", PROJECTIONS).projections)
 
     def verified(self, *, patience_seconds: float = PATIENCE_SECONDS) -> VerifyReport:
-        """What `daybook verify` finds; `patience_seconds` for projections that are behind."""
+        """The report of `daybook verify`. It waits `patience_seconds` for projections that are behind."""
         with (
             connect(self.database.audit_url, application_name="verify") as connection,
             connect(self.database.audit_url, application_name="verify-keys") as keys,
@@ -208,12 +208,12 @@ class World:
             return verify(connection, "main", codec_of(keys, 1), patience_seconds=patience_seconds)
 
     def grow(self, by: int) -> None:
-        """Return once others have let the log grow: the next fault meets work that is under way."""
+        """Wait until clients have appended `by` events, so that the next fault interrupts running work."""
         goal = self.head() + by
         wait_until(lambda: self.head() >= goal, f"position {goal}")
 
     def kill_postgres(self) -> None:
-        """kill -9 of the postmaster; its backends notice and end."""
+        """kill -9 of the postmaster; wait until its backends have ended."""
         pid = self.server.postgres.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
@@ -221,12 +221,12 @@ class World:
         wait_until(lambda: _holders_of(self.folder.parent) == 0, "the end of its backends")
 
     def start_postgres(self) -> None:
-        """Start it again: it recovers from its write-ahead log."""
+        """Start the server again. It recovers from its write-ahead log."""
         self.server.postgres.start()
 
 
 def _holders_of(folder: Path) -> int:
-    """How many processes have the data folder as working directory."""
+    """The number of processes of PostgreSQL that have their working directory in the folder."""
     count = 0
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -241,7 +241,7 @@ def _holders_of(folder: Path) -> int:
 
 @contextmanager
 def world_on(server: Server) -> Iterator[World]:
-    """A world with the internal accounts open, the read tables prepared, and no process yet."""
+    """A world with open internal accounts and prepared read tables, without processes."""
     with server.database() as database, ExitStack() as opened:
         folder = server.postgres.data_dir.parent / f"world-{database.name}"
         folder.mkdir()
@@ -271,6 +271,6 @@ def world_on(server: Server) -> Iterator[World]:
 
 @contextmanager
 def durable_server() -> Iterator[Server]:
-    """A server that keeps what it has acknowledged, whatever happens to it."""
+    """A server that keeps every acknowledged commit after a crash."""
     with running_server(18, durable=True) as server:
         yield server

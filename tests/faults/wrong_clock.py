@@ -1,4 +1,4 @@
-"""`daybook` as it is, but for its clock: a file says how many seconds it is wrong."""
+"""`daybook` with a wrong clock. A file contains the difference in seconds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from domain.ids import TAIL, fresh_id, tails
 from workers import cli, clock_and_ids
 
 FILE = "CLOCK_IS_WRONG_BY"
-"""The variable that names the file."""
+"""The environment variable with the path of the file."""
 
 
 def wrong_by() -> int:
-    """Seconds."""
+    """The difference in seconds."""
     return int(Path(os.environ[FILE]).read_text())
 
 
@@ -25,7 +25,7 @@ def now() -> datetime:
 
 
 def new_id(prefix: str) -> str:
-    """Replaces `clock_and_ids.new_id`: the time at the beginning of an id is wrong too."""
+    """Replaces `clock_and_ids.new_id`, so that the time in an id is wrong too."""
     return fresh_id(prefix, time.time_ns() // 1_000_000 + wrong_by() * 1_000, tails(os.urandom(TAIL))[0])
 
 

@@ -1,4 +1,4 @@
-"""One running service for each module of tests, on each supported server or on one."""
+"""One running service for each test module, on each supported server or on one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.support.service import Service, service_on
 
 @pytest.fixture(scope="module")
 def service(server: Server) -> Iterator[Service]:
-    """The API with its executor and projections; internal accounts in EUR are open."""
+    """The API with its executor and projections, and with open internal accounts in EUR."""
     with server.database() as database, service_on(database) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def service18(postgres18: Server) -> Iterator[Service]:
-    """The same on 18 only, for hostile requests: whatever came, its log is sound in the end."""
+    """The same on PostgreSQL 18 only, for hostile requests. Its log must be sound at the end."""
     with postgres18.database() as database, service_on(database) as running:
         yield running
         assert_sound(database)
@@ -30,7 +30,7 @@ def service18(postgres18: Server) -> Iterator[Service]:
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """All that is logged, by uvicorn too, whose loggers keep to themselves."""
+    """All log records, also those of uvicorn, whose loggers do not propagate."""
     server = logging.getLogger("uvicorn")
     server.addHandler(caplog.handler)
     yield caplog
@@ -39,7 +39,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtur
 
 @pytest.fixture(scope="module")
 def known(service18: Service) -> dict[str, str]:
-    """What there is, by its name in the paths of routes: requests to it get further than to find nothing."""
+    """Existing ids by their names in the paths of routes, so that requests reach more than a 404."""
     named = {name: id for make in ROUTES.values() for name, id in make(service18).names.items()}
     ones = {name: samples.one(service18) for name, samples in SAMPLES.items()}
     account = service18.account("100.00")

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: starts, keeps its data, survives `kill -9` of itself and its parent, explains itself."""
+"""The embedded PostgreSQL starts, keeps its data, survives `kill -9` of itself and its parent, and explains errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_data_is_kept_between_runs(folder: Path, version: int) -> None:
         assert query(second.url, "SELECT answer FROM kept") == [(42,)]
 
 
-def test_by_default_what_is_committed_is_on_disk(folder: Path) -> None:
+def test_by_default_a_commit_is_flushed_to_disk(folder: Path) -> None:
     with EmbeddedPostgres(folder / "postgres") as postgres:
         assert query(
             postgres.url,
@@ -57,7 +57,7 @@ def test_by_default_what_is_committed_is_on_disk(folder: Path) -> None:
         ) == [("on", "on", "on", "on")]
 
 
-def test_a_server_that_was_killed_recovers_what_was_committed(folder: Path) -> None:
+def test_a_server_that_was_killed_recovers_all_commits(folder: Path) -> None:
     postgres = server(folder, durable=True)
     with psycopg.connect(postgres.start()) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
@@ -88,12 +88,12 @@ def test_the_server_ends_with_a_parent_that_was_killed_and_the_next_one_starts(f
         assert query(successor.url, "SELECT answer FROM kept") == [(42,)]
 
 
-def test_a_second_daybook_on_the_same_data_is_told_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_daybook_on_the_same_data_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "HANDOVER_SECONDS", 0.1)
     with server(folder) as first:
         with pytest.raises(EmbeddedPostgresError, match="another PostgreSQL is running on"):
             server(folder).start()
-        assert query(first.url, "SELECT 1") == [(1,)], "the first is undisturbed"
+        assert query(first.url, "SELECT 1") == [(1,)], "the first one still works"
         assert url_of_running(first.data_dir) == first.url
 
 
@@ -114,7 +114,7 @@ def test_without_a_port_it_listens_on_its_socket_only(folder: Path) -> None:
             _ = postgres.tcp_url
 
 
-def test_a_folder_too_deep_for_a_socket_borrows_another(folder: Path) -> None:
+def test_a_path_too_long_for_a_socket_uses_another_folder(folder: Path) -> None:
     deep = folder / ("d" * 100)
     deep.mkdir(mode=0o711)
     with server(deep) as postgres:
@@ -125,7 +125,7 @@ def test_a_folder_too_deep_for_a_socket_borrows_another(folder: Path) -> None:
     assert not socket_dir.exists()
 
 
-def test_a_first_start_that_was_cut_off_leaves_nothing_half_made(folder: Path) -> None:
+def test_an_interrupted_first_start_leaves_no_partial_data(folder: Path) -> None:
     half = folder / "var" / "postgres.unfinished"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
@@ -151,7 +151,7 @@ class TestExplanations:
         with pytest.raises(EmbeddedPostgresError, match=r"was written by PostgreSQL 15, but this is 18: dump it"):
             server(folder).start()
 
-    def test_a_folder_of_something_else(self, folder: Path) -> None:
+    def test_a_folder_with_other_content(self, folder: Path) -> None:
         (folder / "var" / "postgres").mkdir(parents=True)
         (folder / "var" / "postgres" / "notes.txt").write_text("mine")
         with pytest.raises(EmbeddedPostgresError, match="holds files but no PostgreSQL data"):
@@ -169,7 +169,7 @@ class TestExplanations:
                 server(folder, port=taken.getsockname()[1]).start()
 
     def test_a_folder_the_system_user_cannot_reach(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Only root needs the system user; for anyone else the check is tried with one who is not us."""
+        """Only root needs the system user. For other users the check is tested with another user."""
         closed = folder / "closed"
         closed.mkdir(mode=0o700)
         stranger = pwd.struct_passwd(("stranger", "x", 64999, 64999, "", "/", "/bin/false"))

@@ -46,7 +46,7 @@ def transaction(url: str) -> Iterator[Connection]:
         yield connection
 
 
-def test_a_fresh_database_is_brought_to_the_head(empty_database: Database) -> None:
+def test_an_empty_database_is_migrated_to_the_head(empty_database: Database) -> None:
     assert runner.current(empty_database.url) is None
     assert runner.upgrade(empty_database.url) == runner.head()
     assert runner.current(empty_database.url) == runner.head()
@@ -54,8 +54,8 @@ def test_a_fresh_database_is_brought_to_the_head(empty_database: Database) -> No
 
 
 @pytest.mark.parametrize("version", [15, 18])
-def test_who_may_create_roles_and_owns_the_database_need_be_no_superuser(version: int) -> None:
-    """As with a provider's server: nobody there is one, and no role of Daybook exists before."""
+def test_the_owner_of_the_database_who_may_create_roles_can_migrate(version: int) -> None:
+    """As on a hosted server: there is no superuser, and the roles of Daybook do not exist before."""
     with running_server(version) as server, psycopg.connect(server.postgres.url, autocommit=True) as superuser:
         superuser.execute("CREATE ROLE tenant LOGIN CREATEROLE PASSWORD 'secret'")
         superuser.execute("CREATE DATABASE rented OWNER tenant")
@@ -76,15 +76,15 @@ def test_a_second_upgrade_changes_nothing(database: Database) -> None:
     assert tables(database.url) == before
 
 
-def test_of_two_upgrades_at_once_one_migrates_and_the_other_finds_it_done(empty_database: Database) -> None:
+def test_two_concurrent_upgrades_migrate_once(empty_database: Database) -> None:
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as processes:
         both = [processes.submit(runner.upgrade, empty_database.url) for _ in range(2)]
         assert [one.result(timeout=60) for one in both] == [runner.head()] * 2
 
 
-def test_a_failing_upgrade_leaves_the_database_as_it_was(empty_database: Database) -> None:
+def test_a_failed_upgrade_leaves_the_database_unchanged(empty_database: Database) -> None:
     with psycopg.connect(empty_database.url) as connection:
-        connection.execute("CREATE SCHEMA log")  # in the way of 0001
+        connection.execute("CREATE SCHEMA log")  # conflicts with 0001
     with pytest.raises(MigrationError, match="log"):
         runner.upgrade(empty_database.url)
     assert tables(empty_database.url) == []
@@ -98,9 +98,7 @@ def test_a_database_of_a_newer_daybook_is_refused(database: Database) -> None:
         runner.upgrade(database.url)
 
 
-def test_a_lock_that_is_kept_is_an_error_not_a_wait_for_ever(
-    empty_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_that_is_not_released_is_an_error(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "LOCK_WAIT_SECONDS", 0.05)
     with psycopg.connect(empty_database.url) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (runner.LOCK_KEY,))
@@ -121,7 +119,7 @@ def test_the_log_is_never_dropped() -> None:
         first.module.downgrade()
 
 
-def test_sql_files_run_in_the_order_of_their_names_and_as_they_are_written(
+def test_sql_files_run_in_the_order_of_their_names_without_placeholders(
     empty_database: Database, tmp_path: Path
 ) -> None:
     (tmp_path / "020.sql").write_text("INSERT INTO written VALUES ('100 %s :name %(x)s');\nSELECT 'a'::text;")
@@ -148,8 +146,8 @@ def test_a_folder_without_sql_is_an_incomplete_installation(empty_database: Data
         execute_files(connection, tmp_path)
 
 
-def test_a_database_of_before_master_keys_were_known_is_brought_over(empty_database: Database) -> None:
-    """Its keys name the master key that the first process records, and what it sealed before still opens."""
+def test_a_database_from_before_master_keys_were_recorded_is_migrated(empty_database: Database) -> None:
+    """Its keys get the master key that the first process records, and old sealed values still open."""
     master = store.MASTER_KEY
     old = next(sample for sample in EVENTS if sample.type == "account.opened.v1")
     with transaction(empty_database.url) as connection:

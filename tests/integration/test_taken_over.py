@@ -1,4 +1,4 @@
-"""A database of the revision before is taken over: only what really changed is rebuilt, and it goes on."""
+"""A database of the previous revision is taken over: only changed tables are rebuilt, and the ledger goes on."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from workers.migrating import migrate
 
 REVISION = "d399098"
 COMMANDS: list[dict[str, Any]] = json.loads((FIXTURES / f"{REVISION}.json").read_text())
-"""What was asked of that revision, and what it answered."""
+"""Requests to the previous revision, and its answers."""
 WITH_NEW_COLUMNS = ["accounts", "movements", "trial_balance"]
-"""Projections whose tables that revision made without a position that they have now."""
+"""Projections whose tables had no position in that revision and have one now."""
 
 
 @pytest.fixture
 def taken_over(empty_database: Database) -> Database:
-    """The database of the revision before, migrated."""
+    """The migrated database of the previous revision."""
     as_it_was(empty_database, REVISION)
     before = checkpoints(empty_database)
     notes = [note for note in migrate(settings_of(empty_database)).notes if not note.startswith("Owners or rights")]
-    assert notes == [f"{ShapeError(WITH_NEW_COLUMNS)}."], "the tables of the others are taken over"
+    assert notes == [f"{ShapeError(WITH_NEW_COLUMNS)}."], "the tables of the other projections are taken over"
     assert checkpoints(empty_database) == before
     rebuilt = daybook("rebuild", *WITH_NEW_COLUMNS, env=environment(empty_database))
     assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
@@ -37,7 +37,7 @@ def taken_over(empty_database: Database) -> Database:
 
 
 def checkpoints(database: Database) -> list[tuple[str, int]]:
-    """How far each projection has folded."""
+    """The position of each projection."""
     with psycopg.connect(database.url) as superuser:
         return superuser.execute("SELECT projection, position FROM read.checkpoints ORDER BY 1").fetchall()
 
@@ -56,7 +56,7 @@ def answers_again(service: Service, command: dict[str, Any]) -> bool:
 
 
 def without_sentences(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer without what is for people only: versions of the program may word it differently."""
+    """The answer without its text for persons, which may differ between versions of the program."""
     return {name: value for name, value in answer.items() if name not in ("title", "detail")}
 
 
@@ -67,7 +67,7 @@ def test_it_is_verified_and_goes_on(taken_over: Database) -> None:
     with service_on(taken_over, fresh=False) as service:
         before = service.log_digest()
         assert [command["key"] for command in COMMANDS if not answers_again(service, command)] == []
-        assert service.log_digest() == before, "an answer that is given again changes nothing"
+        assert service.log_digest() == before, "a repeated answer changes nothing"
 
         read = service.get(f"accounts/{one}").json()
         moved = {"source": one, "target": two, "amount": "1.00", "currency": "EUR"}

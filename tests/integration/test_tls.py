@@ -1,4 +1,4 @@
-"""`docs/howto/tls.md`, carried out: a certificate made as it says, and connections that check it."""
+"""Executes `docs/howto/tls.md`: a certificate is made as described, and connections check it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Secured:
 
 
 def make_certificate(folder: Path) -> None:
-    """Run what the page says, in this folder."""
+    """Run the commands of the page in this folder."""
     (script,) = re.findall(r"```sh\n(.*?)```", HOWTO.read_text(encoding="utf-8"), re.DOTALL)
     subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", script],
@@ -68,7 +68,7 @@ def test_a_server_with_a_certificate_of_the_authority_is_used(secured: Secured) 
         row = connection.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()
     assert row == (True,)
     variables = {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(secured.authority)}
-    assert migrate(secured.url, **variables).returncode == 0, "as the compose file says it"
+    assert migrate(secured.url, **variables).returncode == 0, "as in the compose file"
 
 
 def test_a_server_with_another_certificate_is_refused(secured: Secured, tmp_path: Path) -> None:

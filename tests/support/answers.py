@@ -1,4 +1,4 @@
-"""What tests expect of answers of the API."""
+"""Checks of answers of the API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def accepted(response: Any, status: int = 201) -> dict[str, Any]:
 
 
 def found(response: Any) -> Any:
-    """What was read."""
+    """The answer to a read that succeeded."""
     assert response.status_code == 200, response.text
     return response.json()
 

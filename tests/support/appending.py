@@ -1,4 +1,4 @@
-"""Appending with names to things, one group at a time: what the executor does with plain tuples."""
+"""Appends one group at a time, with named types. The executor does the same with plain tuples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eventstore.log.append import AppendBatch, Appender, GroupAppended, NewEvent
 
 
 class Read(NamedTuple):
-    """A stream a command rests on."""
+    """A stream that a command reads."""
 
     stream: str
     base: int | None
@@ -29,7 +29,7 @@ class NewEvent(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What is kept of a command."""
+    """The record of a command."""
 
     outcome: int
     code: int
@@ -52,7 +52,7 @@ class DecidedCommand(NamedTuple):
 
 @dataclass(frozen=True)
 class Appended:
-    """One command's answer from the append."""
+    """The answer of the append to one command."""
 
     verdict: Verdict
     decided_position: int
@@ -62,7 +62,7 @@ class Appended:
 
 @dataclass(frozen=True)
 class Group:
-    """A group's answer, by command."""
+    """The answer of the append to a group, by command."""
 
     commands: list[Appended]
     actual: dict[str, int]
@@ -73,13 +73,13 @@ def append(
 ) -> Group:
     """Append a group and wait."""
     appender = Appender(connection, log, commuting_types)
-    appender.send(layout_of(commands))
+    appender.send(batch_of(commands))
     answer = appender.receive()
     return Group(_by_command(answer), answer.actual)
 
 
-def layout_of(commands: Iterable[DecidedCommand]) -> AppendBatch:
-    """The group as the appender takes it."""
+def batch_of(commands: Iterable[DecidedCommand]) -> AppendBatch:
+    """The append batch of a group."""
     commands = list(commands)
     events = [event for command in commands for event in command.events]
     return AppendBatch(

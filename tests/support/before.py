@@ -1,4 +1,4 @@
-"""Databases of earlier revisions, to be taken over. Each fixture says how it was made."""
+"""Databases of earlier revisions, for tests of take-over. Each fixture file describes how it was made."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The `daybook` command in a process of its own that need not import the program first, which takes most of a second.
+"""Runs the `daybook` command in a separate process without importing the program, which takes most of a second.
 
-A fork server imports the program once for each pytest process. Each command is a fork of it: a process with its own
+A fork server imports the program once for each pytest process. Each command is a fork of it, with separate
 environment, folder, output and exit code.
 """
 
@@ -18,11 +18,11 @@ from pathlib import Path
 
 PROGRAM = "workers.cli.main"
 SETTINGS = ("DATABASE_URL", "DAYBOOK_")
-"""Begin the names of what the program reads only when it runs. All else may decide how it is imported."""
+"""Prefixes of the variables that the program reads only when it runs. Other variables may affect its import."""
 
 
 def can_fork(env: Mapping[str, str], usual: Mapping[str, str]) -> bool:
-    """Whether a command with this environment is the same as a fork of one that was started with the usual one."""
+    """Whether a command with this environment can be a fork of a server that was started with the usual one."""
     different = {name for name in env.keys() | usual.keys() if env.get(name) != usual.get(name)}
     return all(name.startswith(SETTINGS) for name in different)
 
@@ -63,7 +63,7 @@ def _server(usual: tuple[tuple[str, str], ...]) -> multiprocessing.context.ForkS
 
 
 def _run(arguments: tuple[str, ...], env: Mapping[str, str], folder: str, stdout: str, stderr: str) -> None:
-    """In the fork: become the command."""
+    """Run the command in the fork."""
     from workers.cli.main import main
 
     os.environ.clear()

@@ -1,4 +1,4 @@
-"""A key store in memory: what the two tables of the log keep of people's keys and of master keys."""
+"""A key store in memory, which replaces the two tables of keys of persons and of master keys."""
 
 from __future__ import annotations
 

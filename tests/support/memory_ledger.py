@@ -1,7 +1,7 @@
-"""The domain on its own: streams in memory, every event folded, every unit proved as it is carried out.
+"""The domain without a database: streams in memory, every event folded, and every unit checked.
 
-`MemoryLedger.execute` asks of each unit what must hold of it: contiguous versions, entries that sum to zero and match
-the accounts' shares one to one, no limit crossed by it. `MemoryLedger.check` then asks the whole history from scratch.
+`MemoryLedger.execute` checks each unit: versions are contiguous, entries sum to zero and match the shares of accounts
+one to one, and no limit is crossed. `MemoryLedger.check` checks the whole history again.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _ids = count(1)
 
 
 def new_id(prefix: str) -> str:
-    """An id like those drawn outside."""
+    """An id like those of a running service."""
     return typeid(prefix, UUID(int=next(_ids)))
 
 
 @dataclass
 class MemoryLedger:
-    """Executes commands purely: what an executor does, without the log."""
+    """Executes commands as an executor does, without a log."""
 
     context: Context = field(default_factory=lambda: Context(NOW, "main"))
     log: list[Event] = field(default_factory=list)
@@ -52,11 +52,11 @@ class MemoryLedger:
     _streams: dict[type, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def of(self, kind: type[S]) -> list[S]:
-        """Every aggregate of this kind, oldest first."""
+        """Every stream of this kind, oldest first."""
         return [cast(S, self.states[stream]) for stream in self._streams[kind]]
 
     def decide(self, command: Any) -> Decision:
-        """The decision on the current states; nothing changes."""
+        """The decision on the current states, without effects."""
         streams = dict.fromkeys(command.streams)
         for _ in range(1 + MOST_ROUNDS):
             decision = registry.decide(command, {s: self.states.get(s) for s in streams}, self.context)
@@ -66,7 +66,7 @@ class MemoryLedger:
         raise AssertionError(f"{command} kept asking for streams")
 
     def execute(self, command: Any) -> Decision:
-        """Decide; if it is accepted let it happen, if it is refused see that it can be explained."""
+        """Decide a command. Apply its events if it is accepted; check the explanation if it is refused."""
         decision = self.decide(command)
         if isinstance(decision, Accepted):
             before = {event.originator_id: self.states.get(event.originator_id) for event in decision.events}
@@ -79,7 +79,7 @@ class MemoryLedger:
         return decision
 
     def record(self, events: Iterable[Event]) -> None:
-        """Let these events happen, whoever decided them."""
+        """Apply events."""
         for event in events:
             stream = event.originator_id
             before = self.states.get(stream)
@@ -89,13 +89,13 @@ class MemoryLedger:
             self.log.append(event)
 
     def accepted(self, command: Any) -> Accepted:
-        """Execute what must be accepted."""
+        """Execute a command that must be accepted."""
         decision = self.execute(command)
         assert isinstance(decision, Accepted), decision
         return decision
 
     def refused(self, command: Any) -> Refused:
-        """Execute what must be refused; it changes nothing."""
+        """Execute a command that must be refused and change nothing."""
         before = len(self.log)
         decision = self.execute(command)
         assert isinstance(decision, Refused), decision
@@ -103,14 +103,14 @@ class MemoryLedger:
         return decision
 
     def open_internal(self, currency: str = "EUR") -> None:
-        """Open the ledger's own accounts in a currency."""
+        """Open the internal accounts in a currency."""
         roles: tuple[InternalRole, ...] = get_args(InternalRole)
         for role in roles:
             id = internal_account("main", role, currency)
             self.accepted(opening(role, account=id, currency=currency, minimum=None))
 
     def account(self, balance: int = 0, **more: Any) -> str:
-        """A fresh account with so much on it."""
+        """A new account with this balance."""
         command = opening(**more)
         self.accepted(command)
         if balance:
@@ -121,7 +121,7 @@ class MemoryLedger:
         return self.states[id]
 
     def check(self) -> None:
-        """What is true of every history: the books balance, and folding it again makes the same states."""
+        """Check what is true of every history: the books balance, and another fold gives the same states."""
         assert_double_entry(self.log)
         folded: dict[str, State] = {}
         balances: dict[str, int] = defaultdict(int)
@@ -141,7 +141,7 @@ class MemoryLedger:
 
 
 def assert_double_entry(events: Iterable[Event]) -> None:
-    """Every transaction among the events sums to zero per currency and is matched one to one by the shares of it."""
+    """Every transaction among the events sums to zero in each currency and matches its shares one to one."""
     shares: dict[str, list[tuple[int, Entry, date]]] = defaultdict(list)
     entries: dict[str, list[tuple[int, Entry, date]]] = {}
     for event in events:
@@ -159,7 +159,7 @@ def assert_double_entry(events: Iterable[Event]) -> None:
 
 
 def assert_within_limits(before: State | None, after: State) -> None:
-    """A unit that takes from an account leaves it its minimum; one that adds to it keeps its maximum."""
+    """A unit that takes money leaves at least the minimum; one that adds money leaves at most the maximum."""
     if isinstance(before, Account) and isinstance(after, Account):
         minimum, maximum = after.profile.minimum, after.profile.maximum
         assert minimum is None or after.available >= min(minimum, before.available), after

@@ -1,4 +1,4 @@
-"""Comparing OpenAPI descriptions, and making one strict."""
+"""Compares OpenAPI descriptions, and makes a description strict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ METHODS: Final = ("get", "post")
 
 
 def changes(old: Schema, new: Schema) -> Iterator[str]:
-    """What is not an addition, one sentence each: what a client of the old description may trip over in the new one.
+    """The changes that are not additions, one sentence each: they may break a client of the old description.
 
     Texts are not compared. A request may accept more, and a response may promise more.
     """
@@ -31,7 +31,7 @@ def changes(old: Schema, new: Schema) -> Iterator[str]:
 
 
 class _Comparison:
-    """Of two descriptions; `where` names the place in each sentence."""
+    """The changes between two descriptions; `where` is the place in each sentence."""
 
     def __init__(self, old: Schema, new: Schema) -> None:
         self._old, self._new = old, new
@@ -72,7 +72,7 @@ class _Comparison:
                 yield from self._schemas(where, content["schema"], new["content"][kind]["schema"], direction)
 
     def _schemas(self, where: str, old: Schema, new: Schema, direction: Direction) -> Iterator[str]:
-        """The narrower of the two must fit in the wider: a request's new schema is the wider, a response's the old."""
+        """The narrower schema must fit in the wider one: the new one of a request, the old one of a response."""
         olds, news = _alternatives(self._old, old), _alternatives(self._new, new)
         for one in olds if direction == "request" else news:
             found = [
@@ -96,7 +96,7 @@ class _Comparison:
         yield from self._others(where, old, new, direction)
 
     def _others(self, where: str, old: Schema, new: Schema, direction: Direction) -> Iterator[str]:
-        """Members that are not named."""
+        """The schema of members without a name in the description."""
         before, after = (one.get("additionalProperties", True) for one in (old, new))
         if isinstance(before, dict) and isinstance(after, dict):
             yield from self._schemas(f"{where}.*", before, after, direction)
@@ -116,7 +116,7 @@ def _gone(old: Schema, new: Schema, name: str) -> set[str]:
 
 
 def _alternatives(document: Schema, schema: Schema) -> list[Schema]:
-    """The schemas of which one must fit, without references at their top."""
+    """The alternatives of a schema, without references at the top."""
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[1]
         return _alternatives(document, document["components"]["schemas"][name])
@@ -126,7 +126,7 @@ def _alternatives(document: Schema, schema: Schema) -> list[Schema]:
 
 
 def strict(document: Schema) -> dict[str, Any]:
-    """The description with no members beside those it names, unless it says that there may be others."""
+    """The description without members other than the named ones, except where it allows others."""
     made: dict[str, Any] = deepcopy(dict(document))
     _close(made)
     return made

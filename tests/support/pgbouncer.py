@@ -1,4 +1,4 @@
-"""A real pgbouncer in front of a test's database."""
+"""A real pgbouncer in front of the database of a test."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pgbouncer(database: Database, mode: Literal["session", "transaction"], *, dr
             f"auth_file = {folder / 'users.txt'}\npool_mode = {mode}\nignore_startup_parameters = {drops}\n"
             f"logfile = {folder / 'pgbouncer.log'}\n"
         )
-        user = None if os.geteuid() != 0 else SYSTEM_USER  # it refuses to run as root
+        user = None if os.geteuid() != 0 else SYSTEM_USER  # pgbouncer refuses to run as root
         if user is not None:
             for path in (folder, *folder.iterdir()):
                 shutil.chown(path, pwd.getpwnam(user).pw_uid)

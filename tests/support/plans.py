@@ -1,4 +1,4 @@
-"""The plans of the statements that a test runs, as the server has chosen them."""
+"""The plans that the server chose for the statements of a test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
 
 @dataclass(frozen=True)
 class Statement:
-    """One that was executed, its plan, and the nodes of it that read a table."""
+    """An executed statement, its plan, and the nodes of the plan that read a table."""
 
     text: str
     plan: Node
@@ -23,7 +23,7 @@ class Statement:
 
 
 class Explained:
-    """A superuser's connection whose statements can be watched, also those within functions."""
+    """A connection of the superuser that records its statements, also those within functions."""
 
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
@@ -36,11 +36,11 @@ class Explained:
         )
 
     def statements(self, run: Callable[[], object]) -> list[Statement]:
-        """All that `run` executes."""
+        """All statements that `run` executes."""
         self._messages.clear()
         run()
         answered = [json.loads(message[message.index("{") :]) for message in self._messages if "plan:" in message]
-        assert answered, "no plan was told"
+        assert answered, "the server sent no plan"
         return [
             Statement(
                 one["Query Text"],
@@ -63,7 +63,7 @@ def nodes(plan: Node) -> Iterator[Node]:
 
 
 def probed_index(scan: Node) -> str | None:
-    """The index that tells a scan where its rows are; None if it reads a whole table, or a whole index."""
+    """The index that a scan uses to find its rows; None if it reads a whole table or a whole index."""
     if scan["Node Type"] == "Bitmap Heap Scan":
         scan = scan["Plans"][0]
     return scan["Index Name"] if "Index Cond" in scan else None

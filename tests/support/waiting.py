@@ -1,4 +1,4 @@
-"""To wait for what running processes do, but never for ever."""
+"""Waits for effects of running processes, with a time limit."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ PAUSE_SECONDS = 0.005
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Return when it holds. A test that waits for ever would not say what for."""
+    """Wait until a condition holds. After the time limit the test fails with the reason."""
     end = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < end, f"{what} did not come about within {seconds} seconds"
+        assert time.monotonic() < end, f"{what} did not occur within {seconds} seconds"
         time.sleep(PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""A small log with everything in it: every kind of event, refusals, batches of before and after, snapshots, tables."""
+"""A small log with every kind of content: all events, refusals, batches of both eras, snapshots, read tables."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def write_books(database: Database) -> None:
 
 
 def verified(database: Database) -> VerifyReport:
-    """The report, made with the rights of an auditor; nobody is waited for."""
+    """The report of `verify` with the rights of an auditor. It does not wait for projections."""
     with (
         connect(database.audit_url, application_name="verify") as connection,
         connect(database.audit_url, application_name="keys") as keys,
@@ -64,7 +64,7 @@ def verified(database: Database) -> VerifyReport:
 
 
 def _before_keys_were_named(ledger: Ledger) -> None:
-    """Two items of a batch and a single command, as they were written before metadata named the key."""
+    """Two items of a batch and a single command, as written before the metadata contained the key."""
     account = ledger.account(owner="owner-0")
     for key, correlation in ((OLD_ITEM, BATCH), (f"{OLD_ITEM}-2", BATCH), ("old-single", "old-single")):
         ledger.executor.execute([submission(deposit(account, 100), key=key, correlation=correlation)])

@@ -1,4 +1,4 @@
-"""The books that are tampered with: written once a server, copied for each case."""
+"""The books that the tests tamper with: written once for each server, and copied for each case."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workers.verify.report import VerifyReport
 
 @dataclass(frozen=True)
 class Books:
-    """A database that nobody is connected to, and the report of it as it is."""
+    """A database without connections, and the report of its unchanged state."""
 
     server: Server
     database: Database

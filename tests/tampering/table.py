@@ -1,7 +1,7 @@
-"""Every way we know to tamper with a database, and the checks of `verify` that find it.
+"""Every known way to tamper with a database, and the checks of `verify` that find it.
 
-Each case is SQL that the server's superuser runs on the database of `books.py`. Where no check can find it, the case
-says why; then the digest that an auditor keeps may still change. Add a case for every table and column that comes.
+Each case is SQL that the superuser runs on the database of `books.py`. If no check can find it, the case gives the
+reason; the digest that an auditor keeps may still change. Add a case for every new table and column.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from workers.verify.snapshots import SNAPSHOTS_HOLD
 DENSE, VERSIONS, UNITS, TIME = "positions are dense", "versions are contiguous", "units are whole", "time never falls"
 SUMS, SHARES = "transactions sum to zero per currency", "entries and shares match one to one"
 ANSWERS, ANSWERED, ENCODINGS = "answers have their events", "events have their answer", "encodings are one"
-CHECKPOINTS, STANDING, TABLES = "a checkpoint", "not at the head", "a table differs"
+CHECKPOINTS, STATUS, TABLES = "a checkpoint", "not at the head", "a table differs"
 """Findings about the read tables, by their kind."""
 
 CHANGES, SAME = "changes", "same"
-"""What becomes of the digest."""
+"""Whether the digest changes."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Case:
     sql: str
     found_by: frozenset[str]
     digest: str = SAME
-    why_not: str | None = None  # why no check can find it
-    undo: str | None = None  # for what belongs to the server and not to the database
+    why_not: str | None = None  # the reason why no check can find it
+    undo: str | None = None  # reverts changes of the server that are not in the database
 
 
 def case(name: str, sql: str, *found_by: str, digest: str = SAME, undo: str | None = None) -> Case:
@@ -52,11 +52,11 @@ OPENING: Final = "position = (SELECT max(position) FROM log.events WHERE type = 
 POST: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'post.drafted.v1')"
 ORDER: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'order.placed.v1')"
 UNIT_OF: Final = "unit_end = (SELECT last_position FROM log.commands WHERE key = '{}')"
-UNRELATED: Final = "nothing else in the database tells what it was: compare the digest that was kept"
-REFUSALS: Final = "a refusal has no events, so neither the log nor the digest knows of it yet"
+UNRELATED: Final = "nothing else in the database has the old value: compare the digest that was kept"
+REFUSALS: Final = "a refusal has no events, so the log and the digest do not contain it yet"
 NOTHING: Final = "nothing depends on it"
-CACHE: Final = "it is a cache, and this version does not see it: it is made again"
-CONSISTENT: Final = "whoever may rewrite the log as its owner can do so consistently: compare the digest that was kept"
+CACHE: Final = "it is a cache that this version does not use: it is made again"
+CONSISTENT: Final = "the owner of the log can rewrite it consistently: compare the digest that was kept"
 
 
 def in_json(column: str, old: str, new: str, where: str) -> str:
@@ -77,8 +77,8 @@ def in_result(old: str, new: str, key: str) -> str:
 
 LOGS: Final = [
     case("logs.epoch: raised", "UPDATE log.logs SET epoch = 2", CHECKPOINTS),
-    case("logs.position: moved on", "UPDATE log.logs SET position = position + 1", DENSE, STANDING),
-    case("logs.position: beyond all", "UPDATE log.logs SET position = 9000000000000000000", DENSE, STANDING),
+    case("logs.position: moved on", "UPDATE log.logs SET position = position + 1", DENSE, STATUS),
+    case("logs.position: beyond all", "UPDATE log.logs SET position = 9000000000000000000", DENSE, STATUS),
     case("logs.position: moved back", "UPDATE log.logs SET position = position - 1", DENSE, digest=CHANGES),
     case(
         "logs.recorded_at: later by an hour", "UPDATE log.logs SET recorded_at = recorded_at + interval '1 hour'", TIME
@@ -406,13 +406,13 @@ EVENTS: Final = [
     ),
     case("events: all deleted", "DELETE FROM log.events", ANSWERS, CHECKPOINTS, DENSE, SNAPSHOTS_HOLD, digest=CHANGES),
     case(
-        "events: a unit of nobody appended",
+        "events: a unit without a command appended",
         "INSERT INTO log.events SELECT log, position + 1, position + 1, 'post_x', 1, 'post.archived.v1', recorded_at,"
         " 0, '{}', metadata FROM log.events WHERE position = unit_end AND "
         + LAST_UNIT
         + "; UPDATE log.logs SET position = position + 1",
         ANSWERED,
-        STANDING,
+        STATUS,
         digest=CHANGES,
     ),
     case(
@@ -543,7 +543,7 @@ COMMANDS: Final = [
     hidden(
         "commands.result: another balance",
         in_result('"balance":"[0-9.]+"', '"balance":"1.00"', "last"),
-        "verify does not decide commands again: the rules of the ledger are no part of it yet",
+        "verify does not decide commands again: it does not check the rules of the ledger yet",
         digest=CHANGES,
     ),
     case(
@@ -614,20 +614,20 @@ COMMANDS: Final = [
         digest=CHANGES,
     ),
     case(
-        "commands.recorded_at: a refusal from before its time",
+        "commands.recorded_at: an earlier time of a refusal",
         "UPDATE log.commands SET recorded_at = recorded_at - interval '1 day' WHERE key = 'refused'",
         ANSWERS,
     ),
     hidden(
         "commands.origin: another",
         "UPDATE log.commands SET origin = '127.0.0.1'",
-        "it is forgotten by age, so nothing may depend on it",
+        "it is deleted by age, so nothing may depend on it",
     ),
     case("commands: an accepted one deleted", "DELETE FROM log.commands WHERE key = 'last'", ANSWERED, digest=CHANGES),
     case("commands: all deleted", "DELETE FROM log.commands", ANSWERED, digest=CHANGES),
     hidden("commands: a refusal deleted", "DELETE FROM log.commands WHERE key = 'refused'", REFUSALS),
     case(
-        "commands: one given twice",
+        "commands: an answer copied to another key",
         "INSERT INTO log.commands SELECT log, actor, 'x', request_hash, outcome, status, rule, result,"
         " decided_position, first_position, last_position, recorded_at FROM log.commands WHERE key = 'last'",
         ANSWERED,
@@ -683,7 +683,7 @@ BESIDE: Final = [
     hidden(
         "subject_keys.erased_at: another",
         "UPDATE log.subject_keys SET erased_at = '2020-01-01' WHERE subject = 'gone'",
-        "the erasure is no event yet, so nothing else tells its time",
+        "the erasure is no event yet, so nothing else has its time",
     ),
     case(
         "snapshots.state: another balance",
@@ -705,20 +705,20 @@ BESIDE: Final = [
         "eras: raised, and the key of a batch item taken from its metadata",
         "UPDATE log.eras SET position = 1000; "
         + in_json("metadata", ',"key":"new-item"', "", UNIT_OF.format("new-item")),
-        "it looks like an item of before; the report counts one more that is not covered",
+        "it looks like an item of the earlier era; the report counts one more that is not covered",
         digest=CHANGES,
     ),
     case("eras: lowered", "UPDATE log.eras SET position = 0", NAMED),
     case("eras: deleted", "DELETE FROM log.eras", NAMED),
     hidden(
-        "numbers: begun again",
+        "numbers: restarted",
         "ALTER SEQUENCE log.numbers RESTART WITH 1",
-        "holes are fine, and a number that is taken is refused when it is used again",
+        "gaps are allowed, and a number that is used again is refused",
     ),
     hidden(
         "library.tracking: a row",
         "INSERT INTO library.tracking VALUES (1, 'x', 1)",
-        "it is the library's own, and no part of the ledger",
+        "it belongs to the library and not to the ledger",
     ),
 ]
 
@@ -748,7 +748,7 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries",
-        STANDING,
+        STATUS,
     ),
     case(
         "checkpoints.position: within a unit",
@@ -783,7 +783,7 @@ READ: Final = [
     case(
         "projection_errors: a row",
         "INSERT INTO read.projection_errors VALUES ('orders', 1, 1, 'ord_x', 'order.paid.v1', 'x')",
-        STANDING,
+        STATUS,
     ),
     case(
         "projection_errors: a row of no projection",
@@ -819,7 +819,7 @@ SCHEMAS: Final = [
     case("function: dropped", "DROP FUNCTION log.forget_origins", SCHEMA),
     case("grant: on the log", "GRANT INSERT ON log.events TO daybook_api", SCHEMA),
     case("grant: of a column", "GRANT UPDATE (result) ON log.commands TO daybook_api", SCHEMA),
-    case("grant: to everybody", "GRANT SELECT ON log.subject_keys TO PUBLIC", SCHEMA),
+    case("grant: to PUBLIC", "GRANT SELECT ON log.subject_keys TO PUBLIC", SCHEMA),
     case("grant: of a function", "GRANT EXECUTE ON FUNCTION log.forget_origins TO PUBLIC", SCHEMA),
     case("grant: of a schema", "GRANT CREATE ON SCHEMA reporting TO daybook_reader", SCHEMA),
     case("grant: of the schema public", "GRANT CREATE ON SCHEMA public TO PUBLIC", SCHEMA),

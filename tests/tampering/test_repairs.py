@@ -1,4 +1,4 @@
-"""What a finding names as its repair does repair it: `daybook rebuild` of what can be rebuilt."""
+"""The repair that a finding names works: `daybook rebuild` of the named projections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.tampering.table import CASES
 from tests.tampering.test_tampering import tampered
 
 MOST_ROUNDS = 3
-"""A report shows ten findings of a check: what it does not show is in the next one."""
+"""A report shows ten findings of a check. The others are in the next report."""
 
 REPAIRED = {
     "rows of the tables": (
@@ -29,7 +29,7 @@ REPAIRED = {
         "currencies: one invented",
         "currencies: one deleted",
     ),
-    "what the tables are behind": (
+    "checkpoints, errors and currencies": (
         "checkpoints.position: 0, and the tables emptied",
         "projection_errors: a row",
         "reports: a row deleted",
@@ -59,12 +59,12 @@ def test_the_rebuild_that_a_finding_names_repairs_it(books18: Books, kind: str) 
             found = [finding for check in report.checks for finding in check.findings]
             sentences = list(map(str, [*found, *report.tables.findings]))
             answered = {word for sentence in sentences for word in re.findall(r"daybook rebuild ([a-z_]+)", sentence)}
-            rebuild_as_told(copy, answered - {"writes"})
+            rebuild_named(copy, answered - {"writes"})
         assert verified(copy).ok, sentences
 
 
-def rebuild_as_told(database: Database, names: set[str]) -> None:
-    """As the command does it; any projection where none is named."""
+def rebuild_named(database: Database, names: set[str]) -> None:
+    """Rebuild as the command does. Without names, rebuild any projection."""
     projections = named(names) if names else PROJECTIONS[:1]
     with (
         connect(database.projector_url, application_name="rebuild") as connection,
@@ -74,10 +74,10 @@ def rebuild_as_told(database: Database, names: set[str]) -> None:
         assert rebuild(connection, "main", codec_of(keys, 1), projections, owner=owner).ok
 
 
-def test_a_rebuild_leaves_views_of_others_alone_where_nothing_is_damaged(books18: Books) -> None:
+def test_a_rebuild_keeps_views_of_users_if_nothing_is_damaged(books18: Books) -> None:
     with books18.server.database(like=books18.database) as copy:
         with connect(copy.url, application_name="analyst") as superuser:
             superuser.execute("CREATE VIEW public.mine AS SELECT account FROM reporting.accounts")
-        rebuild_as_told(copy, {"accounts"})
+        rebuild_named(copy, {"accounts"})
         with connect(copy.url, application_name="analyst") as superuser:
             assert superuser.execute("SELECT count(*) FROM public.mine").fetchone() == (7,)

@@ -1,4 +1,4 @@
-"""Each way to tamper is found by the checks that the table names, and changes the digest where the table says so."""
+"""Each case is found by the checks that the table names, and changes the digest if the table says so."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.tampering.table import (
     CHANGES,
     CHECKPOINTS,
     SAME,
-    STANDING,
+    STATUS,
     TABLES,
     Case,
 )
 from workers.verify.log import NAMED, OLD_BATCHES, QUESTIONS, Question, ask, open_log
 from workers.verify.report import VerifyReport, checked
 
-KINDS = {TableFinding: TABLES, CheckpointFinding: CHECKPOINTS, StatusFinding: STANDING}
+KINDS = {TableFinding: TABLES, CheckpointFinding: CHECKPOINTS, StatusFinding: STATUS}
 ON_15_TOO = (
     "events.payload: no JSON",
     "events.metadata: no key",
@@ -41,20 +41,20 @@ ON_15_TOO = (
 
 
 def found(report: VerifyReport) -> set[str]:
-    """The checks that found something, and the kinds of findings about the read tables."""
+    """The names of the checks with findings, and the kinds of findings about the read tables."""
     checks = {check.name for check in report.checks if not check.ok}
     return checks | {KINDS[type(finding)] for finding in report.tables.findings}
 
 
 @contextmanager
 def tampered(books: Books, *cases: Case) -> Iterator[Database]:
-    """A copy of the books that was tampered with."""
+    """A copy of the books with the changes of these cases."""
     with books.server.database(like=books.database) as copy:
         try:
             with psycopg.connect(copy.url, autocommit=True) as superuser:
                 for case in cases:
                     done = superuser.execute(case.sql.encode())
-                    assert done.rowcount != 0, f"{case.name} touched nothing"
+                    assert done.rowcount != 0, f"{case.name} changed nothing"
             yield copy
         finally:
             with psycopg.connect(copy.url, autocommit=True) as superuser:
@@ -76,14 +76,14 @@ def test_a_tampering_is_found_by_the_checks_that_the_table_names(books18: Books,
 
 
 @pytest.mark.parametrize("name", ON_15_TOO)
-def test_some_of_them_on_the_oldest_server(books15: Books, name: str) -> None:
+def test_some_cases_on_the_oldest_server(books15: Books, name: str) -> None:
     judge(books15, next(case for case in CASES if case.name == name))
 
 
-def test_the_books_are_sound_and_have_everything_in_them(books18: Books) -> None:
+def test_the_books_are_sound_and_have_every_kind_of_content(books18: Books) -> None:
     report = books18.sound
     assert found(report) == set()
-    assert all(check.covered > 0 for check in report.checks), "a check looked at nothing"
+    assert all(check.covered > 0 for check in report.checks), "a check covered nothing"
     assert report.check(NAMED).not_covered == {OLD_BATCHES: 2}
     assert set(report.tables.tables) == {table for projection in PROJECTIONS for table in projection.tables}
     with books18.server.database(like=books18.database) as copy, psycopg.connect(copy.url) as superuser:
@@ -98,7 +98,7 @@ def test_the_books_are_sound_and_have_everything_in_them(books18: Books) -> None
             )
             if superuser.execute(f"SELECT EXISTS (SELECT FROM {table})".encode()).fetchone() == (False,)
         ]
-        assert empty == ["read.projection_errors"], "what is empty cannot be tampered with"
+        assert empty == ["read.projection_errors"], "an empty table cannot be tampered with"
 
 
 def test_every_column_of_the_log_and_every_read_table_is_in_the_table(books18: Books) -> None:
@@ -116,22 +116,22 @@ def test_every_column_of_the_log_and_every_read_table_is_in_the_table(books18: B
 
 IMMUTABLE = {
     "logs.log",  # an identity: the server refuses to change it
-    "logs.name",  # a log of another name is not there: the command ends with a sentence
-    "master_keys.fingerprint",  # every process is refused, with a sentence: tests/integration/workers/test_keys.py
+    "logs.name",  # the log is not found: the command ends with a message
+    "master_keys.fingerprint",  # every process is refused with a message: tests/integration/workers/test_keys.py
     "master_keys.status",
     "master_keys.retired_at",  # a constraint ties it to the status
     "eras.log",
     "eras.name",
-    "eras.position",  # cases of the table as a whole
+    "eras.position",  # covered by the cases of the whole table
 }
 
 
 @pytest.mark.parametrize("check", [question.name for question in QUESTIONS])
-def test_every_question_finds_something_in_some_case(check: str) -> None:
+def test_every_query_of_verify_finds_something_in_some_case(check: str) -> None:
     assert any(check in case.found_by for case in CASES)
 
 
-def test_a_check_that_looks_at_less_than_there_is_finds_that() -> None:
+def test_a_check_that_covers_less_than_the_total_reports_that() -> None:
     assert checked("a check", "events", 3, 3, []).ok
     assert checked("a check", "events", 2, 3, [], not_covered={"with a reason": 1}).ok
     short = checked("a check", "events", 2, 3, [])
@@ -142,16 +142,16 @@ def test_a_check_that_looks_at_less_than_there_is_finds_that() -> None:
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=[question.name for question in QUESTIONS])
-def test_a_question_that_looks_at_nothing_finds_that(books18: Books, question: Question) -> None:
-    """Each query with the rows it looks at taken away, as a filter would that is wrong."""
+def test_a_query_that_covers_nothing_reports_that(books18: Books, question: Question) -> None:
+    """Each query gets a filter that removes all its rows."""
     with books18.server.database(like=books18.database) as copy, psycopg.connect(copy.url) as superuser:
         log = open_log(superuser, read_head(superuser, "main"))
-        blind = replace(question, queries=tuple(f"SELECT * FROM ({query}) q WHERE false" for query in question.queries))
+        empty = replace(question, queries=tuple(f"SELECT * FROM ({query}) q WHERE false" for query in question.queries))
         assert ask(log, question).ok
-        assert not ask(log, blind).ok
+        assert not ask(log, empty).ok
 
 
-def test_units_that_cross_windows_are_judged_as_any(books18: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_units_that_cross_windows_are_checked_like_others(books18: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FIRST_WINDOW", "WINDOW"):
         monkeypatch.setattr(f"workers.verify.commands.{name}", 2)
     monkeypatch.setattr("eventstore.log.leaf.WINDOW", 2)

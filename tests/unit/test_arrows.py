@@ -1,7 +1,7 @@
-"""Who may import whom, read from the syntax tree of every module, and what `domain` may do.
+"""The allowed imports between modules, read from syntax trees, and what code in `domain` may do.
 
-A rule here is a generator over one module's tree that yields what offends it. Each is tried on a module that breaks
-it, so that none of them passes because it looks at nothing.
+A rule is a generator over the tree of a module that yields the offences. Each rule is also tested on a module that
+breaks it, so that no rule passes because it checks nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ ROOT: Final = Path(__file__).parents[2]
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "domain": frozenset(),
     "eventstore": frozenset(),
-    "migrations": frozenset({"eventstore"}),  # its connections are like all others
+    "migrations": frozenset({"eventstore"}),  # its connections are made like all others
     "projections": frozenset({"eventstore", "domain"}),
     "api": frozenset({"projections", "eventstore", "domain"}),
     "workers": frozenset({"api", "projections", "eventstore", "domain", "migrations"}),
 }
 OURS: Final = frozenset({*MAY_IMPORT, "tests", "bench"})
 
-# The areas in the order in which they may use each other: each may use those it names, in every layer.
+# The areas that each area may use, in every layer.
 AREAS: Final[dict[str, frozenset[str]]] = {
     "people": frozenset(),
     "accounts": frozenset({"people"}),
@@ -34,10 +34,10 @@ AREAS: Final[dict[str, frozenset[str]]] = {
     "posts": frozenset({"people"}),
     "analytics": frozenset({"people", "accounts", "orders", "posts"}),
 }
-# What an area's decisions may use of those of another area. Entries are made in one place, and orders pay through it.
+# What the decisions of an area may use of another area. Entries are made in one module, and orders pay through it.
 DECISIONS_OF_OTHERS: Final = {"domain.orders": ("domain.accounts.posting",)}
 
-# Within a layer: what each package may import of its own layer. A folder that is not named here is an area.
+# What each package may import of its layer. A folder that is not in this table is an area.
 MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
     "domain": {},
     "eventstore": {
@@ -60,9 +60,9 @@ OF_AN_AREA: Final[dict[str, frozenset[str]]] = {
     "projections": frozenset({"engine"}),
     "api": frozenset({"commands", "gateway", "queries", "services"}),
 }
-"""What the folder of an area may import of its own layer."""
+"""What the folder of an area may import of its layer."""
 
-# The protocols of the one, the immutable values of the other; beside them only what computes, of Python's own.
+# The protocols of the first, the immutable values of the second, and modules of Python that only compute.
 DOMAIN_LIBRARIES: Final = frozenset({"eventsourcing", "msgspec"})
 IMPURE_MODULES: Final = frozenset(
     "asyncio fileinput ftplib glob http io logging multiprocessing os pathlib platform random secrets select shelve "
@@ -79,7 +79,7 @@ ENTRY_MAKER: Final = "domain.accounts.posting"
 
 
 class Offence(NamedTuple):
-    """What breaks a rule, and in which line."""
+    """An offence against a rule, and its line."""
 
     line: int
     what: str
@@ -89,7 +89,7 @@ Rule = Callable[[str, ast.Module], Iterator[Offence]]
 
 
 def imports(module: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Each name a module imports, dotted from the top, and its line; constant dynamic imports too."""
+    """Each imported name, with its full dotted path, and its line. Constant dynamic imports count too."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -105,7 +105,7 @@ def imports(module: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def dotted(node: ast.expr) -> str:
-    """`a.b.c` of an attribute chain, empty for what is none."""
+    """`a.b.c` of an attribute chain; empty for another expression."""
     match node:
         case ast.Name(id=name):
             return name
@@ -115,7 +115,7 @@ def dotted(node: ast.expr) -> str:
 
 
 def within(name: str, package: str) -> bool:
-    """Whether a dotted name is a package or lies in it."""
+    """Whether a dotted name is a package or is inside it."""
     return name == package or name.startswith(f"{package}.")
 
 
@@ -187,7 +187,7 @@ def packages_of_a_layer_use_each_other_one_way(module: str, tree: ast.Module) ->
 
 
 def area_of(name: str) -> str | None:
-    """The area a module of a layer belongs to: the name of its folder."""
+    """The area of a module: the name of its folder in the layer."""
     layer, _, rest = name.partition(".")
     area = rest.partition(".")[0]
     return area if layer in MAY_IMPORT and area in AREAS else None
@@ -200,7 +200,7 @@ def only_posting_makes_entries(module: str, tree: ast.Module) -> Iterator[Offenc
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=used) | ast.Assign(value=used) | ast.NamedExpr(value=used):
-                for line, name in chosen(used):  # an assignment, too: it gives the class a name to be called by
+                for line, name in chosen(used):  # an assignment too, because it gives the class another name
                     first, dot, rest = name.partition(".")
                     made = f"{origins.get(first, first)}{dot}{rest}".rpartition(".")[2]
                     if made in ENTRIES:
@@ -208,7 +208,7 @@ def only_posting_makes_entries(module: str, tree: ast.Module) -> Iterator[Offenc
 
 
 def chosen(node: ast.expr) -> Iterator[tuple[int, str]]:
-    """The dotted names an expression may come out as."""
+    """The dotted names that an expression may refer to."""
     match node:
         case ast.IfExp(body=body, orelse=otherwise):
             yield from chosen(body)
@@ -221,7 +221,7 @@ def chosen(node: ast.expr) -> Iterator[tuple[int, str]]:
 
 
 def imported_names(module: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Each name that an import binds in the module, and the dotted name it stands for."""
+    """Each name that an import binds in the module, and its full dotted name."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -242,7 +242,7 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def module_name(file: Path) -> str:
-    """Dotted; a package is named by its `__init__`, so that relative imports count their levels alike everywhere."""
+    """The dotted name of a module. That of a package ends with `__init__`, so relative imports count levels equally."""
     return ".".join(file.relative_to(ROOT).with_suffix("").parts)
 
 
@@ -252,7 +252,7 @@ def modules(package: str) -> list[Path]:
 
 @pytest.mark.parametrize("package", sorted(MAY_IMPORT))
 def test_every_module_keeps_the_rules(package: str) -> None:
-    assert modules(package), f"{package}/ is missing or empty: these rules would hold for nothing"
+    assert modules(package), f"{package}/ is missing or empty: these rules would check nothing"
     offences = [
         f"{file.relative_to(ROOT)}:{offence.line}: {offence.what}"
         for file in modules(package)
@@ -266,15 +266,15 @@ def test_every_module_keeps_the_rules(package: str) -> None:
 @pytest.mark.parametrize("layer", sorted(MAY_IMPORT_WITHIN))
 def test_every_folder_of_a_layer_is_an_area_or_has_its_arrows(layer: str) -> None:
     folders = {file.parent.name for file in (ROOT / layer).glob("*/__init__.py")}
-    assert folders, f"{layer}/ has no folders: these rules would hold for nothing"
+    assert folders, f"{layer}/ has no folders: these rules would check nothing"
     unknown = folders - AREAS.keys() - MAY_IMPORT_WITHIN[layer].keys()
-    assert not unknown, f"{layer}/ has {unknown}: make it an area in AREAS, or say in MAY_IMPORT_WITHIN what it may use"
+    assert not unknown, f"{layer}/ has {unknown}: add it to AREAS, or add what it may use to MAY_IMPORT_WITHIN"
 
 
-def test_the_entries_are_made_where_we_look() -> None:
+def test_the_module_that_makes_entries_is_found() -> None:
     tree = ast.parse((ROOT / "domain" / "accounts" / "posting.py").read_text(encoding="utf-8"))
     made = {offence.what.split()[-1] for offence in only_posting_makes_entries("elsewhere", tree)}
-    assert made == ENTRIES, "an entry event was renamed, or is made in another way than by calling it"
+    assert made == ENTRIES, "an entry event was renamed, or is not made by a call"
 
 
 @pytest.mark.parametrize(
@@ -338,6 +338,6 @@ def test_each_rule_can_fail(rule: Rule, module: str, source: str) -> None:
         ("workers.cli", "from migrations import runner\nfrom api.app import app"),
     ],
 )
-def test_what_is_allowed_offends_no_rule(module: str, source: str) -> None:
+def test_allowed_code_offends_no_rule(module: str, source: str) -> None:
     tree = ast.parse(source)
     assert [offence for rule in RULES for offence in rule(module, tree)] == []

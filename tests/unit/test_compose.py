@@ -1,6 +1,6 @@
-"""The compose file against the code: settings that exist, commands that exist, ports and health checks that fit.
+"""The compose file matches the code: settings, commands, ports and health checks.
 
-There is no container engine where the tests run, so what can be known from the file alone is checked here.
+The tests run without a container engine, so they check what the file alone shows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).parents[2]
 COMMANDS: Final = {"migrate": "migrate", "api": "serve", "projector": "work", "verify": "verify", "rebuild": "rebuild"}
 PROCESSES: Final = tuple(COMMANDS)
 TOOLS: Final = ("verify", "rebuild")
-"""Those that are run when they are wanted: `docker compose up` leaves them out."""
+"""Services that are run on demand. `docker compose up` does not start them."""
 NEEDS: Final = {
     "migrate": {"DATABASE_URL": "daybook", "DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner"},
     "api": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
@@ -31,7 +31,7 @@ NEEDS: Final = {
     "verify": {"DAYBOOK_AUDIT_DATABASE_URL": "audit"},
     "rebuild": {"DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner", "DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
 }
-"""The connections of each process: the variable, and the login that its URL names."""
+"""The connections of each process: the variable, and the login in its URL."""
 SECRETS: Final = {
     "POSTGRES_PASSWORD": "owner1",
     "API_PASSWORD": "api1",
@@ -44,7 +44,7 @@ SECRETS: Final = {
     "TOKENS_FILE": "./tokens.json",
 }
 OPTIONAL: Final = {"DAYBOOK_PREVIOUS_MASTER_KEY": base64.b64encode(b"p" * 32).decode()}
-"""Secrets that are empty where they are not set."""
+"""Secrets that are empty if they are not set."""
 REFERENCE: Final = re.compile(r"\$\{(\w+)(:[?-])?[^}]*\}")
 
 Service = dict[str, Any]
@@ -57,7 +57,7 @@ def services() -> dict[str, Service]:
 
 
 def environment(name: str) -> dict[str, str]:
-    """What a process of the service sees, with stand-ins for the secrets."""
+    """The environment of a service, with test values for the secrets."""
     given = services()[name].get("environment", {})
     return {
         key: REFERENCE.sub(lambda found: (SECRETS | OPTIONAL)[found[1]], str(value)) for key, value in given.items()
@@ -67,17 +67,17 @@ def environment(name: str) -> dict[str, str]:
 def settings(name: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for key, value in environment(name).items():
         monkeypatch.setenv(key, value)
-    return load()  # refuses what is no setting
+    return load()  # refuses unknown settings
 
 
 def commands() -> set[str]:
-    """The commands that `daybook` has."""
+    """The commands of `daybook`."""
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)
     return set(group.commands)
 
 
-def test_the_services_of_production_are_there() -> None:
+def test_the_services_of_production_exist() -> None:
     assert set(services()) == {"postgres", "kafka", *PROCESSES}
     assert services()["postgres"]["image"].startswith("postgres:18.")
     assert services()["kafka"]["image"].startswith("apache/kafka:")
@@ -116,12 +116,12 @@ def test_each_process_has_the_connections_it_needs_and_no_other() -> None:
         assert f"{login.upper()}_PASSWORD" in services()["postgres"]["environment"]
 
 
-def test_the_master_key_reaches_only_those_who_open_personal_data() -> None:
+def test_only_processes_that_open_personal_data_get_the_master_key() -> None:
     for key in ("DAYBOOK_MASTER_KEY", "DAYBOOK_PREVIOUS_MASTER_KEY"):
         assert [name for name in PROCESSES if key in environment(name)] == ["api", "projector", "verify", "rebuild"]
 
 
-def test_tools_are_run_when_they_are_wanted_and_end() -> None:
+def test_tools_are_run_on_demand_and_end() -> None:
     assert {name: service["profiles"] for name, service in services().items() if "profiles" in service} == {
         name: ["tools"] for name in TOOLS
     }
@@ -140,8 +140,8 @@ def test_secrets_come_from_the_environment_and_a_missing_one_is_an_error() -> No
     for service in services().values():
         for key, value in service.get("environment", {}).items():
             if re.search("PASSWORD|KEY|SECRET", key):
-                assert REFERENCE.fullmatch(str(value)), f"{key} is written out"
-            assert not re.search(r"://[^/:]*:[^/@]*(?<!\})@", str(value)), f"{key} holds a password"
+                assert REFERENCE.fullmatch(str(value)), f"{key} has its value in the file"
+            assert not re.search(r"://[^/:]*:[^/@]*(?<!\})@", str(value)), f"{key} has a password"
 
 
 def test_the_api_is_published_where_it_listens_and_on_loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_the_api_is_published_where_it_listens_and_on_loopback_only(monkeypatch:
     assert all("ports" not in service for name, service in services().items() if name != "api")
 
 
-def test_the_health_checks_ask_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_health_checks_use_existing_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [name for name, service in services().items() if "healthcheck" not in service] == ["migrate", *TOOLS]
     api = settings("api", monkeypatch)
     check = services()["api"]["healthcheck"]["test"][-1]
@@ -167,20 +167,20 @@ def test_the_health_checks_ask_what_is_there(monkeypatch: pytest.MonkeyPatch) ->
         assert f"--{option}={postgres['environment'][key]}" in postgres["healthcheck"]["test"]
 
 
-def test_who_waits_for_whom_has_something_to_wait_for() -> None:
+def test_a_service_waits_only_for_services_with_a_health_check_or_an_end() -> None:
     for name, service in services().items():
         for other, how in service.get("depends_on", {}).items():
             if how["condition"] == "service_healthy":
-                assert "healthcheck" in services()[other], f"{name} waits for {other}'s health"
+                assert "healthcheck" in services()[other], f"{name} waits for the health of {other}"
             else:
                 assert how["condition"] == "service_completed_successfully"
                 assert services()[other]["restart"] == "no"
     without = {name for name in PROCESSES if "migrate" not in services()[name]["depends_on"]}
-    assert without == {"migrate", "verify"}, "a migration would repair what verify is to find"
+    assert without == {"migrate", "verify"}, "a migration would repair what verify must find"
 
 
 def test_the_commands_that_the_documentation_shows_run_with_what_they_need() -> None:
-    """`docker compose run … SERVICE [COMMAND …]`: the service is there, and has the connections of the command."""
+    """For `docker compose run … SERVICE [COMMAND …]` the service exists and has the connections of the command."""
     page = (ROOT / "docs" / "howto" / "run-commands-with-compose.md").read_text(encoding="utf-8")
     shown = re.findall(r"^docker compose run((?: --\S+)*) ([a-z]+)(?: ([a-z-]+))?", page, re.MULTILINE)
     assert {(service, command) for _, service, command in shown} >= {("verify", ""), ("rebuild", "")}
@@ -204,7 +204,7 @@ def test_data_is_in_named_volumes() -> None:
 
 
 def test_tls_can_be_switched_on_for_every_connection() -> None:
-    """`deploy/tls.yml` on top: what it replaces is repeated, and the names are those that `docs/howto/tls.md` makes."""
+    """`deploy/tls.yml` repeats what it replaces, and has the names of files in `docs/howto/tls.md`."""
     tls = yaml.safe_load((ROOT / "deploy" / "tls.yml").read_text(encoding="utf-8"))["services"]
     assert set(tls) == {"postgres", *PROCESSES}
     command, base = tls["postgres"]["command"], services()["postgres"]["command"]
@@ -215,11 +215,11 @@ def test_tls_can_be_switched_on_for_every_connection() -> None:
         "ssl_key_file=/etc/postgresql/tls/server.key",
     ]
     for name in PROCESSES:
-        assert environment(name)["PGSSLMODE"] == "disable", "said, as long as the server has no certificate"
+        assert environment(name)["PGSSLMODE"] == "disable", "the mode is set as long as the server has no certificate"
         assert tls[name]["environment"] == {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/etc/daybook/ca.crt"}
         assert tls[name]["volumes"] == ["${TLS_DIR:?}/ca.crt:/etc/daybook/ca.crt:ro"]
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_the_image_runs_as_an_unprivileged_user() -> None:
     users = re.findall(r"^USER (\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert users == ["10001"]

@@ -26,7 +26,7 @@ def hooks() -> dict[str, dict[str, Any]]:
 
 
 def commands_of(*targets: str) -> set[str]:
-    """What these targets of the Makefile run, with the folder of the tools written out."""
+    """The commands of these targets of the Makefile, with the folder of the tools."""
     found: set[str] = set()
     for target in targets:
         block = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", text("Makefile"), re.MULTILINE)
@@ -40,7 +40,7 @@ def test_the_licence_is_mit() -> None:
     assert tomllib.loads(text("pyproject.toml"))["project"]["license"] == "MIT"
 
 
-def test_the_changelog_begins_with_what_is_not_released() -> None:
+def test_the_changelog_begins_with_unreleased_changes() -> None:
     sections = re.findall(r"^## \[(.+?)\]", text("CHANGELOG.md"), re.MULTILINE)
     assert sections[0] == "Unreleased"
     assert tomllib.loads(text("pyproject.toml"))["project"]["version"] in sections
@@ -77,7 +77,7 @@ def checked(subject: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("subject", ["A", "x" * MOST, "é" * MOST])
-def test_a_subject_of_72_characters_is_taken(subject: str, tmp_path: Path) -> None:
+def test_a_subject_of_72_characters_is_accepted(subject: str, tmp_path: Path) -> None:
     assert checked(subject, tmp_path).returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""In CI a skipped test is a failed one, whether it skips itself or its whole module does."""
+"""In CI a skipped test fails, also if its whole module is skipped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(folder: Path, sources: dict[str, str], ci: str) -> subprocess.CompletedP
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_skip_fails_in_ci_and_says_why(tmp_path: Path) -> None:
+def test_a_skip_fails_in_ci_with_its_reason(tmp_path: Path) -> None:
     done = run(tmp_path, SKIPS, "true")
     assert done.returncode == 1, done.stdout
     for name in SKIPS:
@@ -47,6 +47,6 @@ def test_a_skip_is_allowed_elsewhere(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_what_is_no_skip_passes_in_ci(tmp_path: Path) -> None:
+def test_a_test_without_a_skip_passes_in_ci(tmp_path: Path) -> None:
     done = run(tmp_path, PASSES, "true")
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""Whatever the registry declares has a sample, so that the tests over all aggregates try it without naming it."""
+"""Everything in the registry has a sample, so that the tests over all aggregates cover it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNITS = 1_000
 
 
 def missing(aggregate: Aggregate, samples: Samples | None) -> list[str]:
-    """What of the aggregate has no sample, or a sample that belongs to nothing."""
+    """The parts of an aggregate without a sample, and the samples of unknown parts."""
     if samples is None:
         return [f"{module_of(aggregate)}: there is no such module"]
     events = {sample.type for sample in samples.events}
@@ -38,11 +38,11 @@ def test_every_event_version_and_rule_has_a_sample(aggregate: Aggregate) -> None
 
 def test_every_route_of_a_command_has_a_sample() -> None:
     sampled = Counter(route for samples in SAMPLES.values() for route in samples.routes)
-    assert sampled == Counter(list(command_routes())), "each once, in the samples of one aggregate"
+    assert sampled == Counter(list(command_routes())), "each route once, in the samples of one aggregate"
 
 
 def test_every_command_is_accepted_and_every_event_happens_in_a_random_life() -> None:
-    """A ledger that counts the commands it accepts lives for a while."""
+    """A ledger counts the commands that it accepts in a random life."""
     accepted: Counter[str] = Counter()
 
     class Counting(MemoryLedger):
@@ -57,7 +57,7 @@ def test_every_command_is_accepted_and_every_event_happens_in_a_random_life() ->
     assert {entry.event.__name__ for entry in CATALOGUE if entry.event is not None} - happened == set()
 
 
-def test_what_has_no_sample_is_named() -> None:
+def test_a_part_without_a_sample_is_named() -> None:
     order = next(aggregate for aggregate in AGGREGATES if aggregate.name == "order")
     samples = SAMPLES["order"]
     grown = replace(

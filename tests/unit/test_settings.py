@@ -1,4 +1,4 @@
-"""Settings: right values are taken, each mistake is one sentence that names the variable and gives no secret away."""
+"""Settings: valid values are accepted, and each mistake is one message with the variable and without secrets."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.owner_url() == URL
     assert settings.tokens_file == Path("/srv/daybook/tokens.json")
     assert settings.allowed_hosts == ("ledger.example", "localhost")
-    assert settings.port == 8100, "an empty variable is one that is not set"
+    assert settings.port == 8100, "an empty variable counts as not set"
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "message"),
     [
         ("DAYBOOK_PORT", "abc", "DAYBOOK_PORT is 'abc', but it should be a valid integer"),
         ("DAYBOOK_PORT", "99999", "DAYBOOK_PORT is '99999', but it should be less than or equal to 65535"),
@@ -74,11 +74,11 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DAYBOOK_PREVIOUS_MASTER_KEY", "s3cret", "DAYBOOK_PREVIOUS_MASTER_KEY's value is not usable, but it should"),
     ],
 )
-def test_a_wrong_value_is_one_sentence_without_secrets(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+def test_a_wrong_value_is_one_message_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     sentence = refusal(monkeypatch, **{name: value})
-    assert says in sentence
+    assert message in sentence
     assert "\n" not in sentence
     assert "s3cret" not in sentence
     assert "czNjcmV0" not in sentence
@@ -115,7 +115,7 @@ def test_each_connection_acts_as_its_role(role: str) -> None:
     assert (own["user"], own["options"]) == ("own", f"-c role=daybook_{role}")
 
 
-def test_a_role_is_added_to_the_options_that_are_there() -> None:
+def test_a_role_is_added_to_existing_options() -> None:
     url = "postgresql:///daybook?host=/run/a%20b&options=-c%20statement_timeout%3D5s&connect_timeout=3"
     assert conninfo_to_dict(with_role(url, "daybook_api")) == {
         "dbname": "daybook",
@@ -125,7 +125,7 @@ def test_a_role_is_added_to_the_options_that_are_there() -> None:
     }
 
 
-def test_adding_a_role_leaves_a_password_with_signs_as_it_is() -> None:
+def test_adding_a_role_keeps_a_password_with_special_characters() -> None:
     url = "postgresql://ann:a%3F%40+#b@db/daybook"
     assert conninfo_to_dict(with_role(url, "x")) == {**conninfo_to_dict(url), "options": "-c role=x"}
 
@@ -146,7 +146,7 @@ def test_a_url_can_be_shown_without_its_password(url: str) -> None:
     assert "***" in shown
 
 
-def test_without_a_database_there_is_a_sentence_and_no_url() -> None:
+def test_without_a_database_there_is_a_message_and_no_url() -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL is not set and no embedded PostgreSQL runs"):
         Settings().owner_url()
     assert Settings().with_databases({"database_url": URL}).owner_url() == URL
@@ -168,7 +168,7 @@ class TestMasterKey:
         assert stat.S_IMODE((tmp_path / "var" / "master.key").stat().st_mode) == 0o600
         assert [file.name for file in (tmp_path / "var").iterdir() if file.is_file()] == ["master.key"]
 
-    def test_a_lost_one_is_not_replaced_while_there_is_a_database(self, tmp_path: Path) -> None:
+    def test_a_lost_one_is_not_replaced_while_a_database_exists(self, tmp_path: Path) -> None:
         (tmp_path / "postgres").mkdir()
         with pytest.raises(SettingsError, match="put the file back"):
             Settings(data_dir=tmp_path).master_key_bytes()
@@ -179,7 +179,7 @@ class TestMasterKey:
         with pytest.raises(SettingsError, match=r"master\.key does not hold a master key: it should be 32 bytes"):
             Settings(data_dir=tmp_path).master_key_bytes()
 
-    def test_one_that_another_process_just_made_stays(self, tmp_path: Path) -> None:
+    def test_one_that_another_process_has_just_made_is_kept(self, tmp_path: Path) -> None:
         master_key.create(tmp_path / "master.key")
         first = master_key.read(tmp_path / "master.key")
         master_key.create(tmp_path / "master.key")
@@ -202,7 +202,7 @@ class TestPreviousMasterKey:
         with pytest.raises(SettingsError, match=r"master\.key\.previous does not hold a master key"):
             Settings(data_dir=tmp_path).previous_master_key_bytes()
 
-    def test_both_go_with_the_settings_to_another_database(self, tmp_path: Path) -> None:
+    def test_both_are_kept_in_settings_for_another_database(self, tmp_path: Path) -> None:
         master_key.create(tmp_path / "master.key")
         (tmp_path / "master.key.previous").write_text(f"{KEY}\n")
         settings = Settings(data_dir=tmp_path)
@@ -212,7 +212,7 @@ class TestPreviousMasterKey:
         assert KEY not in repr(moved)
 
 
-def test_every_setting_says_what_it_is() -> None:
+def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 

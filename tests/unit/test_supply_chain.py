@@ -1,4 +1,4 @@
-"""What is installed is what was chosen: exact versions with hashes, build tools and images included."""
+"""Only pinned packages are installed: exact versions with hashes, also of build tools and images."""
 
 from __future__ import annotations
 
@@ -51,25 +51,25 @@ def test_every_package_has_one_exact_version_and_hashes(name: str) -> None:
     for package, (requirement, hashes) in locked(name).items():
         assert re.fullmatch(r"==[^*,]+", str(requirement.specifier)), package
         assert hashes, package
-    assert "://" not in text(name), "no index is written down"
+    assert "://" not in text(name), "the file names no index"
 
 
 @pytest.mark.parametrize(("name", "extras"), [(LOCK, ("build", "dev")), (IMAGE_LOCK, ("build",))])
-def test_everything_that_the_project_asks_for_is_locked(name: str, extras: tuple[str, ...]) -> None:
+def test_every_requirement_of_the_project_is_locked(name: str, extras: tuple[str, ...]) -> None:
     chosen = locked(name)
     for requirement in wanted(*extras):
         found, _ = chosen[canonicalize_name(requirement.name)]
         (exact,) = found.specifier
         assert requirement.specifier.contains(exact.version), f"{requirement} is locked as {found}: run `make lock`"
     for requirement in map(Requirement, project()["build-system"]["requires"]):
-        assert canonicalize_name(requirement.name) in chosen, "build tools are chosen too"
+        assert canonicalize_name(requirement.name) in chosen, "build tools are locked too"
 
 
-def test_the_image_has_the_versions_that_are_tested_and_no_tools_of_ours() -> None:
+def test_the_image_has_the_tested_versions_and_no_development_tools() -> None:
     tested, image = locked(LOCK), locked(IMAGE_LOCK)
     assert {name: tested[name] for name in image} == image
-    ours = {canonicalize_name(Requirement(one).name) for one in project()["project"]["optional-dependencies"]["dev"]}
-    assert not ours & image.keys()
+    tools = {canonicalize_name(Requirement(one).name) for one in project()["project"]["optional-dependencies"]["dev"]}
+    assert not tools & image.keys()
 
 
 def test_the_generators_of_clients_are_locked() -> None:
@@ -83,7 +83,7 @@ def test_the_generators_of_clients_are_locked() -> None:
     for name, version in (asked["dependencies"] | asked["devDependencies"]).items():
         assert installed[f"node_modules/{name}"]["version"] == version
     assert all(one["integrity"].startswith("sha512-") for one in installed.values())
-    assert "://" not in "".join(one.get("resolved", "") for one in installed.values()), "no registry is written down"
+    assert "://" not in "".join(one.get("resolved", "") for one in installed.values()), "the file names no registry"
 
     recipe = text("Makefile")
     assert "pip sync --python $(CLIENTS)/.venv --require-hashes $(CLIENTS)/requirements.lock" in recipe
@@ -91,12 +91,12 @@ def test_the_generators_of_clients_are_locked() -> None:
 
 
 @pytest.mark.parametrize(("name", "lock"), [("Makefile", LOCK), ("Dockerfile", IMAGE_LOCK)])
-def test_nothing_is_installed_but_what_is_locked(name: str, lock: str) -> None:
+def test_only_locked_packages_are_installed(name: str, lock: str) -> None:
     lines = [line for line in text(name).splitlines() if re.search(r"pip install|\$\(PIP_INSTALL\)", line)]
     installs = [line for line in lines if not line.startswith("PIP_INSTALL :=")]
-    dependencies, ours = installs
+    dependencies, tools = installs
     assert dependencies.endswith(f"--require-hashes -r {lock}")
-    assert "--no-deps --no-build-isolation" in ours
+    assert "--no-deps --no-build-isolation" in tools
     assert not any("--upgrade" in line for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""What is written down about who was let in: reads of personal data, actions of operators, refusals by a route."""
+"""The access log: reads of personal data, actions of operators, and refusals by a route."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.ledger import NOW
 from tests.support.service import TOKENS, Service
 
 NOT_PERSONAL = {"/v1/trial-balance", "/v1/lag", "/v1/health/live", "/v1/health/ready"}
-"""What is read there is about the ledger and its processes, and about nobody."""
+"""Reads of data about the ledger and its processes, and not about persons."""
 
 
 class Lines(logging.Handler):
@@ -31,7 +31,7 @@ class Lines(logging.Handler):
         self.texts.append(record.getMessage())
 
     def take(self) -> list[dict[str, Any]]:
-        """What was written since the last time."""
+        """The lines since the last call."""
         taken, self.texts = self.texts, []
         assert not any(token in text for token in TOKENS.values() for text in taken)
         return [json.loads(text) for text in taken]
@@ -47,7 +47,7 @@ def lines() -> Iterator[Lines]:
     logger.setLevel("NOTSET")
 
 
-def test_every_route_that_reads_says_whether_that_is_personal() -> None:
+def test_every_read_route_declares_whether_its_data_is_personal() -> None:
     reads = [declared for declared in RouteTable(registry.routes()).routes if "GET" in (declared.route.methods or ())]
     assert len(reads) > 15
     assert {declared.route.path for declared in reads if not declared.declaration.personal} == NOT_PERSONAL
@@ -70,7 +70,7 @@ def test_a_read_of_personal_data_is_a_line(service: Service, lines: Lines) -> No
     assert lines.take() == []
 
 
-def test_what_an_operator_does_is_a_line_and_what_a_client_does_is_none(service: Service, lines: Lines) -> None:
+def test_an_action_of_an_operator_is_a_line_and_one_of_a_client_is_not(service: Service, lines: Lines) -> None:
     account = service.account("1.00")
     service.post("transfers", {"source": account})
     assert lines.take() == []
@@ -103,7 +103,7 @@ def test_a_batch_of_an_operator_is_a_line_with_the_name_of_its_events(service: S
     assert events[-1]["metadata"]["correlation"] == line["batch"]
 
 
-def test_what_a_route_refuses_is_a_line(service: Service, lines: Lines) -> None:
+def test_a_refusal_by_a_route_is_a_line(service: Service, lines: Lines) -> None:
     internal = {"type": "penalties", "currency": "EUR", "name": "Penalties"}
     assert service.post("accounts", internal).status_code == 403
     assert service.get("commands/k", role="command", actor="the-operator").status_code == 403

@@ -1,4 +1,4 @@
-"""Bad input gets its code, its sentence and the figures, and changes nothing but, where so decided, the record."""
+"""Bad input gets a code, a sentence and figures. It changes nothing except, for some codes, the record of commands."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_malformed_deposit(service: Service, account: str, body: Any, message:
     ],
     ids=lambda value: "" if isinstance(value, str) else value[:20].decode(),
 )
-def test_a_body_that_cannot_be_kept(service: Service, account: str, content: bytes, message: str) -> None:
+def test_a_body_that_cannot_be_stored(service: Service, account: str, content: bytes, message: str) -> None:
     before = service.log_digest()
     headers = {
         "Authorization": f"Bearer {TOKENS['command']}",
@@ -99,7 +99,7 @@ def test_an_absurd_size(service: Service, account: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "caf\u00e9"])
-def test_a_key_that_is_none(service: Service, account: str, key: str) -> None:
+def test_an_invalid_key(service: Service, account: str, key: str) -> None:
     token = f"Bearer {TOKENS['command']}".encode()
     headers = {b"Authorization": token, b"Idempotency-Key": key.encode("latin-1")}
     response = service.http.post(f"/v1/accounts/{account}/deposits", json={"amount": "1.00", **EUR}, headers=headers)
@@ -107,14 +107,14 @@ def test_a_key_that_is_none(service: Service, account: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ["7", '"x"', "*", 'W/"7"', '"-1"'])
-def test_an_if_match_that_is_none(service: Service, account: str, tag: str) -> None:
+def test_an_invalid_if_match(service: Service, account: str, tag: str) -> None:
     response = service.post(f"accounts/{account}/deposits", {"amount": "1.00", **EUR}, If_Match=tag)
     assert (response.status_code, response.json()["code"]) == (400, "malformed")
     assert "If-Match" in response.json()["detail"]
 
 
 def test_an_empty_if_match(service: Service) -> None:
-    """It is not taken for none: who meant to state a version is told that none can be compared."""
+    """An empty If-Match is refused and not ignored: the client wanted to state a version."""
     path, body = f"accounts/{service.account()}/deposits", {"amount": "1.00", **EUR}
     response = service.post(path, body, If_Match="")
     assert (response.status_code, response.json()["code"]) == (400, "malformed")
@@ -130,7 +130,7 @@ def test_if_match_where_no_stream_is_named(service: Service, account: str) -> No
 
 
 def posted(service: Service, account: str, if_match: str, expected: dict[str, int], *, batch: bool) -> dict[str, Any]:
-    """What a deposit is told that states what it saw in two ways, alone or in a batch."""
+    """The answer to a deposit with If-Match and `expected_versions`, alone or in a batch."""
     path, body = f"accounts/{account}/deposits", {"amount": "1.00", **EUR, "expected_versions": expected}
     if not batch:
         problem: dict[str, Any] = service.post(path, body, If_Match=if_match).json()
@@ -174,7 +174,7 @@ def test_an_unknown_account_is_not_recorded(service: Service, account: str) -> N
 
 
 def refusals(account: str, other: str) -> list[tuple[str, dict[str, Any], str, dict[str, Any]]]:
-    """Path, body, the rule that refuses it, and some of the figures."""
+    """Path, body, the rule that refuses the command, and some of the figures."""
     entry = {"account": account, "side": "debit", "amount": "1.00", **EUR}
     return [
         (
@@ -217,8 +217,8 @@ def test_a_refusal_quotes_its_figures_and_leaves_only_its_record(service: Servic
     assert record["answer"]["figures"] == problem["figures"]
 
 
-def test_of_who_was_refused_an_account_no_key_is_kept(service: Service) -> None:
-    """A key is made for a person whose events are to be appended, and not for who only asked."""
+def test_a_refused_opening_stores_no_data_key(service: Service) -> None:
+    """A data key is stored only for a person whose events are appended."""
     existing = service.account("1.00")
     new = {"type": "checking", **EUR, "name": "Ada Lovelace"}
     overdrawn = {"source": existing, "target": service.account(), "amount": "5.00", **EUR}

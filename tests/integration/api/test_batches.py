@@ -1,4 +1,4 @@
-"""Batches: each item is what a request of its own would be; or all of them are one unit."""
+"""Batches: each item is like a separate request, or all items are one unit."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _numbers = count(1)
 def send(
     service: Service, content: bytes | Iterator[bytes], kind: str = JSON, *, role: str = "command", **more: Any
 ) -> httpx.Response:
-    """Post a batch as it is."""
+    """Post the bytes of a batch."""
     headers = {"Authorization": f"Bearer {TOKENS[role]}", "Content-Type": kind, **more.pop("headers", {})}
     return service.http.post("/v1/batches", content=content, headers=headers, **more)
 
 
 def batch(service: Service, items: list[Any], kind: str = JSON) -> list[dict[str, Any]]:
-    """The answers to these items."""
+    """Post these items and return their answers."""
     content = orjson.dumps(items) if kind == JSON else b"\n".join(map(orjson.dumps, items))
     response = send(service, content, kind)
     assert response.status_code == 200, response.text
@@ -80,7 +80,7 @@ def test_the_events_of_each_item_name_its_key_and_its_batch(service: Service) ->
 
 
 @pytest.mark.parametrize("kind", [JSON, NDJSON])
-def test_thousands_in_order_each_with_its_answer(service: Service, kind: str) -> None:
+def test_thousands_of_items_are_answered_in_order(service: Service, kind: str) -> None:
     one, two = service.account("1000.00"), service.account()
     items = [transfer(one, two, "0.50") for _ in range(1999)]
     answers = batch(service, [*items, transfer(one, two, "0.51"), transfer(one, two, "0.50")], kind)
@@ -94,7 +94,7 @@ def test_thousands_in_order_each_with_its_answer(service: Service, kind: str) ->
     assert_sound(service.database)
 
 
-def test_an_item_and_a_request_of_its_own_are_one_and_the_same(service: Service) -> None:
+def test_an_item_and_a_separate_request_are_the_same_command(service: Service) -> None:
     account = service.account("10.00")
     body = {"amount": "1.00", "currency": "EUR"}
     alone = service.post(f"accounts/{account}/withdrawals", body, key="alone-first")
@@ -137,7 +137,7 @@ def test_a_key_twice_in_one_batch_has_one_effect(service: Service) -> None:
     assert balance(service, two) == "3.00"
 
 
-def test_what_is_wrong_with_an_item_is_its_own_affair(service: Service) -> None:
+def test_an_error_of_an_item_affects_no_other_item(service: Service) -> None:
     one, two = service.account("5.00"), service.account()
     items: list[Any] = [
         transfer(one, two, "1.00"),
@@ -164,7 +164,7 @@ def test_what_is_wrong_with_an_item_is_its_own_affair(service: Service) -> None:
     assert_sound(service.database)
 
 
-def test_a_line_that_is_no_json_leaves_the_others_alone(service: Service) -> None:
+def test_a_line_that_is_not_json_affects_no_other_line(service: Service) -> None:
     one, two = service.account("5.00"), service.account()
     good = [orjson.dumps(transfer(one, two, "1.00")) for _ in range(2)]
     bad = [b"{", b'{"key": "a", "key": "b"}', b'{"key": "\\u0000"}', b"[" * 40 + b"]" * 40, b"\xff"]
@@ -174,7 +174,7 @@ def test_a_line_that_is_no_json_leaves_the_others_alone(service: Service) -> Non
     assert [a["key"] for a in answers[1:-1]] == [None] * 5
 
 
-def test_a_stream_of_lines_cut_anywhere_is_the_same(service: Service) -> None:
+def test_the_parts_in_which_lines_arrive_do_not_matter(service: Service) -> None:
     one, two = service.account("50.00"), service.account()
     body = b"\n".join(orjson.dumps(transfer(one, two, "1.00")) for _ in range(20))
 
@@ -202,7 +202,7 @@ def test_an_empty_batch_has_no_answers(service: Service) -> None:
         (b"[" * 100_000, JSON, 400, "malformed"),
     ],
 )
-def test_a_body_that_is_no_batch(service: Service, content: bytes, kind: str, status: int, code: str) -> None:
+def test_a_body_that_is_not_a_batch(service: Service, content: bytes, kind: str, status: int, code: str) -> None:
     before = service.log_digest()
     response = send(service, content, kind)
     assert (response.status_code, response.json()["code"]) == (status, code)
@@ -210,7 +210,7 @@ def test_a_body_that_is_no_batch(service: Service, content: bytes, kind: str, st
 
 
 @pytest.mark.parametrize("kind", [JSON, NDJSON])
-def test_an_item_that_is_not_to_be_parsed_is_answered_alone(service: Service, kind: str) -> None:
+def test_an_item_that_cannot_be_parsed_affects_no_other_item(service: Service, kind: str) -> None:
     one, two = service.account("10.00"), service.account()
     wrong = [
         b'{"path": "/v1/transfers", "path": "/v1/posts"}',
@@ -227,7 +227,7 @@ def test_an_item_that_is_not_to_be_parsed_is_answered_alone(service: Service, ki
     assert answers[-1]["body"]["balances"][two]["balance"] == "3.00"
 
 
-def test_who_may_not_post_may_not_post_a_batch(service: Service) -> None:
+def test_a_role_without_commands_cannot_post_a_batch(service: Service) -> None:
     assert send(service, b"[]", role="report").status_code == 403
     (answered,) = batch(service, [item("accounts", {"type": "cash", "currency": "USD", "name": "cash"})])
     assert (answered["status"], answered["body"]["code"]) == (403, "forbidden")
@@ -250,7 +250,7 @@ def test_all_in_one_unit(service: Service) -> None:
     one, two = service.account("10.00"), service.account()
     items = [
         item(f"accounts/{one}/deposits", {"amount": "5.00", "currency": "EUR"}),
-        transfer(one, two, "15.00"),  # covered only by the deposit before it
+        transfer(one, two, "15.00"),  # the deposit before it provides the money
         item(f"accounts/{two}/withdrawals", {"amount": "1.00", "currency": "EUR"}),
     ]
     response = together(service, items, "whole")
@@ -263,7 +263,7 @@ def test_all_in_one_unit(service: Service) -> None:
     log = service.get("log", role="audit", after=f"main.1.{end - 9}", limit=200).json()["events"]
     assert {event["unit_end"] for event in log} == {end}
     cash = internal_account("main", "cash", "EUR")
-    assert cash not in answered["versions"], "it commutes: its version is given in the append"
+    assert cash not in answered["versions"], "an entry on it commutes: the append determines its version"
     again = together(service, items, "whole")
     assert again.headers["Idempotency-Replayed"] == "true"
     assert again.content == response.content
@@ -271,7 +271,7 @@ def test_all_in_one_unit(service: Service) -> None:
     assert_sound(service.database)
 
 
-def test_nothing_where_one_is_refused(service: Service) -> None:
+def test_an_atomic_batch_with_a_refused_item_changes_nothing(service: Service) -> None:
     one, two = service.account("10.00"), service.account()
     items = [transfer(one, two, "6.00"), transfer(one, two, "6.00"), transfer(two, one, "1.00")]
     response = together(service, items, "half")
@@ -284,7 +284,7 @@ def test_nothing_where_one_is_refused(service: Service) -> None:
     assert together(service, items, "half").content == response.content, "the refusal is recorded"
 
 
-def test_nothing_where_one_is_wrong(service: Service) -> None:
+def test_an_atomic_batch_with_an_invalid_item_changes_nothing(service: Service) -> None:
     one, two = service.account("10.00"), service.account()
     before = service.log_digest()
     wrong = together(service, [transfer(one, two, "1.00"), transfer(one, two, "0")], "wrong")
@@ -300,7 +300,7 @@ def test_nothing_where_one_is_wrong(service: Service) -> None:
     assert service.log_digest() == before
 
 
-def test_what_the_items_saw_is_held_against_the_log_before_them(service: Service) -> None:
+def test_expected_versions_of_items_are_compared_with_the_log_before_the_batch(service: Service) -> None:
     one, two = service.account("10.00"), service.account()
     seen = {"expected_versions": {one: 2}}
     items = [transfer(one, two, "1.00"), transfer(one, two, "1.00")]
@@ -315,7 +315,7 @@ def test_what_the_items_saw_is_held_against_the_log_before_them(service: Service
 
 @pytest.mark.parametrize("kind", [JSON, NDJSON])
 def test_a_batch_that_is_refused_as_a_whole_changes_nothing(postgres18: Server, kind: str) -> None:
-    """However late in the body the reason comes: by then more than a window of good items has been read."""
+    """Also if the reason comes late in the body, after more than a window of valid items."""
     most = WINDOW + 50
     with postgres18.database() as database, service_on(database, limits=Limits(batch_items=most)) as service:
         before = service.log_digest()
@@ -332,7 +332,7 @@ def test_a_batch_that_is_refused_as_a_whole_changes_nothing(postgres18: Server, 
         assert service.log_digest() == before
 
 
-def test_an_account_that_gets_no_number_is_answered_alone(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_opening_without_a_number_fails_alone(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> int:
         raise PoolTimeout("no connection is free")
 
@@ -347,7 +347,7 @@ def test_an_account_that_gets_no_number_is_answered_alone(service: Service, monk
     assert [answer["status"] for answer in batch(service, items)] == [201] * 3
 
 
-def test_so_many_batches_at_once_and_no_more(postgres18: Server) -> None:
+def test_the_number_of_concurrent_batches_is_limited(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database, limits=Limits(batches=1)) as service:
         answered: list[httpx.Response] = []
 
@@ -360,15 +360,15 @@ def test_so_many_batches_at_once_and_no_more(postgres18: Server) -> None:
             wait_until(other_is_refused, "a refusal of the second batch")
             yield b"]"
 
-        assert send(service, slowly()).status_code == 200, "as many as may"
+        assert send(service, slowly()).status_code == 200, "the first batch is accepted"
         refused = answered[-1]
         assert (refused.json()["code"], refused.headers["Retry-After"]) == ("busy", "1")
         assert "1 batches are under way, the most allowed" in refused.json()["detail"]
-        assert send(service, b"[]").status_code == 200, "there is room again"
+        assert send(service, b"[]").status_code == 200, "the limit has a free place again"
 
 
 def _dense(value: bytes, kind: str, size: int) -> bytes:
-    """Nearly `size` bytes of this value, again and again."""
+    """A batch of nearly `size` bytes that repeats this value."""
     separator = b"," if kind == JSON else b"\n"
     values = separator.join([value] * (size // (len(value) + 1) - 1))
     return b"[" + values + b"]" if kind == JSON else values
@@ -385,14 +385,14 @@ def bounded(postgres18: Server) -> Iterator[Service]:
 
 
 _TIMES = 12
-"""The largest body's bytes that a batch may take beside its answers, with the client's own copy."""
+"""The memory that a batch may use, without its answers and with the copy of the client, in multiples of its body."""
 
 
 @pytest.mark.parametrize("kind", [JSON, NDJSON])
 @pytest.mark.parametrize(
     "value", [b"{}", b'{"a":{}}', b"[[],[],[],[],[],[],[]]", b"12", b'"abcde"', b'{"a":"bcdefgh"}']
 )
-def test_no_body_takes_many_times_its_bytes(bounded: Service, kind: str, value: bytes) -> None:
+def test_the_memory_for_a_body_is_a_small_multiple_of_its_size(bounded: Service, kind: str, value: bytes) -> None:
     response, peak = _traced(bounded, _dense(value, kind, _LARGEST), kind)
     assert response.status_code == 413, response.text[:200]
     assert peak < _TIMES * _LARGEST, f"{peak / _LARGEST:.1f} times the bytes of the body"
@@ -412,16 +412,16 @@ def _drafts(number: int, text: str = "b") -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", [JSON, NDJSON])
-def test_as_many_items_as_may_be_are_all_accepted_in_order(bounded: Service, kind: str) -> None:
+def test_the_most_items_are_all_accepted_in_order(bounded: Service, kind: str) -> None:
     items = _drafts(Limits().batch_items)
     answers = batch(bounded, items, kind)
     assert [(answer["key"], answer["status"]) for answer in answers] == [(one["key"], 201) for one in items]
     positions = [int(answer["body"]["position"].rsplit(".", 1)[1]) for answer in answers]
-    assert positions == [*range(positions[0], positions[0] + len(items))], "nothing between them"
+    assert positions == [*range(positions[0], positions[0] + len(items))], "no event between them"
 
 
-def test_as_many_batches_at_once_as_may_be_take_what_each_may(postgres18: Server) -> None:
-    """All of them accepted, with the most items in nearly the most bytes."""
+def test_the_most_concurrent_batches_use_a_bounded_memory(postgres18: Server) -> None:
+    """All are accepted, with the most items in nearly the most bytes."""
     limits = Limits(batch_items=2_000, batch_bytes=1024 * 1024, principal_share=1)
     contents = [orjson.dumps(_drafts(limits.batch_items, "b" * 420)) for _ in range(limits.batches)]
     assert all(0.9 * limits.batch_bytes < len(content) <= limits.batch_bytes for content in contents)
@@ -445,7 +445,7 @@ def test_as_many_batches_at_once_as_may_be_take_what_each_may(postgres18: Server
 
 
 def _traced(service: Service, content: bytes, kind: str) -> tuple[httpx.Response, int]:
-    """The answer, and the most bytes that were taken at any time before it."""
+    """The answer, and the peak of allocated bytes before it."""
     tracemalloc.start()
     try:
         return send(service, content, kind), tracemalloc.get_traced_memory()[1]

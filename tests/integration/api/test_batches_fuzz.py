@@ -1,6 +1,6 @@
-"""Whatever is posted as a batch: an answer to each item in its order, or one refusal that changes nothing.
+"""Any batch gets an answer for each item, in order, or one refusal that changes nothing.
 
-The items are made from the sample of every route that takes a command, so that a new one is tried without being named.
+The items are made from the samples of all command routes, so a new route is tested too.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ _numbers = count(1)
 
 @pytest.fixture(scope="module")
 def account(service18: Service) -> str:
-    """Where sound items put money; nothing else is done with it."""
+    """The account of the deposits in sound items. Nothing else uses it."""
     return service18.account("1000.00")
 
 
 @dataclass(frozen=True)
 class Route:
-    """Where a command is posted, with names of what exists, and a body that it takes."""
+    """A path of a command with existing ids, and a valid body."""
 
     path: str
     body: dict[str, Any]
-    names: tuple[str, ...]  # of the members a body may have
+    names: tuple[str, ...]  # of the members that a body may have
 
     def item(self) -> dict[str, Any]:
         return {"key": f"fuzz-{next(_numbers)}", "path": self.path, "body": self.body}
 
 
 def routes_to_try(service: Service) -> list[Route]:
-    """All of them, each with its sample, and with the names of the members that are described."""
+    """All command routes, each with its sample and the described members of its body."""
     schemas = service.http.get("/v1/openapi.json").json()
     found = []
     for route, make in ROUTES.items():
@@ -57,7 +57,7 @@ def routes_to_try(service: Service) -> list[Route]:
     return found
 
 
-# ---------------------------------------------------------------------- what is wrong with an item
+# ---------------------------------------------------------------------- errors of an item
 
 SCALARS = st.one_of(
     st.none(),
@@ -78,7 +78,7 @@ Place = tuple[str | int, ...]
 
 
 def places(value: Any, here: Place = ()) -> Iterator[Place]:
-    """Every member within a value, however deep."""
+    """The path of every member within a value, at any depth."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, member in inner:
         yield (*here, name)
@@ -86,7 +86,7 @@ def places(value: Any, here: Place = ()) -> Iterator[Place]:
 
 
 def changed(value: Any, place: Place, what: Any) -> Any:
-    """The value with something else at a place, or nothing."""
+    """The value with another member at a path, or without it."""
     copy: Any = dict(value) if isinstance(value, dict) else list(value)
     name, *deeper = place
     if deeper:
@@ -99,7 +99,7 @@ def changed(value: Any, place: Place, what: Any) -> Any:
 
 
 def mutants(route: Route) -> st.SearchStrategy[Any]:
-    """An item of the route with one or two things wrong in it, or what is no item at all."""
+    """An item of the route with one or two errors, or another value instead of an item."""
     whole = {"key": "k", "path": route.path, "body": route.body}
     there = st.sampled_from([*places(whole)])
     new = st.sampled_from([("if_match",), ("x",), *(("body", name) for name in (*route.names, "x"))])
@@ -108,7 +108,7 @@ def mutants(route: Route) -> st.SearchStrategy[Any]:
 
 
 def mutated(route: Route, how: Any) -> Any:
-    """What is sent; `how` is drawn from `mutants`."""
+    """The item to send; `how` is drawn from `mutants`."""
     if isinstance(how, list):
         return how[0]
     item: Any = route.item()
@@ -116,20 +116,20 @@ def mutated(route: Route, how: Any) -> Any:
         try:
             item = changed(item, place, what)
         except (KeyError, IndexError, TypeError, ValueError):
-            continue  # the first change has taken the place of the second
+            continue  # the first change has removed the path of the second
     return item
 
 
 def as_json(value: Any) -> bytes:
-    """Also what orjson would not write: numbers too large, surrogates."""
+    """Encode also what orjson refuses: large numbers and surrogates."""
     return json.dumps(value).encode()
 
 
 def has_lone_surrogate(value: Any) -> bool:
-    """Whether any text in the value has no UTF-8: an array with such a text is refused as a whole.
+    """Whether any text in the value has no form in UTF-8. An array with such a text is refused as a whole.
 
-    The bytes do not tell: U+10000 is escaped as a pair that starts with the same six characters, and the text of these
-    six characters contains them too.
+    The bytes do not show it: U+10000 is escaped as a pair that starts with the same six characters, and the text of
+    these six characters contains them too.
     """
     try:
         json.dumps(value, ensure_ascii=False).encode()
@@ -138,11 +138,11 @@ def has_lone_surrogate(value: Any) -> bool:
     return False
 
 
-# ---------------------------------------------------------------------- what is answered
+# ---------------------------------------------------------------------- answers
 
 
 def assert_problem(message: dict[str, Any], status: int) -> None:
-    """A documented problem, with its sentence."""
+    """The answer is a documented problem with a sentence."""
     documented, title = PROBLEMS["refused" if message["code"] in RULES else message["code"]]
     assert 400 <= status < 500, message
     assert (message["status"], message["type"]) == (status, f"urn:daybook:problem:{message['code']}"), message
@@ -151,7 +151,7 @@ def assert_problem(message: dict[str, Any], status: int) -> None:
 
 
 def assert_left(service: Service, before: LogDigest, answers: Sequence[dict[str, Any]]) -> None:
-    """In the log is what was carried out, beside it the records of refusals that have one, and nothing else."""
+    """The log has the accepted commands and the records of recorded refusals, and nothing else."""
     after = service.log_digest()
     new = [a for a in answers if not a.get("replayed")]
     accepted = [a for a in new if a["status"] < 300]
@@ -164,7 +164,7 @@ def assert_left(service: Service, before: LogDigest, answers: Sequence[dict[str,
 
 
 def assert_answered(service: Service, response: httpx.Response, before: LogDigest) -> list[dict[str, Any]]:
-    """Every answer is one that is documented, and the log holds what they say; none if all is refused as a whole."""
+    """Every answer is documented, and the log matches. There are no answers if the whole batch is refused."""
     if response.status_code != 200:
         assert_problem(response.json(), response.status_code)
         assert service.log_digest() == before
@@ -196,7 +196,7 @@ def test_items_of_every_route(service18: Service, account: str) -> None:
 
 
 def _try(service: Service, route: Route, account: str) -> None:
-    """Sound items before and after those that may be anything do not suffer from them."""
+    """Sound items before and after arbitrary items are accepted."""
     sound = Route(f"/v1/accounts/{account}/deposits", {"amount": "1.00", "currency": "EUR"}, ())
 
     @settings(max_examples=5, database=None)
@@ -227,7 +227,7 @@ def _try(service: Service, route: Route, account: str) -> None:
     [("\ud800", 400), ("\U00010000", 200), ("\\ud800", 200)],
     ids=["lone", "pair", "its six characters"],
 )
-def test_a_lone_surrogate_is_told_from_what_looks_like_one(
+def test_a_lone_surrogate_is_distinguished_from_similar_bytes(
     service18: Service, account: str, text: str, status: int
 ) -> None:
     sound = Route(f"/v1/accounts/{account}/deposits", {"amount": "1.00", "currency": "EUR"}, ())
@@ -253,7 +253,7 @@ DAMAGES = st.one_of(
     st.tuples(st.just("instead"), st.just(0), st.binary(max_size=40) | st.sampled_from([b"", b" ", b"\r", b"\t\r"])),
     st.tuples(st.just("spaces"), st.sampled_from([1_000, 1024 * 1024, 1024 * 1024 + 1]), st.just(b"")),
 )
-"""What is done to the bytes of a line, where, and with which bytes."""
+"""The kind of damage to a line, its place, and its bytes."""
 
 
 def damaged(line: bytes, damage: tuple[str, int, bytes]) -> bytes:
@@ -267,8 +267,8 @@ def damaged(line: bytes, damage: tuple[str, int, bytes]) -> bytes:
     return what if kind == "instead" else line
 
 
-def meant(line: bytes) -> Any:
-    """What a line says to a reader of JSON who is not ours; None where it is not JSON or says something twice."""
+def parsed(line: bytes) -> Any:
+    """The value of a line as another JSON parser reads it; None if it is not JSON or has a member twice."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) < len(pairs):
@@ -289,7 +289,7 @@ def meant(line: bytes) -> Any:
 @example(damages=[("put in", 1, what) for what in REPEATED], end=b"\n", last=False)
 @example(damages=[("sound", 0, b""), ("cut", 1, b"")], end=b"\n", last=False)
 @settings(max_examples=50)
-def test_lines_are_answered_each_for_itself(
+def test_each_line_is_answered_independently(
     service18: Service, account: str, damages: list[tuple[str, int, bytes]], end: bytes, last: bool
 ) -> None:
     route = Route(f"/v1/accounts/{account}/deposits", {"amount": "1.00", "currency": "EUR"}, ())
@@ -303,16 +303,16 @@ def test_lines_are_answered_each_for_itself(
     answers = assert_answered(service18, response, before)
     if response.status_code != 200:
         return
-    assert len(answers) == len(lines), "each line has its answer, whatever it is"
+    assert len(answers) == len(lines), "each line has an answer"
     for line, answer in zip(lines, answers, strict=True):
-        message = meant(line)
+        message = parsed(line)
         if message is None:
             assert (answer["key"], answer["status"], answer["body"]["code"]) == (None, 400, "malformed"), line
         elif message in sent:
             assert (answer["key"], answer["status"]) == (message["key"], 201), line
     carried_out = [answer["body"]["position"] for answer in answers if answer["status"] == 201]
     positions = [int(position.rsplit(".", 1)[1]) for position in carried_out]
-    assert positions == sorted(set(positions)), "in their order"
+    assert positions == sorted(set(positions)), "in the order of the lines"
 
 
 @given(content=st.binary(max_size=200), kind=st.sampled_from([JSON, NDJSON, "text/plain"]))

@@ -1,4 +1,4 @@
-"""Clients that send a body slower than may be: they are told so, hung up on, and stand in nobody's way."""
+"""Clients that send a body too slowly get a problem, lose their connection, and do not block other clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
 
 SECONDS = 0.5
-"""In which a body must be whole; a client that sends all of it at once needs a thousandth."""
+"""The time for a whole body. A client that sends it at once needs a thousandth of it."""
 PAUSE_SECONDS = 0.02
 LENGTH = 1_000
 COMMAND, BATCH = "/v1/posts", "/v1/batches"
@@ -32,7 +32,7 @@ def impatient(postgres18: Server) -> Iterator[Service]:
 
 @contextmanager
 def begun(service: Service, path: str, part: bytes) -> Iterator[socket.socket]:
-    """A request of `LENGTH` bytes of which only this part is sent."""
+    """Begin a request of `LENGTH` bytes and send only this part."""
     url = service.http.base_url
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {url.host}\r\nAuthorization: Bearer {TOKENS['command']}\r\n"
@@ -44,7 +44,7 @@ def begun(service: Service, path: str, part: bytes) -> Iterator[socket.socket]:
 
 
 def trickled(client: socket.socket, part: bytes) -> bytes:
-    """All that is answered while a part comes every now and then, until the server hangs up."""
+    """Send a part from time to time until the server closes the connection. Return all that it sent."""
     answered, end = b"", monotonic() + 30
     client.settimeout(PAUSE_SECONDS)
     while monotonic() < end:
@@ -61,7 +61,7 @@ def trickled(client: socket.socket, part: bytes) -> bytes:
 
 @pytest.mark.parametrize("part", [b"", b" "], ids=["nothing more", "a byte at a time"])
 @pytest.mark.parametrize("path", [COMMAND, BATCH])
-def test_a_body_that_is_not_whole_in_time_is_given_up(impatient: Service, path: str, part: bytes) -> None:
+def test_a_body_that_is_not_whole_in_time_is_refused(impatient: Service, path: str, part: bytes) -> None:
     before, began = impatient.log_digest(), monotonic()
     with begun(impatient, path, part) as client:
         head, _, body = trickled(client, part).partition(b"\r\n\r\n")
@@ -73,4 +73,4 @@ def test_a_body_that_is_not_whole_in_time_is_given_up(impatient: Service, path: 
     assert f"not whole after {SECONDS} seconds" in problem["detail"]
     assert impatient.log_digest() == before
     assert impatient.post("posts", DRAFT, key=f"slow-{path}-{part!r}").status_code == 201
-    assert send(impatient, b"[]").status_code == 200, "its place is free again"
+    assert send(impatient, b"[]").status_code == 200, "the limit has a free place again"

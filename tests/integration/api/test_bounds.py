@@ -1,4 +1,4 @@
-"""Every declared bound, at it and one past: taken, and refused with the figure; what is refused changes nothing."""
+"""Every declared bound: the value at it is accepted, and one past it is refused with the figure and changes nothing."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ CONNECTION = ConnectionLimits()
 TWO_BYTES = "\u00e9"
 """Texts are counted in characters, not in the bytes they take."""
 
-Said = tuple[int, dict[str, Any]]
-Ask = Callable[[], Said]
-"""A request that is ready to be sent: its answer's status and body."""
+Answered = tuple[int, dict[str, Any]]
+Ask = Callable[[], Answered]
+"""Sends a prepared request and returns status and body of its answer."""
 
 
 class Things(dict[str, str]):
-    """What requests name, each made when it is first named."""
+    """The things that requests name. Each is made at its first use."""
 
     def __init__(self, service: Service) -> None:
         super().__init__()
@@ -60,20 +60,20 @@ Of = Callable[[Things, int], Ask]
 
 
 LONG_CURSOR = urlsafe_b64encode(b"1".ljust(375)).decode()
-"""The key 1 and blanks after it, in 500 characters."""
+"""A cursor of 500 characters: the key 1 and blanks after it."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """`of`: the request of this size. At the bound its answer has `status`; one past it `refusal`, which `says` why."""
+    """`of` makes a request of a size. The answer at the bound has `status`; past it `refusal` with `text`."""
 
     what: str
     at: int
     of: Of
-    says: str
+    text: str
     refusal: tuple[int, str] = (400, "malformed")
     status: int = 201
-    down: bool = False  # a least, not a most
+    down: bool = False  # a minimum, not a maximum
 
     @property
     def past(self) -> int:
@@ -81,12 +81,12 @@ class Bound:
 
     @property
     def name(self) -> str:
-        """Of the member or parameter that is bounded, as it is described."""
+        """The described name of the bounded member or parameter."""
         return re.sub(r" at (least|all)$", "", self.what).split()[-1]
 
 
-def message(response: httpx.Response) -> Said:
-    """Status and body of one command's answer or of a refusal; the answers to a whole batch do not matter here."""
+def message(response: httpx.Response) -> Answered:
+    """Status and body of an answer. The answers of a batch are not needed."""
     answered = {} if response.headers["Content-Type"].startswith(NDJSON) else response.json()
     return response.status_code, answered if isinstance(answered, dict) else {}
 
@@ -118,12 +118,12 @@ def body(path: str, of: Callable[[int], dict[str, Any]]) -> Of:
 
 
 def field(path: str, name: str, sound: dict[str, Any], character: str = "x") -> Of:
-    """A command with a text of so many characters in one field."""
+    """A command with a text of this many characters in one field."""
     return body(path, lambda size: {**sound, name: character * size})
 
 
 def raw(of: Callable[[int], bytes], *, in_parts: bool = False, **headers: str) -> Of:
-    """A deposit of these bytes, with its length declared or in parts."""
+    """A deposit of these bytes, with a declared length or in chunks."""
 
     def ask(things: Things, size: int) -> Ask:
         where = f"/v1/{MOVED}".format_map(things)
@@ -141,7 +141,7 @@ def raw(of: Callable[[int], bytes], *, in_parts: bool = False, **headers: str) -
 
 
 def header(name: str, of: Callable[[int], str]) -> Of:
-    """A deposit with a header of that size."""
+    """A deposit with a header of this size."""
 
     def ask(things: Things, size: int) -> Ask:
         where = MOVED.format_map(things)
@@ -151,7 +151,7 @@ def header(name: str, of: Callable[[int], str]) -> Of:
 
 
 def head(of: Callable[[httpx.Request, int], httpx.Request]) -> Of:
-    """A read whose head is made larger."""
+    """A read with a larger head."""
 
     def ask(things: Things, size: int) -> Ask:
         http = things.service.http
@@ -177,7 +177,7 @@ def with_head(request: httpx.Request, size: int) -> httpx.Request:
 
 
 def get(path: str, name: str, of: Callable[[int], Any]) -> Of:
-    """A read with a parameter of that size."""
+    """A read with a parameter of this size."""
 
     def ask(things: Things, size: int) -> Ask:
         where = path.format_map(things)
@@ -187,7 +187,7 @@ def get(path: str, name: str, of: Callable[[int], Any]) -> Of:
 
 
 def follow_from(of: Callable[[int], str]) -> Of:
-    """A wish to follow the log from where another connection left it."""
+    """A request to follow the log from a last event id."""
 
     def ask(things: Things, size: int) -> Ask:
         sent = {"Authorization": f"Bearer {TOKENS['audit']}", "Last-Event-ID": of(size)}
@@ -202,16 +202,16 @@ def batch(kind: str, of: Callable[[int], bytes]) -> Of:
 
 
 Sized = Callable[[dict[str, Any], int], bytes]
-"""The bytes of an item, made of one that is sound."""
+"""The bytes of an item of this size, made from a sound one."""
 
 
 def one_item(of: Sized, kind: str = NDJSON) -> Of:
-    """A batch of one item, whose own answer counts unless the batch as a whole was refused."""
+    """A batch of one item. The answer is that of the item, or the refusal of the whole batch."""
 
     def ask(things: Things, size: int) -> Ask:
         content = of(item(MOVED.format_map(things), DEPOSIT), size)
 
-        def answer() -> Said:
+        def answer() -> Answered:
             response = send(things.service, b"[" + content + b"]" if kind == JSON else content, kind)
             if response.status_code != 200:
                 return message(response)
@@ -236,7 +236,7 @@ def nested(depth: int) -> bytes:
 
 
 def entries(things: Things, size: int) -> Ask:
-    """A transaction of so many entries, balanced where they are even."""
+    """A transaction of this many entries, which balances if the number is even."""
     sides = ((things["account"], "debit"), (things["other"], "credit"))
     made = [{"account": sides[n % 2][0], "side": sides[n % 2][1], **DEPOSIT} for n in range(size)]
     return lambda: message(things.service.post("transactions", {"entries": made}))
@@ -312,7 +312,7 @@ BOUNDS = [
     Bound("item key", 255, one_item(having("key", lambda n: "i" * n)), "at most 255 characters"),
     Bound("item path", 500, one_item(having("path", lambda n: "/" * n)), "at most 500 characters", status=404),
     Bound("item if_match", 30, one_item(having("if_match", '"1"'.ljust)), "at most 30 characters"),
-    # what every body may have
+    # members of every body
     Bound(
         "expected_versions", MOST_EXPECTED, expecting(lambda n: {f"x_{i}": 0 for i in range(n)}), "at most 20 items"
     ),
@@ -364,33 +364,33 @@ BOUNDS = [
 
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.what)
-def test_at_the_bound_and_one_past(service18: Service, bound: Bound) -> None:
+def test_the_bound_is_accepted_and_one_past_it_is_refused(service18: Service, bound: Bound) -> None:
     things = Things(service18)
     over, at = bound.of(things, bound.past), bound.of(things, bound.at)
     before = service18.log_digest()
     status, problem = over()
     assert (status, problem["code"]) == bound.refusal, problem
-    assert bound.says in problem["detail"], problem
+    assert bound.text in problem["detail"], problem
     if leaves_a_record(problem["code"]):
-        assert service18.log_digest().events == before.events, "its record is all that is left of it"
+        assert service18.log_digest().events == before.events, "only its record remains"
     else:
         assert service18.log_digest() == before
     status, taken = at()
     assert status == bound.status, taken
-    assert bound.says not in taken.get("detail", "")
+    assert bound.text not in taken.get("detail", "")
 
 
-# ---------------------------------------------------------------------- what the description says
+# ---------------------------------------------------------------------- bounds in the description
 
 
 class Described(NamedTuple):
-    """A bound in the description: where it is, whether it is a most or a least, and values of any size."""
+    """A bound in the description: its place, whether it is a minimum, and values of any size."""
 
     place: Place
     least: bool
     figure: int
     value: Callable[[int], Any]
-    says: str
+    text: str
 
     @property
     def past(self) -> int:
@@ -407,21 +407,21 @@ FIGURES = {
     "minLength": "at least {} character", "minItems": "at least {} item", "minimum": "or equal to {}",
     "exclusiveMinimum": "greater than {}",
 }  # fmt: skip
-"""The members of a schema that are bounds, and what is said to who is past them."""
+"""The members of a schema that are bounds, and the text of the refusal past each of them."""
 ONE_CLASS = re.compile(r'\^"?\[[^\]]+\](\{(\d+),(\d+)\})"?\$')
-"""A pattern that says how long; what others say is the form of an id or of an amount, whose bounds are figures."""
+"""A pattern that bounds the length. Other patterns describe the form of an id or amount."""
 BY_HAND = {"expected_versions", "idempotency-key", "if-match", "last-event-id"}
-"""What every command may have is tried in `BOUNDS`."""
+"""The members and headers of every command are tested in `BOUNDS`."""
 
 
 def described(schema: Any, value: Any, schemas: dict[str, Any], place: Place = ()) -> Iterator[Described]:
-    """Every bound within a schema, with values made from one that it takes."""
+    """Every bound within a schema, with values made from a valid one."""
     schema = plain(schema, schemas)
-    for word, says in FIGURES.items():
+    for word, text in FIGURES.items():
         if isinstance(schema.get(word), int | float):
             figure, sized = int(schema[word]), sizing(schema, value)
             least, exclusive = word.lower().endswith(("minlength", "minitems", "minimum")), "exclusive" in word
-            yield Described(place, least, figure + (exclusive and (1 if least else -1)), sized, says.format(figure))
+            yield Described(place, least, figure + (exclusive and (1 if least else -1)), sized, text.format(figure))
     found = ONE_CLASS.fullmatch(schema.get("pattern", ""))
     if found is not None:
         for least, length in ((True, found[2]), (False, found[3])):
@@ -434,7 +434,7 @@ def described(schema: Any, value: Any, schemas: dict[str, Any], place: Place = (
 
 
 def plain(schema: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """The schema itself, where it is named or may be null."""
+    """The schema without a reference or the alternative null."""
     for one in schema.get("anyOf", ()):
         if one.get("type") != "null":
             return plain(one, schemas)
@@ -445,14 +445,14 @@ def plain(schema: Any, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def sizing(schema: dict[str, Any], value: Any) -> Callable[[int], Any]:
-    """Values of this type by their size. Texts are counted in characters, whatever they are."""
+    """Makes values of this type of any size. Texts are counted in characters."""
     if schema["type"] == "array":
         return lambda size: [value[0]] * size
     return int if schema["type"] in ("integer", "number") else lambda size: TWO_BYTES * size
 
 
 def parameters(operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[tuple[str, Described]]:
-    """The bounds of the query and the path; the first of each is "query" or "path"."""
+    """The bounds of query and path parameters, each with "query" or "path"."""
     for parameter in operation.get("parameters", ()):
         if parameter["name"].lower() not in BY_HAND:
             for bound in described(parameter["schema"], None, schemas, (parameter["name"],)):
@@ -462,7 +462,7 @@ def parameters(operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[t
 def assert_past(response: httpx.Response, bound: Described) -> None:
     answered = response.json()
     assert (response.status_code, answered["code"]) == (400, "malformed"), (bound, answered)
-    assert bound.says in answered["detail"], (bound, answered)
+    assert bound.text in answered["detail"], (bound, answered)
 
 
 @pytest.fixture(scope="module")
@@ -474,7 +474,7 @@ def document(service18: Service) -> dict[str, Any]:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_the_described_bounds_of_a_command(service18: Service, document: dict[str, Any], route: str) -> None:
-    """Of its body and its path. What is past a bound changes nothing."""
+    """The bounds of its body and its path. A request past a bound changes nothing."""
     operation, schemas = document["paths"][route]["post"], document["components"]["schemas"]
     request = ROUTES[route](service18)
     schema = operation["requestBody"]["content"][JSON]["schema"]
@@ -495,7 +495,7 @@ def test_the_described_bounds_of_a_command(service18: Service, document: dict[st
     at = [post({}, changed(request.body, bound.place, bound.value(bound.figure))) for bound in in_body]
     at += [post({bound.name: "x" * bound.figure}, request.body) for bound in in_path]
     for bound, response in zip((*in_body, *in_path), at, strict=True):
-        assert bound.says not in response.json().get("detail", ""), (bound, response.text)
+        assert bound.text not in response.json().get("detail", ""), (bound, response.text)
 
 
 def test_the_described_bounds_of_all_reads(service18: Service, known: dict[str, str], document: dict[str, Any]) -> None:
@@ -512,13 +512,13 @@ def test_the_described_bounds_of_all_reads(service18: Service, known: dict[str, 
                 for value in map(bound.value, (bound.past, bound.figure))
             )
             assert_past(over, bound)
-            assert at.status_code == 200 or bound.says not in at.json()["detail"], (path, bound, at.text)
+            assert at.status_code == 200 or bound.text not in at.json()["detail"], (path, bound, at.text)
             tried += 1
     assert tried > 20
 
 
-def test_the_bounds_that_are_tried_by_hand_are_those_that_are_described(document: dict[str, Any]) -> None:
-    """Of what every command may have: expected versions, and the headers."""
+def test_the_bounds_in_the_list_are_those_in_the_description(document: dict[str, Any]) -> None:
+    """The bounds of every command: expected versions and headers."""
     schemas, found = document["components"]["schemas"], set()
     for operations in document["paths"].values():
         for operation in operations.values():
@@ -543,7 +543,7 @@ def test_holds_of_an_account(service18: Service) -> None:
 
 
 def test_events_of_a_unit(service18: Service) -> None:
-    """A draft is one event, an account two: with its number."""
+    """A draft is one event. An opening is two events, because of the account number."""
     drafts = [item("posts", DRAFT) for _ in range(MOST_EVENTS_PER_UNIT - 1)]
     account = item("accounts", OPENING)
     before = service18.log_digest()

@@ -1,4 +1,4 @@
-"""What browsers are told: headers of every answer, pages of other origins, a page that works without internet."""
+"""Answers to browsers: headers of every answer, pages of other origins, and a page that works without internet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TRANSFER = json.dumps({"amount": "1.00", "currency": "EUR"}).encode()
 
 
 def of_fixed(response: httpx.Response) -> dict[str, str]:
-    """The headers that every answer has, each of them once."""
+    """Every answer has these headers, each of them once."""
     return {name: response.headers[name] for name in EVERY if len(response.headers.get_list(name)) == 1}
 
 
@@ -87,7 +87,7 @@ def test_the_page_of_the_api_loads_nothing_from_elsewhere(service: Service) -> N
 
 @pytest.mark.parametrize("headers", [{"Content-Encoding": "gzip"}, {"Content-Encoding": "GZIP"}, {}])
 @pytest.mark.parametrize("path", ["accounts", "batches"])
-def test_a_gzip_body_is_told_that_it_is_gzip(service: Service, path: str, headers: dict[str, str]) -> None:
+def test_the_refusal_of_a_gzip_body_names_gzip(service: Service, path: str, headers: dict[str, str]) -> None:
     before = service.log_digest()
     sent = {"Authorization": f"Bearer {TOKENS['command']}", "Idempotency-Key": "zip", "Content-Type": JSON, **headers}
     response = service.http.post(f"/v1/{path}", content=gzip.compress(TRANSFER), headers=sent)
@@ -96,7 +96,7 @@ def test_a_gzip_body_is_told_that_it_is_gzip(service: Service, path: str, header
     assert service.log_digest() == before
 
 
-def test_another_encoding_is_named_and_identity_is_none(service: Service) -> None:
+def test_the_refusal_of_an_encoding_names_it_and_identity_is_accepted(service: Service) -> None:
     account = service.account("1.00")
     for encoding, status in (("br", 415), ("identity", 201), ("", 201), ("gzip, br", 415)):
         response = service.post(f"accounts/{account}/deposits", json.loads(TRANSFER), Content_Encoding=encoding)
@@ -125,7 +125,7 @@ def origins_allowed(server: Server) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def allowing(postgres18: Server) -> Iterator[Service]:
-    """An API that pages of two other origins may ask."""
+    """An API that allows requests of two other origins."""
     with origins_allowed(postgres18) as running:
         yield running
 
@@ -140,7 +140,7 @@ def test_no_origin_is_allowed_unless_it_is_named(service: Service, allowing: Ser
             assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
-def test_a_named_origin_is_told_what_it_may_send_and_see(allowing: Service) -> None:
+def test_a_named_origin_gets_the_allowed_methods_and_headers(allowing: Service) -> None:
     answered = preflight(allowing, CONSOLE)
     assert (answered.status_code, answered.content) == (204, b"")
     assert answered.headers["access-control-allow-origin"] == CONSOLE
@@ -197,10 +197,10 @@ def test_a_ticket_is_for_the_stream_only(allowing: Service) -> None:
     ticket = ticket_of(allowing)
     for path in ("log", "accounts", "log/follow/", "log/follow-tickets"):
         assert allowing.http.get(f"/v1/{path}", params={"ticket": ticket}).status_code == 401
-    assert follow(allowing, ticket=ticket)[0] == 200, "and was not used by that"
+    assert follow(allowing, ticket=ticket)[0] == 200, "the refusal did not use the ticket"
 
 
-def test_who_may_not_follow_gets_no_ticket(allowing: Service) -> None:
+def test_a_role_that_may_not_follow_gets_no_ticket(allowing: Service) -> None:
     for role in ("command", "report"):
         assert allowing.post("log/follow-tickets", role=role).status_code == 403
     assert follow(allowing, ticket=ticket_of(allowing, "operator"))[0] == 200

@@ -1,6 +1,6 @@
 """Clients generated from the description of the running service drive the main flows against it.
 
-The commands and examples are those of `docs/howto/generate-a-client.md`. The flows stand in `tests/clients`.
+The commands and examples are those of `docs/howto/generate-a-client.md`. The flows are in `tests/clients`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ ROOT: Final = Path(__file__).parents[3]
 CLIENTS: Final = ROOT / "tests" / "clients"
 HOWTO: Final = ROOT / "docs" / "howto" / "generate-a-client.md"
 ADDRESS: Final = "http://127.0.0.1:8100"
-"""Of the service in the page."""
+"""The address of the service in the page."""
 SHOWN: Final = re.compile(r"(CHK\d{12}) 0\.00 EUR")
-"""What the examples print: the account that they opened."""
+"""The output of the examples: the account that they opened."""
 
 
 def blocks(language: str, url: str) -> list[str]:
@@ -34,7 +34,7 @@ def blocks(language: str, url: str) -> list[str]:
 
 
 def run(command: list[str], here: Path, tools: Path) -> str:
-    """What a program prints; programs are looked for in the folder `tools` first."""
+    """The output of a program. Programs in the folder `tools` come first."""
     environment = {
         "PATH": os.pathsep.join([str(tools), os.environ["PATH"]]),
         "DAYBOOK_TOKEN": TOKENS["command"],
@@ -81,7 +81,7 @@ def test_a_generated_typescript_client_drives_the_main_flows(service18: Service,
         shutil.copy(CLIENTS / name, tmp_path)
 
     run(shlex.split(generate)[1:], tmp_path, tools)
-    run(["tsc"], tmp_path, tools)  # it checks the types, and writes nothing where they do not fit
+    run(["tsc"], tmp_path, tools)  # checks the types, and writes nothing if they do not match
 
     assert SHOWN.fullmatch(run(["node", "build/howto.js"], tmp_path, tools).strip())
     assert run(["node", "build/flows.js", url, TOKENS["command"]], tmp_path, tools) == "done\n"

@@ -1,4 +1,4 @@
-"""Clients whose connection ends while they send: nothing is made of half a request, and it is no fault of ours."""
+"""Clients whose connection ends while they send: half a request has no effect, and is no internal error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LENGTH = 20
 
 @contextmanager
 def watched(app: ASGIApp) -> Iterator[tuple[str, Event]]:
-    """The application behind a server of its own: its URL, and an event that is set when a request is through."""
+    """The application on a separate server: its URL, and an event that is set at the end of a request."""
     through = Event()
 
     async def watching(scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,7 +32,7 @@ def watched(app: ASGIApp) -> Iterator[tuple[str, Event]]:
 
 
 def leave(url: str, path: str, key: str, part: bytes, kind: str = "application/json") -> None:
-    """Post a command of `LENGTH` bytes, but send only this part of it and hang up."""
+    """Begin to post `LENGTH` bytes, send only this part, and close the connection."""
     address = urlsplit(url)
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {TOKENS['command']}\r\n"
@@ -43,7 +43,7 @@ def leave(url: str, path: str, key: str, part: bytes, kind: str = "application/j
 
 
 @pytest.mark.parametrize("part", [b"", b"{", b"{}"], ids=["nothing", "a part", "a part that is JSON"])
-def test_a_command_that_did_not_arrive_whole_is_not_carried_out(service: Service, part: bytes) -> None:
+def test_a_command_that_did_not_arrive_whole_is_not_executed(service: Service, part: bytes) -> None:
     lines = [{"sku": "sku", "name": "thing", "quantity": 1, "unit_price": "1.00"}]
     order = service.post("orders", {"customer": "c", "currency": "EUR", "lines": lines}).json()["order"]
     path, key, before = f"orders/{order}/confirm", f"left-{order}", service.log_digest()
@@ -56,7 +56,7 @@ def test_a_command_that_did_not_arrive_whole_is_not_carried_out(service: Service
     assert "Idempotency-Replayed" not in confirmed.headers
 
 
-def test_a_batch_that_does_not_arrive_whole_is_nothing_and_no_fault(
+def test_a_batch_that_did_not_arrive_whole_has_no_effect_and_is_no_error(
     service: Service, logged: pytest.LogCaptureFixture
 ) -> None:
     before = service.log_digest()

@@ -1,4 +1,4 @@
-"""Whatever is posted as a command: one documented answer, and in the log what was accepted or a refusal's record."""
+"""Any command gets one documented answer. The log gets an accepted command, or the record of a refusal."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.integration.api.test_batches_fuzz import (
     as_json,
     assert_all_or_nothing,
     damaged,
-    meant,
     mutants,
     mutated,
+    parsed,
     routes_to_try,
 )
 from tests.support.service import TOKENS, LogDigest, Service
 
 EXAMPLES, SOAKED = 5, 200
-"""Bodies tried on each route in a run of the suite, and in a soak."""
+"""The number of bodies for each route in the suite, and in a soak."""
 
 
 def send(service: Service, route: Route, content: bytes, key: str, kind: str = JSON) -> httpx.Response:
@@ -34,7 +34,7 @@ def send(service: Service, route: Route, content: bytes, key: str, kind: str = J
 
 
 def assert_answered(service: Service, response: httpx.Response, before: LogDigest) -> None:
-    """A problem that is documented, with its record or none; or what was accepted, which alone is in the log."""
+    """The answer is a documented problem, with a record or none, or a success, and the log has nothing else."""
     if response.status_code >= 300:
         assert_all_or_nothing(service, response, before)
         return
@@ -46,7 +46,7 @@ def assert_answered(service: Service, response: httpx.Response, before: LogDiges
 
 @pytest.mark.parametrize("examples", [EXAMPLES, pytest.param(SOAKED, marks=pytest.mark.soak)])
 def test_bodies_of_every_route(service18: Service, examples: int) -> None:
-    """Sound ones with something wrong in what they say, then in their bytes."""
+    """Sound bodies with an error in a member, then in their bytes."""
     for route in routes_to_try(service18):
         _try(service18, route, examples)
 
@@ -61,7 +61,7 @@ def _try(service: Service, route: Route, examples: int) -> None:
         before = service.log_digest()
         response = send(service, route, content, route.item()["key"])
         assert_answered(service, response, before)
-        if content and meant(content) is None:
+        if content and parsed(content) is None:
             assert response.status_code in (400, 413), content
 
     run()

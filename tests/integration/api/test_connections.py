@@ -1,4 +1,4 @@
-"""What a connection may send and how long it may take, at each bound and past it; on sockets, without a database."""
+"""The bounds of size and time for a connection, at each bound and past it. Uses sockets, without a database."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.support.service import served
 from tests.support.waiting import wait_until
 
 LONG_SECONDS = 30
-"""What none of this takes; a test that waits so long has failed."""
+"""Longer than any part of a test: a test that waits so long has failed."""
 HASTY = ConnectionLimits(head_bytes=2_000, head_seconds=0.4, idle_seconds=1, write_seconds=0.4, linger_seconds=0.5)
-"""Where everything ends soon by its time."""
+"""Limits with short times."""
 PATIENT = ConnectionLimits(
     head_bytes=2_000,
     headers=20,
@@ -32,7 +32,7 @@ PATIENT = ConnectionLimits(
     pipelined=4,
     linger_seconds=LONG_SECONDS,
 )
-"""Where nothing ends by its time."""
+"""Limits whose times are never reached."""
 FEW = 5
 HOST = b"Host: h\r\n"
 
@@ -42,7 +42,7 @@ Answer = tuple[int, dict[str, Any]]
 
 @dataclass
 class Application:
-    """Answers with the headers and the body that it was given, and knows which requests came."""
+    """Answers with the headers and the body of the request, and stores the paths of the requests."""
 
     paths: list[str] = field(default_factory=list)
     ended: int = 0
@@ -80,7 +80,7 @@ class Application:
 
 @dataclass
 class Server:
-    """One that runs: where, and what it serves."""
+    """A running server: its address and its application."""
 
     url: str
     app: Application
@@ -92,7 +92,7 @@ class Server:
             yield client
 
     def ask(self, content: bytes, size: int = 1_000_000, count: int = 1) -> list[Answer]:
-        """The first answers on a connection on which this is sent, in pieces of a size; fewer if it is closed."""
+        """Send bytes in pieces of a size. Return the first answers; fewer if the connection is closed."""
         with self.client() as client:
             for start in range(0, len(content), size):
                 client.sendall(content[start : start + size])
@@ -126,7 +126,7 @@ def patient() -> Iterator[Server]:
 
 
 def received(client: socket.socket, *, once: bool = False) -> bytes:
-    """What comes next, or all that comes, until the server hangs up."""
+    """The next bytes, or all bytes until the server closes the connection."""
     content = b""
     try:
         while part := client.recv(65536):
@@ -139,7 +139,7 @@ def received(client: socket.socket, *, once: bool = False) -> bytes:
 
 
 def answers(content: bytes) -> list[Answer]:
-    """Statuses and bodies of the whole answers in what was received."""
+    """Statuses and bodies of the complete answers in the received bytes."""
     found: list[Answer] = []
     while content:
         head, end, rest = content.partition(b"\r\n\r\n")
@@ -184,7 +184,7 @@ def of_head(size: int) -> bytes:
 
 
 def of_many_heads(size: int) -> bytes:
-    """As many bytes in names as in values."""
+    """A head with the same number of bytes in names and in values."""
     rest = size - len(get("/", b"A: b\r\n" * 10))
     return get("/", b"A: b\r\n" * 9, b"A" * (rest // 2 + 1), b": ", b"b" * (rest - rest // 2 + 1), b"\r\n")
 
@@ -199,7 +199,7 @@ def of_many_heads(size: int) -> bytes:
         (of_many_heads, PATIENT.head_bytes, 431, "head_too_large", "more than 2000 bytes"),
     ],
 )
-def test_a_head_at_its_bound_and_one_past(
+def test_a_head_at_its_bound_is_accepted_and_one_past_it_is_refused(
     patient: Server, of: Callable[[int], bytes], most: int, status: int, code: str, message: str, size: int
 ) -> None:
     if of is of_head:
@@ -210,19 +210,19 @@ def test_a_head_at_its_bound_and_one_past(
     assert (answered, problem["code"], problem["figures"]) == (status, code, {"most": most})
     assert message in problem["detail"]
     assert problem["status"] == status
-    assert len(patient.app.paths) == seen, "the application has not seen it"
+    assert len(patient.app.paths) == seen, "the application did not get the request"
 
 
-def test_a_head_behind_another_has_the_same_bound(patient: Server) -> None:
+def test_a_pipelined_head_has_the_same_bound(patient: Server) -> None:
     most = PATIENT.head_bytes
     assert [status for status, _ in patient.ask(get("/first") + of_head(most), count=2)] == [200, 200]
     seen, ended = len(patient.app.paths), patient.app.ended
-    assert patient.ask(get("/first") + of_head(most + 1), count=2) == [], "closed before an answer could be mixed up"
+    assert patient.ask(get("/first") + of_head(most + 1), count=2) == [], "the connection is closed without an answer"
     wait_until(lambda: patient.app.ended > ended, "the end of the first request", LONG_SECONDS)
     assert patient.app.paths[seen:] == ["/first"]
 
 
-def test_a_large_body_is_no_large_head(patient: Server) -> None:
+def test_a_large_body_does_not_count_as_head(patient: Server) -> None:
     body = b"b" * 100_000
     head = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % len(body)
     [(status, answered)] = patient.ask(head + body)
@@ -231,8 +231,8 @@ def test_a_large_body_is_no_large_head(patient: Server) -> None:
     assert patient.ask(chunked(parts + b"0\r\n\r\n"))[0][1]["body"] == "abc" + "b" * 5_000
 
 
-def test_a_header_without_end_is_not_kept(hasty: Server) -> None:
-    """60 MB of it slowed everybody down and stayed in memory."""
+def test_a_header_without_end_is_not_kept_in_memory(hasty: Server) -> None:
+    """A regression: 60 MB of such a header slowed all clients down and stayed in memory."""
     part = b"a" * 1_000_000
     tracemalloc.start()
     try:
@@ -248,7 +248,7 @@ def test_a_header_without_end_is_not_kept(hasty: Server) -> None:
     assert hasty.ask(get())[0][0] == 200
 
 
-def test_who_still_sends_is_told_why_it_is_refused(patient: Server) -> None:
+def test_a_client_that_is_still_sending_gets_the_refusal(patient: Server) -> None:
     with patient.client() as client:
         client.sendall(of_head(300_000))
         [(status, _)] = answers(received(client))
@@ -259,7 +259,7 @@ def test_who_still_sends_is_told_why_it_is_refused(patient: Server) -> None:
 
 
 def ended_after(client: socket.socket, part: bytes = b"") -> tuple[float, bytes]:
-    """Seconds until the server hangs up, and what it said, while a part comes every now and then."""
+    """Send a part from time to time. Return the seconds until the server closes the connection, and its bytes."""
     began, content = monotonic(), b""
     client.settimeout(0.02 if part else LONG_SECONDS)
     while monotonic() - began < LONG_SECONDS:
@@ -278,7 +278,7 @@ def ended_after(client: socket.socket, part: bytes = b"") -> tuple[float, bytes]
 
 
 @pytest.mark.parametrize("part", [b"", b"a"], ids=["nothing more", "a byte at a time"])
-def test_a_head_that_is_not_whole_in_time_is_given_up(hasty: Server, part: bytes) -> None:
+def test_a_head_that_is_not_whole_in_time_is_refused(hasty: Server, part: bytes) -> None:
     began = monotonic()
     with hasty.client() as client:
         client.sendall(b"GET / HTTP/1.1\r\nA: ")
@@ -291,7 +291,7 @@ def test_a_head_that_is_not_whole_in_time_is_given_up(hasty: Server, part: bytes
     assert hasty.app.paths == []
 
 
-def test_who_sends_nothing_is_hung_up_on(hasty: Server) -> None:
+def test_a_connection_without_a_request_is_closed(hasty: Server) -> None:
     with hasty.client() as client:
         assert received(client) == b""
 
@@ -311,7 +311,7 @@ def one_answer(client: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("part", [b"", b"A: b\r\n"], ids=["idle", "trickling"])
-def test_a_further_head_has_its_time_too(hasty: Server, part: bytes) -> None:
+def test_the_next_head_has_a_time_limit_too(hasty: Server, part: bytes) -> None:
     with hasty.client() as client:
         client.sendall(get())
         one_answer(client)
@@ -322,8 +322,8 @@ def test_a_further_head_has_its_time_too(hasty: Server, part: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"Content-Length: 1000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"])
-def test_the_rest_of_a_body_that_was_answered_does_not_keep_a_connection(hasty: Server, body: bytes) -> None:
-    """Each byte of it ended the wait for the next request, and nothing else was waited for."""
+def test_the_rest_of_an_answered_body_does_not_keep_a_connection(hasty: Server, body: bytes) -> None:
+    """A regression: each byte of the body restarted the wait for the next request."""
     part = b"a" if b"Length" in body else b"1\r\na\r\n"
     with hasty.client() as client:
         client.sendall(b"POST /unread HTTP/1.1\r\n" + HOST + body + part)
@@ -333,16 +333,16 @@ def test_the_rest_of_a_body_that_was_answered_does_not_keep_a_connection(hasty: 
     assert seconds < LONG_SECONDS / 2
 
 
-def test_who_does_not_read_is_hung_up_on(hasty: Server) -> None:
+def test_the_connection_of_a_client_that_does_not_read_is_closed(hasty: Server) -> None:
     with hasty.client() as client:
         client.sendall(get("/endless"))
-        wait_until(lambda: hasty.app.ended == 1, "the end of an answer that nobody reads", LONG_SECONDS)
+        wait_until(lambda: hasty.app.ended == 1, "the end of an answer that the client does not read", LONG_SECONDS)
 
 
 # ---------------------------------------------------------------------- counts
 
 
-def test_one_connection_more_than_may_be_is_told_so(few: Server) -> None:
+def test_a_connection_above_the_limit_gets_a_problem(few: Server) -> None:
     with ExitStack() as clients:
         taken = []
         for _ in range(FEW):
@@ -361,31 +361,31 @@ def test_one_connection_more_than_may_be_is_told_so(few: Server) -> None:
                 client.sendall(get())
                 return client.recv(12) == b"HTTP/1.1 200"
 
-        wait_until(is_let_in, "a place for another", LONG_SECONDS)
+        wait_until(is_let_in, "a free place for another connection", LONG_SECONDS)
 
 
-def test_so_many_requests_may_wait_behind_one(patient: Server) -> None:
+def test_the_number_of_pipelined_requests_is_limited(patient: Server) -> None:
     most = PATIENT.pipelined + 1
     assert [status for status, _ in patient.ask(get("/a") * most, count=most)] == [200] * most
-    assert patient.ask(get("/b") * (most + 1), count=most) == [], "closed before an answer could be mixed up"
+    assert patient.ask(get("/b") * (most + 1), count=most) == [], "the connection is closed without an answer"
 
 
 # ---------------------------------------------------------------------- bodies and other protocols
 
 
-def test_trailers_are_no_headers(patient: Server) -> None:
-    """A proxy that checks headers does not check them, and they would come too late to be relied on."""
+def test_trailers_are_not_used_as_headers(patient: Server) -> None:
+    """A proxy that checks headers does not check trailers, and trailers come after the checks of the request."""
     for size in (1_000_000, 20):
         [(status, answered)] = patient.ask(chunked(b"0\r\nIdempotency-Key: k\r\nAuthorization: b\r\n\r\n"), size)
         assert (status, answered["headers"], answered["body"]) == (200, ["host", "transfer-encoding"], "abc")
 
 
 @pytest.mark.parametrize("start", [b"0\r\nA: ", b"3;a="], ids=["a trailer", "a chunk's extension"])
-def test_what_comes_between_the_parts_of_a_body_is_bounded(patient: Server, start: bytes) -> None:
+def test_the_bytes_between_the_chunks_of_a_body_are_bounded(patient: Server, start: bytes) -> None:
     ended = patient.app.ended
     with patient.client() as client:
         client.sendall(chunked(start))
-        with pytest.raises((ConnectionError, TimeoutError)):  # noqa: PT012 - hung up on
+        with pytest.raises((ConnectionError, TimeoutError)):  # noqa: PT012 - the connection is closed
             while True:
                 client.sendall(b"a" * 1_000)
         assert received(client) == b""
@@ -397,7 +397,7 @@ def test_an_upgrade_is_answered_as_http(patient: Server, protocol: bytes) -> Non
     upgrade = b"Connection: Upgrade\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Version: 13\r\nUpgrade: %s\r\n" % protocol
     with patient.client() as client:
         client.sendall(get("/", upgrade))
-        content = received(client)  # until it is closed
+        content = received(client)  # until the connection is closed
     assert [status for status, _ in answers(content)] == [200]
     assert b"connection: close" in content
 
@@ -420,7 +420,7 @@ def test_what_is_not_http_gets_a_problem(patient: Server, content: bytes, messag
     assert message in problem["detail"]
 
 
-def test_every_bound_is_tried_here() -> None:
+def test_every_bound_is_tested_here() -> None:
     assert {one.name for one in fields(ConnectionLimits)} == {
         "connections", "head_bytes", "headers", "target_bytes", "head_seconds", "idle_seconds", "write_seconds",
         "pipelined", "linger_seconds",

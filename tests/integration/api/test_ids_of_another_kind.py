@@ -1,4 +1,4 @@
-"""A command that names something of another kind names nothing: 404, whatever stream has that id."""
+"""A command with the id of a thing of another kind is answered 404."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = {aggregate.name: aggregate.prefix for aggregate in AGGREGATES}
 
 
 class Naming(NamedTuple):
-    """Where a request names something: of which kind, and its id."""
+    """An id in a request: its kind, its value, and whether it is in the path."""
 
     kind: str
     id: str
@@ -25,7 +25,7 @@ class Naming(NamedTuple):
 
 
 def namings(request: Request) -> Iterator[Naming]:
-    """Everything that the request names and that has a stream."""
+    """All ids of streams in a request."""
     text = json.dumps(request.body)
     for kind, prefix in KINDS.items():
         for id in request.names.values():
@@ -38,7 +38,7 @@ def namings(request: Request) -> Iterator[Naming]:
 
 @pytest.fixture(scope="module")
 def ones(service: Service) -> dict[str, str]:
-    """One of each kind."""
+    """One existing id of each kind."""
     return {kind: samples.one(service) for kind, samples in SAMPLES.items()}
 
 
@@ -49,7 +49,7 @@ def test_an_id_of_another_kind_is_unknown(service: Service, ones: dict[str, str]
     before = service.log_digest()
     for naming in namings(request):
         for kind, other in ones.items():
-            is_possible = naming.in_path or kind != "claim"  # no body takes the name of a claim
+            is_possible = naming.in_path or kind != "claim"  # no body has the id of a claim
             if kind == naming.kind or not is_possible:
                 continue
             there, sent = path.replace(naming.id, other), body.replace(naming.id, other)

@@ -1,4 +1,4 @@
-"""What auditors read: streams, the log, and following it."""
+"""Reads of auditors: streams, the log, and following the log."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ async def listen(
     token: str | None = TOKENS["audit"],
     **query: str,
 ) -> tuple[int, str]:
-    """Follow the log until so many events came, then leave; `begun` is set once the API follows.
+    """Follow the log until this many events came, then disconnect. `begun` is set when the answer begins.
 
-    With 0 the client has left before it begins, and nothing reaches it any more.
+    With 0 the client disconnects before the answer begins.
     """
     host = service.services.allowed_hosts[0]
     enough = asyncio.Event()
@@ -116,7 +116,7 @@ async def listen(
 
 
 def follow(service: Service, number: int, **more: Any) -> list[tuple[str, str, dict[str, Any]]]:
-    """Id, type and data of so many events."""
+    """Follow the log and return id, type and data of this many events."""
     status, received = asyncio.run(listen(service, number, **more))
     assert status == 200, received
     events = []
@@ -127,7 +127,7 @@ def follow(service: Service, number: int, **more: Any) -> list[tuple[str, str, d
     return events[:number]
 
 
-def test_following_is_the_log_and_resumes_where_it_left_off(service: Service) -> None:
+def test_following_returns_the_log_and_resumes_after_the_last_event(service: Service) -> None:
     service.account("1.00")
     logged = service.get("log", role="audit", limit=200).json()["events"]
     followed = follow(service, len(logged))
@@ -135,11 +135,13 @@ def test_following_is_the_log_and_resumes_where_it_left_off(service: Service) ->
     assert [id for id, _, _ in followed] == [f"main.1.{event['position']}" for event in logged]
     assert [type for _, type, _ in followed] == [event["type"] for event in logged]
     left_at = followed[2][0]
-    assert follow(service, 3, last=left_at, after="main.1.0") == followed[3:6], "Last-Event-ID wins over after"
+    assert follow(service, 3, last=left_at, after="main.1.0") == followed[3:6], (
+        "Last-Event-ID has precedence over after"
+    )
     assert follow(service, 2, after=left_at) == followed[3:5]
 
 
-def test_what_is_written_while_following_arrives(service: Service) -> None:
+def test_events_that_are_written_meanwhile_arrive(service: Service) -> None:
     head = service.get("log", role="audit").json()["head"]
 
     async def both() -> str:
@@ -165,7 +167,7 @@ def test_a_stream_ends_with_its_token(service: Service) -> None:
     assert (status, received) == (200, ": following\n\n: the token is no longer valid\n\n")
 
 
-def test_followers_are_bounded_and_leave_room_when_they_go(postgres18: Server) -> None:
+def test_the_number_of_followers_is_limited_and_a_follower_that_leaves_frees_a_place(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database, limits=Limits(followers=1)) as service:
 
         async def two() -> tuple[int, str]:
@@ -179,17 +181,17 @@ def test_followers_are_bounded_and_leave_room_when_they_go(postgres18: Server) -
 
         status, received = asyncio.run(two())
         assert (status, json.loads(received)["code"]) == (503, "busy")
-        assert len(follow(service, 1)) == 1, "there is room again"
+        assert len(follow(service, 1)) == 1, "the limit has a free place again"
 
 
-def test_followers_who_come_at_once_are_bounded(postgres18: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_followers_are_limited(postgres18: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     most = 3
     together = asyncio.Barrier(most + 1)
 
     async def to_thread(work: Any, *of: Any) -> Any:
         done = await asyncio.to_thread(work, *of)
         if work.__name__ == "begin":
-            await together.wait()  # so that none has begun when the last is told where the log ends
+            await together.wait()  # no follower begins before the last one has read the head
         return done
 
     with (
@@ -216,7 +218,7 @@ def test_followers_who_come_at_once_are_bounded(postgres18: Server, monkeypatch:
         assert json.loads(refused)["code"] == "busy"
 
 
-def test_followers_who_leave_before_it_begins_leave_room(postgres18: Server) -> None:
+def test_followers_that_leave_before_the_answer_begins_free_their_places(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database, limits=Limits(followers=1)) as service:
         for _ in range(3):
             assert asyncio.run(listen(service, 0)) == (0, "")
@@ -233,8 +235,8 @@ def next_of(head: str) -> str:
     return f"{log}.{epoch}.{int(position) + 1}"
 
 
-def test_a_position_beyond_the_head_is_refused_by_whoever_reads_from_there(service: Service) -> None:
-    """Each way to name a position is judged alike, so that no event after the head is skipped later."""
+def test_a_position_beyond_the_head_is_refused_by_every_read_from_it(service: Service) -> None:
+    """All ways to give a position are checked in the same way, so no later event is skipped."""
     head = service.get("log", role="audit").json()["head"]
     asked = next_of(head)
     answers = [
@@ -250,15 +252,15 @@ def test_a_position_beyond_the_head_is_refused_by_whoever_reads_from_there(servi
 
 
 def restore(service: Service) -> None:
-    """What a restore from an older dump and `daybook restored` leave: a log that is shorter, in another epoch."""
+    """Shorten the log and raise its epoch, as a restore of an older dump and `daybook restored` do."""
     with psycopg.connect(service.database.url) as connection:
         connection.execute("UPDATE log.logs SET epoch = epoch + 1, position = 0")
-        connection.execute("SET session_replication_role = replica")  # past the triggers that keep events from going
+        connection.execute("SET session_replication_role = replica")  # disables the triggers that prevent deletion
         connection.execute("DELETE FROM log.events")
 
 
 def test_a_restore_under_a_follower_ends_it(postgres18: Server) -> None:
-    """It is told so, and gets no event of the new history, which begins again at positions it has seen."""
+    """The follower gets a message and no event of the new history, whose positions it has already seen."""
     with postgres18.database() as database, service_on(database) as service:
         head = service.get("log", role="audit").json()["head"]
 

@@ -1,4 +1,4 @@
-"""A key makes a command once only, and what its client saw is held against what is."""
+"""A key executes a command only once, and expected versions are compared with the actual ones."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_a_retry_gets_its_first_answer(service: Service) -> None:
                     "lines": [{"sku": "s", "name": "n", "quantity": 1, "unit_price": "1"}]}),
     ],
 )  # fmt: skip
-def test_a_retry_of_what_makes_something_makes_nothing_new(service: Service, path: str, body: Any) -> None:
+def test_a_retry_of_a_creation_creates_nothing_new(service: Service, path: str, body: Any) -> None:
     first = service.post(path, body, key=f"make-{path}")
     again = service.post(path, body, key=f"make-{path}")
     assert first.headers["ETag"] == '"1"'
     assert unmarked(again) == unmarked(first)
 
 
-def test_a_refusal_is_replayed_though_it_would_pass_by_now(service: Service) -> None:
+def test_a_refusal_is_replayed_even_if_the_command_would_be_accepted_now(service: Service) -> None:
     account = service.account()
     first = service.post(f"accounts/{account}/withdrawals", ONE, key="too-early")
     service.post(f"accounts/{account}/deposits", ONE)
@@ -70,7 +70,7 @@ def test_another_request_with_the_key_is_refused(service: Service) -> None:
     assert service.log_digest() == before
 
 
-def test_the_same_key_of_somebody_else_is_another(service: Service) -> None:
+def test_the_same_key_of_another_principal_is_another_key(service: Service) -> None:
     account = service.account()
     mine = service.post(f"accounts/{account}/deposits", ONE, key="shared")
     theirs = service.post(f"accounts/{account}/deposits", ONE, key="shared", role="operator")
@@ -89,7 +89,7 @@ def test_if_match(service: Service) -> None:
     assert problem["figures"] == {"expected": {account: 1}, "actual": {account: 2}}
     assert f"{account} is at version 2, not 1" in problem["detail"]
     again = service.post(f"accounts/{account}/deposits", ONE, key="matched", If_Match=fresh)
-    assert unmarked(again) == unmarked(first), "a retry gets its first answer though its If-Match is stale by now"
+    assert unmarked(again) == unmarked(first), "a retry gets its first answer even if its If-Match is stale now"
 
 
 def test_expected_versions(service: Service) -> None:
@@ -103,7 +103,7 @@ def test_expected_versions(service: Service) -> None:
     assert service.get("log", role="audit").json()["head"] == before
 
 
-def test_what_became_of_a_command(service: Service) -> None:
+def test_the_result_of_a_command_can_be_read(service: Service) -> None:
     account = service.account()
     key = "a key / with everything " + "k" * 200
     done = service.post(f"accounts/{account}/deposits", ONE, key=key)
@@ -111,15 +111,15 @@ def test_what_became_of_a_command(service: Service) -> None:
     own = service.get(f"commands/{key}", role="command")
     assert own.status_code == 200, own.text
     assert own.json()["answer"] == done.json()
-    assert service.get(f"commands/{key}", role="audit").status_code == 404, "it is not the auditor's own"
+    assert service.get(f"commands/{key}", role="audit").status_code == 404, "the command is not of the auditor"
     audited = service.get(f"commands/{key}", role="audit", actor="the-command")
     assert audited.json() == own.json()
     assert service.get(f"commands/{key}", role="command", actor="the-operator").status_code == 403
 
 
 @pytest.mark.parametrize("batched", [False, True], ids=["alone", "in a batch"])
-def test_versions_that_are_stale_are_told_in_one_order(service: Service, batched: bool) -> None:
-    """The record keeps them sorted: the first answer names them as its retry does, however they were sent."""
+def test_stale_versions_are_answered_in_one_order(service: Service, batched: bool) -> None:
+    """The record has them sorted, so the first answer and its retry have the same order."""
     one, two = sorted((service.account("1.00"), service.account("1.00")))
     body = {**ONE, "source": one, "target": two, "expected_versions": {two: 1, one: 1}}
 
@@ -129,15 +129,15 @@ def test_versions_that_are_stale_are_told_in_one_order(service: Service, batched
         return service.post("batches", [{"key": f"stale-{one}", "path": "/v1/transfers", "body": body}])
 
     first, again = ask(), ask()
-    answered, retold = (
+    answered, repeated = (
         (first.json(), again.json()) if not batched else (first.json()[0]["body"], again.json()[0]["body"])
     )
     assert answered["code"] == "versions_stale"
     assert answered["detail"].startswith(f"{one} is at version 2, not 1; {two} is at version 2, not 1.")
-    assert retold == answered
+    assert repeated == answered
 
 
-def test_a_full_queue_says_to_come_back(postgres18: Server) -> None:
+def test_a_full_queue_is_answered_with_retry_after(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database) as service:
         service.services.executor.queue_limit = 0
         before = service.log_digest()
@@ -158,16 +158,18 @@ def test_one_principal_may_not_fill_the_queue_alone(postgres18: Server) -> None:
             wait_until(lambda: service.services.commands.waiting("the-command") == 3, "three that wait")
             fourth = service.post("posts", post, key="one-too-many")
             other = pool.submit(service.post, "posts", post, role="operator", key="of-another")
-            wait_until(lambda: service.services.commands.waiting("the-operator") == 1, "another who waits")
+            wait_until(
+                lambda: service.services.commands.waiting("the-operator") == 1, "a waiting command of another principal"
+            )
             holder.execute("COMMIT")
             assert [answer.result().status_code for answer in (*waiting, other)] == [201] * 4
         problem = fourth.json()
         assert (fourth.status_code, problem["code"], problem["figures"]) == (429, "too_many", {"most": 3})
         assert fourth.headers["Retry-After"]
-        assert service.post("posts", post, key="one-too-many").status_code == 201, "nothing was kept of it"
+        assert service.post("posts", post, key="one-too-many").status_code == 201, "the refused command has no record"
 
 
-def test_a_batch_waits_for_room_of_its_own_and_takes_none_of_others(postgres18: Server) -> None:
+def test_a_batch_waits_for_its_own_share_of_the_queue_and_takes_no_other(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database, principal_limit=3) as service:
         post = {"author": "a", "title": "t", "body": "b"}
         items = [{"key": f"batch-{number}", "path": "/v1/posts", "body": post} for number in range(10)]

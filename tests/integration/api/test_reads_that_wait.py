@@ -1,4 +1,4 @@
-"""Reads of what was just written: they wait, bounded, and nobody waits for them or for what was never written."""
+"""Reads with `min_position` wait for a bounded time, do not block others, and never wait for a future position."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tests.support.postgres import Server
 from tests.support.service import Service, service_on
 
 MANY = 60
-"""More than there are threads for reads."""
+"""More than the number of threads for reads."""
 
 
 @contextmanager
 def held_back(service: Service) -> Iterator[None]:
-    """The projections stay where they are."""
+    """Stop the projections until the block ends."""
     with psycopg.connect(service.database.url) as holder:
         holder.execute("LOCK TABLE read.checkpoints IN EXCLUSIVE MODE")
         yield
 
 
 def test_a_position_beyond_the_head_is_refused_at_once(postgres18: Server) -> None:
-    """A read would wait as long as it may for what may never be; from an answer comes no such position."""
+    """Such a position comes from no answer, and a read could wait for it in vain."""
     with postgres18.database() as database, service_on(database, limits=Limits(wait_seconds=3600)) as service:
         service.account("1.00")
         written = service.last["position"]
@@ -39,7 +39,7 @@ def test_a_position_beyond_the_head_is_refused_at_once(postgres18: Server) -> No
         assert service.get("accounts", min_position=written).status_code == 200
 
 
-def test_a_read_that_waits_in_vain_says_how_far_it_is(postgres18: Server) -> None:
+def test_a_read_that_waits_in_vain_is_answered_with_the_folded_position(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database, limits=Limits(wait_seconds=0.05)) as service:
         with held_back(service):
             service.account("1.00")
@@ -64,12 +64,14 @@ def test_reads_that_wait_leave_threads_to_others_and_are_bounded(postgres18: Ser
                 account = service.account("1.00")
                 reads = [pool.submit(read, number) for number in range(MANY + 1)]
                 refused = next(as_completed(reads, timeout=30)).result()
-                # One is told that as many as may wait already: they do.
+                # One is refused when the most reads wait already.
                 assert (refused.status_code, refused.json()["code"]) == (503, "busy"), refused.text
                 assert f"{MANY} reads wait for their min_position, the most allowed" in refused.json()["detail"]
                 assert refused.headers["Retry-After"]
                 assert service.get("health/ready").status_code == 200
-                assert service.get(f"accounts/{account}", fresh=False).status_code == 404, "not folded, and soon told"
+                assert service.get(f"accounts/{account}", fresh=False).status_code == 404, (
+                    "not folded, and refused soon"
+                )
                 assert sum(one.done() for one in reads) == 1
             answers = [one.result() for one in reads]
         assert sorted(answer.status_code for answer in answers) == [200] * MANY + [503]

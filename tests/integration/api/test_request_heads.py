@@ -1,4 +1,4 @@
-"""What is read from the head of a request has one reading: one value a header, one spelling a path, every method."""
+"""The head of a request has one meaning: one value for each header, one spelling of each path, every method."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DRAFT = {"author": "a", "title": "t", "body": "b"}
 def asked(
     service: Service, method: str, target: str, *more: tuple[str, str], role: str = "operator", body: Any = None
 ) -> tuple[int, dict[str, str], bytes]:
-    """The answer to a request sent as it is written: no client tidies its target or its headers."""
+    """Send a request without the changes that a client makes to target and headers. Return the answer."""
     url = service.http.base_url
     connection = HTTPConnection(url.host, url.port, timeout=30)
     names = {name.lower() for name, _ in more}
@@ -73,7 +73,7 @@ def test_a_singleton_header_sent_twice_is_refused(service18: Service, name: str,
 
 
 def test_a_length_sent_twice_is_refused(service18: Service) -> None:
-    """By the parser, before anything of ours sees it."""
+    """The parser refuses it, before any code of Daybook."""
     for values in (("12", "13"), ("43", "43")):
         more = [("Content-Length", value) for value in values]
         status, code, detail = refused(asked(service18, "POST", "/v1/posts", *more, body=DRAFT))
@@ -87,7 +87,7 @@ def test_lists_may_come_in_several_lines(service18: Service) -> None:
 
 
 @pytest.mark.parametrize("joined", ["{0}, {0}", "{0},{0}", "{0}, {0}, {0}"])
-def test_a_key_that_was_joined_on_its_way_carries_nothing_out(service18: Service, joined: str) -> None:
+def test_a_key_that_a_proxy_joined_executes_nothing(service18: Service, joined: str) -> None:
     account, key = service18.account(), f"joined-{len(joined)}"
     path = f"/v1/accounts/{account}/deposits"
     first = asked(service18, "POST", path, ("Idempotency-Key", key), body=ONE)
@@ -109,8 +109,8 @@ def test_a_key_with_a_comma_is_a_key(service18: Service) -> None:
     assert service18.get("commands/invoice%207,%20line%202", role="command").status_code == 200
 
 
-def test_a_joined_key_of_before_still_gets_its_answer(service18: Service) -> None:
-    """A record of when this was taken for a key; an item of a batch names its key where nothing joins headers."""
+def test_a_joined_key_of_an_old_version_still_gets_its_answer(service18: Service) -> None:
+    """Old versions accepted such a key. An item of a batch can still name it, because no proxy joins its key."""
     path = f"accounts/{service18.account()}/deposits"
     [first] = batch(service18, [{"key": "old, old", "path": f"/v1/{path}", "body": ONE}])
     assert first["status"] == 201
@@ -130,7 +130,7 @@ def test_a_parameter_sent_twice_is_refused(service18: Service, target: str) -> N
     assert "2 times; say it once" in detail
 
 
-def test_a_batch_is_atomic_or_it_is_not(service18: Service) -> None:
+def test_the_value_of_atomic_is_true_or_false(service18: Service) -> None:
     before = service18.log_digest()
     item = {"path": "/v1/posts", "body": DRAFT}
     target = "/v1/batches?atomic=true&atomic=false"
@@ -163,7 +163,7 @@ def test_a_batch_is_atomic_or_it_is_not(service18: Service) -> None:
     ],
 )
 def test_a_command_has_one_spelling(service18: Service, spelt: str, code: str) -> None:
-    """Alone and as an item: another spelling is refused, and never another request under the same key."""
+    """Another spelling is refused, alone and as an item. It never counts as another request with the same key."""
     account = service18.account()
     path = spelt.format(account)
     before = service18.log_digest()
@@ -175,7 +175,7 @@ def test_a_command_has_one_spelling(service18: Service, spelt: str, code: str) -
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r", "\0", " ", "?a=1", "#a"])
-def test_an_item_has_no_more_than_its_path(service18: Service, ending: str) -> None:
+def test_an_item_has_only_a_path(service18: Service, ending: str) -> None:
     before = service18.log_digest()
     [item] = batch(service18, [{"key": "k", "path": f"/v1/posts{ending}", "body": DRAFT}])
     assert item["body"]["code"] == ("malformed" if ending == "\0" else "no_route")
@@ -238,7 +238,7 @@ def test_head_is_get_without_the_body(service18: Service, known: dict[str, str],
 
 
 def test_head_ends_for_every_follower(service18: Service) -> None:
-    """More of them than there are places: none keeps its place."""
+    """More requests than the limit: none keeps its place."""
     for _ in range(service18.services.limits.followers + 1):
         assert asked(service18, "HEAD", "/v1/log/follow", role="audit")[0] == 200
 
@@ -259,7 +259,7 @@ def test_head_is_refused_as_get_is(service18: Service) -> None:
         ("/v1/health/live", "GET, HEAD, OPTIONS"),
     ],
 )
-def test_options_and_a_method_that_is_not_taken_name_what_is(service18: Service, path: str, allow: str) -> None:
+def test_options_and_an_unsupported_method_name_the_supported_ones(service18: Service, path: str, allow: str) -> None:
     status, headers, content = asked(service18, "OPTIONS", path, role="report")
     assert (status, headers["allow"], content) == (204, allow, b"")
     status, headers, content = asked(service18, "DELETE", path)

@@ -1,4 +1,4 @@
-"""Every answer has exactly the members that the description names, with their types: each route with real data."""
+"""Every answer has exactly the described members with their types, for each route with real data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def service(postgres18: Server) -> Iterator[Service]:
 
 
 class Description:
-    """The description of a service, strict: no members beside those it names."""
+    """The description of a service, which allows no other members."""
 
     def __init__(self, service: Service) -> None:
         self.document: dict[str, Any] = strict(service.http.get("/v1/openapi.json").json())
@@ -38,11 +38,11 @@ class Description:
         }
 
     def operations(self) -> set[tuple[str, str]]:
-        """Method and path of each."""
+        """Method and path of each operation."""
         return {(method, path) for path, methods in self.document["paths"].items() for method in methods}
 
     def check(self, response: httpx.Response) -> None:
-        """The body is as described for its operation, status and media type."""
+        """Check the body against the schema of its operation, status and media type."""
         method, asked = response.request.method.lower(), response.request.url.path
         path = min((path for path, pattern in self._paths.items() if pattern.fullmatch(asked)), key=lambda p: "{" in p)
         kind = response.headers["content-type"].split(";")[0]
@@ -56,7 +56,7 @@ class Description:
             self.seen.add((method, path))
 
     def fits(self, schema: Any, value: Any) -> None:
-        """The value is as the schema says."""
+        """Check a value against a schema."""
         whole = {**schema, "components": self.document["components"]}
         found = [error.message for error in Draft202012Validator(whole, validate_formats=True).iter_errors(value)]
         assert not found, (schema, value, found)
@@ -64,7 +64,7 @@ class Description:
 
 @contextmanager
 def checking(service: Service) -> Iterator[Description]:
-    """Every answer in between is compared with the description."""
+    """Compare every answer inside this context with the description."""
     description = Description(service)
     service.http.event_hooks["response"].append(description.check)
     try:
@@ -80,7 +80,7 @@ def test_every_answer_has_exactly_the_members_that_are_described(service: Servic
         of_posts(service)
         of_batches(service)
         of_the_log(service, description)
-    assert description.operations() - description.seen == set(), "these were not answered with a success"
+    assert description.operations() - description.seen == set(), "operations without a successful answer"
 
 
 def of_accounts(service: Service) -> None:
@@ -162,7 +162,7 @@ def of_the_log(service: Service, description: Description) -> None:
 
 
 def first_event(service: Service, path: str) -> dict[str, Any]:
-    """The members of the first server-sent event, its data parsed."""
+    """The members of the first server-sent event, with parsed data."""
     members: dict[str, Any] = {}
     headers = {"Authorization": f"Bearer {TOKENS['audit']}"}
     with httpx.stream("GET", service.http.base_url.join(path), headers=headers) as response:

@@ -1,4 +1,4 @@
-"""Every route does what it says: written over HTTP, folded by the projections, read over HTTP."""
+"""Every route works: commands over HTTP are folded by the projections and read over HTTP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.service import Service
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_every_route_takes_its_sample_once(service: Service, route: str) -> None:
-    """The second time it is answered as it was the first time."""
+    """The second request gets the answer of the first one."""
     request = ROUTES[route](service)
     path, key = request.path(route).removeprefix("/v1/"), f"sample of {route}"
     done = service.post(path, dict(request.body), role="operator", key=key)
@@ -49,7 +49,7 @@ LINE = {"sku": "s", "name": "n", "quantity": 1, "unit_price": "1.00"}
     ],
 )
 def test_lists_are_polled_by_position(service: Service, path: str, filters: Any, body: Any) -> None:
-    """By a client that keeps no cursor: each item has the position after which it can go on."""
+    """A client needs no cursor: it continues after the position of the last item."""
     name = path.removesuffix("s")
     after, seen, made = 0, [], []
     for _ in range(3):
@@ -69,7 +69,7 @@ def test_lists_are_polled_by_position(service: Service, path: str, filters: Any,
     ["accounts/acct_x", "accounts/acct_x/entries", "accounts/acct_x/movements", "transactions/txn_x", "orders/ord_x",
      "posts/post_x", "posts/post_x/revisions"],
 )  # fmt: skip
-def test_what_does_not_exist_is_unknown(service: Service, path: str) -> None:
+def test_a_thing_that_does_not_exist_is_unknown(service: Service, path: str) -> None:
     response = service.get(path)
     assert (response.status_code, response.json()["code"]) == (404, "unknown")
 

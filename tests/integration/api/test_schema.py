@@ -1,6 +1,6 @@
-"""schemathesis over the whole API, with what the description allows and with what it does not.
+"""schemathesis over the whole API, with requests that the description allows and with others.
 
-No fault of ours, no answer that is not documented, and nothing in the log of what was refused but a refusal's record.
+There is no internal error and no undocumented answer. Of a refused request, the log has at most the record.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.support.service import TOKENS, Service, leaves_a_record
 
 EXAMPLES = 4
 SOAKED = 100
-"""Requests made of each operation in a run of the suite, and in a soak."""
+"""The number of requests for each operation in the suite, and in a soak."""
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -41,7 +41,7 @@ REFUSING = SchemathesisConfig.from_dict(
     {"checks": {"negative_data_rejection": {"expected-statuses": [400, 401, 403, 404, 409, 412, 413, 414, 422]}}}
 )
 PUBLIC_PATHS = {"/v1/health/live", "/v1/health/ready"}
-"""What the description has and needs no token."""
+"""The described paths that need no token."""
 _keys = count(1)
 
 
@@ -51,8 +51,8 @@ def test_every_answer_is_documented(
     service18: Service, known: dict[str, str], mode: GenerationMode, examples: int
 ) -> None:
     described = service18.http.get("/v1/openapi.json").json()
-    described["paths"].pop("/v1/log/follow")  # it never ends; tested by itself
-    described.pop("security")  # who asks is varied here: invented tokens would hide the other faults of a request
+    described["paths"].pop("/v1/log/follow")  # it never ends, and has separate tests
+    described.pop("security")  # the test varies the tokens: invented ones would hide the other errors of a request
     tried = 0
     for operation in schemathesis.openapi.from_dict(described, config=REFUSING).get_all_operations():
         assert isinstance(operation, Ok)
@@ -65,7 +65,7 @@ def test_every_answer_is_documented(
 def _try(operation: Any, service: Service, known: dict[str, str], mode: GenerationMode, examples: int) -> None:
     names = {name: known[name] for name in re.findall(r"\{(\w+)", operation.path)}
     checks = list(CHECKS)
-    if operation.path != "/v1/batches":  # what is wrong with an item is told in its answer
+    if operation.path != "/v1/batches":  # the error of an item is in its answer
         checks.append(negative_data_rejection)
 
     before = service.log_digest()
@@ -75,13 +75,13 @@ def _try(operation: Any, service: Service, known: dict[str, str], mode: Generati
     def ask(case: Any) -> None:
         nonlocal before
         if mode is GenerationMode.POSITIVE and operation.method == "post":
-            case.headers["Idempotency-Key"] = f"schema-{next(_keys)}"  # else most are another request's
+            case.headers["Idempotency-Key"] = f"schema-{next(_keys)}"  # else most keys would belong to another request
         stranger, reader, operator = (_answer(case, service, role, checks) for role in (None, "report", "operator"))
         assert stranger.status_code == 401 or operation.path in PUBLIC_PATHS, stranger.text
         assert reader.status_code == 403 or operation.method == "get", reader.text
         was, before = before, service.log_digest()
         if operation.method == "post" and operator.status_code < 300:
-            return  # carried out
+            return  # executed
         if leaves_a_record(operator.json().get("code", "")):
             assert before.events == was.events
         else:
@@ -91,12 +91,12 @@ def _try(operation: Any, service: Service, known: dict[str, str], mode: Generati
 
 
 def _takes_something(operation: Any) -> bool:
-    """Whether there is anything that a request could have wrong."""
+    """Whether a request has any part that can be invalid."""
     return any((operation.path_parameters, operation.headers, operation.query, operation.body))
 
 
 def _cases(operation: Any, names: dict[str, str], mode: GenerationMode) -> st.SearchStrategy[Any]:
-    """Requests to whatever name, and to what is there."""
+    """Requests with any ids, and with existing ids."""
     anything: st.SearchStrategy[Any] = operation.as_strategy(generation_mode=mode)
     if not names:
         return anything
@@ -107,7 +107,7 @@ def _cases(operation: Any, names: dict[str, str], mode: GenerationMode) -> st.Se
 def _answer(case: Any, service: Service, role: str | None, checks: list[Any]) -> Any:
     headers = {} if role is None else {"Authorization": f"Bearer {TOKENS[role]}"}
     response = case.call(base_url=str(service.http.base_url).rstrip("/"), headers=headers)
-    late = response.status_code == 503 and response.json()["code"] == "not_yet_visible"  # documented, and no fault
+    late = response.status_code == 503 and response.json()["code"] == "not_yet_visible"  # documented, and no error
     excused = (not_a_server_error, negative_data_rejection) if late else ()
     case.validate_response(response, checks=[check for check in checks if check not in excused])
     return response

@@ -1,4 +1,4 @@
-"""Two principals: one takes all it may have of what is bounded, and the other still gets in."""
+"""One principal uses its whole share of a limit, and another one is still accepted."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
 from tests.support.waiting import wait_until
 
-PLACES = 4
+MOST = 4
 SHARE = 2
 
 
 @pytest.fixture(scope="module")
 def shared(postgres18: Server) -> Iterator[Service]:
-    limits = Limits(batches=PLACES, followers=PLACES, waiting=PLACES, principal_share=SHARE / PLACES, wait_seconds=60)
+    limits = Limits(batches=MOST, followers=MOST, waiting=MOST, principal_share=SHARE / MOST, wait_seconds=60)
     with postgres18.database() as database, service_on(database, limits=limits) as service:
         yield service
 
@@ -44,7 +44,7 @@ def test_batches(shared: Service) -> None:
     def second() -> Iterator[bytes]:
         yield b"["
         wait_until(another_is_refused, "a refusal of the third batch")
-        assert send(shared, b"[]", role="operator").status_code == 200, "another principal gets in"
+        assert send(shared, b"[]", role="operator").status_code == 200, "another principal is accepted"
         yield b"]"
 
     def first() -> Iterator[bytes]:
@@ -54,7 +54,7 @@ def test_batches(shared: Service) -> None:
 
     assert send(shared, first()).status_code == 200
     assert_refused(refused[-1], "batches are under way for the-command")
-    assert send(shared, b"[]").status_code == 200, "what was taken is given back"
+    assert send(shared, b"[]").status_code == 200, "the places are free again"
 
 
 def test_reads_that_wait(shared: Service) -> None:
@@ -65,13 +65,13 @@ def test_reads_that_wait(shared: Service) -> None:
             refused = next(as_completed(reads, timeout=30)).result()
             assert_refused(refused, "reads wait for their min_position for the-report")
             other = pool.submit(shared.get, f"accounts/{account}", role="operator")
-        assert other.result().status_code == 200, "another principal waited"
+        assert other.result().status_code == 200, "the read of another principal waited"
         assert sorted(one.result().status_code for one in reads) == [200] * SHARE + [429]
 
 
 def test_followers(shared: Service) -> None:
     async def follow(client: httpx.AsyncClient, role: str) -> httpx.Response:
-        """A follower that has begun, or its refusal."""
+        """The answer that has begun, or its refusal."""
         headers = {"Authorization": f"Bearer {TOKENS[role]}"}
         response = await client.send(client.build_request("GET", "/v1/log/follow", headers=headers), stream=True)
         if response.status_code != 200:
@@ -84,7 +84,7 @@ def test_followers(shared: Service) -> None:
             assert [one.status_code for one in followers] == [200] * SHARE
             assert_refused(await follow(client, "audit"), "clients follow the log for the-audit")
             followers.append(await follow(client, "operator"))
-            assert followers[-1].status_code == 200, "another principal gets in"
+            assert followers[-1].status_code == 200, "another principal is accepted"
             for one in followers:
                 await one.aclose()
 

@@ -1,4 +1,4 @@
-"""This tree beside the revision it stands on, with next to nothing measured: every step from the files to the table."""
+"""Compares this tree with its revision, with very short measurements, through every step of the comparison."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def test_this_tree_is_compared_with_its_revision() -> None:
     assert all(figure in printed.file.getvalue() for figure in FIGURES)
 
 
-def test_a_revision_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_revision_is_named_in_the_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["no-such-revision", "--quick"]) == 3
     assert "no-such-revision is not a revision of" in capsys.readouterr().err
 
 
-def test_code_from_elsewhere_is_not_measured(tmp_path: Path) -> None:
+def test_code_of_another_folder_is_not_measured(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nscripts = {daybook = "workers.cli:main"}\n')
     with pytest.raises(CompareError, match="workers of mine was found in"):
         program_in("mine", tmp_path)

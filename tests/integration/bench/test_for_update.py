@@ -1,4 +1,4 @@
-"""The ledger with `SELECT … FOR UPDATE` is one: what is measured beside Daybook must be right too."""
+"""The ledger with `SELECT … FOR UPDATE` is correct: a fair comparison needs a correct peer."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def test_a_retry_moves_nothing_and_another_request_under_its_key_is_refused(peer
         ("c", "nobody", "1.00", "EUR", 404),
     ],
 )
-def test_what_is_refused_leaves_nothing_behind(
+def test_a_refused_transfer_changes_nothing(
     peer: Peer, source: str, target: str, amount: str, currency: str, status: int
 ) -> None:
     assert peer.transfer("refused", source, target, amount, currency) == status
     assert (peer.balance("c"), peer.balance("d")) == (EACH_HAS, EACH_HAS)
 
 
-def test_transfers_back_and_forth_at_once_do_not_deadlock_and_lose_nothing(peer: Peer) -> None:
+def test_concurrent_transfers_in_both_directions_do_not_deadlock_or_lose_money(peer: Peer) -> None:
     pairs = [("e", "f"), ("f", "e"), ("f", "g"), ("g", "e")] * 20
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda one: peer.transfer(f"back-{one[0]}", *one[1]), enumerate(pairs)))

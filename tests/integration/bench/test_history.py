@@ -1,4 +1,4 @@
-"""A loaded history is what the service would have written, and the service goes on from it."""
+"""A loaded history equals one written by the service, and the service goes on from it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from workers.clock_and_ids import new_id
 from workers.verify import verify
 
 BLOCKS = 5
-"""Enough for the cash account to be worth a snapshot."""
+"""Enough commands for a snapshot of the cash account."""
 
-# Sealed names and data keys are random, and the service has its own clock.
+# Sealed names and data keys are random, and the service has another clock.
 EVENTS = """
 SELECT position, unit_end, stream, version, type, encoding, metadata,
        CASE type WHEN 'account.opened.v1' THEN convert_from(payload, 'UTF8')::jsonb - 'name'
@@ -59,7 +59,9 @@ def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query.encode()).fetchall()
 
 
-def test_it_is_what_the_service_would_have_written(database18: postgres.Database, other18: postgres.Database) -> None:
+def test_a_loaded_history_equals_one_written_by_the_service(
+    database18: postgres.Database, other18: postgres.Database
+) -> None:
     loaded, served = (Database(it.name, it.url) for it in (database18, other18))
     blocks = list(history.submissions(BLOCKS, [], random()))
     history.write(loaded, blocks)
@@ -70,7 +72,7 @@ def test_it_is_what_the_service_would_have_written(database18: postgres.Database
         assert rows(loaded, query) == rows(served, query)
     kept = [version for (version,) in rows(loaded, "SELECT version FROM log.snapshots")]
     assert kept
-    assert all(is_due(version - 1, version) for version in kept), "those that were due, not the newest states"
+    assert all(is_due(version - 1, version) for version in kept), "the snapshots that were due, not the newest states"
 
 
 def test_the_service_goes_on_from_it(database18: postgres.Database) -> None:
@@ -112,7 +114,7 @@ def test_the_service_goes_on_from_it(database18: postgres.Database) -> None:
     assert report.head == loaded.events + 2 + 600
 
 
-def test_a_log_that_is_not_empty_is_left_alone(database18: postgres.Database) -> None:
+def test_a_log_that_is_not_empty_is_refused(database18: postgres.Database) -> None:
     database = Database(database18.name, database18.url)
     history.load(database, 1, random())
     with pytest.raises(ValueError, match="events already"):

@@ -1,6 +1,6 @@
-"""Every scenario runs from its beginning to its check, with next to nothing in it; together minutes: `make soak`.
+"""Every scenario runs from its beginning to its check, with a minimal load. `make soak` runs all, in minutes.
 
-The two that say most about the product's own code are run each time.
+The two scenarios that cover most of the code of Daybook run each time.
 """
 
 from __future__ import annotations

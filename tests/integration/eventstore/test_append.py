@@ -1,4 +1,4 @@
-"""The append: dense positions, whole units, expectations, neighbours that do not touch each other."""
+"""The append: dense positions, whole units, expectations, and commands of a group that do not affect each other."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_positions_are_dense_and_a_unit_ends_with_its_command(connection: Connec
     assert read_head(connection, "test").position == 5
 
 
-def test_a_conflict_does_not_touch_its_neighbours(connection: Connection[Any], log: int) -> None:
+def test_a_conflict_does_not_affect_other_commands_of_the_group(connection: Connection[Any], log: int) -> None:
     append(connection, log, [write("1", "s", 0)])
     done = append(connection, log, [write("2", "t", 0), write("3", "s", 0), write("4", "u", 0)])
     assert [c.verdict for c in done.commands] == [Verdict.IN, Verdict.CONFLICT, Verdict.IN]
@@ -63,16 +63,16 @@ def test_a_conflict_does_not_touch_its_neighbours(connection: Connection[Any], l
     assert [e.stream for e in read_log(connection, log, 1, 100).events] == ["t", "u"]
 
 
-def test_who_was_decided_on_a_failed_neighbour_fails_with_it(connection: Connection[Any], log: int) -> None:
+def test_a_command_decided_on_the_events_of_a_failed_one_fails_too(connection: Connection[Any], log: int) -> None:
     append(connection, log, [write("1", "s", 0)])
     leaning = DecidedCommand("a", "3", (Read("t", 0), Read("s", 0)), [NewEvent("t", OTHER, b"{}")], b"{}", None)
-    after = write("4", "t", 0)  # decided in the belief that 3 had written t
+    after = write("4", "t", 0)  # decided on the state after command 3, which writes t
     done = append(connection, log, [leaning, after, write("5", "u", 0)])
     assert [c.verdict for c in done.commands] == [Verdict.CONFLICT, Verdict.CONFLICT, Verdict.IN]
 
 
-def test_a_foreign_event_in_place_of_the_failed_one_does_not_deceive(connection: Connection[Any], log: int) -> None:
-    """Version arithmetic alone would let the second command in: t is at the version it expects, by another's event."""
+def test_an_event_of_another_process_does_not_replace_the_expected_one(connection: Connection[Any], log: int) -> None:
+    """The version of t is the expected one, but its event is another. Comparing versions alone would accept it."""
     append(connection, log, [write("1", "s", 0), write("2", "t", 0)])
     first = DecidedCommand("a", "3", (Read("s", 0), Read("t", 0)), [NewEvent("t", OTHER, b"{}")], b"{}", None)
     done = append(connection, log, [first, write("4", "t", 0)])
@@ -92,7 +92,9 @@ def test_a_read_without_a_write_is_an_expectation_too(connection: Connection[Any
     assert row.fetchone() == (2, 422, "some_rule", 1, None)
 
 
-def test_commuting_survives_foreign_entries_but_not_a_freeze(connection: Connection[Any], log: int) -> None:
+def test_a_commuting_command_is_accepted_after_entries_and_not_after_a_freeze(
+    connection: Connection[Any], log: int
+) -> None:
     append(connection, log, [write("1", "cash", 0)])
     append(connection, log, [write("2", "cash", 1, ENTRY, commuting=True)], commuting_types=[ENTRY])
     late = append(connection, log, [write("3", "cash", 1, ENTRY, commuting=True)], commuting_types=[ENTRY])
@@ -106,7 +108,7 @@ def test_commuting_survives_foreign_entries_but_not_a_freeze(connection: Connect
     ]  # fmt: skip
 
 
-def test_a_failed_entry_does_not_taint_commuting_neighbours(connection: Connection[Any], log: int) -> None:
+def test_a_failed_entry_does_not_taint_commuting_commands(connection: Connection[Any], log: int) -> None:
     append(connection, log, [write("1", "cash", 0), write("2", "s", 0)])
     failing = DecidedCommand(
         "a", "3", (Read("s", 0), Read("cash", 1, True)), [NewEvent("cash", ENTRY, b"{}", True)], b"{}", None
@@ -117,7 +119,7 @@ def test_a_failed_entry_does_not_taint_commuting_neighbours(connection: Connecti
     assert [c.verdict for c in done.commands] == [Verdict.CONFLICT, Verdict.IN, Verdict.CONFLICT]
 
 
-def test_a_key_is_there_once(connection: Connection[Any], log: int) -> None:
+def test_a_key_is_recorded_once(connection: Connection[Any], log: int) -> None:
     record = Record(1, 201, None, b"{}", b"hash")
     first = DecidedCommand("a", "k", (Read("s", 0),), [NewEvent("s", OTHER, b"{}")], b"{}", record)
     assert append(connection, log, [first]).commands[0].verdict is Verdict.IN
@@ -132,7 +134,7 @@ def test_a_stream_cannot_be_continued_beyond_its_end(connection: Connection[Any]
     append(connection, log, [write("2", "s", 0, count=3)])
     done = append(connection, log, [write("3", "s", 5), write("4", "s", 5)])
     assert [c.verdict for c in done.commands] == [Verdict.CONFLICT, Verdict.CONFLICT]
-    assert done.actual == {"s": 3}, "it is told how far it has come"
+    assert done.actual == {"s": 3}, "the answer has the actual version"
 
 
 def test_a_rolled_back_append_leaves_no_gap(connection: Connection[Any], log: int) -> None:
@@ -142,7 +144,7 @@ def test_a_rolled_back_append_leaves_no_gap(connection: Connection[Any], log: in
     assert done.commands[0].first_position == 1
 
 
-def test_logs_do_not_know_of_each_other(connection: Connection[Any], log: int) -> None:
+def test_logs_are_independent(connection: Connection[Any], log: int) -> None:
     other = connection.execute("SELECT log.create_log('other')").fetchone()
     assert other is not None
     append(connection, log, [write("1", "s", 0)])
@@ -179,7 +181,7 @@ def test_filters_still_advance(connection: Connection[Any], log: int) -> None:
 
 
 def test_an_append_is_index_work_only(connection: Connection[Any], log: int, database: Database) -> None:
-    """The plans inside the function, on tables whose statistics say that they are empty and on grown ones."""
+    """The plans inside the function use indexes, with statistics of empty tables and of large ones."""
     with connect(database.url, application_name="plans") as owner:
         commands: list[str] = []
         owner.add_notice_handler(lambda notice: commands.append(notice.message_primary or ""))
@@ -206,7 +208,7 @@ def test_an_append_is_index_work_only(connection: Connection[Any], log: int, dat
 
 
 def test_a_call_that_miscounts_its_events_changes_nothing(connection: Connection[Any], log: int) -> None:
-    """Positions and versions are the function's own: no caller can leave a gap."""
+    """The function computes positions and versions, so no caller can leave a gap."""
     call = (
         "SELECT log.append(%s, 0::smallint, '{}', '{a}', '{k}', '{h}', '{1}', '{201}', '{NULL}', '{x}', '{NULL}',"
         " '{f}', %s::integer[], '{s}', '{0}', '{f}', '{1}', '{1}', '{f}', '{1,1}', '{1,1}', '{f,f}', '{t,t}',"
@@ -223,10 +225,10 @@ def test_a_call_that_miscounts_its_events_changes_nothing(connection: Connection
     ]
 
 
-def test_what_is_refused_at_the_commit_was_not_appended(
+def test_an_append_that_is_refused_at_the_commit_has_no_effect(
     connection: Connection[Any], log: int, database: Database
 ) -> None:
-    """The function's row comes before the commit: it is no answer yet."""
+    """The row of the function comes before the commit, so it is not the final result."""
     with psycopg.connect(database.url, autocommit=True) as owner:
         owner.execute(
             "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS"
@@ -241,8 +243,8 @@ def test_what_is_refused_at_the_commit_was_not_appended(
     assert read_log(connection, log, 0, 10).events == []
 
 
-def test_a_stream_held_to_be_new_that_is_there_is_refused(connection: Connection[Any], log: int) -> None:
-    """It is not looked up; the index knows, and then nothing of the call goes in."""
+def test_a_stream_that_is_assumed_new_and_exists_is_refused(connection: Connection[Any], log: int) -> None:
+    """The stream is not looked up. The unique index detects it, and the whole call has no effect."""
     append(connection, log, [write("first", "s", 0)])
     invented = command("second", NewEvent("s", OTHER, b"{}"), reads=(Read("s", None),))
     with pytest.raises(psycopg.errors.UniqueViolation):

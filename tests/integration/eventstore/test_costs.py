@@ -1,6 +1,6 @@
-"""What a command costs, pinned as counts: round trips, bytes of write-ahead log, and the plans of the hot statements.
+"""The cost of a command as counts: round trips, bytes of write-ahead log, and the plans of frequent statements.
 
-Never times: a count is the same on every machine, so what makes a command dearer is seen in the commit that does it.
+It measures no times. A count is the same on every machine, so a test fails in the commit that makes a command dearer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from eventstore.log.read import read_head, read_log, read_moved, read_stream, re
 from eventstore.postgres.connect import connect
 from projections.engine.checkpoint import read_state
 from projections.registry import PROJECTIONS
-from tests.support.appending import DecidedCommand, NewEvent, Read, Record, layout_of
+from tests.support.appending import DecidedCommand, NewEvent, Read, Record, batch_of
 from tests.support.ledger import (
     codec_of,
     deposit,
@@ -54,14 +54,14 @@ ACCOUNTS = 50
 
 
 class Traced:
-    """What connections say to the server and it to them: libpq's own trace, one line a message of the protocol."""
+    """The messages of connections in both directions: the trace of libpq, one line for each message of the protocol."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._traces: list[tuple[Connection[Any], BinaryIO]] = []
 
     def connect(self) -> Connection[Any]:
-        """A connection that is traced from its set-up on."""
+        """A connection that is traced after its set-up."""
         connection = connect(self._database.api_url, application_name="executor")
         file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._traces.append((connection, file))
@@ -69,10 +69,10 @@ class Traced:
         return connection
 
     def message(self) -> str:
-        """What was said since this was last asked. Nothing may be under way."""
+        """The messages since the last call. No statement may be running."""
         parts = []
         for connection, file in self._traces:
-            connection.pgconn.untrace()  # writes what is buffered
+            connection.pgconn.untrace()  # flushes the buffer
             file.seek(0)
             parts.append(file.read().decode(errors="replace"))
             file.seek(0)
@@ -95,7 +95,7 @@ def _trace(connection: Connection[Any], file: BinaryIO) -> None:
 def traced_executor(
     database: Database, snapshots: Snapshots | None = None
 ) -> Iterator[tuple[Executor, Traced, Traced]]:
-    """An executor, its connections traced, and apart from them the one for people's keys."""
+    """An executor, the trace of its connections, and the trace of the connection for the keys of persons."""
     with (
         closing(Traced(database)) as traced_keys,
         closing(Traced(database)) as traced,
@@ -118,7 +118,7 @@ def traced_executor(
 
 
 def round_trips(message: str) -> dict[str, int]:
-    """How often the server was asked, and for what. Each time ends with its being ready for the next."""
+    """The number of round trips, by purpose. Each ends with ReadyForQuery."""
     return {
         "append": len(re.findall(r'^F\t\d+\tBind\t.*"append_\d+"', message, re.MULTILINE)),
         "load": len(re.findall(r"unnest\(\$1::text\[\], \$2::bigint\[\]\) AS [sw]\(stream, version\)", message)),
@@ -133,14 +133,14 @@ def test_a_group_is_one_round_trip_and_its_streams_are_loaded_in_one(
 ) -> None:
     monkeypatch.setattr(
         "eventstore.executor.executor.NOTIFY_SECONDS", float("inf")
-    )  # said after the answers, so not counted
+    )  # the notification comes after the answers, so it is not counted
     with ExitStack() as stack:
         ledger = stack.enter_context(ledger_on(database))
         accounts = [ledger.account(1_000, owner=f"owner-{n}") for n in range(ACCOUNTS)]
         snapshots = stack.enter_context(snapshots_on(database, SNAPSHOT_EVERY)) if kept else None
         with traced_executor(database, snapshots) as (executor, traced, _):
             opened = round_trips(traced.message())
-            # the head of the log, the clock, then the append is prepared; connecting sets its time-outs untraced
+            # the head of the log, the clock, then the preparation of the append; time-outs are set before the trace
             assert opened == {"append": 0, "load": 0, "moved": 0, "all": 3}
 
             group = [
@@ -161,7 +161,7 @@ def test_a_group_is_one_round_trip_and_its_streams_are_loaded_in_one(
             assert executor.statistics.events == 3 * 2 * GROUP
         if snapshots is not None:
             snapshots.settle()
-            assert snapshots.statistics.kept > 0, "no snapshot was written: nothing was shown"
+            assert snapshots.statistics.kept > 0, "no snapshot was written: the test shows nothing"
 
 
 def test_the_keys_of_all_streams_of_a_load_are_looked_up_at_once(
@@ -189,17 +189,17 @@ def test_round_trips_of_a_command_alone(database: Database, monkeypatch: pytest.
         with traced_executor(database) as (executor, traced, traced_keys):
 
             def trips(command: Any) -> dict[str, int]:
-                """How often anybody was asked for it, by what for; nothing that was not asked at all."""
+                """The number of round trips of a command, by purpose, without zeros."""
                 executor.execute([submission(command)])
                 asked = {**round_trips(traced.message()), "keys": round_trips(traced_keys.message())["all"]}
                 return {what: times for what, times in asked.items() if times}
 
             traced.message(), traced_keys.message()
             assert trips(transfer(one, two, 1)) == {"append": 1, "load": 1, "all": 2, "keys": 1}
-            assert trips(transfer(one, two, 1)) == {"append": 1, "all": 1}, "who is known is not loaded again"
-            assert trips(deposit(one, 1)) == {"append": 1, "load": 1, "all": 2, "keys": 1}, "of cash"
+            assert trips(transfer(one, two, 1)) == {"append": 1, "all": 1}, "a cached account is not loaded again"
+            assert trips(deposit(one, 1)) == {"append": 1, "load": 1, "all": 2, "keys": 1}, "the cash account is loaded"
             assert trips(deposit(one, 1)) == {"append": 1, "all": 1}
-            # what its number claims is looked up, and the key of somebody new is asked for, then made
+            # the claim of the number is looked up; the key of a new person is looked up, then made
             assert trips(opening(owner="owner-3")) == {"append": 1, "load": 1, "all": 2, "keys": 2}
             assert trips(opening(owner="owner-3")) == {"append": 1, "load": 1, "all": 2}
             ledger.accepted(deposit(one, 1))  # by another process
@@ -211,7 +211,7 @@ def test_round_trips_of_a_command_alone(database: Database, monkeypatch: pytest.
 # ---------------------------------------------------------------------- write-ahead log
 
 WAL_A_TRANSFER = (2_500, 2_900)
-"""Bytes of one in a group: three events, the answer, and their entries in three indexes."""
+"""Bytes of a transfer in a group: three events, the answer, and their entries in three indexes."""
 
 WAL_ALONE = {
     "a transfer": (3_016, 3_080),
@@ -219,11 +219,11 @@ WAL_ALONE = {
     "opening an account, with its person's key": (2_290, 2_354),
     "a withdrawal that conflicts once": (2_976, 3_040),
 }
-"""Bytes of one by itself, with its own commit. The median: which page is full just then does not count."""
+"""Bytes of a command alone, with a separate commit. It is a median, so that full pages do not matter."""
 
 
 def wal_bytes(admin: Connection[Any], run: Callable[[], object]) -> int:
-    """What `run` writes."""
+    """The bytes that `run` writes."""
     before = admin.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
     assert before is not None
     run()
@@ -234,9 +234,9 @@ def wal_bytes(admin: Connection[Any], run: Callable[[], object]) -> int:
 
 @pytest.mark.parametrize("kept", [False, True], ids=["without snapshots", "with snapshots"])
 def test_wal_bytes_of_a_transfer(database: Database, kept: bool) -> None:
-    """A group of transfers among accounts that are known, without images of whole pages.
+    """A group of transfers among cached accounts, without images of whole pages.
 
-    Each account comes from its second event to its 22nd or so: with snapshots, one of it is due.
+    Each account goes from its second event to about its 22nd, so with snapshots one is due.
     """
     with ExitStack() as stack:
         snapshots = stack.enter_context(snapshots_on(database, SNAPSHOT_EVERY)) if kept else None
@@ -253,12 +253,12 @@ def test_wal_bytes_of_a_transfer(database: Database, kept: bool) -> None:
                 snapshots.settle()
 
         bytes_each = wal_bytes(admin, execute) / GROUP
-    print(f"{bytes_each:.0f} bytes of write-ahead log a transfer")  # shown where the band is left
+    print(f"{bytes_each:.0f} bytes of write-ahead log a transfer")  # shown if the test fails
     assert WAL_A_TRANSFER[0] <= bytes_each <= WAL_A_TRANSFER[1]
 
 
 def test_wal_bytes_of_a_command_alone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each a group of one."""
+    """Each command is a group of one."""
     monkeypatch.setattr("eventstore.executor.executor.NOTIFY_SECONDS", float("inf"))
     with (
         ledger_on(database) as ledger,
@@ -270,12 +270,12 @@ def test_wal_bytes_of_a_command_alone(database: Database, monkeypatch: pytest.Mo
         admin.execute("CHECKPOINT")
 
         def median(make: Callable[[int], Any], *, moved: bool = False) -> float:
-            """Of as many as there are accounts; `moved`: another process has just written to the account."""
+            """The median over all accounts. `moved`: another process writes to the account before each command."""
             found = []
             for n in range(ACCOUNTS):
                 if moved:
                     another.execute([submission(deposit(accounts[n], 1))])
-                command = submission(make(n), key=new_id("key"))  # of one length, however many came before
+                command = submission(make(n), key=new_id("key"))  # all keys have one length
                 found.append(wal_bytes(admin, partial(ledger.executor.execute, [command])))
             return statistics.median(found)
 
@@ -287,7 +287,7 @@ def test_wal_bytes_of_a_command_alone(database: Database, monkeypatch: pytest.Mo
         }
         assert ledger.executor.statistics.conflicts == ACCOUNTS
     assert measured.keys() == WAL_ALONE.keys()
-    print(measured)  # shown where a band is left
+    print(measured)  # shown if the test fails
     for name, (least, most) in WAL_ALONE.items():
         assert least <= measured[name] <= most, name
 
@@ -301,7 +301,7 @@ _BY_POSITION, _BY_VERSION = "events_pkey", "events_log_stream_version_key"
 
 @pytest.fixture(scope="module")
 def explained(server: Server) -> Iterator[Explained]:
-    """A log with statistics, on a connection that tells the plan of every statement, also within functions."""
+    """A log with statistics, on a connection that shows the plan of every statement, also within functions."""
     with server.database() as database, psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute("SELECT log.create_log('main'), log.create_log('other')")
         for log in (1, 2):
@@ -353,13 +353,13 @@ HOT: dict[str, tuple[Callable[[Connection[Any]], object], set[str]]] = {
         {"commands_pkey"},
     ),
     "the keys of people": (_keys, {"subject_keys_pkey"}),
-    "how projections stand": (
+    "the status of projections": (
         lambda c: read_state(c, "main", [projection.name for projection in PROJECTIONS]),
         {_BY_POSITION},
     ),
 }
 SMALL = {"logs", "checkpoints", "projection_errors"}
-"""Tables of a handful of rows, one page: read whole is the right plan."""
+"""Tables of few rows on one page. A sequential scan is the right plan."""
 
 
 @pytest.mark.parametrize("name", HOT)
@@ -373,16 +373,16 @@ def test_a_hot_read_uses_its_index(explained: Explained, name: str) -> None:
 
 
 @pytest.mark.parametrize("others", [1, 100, MOST_OTHERS])
-def test_what_others_have_moved_is_read_by_positions(explained: Explained, others: int) -> None:
-    """However much of the log it is, up to the bound; in order or not."""
+def test_streams_that_others_changed_are_read_by_position(explained: Explained, others: int) -> None:
+    """For any number of new events up to the bound."""
     scans = explained.scans(lambda: read_moved(explained.connection, 1, EVENTS - others, EVENTS))
     assert [probed_index(node) for node in scans] == [_BY_POSITION]
 
 
 def _append(connection: Connection[Any], streams: int) -> None:
-    """A group on streams that have moved, with keys known and new: every statement of the append is reached."""
+    """Append a group on changed streams, with known and new keys, so that every statement is executed."""
     record = Record(1, 201, None, b"{}", b"hash")
-    batch = layout_of(
+    batch = batch_of(
         DecidedCommand(
             "tester",
             f"key-{EVENTS - 10 + n}" if n < 2 else new_id("key"),
@@ -410,21 +410,23 @@ def test_the_append_probes_indexes_and_nothing_else(explained: Explained) -> Non
         assert index in INDEXES, (relation, index)
     assert ("events", "Index Only Scan", _BY_VERSION) in found
     versions = [node for node in scans if node.get("Index Name") == _BY_VERSION]
-    assert any("version >=" in node["Index Cond"] for node in versions), "else a page full of entries is read for each"
+    assert any("version >=" in node["Index Cond"] for node in versions), (
+        "otherwise a whole page of entries is read for each command"
+    )
 
 
 def test_the_append_has_the_same_plans_on_an_empty_log(server: Server) -> None:
-    """What a session plans in its first hour it must not have to pay for when the log has grown."""
+    """A plan that a session makes on a small log must be good for a large one too."""
     with server.database() as database, psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute("SELECT log.create_log('main')")
-        connection.execute("VACUUM ANALYZE")  # as autovacuum would: now they are known to be empty
+        connection.execute("VACUUM ANALYZE")  # as autovacuum does: now the statistics show empty tables
         watched = Explained(connection)
 
         def append_one() -> None:
             event = NewEvent("acct_1", "account.opened.v1", b"{}")
             record = Record(1, 201, None, b"{}", b"hash")
             appender = Appender(connection, 1, COMMUTING)
-            appender.send(layout_of([DecidedCommand("tester", "key", [Read("acct_1", 0)], [event], b"{}", record)]))
+            appender.send(batch_of([DecidedCommand("tester", "key", [Read("acct_1", 0)], [event], b"{}", record)]))
             assert appender.receive().verdicts is None
 
         scans = watched.scans(append_one)

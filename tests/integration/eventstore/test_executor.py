@@ -1,4 +1,4 @@
-"""The executor: each its own answer, once, and only on what is true."""
+"""The executor: each command gets its answer, has one effect, and is decided on true states."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_twenty_clients_with_one_key(database: Database) -> None:
 
 
 def persist(ledger: Ledger, command: object, key: str) -> Answer:
-    """A client that is told nothing asks again with the same key."""
+    """Retry with the same key until there is an answer."""
     while True:
         try:
             return ledger.execute(command, key=key)
@@ -123,7 +123,7 @@ def persist(ledger: Ledger, command: object, key: str) -> Answer:
 
 
 def test_a_long_stream_is_read_in_pages(database: Database) -> None:
-    """One that ends with a page, and one that does not: the last cent is known."""
+    """One stream ends with a page and one does not. Both states are complete."""
     with ledger_on(database) as ledger:
         long, longer = ledger.account(), ledger.account()
         entries = {long: 2 * STREAM_PAGE - 1, longer: 2 * STREAM_PAGE + 1}  # after the opening
@@ -137,16 +137,16 @@ def test_a_long_stream_is_read_in_pages(database: Database) -> None:
         assert answer.result["available"] == show(count, "EUR")
 
 
-def test_what_does_not_exist_is_answered_and_not_recorded(database: Database) -> None:
+def test_an_unknown_account_is_answered_and_not_recorded(database: Database) -> None:
     with ledger_on(database) as ledger:
-        nobody = new_id(ACCOUNT)
-        answer = ledger.execute(deposit(nobody, 5), key="early")
-        assert (answer.outcome, answer.result) == (Outcome.UNKNOWN, {"kind": "account", "id": nobody})
-        ledger.accepted(opening(account=nobody))
-        assert ledger.execute(deposit(nobody, 5), key="early").outcome is Outcome.ACCEPTED
+        unknown = new_id(ACCOUNT)
+        answer = ledger.execute(deposit(unknown, 5), key="early")
+        assert (answer.outcome, answer.result) == (Outcome.UNKNOWN, {"kind": "account", "id": unknown})
+        ledger.accepted(opening(account=unknown))
+        assert ledger.execute(deposit(unknown, 5), key="early").outcome is Outcome.ACCEPTED
 
 
-def test_a_stated_version_is_held_against_the_truth(database: Database) -> None:
+def test_an_expected_version_is_compared_with_the_actual_one(database: Database) -> None:
     with ledger_on(database) as ledger, executor_on(database) as other:
         account = ledger.account(1000)  # version 2
         stale = ledger.execute(withdrawal(account, 1), expected={account: 1}, key="stale")
@@ -154,15 +154,15 @@ def test_a_stated_version_is_held_against_the_truth(database: Database) -> None:
         assert stale.result == {"expected": {account: 1}, "actual": {account: 2}}
         assert other.execute([submission(deposit(account, 1))])[0].outcome is Outcome.ACCEPTED  # version 3
         fresh = ledger.execute(withdrawal(account, 1), expected={account: 3})
-        assert fresh.outcome is Outcome.ACCEPTED, "the client knew more than the cache"
+        assert fresh.outcome is Outcome.ACCEPTED, "the client knows a later version than the cache"
         replay = ledger.execute(withdrawal(account, 1), expected={account: 1}, key="stale")
         assert (replay.outcome, replay.replayed) == (Outcome.EXPECTATION_FAILED, True)
         on_cash = ledger.execute(deposit(account, 1), expected={CASH: 1})
-        assert on_cash.outcome is Outcome.EXPECTATION_FAILED, "stated, so it does not commute"
+        assert on_cash.outcome is Outcome.EXPECTATION_FAILED, "an expected version does not commute"
     assert_sound(database)
 
 
-def test_a_stale_cache_does_not_refuse_what_another_made_possible(database: Database) -> None:
+def test_a_stale_cache_does_not_refuse_what_another_process_made_possible(database: Database) -> None:
     with ledger_on(database) as ledger, executor_on(database) as other:
         account = ledger.account(100)
         assert ledger.execute(withdrawal(account, 500)).outcome is Outcome.REFUSED
@@ -173,21 +173,23 @@ def test_a_stale_cache_does_not_refuse_what_another_made_possible(database: Data
 
 
 def on_an_account_another_has_moved(database: Database) -> None:
-    """It is decided once: this process knows by then that it must not rely on what it remembers."""
+    """The command is decided once, because the process already knows that its cached state is stale."""
     with ledger_on(database) as ledger, executor_on(database) as other:
         account, another = ledger.account(100), ledger.account(100)
         assert other.execute([submission(deposit(account, 400))])[0].outcome is Outcome.ACCEPTED
-        assert ledger.execute(deposit(another, 1)).outcome is Outcome.ACCEPTED  # it sees that others were there
+        assert (
+            ledger.execute(deposit(another, 1)).outcome is Outcome.ACCEPTED
+        )  # the append shows that others have appended
         assert ledger.execute(withdrawal(account, 500)).outcome is Outcome.ACCEPTED
         assert ledger.executor.statistics.conflicts == 0
     assert_sound(database)
 
 
-def test_what_others_moved_is_read_on_before_it_is_relied_on_again(database: Database) -> None:
+def test_streams_that_other_processes_changed_are_marked_as_stale(database: Database) -> None:
     on_an_account_another_has_moved(database)
 
 
-def test_of_many_events_of_others_all_that_is_remembered_is_dropped(
+def test_many_events_of_other_processes_drop_the_whole_cache(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executing, "MOST_OTHERS", 2)  # a deposit has three
@@ -195,7 +197,7 @@ def test_of_many_events_of_others_all_that_is_remembered_is_dropped(
     on_an_account_another_has_moved(database)
 
 
-def test_where_others_events_cannot_be_read_all_that_is_remembered_is_dropped(
+def test_the_whole_cache_is_dropped_if_events_of_others_cannot_be_read(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> list[tuple[str, int]]:
@@ -205,8 +207,10 @@ def test_where_others_events_cannot_be_read_all_that_is_remembered_is_dropped(
     on_an_account_another_has_moved(database)
 
 
-def test_who_is_alone_looks_for_nobody(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through groups that follow each other closely too: their own events are not those of others."""
+def test_a_single_process_does_not_look_for_events_of_others(
+    database18: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with consecutive groups: their events do not count as those of others."""
     looked: list[object] = []
 
     def look(*asked: object) -> list[tuple[str, int]]:
@@ -229,7 +233,7 @@ def test_commuting_entries_of_several_executors_never_conflict(database: Databas
             for executor, account in pairs:
                 assert executor.execute([submission(deposit(account, 7))])[0].outcome is Outcome.ACCEPTED
         assert (ledger.executor.statistics.conflicts, other.statistics.conflicts) == (0, 0)
-        # An exact command on the shared account still finds the truth: the balance it refuses with is the whole sum.
+        # An exact command on the shared account is decided on the true state: its refusal has the whole sum.
         closing = ledger.execute(CloseAccount(CASH, "done"))
         assert (closing.rule, closing.result["balance"]) == ("balance_not_zero", "-1.40")
     assert balances(database) == {mine: 70, theirs: 70, CASH: -140}
@@ -247,8 +251,8 @@ def test_a_freeze_wins_over_commuting_entries(database: Database) -> None:
     assert_sound(database)
 
 
-def test_hot_account_with_limits_loses_nobody(database: Database) -> None:
-    """Three executors on one limited account: all is decided on the truth, the last attempts with the head held."""
+def test_every_command_on_a_busy_account_with_limits_is_answered(database: Database) -> None:
+    """Three executors on one limited account decide on true states, in the last attempts with the head locked."""
     with ledger_on(database) as ledger, executor_on(database) as second, executor_on(database) as third:
         hot = ledger.account(100)
         with ThreadPoolExecutor(12) as pool:
@@ -263,7 +267,7 @@ def test_hot_account_with_limits_loses_nobody(database: Database) -> None:
     assert_sound(database)
 
 
-def test_a_lost_connection_is_survived_and_nothing_is_there_twice(database: Database) -> None:
+def test_after_a_lost_connection_nothing_is_appended_twice(database: Database) -> None:
     with (
         ledger_on(database) as ledger,
         ThreadPoolExecutor(8) as pool,
@@ -296,8 +300,8 @@ def test_a_lost_connection_is_survived_and_nothing_is_there_twice(database: Data
     assert_sound(database)
 
 
-def test_whose_key_the_database_has_lost_is_not_written_about_with_it(database18: Database) -> None:
-    """A dump from before it was kept, or a server that lagged behind: what it seals, nobody could read."""
+def test_nothing_is_sealed_with_a_key_that_the_database_has_lost(database18: Database) -> None:
+    """A restored dump or a promoted standby may not have the key. Values sealed with it could never be read."""
     with ledger_on(database18) as ledger, psycopg.connect(database18.url, autocommit=True) as admin:
         ledger.accepted(opening(owner="somebody"))
         admin.execute("SET session_replication_role = replica")
@@ -312,7 +316,7 @@ def test_whose_key_the_database_has_lost_is_not_written_about_with_it(database18
         assert answered.name == "Ada Lovelace"
 
 
-def test_stopping_does_not_wait_for_a_database_that_is_gone(
+def test_stopping_does_not_wait_for_a_database_that_is_away(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executing, "RECONNECT_PAUSES", (0.0, 3_600.0, 3_600.0))
@@ -336,11 +340,11 @@ def test_stopping_does_not_wait_for_a_database_that_is_gone(
                 " WHERE application_name = 'executor' AND datname = current_database()"
             )
         answer = pool.submit(ledger.executor.execute, [submission(withdrawal(account, 1))])
-        wait_until(lambda: tries > 0, "a try to connect")  # now it waits an hour for the next
+        wait_until(lambda: tries > 0, "an attempt to connect")  # the next attempt is an hour later
         pool.submit(ledger.executor.stop).result(timeout=30)
         with pytest.raises(UnavailableError, match="connection was lost"):
             answer.result(timeout=30)
-    assert tries == 3, "those that were left followed at once"
+    assert tries == 3, "the other commands were answered at once"
     assert balances(database)[account] == 100
 
 
@@ -357,7 +361,7 @@ def test_an_event_that_cannot_be_stored_fails_alone(database: Database) -> None:
     assert_sound(database)
 
 
-def test_the_queue_is_bounded_and_stopping_answers_what_waits(database: Database) -> None:
+def test_the_queue_is_bounded_and_stopping_answers_the_waiting_commands(database: Database) -> None:
     class Deaf:
         def deliver(self, results: object) -> None:
             pass
@@ -368,7 +372,7 @@ def test_the_queue_is_bounded_and_stopping_answers_what_waits(database: Database
             blocker.execute("SELECT 1 FROM log.logs FOR UPDATE")
             before = ledger.executor.statistics.commands
             ledger.executor.submit(submission(deposit(account, 1)), Deaf(), None)
-            while ledger.executor.waiting:  # the executor takes it, and hangs at the head of the log
+            while ledger.executor.waiting:  # the executor takes the command and waits for the head
                 assert ledger.executor.statistics.commands == before
             for _ in range(3):
                 ledger.executor.submit(submission(deposit(account, 1)), Deaf(), None)
@@ -377,7 +381,7 @@ def test_the_queue_is_bounded_and_stopping_answers_what_waits(database: Database
         executor = ledger.executor
     with pytest.raises(StoppedError):
         executor.execute([submission(deposit(account, 1))])
-    assert balances(database)[account] == 10 + 4, "stopped only after answering what waited"
+    assert balances(database)[account] == 10 + 4, "stopped only after answering the waiting commands"
     assert_sound(database)
 
 
@@ -434,15 +438,15 @@ def test_at_every_page_end_the_trial_balance_is_zero(database18: Database, size:
 
 @contextmanager
 def head_held(database: Database) -> Iterator[None]:
-    """Somebody else has the head of the log, and keeps it."""
+    """Another connection locks the head of the log until the block ends."""
     with psycopg.connect(database.url) as holder:
         holder.execute("SELECT log.lock_head(log) FROM log.logs")
         yield
         holder.rollback()
 
 
-def test_a_database_that_cannot_now_is_asked_once_for_a_whole_group(database18: Database) -> None:
-    """Not once for each of its commands, one time-out after the other."""
+def test_an_unavailable_database_is_tried_once_for_a_whole_group(database18: Database) -> None:
+    """It is not tried for each command, with one time-out after the other."""
     attempts: list[int] = []
     with ledger_on(database18) as ledger:
         account = ledger.account()
@@ -462,10 +466,10 @@ def test_a_database_that_cannot_now_is_asked_once_for_a_whole_group(database18: 
 
 
 @pytest.mark.parametrize("then", ["it comes back", "its disk is full"])
-def test_who_had_no_room_in_a_group_that_fails_is_answered_once(
+def test_commands_that_did_not_fit_into_a_failed_group_are_answered_once(
     database18: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, then: str
 ) -> None:
-    """They wait in the queue, so who brings the others to their answers must not have them as well."""
+    """They are back in the queue, so the retries of the group must not answer them too."""
     monkeypatch.setattr(grouping, "MOST_EVENTS_PER_UNIT", 6)  # two deposits
     with (
         ledger_on(database18, group_limit=5) as ledger,
@@ -485,9 +489,9 @@ def test_who_had_no_room_in_a_group_that_fails_is_answered_once(
         executor._appender.send = cut  # type: ignore[method-assign]
         if then == "its disk is full":
             executor._attempt = full  # type: ignore[method-assign, assignment]
-        answered = Told(12)
+        answered = Replies(12)
         executor.submit_all([submission(deposit(account, 1), key=f"one-{n}") for n in range(12)], answered)
-        assert answered.whole.wait(10), "somebody was not answered"
+        assert answered.whole.wait(10), "a command was not answered"
         assert executor.running
         accepted = [answer for answer in answered.answers if isinstance(answer, Answer)]
         assert len(accepted) == (12 if then == "it comes back" else 10)
@@ -499,24 +503,24 @@ def test_who_had_no_room_in_a_group_that_fails_is_answered_once(
     assert_sound(database18)
 
 
-def test_who_shares_a_key_is_told_of_a_fault_too(database18: Database) -> None:
-    """Whatever goes wrong with us, nobody is left to wait for ever."""
+def test_commands_with_the_same_key_are_all_answered_after_an_internal_error(database18: Database) -> None:
+    """After an internal error no command waits for ever."""
     with ledger_on(database18) as ledger:
         account = ledger.account()
         ledger.execute(deposit(account, 1), key="shared")
 
-        def fault(*_: object) -> None:
-            raise ZeroDivisionError("a fault of ours")
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError("an internal error")
 
-        ledger.executor._settle = fault  # type: ignore[method-assign, assignment]
-        answered = Told()
+        ledger.executor._settle = fail  # type: ignore[method-assign, assignment]
+        answered = Replies()
         ledger.executor.submit_all([submission(deposit(account, 1), key="same", body="x") for _ in range(3)], answered)
-        assert answered.whole.wait(10), "nobody answered"
+        assert answered.whole.wait(10), "a command was not answered"
         assert [type(answer) for answer in answered.answers] == [UnavailableError] * 3
 
 
-class Told(ReplyCollector):
-    """Waits for so many answers, but not for ever."""
+class Replies(ReplyCollector):
+    """Collects this many answers, and sets an event when it has all."""
 
     def __init__(self, many: int = 3) -> None:
         super().__init__(many)
@@ -526,14 +530,14 @@ class Told(ReplyCollector):
         self.whole.set()
 
 
-def test_who_comes_behind_a_rejected_one_with_its_key_has_a_turn_of_its_own(database18: Database) -> None:
+def test_a_command_with_the_key_of_a_rejected_one_is_executed(database18: Database) -> None:
     with ledger_on(database18) as ledger:
         account = ledger.account(10)
-        answered = Told()
+        answered = Replies()
         bad = submission(opening(name="\ud800"), key="shared", body="one")
         good = [submission(withdrawal(account, 1), key="shared", body="two") for _ in range(2)]
         ledger.executor.submit_all([bad, *good], answered)
-        assert answered.whole.wait(10), "nobody answered"
+        assert answered.whole.wait(10), "a command was not answered"
         assert isinstance(answered.answers[0], RejectedError)
         assert [(answer.outcome, answer.replayed) for answer in answered.answers[1:]] == [
             (Outcome.ACCEPTED, False),
@@ -559,17 +563,17 @@ def test_a_retry_that_cannot_be_executed_any_more_gets_its_recorded_answer(datab
     assert_sound(database18)
 
 
-def test_a_fault_of_ours_is_told_as_one_and_logged_without_what_it_says(
+def test_an_internal_error_is_answered_as_one_and_logged_without_its_message(
     database18: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ledger_on(database18) as ledger:
         account = ledger.account(10)
 
-        def fault(*_: object) -> None:
+        def fail(*_: object) -> None:
             raise ZeroDivisionError("Ada" + " Lovelace")
 
         with monkeypatch.context() as faulty:
-            faulty.setattr(ledger.executor._groups, "_decide", fault)
+            faulty.setattr(ledger.executor._groups, "_decide", fail)
             with pytest.raises(FaultError, match="logged"):
                 ledger.execute(withdrawal(account, 1), key="once")
         assert "ZeroDivisionError at" in caplog.text
@@ -578,35 +582,35 @@ def test_a_fault_of_ours_is_told_as_one_and_logged_without_what_it_says(
     assert_sound(database18)
 
 
-def test_whoever_it_is_whose_answers_cannot_be_delivered_the_others_are_told(database18: Database) -> None:
+def test_a_sink_that_raises_does_not_affect_other_answers(database18: Database) -> None:
     class Raises:
         def deliver(self, results: object) -> None:
             raise ZeroDivisionError
 
     with ledger_on(database18) as ledger:
         account = ledger.account()
-        answered = Told()
-        with head_held(database18):  # so that both are in one group
+        answered = Replies()
+        with head_held(database18):  # so that all are in one group
             ledger.executor.submit(submission(deposit(account, 1)), Raises(), None)
             wait_until(lambda: not ledger.executor.waiting, "the executor at the head")
             ledger.executor.submit(submission(deposit(account, 1)), Raises(), None)
             ledger.executor.submit_all([submission(deposit(account, 1)) for _ in range(3)], answered)
-        assert answered.whole.wait(10), "nobody answered"
+        assert answered.whole.wait(10), "a command was not answered"
         assert ledger.accepted(deposit(account, 1)).last_position is not None
 
 
-def test_a_fault_with_tasks_back_in_the_queue_does_not_end_the_executor(database18: Database) -> None:
-    """They are answered and still there: a queue without anybody who waits is no order to stop."""
+def test_an_internal_error_after_tasks_were_put_back_does_not_end_the_executor(database18: Database) -> None:
+    """The tasks are answered and still in the queue. Such a queue must not stop the executor."""
     with ledger_on(database18) as ledger:
         account, executor = ledger.account(), ledger.executor
         turn = executor._turn
 
-        def fault(_: object, tasks: list[Task]) -> None:
+        def fail(_: object, tasks: list[Task]) -> None:
             executor._turn = turn  # type: ignore[method-assign]
             executor._return(tasks)
-            raise ZeroDivisionError("a fault of ours")
+            raise ZeroDivisionError("an internal error")
 
-        executor._turn = fault  # type: ignore[method-assign, assignment]
+        executor._turn = fail  # type: ignore[method-assign, assignment]
         with pytest.raises(UnavailableError):
             ledger.execute(deposit(account, 1))
         wait_until(lambda: not executor.waiting, "an empty queue")
@@ -615,21 +619,21 @@ def test_a_fault_with_tasks_back_in_the_queue_does_not_end_the_executor(database
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_executor_that_ends_by_a_fault_leaves_nobody_waiting(database18: Database) -> None:
+def test_an_executor_that_ends_by_an_error_answers_the_waiting_commands(database18: Database) -> None:
     with ledger_on(database18) as ledger:
         account = ledger.account()
 
         def end(*_: object) -> None:
-            wait_until(lambda: ledger.executor.waiting == 2, "two that wait")
+            wait_until(lambda: ledger.executor.waiting == 2, "two waiting commands")
             raise SystemExit
 
         ledger.executor._turn = end  # type: ignore[method-assign, assignment]
-        answered = Told()
-        first = Told()
+        answered = Replies()
+        first = Replies()
         ledger.executor.submit(submission(deposit(account, 1)), first, 0)
         wait_until(lambda: not ledger.executor.waiting, "the executor at work")
         ledger.executor.submit_all([submission(deposit(account, 1)) for _ in range(2)], answered)
-        wait_until(lambda: answered.answers[:2] != [None, None], "their answers")
+        wait_until(lambda: answered.answers[:2] != [None, None], "the answers of both")
         assert [type(answer) for answer in answered.answers[:2]] == [UnavailableError] * 2
         assert isinstance(first.answers[0], UnavailableError)
         with pytest.raises(StoppedError):
@@ -637,7 +641,7 @@ def test_an_executor_that_ends_by_a_fault_leaves_nobody_waiting(database18: Data
 
 
 def test_a_database_that_is_being_restored_is_waited_for(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server is there, the log is not yet: an error that no connection has, in the middle of sending."""
+    """The server answers, but has no log yet. The error occurs while a group is sent."""
     monkeypatch.setattr(executing, "RECONNECT_PAUSES", (0.0, 0.0))
     with ledger_on(database18) as ledger:
         account, executor = ledger.account(), ledger.executor
@@ -662,10 +666,8 @@ def test_a_database_that_is_being_restored_is_waited_for(database18: Database, m
     assert_sound(database18)
 
 
-def test_who_holds_the_head_does_not_wait_for_itself_to_keep_a_key(
-    database18: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A newcomer, first decided while the head is held: the key is kept over another connection."""
+def test_an_executor_that_holds_the_head_can_store_a_key(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first command of a new person is decided with the head locked. Another connection stores the key."""
     with ledger_on(database18) as ledger:
         monkeypatch.setattr("eventstore.executor.attempts.OPTIMISTIC_ATTEMPTS", 0)
         ledger.executor._prepare = lambda *_, **__: None  # type: ignore[method-assign]
@@ -677,7 +679,7 @@ def test_who_holds_the_head_does_not_wait_for_itself_to_keep_a_key(
 
 
 def test_a_command_that_needs_the_state_of_a_busy_account_gets_it_without_the_head(database18: Database) -> None:
-    """Others post to cash, so its entries are only counted; a deposit of the same group must not hide that."""
+    """Others post to cash, so its entries are only counted. A deposit of the same group must not hide that."""
     with ledger_on(database18) as ledger, executor_on(database18) as other:
         account, another = ledger.account(1), ledger.account(1)
         other.execute([submission(deposit(another, 1))])
@@ -688,7 +690,7 @@ def test_a_command_that_needs_the_state_of_a_busy_account_gets_it_without_the_he
     assert_sound(database18)
 
 
-def test_a_silent_server_is_given_up_by_any_connection(database18: Database) -> None:
+def test_any_connection_is_closed_if_the_server_does_not_answer(database18: Database) -> None:
     with connect(database18.api_url, application_name="silence") as connection:
         connection.answer_seconds = 0.3  # type: ignore[attr-defined]
         with pytest.raises(psycopg.OperationalError, match="did not answer"):
@@ -696,8 +698,8 @@ def test_a_silent_server_is_given_up_by_any_connection(database18: Database) -> 
         assert connection.closed
 
 
-def test_connections_of_a_pool_are_bounded_as_any_other(database18: Database) -> None:
-    url = database18.api_url.replace("options=", "options=-c%20geqo%3Doff%20")  # of the URL's own, which are kept
+def test_connections_of_a_pool_have_the_same_limits_as_others(database18: Database) -> None:
+    url = database18.api_url.replace("options=", "options=-c%20geqo%3Doff%20")  # options of the URL are kept
     with (
         pool_of(url, application_name="pool", most=2, wait_seconds=5, statement_seconds=7) as pool,
         pool.connection() as connection,
@@ -716,8 +718,8 @@ def test_connections_of_a_pool_are_bounded_as_any_other(database18: Database) ->
             connection.execute("SELECT pg_sleep(20)")
 
 
-def test_a_silent_connection_is_given_up(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server holds its word back, and not even its time-out is heard: another connection is tried."""
+def test_a_connection_without_answers_is_replaced(database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the answer of the server nor its time-out arrives. The executor tries another connection."""
     monkeypatch.setattr(appending, "ANSWER_SECONDS", 0.3)
     with ledger_on(database18) as ledger:
         account = ledger.account()
@@ -730,8 +732,8 @@ def test_a_silent_connection_is_given_up(database18: Database, monkeypatch: pyte
     assert_sound(database18)
 
 
-def test_what_cannot_be_opened_in_whole_is_closed(database18: Database) -> None:
-    """There is one connection left where two are needed: it is not kept from who could use it."""
+def test_a_pair_of_connections_that_cannot_be_opened_completely_is_closed(database18: Database) -> None:
+    """Two connections are needed and one is free. It is closed, so that others can use it."""
     opened: list[psycopg.Connection[Any]] = []
 
     def connect_once() -> psycopg.Connection[Any]:
@@ -749,16 +751,16 @@ def test_what_cannot_be_opened_in_whole_is_closed(database18: Database) -> None:
         ledger.executor._connection = before
 
 
-def test_a_stream_that_was_held_to_be_new_and_is_there(database18: Database) -> None:
-    """Nobody looks for a stream that a command invents. Where it is there all the same, only that command fails."""
+def test_a_stream_that_is_assumed_new_and_exists_fails_alone(database18: Database) -> None:
+    """A stream with a new id is not looked up. If it exists all the same, only its command fails."""
     with ledger_on(database18) as ledger:
         account = ledger.account()
         first = deposit(account, 1)
         ledger.accepted(first)
-        answered = Told()
+        answered = Replies()
         again = [submission(deposit(account, 2)), submission(first), submission(deposit(account, 4))]
         ledger.executor.submit_all(again, answered)
-        assert answered.whole.wait(10), "nobody answered"
+        assert answered.whole.wait(10), "the command was not answered"
         assert [type(answer) for answer in answered.answers] == [Answer, ContentionError, Answer]
         assert balances(database18)[account] == 1 + 2 + 4
     assert_sound(database18)

@@ -1,4 +1,4 @@
-"""A head that is dated far ahead of the clock dates no later event: nothing is appended, and the reason is said."""
+"""If the time of the head is far ahead of the clock, nothing is appended, and the answer gives the reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AS_BEFORE = "UPDATE log.logs SET recorded_at = (SELECT max(recorded_at) FROM log
 
 
 def far_ahead(connection: psycopg.Connection[object]) -> None:
-    """The head of 2099, as a clock that was wrong, or the owner, would leave it."""
+    """Set the head to 2099, as a wrong clock or the owner could do."""
     connection.execute("ALTER TABLE log.logs DROP CONSTRAINT head_time_near_the_clock")
     connection.execute("UPDATE log.logs SET recorded_at = '2099-01-01'")
     connection.execute(
@@ -25,7 +25,7 @@ def far_ahead(connection: psycopg.Connection[object]) -> None:
     )
 
 
-def test_an_executor_that_runs_appends_nothing_and_goes_on_when_the_time_is_right(database: Database) -> None:
+def test_a_running_executor_appends_nothing_until_the_time_is_right(database: Database) -> None:
     with ledger_on(database) as ledger, psycopg.connect(database.url, autocommit=True) as owner:
         account = ledger.account(100)
         before = owner.execute("SELECT count(*), max(recorded_at) FROM log.events").fetchone()
@@ -48,8 +48,8 @@ def test_an_executor_does_not_start(database18: Database) -> None:
     assert "is of 2099-01-01 00:00 UTC" in done.stderr.replace("\n", " ")
 
 
-def test_nobody_can_set_the_head_far_ahead_unless_the_constraint_is_dropped(database18: Database) -> None:
+def test_the_constraint_prevents_a_head_far_ahead(database18: Database) -> None:
     with ledger_on(database18), psycopg.connect(database18.url, autocommit=True) as owner:
-        owner.execute("UPDATE log.logs SET recorded_at = now() + interval '23 hours'")  # another time zone
+        owner.execute("UPDATE log.logs SET recorded_at = now() + interval '23 hours'")  # as with another time zone
         with pytest.raises(psycopg.errors.CheckViolation):
             owner.execute("UPDATE log.logs SET recorded_at = '2099-01-01'")

@@ -1,4 +1,4 @@
-"""Keys of people in a database: what is kept, what a rotation of the master key does to them, what damage touches."""
+"""Keys of persons in a database: what is stored, how a rotation of the master key moves them, and damaged keys."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PEOPLE = [f"person-{n}" for n in range(7)]
 
 @contextmanager
 def sealer_on(database: Database, present: bytes = MASTER_KEY, previous: bytes | None = None) -> Iterator[Sealer]:
-    """A process of the API, as far as keys are concerned."""
+    """A sealer as a process of the API has it."""
     with connect(database.api_url, application_name="sealer") as connection:
         row = connection.execute("SELECT log.create_log('main')").fetchone()
         assert row is not None
@@ -63,7 +63,7 @@ def owner(database: Database) -> Iterator[Connection[Any]]:
 
 
 def keys_of(owner: Connection[Any], by: bytes) -> dict[str, bytes | None]:
-    """The keys of people themselves, as far as they open with this master key."""
+    """The data keys of persons that open with this master key."""
     rows = owner.execute("SELECT subject, sealed_key FROM log.subject_keys WHERE sealed_key IS NOT NULL").fetchall()
     return {subject: unwrap(AESGCM(by), subject, sealed) for subject, sealed in rows}
 
@@ -72,7 +72,7 @@ def statuses(owner: Connection[Any]) -> list[str]:
     return [status for (status,) in owner.execute("SELECT status FROM log.master_keys ORDER BY number")]
 
 
-# ------------------------------------------------------------------ what is kept
+# ------------------------------------------------------------------ stored keys
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def statuses(owner: Connection[Any]) -> list[str]:
         (["ada", "bob"], [b"x" * WRAPPED_BYTES, b"junk"]),
     ],
 )
-def test_the_api_cannot_store_what_is_no_wrapped_key(
+def test_the_api_can_store_only_wrapped_keys(
     database: Database, owner: Connection[Any], subjects: list[str], sealed: list[bytes]
 ) -> None:
     with sealer_on(database), connect(database.api_url, application_name="api") as api:
@@ -108,7 +108,7 @@ def test_the_api_cannot_store_what_is_no_wrapped_key(
     assert owner.execute("SELECT count(*) FROM log.subject_keys").fetchone() == (0,)
 
 
-def test_of_two_first_processes_with_other_keys_the_second_is_refused(database: Database) -> None:
+def test_a_second_first_process_with_another_master_key_is_refused(database: Database) -> None:
     refused = pytest.raises(MasterKeyError, match="this database is used with the master key")
     with sealer_on(database), refused, sealer_on(database, NEXT_KEY):
         pass
@@ -130,9 +130,9 @@ def test_a_rotation_wraps_every_key_anew_and_changes_nothing_else(database: Data
     after = keys_of(owner, NEXT_KEY)
     assert {subject: key for subject, key in after.items() if key} == {s: key for s, key in before.items() if key}
     assert [subject for subject, key in after.items() if key is None] == ["person-5"]
-    assert "person-3" not in after, "who was erased stays erased"
+    assert "person-3" not in after, "an erased person stays erased"
     assert statuses(owner) == ["retired", "current"]
-    assert rotate(owner, NEXT_KEY, None) == Rotated(moved=0, left=1), "again, it finds nothing to do"
+    assert rotate(owner, NEXT_KEY, None) == Rotated(moved=0, left=1), "a second rotation has nothing to do"
 
     with sealer_on(database, NEXT_KEY) as sealer:
         assert set(sealer.unusable(PEOPLE)) == {"person-5"}
@@ -146,14 +146,14 @@ def test_a_rotation_wraps_every_key_anew_and_changes_nothing_else(database: Data
 
 
 class Killed(Exception):
-    """In the place of SIGKILL."""
+    """Replaces SIGKILL."""
 
 
 @pytest.mark.parametrize("moves", range(5))
 def test_a_rotation_that_is_killed_goes_on_where_it_was(
     database: Database, owner: Connection[Any], monkeypatch: pytest.MonkeyPatch, moves: int
 ) -> None:
-    """After each batch of it, before the first, and when all that is left is to retire the key before."""
+    """It is killed after each batch, before the first, and before the old key is retired."""
     with sealer_on(database) as sealer:
         sealer.prepare(PEOPLE)
     before, move = keys_of(owner, MASTER_KEY), rotation._move
@@ -189,7 +189,7 @@ def test_a_rotation_that_is_killed_goes_on_where_it_was(
 
 
 def test_processes_go_on_while_keys_are_moved(database: Database, owner: Connection[Any]) -> None:
-    """Three processes: one not yet given the new key, one with both that knew nobody, one with both that knew all."""
+    """Three processes: one without the new key, one with both keys and an empty cache, one with all keys cached."""
     with (
         sealer_on(database) as behind,
         sealer_on(database, NEXT_KEY, MASTER_KEY) as fresh,
@@ -207,7 +207,7 @@ def test_processes_go_on_while_keys_are_moved(database: Database, owner: Connect
         assert rotate(owner, NEXT_KEY, MASTER_KEY, between, batch=2) == Rotated(len(PEOPLE), 0)
         made = owner.execute("SELECT count(*), min(master_key) FROM log.subject_keys WHERE subject ~ 'newcomer'")
         assert made.fetchone() == (4, 2)
-        assert behind.unusable(PEOPLE[:2]) == {}, "what it has at hand"
+        assert behind.unusable(PEOPLE[:2]) == {}, "its cached keys"
         with pytest.raises(MasterKeyError, match="has retired"):
             behind.look_up(PEOPLE)
         with pytest.raises(MasterKeyError):
@@ -216,7 +216,9 @@ def test_processes_go_on_while_keys_are_moved(database: Database, owner: Connect
         assert sealer.unusable([*PEOPLE, *(f"newcomer-{n}" for n in range(4))]) == {}
 
 
-def test_a_rotation_waits_for_a_key_that_is_being_kept_and_moves_it(database: Database, owner: Connection[Any]) -> None:
+def test_a_rotation_waits_for_a_key_that_is_being_stored_and_moves_it(
+    database: Database, owner: Connection[Any]
+) -> None:
     with sealer_on(database) as sealer, ThreadPoolExecutor(1) as pool:
         number, cipher = sealer.master_keys.wrapping()
         with connect(database.api_url, application_name="keeping") as keeping, keeping.transaction():
@@ -227,7 +229,9 @@ def test_a_rotation_waits_for_a_key_that_is_being_kept_and_moves_it(database: Da
     assert keys_of(owner, NEXT_KEY) == {"ada": b"k" * 32}
 
 
-def test_a_key_that_comes_while_a_rotation_begins_is_wrapped_again(database: Database, owner: Connection[Any]) -> None:
+def test_a_key_that_is_made_while_a_rotation_begins_is_wrapped_again(
+    database: Database, owner: Connection[Any]
+) -> None:
     with sealer_on(database), sealer_on(database, NEXT_KEY, MASTER_KEY) as sealer, ThreadPoolExecutor(1) as pool:
         assert sealer.master_keys.wrapping()[0] == 1
         with connect(database.url, application_name="beginning") as beginning, beginning.transaction():
@@ -241,7 +245,7 @@ def test_a_key_that_comes_while_a_rotation_begins_is_wrapped_again(database: Dat
     assert keys_of(owner, NEXT_KEY)["ada"] is not None
 
 
-def test_who_is_erased_while_their_key_is_moved_stays_erased(
+def test_a_person_who_is_erased_while_the_key_is_moved_stays_erased(
     database: Database, owner: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     move = rotation._move
@@ -304,7 +308,7 @@ def test_commands_about_a_person_whose_key_is_damaged_fail_alone(database: Datab
 
 
 def test_a_person_whose_name_no_database_can_hold_is_unreadable_alone(database18: Database) -> None:
-    """JSON can hold a NUL, and PostgreSQL's text cannot: the keys of the others are found all the same."""
+    """JSON can have a NUL, and text of PostgreSQL cannot. The keys of other persons are still found."""
     with ledger_on(database18) as ledger, ledger.connect() as reading:
         (opened, *_) = read_stream(reading, ledger.log, ledger.account(owner="ada"))
         damaged = opened.payload.replace(b'"ada"', b'"a\\u0000a"')
@@ -314,11 +318,11 @@ def test_a_person_whose_name_no_database_can_hold_is_unreadable_alone(database18
     assert [(event.owner, event.name) for event in read] == [("a\0a", UNREADABLE), ("ada", "Ada Lovelace")]
 
 
-# ------------------------------------------------------------------ places
+# ------------------------------------------------------------------ versions
 
 
 def test_the_version_a_value_is_bound_to_is_the_one_the_append_gives(database18: Database) -> None:
-    """Freezes of an account that entries of two processes commute on, in groups with them and together with them."""
+    """Freeze an account that has commuting entries of two processes, in their groups and in atomic batches."""
     with ledger_on(database18) as one, ledger_on(database18) as two, ThreadPoolExecutor(1) as pool:
         accounts = [ledger.account(1_000, owner=f"owner-{n}") for n, ledger in enumerate((one, two))]
         stop = Event()
@@ -348,7 +352,7 @@ def test_the_version_a_value_is_bound_to_is_the_one_the_append_gives(database18:
         finally:
             stop.set()
         assert others.result(60) > 0
-        assert one.executor.statistics.conflicts > 0, "nothing came between: nothing was shown"
+        assert one.executor.statistics.conflicts > 0, "there was no conflict: the test shows nothing"
         with connect(database18.audit_url, application_name="checking") as checking:
             codec = codec_of(checking, one.log)
             check = check_keys(checking, one.log, codec)
@@ -356,6 +360,6 @@ def test_the_version_a_value_is_bound_to_is_the_one_the_append_gives(database18:
                 codec.sealed_values(checking.execute("SELECT type, payload, stream, version FROM log.events"))
             )
     assert check.findings == ()
-    assert len(values) == 3 + 4 * rounds, "the names of three accounts, and why one was frozen"
+    assert len(values) == 3 + 4 * rounds, "the names of three accounts, and the reasons of the freezes"
     assert [value for value in values if value.why_unreadable is not None] == []
     assert_sound(database18)

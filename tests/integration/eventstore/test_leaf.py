@@ -1,4 +1,4 @@
-"""The canonical leaf: PostgreSQL and Python encode the same bytes, whatever a row holds."""
+"""The canonical leaf: PostgreSQL and Python encode the same bytes for any row."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def sql_time(at: int) -> str:
 
 
 def random_log(chance: random.Random) -> tuple[list[StoredEvent], list[StoredCommand]]:
-    """Units of events with the commands that end where they end; some units have none."""
+    """Units of events with the commands that end at the same position. Some units have no command."""
     events: list[StoredEvent] = []
     commands: list[StoredCommand] = []
     while len(events) < 60:
@@ -94,7 +94,7 @@ def insert(connection: Connection[Any], events: list[StoredEvent], commands: lis
 
 @contextmanager
 def a_log(database: Database) -> Iterator[tuple[Connection[Any], UUID]]:
-    """The superuser's connection and the uuid of log 1."""
+    """A connection of the superuser, and the uuid of log 1."""
     with psycopg.connect(database.url, autocommit=True) as connection:
         row = connection.execute("INSERT INTO log.logs (name) VALUES ('main') RETURNING uuid").fetchone()
         assert row is not None
@@ -102,7 +102,7 @@ def a_log(database: Database) -> Iterator[tuple[Connection[Any], UUID]]:
 
 
 def hashes_of(log: UUID, events: list[StoredEvent], commands: list[StoredCommand]) -> list[bytes]:
-    """What Python makes of them."""
+    """The leaves as Python makes them."""
     by_end: dict[int | None, list[StoredCommand]] = {}
     for one in sorted(commands, key=lambda one: (one.actor.encode(), one.key.encode())):
         by_end.setdefault(one.last_position, []).append(one)
@@ -113,14 +113,14 @@ def hashes_of(log: UUID, events: list[StoredEvent], commands: list[StoredCommand
 def test_postgresql_and_python_make_the_same_leaves(database: Database, seed: int) -> None:
     chance = random.Random(seed)
     events, commands = random_log(chance)
-    commands.append(replace(commands[0], actor="twice"))  # damage: two commands end together, where any do
+    commands.append(replace(commands[0], actor="twice"))  # damage: two commands end at one position
     with a_log(database) as (connection, log):
         insert(connection, events, commands)
         expected = hashes_of(log, events, commands)
         rows = connection.execute("SELECT hash FROM log.leaf_hashes(1, 0, %s) ORDER BY position", (len(events),))
         assert [hash for (hash,) in rows] == expected
         cut = connection.execute("SELECT hash FROM log.leaf_hashes(1, 7, 29) ORDER BY position")
-        assert [hash for (hash,) in cut] == expected[7:29], "also where a window cuts units"
+        assert [hash for (hash,) in cut] == expected[7:29], "also if a window ends within a unit"
         with connect(database.audit_url, application_name="auditor") as auditor:
             digest = leaf.digest(auditor, 1, len(events))
         assert digest == hashlib.sha256(b"".join(expected)).hexdigest()
@@ -135,8 +135,8 @@ def test_the_digest_does_not_depend_on_the_windows(database18: Database, monkeyp
         assert leaf.digest(connection, 1, len(events)) == whole
 
 
-def test_a_leaf_is_this(database18: Database) -> None:
-    """The bytes in full: whoever reads them elsewhere relies on them."""
+def test_the_bytes_of_a_leaf(database18: Database) -> None:
+    """The complete bytes, because other programs depend on them."""
     log = UUID("00112233-4455-6677-8899-aabbccddeeff")
     event = StoredEvent(2, 3, "acct_1", 4, "t.v1", microseconds(EPOCH + timedelta(seconds=1)), 0, b"{}", b"")
     command = StoredCommand("bank", "k", b"\x07", 1, 201, None, b"{}", 1, 2, 3, 1_000_000)
@@ -155,7 +155,7 @@ def test_a_leaf_is_this(database18: Database) -> None:
 
 
 def test_commands_are_found_by_position_and_a_large_unit_stays_linear(database: Database) -> None:
-    """10,000 events of one command among 60,000 of others: its record is found by the index, and joined by hash."""
+    """One command with 10,000 events among 60,000: its record is found by the index, and joined by hash."""
     with a_log(database) as (connection, _):
         connection.execute(
             "INSERT INTO log.events SELECT 1, n, greatest(n, 10000), 's' || n, 1, 't', now(), 0, '{}', '{}'"

@@ -1,4 +1,4 @@
-"""Random commands, several writers, crashes: whatever happens, money is conserved and everything is accounted for."""
+"""Random commands, several writers and crashes: money is conserved, and every event belongs to an answer."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _history(database: Database, seed: int, writers: int, crashes: int) -> None:
                     ]
                 )
                 key = f"{number}-{n}"
-                for _ in range(4):  # a client that is told nothing asks again with the same key
+                for _ in range(4):  # a client without an answer retries with the same key
                     try:
                         acknowledged[key] = executor.execute([submission(command, key=key)])[0]
                         break
@@ -71,7 +71,7 @@ def _history(database: Database, seed: int, writers: int, crashes: int) -> None:
         def crash() -> None:
             with psycopg.connect(database.url, autocommit=True) as admin:
                 for _ in range(crashes):
-                    threading.Event().wait(0.05)  # let some of the history happen; nothing waits for this
+                    threading.Event().wait(0.05)  # lets writers work for a time; no result depends on it
                     admin.execute(
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                         " WHERE application_name = 'executor' AND datname = current_database()"

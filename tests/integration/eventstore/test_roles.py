@@ -1,4 +1,4 @@
-"""What each database role can do, and what whoever takes it over can do: every cell of the table in ADR 0013."""
+"""The rights of each database role, also of an attacker with that role: every cell of the table in ADR 0013."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROLES = ("api", "query", "projector", "read_owner", "audit", "reader")
 
 
 class Ability(NamedTuple):
-    """Something a session can do, the statement that does it, and the roles that may."""
+    """An action, its statement, and the roles that may do it."""
 
     statement: str
     roles: frozenset[str]
@@ -135,13 +135,13 @@ def prepared(server: Server) -> Iterator[Database]:
 
 @contextmanager
 def tried(connection: Connection[Any]) -> Iterator[None]:
-    """Whatever is done is undone."""
+    """A connection whose changes are rolled back."""
     with connection.transaction(force_rollback=True):
         yield
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_can_do_what_the_table_says_and_nothing_else(prepared: Database, role: str) -> None:
+def test_a_role_has_exactly_the_rights_in_the_table(prepared: Database, role: str) -> None:
     wrong = []
     with psycopg.connect(getattr(prepared, f"{role}_url"), autocommit=True) as connection:
         for name, ability in ABILITIES.items():
@@ -157,7 +157,7 @@ def test_a_role_can_do_what_the_table_says_and_nothing_else(prepared: Database, 
 
 
 def test_each_process_has_a_login_that_cannot_become_more(server: Server) -> None:
-    """With the logins of production: `SET ROLE` leads nowhere else, and what is given up does not come back."""
+    """With the logins of production, `SET ROLE` reaches no other role, and rights that are given up stay so."""
     with server.database() as database:
         begun = logins(database.url)
         make_read_tables(database)
@@ -172,7 +172,7 @@ def test_each_process_has_a_login_that_cannot_become_more(server: Server) -> Non
 
 
 def test_a_projector_that_is_taken_over_runs_no_code_as_the_api(server: Server) -> None:
-    """It renamed a read table and put a view there that called log.append: the API's next read ran it."""
+    """A regression: a view in the place of a read table called log.append, and the next read of the API ran it."""
     with server.database() as database, service_on(database) as service:
         account = service.account("10.00")
         assert service.get(f"accounts/{account}").status_code == 200
@@ -188,7 +188,7 @@ def test_a_projector_that_is_taken_over_runs_no_code_as_the_api(server: Server) 
             ):
                 with pytest.raises(InsufficientPrivilege):
                     projector.execute(statement.encode())
-        with psycopg.connect(database.url, autocommit=True) as owner:  # and if somebody with more rights did it
+        with psycopg.connect(database.url, autocommit=True) as owner:  # also if a login with more rights did it
             owner.execute("ALTER TABLE read.accounts RENAME TO real_accounts")
             owner.execute(
                 "CREATE VIEW read.accounts AS SELECT r.*, log.create_log('forged') FROM read.real_accounts r;"
@@ -233,7 +233,7 @@ def test_migrate_names_what_it_would_run(server: Server, statement: str, named: 
 
 
 def test_migrate_runs_no_code_of_a_read_owner_that_is_taken_over(server: Server) -> None:
-    """A constraint of its own went back to being the owner, in the session that writes the currencies."""
+    """A regression: a constraint of the read owner became the owner in the session that writes the currencies."""
     with server.database() as database:
         urls = logins(database.url)
         make_read_tables(database)
@@ -243,7 +243,7 @@ def test_migrate_runs_no_code_of_a_read_owner_that_is_taken_over(server: Server)
             MigrationError, match=r"constraint read\.currencies\.mine: this version makes no such thing"
         ):
             migrate(settings_of(database))
-        with pytest.raises(InsufficientPrivilege, match="create_log"):  # the login of a read owner is nothing more
+        with pytest.raises(InsufficientPrivilege, match="create_log"):  # the login has only the role of a read owner
             migrate(settings_of(database).with_databases(urls))
         with psycopg.connect(database.url, autocommit=True) as owner:
             assert owner.execute("SELECT name FROM log.logs WHERE name = 'forged'").fetchall() == []
@@ -265,12 +265,12 @@ def test_code_of_a_read_owner_that_is_taken_over_runs_as_the_projector_and_chang
         move = b"UPDATE read.checkpoints SET position = position"
         with (
             psycopg.connect(urls["projector_database_url"], autocommit=True) as projector,
-            pytest.raises(InsufficientPrivilege, match="create_log"),  # it could read keys, and not write
+            pytest.raises(InsufficientPrivilege, match="create_log"),  # the code could read keys, but not write
         ):
             projector.execute(move)
 
 
-def test_a_function_cannot_be_led_astray_by_the_search_path(database: Database) -> None:
+def test_the_search_path_does_not_change_what_a_function_calls(database: Database) -> None:
     with psycopg.connect(database.url, autocommit=True) as connection:
         rows = connection.execute(
             "SELECT proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
@@ -286,7 +286,7 @@ def test_the_rights_name_every_table_of_every_projection(prepared: Database) -> 
             reading.execute(f"SELECT FROM read.{table}".encode())
 
 
-def test_each_login_has_a_bound_of_connections_and_they_leave_some_to_the_api(server: Server) -> None:
+def test_each_login_has_a_limit_of_connections_that_leaves_some_to_the_api(server: Server) -> None:
     with server.database() as database, psycopg.connect(database.url) as superuser:
         logins(database.url)
         found: dict[str, int] = dict(

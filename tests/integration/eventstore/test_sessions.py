@@ -1,4 +1,4 @@
-"""What a session inherits must not matter: each connection sets what Daybook relies on, and checks what it got."""
+"""Inherited settings must not matter: each connection sets the values that Daybook needs and checks the result."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OTHERWISE = {
     "statement_timeout": "1h",
     "idle_in_transaction_session_timeout": "1h",
 }
-"""Every setting that a connection sets, turned to another value."""
+"""Every setting that a connection sets, with another value."""
 
 
 def alter(database: Database, settings: dict[str, str]) -> None:
@@ -53,7 +53,7 @@ def alter(database: Database, settings: dict[str, str]) -> None:
 
 @pytest.fixture
 def misled(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A database, and an environment, whose settings are all other than expected."""
+    """A database and an environment whose settings all differ from the expected ones."""
     alter(database, OTHERWISE)
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     monkeypatch.setenv("PGTZ", "Pacific/Chatham")
@@ -61,11 +61,11 @@ def misled(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
     return database
 
 
-def test_each_setting_that_is_relied_on_is_tried() -> None:
+def test_each_required_setting_is_tested() -> None:
     assert set(SESSION_SETTINGS) <= set(OTHERWISE)
 
 
-def test_a_connection_has_the_settings_it_relies_on_whatever_the_database_says(misled: Database) -> None:
+def test_a_connection_has_the_required_settings_whatever_those_of_the_database_are(misled: Database) -> None:
     with connect(misled.api_url, application_name="test", statement_seconds=7) as connection:
         for name, value in SESSION_SETTINGS.items():
             found = connection.execute("SELECT current_setting(%s, true)", (name,)).fetchone()
@@ -75,14 +75,14 @@ def test_a_connection_has_the_settings_it_relies_on_whatever_the_database_says(m
         assert connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("7s",)
 
 
-def test_a_promise_that_is_stronger_than_ours_is_kept(database: Database) -> None:
+def test_a_stronger_durability_setting_is_kept(database: Database) -> None:
     alter(database, {"synchronous_commit": "remote_apply"})
     with connect(database.api_url, application_name="test") as connection:
         assert connection.execute("SHOW synchronous_commit").fetchone() == ("remote_apply",)
 
 
-def test_what_people_write_is_what_is_read_whatever_the_database_says(misled: Database) -> None:
-    """All the way: command, log, fold, read, and the files of reporting tools."""
+def test_texts_are_read_as_they_were_written_whatever_the_settings_of_the_database(misled: Database) -> None:
+    """The whole way: command, log, fold, read, and the files of reporting tools."""
     with service_on(misled) as service:
         account = service.account("12.30", name="Jürgen Müller €")
         found = service.get(f"accounts/{account}")
@@ -110,7 +110,7 @@ def test_a_reading_connection_cannot_write(database: Database) -> None:
         connection.execute("CREATE TABLE public.mine ()")
 
 
-def test_a_database_in_another_encoding_is_refused_in_one_sentence(server: Server) -> None:
+def test_a_database_in_another_encoding_is_refused_with_one_message(server: Server) -> None:
     with psycopg.connect(server.postgres.url, autocommit=True) as superuser:
         superuser.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
         try:
@@ -121,7 +121,7 @@ def test_a_database_in_another_encoding_is_refused_in_one_sentence(server: Serve
             superuser.execute("DROP DATABASE latin")
 
 
-def test_a_role_that_is_not_given_is_said_so_with_the_way_out(database: Database) -> None:
+def test_a_missing_role_is_reported_with_its_repair(database: Database) -> None:
     with psycopg.connect(database.url, autocommit=True) as superuser:
         superuser.execute("CREATE ROLE nobody_special LOGIN")
         try:
@@ -137,7 +137,7 @@ def test_a_role_that_is_not_given_is_said_so_with_the_way_out(database: Database
 # Poolers.
 
 
-def test_through_a_pooler_that_drops_options_the_role_is_taken_all_the_same(database18: Database) -> None:
+def test_the_role_is_set_through_a_pooler_that_drops_options(database18: Database) -> None:
     with pgbouncer(database18, "session", drops="options,extra_float_digits") as url:
         with connect(with_role(url, "daybook_projector"), application_name="test") as connection:
             assert connection.execute("SELECT current_user").fetchone() == ("daybook_projector",)
@@ -145,7 +145,7 @@ def test_through_a_pooler_that_drops_options_the_role_is_taken_all_the_same(data
             assert connection.execute("SELECT current_user").fetchone() == ("postgres",), "the pooler resets sessions"
 
 
-def test_through_a_pooler_that_takes_no_options_too(database18: Database) -> None:
+def test_the_role_is_set_through_a_pooler_that_refuses_options(database18: Database) -> None:
     with (
         pgbouncer(database18, "session") as url,
         connect(with_role(url, "daybook_projector"), application_name="test") as connection,
@@ -153,7 +153,7 @@ def test_through_a_pooler_that_takes_no_options_too(database18: Database) -> Non
         assert connection.execute("SELECT current_user").fetchone() == ("daybook_projector",)
 
 
-def test_transaction_pooling_is_refused_with_a_sentence(database18: Database) -> None:
+def test_transaction_pooling_is_refused_with_a_message(database18: Database) -> None:
     refused = pytest.raises(SessionError, match=r"use session pooling \(pgbouncer: pool_mode = session\)")
     with pgbouncer(database18, "transaction") as url, refused:
         connect(with_role(url, "daybook_api"), application_name="test")

@@ -1,4 +1,4 @@
-"""Snapshots are a cache: with them, without them, with wrong ones, the same answers; with them, short loads."""
+"""Snapshots are a cache: answers are the same with, without, and with unusable ones, and loads are short with them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _history(seed: int) -> list[Any]:
 
 
 def _execute(server: Server, commands: list[Any], every: int | None, *, drop: bool = False) -> tuple[Log, Log, int]:
-    """Answers and events of the commands, each decided on states loaded afresh; and how many snapshots there are."""
+    """Answers and events of commands that are each decided on freshly loaded states, and the number of snapshots."""
     with server.database() as database, psycopg.connect(database.url, autocommit=True) as owner:
         snapshots = snapshots_on(database, every).start() if every is not None else None
         answers: list[Answer] = []
@@ -81,7 +81,7 @@ def _execute(server: Server, commands: list[Any], every: int | None, *, drop: bo
         events = owner.execute(
             "SELECT position, unit_end, stream, version, type,"
             " CASE WHEN type IN ('account.debited.v1', 'account.credited.v1') THEN payload END"
-            " FROM log.events WHERE position > 2 ORDER BY position"  # the first two open cash, under a fresh number
+            " FROM log.events WHERE position > 2 ORDER BY position"  # the first two open cash, with a new number
         ).fetchall()
         kept = owner.execute("SELECT count(*) FROM log.snapshots").fetchone()
         assert kept is not None
@@ -97,11 +97,11 @@ def test_the_same_answers_and_the_same_log_with_any_snapshots_or_none(server: Se
     commands = _history(seed)
     answers, events, kept = _execute(server, commands, None)
     assert kept == 0
-    assert len({answer[0] for answer in answers}) > 1, "some are refused"
+    assert len({answer[0] for answer in answers}) > 1, "some commands are refused"
     for every in range(1, 6):
         again = _execute(server, commands, every)
         assert again[:2] == (answers, events), every
-        assert again[2] == 4 if every == 1 else 0 < again[2] <= 4, "of every account that is long enough"
+        assert again[2] == 4 if every == 1 else 0 < again[2] <= 4, "a snapshot of every account that is long enough"
     assert _execute(server, commands, 2, drop=True)[:2] == (answers, events)
 
 
@@ -123,14 +123,14 @@ def test_a_load_reads_the_tail_of_a_stream_in_one_statement(database: Database) 
     snapshots.stop()
 
 
-def test_a_stream_that_was_long_before_gets_its_snapshot_at_its_first_load(database: Database) -> None:
+def test_a_long_stream_without_a_snapshot_gets_one_at_its_first_load(database: Database) -> None:
     with ledger_on(database) as ledger:
         account = ledger.account(1_000)
         for _ in range(12):
             ledger.accepted(deposit(account, 1))
     snapshots = snapshots_on(database, 10).start()
     with ledger_on(database, snapshots=snapshots) as ledger:
-        ledger.execute(withdrawal(account, 10_000))  # refused: it only reads
+        ledger.execute(withdrawal(account, 10_000))  # refused, so it only reads
         snapshots.settle()
         with ledger.connect() as reading:
             found = snapshots.read(reading, {account: 0})
@@ -142,8 +142,8 @@ def test_a_stream_that_was_long_before_gets_its_snapshot_at_its_first_load(datab
 APART = 10
 
 
-def test_an_account_that_nobody_follows_has_snapshots_too(database: Database) -> None:
-    """Two processes post to cash: neither folds it, and still its load does not grow with its entries."""
+def test_an_account_that_no_process_folds_has_snapshots_too(database: Database) -> None:
+    """Two processes post to cash and none folds it. Its load still does not grow with its entries."""
     with connect(database.api_url, application_name="keys") as keys:
         fold = Fold(codec_of(keys, 1), registry.evolve)
         snapshots = snapshots_on(database, 2, fold, every_apart=APART).start()
@@ -158,8 +158,8 @@ def test_an_account_that_nobody_follows_has_snapshots_too(database: Database) ->
             head = ledger.accepted(FreezeAccount(CASH, "audit")).result["versions"][CASH]
         snapshots.stop()
     assert kept[CASH].version + len(since) + 1 == head
-    assert kept[CASH].balance == 1 - kept[CASH].version, "it was opened, and every entry since is of one cent"
-    assert len(since) <= 2 * APART, f"{len(since)} of {head} entries are behind its snapshot"
+    assert kept[CASH].balance == 1 - kept[CASH].version, "after the opening every entry is one cent"
+    assert len(since) <= 2 * APART, f"{len(since)} of {head} entries are after its snapshot"
     assert snapshots.statistics.failed == 0
 
 
@@ -168,7 +168,7 @@ MILLION = 1_000_000
 
 @pytest.mark.soak
 def test_an_account_with_a_million_entries_loads_like_one_with_ten(postgres18: Server) -> None:
-    """Counted, not timed: of a million events not one is read."""
+    """The test counts and does not measure time: none of the million events is read."""
     with postgres18.database() as database, psycopg.connect(database.url, autocommit=True) as owner:
         with ledger_on(database) as ledger:
             account = ledger.account(1)
@@ -179,7 +179,7 @@ def test_an_account_with_a_million_entries_loads_like_one_with_ten(postgres18: S
             (MILLION - 2, account),
         )
         owner.execute("UPDATE log.logs SET position = position + %s", (MILLION - 2,))
-        for _ in range(2):  # the first load finds no snapshot and has it written
+        for _ in range(2):  # the first load finds no snapshot, so one is written
             snapshots = snapshots_on(database, 200)
             with snapshots, ledger_on(database, snapshots=snapshots) as ledger:
                 answer = ledger.execute(withdrawal(account, MILLION))
@@ -190,7 +190,7 @@ def test_an_account_with_a_million_entries_loads_like_one_with_ten(postgres18: S
         assert events == []
 
 
-def test_snapshots_of_other_code_or_that_cannot_be_read_are_as_none(database: Database) -> None:
+def test_snapshots_of_another_shape_or_unreadable_ones_are_ignored(database: Database) -> None:
     other = JsonStates({prefix: (kind, fold + 1) for prefix, (kind, fold) in SNAPSHOTS.items()})
     snapshots = snapshots_on(database, 1).start()
     with (
@@ -212,7 +212,7 @@ def test_snapshots_of_other_code_or_that_cannot_be_read_are_as_none(database: Da
     snapshots.stop()
 
 
-def test_the_newest_wins_and_the_size_is_bounded(database: Database) -> None:
+def test_the_newest_snapshot_wins_and_its_size_is_bounded(database: Database) -> None:
     keep = "SELECT log.keep_snapshots(1, %s, %s, %s, %s)"
     with psycopg.connect(database.api_url, autocommit=True) as api:
 
@@ -229,7 +229,7 @@ def test_the_newest_wins_and_the_size_is_bounded(database: Database) -> None:
             kept(b"c", 0)
 
 
-def test_a_database_that_does_not_take_them_costs_nothing_but_them(database: Database) -> None:
+def test_a_database_that_refuses_snapshots_costs_only_the_snapshots(database: Database) -> None:
     def refuse() -> psycopg.Connection[Any]:
         raise psycopg.OperationalError("not now")
 
@@ -243,7 +243,7 @@ def test_a_database_that_does_not_take_them_costs_nothing_but_them(database: Dat
     assert snapshots.statistics.failed > 0
 
 
-def test_an_account_comes_back_as_it_was() -> None:
+def test_a_state_is_the_same_after_a_snapshot() -> None:
     states = JsonStates(SNAPSHOTS)
     profile = Profile("acct_1", "CHK1", "checking", "EUR", "owner-1", None, 10**15, OPENED)
     account = Account(7, profile, -(10**25), 12, "frozen", (("hold_1", 5), ("hold_2", 7)))
@@ -254,6 +254,6 @@ def test_an_account_comes_back_as_it_was() -> None:
     assert replace(account, balance=0) != account
 
 
-def test_nothing_personal_is_kept() -> None:
+def test_a_snapshot_has_no_personal_data() -> None:
     for kind, _ in SNAPSHOTS.values():
         assert "Erased" not in msgspec.json.schema(kind)["$defs"], kind

@@ -1,7 +1,7 @@
-"""The library's own cases, each told how to make its recorder of ours. `test_library_cases` runs them.
+"""The test cases of the library, with the recorders of Daybook. `test_library_cases` runs them.
 
-They are not in a test module, because pytest would collect them, the abstract ones too, and cannot run a `TestCase`
-once for each server.
+They are not in a test module. There pytest would collect them, abstract ones too, and cannot run a `TestCase` once
+for each server.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def factory(case: TestCase, name: str = "Case") -> EventStoreFactory:
 
 
 class StringIds:
-    """The same cases once more with ids that are strings."""
+    """The same cases with strings as ids."""
 
     numbers: Iterator[int]
 
@@ -163,7 +163,7 @@ class ApplicationCase(ApplicationTestCase):
 
 
 class CountersView(LogTrackingRecorder, EventCountersView):
-    """A view as docs/howto/use-the-library.md describes one: what it writes and its tracking are one transaction."""
+    """A view as in docs/howto/use-the-library.md: its rows and its tracking are written in one transaction."""
 
     def get_created_event_counter(self) -> int:
         return self._count("created")
@@ -206,9 +206,9 @@ class EventSourcedProjectionCase(EventSourcedProjectionTestCase):
 
 
 class TaggedDecisionsProjectionCase(TaggedDecisionCountersProjectionTestCase):
-    """Its events are tagged decisions, which is another kind of store (`dcb_recorder`) with modules of its own.
+    """Its events are tagged decisions, which need another kind of store (`dcb_recorder`) with separate modules.
 
-    So the application keeps them where the library's default puts them; the view and its tracking are ours.
+    So the application keeps them in the default store of the library. The view and its tracking are in Daybook.
     """
 
     view_class = CountersView

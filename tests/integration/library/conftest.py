@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.postgres import Database, Server
 
-# What the application's own migration would do: a view's tables are not the library's, and not ours.
+# The migration of an application: the tables of a view belong neither to the library nor to Daybook.
 COUNTERS = """
 CREATE TABLE public.event_counters (
     log integer NOT NULL, name text NOT NULL, count bigint NOT NULL, PRIMARY KEY (log, name)
@@ -30,7 +30,7 @@ def shared_database(server: Server) -> Iterator[Database]:
 
 @pytest.fixture
 def environment(shared_database: Database, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A fresh namespace, so that every application made in the test has a fresh log; also set in `os.environ`."""
+    """A fresh namespace, so that every application of the test has a fresh log. It is also set in `os.environ`."""
     variables = {
         "PERSISTENCE_MODULE": "eventstore",
         "DATABASE_URL": shared_database.url,

@@ -1,4 +1,4 @@
-"""What our own tests of the persistence module share."""
+"""Helpers of the tests of the persistence module."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from tests.support.postgres import Database
 
 
 def factory(environment: dict[str, str], name: str = "App", **variables: str) -> EventStoreFactory:
-    """A factory as an application of that name makes it."""
+    """A factory as an application with this name makes it."""
     return EventStoreFactory(Environment(name, {**environment, **variables}))
 
 
 def application(environment: dict[str, str], **variables: str) -> LogApplicationRecorder:
-    """An application's recorder with connections of its own."""
+    """The recorder of an application, with separate connections."""
     recorder = factory(environment, **variables).application_recorder()
     assert isinstance(recorder, LogApplicationRecorder)
     return recorder
 
 
 def process(environment: dict[str, str]) -> LogProcessRecorder:
-    """A following application's recorder with connections of its own."""
+    """The recorder of an application that follows another one, with separate connections."""
     recorder = factory(environment).process_recorder()
     assert isinstance(recorder, LogProcessRecorder)
     return recorder
 
 
 def events(count: int, *, stream: Any = None, first: int = 1, topic: str = "topic") -> list[StoredEvent]:
-    """Events of one stream, a new one unless it is given."""
+    """Events of one stream, by default of a new one."""
     originator_id = uuid4() if stream is None else stream
     return [StoredEvent(originator_id, first + i, topic, f"{first + i}".encode()) for i in range(count)]
 
@@ -52,7 +52,7 @@ def log_name(environment: dict[str, str], name: str = "app") -> str:
 
 
 def log_of(database: Database, environment: dict[str, str], name: str = "app") -> list[str]:
-    """The types of everything in an application's log."""
+    """The types of all events in the log of an application."""
     rows = as_superuser(
         database,
         "SELECT e.type FROM log.events e JOIN log.logs l USING (log) WHERE l.name = %s ORDER BY e.position",
@@ -62,7 +62,7 @@ def log_of(database: Database, environment: dict[str, str], name: str = "app") -
 
 
 def sessions(database: Database, environment: dict[str, str]) -> int:
-    """How many connections the test's applications have."""
+    """The number of connections of the test's applications."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s"
     count: int = as_superuser(database, query, f"library:{environment['EVENTSTORE_NAMESPACE']}%")[0][0]
     return count

@@ -1,4 +1,4 @@
-"""Documentation that is executed: the library's README on our log, and our own how-to."""
+"""Executes documentation: the README of the library on the log of Daybook, and the how-to of Daybook."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 @pytest.fixture
 def module() -> Iterator[ModuleType]:
-    """A real module, because the library finds the classes of events by their module's name."""
+    """A real module, because the library finds event classes by the name of their module."""
     fresh = ModuleType("a_document")
     sys.modules[fresh.__name__] = fresh
     yield fresh
@@ -41,7 +41,7 @@ def test_the_readme_of_the_library_runs(
     environment: dict[str, str], shared_database: Database, module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readme = blocks(distribution("eventsourcing").read_text("METADATA") or "", "python")
-    # It runs its test in memory, then configures SQLite and runs it again: there we configure ours instead.
+    # The README runs its test in memory, then with SQLite. Here the second run uses Daybook.
     assert ["PERSISTENCE_MODULE" in block for block in readme] == [False, False, False, False, True, False]
     monkeypatch.delenv("PERSISTENCE_MODULE")
     for block in readme:

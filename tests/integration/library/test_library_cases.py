@@ -1,4 +1,4 @@
-"""The library's own cases pass on our log, all of them, on every supported server."""
+"""All test cases of the library pass on the log of Daybook, on every supported server."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ TESTS = [(case, name) for case in cases.CASES for name in unittest.TestLoader().
 
 @pytest.mark.parametrize(("case", "name"), TESTS, ids=[f"{case.__name__}-{name}" for case, name in TESTS])
 @pytest.mark.usefixtures("environment")
-@pytest.mark.filterwarnings("default:'log' is deprecated:DeprecationWarning")  # a case looks for this warning
+@pytest.mark.filterwarnings("default:'log' is deprecated:DeprecationWarning")  # a case expects this warning
 def test_a_case_of_the_library_passes(case: type[unittest.TestCase], name: str) -> None:
-    case(name).debug()  # without the reporting around it: what goes wrong goes wrong here
+    case(name).debug()  # without the reporting of unittest: errors are raised here
 
 
 def test_no_case_is_without_tests() -> None:

@@ -1,4 +1,4 @@
-"""Where ours promises more than the library asks: under racing writers, racing runners and breaking connections."""
+"""Guarantees beyond those of the library, with concurrent writers, concurrent runners and lost connections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ MOST_RESTARTS = 20 * NOTIFICATIONS
 UPSTREAM = "upstream"
 
 
-def test_a_tail_misses_nothing_while_writers_race(environment: dict[str, str], shared_database: Database) -> None:
+def test_a_subscription_misses_no_event_of_concurrent_writers(
+    environment: dict[str, str], shared_database: Database
+) -> None:
     follower = application(environment)
     everything, rare = follower.subscribe(), follower.subscribe(topics=["rare"])
     sizes = [random.Random(number).choices(range(1, 6), k=INSERTS) for number in range(WRITERS)]
@@ -39,7 +41,7 @@ def test_a_tail_misses_nothing_while_writers_race(environment: dict[str, str], s
             for index, size in enumerate(sizes[number]):
                 writer.insert_events(events(size, topic="rare" if index == number else "common"))
         except BaseException:
-            everything.stop()  # what it waits for will not come
+            everything.stop()  # the awaited event will not come
             rare.stop()
             raise
 
@@ -52,7 +54,7 @@ def test_a_tail_misses_nothing_while_writers_race(environment: dict[str, str], s
 
     assert [notification.id for notification in seen] == list(range(1, len(seen) + 1))
     assert seen_rare == [notification for notification in seen if notification.topic == "rare"]
-    # One insert is one unit: the events of a stream are neighbours, as they were inserted together.
+    # One insert is one unit, so the events that were inserted together have consecutive positions.
     places = defaultdict(list)
     for notification in seen:
         places[notification.originator_id].append(notification.id)
@@ -62,7 +64,7 @@ def test_a_tail_misses_nothing_while_writers_race(environment: dict[str, str], s
 
 
 def follow(recorder: LogProcessRecorder, upto: int) -> None:
-    """Process an upstream application as a runner does: each notification makes one event. Restarts where it fails."""
+    """Process an upstream application as a runner does. Each notification makes one event. Restart after a failure."""
     for _ in range(MOST_RESTARTS):
         try:
             done = recorder.max_tracking_id(UPSTREAM) or 0
@@ -71,7 +73,7 @@ def follow(recorder: LogProcessRecorder, upto: int) -> None:
             made = StoredEvent(uuid4(), 1, "processed", str(done + 1).encode())
             recorder.insert_events([made], tracking=Tracking(UPSTREAM, done + 1))
         except (IntegrityError, OperationalError):
-            continue  # another runner was first, or the database is away: look again where we are
+            continue  # another runner was first, or the database is away: read the position again
     raise AssertionError(f"notification {upto} was not reached in {MOST_RESTARTS} attempts")
 
 
@@ -79,7 +81,7 @@ def processed(recorder: LogProcessRecorder) -> list[int]:
     return [int(notification.state) for notification in recorder.select_notifications(None, 10_000)]
 
 
-def test_of_racing_runners_each_notification_is_processed_once(environment: dict[str, str]) -> None:
+def test_concurrent_runners_process_each_notification_once(environment: dict[str, str]) -> None:
     runners = [process(environment) for _ in range(3)]
     with ThreadPoolExecutor(len(runners)) as threads:
         list(threads.map(lambda runner: follow(runner, NOTIFICATIONS), runners))
@@ -88,7 +90,7 @@ def test_of_racing_runners_each_notification_is_processed_once(environment: dict
 
 @contextmanager
 def breaking_connections(database: Database, environment: dict[str, str], head: Callable[[], int]) -> Iterator[None]:
-    """Break every connection again and again, each time the log has grown a little."""
+    """Break every connection repeatedly, each time after the log has grown."""
     stop = Event()
 
     def break_them() -> None:
@@ -129,14 +131,14 @@ def test_inserts_take_effect_once_while_connections_break(
     stream = uuid4()
     with breaking_connections(shared_database, environment, head_of(shared_database, environment)):
         for version in range(1, NOTIFICATIONS + 1):
-            # One writer alone on its stream can conflict only with itself: that would be a lost acknowledgement.
+            # A single writer on a stream conflicts only with itself, after a lost acknowledgement.
             assert recorder.insert_events(events(1, stream=stream, first=version)) == [version]
     assert [event.originator_version for event in recorder.select_events(stream)] == list(range(1, NOTIFICATIONS + 1))
 
 
 @pytest.fixture
 def lose_the_first_acknowledgement(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """The connection breaks once: after the insert went in, or, instead of it, after a stranger's equal insert."""
+    """Breaks the connection once, after the insert, or after an equal insert of another writer instead of it."""
 
     def lose(by_a_stranger: bool) -> None:
         original = recorders._insert_events
@@ -171,7 +173,7 @@ def test_an_insert_whose_acknowledgement_was_lost_is_recognised(
     assert list(recorder.select_events(mine[0].originator_id)) == mine
 
 
-def test_a_strangers_equal_events_are_not_taken_for_ours(
+def test_equal_events_of_another_writer_do_not_count_as_own(
     environment: dict[str, str], lose_the_first_acknowledgement: Callable[[bool], None]
 ) -> None:
     recorder = application(environment)

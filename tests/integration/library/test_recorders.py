@@ -1,4 +1,4 @@
-"""Rules of our recorders that the library's cases do not ask about."""
+"""Rules of the recorders that the cases of the library do not test."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def stored(*versions: int, stream: UUID | str = STREAM) -> list[StoredEvent]:
         "more-than-a-unit",
     ],
 )
-def test_what_does_not_belong_in_a_log_is_refused_and_leaves_no_trace(
+def test_invalid_events_are_refused_and_nothing_is_stored(
     environment: dict[str, str], group: list[StoredEvent], error: type[Exception]
 ) -> None:
     recorder = process(environment)
@@ -107,7 +107,7 @@ def test_several_streams_in_one_insert_keep_their_order(environment: dict[str, s
     ]
 
 
-def test_ids_come_back_as_they_went_in(environment: dict[str, str]) -> None:
+def test_ids_are_read_as_they_were_written(environment: dict[str, str]) -> None:
     recorder = application(environment)
     ids: list[UUID | str] = [uuid4(), str(uuid4()), "dog", "Žofka 🐕"]
     recorder.insert_events([event for one in ids for event in stored(1, stream=one)])
@@ -115,14 +115,14 @@ def test_ids_come_back_as_they_went_in(environment: dict[str, str]) -> None:
     assert [recorder.select_events(one)[0].originator_id for one in ids] == ids
 
 
-def test_topics_and_states_are_kept_to_the_byte(environment: dict[str, str]) -> None:
+def test_topics_and_states_keep_their_exact_bytes(environment: dict[str, str]) -> None:
     recorder = application(environment)
     event = StoredEvent("x", 1, " a:B.C—ü ", bytes(range(256)) * 100)
     recorder.insert_events([event])
     assert recorder.select_events("x") == [event]
 
 
-def test_each_application_of_each_namespace_has_a_log_of_its_own(
+def test_each_application_of_each_namespace_has_a_separate_log(
     environment: dict[str, str], shared_database: Database
 ) -> None:
     application(environment).insert_events(events(1))
@@ -136,14 +136,14 @@ def test_each_application_of_each_namespace_has_a_log_of_its_own(
     ]
 
 
-def test_no_log_is_made_where_none_may_be(environment: dict[str, str], shared_database: Database) -> None:
+def test_no_log_is_created_if_creation_is_off(environment: dict[str, str], shared_database: Database) -> None:
     recorder = application(environment, CREATE_TABLE="no")
     with pytest.raises(ProgrammingError, match="there is no log named 'library:"):
         recorder.insert_events(events(1))
     assert as_superuser(shared_database, "SELECT FROM log.logs WHERE name = %s", log_name(environment)) == []
 
 
-def test_a_database_that_was_never_migrated_is_told(environment: dict[str, str], empty_database: Database) -> None:
+def test_a_database_that_was_never_migrated_is_reported(environment: dict[str, str], empty_database: Database) -> None:
     with pytest.raises(ProgrammingError, match="migrate it with `daybook migrate`"):
         application({**environment, "DATABASE_URL": empty_database.url})
 
@@ -196,7 +196,7 @@ def view(environment: dict[str, str]) -> LogTrackingRecorder:
     return made
 
 
-def test_what_a_view_writes_and_its_tracking_are_one(environment: dict[str, str]) -> None:
+def test_the_rows_of_a_view_and_its_tracking_are_one_transaction(environment: dict[str, str]) -> None:
     recorder = view(environment)
     insert = "INSERT INTO event_counters VALUES (%s, 'x', 1)"
 
@@ -212,7 +212,7 @@ def test_what_a_view_writes_and_its_tracking_are_one(environment: dict[str, str]
     assert recorder.max_tracking_id("upstream") == 5
 
 
-def test_a_second_runner_fails_before_it_has_written(environment: dict[str, str]) -> None:
+def test_a_second_runner_fails_before_it_writes(environment: dict[str, str]) -> None:
     first, second = view(environment), view(environment)
     entered = []
 
@@ -225,7 +225,7 @@ def test_a_second_runner_fails_before_it_has_written(environment: dict[str, str]
 
     with first.transaction(Tracking("upstream", 5)):
         thread = Thread(target=run_second)
-        thread.start()  # waits for the row, or comes after: either way it must fail
+        thread.start()  # it waits for the row or comes later; it must fail in both cases
     thread.join()
     assert entered == []
 
@@ -237,14 +237,14 @@ def test_a_subscription_stops_at_once_while_it_waits(environment: dict[str, str]
     with recorder.subscribe() as subscription:
         thread = Thread(target=lambda: seen.extend(subscription))
         thread.start()
-        wait_until(lambda: bool(seen), "a first event seen")
+        wait_until(lambda: bool(seen), "a first event")
         subscription.stop()
         thread.join(timeout=60)
         assert not thread.is_alive()
     assert len(seen) == 1
 
 
-def test_a_subscription_with_topics_goes_on_from_where_it_looked(
+def test_a_subscription_with_topics_continues_after_the_positions_that_it_read(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = application(environment)
@@ -259,7 +259,7 @@ def test_a_subscription_with_topics_goes_on_from_where_it_looked(
     monkeypatch.setattr(subscription, "read_log", read_log)
     with recorder.subscribe(topics=["rare"]) as following:
         assert next(following).id == 1_201
-    assert looked == [0, 1_200]  # 500 positions, and on to the end of the unit of 1,200
+    assert looked == [0, 1_200]  # 500 positions, then to the end of the unit of 1,200
 
 
 def test_a_broken_connection_does_not_end_a_subscription(
@@ -282,14 +282,14 @@ def test_many_threads_share_few_connections(environment: dict[str, str], shared_
     assert recorder.max_notification_id() == 200
 
 
-def test_waiting_for_a_connection_has_an_end(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_a_connection_is_bounded(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = application(environment, EVENTSTORE_POOL_SIZE="1")
     monkeypatch.setattr(pool, "WAIT_SECONDS", 0.01)
     with recorder.store.pool.connection(), pytest.raises(ConnectionUnavailableError, match="all 1 connections"):
         recorder.max_notification_id()
 
 
-def test_a_closed_application_says_so(environment: dict[str, str]) -> None:
+def test_a_closed_application_reports_that_it_is_closed(environment: dict[str, str]) -> None:
     made = factory(environment)
     with made:
         recorder = made.application_recorder()
@@ -297,18 +297,20 @@ def test_a_closed_application_says_so(environment: dict[str, str]) -> None:
         recorder.max_notification_id()
 
 
-def test_a_forgotten_application_leaves_no_connection(environment: dict[str, str], shared_database: Database) -> None:
+def test_an_application_without_references_leaves_no_connection(
+    environment: dict[str, str], shared_database: Database
+) -> None:
     recorder = application(environment)
     assert sessions(shared_database, environment) == 1
     del recorder
     gc.collect()
     wait_until(
         lambda: sessions(shared_database, environment) == 0, "the end of its sessions"
-    )  # the server notices in its own time
+    )  # the server notices after a while
 
 
 @pytest.mark.parametrize("wrong", ["server", "login", "role"])
-def test_what_is_wrong_with_the_first_connection_is_told_at_once(
+def test_an_error_of_the_first_connection_is_raised_at_once(
     environment: dict[str, str], shared_database: Database, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = {
@@ -344,15 +346,13 @@ def test_what_is_wrong_with_the_first_connection_is_told_at_once(
         ({"EVENTSTORE_POLL_SECONDS": "nan"}, "EVENTSTORE_POLL_SECONDS is 'nan', but should be a number"),
     ],
 )
-def test_a_wrong_variable_is_one_sentence(
-    environment: dict[str, str], variables: dict[str, str], sentence: str
-) -> None:
+def test_a_wrong_variable_is_one_message(environment: dict[str, str], variables: dict[str, str], sentence: str) -> None:
     with pytest.raises(OSError, match=sentence) as caught:
         factory(environment, **variables)
     assert "secret" not in str(caught.value)
 
 
-def test_a_variable_can_be_meant_for_one_application(environment: dict[str, str]) -> None:
+def test_a_variable_can_be_set_for_one_application(environment: dict[str, str]) -> None:
     with pytest.raises(OSError, match="EVENTSTORE_POOL_SIZE"):
         factory(environment, APP_EVENTSTORE_POOL_SIZE="none")
     factory(environment, OTHER_EVENTSTORE_POOL_SIZE="none")

@@ -27,7 +27,7 @@ def test_posts(service: Service) -> None:
     assert [each["title"] for each in found(service.get(f"posts/{post}/revisions"))["items"]] == ["One", "Two"]
 
 
-def test_a_deleted_post_is_at_no_address_and_in_no_list_that_does_not_ask_for_it(service: Service) -> None:
+def test_a_deleted_post_has_no_address_and_is_only_in_lists_of_deleted_posts(service: Service) -> None:
     post = accepted(service.post("posts", {"author": "author-8", "title": "Secret", "body": "text"}))["post"]
     accepted(service.post(f"posts/{post}/publish", {"slug": "a-mistake"}), 200)
     by_slug, by_author = {"slug": "a-mistake"}, {"author": "author-8"}

@@ -1,4 +1,4 @@
-"""Logs to fold."""
+"""Fixtures with logs to fold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.postgres import Database
 
 @pytest.fixture
 def filler(database: Database) -> Iterator[Filler]:
-    """An empty log on each supported server, to be filled."""
+    """An empty log on each supported server, which tests fill."""
     filler = Filler(database)
     yield filler
     filler.close()
@@ -22,7 +22,7 @@ def filler(database: Database) -> Iterator[Filler]:
 
 @pytest.fixture
 def connection(database: Database, filler: Filler) -> Iterator[Connection[Any]]:
-    """As the projector, all tables prepared."""
+    """A connection of the projector, with prepared tables."""
     with projector(database) as connection:
         filler.begin()
         yield connection

@@ -1,7 +1,7 @@
-"""Logs for the tests of the read models: units of domain events, written straight into the log as its owner.
+"""Logs for the tests of the read models: units of domain events that the owner writes directly into the log.
 
-A `Filler` keeps the version of every stream, so that what it writes has the shape of what commands write: dense
-positions, a transaction followed by its shares, one unit a command.
+A `Filler` has the version of every stream, so that its log looks like one of commands: dense positions, a transaction
+followed by its shares, and one unit for each command.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Filler:
-    """Writes a log. `units` returns nothing that the log does not have; the codec reads what it wrote."""
+    """Writes events into a log. `codec` reads them again."""
 
     def __init__(self, database: Database, log: str = LOG) -> None:
         self.database = database
@@ -72,7 +72,7 @@ class Filler:
         self._keys.close()
 
     def begin(self, projections: Sequence[Projection] = PROJECTIONS) -> None:
-        """Make the read tables that are missing, and let them begin at 0."""
+        """Make the missing read tables, with checkpoints at 0."""
         begin_read_tables(self.database, LOG, projections)
 
     def empty(self, projections: Sequence[Projection] = PROJECTIONS) -> None:
@@ -82,7 +82,7 @@ class Filler:
     def rebuild(
         self, connection: Connection[Any], projections: Sequence[Projection] = PROJECTIONS, **more: Any
     ) -> Rebuilt:
-        """Start over; the connection is the projector's."""
+        """Rebuild the read tables. The connection is that of the projector."""
         with read_owner(self.database) as owner:
             return rebuild(connection, LOG, self.codec, projections, owner=owner, **more)
 
@@ -92,14 +92,14 @@ class Filler:
             return verify_tables(auditor, LOG, self.codec, projections, others=PROJECTIONS, **more)
 
     def erase(self, subject: str) -> None:
-        """Forget a person's key."""
+        """Erase the key of a person."""
         self.connection.execute(
             "UPDATE log.subject_keys SET sealed_key = NULL, erased_at = now() WHERE subject = %s", (subject,)
         )
         self.sealer.forget()
 
     def write(self, *units: Sequence[DomainEvent], at: datetime | None = None) -> int:
-        """Append these units; versions and positions are given here. Returns the head."""
+        """Append these units with the next versions and positions. Return the head."""
         rows = []
         units = tuple([self._with_version(event) for event in unit] for unit in units)
         names, payloads = self.codec.encode_all(event for unit in units for event in unit)
@@ -143,7 +143,7 @@ class Filler:
         owner: str = "owner_1",
         name: Personal = "Ada",
     ) -> AccountOpened:
-        """The opening of an account. The owner of an internal one is the log."""
+        """The opening of an account. The owner of an internal account is the log."""
         owner = LOG if type in INTERNAL_ROLES else owner
         account = account or self.id("acct")
         number = f"NUM{account[-12:]}"
@@ -159,7 +159,7 @@ def posting(
     subject: str | None = None,
     description: Personal | None = None,
 ) -> list[DomainEvent]:
-    """A transaction and its shares: one unit."""
+    """A transaction and its shares, as one unit."""
     events: list[DomainEvent] = [
         TransactionPosted(transaction, 1, kind, value_date, entries, reference, subject, description)
     ]
@@ -172,13 +172,13 @@ def posting(
 def transfer(
     transaction: str, source: str, target: str, amount: int, currency: str = "EUR", **more: Any
 ) -> list[DomainEvent]:
-    """A transfer: one unit."""
+    """A transfer, as one unit."""
     entries = Entry(source, "debit", amount, currency), Entry(target, "credit", amount, currency)
     return posting(transaction, *entries, **more)
 
 
 def a_life(filler: Filler, seed: int, units: int) -> list[list[DomainEvent]]:
-    """A varied history of every aggregate, reproducible by its seed; not yet written. A second one goes on from it."""
+    """Units of a random history of every aggregate, given by its seed. They are not written. A second call goes on."""
     return [list(unit) for unit in history(filler.ledger, random.Random(seed), units)]
 
 
@@ -193,20 +193,20 @@ def codec_of(connection: Connection[Any], log: int) -> Codec:
 
 
 def follow_for_ever(url: str) -> None:
-    """What a worker's process does, in many small transactions; to be stopped and killed."""
+    """Follow the log as the process of a worker, in many small transactions. Tests stop and kill it."""
     follow(
         lambda: connect(url, application_name="worker"), codec_of, LOG, PROJECTIONS, Event(), page=10, paused_seconds=1
     )
 
 
 MOST_WAITS = 300
-"""A page takes more than three: a worker that has 600 units before it is still at work after so many."""
+"""A page needs more than three waits, so a worker with 600 units to fold is still running after this many."""
 
 
 def follow_and_die(url: str, waits: int) -> None:
-    """The same, killed by itself: so many times after its first page it waits for the server, then never again."""
+    """Follow the log, and kill the process after this many waits for the server since its first page."""
     step, wait = Runner.step, _Bounded.wait
-    left: list[int] = []  # empty until the first page is in
+    left: list[int] = []  # empty until the first page is committed
 
     def counted_step(runner: Runner, *args: Any) -> int:
         found = step(runner, *args)

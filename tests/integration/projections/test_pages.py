@@ -1,4 +1,4 @@
-"""However the log is cut into pages, the tables come out the same, and the books balance at every checkpoint."""
+"""With any size of pages the tables are the same, and the books balance at every checkpoint."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def test_pages_of_every_size_give_the_same_tables_and_balance_at_every_checkpoin
     ends = unit_ends(units)
     Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     whole = tables(connection)
-    assert all(whole.values()), "every table is put to the test"
+    assert all(whole.values()), "every table has rows"
 
     for page in range(1, 11):
         filler.empty()
         runner = Runner(connection, LOG, filler.codec, PROJECTIONS, page=page)
         while runner.step():
             positions = set(runner.positions.values())
-            assert len(positions) == 1, "they share their pages"
+            assert len(positions) == 1, "the projections share their pages"
             assert positions <= ends
             assert trial_balance(connection, LOG).balanced
         assert runner.positions == {projection.name: filler.position for projection in PROJECTIONS}
@@ -66,7 +66,7 @@ def test_reading_ahead_changes_nothing(database: Database, filler: Filler, conne
     assert tables(connection) == whole
 
 
-def test_projections_that_stand_apart_come_together(filler: Filler, connection: Connection[Any]) -> None:
+def test_projections_at_different_positions_meet(filler: Filler, connection: Connection[Any]) -> None:
     filler.write(*a_life(filler, seed=9, units=100))
     first = Runner(connection, LOG, filler.codec, PROJECTIONS[:2], page=20)
     first.step()
@@ -74,13 +74,13 @@ def test_projections_that_stand_apart_come_together(filler: Filler, connection: 
     assert 0 < apart < filler.position
     together = Runner(connection, LOG, filler.codec, PROJECTIONS, page=filler.position)
     together.step()
-    # Those behind read up to where the others stand, those ahead one page of their own.
+    # Projections behind read up to the position of the others. Those ahead read one page.
     assert together.positions["orders"] == apart
     together.run_to_head()
     assert set(together.positions.values()) == {filler.position}
 
 
-def test_a_projection_advances_over_what_it_does_not_want(filler: Filler, connection: Connection[Any]) -> None:
+def test_a_projection_advances_over_events_that_it_does_not_fold(filler: Filler, connection: Connection[Any]) -> None:
     accounts = [filler.opening() for _ in range(30)]
     filler.write(*[[account] for account in accounts])
     orders = [projection for projection in PROJECTIONS if projection.name == "orders"]
@@ -90,7 +90,7 @@ def test_a_projection_advances_over_what_it_does_not_want(filler: Filler, connec
     assert runner.positions == {"orders": 30}
 
 
-def test_an_empty_log_is_nothing_to_fold(filler: Filler, connection: Connection[Any]) -> None:
+def test_the_fold_of_an_empty_log_does_nothing(filler: Filler, connection: Connection[Any]) -> None:
     runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
     assert runner.step() == 0
     assert trial_balance(connection, LOG).lines == ()

@@ -1,4 +1,4 @@
-"""Whoever polls a list by position misses nothing, in whatever order of their ids things begin."""
+"""A client that polls a list by position misses nothing, in any order of ids."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Read = Callable[..., Listed[Any, int]]
 
 
 class Poller:
-    """Asks a list for what is new, now and then, and remembers no more than the highest position."""
+    """Polls a list for new items. It stores only the highest position."""
 
     def __init__(self, read: Read, connection: Connection[Any], *of: str, **filters: Any) -> None:
         self.seen: list[Any] = []
@@ -36,7 +36,7 @@ class Poller:
         self._ask: Callable[..., Listed[Any, int]] = partial(read, connection, *of, **filters, limit=2)
 
     def poll(self) -> None:
-        """One page, or, where there is a next one, two: by cursor."""
+        """Read one page, and a second one by cursor if there is one."""
         page = self._ask(after=self._after)
         self._take(page)
         if page.next is not None:
@@ -62,7 +62,7 @@ WORDS = st.lists(st.text("abcxyz", min_size=1, max_size=3), unique=True, min_siz
 def test_a_poller_misses_nothing(
     filler: Filler, connection: Connection[Any], words: list[str], polls: set[int]
 ) -> None:
-    """Rows begin in any order of ids, and between any two of them the poller may ask."""
+    """Rows are created in any order of ids, and the poller may read between any two of them."""
     runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
     tag = filler.id("t")
     customer, author = f"customer-{tag}", f"author-{tag}"
@@ -141,8 +141,8 @@ KEYS = {
 }
 
 
-def test_every_row_that_changes_in_a_report_says_so(filler: Filler, connection: Connection[Any]) -> None:
-    """A tool that remembers the highest `last_position` finds every row that is new or another one since."""
+def test_every_changed_row_of_a_report_has_a_later_position(filler: Filler, connection: Connection[Any]) -> None:
+    """A tool that stores the highest `last_position` finds every row that is new or changed since."""
     assert {view for projection in PROJECTIONS for view in projection.views} == KEYS.keys()
     units = a_life(filler, seed=9, units=420)
     runner = Runner(connection, LOG, filler.codec, PROJECTIONS)

@@ -1,4 +1,4 @@
-"""The rows say what the aggregates say, fold by fold apart."""
+"""The rows of the read models match the states of the aggregates."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(connection: Connection[Any], filler: Filler, **more: Any) -> None:
 
 
 def states(connection: Connection[Any], filler: Filler, prefix: str, evolve: Callable[[Any, Any], Any]) -> list[Any]:
-    """Each aggregate whose stream has this prefix, folded by the domain from its own stream."""
+    """The state of each aggregate with this prefix, folded by the domain from its stream."""
     folded = []
     for stream in sorted(stream for stream in filler.versions if stream.startswith(prefix)):
         state = None
@@ -193,7 +193,9 @@ def test_an_account_may_have_several_entries_of_one_transaction(filler: Filler, 
 
 
 @pytest.mark.parametrize("page", [1, 1_000])
-def test_movements_of_another_currency_stop_the_room(filler: Filler, connection: Connection[Any], page: int) -> None:
+def test_movements_in_another_currency_stop_the_projection(
+    filler: Filler, connection: Connection[Any], page: int
+) -> None:
     one, other = filler.opening(), filler.opening()
     ids = one.originator_id, other.originator_id
     filler.write([one], [other], transfer("txn_1", *ids, 7), transfer("txn_2", *ids, 5, "USD"))
@@ -201,10 +203,10 @@ def test_movements_of_another_currency_stop_the_room(filler: Filler, connection:
     runner.run_to_head()
     assert "movements" in runner.stopped
     [day] = movements.daily_balances(connection, other.originator_id).items
-    assert (day.closing, day.currency) == (7, "EUR"), "what came before is there, and nothing else"
+    assert (day.closing, day.currency) == (7, "EUR"), "only the earlier event is folded"
 
 
-def test_what_was_erased_is_null_and_flagged(filler: Filler, connection: Connection[Any]) -> None:
+def test_erased_fields_are_null_and_flagged(filler: Filler, connection: Connection[Any]) -> None:
     account = filler.opening(owner="ada")
     id = account.originator_id
     filler.write(
@@ -229,10 +231,10 @@ def test_what_was_erased_is_null_and_flagged(filler: Filler, connection: Connect
     assert [text.text_erased for text in posts.revisions(connection, "post_1").items] == [True, True]
 
 
-def test_what_cannot_be_read_says_so_in_its_row_and_touches_no_other(
+def test_an_unreadable_field_is_marked_in_its_row_and_affects_no_other(
     filler: Filler, connection: Connection[Any]
 ) -> None:
-    """One damaged key and one damaged value: every projection folds to the head, and the money is what it was."""
+    """With a damaged key and a damaged value every projection folds to the head, and all balances are right."""
     ada, bob = filler.opening(owner="ada"), filler.opening(owner="bob")
     one, other = ada.originator_id, bob.originator_id
     filler.write(
@@ -269,10 +271,10 @@ def test_what_cannot_be_read_says_so_in_its_row_and_touches_no_other(
     assert posts.revisions(connection, "post_1").items[-1].summary == gone
 
 
-def test_a_projector_that_a_rotation_left_behind_ends_and_folds_nothing(
+def test_a_projector_with_a_retired_master_key_ends_and_folds_nothing(
     filler: Filler, connection: Connection[Any]
 ) -> None:
-    """It holds the old master key only. It must not take the keys of others for damaged ones."""
+    """The projector has only the old master key. It must not treat the moved keys as damaged."""
     filler.write([filler.opening(owner="ada")])
     rotate(filler.connection, b"n" * 32, MASTER_KEY)
     filler.sealer.forget()
@@ -317,7 +319,7 @@ def test_an_account_opened_and_closed_within_a_page(filler: Filler, connection: 
 
 
 @pytest.mark.parametrize("kind", [psycopg.OperationalError, ValueError])
-def test_what_was_remembered_of_a_page_that_is_not_kept_is_forgotten(
+def test_the_fold_cache_of_a_page_that_is_rolled_back_is_dropped(
     filler: Filler, connection: Connection[Any], kind: type[Exception]
 ) -> None:
     one, other = filler.opening(), filler.opening()
@@ -339,9 +341,7 @@ def test_what_was_remembered_of_a_page_that_is_not_kept_is_forgotten(
     assert booked == [(1, -7), (2, -12)]
 
 
-def test_what_was_remembered_while_looking_for_a_poisoned_event_is_forgotten(
-    filler: Filler, connection: Connection[Any]
-) -> None:
+def test_the_fold_cache_of_the_search_for_a_bad_event_is_dropped(filler: Filler, connection: Connection[Any]) -> None:
     one, other = filler.opening(), filler.opening()
     ids = one.originator_id, other.originator_id
     filler.write([one], [other], *[transfer(f"txn_{n}", *ids, 1) for n in range(1, 9)])

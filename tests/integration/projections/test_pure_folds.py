@@ -1,4 +1,4 @@
-"""The tables are what the pure functions make of the same events, however the log is cut into pages."""
+"""The tables are the result of the pure functions for the same events, with any size of pages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FOLDS = {fold.table.name: fold for fold in (accounts.PURE, transactions.PURE, or
 
 
 def recorded(connection: Connection[Any], filler: Filler) -> list[RecordedEvent]:
-    """The whole log, decoded."""
+    """The decoded events of the whole log."""
     rows = connection.execute(
         "SELECT position, recorded_at::text, type, payload, stream, version FROM log.events WHERE log = %s"
         " ORDER BY position",
@@ -42,7 +42,7 @@ def recorded(connection: Connection[Any], filler: Filler) -> list[RecordedEvent]
 
 
 def rows_of(connection: Connection[Any], table: Table) -> dict[str, dict[str, Any]]:
-    """What the table has, by key."""
+    """The rows of a table, by key."""
     names = [column.name for column in table.columns]
     found = connection.execute(f"SELECT {', '.join(map(quoted, names))} FROM {quoted(table.name)}".encode()).fetchall()
     [key] = primary_key(table)
@@ -55,7 +55,7 @@ def _plain(value: Any) -> Any:
 
 
 def with_times(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
-    """Text of points in time as the server gives them back."""
+    """Text of points in time, as the server returns it."""
     times = {"last_at", "placed_at", "published_at", "drafted_at", "recorded_at"}
     return {
         key: {
@@ -67,7 +67,7 @@ def with_times(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("page", [1, 40, 64_000])
-def test_tables_are_what_the_pure_functions_make(filler: Filler, connection: Connection[Any], page: int) -> None:
+def test_tables_equal_the_result_of_the_pure_functions(filler: Filler, connection: Connection[Any], page: int) -> None:
     filler.write(*a_life(filler, seed=page, units=500))
     filler.erase("author_1")
     runner = Runner(connection, LOG, filler.codec, PROJECTIONS, page=page)
@@ -80,7 +80,7 @@ def test_tables_are_what_the_pure_functions_make(filler: Filler, connection: Con
         assert rows == with_times(fold.rows(one for one in log if type(one.event) in fold.steps)), name
 
 
-# A read model whose functions read columns: its rows are loaded before they change.
+# A read model whose functions read columns, so its rows are loaded before they change.
 
 COUNTED = read_table(
     "counted_orders",
@@ -111,7 +111,7 @@ COUNTING: Projection = declared(
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 100])
-def test_functions_may_read_the_columns_they_name(filler: Filler, connection: Connection[Any], cut: int) -> None:
+def test_functions_may_read_the_columns_that_they_name(filler: Filler, connection: Connection[Any], cut: int) -> None:
     events: list[Event] = [OrderPlaced(order, 1, "ada", "EUR", (), 5, None) for order in ("ord_1", "ord_2")]
     events += [OrderConfirmed("ord_1", 2), OrderConfirmed("ord_1", 3), OrderConfirmed("ord_2", 2)]
     at = [RecordedEvent(n, f"2024-01-01 00:00:{n:02}+00", event) for n, event in enumerate(events, 1)]

@@ -1,4 +1,4 @@
-"""Lists with filters and cursors, and the plans of what must stay quick however much there is: reads, and the fold."""
+"""Lists with filters and cursors, and the plans of reads and folds that must stay fast on large tables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.support.postgres import Database, Server
 MANY, EVENTS = 12_000, 60_000
 CHANGED = 100
 PAGE = 7 * CHANGED
-"""Changes of each kind in one page, and its events."""
+"""The number of changes of each kind in one page."""
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_transactions_are_listed_by_any_filter(life: Connection[Any]) -> None:
         == [row for row in everything if row.value_date == day]  # fmt: skip
 
 
-def test_daily_balances_go_on_where_the_page_before_ended(life: Connection[Any]) -> None:
+def test_daily_balances_continue_after_the_previous_page(life: Connection[Any]) -> None:
     busy = max(accounts.accounts(life, limit=1_000).items, key=lambda row: row.entries).account
     everything = movements.daily_balances(life, busy).items
     assert len(everything) == 4
@@ -154,7 +154,7 @@ def test_a_page_is_bounded(life: Connection[Any]) -> None:
 
 @pytest.fixture(scope="module")
 def filled(server: Server) -> Iterator[tuple[Database, Codec]]:
-    """Tables of thousands of rows and a log that begins with a page of changes to them, with statistics."""
+    """Tables with thousands of rows and statistics, and a log that begins with a page of changes of them."""
     with server.database() as database:
         filler = Filler(database)
         filler.write(*changes(filler))
@@ -175,13 +175,13 @@ def filled(server: Server) -> Iterator[tuple[Database, Codec]]:
 
 @pytest.fixture(scope="module")
 def many(filled: tuple[Database, Codec]) -> Iterator[Connection[Any]]:
-    """The tables, for a reader."""
+    """The filled tables, on a connection of a reader."""
     with projector(filled[0]) as connection:
         yield connection
 
 
 def changes(filler: Filler) -> Iterator[list[Event]]:
-    """A page with every kind of event on what is in the tables."""
+    """A page with every kind of event on existing rows."""
     for n in range(1, CHANGED + 1):
         yield transfer(filler.id("txn"), f"acct_{n}", f"acct_{n + 1}", 1)
         yield [HoldPlaced(f"acct_{n}", 0, filler.id("hold"), 1, "EUR", None)]
@@ -270,7 +270,7 @@ HOT: dict[str, tuple[str, Any]] = {
 
 
 IN_ORDER = {f"{what}{which}" for what in ("accounts", "orders", "posts") for which in ("", " that are new")}
-"""Lists that an index gives in their order: a page costs as much as its rows, however long the list is."""
+"""Lists that an index returns in order: the cost of a page depends on its rows and not on the length of the list."""
 
 
 @pytest.mark.parametrize("name", HOT)
@@ -302,7 +302,7 @@ FOLD: dict[str, tuple[str, str]] = {
 """The statements of a fold on tables that grow, or how they begin, and the index of each."""
 OF_A_HANDFUL = {"checkpoints"}
 THAT_READ = [projection for projection in PROJECTIONS if projection.name != "transactions"]
-"""The rooms whose fold looks at what is there; the one of transactions only adds to it."""
+"""The projections whose fold reads existing rows. That of transactions only adds rows."""
 
 
 @pytest.fixture(scope="module")
@@ -312,7 +312,7 @@ def explained(filled: tuple[Database, Codec]) -> Iterator[Explained]:
 
 
 def fold(explained: Explained, codec: Codec, *, without: Iterable[str] = ()) -> dict[str, list[Node]]:
-    """The scans of each statement of a fold of the page, planned in the session of a runner; it is taken back.
+    """Fold the page in the session of a runner, roll back, and return the scans of each statement.
 
     `without`: primary keys that are dropped before.
     """
@@ -328,7 +328,7 @@ def fold(explained: Explained, codec: Codec, *, without: Iterable[str] = ()) -> 
 
 
 def by_statement(answered: Iterable[Statement]) -> dict[str, list[Node]]:
-    """The scans of each, every time that it ran."""
+    """The scans of each statement, from all its executions."""
     scans: dict[str, list[Node]] = {}
     for statement in answered:
         scans.setdefault(re.sub(r"\$\d+", "%s", statement.text).strip(), []).extend(statement.scans)
@@ -341,15 +341,15 @@ def beside_its_index(name: str, folded: dict[str, list[Node]]) -> list[Node]:
     unnamed = re.sub(r"%\(\w+\)s", "%s", sql).strip()
     found = [node for text, scans in folded.items() if text.startswith(unnamed) for node in scans]
     scans = [node for node in found if node["Relation Name"] not in OF_A_HANDFUL]
-    assert scans, "it reads no table"
+    assert scans, "the statement reads no table"
     return [node for node in scans if probed_index(node) != index]
 
 
-@pytest.fixture(scope="module", params=[5, 0], ids=["planned anew", "prepared"])
+@pytest.fixture(scope="module", params=[5, 0], ids=["planned again", "prepared"])
 def folded(
     request: pytest.FixtureRequest, explained: Explained, filled: tuple[Database, Codec]
 ) -> dict[str, list[Node]]:
-    """In the first pages of a session a statement is planned for what it is given, later once for all of them."""
+    """In the first pages of a session a statement is planned for its values, later with one generic plan."""
     explained.connection.prepare_threshold = request.param
     return fold(explained, filled[1])
 
@@ -361,9 +361,9 @@ def test_a_fold_uses_its_index(folded: dict[str, list[Node]], name: str) -> None
 
 @pytest.fixture(scope="module")
 def folded_from_nothing(server: Server) -> Iterator[dict[str, list[Node]]]:
-    """By a session that has planned its statements while the tables were empty, and known to be.
+    """The scans of a session that planned its statements when the statistics showed empty tables.
 
-    So they are when autovacuum comes between the start of a rebuild and its first page; the plans last until it comes
+    This happens if autovacuum runs between the start of a rebuild and its first page. The plans last until it runs
     again.
     """
     with server.database() as database:
@@ -376,7 +376,7 @@ def folded_from_nothing(server: Server) -> Iterator[dict[str, list[Node]]]:
             explained = Explained(connection)
             connection.prepare_threshold = 0
 
-            def in_two_runs() -> None:  # the second remembers nothing of what the first has seen, and looks it up
+            def in_two_runs() -> None:  # the second runner has an empty fold cache and reads the rows
                 Runner(connection, LOG, filler.codec, PROJECTIONS, page=50).step()
                 runner = Runner(connection, LOG, filler.codec, PROJECTIONS, page=50)
                 runner.run_to_head()
@@ -387,10 +387,12 @@ def folded_from_nothing(server: Server) -> Iterator[dict[str, list[Node]]]:
 
 
 @pytest.mark.parametrize("name", FOLD)
-def test_a_fold_from_nothing_uses_its_index(folded_from_nothing: dict[str, list[Node]], name: str) -> None:
+def test_a_fold_that_began_with_empty_tables_uses_its_index(
+    folded_from_nothing: dict[str, list[Node]], name: str
+) -> None:
     assert beside_its_index(name, folded_from_nothing) == []
 
 
-def test_a_fold_without_an_index_is_noticed(explained: Explained, filled: tuple[Database, Codec]) -> None:
+def test_a_fold_without_an_index_is_detected(explained: Explained, filled: tuple[Database, Codec]) -> None:
     folded = fold(explained, filled[1], without={index for _, index in FOLD.values()})
     assert [name for name in FOLD if not beside_its_index(name, folded)] == []

@@ -1,4 +1,4 @@
-"""What is said about projections: lag, differences, and waiting for them. And the views for reporting tools."""
+"""Reports about projections: lag, differences, and waits. Also the views for reporting tools."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ NAMES = [projection.name for projection in PROJECTIONS]
 
 @pytest.fixture
 def folded(filler: Filler, connection: Connection[Any]) -> Connection[Any]:
-    """A history, folded to its end."""
+    """A history that is folded to its end."""
     filler.write(*a_life(filler, seed=1, units=400))
     Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     return connection
 
 
-def test_lag_is_events_and_the_age_of_the_oldest_not_folded(filler: Filler, folded: Connection[Any]) -> None:
+def test_lag_is_the_number_of_events_and_the_age_of_the_oldest_one_not_folded(
+    filler: Filler, folded: Connection[Any]
+) -> None:
     assert lag(folded, LOG, PROJECTIONS).events == 0
     assert lag(folded, LOG, PROJECTIONS).seconds == 0
     hour_ago = datetime.now(UTC) - timedelta(hours=1)
@@ -49,7 +51,7 @@ def test_lag_is_events_and_the_age_of_the_oldest_not_folded(filler: Filler, fold
     assert state["accounts"].seconds >= 3_600
 
 
-def test_untouched_tables_are_what_the_log_says(filler: Filler, folded: Connection[Any]) -> None:
+def test_unchanged_tables_match_the_log(filler: Filler, folded: Connection[Any]) -> None:
     answered: list[tuple[int, int]] = []
     report = filler.verify(progress=lambda *at: answered.append(at))
     assert report.ok
@@ -60,7 +62,7 @@ def test_untouched_tables_are_what_the_log_says(filler: Filler, folded: Connecti
     with pytest.raises(psycopg.errors.UndefinedTable):
         folded.execute("SELECT FROM pg_temp.accounts")
     assert folded.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
-    assert folded.execute("SHOW search_path").fetchone() == ("read",), "the session is as it was"
+    assert folded.execute("SHOW search_path").fetchone() == ("read",), "the session is unchanged"
 
 
 CHANGES = {
@@ -100,10 +102,10 @@ def test_each_projection_is_compared_at_its_own_checkpoint(filler: Filler, folde
     report = filler.verify(patience_seconds=0)
     assert report.rows_ok
     assert len(set(report.positions.values())) == 2
-    assert {finding.projection for finding in report.findings} == set(NAMES), "all of them end before the log does"
+    assert {finding.projection for finding in report.findings} == set(NAMES), "all of them end before the head"
 
 
-def test_text_that_outlived_its_key_is_found(filler: Filler, folded: Connection[Any]) -> None:
+def test_text_that_remains_after_its_key_was_erased_is_found(filler: Filler, folded: Connection[Any]) -> None:
     filler.erase("author-1")
     findings = filler.verify().findings
     assert {finding.table for finding in findings if isinstance(finding, TableFinding)} == {"posts", "post_revisions"}
@@ -141,7 +143,7 @@ def test_projections_are_chosen_by_name_and_by_area() -> None:
         return [projection.name for projection in chosen(given)]
 
     of_accounts = [projection.name for projection in PROJECTIONS if projection.area == "accounts"]
-    assert names("accounts") == of_accounts, "a name that is also an area's means the area"
+    assert names("accounts") == of_accounts, "a name of both a projection and an area means the area"
     assert names("accounts/accounts") == ["accounts"]
     assert names("posts", "entries") == ["posts", "entries"]
     assert chosen([]) == PROJECTIONS
@@ -158,7 +160,7 @@ def test_projections_are_chosen_by_name_and_by_area() -> None:
 
 @pytest.fixture
 def checkpoints(database: Database) -> Iterator[Checkpoints]:
-    """As the API has them."""
+    """Checkpoints as the API has them."""
     with projector(database) as checking:
         checking.execute("SELECT 1")
     waiting = Checkpoints(lambda: psycopg.connect(database.query_url, autocommit=True), LOG)
@@ -190,22 +192,20 @@ def test_a_reader_waits_for_its_write(filler: Filler, folded: Connection[Any], c
     assert sorted(waited) == sorted([*NAMES, *NAMES])
 
 
-def test_who_does_not_wait_is_told_what_is_visible_all_the_same(
-    filler: Filler, folded: Connection[Any], checkpoints: Checkpoints
-) -> None:
+def test_a_visible_position_needs_no_wait(filler: Filler, folded: Connection[Any], checkpoints: Checkpoints) -> None:
     asyncio.run(checkpoints.wait(NAMES, filler.position, timeout=0))
 
 
-def test_what_was_folded_in_another_epoch_is_not_visible(
+def test_rows_of_another_epoch_are_not_visible(
     filler: Filler, folded: Connection[Any], checkpoints: Checkpoints
 ) -> None:
-    """The log was restored and the read tables were not: their positions are those of another history."""
+    """The log was restored and the read tables were not, so their positions belong to another history."""
     folded.execute("UPDATE read.checkpoints SET epoch = epoch + 1 WHERE projection = 'entries'")
     with pytest.raises(BehindError, match="entries has folded the log up to position 0"):
         asyncio.run(checkpoints.wait(NAMES, filler.position, timeout=0.5))
 
 
-def test_waiting_is_bounded_and_says_who_is_behind(
+def test_the_wait_is_bounded_and_names_the_projection_that_is_behind(
     filler: Filler, folded: Connection[Any], checkpoints: Checkpoints
 ) -> None:
     at = filler.position
@@ -219,7 +219,7 @@ def test_waiting_is_bounded_and_says_who_is_behind(
     assert (raised.value.projection, raised.value.reached, raised.value.position) == ("entries", at, head)
 
 
-def test_waiting_outlives_a_lost_connection(
+def test_the_wait_survives_a_lost_connection(
     filler: Filler, folded: Connection[Any], checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asyncio.run(checkpoints.wait(NAMES, filler.position, timeout=10))

@@ -1,4 +1,4 @@
-"""Tables that an earlier version made are kept where nothing really changed, and get the indexes of this one."""
+"""Tables of an earlier version are kept if nothing really changed, and get the indexes of this version."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OLD_ORDER = (
 
 @pytest.fixture
 def owner(filler: Filler, connection: Connection[Any]) -> Iterator[Connection[Any]]:
-    """The owner of read tables that another version of the program made: other digests, columns in another order."""
+    """The owner of read tables of another version of the program, with other digests and another order of columns."""
     filler.write(*a_life(filler, seed=3, units=200))
     Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     with read_owner(filler.database) as owner:
@@ -42,7 +42,9 @@ def owner(filler: Filler, connection: Connection[Any]) -> Iterator[Connection[An
         yield owner
 
 
-def test_they_are_taken_over(filler: Filler, connection: Connection[Any], owner: Connection[Any]) -> None:
+def test_tables_without_real_changes_are_taken_over(
+    filler: Filler, connection: Connection[Any], owner: Connection[Any]
+) -> None:
     rows = owner.execute("SELECT count(*) FROM read.orders").fetchone()
     prepare(owner, PROJECTIONS)
     assert dict(owner.execute(SHAPES).fetchall()) == {one.name: one.shape for one in PROJECTIONS}
@@ -70,14 +72,14 @@ def test_they_are_taken_over(filler: Filler, connection: Connection[Any], owner:
         "UPDATE rooms SET shape = '0:0123456789abcdef' WHERE projection = 'orders'",
     ],
 )
-def test_what_really_changed_has_to_be_rebuilt(owner: Connection[Any], change: str) -> None:
+def test_tables_that_really_changed_must_be_rebuilt(owner: Connection[Any], change: str) -> None:
     owner.execute("UPDATE orders SET reference = 'x' WHERE reference IS NULL")
     owner.execute(change.encode())
     with pytest.raises(ShapeError, match="the tables of orders were made by another version"):
         prepare(owner, PROJECTIONS)
 
 
-def test_an_index_that_is_missing_is_made(filler: Filler, connection: Connection[Any]) -> None:
+def test_a_missing_index_is_created(filler: Filler, connection: Connection[Any]) -> None:
     with read_owner(filler.database) as owner:
         owner.execute("DROP INDEX read.posts_in_order")
         prepare(owner, PROJECTIONS)

@@ -1,4 +1,4 @@
-"""The `daybook` command as a process of its own, and how to wait for what it does."""
+"""Runs the `daybook` command as a process, and waits for its effects."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from workers.settings import Settings
 CZECH_BANK = Path(__file__).parents[2] / "fixtures" / "czech-bank"
 KEY = base64.b64encode(MASTER_KEY).decode()
 PATIENCE_SECONDS, STOP_SECONDS = 120.0, 30.0
-"""After which a process that does not do what a test waits for is killed, so that the test fails instead of hanging."""
+"""A process that runs longer is killed, so that the test fails instead of hanging. Then the time to stop."""
 
 
 def settings_of(database: Database) -> Settings:
-    """The settings of every process on that database."""
+    """The settings of every process on this database."""
     return Settings(database_url=database.url, master_key=KEY)
 
 
 def environment(database: Database | None = None, **more: str) -> dict[str, str]:
-    """What a process sees of the settings."""
+    """The environment of a process."""
     given = {} if database is None else {"DATABASE_URL": database.url, "DAYBOOK_MASTER_KEY": KEY}
     return {**os.environ, **given, "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **more}
 
@@ -53,7 +53,7 @@ def daybook(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess
 
 @contextmanager
 def started(*arguments: str, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A command that runs. At the end it is told to stop, as it stops what it has started; then it is killed."""
+    """A running command. At the end it gets SIGTERM, so that it stops its children; then it is killed."""
     command = [sys.executable, "-m", "workers.cli", *arguments]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         watchdog = Timer(PATIENCE_SECONDS, process.kill)
@@ -69,18 +69,18 @@ def started(*arguments: str, env: dict[str, str]) -> Iterator[subprocess.Popen[s
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> str:
-    """What the process says, up to the line with that text. Fails with all of it if it ends before."""
+    """The output of the process up to a line with this text. Fails with all output if the process ends before."""
     assert process.stdout is not None
     message = ""
     for line in process.stdout:
         message += line
         if text in line:
             return message
-    raise AssertionError(f"the process ended without saying {text!r}: {message}")
+    raise AssertionError(f"the process ended without {text!r} in its output: {message}")
 
 
 def wait_for_position(connection: psycopg.Connection[Any], position: int, process: subprocess.Popen[str]) -> None:
-    """Return once the log `main` has come that far; the process is the one that writes it."""
+    """Wait until the log `main` has this position. `process` writes it."""
     while True:
         row = connection.execute("SELECT position FROM log.logs WHERE name = 'main'").fetchone()
         if row is not None and row[0] >= position:

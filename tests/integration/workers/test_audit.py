@@ -1,4 +1,4 @@
-"""What an auditor and an operator run beside `verify`: replay, rebuild, and the end of what is kept of clients."""
+"""Commands of auditors and operators beside `verify`: replay, rebuild, and the deletion of origins."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from workers.verify.schema import SCHEMA
 
 @dataclass(frozen=True)
 class Written:
-    """A small ledger, and how to ask about it."""
+    """A small ledger, with the commands to read it."""
 
     database: Database
     account: str
     head: int
 
     def ask(self, *arguments: str) -> Any:
-        """What the command prints as JSON; it must go well."""
+        """The JSON output of a command, which must succeed."""
         done = daybook(*arguments, env=environment(self.database))
         assert done.returncode == 0, done.stdout + done.stderr
         return orjson.loads(done.stdout)
@@ -42,7 +42,7 @@ def written(postgres18: Server) -> Iterator[Written]:
         yield Written(database, one, last)
 
 
-def test_a_log_without_its_end_is_no_reason_to_replay_for_ever(written: Written) -> None:
+def test_the_replay_of_a_log_without_its_end_ends(written: Written) -> None:
     with psycopg.connect(written.database.url) as superuser:
         superuser.execute("SET session_replication_role = replica")
         superuser.execute("DELETE FROM log.events WHERE position > %s", (written.head - 3,))
@@ -60,10 +60,10 @@ def test_a_stream_is_what_its_events_fold_to(written: Written) -> None:
     assert (then["version"], then["balance"]) == (3, "0.90")
 
 
-def test_a_stream_as_a_person_reads_it_and_as_a_program_does(written: Written) -> None:
+def test_a_stream_is_printed_as_text_and_as_json(written: Written) -> None:
     events = written.ask("events", written.account, "--json")
     assert [event["version"] for event in events] == [1, 2, 3, 4, 5]
-    assert events[1]["data"]["amount"] == 100, "as in the log: minor units"
+    assert events[1]["data"]["amount"] == 100, "minor units, as in the log"
     answered = daybook("events", written.account, env=environment(written.database)).stdout.splitlines()
     assert [line.split() for line in answered[::3]] == [[str(event["version"]), event["type"]] for event in events]
     assert f"transaction {events[1]['data']['transaction']}, entry 2, amount 1.00 EUR" in answered[5]
@@ -75,7 +75,7 @@ def test_the_whole_log_at_any_unit_is_balanced_and_has_one_digest(written: Writt
     assert whole["sums"] == {"EUR": "0.00"}
     assert written.ask("replay", "--json") == whole
     before = written.ask("replay", "--upto", str(written.head - 1))
-    assert before["position"] == written.head - 3, "a unit is whole or not there"
+    assert before["position"] == written.head - 3, "a unit is complete or missing"
     assert before["digest"] != whole["digest"]
     assert whole["digest_version"] == "leaf.v1"
     proven = written.ask("replay", "--json")
@@ -83,11 +83,11 @@ def test_the_whole_log_at_any_unit_is_balanced_and_has_one_digest(written: Writt
 
 
 def daybook_report(written: Written) -> Any:
-    """What verify reports, whatever it finds."""
+    """The report of verify, with or without findings."""
     return orjson.loads(daybook("verify", "--json", env=environment(written.database)).stdout)
 
 
-def test_a_changed_event_changes_the_digest_and_money_from_nowhere_is_found(written: Written) -> None:
+def test_a_changed_event_changes_the_digest_and_invented_money_is_found(written: Written) -> None:
     whole = written.ask("replay", "--json")
     with psycopg.connect(written.database.url) as superuser:
         superuser.execute(
@@ -101,13 +101,13 @@ def test_a_changed_event_changes_the_digest_and_money_from_nowhere_is_found(writ
     assert found["digest"] != whole["digest"]
 
 
-def test_a_stream_that_is_not_there_is_said_so(written: Written) -> None:
+def test_a_stream_that_does_not_exist_is_reported(written: Written) -> None:
     done = daybook("replay", "acct_00000000000000000000000000", env=environment(written.database))
     assert (done.returncode, done.stdout) == (3, "")
     assert "there is no stream acct_0000" in done.stderr
 
 
-def test_rebuild_mends_a_table_that_was_tampered_with(written: Written) -> None:
+def test_rebuild_repairs_a_table_that_was_tampered_with(written: Written) -> None:
     database = written.database
     fold(database)
     with psycopg.connect(database.url) as superuser:
@@ -122,7 +122,7 @@ def test_rebuild_mends_a_table_that_was_tampered_with(written: Written) -> None:
 
 
 def made_by_another_version(database: Database, *projections: str) -> None:
-    """The tables of these, as an older Daybook would have left them."""
+    """Mark the tables of these projections as made by an older Daybook."""
     with psycopg.connect(database.url) as superuser:
         for name in projections:
             superuser.execute(f"ALTER TABLE read.{name} RENAME COLUMN status TO state".encode())
@@ -132,7 +132,7 @@ def made_by_another_version(database: Database, *projections: str) -> None:
         assert done.rowcount == len(projections)
 
 
-def test_rebuild_does_what_the_refusal_of_tables_of_another_shape_asks_for(written: Written) -> None:
+def test_rebuild_replaces_tables_of_another_shape(written: Written) -> None:
     database = written.database
     fold(database)
     made_by_another_version(database, "posts", "orders")
@@ -142,12 +142,12 @@ def test_rebuild_does_what_the_refusal_of_tables_of_another_shape_asks_for(writt
     assert written.ask("rebuild", "posts", "--json")["ok"] is True
     with psycopg.connect(database.url) as superuser:
         rows = superuser.execute("SELECT projection FROM read.projections WHERE shape = 'older'").fetchall()
-    assert rows == [("orders",)], "one that was not named is left as it was"
+    assert rows == [("orders",)], "a projection that was not named is unchanged"
     assert written.ask("rebuild", "--json")["ok"] is True
     assert written.ask("verify", "--json")["ok"] is True
 
 
-def test_the_log_is_read_whatever_shape_the_read_tables_have(written: Written) -> None:
+def test_the_log_is_read_with_any_shape_of_the_read_tables(written: Written) -> None:
     fold(written.database)
     made_by_another_version(written.database, "posts", "orders")
     assert len(written.ask("events", written.account, "--json")) == 5
@@ -173,7 +173,7 @@ def test_an_auditor_makes_no_tables_to_read_the_log(written: Written) -> None:
 
 @contextmanager
 def aged(database: Database, days: int) -> Iterator[None]:
-    """All that was recorded, so many days earlier."""
+    """Make all records older by this many days."""
     with psycopg.connect(database.url) as superuser:
         superuser.execute("UPDATE log.commands SET recorded_at = recorded_at - make_interval(days => %s)", (days,))
     yield

@@ -15,7 +15,7 @@ from workers.verify.log import NAMED, OLD_BATCHES
 from workers.verify.report import Check
 
 BATCH_ITEMS = 3
-"""Of the batch in the dump."""
+"""The number of items of the batch in the dump."""
 WITHOUT_KEY = (
     'UPDATE log.events SET metadata = convert_to(regexp_replace(convert_from(metadata, \'UTF8\'), \',"key":"[^"]*"\','
     " ''), 'UTF8') WHERE position > %s"
@@ -28,7 +28,7 @@ def named(database: Database) -> Check:
         return verify(connection, "main", codec_of(connection, 1)).check(NAMED)
 
 
-def test_units_of_before_are_not_covered_and_units_after_it_must_name_their_key(empty_database: Database) -> None:
+def test_earlier_units_are_not_covered_and_later_units_must_name_their_key(empty_database: Database) -> None:
     as_it_was(empty_database)
     runner.upgrade(empty_database.url)
     with psycopg.connect(empty_database.url, autocommit=True) as superuser:

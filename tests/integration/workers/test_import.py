@@ -1,4 +1,4 @@
-"""The Czech bank's data: every row becomes history once, whatever is killed when, and is held against the bank."""
+"""The data of the Czech bank: every row is imported once, also after kills, and compared with the bank's balances."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def whole(postgres18: Server) -> Iterator[Whole]:
 
 @pytest.fixture
 def database_with_all(postgres18: Server, whole: Whole) -> Iterator[Database]:
-    """A copy of the whole import, to change."""
+    """A copy of the whole import that a test may change."""
     with postgres18.database(like=whole.database) as copy:
         yield copy
 
 
 def imported(database: Database, folder: Path = CZECH_BANK) -> dict[str, Any]:
-    """The report of an import that runs to its end, whatever it found."""
+    """The report of an import that runs to its end, with or without differences."""
     done = daybook("import", "czech-bank", str(folder), "--json", env=environment(database))
     assert done.returncode in (0, 1), done.stderr
     report = orjson.loads(done.stdout)
@@ -60,7 +60,7 @@ def imported(database: Database, folder: Path = CZECH_BANK) -> dict[str, Any]:
 
 
 def history(database: Database) -> dict[tuple[str, int], tuple[str, Any]]:
-    """What the log says of each stream, without what differs from one run to the next: sealed names, drawn numbers."""
+    """The events of each stream, without the parts that differ between runs: sealed names and account numbers."""
     with psycopg.connect(database.url) as connection:
         rows = connection.execute(
             "SELECT stream, version, type, payload - 'name' - 'number' - 'opened_on' FROM log.events_as_json"
@@ -70,7 +70,7 @@ def history(database: Database) -> dict[tuple[str, int], tuple[str, Any]]:
 
 
 def counts(database: Database) -> dict[str, int]:
-    """How many events of each type there are."""
+    """The number of events of each type."""
     with psycopg.connect(database.url) as connection:
         return dict(connection.execute("SELECT type, count(*) FROM log.events GROUP BY type").fetchall())
 
@@ -86,7 +86,7 @@ def test_every_row_becomes_history(whole: Whole) -> None:
     assert_sound(database)
 
 
-def test_value_dates_contra_accounts_and_references_are_the_sources(whole: Whole) -> None:
+def test_value_dates_internal_accounts_and_references_are_those_of_the_source(whole: Whole) -> None:
     with psycopg.connect(whole.database.url) as connection:
         rows = connection.execute(
             """
@@ -111,13 +111,15 @@ def test_owners_are_client_ids_and_there_is_no_minimum(whole: Whole) -> None:
     assert sorted(rows) == sorted((f"client:{a.owner}", str(a.opened_on), None) for a in read_accounts(CZECH_BANK))
 
 
-def test_a_second_import_finds_everything_there(whole: Whole, database_with_all: Database) -> None:
+def test_a_second_import_finds_everything_imported(whole: Whole, database_with_all: Database) -> None:
     report = imported(database_with_all)
     assert report["imported"]["already"] == ACCOUNTS + len(TRANSACTIONS)
     assert history(database_with_all) == history(whole.database)
 
 
-def test_killed_midway_and_started_again_it_equals_an_uninterrupted_one(database18: Database, whole: Whole) -> None:
+def test_an_import_that_was_killed_and_restarted_equals_an_uninterrupted_one(
+    database18: Database, whole: Whole
+) -> None:
     midway = 3 * ACCOUNTS + len(TRANSACTIONS)  # about a third of the events
     slowly = environment(database18, DAYBOOK_GROUP_LIMIT="8")
     with (
@@ -125,7 +127,7 @@ def test_killed_midway_and_started_again_it_equals_an_uninterrupted_one(database
         started("import", "czech-bank", str(CZECH_BANK), env=slowly) as process,
     ):
         wait_for_position(watching, midway, process)
-        with watching.transaction():  # nobody appends from here on: it dies with an append under way
+        with watching.transaction():  # no append can commit from here on, so the process is killed during one
             watching.execute("SELECT log.lock_head(log) FROM log.logs WHERE name = 'main'")
             process.kill()
             process.wait()
@@ -152,8 +154,10 @@ def test_a_later_run_with_more_files_continues(database18: Database, whole: Whol
     assert history(database18) == history(whole.database)
 
 
-def test_the_published_file_with_rows_of_nothing(database18: Database, whole: Whole, tmp_path: Path) -> None:
-    """They are left out and named; every balance of the bank is held against ours all the same."""
+def test_rows_with_the_amount_zero_are_left_out_and_reported(
+    database18: Database, whole: Whole, tmp_path: Path
+) -> None:
+    """Every balance of the bank is still compared."""
     for name in ("account.asc", "disp.asc"):
         shutil.copy(CZECH_BANK / name, tmp_path / name)
     heading, first, *rest = (CZECH_BANK / "trans-1993.asc").read_text().splitlines()
@@ -171,7 +175,7 @@ def test_the_published_file_with_rows_of_nothing(database18: Database, whole: Wh
     assert "Left out, since their amount is 0.00: 1 rows, first czech-bank:trans:99999999" in shown.stdout
 
 
-def test_a_row_that_changed_under_its_id_is_refused_in_one_sentence(
+def test_a_row_with_a_known_id_and_other_content_is_refused_with_one_message(
     whole: Whole, database_with_all: Database, tmp_path: Path
 ) -> None:
     shutil.copytree(CZECH_BANK, tmp_path, dirs_exist_ok=True)
@@ -187,7 +191,7 @@ def test_a_row_that_changed_under_its_id_is_refused_in_one_sentence(
     assert history(database_with_all) == history(whole.database)
 
 
-def test_the_reconciliation_names_what_does_not_agree(whole: Whole) -> None:
+def test_the_reconciliation_reports_the_differences(whole: Whole) -> None:
     report = whole.report["reconciliation"]
     days = {(row.account, row.day) for row in TRANSACTIONS}
     assert report["account_days"] == len(days)
@@ -198,7 +202,9 @@ def test_the_reconciliation_names_what_does_not_agree(whole: Whole) -> None:
     assert penalised & set(report["accounts_below_zero"]), "penalty interest takes a balance below zero"
 
 
-def test_files_imported_apart_are_reconciled_by_all_that_is_in_the_log(database18: Database, tmp_path: Path) -> None:
+def test_files_that_are_imported_separately_are_reconciled_with_the_whole_log(
+    database18: Database, tmp_path: Path
+) -> None:
     heading, *rows = (CZECH_BANK / "trans-1993.asc").read_bytes().splitlines(keepends=True)
     middle = TRANSACTIONS[len(rows) // 2].day
     halves: list[list[bytes]] = [[], []]
@@ -226,7 +232,7 @@ def test_files_imported_apart_are_reconciled_by_all_that_is_in_the_log(database1
     assert f"Left over, with no row of the bank's: {len(again['leftovers'])} accounts" in answered.stdout
 
 
-def test_what_the_tables_say_is_what_the_log_says(database_with_all: Database) -> None:
+def test_the_tables_match_the_log(database_with_all: Database) -> None:
     begin_read_tables(database_with_all)
     assert daybook("rebuild", "--json", env=environment(database_with_all)).returncode == 0
     done = daybook("verify", "--json", env=environment(database_with_all))
@@ -234,7 +240,7 @@ def test_what_the_tables_say_is_what_the_log_says(database_with_all: Database) -
     assert orjson.loads(done.stdout)["ok"] is True
 
 
-def test_the_clock_of_the_decision_is_now_and_the_value_date_is_the_sources(database18: Database) -> None:
+def test_the_decision_has_the_present_time_and_the_value_date_of_the_source(database18: Database) -> None:
     before = datetime.now(UTC)
     imported(database18)
     with psycopg.connect(database18.url) as connection:

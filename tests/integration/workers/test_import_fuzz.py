@@ -1,4 +1,4 @@
-"""Mangled files of the bank, through the importer into a log: rows, or one sentence; nothing is left half done."""
+"""Damaged files of the bank give rows or one message, and nothing is imported partly."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from workers.importers.czech_bank.source import (
 from workers.internal_accounts import open_internal_accounts
 
 GROUP = 4
-"""Rows executed together: less than there are, so that an error comes after groups that are in."""
+"""Rows in a group: fewer than in a file, so that an error comes after imported groups."""
 ACCOUNTS, DISPOSITIONS, TRANSACTIONS = "account.asc", "disp.asc", "trans-1993.asc"
 _banks = count(1)
 
 
 def sound(bank: int) -> dict[str, bytes]:
-    """The files of a small bank with ids of its own."""
+    """The files of a small bank with separate ids."""
     first = bank * 1_000
     accounts = [f'{first + n};1;"POPLATEK MESICNE";93010{n}' for n in range(1, 4)]
     dispositions = [f'{first + n};{first + n};{first + n};"OWNER"' for n in range(1, 4)]
@@ -63,7 +63,7 @@ def sound(bank: int) -> dict[str, bytes]:
     return {name: "".join(f"{line}\r\n" for line in of_file).encode() for name, of_file in lines.items()}
 
 
-# ---------------------------------------------------------------------- what is wrong with a file
+# ---------------------------------------------------------------------- damage to a file
 
 VALUES = st.one_of(
     st.sampled_from(["", "0", "1", "-1.00", "1e9", "NaN", "7" * 19, "7" * 5_000, "930230", "991231", "GIFT", "VYDAJ"]),
@@ -80,7 +80,7 @@ MANGLES = st.one_of(
     st.tuples(st.just("put in"), st.integers(0, 900), BYTES | st.binary(max_size=20)),
     st.tuples(st.just("cut"), st.integers(0, 900), st.none()),
 )
-"""What is done to a file, where (to which line, or at which byte), and with what."""
+"""The kind of damage, its place (a line or a byte), and its content."""
 Mangle = tuple[str, int, Any]
 
 
@@ -111,20 +111,20 @@ def mangled(content: bytes, mangle: Mangle) -> bytes:
 
 @dataclass
 class Ledger:
-    """A log with the ledger's own accounts open."""
+    """A log with open internal accounts."""
 
     database: Database
     side: WriteSide
     connection: Connection[Any]
 
     def imported(self, folder: Path) -> Imported:
-        """What `daybook import` does."""
+        """Import as `daybook import` does."""
         report = import_folder(self.side, self.connection, folder, now(), lambda *_: None)
         reconcile(self.connection, self.side.log, self.side.log_number, folder)
         return report
 
     def records(self) -> dict[str, int]:
-        """The keys the importer has left, each with the number of its events."""
+        """The recorded keys of the importer, each with the number of its events."""
         with psycopg.connect(self.database.url) as connection:
             rows = connection.execute(
                 "SELECT key, coalesce(last_position - first_position + 1, 0) FROM log.commands WHERE actor = %s",
@@ -133,7 +133,7 @@ class Ledger:
         return dict(rows)
 
     def events(self) -> int:
-        """How many events there are."""
+        """The number of events."""
         with psycopg.connect(self.database.url) as connection:
             row = connection.execute("SELECT count(*) FROM log.events").fetchone()
         assert row is not None
@@ -155,7 +155,7 @@ def ledger(postgres18: Server) -> Iterator[Ledger]:
 
 @dataclass
 class Read:
-    """What the files say, up to the line that is wrong."""
+    """The content of the files up to the wrong line."""
 
     accounts: list[SourceAccount] = field(default_factory=list)
     transactions: list[SourceTransaction] = field(default_factory=list)
@@ -163,7 +163,7 @@ class Read:
 
     @property
     def keys(self) -> list[str]:
-        """Those of the rows that must be in: of all accounts, and of the transactions in whole groups."""
+        """The keys of the rows that must be imported: all accounts, and the transactions in complete groups."""
         whole = len(self.transactions) // GROUP * GROUP if self.wrong else len(self.transactions)
         return [f"czech-bank:account:{a.id}" for a in self.accounts] + [
             f"czech-bank:trans:{t.id}" for t in self.transactions[:whole]
@@ -175,7 +175,7 @@ def read(folder: Path) -> Read:
     try:
         found.accounts = read_accounts(folder)
         for row in read_transactions(folder / TRANSACTIONS):
-            if row.amount:  # of nothing there is nothing to post
+            if row.amount:  # the amount zero is not posted
                 found.transactions.append(row)
     except SourceError:
         return found
@@ -192,7 +192,9 @@ def read(folder: Path) -> Read:
 @example(name=ACCOUNTS, mangle=("field", 3, (3, "931301")))
 @example(name=DISPOSITIONS, mangle=("drop", 2, None))
 @settings(max_examples=60)
-def test_rows_or_a_sentence_and_nothing_half_done(ledger: Ledger, name: str, mangle: Mangle) -> None:
+def test_a_damaged_file_gives_rows_or_a_message_and_no_partial_import(
+    ledger: Ledger, name: str, mangle: Mangle
+) -> None:
     files = sound(next(_banks))
     folder = Path(tempfile.mkdtemp())
     try:
@@ -214,29 +216,31 @@ def test_rows_or_a_sentence_and_nothing_half_done(ledger: Ledger, name: str, man
         except ImportFailedError as error:
             message = str(error)
             assert re.fullmatch(r"czech-bank:(account|trans):\d+ was imported before with other content", message)
-        assert len(message) < 500, "a sentence, not the file"
+        assert len(message) < 500, "the message is short and not the file"
 
         after = ledger.records()
         new = after.keys() - before.keys()
-        assert ledger.events() - events_before == sum(after[key] for key in new), "each event is a row's"
-        assert new <= set(found.keys), "nothing from the line that is wrong on"
+        assert ledger.events() - events_before == sum(after[key] for key in new), "each event belongs to a row"
+        assert new <= set(found.keys), "nothing from the wrong line on"
         there = {account.id for account in found.accounts}
         unknown = {f"czech-bank:trans:{row.id}" for row in found.transactions if row.account not in there}
         if "other content" not in message:
-            assert set(found.keys) - unknown <= after.keys(), "all before it"
+            assert set(found.keys) - unknown <= after.keys(), "all rows before it"
         if not message:
-            assert {key for key in found.keys if after.get(key, 0) == 0} <= refused, "what is not in is told"
+            assert {key for key in found.keys if after.get(key, 0) == 0} <= refused, (
+                "rows that were not imported are reported"
+            )
 
         if found.wrong and found.transactions == intended.transactions[: len(found.transactions)]:
             for each, content in files.items():
                 (folder / each).write_bytes(content)
-            assert ledger.imported(folder).ok, "with the file repaired it goes on where it was"
+            assert ledger.imported(folder).ok, "the import continues after the file is repaired"
             assert set(intended.keys) <= ledger.records().keys()
     finally:
         shutil.rmtree(folder)
 
 
-def test_the_command_names_file_and_line_and_goes_on_when_it_is_repaired(database18: Database, tmp_path: Path) -> None:
+def test_the_command_names_file_and_line_and_continues_after_the_repair(database18: Database, tmp_path: Path) -> None:
     shutil.copytree(CZECH_BANK, tmp_path, dirs_exist_ok=True)
     file = tmp_path / TRANSACTIONS
     content = file.read_bytes()

@@ -1,4 +1,4 @@
-"""Master keys and the keys of people, as operators and auditors meet them: another key, a damaged one, a rotation."""
+"""Master keys and keys of persons in the commands: another master key, damaged keys, and a rotation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OTHER_KEY = base64.b64encode(b"o" * 32).decode()
 
 @dataclass(frozen=True)
 class Written:
-    """A ledger of two people with their tables folded."""
+    """A ledger of two persons with folded tables."""
 
     database: Database
     ada: str
@@ -93,7 +93,7 @@ def written(postgres18: Server) -> Iterator[Written]:
 
 
 def keys_check(report: VerifyReport) -> Check:
-    """What `verify` found of keys and values. It must have found nothing else, in the log or in the tables."""
+    """The findings of `verify` about keys and values. It must have no others."""
     assert report.tables.ok
     [check] = [check for check in report.checks if not check.ok]
     assert check.name == KEYS_OPEN
@@ -104,7 +104,7 @@ def keys_check(report: VerifyReport) -> Check:
 
 
 @pytest.mark.parametrize("damage", ["UPDATE log.subject_keys SET sealed_key = 'junk'", "DELETE FROM log.subject_keys"])
-def test_one_damaged_key_stops_nothing_and_is_named(written: Written, damage: str) -> None:
+def test_a_damaged_key_stops_nothing_and_is_reported(written: Written, damage: str) -> None:
     written.damage(f"{damage} WHERE subject = 'ada'")
     assert written.replayed().ok
     answered = daybook("events", written.ada, env=environment(written.database))
@@ -125,7 +125,7 @@ def test_one_damaged_key_stops_nothing_and_is_named(written: Written, damage: st
     assert all("bob" not in finding for finding in what)
 
 
-def test_one_damaged_value_stops_nothing_and_is_named(written: Written) -> None:
+def test_a_damaged_value_stops_nothing_and_is_reported(written: Written) -> None:
     written.damage(
         "UPDATE log.events SET payload = convert_to(regexp_replace(convert_from(payload, 'UTF8'),"
         f" '\"reason\":\"2.', '\"reason\":\"2.x'), 'UTF8') WHERE position = {written.head}"
@@ -137,7 +137,7 @@ def test_one_damaged_value_stops_nothing_and_is_named(written: Written) -> None:
     assert f"reason of account.frozen.v1 at version 4 of {written.ada} does not open" in finding.what
 
 
-def test_the_log_is_served_with_a_damaged_key_in_it(postgres18: Server) -> None:
+def test_the_log_is_served_despite_a_damaged_key(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database) as service:
         service.account("1.00", owner="ada")
         service.account("1.00", owner="bob")
@@ -156,12 +156,12 @@ def test_the_log_is_served_with_a_damaged_key_in_it(postgres18: Server) -> None:
         assert service.post("accounts", {**account, "owner": "bob"}).status_code == 201
 
 
-def test_an_api_that_a_rotation_left_behind_says_so_and_goes_on_with_what_it_has(postgres18: Server) -> None:
+def test_an_api_without_the_new_master_key_reports_it_and_uses_its_cached_keys(postgres18: Server) -> None:
     with postgres18.database() as database, service_on(database) as service:
         ada, bob = service.account("1.00", owner="ada"), service.account("1.00", owner="bob")
         with psycopg.connect(database.url, autocommit=True) as owner:
             behind = "SELECT count(*) FROM read.checkpoints c, log.logs l WHERE c.position < l.position"
-            wait_until(lambda: owner.execute(behind).fetchone() == (0,), "the projector has all keys it needs")
+            wait_until(lambda: owner.execute(behind).fetchone() == (0,), "the projector has all keys that it needs")
             rotate(owner, base64.b64decode(OTHER_KEY), MASTER_KEY)
         service.services.codec.forget_keys()
         account = {"type": "checking", "currency": "EUR", "owner": "cyd", "name": "New"}
@@ -172,7 +172,7 @@ def test_an_api_that_a_rotation_left_behind_says_so_and_goes_on_with_what_it_has
         assert service.post("transfers", money).status_code == 201
 
 
-def test_a_value_sealed_by_an_old_version_is_found_behind_the_position_recorded(written: Written) -> None:
+def test_a_value_in_the_old_sealing_is_found_after_the_recorded_position(written: Written) -> None:
     with psycopg.connect(written.database.url, autocommit=True) as superuser:
         superuser.execute("INSERT INTO log.eras VALUES (1, 'sealing.2', %s)", (written.head,))
         row = superuser.execute("SELECT sealed_key FROM log.subject_keys WHERE subject = 'ada'").fetchone()
@@ -188,7 +188,7 @@ def test_a_value_sealed_by_an_old_version_is_found_behind_the_position_recorded(
         )
         written.rebuilt()
         assert superuser.execute("SELECT reason FROM read.accounts WHERE owner = 'ada'").fetchone() == ("old",)
-        assert written.verified().ok, "it stands where values of version 1 may be"
+        assert written.verified().ok, "it is at a position where values of version 1 are allowed"
         superuser.execute("UPDATE log.eras SET position = %s WHERE name = 'sealing.2'", (written.head - 1,))
     [finding] = keys_check(written.verified()).findings
     assert finding.position == written.head
@@ -200,11 +200,11 @@ LEFT_OUT = (
     ("_SUBJECTS", "subject > %s", "subject <> 'bob'"),
     ("_EVENTS", "position > %s", "type <> 'account.frozen.v1'"),
 )
-"""Faults of the check: a statement, and a condition beside one of its own that leaves one row out."""
+"""Errors of the check: a statement, and a condition that leaves one row out."""
 
 
 @pytest.mark.parametrize(("statement", "own", "more"), LEFT_OUT)
-def test_a_key_or_an_event_that_was_not_looked_at_is_a_finding(
+def test_a_key_or_an_event_that_the_check_left_out_is_a_finding(
     written: Written, monkeypatch: pytest.MonkeyPatch, statement: str, own: str, more: str
 ) -> None:
     whole = written.verified().check(KEYS_OPEN)
@@ -234,7 +234,7 @@ PROCESSES = (
 
 @pytest.fixture(scope="module")
 def used(postgres18: Server) -> Iterator[Database]:
-    """A database that was used with the test's master key."""
+    """A database that was used with the master key of the tests."""
     with postgres18.database() as database:
         with ledger_on(database) as ledger:
             ledger.account(100)
@@ -258,7 +258,7 @@ def test_a_process_with_another_master_key_is_refused(used: Database, command: t
         assert connection.execute("SELECT count(*) FROM log.subject_keys").fetchone() == (2,)
 
 
-def test_to_migrate_needs_no_master_key(used: Database) -> None:
+def test_migrate_needs_no_master_key(used: Database) -> None:
     env = {name: value for name, value in environment(used).items() if name != "DAYBOOK_MASTER_KEY"}
     assert daybook("migrate", env=env).returncode == 0
 
@@ -267,12 +267,12 @@ def test_to_migrate_needs_no_master_key(used: Database) -> None:
 
 
 def blocks() -> list[str]:
-    """The shell blocks of the how-to: of each step, and of the embedded PostgreSQL."""
+    """The shell blocks of the how-to: those of each step, and those of the embedded PostgreSQL."""
     return re.findall(r"```sh\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
 
 
 def shell(script: str, folder: Path, env: dict[str, str]) -> str:
-    """What a shell prints that has `daybook` in its path. It must go well."""
+    """The output of a shell with `daybook` in its path. It must succeed."""
     command = folder / "bin" / "daybook"
     command.parent.mkdir(exist_ok=True)
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m workers.cli "$@"\n')
@@ -291,7 +291,7 @@ def shell(script: str, folder: Path, env: dict[str, str]) -> str:
     return done.stdout
 
 
-def test_the_how_to_of_a_rotation_while_everything_runs(written: Written) -> None:
+def test_the_how_to_of_a_rotation_with_all_processes_running(written: Written) -> None:
     make, move, drop, _ = blocks()
     database, port = written.database, str(free_port())
     url = f"http://127.0.0.1:{port}/v1"
@@ -315,7 +315,7 @@ def test_the_how_to_of_a_rotation_while_everything_runs(written: Written) -> Non
             wait_until(lambda: _ready(url), "the API is ready")
             open_account("before")
             moved = shell(f"OLD_KEY={KEY} NEW_KEY={new}\n{move}", folder, env)
-            assert "4 keys are moved" in moved, "main, ada, bob and the newcomer"
+            assert "4 keys are moved" in moved, "main, ada, bob and the new person"
             open_account("after")
         assert "offend" not in shell(drop, folder, both)
         with psycopg.connect(database.url) as connection:
@@ -333,8 +333,8 @@ def _ready(url: str) -> bool:
         return False
 
 
-def test_a_row_from_a_backup_of_before_a_rotation_is_put_back_and_moved(written: Written) -> None:
-    """As docs/reference/verify.md says, after two rotations."""
+def test_a_row_of_a_backup_from_before_a_rotation_is_restored_and_moved(written: Written) -> None:
+    """As in docs/reference/verify.md, after two rotations."""
     database = written.database
     third = b"t" * 32
     present = environment(database, DAYBOOK_MASTER_KEY=base64.b64encode(third).decode())
@@ -355,7 +355,9 @@ def test_a_row_from_a_backup_of_before_a_rotation_is_put_back_and_moved(written:
 def test_the_how_to_of_a_rotation_with_the_embedded_postgresql() -> None:
     with server_folder() as folder:
         env = environment(DAYBOOK_PORT=str(free_port()))
-        shell(f"daybook import czech-bank {CZECH_BANK} || test $? = 1", folder, env)  # its figures differ, it is known
+        shell(
+            f"daybook import czech-bank {CZECH_BANK} || test $? = 1", folder, env
+        )  # the figures differ, because one key is known
         before = (folder / "var" / "master.key").read_text()
         assert "keys are moved" in shell(blocks()[-1], folder, env)
         assert (folder / "var" / "master.key").read_text() != before

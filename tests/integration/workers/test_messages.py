@@ -1,4 +1,4 @@
-"""`DAYBOOK_LOG_LEVEL`: the least severe message that is written, in every kind of process."""
+"""`DAYBOOK_LOG_LEVEL` is the lowest level of written messages in every kind of process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROCESSES = {
 
 @pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize("level", LEVELS)
-def test_each_process_writes_our_messages_from_that_level_on(process: str, level: str) -> None:
+def test_each_process_writes_messages_of_daybook_from_that_level_on(process: str, level: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROBE.format(process=PROCESSES[process])],
         env=environment(DAYBOOK_LOG_LEVEL=level, DAYBOOK_CPU="any"),
@@ -41,8 +41,8 @@ def test_each_process_writes_our_messages_from_that_level_on(process: str, level
         timeout=PATIENCE_SECONDS,
         check=True,
     )
-    ours = LEVELS[level]
-    assert done.stdout.split() == [str(ours), str(ours), str(max(ours, LEVELS["warning"]))]
+    daybook_level = LEVELS[level]
+    assert done.stdout.split() == [str(daybook_level), str(daybook_level), str(max(daybook_level, LEVELS["warning"]))]
     assert done.stderr == "ERROR: a projection stopped\n"
 
 
@@ -55,7 +55,7 @@ def test_a_projector_writes_from_that_level_on(database18: Database, level: str)
 
 
 def action(stderr: str) -> dict[str, Any]:
-    """The only line of the access log, without its time and user, which are checked here."""
+    """The only line of the access log. Its time and user are checked here and removed."""
     [line] = [json.loads(line) for line in stderr.splitlines() if line.startswith("{")]
     assert datetime.now(UTC) - datetime.fromisoformat(line.pop("at")) < timedelta(minutes=10)
     assert line.pop("user") == pwd.getpwuid(os.getuid()).pw_name
@@ -67,7 +67,7 @@ def action(stderr: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("command", "code"), [("migrate", 0), ("drop-snapshots", 0), ("forget-origins", 0), ("restored", 3), ("rebuild", 3)]
 )
-def test_what_an_owner_does_is_a_line_whatever_the_level(database18: Database, command: str, code: int) -> None:
+def test_an_action_of_an_owner_is_a_line_at_any_level(database18: Database, command: str, code: int) -> None:
     nowhere = {} if command == "migrate" else {"DAYBOOK_LOG": "nowhere"}
     done = daybook(command, env=environment(database18, DAYBOOK_LOG_LEVEL="error", **nowhere))
     assert done.returncode == code, done.stderr
@@ -91,7 +91,7 @@ def test_a_stream_that_was_read_is_a_line_that_names_it(database18: Database, co
     assert action(done.stderr) == {"command": command, "log": "main", "outcome": "failed", "ids": {"stream": "x" * 100}}
 
 
-def test_a_replay_of_the_whole_log_reads_nobody_and_is_no_line(database18: Database) -> None:
+def test_a_replay_of_the_whole_log_reads_no_personal_data_and_is_no_line(database18: Database) -> None:
     with ledger_on(database18) as ledger:
         ledger.account(100)
     done = daybook("replay", env=environment(database18))

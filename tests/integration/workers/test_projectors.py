@@ -1,4 +1,4 @@
-"""Projector processes with lists of projections of their own."""
+"""Projector processes with different lists of projections."""
 
 from __future__ import annotations
 

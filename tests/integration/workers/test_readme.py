@@ -1,4 +1,4 @@
-"""The README's first minute, word for word as a stranger would paste it."""
+"""The first minute of the README: its commands are executed as written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def walk_through() -> str:
-    """The shell blocks of the first sections, one after the other."""
+    """The shell blocks of the first sections, in order."""
     section = (ROOT / "README.md").read_text().split("## A first transfer in a minute")[1].split("## Real history")[0]
     return "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
 
@@ -54,7 +54,7 @@ def test_the_first_minute() -> None:
         ("payout-3", 422),
     ]
     assert '"outcome":"accepted"' in deposit
-    assert again == first, "a retry gets the first answer, to the byte"
+    assert again == first, "a retry gets the bytes of the first answer"
     assert '"code":"below_minimum"' in refused
     assert "87.70" in refused
     answered = "\n".join(audited)

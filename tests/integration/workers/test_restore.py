@@ -1,4 +1,4 @@
-"""Restores into a virgin server as the how-to says, databases of the revision before, and what migrate refuses."""
+"""Restores into an empty server as in the how-to, databases of the previous revision, and refusals of migrate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOW_TO = ROOT / "docs" / "howto" / "backup-and-restore.md"
 
 
 def run_how_to(folder: Path, source: Database, target: Database) -> subprocess.CompletedProcess[str]:
-    """The shell blocks of the how-to, one after the other."""
+    """The shell blocks of the how-to, in order."""
     script = "\n".join(re.findall(r"```sh\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL))
     programs = folder / "programs"
     programs.mkdir()
@@ -50,7 +50,7 @@ def run_how_to(folder: Path, source: Database, target: Database) -> subprocess.C
     )
 
 
-def test_the_how_to_restores_into_a_virgin_server(postgres18: Server, tmp_path: Path) -> None:
+def test_the_how_to_restores_into_an_empty_server(postgres18: Server, tmp_path: Path) -> None:
     with postgres18.database() as source, running_server(18) as virgin, virgin.database(migrated=False) as target:
         assert daybook("migrate", env=environment(source)).returncode == 0
         with ledger_on(source) as ledger:
@@ -64,16 +64,16 @@ def test_the_how_to_restores_into_a_virgin_server(postgres18: Server, tmp_path: 
         with psycopg.connect(target.url) as restored:
             names = restored.execute("SELECT name FROM reporting.accounts WHERE account = %s", (one,)).fetchone()
             assert names == ("Ada Lovelace",)
-        with ledger_on(target) as ledger:  # and it goes on
+        with ledger_on(target) as ledger:  # the ledger goes on
             ledger.accepted(transfer(one, two, 250))
         replay = daybook("replay", two, env=environment(target))
         assert orjson.loads(replay.stdout)["balance"] == "5.00"
         assert daybook("migrate", env=environment(target)).stdout.splitlines() == [
             f"The database is at revision {runner.head()}."
-        ], "a second time there is nothing to repair"
+        ], "a second run has nothing to repair"
 
 
-def test_what_was_restored_with_errors_about_roles_is_repaired_too(postgres18: Server, tmp_path: Path) -> None:
+def test_a_restore_with_errors_about_roles_is_repaired_too(postgres18: Server, tmp_path: Path) -> None:
     with postgres18.database() as source, running_server(18) as virgin, virgin.database(migrated=False) as target:
         assert daybook("migrate", env=environment(source)).returncode == 0
         dump = str(tmp_path / "daybook.dump")
@@ -87,7 +87,7 @@ def test_what_was_restored_with_errors_about_roles_is_repaired_too(postgres18: S
         assert runner.rights(target.url) | {"database": ""} == runner.rights(source.url) | {"database": ""}
 
 
-def test_a_database_of_the_revision_before_is_brought_over(empty_database: Database) -> None:
+def test_a_database_of_the_previous_revision_is_migrated(empty_database: Database) -> None:
     as_it_was(empty_database)
     done = daybook("migrate", env=environment(empty_database))
     assert done.returncode == 0, done.stderr
@@ -107,7 +107,7 @@ def test_a_database_of_the_revision_before_is_brought_over(empty_database: Datab
             "SELECT count(*) FROM pg_default_acl, aclexplode(defaclacl) a"
             " WHERE a.grantee::regrole::text LIKE 'daybook%' AND a.grantee <> defaclrole"
         ).fetchone()
-        assert defaults == (0,), "nothing is granted by default any more"
+        assert defaults == (0,), "no rights are granted by default any more"
     rebuilt = daybook("rebuild", env=environment(empty_database))
     assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
     verified = daybook("verify", "--json", env=environment(empty_database))
@@ -121,7 +121,7 @@ def test_a_database_of_the_revision_before_is_brought_over(empty_database: Datab
         assert answer.outcome is Outcome.ACCEPTED
 
 
-def test_code_that_was_planted_among_the_read_tables_is_named_and_nothing_is_brought_over(
+def test_foreign_code_in_the_read_schema_is_named_and_nothing_is_migrated(
     empty_database: Database,
 ) -> None:
     as_it_was(empty_database)
@@ -134,11 +134,11 @@ def test_code_that_was_planted_among_the_read_tables_is_named_and_nothing_is_bro
     assert runner.current(empty_database.url) == "0005"
 
 
-# Whoever migrates, and what it says when it cannot.
+# Logins that migrate, and the messages if they cannot.
 
 
 @pytest.mark.parametrize("version", [15, 18])
-def test_roles_that_a_dba_made_need_no_right_to_make_roles(version: int) -> None:
+def test_migrate_needs_no_right_to_create_roles_that_exist(version: int) -> None:
     with running_server(version) as server, psycopg.connect(server.postgres.url, autocommit=True) as dba:
         for role in ("owner", "read_owner", "api", "query", "projector", "audit", "reader"):
             dba.execute(f"CREATE ROLE daybook_{role} NOLOGIN".encode())
@@ -157,7 +157,7 @@ def test_roles_that_a_dba_made_need_no_right_to_make_roles(version: int) -> None
         ("REVOKE daybook_read_owner FROM tenant", "GRANT daybook_read_owner TO tenant"),
     ],
 )
-def test_what_a_dba_has_left_out_is_said_in_one_sentence(missing: str, message: str) -> None:
+def test_a_missing_role_or_right_is_one_message(missing: str, message: str) -> None:
     with running_server(18) as server, psycopg.connect(server.postgres.url, autocommit=True) as dba:
         for role in ("owner", "read_owner", "api", "query", "projector", "audit", "reader"):
             dba.execute(f"CREATE ROLE daybook_{role} NOLOGIN".encode())
@@ -181,12 +181,12 @@ def test_a_login_that_could_take_all_connections_is_named() -> None:
 
 
 def tenants(server: Server) -> str:
-    """The URL of the database `rented` for its owner."""
+    """The URL of the database `rented`, for its owner."""
     return server.postgres.url.replace("//postgres@", "//tenant@").replace("/daybook?", "/rented?")
 
 
 def one_sentence(done: subprocess.CompletedProcess[str], message: str) -> None:
-    """Exit code 3, that sentence and no traceback."""
+    """Exit code 3, this message and no traceback."""
     assert done.returncode == 3, done.stdout + done.stderr
     is_one_sentence(done.stderr, message)
 
@@ -215,7 +215,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_server_that_cannot_be_reached_is_one_sentence_of_each_command(
+def test_a_server_that_cannot_be_reached_is_one_message_of_each_command(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
@@ -238,13 +238,13 @@ KEY = "A" * 43 + "="
 
 
 @pytest.mark.parametrize("command", ["migrate", "verify", "work"])
-def test_a_database_that_is_not_there_is_one_sentence(postgres18: Server, command: str) -> None:
+def test_a_database_that_does_not_exist_is_one_message(postgres18: Server, command: str) -> None:
     url = postgres18.postgres.url.replace("/daybook?", "/dreams?")
     env = environment() | {"DATABASE_URL": url, "DAYBOOK_MASTER_KEY": KEY}
     one_sentence(daybook(command, env=env), 'database "dreams" does not exist')
 
 
-def test_a_wrong_password_is_one_sentence() -> None:
+def test_a_wrong_password_is_one_message() -> None:
     with running_server(18) as server:
         given: dict[str, Any] = conninfo_to_dict(server.postgres.url)
         hba = server.postgres.data_dir / "pg_hba.conf"

@@ -1,4 +1,4 @@
-"""The manifest of the schema: the same on every supported server, and what the migrations make today."""
+"""The manifest of the schema matches the result of the migrations on every supported server."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from workers.verify.manifest import lines_of
 from workers.verify.schema import MANIFEST, differences
 
 
-def test_the_manifest_is_what_this_version_creates(database: Database) -> None:
+def test_the_manifest_matches_the_created_schema(database: Database) -> None:
     expected = MANIFEST.read_text(encoding="utf-8").splitlines()
-    assert differences(expected, lines_of(database.url), PROJECTIONS) == [], "write it anew: make schema"
+    assert differences(expected, lines_of(database.url), PROJECTIONS) == [], "write it again: make schema"
 
 
-def test_a_difference_is_a_sentence_with_its_repair() -> None:
+def test_a_difference_is_reported_with_its_repair() -> None:
     expected = [
         "grant on table log.events to daybook_api: SELECT",
         "view reporting.accounts: owner daybook_projector",

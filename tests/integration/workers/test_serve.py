@@ -1,4 +1,4 @@
-"""`daybook serve` as a process: its file of tokens changes while it runs, and whose addresses it believes."""
+"""`daybook serve` as a process: its file of tokens changes while it runs, and it trusts only named proxies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 
 
 def write(tokens: Path, token: str, role: str = "audit") -> None:
-    """Replace the file by one with this token only, as an editor does."""
+    """Replace the file with one that has only this token, as an editor does."""
     entry = {"sha256": digest(token).hex(), "principal": "somebody", "role": role}
     made = tokens.with_suffix(".new")
     made.touch(mode=0o600)
@@ -31,7 +31,7 @@ def write(tokens: Path, token: str, role: str = "audit") -> None:
 
 
 def status(base: str, token: str) -> int:
-    """What a request with this token is answered, over a connection of its own; 0 where nobody answers."""
+    """The status of a request with this token on a new connection; 0 without an answer."""
     try:
         return httpx.get(f"{base}/v1/log", headers={"Authorization": f"Bearer {token}"}).status_code
     except httpx.TransportError:
@@ -40,7 +40,7 @@ def status(base: str, token: str) -> int:
 
 @contextmanager
 def serving(database: Database, tokens: Path, **more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A running API, by its address."""
+    """The address of a running API."""
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     with psycopg.connect(database.url, autocommit=True) as owner:
@@ -63,16 +63,18 @@ def test_sighup_reloads_the_tokens_and_ends_nothing(database18: Database, tmp_pa
         wait_until(lambda: status(base, "second") == 200, "the new token")
         wait_until(lambda: {status(base, "first") for _ in range(20)} <= {401, 429}, "the end of the old token")
         assert process.poll() is None
-        assert children(process.pid) == family, "no process was started anew"
+        assert children(process.pid) == family, "no process was restarted"
 
 
 def children(pid: int) -> set[int]:
-    """The processes that this one has started."""
+    """The child processes."""
     tasks = Path(f"/proc/{pid}/task")
     return {int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()}
 
 
-def test_a_file_of_tokens_that_others_may_read_is_one_sentence(database18: Database, tmp_path: Path) -> None:
+def test_a_file_of_tokens_that_others_may_read_is_refused_with_one_message(
+    database18: Database, tmp_path: Path
+) -> None:
     tokens = tmp_path / "tokens.json"
     write(tokens, "first")
     os.chmod(tokens, 0o644)
@@ -87,7 +89,7 @@ def test_a_file_of_tokens_that_others_may_read_is_one_sentence(database18: Datab
 @pytest.mark.parametrize(
     ("trusted", "origin"), [("", "127.0.0.1"), ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.1, 10.0.0.0/8", "203.0.113.7")]
 )
-def test_only_a_proxy_that_is_named_says_who_its_client_is(
+def test_the_address_of_a_client_is_taken_only_from_a_named_proxy(
     database18: Database, tmp_path: Path, trusted: str, origin: str
 ) -> None:
     tokens = tmp_path / "tokens.json"

@@ -1,4 +1,4 @@
-"""What is printed on a terminal that does not know every character: escaped, in JSON still JSON, and no traceback."""
+"""Output on a terminal without some characters: they are escaped, JSON stays JSON, and there is no traceback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHOWN = {
 
 @pytest.fixture(scope="module")
 def account(postgres18: Server) -> Iterator[tuple[str, dict[str, str]]]:
-    """An account with such a name, and the settings of its database."""
+    """An account with a name of such characters, and the settings of its database."""
     with postgres18.database() as database, ledger_on(database) as ledger:
         yield ledger.account(name=NAME), environment(database)
 
@@ -50,7 +50,7 @@ def assert_is_only_the_line_of_the_access_log(err: bytes) -> None:
 
 
 @pytest.mark.parametrize("terminal", TERMINALS)
-def test_events_are_printed_whatever_the_terminal_knows(account: tuple[str, dict[str, str]], terminal: str) -> None:
+def test_events_are_printed_on_any_terminal(account: tuple[str, dict[str, str]], terminal: str) -> None:
     stream, env = account
     code, out, err = run("events", stream, env=env | TERMINALS[terminal])
     assert code == 0
@@ -67,7 +67,7 @@ def test_json_stays_json(account: tuple[str, dict[str, str]]) -> None:
     assert opened["data"]["name"] == NAME
 
 
-def test_an_argument_that_is_no_text_in_this_locale_is_one_sentence(account: tuple[str, dict[str, str]]) -> None:
+def test_an_argument_that_is_no_text_in_the_locale_is_one_message(account: tuple[str, dict[str, str]]) -> None:
     code, _, err = run("events", "müller", env=account[1] | TERMINALS["the C locale"])
     assert code == 3
     assert b"the locale does not know" in err

@@ -1,4 +1,4 @@
-"""What `verify` reports, and how: `tests/tampering/` has every kind of damage and the check that finds it."""
+"""The reports of `verify`. `tests/tampering/` has every kind of damage and the check that finds it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FIRST_TRANSACTION = "position = (SELECT min(position) FROM log.events WHERE type
 
 
 def with_payload(set_to: str, where: str) -> str:
-    """Changes a payload as JSON: `p` is what it was."""
+    """SQL that changes a payload as JSON; `p` is the old payload."""
     return (
         f"UPDATE log.events e SET payload = convert_to(({set_to})::text, 'UTF8')"
         f"  FROM (SELECT log, position, convert_from(payload, 'UTF8')::jsonb AS p FROM log.events) j"
@@ -47,7 +47,7 @@ ANOTHER_AMOUNT = with_payload("p || '{\"amount\": 1}'", FIRST_SHARE)
 
 @pytest.fixture
 def filled(database18: Database) -> Database:
-    """A sound log of accounts and movements, folded up to its head."""
+    """A sound log of accounts and movements, folded to its head."""
     with ledger_on(database18) as ledger:
         one, two = ledger.account(10_000), ledger.account(5_000)
         for amount in (100, 250, 375):
@@ -60,7 +60,7 @@ def filled(database18: Database) -> Database:
 
 
 def verified(database: Database, *, patience_seconds: float = 0) -> VerifyReport:
-    """The report, made with the auditor's rights."""
+    """The report of `verify` with the rights of an auditor."""
     with (
         connect(database.audit_url, application_name="verify") as connection,
         connect(database.audit_url, application_name="keys") as keys,
@@ -69,7 +69,7 @@ def verified(database: Database, *, patience_seconds: float = 0) -> VerifyReport
 
 
 def found(report: VerifyReport) -> set[str]:
-    """The checks that found something."""
+    """The names of the checks with findings."""
     names = {check.name for check in report.checks if not check.ok}
     kinds = {TableFinding: TABLES, CheckpointFinding: CHECKPOINTS, StatusFinding: BEHIND}
     return names | {kinds[type(finding)] for finding in report.tables.findings}
@@ -78,10 +78,10 @@ def found(report: VerifyReport) -> set[str]:
 def forge(database: Database, statement: str) -> None:
     with psycopg.connect(database.url) as connection:
         done: Any = connection.execute(statement.encode())
-        assert done.rowcount > 0, "the forgery touched nothing"
+        assert done.rowcount > 0, "the statement changed nothing"
 
 
-def test_a_sound_log_is_found_sound(filled: Database) -> None:
+def test_a_sound_log_has_no_findings(filled: Database) -> None:
     report = verified(filled)
     assert found(report) == set()
     assert report.ok
@@ -89,7 +89,7 @@ def test_a_sound_log_is_found_sound(filled: Database) -> None:
     assert set(report.tables.tables) == {table for projection in PROJECTIONS for table in projection.tables}
 
 
-def test_a_finding_says_where_and_what(filled: Database) -> None:
+def test_a_finding_has_place_and_reason(filled: Database) -> None:
     forge(filled, ANOTHER_AMOUNT)
     check = next(check for check in verified(filled).checks if check.name == SHARES)
     assert check.offences == 2, "an entry without its share, and a share without its entry"
@@ -101,7 +101,7 @@ def test_a_finding_says_where_and_what(filled: Database) -> None:
 
 
 def in_state(old: str, new: str) -> str:
-    """Changes the bytes of a kept state."""
+    """Change the bytes of a stored state."""
     return f"state = convert_to(replace(convert_from(state, 'UTF8'), '{old}', '{new}'), 'UTF8')"
 
 
@@ -114,7 +114,7 @@ def in_state(old: str, new: str) -> str:
         "state = 'nonsense'",
     ],
 )
-def test_a_forged_snapshot_is_found_and_dropping_it_is_all_it_takes(database: Database, forgery: str) -> None:
+def test_a_forged_snapshot_is_found_and_deleting_it_is_the_repair(database: Database, forgery: str) -> None:
     with snapshots_on(database, 1) as snapshots, ledger_on(database, snapshots=snapshots) as ledger:
         account = ledger.account(100)
         for _ in range(2):
@@ -133,13 +133,13 @@ def test_a_forged_snapshot_is_found_and_dropping_it_is_all_it_takes(database: Da
         assert verified(database).check(SNAPSHOTS_HOLD).ok
 
 
-def test_snapshots_of_long_streams_are_folded_together_and_each_judged_for_itself(
+def test_snapshots_of_long_streams_are_folded_together_and_checked_separately(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with snapshots_on(database, 8) as snapshots, ledger_on(database, snapshots=snapshots) as ledger:
         broken, *others = (ledger.account(100) for _ in range(3))
         for account in (broken, *others):
-            for _ in range(9):  # the snapshot is of the eighth event, and there is more behind it
+            for _ in range(9):  # the snapshot is at the eighth event, and more events follow
                 ledger.accepted(deposit(account, 100))
         snapshots.settle()
     begin_read_tables(database)
@@ -202,14 +202,14 @@ def test_the_command_reports_an_event_that_cannot_be_read(database: Database) ->
     assert "invalid byte sequence" in spoken.stdout
 
 
-def test_what_the_database_refuses_is_one_sentence(empty_database: Database) -> None:
+def test_a_refusal_by_the_database_is_one_message(empty_database: Database) -> None:
     done = daybook("verify", env=environment(empty_database))
     assert done.returncode == 3
     assert 'relation "log.logs" does not exist' in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_other_logs_are_none_of_its_business(filled: Database) -> None:
+def test_other_logs_are_not_checked(filled: Database) -> None:
     forge(
         filled,
         "WITH l AS (INSERT INTO log.logs (name) VALUES ('other') RETURNING log)"
@@ -218,7 +218,7 @@ def test_other_logs_are_none_of_its_business(filled: Database) -> None:
     assert verified(filled).ok
 
 
-def test_what_the_library_appends_has_no_answers_and_needs_none(database: Database) -> None:
+def test_events_of_the_library_need_no_answers(database: Database) -> None:
     environment = {"DATABASE_URL": database.url, "EVENTSTORE_NAMESPACE": "dogs"}
     recorder = application(environment)
     for _ in range(2):
@@ -233,7 +233,7 @@ def test_what_the_library_appends_has_no_answers_and_needs_none(database: Databa
     assert (report.head, found(report)) == (6, set())
 
 
-def test_the_command_tells_by_its_exit_code_and_its_report(filled: Database) -> None:
+def test_the_command_reports_by_exit_code_and_report(filled: Database) -> None:
     sound = daybook("verify", "--json", env=environment(filled))
     assert sound.returncode == 0, sound.stderr
     assert orjson.loads(sound.stdout)["ok"] is True
@@ -249,12 +249,12 @@ def test_the_command_tells_by_its_exit_code_and_its_report(filled: Database) -> 
 
 
 def append_meanwhile(database: Database) -> None:
-    """One more transaction, as another process would post it."""
+    """Post another transaction, as another process does."""
     with ledger_on(database) as ledger:
         ledger.account(1)
 
 
-def test_commands_that_come_in_meanwhile_are_no_findings(filled: Database) -> None:
+def test_commands_that_are_appended_meanwhile_are_not_findings(filled: Database) -> None:
     with (
         connect(filled.audit_url, application_name="verify") as connection,
         connect(filled.audit_url, application_name="keys") as keys,
@@ -263,9 +263,11 @@ def test_commands_that_come_in_meanwhile_are_no_findings(filled: Database) -> No
     assert found(report) == set()
 
 
-def test_projections_that_are_a_moment_behind_are_waited_for(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_waits_for_projections_that_are_briefly_behind(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     append_meanwhile(filled)
-    pauses = iter((lambda: None, lambda: fold(filled)))  # the projector comes to the head while it is waited for
+    pauses = iter((lambda: None, lambda: fold(filled)))  # the projector reaches the head during the wait
     monkeypatch.setattr("projections.engine.verify.time.sleep", lambda seconds: next(pauses)())
     report = verified(filled, patience_seconds=60)
     assert (found(report), list(pauses)) == (set(), [])
@@ -282,7 +284,7 @@ def test_projections_that_stay_behind_are_findings(filled: Database) -> None:
 
 
 class _Once:
-    """Does something when the first check begins: after the head was read."""
+    """Calls a function when the first check begins, after the head was read."""
 
     def __init__(self, act: Any) -> None:
         self._act = act
@@ -293,10 +295,10 @@ class _Once:
 
 
 @pytest.mark.parametrize("name", ["events have their answer", NAMED])
-def test_commands_are_joined_to_units_at_once_whatever_the_statistics_say(database: Database, name: str) -> None:
-    """Looked for one by one through the index by position, the commands of 60,000 events took more than a minute."""
+def test_commands_are_joined_to_units_in_one_pass_with_any_statistics(database: Database, name: str) -> None:
+    """One index look-up for each command took more than a minute for 60,000 events."""
     question = next(question for question in QUESTIONS if question.name == name)
-    with psycopg.connect(database.url) as connection:  # nothing is analysed
+    with psycopg.connect(database.url) as connection:  # no table is analysed
         connection.execute("SELECT log.create_log('main')")
         connection.execute(
             "INSERT INTO log.events SELECT 1, n, n, 's' || n, 1, 't', now(), 0, '{}', '{\"actor\": {\"id\": \"a\"},"
@@ -307,7 +309,7 @@ def test_commands_are_joined_to_units_at_once_whatever_the_statistics_say(databa
             " FROM generate_series(1, 20000) n"
         )
         log = open_log(connection, read_head(connection, "main"))
-        # Within a transaction the plan of a statement is told when the next one begins.
+        # Within a transaction the plan of a statement is reported when the next one begins.
         statements = Explained(connection).statements(lambda: (ask(log, question), connection.execute("SELECT 1")))
         joins = {node["Node Type"] for statement in statements for node in nodes(statement.plan)}
         assert joins & {"Hash Join", "Merge Join"}

@@ -26,7 +26,7 @@ from projections.accounts.transactions import fold as transactions
 from projections.accounts.trial_balance import fold as trial_balance
 from projections.engine.projection import FoldError
 from projections.registry import PROJECTIONS
-from tests.support.facts import recorded
+from tests.support.recorded_events import recorded
 
 DAY, NEXT_DAY = date(2024, 1, 2), date(2024, 1, 3)
 

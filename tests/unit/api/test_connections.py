@@ -1,4 +1,4 @@
-"""What a connection does, with a transport that shows when it is closed and when it is given up, read by read."""
+"""A connection on a test transport, which shows when it is closed and when it is aborted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 
 
 class Stuck:
-    """A transport whose client reads nothing: closed, it still waits for that."""
+    """A transport whose client reads nothing, so after a close it still waits for the client."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -52,7 +52,7 @@ def connection(transport: Stuck, limits: ConnectionLimits) -> BoundedConnection:
 
 
 @pytest.mark.parametrize("idle", [True, False], ids=["idle", "after the last answer"])
-def test_a_closed_connection_whose_client_does_not_read_is_given_up(idle: bool) -> None:
+def test_a_closed_connection_whose_client_does_not_read_is_aborted(idle: bool) -> None:
     async def run() -> list[str]:
         transport = Stuck()
         made = connection(transport, ConnectionLimits(write_seconds=0))
@@ -77,8 +77,8 @@ def test_a_closed_connection_whose_client_does_not_read_is_given_up(idle: bool) 
     ],
     ids=["no body", "a body", "chunks"],
 )
-def test_a_further_head_has_its_bound_however_the_reads_fall(first: bytes) -> None:
-    """It may begin in the read in which what is before it ends."""
+def test_the_next_head_has_its_bound_with_any_size_of_reads(first: bytes) -> None:
+    """The head may begin in the read in which the previous request ends."""
     most = 600
     head = b"GET / HTTP/1.1\r\nHost: h\r\nA: %s\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""A filter with few values takes only these, and the problem names them."""
+"""A filter with few values accepts only these, and the problem names them."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def test_every_filter_with_few_values_is_checked() -> None:
 
 
 def problem_of(filter: Choice, value: str) -> dict[str, Any]:
-    """The problem of this value."""
+    """The problem for this value."""
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(Annotated[str, filter]).validate_python(value)
     return malformed([{**error, "loc": ("query", "status")} for error in refused.value.errors()])
 
 
-def test_a_problem_names_the_values_there_are() -> None:
+def test_a_problem_names_the_possible_values() -> None:
     problem = problem_of(choice(["open", "closed"]), "opne")
     assert problem["detail"] == "status: 'opne' is not one of open, closed."
     assert problem["figures"]["allowed"] == {"status": ["open", "closed"]}

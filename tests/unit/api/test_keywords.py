@@ -1,4 +1,4 @@
-"""Commands with more than three fields are made with keywords: two fields that change places would not be noticed."""
+"""Commands with more than three fields are made with keywords, so that no two fields can be swapped unnoticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The description of the API: complete, pleasant to generate clients from, and changed only by additions."""
+"""The description of the API is complete, suits generators of clients, and is changed only by additions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ON_PURPOSE: Final[Mapping[str, str]] = {
     r" operationId: ": "generated clients have functions with short names",
     r" query (type|currency|status|side|kind|category) enum: None became ": "a filter has few values",
 }
-"""What is not an addition and was changed all the same: a pattern of sentences of `changes`, and why."""
+"""Changes that are not additions and were made on purpose: a pattern of the result of `changes`, and the reason."""
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_the_description_changed_only_by_additions_and_on_purpose(description: d
 
 
 def body() -> dict[str, Any]:
-    """A small description, to be changed."""
+    """A small description, which tests change."""
     item = {
         "type": "object",
         "properties": {"name": {"type": "string"}, "kind": {"type": "string", "enum": ["a", "b"]}},
@@ -136,7 +136,7 @@ def test_additions_are_no_changes() -> None:
         ("components schemas Answer required", [], "POST /items 200 required: ['name'] became []"),
     ],
 )
-def test_whatever_is_no_addition_is_a_change(path: str, value: Any, sentence: str) -> None:
+def test_everything_except_an_addition_is_a_change(path: str, value: Any, sentence: str) -> None:
     new = body()
     *above, last = path.split(" ")
     place: Any = new
@@ -150,7 +150,7 @@ def test_whatever_is_no_addition_is_a_change(path: str, value: Any, sentence: st
     assert any(one.startswith(sentence) for one in found), found
 
 
-def test_a_strict_description_has_no_members_that_it_does_not_name() -> None:
+def test_a_strict_description_allows_only_named_members() -> None:
     loose = body()
     loose["components"]["schemas"]["Item"]["additionalProperties"] = True
     closed = strict(loose)["components"]["schemas"]

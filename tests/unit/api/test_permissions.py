@@ -1,4 +1,4 @@
-"""Who may use which method of which route: a table, compared with what the routes declare."""
+"""A table of the roles that may use each route, compared with the declarations of the routes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATHS = sorted({declared.route.path for declared in TABLE.routes})
 
 
 def may(role: Role, method: str, path: str) -> bool:
-    """What each role may, by prefixes of paths: as it was before routes declared it."""
+    """The permissions of each role by prefixes of paths, as they were before routes declared them."""
     if role == "operator":
         return True
     if path == "/v1/log/follow-tickets":
@@ -33,7 +33,7 @@ def may(role: Role, method: str, path: str) -> bool:
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("path", PATHS)
-def test_each_role_may_what_it_could_by_the_prefix_of_the_path(role: Role, path: str) -> None:
+def test_each_role_has_the_permissions_of_the_earlier_prefixes(role: Role, path: str) -> None:
     found = TABLE.find(path)
     assert found is not None
     public = path.startswith(PUBLIC)
@@ -48,7 +48,7 @@ def test_the_table_has_every_route() -> None:
     assert len(TABLE.routes) > 45
 
 
-def test_a_route_that_does_not_declare_who_may_use_it_is_refused() -> None:
+def test_a_route_without_declared_permissions_is_refused() -> None:
     router = APIRouter()
     router.get("/v1/things/{thing}")(lambda thing: None)
     with pytest.raises(ValueError, match=r"GET /v1/things/\{thing\} does not declare who may use it"):

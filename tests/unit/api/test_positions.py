@@ -1,4 +1,4 @@
-"""Tokens and cursors: what goes out comes back, and nothing else does."""
+"""Tokens and cursors of the API are accepted again, and no others."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 
 @given(log=st.text("abc.-", min_size=1), epoch=st.integers(1, 10**9), position=POSITIONS)
-def test_a_token_leads_back_to_its_position(log: str, epoch: int, position: int) -> None:
+def test_a_token_is_parsed_to_its_position(log: str, epoch: int, position: int) -> None:
     assert read_token(token(log, epoch, position), log, Head(1, epoch, position, None)) == position
 
 
 @pytest.mark.parametrize("text", ["", "42", "main.42", "main.1.", "main.1.-1", "main.1.x", "main.1.\u0664", "a" * 200])
-def test_what_is_no_token_is_refused(text: str) -> None:
+def test_an_invalid_token_is_refused(text: str) -> None:
     with pytest.raises(Problem, match="is not a position"):
         read_token(text, "main", HEAD)
 
@@ -43,7 +43,7 @@ def test_a_token_beyond_the_head_is_refused_with_the_head() -> None:
 
 
 @given(key=st.integers(0, 2**63 - 1) | TEXTS)
-def test_a_cursor_leads_back_to_its_key(key: int | str) -> None:
+def test_a_cursor_is_parsed_to_its_key(key: int | str) -> None:
     assert read_cursor(cursor(key), type(key)) == key
 
 
@@ -55,7 +55,7 @@ def test_any_other_text_is_a_problem_or_a_key(text: str) -> None:
         assert problem.code == "malformed"  # noqa: PT017 - either is right
 
 
-def test_a_cursor_of_before_lists_were_in_the_order_of_the_log_is_refused() -> None:
+def test_a_cursor_of_the_earlier_order_of_lists_is_refused() -> None:
     with pytest.raises(Problem, match=r"in the order of ids.*start again without a cursor"):
         read_cursor(cursor("acct_1"), int)
 

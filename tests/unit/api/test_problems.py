@@ -1,4 +1,4 @@
-"""One catalogue of ways to say no."""
+"""The catalogue of problems."""
 
 from __future__ import annotations
 

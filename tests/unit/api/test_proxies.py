@@ -1,4 +1,4 @@
-"""Whose word for the address of a client is believed, and how far."""
+"""The address of a client: which proxies are trusted, and for which part of the header."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLIENT, FORGED = "203.0.113.7", "198.51.100.9"
 
 
 def client_of(*values: str, peer: Any = (PROXY, 4711), header: Header = "x-forwarded-for", sent: str = "") -> Any:
-    """The client that the application sees, where the header comes with these values."""
+    """The address that the application gets for these values of the header."""
     headers = [((sent or header).encode(), value.encode("latin-1")) for value in values]
     return seen_through(proxies(header=header), peer, headers)
 
@@ -52,22 +52,22 @@ def seen_through(known: TrustedProxies, peer: Any, headers: list[tuple[bytes, by
         ([", ".join([FORGED, *[INNER] * MOST_HOPS])], INNER),
     ],
 )
-def test_the_right_most_address_that_is_no_proxy_is_the_client(values: list[str], client: str) -> None:
+def test_the_last_address_that_is_not_a_proxy_is_the_client(values: list[str], client: str) -> None:
     assert client_of(*values) == (client, 0)
 
 
 @pytest.mark.parametrize("value", ["", "nonsense", "1.2.3", "unknown", f"{CLIENT} {FORGED}", "fe80::1%eth0", "\xff"])
-def test_what_is_malformed_is_ignored(value: str) -> None:
+def test_a_malformed_header_is_ignored(value: str) -> None:
     assert client_of(value) == (PROXY, 4711)
     assert client_of(f"{FORGED}, {value}") == (PROXY, 4711)
 
 
 @pytest.mark.parametrize("peer", [("127.0.0.1", 1), ("11.0.0.1", 1), ("192.0.2.2", 1), ("::1", 1), ("", 1), None])
-def test_nobody_else_is_believed(peer: Any) -> None:
+def test_a_header_of_any_other_peer_is_ignored(peer: Any) -> None:
     assert client_of(CLIENT, peer=peer) == peer
 
 
-def test_a_proxy_that_is_reached_over_a_mapped_address_is_known() -> None:
+def test_a_proxy_with_a_mapped_address_is_recognised() -> None:
     assert client_of(CLIENT, peer=("::ffff:10.0.0.1", 1)) == (CLIENT, 0)
 
 
@@ -86,17 +86,17 @@ def test_without_the_header_the_proxy_is_the_client() -> None:
         (f"for={FORGED}, by={CLIENT}, for={INNER}", INNER),
     ],
 )
-def test_the_standard_header_is_read_where_the_proxies_write_it(value: str, client: str) -> None:
+def test_the_standard_header_is_read_if_the_proxies_write_it(value: str, client: str) -> None:
     assert client_of(value, header="forwarded") == (client, 0)
 
 
 @pytest.mark.parametrize("value", ["for=unknown", CLIENT, "by=1.2.3.4", "for=", "for", f"before={CLIENT}"])
-def test_what_is_malformed_in_the_standard_header_is_ignored(value: str) -> None:
+def test_a_malformed_standard_header_is_ignored(value: str) -> None:
     assert client_of(value, header="forwarded") == (PROXY, 4711)
 
 
 @pytest.mark.parametrize(("read", "sent"), [("x-forwarded-for", "forwarded"), ("forwarded", "x-forwarded-for")])
-def test_the_header_that_the_proxies_do_not_write_is_a_clients(read: Header, sent: str) -> None:
+def test_the_header_that_the_proxies_do_not_write_is_ignored(read: Header, sent: str) -> None:
     value = f"for={FORGED}" if sent == "forwarded" else FORGED
     assert client_of(value, header=read, sent=sent) == (PROXY, 4711)
 
@@ -109,11 +109,11 @@ def test_other_scopes_pass() -> None:
 
 
 @pytest.mark.parametrize("text", ["[", "[]", "1.2.3.4:", ":80", "[::1", "0x7f.1", "1.2.3.4.5", "1" * 100_000])
-def test_what_is_no_address(text: str) -> None:
+def test_texts_that_are_not_addresses(text: str) -> None:
     assert parse_address(text) is None
 
 
-# ---------------------------------------------------------------------- what is remembered
+# ---------------------------------------------------------------------- the cache of parsed texts
 
 
 LONGEST = '"[2001:0db8:ffff:ffff:ffff:ffff:255.255.255.255]:65535"'
@@ -145,8 +145,8 @@ def test_a_text_is_parsed_once(parsed: list[str]) -> None:
     assert parsed == [PROXY, INNER, CLIENT, "nonsense"]
 
 
-def test_no_more_texts_are_remembered_than_may(monkeypatch: pytest.MonkeyPatch, parsed: list[str]) -> None:
-    """The oldest are forgotten; those of the proxies are in every request and stay."""
+def test_the_cache_of_texts_is_bounded(monkeypatch: pytest.MonkeyPatch, parsed: list[str]) -> None:
+    """The least recently used texts are dropped. Those of the proxies are in every request and stay."""
     monkeypatch.setattr("api.gateway.proxies.MOST_KNOWN", 3)
     known = proxies()
     for client in ("1.1.1.1", "1.1.1.2", "1.1.1.1"):
@@ -154,7 +154,7 @@ def test_no_more_texts_are_remembered_than_may(monkeypatch: pytest.MonkeyPatch, 
     assert parsed == [PROXY, INNER, "1.1.1.1", "1.1.1.2", "1.1.1.1"]
 
 
-def test_a_text_that_is_longer_than_an_address_is_neither_parsed_nor_remembered(parsed: list[str]) -> None:
+def test_a_text_that_is_longer_than_an_address_is_neither_parsed_nor_cached(parsed: list[str]) -> None:
     assert seen_through(proxies(), (PROXY, 1), forwarded(ENDLESS_PORT, INNER)) == (INNER, 0)
     assert parsed == [PROXY, INNER]
     assert parse_address(ENDLESS_PORT) is None
@@ -165,6 +165,6 @@ def test_the_longest_address_is_read() -> None:
     assert client_of(f"   {LONGEST}   ") == ("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", 0)
 
 
-def test_whom_others_trust_is_not_trusted() -> None:
+def test_a_proxy_outside_the_list_is_not_trusted() -> None:
     assert seen_through(proxies(), (PROXY, 1), forwarded(CLIENT)) == (CLIENT, 0)
     assert seen_through(proxies(TRUSTED[1:]), (PROXY, 1), forwarded(CLIENT)) == (PROXY, 1)

@@ -1,4 +1,4 @@
-"""docs/reference/requests.md has the figures that the code has."""
+"""docs/reference/requests.md has the figures of the code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONNECTION, LIMITS = ConnectionLimits(), Limits()
 
 
 def size(number: int) -> str:
-    """As people write it: 8 KiB, 1 MiB."""
+    """The usual form of a size: 8 KiB, 1 MiB."""
     return f"{number >> 20} MiB" if number >= 1 << 20 else f"{number >> 10} KiB"
 
 
@@ -41,13 +41,13 @@ def size(number: int) -> str:
         ("any of the last four, for one principal", ["half"] if LIMITS.principal_share == 0.5 else []),
     ],
 )
-def test_a_bound_is_written_as_it_is(what: str, figures: list[str]) -> None:
+def test_each_bound_in_the_page_is_that_of_the_code(what: str, figures: list[str]) -> None:
     [row] = [line for line in PAGE.splitlines() if line.startswith(f"| {what} |")]
     assert figures
     for figure in figures:
         assert figure in row.split("|")[2], row
 
 
-def test_headers_that_may_come_once_are_written_as_they_are() -> None:
+def test_the_headers_that_may_come_once_are_those_of_the_code() -> None:
     written = PAGE.partition("These may come once")[2].partition(".\n")[0]
     assert sorted(written.split("`")[3::2]) == sorted(SINGLETONS.values())

@@ -1,4 +1,4 @@
-"""What the door lets in, and how it answers what it does not."""
+"""The requests that the guard accepts, and its answers to the others."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ GRANTS[digest("token-of-may")] = Grant(Principal("the-late", "command"), NOW)
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with what the door made of the request, and with the body as an application would read it."""
+    """Answer with the result of the guard, and with the body as an application reads it."""
     state = scope["state"]
     read = (await receive())["body"].decode() if scope["method"] == "POST" else None
     answered = {"principal": state["principal"].name, "parsed": state.get("body"), "read": read}
     await Response(orjson.dumps(answered), 200, media_type="application/json")(scope, receive, send)
 
 
-def door(
+def guard(
     app: ASGIApp = echo,
     *,
     auth: bool = True,
@@ -65,7 +65,7 @@ def post(content: Any, *, to: RequestGuard | None = None, **headers: str) -> htt
     sent = HEADERS | {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(app=to or door())
+        transport = httpx.ASGITransport(app=to or guard())
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             return await client.post("/v1/transfers", content=content, headers=sent)
 
@@ -104,7 +104,7 @@ def test_no_body_is_an_empty_object() -> None:
         (nested(MOST_DEPTH + 1), "deeper than 32"),
     ],
 )
-def test_what_a_ledger_cannot_keep_is_malformed(content: bytes, message: str) -> None:
+def test_a_body_that_cannot_be_stored_is_malformed(content: bytes, message: str) -> None:
     answered = post(content)
     assert answered.status_code == 400
     assert answered.headers["content-type"] == "application/problem+json"
@@ -114,12 +114,12 @@ def test_what_a_ledger_cannot_keep_is_malformed(content: bytes, message: str) ->
     assert problem["instance"] == "/v1/transfers"
 
 
-def test_the_position_of_a_fault_in_json_is_told() -> None:
+def test_the_answer_has_the_position_of_an_error_in_json() -> None:
     assert "column 7" in post(b'{"a": }').json()["detail"]
 
 
 def test_many_objects_and_arrays_are_refused_with_their_bound() -> None:
-    """Before anybody looks at each of them twice: a body of nothing else took half a second."""
+    """The check comes before further checks of each object. A body of many objects took half a second before."""
 
     def of(count: int) -> bytes:
         return b'{"a":[%s]}' % b",".join([b"{}"] * (count - 2))
@@ -137,7 +137,7 @@ def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
     assert post(b'{"a": "\\\\u0000"}').json()["parsed"] == {"a": "\\u0000"}
 
 
-def test_a_name_may_come_again_in_another_object_and_in_a_text() -> None:
+def test_a_name_may_be_repeated_in_another_object_and_in_a_text() -> None:
     assert post(b'{"a": "x: y", "b": [{"a": 1}, {"a": ":"}], "c": {"a": "\\"a\\": 1"}}').status_code == 200
 
 
@@ -154,8 +154,8 @@ def test_a_large_body_is_refused_with_its_bound() -> None:
         assert answered.json()["figures"] == {"most": MOST_BYTES}
 
 
-def test_the_bodies_of_all_requests_under_way_are_bounded_together() -> None:
-    """At the bound they are let in; one byte past it the next is told to come again, until one of them has gone."""
+def test_the_bodies_of_all_running_requests_are_bounded_together() -> None:
+    """Bodies up to the bound are accepted. One byte past it the next request is refused until another one ends."""
     inside = asyncio.Event()
     go_on = asyncio.Event()
 
@@ -164,7 +164,7 @@ def test_the_bodies_of_all_requests_under_way_are_bounded_together() -> None:
         await go_on.wait()
         await Response(status_code=201)(scope, receive, send)
 
-    to = door(waits, held_bytes=20)
+    to = guard(waits, held_bytes=20)
 
     async def ask(client: httpx.AsyncClient, size: int) -> httpx.Response:
         return await client.post("/v1/transfers", content=b"{%s}" % (b" " * (size - 2)), headers=HEADERS)
@@ -185,8 +185,8 @@ def test_the_bodies_of_all_requests_under_way_are_bounded_together() -> None:
     assert asyncio.run(run()) == [503, 201, 201, 201, 503]
 
 
-async def asked(to: RequestGuard, receive: Receive, role: str = "command") -> list[Message]:
-    """What is sent to a client whose command comes as it is received here."""
+async def messages_to(to: RequestGuard, receive: Receive, role: str = "command") -> list[Message]:
+    """The messages to a client whose request comes from `receive`."""
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -204,11 +204,11 @@ GONE = {"type": "http.disconnect"}
 
 
 @pytest.mark.parametrize(
-    ("came", "carried_out"),
+    ("came", "executed"),
     [([GONE], 0), ([PART, GONE], 0), ([PART, PART, GONE], 0), ([PART, REST, GONE], 1)],
     ids=["nothing", "a part", "two parts", "all of it"],
 )
-def test_who_goes_before_the_body_has_come_asked_for_nothing(came: list[Message], carried_out: int) -> None:
+def test_a_client_that_leaves_before_the_end_of_its_body_executes_nothing(came: list[Message], executed: int) -> None:
     messages, parsed = iter(came), []
 
     async def receive() -> Message:
@@ -217,17 +217,17 @@ def test_who_goes_before_the_body_has_come_asked_for_nothing(came: list[Message]
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         parsed.append(scope["state"]["body"])
 
-    sent = asyncio.run(asked(door(app), receive))
-    assert (parsed, sent) == ([{"a": 1}] * carried_out, [])
+    sent = asyncio.run(messages_to(guard(app), receive))
+    assert (parsed, sent) == ([{"a": 1}] * executed, [])
 
 
 def test_bodies_count_as_they_come() -> None:
-    """Those that are not whole yet too: who sends slowly could have much more kept for him than may be."""
-    to = door(held_bytes=20)
+    """Incomplete bodies count too. Otherwise slow clients could use more memory than the bound."""
+    to = guard(held_bytes=20)
 
     async def run() -> list[int]:
         parts: asyncio.Queue[Message] = asyncio.Queue()
-        slow = asyncio.create_task(asked(to, parts.get))
+        slow = asyncio.create_task(messages_to(to, parts.get))
         parts.put_nowait({"type": "http.request", "body": b'{"a":       ', "more_body": True})
         while not parts.empty():
             await asyncio.sleep(0)
@@ -235,25 +235,25 @@ def test_bodies_count_as_they_come() -> None:
         async def whole() -> Message:
             return {"type": "http.request", "body": b'{"b": 12}'}
 
-        refused = await asked(to, whole)
+        refused = await messages_to(to, whole)
         assert b"have 12 bytes of 20 allowed" in refused[1]["body"]
         parts.put_nowait({"type": "http.request", "body": b"1,      ", "more_body": True})
         parts.put_nowait({"type": "http.request", "body": b"}", "more_body": False})
         too_many = await slow
         assert b"have 20 bytes of 20 allowed" in too_many[1]["body"]
-        return [sent[0]["status"] for sent in (refused, too_many, await asked(to, whole))]
+        return [sent[0]["status"] for sent in (refused, too_many, await messages_to(to, whole))]
 
     assert asyncio.run(run()) == [503, 503, 200]
 
 
 @pytest.mark.parametrize("auth", [True, False])
 def test_one_principal_leaves_a_share_of_the_bytes_to_others(auth: bool) -> None:
-    """Unless nobody has to say who they are: then all are one."""
-    to = door(held_bytes=20, share=0.6, auth=auth)
+    """Without authentication all clients are one principal, so no share applies."""
+    to = guard(held_bytes=20, share=0.6, auth=auth)
 
     async def run() -> list[int]:
         parts: asyncio.Queue[Message] = asyncio.Queue()
-        slow = asyncio.create_task(asked(to, parts.get))
+        slow = asyncio.create_task(messages_to(to, parts.get))
         parts.put_nowait({"type": "http.request", "body": b'{"a":       ', "more_body": True})
         while not parts.empty():
             await asyncio.sleep(0)
@@ -261,21 +261,21 @@ def test_one_principal_leaves_a_share_of_the_bytes_to_others(auth: bool) -> None
         async def whole() -> Message:
             return {"type": "http.request", "body": b'{"b":1}'}
 
-        own, another = await asked(to, whole), await asked(to, whole, "operator")
+        own, another = await messages_to(to, whole), await messages_to(to, whole, "operator")
         if auth:
             problem = orjson.loads(own[1]["body"])
             assert (problem["code"], problem["figures"]) == ("too_many", {"most": 12})
             assert "bodies of the-command under way have 12 bytes of 12 allowed" in problem["detail"]
         parts.put_nowait({"type": "http.request", "body": b"1}" if not auth else b"", "more_body": False})
         await slow
-        return [sent[0]["status"] for sent in (own, another, await asked(to, whole))]
+        return [sent[0]["status"] for sent in (own, another, await messages_to(to, whole))]
 
     assert asyncio.run(run()) == [429 if auth else 200, 200, 200]
 
 
 @pytest.mark.parametrize("came", [[], [PART], [PART, PART]], ids=["nothing", "a part", "two parts"])
-def test_a_body_that_stays_away_is_not_waited_for_nor_kept(came: list[Message]) -> None:
-    to = door(held_bytes=14, body_seconds=0.01)
+def test_a_body_that_does_not_come_in_time_is_refused_and_not_kept(came: list[Message]) -> None:
+    to = guard(held_bytes=14, body_seconds=0.01)
     messages = iter(came)
 
     async def stays_away() -> Message:
@@ -285,22 +285,22 @@ def test_a_body_that_stays_away_is_not_waited_for_nor_kept(came: list[Message]) 
         return {"type": "http.request", "body": b"{}".ljust(14)}
 
     async def run() -> None:
-        start, answered = await asked(to, stays_away)
+        start, answered = await messages_to(to, stays_away)
         assert (start["status"], orjson.loads(answered["body"])["code"]) == (408, "too_slow")
         assert (b"connection", b"close") in start["headers"]
-        assert (await asked(to, as_much_as_may_be))[0]["status"] == 200
+        assert (await messages_to(to, as_much_as_may_be))[0]["status"] == 200
 
     asyncio.run(run())
 
 
-def test_a_body_that_is_there_has_no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To set one takes longer than all else that the door does with a command."""
+def test_a_complete_body_needs_no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Setting a deadline takes longer than everything else that the guard does with a command."""
 
     async def whole() -> Message:
         return {"type": "http.request", "body": b"{}"}
 
     monkeypatch.setattr(asyncio, "timeout", None)
-    assert asyncio.run(asked(door(), whole))[0]["status"] == 200
+    assert asyncio.run(messages_to(guard(), whole))[0]["status"] == 200
 
 
 def test_another_content_type_is_refused() -> None:
@@ -310,26 +310,26 @@ def test_another_content_type_is_refused() -> None:
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer wrong", "Basic token-command", "token-command"])
-def test_who_has_no_token_is_told_how_to_send_one(authorization: str) -> None:
+def test_the_answer_without_a_token_explains_how_to_send_one(authorization: str) -> None:
     answered = post(b"{}", Authorization=authorization)
     assert (answered.status_code, answered.json()["code"]) == (401, "unauthenticated")
     assert answered.headers["www-authenticate"] == "Bearer"
 
 
-def test_an_expired_token_gets_a_sentence_of_its_own() -> None:
+def test_an_expired_token_gets_a_separate_message() -> None:
     answered = post(b"{}", Authorization="Bearer token-of-may")
     assert (answered.status_code, answered.json()["code"]) == (401, "token_expired")
     assert "the-late expired at 2026-06-01T12:00:00+00:00" in answered.json()["detail"]
 
 
-def test_the_wrong_role_is_told_its_role() -> None:
+def test_the_refusal_of_a_role_names_it() -> None:
     answered = post(b"{}", Authorization="Bearer token-report")
     assert answered.status_code == 403
     assert answered.json()["figures"] == {"principal": "the-report", "role": "report"}
 
 
-def test_without_authentication_everyone_is_anyone() -> None:
-    assert post(b"{}", to=door(auth=False), Authorization="").json()["principal"] == "anyone"
+def test_without_authentication_the_principal_is_anyone() -> None:
+    assert post(b"{}", to=guard(auth=False), Authorization="").json()["principal"] == "anyone"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "testserver.evil.example", "", "testserver:80:80"])
@@ -340,7 +340,7 @@ def test_another_host_is_refused(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["testserver", "TESTSERVER:8000", "[::1]", "[::1]:8000"])
 def test_hosts_are_served_on_every_port(host: str) -> None:
-    assert post(b"{}", to=door(hosts=("testserver", "[::1]")), Host=host).status_code == 200
+    assert post(b"{}", to=guard(hosts=("testserver", "[::1]")), Host=host).status_code == 200
 
 
 PLAIN = [b'{"a":1,"b":[true,null,"x"]}', b'{"key":"k","body":{"amount":"0.01"}}', b"7", b"[]"]
@@ -363,7 +363,7 @@ ODD = [
     b"[" * 3_000,
 ]
 SPLIT = [
-    [b'{"a":1', b'"b":2},{"c":3}'],  # two that are none, and would be two if a comma stood between them
+    [b'{"a":1', b'"b":2},{"c":3}'],  # two invalid bodies that would be two valid ones after joining with a comma
     [b'{"a":[1', b"2]}", b'{"b":1},{"c":1}'],
     [b'"a', b'b","c"'],
     [b"[1", b"2],3"],
@@ -371,7 +371,7 @@ SPLIT = [
 
 
 def answered(bodies: list[bytes]) -> list[Any]:
-    """What `parse` makes of each, or says of it."""
+    """The result of `parse` for each body, or its error."""
     results: list[Any] = []
     for body in bodies:
         try:
@@ -384,7 +384,7 @@ def answered(bodies: list[bytes]) -> list[Any]:
 @pytest.mark.parametrize(
     "bodies", [[], PLAIN, ODD, *SPLIT, *([*PLAIN, odd, *PLAIN] for odd in ODD), *([*PLAIN, *split] for split in SPLIT)]
 )
-def test_many_bodies_are_parsed_as_each_would_be(bodies: list[bytes]) -> None:
+def test_many_bodies_are_parsed_like_each_alone(bodies: list[bytes]) -> None:
     each = [(str(one), one.figures) if isinstance(one, UnkeptError) else one for one in parse_each(bodies)]
     assert each == answered(bodies)
 
@@ -405,10 +405,10 @@ async def _unread() -> Message:
         ("report", "GET", "/v1/nothing", 200),
     ],
 )
-def test_a_role_that_may_not_is_refused_before_anything_of_the_request_is_used(
+def test_a_forbidden_role_is_refused_before_body_and_query_are_read(
     role: str, method: str, path: str, status: int
 ) -> None:
-    """Neither its body nor its query; what the role may ask goes on to the application."""
+    """Requests that the role may make go on to the application."""
     headers = [(b"host", b"testserver"), (b"authorization", b"Bearer token-" + role.encode())]
     query = b"unknown=1" if status == 403 else b""
     scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": headers}
@@ -420,6 +420,6 @@ def test_a_role_that_may_not_is_refused_before_anything_of_the_request_is_used(
     async def fine(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(b"{}")(scope, receive, send)
 
-    asyncio.run(door(fine)(scope, _unread, send))
+    asyncio.run(guard(fine)(scope, _unread, send))
     assert sent[0]["status"] == status
     assert status != 403 or orjson.loads(sent[1]["body"])["code"] == "forbidden"

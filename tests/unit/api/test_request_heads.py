@@ -1,4 +1,4 @@
-"""Headers that may come once, paths with one spelling, and keys that are two headers joined."""
+"""Headers that may come once, paths with one spelling, and keys that a proxy joined."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_lists_may_come_in_several_lines() -> None:
 
 
 @pytest.mark.parametrize("key", ["K, K", "K,K", "K ,K", "K, K, K", "order 1, order 1", ",", "a, , a, "])
-def test_a_key_that_is_a_text_over_and_over(key: str) -> None:
+def test_a_key_that_repeats_one_text_is_a_joined_key(key: str) -> None:
     assert is_repeated(key) is (key != "a, , a, ")
 
 

@@ -1,4 +1,4 @@
-"""One look-up finds the routes of a path, whatever their number."""
+"""One look-up finds the routes of a path, for any number of routes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _endpoint() -> Any:
 
 
 def found(routes: RouteTable, path: str) -> tuple[str, dict[str, str]] | None:
-    """The template of the path, and the names in it."""
+    """The template of a path, and the values of its names."""
     one = routes.find(path)
     return None if one is None else (one.path.template, dict(one.names))
 
@@ -60,7 +60,7 @@ def found(routes: RouteTable, path: str) -> tuple[str, dict[str, str]] | None:
         ("", None),
     ],
 )
-def test_a_literal_segment_goes_before_a_name_and_a_name_is_one_segment(path: str, expected: Any) -> None:
+def test_a_literal_segment_has_precedence_and_a_name_is_one_segment(path: str, expected: Any) -> None:
     forks = ("/x/{rest:path}", "/x/{m}/{n}/d", "/x/b/{n}/c")
     routes = table("/log/{entry}", "/log", "/keys/{key:path}", "/log/{entry}/lines", "/log/follow", *forks)
     assert found(routes, path) == expected
@@ -92,17 +92,17 @@ def test_head_is_answered_by_the_route_of_get() -> None:
 
 
 class Counted(str):
-    """A path that counts how often something is compared with one of its segments."""
+    """A path that counts the comparisons with its segments."""
 
     compared = 0
 
     def split(self, *given: Any) -> list[Any]:
-        """The segments, which count as well."""
+        """The segments, which count their comparisons."""
         return [Segment(text) for text in super().split(*given)]
 
 
 class Segment(str):
-    """A segment that counts each look-up of it."""
+    """A segment that counts its look-ups."""
 
     def __hash__(self) -> int:
         Counted.compared += 1
@@ -114,14 +114,14 @@ class Segment(str):
 
 
 def look_ups(routes: RouteTable, path: str) -> int:
-    """How often the segments of the path are hashed or compared to find it."""
+    """The number of hashes and comparisons of segments to find the path."""
     Counted.compared = 0
     assert routes.find(Counted(path)) is not None
     return Counted.compared
 
 
 def paths(count: int) -> Iterator[str]:
-    """So many paths of three shapes."""
+    """A number of paths of three shapes."""
     for number in range(count // 4):
         yield from (f"/area{number}", f"/area{number}/{{id}}", f"/area{number}/{{id}}/verb", f"/area/{{id}}/v{number}")
 

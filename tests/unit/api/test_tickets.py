@@ -1,4 +1,4 @@
-"""Tickets to follow the log: for seconds, once, and in every process of the API."""
+"""Tickets to follow the log are valid for seconds, once, and in every process of the API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOKEN = bytes(range(32))
 
 
 class Process:
-    """An API process with a clock that is moved by hand."""
+    """An API process with a clock that tests set."""
 
     def __init__(self, master_key: bytes = bytes(32), previous: bytes | None = None) -> None:
         self.seconds = 0.0
@@ -25,7 +25,7 @@ class Process:
         )
 
 
-def test_a_ticket_stands_for_its_token_once() -> None:
+def test_a_ticket_replaces_its_token_once() -> None:
     tickets = Process().tickets
     made = tickets.issue(TOKEN)
     assert made.expires == START + timedelta(seconds=SECONDS)
@@ -34,7 +34,7 @@ def test_a_ticket_stands_for_its_token_once() -> None:
     assert tickets.redeem(tickets.issue(TOKEN).text) == TOKEN
 
 
-def test_a_ticket_is_over_to_the_second() -> None:
+def test_a_ticket_expires_to_the_second() -> None:
     process = Process()
     early, late = process.tickets.issue(TOKEN), process.tickets.issue(TOKEN)
     process.seconds = SECONDS - 0.001
@@ -43,13 +43,13 @@ def test_a_ticket_is_over_to_the_second() -> None:
     assert process.tickets.redeem(late.text) is None
 
 
-def test_each_process_with_the_same_master_key_takes_it_and_no_other() -> None:
+def test_only_processes_with_the_same_master_key_accept_it() -> None:
     made = Process().tickets.issue(TOKEN)
     assert Process().tickets.redeem(made.text) == TOKEN
     assert Process(bytes([1]) * 32).tickets.redeem(made.text) is None
 
 
-def test_during_a_rotation_tickets_of_both_keys_are_taken_and_of_no_other() -> None:
+def test_during_a_rotation_tickets_of_both_keys_are_accepted() -> None:
     old, new, other = (bytes([number]) * 32 for number in range(3))
     both = Process(new, old).tickets
     before, after, foreign = (Process(key).tickets.issue(TOKEN).text for key in (old, new, other))
@@ -57,17 +57,17 @@ def test_during_a_rotation_tickets_of_both_keys_are_taken_and_of_no_other() -> N
     assert [both.redeem(text) for text in (before, after, foreign, "", "A" * 20)] == [None] * 5
     made = both.issue(TOKEN).text
     assert Process(old).tickets.redeem(made) is None
-    assert Process(new).tickets.redeem(made) == TOKEN, "the new key is the one that stays"
+    assert Process(new).tickets.redeem(made) == TOKEN, "only the new key remains"
 
 
-def test_nothing_of_the_token_can_be_read_from_it() -> None:
+def test_a_ticket_does_not_contain_the_token() -> None:
     first, second = (Process().tickets.issue(TOKEN).text for _ in range(2))
     assert len(first) <= MOST_CHARACTERS
     assert first[16:] != second[16:]
     assert ticket_key(bytes(32)) != bytes(32)
 
 
-def test_a_ticket_that_was_changed_is_none() -> None:
+def test_a_changed_ticket_is_refused() -> None:
     tickets = Process().tickets
     text = tickets.issue(TOKEN).text
     for at in range(0, len(text) - 1, 7):
@@ -75,10 +75,10 @@ def test_a_ticket_that_was_changed_is_none() -> None:
         assert tickets.redeem(changed) is None
     for other in ("", "A", text[:-4], text + "AAAA", "\0", "ticket", "é" * 50, "A" * 100_000):
         assert tickets.redeem(other) is None
-    assert tickets.redeem(text) == TOKEN, "a wrong one does not use it up"
+    assert tickets.redeem(text) == TOKEN, "a wrong ticket does not use the right one"
 
 
-def test_those_that_were_used_are_remembered_until_they_are_over_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_used_tickets_are_stored_until_they_expire(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.gateway.tickets.MOST_USED", 2)
     process = Process()
     tickets = process.tickets

@@ -1,4 +1,4 @@
-"""The file of tokens: what is accepted, what is refused with a sentence, and what happens when it changes."""
+"""The file of tokens: valid files, refusals with a message, and changes of the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START_NS = int(START.timestamp()) * 10**9
 
 
 class Clocks:
-    """The clocks that a file of tokens is judged by, moved by hand."""
+    """The clocks for a file of tokens, which tests set."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -45,7 +45,7 @@ class Clocks:
 
 
 class File:
-    """A file of tokens, and what an API makes of it."""
+    """A file of tokens, and the tokens that an API reads from it."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "tokens.json"
@@ -59,7 +59,7 @@ class File:
         self.path.chmod(mode)
 
     def open(self, read_at_ns: int | None = None) -> PrincipalsFile:
-        """Read it long after it was written, or at a moment."""
+        """Read the file long after it was written, or at a given time."""
 
         def time_ns() -> int:
             return read_at_ns or os.stat(self.path).st_ctime_ns + 10 * SETTLED_NS
@@ -73,7 +73,7 @@ def file(tmp_path: Path) -> File:
 
 
 def entry(of: str = "secret", principal: Any = "shop", role: Any = "command", **more: Any) -> dict[str, Any]:
-    """The entry of a token."""
+    """The entry for a token."""
     return {"sha256": digest(of).hex(), "principal": principal, "role": role, **more}
 
 
@@ -119,7 +119,7 @@ REFUSED: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("content", "sentence"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_list_of_entries_is_refused(file: File, content: str, sentence: str) -> None:
+def test_a_file_without_a_list_of_entries_is_refused(file: File, content: str, sentence: str) -> None:
     file.path.write_bytes(content.encode("utf-8", "surrogateescape"))
     file.path.chmod(0o600)
     refused_with(file, sentence)
@@ -137,8 +137,11 @@ ENTRIES: dict[str, tuple[dict[str, Any], str]] = {
     "no text as digest": (entry(sha256=7), "has a sha256 that is not 64 hexadecimal digits"),
     "empty token": (entry(""), "has the sha256 of the empty token"),
     "twice": (entry("known", "other"), "has the sha256 of another entry, that of known"),
-    "ours": (entry(principal="system:daybook"), "has the principal 'system:daybook'; names that begin with"),
-    "ours in capitals": (entry(principal="System:x"), "has the principal 'System:x'; names that begin with 'system:'"),
+    "a system name": (entry(principal="system:daybook"), "has the principal 'system:daybook'; names that begin with"),
+    "a system name in capitals": (
+        entry(principal="System:x"),
+        "has the principal 'System:x'; names that begin with 'system:'",
+    ),
     "no name": (entry(principal=""), "has a principal that is not 1 to 100 printable"),
     "no text as name": (entry(principal=None), "has a principal that is not 1 to 100 printable"),
     "NUL": (entry(principal="\0system:daybook"), "has a principal that is not 1 to 100 printable"),
@@ -155,7 +158,7 @@ ENTRIES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("wrong", "sentence"), ENTRIES.values(), ids=ENTRIES)
-def test_an_entry_that_is_wrong_is_refused_with_its_number(file: File, wrong: dict[str, Any], sentence: str) -> None:
+def test_a_wrong_entry_is_refused_with_its_number(file: File, wrong: dict[str, Any], sentence: str) -> None:
     file.write(entry("known", "known"), wrong)
     refused_with(file, f"entry 2 {sentence}")
 
@@ -167,13 +170,13 @@ def test_a_file_that_others_may_read_or_write_is_refused(file: File, mode: int) 
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o440, 0o600, 0o640])
-def test_a_file_of_its_owner_and_a_reading_group_is_taken(file: File, mode: int) -> None:
+def test_a_file_that_a_group_may_read_is_accepted(file: File, mode: int) -> None:
     file.write(entry(), mode=mode)
     assert name_of(file.open().find(digest("secret"))) == "shop"
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["a folder", "a pipe"])
-def test_what_is_no_file_is_refused_without_waiting(file: File, make: Any) -> None:
+def test_a_path_that_is_not_a_file_is_refused_without_waiting(file: File, make: Any) -> None:
     make(file.path, stat.S_IRWXU)
     with pytest.raises((TokensError, IsADirectoryError), match=r"is not a regular file|Is a directory"):
         file.open()
@@ -208,8 +211,8 @@ def test_a_file_is_read_again_only_when_it_has_changed(file: File, monkeypatch: 
         assert name_of(principals.find(digest("secret"))) == "shop"
 
 
-def test_a_change_that_its_times_do_not_show_is_seen(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two changes within a tick of the clock of files, the second of them after the first was read."""
+def test_a_change_that_the_times_of_the_file_do_not_show_is_seen(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two changes within one tick of the file clock, the second one after the first was read."""
     version = _Version(device=1, inode=1, size=1, modified=START_NS, changed=START_NS)
     monkeypatch.setattr("api.gateway.tokens_file._version", lambda _: version)
     file.write(entry("first"))
@@ -234,11 +237,11 @@ def test_the_previous_tokens_stay_valid_while_the_file_is_wrong(
     for _ in range(4):
         file.clocks.check_again()
         assert name_of(principals.find(digest("secret"))) == "shop"
-    assert len(caplog.messages) == 1, "it is said once"
+    assert len(caplog.messages) == 1, "the message comes once"
     assert str(file.path) in caplog.messages[0]
     assert caplog.messages[0].endswith("; the tokens that were read before stay valid")
     file.clocks.seconds = 10
-    assert name_of(principals.find(digest("late"))) == "token_expired", "they expire all the same"
+    assert name_of(principals.find(digest("late"))) == "token_expired", "previous tokens still expire"
     file.write(entry("new", "new"))
     file.clocks.check_again()
     assert name_of(principals.find(digest("secret"))) == "unauthenticated"
@@ -253,7 +256,7 @@ def test_the_last_token_can_be_revoked(file: File) -> None:
     assert name_of(principals.find(digest("secret"))) == "unauthenticated"
 
 
-def test_a_reload_does_not_wait_and_says_what_is_wrong_each_time(file: File, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reload_does_not_wait_and_reports_errors_each_time(file: File, caplog: pytest.LogCaptureFixture) -> None:
     file.write(entry())
     principals = file.open()
     file.write(entry("new", "new"))
@@ -266,7 +269,7 @@ def test_a_reload_does_not_wait_and_says_what_is_wrong_each_time(file: File, cap
     assert name_of(principals.find(digest("new"))) == "new"
 
 
-def test_the_example_in_the_reference_is_taken(file: File) -> None:
+def test_the_example_in_the_reference_is_accepted(file: File) -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "access.md").read_text(encoding="utf-8")
     example = page.partition("```json\n")[2].partition("```")[0]
     file.write_text(example)

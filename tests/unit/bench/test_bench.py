@@ -1,4 +1,4 @@
-"""The bench itself: percentiles, the shape of its report, a check that can fail."""
+"""The bench: percentiles, the form of its report, and its check."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ SOUND = Observed(6, 6, 6, 0, 0, 0, 0, 2)
 
 
 def report() -> Report:
-    timed = Measurement("ours", {"callers": 64}, "appends/s", [3.0, 1.0, 2000.0], percentiles([[1000], [2000, 3000]]))
+    timed = Measurement(
+        "daybook", {"callers": 64}, "appends/s", [3.0, 1.0, 2000.0], percentiles([[1000], [2000, 3000]])
+    )
     scenario = ScenarioResult(
         "store",
         "The store",
         "How.",
         [timed],
-        [Comparison("ours ÷ theirs", 4.0, 5.0), Comparison("lag", 7.0, at_most=9.0)],
+        [Comparison("daybook ÷ peer", 4.0, 5.0), Comparison("lag", 7.0, at_most=9.0)],
         ["positions dense"],
         Clock(1.0, 1.25, 2.0),
     )
@@ -56,19 +58,19 @@ def test_a_caller_that_fails_fails_the_measurement() -> None:
         thread_callers(lambda: 1 / 0, 2, 0, 0.01)
 
 
-def test_what_wrk_says_is_read() -> None:
+def test_the_output_of_wrk_is_read() -> None:
     result = 'RESULT {"requests":3,"microseconds":500000,"refused":0,"broken":0,"commands":4}'
     sample = wrk.parse(f"Running 1s test\n{result}\nLATENCY 100 2\nLATENCY 300 1\n")
     assert sample == Sample(3, 0.5, [100, 100, 300], 4)
 
 
 @pytest.mark.parametrize("wrong", ['"refused":1,"broken":0', '"refused":0,"broken":1'])
-def test_refused_requests_are_no_result(wrong: str) -> None:
+def test_refused_requests_make_no_result(wrong: str) -> None:
     with pytest.raises(RuntimeError, match="1"):
         wrk.parse(f'RESULT {{"requests":3,"microseconds":500000,{wrong}}}')
 
 
-def test_the_clock_is_looked_at_from_the_beginning_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_is_watched_from_the_beginning_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "EVERY_SECONDS", 0.001)
     with clock.watched() as loops:
         wait_until(lambda: len(loops) >= 3, "a loop run after the first")
@@ -77,7 +79,7 @@ def test_the_clock_is_looked_at_from_the_beginning_to_the_end(monkeypatch: pytes
     assert min(loops) > 0
 
 
-def test_a_report_survives_its_file(tmp_path: Path) -> None:
+def test_a_report_is_the_same_after_writing_and_reading(tmp_path: Path) -> None:
     json_file.write(report(), tmp_path / "result.json")
     assert json_file.load(tmp_path / "result.json") == report()
 
@@ -88,22 +90,22 @@ def test_a_report_of_another_format_is_refused(tmp_path: Path) -> None:
         json_file.load(tmp_path / "result.json")
 
 
-def test_the_page_quotes_medians_and_says_what_was_not_reached() -> None:
+def test_the_page_has_medians_and_the_missed_bounds() -> None:
     text = page.render(report())
-    assert "| store | ours ÷ theirs | 4.00 | ≥ 5.00 | **not reached** |" in text
+    assert "| store | daybook ÷ peer | 4.00 | ≥ 5.00 | **not reached** |" in text
     assert "| store | lag | 7.00 | ≤ 9.00 | reached |" in text
-    assert "| ours | 64 | 3.00 | 1.00 | 2,000 | 2.00 | 3.00 | 3.00 |" in text
+    assert "| daybook | 64 | 3.00 | 1.00 | 2,000 | 2.00 | 3.00 | 3.00 |" in text
     assert "took 1.25 ms of CPU time in the median, 1.00 at the least, 2.00 at the most" in text
     assert "Checked afterwards: positions dense." in text
 
 
-def test_what_was_measured_again_takes_its_place_and_says_so() -> None:
+def test_a_repeated_measurement_replaces_the_first_one_with_a_note() -> None:
     first = report()
     other = replace(first.scenarios[0], name="other", title="Another")
     first = replace(first, scenarios=[*first.scenarios, other])
     machine = replace(first.machine, python="CPython 3.12", settings={"fsync": "on", "huge_pages_status": "on"})
-    anew = replace(other, comparisons=[Comparison("requests", 9.0)])
-    later = replace(first, date="2026-11-22", revision="def", repetitions=2, machine=machine, scenarios=[anew])
+    repeated = replace(other, comparisons=[Comparison("requests", 9.0)])
+    later = replace(first, date="2026-11-22", revision="def", repetitions=2, machine=machine, scenarios=[repeated])
     both = first.with_again(later)
     assert [scenario.name for scenario in both.scenarios] == ["store", "other"]
     text = page.render(both)
@@ -112,7 +114,7 @@ def test_what_was_measured_again_takes_its_place_and_says_so() -> None:
     assert "| date, revision | 2026-11-21, abc |" in text
 
 
-def test_what_cannot_stand_on_one_page_is_refused() -> None:
+def test_measurements_that_do_not_fit_on_one_page_are_refused() -> None:
     first = report()
     with pytest.raises(ValueError, match="4 cores"):
         first.with_again(replace(first, machine=replace(first.machine, cores=4)))
@@ -130,7 +132,7 @@ def test_what_cannot_stand_on_one_page_is_refused() -> None:
         (Comparison("x", 5.1), True),
     ],
 )
-def test_bounds_are_met_on_their_own_side(comparison: Comparison, met: bool) -> None:
+def test_a_bound_is_met_only_on_its_side(comparison: Comparison, met: bool) -> None:
     assert comparison.met is met
 
 
@@ -163,7 +165,7 @@ def test_peers_are_measured_beside_daybook_on_one_day_and_machine() -> None:
 
 
 def peer(name: str, column: int) -> list[float]:
-    """The rates of a row of the table of peers, in the first (one a request) or the third column (in bulk)."""
+    """The rates of a row of the table of peers, in the first column (one a request) or the third (in bulk)."""
     rows = page.peers_of(PAGE.read_text()).splitlines()
     [row] = [line for line in rows if line.startswith(f"| {name}")]
     rates = row.split("|")[column + 1].partition(";")[0]
@@ -207,19 +209,19 @@ def test_the_benchmark_has_no_figures_of_other_systems() -> None:
 def test_a_plot_has_a_line_for_each_subject_and_bars_to_the_lowest_and_the_highest() -> None:
     measured = [
         Measurement(subject, {"connections": connections}, "requests/s", [rate, rate / 2, 2 * rate])
-        for subject, rate in (("<ours>", 300.0), ("theirs", 100.0))
+        for subject, rate in (("<daybook>", 300.0), ("peer", 100.0))
         for connections in (1, 64)
     ]
     svg = plots.draw(replace(report(), scenarios=[ScenarioResult("http", "HTTP", "How.", measured)]))["http.svg"]
     root = ElementTree.fromstring(svg)  # noqa: S314 - our own
     texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"<ours>", "theirs", "1", "64", "connections", "0", "600"} <= set(texts)
+    assert {"<daybook>", "peer", "1", "64", "connections", "0", "600"} <= set(texts)
     assert svg.count("<polyline") == 2
     assert svg.count("<circle") == 4
 
 
 def test_the_page_shows_the_plots_that_are_drawn() -> None:
-    measured = [Measurement("ours", {"connections": 1}, "requests/s", [1.0])]
+    measured = [Measurement("daybook", {"connections": 1}, "requests/s", [1.0])]
     text = page.render(replace(report(), scenarios=[ScenarioResult("http", "HTTP", "How.", measured)]))
     assert "![Requests a second by connections](performance/http.svg)" in text
     assert "zipf" not in text
@@ -228,12 +230,12 @@ def test_the_page_shows_the_plots_that_are_drawn() -> None:
 @pytest.mark.parametrize(
     ("value", "met"), [(0.9, {None: True, 1.0: False, 0.5: True}), (1.0, {None: True, 1.0: True, 0.5: True})]
 )
-def test_a_lower_bound_is_met_from_it_on(value: float, met: dict[float | None, bool]) -> None:
+def test_a_lower_bound_is_met_at_it_and_above(value: float, met: dict[float | None, bool]) -> None:
     assert {bound: Comparison("", value, at_least=bound).met for bound in met} == met
 
 
 @pytest.mark.parametrize(("value", "met"), [(1.0, True), (1.2, True), (1.21, False)])
-def test_an_upper_bound_is_met_up_to_it(value: float, met: bool) -> None:
+def test_an_upper_bound_is_met_at_it_and_below(value: float, met: bool) -> None:
     assert Comparison("", value, at_most=1.2).met is met
 
 
@@ -243,12 +245,12 @@ def test_the_rate_of_a_fold_over_all_its_turns_weighs_them_by_their_time() -> No
     assert sizes.rates_of([sizes.overall(turns)]) == [500.0]
 
 
-def test_a_processor_is_busy_with_everything_but_waiting() -> None:
+def test_the_load_of_a_processor_is_all_time_except_waiting() -> None:
     before, after = "cpu  10 0 10 100 0 0 0 0 0 0", "cpu  30 5 20 130 10 5 10 10 0 0"
     assert processors.share(before, after) == pytest.approx(0.6)
 
 
-def test_what_is_sound_is_found_sound() -> None:
+def test_the_check_of_a_sound_log_finds_nothing() -> None:
     assert judge(SOUND, 2) == []
     assert judge(SOUND, 1, unanswered=1) == []
 
@@ -266,5 +268,5 @@ def test_what_is_sound_is_found_sound() -> None:
         replace(SOUND, accepted=3),
     ],
 )
-def test_each_thing_that_can_be_wrong_is_found(wrong: Observed) -> None:
+def test_the_check_finds_each_kind_of_error(wrong: Observed) -> None:
     assert len(judge(wrong, 2)) == 1

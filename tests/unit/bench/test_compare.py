@@ -1,4 +1,4 @@
-"""The comparison of two revisions: its figures, its verdict, and which versions of libraries it measures with."""
+"""The comparison of two revisions: its figures, its verdict, and its versions of libraries."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def test_the_figures_are_medians_of_pairs() -> None:
     rounds = [Round(100, 90, 101), Round(200, 210, 190), Round(50, 60, 50)]
     compared = Comparison("fold", rounds)
     assert (compared.before, compared.now) == (100, 90)
-    assert compared.ratio == Spread(1.05, 0.9, 1.2)  # of pairs: not 90 ÷ 100
+    assert compared.ratio == Spread(1.05, 0.9, 1.2)  # the median of the ratios of pairs, not 90 ÷ 100
     assert compared.itself == Spread(1.0, 0.95, 1.01)
 
 
-def test_every_rate_can_be_written_down() -> None:
+def test_every_rate_can_be_stored() -> None:
     written = orjson.loads(orjson.dumps(comparison(0.9, 1.1).as_json()))
     assert written["ratio"] == {"median": 1.0, "lowest": 0.9, "highest": 1.1}
     assert written["rounds"][0] == {"before": 100.0, "now": 90.0, "again": 100.0}
@@ -106,7 +106,7 @@ def refusing() -> Iterator[int]:
         thread.join()
 
 
-def test_what_is_refused_is_no_measurement(refusing: int) -> None:
+def test_a_refused_run_is_not_a_measurement(refusing: int) -> None:
     bodies = [{"source": "a", "target": "b"}] * 2
     with pytest.raises(CompareError, match=r"a transfer was answered b'HTTP/1\.1 422'"):
         send_each(refusing, requests(bodies, "token", "run"), connections=1)

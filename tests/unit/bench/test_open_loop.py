@@ -1,4 +1,4 @@
-"""The open loop: requests come when they are due, and waiting behind others counts."""
+"""The open loop: requests are sent when they are due, and the wait behind others counts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SERVICE_SECONDS = 0.02
 
 
 def sent(tmp_path: Path, *, connections: int, reads: float = 0.0, status: int = 201) -> dict[str, list[int]]:
-    """Latencies of ten requests, one each 5 ms, to a server that takes 20 ms for each."""
+    """Latencies of ten requests, one every 5 ms, to a server that needs 20 ms for each."""
     accounts = tmp_path / "accounts"
     accounts.write_text("a\nb\n")
 
@@ -50,20 +50,20 @@ def test_every_request_is_answered_and_counted_by_its_kind(tmp_path: Path) -> No
     assert all(latencies.values())
 
 
-def test_a_request_that_waits_for_a_connection_has_waited_since_it_was_due(tmp_path: Path) -> None:
+def test_the_latency_of_a_request_begins_when_it_is_due(tmp_path: Path) -> None:
     latencies = sent(tmp_path, connections=1)[COMMAND]
-    # The last is due after 45 ms, and its answer comes after ten times 20 ms.
+    # The last request is due after 45 ms, and its answer comes after ten times 20 ms.
     assert latencies[-1] >= 150_000
     assert latencies == sorted(latencies)
 
 
-def test_any_other_answer_is_no_result(tmp_path: Path) -> None:
+def test_any_other_answer_makes_no_result(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="503"):
         sent(tmp_path, connections=10, status=503)
 
 
 class Wire(asyncio.Transport):
-    """Keeps what is written."""
+    """Stores the written bytes."""
 
     def __init__(self, written: list[bytes]) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Wire(asyncio.Transport):
         self._written.append(bytes(data))
 
 
-def test_only_a_connection_with_a_request_on_it_is_missed_when_the_server_closes_it() -> None:
+def test_a_closed_connection_matters_only_with_a_request_on_it() -> None:
     async def lose() -> None:
         load, written = open_loop._Load(1), list[bytes]()
         idle, busy = open_loop._Connection(load), open_loop._Connection(load)

@@ -1,4 +1,4 @@
-"""What comes next for commands without an answer: each row of the table, and that every path ends."""
+"""The next step for commands without an answer: each row of the table, and every path ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OF_AN_ATTEMPT = sorted(set(Result) - {Result.CONNECTED, Result.AWAY}, key=lambda
 OF_A_RECONNECTION = [Result.CONNECTED, Result.AWAY]
 
 
-def test_attempts_are_optimistic_first_then_hold_the_head_then_end() -> None:
+def test_attempts_are_optimistic_first_then_lock_the_head_then_end() -> None:
     attempts = Attempts()
     steps = [attempts.next_attempt(), *(attempts.after(Result.CONFLICT) for _ in range(MOST_ATTEMPTS))]
     with_head = MOST_ATTEMPTS - OPTIMISTIC_ATTEMPTS
@@ -29,7 +29,7 @@ def test_a_stream_that_exists_is_looked_up_once_in_the_same_attempt(decided: int
 
 
 @pytest.mark.parametrize("decided", range(MOST_ATTEMPTS))
-def test_a_lost_connection_interrupts_an_attempt_and_does_not_use_it_up(decided: int) -> None:
+def test_a_lost_connection_does_not_count_as_an_attempt(decided: int) -> None:
     attempts = Attempts(decided)
     same = attempts.next_attempt()
     for _ in range(MOST_RECONNECTS):
@@ -38,7 +38,7 @@ def test_a_lost_connection_interrupts_an_attempt_and_does_not_use_it_up(decided:
     assert attempts.after(Result.LOST) is Step.FAIL
 
 
-def test_a_database_that_stays_read_only_fails_at_the_second_look() -> None:
+def test_a_database_that_stays_read_only_fails_at_the_second_attempt() -> None:
     attempts = Attempts()
     assert [attempts.after(Result.READ_ONLY), attempts.after(Result.CONNECTED)] == [Step.RECONNECT, Step.DECIDE]
     assert attempts.after(Result.READ_ONLY) is Step.FAIL
@@ -53,7 +53,7 @@ def test_a_database_that_stays_read_only_fails_at_the_second_look() -> None:
         (Result.AWAY, Step.FAIL),
     ],
 )
-def test_the_other_results_end_it(result: Result, step: Step) -> None:
+def test_other_results_end_the_attempts(result: Result, step: Step) -> None:
     assert Attempts().after(result) is step
 
 

@@ -1,4 +1,4 @@
-"""Events to bytes and back: every version ever shipped, sorted keys, sealed persons, nothing else."""
+"""Events to bytes and back: every released version, sorted keys, and sealed personal fields."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def stored(sample: StoredEvent) -> tuple[str, bytes, str, int]:
 
 
 @pytest.mark.parametrize("sample", EVENTS, ids=lambda sample: sample.type)
-def test_every_version_ever_shipped_still_reads(codec: Codec, sample: StoredEvent) -> None:
+def test_every_released_version_can_be_read(codec: Codec, sample: StoredEvent) -> None:
     event = decoded(codec, sample)
     assert (event.originator_id, event.originator_version) == (sample.stream, sample.version)
     assert store.fields_of(event) == sample.means
@@ -61,10 +61,10 @@ def test_every_version_ever_shipped_still_reads(codec: Codec, sample: StoredEven
     plain = {k: v for k, v in json.loads(sample.payload).items() if k not in _personal(name)}
     assert {k: v for k, v in again.items() if k not in _personal(name)} == plain
     if not _personal(name):
-        assert payload == sample.payload.encode(), "the bytes that are hashed are the bytes that are stored"
+        assert payload == sample.payload.encode(), "the hashed bytes are the stored bytes"
 
 
-def test_no_personal_value_is_in_clear(codec: Codec) -> None:
+def test_no_personal_value_is_stored_in_clear(codec: Codec) -> None:
     for sample in EVENTS:
         for field in _personal(sample.type):
             value = sample.means[field]
@@ -91,7 +91,7 @@ def test_an_erased_person_reads_as_erased_and_cannot_be_written_about(keys: Keys
 PLACE = Place("post_1", 3, "post.revised.v1", "title", "ada")
 
 
-def test_a_sealed_value_opens_only_in_its_own_place(sealer: Sealer) -> None:
+def test_a_sealed_value_opens_only_in_its_event_and_field(sealer: Sealer) -> None:
     sealer.prepare(["ada", "bob"])
     sealed = sealer.seal(PLACE, "On ledgers")
     assert sealed.startswith("2.")
@@ -110,8 +110,8 @@ def test_a_sealed_value_opens_only_in_its_own_place(sealer: Sealer) -> None:
             sealer.open(PLACE._replace(**{part: other}), sealed)
 
 
-def test_no_two_places_are_bound_alike(sealer: Sealer) -> None:
-    """What ends one part does not begin the next."""
+def test_no_two_fields_have_the_same_binding(sealer: Sealer) -> None:
+    """A separator inside a part does not move the border between two parts."""
     sealer.prepare(["ada"])
     sealed = sealer.seal(Place("a", 1, "b\x1fc", "d", "ada"), "x")
     with pytest.raises(UnreadableError):
@@ -126,20 +126,22 @@ def test_values_cannot_be_exchanged_between_two_events_of_one_stream(codec: Code
     assert [value.why_unreadable is None for value in codec.sealed_values(exchanged)] == [False, False]
 
 
-def test_what_was_sealed_by_version_1_still_opens_and_is_told_apart(codec: Codec) -> None:
+def test_values_of_sealing_version_1_still_open_and_are_recognised(codec: Codec) -> None:
     old = [sample for sample in EVENTS if _personal(sample.type) and "2." not in sample.payload]
     new = [sample for sample in EVENTS if _personal(sample.type) and sample not in old]
     personal = {entry.name for entry in CATALOGUE if entry.personal}
     for version, samples in ((1, old), (2, new)):
         found = {sample.type for sample in samples}
-        assert found == personal if version == 2 else set() < found <= personal, "new events have no old values"
+        assert found == personal if version == 2 else set() < found <= personal, (
+            "new events have no values of version 1"
+        )
         values = list(codec.sealed_values([stored(sample) for sample in samples]))
         assert {value.version for value in values} == {version}
         assert {value.why_unreadable for value in values} == {None}
     assert split_version("2-AUrxBsYGG8KbF00S") == (1, "2-AUrxBsYGG8KbF00S"), "version 1 may begin with any letter"
 
 
-def test_a_personal_value_is_not_sealed_where_its_version_is_not_certain(codec: Codec) -> None:
+def test_a_personal_value_is_not_sealed_for_an_uncertain_version(codec: Codec) -> None:
     frozen = AccountFrozen("acct_1", 2, "ada", "fraud")
     codec.encode_all([frozen], [False])
     with pytest.raises(CodecError, match=r"account\.frozen\.v1 has personal fields"):
@@ -149,12 +151,12 @@ def test_a_personal_value_is_not_sealed_where_its_version_is_not_certain(codec: 
 @pytest.mark.parametrize(
     "damaged",
     [b"", b"short", b"x" * 60, "cut", "other", None],
-    ids=["nothing", "too short", "junk", "no key in it", "of somebody else", "lost"],
+    ids=["nothing", "too short", "junk", "no key in it", "of another person", "lost"],
 )
-def test_a_damaged_key_is_a_matter_of_its_person(
+def test_a_damaged_key_affects_only_its_person(
     keys: Keys, codec: Codec, sealer: Sealer, damaged: bytes | str | None
 ) -> None:
-    """Their values read as unreadable, which is not erased. The values of others are not touched."""
+    """The values of this person are unreadable, which is not erased. Those of others are not affected."""
     events = [AccountFrozen("acct_1", 2, who, "fraud") for who in ("ada", "bob", "cyd")]
     names, payloads = codec.encode_all(events)
     log = [(name, payload, "acct_1", 2) for name, payload in zip(names, payloads, strict=True)]
@@ -195,14 +197,14 @@ def test_a_key_that_is_restored_is_used_at_the_next_look_up(keys: Keys, codec: C
 @pytest.mark.parametrize(
     "sealed", ["", "x", "2.", "2.x", "not base64 at all!", "ä", "AAAA", "2.AAAA", "2." + "A" * 200, "3.AAAA", "A" * 200]
 )
-def test_a_damaged_value_is_a_matter_of_its_field(codec: Codec, sealed: str) -> None:
+def test_a_damaged_value_affects_only_its_field(codec: Codec, sealed: str) -> None:
     sample = next(sample for sample in EVENTS if sample.type == "post.revised.v1")
     damaged = json.dumps(json.loads(sample.payload) | {"title": sealed}).encode()
     event = codec.decode(sample.type, damaged, sample.stream, sample.version)
     assert (event.title, event.body) == (UNREADABLE, sample.means["body"])
 
 
-def test_what_is_not_of_the_catalogue_is_refused(codec: Codec) -> None:
+def test_an_event_outside_the_catalogue_is_refused(codec: Codec) -> None:
     class Foreign(Event, frozen=True):
         pass
 
@@ -219,14 +221,14 @@ def test_what_is_not_of_the_catalogue_is_refused(codec: Codec) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"amount": "5"}, {"amount": 5.5}, {"entry": None}, {"currency": 978}, {"value_date": "yesterday"}]
 )
-def test_what_is_not_of_its_type_is_refused(codec: Codec, wrong: dict[str, Any]) -> None:
+def test_a_payload_of_another_type_is_refused(codec: Codec, wrong: dict[str, Any]) -> None:
     fields = {"amount": 5, "currency": "EUR", "entry": 1, "transaction": "txn_1", "value_date": "2026-01-31"}
     assert codec.decode("account.debited.v1", json.dumps(fields).encode(), "acct_1", 2).amount == 5
     with pytest.raises(CodecError, match=next(iter(wrong))):
         codec.decode("account.debited.v1", json.dumps(fields | wrong).encode(), "acct_1", 2)
 
 
-def test_an_upcaster_lifts_an_old_version(sealer: Sealer) -> None:
+def test_an_upcaster_converts_an_old_version(sealer: Sealer) -> None:
     def lift(fields: dict[str, Any]) -> dict[str, Any]:
         return {**fields, "currency": "EUR"}
 
@@ -239,8 +241,8 @@ def test_an_upcaster_lifts_an_old_version(sealer: Sealer) -> None:
     assert codec.named(AccountDebited) == ("account.debited.v0", "account.debited.v1")
 
 
-def test_what_is_personal_in_an_old_version_opens_under_the_name_it_was_sealed_to(codec: Codec, sealer: Sealer) -> None:
-    """Each event with personal data, as if its class had moved on to another version since."""
+def test_a_personal_field_of_an_old_version_opens_with_its_original_name(codec: Codec, sealer: Sealer) -> None:
+    """Each event with personal data, as if its class had another version now."""
     personal = [entry for entry in CATALOGUE if entry.event is not None and entry.personal]
     assert len(personal) > 5
     for entry in personal:
@@ -254,14 +256,14 @@ def test_what_is_personal_in_an_old_version_opens_under_the_name_it_was_sealed_t
         assert later.decode_many(samples) == events
 
 
-def test_a_catalogue_that_forgets_whose_data_it_is_is_refused(sealer: Sealer) -> None:
+def test_a_catalogue_that_names_no_person_for_personal_data_is_refused(sealer: Sealer) -> None:
     with pytest.raises(CodecError, match="personal"):
         Codec((EventType("x.v1", AccountOpened, None, ("name",)),), sealer, ERASED, UNREADABLE)
     with pytest.raises(CodecError, match="without an upcaster"):
         Codec((EventType("x.v1", None),), sealer, ERASED, UNREADABLE)
 
 
-def test_many_are_decoded_as_each_is_with_one_look_up(keys: Keys, codec: Codec, sealer: Sealer) -> None:
+def test_many_events_are_decoded_like_each_alone_with_one_look_up(keys: Keys, codec: Codec, sealer: Sealer) -> None:
     each = [decoded(codec, sample) for sample in EVENTS]
     sealer.forget()
     asked: list[set[str]] = []
@@ -275,7 +277,7 @@ def test_many_are_decoded_as_each_is_with_one_look_up(keys: Keys, codec: Codec, 
     assert asked == [set(keys.keys)]
 
 
-def test_what_cannot_be_decoded_leaves_its_neighbours_alone(codec: Codec) -> None:
+def test_an_event_that_cannot_be_decoded_affects_no_other(codec: Codec) -> None:
     sample = next(sample for sample in EVENTS if sample.type == "account.opened.v1")
     name, payload, stream, version = good = stored(sample)
     another = json.dumps(json.loads(payload) | {"owner": "author-1"}).encode()
@@ -283,12 +285,14 @@ def test_what_cannot_be_decoded_leaves_its_neighbours_alone(codec: Codec) -> Non
     found = codec.decode_many([good, *broken, (name, another, stream, version), good])
     assert found[0] == found[-1] == codec.decode(*good)
     assert [type(error) for error in found[1:-2]] == [CodecError, CodecError, CodecError]
-    assert found[-2].name is UNREADABLE, "it is of another person, so it does not open; all else of the event is read"
+    assert found[-2].name is UNREADABLE, (
+        "the value is of another person, so it does not open; the rest of the event is read"
+    )
 
 
-def test_many_are_encoded_as_each_alone_and_their_people_looked_up_at_once(keys: Keys, codec: Codec) -> None:
+def test_many_events_are_encoded_like_each_alone_with_one_look_up(keys: Keys, codec: Codec) -> None:
     events = [decoded(codec, sample) for sample in EVENTS]
-    nobody = [msgspec.structs.replace(e, subject=None) for e in events if isinstance(e, TransactionPosted)]
+    without_person = [msgspec.structs.replace(e, subject=None) for e in events if isinstance(e, TransactionPosted)]
     silent = [
         msgspec.structs.replace(e, subject="stranger", description=None)
         for e in events
@@ -297,16 +301,16 @@ def test_many_are_encoded_as_each_alone_and_their_people_looked_up_at_once(keys:
     newcomers = [AccountFrozen("acct_x", 2, "new-1", "a\nb"), AccountFrozen("acct_y", 2, "new-2", "c")]
     keys.asked.clear()
     names, payloads = codec.encode_all([*events, *silent, *newcomers])
-    assert [sorted(asked) for asked in keys.asked] == [["new-1", "new-2"], ["new-1", "new-2"]], "found, then kept"
-    assert set(keys.keys) == {*store.SUBJECT_KEYS, "new-1", "new-2"}, "no key for whom nothing is said about"
+    assert [sorted(asked) for asked in keys.asked] == [["new-1", "new-2"], ["new-1", "new-2"]], "looked up, then stored"
+    assert set(keys.keys) == {*store.SUBJECT_KEYS, "new-1", "new-2"}, "no key for a person without personal data"
     for event, name, payload in zip([*events, *silent, *newcomers], names, payloads, strict=True):
         assert codec.decode(name, payload, event.originator_id, event.originator_version) == event
         if not _personal(name):
             assert ([name], [payload]) == codec.encode_all([event])
-    assert len(codec.encode_all(nobody)[1]) == len(nobody) > 0
+    assert len(codec.encode_all(without_person)[1]) == len(without_person) > 0
 
 
-def test_one_that_cannot_be_encoded_stops_all_and_is_named(codec: Codec) -> None:
+def test_an_event_that_cannot_be_encoded_stops_all_and_is_named(codec: Codec) -> None:
     good = AccountDebited("acct_1", 1, "txn_1", 1, 5, "EUR", date(2024, 2, 29))
     with pytest.raises(CodecError, match=r"account\.debited\.v1 cannot be encoded"):
         codec.encode_all([good, msgspec.structs.replace(good, currency="\ud800"), good])

@@ -1,4 +1,4 @@
-"""What is believed of a stream between one group and the next, with a log that is only told of."""
+"""The states that groups are decided on, between one group and the next, without a real log."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class Pay(Struct):
     streams: tuple[str, ...] = (CASH,)
     storable: bool = True
-    storable_behind: bool = True  # where the stream is there already
-    on: str | None = None  # a stream of its own making
+    storable_behind: bool = True  # if the stream exists already
+    on: str | None = None  # a new stream that the command makes
 
 
 class Paid(Struct):
@@ -66,14 +66,14 @@ def evolve(state: Paid | None, event: Event) -> Paid:
 
 
 @pytest.fixture
-def believes(monkeypatch: pytest.MonkeyPatch) -> StateCache:
+def cache(monkeypatch: pytest.MonkeyPatch) -> StateCache:
     monkeypatch.setattr(states, "read_streams", lambda connection, log, behind: [])
     return StateCache(PlainCodec(), evolve, (), 100)
 
 
 @pytest.fixture
-def makes(believes: StateCache) -> GroupBuilder:
-    return GroupBuilder(PlainCodec(), decide, evolve, believes)
+def builder(cache: StateCache) -> GroupBuilder:
+    return GroupBuilder(PlainCodec(), decide, evolve, cache)
 
 
 def task(key: str, command: Pay) -> Task:
@@ -89,11 +89,11 @@ def task(key: str, command: Pay) -> Task:
     return Task(submission, cast(Any, None), None)
 
 
-def make(makes: GroupBuilder, key: str, ahead: Group | None = None) -> Group:
-    return makes.make([task(key, Pay())], cast(Any, None), 1, ahead=ahead)
+def make(builder: GroupBuilder, key: str, ahead: Group | None = None) -> Group:
+    return builder.make([task(key, Pay())], cast(Any, None), 1, ahead=ahead)
 
 
-def rests_on(group: Group) -> list[tuple[str, int | None, bool]]:
+def reads_of(group: Group) -> list[tuple[str, int | None, bool]]:
     return group.commands[0].reads
 
 
@@ -102,74 +102,72 @@ def appended(group: Group, **moved: int) -> GroupAppended:
     return GroupAppended(epoch=1, recorded_at=NOW, before=0, counts=group.batch.counts, verdicts=None, actual=moved)
 
 
-def test_each_group_rests_on_what_the_one_ahead_will_have_written(makes: GroupBuilder, believes: StateCache) -> None:
-    first = make(makes, "1")
-    second = make(makes, "2", ahead=first)
-    assert [rests_on(first), rests_on(second)] == [[(CASH, 0, True)], [(CASH, 1, True)]]
-    believes.learn(first, appended(first))
-    believes.learn(second, appended(second))
-    assert rests_on(make(makes, "3")) == [(CASH, 2, True)]
+def test_each_group_is_decided_on_the_events_of_the_group_ahead(builder: GroupBuilder, cache: StateCache) -> None:
+    first = make(builder, "1")
+    second = make(builder, "2", ahead=first)
+    assert [reads_of(first), reads_of(second)] == [[(CASH, 0, True)], [(CASH, 1, True)]]
+    cache.learn(first, appended(first))
+    cache.learn(second, appended(second))
+    assert reads_of(make(builder, "3")) == [(CASH, 2, True)]
 
 
-def test_others_entries_are_counted_through_a_group_that_is_under_way(
-    makes: GroupBuilder, believes: StateCache
+def test_entries_of_other_processes_are_counted_during_an_append(builder: GroupBuilder, cache: StateCache) -> None:
+    first = make(builder, "1")
+    second = make(builder, "2", ahead=first)
+    found = appended(first, cash=7)  # entries of other processes, before its own
+    cache.learn(first, found)
+    cache.catch_up(second, found)
+    third = make(builder, "3", ahead=second)
+    assert reads_of(third) == [(CASH, 9, True)], "seven entries of others, one of the first group, one of the second"
+    cache.learn(second, appended(second))
+    cache.learn(third, appended(third))
+    assert reads_of(make(builder, "4")) == [(CASH, 10, True)]
+
+
+def test_many_commands_that_cannot_be_stored_cost_one_more_round(
+    builder: GroupBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = make(makes, "1")
-    second = make(makes, "2", ahead=first)
-    found = appended(first, cash=7)  # of others, before its own
-    believes.learn(first, found)
-    believes.catch_up(second, found)
-    third = make(makes, "3", ahead=second)
-    assert rests_on(third) == [(CASH, 9, True)], "seven, that of the first, that of the second"
-    believes.learn(second, appended(second))
-    believes.learn(third, appended(third))
-    assert rests_on(make(makes, "4")) == [(CASH, 10, True)]
-
-
-def test_many_that_cannot_be_stored_cost_one_more_round(makes: GroupBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
     decided: list[Pay] = []
 
     def watched(command: Pay, states: Mapping[str, Paid | None], context: object) -> Accepted:
         decided.append(command)
         return decide(command, states, context)
 
-    monkeypatch.setattr(makes, "_decide", watched)
+    monkeypatch.setattr(builder, "_decide", watched)
     tasks = [task(str(n), Pay((f"s{n}",), storable=n % 2 == 0)) for n in range(100)]
-    group = makes.make(tasks, cast(Any, None), 1)
+    group = builder.make(tasks, cast(Any, None), 1)
     assert [one for one, _ in group.rejected] == [one for one in tasks if not one.submission.command.storable]
     assert [decided.task for decided in group.commands] == [one for one in tasks if one.submission.command.storable]
     assert group.batch is not None
-    assert len(decided) == 150, "all of them, then what is left"
+    assert len(decided) == 150, "all commands, then the remaining ones"
 
 
-def test_what_rests_on_one_that_cannot_be_stored_is_decided_again_before_it_is_judged(makes: GroupBuilder) -> None:
+def test_commands_decided_on_one_that_cannot_be_stored_are_decided_again(builder: GroupBuilder) -> None:
     bad, alone = (task(stream, Pay((stream,), storable=False)) for stream in ("s", "t"))
-    behind = task("behind", Pay(("s",), storable_behind=False))  # it would not be the first, were the bad one in
+    behind = task("behind", Pay(("s",), storable_behind=False))  # it cannot be stored after the bad one
     further = task("further", Pay(("s",)))
-    group = makes.make([bad, behind, further, alone], cast(Any, None), 1)
+    group = builder.make([bad, behind, further, alone], cast(Any, None), 1)
     assert [one for one, _ in group.rejected] == [bad, alone]
-    assert [decided.events[0].originator_version for decided in group.commands] == [1, 2], (
-        "as if it had never been asked for"
-    )
+    assert [decided.events[0].originator_version for decided in group.commands] == [1, 2], "as without the bad command"
 
 
-def test_a_group_that_cannot_be_stored_though_each_of_it_can_is_not_lost(
-    makes: GroupBuilder, monkeypatch: pytest.MonkeyPatch
+def test_a_group_that_cannot_be_stored_raises_if_each_command_alone_can(
+    builder: GroupBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def together_never(events: Iterable[Any], commuting: Sequence[bool]) -> tuple[list[str], list[bytes]]:
+    def alone_only(events: Iterable[Any], commuting: Sequence[bool]) -> tuple[list[str], list[bytes]]:
         events = list(events)
         if len(events) > 1:
             raise CodecError("too many")
         return ["paid"], [b"{}"]
 
-    monkeypatch.setattr(makes._codec, "encode_all", together_never)
+    monkeypatch.setattr(builder._codec, "encode_all", alone_only)
     with pytest.raises(CodecError, match="too many"):
-        makes.make([task("1", Pay()), task("2", Pay())], cast(Any, None), 1)
+        builder.make([task("1", Pay()), task("2", Pay())], cast(Any, None), 1)
 
 
-def test_a_stream_made_in_the_group_is_not_made_again(makes: GroupBuilder) -> None:
+def test_a_stream_made_in_the_group_is_not_made_again(builder: GroupBuilder) -> None:
     first, second = (task(key, Pay(("s",), on="new")) for key in ("first", "second"))
-    group = makes.make([first, second], cast(Any, None), 1)
+    group = builder.make([first, second], cast(Any, None), 1)
     assert [decided.task for decided in group.commands] == [first]
-    assert group.again == [second], "it is to be decided again, when the first is in"
+    assert group.again == [second], "it must be decided again after the first one"
     assert group.outdated == {"new"}

@@ -1,4 +1,4 @@
-"""The master keys of a process beside those its database knows: who is let in, and what new keys are wrapped with."""
+"""The master keys of a process and of its database: which processes are accepted, and which key wraps new keys."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLACE = Place("acct_1", 1, "account.opened.v1", "name", "ada")
 
 
 def known(*statuses: str) -> Keys:
-    """A database that knows FIRST, then SECOND, by these statuses."""
+    """A database that has FIRST, then SECOND, with these statuses."""
     keys = Keys()
     keys.known = [
         KnownMasterKey(number, fingerprint(key), status)  # type: ignore[arg-type]
@@ -37,7 +37,7 @@ def wrapped(keys: Keys, subject: str, by: bytes, number: int = 1) -> None:
     keys.keys[subject] = WrappedKey(wrap(AESGCM(by), subject, subject[:1].encode() * 32), number)
 
 
-def test_a_fingerprint_tells_keys_apart_and_does_not_hold_them() -> None:
+def test_a_fingerprint_distinguishes_keys_and_does_not_contain_them() -> None:
     assert fingerprint(FIRST) == fingerprint(bytes(FIRST)) != fingerprint(SECOND)
     assert len(fingerprint(FIRST)) == FINGERPRINT_BYTES
     assert FIRST[:4] not in fingerprint(FIRST)
@@ -68,7 +68,7 @@ def test_a_process_with_other_keys_is_refused(
     [
         (["current"], FIRST, None, 1),
         (["current"], FIRST, OTHER, 1),
-        (["current"], SECOND, FIRST, 1),  # before the rotation: others have FIRST only
+        (["current"], SECOND, FIRST, 1),  # before the rotation: other processes have only FIRST
         (["superseded", "current"], SECOND, FIRST, 2),
         (["superseded", "current"], FIRST, SECOND, 2),
         (["retired", "current"], SECOND, None, 2),
@@ -83,7 +83,7 @@ def test_a_process_wraps_with_the_current_key_of_its_database(
     assert keys.wrapping()[0] == wraps
 
 
-def test_the_first_key_is_recorded_once_and_only_by_who_may() -> None:
+def test_the_first_key_is_recorded_once_and_only_by_a_process_that_may() -> None:
     keys = Keys()
     MasterKeys(keys, FIRST).check()
     assert keys.known == []
@@ -94,19 +94,19 @@ def test_the_first_key_is_recorded_once_and_only_by_who_may() -> None:
         MasterKeys(keys, SECOND).check(record=True)
 
 
-def test_a_database_of_before_is_asked_whether_its_keys_open() -> None:
-    """One damaged key decides nothing; where none opens, the master key is another one and nothing is recorded."""
+def test_a_database_without_a_recorded_key_must_have_keys_that_open() -> None:
+    """One damaged key does not matter. If none opens, the master key is another one and is not recorded."""
     keys = Keys({"aaa": WrappedKey(b"junk", 1)})
     wrapped(keys, "ada", FIRST)
     with pytest.raises(MasterKeyError, match="none of 2 keys"):
         MasterKeys(keys, OTHER).check(record=True)
     assert keys.known == []
     MasterKeys(keys, SECOND, FIRST).check(record=True)
-    assert keys.known == [KnownMasterKey(1, fingerprint(FIRST), "current")], "what its keys open with"
+    assert keys.known == [KnownMasterKey(1, fingerprint(FIRST), "current")], "the key that opens its data keys"
 
 
-def test_a_key_of_another_master_key_is_not_taken_for_a_damaged_one() -> None:
-    """A process that a rotation has left behind stops; it must not fold `unreadable` into tables."""
+def test_a_key_of_another_master_key_does_not_count_as_damaged() -> None:
+    """A process without the new master key stops. It must not fold `unreadable` into tables."""
     keys = known("current")
     sealer = Sealer(keys, FIRST)
     sealer.prepare(["bob"])
@@ -116,7 +116,7 @@ def test_a_key_of_another_master_key_is_not_taken_for_a_damaged_one() -> None:
         sealer.look_up(["ada"])
     with pytest.raises(MasterKeyError):
         sealer.prepare(["newcomer"])
-    assert sealer.seal(PLACE._replace(subject="bob"), "Bob"), "what it has at hand goes on"
+    assert sealer.seal(PLACE._replace(subject="bob"), "Bob"), "cached keys can still be used"
 
 
 def test_a_process_with_both_keys_follows_a_rotation() -> None:
@@ -135,7 +135,7 @@ def test_a_process_with_both_keys_follows_a_rotation() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 7])
-def test_a_key_that_names_a_retired_or_unknown_master_key_is_a_damaged_one(number: int) -> None:
+def test_a_key_of_a_retired_or_unknown_master_key_counts_as_damaged(number: int) -> None:
     keys = known("retired", "current")
     wrapped(keys, "ada", FIRST, number)
     wrapped(keys, "bob", SECOND, 2)

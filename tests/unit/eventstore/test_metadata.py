@@ -1,4 +1,4 @@
-"""Metadata of events: the same JSON whether it is made at once or spliced for the items of a batch."""
+"""Metadata of events: the JSON is the same if it is made whole or in parts for the items of a batch."""
 
 from __future__ import annotations
 

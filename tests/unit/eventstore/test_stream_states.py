@@ -1,4 +1,4 @@
-"""What is remembered of streams, and when it is to be read again."""
+"""The cached states of streams, and when they are stale."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ def cached(known: StreamState) -> RecentStreams:
 
 
 @pytest.mark.parametrize(("moved_to", "stale"), [(4, False), (5, False), (6, True)])
-def test_what_others_moved_is_stale_where_they_went_beyond_it(moved_to: int, stale: bool) -> None:
+def test_a_state_is_stale_if_others_appended_beyond_its_version(moved_to: int, stale: bool) -> None:
     known = StreamState("state", 5, 5)
     cached(known).mark_moved("acct_1", moved_to)
     assert known.stale is stale
 
 
-def test_what_is_not_followed_event_by_event_rests_on_entries_unseen() -> None:
+def test_a_state_with_uncounted_entries_is_not_marked_as_stale() -> None:
     known = StreamState("state", 5, 8)
     cached(known).mark_moved("acct_1", 9)
     assert not known.stale
 
 
-def test_what_is_not_remembered_cannot_be_stale() -> None:
+def test_an_uncached_stream_is_not_marked() -> None:
     cache = cached(StreamState("state", 5, 5))
     cache.mark_moved("acct_2", 9)
     assert cache.get("acct_2") is None
 
 
-def test_the_least_recently_used_is_forgotten() -> None:
+def test_the_least_recently_used_state_is_dropped() -> None:
     cache = cached(StreamState("state", 5, 5))
     cache.put("acct_2", StreamState("state", 1, 1))
     cache.get("acct_1")

@@ -1,4 +1,4 @@
-"""What is derived from the declared tables: committed SQL, comments, shapes, and what every view has."""
+"""Derived from the declared tables: committed SQL, comments, shapes, and columns of every view."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VIEWS = [view for projection in PROJECTIONS for view in projection.reports]
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda projection: projection.name)
-def test_the_committed_sql_is_what_the_declarations_make(projection: Projection) -> None:
+def test_the_committed_sql_matches_the_declarations(projection: Projection) -> None:
     assert file_of(projection).read_text(encoding="utf-8") == sql_of(projection), "run make sql"
 
 
@@ -35,7 +35,7 @@ def test_names_are_unique_and_unqualified() -> None:
     assert len(set(names)) == len(names)
     assert len(set(tables)) == len(tables)
     for projection in PROJECTIONS:
-        assert "read." not in projection.schema, "the engine says where its tables are"
+        assert "read." not in projection.schema, "the engine determines the schema of its tables"
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
@@ -81,7 +81,7 @@ def test_a_shape_does_not_change_with_comments_order_or_indexes() -> None:
     assert ddl.create_tables([made()]) != ddl.create_tables([other])
 
 
-def test_ddl_is_for_people() -> None:
+def test_ddl_is_readable() -> None:
     table = read_table(
         "order_days",
         "One row a day of an order's customer.",

@@ -1,4 +1,4 @@
-"""The folds alone: what facts sum up to, without a table in sight."""
+"""The folds alone: results for recorded events, without tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from projections.posts import posts
 from projections.registry import PROJECTIONS
 from tests.samples import store
 from tests.samples.registry import EVENTS
-from tests.support.facts import recorded
+from tests.support.recorded_events import recorded
 
 DAY, NEXT_DAY = date(2024, 1, 2), date(2024, 1, 3)
 
@@ -48,8 +48,8 @@ def test_an_order_that_begins_in_a_page_is_one_line() -> None:
     assert page.updates == []
 
 
-def test_what_a_page_does_not_touch_stays() -> None:
-    """A row that began earlier is not loaded: only the columns that the functions set are written."""
+def test_columns_that_a_page_does_not_set_are_unchanged() -> None:
+    """A row that began earlier is not loaded. Only the columns that the functions set are written."""
     page = folded(
         posts.POSTS,
         PostRevised("p", 2, "ada", 2, "T", "B", None),
@@ -114,17 +114,17 @@ def test_text_for_copy(text: str | None, written: str) -> None:
     assert copy_text(text) == written
 
 
-def test_what_is_erased_is_null() -> None:
+def test_an_erased_value_is_null() -> None:
     assert erasable("text") == ("text", False)
     assert erasable(None) == (None, False)
     assert erasable(ERASED) == (None, True)
 
 
-def test_what_cannot_be_read_says_so_and_is_not_erased() -> None:
+def test_an_unreadable_value_is_marked_and_not_erased() -> None:
     assert erasable(UNREADABLE) == ("[unreadable]", False)
 
 
-def test_a_memory_is_bounded() -> None:
+def test_a_fold_cache_is_bounded() -> None:
     memory = FoldCache({str(n): n for n in range(FoldCache.MOST)})
     memory.bound()
     assert len(memory) == FoldCache.MOST
@@ -145,7 +145,7 @@ def test_a_projection_folds_every_version_of_its_events(projection: Projection) 
 
 
 def test_every_event_is_folded_or_belongs_to_no_table() -> None:
-    """A new event that no projection folds is named here, or has been forgotten."""
+    """A new event that no projection folds must be listed here."""
     folded_somewhere = {event for projection in PROJECTIONS for event in projection.events}
     left_out = {entry.event.__name__ for entry in CATALOGUE if entry.event not in {None, *folded_somewhere}}  # type: ignore[union-attr]
     assert left_out == {"AccountCredited", "AccountDebited", "ClaimTaken", "ClaimReleased"}

@@ -1,4 +1,4 @@
-"""A database that cannot be used is tried again with pauses that grow to a bound, few messages, and an end."""
+"""A database that cannot be used is tried again with growing pauses, few messages, and a final limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REFUSED = psycopg.OperationalError("connection refused")
 
 
 class Clock:
-    """Time that goes on only where somebody waits."""
+    """A clock that advances only during waits."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -54,14 +54,14 @@ def test_pauses_double_up_to_a_bound(clock: Clock) -> None:
     assert clock.waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
 
 
-def test_it_ends_at_the_bound_and_says_why(clock: Clock) -> None:
+def test_the_wait_ends_at_the_limit_with_a_reason(clock: Clock) -> None:
     began = clock.now
     with pytest.raises(DatabaseAwayError, match="tried for 60 seconds and still cannot be used: OperationalError"):
         failing(outage(clock, 60), 100)()
     assert clock.now - began == pytest.approx(60)
 
 
-def test_who_does_not_wait_fails_at_once(clock: Clock) -> None:
+def test_a_process_without_a_wait_fails_at_once(clock: Clock) -> None:
     with pytest.raises(DatabaseAwayError):
         outage(clock, 0).failed(REFUSED)
     assert clock.waits == []
@@ -71,7 +71,7 @@ def test_messages_are_few_and_name_the_reason(clock: Clock, caplog: pytest.LogCa
     one = outage(clock, 3600)
     while clock.now < 1300:
         one.failed(REFUSED)
-    assert 10 <= len(caplog.messages) <= 11  # one each 30 seconds, for 300
+    assert 10 <= len(caplog.messages) <= 11  # one message every 30 seconds, for 300 seconds
     assert caplog.messages[0] == (
         "the database cannot be used for 0 seconds now, and is tried again for 3600 in all: "
         "OperationalError: connection refused"
@@ -81,7 +81,7 @@ def test_messages_are_few_and_name_the_reason(clock: Clock, caplog: pytest.LogCa
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
-def test_a_success_starts_the_count_anew(clock: Clock) -> None:
+def test_a_success_restarts_the_count(clock: Clock) -> None:
     one = outage(clock, 60)
     for _ in range(3):
         while clock.waits[-1:] != [5.0]:

@@ -1,4 +1,4 @@
-"""A page is split by event type once, whatever the number of projections."""
+"""A page is split by event type once, for any number of projections."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Never:
 
 
 class Counted(RecordedEvent):
-    """A recorded event that counts how often somebody looks at what happened."""
+    """A recorded event that counts the reads of its event."""
 
     looks = 0
 
@@ -42,7 +42,7 @@ class Counted(RecordedEvent):
 
 
 class _Server:
-    """Answers the two queries of a page: where it ends, and its events."""
+    """Answers the two queries of a page: its end and its events."""
 
     def __init__(self, kinds: Sequence[str]) -> None:
         self._rows = [(position, "t", kind, b"", "s", 1) for position, kind in enumerate(kinds, 1)]
@@ -68,12 +68,12 @@ class _Codec:
 
 
 def projection(name: str, *events: type[Any]) -> Projection:
-    """One whose fold keeps the positions of what it is given."""
+    """A projection whose fold stores the positions of its events."""
     return replace(PROJECTIONS[0], name=name, events=events, fold=lambda page: [recorded[0] for recorded in page])
 
 
 def read(projections: Sequence[Projection]) -> dict[str, list[int]]:
-    """The positions that each of them gets of a page."""
+    """The positions that each projection gets from a page."""
     reader = PageReader(1, cast(Codec, _Codec()))
     server = _Server(["One", "Two", "One", "One"] * (EVENTS // 4))
     page = reader.read(cast("Connection[Any]", server), 0, EVENTS, projections)
@@ -81,13 +81,13 @@ def read(projections: Sequence[Projection]) -> dict[str, list[int]]:
     return {name: part.result or [] for name, part in page.parts.items()}
 
 
-def test_a_projection_looks_at_no_event_that_it_does_not_want(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_projection_reads_only_events_of_its_types(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "RecordedEvent", Counted)
     wanting = [projection("one", One), projection("two", Two), projection("all", One, Two, Never)]
     others = [projection(f"other_{number}", type(f"Never{number}", (), {}), Never) for number in range(40)]
     Counted.looks = 0
     found = read([*wanting, *others])
-    assert Counted.looks == EVENTS, "each event is looked at once, to split the page"
+    assert Counted.looks == EVENTS, "each event is read once, to split the page"
     assert found["one"] == [position for position in range(1, EVENTS + 1) if position % 4 != 2]
     assert found["two"] == list(range(2, EVENTS + 1, 4))
     assert found["all"] == list(range(1, EVENTS + 1))
@@ -101,5 +101,5 @@ def test_types_that_alternate_are_merged_in_the_order_of_the_log() -> None:
     events = [RecordedEvent(position, "t", kind()) for position, kind in enumerate([One, Three, Two, One, Two, One], 1)]
     split = SplitPage(events)
     assert [recorded.position for recorded in split.of_types((Two, One))] == [1, 3, 4, 5, 6]
-    assert split.of_types((Two, One)) is split.of_types((Two, One)), "who wants the same shares one list"
+    assert split.of_types((Two, One)) is split.of_types((Two, One)), "projections of the same types share one list"
     assert split.of_types((Never,)) == []

@@ -1,4 +1,4 @@
-"""Variables of service links are ignored, and a misspelt setting beside them is still found."""
+"""Variables of service links are ignored, and a misspelt setting among them is still found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PREFIX = "DAYBOOK_"
 
 
 def kubernetes(service: str, address: str = "10.0.0.1", port: int = 8100, name: str = "HTTP") -> dict[str, str]:
-    """What a pod gets for a service, as the documentation lists it."""
+    """The variables of a pod for a service, as in the documentation."""
     at = f"{service}_PORT_{port}_TCP"
     host = f"[{address}]" if ":" in address else address
     return {
@@ -27,7 +27,7 @@ def kubernetes(service: str, address: str = "10.0.0.1", port: int = 8100, name: 
 
 
 def docker(link: str, port: int = 8100) -> dict[str, str]:
-    """What a container gets for a legacy link, a range of ports and the linked container's own variables included."""
+    """The variables of a container for a legacy link, with a range of ports and those of the linked container."""
     at = f"{link}_PORT_{port}_TCP"
     return {
         f"{link}_NAME": "/web/daybook",
@@ -58,7 +58,7 @@ LINKS = {
 
 
 @pytest.mark.parametrize("environment", LINKS.values(), ids=LINKS)
-def test_everything_a_link_makes_is_ignored(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+def test_every_variable_of_a_link_is_ignored(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert ignored_variables() == sorted(environment)
@@ -66,7 +66,7 @@ def test_everything_a_link_makes_is_ignored(monkeypatch: pytest.MonkeyPatch, env
     assert (settings.port, settings.postgres_port) == (8100, None)
 
 
-def test_a_setting_of_ones_own_stands_beside_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_is_read_beside_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**kubernetes("DAYBOOK", port=80), "DAYBOOK_PORT": "8200"}.items():
         monkeypatch.setenv(name, value)
     assert load().port == 8200
@@ -77,7 +77,7 @@ def test_a_setting_of_ones_own_stands_beside_a_link(monkeypatch: pytest.MonkeyPa
     "environment",
     [
         {"DAYBOOK_PROT": "8100"},
-        {"DAYBOOK_SERVICE_PORT": "8100"},  # alone it is somebody's idea of a setting
+        {"DAYBOOK_SERVICE_PORT": "8100"},  # alone it is a misspelt setting
         {"DAYBOOK_SERVICE_HOST": "10.0.0.1"},
         {"DAYBOOK_SERVICE_HOST": "ledger", "DAYBOOK_SERVICE_PORT": "8100"},
         {"DAYBOOK_PORT_8100_TCP_ADDR": "10.0.0.1"},
@@ -86,7 +86,9 @@ def test_a_setting_of_ones_own_stands_beside_a_link(monkeypatch: pytest.MonkeyPa
     ],
     ids=str,
 )
-def test_what_only_looks_like_a_link_is_refused(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+def test_variables_that_only_resemble_a_link_are_refused(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match="is not a setting of Daybook"):
@@ -106,5 +108,5 @@ def test_a_port_that_is_no_number_and_no_link_is_refused(monkeypatch: pytest.Mon
         load()
 
 
-def test_other_prefixes_are_no_concern() -> None:
+def test_variables_with_other_prefixes_are_ignored() -> None:
     assert injected(kubernetes("REDIS"), PREFIX) == []

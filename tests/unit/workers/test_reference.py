@@ -1,4 +1,4 @@
-"""The reference pages show the code as it is."""
+"""The reference pages match the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program that ends is started again: after growing pauses, visibly, and not for ever."""
+"""A program that ends is restarted after growing pauses, with messages, and a limited number of times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from workers.restarting import MOST_RESTARTS, STEADY_SECONDS, Restarted
 
 
 class Program:
-    """One whose end a test decides."""
+    """A program whose end a test decides."""
 
     def __init__(self) -> None:
         self.status: int | None = None
@@ -19,7 +19,7 @@ class Program:
 
 
 class Bench:
-    """What was started, what was said, and a clock."""
+    """The started programs, the messages, and a clock."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -31,7 +31,7 @@ class Bench:
         return self.started[-1]
 
     def run_until_started_again(self, restarted: Restarted) -> float:
-        """Seconds until it was."""
+        """The seconds until the program is started again."""
         began, before = self.now, len(self.started)
         while len(self.started) == before:
             assert restarted.look()
@@ -46,13 +46,13 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     return made
 
 
-def test_what_runs_is_left_alone(bench: Bench) -> None:
+def test_a_running_program_is_not_restarted(bench: Bench) -> None:
     restarted = Restarted("work", bench.start, bench.message.append)
     assert all(restarted.look() for _ in range(10))
     assert (len(bench.started), bench.message) == (1, [])
 
 
-def test_it_is_given_up_after_growing_pauses(bench: Bench) -> None:
+def test_restarts_end_after_growing_pauses(bench: Bench) -> None:
     restarted = Restarted("work", bench.start, bench.message.append)
     pauses = []
     for _ in range(MOST_RESTARTS):
@@ -65,7 +65,7 @@ def test_it_is_given_up_after_growing_pauses(bench: Bench) -> None:
     assert len(bench.started) == 1 + MOST_RESTARTS
 
 
-def test_what_had_run_well_begins_to_be_counted_anew(bench: Bench) -> None:
+def test_the_count_restarts_after_a_long_run(bench: Bench) -> None:
     restarted = Restarted("work", bench.start, bench.message.append)
     for _ in range(3 * MOST_RESTARTS):
         bench.now += STEADY_SECONDS

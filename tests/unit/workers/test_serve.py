@@ -26,7 +26,7 @@ from workers.settings import Settings, SettingsError
         ({"cpu": "any"}, "SpawnProcess-1", []),
     ],
 )
-def test_each_process_keeps_to_a_cpu_of_its_own(
+def test_each_process_uses_a_separate_cpu(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], process: str, expected: list[set[int]]
 ) -> None:
     chosen: list[set[int]] = []
@@ -62,7 +62,7 @@ def test_more_connections_than_files_are_refused_with_the_figures(monkeypatch: p
         allow_connections(1_000)
 
 
-def test_tickets_of_processes_with_the_previous_master_key_are_taken() -> None:
+def test_tickets_of_processes_with_the_previous_master_key_are_accepted() -> None:
     old, new = (b64encode(bytes([number]) * 32).decode() for number in range(2))
 
     def tickets(**keys: Any) -> Tickets:

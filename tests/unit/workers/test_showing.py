@@ -1,4 +1,4 @@
-"""What an auditor sees of events and states."""
+"""The printed form of events and states for an auditor."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def posted(description: object) -> tuple[Recorded, dict[str, object]]:
 
 
 @pytest.mark.parametrize(("description", "shown"), [(ERASED, "[erased]"), (UNREADABLE, "[unreadable]")])
-def test_an_event_is_told_in_full_and_in_major_units(description: object, shown: str) -> None:
+def test_an_event_is_printed_completely_and_in_major_units(description: object, shown: str) -> None:
     assert list(described(*posted(description), None)) == [
         "     1  transaction.posted.v1",
         "        at 7, 2024-01-02 03:04:05 UTC, by bank",
@@ -44,7 +44,7 @@ def test_lines_are_as_wide_as_the_terminal_and_cut_no_id() -> None:
     assert {ADA, GRACE} <= {word.strip(",;") for line in lines for word in line.split()}
 
 
-def test_what_a_client_wrote_cannot_reach_into_the_terminal() -> None:
+def test_text_of_a_client_cannot_control_the_terminal() -> None:
     answered = "\n".join(described(*posted("\x1b[2Jnothing\nto see: ö"), None))
     assert r"\x1b[2Jnothing\nto see: ö" in answered
     assert "\x1b" not in answered

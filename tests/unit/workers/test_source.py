@@ -1,4 +1,4 @@
-"""The bank's files: what each line means, and a wrong one is a sentence that names it."""
+"""The bank's files: the meaning of each line, and a message for each wrong line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rows(tmp_path: Path, *lines: str) -> list[SourceTransaction]:
         ("VYDAJ", "VYBER", "SANKC. UROK", False, "penalties", "penalty"),
     ],
 )
-def test_what_stands_against_a_transaction(
+def test_the_internal_account_of_a_transaction(
     tmp_path: Path, type: str, operation: str, symbol: str, credit: bool, role: str, kind: str
 ) -> None:
     (row,) = rows(tmp_path, f'7;9;930131;"{type}";"{operation}";12.30;-4.50;"{symbol}";"AB";"123"')
@@ -93,7 +93,7 @@ def test_lines_out_of_date_order_are_refused(tmp_path: Path) -> None:
         rows(tmp_path, later, earlier)
 
 
-def test_the_file_of_birth_numbers_is_not_even_needed(tmp_path: Path) -> None:
+def test_the_file_of_birth_numbers_is_not_needed(tmp_path: Path) -> None:
     shutil.copytree(CZECH_BANK, tmp_path, dirs_exist_ok=True)
     assert not (tmp_path / "client.asc").exists()
     accounts = read_accounts(tmp_path)
@@ -119,7 +119,7 @@ def test_an_account_without_owner_is_an_error(tmp_path: Path) -> None:
         read_accounts(tmp_path)
 
 
-def test_the_last_balance_of_a_day_is_found_whatever_the_order_in_the_file(tmp_path: Path) -> None:
+def test_the_last_balance_of_a_day_is_found_in_any_order_of_rows(tmp_path: Path) -> None:
     first = '1;9;930101;"PRIJEM";"VKLAD";700.00;700.00;"";;'
     chained = [
         '2;9;930202;"VYDAJ";"VYBER";14.60;785.40;"SLUZBY";;',

@@ -1,4 +1,4 @@
-"""Whatever a bank's file holds: rows, or one sentence with its file and line; never another error."""
+"""Any file of the bank gives rows or one message with file and line, and never another error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ROWS = st.builds(
 
 
 def contents(name: str) -> st.SearchStrategy[bytes]:
-    """Any bytes, any lines below its heading, lines that are nearly right."""
+    """Any bytes, any lines below the heading, and lines that are nearly right."""
     lines = st.lists(LINES | ROWS, max_size=6)
     under = st.tuples(lines, st.sampled_from(["\r\n", "\n", "\r"])).map(
         lambda drawn: drawn[1].join([HEADINGS[name], *drawn[0], ""]).encode("utf-8", "surrogatepass")
@@ -51,7 +51,7 @@ def contents(name: str) -> st.SearchStrategy[bytes]:
 
 
 def answered(name: str, content: bytes, read: Callable[[Path], list[Any]]) -> list[Any]:
-    """The rows; none where it says what is wrong, which must name file and line."""
+    """The rows; none if there is an error, which must name file and line."""
     folder = Path(tempfile.mkdtemp())
     try:
         for each in ("account.asc", "disp.asc"):
@@ -63,12 +63,12 @@ def answered(name: str, content: bytes, read: Callable[[Path], list[Any]]) -> li
     finally:
         shutil.rmtree(folder)
     assert re.match(r"[a-z-]+\.asc:(\d+:| no column) \S", wrong), wrong[:200]
-    assert len(wrong) < 500, "a sentence, not the file"
+    assert len(wrong) < 500, "the message is short and not the file"
     return []
 
 
 def below_the_heading(line: str) -> bytes:
-    """A file of transactions with this one line."""
+    """A file of transactions with only this line."""
     return f"{HEADINGS['trans-fuzz.asc']}\n{line}\n".encode("latin-1")
 
 

@@ -1,4 +1,4 @@
-"""Tokens of one's own machine: one a role, private, and only their SHA-256 in what the API reads."""
+"""Tokens of a local machine: one for each role, private, and the API reads only their SHA-256."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_both_files_are_private(tmp_path: Path) -> None:
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
 
 
-def test_they_are_kept_and_shown_once(tmp_path: Path) -> None:
+def test_tokens_are_kept_and_shown_once(tmp_path: Path) -> None:
     file = tmp_path / "tokens.json"
     ensure_tokens(file)
     before = {each.name: each.read_text() for each in tmp_path.iterdir()}

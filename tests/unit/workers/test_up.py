@@ -1,4 +1,4 @@
-"""Where `up` looks for the API that it has started."""
+"""The address at which `up` connects to the API that it started."""
 
 from __future__ import annotations
 

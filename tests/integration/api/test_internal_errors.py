@@ -1,4 +1,4 @@
-"""A fault of ours, met behind a real server: what its message says is neither told nor logged."""
+"""Internal errors on a real server: the message of the error is neither in the answer nor in the log."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def fail(*_: Any, **__: Any) -> Any:
         raise RuntimeError(f"no row of {SECRET}") from error
 
 
-def assert_told_and_logged(response: httpx.Response, logged: pytest.LogCaptureFixture) -> None:
+def assert_answered_and_logged(response: httpx.Response, logged: pytest.LogCaptureFixture) -> None:
     assert (response.status_code, response.json()["code"]) == (500, "internal"), response.text
     [record] = logged.records
     message = record.getMessage()
     assert f"{response.request.method} {response.request.url.path} failed with RuntimeError at" in message
     assert "caused by LookupError at" in message
-    assert "test_faults_of_ours.py" in message, "the place"
+    assert "test_internal_errors.py" in message, "the place in the code"
     assert SECRET not in logged.text + response.text
 
 
 def test_a_read_that_fails(service: Service, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(queries, "account", fail)
-    assert_told_and_logged(service.get("accounts/acct_1"), logged)
+    assert_answered_and_logged(service.get("accounts/acct_1"), logged)
 
 
 def test_a_command_that_fails(
     service: Service, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(AsyncExecutor, "execute", fail)
-    assert_told_and_logged(service.post("posts", {"author": "a", "title": "t", "body": "b"}), logged)
+    assert_answered_and_logged(service.post("posts", {"author": "a", "title": "t", "body": "b"}), logged)
 
 
 def test_a_batch_that_fails(
@@ -49,10 +49,10 @@ def test_a_batch_that_fails(
 ) -> None:
     monkeypatch.setattr(AsyncExecutor, "execute_all", fail)
     item = {"key": "item-1", "path": "/v1/posts", "body": {"author": "a", "title": "t", "body": "b"}}
-    assert_told_and_logged(service.post("batches", [item]), logged)
+    assert_answered_and_logged(service.post("batches", [item]), logged)
 
 
-def test_an_answer_that_fails_half_way_ends_there(
+def test_an_answer_that_fails_half_way_is_cut_off(
     service: Service, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(log, "_read", fail)

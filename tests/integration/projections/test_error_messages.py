@@ -1,4 +1,4 @@
-"""An error of the database can quote the rows it met, people's names among them: none of that is kept or shown."""
+"""An error of the database can quote rows with names of persons. Such text is neither stored nor shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACCOUNTS = named(["accounts"])[0]
 
 
 def raising(sqlstate: str) -> Projection:
-    """The accounts, whose rows the server refuses to take, and says which."""
+    """The projection of accounts with a server that refuses its rows and quotes them."""
 
     def write(connection: Connection[Any], result: Any, memory: FoldCache) -> None:
         connection.execute(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{sqlstate}', DETAIL = 'row of {NAME}'; END $$")
@@ -46,7 +46,7 @@ def test_a_row_that_is_refused_is_not_quoted(
         assert "(SQLSTATE 23514, constraint nobody)" in message
 
 
-def test_the_one_who_folds_again_does_not_quote_it_either(filler: Filler, connection: Connection[Any]) -> None:
+def test_a_fresh_fold_does_not_quote_it_either(filler: Filler, connection: Connection[Any]) -> None:
     filler.write([filler.opening()])
     Runner(connection, LOG, filler.codec, [ACCOUNTS]).run_to_head()
     [finding] = filler.verify([raising("23514")]).findings
@@ -72,13 +72,13 @@ def test_an_interruption_does_not_quote_it_either(
     assert NAME not in caplog.text
 
 
-def test_an_error_of_ours_is_told_by_its_place(filler: Filler, connection: Connection[Any]) -> None:
+def test_an_internal_error_is_reported_with_its_place(filler: Filler, connection: Connection[Any]) -> None:
     filler.write([with_changes(filler.opening(), name=NAME)])
 
-    def fold(facts: Any) -> Any:
-        return {}[facts[0].event.name]
+    def fold(events: Any) -> Any:
+        return {}[events[0].event.name]
 
     runner = Runner(connection, LOG, filler.codec, [replace(ACCOUNTS, fold=fold)])
     runner.run_to_head()
     assert NAME not in runner.stopped["accounts"]
-    assert "KeyError in tests.integration.projections.test_what_errors_say:" in runner.stopped["accounts"]
+    assert "KeyError in tests.integration.projections.test_error_messages:" in runner.stopped["accounts"]

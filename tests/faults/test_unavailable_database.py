@@ -1,4 +1,4 @@
-"""A database that becomes read-only or goes away, and comes back: nothing is started again, and everything goes on."""
+"""A database becomes read-only or unavailable for a time: every process goes on without a restart."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ QUICK_SECONDS = 15.0
 
 
 def read_only(world: World, on: bool) -> None:
-    """For sessions that begin from now on."""
+    """Make new sessions read-only, or not."""
     superuser, value = world.superuser(), "on" if on else "off"
     superuser.execute("SET default_transaction_read_only = off")
     superuser.execute(f"ALTER DATABASE {world.database.name} SET default_transaction_read_only = {value}".encode())
 
 
 def end_sessions(world: World, of: str = "daybook-%") -> None:
-    """As a failover ends them."""
+    """End sessions, as a failover does."""
     world.superuser().execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND application_name LIKE %s",
@@ -39,7 +39,7 @@ def seconds_behind(url: str) -> float:
 
 
 def balance(url: str, account: str) -> str | None:
-    """None where the read is answered 503."""
+    """The balance of an account; None if the answer is 503."""
     answer = httpx.get(f"{url}/v1/accounts/{account}", headers=READER, timeout=10)
     assert answer.status_code in (200, 503), answer.text
     found: str | None = answer.json().get("balance")
@@ -56,14 +56,14 @@ def test_a_read_only_database_is_waited_for(world: World) -> None:
     world.wait_until_folded()
     read_only(world, True)
     end_sessions(world, "daybook-projector")
-    assert deposit(api, account, "before").status_code == 201  # sessions of before may write
-    wait_until(lambda: "the database cannot be used" in projector.messages(), "what the projector says")
+    assert deposit(api, account, "before").status_code == 201  # older sessions may write
+    wait_until(lambda: "the database cannot be used" in projector.messages(), "a message of the projector")
     wait_until(lambda: seconds_behind(api.url) > 0.5, "a lag that grows")
 
     end_sessions(world)
     for key, path, body in (
         ("refused", f"/v1/accounts/{account}/deposits", {"amount": "1.00", "currency": "EUR"}),
-        ("opened", "/v1/accounts", opening("ada")),  # needs a number and a key for what is personal
+        ("opened", "/v1/accounts", opening("ada")),  # needs an account number and a key for the personal fields
     ):
         for _ in range(2):
             began = time.monotonic()
@@ -71,21 +71,21 @@ def test_a_read_only_database_is_waited_for(world: World) -> None:
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), answer.text
             assert answer.headers["Retry-After"]
             assert time.monotonic() - began < QUICK_SECONDS
-    # A connection of the pool whose session was ended costs one read; then reads go on.
+    # Each pooled connection whose session was ended fails one read. Then reads succeed again.
     wait_until(lambda: balance(api.url, account) == "50.00", "a read")
 
-    read_only(world, False)  # and nobody ends the sessions that are read-only
+    read_only(world, False)  # the read-only sessions are not ended
     assert deposit(api, account, "refused").status_code == 201
     assert post(api, "/v1/accounts", opening("ada"), "opened").status_code == 201
     world.wait_until_folded()
-    wait_until(lambda: "the database can be used again after" in projector.messages(), "what the projector says")
+    wait_until(lambda: "the database can be used again after" in projector.messages(), "a message of the projector")
     assert is_running(projector)
     assert "Traceback" not in projector.messages() + api.messages()
     check(world)
 
 
 def test_a_server_that_goes_away_is_waited_for(world: World) -> None:
-    """The projector that runs goes on, and one that is started meanwhile begins when the server is there."""
+    """A running projector goes on. A projector that is started meanwhile begins when the server is back."""
     api, projector = world.api(), world.projector()
     (account,) = open_accounts(api, 1, "50.00")
     world.wait_until_folded()
@@ -93,13 +93,13 @@ def test_a_server_that_goes_away_is_waited_for(world: World) -> None:
     try:
         late = world.projector()
         for one in (projector, late):
-            wait_until(lambda one=one: "the database cannot be used" in one.messages(), "what a projector says")  # type: ignore[misc]
+            wait_until(lambda one=one: "the database cannot be used" in one.messages(), "a message of a projector")  # type: ignore[misc]
     finally:
         world.start_postgres()
     assert deposit(api, account, "after").status_code == 201
     world.wait_until_folded()
     for one in (projector, late):
-        wait_until(lambda one=one: "the database can be used again after" in one.messages(), "what a projector says")  # type: ignore[misc]
+        wait_until(lambda one=one: "the database can be used again after" in one.messages(), "a message of a projector")  # type: ignore[misc]
         assert is_running(one)
     projector.kill()
     assert deposit(api, account, "taken over").status_code == 201
@@ -107,7 +107,7 @@ def test_a_server_that_goes_away_is_waited_for(world: World) -> None:
     check(world)
 
 
-def test_the_waiting_ends_at_its_bound_with_a_sentence() -> None:
+def test_the_wait_ends_at_its_limit_with_a_message() -> None:
     env = environment(
         DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing",
         DAYBOOK_MASTER_KEY="A" * 43 + "=",
@@ -122,7 +122,7 @@ def test_the_waiting_ends_at_its_bound_with_a_sentence() -> None:
     assert "Traceback" not in message
 
 
-def test_what_waiting_does_not_mend_is_not_waited_for(world: World) -> None:
+def test_an_error_that_waiting_cannot_repair_ends_the_process_at_once(world: World) -> None:
     env = environment(world.database) | {"DATABASE_URL": world.database.url.replace(world.database.name, "no_such_one")}
     done = daybook("work", env=env)
     assert done.returncode == 3
