@@ -59,7 +59,7 @@ def states(connection: Connection[Any], filler: Filler, prefix: str, evolve: Cal
 def test_accounts_are_what_the_domain_folds_from_their_streams(filler: Filler, connection: Connection[Any]) -> None:
     filler.write(*a_life(filler, seed=1, units=400))
     run(connection, filler, page=50)
-    rows = accounts.accounts(connection, limit=1_000).items
+    rows = sorted(accounts.accounts(connection, limit=1_000).items, key=lambda row: row.account)
     folded: list[Account] = states(connection, filler, "acct_", account_state.evolve)
     assert [
         (row.account, row.version, row.number, row.type, row.currency, row.owner, row.opened_on) for row in rows

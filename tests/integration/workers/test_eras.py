@@ -6,8 +6,9 @@ import psycopg
 
 from eventstore.postgres.connect import connect
 from migrations import runner
+from tests.integration.workers.running import daybook, environment
 from tests.support.before import as_it_was
-from tests.support.ledger import codec_of, executor_on, fold, submission, transfer
+from tests.support.ledger import codec_of, executor_on, submission, transfer
 from tests.support.postgres import Database
 from tests.tampering.books import BATCH
 from workers.verify import verify
@@ -40,7 +41,7 @@ def test_earlier_units_are_not_covered_and_later_units_must_name_their_key(empty
         ).fetchall()
         with executor_on(empty_database) as executor:
             executor.execute([submission(transfer(one, two, 2), key="after", correlation=BATCH)])
-        fold(empty_database)
+        assert daybook("rebuild", env=environment(empty_database)).returncode == 0
         check = named(empty_database)
         assert (check.ok, check.not_covered) == (True, {OLD_BATCHES: BATCH_ITEMS})
         superuser.execute(WITHOUT_KEY, (before,))
