@@ -31,7 +31,7 @@ from workers.settings import Settings
 def make_codec(
     settings: Settings,
     connection: Connection[Any],
-    log: int,
+    log_number: int,
     reconnect: Callable[[], Connection[Any]] | None = None,
     *,
     writes: bool = False,
@@ -41,7 +41,7 @@ def make_codec(
     Every process that opens personal data makes one at its start. Raises `MasterKeyError` if the master key is not that
     of the database. With `writes` the connection acts as `daybook_api`, and the first master key is recorded.
     """
-    keys = SubjectKeys(connection, log, reconnect)
+    keys = SubjectKeys(connection, log_number, reconnect)
     sealer = Sealer(keys, settings.master_key_bytes(), settings.previous_master_key_bytes())
     sealer.master_keys.check(record=writes)
     return Codec(catalogue=CATALOGUE, sealer=sealer, erased=ERASED, unreadable=UNREADABLE)
@@ -62,11 +62,13 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
     """A running executor on the log of the settings, as the role `daybook_api`. Raises `UnknownLogError`."""
     url = settings.api_url()
     with connect(url, application_name=f"{name}-keys") as keys:
-        log = read_head(keys, settings.log).log
-        codec = make_codec(settings, keys, log, lambda: connect(url, application_name=f"{name}-keys"), writes=True)
+        log_number = read_head(keys, settings.log).log_number
+        codec = make_codec(
+            settings, keys, log_number, lambda: connect(url, application_name=f"{name}-keys"), writes=True
+        )
         snapshots = Snapshots(
             lambda: connect(url, application_name=f"{name}-snapshots"),
-            log,
+            log_number,
             JsonStates(SNAPSHOTS),
             fold=Fold(codec, registry.evolve),
         )
@@ -84,7 +86,7 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             snapshots=snapshots,
         )
         with snapshots, executor:
-            yield WriteSide(log=settings.log, log_number=log, executor=executor, codec=codec)
+            yield WriteSide(log=settings.log, log_number=log_number, executor=executor, codec=codec)
 
 
 def system_submission(actor: str, key: str, command: Any, request: str, log: str, at: datetime) -> Submission:

@@ -39,13 +39,13 @@ class Replayed:
 
 
 def replay_stream(
-    connection: Connection[Any], log: int, codec: Codec, stream: str, version: int | None
+    connection: Connection[Any], log_number: int, codec: Codec, stream: str, version: int | None
 ) -> State | None:
     """The state of a stream at a version, or now; None if the stream does not exist."""
     state: State | None = None
     after = 0
     while True:
-        events = read_stream(connection, log, stream, after=after, limit=PAGE)
+        events = read_stream(connection, log_number, stream, after=after, limit=PAGE)
         for recorded in events:
             if version is not None and recorded.version > version:
                 return state
@@ -70,7 +70,7 @@ def replay_log(
     sums: Counter[str] = Counter()
     position = 0
     while position < end:
-        page = read_log(connection, head.log, position, min(PAGE, end - position))
+        page = read_log(connection, head.log_number, position, min(PAGE, end - position))
         if page.at_end:
             raise RuntimeError(
                 f"nothing can be read after position {position} of {end}: the log is damaged; daybook verify says where"
@@ -85,7 +85,7 @@ def replay_log(
                 sums[event.currency] += event.amount if isinstance(event, AccountCredited) else -event.amount
             position = recorded.unit_end
         progress(position, end)
-    digest = leaf.digest(connection, head.log, position)
+    digest = leaf.digest(connection, head.log_number, position)
     return Replayed(
         log=log,
         epoch=head.epoch,

@@ -49,7 +49,7 @@ def work(settings: Settings) -> None:
         tune_for_folding()
         follow(
             lambda: connect(url, application_name="daybook-projector"),
-            lambda connection, log: make_codec(settings, connection, log),
+            lambda connection, log_number: make_codec(settings, connection, log_number),
             settings.log,
             projections,
             stop,

@@ -77,7 +77,7 @@ def write(database: Database, blocks: Iterable[tuple[datetime, Sequence[Submissi
         head = read_head(api, LOG)
         if head.position:
             raise ValueError(f"log {LOG} has {head.position} events already")
-        loader = Loader(head.log, make_codec(database.settings, api, head.log))
+        loader = Loader(head.log_number, make_codec(database.settings, api, head.log_number))
         # Two COPYs on two connections, so that the server works while the next commands are decided.
         with (
             psycopg.connect(database.url, autocommit=True) as first,
@@ -90,10 +90,10 @@ def write(database: Database, blocks: Iterable[tuple[datetime, Sequence[Submissi
     with psycopg.connect(database.url, autocommit=True) as owner:
         owner.execute(
             "UPDATE log.logs SET position = %s, recorded_at = %s WHERE log = %s",
-            (loader.position, loader.recorded_at, head.log),
+            (loader.position, loader.recorded_at, head.log_number),
         )
         owner.execute("SELECT setval('log.numbers', %s)", (max(1, len(loader.states)),))
-        _keep_snapshots(database, head.log, loader.kept)
+        _keep_snapshots(database, head.log_number, loader.kept)
         # Autovacuum would do this.
         owner.execute("VACUUM (ANALYZE) log.events, log.commands, log.subject_keys, log.snapshots")
         owner.execute("CHECKPOINT")
@@ -148,13 +148,13 @@ def _block(
 class Loader:
     """Holds the states of all accounts and the position of the log."""
 
-    def __init__(self, log: int, codec: Codec) -> None:
+    def __init__(self, log_number: int, codec: Codec) -> None:
         self.states: dict[str, Any] = {}
         self.kept: dict[str, Any] = {}  # states at their last due snapshot
         self.position = 0
         self.commands = 0
         self.recorded_at: datetime | None = None
-        self._log = log
+        self._log_number = log_number
         self._codec = codec
 
     def carry_out(self, block: Sequence[Submission], recorded_at: datetime, events: Copy, commands: Copy) -> None:
@@ -162,7 +162,7 @@ class Loader:
         decided = [(one, self._decide(one)) for one in block]
         names, payloads = self._codec.encode_all([event for _, accepted in decided for event in accepted.events])
         encoded = zip(names, payloads, strict=True)
-        at, log = recorded_at.isoformat(), self._log
+        at, log_number = recorded_at.isoformat(), self._log_number
         event_lines, command_lines = [], []
         for one, accepted in decided:
             before, self.position = self.position, self.position + len(accepted.events)
@@ -171,14 +171,14 @@ class Loader:
                 stream, version = event.originator_id, event.originator_version
                 name, payload = next(encoded)
                 event_lines.append(
-                    f"{log}\t{position}\t{self.position}\t{stream}\t{version}\t{name}\t{at}\t{JSON}\t{_text(payload)}\t"
+                    f"{log_number}\t{position}\t{self.position}\t{stream}\t{version}\t{name}\t{at}\t{JSON}\t{_text(payload)}\t"
                     f"{metadata}\n"
                 )
                 if stream not in accepted.commuting:
                     versions[stream] = version
             result = orjson.dumps({**accepted.result, "versions": versions}, option=orjson.OPT_SORT_KEYS)
             command_lines.append(
-                f"{log}\t{one.actor}\t{one.key}\t\\\\x{one.request_hash.hex()}\t{Outcome.ACCEPTED:d}\t"
+                f"{log_number}\t{one.actor}\t{one.key}\t\\\\x{one.request_hash.hex()}\t{Outcome.ACCEPTED:d}\t"
                 f"{one.codes.accepted}\t{_text(result)}\t{before}\t{before + 1}\t{self.position}\t{at}\n"
             )
         events.write("".join(event_lines))
@@ -210,11 +210,11 @@ def _text(json: bytes) -> str:
     return text
 
 
-def _keep_snapshots(database: Database, log: int, states: dict[str, Any]) -> None:
+def _keep_snapshots(database: Database, log_number: int, states: dict[str, Any]) -> None:
     """Write the snapshots that the service would have kept. Raises `RuntimeError` if one is not kept."""
     codec = JsonStates(SNAPSHOTS)
     states = {stream: state for stream, state in states.items() if codec.covers(stream)}
-    kept = Snapshots(lambda: connect(database.api_url, application_name="bench-history"), log, codec)
+    kept = Snapshots(lambda: connect(database.api_url, application_name="bench-history"), log_number, codec)
     with kept:
         for number, (stream, state) in enumerate(states.items(), 1):
             kept.offer(stream, state, state.version - 1)

@@ -131,9 +131,9 @@ def transfer(source: str, target: str, random: Random) -> Submission:
     return submission(Transfer(new_id(TRANSACTION), source, target, amount, CURRENCY, today))
 
 
-def codec_of(database: Database, connection: Connection[Any], log: int) -> Codec:
+def codec_of(database: Database, connection: Connection[Any], log_number: int) -> Codec:
     """A codec over the domain's catalogue."""
-    return make_codec(database.settings, connection, log)
+    return make_codec(database.settings, connection, log_number)
 
 
 @contextmanager

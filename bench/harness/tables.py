@@ -58,6 +58,8 @@ def empty_read_tables(database: Database, log: str = "main", projections: Sequen
     tables = [f"read.{table}" for projection in projections for table in projection.tables]
     with read_owner(database) as owner, owner.transaction():
         for name in sorted(projection.name for projection in projections):
-            owner.execute(_RESTART, (name, head.log, head.epoch))
-            owner.execute("DELETE FROM read.projection_errors WHERE projection = %s AND log = %s", (name, head.log))
+            owner.execute(_RESTART, (name, head.log_number, head.epoch))
+            owner.execute(
+                "DELETE FROM read.projection_errors WHERE projection = %s AND log = %s", (name, head.log_number)
+            )
         owner.execute(f"TRUNCATE {', '.join(tables)}".encode())

@@ -37,7 +37,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             for _ in range(settings.repetitions):
                 empty_read_tables(database, LOG)
                 tune_for_folding()
-                runner = Runner(connection, LOG, codec_of(database, ahead, head.log), PROJECTIONS, ahead=ahead)
+                runner = Runner(connection, LOG, codec_of(database, ahead, head.log_number), PROJECTIONS, ahead=ahead)
                 began = perf_counter()
                 runner.run_to_head()
                 rates.append(round(head.position / (perf_counter() - began), 1))

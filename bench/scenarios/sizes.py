@@ -176,7 +176,7 @@ def _worker(log: _Log) -> Iterator[_Worker]:
     ):
         begin(connection, LOG, PROJECTIONS)
         head = read_head(connection, LOG)
-        runner = Runner(connection, LOG, codec_of(log.database, ahead, head.log), PROJECTIONS, ahead=ahead)
+        runner = Runner(connection, LOG, codec_of(log.database, ahead, head.log_number), PROJECTIONS, ahead=ahead)
         yield _Worker(connection, runner, head.position)
 
 

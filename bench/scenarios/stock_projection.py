@@ -162,7 +162,7 @@ def _fold(database: Database, projections: Sequence[projection.Projection]) -> f
         head = read_head(connection, LOG)
         empty_read_tables(database, LOG, projections)
         tune_for_folding()
-        runner = Runner(connection, LOG, codec_of(database, ahead, head.log), projections, ahead=ahead)
+        runner = Runner(connection, LOG, codec_of(database, ahead, head.log_number), projections, ahead=ahead)
         began = perf_counter()
         runner.run_to_head()
         rate = round(head.position / (perf_counter() - began), 1)

@@ -134,7 +134,7 @@ class Executor:
     ) -> None:
         """`transient_prefixes` are those of streams that are written once; they are not cached."""
         self._connect = connect
-        self._log_name = log
+        self._log = log
         self._commuting_types = tuple(commuting_types)
         self._codec = codec
         self._states = StateCache(
@@ -161,7 +161,7 @@ class Executor:
         """Connect and begin. Raises `psycopg.OperationalError`, `UnknownLogError` or `HeadTimeError`."""
         self._open()
         self._stopping = False
-        self._thread = Thread(target=self._run, name=f"executor-{self._log_name}", daemon=True)
+        self._thread = Thread(target=self._run, name=f"executor-{self._log}", daemon=True)
         self._thread.start()
         return self
 
@@ -240,10 +240,10 @@ class Executor:
         with ExitStack() as half_done:
             self._connection = half_done.enter_context(closing(self._connect()))
             self._side = half_done.enter_context(closing(self._connect()))
-            head = read_head(self._side, self._log_name)
-            check_head_time(self._side, self._log_name, head)
-            self._log, self._seen = head.log, head.position
-            self._appender = Appender(self._connection, self._log, self._commuting_types)
+            head = read_head(self._side, self._log)
+            check_head_time(self._side, self._log, head)
+            self._log_number, self._seen = head.log_number, head.position
+            self._appender = Appender(self._connection, self._log_number, self._commuting_types)
             half_done.pop_all()  # both are open and stay open
 
     def _run(self) -> None:
@@ -345,7 +345,7 @@ class Executor:
         if not tasks:
             return None
         try:
-            group = self._groups.make(tasks, self._side, self._log, ahead=ahead)
+            group = self._groups.make(tasks, self._side, self._log_number, ahead=ahead)
             if group.batch is None:
                 return None
             group.batch.parameters()  # now, while PostgreSQL has another group, not when it waits for this one
@@ -380,7 +380,7 @@ class Executor:
         A retry may be impossible to execute, for instance after a person was erased. It still gets its first answer.
         """
         keys = [(task.submission.actor, task.submission.key) for task in tasks]
-        found = find_answers(self._side, self._log, keys)
+        found = find_answers(self._side, self._log_number, keys)
         for task, key in zip(tasks, keys, strict=True):
             first = found.get(key)
             if first is None:
@@ -449,13 +449,13 @@ class Executor:
     def _attempt(self, tasks: list[Task], *, locked: bool, look_up: bool) -> list[Task]:
         """Decide and append once. Returns the commands that are to be decided again."""
         if not locked:
-            group = self._groups.make(tasks, self._side, self._log)
+            group = self._groups.make(tasks, self._side, self._log_number)
             appended = self._append(group, look_up)
         else:
             self.statistics.locked_groups += 1
             with self._connection.transaction():
-                self._connection.execute("SELECT log.lock_head(%s)", (self._log,))
-                group = self._groups.make(tasks, self._connection, self._log, fresh=True)
+                self._connection.execute("SELECT log.lock_head(%s)", (self._log_number,))
+                group = self._groups.make(tasks, self._connection, self._log_number, fresh=True)
                 appended = self._append(group, look_up)
         again = self._answer_group(group, appended)  # after the commit: no answer is given before
         self._answer_left_out(group)
@@ -530,7 +530,7 @@ class Executor:
             self._states.forget()
             return
         try:
-            self._states.moved(read_moved(self._side, self._log, appended.before - others, appended.before))
+            self._states.moved(read_moved(self._side, self._log_number, appended.before - others, appended.before))
         except psycopg.Error:  # the next to use the connection deals with it
             self._states.forget()
 
@@ -586,7 +586,7 @@ class Executor:
             self._notified_at = now
             self._replies.deliver()  # answers need not wait for this
             with suppress(psycopg.Error):  # the next to use the connection deals with it
-                self._side.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"{self._log}:{head}"))
+                self._side.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"{self._log_number}:{head}"))
 
 
 _FAULT = "an error in Daybook stopped it; it has been logged"

@@ -81,7 +81,7 @@ class GroupBuilder:
         self,
         tasks: Sequence[Task],
         connection: Connection[Any],
-        log: int,
+        log_number: int,
         *,
         fresh: bool = False,
         ahead: Group | None = None,
@@ -95,7 +95,7 @@ class GroupBuilder:
             group = Group(rejected=rejected)
 
             def load(streams: Iterable[str], group: Group = group) -> None:
-                self._states.load(group, streams, connection, log, fresh=fresh, ahead=ahead)
+                self._states.load(group, streams, connection, log_number, fresh=fresh, ahead=ahead)
 
             self._decide_all(group, tasks, load)
             before = len(rejected)

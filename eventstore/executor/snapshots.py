@@ -139,7 +139,7 @@ class Snapshots:
     def __init__(
         self,
         connect: Callable[[], Connection[Any]],
-        log: int,
+        log_number: int,
         codec: StateCodec,
         *,
         fold: Fold | None = None,
@@ -148,7 +148,7 @@ class Snapshots:
     ) -> None:
         """`fold` makes states of streams whose events this process does not know. Without it they have no snapshots."""
         self._connect = connect
-        self._log = log
+        self._log_number = log_number
         self._codec = codec
         self._fold = fold
         self._every = every
@@ -170,7 +170,7 @@ class Snapshots:
         parameters = {
             "streams": streams,
             "versions": versions,
-            "log": self._log,
+            "log": self._log_number,
             "shape": self._codec.shape,
             "page": STREAM_PAGE,
         }
@@ -191,7 +191,7 @@ class Snapshots:
                 unreadable[stream] = after[stream]
         if unreadable:  # read these as if they had no snapshot
             events = [event for event in events if event[0] not in unreadable]
-            events += read_streams(connection, self._log, unreadable)
+            events += read_streams(connection, self._log_number, unreadable)
         return states, events
 
     def offer(self, stream: str, state: Any, before: int) -> None:
@@ -273,7 +273,7 @@ class Snapshots:
         kept, events = self.read(connection, dict.fromkeys(known, 0))
         for stream, state in kept.items():
             known[stream].state, known[stream].version = state, state.version
-        self._fold.on(known, events, connection, self._log)
+        self._fold.on(known, events, connection, self._log_number)
         newest.update({stream: of_it.state for stream, of_it in known.items()})
 
     def _write(self, connection: Connection[Any], newest: dict[str, Any]) -> None:
@@ -288,7 +288,7 @@ class Snapshots:
             states.append(encoded)
         if streams:
             parameters = (
-                self._log,
+                self._log_number,
                 self._codec.shape,
                 text_array(streams),
                 int8_array(versions),

@@ -41,7 +41,7 @@ class StateCache:
         group: Group,
         streams: Iterable[str],
         connection: Connection[Any],
-        log: int,
+        log_number: int,
         *,
         fresh: bool,
         ahead: Group | None,
@@ -66,14 +66,14 @@ class StateCache:
         if not behind:
             return
         if self._snapshots is None:
-            events = read_streams(connection, log, behind)
+            events = read_streams(connection, log_number, behind)
         else:
             states, events = self._snapshots.read(connection, behind)
             for stream, state in states.items():
                 known = group.known[stream]
                 known.state, known.version = state, state.version
                 behind[stream] = state.version
-        self._fold.on(group.known, events, connection, log)
+        self._fold.on(group.known, events, connection, log_number)
         for stream in behind:
             known = group.known[stream]
             known.entries_to = known.version

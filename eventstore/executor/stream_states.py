@@ -47,7 +47,7 @@ class Fold:
         known: Mapping[str, StreamState],
         events: list[tuple[str, int, str, bytes]],
         connection: Connection[Any],
-        log: int,
+        log_number: int,
     ) -> None:
         """Fold the events that were read of these streams, and read the rest of streams longer than `STREAM_PAGE`.
 
@@ -65,7 +65,7 @@ class Fold:
                 of_it.version = version
                 read[stream] = read.get(stream, 0) + 1
             longer = {stream: known[stream].version for stream, count in read.items() if count >= STREAM_PAGE}
-            events = read_streams(connection, log, longer) if longer else []
+            events = read_streams(connection, log_number, longer) if longer else []
 
 
 class RecentStreams:

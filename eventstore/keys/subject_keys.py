@@ -27,10 +27,10 @@ class SubjectKeys:
     """
 
     def __init__(
-        self, connection: Connection[Any], log: int, reconnect: Callable[[], Connection[Any]] | None = None
+        self, connection: Connection[Any], log_number: int, reconnect: Callable[[], Connection[Any]] | None = None
     ) -> None:
         self._connection = connection
-        self._log = log
+        self._log_number = log_number
         self._reconnect = reconnect
         self._lock = Lock()
 
@@ -38,11 +38,11 @@ class SubjectKeys:
         possible = [
             subject for subject in subjects if "\0" not in subject
         ]  # PostgreSQL would refuse all of them for one
-        return _wrapped(self._ask(_FIND, (self._log, text_array(possible))))
+        return _wrapped(self._ask(_FIND, (self._log_number, text_array(possible))))
 
     def keep(self, sealed: Mapping[str, bytes], master_key: int) -> dict[str, WrappedKey | None]:
         """See `KeyStore`. Raises `psycopg.errors.InvalidParameterValue` for a key that is not well-formed."""
-        keys = (self._log, master_key, text_array(list(sealed)), bytea_array(list(sealed.values())))
+        keys = (self._log_number, master_key, text_array(list(sealed)), bytea_array(list(sealed.values())))
         try:
             return _wrapped(self._ask(_KEEP, keys))
         except ObjectNotInPrerequisiteState as error:

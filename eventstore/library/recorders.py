@@ -95,9 +95,9 @@ class StreamReader:
         statement = self.SELECT[desc]
         stream, after, upto = stream_of(originator_id), -1 if gt is None else gt, MOST if lte is None else lte
         return self.store.run(
-            lambda connection, log: [
+            lambda connection, log_number: [
                 stored_event(Row._make(row))
-                for row in connection.execute(statement, (log, stream, after, upto, limit), binary=True)
+                for row in connection.execute(statement, (log_number, stream, after, upto, limit), binary=True)
             ]
         )
 
@@ -132,13 +132,13 @@ class LogAggregateRecorder(StreamReader, AggregateRecorder):
         columns = Columns.of(stored_events, token)
         attempts = 0
 
-        def attempt(connection: Connection[Any], log: int) -> int:
+        def attempt(connection: Connection[Any], log_number: int) -> int:
             nonlocal attempts
             attempts += 1
             try:
-                return _insert_events(connection, log, columns, tracking)
+                return _insert_events(connection, log_number, columns, tracking)
             except psycopg.errors.UniqueViolation:
-                head = _head_before(connection, log, columns, token) if attempts > 1 else None
+                head = _head_before(connection, log_number, columns, token) if attempts > 1 else None
                 if head is None:
                     raise
                 return head
@@ -171,9 +171,11 @@ class LogApplicationRecorder(LogAggregateRecorder, ApplicationRecorder):
         wanted = (text_array(topics),) if topics else ()
         statement = _NOTIFICATIONS_OF_TOPICS if topics else _NOTIFICATIONS
         return self.store.run(
-            lambda connection, log: [
+            lambda connection, log_number: [
                 notification(position, Row._make(row))
-                for position, *row in connection.execute(statement, (log, first, last, *wanted, limit), binary=True)
+                for position, *row in connection.execute(
+                    statement, (log_number, first, last, *wanted, limit), binary=True
+                )
             ]
         )
 
@@ -216,18 +218,20 @@ class SnapshotRecorder(StreamReader, AggregateRecorder):
                 "payloads": bytea_array([event.state for event in stored_events]),
                 "metadata": bytea_array([metadata_of(event, b"") for event in stored_events]),
             }
-        self.store.run(lambda connection, log: connection.execute(_INSERT_SNAPSHOTS, {"log": log, **columns}))
+        self.store.run(
+            lambda connection, log_number: connection.execute(_INSERT_SNAPSHOTS, {"log": log_number, **columns})
+        )
         return None
 
 
-def _insert_events(connection: Connection[Any], log: int, columns: Columns, tracking: Tracking | None) -> int:
+def _insert_events(connection: Connection[Any], log_number: int, columns: Columns, tracking: Tracking | None) -> int:
     application, notification_id = (
         (None, None) if tracking is None else (tracking.application_name, tracking.notification_id)
     )
     row = connection.execute(
         _INSERT_EVENTS,
         {
-            "log": log,
+            "log": log_number,
             "application": application,
             "notification": notification_id,
             "streams": text_array(columns.streams),
@@ -244,9 +248,9 @@ def _insert_events(connection: Connection[Any], log: int, columns: Columns, trac
     return head
 
 
-def _head_before(connection: Connection[Any], log: int, columns: Columns, token: bytes) -> int | None:
+def _head_before(connection: Connection[Any], log_number: int, columns: Columns, token: bytes) -> int | None:
     """The head before the call that this token is of, None where it did not go in."""
-    row = connection.execute(_TOKEN, (log, columns.streams[0], columns.bases[0] + 1), binary=True).fetchone()
+    row = connection.execute(_TOKEN, (log_number, columns.streams[0], columns.bases[0] + 1), binary=True).fetchone()
     return row[0] - 1 if row is not None and token_of(row[1]) == token else None
 
 

@@ -38,7 +38,7 @@ class LogStore:
     @cached_property
     def number(self) -> int:
         """What the tables know the log by. Raises `ProgrammingError` where there is no such log."""
-        return self.head().log
+        return self.head().log_number
 
     def run(self, work: Callable[[Connection[Any], int], T]) -> T:
         """What `work` makes of a connection and the log's number; see `Pool.run`."""

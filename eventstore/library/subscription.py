@@ -60,4 +60,6 @@ class LogSubscription(Subscription[ApplicationRecorder]):
 
     def _read_page(self) -> Page:
         after, types = self._upto, tuple(self._topics) or None
-        return self._store.run(lambda connection, log: read_log(connection, log, after, PAGE_POSITIONS, types=types))
+        return self._store.run(
+            lambda connection, log_number: read_log(connection, log_number, after, PAGE_POSITIONS, types=types)
+        )

@@ -23,12 +23,14 @@ class LogTrackingRecorder(TrackingRecorder):
 
     def insert_tracking(self, tracking: Tracking) -> None:
         """Raises `IntegrityError` where this notification, or a later one, is tracked already."""
-        self.store.run(lambda connection, log: _track(connection, log, tracking))
+        self.store.run(lambda connection, log_number: _track(connection, log_number, tracking))
 
     def max_tracking_id(self, application_name: str) -> int | None:
         """How far that application is processed; None where nothing of it is."""
         rows = self.store.run(
-            lambda connection, log: connection.execute(_TRACKED, (log, application_name), binary=True).fetchall()
+            lambda connection, log_number: connection.execute(
+                _TRACKED, (log_number, application_name), binary=True
+            ).fetchall()
         )
         return rows[0][0] if rows else None
 
@@ -46,5 +48,5 @@ class LogTrackingRecorder(TrackingRecorder):
             yield connection
 
 
-def _track(connection: Connection[Any], log: int, tracking: Tracking) -> None:
-    connection.execute(_TRACK, (log, tracking.application_name, tracking.notification_id))
+def _track(connection: Connection[Any], log_number: int, tracking: Tracking) -> None:
+    connection.execute(_TRACK, (log_number, tracking.application_name, tracking.notification_id))

@@ -86,11 +86,11 @@ SELECT c.actor, c.key, c.request_hash, c.outcome, c.status, c.rule, c.result, c.
 
 
 def find_answers(
-    connection: Connection[Any], log: int, keys: Sequence[tuple[str, str]]
+    connection: Connection[Any], log_number: int, keys: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], RecordedAnswer]:
     """The recorded answers among these (actor, key) pairs, marked as replayed."""
     actors, names = text_array([actor for actor, _ in keys]), text_array([key for _, key in keys])
-    rows = connection.execute(_FIND, (actors, names, log), binary=True)
+    rows = connection.execute(_FIND, (actors, names, log_number), binary=True)
     return {
         (actor, key): RecordedAnswer(
             Answer(

@@ -209,13 +209,13 @@ class Appender:
     """
 
     def __init__(
-        self, connection: Connection[Any], log: int, commuting_types: Sequence[str], encoding: int = JSON
+        self, connection: Connection[Any], log_number: int, commuting_types: Sequence[str], encoding: int = JSON
     ) -> None:
         connection.prepare_threshold = None  # else psycopg drops all prepared statements at a rollback
         self._pgconn = connection.pgconn
         self._encoding = connection.info.encoding
         self._name = f"append_{next(_statements)}".encode()
-        self._fixed = [_INT4.pack(log), encoding.to_bytes(2, "big"), text_array(commuting_types)]
+        self._fixed = [_INT4.pack(log_number), encoding.to_bytes(2, "big"), text_array(commuting_types)]
         self._sent: AppendBatch | None = None
         _checked(self._pgconn.prepare(self._name, _APPEND), pq.ExecStatus.COMMAND_OK, self._encoding)
 

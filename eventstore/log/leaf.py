@@ -124,15 +124,15 @@ _HASHES = "SELECT string_agg(hash, ''::bytea ORDER BY position) FROM log.leaf_ha
 
 
 def digest(
-    connection: Connection[Any], log: int, upto: int, progress: Callable[[int], None] = lambda position: None
+    connection: Connection[Any], log_number: int, upto: int, progress: Callable[[int], None] = lambda position: None
 ) -> str:
     """The digest that `DIGEST` names, in hexadecimal: SHA-256 over the leaf hashes up to a position, in order."""
     digest = hashlib.sha256()
     after = 0
     # Go by the events that exist: in a damaged log the head may have any number.
-    while (found := connection.execute(_NEXT, (log, after, upto), binary=True).fetchone()) is not None:
+    while (found := connection.execute(_NEXT, (log_number, after, upto), binary=True).fetchone()) is not None:
         before, after = found[0] - 1, min(found[0] - 1 + WINDOW, upto)
-        row = connection.execute(_HASHES, (log, before, after), binary=True).fetchone()
+        row = connection.execute(_HASHES, (log_number, before, after), binary=True).fetchone()
         assert row is not None, "an aggregate has a row"
         digest.update(row[0])
         progress(after)

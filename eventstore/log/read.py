@@ -48,7 +48,7 @@ class Page:
 class Head:
     """The end of a log."""
 
-    log: int
+    log_number: int
     epoch: int
     position: int
     recorded_at: datetime | None  # None for an empty log
@@ -115,7 +115,7 @@ def read_head(connection: Connection[Any], log: str) -> Head:
 
 def read_log(
     connection: Connection[Any],
-    log: int,
+    log_number: int,
     after: int,
     limit: int,
     *,
@@ -127,37 +127,39 @@ def read_log(
     `types` selects events of these types, `category` those on streams of this kind (``acct``, ``txn``, …). The two
     statements need no common snapshot: events before the end of a unit never change.
     """
-    found = connection.execute(_UPTO, (log, after, after + limit), binary=True).fetchone()
+    found = connection.execute(_UPTO, (log_number, after, after + limit), binary=True).fetchone()
     if found is None:
         return Page([], after, after)
     upto = found[0]
     if types is None and category is None:
-        cursor = connection.execute(_PAGE, (log, after, upto), binary=True)
+        cursor = connection.execute(_PAGE, (log_number, after, upto), binary=True)
     else:
         wanted = None if types is None else text_array(types)
         prefix = None if category is None else f"{category}{':' if category == 'claim' else '_'}"
-        parameters = {"log": log, "after": after, "upto": upto, "types": wanted, "prefix": prefix}
+        parameters = {"log": log_number, "after": after, "upto": upto, "types": wanted, "prefix": prefix}
         cursor = connection.execute(_PAGE_FILTERED, parameters, binary=True)
     return Page([Recorded._make(row) for row in cursor], after, upto)
 
 
 def read_stream(
-    connection: Connection[Any], log: int, stream: str, *, after: int = 0, limit: int = 1_000
+    connection: Connection[Any], log_number: int, stream: str, *, after: int = 0, limit: int = 1_000
 ) -> list[Recorded]:
     """The events of a stream after a version, oldest first, at most `limit`; empty for a stream that does not exist."""
-    cursor = connection.execute(_STREAM, (log, stream, after, limit), binary=True)
+    cursor = connection.execute(_STREAM, (log_number, stream, after, limit), binary=True)
     return [Recorded._make(row) for row in cursor]
 
 
-def read_moved(connection: Connection[Any], log: int, after: int, upto: int) -> list[tuple[str, int]]:
+def read_moved(connection: Connection[Any], log_number: int, after: int, upto: int) -> list[tuple[str, int]]:
     """(stream, version) of each stream with events between two positions: its version at the second one."""
-    return connection.execute(_MOVED, (log, after, upto), binary=True).fetchall()
+    return connection.execute(_MOVED, (log_number, after, upto), binary=True).fetchall()
 
 
-def read_streams(connection: Connection[Any], log: int, after: dict[str, int]) -> list[tuple[str, int, str, bytes]]:
+def read_streams(
+    connection: Connection[Any], log_number: int, after: dict[str, int]
+) -> list[tuple[str, int, str, bytes]]:
     """(stream, version, type, payload) of several streams, each after its given version, in order within a stream.
 
     There are at most `STREAM_PAGE` events of each stream. A stream with so many may have more.
     """
     streams, versions = text_array(list(after)), int8_array(list(after.values()))
-    return connection.execute(_STREAMS, (streams, versions, log, STREAM_PAGE), binary=True).fetchall()
+    return connection.execute(_STREAMS, (streams, versions, log_number, STREAM_PAGE), binary=True).fetchall()

@@ -82,7 +82,7 @@ class ProjectionStatus:
 class LogState:
     """The head of the log and the status of projections, in one snapshot."""
 
-    log: int
+    log_number: int
     epoch: int
     head: int
     statuses: tuple[ProjectionStatus, ...]
@@ -161,16 +161,16 @@ def read_state(connection: Connection[Any], log: str, projections: Sequence[str]
     return LogState(number, epoch, head, statuses)
 
 
-def unit_end(connection: Connection[Any], log: int, position: int) -> int | None:
+def unit_end(connection: Connection[Any], log_number: int, position: int) -> int | None:
     """The end of the unit that the event at `position` is in; None where there is no event."""
     row = connection.execute(
-        "SELECT unit_end FROM log.events WHERE log = %s AND position = %s", (log, position)
+        "SELECT unit_end FROM log.events WHERE log = %s AND position = %s", (log_number, position)
     ).fetchone()
     return None if row is None else int(row[0])
 
 
 def move_checkpoints(
-    connection: Connection[Any], log: int, at: Mapping[str, Checkpoint], upto: int, schema: str = LIVE
+    connection: Connection[Any], log_number: int, at: Mapping[str, Checkpoint], upto: int, schema: str = LIVE
 ) -> dict[str, Checkpoint] | None:
     """Move the checkpoints of these projections, which stand at one position, to the end of a unit.
 
@@ -180,7 +180,7 @@ def move_checkpoints(
     """
     first = next(iter(at.values()))
     parameters = {
-        "log": log,
+        "log": log_number,
         "upto": upto,
         "names": text_array(list(at)),
         "rebuilds": int4_array([checkpoint.rebuilds for checkpoint in at.values()]),
@@ -195,24 +195,28 @@ def move_checkpoints(
     return {name: Checkpoint(upto, first.epoch, digest, checkpoint.rebuilds) for name, checkpoint in at.items()}
 
 
-def hold_checkpoint(connection: Connection[Any], log: int, projection: str, at: Checkpoint, schema: str = LIVE) -> bool:
+def hold_checkpoint(
+    connection: Connection[Any], log_number: int, projection: str, at: Checkpoint, schema: str = LIVE
+) -> bool:
     """Lock a checkpoint until the transaction ends; whether it is at `at`."""
-    return lock_checkpoint(connection, log, projection, schema) == at
+    return lock_checkpoint(connection, log_number, projection, schema) == at
 
 
-def lock_checkpoint(connection: Connection[Any], log: int, projection: str, schema: str = LIVE) -> Checkpoint | None:
+def lock_checkpoint(
+    connection: Connection[Any], log_number: int, projection: str, schema: str = LIVE
+) -> Checkpoint | None:
     """Lock a checkpoint until the transaction ends, and return it; None where there is none."""
-    row = connection.execute(_hold(schema).encode(), (projection, log), binary=True).fetchone()
+    row = connection.execute(_hold(schema).encode(), (projection, log_number), binary=True).fetchone()
     return None if row is None else Checkpoint(row[0], row[1], bytes(row[2]), row[3])
 
 
 def record_error(
-    connection: Connection[Any], log: int, projection: str, error: ProjectionError, schema: str = LIVE
+    connection: Connection[Any], log_number: int, projection: str, error: ProjectionError, schema: str = LIVE
 ) -> None:
     """Record that a projection stopped."""
     parameters = {
         "projection": projection,
-        "log": log,
+        "log": log_number,
         "position": error.position,
         "stream": error.stream,
         "type": error.type,
@@ -221,7 +225,7 @@ def record_error(
     connection.execute(_record_error(schema).encode(), parameters)
 
 
-def clear_error(connection: Connection[Any], log: int, projection: str, schema: str = LIVE) -> None:
+def clear_error(connection: Connection[Any], log_number: int, projection: str, schema: str = LIVE) -> None:
     """Delete the record that a projection stopped."""
     statement = f"DELETE FROM {schema}.projection_errors WHERE projection = %s AND log = %s"  # noqa: S608 - a constant
-    connection.execute(statement.encode(), (projection, log))
+    connection.execute(statement.encode(), (projection, log_number))

@@ -83,7 +83,7 @@ class _Worker:
         paused_seconds: float,
     ) -> None:
         begin(connection, log, projections)
-        number = read_head(connection, log).log
+        number = read_head(connection, log).log_number
         self._connection = connection
         self._runner = Runner(connection, log, make_codec(ahead, number), projections, ahead=ahead, page=page)
         self._ownership = Ownership(connection, number, [projection.name for projection in projections])

@@ -63,7 +63,7 @@ def lag(connection: Connection[Any], log: str, projections: Sequence[Projection]
     state = read_state(connection, log, [projection.name for projection in projections])
     positions = {s.projection: s.checkpoint.position if s.checkpoint else 0 for s in state.statuses}
     ages = dict(
-        connection.execute(_AGE, ([p for p in set(positions.values()) if p < state.head], state.log)).fetchall()
+        connection.execute(_AGE, ([p for p in set(positions.values()) if p < state.head], state.log_number)).fetchall()
     )
     return Lag(
         state.head,

@@ -85,8 +85,8 @@ _POSITION = itemgetter(0)
 class PageReader:
     """Reads, decodes and folds pages of one log."""
 
-    def __init__(self, log: int, codec: Codec) -> None:
-        self._log = log
+    def __init__(self, log_number: int, codec: Codec) -> None:
+        self._log_number = log_number
         self._codec = codec
         self._affordable = FIRST_PAGE
         self._names: dict[tuple[type[Any], ...], frozenset[str]] = {}  # stored names by the types of a projection
@@ -98,13 +98,13 @@ class PageReader:
         events for these projections.
         """
         last = after + min(limit, self._affordable)
-        found = connection.execute(_UPTO, (self._log, after, last), binary=True).fetchone()
+        found = connection.execute(_UPTO, (self._log_number, after, last), binary=True).fetchone()
         if found is None:
             return None
         upto: int = found[0]
         projections = list(projections)
         types = sorted(frozenset[str]().union(*{self._stored_names(projection.events) for projection in projections}))
-        rows = connection.execute(_PAGE, (self._log, after, upto, text_array(types)), binary=True).fetchall()
+        rows = connection.execute(_PAGE, (self._log_number, after, upto, text_array(types)), binary=True).fetchall()
         size = sum([len(row[3]) for row in rows])
         self._affordable = max(1, PAGE_BYTES * (upto - after) // max(size, 1))
         events, undecodable = self._decode(rows)

@@ -79,7 +79,7 @@ def rebuild(
     began = time.monotonic()
     prepare(owner, ())
     head = read_head(connection, log)
-    refuse_another_log(connection, head.log, log)
+    refuse_another_log(connection, head.log_number, log)
     kept = _Replacement(connection, log, codec, projections, owner, head, ahead, progress).run()
     replaced = [projection for projection in projections if projection.name not in kept]
     position, stopped = head.position, dict[str, str]()
@@ -116,7 +116,7 @@ class _Replacement:
 
     def run(self) -> dict[str, str]:
         """Make, fold and swap. Returns the projections whose old tables stay, with the reason."""
-        make_next(self._owner, self._head.log, self._head.epoch, self._projections, self._number)
+        make_next(self._owner, self._head.log_number, self._head.epoch, self._projections, self._number)
         try:
             with closing(self._runner()) as runner:
                 self._approach(runner, self._names)
@@ -125,13 +125,13 @@ class _Replacement:
             self._discard_after_failure()
             raise
         if kept:
-            discard_next(self._owner, self._head.log, self._projections, self._number)
+            discard_next(self._owner, self._head.log_number, self._projections, self._number)
         return kept
 
     def _discard_after_failure(self) -> None:
         """Drop the new tables if possible. If not, the next rebuild drops them."""
         with suppress(psycopg.Error, TablesBusyError):
-            discard_next(self._owner, self._head.log, self._projections, self._number)
+            discard_next(self._owner, self._head.log_number, self._projections, self._number)
 
     def _runner(self) -> Runner:
         return Runner(
@@ -171,7 +171,7 @@ class _Replacement:
 
         try:
             self._approach(runner, [projection.name])
-            swap(self._owner, self._head.log, projection, reach)
+            swap(self._owner, self._head.log_number, projection, reach)
         except (NotFoldedError, DependentViewsError, TablesBusyError) as error:
             return error
         runner.leave(projection.name)
@@ -202,7 +202,7 @@ class _Replacement:
         at = status.checkpoint
         if at is None or status.refusal(state.epoch) is not None:
             return state.head
-        whole = at.position in (0, unit_end(self._connection, state.log, at.position))
+        whole = at.position in (0, unit_end(self._connection, state.log_number, at.position))
         return at.position if whole else state.head
 
 
@@ -219,7 +219,7 @@ def _fold_to_head(
 
     Returns the lowest position, and the projections that stopped with their errors.
     """
-    ownership = Ownership(connection, head.log, [projection.name for projection in projections])
+    ownership = Ownership(connection, head.log_number, [projection.name for projection in projections])
     with closing(Runner(connection, log, codec, projections, ahead=ahead)) as runner:
         try:
             while not (runner.stopped or runner.errors or _lowest(runner) >= head.position):

@@ -85,7 +85,7 @@ class SupersededError(RuntimeError):
 
 
 def make_next(
-    connection: Connection[Any], log: int, epoch: int, projections: Sequence[Projection], number: int
+    connection: Connection[Any], log_number: int, epoch: int, projections: Sequence[Projection], number: int
 ) -> None:
     """Make empty tables in `read_next`, at position 0. Tables that an earlier rebuild left there are dropped.
 
@@ -94,23 +94,23 @@ def make_next(
     with changing_tables(connection):
         connection.execute("SET LOCAL search_path = read_next")
         for projection in _in_order(projections):
-            connection.execute(_BEGIN, (projection.name, log, epoch, number))
-            clear_error(connection, log, projection.name, NEXT)
+            connection.execute(_BEGIN, (projection.name, log_number, epoch, number))
+            clear_error(connection, log_number, projection.name, NEXT)
             _drop_next(connection, projection)
             connection.execute(projection.schema.encode())
 
 
-def discard_next(connection: Connection[Any], log: int, projections: Sequence[Projection], number: int) -> None:
+def discard_next(connection: Connection[Any], log_number: int, projections: Sequence[Projection], number: int) -> None:
     """Drop those tables in `read_next` that still belong to this rebuild."""
     with changing_tables(connection):
         for projection in _in_order(projections):
-            at = lock_checkpoint(connection, log, projection.name, NEXT)
+            at = lock_checkpoint(connection, log_number, projection.name, NEXT)
             if at is not None and at.rebuilds == number:
-                _forget_next(connection, projection.name, log)
+                _forget_next(connection, projection.name, log_number)
                 _drop_next(connection, projection)
 
 
-def swap(connection: Connection[Any], log: int, projection: Projection, reach: Callable[[], Checkpoint]) -> None:
+def swap(connection: Connection[Any], log_number: int, projection: Projection, reach: Callable[[], Checkpoint]) -> None:
     """Replace the live tables of a projection by the new ones.
 
     `reach` is called while the live checkpoint is locked. It folds the new tables to that position and returns their
@@ -120,7 +120,7 @@ def swap(connection: Connection[Any], log: int, projection: Projection, reach: C
     deadline = time.monotonic() + SWAP_SECONDS
     while True:
         try:
-            _try_swap(connection, log, projection, reach)
+            _try_swap(connection, log_number, projection, reach)
         except (TablesBusyError, psycopg.errors.DeadlockDetected) as error:
             if time.monotonic() >= deadline:
                 raise TablesBusyError(SWAP_SECONDS) from error
@@ -129,16 +129,18 @@ def swap(connection: Connection[Any], log: int, projection: Projection, reach: C
             return
 
 
-def _try_swap(connection: Connection[Any], log: int, projection: Projection, reach: Callable[[], Checkpoint]) -> None:
+def _try_swap(
+    connection: Connection[Any], log_number: int, projection: Projection, reach: Callable[[], Checkpoint]
+) -> None:
     with changing_tables(connection):
         # The checkpoint first and then the tables, like a runner: so the two cannot deadlock.
-        lock_checkpoint(connection, log, projection.name)
+        lock_checkpoint(connection, log_number, projection.name)
         reached = reach()
-        if lock_checkpoint(connection, log, projection.name, NEXT) != reached:
+        if lock_checkpoint(connection, log_number, projection.name, NEXT) != reached:
             raise SupersededError(projection.name)
-        connection.execute(_TAKE_OVER, (projection.name, log))
-        clear_error(connection, log, projection.name)
-        _forget_next(connection, projection.name, log)
+        connection.execute(_TAKE_OVER, (projection.name, log_number))
+        clear_error(connection, log_number, projection.name)
+        _forget_next(connection, projection.name, log_number)
         record_shape(connection, projection)
         record_reports(connection, projection)
         connection.execute(f"SET LOCAL lock_timeout = '{SWAP_LOCK_SECONDS}s'".encode())
@@ -188,9 +190,9 @@ def _drop_next(connection: Connection[Any], projection: Projection) -> None:
     connection.execute(f"DROP TABLE IF EXISTS {tables} CASCADE".encode())
 
 
-def _forget_next(connection: Connection[Any], projection: str, log: int) -> None:
-    connection.execute("DELETE FROM read_next.checkpoints WHERE projection = %s AND log = %s", (projection, log))
-    clear_error(connection, log, projection, NEXT)
+def _forget_next(connection: Connection[Any], projection: str, log_number: int) -> None:
+    connection.execute("DELETE FROM read_next.checkpoints WHERE projection = %s AND log = %s", (projection, log_number))
+    clear_error(connection, log_number, projection, NEXT)
 
 
 def _in_order(projections: Sequence[Projection]) -> list[Projection]:

@@ -94,7 +94,7 @@ class Runner:
         self.stopped: dict[str, str] = {}
         self.head = 0
         self._connection = connection
-        self._log_name = log
+        self._log = log
         self._codec = codec
         self._projections = {projection.name: projection for projection in projections}
         self._page = page
@@ -106,8 +106,8 @@ class Runner:
         self._caches = {name: FoldCache() for name in self._projections}
         fold_into(connection, schema)
         state = self.load()
-        self._log = state.log
-        self._pages = PageReader(state.log, codec)
+        self._log_number = state.log_number
+        self._pages = PageReader(state.log_number, codec)
         self._ahead = None if ahead is None else ReadAhead(self._pages, ahead)
 
     @property
@@ -131,7 +131,7 @@ class Runner:
         Raises `ShapeError` if tables were replaced by those of another version: only the version that rebuilt the
         tables may fold into them.
         """
-        state = read_state(self._connection, self._log_name, list(self._projections), self._schema)
+        state = read_state(self._connection, self._log, list(self._projections), self._schema)
         moved = [one for one in state.statuses if one.checkpoint != self._checkpoints.get(one.projection)]
         if moved:
             self._accept(moved)
@@ -284,7 +284,7 @@ class Runner:
     def _fold_up_to(self, projection: Projection, page: FoldedPage, error: ProjectionError) -> None:
         """Fold the units before the one that cannot be folded, stop there, and log an error."""
         row = self._connection.execute(
-            _LAST_UNIT_BEFORE, (self._log, page.after, error.position, error.position)
+            _LAST_UNIT_BEFORE, (self._log_number, page.after, error.position, error.position)
         ).fetchone()
         if row is not None and row[0] is not None:
             upto: int = row[0]
@@ -295,9 +295,9 @@ class Runner:
                 return
         with self._connection.transaction():
             at = self._checkpoints[projection.name]
-            if not hold_checkpoint(self._connection, self._log, projection.name, at, self._schema):
+            if not hold_checkpoint(self._connection, self._log_number, projection.name, at, self._schema):
                 raise _Lost
-            record_error(self._connection, self._log, projection.name, error, self._schema)
+            record_error(self._connection, self._log_number, projection.name, error, self._schema)
         self._errors[projection.name] = self._poisoned[projection.name] = error
         self.stopped[projection.name] = str(error)
         logger.error("projection %s stopped %s", projection.name, error)
@@ -308,7 +308,7 @@ class Runner:
         try:
             with self._connection.transaction(force_rollback=only_try):
                 at = {name: self._checkpoints[name] for name in names}
-                moved = move_checkpoints(self._connection, self._log, at, upto, self._schema)
+                moved = move_checkpoints(self._connection, self._log_number, at, upto, self._schema)
                 if moved is None:
                     raise _Lost
                 for projection, part in work:
@@ -317,7 +317,7 @@ class Runner:
                     if part.events:
                         projection.write(self._connection, part.result, self._caches[projection.name])
                     if projection.name in self._errors:
-                        clear_error(self._connection, self._log, projection.name, self._schema)
+                        clear_error(self._connection, self._log_number, projection.name, self._schema)
         except BaseException:
             self._forget(names)
             raise
@@ -361,9 +361,9 @@ class Ownership:
     projector does not count: the projection is owned without it.
     """
 
-    def __init__(self, connection: Connection[Any], log: int, projections: Sequence[str]) -> None:
+    def __init__(self, connection: Connection[Any], log_number: int, projections: Sequence[str]) -> None:
         self._connection = connection
-        self._log = log
+        self._log_number = log_number
         self._others = list(projections)
         self.owned: set[str] = set()
 
@@ -409,5 +409,5 @@ class Ownership:
             self._connection.execute(_END_SILENT, (int8_array([self._key(name) for name in self._others]), seconds))
 
     def _key(self, name: str) -> int:
-        digest = hashlib.sha256(f"daybook fold {self._log} {name}".encode()).digest()
+        digest = hashlib.sha256(f"daybook fold {self._log_number} {name}".encode()).digest()
         return int.from_bytes(digest[:8], "big", signed=True)

@@ -114,15 +114,15 @@ def begin(connection: Connection[Any], log: str, projections: Sequence[Projectio
     if outdated := outdated_among(connection, projections):
         raise ShapeError(outdated)
     head = read_head(connection, log)
-    refuse_another_log(connection, head.log, log)
+    refuse_another_log(connection, head.log_number, log)
     names = text_array([projection.name for projection in projections])
     rows = connection.execute(
         "SELECT p.name FROM unnest(%s::text[]) AS p(name)"
         " WHERE NOT EXISTS (SELECT FROM read.checkpoints c WHERE c.projection = p.name AND c.log = %s)",
-        (names, head.log),
+        (names, head.log_number),
     ).fetchall()
     if rows:  # an insert of existing ones would wait for projectors that move them
-        connection.execute(_BEGIN, (head.log, head.epoch, text_array([name for (name,) in rows])))
+        connection.execute(_BEGIN, (head.log_number, head.epoch, text_array([name for (name,) in rows])))
 
 
 def outdated_among(connection: Connection[Any], projections: Sequence[Projection]) -> list[str]:
@@ -172,14 +172,14 @@ def changing_tables(connection: Connection[Any]) -> Iterator[None]:
         raise TablesBusyError(LOCK_SECONDS) from error
 
 
-def refuse_another_log(connection: Connection[Any], log: int, name: str) -> None:
+def refuse_another_log(connection: Connection[Any], log_number: int, name: str) -> None:
     """Raise `AnotherLogError` if the read tables are folded from another log, as the projector.
 
     Rows do not name their log, so readers would take two logs in the same tables for one ledger.
     """
     others = connection.execute(
         "SELECT DISTINCT l.name FROM read.checkpoints c JOIN log.logs l USING (log) WHERE c.log <> %s ORDER BY 1",
-        (log,),
+        (log_number,),
     ).fetchall()
     if others:
         raise AnotherLogError(name, [other for (other,) in others])

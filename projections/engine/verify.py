@@ -209,7 +209,7 @@ def _verify(
         CheckpointFinding(name, message) for name, message in _unusable(connection, projections)
     ]
     findings += _misplaced(connection, state)
-    findings += _unknown_rows(connection, state.log, [projection.name for projection in projections], others)
+    findings += _unknown_rows(connection, state.log_number, [projection.name for projection in projections], others)
     incomparable = {finding.projection for finding in findings}
     findings += _too_early(state, due, incomparable)
     targets = {
@@ -220,7 +220,7 @@ def _verify(
     comparable = [projection for projection in projections if projection.name in targets]
     for projection in comparable:
         connection.execute(projection.schema.encode())
-    broken = _fold_afresh(connection, PageReader(state.log, codec), comparable, targets, progress)
+    broken = _fold_afresh(connection, PageReader(state.log_number, codec), comparable, targets, progress)
     findings += broken
     plan_freely(connection)
     tables: dict[str, int] = {}
@@ -268,11 +268,11 @@ SELECT format('read.%%s has a row of %%s, log %%s', t.name, t.projection, t.log)
 
 
 def _unknown_rows(
-    connection: Connection[Any], log: int, names: Sequence[str], others: Sequence[Projection]
+    connection: Connection[Any], log_number: int, names: Sequence[str], others: Sequence[Projection]
 ) -> list[TablesFinding]:
     """Findings for rows of unknown projections or logs, and for projections without a row in `read.projections`."""
     known = sorted({*names, *(projection.name for projection in others)})
-    rows = connection.execute(_UNKNOWN_ROWS, {"log": log, "names": known})
+    rows = connection.execute(_UNKNOWN_ROWS, {"log": log_number, "names": known})
     findings: list[TablesFinding] = [
         CheckpointFinding("", f"{what}, which this Daybook does not know; delete it") for (what,) in rows
     ]
@@ -302,7 +302,7 @@ def _misplaced(connection: Connection[Any], state: LogState) -> list[TablesFindi
     for status in state.statuses:
         message = status.refusal(state.epoch)
         if message is None and status.checkpoint is not None and status.checkpoint.position > 0:
-            end = unit_end(connection, state.log, status.checkpoint.position)
+            end = unit_end(connection, state.log_number, status.checkpoint.position)
             if end != status.checkpoint.position:
                 message = (
                     f"{status.projection} stands at {status.checkpoint.position}, within a unit that ends at "

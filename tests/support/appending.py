@@ -69,10 +69,14 @@ class Group:
 
 
 def append(
-    connection: Connection[Any], log: int, commands: Iterable[DecidedCommand], *, commuting_types: Sequence[str] = ()
+    connection: Connection[Any],
+    log_number: int,
+    commands: Iterable[DecidedCommand],
+    *,
+    commuting_types: Sequence[str] = (),
 ) -> Group:
     """Append a group and wait."""
-    appender = Appender(connection, log, commuting_types)
+    appender = Appender(connection, log_number, commuting_types)
     appender.send(batch_of(commands))
     answer = appender.receive()
     return Group(_by_command(answer), answer.actual)

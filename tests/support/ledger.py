@@ -117,7 +117,7 @@ class Ledger:
     database: Database
     executor: Executor
     codec: Codec
-    log: int
+    log_number: int
 
     def execute(self, command: Any, *, key: str | None = None, expected: Mapping[str, int] | None = None) -> Answer:
         """The answer to one command."""
@@ -142,9 +142,9 @@ class Ledger:
         return connect(self.database.api_url, application_name="test")
 
 
-def codec_of(connection: Connection[Any], log: int) -> Codec:
+def codec_of(connection: Connection[Any], log_number: int) -> Codec:
     """A codec over the domain's catalogue with the keys of this log."""
-    sealer = Sealer(SubjectKeys(connection, log), MASTER_KEY)
+    sealer = Sealer(SubjectKeys(connection, log_number), MASTER_KEY)
     sealer.master_keys.check()
     return Codec(CATALOGUE, sealer, ERASED, UNREADABLE)
 

@@ -189,7 +189,7 @@ def service_on(
         def project() -> None:
             follow(
                 lambda: connect(database.projector_url, application_name="projector"),
-                lambda connection, log: codec_of(connection, log),
+                lambda connection, log_number: codec_of(connection, log_number),
                 "main",
                 PROJECTIONS,
                 stop,

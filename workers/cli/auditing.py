@@ -63,9 +63,9 @@ def replay(
         if stream is not None:
             with (
                 action_recorded("replay", settings, stream),
-                audit_connection(settings) as (connection, codec, log),
+                audit_connection(settings) as (connection, codec, log_number),
             ):
-                state = replaying.replay_stream(connection, log, codec, stream, version)
+                state = replaying.replay_stream(connection, log_number, codec, stream, version)
                 if state is None:
                     fail(f"there is no stream {stream}")
                 print_json(in_major_units(plain(state)))
@@ -90,9 +90,9 @@ def events(
     with (
         database(settings_of_process()) as settings,
         action_recorded("events", settings, stream),
-        audit_connection(settings) as (connection, codec, log),
+        audit_connection(settings) as (connection, codec, log_number),
     ):
-        found = read_stream(connection, log, stream)
+        found = read_stream(connection, log_number, stream)
         if not found:
             fail(f"there is no stream {stream}")
         width = out.width if out.is_terminal else None
@@ -108,6 +108,6 @@ def events(
                     separator = ",\n"
                 else:
                     sys.stdout.writelines(f"{line}\n" for line in described(recorded, plain(view["data"]), width))
-            found = read_stream(connection, log, stream, after=found[-1].version)
+            found = read_stream(connection, log_number, stream, after=found[-1].version)
         if as_json:
             sys.stdout.write("\n]\n")

@@ -65,8 +65,8 @@ def audit_connection(settings: Settings) -> Iterator[tuple[psycopg.Connection[An
         connect(url, application_name="daybook-audit", statement_seconds=LONG_STATEMENT_SECONDS) as connection,
         connect(url, application_name="daybook-audit-keys") as keys,
     ):
-        log = read_head(connection, settings.log).log
-        yield connection, make_codec(settings, keys, log), log
+        log_number = read_head(connection, settings.log).log_number
+        yield connection, make_codec(settings, keys, log_number), log_number
 
 
 @contextmanager

@@ -48,9 +48,9 @@ def rebuild(
         ) as connection,
         connect(settings.read_owner_url(), application_name="daybook-rebuild-tables") as owner,
     ):
-        log = read_head(connection, settings.log).log
+        log_number = read_head(connection, settings.log).log_number
         with connect(settings.projector_url(), application_name="daybook-rebuild-ahead") as ahead:
-            codec = make_codec(settings, ahead, log)
+            codec = make_codec(settings, ahead, log_number)
             tune_for_folding()
             with progress_bars(as_json) as progress:
                 task = progress.add_task("rebuilding", total=None)

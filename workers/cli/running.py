@@ -38,7 +38,7 @@ def serve() -> None:
     with connect(loaded.query_url(), application_name="daybook-serve", read_only=True) as connection:
         read_head(connection, loaded.log)  # a role that is not there, or no log, is one sentence
     with connect(loaded.api_url(), application_name="daybook-serve") as connection:
-        make_codec(loaded, connection, read_head(connection, loaded.log).log, writes=True)  # or it is refused
+        make_codec(loaded, connection, read_head(connection, loaded.log).log_number, writes=True)  # or it is refused
     run_server(loaded)
 
 

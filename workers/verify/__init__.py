@@ -55,11 +55,11 @@ def verify(
             progress(SNAPSHOTS_HOLD)
             checks.append(check_snapshots(connection, head, codec))
             progress(KEYS_OPEN)
-            checks.append(check_keys(connection, head.log, codec))
+            checks.append(check_keys(connection, head.log_number, codec))
             progress(SCHEMA)
             checks.append(check_schema(connection, PROJECTIONS))
             progress(leaf.DIGEST)
-            digest = leaf.digest(connection, head.log, head.position)
+            digest = leaf.digest(connection, head.log_number, head.position)
     finally:
         connection.isolation_level = before
     progress("read tables equal a fresh fold")

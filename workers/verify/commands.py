@@ -104,7 +104,7 @@ def check_commands(log: Log, codec: Codec) -> tuple[Check, Check]:
         for command in commands:
             walk.judge(command, units.get(command.last_position or 0))
     with log.connection.cursor("others", binary=True) as others:
-        others.execute(_OTHERS.encode(), {"log": log.head.log, "last": log.totals.last})
+        others.execute(_OTHERS.encode(), {"log": log.head.log_number, "last": log.totals.last})
         for row in others:
             walk.judge(Command._make(row), None)
     why = walk.undecodable | log.unreadable
@@ -128,7 +128,7 @@ def _windows(log: Log, codec: Codec, walk: _Walk) -> Iterator[tuple[dict[int, li
     begun: dict[int, list[Decoded]] = {}
     after, limit = 0, FIRST_WINDOW
     while after < log.totals.last:
-        bounds = {"log": log.head.log, "after": after, "limit": limit}
+        bounds = {"log": log.head.log_number, "after": after, "limit": limit}
         rows = log.connection.execute(_EVENTS, bounds, binary=True).fetchall()
         after = rows[-1][0] if len(rows) == limit else log.totals.last  # the rest is opaque or missing
         size = sum([len(row[5]) for row in rows])

@@ -31,18 +31,18 @@ _KEYS = "SELECT count(*) FROM log.subject_keys WHERE log = %s AND sealed_key IS 
 _PERSONAL = "SELECT count(*) FROM log.events WHERE log = %s AND encoding = 0 AND type = ANY (%s)"
 
 
-def check_keys(connection: Connection[Any], log: int, codec: Codec) -> Check:
+def check_keys(connection: Connection[Any], log_number: int, codec: Codec) -> Check:
     """Open every key of a person, then every sealed value. A damaged or lost one is a finding. So is a value that is
     sealed by an old version after the position at which the database changed. Erased keys and their values are not."""
     keys = events = 0
     findings: list[Finding] = []
-    for subjects in _subjects(connection, log):
+    for subjects in _subjects(connection, log_number):
         keys += len(subjects)
         unusable = codec.unusable_keys(subjects)
         findings += [Finding(KEYS_OPEN, None, f"{subject}, {why}") for subject, why in unusable.items()]
-    row = connection.execute(_SEALED_SINCE, (log, ERA)).fetchone()
+    row = connection.execute(_SEALED_SINCE, (log_number, ERA)).fetchone()
     since = row[0] if row else 0
-    for page in _events(connection, log, codec):
+    for page in _events(connection, log_number, codec):
         events += len(page)
         positions = {(stream, version): position for position, _, _, stream, version in page}
         for value in codec.sealed_values([row[1:] for row in page]):
@@ -54,7 +54,7 @@ def check_keys(connection: Connection[Any], log: int, codec: Codec) -> Check:
         KEYS_OPEN,
         "keys and events that may hold personal data",
         keys + events,
-        _total(connection, log, codec),
+        _total(connection, log_number, codec),
         findings,
     )
 
@@ -70,23 +70,25 @@ def _wrong_with(position: int, value: SealedValue, since: int) -> str | None:
     return None
 
 
-def _subjects(connection: Connection[Any], log: int) -> Iterator[list[str]]:
+def _subjects(connection: Connection[Any], log_number: int) -> Iterator[list[str]]:
     after = ""
-    while page := connection.execute(_SUBJECTS, (log, after, PAGE), binary=True).fetchall():
+    while page := connection.execute(_SUBJECTS, (log_number, after, PAGE), binary=True).fetchall():
         yield [subject for (subject,) in page]
         after = page[-1][0]
 
 
-def _events(connection: Connection[Any], log: int, codec: Codec) -> Iterator[list[tuple[int, str, bytes, str, int]]]:
+def _events(
+    connection: Connection[Any], log_number: int, codec: Codec
+) -> Iterator[list[tuple[int, str, bytes, str, int]]]:
     after, types = 0, text_array(codec.personal_types)
-    while page := connection.execute(_EVENTS, (log, after, types, PAGE), binary=True).fetchall():
+    while page := connection.execute(_EVENTS, (log_number, after, types, PAGE), binary=True).fetchall():
         yield page
         after = page[-1][0]
 
 
-def _total(connection: Connection[Any], log: int, codec: Codec) -> int:
+def _total(connection: Connection[Any], log_number: int, codec: Codec) -> int:
     counted = (
-        connection.execute(_KEYS, (log,)).fetchone(),
-        connection.execute(_PERSONAL, (log, text_array(codec.personal_types))).fetchone(),
+        connection.execute(_KEYS, (log_number,)).fetchone(),
+        connection.execute(_PERSONAL, (log_number, text_array(codec.personal_types))).fetchone(),
     )
     return sum(row[0] for row in counted if row is not None)

@@ -243,7 +243,7 @@ class Log:
     def parameters(self) -> Mapping[str, Any]:
         """The parameters of the queries."""
         return {
-            "log": self.head.log,
+            "log": self.head.log_number,
             "head": self.head.position,
             "unreadable": list(self.unreadable),
             "era": self.era,
@@ -281,9 +281,9 @@ def open_log(connection: Connection[Any], head: Head) -> Log:
     """
     connection.execute("SET LOCAL enable_nestloop = off")
     connection.execute(_WHY_UNREADABLE)
-    unreadable = dict(connection.execute(_UNREADABLE, {"log": head.log}).fetchall())
-    totals = connection.execute(_TOTALS, {"log": head.log, "unreadable": list(unreadable)}).fetchone()
-    era = connection.execute(_ERA, (head.log, ERA)).fetchone()
+    unreadable = dict(connection.execute(_UNREADABLE, {"log": head.log_number}).fetchall())
+    totals = connection.execute(_TOTALS, {"log": head.log_number, "unreadable": list(unreadable)}).fetchone()
+    era = connection.execute(_ERA, (head.log_number, ERA)).fetchone()
     assert totals is not None, "an aggregate has a row"
     return Log(
         connection=connection,

@@ -29,13 +29,13 @@ def check_snapshots(connection: Connection[Any], head: Head, codec: Codec) -> Ch
     Snapshots of another shape are left out: this version does not use them.
     """
     states = JsonStates(SNAPSHOTS)
-    row = connection.execute(_TOTAL, (states.shape, head.log)).fetchone()
+    row = connection.execute(_TOTAL, (states.shape, head.log_number)).fetchone()
     assert row is not None
     total, foreign = row
     covered, after = 0, ""
     findings: list[Finding] = []
-    while page := connection.execute(_PAGE, (head.log, states.shape, after), binary=True).fetchall():
-        folded = _folds(connection, head.log, codec, {stream: version for stream, version, _ in page})
+    while page := connection.execute(_PAGE, (head.log_number, states.shape, after), binary=True).fetchall():
+        folded = _folds(connection, head.log_number, codec, {stream: version for stream, version, _ in page})
         for stream, version, kept in page:
             covered += 1
             what = _wrong_with(states, stream, version, kept, folded[stream])
@@ -58,12 +58,12 @@ def _wrong_with(states: JsonStates, stream: str, version: int, kept: bytes, fold
     return None if sound else f"the snapshot of {stream} at version {version} is not the fold of its events"
 
 
-def _folds(connection: Connection[Any], log: int, codec: Codec, versions: Mapping[str, int]) -> dict[str, Any]:
+def _folds(connection: Connection[Any], log_number: int, codec: Codec, versions: Mapping[str, int]) -> dict[str, Any]:
     """The state of each stream at its version, or of the last version before; or the reason why there is none."""
     states: dict[str, Any] = dict.fromkeys(versions)
     at = dict.fromkeys(versions, 0)
     while at:
-        rows = read_streams(connection, log, at)
+        rows = read_streams(connection, log_number, at)
         events = codec.decode_many([(type, payload, stream, version) for stream, version, type, payload in rows])
         for (stream, version, _, _), event in zip(rows, events, strict=True):
             state = states[stream]

@@ -405,12 +405,12 @@ def test_an_upgrade_is_answered_as_http(patient: Server, protocol: bytes) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no request\r\n\r\n", "is not HTTP/1.1"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "is not HTTP/1.1"),
-        (get("/", b"A\0: b\r\n"), "is not HTTP/1.1"),
-        (get("/", b"A: b\r\n", b"Content-Length: 1\r\nContent-Length: 2\r\n"), "is not HTTP/1.1"),
-        (get("/", b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"), "is not HTTP/1.1"),
-        ("GET /\u00e9 HTTP/1.1\r\n\r\n".encode(), "is not HTTP/1.1"),
+        (b"no request\r\n\r\n", "is not valid HTTP/1.1"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "is not valid HTTP/1.1"),
+        (get("/", b"A\0: b\r\n"), "is not valid HTTP/1.1"),
+        (get("/", b"A: b\r\n", b"Content-Length: 1\r\nContent-Length: 2\r\n"), "is not valid HTTP/1.1"),
+        (get("/", b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"), "is not valid HTTP/1.1"),
+        ("GET /\u00e9 HTTP/1.1\r\n\r\n".encode(), "is not valid HTTP/1.1"),
         (b"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", "request target"),
     ],
 )

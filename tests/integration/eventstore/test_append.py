@@ -45,126 +45,130 @@ def write(
     return DecidedCommand("a", key, (Read(stream, base, commuting),), events, b"{}", None)
 
 
-def test_positions_are_dense_and_a_unit_ends_with_its_command(connection: Connection[Any], log: int) -> None:
-    done = append(connection, log, [write("1", "s", 0, count=3), write("2", "t", 0, count=2)])
+def test_positions_are_dense_and_a_unit_ends_with_its_command(connection: Connection[Any], log_number: int) -> None:
+    done = append(connection, log_number, [write("1", "s", 0, count=3), write("2", "t", 0, count=2)])
     assert [(c.verdict, c.first_position, c.last_position) for c in done.commands] == [(0, 1, 3), (0, 4, 5)]
-    page = read_log(connection, log, 0, 100)
+    page = read_log(connection, log_number, 0, 100)
     assert [(e.position, e.unit_end, e.stream, e.version) for e in page.events] == [
         (1, 3, "s", 1), (2, 3, "s", 2), (3, 3, "s", 3), (4, 5, "t", 1), (5, 5, "t", 2),
     ]  # fmt: skip
     assert read_head(connection, "test").position == 5
 
 
-def test_a_conflict_does_not_affect_other_commands_of_the_group(connection: Connection[Any], log: int) -> None:
-    append(connection, log, [write("1", "s", 0)])
-    done = append(connection, log, [write("2", "t", 0), write("3", "s", 0), write("4", "u", 0)])
+def test_a_conflict_does_not_affect_other_commands_of_the_group(connection: Connection[Any], log_number: int) -> None:
+    append(connection, log_number, [write("1", "s", 0)])
+    done = append(connection, log_number, [write("2", "t", 0), write("3", "s", 0), write("4", "u", 0)])
     assert [c.verdict for c in done.commands] == [Verdict.IN, Verdict.CONFLICT, Verdict.IN]
     assert done.actual == {"s": 1}
-    assert [e.stream for e in read_log(connection, log, 1, 100).events] == ["t", "u"]
+    assert [e.stream for e in read_log(connection, log_number, 1, 100).events] == ["t", "u"]
 
 
-def test_a_command_decided_on_the_events_of_a_failed_one_fails_too(connection: Connection[Any], log: int) -> None:
-    append(connection, log, [write("1", "s", 0)])
+def test_a_command_decided_on_the_events_of_a_failed_one_fails_too(
+    connection: Connection[Any], log_number: int
+) -> None:
+    append(connection, log_number, [write("1", "s", 0)])
     leaning = DecidedCommand("a", "3", (Read("t", 0), Read("s", 0)), [NewEvent("t", OTHER, b"{}")], b"{}", None)
     after = write("4", "t", 0)  # decided on the state after command 3, which writes t
-    done = append(connection, log, [leaning, after, write("5", "u", 0)])
+    done = append(connection, log_number, [leaning, after, write("5", "u", 0)])
     assert [c.verdict for c in done.commands] == [Verdict.CONFLICT, Verdict.CONFLICT, Verdict.IN]
 
 
-def test_an_event_of_another_process_does_not_replace_the_expected_one(connection: Connection[Any], log: int) -> None:
+def test_an_event_of_another_process_does_not_replace_the_expected_one(
+    connection: Connection[Any], log_number: int
+) -> None:
     """The version of t is the expected one, but its event is another. Comparing versions alone would accept it."""
-    append(connection, log, [write("1", "s", 0), write("2", "t", 0)])
+    append(connection, log_number, [write("1", "s", 0), write("2", "t", 0)])
     first = DecidedCommand("a", "3", (Read("s", 0), Read("t", 0)), [NewEvent("t", OTHER, b"{}")], b"{}", None)
-    done = append(connection, log, [first, write("4", "t", 0)])
+    done = append(connection, log_number, [first, write("4", "t", 0)])
     assert [c.verdict for c in done.commands] == [Verdict.CONFLICT, Verdict.CONFLICT]
     assert read_head(connection, "test").position == 2
 
 
-def test_a_read_without_a_write_is_an_expectation_too(connection: Connection[Any], log: int) -> None:
-    append(connection, log, [write("1", "s", 0)])
+def test_a_read_without_a_write_is_an_expectation_too(connection: Connection[Any], log_number: int) -> None:
+    append(connection, log_number, [write("1", "s", 0)])
     record = Record(2, 422, "some_rule", b"{}", b"h")
-    done = append(connection, log, [command("2", reads=(Read("s", 0),), record=record)])
+    done = append(connection, log_number, [command("2", reads=(Read("s", 0),), record=record)])
     assert [c.verdict for c in done.commands] == [Verdict.CONFLICT]
     assert connection.execute("SELECT count(*) FROM log.commands").fetchone() == (0,)
-    done = append(connection, log, [command("2", reads=(Read("s", 1),), record=record)])
+    done = append(connection, log_number, [command("2", reads=(Read("s", 1),), record=record)])
     assert [c.verdict for c in done.commands] == [Verdict.IN]
     row = connection.execute("SELECT outcome, status, rule, decided_position, first_position FROM log.commands")
     assert row.fetchone() == (2, 422, "some_rule", 1, None)
 
 
 def test_a_commuting_command_is_accepted_after_entries_and_not_after_a_freeze(
-    connection: Connection[Any], log: int
+    connection: Connection[Any], log_number: int
 ) -> None:
-    append(connection, log, [write("1", "cash", 0)])
-    append(connection, log, [write("2", "cash", 1, ENTRY, commuting=True)], commuting_types=[ENTRY])
-    late = append(connection, log, [write("3", "cash", 1, ENTRY, commuting=True)], commuting_types=[ENTRY])
+    append(connection, log_number, [write("1", "cash", 0)])
+    append(connection, log_number, [write("2", "cash", 1, ENTRY, commuting=True)], commuting_types=[ENTRY])
+    late = append(connection, log_number, [write("3", "cash", 1, ENTRY, commuting=True)], commuting_types=[ENTRY])
     assert late.commands[0].verdict is Verdict.IN
     assert late.actual == {"cash": 2}
-    append(connection, log, [write("4", "cash", 3, OTHER)], commuting_types=[ENTRY])
-    after = append(connection, log, [write("5", "cash", 1, ENTRY, commuting=True)], commuting_types=[ENTRY])
+    append(connection, log_number, [write("4", "cash", 3, OTHER)], commuting_types=[ENTRY])
+    after = append(connection, log_number, [write("5", "cash", 1, ENTRY, commuting=True)], commuting_types=[ENTRY])
     assert after.commands[0].verdict is Verdict.CONFLICT
-    assert [(e.version, e.type) for e in read_stream(connection, log, "cash")] == [
+    assert [(e.version, e.type) for e in read_stream(connection, log_number, "cash")] == [
         (1, OTHER), (2, ENTRY), (3, ENTRY), (4, OTHER),
     ]  # fmt: skip
 
 
-def test_a_failed_entry_does_not_taint_commuting_commands(connection: Connection[Any], log: int) -> None:
-    append(connection, log, [write("1", "cash", 0), write("2", "s", 0)])
+def test_a_failed_entry_does_not_taint_commuting_commands(connection: Connection[Any], log_number: int) -> None:
+    append(connection, log_number, [write("1", "cash", 0), write("2", "s", 0)])
     failing = DecidedCommand(
         "a", "3", (Read("s", 0), Read("cash", 1, True)), [NewEvent("cash", ENTRY, b"{}", True)], b"{}", None
     )
     fine = write("4", "cash", 1, ENTRY, commuting=True)
     exact = write("5", "cash", 1)
-    done = append(connection, log, [failing, fine, exact], commuting_types=[ENTRY])
+    done = append(connection, log_number, [failing, fine, exact], commuting_types=[ENTRY])
     assert [c.verdict for c in done.commands] == [Verdict.CONFLICT, Verdict.IN, Verdict.CONFLICT]
 
 
-def test_a_key_is_recorded_once(connection: Connection[Any], log: int) -> None:
+def test_a_key_is_recorded_once(connection: Connection[Any], log_number: int) -> None:
     record = Record(1, 201, None, b"{}", b"hash")
     first = DecidedCommand("a", "k", (Read("s", 0),), [NewEvent("s", OTHER, b"{}")], b"{}", record)
-    assert append(connection, log, [first]).commands[0].verdict is Verdict.IN
+    assert append(connection, log_number, [first]).commands[0].verdict is Verdict.IN
     again = DecidedCommand("a", "k", (Read("s", 1),), [NewEvent("s", OTHER, b"{}")], b"{}", record)
     others = DecidedCommand("b", "k", (Read("t", 0),), [NewEvent("t", OTHER, b"{}")], b"{}", record)
-    done = append(connection, log, [again, write("2", "s", 1), others])
+    done = append(connection, log_number, [again, write("2", "s", 1), others])
     assert [c.verdict for c in done.commands] == [Verdict.DUPLICATE, Verdict.CONFLICT, Verdict.IN]
 
 
-def test_a_stream_cannot_be_continued_beyond_its_end(connection: Connection[Any], log: int) -> None:
-    assert append(connection, log, [write("1", "s", 5)]).commands[0].verdict is Verdict.CONFLICT
-    append(connection, log, [write("2", "s", 0, count=3)])
-    done = append(connection, log, [write("3", "s", 5), write("4", "s", 5)])
+def test_a_stream_cannot_be_continued_beyond_its_end(connection: Connection[Any], log_number: int) -> None:
+    assert append(connection, log_number, [write("1", "s", 5)]).commands[0].verdict is Verdict.CONFLICT
+    append(connection, log_number, [write("2", "s", 0, count=3)])
+    done = append(connection, log_number, [write("3", "s", 5), write("4", "s", 5)])
     assert [c.verdict for c in done.commands] == [Verdict.CONFLICT, Verdict.CONFLICT]
     assert done.actual == {"s": 3}, "the answer has the actual version"
 
 
-def test_a_rolled_back_append_leaves_no_gap(connection: Connection[Any], log: int) -> None:
+def test_a_rolled_back_append_leaves_no_gap(connection: Connection[Any], log_number: int) -> None:
     with connection.transaction(force_rollback=True):
-        append(connection, log, [write("1", "s", 0, count=7)])
-    done = append(connection, log, [write("2", "s", 0)])
+        append(connection, log_number, [write("1", "s", 0, count=7)])
+    done = append(connection, log_number, [write("2", "s", 0)])
     assert done.commands[0].first_position == 1
 
 
-def test_logs_are_independent(connection: Connection[Any], log: int) -> None:
+def test_logs_are_independent(connection: Connection[Any], log_number: int) -> None:
     other = connection.execute("SELECT log.create_log('other')").fetchone()
     assert other is not None
-    append(connection, log, [write("1", "s", 0)])
+    append(connection, log_number, [write("1", "s", 0)])
     done = append(connection, other[0], [write("1", "s", 0)])
     assert done.commands[0].first_position == 1
 
 
-def test_a_unit_has_a_bound(connection: Connection[Any], log: int) -> None:
-    append(connection, log, [write("1", "s", 0, count=MOST_EVENTS_PER_UNIT)])
+def test_a_unit_has_a_bound(connection: Connection[Any], log_number: int) -> None:
+    append(connection, log_number, [write("1", "s", 0, count=MOST_EVENTS_PER_UNIT)])
     assert read_head(connection, "test").position == MOST_EVENTS_PER_UNIT
     with pytest.raises(UnitTooLargeError, match="10001"):
-        append(connection, log, [write("2", "t", 0, count=MOST_EVENTS_PER_UNIT + 1)])
+        append(connection, log_number, [write("2", "t", 0, count=MOST_EVENTS_PER_UNIT + 1)])
 
 
 @pytest.mark.parametrize("limit", range(1, 11))
-def test_pages_end_with_a_unit_at_every_size(connection: Connection[Any], log: int, limit: int) -> None:
-    append(connection, log, [write(str(n), f"s{n}", 0, count=1 + n % 4) for n in range(12)])
+def test_pages_end_with_a_unit_at_every_size(connection: Connection[Any], log_number: int, limit: int) -> None:
+    append(connection, log_number, [write(str(n), f"s{n}", 0, count=1 + n % 4) for n in range(12)])
     head = read_head(connection, "test").position
     after, seen = 0, []
-    while not (page := read_log(connection, log, after, limit)).at_end:
+    while not (page := read_log(connection, log_number, after, limit)).at_end:
         assert page.events[-1].position == page.events[-1].unit_end == page.upto
         assert len(page.events) <= limit + 3
         seen += [event.position for event in page.events]
@@ -172,15 +176,15 @@ def test_pages_end_with_a_unit_at_every_size(connection: Connection[Any], log: i
     assert seen == list(range(1, head + 1))
 
 
-def test_filters_still_advance(connection: Connection[Any], log: int) -> None:
-    append(connection, log, [write("1", "acct_1", 0), write("2", "txn_1", 0, ENTRY), write("3", "acct_2", 0)])
-    page = read_log(connection, log, 0, 2, types=("no.such.type",))
+def test_filters_still_advance(connection: Connection[Any], log_number: int) -> None:
+    append(connection, log_number, [write("1", "acct_1", 0), write("2", "txn_1", 0, ENTRY), write("3", "acct_2", 0)])
+    page = read_log(connection, log_number, 0, 2, types=("no.such.type",))
     assert (page.events, page.upto) == ([], 2)
-    assert [e.stream for e in read_log(connection, log, 0, 10, category="acct").events] == ["acct_1", "acct_2"]
-    assert [e.stream for e in read_log(connection, log, 0, 10, types=(ENTRY,)).events] == ["txn_1"]
+    assert [e.stream for e in read_log(connection, log_number, 0, 10, category="acct").events] == ["acct_1", "acct_2"]
+    assert [e.stream for e in read_log(connection, log_number, 0, 10, types=(ENTRY,)).events] == ["txn_1"]
 
 
-def test_an_append_is_index_work_only(connection: Connection[Any], log: int, database: Database) -> None:
+def test_an_append_is_index_work_only(connection: Connection[Any], log_number: int, database: Database) -> None:
     """The plans inside the function use indexes, with statistics of empty tables and of large ones."""
     with connect(database.url, application_name="plans") as owner:
         commands: list[str] = []
@@ -198,7 +202,7 @@ def test_an_append_is_index_work_only(connection: Connection[Any], log: int, dat
                 for n in range(100)
             ]
             commands.clear()
-            append(owner, log, group)
+            append(owner, log_number, group)
         touching = [decided for decided in commands if "log.commands k" in decided or "FROM log.events ev" in decided]
         assert len(touching) == 2
         for decided in touching:
@@ -207,7 +211,7 @@ def test_an_append_is_index_work_only(connection: Connection[Any], log: int, dat
             assert "Join" not in decided
 
 
-def test_a_call_that_miscounts_its_events_changes_nothing(connection: Connection[Any], log: int) -> None:
+def test_a_call_that_miscounts_its_events_changes_nothing(connection: Connection[Any], log_number: int) -> None:
     """The function computes positions and versions, so no caller can leave a gap."""
     call = (
         "SELECT log.append(%s, 0::smallint, '{}', '{a}', '{k}', '{h}', '{1}', '{201}', '{NULL}', '{x}', '{NULL}',"
@@ -216,17 +220,17 @@ def test_a_call_that_miscounts_its_events_changes_nothing(connection: Connection
     )
     for counted in ("{1}", "{3}"):
         with pytest.raises(psycopg.Error):
-            connection.execute(call, (log, counted))
+            connection.execute(call, (log_number, counted))
     assert read_head(connection, "test").position == 0
-    connection.execute(call, (log, "{2}"))
-    assert [(e.position, e.unit_end, e.version) for e in read_log(connection, log, 0, 10).events] == [
+    connection.execute(call, (log_number, "{2}"))
+    assert [(e.position, e.unit_end, e.version) for e in read_log(connection, log_number, 0, 10).events] == [
         (1, 2, 1),
         (2, 2, 2),
     ]
 
 
 def test_an_append_that_is_refused_at_the_commit_has_no_effect(
-    connection: Connection[Any], log: int, database: Database
+    connection: Connection[Any], log_number: int, database: Database
 ) -> None:
     """The row of the function comes before the commit, so it is not the final result."""
     with psycopg.connect(database.url, autocommit=True) as owner:
@@ -239,14 +243,14 @@ def test_an_append_that_is_refused_at_the_commit_has_no_effect(
             " FOR EACH ROW EXECUTE FUNCTION public.refuse()"
         )
     with pytest.raises(psycopg.Error, match="refused at the commit"):
-        append(connection, log, [write("k", "s", 0)])
-    assert read_log(connection, log, 0, 10).events == []
+        append(connection, log_number, [write("k", "s", 0)])
+    assert read_log(connection, log_number, 0, 10).events == []
 
 
-def test_a_stream_that_is_assumed_new_and_exists_is_refused(connection: Connection[Any], log: int) -> None:
+def test_a_stream_that_is_assumed_new_and_exists_is_refused(connection: Connection[Any], log_number: int) -> None:
     """The stream is not looked up. The unique index detects it, and the whole call has no effect."""
-    append(connection, log, [write("first", "s", 0)])
+    append(connection, log_number, [write("first", "s", 0)])
     invented = command("second", NewEvent("s", OTHER, b"{}"), reads=(Read("s", None),))
     with pytest.raises(psycopg.errors.UniqueViolation):
-        append(connection, log, [invented])
+        append(connection, log_number, [invented])
     assert read_head(connection, "test").position == 1

@@ -311,8 +311,10 @@ def test_nothing_is_sealed_with_a_key_that_the_database_has_lost(database18: Dat
         ledger.accepted(again)
         assert admin.execute("SELECT count(*) FROM log.subject_keys WHERE subject = 'somebody'").fetchone() == (1,)
         with ledger.connect() as reading:
-            (opened,) = read_stream(reading, ledger.log, again.account)
-            answered = codec_of(reading, ledger.log).decode(opened.type, opened.payload, opened.stream, opened.version)
+            (opened,) = read_stream(reading, ledger.log_number, again.account)
+            answered = codec_of(reading, ledger.log_number).decode(
+                opened.type, opened.payload, opened.stream, opened.version
+            )
         assert answered.name == "Ada Lovelace"
 
 
@@ -398,7 +400,7 @@ def test_a_follower_sees_everything_while_writers_race(database: Database) -> No
         def watch() -> None:
             after = 0
             while not over():
-                page = read_log(tail, ledger.log, after, 3)
+                page = read_log(tail, ledger.log_number, after, 3)
                 after = page.upto
                 seen.extend(event.position for event in page.events)
 
@@ -427,7 +429,7 @@ def test_at_every_page_end_the_trial_balance_is_zero(database18: Database, size:
             ledger.accepted(transfer(accounts[n % 3], accounts[(n + 1) % 3], 5))
         sums: Counter[str] = Counter()
         after = 0
-        while not (page := read_log(reading, ledger.log, after, size)).at_end:
+        while not (page := read_log(reading, ledger.log_number, after, size)).at_end:
             for recorded in page.events:
                 if recorded.type in ("account.credited.v1", "account.debited.v1"):
                     event = ledger.codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)

@@ -299,8 +299,8 @@ def test_commands_about_a_person_whose_key_is_damaged_fail_alone(database: Datab
             assert answer is not None
             assert answer.outcome is Outcome.ACCEPTED
         with ledger.connect() as reading:
-            events = read_stream(reading, ledger.log, bob)
-            codec = codec_of(reading, ledger.log)
+            events = read_stream(reading, ledger.log_number, bob)
+            codec = codec_of(reading, ledger.log_number)
             opened, *entries = codec.decode_many([(e.type, e.payload, e.stream, e.version) for e in events])
     assert (opened.name, opened.owner) == (UNREADABLE, "bob")
     assert [entry.amount for entry in entries] == [100, 10, 1]
@@ -310,11 +310,11 @@ def test_commands_about_a_person_whose_key_is_damaged_fail_alone(database: Datab
 def test_a_person_whose_name_no_database_can_hold_is_unreadable_alone(database18: Database) -> None:
     """JSON can have a NUL, and text of PostgreSQL cannot. The keys of other persons are still found."""
     with ledger_on(database18) as ledger, ledger.connect() as reading:
-        (opened, *_) = read_stream(reading, ledger.log, ledger.account(owner="ada"))
+        (opened, *_) = read_stream(reading, ledger.log_number, ledger.account(owner="ada"))
         damaged = opened.payload.replace(b'"ada"', b'"a\\u0000a"')
         assert damaged != opened.payload
         log = [(opened.type, payload, opened.stream, opened.version) for payload in (damaged, opened.payload)]
-        read = codec_of(reading, ledger.log).decode_many(log)
+        read = codec_of(reading, ledger.log_number).decode_many(log)
     assert [(event.owner, event.name) for event in read] == [("a\0a", UNREADABLE), ("ada", "Ada Lovelace")]
 
 
@@ -354,8 +354,8 @@ def test_the_version_a_value_is_bound_to_is_the_one_the_append_gives(database18:
         assert others.result(60) > 0
         assert one.executor.statistics.conflicts > 0, "there was no conflict: the test shows nothing"
         with connect(database18.audit_url, application_name="checking") as checking:
-            codec = codec_of(checking, one.log)
-            check = check_keys(checking, one.log, codec)
+            codec = codec_of(checking, one.log_number)
+            check = check_keys(checking, one.log_number, codec)
             values = list(
                 codec.sealed_values(checking.execute("SELECT type, payload, stream, version FROM log.events"))
             )

@@ -187,7 +187,7 @@ class CountersView(LogTrackingRecorder, EventCountersView):
 
     def _count(self, name: str) -> int:
         query = "SELECT coalesce(sum(count), 0)::bigint FROM event_counters WHERE log = %s AND name = %s"
-        rows = self.store.run(lambda connection, log: connection.execute(query, (log, name)).fetchall())
+        rows = self.store.run(lambda connection, log_number: connection.execute(query, (log_number, name)).fetchall())
         count: int = rows[0][0]
         return count
 

@@ -144,13 +144,13 @@ def lose_the_first_acknowledgement(monkeypatch: pytest.MonkeyPatch) -> Callable[
         original = recorders._insert_events
         calls = iter(range(100))
 
-        def insert(connection: Connection[Any], log: int, columns: Any, tracking: Tracking | None) -> int:
+        def insert(connection: Connection[Any], log_number: int, columns: Any, tracking: Tracking | None) -> int:
             if next(calls) > 0:
-                return original(connection, log, columns, tracking)
+                return original(connection, log_number, columns, tracking)
             if by_a_stranger:
                 alike = [bytes([*metadata[:1], *bytes(16)]) for metadata in columns.metadata]
                 columns = type(columns)(*[getattr(columns, name) for name in columns.__slots__[:-1]], alike)
-            original(connection, log, columns, tracking)
+            original(connection, log_number, columns, tracking)
             connection.close()
             raise psycopg.OperationalError("the connection is lost")
 

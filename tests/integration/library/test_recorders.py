@@ -252,9 +252,9 @@ def test_a_subscription_with_topics_continues_after_the_positions_that_it_read(
     recorder.insert_events(events(1, topic="rare"))
     looked: list[int] = []
 
-    def read_log(connection: Connection[Any], log: int, after: int, limit: int, **kept: Any) -> read.Page:
+    def read_log(connection: Connection[Any], log_number: int, after: int, limit: int, **kept: Any) -> read.Page:
         looked.append(after)
-        return read.read_log(connection, log, after, limit, **kept)
+        return read.read_log(connection, log_number, after, limit, **kept)
 
     monkeypatch.setattr(subscription, "read_log", read_log)
     with recorder.subscribe(topics=["rare"]) as following:

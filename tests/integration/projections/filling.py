@@ -187,9 +187,9 @@ def projector(database: Database, **settings: Any) -> Connection[Any]:
     return connect(database.projector_url, application_name="test", **settings)
 
 
-def codec_of(connection: Connection[Any], log: int) -> Codec:
+def codec_of(connection: Connection[Any], log_number: int) -> Codec:
     """The codec of a filler's log, for another process."""
-    return Codec(CATALOGUE, Sealer(SubjectKeys(connection, log), MASTER_KEY), ERASED, UNREADABLE)
+    return Codec(CATALOGUE, Sealer(SubjectKeys(connection, log_number), MASTER_KEY), ERASED, UNREADABLE)
 
 
 def follow_for_ever(url: str) -> None:

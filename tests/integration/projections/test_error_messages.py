@@ -66,7 +66,7 @@ def test_an_interruption_does_not_quote_it_either(
         full.write(connection, result, memory)
 
     interrupted = replace(full, write=write)
-    follow(lambda: projector(database), lambda connection, log: filler.codec, LOG, [interrupted], stop)
+    follow(lambda: projector(database), lambda connection, log_number: filler.codec, LOG, [interrupted], stop)
     assert "the database cannot be used" in caplog.text
     assert "DiskFull: no (SQLSTATE 53100)" in caplog.text
     assert NAME not in caplog.text

@@ -64,7 +64,7 @@ def followed(database: Database, filler: Filler, **more: float) -> Iterator[None
     stop = Event()
     worker = Thread(
         target=follow,
-        args=(lambda: projector(database), lambda connection, log: filler.codec, LOG, PROJECTIONS, stop),
+        args=(lambda: projector(database), lambda connection, log_number: filler.codec, LOG, PROJECTIONS, stop),
         kwargs=more,
     )
     worker.start()
@@ -430,7 +430,7 @@ def test_a_worker_of_another_version_does_not_fold_into_tables_made_anew(
 
     def older() -> None:
         try:
-            follow(lambda: projector(database), lambda connection, log: filler.codec, LOG, PROJECTIONS, Event())
+            follow(lambda: projector(database), lambda connection, log_number: filler.codec, LOG, PROJECTIONS, Event())
         except ShapeError as error:
             ended.append(error)
 

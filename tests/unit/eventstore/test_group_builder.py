@@ -67,7 +67,7 @@ def evolve(state: Paid | None, event: Event) -> Paid:
 
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch) -> StateCache:
-    monkeypatch.setattr(states, "read_streams", lambda connection, log, behind: [])
+    monkeypatch.setattr(states, "read_streams", lambda connection, log_number, behind: [])
     return StateCache(PlainCodec(), evolve, (), 100)
 
 

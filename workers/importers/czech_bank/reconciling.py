@@ -205,9 +205,9 @@ def _last_balance(rows: list[SourceTransaction], opening: int) -> int:
     return min(last or rows, key=lambda row: abs(row.balance - closing)).balance
 
 
-def _our_days(connection: Connection[Any], log: int) -> Movements:
+def _our_days(connection: Connection[Any], log_number: int) -> Movements:
     days: dict[str, list[tuple[date, int]]] = defaultdict(list)
-    for stream, day, total in connection.execute(_OURS, (log, CURRENCY)):
+    for stream, day, total in connection.execute(_OURS, (log_number, CURRENCY)):
         days[stream].append((day, total))
     return days
 
