@@ -10,7 +10,9 @@ LOCK := $(BIN)/uv --quiet pip compile --universal --python-version 3.11 --genera
         --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 LOCK_ARGS ?=
 # A process that is done takes tests from the end of another's list, so that the slow folders do not end on one alone.
-PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist worksteal
+# One process more than there are processors, and four at most: tests also wait for servers.
+JOBS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 4 ? n : 4 )))
+PYTEST_ARGS ?= -n $(JOBS) --dist worksteal
 FAST := -m "not soak and not slow"
 # Percent of the statements: what was measured (88.1), less what differs from one run to the next.
 LEAST_COVERAGE := 87

@@ -12,6 +12,7 @@ from eventstore.postgres.connect import connect
 from migrations import MigrationError, runner
 from projections.engine.tables import ShapeError, prepare
 from projections.registry import PROJECTIONS
+from workers.databases import LONG_STATEMENT_SECONDS
 from workers.settings import Settings
 from workers.verify.schema import planted
 
@@ -39,8 +40,10 @@ def migrate(settings: Settings) -> Migrated:
     revision = runner.upgrade(url, notes.append)
     with connect(url, application_name="daybook-migrate") as connection:
         connection.execute("SELECT log.create_log(%s)", (settings.log,))
-    with connect(settings.read_owner_url(), application_name="daybook-migrate") as connection:
-        _refuse_planted(connection)
+    with connect(
+        settings.read_owner_url(), application_name="daybook-migrate", statement_seconds=LONG_STATEMENT_SECONDS
+    ) as connection:
+        refuse_planted(connection)
         try:
             prepare(connection, PROJECTIONS)
         except ShapeError as error:
@@ -51,7 +54,7 @@ def migrate(settings: Settings) -> Migrated:
     return Migrated(revision, tuple(notes))
 
 
-def _refuse_planted(connection: Connection[Any]) -> None:
+def refuse_planted(connection: Connection[Any]) -> None:
     """Raise `MigrationError` if making read tables would run foreign code with the rights of the database's owner.
 
     The read owner may put a constraint or a trigger on its tables. In a session of the read owner's login such code

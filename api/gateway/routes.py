@@ -8,6 +8,7 @@ dictionary for each segment of the path.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -171,9 +172,13 @@ class RouteTable:
         """The entry of this template, made if it is new."""
         node, names = self._root, list[str]()
         for segment in template.split("/"):
-            if not segment.startswith("{"):
+            if "{" not in segment and "}" not in segment:
                 node = node.literal.setdefault(segment, _Node())
                 continue
+            if _PARAMETER.fullmatch(segment) is None or (segment.endswith(":path}") and not template.endswith(segment)):
+                raise ValueError(
+                    f"{template}: {segment} is not a parameter; use {{name}} for a segment, {{name:path}} for the rest."
+                )
             name, _, kind = segment[1:-1].partition(":")
             names.append(name)
             if kind == "path":
@@ -183,6 +188,9 @@ class RouteTable:
             node = node.named
         node.path = node.path or PathRoutes(template, tuple(names))
         return _same_names(node.path, template, names)
+
+
+_PARAMETER = re.compile(r"\{\w+(:path)?\}", re.ASCII)
 
 
 def _same_names(path: PathRoutes, template: str, names: list[str]) -> PathRoutes:

@@ -32,8 +32,8 @@ After = Annotated[
     Query(
         ge=0,
         lt=2**63,
-        description="Only items with a `position` after this one. To poll a list, pass the highest `position` seen "
-        "so far: no item is missed",
+        description="Only items with a `position` after this one. To poll a list, read all its pages by `next`; then "
+        "pass the highest `position` seen so far: no item is missed",
     ),
 ]
 MinPosition = Annotated[

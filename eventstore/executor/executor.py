@@ -569,7 +569,8 @@ class Executor:
         if duplicates:
             repeated = [decided.task for decided in duplicates]
             self._answer_recorded(repeated)
-            assert not unanswered(repeated), "the append found the keys of these commands in the log"
+            if unanswered(repeated):
+                raise RuntimeError("the append found a key in the log that has no record there")
         self._notify(position, position > appended.before)
         return again
 

@@ -7,7 +7,7 @@ DECLARE
 BEGIN
     -- Daybook has no function in these schemas. Code there would run with the rights of the reader.
     SELECT p.oid::regprocedure INTO stranger FROM pg_proc p
-     WHERE p.pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('read', 'read_next', 'reporting')) LIMIT 1;
+     WHERE p.pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('read', 'read_next', 'read_old', 'reporting')) LIMIT 1;
     IF stranger IS NOT NULL THEN
         RAISE EXCEPTION 'there is a function %, and Daybook makes none there: find out who did, and drop it', stranger;
     END IF;

@@ -138,8 +138,14 @@ def declared(
     version: int = 1,
     obsolete_indexes: tuple[str, ...] = (),
 ) -> Projection:
-    """A projection whose rows are folded as `rows` says. `details` are tables whose rows are inserted beside them."""
+    """A projection whose rows are folded as `rows` says. `details` are tables whose rows are inserted beside them.
+
+    Raises `ValueError` if rows are loaded first (`reads`) and an event that changes a row makes details: the row after
+    the event is not known in time.
+    """
     beside = dict(details or {})
+    if rows.reads and any(kind in rows.changes for makers in beside.values() for kind in makers):
+        raise ValueError(f"{name}: an event that changes a row cannot make details while functions read columns")
     return Projection(
         name=name,
         area=area,

@@ -16,12 +16,14 @@ import psycopg
 from psycopg import Connection
 
 from eventstore.postgres.arrays import text_array
-from projections.engine.checkpoint import NEXT, Checkpoint, clear_error, lock_checkpoint
+from projections.engine.checkpoint import LIVE, NEXT, Checkpoint, clear_error, lock_checkpoint
 from projections.engine.projection import Projection
 from projections.engine.tables import TablesBusyError, changing_tables, record_reports, record_shape
 
 SWAP_LOCK_SECONDS = 0.2
-"""How long a try of a swap waits for readers of the tables. New readers wait meanwhile, too."""
+"""How long a try of a swap waits for readers of the tables. New readers wait meanwhile, too. It is shorter than the
+server's `deadlock_timeout` of 1 second. So if a reader and a swap wait for each other, the swap lets go first, and the
+reader never gets an error."""
 SWAP_SECONDS = 60.0
 """How long a swap is tried."""
 SWAP_PAUSE_SECONDS = 0.5
@@ -135,6 +137,7 @@ def _try_swap(
     with changing_tables(connection):
         # The checkpoint first and then the tables, like a runner: so the two cannot deadlock.
         lock_checkpoint(connection, log_number, projection.name)
+        _keep_vacuum_away(connection, projection)
         reached = reach()
         if lock_checkpoint(connection, log_number, projection.name, NEXT) != reached:
             raise SupersededError(projection.name)
@@ -147,8 +150,31 @@ def _try_swap(
         _exchange(connection, projection)
 
 
+def _keep_vacuum_away(connection: Connection[Any], projection: Projection) -> None:
+    """Lock the old and the new tables against autovacuum until the end of the transaction. Readers and folds go on.
+
+    PostgreSQL cancels an autovacuum for a session that waits for `deadlock_timeout`, 1 second. A try of the exchange
+    waits for less, so it would wait in vain until the autovacuum ends.
+    """
+    names = [f"{schema}.{table}" for schema in (LIVE, NEXT) for table in projection.tables]
+    _lock(connection, names, "SHARE UPDATE EXCLUSIVE")
+
+
+def _lock(connection: Connection[Any], names: Sequence[str], mode: str) -> None:
+    """Lock those of these relations that exist, in this order."""
+    existing = "SELECT name FROM unnest(%s::text[]) WITH ORDINALITY AS n(name, i) WHERE to_regclass(name) IS NOT NULL"
+    rows = connection.execute(f"{existing} ORDER BY i".encode(), (text_array(names),)).fetchall()
+    if rows:
+        connection.execute(f"LOCK TABLE {', '.join(name for (name,) in rows)} IN {mode} MODE".encode())
+
+
 def _exchange(connection: Connection[Any], projection: Projection) -> None:
-    """Exchange the tables. Readers of them wait until the end of the transaction."""
+    """Exchange the tables. Readers of them wait until the end of the transaction.
+
+    The views are locked first, and with them the tables they show. Readers of reports lock in the same order, so that
+    a swap and a reader do not wait for each other.
+    """
+    _lock(connection, [f"reporting.{view}" for view in projection.views], "ACCESS EXCLUSIVE")
     moves = [
         *(f"ALTER TABLE IF EXISTS read.{table} SET SCHEMA read_old" for table in projection.tables),
         *(f"ALTER TABLE read_next.{table} SET SCHEMA read" for table in projection.tables),

@@ -2,7 +2,7 @@
 
 A view names the columns that it shows. A column comes from the table with its comment; an amount is shown in major
 units. A view may be replaced while views of users depend on it, so its columns keep their order: a new one goes to the
-end. Each view ends with `last_position`, the position of the last event that changed the row: a tool that remembers
+end. Each view has `last_position`, the position of the last event that changed the row: a tool that remembers
 the highest one fetches what changed since.
 """
 

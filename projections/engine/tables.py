@@ -99,8 +99,10 @@ def prepare(connection: Connection[Any], projections: Sequence[Projection]) -> N
             if projection.name not in made:
                 connection.execute(projection.schema.encode())
                 record_shape(connection, projection)
+        current = [projection for projection in projections if projection.name not in outdated]
+        _index(connection, current)
+        for projection in current:
             _report(connection, projection)
-        _index(connection, [projection for projection in projections if projection.name not in outdated])
     if outdated:
         raise ShapeError(outdated)
 
@@ -240,12 +242,13 @@ def _index(connection: Connection[Any], projections: Sequence[Projection]) -> No
     rows = connection.execute("SELECT indexname FROM pg_indexes WHERE schemaname = 'read'").fetchall()
     existing = {name for (name,) in rows}
     for projection in projections:
-        for name in existing.intersection(projection.obsolete_indexes):
-            connection.execute(f"DROP INDEX {name}".encode())
         for table in projection.read_tables:
             for index in ddl.indexes_of(table):
                 if index.name not in existing:
                     connection.execute(ddl.create_index(table, index).encode())
+    for projection in projections:  # last, because readers of the table wait from here to the end of the transaction
+        for name in existing.intersection(projection.obsolete_indexes):
+            connection.execute(f"DROP INDEX {name}".encode())
 
 
 def record_shape(connection: Connection[Any], projection: Projection) -> None:

@@ -23,6 +23,7 @@ from workers.cli.common import (
 from workers.composition import make_codec
 from workers.databases import LONG_STATEMENT_SECONDS, database
 from workers.messages import action_recorded
+from workers.migrating import refuse_planted
 from workers.tuning import tune_for_folding
 
 app = typer.Typer()
@@ -48,6 +49,7 @@ def rebuild(
         ) as connection,
         connect(settings.read_owner_url(), application_name="daybook-rebuild-tables") as owner,
     ):
+        refuse_planted(owner)
         log_number = read_head(connection, settings.log).log_number
         with connect(settings.projector_url(), application_name="daybook-rebuild-ahead") as ahead:
             codec = make_codec(settings, ahead, log_number)

@@ -21,7 +21,7 @@ SCHEMA: Final = "the schema is what this version creates"
 MANIFEST: Final = Path(__file__).with_name("schema.txt")
 _LINES: Final = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 _RIGHTS: Final = ("grant on ", "role ", "login ")
-_WRITTEN_BY_PREPARE: Final = ("projections", "reports", "currencies")
+_WRITTEN_BY_PREPARE: Final = ("projections", "reports", "currencies", "checkpoints", "projection_errors")
 _CURRENCIES = "SELECT currency, exponent, minor_unit = 10::numeric ^ -exponent FROM read.currencies"
 _REPORTS = "SELECT projection, digest FROM read.reports"
 
@@ -43,8 +43,8 @@ def planted(connection: Connection[Any]) -> list[str]:
     """Foreign objects whose code would run when the read tables are made.
 
     These are triggers, constraints and the like on the tables that `projections.engine.tables.prepare` writes to, and
-    operators, types and functions in the schema `read`, which its statements could call. `read.rooms` is
-    the former name of `read.projections`; `prepare` renames it.
+    operators, types and functions in the schema `read`, which its statements could call. The same holds for a rebuild
+    and the schema `read_next`. `read.rooms` is the former name of `read.projections`; `prepare` renames it.
     """
     expected = _by_object(MANIFEST.read_text(encoding="utf-8").splitlines())
     return [
@@ -107,9 +107,10 @@ def _is_of_a_rebuild(line: str, projections: Sequence[Projection]) -> bool:
 
 
 def _is_run_by_prepare(name: str) -> bool:
-    if name.startswith(("function read.", "object ")) and " read." in name:  # the search path of `prepare` is `read`
+    schemas = ("read", NEXT)  # the search paths of `prepare` and of a rebuild
+    if name.startswith(("function ", "object ")) and any(f" {schema}." in name for schema in schemas):
         return True
-    relations = [f"read.{table}" for table in _WRITTEN_BY_PREPARE]
+    relations = [f"{schema}.{table}" for schema in schemas for table in _WRITTEN_BY_PREPARE]
     return any(
         word == relation or word.startswith(f"{relation}.") for word in name.split(" ") for relation in relations
     )

@@ -427,7 +427,7 @@ def test_the_most_concurrent_batches_use_a_bounded_memory(postgres18: Server) ->
     assert all(0.9 * limits.batch_bytes < len(content) <= limits.batch_bytes for content in contents)
     with (
         postgres18.database() as database,
-        service_on(database, limits=limits) as service,
+        service_on(database, limits=limits, principal_limit=limits.batches * limits.batch_items) as service,
         ThreadPoolExecutor(limits.batches) as pool,
     ):
         tracemalloc.start()

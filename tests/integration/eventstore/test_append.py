@@ -26,7 +26,7 @@ def connection(database: Database) -> Iterator[Connection[Any]]:
 
 
 @pytest.fixture
-def log(connection: Connection[Any]) -> int:
+def log_number(connection: Connection[Any]) -> int:
     row = connection.execute("SELECT log.create_log('test')").fetchone()
     assert row is not None
     return int(row[0])

@@ -101,6 +101,10 @@ def reading(database: Database) -> Iterator[list[tuple[int, ...]]]:
     assert failures == []
 
 
+WRITER_PAUSE_SECONDS = 0.1
+"""The load has a rate: with as many rows as the machine can write, the reports of the readers would become too long."""
+
+
 def test_readers_see_the_old_or_the_new_under_load(
     database: Database, filler: Filler, connection: Connection[Any]
 ) -> None:
@@ -112,7 +116,7 @@ def test_readers_see_the_old_or_the_new_under_load(
 
     def write() -> None:
         for seed in range(61, 1_000):
-            if stop.is_set():
+            if stop.wait(WRITER_PAUSE_SECONDS):
                 return
             filler.write(*a_life(filler, seed=seed, units=30))
             wrote.set()

@@ -134,6 +134,26 @@ def test_foreign_code_in_the_read_schema_is_named_and_nothing_is_migrated(
     assert runner.current(empty_database.url) == "0005"
 
 
+def test_a_rebuild_does_not_run_foreign_code_on_its_tables(empty_database: Database) -> None:
+    assert daybook("migrate", env=environment(empty_database)).returncode == 0
+    with psycopg.connect(empty_database.url) as read_owner:
+        read_owner.execute("SET ROLE daybook_read_owner")
+        read_owner.execute(
+            "CREATE FUNCTION read_next.forge() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN RESET ROLE; CREATE TABLE public.forged (); RETURN NEW; END'"
+        )
+        read_owner.execute(
+            "CREATE TRIGGER forge BEFORE INSERT ON read_next.checkpoints"
+            " FOR EACH ROW EXECUTE FUNCTION read_next.forge()"
+        )
+    env = {name: value for name, value in environment(empty_database).items() if "READ_OWNER" not in name}
+    done = daybook("rebuild", env=env)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "read_next.forge()" in " ".join(done.stderr.split())
+    with psycopg.connect(empty_database.url) as superuser:
+        assert superuser.execute("SELECT to_regclass('public.forged')").fetchone() == (None,)
+
+
 # Logins that migrate, and the messages if they cannot.
 
 

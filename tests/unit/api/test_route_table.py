@@ -29,6 +29,12 @@ def _endpoint() -> Any:
     return endpoint
 
 
+@pytest.mark.parametrize("path", ["/files/{name}.json", "/v{n}/x", "/{n:int}", "/p/{p:path}/end", "/{}", "/{a-b}"])
+def test_a_path_with_a_parameter_that_the_table_does_not_know_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="is not a parameter"):
+        table(path)
+
+
 def found(routes: RouteTable, path: str) -> tuple[str, dict[str, str]] | None:
     """The template of a path, and the values of its names."""
     one = routes.find(path)

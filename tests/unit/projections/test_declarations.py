@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Table
 
+from domain.posts.post import PostRevised
 from projections.engine import ddl
 from projections.engine.columns import amount, code, day, flag, index, number, read_table
+from projections.engine.declared import declared
 from projections.engine.projection import Projection
 from projections.engine.reporting import View
 from projections.engine.writing import copy_target
 from projections.generated import file_of, sql_of
+from projections.posts import posts
 from projections.registry import PROJECTIONS
 
 VIEWS = [view for projection in PROJECTIONS for view in projection.reports]
@@ -119,3 +123,10 @@ def test_copy_names_every_column() -> None:
     assert copy_target(made(), ("count", "thing", "customer")) == "things (count, thing, customer)"
     with pytest.raises(ValueError, match="things has the columns thing, customer, count, not thing, count"):
         copy_target(made(), ("thing", "count"))
+
+
+def test_details_of_a_change_cannot_be_declared_where_rows_are_loaded_first() -> None:
+    reading = replace(posts.FOLD, reads=("revision",))
+    details = {posts.REVISIONS: {PostRevised: posts.revision_of}}
+    with pytest.raises(ValueError, match="cannot make details while functions read columns"):
+        declared("posts", reading, area="posts", details=details, reports=())
