@@ -59,6 +59,11 @@ SELECT DISTINCT name FROM dependents
 """
 
 
+_OWN = """
+SELECT n.name FROM unnest(%s::text[]) WITH ORDINALITY AS n(name, i)
+  JOIN pg_class c ON c.oid = to_regclass(n.name) AND pg_has_role(c.relowner, 'MEMBER') ORDER BY n.i
+"""
+
 _NOT_REPLACED = (
     psycopg.errors.InvalidTableDefinition,  # a column is gone, or has another name or type
     psycopg.errors.WrongObjectType,  # it is not a view
@@ -161,9 +166,8 @@ def _keep_vacuum_away(connection: Connection[Any], projection: Projection) -> No
 
 
 def _lock(connection: Connection[Any], names: Sequence[str], mode: str) -> None:
-    """Lock those of these relations that exist, in this order."""
-    existing = "SELECT name FROM unnest(%s::text[]) WITH ORDINALITY AS n(name, i) WHERE to_regclass(name) IS NOT NULL"
-    rows = connection.execute(f"{existing} ORDER BY i".encode(), (text_array(names),)).fetchall()
+    """Lock those of these relations that exist, in this order. Relations of another owner are left out."""
+    rows = connection.execute(_OWN, (text_array(names),)).fetchall()
     if rows:
         connection.execute(f"LOCK TABLE {', '.join(name for (name,) in rows)} IN {mode} MODE".encode())
 

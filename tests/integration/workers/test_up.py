@@ -188,8 +188,9 @@ def test_a_stopped_projection_does_not_keep_the_ledger_from_its_clients(folder: 
         assert "is run by another daybook command" in second.stderr.replace("\n", " ")
         url = url_of_running(folder / "var" / "postgres")
         assert url is not None
+        older = "UPDATE read.checkpoints SET epoch = epoch - 1 WHERE projection = 'posts'"
         with psycopg.connect(url) as superuser:  # as if the log had been restored and nothing else
-            superuser.execute("UPDATE read.checkpoints SET epoch = epoch - 1 WHERE projection = 'posts'")
+            wait_until(lambda: superuser.execute(older).rowcount == 1, "a checkpoint of posts")
         stop(process)
     with started("up", env=env) as process:
         assert "Stopped projections: posts." in read_until(process, UP)
