@@ -52,29 +52,21 @@ class _Movement(Value, frozen=True):
     reference: str | None = None
     description: Personal | None = None
 
-
-class Deposit(_Movement, frozen=True):
-    """Pay cash in: from the internal account for cash to the customer's account."""
-
     @property
     def streams(self) -> tuple[str, ...]:
         return (self.account,)
+
+
+class Deposit(_Movement, frozen=True):
+    """Pay cash in: from the internal account for cash to the customer's account."""
 
 
 class Withdraw(_Movement, frozen=True):
     """Pay cash out: from the customer's account to the internal account for cash."""
 
-    @property
-    def streams(self) -> tuple[str, ...]:
-        return (self.account,)
-
 
 class ChargeFee(_Movement, frozen=True):
     """Charge a fee: from the customer's account to the internal account for fees."""
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        return (self.account,)
 
 
 class Transfer(Value, frozen=True):

@@ -1,4 +1,4 @@
-"""What the library calls: makes the recorders of an application from its environment."""
+"""Makes the recorders of an application from its environment. The library calls this module."""
 
 from __future__ import annotations
 

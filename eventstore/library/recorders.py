@@ -1,4 +1,4 @@
-"""Recorders of events: an aggregate's, an application's, a processing application's; and of snapshots."""
+"""Records events for aggregates, applications and processing applications, and records snapshots."""
 
 from __future__ import annotations
 

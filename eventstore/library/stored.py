@@ -1,7 +1,7 @@
-"""The library's stored events as rows of the log, and back, to the byte.
+"""Turns the library's stored events into rows of the log, and back without a change of a byte.
 
-Topic and state are the columns type and payload. An originator id is the stream's name; whether it is a UUID or a
-string is remembered in the metadata, so that what comes back is what went in, and nothing is to be configured.
+The topic is the column `type`, and the state is the column `payload`. The originator id is the name of the stream. The
+metadata says whether the id is a UUID or a string, so a reader gets the same type again without any setting.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far a view, or an application that follows another, has come."""
+"""Stores the positions up to which views, and applications that follow another one, have processed the log."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _TRACKED = "SELECT notification_id FROM library.tracking WHERE log = %s AND appl
 
 
 class LogTrackingRecorder(TrackingRecorder):
-    """Tracking positions, which only ever rise. Views are subclasses: see `transaction`."""
+    """Stores tracking positions. A position never falls. Views are subclasses: see `transaction`."""
 
     def __init__(self, store: LogStore) -> None:
         self.store = store
 
     def insert_tracking(self, tracking: Tracking) -> None:
-        """Raises `IntegrityError` where this notification, or a later one, is tracked already."""
+        """Store the position. Raises `IntegrityError` if this notification, or a later one, is stored already."""
         self.store.run(lambda connection, log_number: _track(connection, log_number, tracking))
 
     def max_tracking_id(self, application_name: str) -> int | None:
-        """How far that application is processed; None where nothing of it is."""
+        """Return the last notification of that application that was processed, or None if there is none."""
         rows = self.store.run(
             lambda connection, log_number: connection.execute(
                 _TRACKED, (log_number, application_name), binary=True
@@ -36,7 +36,7 @@ class LogTrackingRecorder(TrackingRecorder):
 
     @contextmanager
     def transaction(self, tracking: Tracking) -> Iterator[Connection[Any]]:
-        """A transaction in which a view writes what a notification means: with its tracking, or not at all.
+        """A transaction in which a view writes its rows for a notification, together with the position.
 
         Raises `IntegrityError` before the block where the notification, or a later one, is tracked already. Tracking
         comes first because it locks: a second runner with the same notification waits, then fails, and writes nothing.

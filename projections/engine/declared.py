@@ -1,9 +1,9 @@
 """Declared read models: a table with one row a stream, and one pure function per event type, ``(row, event) → row``.
 
-A function gets the row as it was, with three values of the event it is about to apply: `version` (of the stream),
-`last_position` and `last_at` (when it was recorded, as text). It returns the row as it is now. It may read those three
-and, of other columns, only what `RowFold.reads` names: a row that is changed is not loaded from the table for anything
-else. Columns that a function does not set stay as they are.
+A function gets the row before the event, with three values of the event: `version` (of the stream), `last_position`
+and `last_at` (the time of recording, as text). It returns the row after the event. It may read these three values and
+the columns that `RowFold.reads` names, because no other column is loaded. Columns that a function does not set stay as
+they are.
 
 The engine folds a page at once. It groups events by stream, applies the functions in memory, inserts the rows that
 began in this page with one COPY, and updates the others with one statement for each set of columns that changed.
@@ -120,7 +120,7 @@ def _misplaced(key: str, event: Any, starts: bool) -> FoldError:
 
 @dataclass(slots=True)
 class Page:
-    """The result of a page, encoded for the server as far as no row of the table is needed."""
+    """The result of a page. Whatever needs no row of the table is encoded for the server already."""
 
     begun: list[str]  # lines for COPY
     updates: list[Update]

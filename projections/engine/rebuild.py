@@ -198,7 +198,7 @@ class _Replacement:
         return {status.projection: self._target(state, status) for status in state.statuses}
 
     def _target(self, state: LogState, status: ProjectionStatus) -> int:
-        """The live position; the head if there is none, or if it does not fit this log."""
+        """Return the live position. If there is none, or if it does not fit this log, return the head of the log."""
         at = status.checkpoint
         if at is None or status.refusal(state.epoch) is not None:
             return state.head

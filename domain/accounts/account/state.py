@@ -109,7 +109,7 @@ class Account(Value, frozen=True):
         return None
 
     def refuse_posting(self, currency: str, value_date: date) -> Refused | None:
-        """Return the refusal of an entry in this currency at this value date whatever its amount, or None."""
+        """Return why no entry of any amount can have this currency and value date, or None if one can."""
         profile = self.profile
         if self.status != "open":
             return self.refuse_change_of_state()
@@ -136,8 +136,8 @@ class Account(Value, frozen=True):
     def refuse_change(self, net: int) -> Refused | None:
         """Return the refusal of a change of the balance by `net` minor units, or None.
 
-        The minimum is tested against the available amount, because held money is already promised. Where a limit is
-        already crossed, a change back towards it is never refused.
+        The minimum is tested against the available amount, because held money is already promised. If the balance is
+        already outside a limit, a change towards the limit is never refused.
         """
         profile = self.profile
         currency = profile.currency

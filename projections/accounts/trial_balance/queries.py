@@ -55,7 +55,7 @@ class TrialBalance:
 
     @property
     def balanced(self) -> bool:
-        """Whether every currency is."""
+        """Whether debits and credits are equal in every currency."""
         return all(total.balanced for total in self.totals)
 
 

@@ -303,6 +303,51 @@ def test_a_swap_gives_up_on_a_reader_that_does_not_end(
     assert filler.rebuild(connection, named(["posts"])).ok
 
 
+def locks(filler: Filler, mode: str, *, granted: bool = True) -> set[str]:
+    """The relations of the projection of posts that are locked in this mode, or are waited for."""
+    rows = filler.connection.execute(
+        "SELECT relation::regclass::text FROM pg_locks WHERE mode = %s AND granted = %s AND relation IN"
+        " (SELECT oid FROM pg_class WHERE relname IN ('posts', 'post_revisions'))",
+        (mode, granted),
+    )
+    return {name for (name,) in rows}
+
+
+def test_a_swap_keeps_autovacuum_away_from_the_old_and_the_new_tables(
+    filler: Filler, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folded(connection, filler, seed=68)
+    [posts] = named(["posts"])
+    exchange, held = replacement._exchange, set[str]()
+
+    def look_and_exchange(own: Connection[Any], projection: Projection) -> None:
+        held.update(locks(filler, "ShareUpdateExclusiveLock"))
+        exchange(own, projection)
+
+    monkeypatch.setattr(replacement, "_exchange", look_and_exchange)
+    assert filler.rebuild(connection, [posts]).ok
+    assert held >= {f"{schema}.{table}" for schema in ("read", "read_next") for table in posts.tables}
+
+
+def test_a_swap_that_waits_for_a_view_has_not_locked_its_tables(
+    database: Database, filler: Filler, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader of a report locks the view and then its tables. A swap in the other order could deadlock with it."""
+    folded(connection, filler, seed=68)
+    monkeypatch.setattr(replacement, "SWAP_LOCK_SECONDS", 60)
+    reports: list[Rebuilt] = []
+    swapping = Thread(target=lambda: reports.append(filler.rebuild(connection, named(["posts"]))))
+    with psycopg.connect(database.url) as holder:
+        holder.execute("COMMENT ON VIEW reporting.posts IS 'held'")  # it locks the view, not the tables
+        swapping.start()
+        wait_until(lambda: bool(locks(filler, "AccessExclusiveLock", granted=False)), "the swap to wait")
+        assert locks(filler, "AccessExclusiveLock", granted=False) == {"reporting.posts"}
+        assert not {name for name in locks(filler, "AccessExclusiveLock") if name.startswith("read.")}
+        holder.rollback()
+        swapping.join()
+    assert reports[0].ok
+
+
 def test_the_rebuild_that_began_first_gives_way(
     filler: Filler, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,8 +19,8 @@ from api.registry import routes
 from tests.support.openapi import changes, strict
 
 BEFORE: Final = Path(__file__).parents[2] / "fixtures" / "openapi-d399098.json"
-"""Of revision d399098: what `curl http://127.0.0.1:8100/v1/openapi.json` gave there, written by Python's `json` with
-`indent=1, sort_keys=True`."""
+"""The description of revision d399098: the result of `openapi()` of that revision's app, under today's locked FastAPI
+and pydantic. Python's `json` wrote it with `indent=1, sort_keys=True`."""
 
 ON_PURPOSE: Final[Mapping[str, str]] = {
     r" operationId: ": "generated clients have functions with short names",
