@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from domain.kernel import Decide, Event, Value
+from domain.kernel import Decide, Event, Role, Value
 
 
 class EventType(Value, frozen=True):
@@ -31,7 +31,8 @@ class Aggregate(Value, frozen=True):
     state in any order. `snapshot` is the class of the state that snapshots keep, and the version of the fold. Raise
     that version when `evolve` makes another state from the same events. Declare a snapshot only for streams that grow
     long, and never for a state with personal values. `written_once` is true where a stream is rarely read again; the
-    state cache leaves such streams out. `amounts` names the fields of events and states that hold minor units. `pairs`
+    state cache leaves such streams out. `may` says who may send a command, where that is not every commander
+    (`domain.permissions`). `amounts` names the fields of events and states that hold minor units. `pairs`
     names the members of tuples in the state.
     """
 
@@ -44,5 +45,6 @@ class Aggregate(Value, frozen=True):
     commuting: tuple[str, ...] = ()
     snapshot: tuple[type[Value], int] | None = None
     written_once: bool = False
+    may: Mapping[type[Any], frozenset[Role]] = {}
     amounts: frozenset[str] = frozenset()
     pairs: Mapping[str, tuple[str, ...]] = {}

@@ -84,11 +84,54 @@ def found(states: States, id: str, kind: type[S]) -> S | None:
     return state if isinstance(state, kind) else None
 
 
+Role = Literal["command", "report", "audit", "operator"]
+"""What a principal may do, roughly. `domain.permissions` says which role may do what."""
+
+
+class Grant(Value, frozen=True):
+    """A role that a principal has for a time."""
+
+    role: Role
+    until: datetime | None = None  # aware, UTC; None: without an end
+
+
+class Principal(Value, frozen=True):
+    """A person or a program that sends commands. `id` is the actor of its commands."""
+
+    id: str
+    roles: tuple[Role, ...]
+    how: str = "token"  # how it proved who it is
+    person: str | None = None  # the id of the person behind it; None for a program
+    grants: tuple[Grant, ...] = ()
+
+    @property
+    def all_roles(self) -> tuple[Role, ...]:
+        """Its roles and those of its grants, whatever their end."""
+        return (*self.roles, *(grant.role for grant in self.grants))
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What is recorded about it with each event, in order of the names. A program has no person and no grants."""
+        grants = [{"role": grant.role, "until": grant.until} for grant in self.grants]
+        person = {} if self.person is None else {"person": self.person}
+        return {**({"grants": grants} if grants else {}), "how": self.how, "id": self.id, **person, "roles": self.roles}
+
+
+RULES_VERSION = 1
+"""The version of the rules that decisions follow. Raise it when a rule accepts what it refused before, or the reverse.
+
+Events name the version in their metadata, and `daybook verify` holds each unit to its own (`Aggregate.check`). Units
+from before events named it have version 0.
+"""
+
+
 class Context(Value, frozen=True):
     """What a decision knows besides the states. It comes with the command, so a repeated decision is the same."""
 
     decided_at: datetime  # aware, UTC
     log: str  # name of the log; the ids of internal accounts are made from it
+    principal: Principal  # who sent the command
+    rules: int = RULES_VERSION  # the version of the rules that it is decided under
 
     @property
     def today(self) -> date:
@@ -128,6 +171,14 @@ class Unknown(Value, frozen=True):
     commuting: frozenset[str] = frozenset()
 
 
+class Forbidden(Value, frozen=True):
+    """The principal may not do this. The answer is not recorded. `why` is a sentence about role or ownership."""
+
+    outcome: ClassVar[Literal["forbidden"]] = "forbidden"
+    why: str
+    commuting: frozenset[str] = frozenset()
+
+
 class NeedsStreams(Value, frozen=True):
     """The decision needs these streams too. Load them and decide again."""
 
@@ -135,7 +186,7 @@ class NeedsStreams(Value, frozen=True):
     streams: tuple[str, ...]
 
 
-Decision: TypeAlias = Accepted | Refused | Unknown | NeedsStreams
+Decision: TypeAlias = Accepted | Refused | Unknown | Forbidden | NeedsStreams
 
 Decide: TypeAlias = Callable[[Any, States, Context], Decision]
 """A function that decides a command. The same command, states and context always give the same decision."""

@@ -6,13 +6,15 @@ A new aggregate is a new module and a line here. A name that is declared twice i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from domain import claims, together
 from domain.accounts import account, transaction
 from domain.aggregate import Aggregate, EventType
-from domain.kernel import Command, Context, Decide, Decision, Event, State, States, Value
+from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
+from domain.permissions import COMMANDERS, may
 from domain.posts import post
 from domain.together import Together, decide_together
 
@@ -91,6 +93,11 @@ AMOUNTS: frozenset[str] = frozenset(name for aggregate in AGGREGATES for name in
 PAIRS: Mapping[str, tuple[str, ...]] = {name: of for aggregate in AGGREGATES for name, of in aggregate.pairs.items()}
 """The names of the members of tuples in states, by the field that holds them."""
 
+PERMISSIONS: Mapping[type[Any], frozenset[Role]] = {
+    command: aggregate.may.get(command, COMMANDERS) for aggregate in AGGREGATES for command in aggregate.decisions
+}
+"""Who may send each command. A route has the permission of the command that it makes."""
+
 _DECISIONS: dict[type, Decide] = {
     command: decision for aggregate in AGGREGATES for command, decision in aggregate.decisions.items()
 }
@@ -104,6 +111,20 @@ def decide(command: Command, states: States, context: Context) -> Decision:
     if type(command) is Together:
         return decide_together(command, states, context, decide, evolve)
     return _DECISIONS[type(command)](command, states, context)
+
+
+def forbid(principal: Principal, command: Command, at: datetime) -> Forbidden | None:
+    """Return why the principal may not send the command, or None if it may. Every way in calls this.
+
+    Of several commands in one unit each is checked.
+    """
+    if type(command) is Together:
+        return next((no for one in command.commands if (no := forbid(principal, one, at)) is not None), None)
+    allowed = PERMISSIONS[type(command)]
+    if may(principal, allowed, at):
+        return None
+    name, role = type(command).__name__, ", ".join(principal.all_roles) or "no role"
+    return Forbidden(f"{name} is for {' or '.join(sorted(allowed))}; {principal.id} has {role}.")
 
 
 def evolve(state: State | None, event: Event) -> State:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from domain.kernel import (
     Accepted,
     Command,
@@ -11,6 +13,7 @@ from domain.kernel import (
     Decision,
     Event,
     Figure,
+    Forbidden,
     NeedsStreams,
     Refused,
     State,
@@ -56,8 +59,8 @@ def decide_together(together: Together, states: States, context: Context, decide
             continue  # it may be accepted once the commands before it are decided
         commuting |= decision.commuting
         exact |= set(command.streams) - decision.commuting
-        if isinstance(decision, Unknown):
-            return Unknown(decision.kind, decision.id, frozenset(commuting - exact))
+        if isinstance(decision, (Unknown, Forbidden)):
+            return replace(decision, commuting=frozenset(commuting - exact))
         if isinstance(decision, Refused):
             figures: dict[str, Figure] = {"item": number, "rule": decision.rule, "figures": dict(decision.figures)}
             return Refused(ITEM_REFUSED, figures, frozenset(commuting - exact))

@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from api.commands.answer_codes import answer_codes
 from domain import registry
-from domain.kernel import ERASED, UNREADABLE, Context
+from domain.kernel import ERASED, UNREADABLE, Context, Principal
 from domain.registry import CATALOGUE, COMMUTING, SNAPSHOTS
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
@@ -89,16 +89,28 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             yield WriteSide(log=settings.log, log_number=log_number, executor=executor, codec=codec)
 
 
-def system_submission(actor: str, key: str, command: Any, request: str, log: str, at: datetime) -> Submission:
-    """A command of a system principal. Two submissions with the same `request` are the same request."""
+def system_principal(actor: str) -> Principal:
+    """A part of Daybook that acts as an operator."""
+    return Principal(actor, ("operator",), "system")
+
+
+def system_submission(principal: Principal, key: str, command: Any, request: str, log: str, at: datetime) -> Submission:
+    """A command of a part of Daybook. Two submissions with the same `request` are the same request.
+
+    Raises `PermissionError` if the principal may not send the command.
+    """
+    refused = registry.forbid(principal, command, at)
+    if refused is not None:
+        raise PermissionError(refused.why)
+    context = Context(decided_at=at, log=log, principal=principal)
     digest = hashlib.sha256(request.encode()).digest()
-    recorded = metadata("system", actor, type(command).__name__, at, key)
+    recorded = metadata(principal.recorded, type(command).__name__, at, context.rules, key)
     return Submission(
         command=command,
-        actor=actor,
+        actor=principal.id,
         key=key,
         request_hash=digest,
         metadata=recorded,
-        context=Context(decided_at=at, log=log),
+        context=context,
         codes=answer_codes(201, if_match=False),
     )

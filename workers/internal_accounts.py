@@ -16,12 +16,12 @@ from eventstore.log.answers import ACCEPTED
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect
 from workers.clock_and_ids import now
-from workers.composition import WriteSide, system_submission
+from workers.composition import WriteSide, system_principal, system_submission
 from workers.settings import Settings
 
 CURRENCIES: Final = ("EUR", "USD", "GBP", "CZK")
 """The currencies in which `daybook up` opens internal accounts."""
-SYSTEM: Final = "system:daybook"
+SYSTEM: Final = system_principal("system:daybook")
 
 
 def open_internal_accounts(settings: Settings, side: WriteSide, currencies: tuple[str, ...]) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from api.gateway.principals import ROLES
 from api.gateway.problems import PROBLEMS
 from api.gateway.routes import Declaration, DeclaredRoute, RouteTable
 from api.openapi import describe, text_of
@@ -21,6 +20,7 @@ from api.registry import routes
 from domain import together
 from domain.aggregate import Aggregate, EventType
 from domain.kernel import Event, Value
+from domain.permissions import ROLES
 from domain.registry import AGGREGATES, CATALOGUE, RULES
 from projections.engine.ddl import type_name
 from projections.engine.projection import Projection

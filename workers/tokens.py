@@ -7,7 +7,9 @@ import os
 import secrets
 from pathlib import Path
 
-from api.gateway.principals import ROLES, Role, digest
+from api.gateway.principals import digest
+from domain.kernel import Role
+from domain.permissions import ROLES
 
 CLEAR_NAME = "tokens.txt"
 

@@ -25,7 +25,7 @@ from api.accounts.views import (
 from api.commands.bodies import IsoDate, Nothing, Reason
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.principals import COMMANDERS, READERS
+from api.gateway.principals import READERS
 from api.gateway.problems import Problem
 from api.queries.filters import choice
 from api.queries.positions import read_cursor
@@ -66,13 +66,11 @@ SideFilter = Annotated[str, choice(values_of(Side))] | None
 CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
 
-@command(router, "/accounts", may=COMMANDERS, answer=AccountOpened)
+@command(router, "/accounts", makes=OpenAccount, answer=AccountOpened)
 async def open_account(caller: Caller, body: bodies.Open) -> Intent:
     """Open an account. Daybook assigns its number."""
-    served, principal = caller.services, caller.principal
+    served = caller.services
     internal = body.type in INTERNAL_ROLES
-    if internal and principal.role != "operator":
-        raise Problem("forbidden", f"Only an operator opens an internal account; {principal.name} is {principal.role}.")
     if not internal and body.owner is None:
         raise Problem("malformed", "owner: a customer's account needs one.")
     id = internal_account(served.log, body.type, body.currency) if internal else served.new_id(ACCOUNT)  # type: ignore[arg-type]
@@ -111,43 +109,43 @@ def _movement(
     return Intent(movement, account)
 
 
-@command(router, "/accounts/{account}/deposits", may=COMMANDERS, answer=Posted)
+@command(router, "/accounts/{account}/deposits", makes=Deposit, answer=Posted)
 def deposit(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Deposit cash into an account."""
     return _movement(Deposit, caller, account, body)
 
 
-@command(router, "/accounts/{account}/withdrawals", may=COMMANDERS, answer=Posted)
+@command(router, "/accounts/{account}/withdrawals", makes=Withdraw, answer=Posted)
 def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Withdraw cash from an account."""
     return _movement(Withdraw, caller, account, body)
 
 
-@command(router, "/accounts/{account}/fees", may=COMMANDERS, answer=Posted)
+@command(router, "/accounts/{account}/fees", makes=ChargeFee, answer=Posted)
 def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     """Charge the fee of the ledger to an account."""
     return _movement(ChargeFee, caller, account, body)
 
 
-@command(router, "/accounts/{account}/freeze", may=COMMANDERS, answer=AccountChanged, status=200)
+@command(router, "/accounts/{account}/freeze", makes=FreezeAccount, answer=AccountChanged, status=200)
 def freeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """Freeze an account. It takes no entry in either direction until it is unfrozen."""
     return Intent(FreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/unfreeze", may=COMMANDERS, answer=AccountChanged, status=200)
+@command(router, "/accounts/{account}/unfreeze", makes=UnfreezeAccount, answer=AccountChanged, status=200)
 def unfreeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """Unfreeze an account. It takes entries again."""
     return Intent(UnfreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/close", may=COMMANDERS, answer=AccountChanged, status=200)
+@command(router, "/accounts/{account}/close", makes=CloseAccount, answer=AccountChanged, status=200)
 def close_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """Close an account for good. Its balance must be zero, and no hold may be open."""
     return Intent(CloseAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/holds", may=COMMANDERS, answer=HoldChanged)
+@command(router, "/accounts/{account}/holds", makes=PlaceHold, answer=HoldChanged)
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount. The balance stays the same, and the available amount falls."""
     hold = PlaceHold(
@@ -160,13 +158,13 @@ def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     return Intent(hold, account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/release", may=COMMANDERS, answer=HoldChanged, status=200)
+@command(router, "/accounts/{account}/holds/{hold}/release", makes=ReleaseHold, answer=HoldChanged, status=200)
 def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
     """Release a hold. Its amount is available again."""
     return Intent(ReleaseHold(account, hold), account)
 
 
-@command(router, "/accounts/{account}/holds/{hold}/capture", may=COMMANDERS, answer=HoldCaptured)
+@command(router, "/accounts/{account}/holds/{hold}/capture", makes=CaptureHold, answer=HoldCaptured)
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
     """Pay from a hold. The rest of its amount is available again."""
     capture = CaptureHold(

@@ -13,7 +13,7 @@ from api.accounts.views import Transaction, transaction_view
 from api.commands.bodies import IsoDate
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.principals import COMMANDERS, READERS
+from api.gateway.principals import READERS
 from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/v1", tags=["transactions"])
 KindFilter = Annotated[str, choice(values_of(TransactionKind))] | None
 
 
-@command(router, "/transfers", may=COMMANDERS, answer=Posted)
+@command(router, "/transfers", makes=Transfer, answer=Posted)
 def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     """Move money between two accounts of one currency, in one unit."""
     return Intent(
@@ -45,7 +45,7 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     )
 
 
-@command(router, "/transactions", may=COMMANDERS, answer=Posted)
+@command(router, "/transactions", makes=PostTransaction, answer=Posted)
 def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     """Post any balanced set of 2 to 1,000 entries, all or nothing."""
     entries = tuple(

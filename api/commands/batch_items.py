@@ -20,7 +20,7 @@ from api.gateway.request_guard import UnkeptError, parse_each
 from api.gateway.request_heads import escaped_command
 from api.gateway.routes import RouteTable
 from eventstore.executor.decided_commands import Submission
-from eventstore.log.metadata import with_key, without_key
+from eventstore.log.metadata import Shared, with_key, without_key
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -90,7 +90,7 @@ class Items:
         self._routes = routes
         self._origin = origin
         self.correlation: str = caller.services.new_id("batch")
-        self._shared: dict[type, bytes] = {}  # by class of command: the metadata without the key
+        self._shared: dict[type, Shared] = {}  # by class of command: the metadata without the key
         self.forbidden = 0  # number of items that the principal may not post
 
     async def prepare(self, raw: Sequence[bytes], *, keyed: bool = True) -> list[Ready | RefusedItem]:
@@ -151,12 +151,12 @@ class Items:
         kind = type(command)
         shared = self._shared.get(kind)
         if shared is None:
-            principal, decided_at = self._caller.principal, self._caller.context.decided_at
+            context = self._caller.context
             shared = without_key(
-                how=principal.how,
-                actor=principal.name,
+                actor=self._caller.principal.recorded,
                 command=kind.__name__,
-                decided_at=decided_at,
+                decided_at=context.decided_at,
+                rules=context.rules,
                 correlation=self.correlation,
             )
             self._shared[kind] = shared

@@ -40,14 +40,14 @@ from api.commands.execution import (
 from api.commands.routes import Caller, Intent
 from api.gateway.access_log import AccessLog
 from api.gateway.concurrency_limit import ConcurrencyLimit
-from api.gateway.principals import COMMANDERS
 from api.gateway.problems import Problem, encoded, problem, too_large, too_slow
 from api.gateway.request_guard import coding_of
 from api.gateway.routes import action
+from domain.permissions import COMMANDERS
 from domain.together import Together
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.reply_sinks import ExecutorError
-from eventstore.log.answers import ACCEPTED, Answer
+from eventstore.log.answers import ACCEPTED, Answer, Outcome
 
 router = APIRouter(prefix="/v1", tags=["batches"])
 
@@ -90,7 +90,7 @@ async def post_batch(
     if kind not in (JSON, NDJSON):
         raise Problem("content_type", f"The body is {kind[:100]!r}; send {JSON} or {NDJSON}.")
     limit: ConcurrencyLimit = request.app.state.batches
-    with limit.one(request.scope["state"]["principal"].name):
+    with limit.one(request.scope["state"]["principal"].id):
         items = await _read(request, kind)
         batch = _Batch(request, len(items))
         return await (batch.atomic(items) if atomic else batch.each(items, kind))
@@ -112,7 +112,7 @@ class _Batch:
         """Execute each item and answer with all answers."""
         answers: list[bytes] = []
         in_flight: deque[tuple[list[Ready | RefusedItem], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
-        commands, actor = self._caller.services.commands, self._caller.principal.name
+        commands, actor = self._caller.services.commands, self._caller.principal.id
         for raw in _windows(items, min(WINDOW, commands.most_together)):
             window = await self._items.prepare(raw)
             ready = [item.submission for item in window if isinstance(item, Ready)]
@@ -153,6 +153,7 @@ class _Batch:
             message = problem_of(answer)
             return _problem_line(item.key, item.path, problem(message.code, message.detail, message.figures))
         if answer.outcome is not ACCEPTED:
+            self._items.forbidden += answer.outcome is Outcome.FORBIDDEN
             return _problem_line(item.key, item.path, problem_body(answer), answer.replayed)
         body = accepted_body(answer, position_of(self._caller.services, answer).encode())
         version = version_of(answer, stream_of(item.intent, answer))
@@ -193,7 +194,7 @@ class _Batch:
             answer = await self._caller.services.commands.execute(submission)
         except ExecutorError as error:
             raise problem_of(error) from error
-        return render(self._caller.services, answer)
+        return render(self._caller, answer)
 
 
 def _together_expected(items: list[Ready]) -> dict[str, int]:

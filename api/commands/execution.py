@@ -17,13 +17,13 @@ from starlette.responses import Response
 from api.commands.answer_codes import VERSION_STALE, answer_codes
 from api.commands.answers import answers_of_command
 from api.commands.routes import Build, Caller, CommandRoute, Intent, Run, validator_of
-from api.gateway.principals import Right
-from api.gateway.problems import Problem, ProblemResponse, problem, refusal
+from api.gateway.problems import Problem, ProblemResponse, forbidden, problem, refusal
 from api.gateway.request_heads import is_repeated
 from api.gateway.routes import declare
 from api.queries.positions import token
 from api.services import Services, services
-from domain.kernel import Context
+from domain.kernel import Context, Principal
+from domain.registry import PERMISSIONS, forbid
 from eventstore.executor.asynchronous import ActorBusyError
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.reply_sinks import ExecutorError, FaultError, QueueFullError, RejectedError
@@ -38,19 +38,21 @@ MOST_ORIGIN = 300
 
 
 def command(
-    router: APIRouter, path: str, *, may: frozenset[Right], answer: Any, status: int = 201, run: Run | None = None
+    router: APIRouter, path: str, *, makes: type[Any], answer: Any, status: int = 201, run: Run | None = None
 ) -> Callable[[B], B]:
     """Declare the route of a command. `build(caller, [names of the path,] body)` returns its intent; `run` executes it.
 
-    `may`: who may use it. `answer`: the type of the answer to an accepted command, for the OpenAPI description.
-    `status`: the status of that answer.
+    `makes`: the class of the command. Who may send it may use the route (`domain.registry.PERMISSIONS`). `answer`: the
+    type of the answer to an accepted command, for the OpenAPI description. `status`: the status of that answer.
     """
     carry_out = run or _run
 
     def decorate(build: B) -> B:
         hints = get_type_hints(build, include_extras=True)
         validate = validator_of(hints["body"])
-        route = CommandRoute(may=may, build=build, run=carry_out, validate=validate, status=status)
+        route = CommandRoute(
+            may=PERMISSIONS[makes], makes=makes, build=build, run=carry_out, validate=validate, status=status
+        )
 
         async def endpoint(request: Request, body: BaseModel, **names: str) -> Response:
             return await carry_out(request, route, body, names)
@@ -97,13 +99,14 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
         answer = await caller.services.commands.execute(submission)
     except ExecutorError as error:
         raise problem_of(error) from error
-    return render(caller.services, answer, stream_of(intent, answer))
+    return render(caller, answer, stream_of(intent, answer))
 
 
 def caller_of(request: Request) -> Caller:
     """The caller of a request. The time of the decision is now."""
     served = services(request)
-    return Caller(served, request.scope["state"]["principal"], Context(served.clock(), served.log))
+    principal: Principal = request.scope["state"]["principal"]
+    return Caller(served, principal, Context(served.clock(), served.log, principal))
 
 
 def submission_of(
@@ -118,10 +121,16 @@ def submission_of(
     if_match: bool,
     origin: str,
 ) -> Submission:
-    """The submission of an intent. `recorded` is its metadata, and `status` the status if it is accepted."""
+    """The submission of an intent. `recorded` is its metadata, and `status` the status if it is accepted.
+
+    Raises `Problem` if the principal may not send the command.
+    """
+    refused = forbid(caller.principal, intent.command, caller.context.decided_at)
+    if refused is not None:
+        raise forbidden(caller.principal, refused.why)
     return Submission(
         command=intent.command,
-        actor=caller.principal.name,
+        actor=caller.principal.id,
         key=key,
         request_hash=digest,
         metadata=recorded,
@@ -145,7 +154,7 @@ async def refuse_doubled(request: Request, key: str) -> None:
     """
     if "," in key and is_repeated(key):
         principal = request.scope["state"]["principal"]
-        await run_in_threadpool(_must_be_recorded, services(request), principal.name, key)
+        await run_in_threadpool(_must_be_recorded, services(request), principal.id, key)
 
 
 def _must_be_recorded(served: Services, actor: str, key: str) -> None:
@@ -182,12 +191,12 @@ def expected_of(intent: Intent, body: BaseModel, if_match: str | None) -> Mappin
 
 def metadata_of(caller: Caller, command: Any, key: str) -> bytes:
     """The metadata that is recorded with the events of a request. The items of a batch have another function."""
-    principal = caller.principal
+    context = caller.context
     return metadata(
-        how=principal.how,
-        actor=principal.name,
+        actor=caller.principal.recorded,
         command=type(command).__name__,
-        decided_at=caller.context.decided_at,
+        decided_at=context.decided_at,
+        rules=context.rules,
         key=key,
     )
 
@@ -249,6 +258,8 @@ def problem_body(answer: Answer) -> dict[str, Any]:
     if answer.outcome is Outcome.UNKNOWN:
         kind, id = answer.result["kind"], answer.result["id"]
         return problem("unknown", f"There is no {kind} {id}.", answer.result)
+    if answer.outcome is Outcome.FORBIDDEN:
+        return problem("forbidden", answer.result["why"])
     return problem("key_reused", "This key came with another request before; choose a new one.")
 
 
@@ -265,8 +276,15 @@ def version_of(answer: Answer, stream: str | None) -> int | None:
     return version
 
 
-def render(served: Services, answer: Answer, stream: str | None = None) -> Response:
-    """The response to an answer. A header marks a replay."""
+def render(caller: Caller, answer: Answer, stream: str | None = None) -> Response:
+    """The response to an answer. A header marks a replay. Raises `Problem` for a forbidden command."""
+    if answer.outcome is Outcome.FORBIDDEN:
+        raise forbidden(caller.principal, answer.result["why"])
+    return respond(caller.services, answer, stream)
+
+
+def respond(served: Services, answer: Answer, stream: str | None = None) -> Response:
+    """The response to an answer of a command that was not forbidden."""
     position = position_of(served, answer)
     if answer.outcome is not ACCEPTED:
         replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}

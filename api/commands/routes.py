@@ -17,10 +17,9 @@ from msgspec import Struct
 from pydantic import BaseModel, TypeAdapter
 from starlette.responses import Response
 
-from api.gateway.principals import Principal
 from api.gateway.routes import Declaration, Found
 from api.services import Services
-from domain.kernel import Context
+from domain.kernel import Context, Principal
 
 _PLAIN = re.compile(r"[!-~]{1,200}")
 
@@ -58,8 +57,9 @@ B = TypeVar("B", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRoute(Declaration):
-    """What a command's route declares. `status` is that of the answer to an accepted command."""
+    """What a command's route declares. `makes` is the class of the command, `status` that of an accepted answer."""
 
+    makes: type[Any]
     build: Build
     run: Run
     validate: Callable[[Any], BaseModel]

@@ -14,8 +14,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.gateway.principals import Principal
 from api.gateway.routes import Found
+from domain.kernel import Principal
 
 LOGGER = "daybook.access"
 MOST_ID = 100
@@ -69,8 +69,8 @@ class AccessLog:
         write_line(
             event,
             self._clock(),
-            principal=None if principal is None else principal.name,
-            role=None if principal is None else principal.role,
+            principal=None if principal is None else principal.id,
+            role=None if principal is None else ", ".join(principal.all_roles),
             address=None if client is None else client[0],
             method=scope["method"][:20],
             route=None if found is None else found.path.template,

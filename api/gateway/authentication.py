@@ -10,12 +10,14 @@ from starlette.types import Scope
 
 from api.gateway.access_log import AccessLog
 from api.gateway.failed_attempts import MOST, FailedAttempts
-from api.gateway.principals import ANYONE, FOLLOW, Principal, Principals, digest
+from api.gateway.principals import ANYONE, FOLLOW, Principals, digest
 from api.gateway.problems import PROBLEMS, Problem
 from api.gateway.request_heads import Rejection
 from api.gateway.routes import Found
 from api.gateway.tickets import SECONDS
 from api.services import Services
+from domain.kernel import Principal
+from domain.permissions import may
 
 MOST_PARAMETERS = 20
 """Most query parameters of a request with a ticket."""
@@ -28,6 +30,7 @@ class Authentication:
         self._principals = services.principals
         self._tickets = services.tickets
         self._access = access
+        self._clock = services.clock
         self._wrong = FailedAttempts(monotonic)  # unknown tokens
         self._other = FailedAttempts(monotonic)  # no token or an expired one: not a guess
 
@@ -55,10 +58,11 @@ class Authentication:
                 return problem.code, problem.detail, problem.figures
         if not isinstance(principal, Principal):
             return self._unauthenticated(scope, principal, guessed=bool(stated or ticket))
-        if permitted is not None and principal.role not in permitted:
+        if permitted is not None and not may(principal, permitted, self._clock()):
             self._access.refused(scope, 403, "forbidden", principal)
-            message = f"{principal.name} has the role {principal.role}, which may not {scope['method']} {path}."
-            return "forbidden", message, {"principal": principal.name, "role": principal.role}
+            role = ", ".join(principal.all_roles)
+            message = f"{principal.id} has the role {role}, which may not {scope['method']} {path}."
+            return "forbidden", message, {"principal": principal.id, "role": role}
         state["principal"], state["token"] = principal, key
         return None
 

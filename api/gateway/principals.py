@@ -1,4 +1,4 @@
-"""Principals and their roles: bearer tokens, known by their SHA-256, and four roles."""
+"""Finds principals by bearer token, known by its SHA-256, and the rights of paths."""
 
 from __future__ import annotations
 
@@ -6,35 +6,25 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol
 
 from api.gateway.problems import Problem
+from domain.kernel import Principal, Role
+from domain.permissions import COMMANDERS, ROLES
 
-Role = Literal["command", "report", "audit", "operator"]
-ROLES: tuple[Role, ...] = get_args(Role)
 Right = Role | Literal["public"]
 """Who may use a route: a role, or the public without a token."""
-COMMANDERS: frozenset[Right] = frozenset({"command", "operator"})
 AUDITORS: frozenset[Right] = frozenset({"audit", "operator"})
 READERS: frozenset[Right] = frozenset(ROLES)
 PUBLIC: frozenset[Right] = READERS | {"public"}
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """A person or a program with a role."""
-
-    name: str
-    role: Role
-    how: str = "token"
-
-
-ANYONE = Principal("anyone", "operator", "authentication is off")
+ANYONE = Principal("anyone", ("operator",), "authentication is off")
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """What a token grants: a principal, until it expires."""
+class TokenHolder:
+    """The principal of a token, until the token expires."""
 
     principal: Principal
     expires: datetime | None = None  # aware
@@ -50,20 +40,20 @@ class Principals(Protocol):
 class FixedPrincipals:
     """Principals from a fixed mapping."""
 
-    def __init__(self, grants: Mapping[bytes, Grant], clock: Callable[[], datetime]) -> None:
-        """`grants` maps the SHA-256 of a token to its grant."""
-        self._grants = grants
+    def __init__(self, holders: Mapping[bytes, TokenHolder], clock: Callable[[], datetime]) -> None:
+        """`holders` maps the SHA-256 of a token to its holder."""
+        self._holders = holders
         self._clock = clock
 
     def find(self, digest: bytes) -> Principal | Problem:
         """The principal of the token with this SHA-256, or a problem if there is none."""
-        grant = self._grants.get(digest)
-        if grant is None:
+        holder = self._holders.get(digest)
+        if holder is None:
             return Problem("unauthenticated", "Send 'Authorization: Bearer <token>' with a token of this service.")
-        if grant.expires is not None and grant.expires <= self._clock():
-            at = grant.expires.astimezone(UTC).isoformat()
-            return Problem("token_expired", f"This token of {grant.principal.name} expired at {at}; send a newer one.")
-        return grant.principal
+        if holder.expires is not None and holder.expires <= self._clock():
+            at = holder.expires.astimezone(UTC).isoformat()
+            return Problem("token_expired", f"This token of {holder.principal.id} expired at {at}; send a newer one.")
+        return holder.principal
 
 
 FOLLOW = "/v1/log/follow"

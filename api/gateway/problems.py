@@ -13,6 +13,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from domain.kernel import Principal
 from domain.registry import RULES, explain
 
 MEDIA_TYPE = "application/problem+json"
@@ -75,6 +76,11 @@ def too_slow(seconds: float) -> Problem:
 def encoded(coding: str) -> Problem:
     """The problem of a compressed body."""
     return Problem("encoding", f"The body is sent as {coding[:40]}; send it plain, without Content-Encoding.")
+
+
+def forbidden(principal: Principal, why: str) -> Problem:
+    """The problem of a command that this principal may not send."""
+    return Problem("forbidden", why, principal=principal.id, role=", ".join(principal.all_roles))
 
 
 def unavailable(error: Exception) -> Problem:

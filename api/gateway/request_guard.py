@@ -85,12 +85,11 @@ class RequestGuard:
 
     def _chosen(self, scope: Scope) -> ASGIApp:
         """The application for this request: with the access log, unless it is a command of a command client."""
-        return (
-            self._app if scope["method"] == "POST" and scope["state"]["principal"].role != OPERATOR else self._watched
-        )
+        is_command = scope["method"] == "POST" and OPERATOR not in scope["state"]["principal"].all_roles
+        return self._app if is_command else self._watched
 
     async def _with_body(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
-        principal = scope["state"]["principal"].name
+        principal = scope["state"]["principal"].id
         try:
             body = await self._read(receive, headers, principal)
         except ClientDisconnect:

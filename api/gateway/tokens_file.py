@@ -17,8 +17,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from api.gateway.principals import ROLES, FixedPrincipals, Grant, Principal, digest
+from api.gateway.principals import FixedPrincipals, TokenHolder, digest
 from api.gateway.problems import Problem
+from domain.kernel import Principal
+from domain.permissions import ROLES
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class PrincipalsFile:
         self._version: _Version | None = None
         read = _read(file)
         self._use(read)
-        if not read.grants:
+        if not read.holders:
             raise TokensError(f"{file} holds no token: nobody could use the API")
         self._error: str | None = None
         self._check_at = monotonic() + CHECK_SECONDS
@@ -95,10 +97,10 @@ class PrincipalsFile:
         self._use(read)
         self._error = None
         if changed:
-            logger.info("%s was read again; tokens: %d", self._file, len(read.grants))
+            logger.info("%s was read again; tokens: %d", self._file, len(read.holders))
 
     def _use(self, read: _Read) -> None:
-        self._principals = FixedPrincipals(read.grants, self._clock)
+        self._principals = FixedPrincipals(read.holders, self._clock)
         self._version = read.version
         self._settled = self._time_ns() - read.version.changed > SETTLED_NS
 
@@ -121,7 +123,7 @@ class _Version(NamedTuple):
 
 
 class _Read(NamedTuple):
-    grants: dict[bytes, Grant]
+    holders: dict[bytes, TokenHolder]
     version: _Version
 
 
@@ -130,7 +132,7 @@ def _version(found: os.stat_result) -> _Version:
 
 
 def _read(file: Path) -> _Read:
-    """The grants of a file and its version. Raises `TokensError` and `OSError`."""
+    """The holders of the tokens of a file, and its version. Raises `TokensError` and `OSError`."""
     with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:  # opening a pipe must not block
         found = os.fstat(opened.fileno())
         if not stat.S_ISREG(found.st_mode):
@@ -139,7 +141,7 @@ def _read(file: Path) -> _Read:
         content = opened.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise TokensError(f"{file} is larger than {MOST_BYTES} bytes")
-    return _Read(_grants(file, content), _version(found))
+    return _Read(_holders(file, content), _version(found))
 
 
 def _check_mode(file: Path, mode: int) -> None:
@@ -150,7 +152,7 @@ def _check_mode(file: Path, mode: int) -> None:
         )
 
 
-def _grants(file: Path, content: bytes) -> dict[bytes, Grant]:
+def _holders(file: Path, content: bytes) -> dict[bytes, TokenHolder]:
     try:
         entries = json.loads(content.decode("utf-8"), object_pairs_hook=_once)
     except (UnicodeDecodeError, RecursionError):
@@ -161,16 +163,16 @@ def _grants(file: Path, content: bytes) -> dict[bytes, Grant]:
         raise TokensError(f"{file} is not JSON: {error}") from None
     if not isinstance(entries, list):
         raise TokensError(f"{file} is not a JSON list of entries with sha256, principal and role")
-    grants: dict[bytes, Grant] = {}
+    holders: dict[bytes, TokenHolder] = {}
     for number, entry in enumerate(entries, 1):
         try:
-            key, grant = _grant(entry)
-            if key in grants:
-                raise TokensError(f"has the sha256 of another entry, that of {grants[key].principal.name}")
+            key, holder = _holder(entry)
+            if key in holders:
+                raise TokensError(f"has the sha256 of another entry, that of {holders[key].principal.id}")
         except TokensError as error:
             raise TokensError(f"{file}: entry {number} {error}") from None
-        grants[key] = grant
-    return grants
+        holders[key] = holder
+    return holders
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -180,8 +182,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _grant(entry: Any) -> tuple[bytes, Grant]:
-    """The digest and the grant of an entry. Raises `TokensError`; the caller adds the number of the entry."""
+def _holder(entry: Any) -> tuple[bytes, TokenHolder]:
+    """The digest and the holder of an entry. Raises `TokensError`; the caller adds the number of the entry."""
     if not isinstance(entry, dict):
         raise TokensError("is not an object")
     if unknown := sorted(entry.keys() - _NEEDED - {"expires"}):
@@ -193,7 +195,7 @@ def _grant(entry: Any) -> tuple[bytes, Grant]:
     if role not in ROLES:
         raise TokensError(f"has the role {str(role)[:40]!r}; there are {', '.join(ROLES)}")
     expires = _moment(entry["expires"]) if "expires" in entry else None
-    return key, Grant(Principal(_name(entry["principal"]), role), expires)
+    return key, TokenHolder(Principal(_name(entry["principal"]), (role,)), expires)
 
 
 def _digest_of(value: Any) -> bytes:

@@ -28,7 +28,7 @@ from api.commands.bodies import (
 )
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.principals import COMMANDERS, READERS
+from api.gateway.principals import READERS
 from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
@@ -178,7 +178,7 @@ def order_view(row: OrderRow) -> Order:
     }
 
 
-@command(router, "", may=COMMANDERS, answer=OrderPlaced)
+@command(router, "", makes=PlaceOrder, answer=OrderPlaced)
 def place_order(caller: Caller, body: OrderBody) -> Intent:
     """Place an order. Its total is the sum of its lines."""
     lines = tuple(
@@ -200,13 +200,13 @@ def place_order(caller: Caller, body: OrderBody) -> Intent:
     return Intent(order, created="order")
 
 
-@command(router, "/{order}/confirm", may=COMMANDERS, answer=OrderChanged, status=200)
+@command(router, "/{order}/confirm", makes=ConfirmOrder, answer=OrderChanged, status=200)
 def confirm_order(caller: Caller, order: PathId, body: Nothing) -> Intent:
     """Confirm an order that was placed."""
     return Intent(ConfirmOrder(order), order)
 
 
-@command(router, "/{order}/pay", may=COMMANDERS, answer=OrderPaid)
+@command(router, "/{order}/pay", makes=PayOrder, answer=OrderPaid)
 def pay_order(caller: Caller, order: PathId, body: PaymentBody) -> Intent:
     """Pay a confirmed order from an account: order, transaction and accounts in one unit."""
     payment = PayOrder(
@@ -219,7 +219,7 @@ def pay_order(caller: Caller, order: PathId, body: PaymentBody) -> Intent:
     return Intent(payment, order)
 
 
-@command(router, "/{order}/cancel", may=COMMANDERS, answer=OrderChanged, status=200)
+@command(router, "/{order}/cancel", makes=CancelOrder, answer=OrderChanged, status=200)
 def cancel_order(caller: Caller, order: PathId, body: Reason) -> Intent:
     """Cancel an order that is not paid."""
     return Intent(CancelOrder(order, body.reason), order)

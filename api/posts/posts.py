@@ -14,7 +14,7 @@ from api.commands.answers import Accepted
 from api.commands.bodies import Body, Description, Nothing, Reason, Subject, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.principals import COMMANDERS, READERS
+from api.gateway.principals import READERS
 from api.gateway.problems import Problem
 from api.queries.filters import choice
 from api.queries.positions import read_cursor
@@ -152,38 +152,38 @@ def revision_view(row: RevisionRow) -> Revision:
     }
 
 
-@command(router, "", may=COMMANDERS, answer=PostWritten)
+@command(router, "", makes=DraftPost, answer=PostWritten)
 def draft_post(caller: Caller, body: DraftBody) -> Intent:
     """Draft a post."""
     drafted = DraftPost(post=caller.services.new_id(POST), author=body.author, title=body.title, body=body.body)
     return Intent(drafted, created="post")
 
 
-@command(router, "/{post}/revisions", may=COMMANDERS, answer=PostWritten)
+@command(router, "/{post}/revisions", makes=RevisePost, answer=PostWritten)
 def revise_post(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
     """Replace the text of a post. The earlier texts stay readable."""
     return Intent(RevisePost(post=post, title=body.title, body=body.body, summary=body.summary), post)
 
 
-@command(router, "/{post}/publish", may=COMMANDERS, answer=PostPublished, status=200)
+@command(router, "/{post}/publish", makes=PublishPost, answer=PostPublished, status=200)
 def publish_post(caller: Caller, post: PathId, body: SlugBody) -> Intent:
     """Publish a post under a slug that no other post has."""
     return Intent(PublishPost(post, body.slug), post)
 
 
-@command(router, "/{post}/archive", may=COMMANDERS, answer=PostChanged, status=200)
+@command(router, "/{post}/archive", makes=ArchivePost, answer=PostChanged, status=200)
 def archive_post(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Take a published post down."""
     return Intent(ArchivePost(post), post)
 
 
-@command(router, "/{post}/delete", may=COMMANDERS, answer=PostChanged, status=200)
+@command(router, "/{post}/delete", makes=DeletePost, answer=PostChanged, status=200)
 def delete_post(caller: Caller, post: PathId, body: Reason) -> Intent:
     """Delete a post. Lists no longer show it, and its slug no longer finds it. It can be restored."""
     return Intent(DeletePost(post, body.reason), post)
 
 
-@command(router, "/{post}/restore", may=COMMANDERS, answer=PostChanged, status=200)
+@command(router, "/{post}/restore", makes=RestorePost, answer=PostChanged, status=200)
 def restore_post(caller: Caller, post: PathId, body: Nothing) -> Intent:
     """Bring a deleted post back as it was."""
     return Intent(RestorePost(post), post)

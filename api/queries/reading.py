@@ -66,7 +66,7 @@ def visible(*projections: str) -> Any:
             return
         limit: ConcurrencyLimit = request.app.state.waiting
         try:
-            with limit.one(request.scope["state"]["principal"].name):
+            with limit.one(request.scope["state"]["principal"].id):
                 await served.checkpoints.wait(projections, position, served.limits.wait_seconds)
         except BehindError as behind:
             raise Problem(

@@ -16,10 +16,10 @@ from typing_extensions import TypedDict
 
 from api.commands.answers import AnyAccepted
 from api.commands.bodies import NoMembers
-from api.commands.execution import render
+from api.commands.execution import respond
 from api.gateway.concurrency_limit import ConcurrencyLimit
 from api.gateway.documented import ALWAYS, RecordedProblem, problems_of
-from api.gateway.principals import AUDITORS, COMMANDERS
+from api.gateway.principals import AUDITORS
 from api.gateway.problems import Problem, problem
 from api.gateway.routes import action
 from api.queries.filters import choice
@@ -29,6 +29,7 @@ from api.queries.reading import DEFAULT_LIMIT, Filter, Limit, PathId, PathKey
 from api.queries.response_types import Position
 from api.queries.responses import json_response
 from api.services import Services, services
+from domain.permissions import COMMANDERS, may
 from domain.registry import AGGREGATES, CATALOGUE
 from eventstore.log.answers import find_answers
 from eventstore.log.event_view import event_view
@@ -37,11 +38,21 @@ from eventstore.log.read import Page, Recorded, read_head, read_log, read_stream
 router = APIRouter(prefix="/v1", tags=["log"])
 
 
+class RecordedGrant(TypedDict):
+    """A role that the actor had for a time."""
+
+    role: str
+    until: datetime | None
+
+
 class Actor(TypedDict):
-    """Who sent a command."""
+    """Who sent a command. The oldest events have no roles."""
 
     how: Annotated[str, Field(description="How the actor proved who it is")]
     id: str
+    roles: NotRequired[list[str]]
+    person: NotRequired[Annotated[str, Field(description="The person behind it")]]
+    grants: NotRequired[list[RecordedGrant]]
 
 
 class EventMetadata(TypedDict):
@@ -58,6 +69,9 @@ class EventMetadata(TypedDict):
         Annotated[
             str, Field(description="The idempotency key of the command. The oldest items of batches do not have it")
         ]
+    ]
+    rules: NotRequired[
+        Annotated[int, Field(description="The version of the rules it was decided under. The oldest have none")]
     ]
 
 
@@ -286,7 +300,7 @@ class _Following(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events. Raises `Problem` at the limit."""
-        with self._followers.one(scope["state"]["principal"].name):
+        with self._followers.one(scope["state"]["principal"].id):
             await super().__call__(scope, receive, send)
 
 
@@ -348,15 +362,15 @@ def get_command(request: Request, key: PathKey, actor: Filter = None) -> Respons
     """Get the outcome of a command. Auditors and operators may name another `actor`."""
     served = services(request)
     principal = request.scope["state"]["principal"]
-    if actor not in (None, principal.name) and principal.role not in ("audit", "operator"):
-        raise Problem("forbidden", f"{principal.name} may ask only for commands of its own.")
-    who = actor or principal.name
+    if actor not in (None, principal.id) and not may(principal, AUDITORS, served.clock()):
+        raise Problem("forbidden", f"{principal.id} may ask only for commands of its own.")
+    who = actor or principal.id
     with served.reads() as connection:
         found = find_answers(connection, served.log_number, [(who, key)]).get((who, key))
     if found is None:
         raise Problem("unknown", f"No answer is recorded for key {key} of {who}.", kind="command", id=key)
     answer = found.answer
-    rendered = render(served, answer)
+    rendered = respond(served, answer)
     return json_response(
         {
             "actor": who,

@@ -20,10 +20,12 @@ from api.accounts import transactions
 from api.accounts.bodies import TransferBody
 from api.commands.execution import command
 from api.commands.routes import CommandRoute
-from api.gateway.principals import COMMANDERS, digest
+from api.gateway.principals import digest
 from api.gateway.routes import action
 from bench.harness import process
 from bench.harness.server import MASTER_KEY, Database
+from domain.accounts.transaction import Transfer
+from domain.permissions import COMMANDERS
 from workers import serve, settings
 
 TOKEN = "bench"  # noqa: S105 - the server runs for a minute
@@ -62,6 +64,6 @@ async def _plain(body: TransferBody) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    command(transactions.router, "/empty", may=COMMANDERS, answer=None, run=_nothing)(transactions.transfer)
+    command(transactions.router, "/empty", makes=Transfer, answer=None, run=_nothing)(transactions.transfer)
     action(transactions.router, "/plain", may=COMMANDERS, status_code=201)(_plain)
     serve.serve(settings.load())

@@ -21,7 +21,7 @@ from domain.accounts.account.state import ACCOUNT
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import internal_account
 from domain.accounts.transaction import TRANSACTION, Deposit, Transfer
-from domain.kernel import Context
+from domain.kernel import RULES_VERSION, Context, Principal
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
 from eventstore.log.answers import Outcome
@@ -36,6 +36,7 @@ LOG = "main"
 CURRENCY = "EUR"
 CASH = internal_account(LOG, "cash", CURRENCY)
 ACTOR = "bench"
+PRINCIPAL = Principal(ACTOR, ("operator",))
 EACH_HAS = 10**12  # minor units: enough that no transfer is refused
 _OPENED = date(2020, 1, 1)
 
@@ -51,14 +52,14 @@ def submission(command: Any, at: datetime | None = None) -> Submission:
     """The submission of a command, with a new key. Without a time it is decided now."""
     now = at or datetime.now(UTC)
     key = new_id("key")
-    recorded = metadata("token", ACTOR, type(command).__name__, now, key)  # in the form of the API
+    recorded = metadata(PRINCIPAL.recorded, type(command).__name__, now, RULES_VERSION, key)  # in the form of the API
     return Submission(
         command=command,
         actor=ACTOR,
         key=key,
         request_hash=hashlib.sha256(key.encode()).digest(),
         metadata=recorded,
-        context=Context(decided_at=now, log=LOG),
+        context=Context(decided_at=now, log=LOG, principal=PRINCIPAL),
         codes=answer_codes(201, if_match=False),
     )
 

@@ -23,6 +23,7 @@ from domain.kernel import (
     Decision,
     Event,
     Figure,
+    Forbidden,
     NeedsStreams,
     Personal,
     Refused,
@@ -214,7 +215,7 @@ def posting_decision(
     @wraps(decide)
     def decided(command: C, states: States, context: Context) -> Decision:
         decision = decide(command, states, context)
-        if isinstance(decision, (Refused, Unknown)):  # a tuple: a union would be built at each call
+        if isinstance(decision, (Refused, Unknown, Forbidden)):  # a tuple: a union would be built at each call
             unlimited = [id for id, state in states.items() if isinstance(state, Account) and state.unlimited]
             return replace(decision, commuting=frozenset(unlimited))
         return decision

@@ -39,10 +39,10 @@ logger = logging.getLogger(__name__)
 
 
 class Decided(Protocol):
-    """A decision. `outcome` says which of the four of `domain.kernel` it is."""
+    """A decision. `outcome` says which of those of `domain.kernel` it is."""
 
     @property
-    def outcome(self) -> Literal["accepted", "refused", "unknown", "needs_streams"]: ...
+    def outcome(self) -> Literal["accepted", "refused", "unknown", "forbidden", "needs_streams"]: ...
 
 
 Decide: TypeAlias = Callable[[Any, Mapping[str, Any], Any], Any]
@@ -154,7 +154,7 @@ class GroupBuilder:
         commuting: frozenset[str] = decision.commuting
         failed = False
         if expected:
-            failed = decision.outcome != "unknown" and any(
+            failed = decision.outcome in ("accepted", "refused") and any(
                 (state.version if (state := states[stream]) else 0) != seen for stream, seen in expected.items()
             )
             commuting = frozenset() if failed else commuting - expected.keys()
@@ -180,8 +180,10 @@ class GroupBuilder:
             result = {**decision.result, "versions": self._carry_out(group, events, states, reads, commuting)}
         elif decision.outcome == "refused":
             outcome, rule, result = Outcome.REFUSED, decision.rule, dict(decision.figures)
-        else:
+        elif decision.outcome == "unknown":
             outcome, rule, result = Outcome.UNKNOWN, "unknown", {"kind": decision.kind, "id": decision.id}
+        else:
+            outcome, rule, result = Outcome.FORBIDDEN, "forbidden", {"why": decision.why}
         return DecidedCommand(
             task=task,
             outcome=outcome,

@@ -22,6 +22,7 @@ class Outcome(IntEnum):
     EXPECTATION_FAILED = 3
     UNKNOWN = 4  # it names something that does not exist
     KEY_REUSED = 5  # its key belongs to another request
+    FORBIDDEN = 6  # the principal may not do it
 
 
 ACCEPTED = Outcome.ACCEPTED
@@ -52,8 +53,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     `result` has, for an accepted command, the result of the decision and under ``versions`` the new version of each
     stream whose version is certain; for a refusal its figures; for a failed expectation ``expected`` and ``actual`` by
-    stream; for an unknown thing its ``kind`` and ``id``. `stored` is the same as it is recorded: JSON with sorted keys,
-    empty where nothing is recorded.
+    stream; for an unknown thing its ``kind`` and ``id``; for a forbidden command ``why``. `stored` is the same as it is
+    recorded: JSON with sorted keys, empty where nothing is recorded.
     """
 
     outcome: Outcome

@@ -21,7 +21,7 @@ from domain.accounts.account.state import ACCOUNT
 from domain.accounts.numbers import AccountType, account_number
 from domain.accounts.posting import internal_account
 from domain.accounts.transaction import TRANSACTION, Deposit, Transfer, Withdraw
-from domain.kernel import ERASED, UNREADABLE, Context
+from domain.kernel import ERASED, RULES_VERSION, UNREADABLE, Context, Principal
 from domain.registry import CATALOGUE, COMMUTING, SNAPSHOTS
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
@@ -43,7 +43,8 @@ MASTER_KEY = bytes(range(KEY_BYTES))
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = NOW.date()
 OPENED = date(2020, 1, 1)
-CONTEXT = Context(NOW, "main")
+PRINCIPAL = Principal("tester", ("operator",))
+CONTEXT = Context(NOW, "main", PRINCIPAL)
 CASH = internal_account("main", "cash", "EUR")
 
 _keys = count(1)
@@ -70,14 +71,15 @@ def submission(
     """The command on its way; `body` stands for the request it came with, `correlation` for the batch it is in."""
     request = hashlib.sha256((type(command).__name__ + body).encode()).digest()
     key = key or f"key-{next(_keys)}"
-    recorded = metadata("token", actor, type(command).__name__, NOW, key, correlation)
+    principal = Principal(actor, ("operator",))
+    recorded = metadata(principal.recorded, type(command).__name__, NOW, RULES_VERSION, key, correlation)
     return Submission(
         command=command,
         actor=actor,
         key=key,
         request_hash=request,
         metadata=recorded,
-        context=CONTEXT,
+        context=Context(NOW, "main", principal),
         **({"codes": CODES} | more),
     )
 

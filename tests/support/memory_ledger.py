@@ -23,12 +23,13 @@ from domain.accounts.numbers import AccountType, InternalRole, account_number
 from domain.accounts.posting import Entry, Side, TransactionPosted, internal_account
 from domain.accounts.transaction import Deposit, Transfer
 from domain.ids import typeid
-from domain.kernel import Accepted, Context, Decision, Event, NeedsStreams, Refused, State
+from domain.kernel import Accepted, Context, Decision, Event, NeedsStreams, Principal, Refused, State
 from domain.registry import explain
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = NOW.date()
 OPENED = date(2020, 1, 1)
+PRINCIPAL = Principal("tester", ("operator",))
 MOST_ROUNDS = 3
 
 S = TypeVar("S")
@@ -45,7 +46,7 @@ def new_id(prefix: str) -> str:
 class MemoryLedger:
     """Executes commands as an executor does, without a log."""
 
-    context: Context = field(default_factory=lambda: Context(NOW, "main"))
+    context: Context = field(default_factory=lambda: Context(NOW, "main", PRINCIPAL))
     log: list[Event] = field(default_factory=list)
     states: dict[str, State] = field(default_factory=dict)
     new_id: Callable[[str], str] = new_id

@@ -18,12 +18,13 @@ from starlette.types import ASGIApp
 
 from api.app import create_app
 from api.gateway.connections import ConnectionLimits, server_options
-from api.gateway.principals import FixedPrincipals, Grant, Principal, digest
+from api.gateway.principals import FixedPrincipals, TokenHolder, digest
 from api.gateway.tickets import Tickets, ticket_key
 from api.services import Limits, Services
 from bench.harness.tables import begin_read_tables
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import internal_account
+from domain.kernel import Principal
 from domain.registry import RULES
 from eventstore.executor.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
 from eventstore.log.numbers import Numbers
@@ -36,7 +37,7 @@ from tests.support.postgres import Database
 from workers.clock_and_ids import new_id as fresh_id
 
 TOKENS = {role: f"secret-of-{role}" for role in ("command", "report", "audit", "operator")}
-GRANTS = {digest(token): Grant(Principal(f"the-{role}", role)) for role, token in TOKENS.items()}  # type: ignore[arg-type]
+GRANTS = {digest(token): TokenHolder(Principal(f"the-{role}", (role,))) for role, token in TOKENS.items()}  # type: ignore[arg-type]
 
 _keys = count(1)
 
@@ -65,7 +66,7 @@ class Service:
     app: ASGIApp
     http: httpx.Client
     services: Services
-    grants: dict[bytes, Grant]  # what the tokens give; what is taken out is revoked
+    grants: dict[bytes, TokenHolder]  # what the tokens give; what is taken out is revoked
     last: dict[str, str] = field(default_factory=dict)
 
     def post(

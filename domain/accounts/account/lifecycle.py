@@ -6,11 +6,24 @@ from datetime import date
 from typing import cast
 
 from domain.accounts.account.events import AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen
-from domain.accounts.account.state import Account
+from domain.accounts.account.state import INTERNAL_ROLES, Account
 from domain.accounts.numbers import AccountType, number_claim
 from domain.claims import Claim, take
-from domain.kernel import Accepted, Context, Decide, Decision, Personal, Refused, States, Unknown, Value, found
+from domain.kernel import (
+    Accepted,
+    Context,
+    Decide,
+    Decision,
+    Forbidden,
+    Personal,
+    Refused,
+    States,
+    Unknown,
+    Value,
+    found,
+)
 from domain.money import show
+from domain.permissions import OPERATORS, may
 
 
 class OpenAccount(Value, frozen=True):
@@ -74,6 +87,8 @@ RULES: dict[str, str] = {
 
 
 def open_account(command: OpenAccount, states: States, context: Context) -> Decision:
+    if command.type in INTERNAL_ROLES and not may(context.principal, OPERATORS, context.decided_at):
+        return Forbidden(f"Only an operator opens an internal account; {context.principal.id} is none.")
     if states[command.account] is not None:
         return Refused("account_exists", {"account": command.account})
     if command.minimum is not None and command.maximum is not None and command.minimum > command.maximum:

@@ -29,7 +29,7 @@ def test_a_stream(service: Service) -> None:
     assert events[0]["data"]["name"] == "Ada"
     assert events[2]["data"]["amount"] == 100
     metadata = events[2]["metadata"]
-    assert metadata["actor"] == {"how": "token", "id": "the-command"}
+    assert metadata["actor"] == {"how": "token", "id": "the-command", "roles": ["command"]}
     assert (metadata["command"], metadata["correlation"], metadata["key"]) == ("Deposit", "stream-1", "stream-1")
     page = service.get(f"streams/{account}", role="audit", after=1, limit=1).json()
     assert (page["events"], page["after"]) == (events[1:2], 2)

@@ -17,16 +17,17 @@ from starlette.types import Receive, Scope, Send
 from api.gateway.access_log import LOGGER, AccessLog, write_line
 from api.gateway.authentication import Authentication
 from api.gateway.failed_attempts import MOST, MOST_ADDRESSES, PERIOD_SECONDS, FailedAttempts, network_of
-from api.gateway.principals import READERS, FixedPrincipals, Grant, Principal, digest
+from api.gateway.principals import READERS, FixedPrincipals, TokenHolder, digest
 from api.gateway.request_guard import RequestGuard
 from api.gateway.routes import RouteTable
 from api.queries.query import query
 from api.services import Limits
+from domain.kernel import Principal
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 GRANTS = {
-    digest("right"): Grant(Principal("reader", "report")),
-    digest("late"): Grant(Principal("late", "report"), NOW),
+    digest("right"): TokenHolder(Principal("reader", ("report",))),
+    digest("late"): TokenHolder(Principal("late", ("report",)), NOW),
 }
 
 
@@ -41,6 +42,7 @@ class Guarded:
             tickets=None,
             principals=FixedPrincipals(GRANTS, lambda: NOW),
             allowed_hosts=("testserver",),
+            clock=lambda: NOW,
             limits=Limits(),
         )
         authentication = Authentication(services, AccessLog(lambda: NOW), lambda: self.seconds)

@@ -6,9 +6,10 @@ import pytest
 from fastapi import APIRouter
 
 from api import registry
-from api.gateway.principals import ROLES, Role
 from api.gateway.routes import RouteTable
 from api.system.docs_page import docs_routes
+from domain.kernel import Role
+from domain.permissions import ROLES
 
 TABLE = RouteTable([*registry.routes(), *docs_routes()])
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")

@@ -17,25 +17,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import registry
 from api.gateway.access_log import AccessLog
 from api.gateway.authentication import Authentication
-from api.gateway.principals import FixedPrincipals, Grant, Principal, digest
+from api.gateway.principals import FixedPrincipals, TokenHolder, digest
 from api.gateway.request_guard import MOST_DEPTH, MOST_NESTED, RequestGuard, UnkeptError, parse, parse_each
 from api.gateway.routes import RouteTable
 from api.services import Limits
+from domain.kernel import Principal
 
 MOST_BYTES = 1_000
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 GRANTS = {
-    digest(f"token-{role}"): Grant(Principal(f"the-{role}", role))
+    digest(f"token-{role}"): TokenHolder(Principal(f"the-{role}", (role,)))
     for role in ("command", "report", "audit", "operator")
 }
-GRANTS[digest("token-of-may")] = Grant(Principal("the-late", "command"), NOW)
+GRANTS[digest("token-of-may")] = TokenHolder(Principal("the-late", ("command",)), NOW)
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with the result of the guard, and with the body as an application reads it."""
     state = scope["state"]
     read = (await receive())["body"].decode() if scope["method"] == "POST" else None
-    answered = {"principal": state["principal"].name, "parsed": state.get("body"), "read": read}
+    answered = {"principal": state["principal"].id, "parsed": state.get("body"), "read": read}
     await Response(orjson.dumps(answered), 200, media_type="application/json")(scope, receive, send)
 
 
@@ -52,6 +53,7 @@ def guard(
         tickets=None,
         principals=FixedPrincipals(GRANTS, lambda: NOW) if auth else None,
         allowed_hosts=hosts,
+        clock=lambda: NOW,
         limits=Limits(body_bytes=MOST_BYTES, body_seconds=body_seconds, held_bytes=held_bytes, principal_share=share),
     )
     authentication = Authentication(services, AccessLog(lambda: NOW))

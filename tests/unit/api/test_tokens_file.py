@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from api.gateway.principals import Principal, digest
+from api.gateway.principals import digest
 from api.gateway.problems import Problem
 from api.gateway.tokens_file import (
     CHECK_SECONDS,
@@ -22,6 +22,7 @@ from api.gateway.tokens_file import (
     TokensError,
     _Version,
 )
+from domain.kernel import Principal
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 START_NS = int(START.timestamp()) * 10**9
@@ -79,15 +80,15 @@ def entry(of: str = "secret", principal: Any = "shop", role: Any = "command", **
 
 def name_of(found: Principal | Problem) -> str:
     """The name of a principal, or the code of a problem."""
-    return found.name if isinstance(found, Principal) else found.code
+    return found.id if isinstance(found, Principal) else found.code
 
 
 def test_a_token_is_found_by_its_digest(file: File) -> None:
     file.write(entry(), entry("other", "x" * MOST_NAME, "audit"), entry("third", "Pay roll!", "report"))
     principals = file.open()
-    assert principals.find(digest("secret")) == Principal("shop", "command")
-    assert principals.find(digest("other")) == Principal("x" * MOST_NAME, "audit")
-    assert principals.find(digest("third")) == Principal("Pay roll!", "report")
+    assert principals.find(digest("secret")) == Principal("shop", ("command",))
+    assert principals.find(digest("other")) == Principal("x" * MOST_NAME, ("audit",))
+    assert principals.find(digest("third")) == Principal("Pay roll!", ("report",))
     assert name_of(principals.find(digest("else"))) == "unauthenticated"
 
 
@@ -274,4 +275,4 @@ def test_the_example_in_the_reference_is_accepted(file: File) -> None:
     example = page.partition("```json\n")[2].partition("```")[0]
     file.write_text(example)
     [listed] = json.loads(example)
-    assert file.open().find(bytes.fromhex(listed["sha256"])) == Principal("payroll", "command")
+    assert file.open().find(bytes.fromhex(listed["sha256"])) == Principal("payroll", ("command",))

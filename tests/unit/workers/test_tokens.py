@@ -5,8 +5,10 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from api.gateway.principals import ROLES, Principal, digest
+from api.gateway.principals import digest
 from api.gateway.tokens_file import PrincipalsFile
+from domain.kernel import Principal
+from domain.permissions import ROLES
 from workers.clock_and_ids import now
 from workers.tokens import ensure_tokens
 
@@ -18,7 +20,7 @@ def test_one_for_each_role_and_only_their_digests_are_read(tmp_path: Path) -> No
     assert len(set(made.values())) == len(ROLES)
     principals = PrincipalsFile(file, now)
     for role, token in made.items():
-        assert principals.find(digest(token)) == Principal(role, role)
+        assert principals.find(digest(token)) == Principal(role, (role,))
     assert not any(token in file.read_text() for token in made.values())
 
 

@@ -23,7 +23,7 @@ from domain.accounts.transaction import TRANSACTION, PostTransaction
 from domain.ids import named_id
 from eventstore.executor.decided_commands import Submission
 from eventstore.log.answers import ACCEPTED, Answer, find_answers
-from workers.composition import WriteSide, system_submission
+from workers.composition import WriteSide, system_principal, system_submission
 from workers.importers.czech_bank.source import (
     CURRENCY,
     SourceAccount,
@@ -34,6 +34,7 @@ from workers.importers.czech_bank.source import (
 )
 
 ACTOR = "system:czech-bank"
+PRINCIPAL = system_principal(ACTOR)
 GROUP = 1_000
 NUMBERS_FROM = 10**9
 """The bank's account ids become numbers of ten digits. The sequence reaches them after a billion accounts."""
@@ -120,7 +121,7 @@ def _opening(side: WriteSide, account: SourceAccount, at: datetime) -> Submissio
         maximum=None,
         opened_on=account.opened_on,
     )
-    return system_submission(ACTOR, f"czech-bank:account:{account.id}", command, repr(account), side.log, at)
+    return system_submission(PRINCIPAL, f"czech-bank:account:{account.id}", command, repr(account), side.log, at)
 
 
 def _postings(side: WriteSide, file: Path, at: datetime, done: Imported) -> Iterator[Submission]:
@@ -146,4 +147,4 @@ def _posting(side: WriteSide, row: SourceTransaction, at: datetime) -> Submissio
         value_date=row.day,
         reference=str(row.id),
     )
-    return system_submission(ACTOR, _key(row), command, repr(row), side.log, at)
+    return system_submission(PRINCIPAL, _key(row), command, repr(row), side.log, at)
