@@ -154,12 +154,17 @@ class Accepted(Value, frozen=True):
 
 
 class Refused(Value, frozen=True):
-    """A business rule refuses the command. `rule` is a code of `domain.registry.RULES`; `figures` explain it."""
+    """A business rule refuses the command. `rule` is a code of `domain.registry.RULES`; `figures` explain it.
+
+    `events` are facts that the refusal leaves, such as a lockout after too many attempts. They are appended in this
+    order, in the unit of the refusal. The outcome stays refused, and a retry gets the same answer.
+    """
 
     outcome: ClassVar[Literal["refused"]] = "refused"
     rule: str
     figures: Mapping[str, Figure]
     commuting: frozenset[str] = frozenset()  # streams whose newer entries cannot change the refusal
+    events: tuple[Event, ...] = ()
 
 
 class Unknown(Value, frozen=True):

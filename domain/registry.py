@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from domain import claims, together
+from domain import claims, refusals, together
 from domain.accounts import account, transaction
 from domain.aggregate import Aggregate, EventType
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
@@ -24,6 +24,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     order.AGGREGATE,
     post.AGGREGATE,
     claims.AGGREGATE,
+    refusals.AGGREGATE,
 )
 
 

@@ -63,7 +63,13 @@ def decide_together(together: Together, states: States, context: Context, decide
             return replace(decision, commuting=frozenset(commuting - exact))
         if isinstance(decision, Refused):
             figures: dict[str, Figure] = {"item": number, "rule": decision.rule, "figures": dict(decision.figures)}
-            return Refused(ITEM_REFUSED, figures, frozenset(commuting - exact))
+            # The items before it are not carried out, so its facts are those of a decision without them.
+            alone = decide(command, states, context) if decision.events and events else decision
+            if isinstance(alone, NeedsStreams):
+                return alone
+            facts = alone.events if isinstance(alone, Refused) else ()
+            exact.update([event.originator_id for event in facts if event.originator_id not in alone.commuting])
+            return Refused(ITEM_REFUSED, figures, frozenset(commuting - exact), facts)
         for event in decision.events:
             stream = event.originator_id
             if stream not in decision.commuting:

@@ -9,6 +9,7 @@ from projections.accounts.entries.fold import ENTRIES
 from projections.accounts.movements.fold import MOVEMENTS
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
+from projections.commands.refusals import REFUSALS
 from projections.engine.projection import Projection
 from projections.orders.orders import ORDERS
 from projections.posts.posts import POSTS
@@ -19,6 +20,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     TRANSACTIONS,
     ORDERS,
     POSTS,
+    REFUSALS,
     TRIAL_BALANCE,
     ENTRIES,
 )

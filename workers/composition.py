@@ -12,7 +12,7 @@ from typing import Any
 from psycopg import Connection
 
 from api.commands.answer_codes import answer_codes
-from domain import registry
+from domain import refusals, registry
 from domain.kernel import ERASED, UNREADABLE, Context, Principal
 from domain.registry import CATALOGUE, COMMUTING, SNAPSHOTS
 from eventstore.executor.decided_commands import Submission
@@ -25,6 +25,7 @@ from eventstore.log.codec import Codec
 from eventstore.log.metadata import metadata
 from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
+from workers.clock_and_ids import new_id
 from workers.settings import Settings
 
 
@@ -78,6 +79,7 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             codec=codec,
             decide=registry.decide,
             evolve=registry.evolve,
+            refuse=refusals.recorder(new_id),
             commuting_types=COMMUTING,
             transient_prefixes=registry.WRITTEN_ONCE,
             queue_limit=settings.queue_limit,

@@ -265,8 +265,7 @@ def problem_body(answer: Answer) -> dict[str, Any]:
 
 def position_of(served: Services, answer: Answer) -> str:
     """The token of the position from which on reads include everything that the answer is based on."""
-    position = answer.last_position if answer.outcome is ACCEPTED else answer.decided_position
-    assert position is not None
+    position = answer.decided_position if answer.last_position is None else answer.last_position
     return token(served.log, answer.epoch, position)
 
 

@@ -23,12 +23,12 @@ from bench.compare.program import CompareError
 CURRENCY = "EUR"
 RICH = "1000000000.00"
 """The money on each account: enough that no transfer is refused."""
+TOO_MUCH = "9999999999999.99"
 NDJSON = "application/x-ndjson"
 TIMEOUT_SECONDS = 120.0
 Item = tuple[str, dict[str, str]]
 """Path and body of an item."""
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-_ACCEPTED = re.compile(rb'"status": ?201')
 
 
 def transfers(accounts: Sequence[str], number: int, random: Random) -> Iterator[dict[str, str]]:
@@ -36,6 +36,12 @@ def transfers(accounts: Sequence[str], number: int, random: Random) -> Iterator[
     for _ in range(number):
         source, target = random.sample(accounts, 2)
         yield {"source": source, "target": target, "amount": f"0.{random.randint(1, 99):02d}", "currency": CURRENCY}
+
+
+def refused(accounts: Sequence[str], number: int, random: Random) -> Iterator[dict[str, str]]:
+    """The bodies of transfers that are refused: no account has so much money."""
+    for body in transfers(accounts, number, random):
+        yield {**body, "amount": TOO_MUCH}
 
 
 def requests(bodies: Iterable[dict[str, str]], token: str, run: str) -> list[bytes]:
@@ -67,8 +73,8 @@ def send_each(port: int, made: Sequence[bytes], connections: int) -> float:
         return runner.run(_send_each(port, made, connections))
 
 
-def send_batches(port: int, token: str, bodies: Sequence[bytes]) -> tuple[float, list[bytes]]:
-    """Send these batches in order. Returns (seconds, answers). Raises `CompareError` unless each item is accepted."""
+def send_batches(port: int, token: str, bodies: Sequence[bytes], status: int = 201) -> tuple[float, list[bytes]]:
+    """Send these batches in order. Returns (seconds, answers). Raises `CompareError` unless each has the status."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": NDJSON}
     answers = []
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)) as connection:
@@ -81,10 +87,15 @@ def send_batches(port: int, token: str, bodies: Sequence[bytes]) -> tuple[float,
                 raise CompareError(f"a batch was answered {response.status}: {answers[-1][:500]!r}")
         seconds = perf_counter() - began
     sent = sum(body.count(b"\n") + 1 for body in bodies)
-    accepted = sum(len(_ACCEPTED.findall(answer)) for answer in answers)
-    if accepted != sent:
-        raise CompareError(f"{accepted} of {sent} items were accepted: {answers[0][:500]!r}")
+    as_asked = sum(_items_with(status, answer) for answer in answers)
+    if as_asked != sent:
+        raise CompareError(f"{as_asked} of {sent} items were answered {status}: {answers[0][:500]!r}")
     return seconds, answers
+
+
+def _items_with(status: int, answer: bytes) -> int:
+    """The number of items of a batch that were answered with this status. A problem says it in its body too."""
+    return sum(orjson.loads(line)["status"] == status for line in answer.splitlines())
 
 
 async def _send_each(port: int, made: Sequence[bytes], connections: int) -> float:

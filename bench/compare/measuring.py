@@ -21,16 +21,17 @@ from typing import TypeVar
 
 import orjson
 
-from bench.compare.load import CURRENCY, RICH, Item, batches, requests, send_batches, send_each, transfers
+from bench.compare.load import CURRENCY, RICH, Item, batches, refused, requests, send_batches, send_each, transfers
 from bench.compare.program import CompareError, Program, serving
 from bench.compare.statistics import Comparison, Round
 from bench.harness.server import MASTER_KEY, Server
 
 BEFORE, NOW, AGAIN = "before", "now", "again"
-HTTP, BULK, FOLD = "transfers over HTTP", "transfers in batches", "fold, events"
-FIGURES = (HTTP, BULK, FOLD)
+HTTP, BULK, REFUSED, FOLD = "transfers over HTTP", "transfers in batches", "refusals in batches", "fold, events"
+FIGURES = (HTTP, BULK, REFUSED, FOLD)
 TOKENS = {role: f"compare-{role}" for role in ("command", "operator")}
 SEED = 1
+REFUSAL = 422
 T = TypeVar("T")
 Rates = dict[str, float]
 """A rate for each of the three sides."""
@@ -83,7 +84,7 @@ class Bench:
         self._tokens = _tokens_file(server.folder)
 
     def compare(self, before: Program, now: Program) -> list[Comparison]:
-        """Measure the three figures."""
+        """Measure the figures."""
         theirs, ours = self._prepare(before), self._prepare(now)
         sides = {BEFORE: theirs, NOW: ours, AGAIN: theirs}
         rounds: dict[str, list[Round]] = {figure: [] for figure in FIGURES}
@@ -114,7 +115,7 @@ class Bench:
         return Side(program, accounts, opened, filled)
 
     def _commands(self, sides: Mapping[str, Side], number: int) -> dict[str, Rates]:
-        """Measure the two figures of commands, one after the other."""
+        """Measure the figures of commands, one after the other."""
         with ExitStack() as stack:
             served = {
                 name: Served(side, stack.enter_context(self._serve(side)), f"{number}-{name}")
@@ -127,6 +128,7 @@ class Bench:
             return {
                 HTTP: self._slices(served, self._each, sizes.transfers),
                 BULK: self._slices(served, self._bulk, sizes.batches * sizes.batch_size),
+                REFUSED: self._slices(served, self._refused, sizes.batch_size),
             }
 
     def _slices(self, served: Mapping[str, Served], send: Callable[[Served, str], float], sent: int) -> Rates:
@@ -149,6 +151,11 @@ class Bench:
         items = [("/v1/transfers", body) for body in bodies]
         made = batches(items, sizes.batch_size, f"{served.run}-bulk-{name}")
         return send_batches(served.port, TOKENS["command"], made)[0]
+
+    def _refused(self, served: Served, name: str) -> float:
+        bodies = refused(served.side.accounts, self._sizes.batch_size, Random(f"{SEED} refused {name}"))
+        made = batches([("/v1/transfers", body) for body in bodies], self._sizes.batch_size, f"{served.run}-no-{name}")
+        return send_batches(served.port, TOKENS["command"], made, REFUSAL)[0]
 
     def _folds(self, sides: Mapping[str, Side], number: int) -> Rates:
         return {name: self._fold(side) for name, side in _in_order(sides, number)}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import psycopg
@@ -137,9 +137,14 @@ def _executor(database: Database) -> Iterator[Executor]:
         _Codec(),
         _decide,
         lambda state, event: event,
+        _no_refusal,
         transient_prefixes=("bench_",),
     ) as executor:
         yield executor
+
+
+def _no_refusal(*refused: object) -> NoReturn:
+    raise AssertionError(f"nothing is refused here: {refused}")
 
 
 def _decide(command: Append, states: Mapping[str, Any], stream: str) -> Accepted:

@@ -216,7 +216,9 @@ def posting_decision(
     def decided(command: C, states: States, context: Context) -> Decision:
         decision = decide(command, states, context)
         if isinstance(decision, (Refused, Unknown, Forbidden)):  # a tuple: a union would be built at each call
-            unlimited = [id for id, state in states.items() if isinstance(state, Account) and state.unlimited]
+            unlimited = {id for id, state in states.items() if isinstance(state, Account) and state.unlimited}
+            if isinstance(decision, Refused):  # a fact about an account is written at an exact version
+                unlimited.difference_update([event.originator_id for event in decision.events])
             return replace(decision, commuting=frozenset(unlimited))
         return decision
 

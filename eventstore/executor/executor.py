@@ -40,7 +40,7 @@ from psycopg import Connection
 
 from eventstore.executor.attempts import MOST_ATTEMPTS, Attempts, Result, Step
 from eventstore.executor.decided_commands import DecidedCommand, Group, Submission, Task
-from eventstore.executor.group_builder import Decide, EventCodec, GroupBuilder
+from eventstore.executor.group_builder import Decide, EventCodec, GroupBuilder, Refuse
 from eventstore.executor.replies import Replies, key_reused, lead, unanswered
 from eventstore.executor.reply_sinks import (
     ContentionError,
@@ -124,6 +124,7 @@ class Executor:
         codec: EventCodec,
         decide: Decide,
         evolve: Evolve,
+        refuse: Refuse,
         *,
         commuting_types: Sequence[str] = (),
         transient_prefixes: tuple[str, ...] = (),
@@ -144,7 +145,7 @@ class Executor:
             cache_limit=cache_limit,
             snapshots=snapshots,
         )
-        self._groups = GroupBuilder(codec=codec, decide=decide, evolve=evolve, states=self._states)
+        self._groups = GroupBuilder(codec=codec, decide=decide, evolve=evolve, refuse=refuse, states=self._states)
         self.queue_limit = queue_limit
         self._group_limit = group_limit
         self._queue: deque[Task] = deque()

@@ -46,6 +46,8 @@ class Decided(Protocol):
 
 
 Decide: TypeAlias = Callable[[Any, Mapping[str, Any], Any], Any]
+Refuse: TypeAlias = Callable[[str, str, str, str, Mapping[str, Any]], Any]
+"""Makes the event of a refusal, on a new stream, from actor, key, type of the command, rule and figures."""
 Load: TypeAlias = Callable[[Iterable[str]], None]
 """Loads the states of these streams into the group."""
 
@@ -71,9 +73,10 @@ class MovedOnError(Exception):
 class GroupBuilder:
     """Builds groups. For one thread."""
 
-    def __init__(self, codec: EventCodec, decide: Decide, evolve: Evolve, states: StateCache) -> None:
+    def __init__(self, codec: EventCodec, decide: Decide, evolve: Evolve, refuse: Refuse, states: StateCache) -> None:
         self._codec = codec
         self._decide = decide
+        self._refuse = refuse
         self._evolve = evolve
         self._states = states
 
@@ -168,7 +171,7 @@ class GroupBuilder:
             else:
                 raise MovedOnError(stream)
 
-        events: tuple[Any, ...] = ()
+        events: tuple[Any, ...] = decision.events if decision.outcome in _WITH_EVENTS and not failed else ()
         rule: str | None = None
         result: dict[str, Any]
         if failed:
@@ -176,7 +179,7 @@ class GroupBuilder:
             outcome, rule = Outcome.EXPECTATION_FAILED, "expectation_failed"
             result = {"expected": dict(expected), "actual": actual}
         elif decision.outcome == "accepted":
-            outcome, events = ACCEPTED, decision.events
+            outcome = ACCEPTED
             result = {**decision.result, "versions": self._carry_out(group, events, states, reads, commuting)}
         elif decision.outcome == "refused":
             outcome, rule, result = Outcome.REFUSED, decision.rule, dict(decision.figures)
@@ -184,6 +187,11 @@ class GroupBuilder:
             outcome, rule, result = Outcome.UNKNOWN, "unknown", {"kind": decision.kind, "id": decision.id}
         else:
             outcome, rule, result = Outcome.FORBIDDEN, "forbidden", {"why": decision.why}
+        if outcome is Outcome.REFUSED or failed:
+            assert rule is not None
+            name = type(submission.command).__name__
+            events = (*events, self._refuse(submission.actor, submission.key, name, rule, result))
+            self._carry_out(group, events, states, reads, commuting)
         return DecidedCommand(
             task=task,
             outcome=outcome,
@@ -305,5 +313,6 @@ def _asked(submission: Submission) -> Iterable[str]:
     return dict.fromkeys((*streams, *submission.expected)) if submission.expected else streams
 
 
+_WITH_EVENTS = ("accepted", "refused")
 _UNFIT = (CodecError, UnitTooLargeError)
 _NEW_STREAM = StreamState(None, 0, 0)  # shared by all streams that do not exist yet

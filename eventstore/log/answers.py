@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from msgspec import Struct
@@ -24,6 +24,9 @@ class Outcome(IntEnum):
     KEY_REUSED = 5  # its key belongs to another request
     FORBIDDEN = 6  # the principal may not do it
 
+
+REFUSALS_ERA: Final = "command.refused"
+"""The name in `log.eras` of the position after which refusals are events; without a row it is 0."""
 
 ACCEPTED = Outcome.ACCEPTED
 """A name for the hot path: Python 3.11 looks up a member of an enum three times slower than a name."""

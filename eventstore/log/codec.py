@@ -9,7 +9,7 @@ read.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import repeat
 from operator import attrgetter
@@ -70,6 +70,9 @@ class EventEntry(Protocol):
     def upcast(self) -> Callable[[dict[str, Any]], dict[str, Any]] | None: ...
 
 
+FIGURES = Mapping[str, Any]
+"""The type of a field with a JSON object of figures: texts, integers, booleans, lists and objects, never floats."""
+
 E_co = TypeVar("E_co", covariant=True)
 
 
@@ -88,6 +91,7 @@ class _Shape(Generic[E_co]):
     decode: Callable[[bytes], Any]
     subject: str | None
     personal: tuple[str, ...]
+    figures: tuple[str, ...]  # fields with JSON objects, whose values are checked when they are encoded
 
 
 _Seal: TypeAlias = Callable[[Place, Any], Any]
@@ -153,6 +157,9 @@ class Codec:
             raise CodecError(f"{error.args[0].__name__} is not in the catalogue") from None
         names = [shape.name for shape in shapes]
         stored = [shape.stored(*shape.values(event)) for shape, event in zip(shapes, events, strict=True)]
+        for shape, one in zip(shapes, stored, strict=True):
+            for field in shape.figures:
+                _check_figures(shape.name, getattr(one, field))
         self._seal(
             [
                 (shape, one, event, commutes)
@@ -325,8 +332,9 @@ def _take_apart(entry: EventEntry, event: type[Struct]) -> _Shape[Any]:
     unknown = {*entry.personal, *([entry.subject] if entry.subject else [])} - set(fields)
     if unknown or bool(entry.personal) != (entry.subject is not None):
         raise CodecError(f"{entry.name}: personal fields and their subject do not fit {event.__name__}")
+    figures = tuple(field for field in fields if hints[field] == FIGURES)
     for field in fields:
-        if field not in entry.personal:
+        if field not in entry.personal and field not in figures:
             _check_form(hints[field])
     stored = msgspec.defstruct(
         f"Stored{event.__name__}",
@@ -341,6 +349,7 @@ def _take_apart(entry: EventEntry, event: type[Struct]) -> _Shape[Any]:
         msgspec.json.Decoder(stored).decode,
         entry.subject,
         entry.personal,
+        figures,
     )
 
 
@@ -348,6 +357,18 @@ def _values_of(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
     if len(fields) > 1:
         return attrgetter(*fields)
     return lambda event: tuple(getattr(event, field) for field in fields)
+
+
+def _check_figures(name: str, value: Any) -> None:
+    """Refuse values that a JSON object of figures cannot hold, above all floats. Raises `CodecError`."""
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            _check_figures(name, inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_figures(name, inner)
+    elif value is not None and not isinstance(value, str | int):
+        raise CodecError(f"{name} cannot be encoded: {type(value).__name__} is no figure")
 
 
 def _check_form(hint: Any) -> None:

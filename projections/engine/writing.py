@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, Numeric, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, Integer, Numeric, Table, Text
 from sqlalchemy.types import TypeEngine
 
 from eventstore.postgres.arrays import BinaryArray, bool_array, int4_array, int8_array, text_array
@@ -30,7 +30,7 @@ def _copied(column: Column[Any], values: Sequence[Any]) -> Iterable[str]:
     optional = bool(column.nullable) and None in values
     if isinstance(column.type, DateTime):
         return [NULL if value is None else value for value in values] if optional else values
-    if not isinstance(column.type, Text):
+    if not isinstance(column.type, (Text, JSON)):
         return [NULL if value is None else str(value) for value in values] if optional else map(str, values)
     together = "".join([value for value in values if value is not None] if optional else values)
     if not together.isprintable() or "\\" in together:
@@ -84,7 +84,7 @@ def _array(column: Column[Any], values: Sequence[Any]) -> BinaryArray:
     make, _ = _ARRAYS.get(type(column.type), (None, ""))
     if make is not None and not column.nullable:
         return make(values)
-    if isinstance(column.type, (Text, DateTime)):
+    if isinstance(column.type, (Text, JSON, DateTime)):
         return text_array(values)
     return text_array([None if value is None else str(value) for value in values])
 

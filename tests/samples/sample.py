@@ -51,6 +51,10 @@ class World(Protocol):
         """Post a command that is accepted, as an operator. `path` is without `/v1/`. Returns the answer."""
         ...
 
+    def refused(self, path: str, body: Any = None) -> str:
+        """Post a command that is refused, as an operator. Returns the id of its refusal."""
+        ...
+
 
 @dataclass(frozen=True)
 class Request:

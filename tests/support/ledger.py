@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from api.commands.answer_codes import answer_codes
 from bench.harness.tables import begin_read_tables
-from domain import registry
+from domain import refusals, registry
 from domain.accounts.account.lifecycle import OpenAccount
 from domain.accounts.account.state import ACCOUNT
 from domain.accounts.numbers import AccountType, account_number
@@ -164,8 +164,9 @@ def executor_on(database: Database, *, snapshots: Snapshots | None = None, **lim
             codec,
             registry.decide,
             registry.evolve,
+            refusals.recorder(new_id),
             commuting_types=COMMUTING,
-            transient_prefixes=("txn_", "claim:"),
+            transient_prefixes=registry.WRITTEN_ONCE,
             snapshots=snapshots,
             **limits,
         )
@@ -253,7 +254,14 @@ _MUST_BE_EMPTY = {
         SELECT c.key FROM log.commands c WHERE outcome = 1
         AND NOT EXISTS (SELECT FROM log.events e WHERE e.log = c.log AND e.position = c.last_position
                         AND e.unit_end = c.last_position)""",
-    "refused commands have none": "SELECT key FROM log.commands WHERE outcome <> 1 AND first_position IS NOT NULL",
+    "refused commands end with their refusal": """
+        SELECT c.key FROM log.commands c WHERE outcome <> 1
+        AND NOT EXISTS (SELECT FROM log.events e WHERE e.log = c.log AND e.position = c.last_position
+                        AND e.unit_end = c.last_position AND e.type = 'command.refused.v1')""",
+    "each refusal has its command": """
+        SELECT e.stream FROM log.events e WHERE type = 'command.refused.v1'
+        AND NOT EXISTS (SELECT FROM log.commands c WHERE c.log = e.log AND c.last_position = e.position
+                        AND c.outcome <> 1)""",
 }
 
 

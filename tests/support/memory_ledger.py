@@ -24,6 +24,7 @@ from domain.accounts.posting import Entry, Side, TransactionPosted, internal_acc
 from domain.accounts.transaction import Deposit, Transfer
 from domain.ids import typeid
 from domain.kernel import Accepted, Context, Decision, Event, NeedsStreams, Principal, Refused, State
+from domain.refusals import CommandRefused, recorder
 from domain.registry import explain
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -77,6 +78,10 @@ class MemoryLedger:
                 assert_within_limits(state, self.states[stream])
         elif isinstance(decision, Refused):
             assert explain(decision.rule, decision.figures)
+            name, key = type(command).__name__, f"key-{len(self.log)}"
+            refuse = recorder(self.new_id)
+            refused = refuse(self.context.principal.id, key, name, decision.rule, decision.figures)
+            self.record((*decision.events, refused))
         return decision
 
     def record(self, events: Iterable[Event]) -> None:
@@ -96,11 +101,11 @@ class MemoryLedger:
         return decision
 
     def refused(self, command: Any) -> Refused:
-        """Execute a command that must be refused and change nothing."""
+        """Execute a command that must be refused and leave nothing but its refusal."""
         before = len(self.log)
         decision = self.execute(command)
         assert isinstance(decision, Refused), decision
-        assert len(self.log) == before
+        assert [type(event) for event in self.log[before:]] == [CommandRefused]
         return decision
 
     def open_internal(self, currency: str = "EUR") -> None:

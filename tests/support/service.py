@@ -43,9 +43,9 @@ _keys = count(1)
 
 
 class LogDigest(NamedTuple):
-    """What the log holds. A refusal that is recorded leaves the events as they were."""
+    """What the log holds. A refusal that is recorded leaves the events as they were: its own is among the records."""
 
-    events: str  # and the keys that what is personal in them is sealed with
+    events: str  # without those of refusals, and the keys that what is personal in them is sealed with
     records: str | None
     recorded: int  # how many
 
@@ -87,6 +87,16 @@ class Service:
         answer: dict[str, Any] = response.json()
         return answer
 
+    def refused(self, path: str, body: Any = None) -> str:
+        """Post a command that must be refused, as an operator, and return the id of its refusal."""
+        response = self.post(path, body, role="operator")
+        assert response.status_code == 422, response.text
+        position = int(response.headers["Daybook-Position"].rpartition(".")[2])
+        with psycopg.connect(self.database.url) as connection:
+            row = connection.execute("SELECT stream FROM log.events WHERE position = %s", (position,)).fetchone()
+        assert row is not None
+        return str(row[0])
+
     def get(self, path: str, *, role: str = "report", fresh: bool = True, **params: Any) -> httpx.Response:
         """Read; `fresh` waits for what was last written."""
         if fresh and "position" in self.last and not path.startswith(("log", "streams", "commands", "health", "lag")):
@@ -109,7 +119,8 @@ class Service:
         """Digests of all events with their keys and of all records: equal before and after what changes nothing."""
         with psycopg.connect(self.database.url) as connection:
             row = connection.execute(
-                "SELECT concat((SELECT md5(string_agg(md5(e::text), '' ORDER BY position)) FROM log.events e),"
+                "SELECT concat((SELECT md5(string_agg(md5(e::text), '' ORDER BY position)) FROM log.events e"
+                " WHERE type <> 'command.refused.v1'),"
                 " (SELECT md5(string_agg(md5(k::text), '' ORDER BY subject)) FROM log.subject_keys k)),"
                 " (SELECT md5(string_agg(md5(c::text), '' ORDER BY actor, key)) FROM log.commands c),"
                 " (SELECT count(*) FROM log.commands)"

@@ -36,6 +36,7 @@ from workers.verify.report import VerifyReport
 
 REVENUE = internal_account("main", "revenue", "EUR")
 BATCH = "batch_01h455vb4pex5vsknk084sn02q"
+OLD_REFUSAL = "old-refusal"
 OLD_ITEM, NEW_ITEM, ATOMIC, REFUSED, STALE, LAST = "old-item", "new-item", "atomic", "refused", "stale", "last"
 
 
@@ -64,7 +65,7 @@ def verified(database: Database) -> VerifyReport:
 
 
 def _before_keys_were_named(ledger: Ledger) -> None:
-    """Two items of a batch and a single command, as written before the metadata contained the key."""
+    """Two items of a batch, a single command and a refusal, as they were written before the eras of today."""
     account = ledger.account(owner="owner-0")
     for key, correlation in ((OLD_ITEM, BATCH), (f"{OLD_ITEM}-2", BATCH), ("old-single", "old-single")):
         ledger.executor.execute([submission(deposit(account, 100), key=key, correlation=correlation)])
@@ -73,7 +74,13 @@ def _before_keys_were_named(ledger: Ledger) -> None:
             "UPDATE log.events SET metadata = convert_to(regexp_replace(convert_from(metadata, 'UTF8'),"
             " ',\"key\":\"[^\"]*\"', ''), 'UTF8')"
         )
-        superuser.execute("INSERT INTO log.eras SELECT log, 'metadata.key', position FROM log.logs")
+        superuser.execute(
+            "INSERT INTO log.commands SELECT log, actor, %s, request_hash, 2, 422, 'account_not_frozen', %s, position,"
+            " NULL, NULL, c.recorded_at, NULL FROM log.commands c JOIN log.logs USING (log) WHERE key = 'old-single'",
+            (OLD_REFUSAL, f'{{"account":"{account}"}}'.encode()),
+        )
+        for era in ("metadata.key", "command.refused"):
+            superuser.execute("INSERT INTO log.eras SELECT log, %s, position FROM log.logs", (era,))
 
 
 def _accounts(ledger: Ledger, one: str, two: str) -> None:

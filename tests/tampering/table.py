@@ -11,7 +11,7 @@ from typing import Final
 
 from workers.verify.commands import REPEATABLE
 from workers.verify.keys import KEYS_OPEN
-from workers.verify.log import NAMED, READABLE
+from workers.verify.log import NAMED, READABLE, REFUSALS
 from workers.verify.schema import SCHEMA
 from workers.verify.snapshots import SNAPSHOTS_HOLD
 
@@ -53,7 +53,7 @@ POST: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'po
 ORDER: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'order.placed.v1')"
 UNIT_OF: Final = "unit_end = (SELECT last_position FROM log.commands WHERE key = '{}')"
 UNRELATED: Final = "nothing else in the database has the old value: compare the digest that was kept"
-REFUSALS: Final = "a refusal has no events, so the log and the digest do not contain it yet"
+OLD_REFUSAL: Final = "a refusal of the earlier era has no events; the report counts it as not covered"
 NOTHING: Final = "nothing depends on it"
 CACHE: Final = "it is a cache that this version does not use: it is made again"
 CONSISTENT: Final = "the owner of the log can rewrite it consistently: compare the digest that was kept"
@@ -209,7 +209,7 @@ EVENTS: Final = [
         VERSIONS,
         digest=CHANGES,
     ),
-    case("events.encoding: all opaque", "UPDATE log.events SET encoding = 1", ANSWERS, digest=CHANGES),
+    case("events.encoding: all opaque", "UPDATE log.events SET encoding = 1", ANSWERS, REFUSALS, digest=CHANGES),
     case(
         "events.encoding: one that does not exist",
         f"UPDATE log.events SET encoding = 7 WHERE {UNIT_OF.format('atomic')}",
@@ -404,7 +404,16 @@ EVENTS: Final = [
         UNITS,
         digest=CHANGES,
     ),
-    case("events: all deleted", "DELETE FROM log.events", ANSWERS, CHECKPOINTS, DENSE, SNAPSHOTS_HOLD, digest=CHANGES),
+    case(
+        "events: all deleted",
+        "DELETE FROM log.events",
+        ANSWERS,
+        CHECKPOINTS,
+        DENSE,
+        SNAPSHOTS_HOLD,
+        REFUSALS,
+        digest=CHANGES,
+    ),
     case(
         "events: a unit without a command appended",
         "INSERT INTO log.events SELECT log, position + 1, position + 1, 'post_x', 1, 'post.archived.v1', recorded_at,"
@@ -454,7 +463,18 @@ COMMANDS: Final = [
         "the metadata of that time names only the batch; the report counts such units as not covered",
         digest=CHANGES,
     ),
-    hidden("commands.key: another of a refusal", "UPDATE log.commands SET key = 'x' WHERE key = 'refused'", REFUSALS),
+    case(
+        "commands.key: another of a refusal",
+        "UPDATE log.commands SET key = 'x' WHERE key = 'refused'",
+        NAMED,
+        REFUSALS,
+        digest=CHANGES,
+    ),
+    hidden(
+        "commands.key: another of an old refusal",
+        "UPDATE log.commands SET key = 'x' WHERE key = 'old-refusal'",
+        OLD_REFUSAL,
+    ),
     case(
         "commands.request_hash: cut",
         "UPDATE log.commands SET request_hash = '\\x01' WHERE key = 'last'",
@@ -473,14 +493,22 @@ COMMANDS: Final = [
         " last_position = NULL WHERE key = 'last'",
         ANSWERED,
         REPEATABLE,
+        ANSWERS,
         digest=CHANGES,
     ),
     case(
         "commands.outcome: accepted without events",
         "UPDATE log.commands SET outcome = 1, rule = NULL WHERE key = 'refused'",
-        ANSWERS,
+        REPEATABLE,
+        REFUSALS,
+        digest=CHANGES,
     ),
-    case("commands.outcome: another refusal", "UPDATE log.commands SET outcome = 3 WHERE key = 'refused'", REPEATABLE),
+    case(
+        "commands.outcome: another refusal",
+        "UPDATE log.commands SET outcome = 3 WHERE key = 'refused'",
+        REPEATABLE,
+        digest=CHANGES,
+    ),
     case(
         "commands.status: one that is never given",
         "UPDATE log.commands SET status = 500 WHERE key = 'last'",
@@ -494,12 +522,18 @@ COMMANDS: Final = [
         digest=CHANGES,
     ),
     case(
-        "commands.rule: one that does not exist", "UPDATE log.commands SET rule = 'x' WHERE key = 'refused'", REPEATABLE
+        "commands.rule: one that does not exist",
+        "UPDATE log.commands SET rule = 'x' WHERE key = 'refused'",
+        REPEATABLE,
+        REFUSALS,
+        digest=CHANGES,
     ),
     case(
         "commands.rule: another that exists",
         "UPDATE log.commands SET rule = 'slug_taken' WHERE key = 'refused'",
         REPEATABLE,
+        REFUSALS,
+        digest=CHANGES,
     ),
     case(
         "commands.result: garbage",
@@ -564,21 +598,27 @@ COMMANDS: Final = [
         "commands.result: figures of a refusal left out",
         "UPDATE log.commands SET result = '{}' WHERE key = 'refused'",
         REPEATABLE,
+        REFUSALS,
+        digest=CHANGES,
     ),
-    hidden(
+    case(
         "commands.result: other figures of a refusal",
         in_result('"amount":"[0-9.]+"', '"amount":"1.00"', "refused"),
         REFUSALS,
+        digest=CHANGES,
     ),
     case(
         "commands.result: a failed expectation without versions",
         "UPDATE log.commands SET result = '{}' WHERE key = 'stale'",
         REPEATABLE,
+        REFUSALS,
+        digest=CHANGES,
     ),
     case(
         "commands.decided_position: beyond the head",
         "UPDATE log.commands SET decided_position = 1000000 WHERE key = 'refused'",
         ANSWERS,
+        digest=CHANGES,
     ),
     case(
         "commands.decided_position: not before its events",
@@ -590,6 +630,7 @@ COMMANDS: Final = [
         "commands.decided_position: within a unit",
         "UPDATE log.commands SET decided_position = decided_position - 1 WHERE key = 'refused'",
         ANSWERS,
+        digest=CHANGES,
     ),
     case(
         "commands.first_position: within the unit",
@@ -617,6 +658,7 @@ COMMANDS: Final = [
         "commands.recorded_at: an earlier time of a refusal",
         "UPDATE log.commands SET recorded_at = recorded_at - interval '1 day' WHERE key = 'refused'",
         ANSWERS,
+        digest=CHANGES,
     ),
     hidden(
         "commands.origin: another",
@@ -624,8 +666,59 @@ COMMANDS: Final = [
         "it is deleted by age, so nothing may depend on it",
     ),
     case("commands: an accepted one deleted", "DELETE FROM log.commands WHERE key = 'last'", ANSWERED, digest=CHANGES),
-    case("commands: all deleted", "DELETE FROM log.commands", ANSWERED, digest=CHANGES),
-    hidden("commands: a refusal deleted", "DELETE FROM log.commands WHERE key = 'refused'", REFUSALS),
+    case("commands: all deleted", "DELETE FROM log.commands", ANSWERED, REFUSALS, digest=CHANGES),
+    case(
+        "commands: a refusal deleted",
+        "DELETE FROM log.commands WHERE key = 'refused'",
+        ANSWERED,
+        REFUSALS,
+        digest=CHANGES,
+    ),
+    hidden("commands: an old refusal deleted", "DELETE FROM log.commands WHERE key = 'old-refusal'", OLD_REFUSAL),
+    case(
+        "events.payload: another rule of a refusal",
+        in_json("payload", '"rule":"below_minimum"', '"rule":"account_frozen"', UNIT_OF.format("refused")),
+        REFUSALS,
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: other figures of a refusal",
+        in_json("payload", '"amount":"[0-9.]+"', '"amount":"1.00"', UNIT_OF.format("refused")),
+        REFUSALS,
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: another actor of a refusal",
+        in_json("payload", '"actor":"tester"', '"actor":"nobody"', UNIT_OF.format("refused")),
+        REFUSALS,
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.type: a refusal that is none",
+        f"UPDATE log.events SET type = 'order.confirmed.v1' WHERE {UNIT_OF.format('refused')}",
+        REFUSALS,
+        CHECKPOINTS,
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "commands: a refusal taken for an old one",
+        "UPDATE log.commands SET first_position = NULL, last_position = NULL WHERE key = 'refused'",
+        ANSWERS,
+        ANSWERED,
+        REFUSALS,
+        digest=CHANGES,
+    ),
+    case(
+        "commands: an accepted command taken for a refusal",
+        "UPDATE log.commands SET outcome = 2, status = 422, rule = 'account_frozen',"
+        " result = convert_to(json_build_object('account', 'x')::text, 'UTF8') WHERE key = 'last'",
+        REFUSALS,
+        digest=CHANGES,
+    ),
     case(
         "commands: an answer copied to another key",
         "INSERT INTO log.commands SELECT log, actor, 'x', request_hash, outcome, status, rule, result,"
@@ -635,10 +728,10 @@ COMMANDS: Final = [
         digest=CHANGES,
     ),
     hidden(
-        "commands: a refusal invented",
+        "commands: an old refusal invented",
         "INSERT INTO log.commands SELECT log, actor, 'x', request_hash, outcome, status, rule, result,"
-        " decided_position, first_position, last_position, recorded_at FROM log.commands WHERE key = 'refused'",
-        REFUSALS,
+        " decided_position, first_position, last_position, recorded_at FROM log.commands WHERE key = 'old-refusal'",
+        OLD_REFUSAL,
     ),
 ]
 
@@ -703,13 +796,13 @@ BESIDE: Final = [
     hidden("snapshots: deleted", "DELETE FROM log.snapshots", CACHE),
     hidden(
         "eras: raised, and the key of a batch item taken from its metadata",
-        "UPDATE log.eras SET position = 1000; "
+        "UPDATE log.eras SET position = 1000 WHERE name = 'metadata.key'; "
         + in_json("metadata", ',"key":"new-item"', "", UNIT_OF.format("new-item")),
         "it looks like an item of the earlier era; the report counts one more that is not covered",
         digest=CHANGES,
     ),
-    case("eras: lowered", "UPDATE log.eras SET position = 0", NAMED),
-    case("eras: deleted", "DELETE FROM log.eras", NAMED),
+    case("eras: lowered", "UPDATE log.eras SET position = 0", NAMED, ANSWERS),
+    case("eras: deleted", "DELETE FROM log.eras", NAMED, ANSWERS),
     hidden(
         "numbers: restarted",
         "ALTER SEQUENCE log.numbers RESTART WITH 1",
@@ -739,6 +832,7 @@ READ: Final = [
     ),
     case("orders: a status", "UPDATE read.orders SET status = 'paid'", TABLES),
     case("order_lines: a price", "UPDATE read.order_lines SET unit_price = unit_price + 1", TABLES),
+    case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("posts: a title", "UPDATE read.posts SET title = 'x'", TABLES),
     case("post_revisions: a row deleted", "DELETE FROM read.post_revisions WHERE revision = 1", TABLES),
     case("trial_balance: a sum", "UPDATE read.trial_balance SET debits = debits + 1", TABLES),
@@ -747,7 +841,7 @@ READ: Final = [
         "checkpoints.position: 0, and the tables emptied",
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
-        " read.trial_balance_accounts, read.entries",
+        " read.trial_balance_accounts, read.entries, read.refusals",
         STATUS,
     ),
     case(
@@ -876,7 +970,14 @@ SCHEMAS: Final = [
     case("table: of another owner", "ALTER TABLE read.accounts OWNER TO daybook_api", SCHEMA),
     case("table: not logged", "ALTER TABLE read.order_lines SET UNLOGGED", SCHEMA),
     case("table: inherited from", "CREATE TABLE public.evil () INHERITS (read.trial_balance)", SCHEMA),
-    case("table: rows hidden", "ALTER TABLE log.commands ENABLE ROW LEVEL SECURITY", ANSWERED, SCHEMA, digest=CHANGES),
+    case(
+        "table: rows hidden",
+        "ALTER TABLE log.commands ENABLE ROW LEVEL SECURITY",
+        ANSWERED,
+        SCHEMA,
+        REFUSALS,
+        digest=CHANGES,
+    ),
     case("table: dropped", "DROP TABLE read.trial_balance_accounts", CHECKPOINTS, SCHEMA),
     case("column: of another type", "ALTER TABLE read.checkpoints ALTER COLUMN position TYPE numeric", SCHEMA),
     case("column: may be NULL", "ALTER TABLE log.events ALTER COLUMN metadata DROP NOT NULL", SCHEMA),

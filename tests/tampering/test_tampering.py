@@ -25,7 +25,7 @@ from tests.tampering.table import (
     TABLES,
     Case,
 )
-from workers.verify.log import NAMED, OLD_BATCHES, QUESTIONS, Question, ask, open_log
+from workers.verify.log import NAMED, OLD_BATCHES, OLD_REFUSALS, QUESTIONS, REFUSALS, Question, ask, open_log
 from workers.verify.report import VerifyReport, checked
 
 KINDS = {TableFinding: TABLES, CheckpointFinding: CHECKPOINTS, StatusFinding: STATUS}
@@ -85,6 +85,7 @@ def test_the_books_are_sound_and_have_every_kind_of_content(books18: Books) -> N
     assert found(report) == set()
     assert all(check.covered > 0 for check in report.checks), "a check covered nothing"
     assert report.check(NAMED).not_covered == {OLD_BATCHES: 2}
+    assert report.check(REFUSALS).not_covered == {OLD_REFUSALS: 1}
     assert set(report.tables.tables) == {table for projection in PROJECTIONS for table in projection.tables}
     with books18.server.database(like=books18.database) as copy, psycopg.connect(copy.url) as superuser:
         types = {type for (type,) in superuser.execute("SELECT DISTINCT type FROM log.events")}

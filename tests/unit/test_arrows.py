@@ -47,7 +47,7 @@ MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
         "executor": frozenset({"keys", "log", "postgres", "tracebacks"}),
         "library": frozenset({"log", "postgres"}),
     },
-    "projections": {"engine": frozenset()},
+    "projections": {"engine": frozenset(), "commands": frozenset({"engine"})},
     "api": {
         "gateway": frozenset({"services"}),
         "queries": frozenset({"gateway", "services"}),

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
+from eventstore.log.answers import REFUSALS_ERA
 from eventstore.log.metadata import ERA
 from eventstore.log.read import Head
 from workers.verify.report import SAMPLE, Check, Finding, checked
@@ -21,6 +22,8 @@ READABLE: Final = "events are readable"
 NAMED: Final = "events name the command that appended them"
 OPAQUE: Final = "appended by the eventsourcing library"
 UNREADABLE: Final = "cannot be read"
+REFUSALS: Final = "refusals are events of the log"
+OLD_REFUSALS: Final = "refused before refusals were on the log"
 OLD_BATCHES: Final = "items of batches from before events named the key of each item"
 
 # A function, because in PostgreSQL 15 only plpgsql can continue after invalid JSON. It takes 25 µs an event.
@@ -55,7 +58,8 @@ SELECT count(*), count(*) FILTER (WHERE encoding = 0),
        count(*) FILTER (WHERE encoding = 0 AND type IN ('account.credited.v1', 'account.debited.v1')
                           AND position <> ALL (%(unreadable)s)),
        (SELECT count(DISTINCT unit_end) FROM log.events WHERE log = %(log)s AND encoding = 0),
-       (SELECT count(*) FROM log.commands WHERE log = %(log)s), coalesce(max(position), 0)
+       (SELECT count(*) FROM log.commands WHERE log = %(log)s),
+       (SELECT count(*) FROM log.commands WHERE log = %(log)s AND rule IS NOT NULL), coalesce(max(position), 0)
   FROM log.events WHERE log = %(log)s
 """
 
@@ -153,17 +157,20 @@ _ANSWERS = """
 SELECT 1 AS n, coalesce(c.last_position, c.decided_position) AS at,
        format('command %%s of %%s ', c.key, c.actor) || CASE
        WHEN c.decided_position > %(head)s THEN format('was decided at %%s, beyond the head', c.decided_position)
-       WHEN (c.outcome = 1) <> (c.last_position IS NOT NULL) THEN 'has events without being accepted, or none'
-       WHEN c.outcome = 1 AND c.decided_position <> c.first_position - 1
+       WHEN c.last_position IS NULL AND (c.outcome = 1 OR c.decided_position > %(refusals)s) THEN 'has no events'
+       WHEN c.outcome <> 1 AND c.last_position <= %(refusals)s
+       THEN format('was refused and has events up to %%s, though refusals have none up to %%s', c.last_position,
+                   %(refusals)s)
+       WHEN c.last_position IS NOT NULL AND c.decided_position <> c.first_position - 1
        THEN format('was decided at %%s, and its events begin at %%s', c.decided_position, c.first_position)
-       WHEN c.outcome = 1 AND (SELECT count(*) FROM log.events e
-                                WHERE e.log = c.log AND e.unit_end = c.last_position AND e.encoding = 0
-                                  AND e.recorded_at = c.recorded_at
-                                  AND e.position IN (c.first_position, c.last_position))
-                              <> CASE WHEN c.first_position = c.last_position THEN 1 ELSE 2 END
+       WHEN c.last_position IS NOT NULL
+            AND (SELECT count(*) FROM log.events e
+                  WHERE e.log = c.log AND e.unit_end = c.last_position AND e.encoding = 0
+                    AND e.recorded_at = c.recorded_at AND e.position IN (c.first_position, c.last_position))
+                <> CASE WHEN c.first_position = c.last_position THEN 1 ELSE 2 END
        THEN format('has no such events from %%s to %%s in JSON, recorded %%s', c.first_position, c.last_position,
                    c.recorded_at)
-       WHEN c.outcome <> 1 AND c.decided_position > 0 AND NOT EXISTS (
+       WHEN c.last_position IS NULL AND c.decided_position > 0 AND NOT EXISTS (
                 SELECT FROM log.events e WHERE e.log = c.log AND e.position = c.decided_position
                    AND e.unit_end = e.position AND e.recorded_at <= c.recorded_at)
        THEN format('was decided at %%s at %%s, where no unit had ended', c.decided_position, c.recorded_at)
@@ -173,12 +180,12 @@ SELECT 1 AS n, coalesce(c.last_position, c.decided_position) AS at,
 _ANSWERED = """
 SELECT 1 AS n, u.unit_end AS at,
        CASE WHEN count(c.key) <> 1
-            THEN format('the unit from %%s to %%s has %%s accepted commands', u.first, u.unit_end, count(c.key))
+            THEN format('the unit from %%s to %%s has %%s commands', u.first, u.unit_end, count(c.key))
             END AS what
   FROM (SELECT unit_end, min(position) AS first
           FROM log.events WHERE log = %(log)s AND encoding = 0 GROUP BY unit_end) u
   LEFT JOIN log.commands c
-    ON c.log = %(log)s AND c.outcome = 1 AND c.last_position = u.unit_end AND c.first_position = u.first
+    ON c.log = %(log)s AND c.last_position = u.unit_end AND c.first_position = u.first
  GROUP BY u.unit_end, u.first
 """
 # The check before this one reports missing units of commands. The metadata is that of the last event: the check of
@@ -187,7 +194,7 @@ _NAMES = """
     SELECT e.unit_end, c.actor, c.key, m->'actor'->>'id' AS named_actor, m->>'key' AS named_key, m ? 'key' AS names_key,
            m->>'correlation' AS correlation, e.unit_end <= %(era)s AS old
       FROM log.events e CROSS JOIN LATERAL (SELECT convert_from(e.metadata, 'UTF8')::jsonb AS m) m
-      LEFT JOIN log.commands c ON c.log = e.log AND c.outcome = 1 AND c.last_position = e.unit_end
+      LEFT JOIN log.commands c ON c.log = e.log AND c.last_position = e.unit_end
      WHERE e.log = %(log)s AND e.encoding = 0 AND e.position = e.unit_end AND e.position <> ALL (%(unreadable)s)
 """
 _OLD_BATCH = r"old AND NOT names_key AND correlation LIKE 'batch\_%%' AND correlation <> key"
@@ -207,7 +214,28 @@ SELECT CASE WHEN {_OLD_BATCH} THEN 0 ELSE 1 END AS n, unit_end AS at, CASE
   FROM ({_NAMES}) u
 """  # noqa: S608 - constants of this module
 _COUNT_OLD_BATCHES = f"SELECT count(*) FROM ({_NAMES}) u WHERE {_OLD_BATCH}"  # noqa: S608 - constants of this module
-_ERA = "SELECT position FROM log.eras WHERE log = %s AND name = %s"
+# A recorded refusal is the last event of its unit, and says the same as its record. Where the rule is not NULL, the
+# command was refused.
+_REFUSED = """
+SELECT (c.rule IS NOT NULL)::int AS n, e.position AS at, CASE
+       WHEN e.type <> 'command.refused.v1'
+       THEN format('the unit of command %%s of %%s, which was refused, ends with %%s', c.key, c.actor, e.type)
+       WHEN c.rule IS NULL THEN format('%%s is a refusal, and its command was accepted or is not there', e.stream)
+       WHEN (p->>'actor', p->>'key', p->>'rule', p->>'command')
+            IS DISTINCT FROM (c.actor, c.key, c.rule, convert_from(e.metadata, 'UTF8')::jsonb->>'command')
+       THEN format('%%s is of command %%s of %%s by rule %%s, and log.commands has %%s of %%s by rule %%s', e.stream,
+                   p->>'key', p->>'actor', p->>'rule', c.key, c.actor, c.rule)
+       WHEN position('"figures":'::bytea || c.result IN e.payload) = 0
+       THEN format('%%s has other figures than the answer of command %%s of %%s', e.stream, c.key, c.actor) END AS what
+  FROM log.events e CROSS JOIN LATERAL (SELECT convert_from(e.payload, 'UTF8')::jsonb AS p) p
+  LEFT JOIN log.commands c ON c.log = e.log AND c.last_position = e.position
+ WHERE e.log = %(log)s AND e.encoding = 0 AND e.position <> ALL (%(unreadable)s)
+   AND (e.type = 'command.refused.v1' OR c.rule IS NOT NULL)
+"""
+_COUNT_OLD_REFUSALS = """
+SELECT count(*) FROM log.commands WHERE log = %(log)s AND rule IS NOT NULL AND last_position IS NULL
+"""
+_ERAS = "SELECT name, position FROM log.eras WHERE log = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +248,11 @@ class Totals:
     shares: int  # that can be read
     units: int  # in JSON
     commands: int
+    refused: int  # commands that were refused
     last: int  # the greatest position
+
+
+_NOTHING = Totals(events=0, json=0, transactions=0, shares=0, units=0, commands=0, refused=0, last=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +264,11 @@ class Log:
     unreadable: dict[int, str] = field(
         default_factory=dict
     )  # the reason by position; later checks leave these events out
-    totals: Totals = field(default=Totals(events=0, json=0, transactions=0, shares=0, units=0, commands=0, last=0))
+    totals: Totals = field(
+        default=Totals(events=0, json=0, transactions=0, shares=0, units=0, commands=0, refused=0, last=0)
+    )
     era: int = 0  # units after this position have their key in the metadata
+    refusals: int = 0  # refusals after this position are on the log
 
     @property
     def opaque(self) -> dict[str, int]:
@@ -247,6 +282,7 @@ class Log:
             "head": self.head.position,
             "unreadable": list(self.unreadable),
             "era": self.era,
+            "refusals": self.refusals,
         }
 
 
@@ -270,6 +306,7 @@ QUESTIONS: Final = (
     Question("answers have their events", "commands", (_ANSWERS,)),
     Question("events have their answer", "units", (_ANSWERED,)),
     Question(NAMED, "units", (_NAMED,)),
+    Question(REFUSALS, "refusals", (_REFUSED,)),
 )
 
 
@@ -283,14 +320,15 @@ def open_log(connection: Connection[Any], head: Head) -> Log:
     connection.execute(_WHY_UNREADABLE)
     unreadable = dict(connection.execute(_UNREADABLE, {"log": head.log_number}).fetchall())
     totals = connection.execute(_TOTALS, {"log": head.log_number, "unreadable": list(unreadable)}).fetchone()
-    era = connection.execute(_ERA, (head.log_number, ERA)).fetchone()
+    eras = dict(connection.execute(_ERAS, (head.log_number,)).fetchall())
     assert totals is not None, "an aggregate has a row"
     return Log(
         connection=connection,
         head=head,
         unreadable=unreadable,
         totals=Totals(*totals),
-        era=0 if era is None else era[0],
+        era=eras.get(ERA, 0),
+        refusals=eras.get(REFUSALS_ERA, 0),
     )
 
 
@@ -329,6 +367,10 @@ def _due(log: Log, question: Question) -> tuple[int, Mapping[str, int]]:
         row = log.connection.execute(_COUNT_OLD_BATCHES.encode(), log.parameters()).fetchone()
         assert row is not None, "an aggregate has a row"
         return totals.units, {OLD_BATCHES: row[0], UNREADABLE: len(log.unreadable)}
+    if question.name == REFUSALS:
+        row = log.connection.execute(_COUNT_OLD_REFUSALS, log.parameters()).fetchone()
+        assert row is not None, "an aggregate has a row"
+        return totals.refused, {OLD_REFUSALS: row[0], UNREADABLE: len(log.unreadable)}
     return {
         "events": (totals.events, {}),
         "events in JSON": (totals.json, {}),

@@ -16,7 +16,14 @@ from tests.integration.api.test_batches import item, send
 from tests.support.ledger import NOW
 from tests.support.service import TOKENS, Service
 
-NOT_PERSONAL = {"/v1/trial-balance", "/v1/lag", "/v1/health/live", "/v1/health/ready"}
+NOT_PERSONAL = {
+    "/v1/refusals",
+    "/v1/refusals/{refusal}",
+    "/v1/trial-balance",
+    "/v1/lag",
+    "/v1/health/live",
+    "/v1/health/ready",
+}
 """Reads of data about the ledger and its processes, and not about persons."""
 
 

@@ -204,7 +204,8 @@ READS = [
     "/v1/accounts", "/v1/accounts/{account}", "/v1/accounts/{account}/entries", "/v1/accounts/{account}/movements",
     "/v1/transactions", "/v1/transactions/{transaction}", "/v1/orders", "/v1/orders/{order}", "/v1/posts",
     "/v1/posts/{post}", "/v1/posts/{post}/revisions", "/v1/trial-balance", "/v1/streams/{stream}", "/v1/log",
-    "/v1/log/follow", "/v1/commands/{key:path}", "/v1/health/live", "/v1/health/ready", "/v1/lag",
+    "/v1/log/follow", "/v1/commands/{key:path}", "/v1/refusals", "/v1/refusals/{refusal}",
+    "/v1/health/live", "/v1/health/ready", "/v1/lag",
 ]  # fmt: skip
 
 

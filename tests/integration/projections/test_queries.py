@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
@@ -25,6 +25,7 @@ from projections.accounts.movements import fold as movements_fold
 from projections.accounts.movements import queries as movements
 from projections.accounts.transactions import queries as transactions
 from projections.accounts.trial_balance import fold as trial_balance_fold
+from projections.commands import refusals
 from projections.engine import checkpoint
 from projections.engine import pages as pages_of_log
 from projections.engine.listing import Listed
@@ -225,6 +226,11 @@ _FILL = (
     """INSERT INTO read.post_revisions (position, recorded_at, revision, text_erased, post, title, body)
        SELECT n, now(), n % 100 + 1, false, 'post_' || n / 100, 't', 'b'
        FROM generate_series(1, {many}) n""",
+    """INSERT INTO read.refusals (position, recorded_at, refusal, actor, command_key, command, rule, figures)
+       SELECT n, timestamptz '2024-01-01 00:00Z' + n * interval '10 minutes', 'refusal_' || n, 'actor' || n / 10,
+       'key' || n, CASE n % 100 WHEN 0 THEN 'Deposit' ELSE 'Transfer' END,
+       CASE n % 100 WHEN 1 THEN 'account_frozen' ELSE 'below_minimum' END, '{{}}'
+       FROM generate_series(1, {many}) n""",
 )
 
 A, N, D = "acct_50", 50, date(2024, 3, 1)
@@ -265,11 +271,21 @@ HOT: dict[str, tuple[str, Any]] = {
     "posts of an author": (posts.POST_LIST.sql("author", "not_deleted", "after"), {"author": "author5", "after": 0}),
     "posts of a status": (posts.POST_LIST.sql("status", "after"), {"status": "archived", "after": 0}),
     "posts that are deleted": (posts.POST_LIST.sql("deleted", "after"), {"after": 0}),
+    "refusal": (refusals.REFUSAL_LIST.sql("refusal"), {"refusal": "refusal_50"}),
+    "refusals": (refusals.REFUSAL_LIST.sql("cursor"), {"cursor": N}),
+    "refusals that are new": (refusals.REFUSAL_LIST.sql("after"), {"after": MANY - N}),
+    "refusals of an actor": (refusals.REFUSAL_LIST.sql("actor", "after"), {"actor": "actor5", "after": 0}),
+    "refusals of a command": (refusals.REFUSAL_LIST.sql("command", "after"), {"command": "Deposit", "after": 0}),
+    "refusals by a rule": (refusals.REFUSAL_LIST.sql("rule", "after"), {"rule": "account_frozen", "after": 0}),
+    "refusals of a day": (
+        refusals.REFUSAL_LIST.sql("recorded_from", "recorded_before"),
+        {"recorded_from": datetime(2024, 1, 2, tzinfo=UTC), "recorded_before": datetime(2024, 1, 3, tzinfo=UTC)},
+    ),
     "revisions": (posts.REVISION_LIST.sql("post", "cursor"), {"post": "post_50", "cursor": N}),
 }  # fmt: skip
 
 
-IN_ORDER = {f"{what}{which}" for what in ("accounts", "orders", "posts") for which in ("", " that are new")}
+IN_ORDER = {f"{what}{which}" for what in ("accounts", "orders", "posts", "refusals") for which in ("", " that are new")}
 """Lists that an index returns in order: the cost of a page depends on its rows and not on the length of the list."""
 
 

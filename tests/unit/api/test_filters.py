@@ -18,19 +18,24 @@ from domain.accounts.posting import Side, TransactionKind
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
 from domain.posts.post import Status as PostStatus
-from domain.registry import CATALOGUE
+from domain.refusals import EXPECTATION_FAILED
+from domain.registry import CATALOGUE, RULES, commands
+from domain.together import Together
 
+CATEGORIES = {"acct", "txn", "ord", "post", "claim", "refusal"}
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
     ("/v1/accounts", "status"): set(get_args(AccountStatus)),
     ("/v1/accounts", "currency"): set(EXPONENTS),
     ("/v1/accounts/{account}/entries", "side"): set(get_args(Side)),
-    ("/v1/log", "category"): {"acct", "txn", "ord", "post", "claim"},
+    ("/v1/log", "category"): CATEGORIES,
     ("/v1/log", "type"): {entry.name for entry in CATALOGUE},
-    ("/v1/log/follow", "category"): {"acct", "txn", "ord", "post", "claim"},
+    ("/v1/log/follow", "category"): CATEGORIES,
     ("/v1/log/follow", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/orders", "status"): set(get_args(OrderStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
+    ("/v1/refusals", "command"): {kind.__name__ for kind in (*commands(), Together)},
+    ("/v1/refusals", "rule"): {*RULES, EXPECTATION_FAILED},
     ("/v1/transactions", "kind"): set(get_args(TransactionKind)),
     ("/v1/trial-balance", "currency"): set(EXPONENTS),
 }

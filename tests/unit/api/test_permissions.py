@@ -27,6 +27,8 @@ def may(role: Role, method: str, path: str) -> bool:
         return role == "command"
     if path.startswith(("/v1/streams", "/v1/log")):
         return role == "audit"
+    if path.startswith("/v1/refusals"):
+        return role in ("report", "audit")
     if path.startswith("/v1/commands"):
         return role in ("command", "audit")
     return True

@@ -9,12 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import registry
+from domain.accounts.account.events import AccountFrozen
 from domain.accounts.account.lifecycle import FreezeAccount
+from domain.accounts.account.state import Account
 from domain.accounts.posting import internal_account
 from domain.accounts.transaction import Deposit, Transfer, Withdraw
-from domain.kernel import Accepted, NeedsStreams, Refused, State, Unknown
+from domain.kernel import (
+    Accepted,
+    Context,
+    Decision,
+    NeedsStreams,
+    Refused,
+    State,
+    States,
+    Unknown,
+    Value,
+    found,
+)
 from domain.posts.post import ArchivePost, DraftPost, PublishPost
-from domain.together import Together
+from domain.refusals import Refusal
+from domain.together import Together, decide_together
 from tests.support.memory_ledger import TODAY, MemoryLedger, opening
 
 CASH = internal_account("main", "cash", "EUR")
@@ -67,7 +81,8 @@ def test_together_is_one_after_the_other_up_to_the_first_refusal(made: list[Any]
     else:
         assert isinstance(decision, Refused)
         assert decision.figures["item"] == refused
-        assert together.states == before
+        left = {stream: state for stream, state in together.states.items() if state != before.get(stream)}
+        assert [type(state) for state in left.values()] == [Refusal]
 
 
 def test_a_stream_commutes_only_if_it_does_for_every_command() -> None:
@@ -107,3 +122,47 @@ def test_something_unknown_stops_all(first: bool) -> None:
     decision = ledger.decide(Together((unknown, known) if first else (known, unknown)))
     assert isinstance(decision, Unknown)
     assert decision.id == "acct_nobody"
+
+
+class TryPin(Value, frozen=True):
+    """A command whose refusal leaves a fact: the account is frozen."""
+
+    streams: tuple[str, ...] = ("acct_a",)
+
+
+def locking(command: Any, states: States, context: Context) -> Decision:
+    if not isinstance(command, TryPin):
+        return registry.decide(command, states, context)
+    account = found(states, "acct_a", Account)
+    assert account is not None
+    if account.balance:  # who has money gets another try
+        return Refused("account_not_frozen", {"account": "acct_a"})
+    frozen = AccountFrozen("acct_a", account.version + 1, account.profile.owner, "too many attempts")
+    return Refused("account_not_frozen", {"account": "acct_a"}, events=(frozen,))
+
+
+def decide_locking(*commands: Any) -> Refused:
+    ledger = books()
+    unit = Together(tuple(commands))
+    decision = decide_together(unit, ledger.states, ledger.context, locking, registry.evolve)
+    assert isinstance(decision, Refused)
+    assert decision.rule == "item_refused"
+    return decision
+
+
+def test_the_facts_of_a_refused_item_are_kept() -> None:
+    (frozen,) = decide_locking(TryPin()).events
+    assert (type(frozen), frozen.originator_version) == (AccountFrozen, 2)
+
+
+def test_the_facts_of_a_refused_item_are_those_without_the_items_before_it() -> None:
+    """The entry before it is not carried out, so the freeze is the second event and not the third."""
+    (frozen,) = decide_locking(Deposit("txn_1", "acct_b", 1, "EUR", TODAY), TryPin()).events
+    assert frozen.originator_version == 2
+    withdrawn = Transfer("txn_2", "acct_a", "acct_b", 1, "EUR", TODAY)
+    (frozen,) = decide_locking(Deposit("txn_1", "acct_a", 1, "EUR", TODAY), withdrawn, TryPin()).events
+    assert frozen.originator_version == 2
+
+
+def test_a_refused_item_without_facts_leaves_none() -> None:
+    assert decide_locking(Deposit("txn_1", "acct_a", 1, "EUR", TODAY), TryPin()).events == ()

@@ -65,6 +65,10 @@ def evolve(state: Paid | None, event: Event) -> Paid:
     return Paid(event.originator_version)
 
 
+def refuse(actor: str, key: str, command: str, rule: str, figures: Mapping[str, Any]) -> Event:
+    return Event(f"refusal_{key}", 1)
+
+
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch) -> StateCache:
     monkeypatch.setattr(states, "read_streams", lambda connection, log_number, behind: [])
@@ -73,7 +77,7 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> StateCache:
 
 @pytest.fixture
 def builder(cache: StateCache) -> GroupBuilder:
-    return GroupBuilder(PlainCodec(), decide, evolve, cache)
+    return GroupBuilder(PlainCodec(), decide, evolve, refuse, cache)
 
 
 def task(key: str, command: Pay) -> Task:

@@ -1,0 +1,59 @@
+"""Refusals: each refused command is a fact of its own.
+
+A refusal is the last event of the unit of its command, on a new stream. Nothing reads that stream to decide, so the
+state is never looked up or cached. A failed expectation about a version is recorded too, with the rule
+`EXPECTATION_FAILED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from domain.aggregate import Aggregate, EventType
+from domain.kernel import Event, Value
+
+REFUSAL = "refusal"
+"""Prefix of the ids of refusals."""
+EXPECTATION_FAILED = "expectation_failed"
+"""The rule of a refusal because a stream was not at the version that the client expected."""
+
+
+class CommandRefused(Event, frozen=True):
+    """A command was refused. The event is the only one of its stream."""
+
+    actor: str  # whose command it was
+    key: str  # its idempotency key
+    command: str  # its type
+    rule: str  # a code of `domain.registry.RULES`, or `EXPECTATION_FAILED`
+    figures: Mapping[str, Any]  # what explains the refusal; each value is a `domain.kernel.Figure`
+
+
+class Refusal(Value, frozen=True):
+    """The state of the stream of a refusal, which has exactly one event."""
+
+    version: int
+    event: CommandRefused
+
+
+def evolve(state: Refusal | None, event: CommandRefused) -> Refusal:
+    """Return the state after the only event of the stream."""
+    return Refusal(event.originator_version, event)
+
+
+def recorder(new_id: Callable[[str], str]) -> Callable[[str, str, str, str, Mapping[str, Any]], CommandRefused]:
+    """Return a function that makes the event of a refusal on a new stream: actor, key, command, rule and figures."""
+
+    def record(actor: str, key: str, command: str, rule: str, figures: Mapping[str, Any]) -> CommandRefused:
+        return CommandRefused(new_id(REFUSAL), 1, actor, key, command, rule, figures)
+
+    return record
+
+
+AGGREGATE = Aggregate(
+    name="refusal",
+    prefix=f"{REFUSAL}_",
+    events=(EventType("command.refused.v1", CommandRefused),),
+    evolve=evolve,
+    written_once=True,
+)
