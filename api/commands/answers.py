@@ -49,11 +49,18 @@ class BatchAnswer(TypedDict):
     ]
 
 
+DRY_RUN = "Daybook-Dry-Run"
+"""The header that marks the answer of a dry run."""
+
 _HEADERS = {
     "Daybook-Position": {"schema": {"type": "string"}, "description": "Position of the answer in the log"},
     "Idempotency-Replayed": {
         "schema": {"type": "string"},
         "description": "`true` if this is the recorded answer to an earlier request with this key",
+    },
+    DRY_RUN: {
+        "schema": {"type": "string"},
+        "description": "`true` if the request asked for a dry run: nothing was recorded",
     },
     "ETag": {"schema": {"type": "string"}, "description": "Version of the stream that the route names"},
 }

@@ -85,10 +85,11 @@ class _Checked(Struct):
 class Items:
     """Makes submissions from the items of one request."""
 
-    def __init__(self, caller: Caller, routes: RouteTable, origin: str) -> None:
+    def __init__(self, caller: Caller, routes: RouteTable, origin: str, dry_run: bool = False) -> None:
         self._caller = caller
         self._routes = routes
         self._origin = origin
+        self._dry_run = dry_run
         self.correlation: str = caller.services.new_id("batch")
         self._shared: dict[type, Shared] = {}  # by class of command: the metadata without the key
         self.forbidden = 0  # number of items that the principal may not post
@@ -144,6 +145,7 @@ class Items:
             status=checked.route.status,
             if_match=item.if_match is not None,
             origin=self._origin,
+            dry_run=self._dry_run,
         )
         return Ready(key=item.key or "", path=item.path, intent=intent, submission=submission)
 

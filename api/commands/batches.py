@@ -19,7 +19,7 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.commands.answers import ANSWERS_OF_BATCH
+from api.commands.answers import ANSWERS_OF_BATCH, DRY_RUN
 from api.commands.batch_items import Items, Ready, RefusedItem
 from api.commands.execution import (
     accepted_body,
@@ -80,6 +80,9 @@ async def post_batch(
     atomic: Annotated[
         bool, Query(description="Carry out all items or none, in one unit, under the key of this request")
     ] = False,
+    dry_run: Annotated[
+        bool, Query(description="Give the answers that the items would get now, each alone, and record nothing")
+    ] = False,
 ) -> Response:
     """Post many commands, as a JSON array or one on each line (application/x-ndjson). The answers have the same order.
 
@@ -92,18 +95,19 @@ async def post_batch(
     limit: ConcurrencyLimit = request.app.state.batches
     with limit.one(request.scope["state"]["principal"].id):
         items = await _read(request, kind)
-        batch = _Batch(request, len(items))
+        batch = _Batch(request, len(items), dry_run)
         return await (batch.atomic(items) if atomic else batch.each(items, kind))
 
 
 class _Batch:
     """The execution of one batch."""
 
-    def __init__(self, request: Request, items: int) -> None:
+    def __init__(self, request: Request, items: int, dry_run: bool) -> None:
         self._request = request
+        self._dry_run = dry_run
         self._caller: Caller = caller_of(request)
         self._origin = origin(request)
-        self._items = Items(self._caller, request.app.state.routes, self._origin)
+        self._items = Items(self._caller, request.app.state.routes, self._origin, dry_run)
         request.scope["state"]["batch"] = {"items": items, "batch": self._items.correlation}  # for the access log
 
     # ------------------------------------------------------------------ separate commands
@@ -125,9 +129,10 @@ class _Batch:
         if self._items.forbidden:
             access: AccessLog = self._request.app.state.access
             access.refused(self._request.scope, 403, "forbidden", self._caller.principal, items=self._items.forbidden)
+        marks = {DRY_RUN: "true"} if self._dry_run else None
         if kind == NDJSON:
-            return Response(b"\n".join(answers) + b"\n" if answers else b"", 200, media_type=NDJSON)
-        return Response(b"[" + b",".join(answers) + b"]", 200, media_type=JSON)
+            return Response(b"\n".join(answers) + b"\n" if answers else b"", 200, marks, NDJSON)
+        return Response(b"[" + b",".join(answers) + b"]", 200, marks, JSON)
 
     def _start(self, submissions: list[Submission]) -> asyncio.Future[list[Answer | ExecutorError]]:
         try:
@@ -189,12 +194,13 @@ class _Batch:
             status=201,
             if_match=False,
             origin=self._origin,
+            dry_run=self._dry_run,
         )
         try:
             answer = await self._caller.services.commands.execute(submission)
         except ExecutorError as error:
             raise problem_of(error) from error
-        return render(self._caller, answer)
+        return render(self._caller, answer, dry_run=self._dry_run)
 
 
 def _together_expected(items: list[Ready]) -> dict[str, int]:

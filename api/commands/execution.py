@@ -6,16 +6,17 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
+from urllib.parse import parse_qs
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.commands.answer_codes import VERSION_STALE, answer_codes
-from api.commands.answers import answers_of_command
+from api.commands.answers import DRY_RUN, answers_of_command
 from api.commands.routes import Build, Caller, CommandRoute, Intent, Run, validator_of
 from api.gateway.problems import Problem, ProblemResponse, forbidden, problem, refusal
 from api.gateway.request_heads import is_repeated
@@ -35,6 +36,7 @@ B = TypeVar("B", bound=Build)
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
 MOST_ORIGIN = 300
+DryRun = Annotated[bool, Query(description="Give the answer that the command would get now, and record nothing")]
 
 
 def command(
@@ -54,7 +56,7 @@ def command(
             may=PERMISSIONS[makes], makes=makes, build=build, run=carry_out, validate=validate, status=status
         )
 
-        async def endpoint(request: Request, body: BaseModel, **names: str) -> Response:
+        async def endpoint(request: Request, body: BaseModel, dry_run: bool, **names: str) -> Response:
             return await carry_out(request, route, body, names)
 
         parameters = [
@@ -63,7 +65,8 @@ def command(
             if name != "caller"
         ]
         request = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
-        endpoint.__signature__ = inspect.Signature([request, *parameters])  # type: ignore[attr-defined]
+        dry_run = inspect.Parameter("dry_run", inspect.Parameter.KEYWORD_ONLY, annotation=DryRun, default=False)
+        endpoint.__signature__ = inspect.Signature([request, *parameters, dry_run])  # type: ignore[attr-defined]
         endpoint.__name__, endpoint.__doc__ = build.__name__, build.__doc__
         declare(endpoint, route)
         router.post(path, status_code=status, responses=answers_of_command(answer))(endpoint)
@@ -79,6 +82,8 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
     key = stated_key(state)
     if "," in key:  # also checked here, because a coroutine costs more than the check
         await refuse_doubled(request, key)
+    query: bytes = request.scope["query_string"]
+    dry_run = bool(query) and is_dry_run(query)
     stated = headers.get(b"if-match")
     if_match = None if stated is None else stated.decode("latin-1")
     caller = caller_of(request)
@@ -94,12 +99,24 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
         status=route.status,
         if_match=if_match is not None,
         origin=origin(request),
+        dry_run=dry_run,
     )
     try:
         answer = await caller.services.commands.execute(submission)
     except ExecutorError as error:
         raise problem_of(error) from error
-    return render(caller, answer, stream_of(intent, answer))
+    return render(caller, answer, stream_of(intent, answer), dry_run=dry_run)
+
+
+def is_dry_run(query: bytes) -> bool:
+    """Whether the query of a command asks for a dry run. Raises `Problem` for a value that is not true or false.
+
+    The request guard has refused other parameters, and a parameter that comes twice.
+    """
+    value = parse_qs(query.decode("latin-1"), keep_blank_values=True)["dry_run"][0]
+    if value not in ("true", "false"):
+        raise Problem("malformed", f"dry_run is {value[:40]!r}; it is true or false.", parameter="dry_run")
+    return value == "true"
 
 
 def caller_of(request: Request) -> Caller:
@@ -120,6 +137,7 @@ def submission_of(
     status: int,
     if_match: bool,
     origin: str,
+    dry_run: bool = False,
 ) -> Submission:
     """The submission of an intent. `recorded` is its metadata, and `status` the status if it is accepted.
 
@@ -138,6 +156,7 @@ def submission_of(
         expected=expected,
         codes=answer_codes(status, if_match=if_match),
         origin=origin,
+        dry_run=dry_run,
     )
 
 
@@ -275,23 +294,26 @@ def version_of(answer: Answer, stream: str | None) -> int | None:
     return version
 
 
-def render(caller: Caller, answer: Answer, stream: str | None = None) -> Response:
-    """The response to an answer. A header marks a replay. Raises `Problem` for a forbidden command."""
+def render(caller: Caller, answer: Answer, stream: str | None = None, *, dry_run: bool = False) -> Response:
+    """The response to an answer. Headers mark a replay and a dry run. Raises `Problem` for a forbidden command."""
     if answer.outcome is Outcome.FORBIDDEN:
         raise forbidden(caller.principal, answer.result["why"])
-    return respond(caller.services, answer, stream)
+    return respond(caller.services, answer, stream, dry_run=dry_run)
 
 
-def respond(served: Services, answer: Answer, stream: str | None = None) -> Response:
+def respond(served: Services, answer: Answer, stream: str | None = None, *, dry_run: bool = False) -> Response:
     """The response to an answer of a command that was not forbidden."""
     position = position_of(served, answer)
     if answer.outcome is not ACCEPTED:
-        replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}
-        return ProblemResponse(problem_body(answer), {"Daybook-Position": position} | replayed)
+        marks = {"Idempotency-Replayed": "true"} if answer.replayed else {}
+        marks |= {DRY_RUN: "true"} if dry_run else {}
+        return ProblemResponse(problem_body(answer), {"Daybook-Position": position} | marks)
     encoded = position.encode()
     headers = [(b"daybook-position", encoded)]
     if answer.replayed:
         headers.append((b"idempotency-replayed", b"true"))
+    if dry_run:
+        headers.append((DRY_RUN.lower().encode(), b"true"))
     version = version_of(answer, stream)
     if version is not None:
         headers.append((b"etag", b'"%d"' % version))

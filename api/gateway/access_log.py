@@ -60,6 +60,8 @@ class AccessLog:
             more = dict(scope["state"].get("batch", {}))
             if (position := headers.get(b"daybook-position")) is not None:
                 more["position"] = position.decode("latin-1")
+            if b"daybook-dry-run" in headers:
+                more["dry_run"] = True
             self._write("operator.command", scope, principal, status=status, **more)
 
     def _write(self, event: str, scope: Scope, principal: Principal | None, **more: Any) -> None:

@@ -57,7 +57,7 @@ class Append:
 
 class _Codec:
     def encode_all(
-        self, events: Iterable[Event], commuting: Sequence[bool] | None = None
+        self, events: Iterable[Event], commuting: Sequence[bool] | None = None, *, dry_run: bool = False
     ) -> tuple[list[str], list[bytes]]:
         count = len(list(events))
         return ["bench.appended.v1"] * count, [BODY] * count

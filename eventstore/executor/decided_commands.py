@@ -28,6 +28,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     expected: Mapping[str, int] = {}
     codes: Codes
     origin: str | None = None
+    dry_run: bool = False  # decide and answer as if it were executed, and record nothing
 
 
 class Task(Struct):
@@ -51,6 +52,7 @@ class DecidedCommand(Struct, kw_only=True):
     reads: list[Read]
     events: tuple[Any, ...]
     commuting: frozenset[str]
+    tried: tuple[Any, ...] = ()  # of a dry run: the events that would be appended
     stored: bytes = b""  # the result as it is recorded
 
 

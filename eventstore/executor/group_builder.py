@@ -56,7 +56,7 @@ class EventCodec(EventDecoder, Protocol):
     """The part of `eventstore.log.codec.Codec` that a group needs."""
 
     def encode_all(
-        self, events: Iterable[Any], commuting: Sequence[bool] | None = None
+        self, events: Iterable[Any], commuting: Sequence[bool] | None = None, *, dry_run: bool = False
     ) -> tuple[list[str], list[bytes]]: ...
 
     def forget_keys(self) -> None: ...
@@ -172,6 +172,7 @@ class GroupBuilder:
                 raise MovedOnError(stream)
 
         events: tuple[Any, ...] = decision.events if decision.outcome in _WITH_EVENTS and not failed else ()
+        dry_run = submission.dry_run
         rule: str | None = None
         result: dict[str, Any]
         if failed:
@@ -180,7 +181,8 @@ class GroupBuilder:
             result = {"expected": dict(expected), "actual": actual}
         elif decision.outcome == "accepted":
             outcome = ACCEPTED
-            result = {**decision.result, "versions": self._carry_out(group, events, states, reads, commuting)}
+            carry_out = _foresee if dry_run else self._carry_out
+            result = {**decision.result, "versions": carry_out(group, events, states, reads, commuting)}
         elif decision.outcome == "refused":
             outcome, rule, result = Outcome.REFUSED, decision.rule, dict(decision.figures)
         elif decision.outcome == "unknown":
@@ -191,7 +193,8 @@ class GroupBuilder:
             assert rule is not None
             name = type(submission.command).__name__
             events = (*events, self._refuse(submission.actor, submission.key, name, rule, result))
-            self._carry_out(group, events, states, reads, commuting)
+            if not dry_run:
+                self._carry_out(group, events, states, reads, commuting)
         return DecidedCommand(
             task=task,
             outcome=outcome,
@@ -199,8 +202,9 @@ class GroupBuilder:
             rule=rule,
             result=result,
             reads=reads,
-            events=events,
+            events=() if dry_run else events,
             commuting=commuting,
+            tried=events if dry_run else (),
         )
 
     def _carry_out(
@@ -251,13 +255,13 @@ class GroupBuilder:
         submissions = [decided.task.submission for decided in commands]
         records: list[Record | None] = []
         for decided, submission, result in zip(commands, submissions, results, strict=True):
+            record: Record | None = None
             if decided.outcome in RECORDED:
                 decided.stored = result
-                records.append(
-                    (decided.outcome, decided.code, decided.rule, result, submission.request_hash, submission.origin)
-                )
-            else:
-                records.append(None)
+                if not submission.dry_run:
+                    code, rule = decided.code, decided.rule
+                    record = (decided.outcome, code, rule, result, submission.request_hash, submission.origin)
+            records.append(record)
         group.batch = AppendBatch(
             senders=[(submission.actor, submission.key) for submission in submissions],
             records=records,
@@ -280,6 +284,10 @@ class GroupBuilder:
         Raises `CodecError`, `UnitTooLargeError`, `psycopg.Error` or `SealingError`.
         """
         check_units([len(decided.events) for decided in commands])
+        for decided in commands:
+            if decided.tried:
+                check_units([len(decided.tried)])
+                self._codec.encode_all(decided.tried, _on_commuting(decided.tried, decided), dry_run=True)
         types, payloads = self._codec.encode_all(chain.from_iterable([decided.events for decided in commands]), commute)
         return types, payloads, encode_each([decided.result for decided in commands])
 
@@ -304,7 +312,19 @@ class GroupBuilder:
 
 def _commute(commands: Sequence[DecidedCommand]) -> list[bool]:
     """For each event, whether it goes to a stream that its command reads as commuting."""
-    return [event.originator_id in decided.commuting for decided in commands for event in decided.events]
+    return [on_one for decided in commands for on_one in _on_commuting(decided.events, decided)]
+
+
+def _on_commuting(events: Iterable[Any], decided: DecidedCommand) -> list[bool]:
+    """For each of these events of a command, whether it goes to a stream that the command reads as commuting."""
+    return [event.originator_id in decided.commuting for event in events]
+
+
+def _foresee(
+    group: Group, events: Iterable[Any], states: Mapping[str, Any], reads: list[Read], commuting: frozenset[str]
+) -> dict[str, int]:
+    """The versions that streams would have after the events, where they are certain. It changes nothing."""
+    return {event.originator_id: event.originator_version for event in events if event.originator_id not in commuting}
 
 
 def _asked(submission: Submission) -> Iterable[str]:

@@ -22,11 +22,14 @@ _ANSWERED = object()
 
 
 def lead(tasks: Iterable[Task]) -> list[Task]:
-    """One task for each actor and key. Others with the same key become its followers and get its answer."""
-    leaders: dict[tuple[str, str], Task] = {}
+    """One task for each actor and key. Others with the same key become its followers and get its answer.
+
+    A dry run leads and follows no other, because it does not use up its key.
+    """
+    leaders: dict[tuple[str, str] | int, Task] = {}
     for task in tasks:
-        key = (task.submission.actor, task.submission.key)
-        leader = leaders.setdefault(key, task)
+        submission = task.submission
+        leader = leaders.setdefault(id(task) if submission.dry_run else (submission.actor, submission.key), task)
         if leader is not task:
             leader.followers.append(task)
     return list(leaders.values())

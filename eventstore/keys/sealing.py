@@ -133,15 +133,17 @@ class Sealer:
     def seal(self, place: Place, value: str) -> str:
         """The sealed text of a value. Raises `SealingError` for a person whose key was erased, `UnusableKeyError` for a
         person whose key is damaged."""
-        subject = place.subject
-        key = self._key(subject)
-        if key is None:
-            raise SealingError(f"the key of {subject} was erased: nothing can be written about them any more")
-        if isinstance(key, _Unusable):
-            raise UnusableKeyError(f"nothing can be written about {subject}, {key.why}: restore it from a backup")
+        key = self._usable(place.subject)
         nonce = os.urandom(NONCE_BYTES)
         sealed = nonce + AESGCM(key).encrypt(nonce, value.encode(), _bind(place))
         return f"{VERSION}.{urlsafe_b64encode(sealed).decode()}"
+
+    def check(self, place: Place, value: str) -> str:
+        """Raise as `seal` would, and return the value as it is. No key is made for a new person."""
+        if place.subject in self._keys.find([place.subject]):
+            self._usable(place.subject)
+        value.encode()
+        return value
 
     def open(self, place: Place, sealed: str) -> str | None:
         """Open a sealed value. None if the key was erased. Raises `UnreadableError`."""
@@ -157,6 +159,15 @@ class Sealer:
             return AESGCM(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound).decode()
         except (InvalidTag, ValueError):  # ValueError: not base64, too short for a nonce, or not UTF-8
             raise UnreadableError(f"{place} does not open with the key of {place.subject}") from None
+
+    def _usable(self, subject: str) -> bytes:
+        """The key of a person. Raises as `seal` does."""
+        key = self._key(subject)
+        if key is None:
+            raise SealingError(f"the key of {subject} was erased: nothing can be written about them any more")
+        if isinstance(key, _Unusable):
+            raise UnusableKeyError(f"nothing can be written about {subject}, {key.why}: restore it from a backup")
+        return key
 
     def _missing(self, subjects: Iterable[str]) -> list[str]:
         """The people whose key must be read. An unusable key is read again: it may have been restored."""

@@ -138,12 +138,13 @@ class Codec:
                 raise CodecError(f"the catalogue names {entry.name} without an event and without an upcaster")
 
     def encode_all(
-        self, events: Iterable[Any], commuting: Sequence[bool] | None = None
+        self, events: Iterable[Any], commuting: Sequence[bool] | None = None, *, dry_run: bool = False
     ) -> tuple[list[str], list[bytes]]:
         """The names of the events in the catalogue, and their payloads.
 
         The keys of all subjects are read with one query. `commuting` says for each event whether its stream was read
-        as commuting, so that its version is not certain.
+        as commuting, so that its version is not certain. With `dry_run` nothing is sealed and no key is made: the
+        result is not for the log, but the errors are the same.
 
         Raises `CodecError` for values that JSON or PostgreSQL cannot hold (lone surrogates, floats, foreign classes),
         for an event about an erased person, and for a personal value in an event whose version is not certain;
@@ -165,14 +166,15 @@ class Codec:
                 (shape, one, event, commutes)
                 for shape, one, event, commutes in zip(shapes, stored, events, commuting or repeat(False))  # noqa: B905
                 if shape.subject is not None
-            ]
+            ],
+            dry_run,
         )
         try:
             return names, encode_each(stored)
         except CodecError as error:
             raise CodecError(f"{' or '.join(dict.fromkeys(names))} {error}") from error
 
-    def _seal(self, personal: list[tuple[_Shape[Any], Any, Any, bool]]) -> None:
+    def _seal(self, personal: list[tuple[_Shape[Any], Any, Any, bool]], dry_run: bool) -> None:
         about = [
             (shape, stored, event, commutes, subject)
             for shape, stored, event, commutes in personal
@@ -180,7 +182,9 @@ class Codec:
             and any(getattr(stored, field) is not None for field in shape.personal)
         ]
         if about:
-            self._sealer.prepare({subject for *_, subject in about})
+            seal = self._sealer.check if dry_run else self._sealer.seal
+            if not dry_run:
+                self._sealer.prepare({subject for *_, subject in about})
             for shape, stored, event, commutes, _ in about:
                 if commutes:  # the append gives it another version, and the value would never open
                     raise CodecError(
@@ -188,9 +192,7 @@ class Codec:
                         "stream's version being certain"
                     )
                 try:
-                    self._each_personal(
-                        shape, shape.name, stored, event.originator_id, event.originator_version, self._sealer.seal
-                    )
+                    self._each_personal(shape, shape.name, stored, event.originator_id, event.originator_version, seal)
                 except UnusableKeyError as error:
                     raise UnusableError(str(error)) from error
                 except SealingError as error:

@@ -39,7 +39,7 @@ class Unstorable(Event, frozen=True):
 
 class PlainCodec:
     def encode_all(
-        self, events: Iterable[Any], commuting: Sequence[bool] | None = None
+        self, events: Iterable[Any], commuting: Sequence[bool] | None = None, *, dry_run: bool = False
     ) -> tuple[list[str], list[bytes]]:
         events = list(events)
         if any(isinstance(event, Unstorable) for event in events):
