@@ -60,6 +60,8 @@ class _Server:
 
 
 class _Codec:
+    names = frozenset(("One", "Two"))
+
     def named(self, *types: type[Any]) -> tuple[str, ...]:
         return tuple(one.__name__ for one in types)
 
