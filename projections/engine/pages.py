@@ -16,8 +16,8 @@ from eventstore.postgres.arrays import text_array
 from projections.engine.checkpoint import ProjectionError
 from projections.engine.projection import Projection, RecordedEvent
 
-# As in eventstore.log.read, with only the columns that a fold needs: each costs as much as an index probe. The names
-# are the known ones that no projection wants, so the same scan finds events of unknown types. Encoding 1 is the library's.
+# As in eventstore.log.read, with only the columns that a fold needs: each costs as much as an index probe.
+# The names are the known ones that nobody wants, so the same scan finds unknown types. Encoding 1 is the library's.
 _UPTO = """
 SELECT unit_end FROM log.events
  WHERE log = %s AND position > %s AND position <= %s ORDER BY position DESC LIMIT 1

@@ -277,6 +277,19 @@ def test_many_events_are_decoded_like_each_alone_with_one_look_up(keys: Keys, co
     assert asked == [set(keys.keys)]
 
 
+def test_an_unknown_type_is_told_from_a_damaged_event(codec: Codec) -> None:
+    """Old names are known, also the ones whose payload is damaged."""
+    assert codec.names == {entry.name for entry in CATALOGUE}
+    for name in sorted(codec.names):
+        with pytest.raises(CodecError) as damaged:
+            codec.decode(name, b"[", "s", 1)
+        assert not isinstance(damaged.value, UnknownTypeError)
+    with pytest.raises(
+        UnknownTypeError, match=r"account\.dreamt\.v1 at version 2 of acct_1 .* a newer version of Daybook"
+    ):
+        codec.decode("account.dreamt.v1", b"[", "acct_1", 2)
+
+
 def test_an_event_that_cannot_be_decoded_affects_no_other(codec: Codec) -> None:
     sample = next(sample for sample in EVENTS if sample.type == "account.opened.v1")
     name, payload, stream, version = good = stored(sample)
