@@ -107,10 +107,11 @@ def test_no_snapshot_is_written_behind_a_newer_event(database18: Database) -> No
         with ledger_on(database18, snapshots=snapshots) as ledger, ledger.connect() as reading:
             tagged, other = ledger.account(1_000), ledger.account(1_000)
             tag(ledger, tagged, 3)
+            tag(ledger, "acct_newer", 1)
             with pytest.raises(NewerEventError):
                 ledger.execute(deposit(tagged, 1))
-            snapshots.counted(tagged, 2_000, 0)
-            snapshots.counted(other, 2_000, 0)
+            for stream in (tagged, "acct_newer", other):
+                snapshots.counted(stream, 2_000, 0)
             snapshots.settle()
             kept, _ = snapshots.read(reading, {tagged: 0, other: 0})
             assert {stream: state.version for stream, state in kept.items()} == {tagged: 2, other: 2}

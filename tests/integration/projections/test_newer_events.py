@@ -21,7 +21,7 @@ from eventstore.log.codec import Codec
 from projections.engine.follow import follow
 from projections.engine.lag import lag
 from projections.engine.projection import Projection
-from projections.engine.runner import Runner
+from projections.engine.runner import Ownership, Runner
 from projections.registry import PROJECTIONS, named
 from tests.integration.projections.filling import LOG, Filler, a_life, projector
 from tests.support.postgres import Database
@@ -196,6 +196,22 @@ def test_a_newer_projector_takes_over_from_a_running_older_one(
             assert lag(connection, LOG, projections).stopped == ()
         filler.write(*a_life(filler, seed=8, units=30))
         wait_until(at_head, "the head, by the older one")
+    assert ended == []
+
+
+def test_a_projector_does_not_ask_again_for_what_it_let_go(
+    database: Database, filler: Filler, connection: Connection[Any]
+) -> None:
+    ended: list[BaseException] = []
+    with following(database, filler.codec, PROJECTIONS, ended), projector(database) as newer:
+        write(filler, placed("ord_x"), type="order.noted.v1", stream="ord_x")
+        ownership = Ownership(newer, filler.log, ["orders"])
+        wait_until(lambda: ownership.acquire() == {"orders"}, "the end of its ownership")
+        for seed in range(5):
+            ownership.release(["orders"])
+            filler.write(*a_life(filler, seed=seed, units=5))
+            wait_until(lambda: positions(connection)["posts"] == filler.position, "its turns")
+            assert ownership.acquire() == {"orders"}
     assert ended == []
 
 
