@@ -61,13 +61,13 @@ class Fold:
             # All together, so that the keys of their subjects are read with one query.
             decoded = self.codec.decode_many([(row[2], row[3], row[0], row[1]) for row in events])
             for (stream, version, _, _), event in zip(events, decoded, strict=True):
-                if stream in newer:
-                    continue
-                if isinstance(event, UnknownTypeError):
-                    newer[stream] = event.type
+                if newer and stream in newer:
                     continue
                 if isinstance(event, Exception):
-                    raise event
+                    if not isinstance(event, UnknownTypeError):
+                        raise event
+                    newer[stream] = event.type
+                    continue
                 of_it = known[stream]
                 of_it.state = self.evolve(of_it.state, event)
                 of_it.version = version
