@@ -22,7 +22,14 @@ from api.gateway.cross_origin import CrossOrigin
 from api.gateway.error_middleware import ErrorMiddleware
 from api.gateway.methods import HeadAsGet
 from api.gateway.principals import PUBLIC
-from api.gateway.problems import PROBLEMS, Problem, malformed_response, problem_response, unavailable
+from api.gateway.problems import (
+    PROBLEMS,
+    Problem,
+    malformed_response,
+    newer_event,
+    problem_response,
+    unavailable,
+)
 from api.gateway.proxies import TrustedProxies
 from api.gateway.request_guard import RequestGuard
 from api.gateway.routes import Declaration, Found, FoundRoute, RouteTable, declare
@@ -30,6 +37,7 @@ from api.openapi import describe
 from api.services import Services
 from api.system import docs_page
 from eventstore.keys.master_keys import MasterKeyError
+from eventstore.log.codec import UnknownTypeError
 from eventstore.tracebacks import traceback_of
 
 logger = logging.getLogger(__name__)
@@ -115,6 +123,11 @@ async def _master_key(request: Request, error: Exception) -> Response:
     return await _problem(request, Problem("unavailable", f"{error}."))
 
 
+async def _newer_event(request: Request, error: Exception) -> Response:
+    assert isinstance(error, UnknownTypeError)
+    return await _problem(request, newer_event(f"{error}.", error.stream, error.type))
+
+
 async def _fault(request: Request, error: Exception) -> Response:
     logger.error("%s %s failed with %s", request.method, request.url.path, traceback_of(error))
     return problem_response("internal", "Something went wrong here; it has been logged.")
@@ -128,6 +141,7 @@ _HANDLERS: dict[type[Exception], _Handler] = {
     HTTPException: _http,
     psycopg.OperationalError: _database,  # PoolTimeout is a subclass
     MasterKeyError: _master_key,
+    UnknownTypeError: _newer_event,
     Exception: _fault,
 }
 

@@ -99,6 +99,11 @@ PERMISSIONS: Mapping[type[Any], frozenset[Role]] = {
 }
 """Who may send each command. A route has the permission of the command that it makes."""
 
+PREFIXES: Mapping[type[Event], str] = {
+    entry.event: aggregate.prefix for aggregate in AGGREGATES for entry in aggregate.events if entry.event is not None
+}
+"""The prefix of the streams that an event is on, by its class."""
+
 _DECISIONS: dict[type, Decide] = {
     command: decision for aggregate in AGGREGATES for command, decision in aggregate.decisions.items()
 }

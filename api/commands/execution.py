@@ -18,7 +18,7 @@ from starlette.responses import Response
 from api.commands.answer_codes import VERSION_STALE, answer_codes
 from api.commands.answers import DRY_RUN, answers_of_command
 from api.commands.routes import Build, Caller, CommandRoute, Intent, Run, validator_of
-from api.gateway.problems import Problem, ProblemResponse, forbidden, problem, refusal
+from api.gateway.problems import Problem, ProblemResponse, forbidden, newer_event, problem, refusal
 from api.gateway.request_heads import is_repeated
 from api.gateway.routes import declare
 from api.queries.positions import token
@@ -27,7 +27,13 @@ from domain.kernel import Context, Principal
 from domain.registry import PERMISSIONS, forbid
 from eventstore.executor.asynchronous import ActorBusyError
 from eventstore.executor.decided_commands import Submission
-from eventstore.executor.reply_sinks import ExecutorError, FaultError, QueueFullError, RejectedError
+from eventstore.executor.reply_sinks import (
+    ExecutorError,
+    FaultError,
+    NewerEventError,
+    QueueFullError,
+    RejectedError,
+)
 from eventstore.log.answers import ACCEPTED, Answer, Outcome, find_answers
 from eventstore.log.metadata import metadata
 
@@ -328,6 +334,8 @@ def problem_of(error: ExecutorError) -> Problem:
         return Problem("busy", f"{error}.")
     if isinstance(error, RejectedError):
         return Problem("malformed", f"{error}.")
+    if isinstance(error, NewerEventError):
+        return newer_event(f"{error}.", error.stream, error.type)
     if isinstance(error, FaultError):
         return Problem("internal", f"{error}.")
     return Problem("unavailable", f"{error}.")

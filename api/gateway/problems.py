@@ -18,6 +18,8 @@ from domain.registry import RULES, explain
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
+UPGRADE_SECONDS = 10
+"""What a client waits for a process that has to be upgraded. Each try costs it a read of the stream."""
 
 PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed": (400, "The request is not what this route takes"),
@@ -44,6 +46,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "head_too_large": (431, "The request line and the headers are too large"),
     "busy": (503, "Too much is waiting; try again"),
     "unavailable": (503, "The outcome is not known; ask again with the same Idempotency-Key"),
+    "newer_event": (503, "A newer version of Daybook wrote to this stream; upgrade this process"),
     "not_yet_visible": (503, "The read model has not reached min_position yet; try again"),
     "rebuilding": (503, "The read model is being rebuilt; try again"),
     "internal": (500, "An internal error"),
@@ -86,6 +89,11 @@ def forbidden(principal: Principal, why: str) -> Problem:
 def unavailable(error: Exception) -> Problem:
     """The problem of a database that fails. Its own message is left out, because it may quote rows."""
     return Problem("unavailable", f"The database does not answer: {type(error).__name__}.")
+
+
+def newer_event(sentence: str, stream: str, type: str) -> Problem:
+    """The problem of a stream with an event that a newer version of Daybook wrote."""
+    return Problem("newer_event", sentence, stream=stream, type=type, retry_after=UPGRADE_SECONDS)
 
 
 class ProblemResponse(Response):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import Struct
 
-from eventstore.executor.reply_sinks import ExecutorError, ReplySink
+from eventstore.executor.reply_sinks import ExecutorError, NewerEventError, ReplySink
 from eventstore.executor.stream_states import StreamState
 from eventstore.log.answers import ACCEPTED, Codes, Outcome
 from eventstore.log.append import AppendBatch, Read
@@ -68,7 +68,14 @@ class Group:
     outdated: set[str] = field(default_factory=set)  # streams to be read again before that
     later: list[Any] = field(default_factory=list)  # did not fit into this group
     rejected: list[tuple[Any, ExecutorError]] = field(default_factory=list)  # cannot be executed, and why
+    newer: dict[str, str] = field(default_factory=dict)  # streams that only a newer program can fold, with the type
     batch: AppendBatch | None = None  # None: there is nothing to append
+
+    def check(self, streams: Iterable[str]) -> None:
+        """Check that this program can fold these streams. Raises `NewerEventError`."""
+        for stream in streams:
+            if stream in self.newer:
+                raise NewerEventError(stream, self.newer[stream])
 
     def after(self, stream: str) -> StreamState | None:
         """The state of a stream after the group, if all of it goes in; None for a stream it does not write to."""

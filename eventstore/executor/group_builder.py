@@ -15,7 +15,13 @@ import psycopg
 from psycopg import Connection
 
 from eventstore.executor.decided_commands import RECORDED, DecidedCommand, Group, Submission, Task
-from eventstore.executor.reply_sinks import ExecutorError, FaultError, RejectedError, UnavailableError
+from eventstore.executor.reply_sinks import (
+    ExecutorError,
+    FaultError,
+    NewerEventError,
+    RejectedError,
+    UnavailableError,
+)
 from eventstore.executor.state_cache import StateCache
 from eventstore.executor.stream_states import EventDecoder, Evolve, StreamState
 from eventstore.keys.master_keys import SealingError
@@ -125,6 +131,9 @@ class GroupBuilder:
                 group.outdated.add(moved.stream)
                 group.again.append(task)
                 continue
+            except NewerEventError as error:
+                group.rejected.append((task, error))
+                continue
             except (psycopg.Error, SealingError):
                 raise
             except Exception as error:
@@ -141,6 +150,8 @@ class GroupBuilder:
         expected = submission.expected
         known, work = group.known, group.work
         states = {}
+        if group.newer:
+            group.check(streams)
         for stream in streams:
             states[stream] = work[stream] if stream in work else known[stream].state
         decision = self._decide(submission.command, states, submission.context)
@@ -150,6 +161,7 @@ class GroupBuilder:
             if rounds > MOST_STREAM_ROUNDS:
                 raise RuntimeError(f"{type(submission.command).__name__} kept asking for more streams")
             load([stream for stream in decision.streams if stream not in known])
+            group.check(decision.streams)
             for stream in decision.streams:
                 states[stream] = work[stream] if stream in work else known[stream].state
             decision = self._decide(submission.command, states, submission.context)

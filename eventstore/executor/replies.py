@@ -12,7 +12,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from eventstore.executor.decided_commands import RECORDED, Task
-from eventstore.executor.reply_sinks import ExecutorError, FaultError, RejectedError, ReplySink, UnavailableError
+from eventstore.executor.reply_sinks import (
+    ExecutorError,
+    FaultError,
+    NewerEventError,
+    RejectedError,
+    ReplySink,
+    UnavailableError,
+)
 from eventstore.log.answers import Answer, Outcome
 from eventstore.tracebacks import traceback_of
 
@@ -75,7 +82,7 @@ class Replies:
         others: list[Task] = []
         for follower in task.followers:
             same = follower.submission.request_hash == task.submission.request_hash
-            if same or not isinstance(error, RejectedError | FaultError):
+            if same or not isinstance(error, RejectedError | FaultError | NewerEventError):
                 self.fail(follower, error)
             else:  # another request: it was not tried
                 others.append(follower)

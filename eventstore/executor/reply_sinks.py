@@ -29,6 +29,18 @@ class UnavailableError(ExecutorError):
     """The database could not be reached or failed. The outcome may be unknown: retry with the same key."""
 
 
+class NewerEventError(ExecutorError):
+    """A newer version of the program wrote an event to a stream of the command. Nothing of the command was stored."""
+
+    def __init__(self, stream: str, type: str) -> None:
+        self.stream = stream
+        self.type = type
+        super().__init__(
+            f"{stream} has an event {type}, which a newer version of Daybook wrote and this process does not know. "
+            f"Nothing was done. Upgrade this process, or send the command to a newer one, with the same key"
+        )
+
+
 class FaultError(ExecutorError):
     """An error in Daybook. It was logged, and nothing of the command was stored."""
 

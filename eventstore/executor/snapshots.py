@@ -273,8 +273,12 @@ class Snapshots:
         kept, events = self.read(connection, dict.fromkeys(known, 0))
         for stream, state in kept.items():
             known[stream].state, known[stream].version = state, state.version
-        self._fold.on(known, events, connection, self._log_number)
-        newest.update({stream: of_it.state for stream, of_it in known.items()})
+        newer = self._fold.on(known, events, connection, self._log_number)
+        for stream, of_it in known.items():
+            if stream in newer:
+                del newest[stream]  # a newer version of the program keeps its snapshots
+            else:
+                newest[stream] = of_it.state
 
     def _write(self, connection: Connection[Any], newest: dict[str, Any]) -> None:
         streams, versions, states = [], [], []

@@ -73,11 +73,12 @@ class StateCache:
                 known = group.known[stream]
                 known.state, known.version = state, state.version
                 behind[stream] = state.version
-        self._fold.on(group.known, events, connection, log_number)
+        newer = self._fold.on(group.known, events, connection, log_number)
+        group.newer.update(newer)
         for stream in behind:
             known = group.known[stream]
             known.entries_to = known.version
-            known.stale = False
+            known.stale = stream in newer
             if known.version > 0 and not stream.startswith(self._transient):
                 self._cache.put(stream, known)
                 if self._snapshots is not None:

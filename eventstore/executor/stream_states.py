@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 from msgspec import Struct
 from psycopg import Connection
 
+from eventstore.log.codec import UnknownTypeError
 from eventstore.log.read import STREAM_PAGE, read_streams
 
 Evolve: TypeAlias = Callable[[Any, Any], Any]
@@ -48,24 +49,36 @@ class Fold:
         events: list[tuple[str, int, str, bytes]],
         connection: Connection[Any],
         log_number: int,
-    ) -> None:
+    ) -> dict[str, str]:
         """Fold the events that were read of these streams, and read the rest of streams longer than `STREAM_PAGE`.
 
-        Raises `psycopg.Error`, and the error of an event that cannot be decoded.
+        A stream with an event of an unknown type is folded up to there, and returned with that type. Raises
+        `psycopg.Error`, and the error of an event of a known type that cannot be decoded.
         """
+        newer: dict[str, str] = {}
         while events:
             read: dict[str, int] = {}
             # All together, so that the keys of their subjects are read with one query.
             decoded = self.codec.decode_many([(row[2], row[3], row[0], row[1]) for row in events])
             for (stream, version, _, _), event in zip(events, decoded, strict=True):
+                if newer and stream in newer:
+                    continue
                 if isinstance(event, Exception):
-                    raise event
+                    if not isinstance(event, UnknownTypeError):
+                        raise event
+                    newer[stream] = event.type
+                    continue
                 of_it = known[stream]
                 of_it.state = self.evolve(of_it.state, event)
                 of_it.version = version
                 read[stream] = read.get(stream, 0) + 1
-            longer = {stream: known[stream].version for stream, count in read.items() if count >= STREAM_PAGE}
+            longer = {
+                stream: known[stream].version
+                for stream, count in read.items()
+                if count >= STREAM_PAGE and stream not in newer
+            }
             events = read_streams(connection, log_number, longer) if longer else []
+        return newer
 
 
 class RecentStreams:

@@ -46,6 +46,17 @@ class CodecError(ValueError):
     """An event cannot be encoded, or stored bytes do not match the catalogue."""
 
 
+class UnknownTypeError(CodecError):
+    """The catalogue does not have the type of a stored event. A newer version of the program wrote it."""
+
+    def __init__(self, type: str, stream: str, version: int) -> None:
+        self.type = type
+        self.stream = stream
+        super().__init__(
+            f"{type} at version {version} of {stream} is not in the catalogue: a newer version of Daybook wrote it"
+        )
+
+
 class UnusableError(CodecError):
     """An event cannot be encoded until the damaged key of its person is restored."""
 
@@ -136,6 +147,7 @@ class Codec:
                 self._upcasts[entry.name] = (entry.upcasts_to, entry.upcast)
             else:
                 raise CodecError(f"the catalogue names {entry.name} without an event and without an upcaster")
+        self._names = frozenset(self._by_name) | frozenset(self._upcasts)
 
     def encode_all(
         self, events: Iterable[Any], commuting: Sequence[bool] | None = None, *, dry_run: bool = False
@@ -205,13 +217,13 @@ class Codec:
         self._sealer.forget()
 
     def decode(self, name: str, payload: bytes, stream: str, version: int) -> Any:
-        """Decode a stored event. Raises `CodecError` if the name or the payload does not match the catalogue, and
-        `MasterKeyError`."""
+        """Decode a stored event. Raises `UnknownTypeError` if the catalogue does not have the name, `CodecError` if the
+        payload does not match it, and `MasterKeyError`."""
         try:
             shape, body = self._parse(name, payload)
             return self._make(name, shape, body, stream, version)
         except _MISFITS as error:
-            raise _misfit(name, stream, version, error) from error
+            raise self._misfit(name, stream, version, error) from error
 
     def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]:
         """Decode many stored events, given as (name, payload, stream, version), in their order.
@@ -228,7 +240,7 @@ class Codec:
                     subjects.add(subject)
                 parsed.append((name, stream, version, shape, body))
             except _MISFITS as error:
-                parsed.append(_misfit(name, stream, version, error))
+                parsed.append(self._misfit(name, stream, version, error))
         if subjects:
             self._sealer.look_up(subjects)
         events: list[Any] = []
@@ -240,7 +252,7 @@ class Codec:
             try:
                 events.append(self._make(name, shape, body, stream, version))
             except _MISFITS as error:
-                events.append(_misfit(name, stream, version, error))
+                events.append(self._misfit(name, stream, version, error))
         return events
 
     def _parse(self, name: str, payload: bytes) -> tuple[_Shape[Any], Any]:
@@ -302,6 +314,18 @@ class Codec:
         """The people whose key does not open or is lost, with the reason. An erased key is neither."""
         return self._sealer.unusable(subjects)
 
+    def _misfit(self, name: str, stream: str, version: int, error: Exception) -> CodecError:
+        if name not in self._names:
+            return UnknownTypeError(name, stream, version)
+        return CodecError(
+            f"{name} at version {version} of {stream} does not fit the catalogue: {type(error).__name__} {error}"
+        )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The stored names of all events, old versions included."""
+        return self._names
+
     @property
     def personal_types(self) -> tuple[str, ...]:
         """The stored names of events with personal fields, old versions included."""
@@ -318,12 +342,6 @@ class Codec:
             if target in current:
                 old.add(name)
         return tuple(sorted(current | old))
-
-
-def _misfit(name: str, stream: str, version: int, error: Exception) -> CodecError:
-    return CodecError(
-        f"{name} at version {version} of {stream} does not fit the catalogue: {type(error).__name__} {error}"
-    )
 
 
 def _take_apart(entry: EventEntry, event: type[Struct]) -> _Shape[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Any
@@ -13,7 +14,9 @@ from eventstore.log.read import CHANNEL, read_head
 from projections.engine.outage import WAIT_SECONDS, Outage
 from projections.engine.projection import Projection
 from projections.engine.runner import PAGE, TRANSIENT, Ownership, Runner
-from projections.engine.tables import begin
+from projections.engine.tables import ShapeError, begin
+
+logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.02
 IDLE_POLL_SECONDS = 0.25
@@ -45,19 +48,27 @@ def follow(
 
     A projection that another worker owns is taken over within `IDLE_POLL_SECONDS` after the end of that worker, or
     after `paused_seconds` of silence. Raises `DatabaseAwayError` once the database has been away for `wait_seconds`.
-    Errors that a retry does not repair, such as `ShapeError`, are raised at once.
+    Errors that a retry does not repair are raised at once. Of these, a `ShapeError` of tables that a newer version of
+    the program rebuilt meanwhile is raised only if no other projection is left; those are folded on.
     """
     outage = Outage(stop, wait_seconds)
+    begun = False
     while not stop.is_set():
         try:
             with connect() as connection, connect() as ahead:
                 _end_when_silent(connection, paused_seconds)
                 worker = _Worker(connection, ahead, make_codec, log, projections, poll_seconds, page, paused_seconds)
+                begun = True
                 while not stop.is_set():
                     worker.turn(stop)
                     outage.ended()
         except TRANSIENT as error:
             outage.failed(error)
+        except ShapeError as error:
+            projections = [projection for projection in projections if projection.name not in error.projections]
+            if not begun or not projections:
+                raise
+            logger.error("%s; this projector leaves them to the newer version and folds the others on", error)
 
 
 def _end_when_silent(connection: Connection[Any], seconds: float) -> None:
@@ -92,8 +103,13 @@ class _Worker:
         connection.execute(f"LISTEN {CHANNEL}".encode())
 
     def turn(self, stop: Event) -> None:
-        """Fold a page, or wait for one."""
-        if self._ownership.acquire():
+        """Fold a page, or wait for one.
+
+        What needs a newer version of the program is not owned, so that a projector of that version takes it over.
+        """
+        overtaken = self._runner.overtaken
+        self._ownership.release(overtaken)
+        if self._ownership.acquire(overtaken):
             self._runner.load()  # the last owner has moved them
         owned = self._ownership.owned
         if owned and self._runner.step(owned):
@@ -102,6 +118,8 @@ class _Worker:
         self._ownership.end_silent(self._paused_seconds)
         if not owned:
             stop.wait(IDLE_POLL_SECONDS)
+            if overtaken:
+                self._runner.load()  # it goes on behind the newer one, should that one end
         else:
             self._pace.idle(any(self._connection.notifies(timeout=self._pace.seconds, stop_after=1)))
 

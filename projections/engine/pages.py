@@ -11,21 +11,23 @@ from typing import Any
 
 from psycopg import Connection
 
-from eventstore.log.codec import Codec, CodecError
+from eventstore.log.codec import Codec, CodecError, UnknownTypeError
 from eventstore.postgres.arrays import text_array
 from projections.engine.checkpoint import ProjectionError
 from projections.engine.projection import Projection, RecordedEvent
 
 # As in eventstore.log.read, with only the columns that a fold needs: each costs as much as an index probe.
+# The names are the known ones that nobody wants, so the same scan finds unknown types. Encoding 1 is the library's.
 _UPTO = """
 SELECT unit_end FROM log.events
  WHERE log = %s AND position > %s AND position <= %s ORDER BY position DESC LIMIT 1
 """
 _PAGE = """
 SELECT position, recorded_at::text, type, payload, stream, version FROM log.events
- WHERE log = %s AND position > %s AND position <= %s AND type = ANY (%s) ORDER BY position
+ WHERE log = %s AND position > %s AND position <= %s AND type <> ALL (%s) AND encoding <> 1 ORDER BY position
 """
 
+_NEWER = "this version of Daybook does not know the type; start a projector of the newer version that wrote it"
 
 FIRST_PAGE = 1_000
 """Positions of a reader's first page, when the size of events is not known yet."""
@@ -41,7 +43,7 @@ class Folded:
     events: Sequence[RecordedEvent]
     result: Any  # of its fold; None without events
     error: Exception | None  # what the fold raised
-    broken: ProjectionError | None  # the first event it wants that cannot be decoded
+    broken: ProjectionError | None  # the first event on its streams that it wants, or might want, and cannot be decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +105,27 @@ class PageReader:
             return None
         upto: int = found[0]
         projections = list(projections)
-        types = sorted(frozenset[str]().union(*{self._stored_names(projection.events) for projection in projections}))
-        rows = connection.execute(_PAGE, (self._log_number, after, upto, text_array(types)), binary=True).fetchall()
+        wanted = frozenset[str]().union(*{self._stored_names(projection.events) for projection in projections})
+        others = text_array(sorted(self._codec.names - wanted))
+        rows = connection.execute(_PAGE, (self._log_number, after, upto, others), binary=True).fetchall()
         size = sum([len(row[3]) for row in rows])
         self._affordable = max(1, PAGE_BYTES * (upto - after) // max(size, 1))
         events, undecodable = self._decode(rows)
         split = SplitPage(events)
         parts: dict[str, Folded] = {}
         for projection in projections:
-            names = self._stored_names(projection.events)
-            broken = next((error for error in undecodable if error.type in names), None)
+            broken = next((error for error in undecodable if self._stops(projection, error)), None)
             parts[projection.name] = fold_part(projection, split.of_types(projection.events), broken)
         return FoldedPage(after, upto, parts)
+
+    def _stops(self, projection: Projection, error: ProjectionError) -> bool:
+        """Whether the projection cannot go past an event that cannot be decoded.
+
+        It goes past one of a known type that it does not want. Of an unknown type only the stream says who might.
+        """
+        if error.type in self._codec.names:
+            return error.type in self._stored_names(projection.events)
+        return error.stream.startswith(projection.prefixes)
 
     def _stored_names(self, types: tuple[type[Any], ...]) -> frozenset[str]:
         """The names under which events of these types are stored, of all their versions."""
@@ -128,7 +139,8 @@ class PageReader:
         events, undecodable = [], []
         for (position, recorded_at, type, _, stream, _), event in zip(rows, decoded, strict=True):
             if isinstance(event, CodecError):
-                undecodable.append(ProjectionError(position, stream, type, str(event)))
+                why = _NEWER if isinstance(event, UnknownTypeError) else str(event)
+                undecodable.append(ProjectionError(position, stream, type, why))
             else:
                 events.append(RecordedEvent(position, recorded_at, event))
         return events, undecodable

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 from sqlalchemy import Table
 
+from domain.registry import PREFIXES
 from projections.engine import ddl
 from projections.engine.reporting import View
 
@@ -62,6 +63,11 @@ class Projection:
     write: Callable[[Connection[Any], Any, FoldCache], None]
     version: int = 1  # raised when the meaning of the fold changes: tables of an older one must be rebuilt
     obsolete_indexes: tuple[str, ...] = ()  # that earlier versions made; `prepare` drops them
+
+    @cached_property
+    def prefixes(self) -> tuple[str, ...]:
+        """The prefixes of the streams that it folds: those of the aggregates that declare its events."""
+        return tuple(sorted({PREFIXES[event] for event in self.events}))
 
     @cached_property
     def tables(self) -> tuple[str, ...]:

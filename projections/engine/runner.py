@@ -5,6 +5,7 @@ move first (compare-and-set, see `checkpoint`), then every projection writes. So
 fold up to the checkpoint makes. Kills at any moment and several runners do not change that.
 
 An event that cannot be folded stops the projections that want it, each by itself and at that event. The others go on.
+So does an event of a type that this version of the program does not know, for the projections that fold its stream.
 """
 
 from __future__ import annotations
@@ -124,6 +125,11 @@ class Runner:
     def errors(self) -> dict[str, str]:
         """The errors that stopped projections, in this or another runner, unless the event was folded since."""
         return {name: str(error) for name, error in self._errors.items()}
+
+    @property
+    def overtaken(self) -> set[str]:
+        """The projections that stopped at an event of an unknown type. A newer version of the program has to go on."""
+        return {name for name, error in self._poisoned.items() if error.type not in self._codec.names}
 
     def load(self) -> LogState:
         """Read the checkpoints again. Projections that were rebuilt meanwhile go on.
@@ -367,34 +373,36 @@ class Ownership:
         self._others = list(projections)
         self.owned: set[str] = set()
 
-    def acquire(self) -> set[str]:
-        """Try to get the locks that are not owned yet. Returns the new ones."""
-        if not self._others:
+    def acquire(self, but: Collection[str] = ()) -> set[str]:
+        """Try to get the locks that are not owned yet, `but` these. Returns the new ones."""
+        wanted = [name for name in self._others if name not in but]
+        if not wanted:
             return set()
         rows = self._connection.execute(
             "SELECT name FROM unnest(%s::text[], %s::bigint[]) AS n(name, key) WHERE pg_try_advisory_lock(key)",
-            (text_array(self._others), int8_array([self._key(name) for name in self._others])),
+            (text_array(wanted), int8_array([self._key(name) for name in wanted])),
         ).fetchall()
         gained = {name for (name,) in rows}
-        if len(gained) < len(self._others):
-            gained |= self._held_by_outsiders()
+        if len(gained) < len(wanted):
+            gained |= self._held_by_outsiders(wanted)
         self.owned |= gained
         self._others = [name for name in self._others if name not in gained]
         return gained
 
-    def _held_by_outsiders(self) -> set[str]:
-        keys = int8_array([self._key(name) for name in self._others])
-        rows = self._connection.execute(_HELD_BY_OUTSIDERS, (text_array(self._others), keys)).fetchall()
+    def _held_by_outsiders(self, wanted: Sequence[str]) -> set[str]:
+        keys = int8_array([self._key(name) for name in wanted])
+        rows = self._connection.execute(_HELD_BY_OUTSIDERS, (text_array(wanted), keys)).fetchall()
         for name, login in rows:
             logger.warning("%s holds the lock of projection %s and is no projector: folding without it", login, name)
         return {name for name, _ in rows}
 
-    def release(self) -> None:
-        """Release all locks."""
-        for name in self.owned:
+    def release(self, names: Collection[str] | None = None) -> None:
+        """Release the locks of these projections, or all."""
+        released = sorted(self.owned if names is None else self.owned.intersection(names))
+        for name in released:
             self._connection.execute("SELECT pg_advisory_unlock(%s)", (self._key(name),))
-        self._others += sorted(self.owned)
-        self.owned = set()
+        self._others += released
+        self.owned = self.owned.difference(released)
 
     def end_silent(self, seconds: float) -> None:
         """End the sessions of owners that stopped in the middle of sending rows, at least so many seconds ago.

@@ -49,6 +49,7 @@ class ShapeError(RuntimeError):
     """Tables were made by another version of their projection. The message says what to do."""
 
     def __init__(self, projections: Sequence[str]) -> None:
+        self.projections = tuple(projections)
         names = ", ".join(projections)
         again = f"daybook rebuild {' '.join(projections)}"
         super().__init__(f"the tables of {names} were made by another version of Daybook: rebuild them ({again})")

@@ -36,13 +36,14 @@ def environment(database: Database | None = None, **more: str) -> dict[str, str]
     return {**os.environ, **given, "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **more}
 
 
-def daybook(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+def daybook(*arguments: str, env: dict[str, str], copy: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, of this program or of a copy in another folder."""
     usual = environment()
-    if can_fork(env, usual):
+    if copy is None and can_fork(env, usual):
         return run_forked(arguments, env, usual, PATIENCE_SECONDS)
     return subprocess.run(
         [sys.executable, "-m", "workers.cli", *arguments],
+        cwd=copy,
         env=env,
         capture_output=True,
         text=True,
@@ -52,10 +53,14 @@ def daybook(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess
 
 
 @contextmanager
-def started(*arguments: str, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A running command. At the end it gets SIGTERM, so that it stops its children; then it is killed."""
+def started(*arguments: str, env: dict[str, str], copy: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A running command, of this program or of a copy in another folder.
+
+    At the end it gets SIGTERM, so that it stops its children; then it is killed.
+    """
     command = [sys.executable, "-m", "workers.cli", *arguments]
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=copy, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
         watchdog = Timer(PATIENCE_SECONDS, process.kill)
         watchdog.start()
         try:

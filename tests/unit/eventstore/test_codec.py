@@ -19,7 +19,7 @@ from domain.kernel import ERASED, UNREADABLE, Event
 from domain.registry import CATALOGUE
 from eventstore.keys.master_keys import WrappedKey, wrap
 from eventstore.keys.sealing import Place, Sealer, UnreadableError, split_version
-from eventstore.log.codec import Codec, CodecError
+from eventstore.log.codec import Codec, CodecError, UnknownTypeError
 from tests.samples import store
 from tests.samples.registry import EVENTS
 from tests.samples.sample import StoredEvent
@@ -277,6 +277,21 @@ def test_many_events_are_decoded_like_each_alone_with_one_look_up(keys: Keys, co
     assert asked == [set(keys.keys)]
 
 
+def test_an_unknown_type_is_told_from_a_damaged_event(sealer: Sealer) -> None:
+    """Old names are known too."""
+    old = EventType("account.debited.v0", None, upcasts_to="account.debited.v1", upcast=lambda fields: fields)
+    codec = Codec((*CATALOGUE, old), sealer, ERASED, UNREADABLE)
+    assert codec.names == {old.name, *(entry.name for entry in CATALOGUE)}
+    for name in sorted(codec.names):
+        with pytest.raises(CodecError) as damaged:
+            codec.decode(name, b"[", "s", 1)
+        assert not isinstance(damaged.value, UnknownTypeError)
+    with pytest.raises(
+        UnknownTypeError, match=r"account\.dreamt\.v1 at version 2 of acct_1 .* a newer version of Daybook"
+    ):
+        codec.decode("account.dreamt.v1", b"[", "acct_1", 2)
+
+
 def test_an_event_that_cannot_be_decoded_affects_no_other(codec: Codec) -> None:
     sample = next(sample for sample in EVENTS if sample.type == "account.opened.v1")
     name, payload, stream, version = good = stored(sample)
@@ -284,7 +299,7 @@ def test_an_event_that_cannot_be_decoded_affects_no_other(codec: Codec) -> None:
     broken = [("account.dreamt.v1", payload, stream, 2), (name, b"{", stream, 3), (name, b"{}", stream, 4)]
     found = codec.decode_many([good, *broken, (name, another, stream, version), good])
     assert found[0] == found[-1] == codec.decode(*good)
-    assert [type(error) for error in found[1:-2]] == [CodecError, CodecError, CodecError]
+    assert [type(error) for error in found[1:-2]] == [UnknownTypeError, CodecError, CodecError]
     assert found[-2].name is UNREADABLE, (
         "the value is of another person, so it does not open; the rest of the event is read"
     )

@@ -9,14 +9,15 @@ from typing import Any, cast
 import pytest
 from msgspec import Struct
 
-from domain.kernel import Accepted, Event
+from domain.kernel import Accepted, Event, NeedsStreams
 from eventstore.executor import state_cache as states
 from eventstore.executor.decided_commands import Group, Submission, Task
 from eventstore.executor.group_builder import GroupBuilder
+from eventstore.executor.reply_sinks import NewerEventError
 from eventstore.executor.state_cache import StateCache
 from eventstore.log.answers import Codes
 from eventstore.log.append import GroupAppended
-from eventstore.log.codec import CodecError
+from eventstore.log.codec import CodecError, UnknownTypeError
 
 CASH = "cash"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,7 +51,7 @@ class PlainCodec:
         pass
 
     def decode_many(self, stored: Iterable[tuple[str, bytes, str, int]]) -> list[Any]:
-        return []
+        return [UnknownTypeError(type, stream, version) for type, _, stream, version in stored]
 
 
 def decide(command: Pay, states: Mapping[str, Paid | None], context: object) -> Accepted:
@@ -175,3 +176,50 @@ def test_a_stream_made_in_the_group_is_not_made_again(builder: GroupBuilder) -> 
     assert [decided.task for decided in group.commands] == [first]
     assert group.again == [second], "it must be decided again after the first one"
     assert group.outdated == {"new"}
+
+
+NEWER = "newer"
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
+    """A log where a newer program wrote an event to one stream. The list has what is read from it."""
+    asked: list[dict[str, int]] = []
+
+    def read_streams(_: object, __: int, behind: dict[str, int]) -> list[tuple[str, int, str, bytes]]:
+        asked.append(dict(behind))
+        return [(NEWER, 1, "paid.v2", b"{}")] if NEWER in behind else []
+
+    monkeypatch.setattr(states, "read_streams", read_streams)
+    return asked
+
+
+def refusals(group: Group) -> dict[str, tuple[str, str]]:
+    """The commands that a group leaves to a newer program, by their keys, with stream and type."""
+    found = {task.submission.key: error for task, error in group.rejected}
+    return {key: (error.stream, error.type) for key, error in found.items() if isinstance(error, NewerEventError)}
+
+
+def test_a_command_on_a_stream_with_an_unknown_type_is_left_out_and_the_others_are_decided(
+    builder: GroupBuilder, stored: list[dict[str, int]]
+) -> None:
+    tasks = [task("1", Pay()), task("2", Pay((NEWER,))), task("3", Pay())]
+    group = builder.make(tasks, cast(Any, None), 1)
+    assert refusals(group) == {"2": (NEWER, "paid.v2")}
+    assert [decided.task for decided in group.commands] == [tasks[0], tasks[2]]
+    assert not group.again
+    assert stored == [{CASH: 0, NEWER: 0}], "it is read once"
+    assert refusals(builder.make([tasks[1]], cast(Any, None), 1)) == {"2": (NEWER, "paid.v2")}
+    assert len(stored) == 2, "and again for each group, because a newer program may have been started"
+
+
+def test_a_decision_that_asks_for_a_stream_with_an_unknown_type_is_left_out(
+    builder: GroupBuilder, stored: list[dict[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asking(command: Pay, states: Mapping[str, Paid | None], context: object) -> Accepted | NeedsStreams:
+        return decide(command, states, context) if NEWER in states else NeedsStreams((NEWER,))
+
+    monkeypatch.setattr(builder, "_decide", asking)
+    group = builder.make([task("1", Pay())], cast(Any, None), 1)
+    assert refusals(group) == {"1": (NEWER, "paid.v2")}
+    assert group.batch is None

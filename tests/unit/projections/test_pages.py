@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any, cast
 
 import pytest
 from psycopg import Connection
 
-from eventstore.log.codec import Codec
+from domain.accounts.account.events import AccountOpened
+from domain.accounts.posting import TransactionPosted
+from domain.orders.order import OrderPlaced
+from eventstore.log.codec import Codec, UnknownTypeError
 from projections.engine import pages
 from projections.engine.pages import PageReader, SplitPage
 from projections.engine.projection import Projection, RecordedEvent
@@ -44,8 +48,11 @@ class Counted(RecordedEvent):
 class _Server:
     """Answers the two queries of a page: its end and its events."""
 
-    def __init__(self, kinds: Sequence[str]) -> None:
-        self._rows = [(position, "t", kind, b"", "s", 1) for position, kind in enumerate(kinds, 1)]
+    def __init__(self, kinds: Sequence[str], streams: Sequence[str] = ()) -> None:
+        self._rows = [
+            (position, "t", kind, b"", stream, 1)
+            for position, (kind, stream) in enumerate(zip_longest(kinds, streams, fillvalue="s"), 1)
+        ]
         self._answers: list[Any] = []
 
     def execute(self, query: str, parameters: object, *, binary: bool) -> _Server:
@@ -60,11 +67,17 @@ class _Server:
 
 
 class _Codec:
+    names = frozenset(("One", "Two"))
+
     def named(self, *types: type[Any]) -> tuple[str, ...]:
         return tuple(one.__name__ for one in types)
 
     def decode_many(self, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-        return [{"One": One, "Two": Two}[kind]() for kind, *_ in rows]
+        known = {"One": One, "Two": Two}
+        return [
+            known[kind]() if kind in known else UnknownTypeError(kind, stream, version)
+            for kind, _, stream, version in rows
+        ]
 
 
 def projection(name: str, *events: type[Any]) -> Projection:
@@ -103,3 +116,33 @@ def test_types_that_alternate_are_merged_in_the_order_of_the_log() -> None:
     assert [recorded.position for recorded in split.of_types((Two, One))] == [1, 3, 4, 5, 6]
     assert split.of_types((Two, One)) is split.of_types((Two, One)), "projections of the same types share one list"
     assert split.of_types((Never,)) == []
+
+
+def test_an_unknown_type_stops_the_projections_that_fold_its_stream_and_no_other() -> None:
+    class Codecs(_Codec):
+        names = frozenset(("One", "Two", "AccountOpened", "TransactionPosted", "OrderPlaced"))
+
+    both = projection("both", AccountOpened, TransactionPosted)
+    orders, transactions = projection("orders", OrderPlaced), projection("transactions", TransactionPosted)
+    server = _Server(
+        ["One", "Three", "Four", "Five", "Six"], ["txn_1", "vch_1", "acct_1", "txn_2", "acct_2"]
+    )  # fmt: skip
+    reader = PageReader(1, cast(Codec, Codecs()))
+    page = reader.read(cast("Connection[Any]", server), 0, EVENTS, [both, orders, transactions])
+    assert page is not None
+    stopped = {name: part.broken for name, part in page.parts.items()}
+    assert stopped["orders"] is None
+    first, second = stopped["both"], stopped["transactions"]
+    assert first is not None
+    assert second is not None
+    assert str(first) == (
+        "at position 3, Four on acct_1: this version of Daybook does not know the type; start a projector of the newer "
+        "version that wrote it"
+    )
+    assert (second.position, second.type, second.stream) == (4, "Five", "txn_2")
+
+
+def test_the_prefixes_of_a_projection_are_those_of_the_aggregates_of_its_events() -> None:
+    found = {one.name: one.prefixes for one in PROJECTIONS}
+    assert all(found.values())
+    assert (found["accounts"], found["entries"], found["orders"]) == (("acct_", "txn_"), ("txn_",), ("ord_",))
