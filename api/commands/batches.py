@@ -42,6 +42,7 @@ from api.gateway.access_log import AccessLog
 from api.gateway.concurrency_limit import ConcurrencyLimit
 from api.gateway.problems import Problem, encoded, problem, too_large, too_slow
 from api.gateway.request_guard import coding_of
+from api.gateway.request_traces import times_of
 from api.gateway.routes import action
 from domain.permissions import COMMANDERS
 from domain.together import Together
@@ -103,7 +104,7 @@ class _Batch:
         self._request = request
         self._caller: Caller = caller_of(request)
         self._origin = origin(request)
-        self._items = Items(self._caller, request.app.state.routes, self._origin)
+        self._items = Items(self._caller, request.app.state.routes, self._origin, request.scope["state"])
         request.scope["state"]["batch"] = {"items": items, "batch": self._items.correlation}  # for the access log
 
     # ------------------------------------------------------------------ separate commands
@@ -189,6 +190,7 @@ class _Batch:
             status=201,
             if_match=False,
             origin=self._origin,
+            times=times_of(self._request.scope["state"], command),
         )
         try:
             answer = await self._caller.services.commands.execute(submission)

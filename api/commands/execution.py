@@ -19,13 +19,14 @@ from api.commands.answers import answers_of_command
 from api.commands.routes import Build, Caller, CommandRoute, Intent, Run, validator_of
 from api.gateway.problems import Problem, ProblemResponse, forbidden, problem, refusal
 from api.gateway.request_heads import is_repeated
+from api.gateway.request_traces import times_of
 from api.gateway.routes import declare
 from api.queries.positions import token
 from api.services import Services, services
 from domain.kernel import Context, Principal
 from domain.registry import PERMISSIONS, forbid
 from eventstore.executor.asynchronous import ActorBusyError
-from eventstore.executor.decided_commands import Submission
+from eventstore.executor.decided_commands import CommandTimes, Submission
 from eventstore.executor.reply_sinks import ExecutorError, FaultError, QueueFullError, RejectedError
 from eventstore.log.answers import ACCEPTED, Answer, Outcome, find_answers
 from eventstore.log.metadata import metadata
@@ -94,6 +95,7 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
         status=route.status,
         if_match=if_match is not None,
         origin=origin(request),
+        times=times_of(state, intent.command),
     )
     try:
         answer = await caller.services.commands.execute(submission)
@@ -120,10 +122,11 @@ def submission_of(
     status: int,
     if_match: bool,
     origin: str,
+    times: CommandTimes | None = None,
 ) -> Submission:
     """The submission of an intent. `recorded` is its metadata, and `status` the status if it is accepted.
 
-    Raises `Problem` if the principal may not send the command.
+    `times` gets the times of its steps. Raises `Problem` if the principal may not send the command.
     """
     refused = forbid(caller.principal, intent.command, caller.context.decided_at)
     if refused is not None:
@@ -138,6 +141,7 @@ def submission_of(
         expected=expected,
         codes=answer_codes(status, if_match=if_match),
         origin=origin,
+        times=times,
     )
 
 

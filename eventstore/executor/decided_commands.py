@@ -10,10 +10,26 @@ from msgspec import Struct
 
 from eventstore.executor.reply_sinks import ExecutorError, ReplySink
 from eventstore.executor.stream_states import StreamState
-from eventstore.log.answers import ACCEPTED, Codes, Outcome
+from eventstore.log.answers import ACCEPTED, Answer, Codes, Outcome
 from eventstore.log.append import AppendBatch, Read
 
 RECORDED = frozenset((ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED))
+
+
+class CommandTimes(Struct, kw_only=True):
+    """When a traced command came to each step, in nanoseconds of the monotonic clock; 0 if it has not.
+
+    The executor's thread writes it before it delivers the answer; the caller reads it after that. A command that was
+    decided again has the times of the last attempt.
+    """
+
+    queued_ns: int
+    begun_ns: int = 0  # its group is being decided
+    decided_ns: int = 0  # its group is decided and encoded
+    sent_ns: int = 0
+    appended_ns: int = 0  # PostgreSQL has answered
+    group_size: int = 0
+    answer: Answer | None = None
 
 
 class Submission(Struct, frozen=True, kw_only=True):
@@ -28,6 +44,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     expected: Mapping[str, int] = {}
     codes: Codes
     origin: str | None = None
+    times: CommandTimes | None = None  # None: it is not traced
 
 
 class Task(Struct):
@@ -67,6 +84,8 @@ class Group:
     later: list[Any] = field(default_factory=list)  # did not fit into this group
     rejected: list[tuple[Any, ExecutorError]] = field(default_factory=list)  # cannot be executed, and why
     batch: AppendBatch | None = None  # None: there is nothing to append
+    begun_ns: int = 0  # of the monotonic clock: when deciding it began, and when it was encoded
+    decided_ns: int = 0
 
     def after(self, stream: str) -> StreamState | None:
         """The state of a stream after the group, if all of it goes in; None for a stream it does not write to."""
