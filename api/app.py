@@ -42,6 +42,7 @@ def create_app(services: Services) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # it has paths with ids
     )
     app.state.services = services
     limits = services.limits

@@ -22,6 +22,7 @@ from workers.settings import Settings, SettingsError, variable
 MOST_CONNECTIONS: Final = 8
 """Connections at once; one more is closed."""
 MOST_HEAD_BYTES: Final = 8 * 1024
+END_OF_HEAD: Final = b"\r\n\r\n"
 HEAD_SECONDS, WRITE_SECONDS = 5.0, 5.0
 """Until the head of a request is complete, and until its answer is read."""
 MOST_PORT: Final = 65_535
@@ -90,7 +91,9 @@ class _Server:
             self._loop.call_soon_threadsafe(self._stop.set)
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._connected, sock=self._listening, limit=MOST_HEAD_BYTES)
+        server = await asyncio.start_server(
+            self._connected, sock=self._listening, limit=MOST_HEAD_BYTES - len(END_OF_HEAD)
+        )
         await self._stop.wait()
         server.close()  # the runner cancels the connections that are open
 
@@ -108,7 +111,7 @@ class _Server:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(HEAD_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
+                head = await reader.readuntil(END_OF_HEAD)
         except asyncio.LimitOverrunError:
             writer.write(_response(b"431 Request Header Fields Too Large", b""))
         else:

@@ -1,6 +1,6 @@
 """Traces by OpenTelemetry, if the environment names an exporter (`OTEL_EXPORTER_OTLP_ENDPOINT`).
 
-Without one, no package of OpenTelemetry is imported, and nothing is noted for a trace. With one,
+Without one, the SDK of OpenTelemetry is not imported, and nothing is noted for a trace. With one,
 `workers.tracing.spans` makes the spans. The variables are those of the OpenTelemetry specification;
 docs/howto/observe.md has the useful ones.
 """
