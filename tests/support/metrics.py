@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack, closing
+
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+from bench.harness.process import free_port
+
+
+def free_ports(count: int) -> int:
+    """The first of so many free TCP ports in a row."""
+    for _ in range(100):
+        first = free_port()
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    held.enter_context(closing(socket.create_server(("127.0.0.1", port))))
+            except OSError:
+                continue
+            return first
+    raise RuntimeError(f"no {count} ports in a row are free: 100 places were tried")
 
 
 class Scraped(dict[tuple[str, frozenset[tuple[str, str]]], float]):

@@ -97,7 +97,7 @@ POOL_ERRORS = Metric(
 DATABASE_UP = Metric(
     "daybook_database_up",
     "gauge",
-    "1 if the database said how far the projections are; with 0 the metrics of the log and the lag are left out",
+    "1 if the database gave the lag at this scrape; with 0 the metrics of the log and the lag are left out",
     EACH,
 )
 LOG_POSITION = Metric("daybook_log_position", "gauge", "The last position of the log", EACH)

@@ -19,7 +19,7 @@ from domain.registry import RULES
 from eventstore.executor.statistics import OUTCOMES, Statistics
 from projections.engine.lag import Lag, ProjectionLag
 from projections.engine.pages import PageDone
-from tests.support.metrics import Scraped, parsed, scrape
+from tests.support.metrics import Scraped, free_ports, parsed, scrape
 from tests.support.waiting import wait_until
 from workers.metrics import lag_reader, serving
 from workers.metrics.catalogue import LABELS, METRICS, Metric
@@ -254,19 +254,6 @@ def test_a_closed_reader_asks_no_more(asked: list[int]) -> None:
 
 
 # The port
-
-
-def free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
-    for first in range(21_000, 30_000, count):
-        with ExitStack() as held:
-            try:
-                for port in range(first, first + count):
-                    held.enter_context(closing(socket.create_server(("127.0.0.1", port))))
-            except OSError:
-                continue
-            return first
-    raise AssertionError("no ports are free")
 
 
 def figures() -> Iterable[Sample]:
