@@ -18,8 +18,9 @@ PROJECTOR: Final[tuple[Process, ...]] = ("projector",)
 EACH: Final[tuple[Process, ...]] = ("api", "projector")
 
 LABELS: Final[Mapping[str, str]] = {
-    "outcome": "`accepted`, `refused`, `expectation_failed`, `unknown`, `key_reused`; `replayed` is a retry that got "
-    "the recorded answer; without an answer `contention`, `unavailable`, `fault`, `rejected` or `failed`",
+    "outcome": "`accepted`, `refused`, `expectation_failed`, `unknown`, `key_reused`, `forbidden`; `replayed` is a "
+    "retry that got the recorded answer; without an answer `contention`, `unavailable`, `fault`, `rejected`, or "
+    "`failed`",
     "rule": "the code of the [rule](rules.md) that refused; empty for each other outcome; `other` for a rule that is "
     "not in the catalogue",
     "reason": "`queue_full` or `principal_busy`",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from eventstore.executor.decided_commands import CommandTimes, Submission, Task
+from eventstore.executor.replies import Replies
 from eventstore.executor.reply_sinks import ContentionError, ExecutorError, StoppedError, UnavailableError
 from eventstore.executor.statistics import OUTCOMES, AnswerCounts
 from eventstore.histogram import Histogram
-from eventstore.log.answers import Answer, Outcome
+from eventstore.log.answers import Answer, Codes, Outcome
 
 
 def answer(outcome: Outcome, rule: str | None = None, *, replayed: bool = False) -> Answer:
@@ -22,6 +26,33 @@ def answer(outcome: Outcome, rule: str | None = None, *, replayed: bool = False)
         epoch=1,
         replayed=replayed,
     )
+
+
+def test_an_answer_is_counted_before_it_is_delivered() -> None:
+    counts = AnswerCounts()
+    seen: list[int] = []
+
+    class Sink:
+        def deliver(self, results: list[tuple[Any, Answer | ExecutorError]]) -> None:
+            seen.append(counts.accepted)
+
+    replies = Replies(lambda tasks: None, counts)
+    submission = Submission(
+        command=None,
+        actor="tester",
+        key="key-1",
+        request_hash=b"",
+        metadata=b"",
+        context=None,
+        codes=Codes(201, 422, 412),
+        times=CommandTimes(queued_ns=1),
+    )
+    replies.answer(Task(submission, Sink(), 1), answer(Outcome.ACCEPTED))
+    assert counts.accepted == 0
+    replies.deliver()
+    assert seen == [1]
+    assert submission.times is not None
+    assert submission.times.answer == answer(Outcome.ACCEPTED), "a traced command knows its answer"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from pydantic import ValidationError
 
 from domain.registry import RULES
 from eventstore.executor.statistics import OUTCOMES, Statistics
@@ -28,6 +29,7 @@ from workers.metrics.lag_reader import LagReader
 from workers.metrics.serving import metrics_served
 from workers.metrics.sources import REFUSALS, Folding, Sample, Source, of_executor, of_lag, of_pools, of_refusals
 from workers.settings import Settings, SettingsError
+from workers.up import _metrics_port
 
 SERIES = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 KNOWN = Lag(
@@ -350,6 +352,19 @@ def test_processes_take_the_next_ports_and_a_successor_that_of_the_one_before() 
         with metrics_served(settings, [figures], 2) as again:
             assert again == first + 1
             assert scrape(again).of("daybook_access_refusals_total", code="forbidden") == 7
+
+
+def test_under_up_the_projector_has_the_port_after_those_of_the_api() -> None:
+    settings = Settings(metrics_port=8110, workers=3)
+    assert _metrics_port(settings, "serve") == {}, "it takes the one of the settings and the next two"
+    assert _metrics_port(settings, "work") == {"DAYBOOK_METRICS_PORT": "8113"}
+    assert _metrics_port(Settings(), "work") == {}
+
+
+@pytest.mark.parametrize("port", [0, 65_536])
+def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
+    with pytest.raises(ValidationError, match="metrics_port"):
+        Settings(metrics_port=port)
 
 
 def test_ports_above_the_highest_are_refused() -> None:
