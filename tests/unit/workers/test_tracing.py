@@ -33,15 +33,15 @@ class Transfer:
 
 
 def answer(outcome: Outcome = Outcome.ACCEPTED, rule: str | None = None) -> Answer:
-    events = outcome is Outcome.ACCEPTED
+    recorded = outcome is not Outcome.UNKNOWN
     return Answer(
         outcome=outcome,
         code=201,
         rule=rule,
         result={"account": "acct_1"},
         decided_position=7,
-        first_position=8 if events else None,
-        last_position=10 if events else None,
+        first_position=8 if recorded else None,
+        last_position=10 if recorded else None,
         epoch=1,
     )
 
@@ -125,13 +125,15 @@ def test_no_attribute_has_an_id() -> None:
     assert "acct_1" not in "".join(span.to_json() for span in remembered.take())
 
 
-def test_a_refusal_has_its_rule_and_no_positions() -> None:
+def test_a_refusal_has_its_rule_and_what_is_not_recorded_has_no_positions() -> None:
     remembered = Remembered()
-    request(remembered, answers=[answer(Outcome.REFUSED, "below_minimum")], status=422)
-    *_, append = remembered.take()
-    found = attributes(append)
-    assert (found["daybook.outcome"], found["daybook.rule"]) == ("refused", "below_minimum")
-    assert not [name for name in found if "position" in name]
+    answers = [answer(Outcome.REFUSED, "below_minimum"), answer(Outcome.UNKNOWN, "unknown")]
+    request(remembered, answers=answers, status=422)
+    refused, unknown = [attributes(span) for span in remembered.take() if span.name == "append"]
+    assert (refused["daybook.outcome"], refused["daybook.rule"]) == ("refused", "below_minimum")
+    assert (refused["daybook.position.first"], refused["daybook.position.last"]) == (8, 10)
+    assert unknown["daybook.outcome"] == "unknown"
+    assert not [name for name in unknown if "position" in name]
 
 
 def test_a_command_that_came_nowhere_has_no_steps() -> None:
