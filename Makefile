@@ -41,8 +41,8 @@ $(INSTALLED): pyproject.toml requirements.lock
 # The files have the hash of every file of a version, so they serve each platform and Python from 3.11 on. uv asks PyPI,
 # or the index that UV_DEFAULT_INDEX names; no index is written down.
 lock: $(INSTALLED) ## write the lock files after a change of pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
-	$(LOCK) $(LOCK_ARGS) --extra build --extra dev --output-file requirements.lock pyproject.toml
-	$(LOCK) --extra build --constraint requirements.lock --output-file requirements-image.lock pyproject.toml
+	$(LOCK) $(LOCK_ARGS) --extra build --extra dev --extra tracing --output-file requirements.lock pyproject.toml
+	$(LOCK) --extra build --extra tracing --constraint requirements.lock --output-file requirements-image.lock pyproject.toml
 	$(LOCK) $(LOCK_ARGS) --group clients --output-file $(CLIENTS)/requirements.lock
 
 run: $(INSTALLED) ## start Daybook with its embedded PostgreSQL, migrated, and say where to look

@@ -50,6 +50,7 @@ def create_app(services: Services) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # it has paths with ids
     )
     app.state.services = services
     limits = services.limits
@@ -66,7 +67,7 @@ def create_app(services: Services) -> ASGIApp:
     app.add_middleware(ErrorMiddleware, answer_error=_answer_error)
     app.add_middleware(HeadAsGet)
     app.openapi = lru_cache(lambda: describe(registry.routes()))  # type: ignore[method-assign]
-    access = AccessLog(services.clock)
+    access = AccessLog(services.clock, services.refusals)
     app.state.access = access
     command_router = CommandRouter(app, _answer_error)
     outermost: ASGIApp = RequestGuard(

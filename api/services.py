@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -63,6 +64,7 @@ class Services:
     allowed_origins: tuple[str, ...] = ()  # origins of pages that may use the API from a browser
     trusted_proxies: tuple[Network, ...] = ()
     proxy_header: Header = "x-forwarded-for"
+    refusals: Counter[str] = field(default_factory=Counter)  # refused accesses, by the code of the problem
 
 
 def services(request: HTTPConnection) -> Services:

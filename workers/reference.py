@@ -25,6 +25,7 @@ from domain.registry import AGGREGATES, CATALOGUE, RULES
 from projections.engine.ddl import type_name
 from projections.engine.projection import Projection
 from projections.registry import PROJECTIONS
+from workers.metrics.catalogue import LABELS, METRICS
 from workers.settings import settings_table
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -53,6 +54,12 @@ _READ_MODELS_INTRODUCTION = """\
 A read model is folded from the log. Its tables are in the schema `read`, with amounts in minor units. Reporting tools
 use the views of the schema `reporting`, with amounts in major units.
 """
+_METRICS_INTRODUCTION = """\
+Each process shows its figures at `GET /metrics` on a port of its own, if `DAYBOOK_METRICS_PORT` is set
+([how to observe](../howto/observe.md)). Counters begin at zero with the process. A histogram has the series `_bucket`,
+`_sum` and `_count`. A process also shows the usual figures about itself, such as `process_cpu_seconds_total` and
+`process_resident_memory_bytes`. No figure names a person, an account, a key or an address.
+"""
 _SETTINGS_INTRODUCTION = """\
 Environment variables set what a process does. A wrong value is refused, and so is a variable that begins with
 `DAYBOOK_` and is not known; the message names the variable. Variables that Kubernetes and Docker make for a service
@@ -69,6 +76,7 @@ def pages() -> dict[str, str]:
         "problems.md": _page("Problems", _problems()),
         "permissions.md": _page("Permissions", _permissions()),
         "read-models.md": _page("Read models", _read_models()),
+        "metrics.md": _page("Metrics", _metrics()),
         "settings.md": _page("Settings", _settings()),
         "openapi.json": text_of(describe(routes())),
     }
@@ -259,6 +267,17 @@ def _views(projection: Projection) -> Iterator[str]:
         yield f"### View `reporting.{view.name}`\n"
         yield f"{view.comment}\n"
         yield from _table(["column", "meaning"], ([f"`{one.name}`", one.comment] for one in view.shown))
+
+
+# Metrics
+
+
+def _metrics() -> Iterator[str]:
+    yield _METRICS_INTRODUCTION
+    rows = [[f"`{one.name}`", one.kind, _code(one.labels), f"{one.help}.", ", ".join(one.processes)] for one in METRICS]
+    yield from _table(["metric", "kind", "labels", "meaning", "shown by"], rows)
+    yield "The labels have these values.\n"
+    yield from _table(["label", "values"], ([f"`{name}`", values] for name, values in LABELS.items()))
 
 
 # Settings

@@ -8,7 +8,8 @@ import os
 import resource
 import signal
 import sys
-from contextlib import ExitStack, suppress
+from collections import Counter
+from contextlib import ExitStack, closing, suppress
 from ipaddress import ip_network
 from typing import Any
 
@@ -23,13 +24,19 @@ from api.gateway.connections import ConnectionLimits, server_options
 from api.gateway.tickets import Tickets, ticket_key
 from api.gateway.tokens_file import PrincipalsFile
 from api.services import Limits, Services
+from domain.registry import RULES
 from eventstore.executor.asynchronous import AsyncExecutor
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect, pool_of
 from projections.engine.waiting import Checkpoints
+from projections.registry import PROJECTIONS
 from workers import clock_and_ids, settings
 from workers.composition import make_codec, write_side
 from workers.messages import write_messages
+from workers.metrics.lag_reader import STATEMENT_SECONDS, LagReader
+from workers.metrics.serving import metrics_served
+from workers.metrics.sources import of_executor, of_lag, of_pools, of_refusals
+from workers.tracing import ended, traces_of
 from workers.tuning import tune_for_commands
 
 FILES_BESIDE = 100
@@ -136,7 +143,10 @@ class Managed:
             return
         await receive()
         try:
-            self._app = create_app(self._start())
+            app = create_app(self._start())
+            traces = traces_of("api", self._settings.log)
+            self._open.enter_context(ended(traces))
+            self._app = app if traces is None else traces.requests(app)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         except Exception as error:
             self._open.close()
@@ -192,6 +202,22 @@ class Managed:
         )
         checkpoints = Checkpoints(lambda: connect_to_read("daybook-checkpoints"), loaded.log)
         self._open.callback(checkpoints.close)
+        lag = LagReader(
+            lambda: connect(
+                url, application_name="daybook-metrics", statement_seconds=STATEMENT_SECONDS, read_only=True
+            ),
+            loaded.log,
+            PROJECTIONS,
+        )
+        self._open.enter_context(closing(lag))
+        refusals: Counter[str] = Counter()
+        sources = [
+            of_executor(side.executor, RULES),
+            of_refusals(refusals),
+            of_pools({"reads": pool, "numbers": numbers}),
+            of_lag(lag.read),
+        ]
+        self._open.enter_context(metrics_served(loaded, sources, loaded.workers))
         tune_for_commands()
         return Services(
             log=loaded.log,
@@ -216,4 +242,5 @@ class Managed:
             allowed_origins=loaded.allowed_origins,
             trusted_proxies=tuple(map(ip_network, loaded.trusted_proxies)),
             proxy_header=loaded.proxy_header,
+            refusals=refusals,
         )

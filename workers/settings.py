@@ -119,6 +119,17 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the API listens on")
     port: int = Field(default=8100, ge=1, le=65535, description="TCP port of the API")
     workers: int = Field(default=1, ge=1, le=64, description="API processes")
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        description="Address on which metrics are served, without a token: one that only Prometheus reaches",
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="TCP port of `GET /metrics` for Prometheus. Further API processes take the next ones, and under "
+        "`daybook up` the projector the one after them. Unset: no metrics are served",
+    )
     cpu: Annotated[int, Field(ge=0)] | Literal["any"] | None = Field(
         default=None,
         description="CPU that the threads of an API process share, each further process the next one. Unset: chosen by "

@@ -53,7 +53,7 @@ def up(settings: Settings, console: Console) -> None:
         def start(command: str) -> subprocess.Popen[bytes]:
             child = subprocess.Popen(
                 [sys.executable, "-m", "workers.cli", command],
-                env=_environment(ready, _URLS[command]),
+                env=_environment(ready, _URLS[command]) | _metrics_port(ready, command),
                 start_new_session=True,
                 preexec_fn=stop_with_parent(signal.SIGTERM),
             )
@@ -111,6 +111,13 @@ def _environment(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
     urls = {variable(name): getattr(settings, name) or settings.owner_url() for name in names}
     kept = {name: value for name, value in os.environ.items() if name not in map(variable, DATABASE_URLS)}
     return {**kept, **urls, **_master_keys(settings)}
+
+
+def _metrics_port(settings: Settings, command: str) -> dict[str, str]:
+    """The environment variable with the port of a process: the projector's is the one after those of the API."""
+    if settings.metrics_port is None or command == "serve":
+        return {}
+    return {variable("metrics_port"): str(settings.metrics_port + settings.workers)}
 
 
 def initialise(settings: Settings) -> Migrated:
@@ -191,5 +198,8 @@ def _welcome(settings: Settings, tokens: dict[str, str]) -> str:
     else:
         lines.append("  Reports  SQL, read-only, in the schema `reporting`:")
         lines.append(f'             psql "{without_password(settings.reader_database_url)}"')
+    if settings.metrics_port is not None:
+        first, last = settings.metrics_port, settings.metrics_port + settings.workers
+        lines.append(f"  Metrics  http://{settings.metrics_host}:{first}/metrics; the projector on port {last}")
     lines.append("  Stop     Ctrl-C")
     return "\n".join(lines)

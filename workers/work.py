@@ -6,6 +6,7 @@ import logging
 import re
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from threading import Event
 
 import psycopg
@@ -13,11 +14,16 @@ import psycopg
 from eventstore.postgres.connect import SessionError, connect
 from projections.engine.follow import follow
 from projections.engine.outage import DatabaseAwayError, Outage
+from projections.engine.pages import PageDone
 from projections.engine.runner import TRANSIENT
 from projections.engine.tables import begin
 from projections.registry import PROJECTIONS, chosen
 from workers.composition import make_codec
+from workers.metrics.lag_reader import STATEMENT_SECONDS, LagReader
+from workers.metrics.serving import metrics_served
+from workers.metrics.sources import Folding, of_lag
 from workers.settings import Settings, variable
+from workers.tracing import ended, traces_of
 from workers.tuning import tune_for_folding
 
 logger = logging.getLogger(__name__)
@@ -30,13 +36,14 @@ _REFUSED = re.compile(r'password authentication failed|no pg_hba\.conf entry|(da
 def work(settings: Settings) -> None:
     """Fold the projections of the settings until SIGTERM or SIGINT.
 
-    Raises `DatabaseAwayError` where the database stays away for too long, `UnknownProjectionError`.
+    Raises `DatabaseAwayError` where the database stays away for too long, `UnknownProjectionError`, `SettingsError`.
     """
     projections = chosen(settings.projections)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     url = settings.projector_url()
+    folding = Folding(projection.name for projection in projections)
     names = "all projections" if projections == PROJECTIONS else ", ".join(one.name for one in projections)
     logger.info("folding the log %s into the read tables of %s", settings.log, names)
 
@@ -44,18 +51,32 @@ def work(settings: Settings) -> None:
         with connect(url, application_name="daybook-begin") as connection:
             begin(connection, settings.log, projections)
 
+    lag = LagReader(
+        lambda: connect(url, application_name="daybook-metrics", statement_seconds=STATEMENT_SECONDS, read_only=True),
+        settings.log,
+        projections,
+    )
+    traces = traces_of("projector", settings.log)
+
+    def on_page(done: PageDone) -> None:
+        folding.page(done)
+        if traces is not None:
+            traces.page(done)
+
     try:
-        _once_it_is_there(begin_all, stop, settings.database_wait_seconds)
-        tune_for_folding()
-        follow(
-            lambda: connect(url, application_name="daybook-projector"),
-            lambda connection, log_number: make_codec(settings, connection, log_number),
-            settings.log,
-            projections,
-            stop,
-            poll_seconds=settings.poll_seconds,
-            wait_seconds=settings.database_wait_seconds,
-        )
+        with closing(lag), ended(traces), metrics_served(settings, [of_lag(lag.read), folding.read]):
+            _once_it_is_there(begin_all, stop, settings.database_wait_seconds)
+            tune_for_folding()
+            follow(
+                lambda: connect(url, application_name="daybook-projector"),
+                lambda connection, log_number: make_codec(settings, connection, log_number),
+                settings.log,
+                projections,
+                stop,
+                poll_seconds=settings.poll_seconds,
+                wait_seconds=settings.database_wait_seconds,
+                on_page=on_page,
+            )
     except DatabaseAwayError as error:
         raise DatabaseAwayError(
             f"{error}; start the projector again once the database is back, or let it wait for longer with "

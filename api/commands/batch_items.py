@@ -18,6 +18,7 @@ from api.commands.routes import Caller, CommandRoute, Intent, command_of, valida
 from api.gateway.problems import Problem, malformed, problem, unavailable
 from api.gateway.request_guard import UnkeptError, parse_each
 from api.gateway.request_heads import escaped_command
+from api.gateway.request_traces import times_of
 from api.gateway.routes import RouteTable
 from eventstore.executor.decided_commands import Submission
 from eventstore.log.metadata import Shared, with_key, without_key
@@ -85,8 +86,12 @@ class _Checked(Struct):
 class Items:
     """Makes submissions from the items of one request."""
 
-    def __init__(self, caller: Caller, routes: RouteTable, origin: str, dry_run: bool = False) -> None:
+    def __init__(
+        self, caller: Caller, routes: RouteTable, origin: str, state: Mapping[str, Any], *, dry_run: bool
+    ) -> None:
+        """`state` is that of the request."""
         self._caller = caller
+        self._state = state
         self._routes = routes
         self._origin = origin
         self._dry_run = dry_run
@@ -146,6 +151,7 @@ class Items:
             if_match=item.if_match is not None,
             origin=self._origin,
             dry_run=self._dry_run,
+            times=None if item.key is None else times_of(self._state, intent.command),  # the keyless are one command
         )
         return Ready(key=item.key or "", path=item.path, intent=intent, submission=submission)
 

@@ -42,6 +42,7 @@ from api.gateway.access_log import AccessLog
 from api.gateway.concurrency_limit import ConcurrencyLimit
 from api.gateway.problems import Problem, encoded, problem, too_large, too_slow
 from api.gateway.request_guard import coding_of
+from api.gateway.request_traces import times_of
 from api.gateway.routes import action
 from domain.permissions import COMMANDERS
 from domain.together import Together
@@ -107,7 +108,8 @@ class _Batch:
         self._dry_run = dry_run
         self._caller: Caller = caller_of(request)
         self._origin = origin(request)
-        self._items = Items(self._caller, request.app.state.routes, self._origin, dry_run)
+        state = request.scope["state"]
+        self._items = Items(self._caller, request.app.state.routes, self._origin, state, dry_run=dry_run)
         request.scope["state"]["batch"] = {"items": items, "batch": self._items.correlation}  # for the access log
 
     # ------------------------------------------------------------------ separate commands
@@ -195,6 +197,7 @@ class _Batch:
             if_match=False,
             origin=self._origin,
             dry_run=self._dry_run,
+            times=times_of(self._request.scope["state"], command),
         )
         try:
             answer = await self._caller.services.commands.execute(submission)

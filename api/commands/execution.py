@@ -20,13 +20,14 @@ from api.commands.answers import DRY_RUN, answers_of_command
 from api.commands.routes import Build, Caller, CommandRoute, Intent, Run, validator_of
 from api.gateway.problems import Problem, ProblemResponse, forbidden, newer_event, problem, refusal
 from api.gateway.request_heads import is_repeated
+from api.gateway.request_traces import times_of
 from api.gateway.routes import declare
 from api.queries.positions import token
 from api.services import Services, services
 from domain.kernel import Context, Principal
 from domain.registry import PERMISSIONS, forbid
 from eventstore.executor.asynchronous import ActorBusyError
-from eventstore.executor.decided_commands import Submission
+from eventstore.executor.decided_commands import CommandTimes, Submission
 from eventstore.executor.reply_sinks import (
     ExecutorError,
     FaultError,
@@ -106,6 +107,7 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
         if_match=if_match is not None,
         origin=origin(request),
         dry_run=dry_run,
+        times=times_of(state, intent.command),
     )
     try:
         answer = await caller.services.commands.execute(submission)
@@ -144,10 +146,11 @@ def submission_of(
     if_match: bool,
     origin: str,
     dry_run: bool = False,
+    times: CommandTimes | None = None,
 ) -> Submission:
     """The submission of an intent. `recorded` is its metadata, and `status` the status if it is accepted.
 
-    Raises `Problem` if the principal may not send the command.
+    `times` gets the times of its steps. Raises `Problem` if the principal may not send the command.
     """
     refused = forbid(caller.principal, intent.command, caller.context.decided_at)
     if refused is not None:
@@ -163,6 +166,7 @@ def submission_of(
         codes=answer_codes(status, if_match=if_match),
         origin=origin,
         dry_run=dry_run,
+        times=times,
     )
 
 

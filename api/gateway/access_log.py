@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -33,14 +34,24 @@ def write_line(event: str, at: datetime, **fields: Any) -> None:
 
 
 class AccessLog:
-    """Writes lines about requests."""
+    """Writes lines about requests, and counts refusals."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], refusals: Counter[str] | None = None) -> None:
+        """`refusals` counts refused accesses by the code of the problem, also those that are not written."""
         self._clock = clock
+        self._refusals: Counter[str] = Counter() if refusals is None else refusals
 
     def refused(self, scope: Scope, status: int, code: str, principal: Principal | None = None, **more: int) -> None:
-        """Write that access was refused. `principal` sent the request, if known."""
+        """Write and count that access was refused. `principal` sent the request, if known.
+
+        A batch counts as many refusals as it has `items` that are refused.
+        """
+        self.count(code, more.get("items", 1))
         self._write("access.refused", scope, principal, status=status, code=code, **more)
+
+    def count(self, code: str, refusals: int = 1) -> None:
+        """Count refusals with this code of a problem."""
+        self._refusals[code] += refusals
 
     def slowed(self, scope: Scope, seconds: int) -> None:
         """Write that further refusals of this address are not written for some seconds."""

@@ -82,9 +82,11 @@ class Authentication:
         count = (self._wrong if wrong else self._other).add("-" if client is None else client[0])
         if count.number <= MOST:
             self._access.refused(scope, PROBLEMS[problem.code][0], problem.code)
-        elif count.number == MOST + 1:
+            return problem.code, problem.detail, problem.figures
+        if count.number == MOST + 1:
             self._access.slowed(scope, count.seconds)
-        if not wrong or count.number <= MOST:
+        self._access.count("wrong_tokens" if wrong else problem.code)
+        if not wrong:
             return problem.code, problem.detail, problem.figures
         message = f"{MOST} wrong tokens came from this address within a minute; try again in {count.seconds} seconds."
         return "wrong_tokens", message, {"retry_after": count.seconds}

@@ -11,6 +11,7 @@ from typing import Any
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
 from eventstore.executor.reply_sinks import ExecutorError, ReplyCollector
+from eventstore.executor.statistics import PRINCIPAL_BUSY
 from eventstore.log.answers import Answer
 
 MOST_WAITING_PER_ACTOR = 5_000
@@ -54,6 +55,7 @@ class AsyncExecutor:
         """
         actor, waiting = submission.actor, self._waiting  # one entry a principal, so it is bounded
         if not self.has_room(actor, 1):
+            self._executor.statistics.turned_away[PRINCIPAL_BUSY] += 1
             raise ActorBusyError(actor, self._most)
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._executor.submit(submission, self, answered)
@@ -70,6 +72,7 @@ class AsyncExecutor:
             return gathered.answered
         actor, waiting = submissions[0].actor, self._waiting
         if not self.has_room(actor, len(submissions)):
+            self._executor.statistics.turned_away[PRINCIPAL_BUSY] += len(submissions)
             raise ActorBusyError(actor, self._most)
         self._executor.submit_all(submissions, gathered)
         waiting[actor] += len(submissions)

@@ -10,10 +10,26 @@ from msgspec import Struct
 
 from eventstore.executor.reply_sinks import ExecutorError, NewerEventError, ReplySink
 from eventstore.executor.stream_states import StreamState
-from eventstore.log.answers import ACCEPTED, Codes, Outcome
+from eventstore.log.answers import ACCEPTED, Answer, Codes, Outcome
 from eventstore.log.append import AppendBatch, Read
 
 RECORDED = frozenset((ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED))
+
+
+class CommandTimes(Struct, kw_only=True):
+    """When a traced command came to each step, in nanoseconds of the monotonic clock; 0 if it has not.
+
+    The executor's thread writes it before it delivers the answer; the caller reads it after that. A command that was
+    decided again has the times of the last attempt.
+    """
+
+    queued_ns: int
+    begun_ns: int = 0  # its group is being decided
+    decided_ns: int = 0  # its group is decided and encoded
+    sent_ns: int = 0
+    appended_ns: int = 0  # PostgreSQL has answered
+    group_size: int = 0
+    answer: Answer | None = None
 
 
 class Submission(Struct, frozen=True, kw_only=True):
@@ -29,6 +45,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     codes: Codes
     origin: str | None = None
     dry_run: bool = False  # decide and answer as if it were executed, and record nothing
+    times: CommandTimes | None = None  # None: it is not traced
 
 
 class Task(Struct):
@@ -70,6 +87,8 @@ class Group:
     rejected: list[tuple[Any, ExecutorError]] = field(default_factory=list)  # cannot be executed, and why
     newer: dict[str, str] = field(default_factory=dict)  # streams that only a newer program can fold, with the type
     batch: AppendBatch | None = None  # None: there is nothing to append
+    begun_ns: int = 0  # of the monotonic clock: when deciding it began, and when it was encoded
+    decided_ns: int = 0
 
     def check(self, streams: Iterable[str]) -> None:
         """Check that this program can fold these streams. Raises `NewerEventError`."""

@@ -52,6 +52,7 @@ from eventstore.executor.reply_sinks import (
 )
 from eventstore.executor.snapshots import Snapshots
 from eventstore.executor.state_cache import StateCache
+from eventstore.executor.statistics import QUEUE_FULL, Statistics
 from eventstore.executor.stream_states import Evolve
 from eventstore.keys.master_keys import SealingError
 from eventstore.log.answers import Answer, find_answers
@@ -101,19 +102,6 @@ class _Failed:
     error: Exception
 
 
-@dataclass(slots=True)
-class Statistics:
-    """What an executor has done since it started."""
-
-    groups: int = 0
-    commands: int = 0
-    events: int = 0
-    conflicts: int = 0
-    locked_groups: int = 0
-    discarded: int = 0  # groups that were decided behind one that did not go in whole
-    reconnects: int = 0
-
-
 class Executor:
     """Executes commands on one log. Thread-safe; start it once, stop it once, or use it as a context manager."""
 
@@ -152,9 +140,9 @@ class Executor:
         self._ready = Condition()
         self._stopping = True
         self._thread: Thread | None = None
-        self._replies = Replies(self._return)
-        self._notified_at = 0.0
         self.statistics = Statistics()
+        self._replies = Replies(self._return, self.statistics.answers)
+        self._notified_at = 0.0
 
     # ------------------------------------------------------------------ from any thread
 
@@ -206,6 +194,7 @@ class Executor:
             if self._stopping:
                 raise StoppedError("the executor is stopped")
             if len(self._queue) + len(tasks) > self.queue_limit:
+                self.statistics.turned_away[QUEUE_FULL] += len(tasks)
                 raise QueueFullError(f"{len(self._queue)} commands wait, of {self.queue_limit} that may")
             self._queue.extend(tasks)
             self._ready.notify()
@@ -331,6 +320,7 @@ class Executor:
             following = self._send(tasks, group)
         except psycopg.Error as error:
             trouble = error
+        self._measure(landed.group, appended)
         self._states.learn(landed.group, appended)
         self._states.catch_up(group, appended)
         self._settle(landed.group.commands, appended)
@@ -514,11 +504,23 @@ class Executor:
         """Answer what went in. Returns the commands that are to be decided again."""
         again: list[Task] = list(group.again)
         if appended is not None:
+            self._measure(group, appended)
             self._states.learn(group, appended)
             again += self._settle(group.commands, appended)
             self._mark_changed_by_others(appended)
         self.statistics.conflicts += len(again)
         return again
+
+    def _measure(self, group: Group, appended: GroupAppended) -> None:
+        """Count the group, and note its times for the commands that are traced."""
+        self.statistics.group_sizes.add(len(group.commands))
+        self.statistics.append_seconds.add((appended.received_ns - appended.sent_ns) / 1e9)
+        for decided in group.commands:
+            times = decided.task.submission.times
+            if times is not None:
+                times.begun_ns, times.decided_ns = group.begun_ns, group.decided_ns
+                times.sent_ns, times.appended_ns = appended.sent_ns, appended.received_ns
+                times.group_size = len(group.commands)
 
     def _mark_changed_by_others(self, appended: GroupAppended) -> None:
         """Mark streams that other processes changed as stale. Without it the next command on them would conflict."""
@@ -556,6 +558,7 @@ class Executor:
                         last_position=last if events else None,
                         epoch=epoch,
                         recorded_at=recorded_at,
+                        dry_run=decided.task.submission.dry_run,
                         stored=decided.stored,
                     ),
                 )

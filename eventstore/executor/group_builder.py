@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
+from time import monotonic_ns
 from typing import Any, Literal, Protocol, TypeAlias
 
 import psycopg
@@ -100,8 +101,9 @@ class GroupBuilder:
         Raises `psycopg.Error`, `SealingError`.
         """
         rejected: list[tuple[Any, ExecutorError]] = []
+        begun_ns = monotonic_ns()
         while True:
-            group = Group(rejected=rejected)
+            group = Group(rejected=rejected, begun_ns=begun_ns)
 
             def load(streams: Iterable[str], group: Group = group) -> None:
                 self._states.load(group, streams, connection, log_number, fresh=fresh, ahead=ahead)
@@ -111,6 +113,7 @@ class GroupBuilder:
             if group.commands:
                 self._lay_out(group)
             if len(rejected) == before:
+                group.decided_ns = monotonic_ns()
                 return group
             # Others were decided on its effects: begin again without it.
             out = {id(task) for task, _ in rejected}

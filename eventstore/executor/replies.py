@@ -20,6 +20,7 @@ from eventstore.executor.reply_sinks import (
     ReplySink,
     UnavailableError,
 )
+from eventstore.executor.statistics import AnswerCounts
 from eventstore.log.answers import Answer, Outcome
 from eventstore.tracebacks import traceback_of
 
@@ -55,13 +56,20 @@ def key_reused(first: Answer) -> Answer:
 class Replies:
     """Answers tasks and their followers. For one thread."""
 
-    def __init__(self, put_back: Callable[[list[Task]], None]) -> None:
-        """`put_back` queues followers again whose leader failed without recording the key."""
+    def __init__(self, put_back: Callable[[list[Task]], None], counts: AnswerCounts) -> None:
+        """`put_back` queues followers again whose leader failed without recording the key.
+
+        `counts` gets every answer before it is delivered.
+        """
         self._put_back = put_back
+        self._counts = counts
         self._results: dict[int, tuple[ReplySink, list[tuple[Any, Answer | ExecutorError]]]] = {}
 
     def answer(self, task: Task, answer: Answer) -> None:
         """Answer a task and the followers with the same request. Followers with another request get `KEY_REUSED`."""
+        times = task.submission.times
+        if times is not None:
+            times.answer = answer
         self._result(task, answer)
         if not task.followers:
             return
@@ -98,6 +106,7 @@ class Replies:
         """Deliver the answers that were collected since the last call."""
         results, self._results = self._results, {}
         for sink, answers in results.values():
+            self._counts.add(answers)  # before, so that whoever has an answer finds it counted
             try:
                 sink.deliver(answers)
             except Exception as fault:  # one caller failed: the others still wait

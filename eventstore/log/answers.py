@@ -70,6 +70,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     epoch: int
     recorded_at: datetime | None = None
     replayed: bool = False
+    dry_run: bool = False
     stored: bytes = b""
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from itertools import chain, count, repeat
 from struct import Struct
+from time import monotonic_ns
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
@@ -78,6 +79,8 @@ class GroupAppended:
     counts: Sequence[int]  # events of each command
     verdicts: Sequence[int] | None  # None: every command went in
     actual: dict[str, int] = field(default_factory=dict)
+    sent_ns: int = 0  # of the monotonic clock: when it was sent, and when the answer was received
+    received_ns: int = 0
 
     @property
     def after(self) -> int:
@@ -217,12 +220,14 @@ class Appender:
         self._name = f"append_{next(_statements)}".encode()
         self._fixed = [_INT4.pack(log_number), encoding.to_bytes(2, "big"), text_array(commuting_types)]
         self._sent: AppendBatch | None = None
+        self._sent_ns = 0
         _checked(self._pgconn.prepare(self._name, _APPEND), pq.ExecStatus.COMMAND_OK, self._encoding)
 
     def send(self, batch: AppendBatch) -> None:
         """Send a group. Raises `psycopg.OperationalError`."""
         parameters = [*self._fixed, *batch.parameters()]
         pgconn = self._pgconn
+        self._sent_ns = monotonic_ns()
         pgconn.send_query_prepared(self._name, parameters, _BINARY, result_format=1)
         self._sent = batch
         while pgconn.flush():  # psycopg has made the connection non-blocking
@@ -246,6 +251,7 @@ class Appender:
         results = []
         while (result := pgconn.get_result()) is not None:
             results.append(result)
+        received_ns = monotonic_ns()
         if not results:
             raise psycopg.OperationalError("the server closed the connection without an answer")
         try:
@@ -274,6 +280,8 @@ class Appender:
             counts=batch.counts,
             verdicts=None if verdicts is None else _read_array(verdicts, "h", 2),
             actual=moved,
+            sent_ns=self._sent_ns,
+            received_ns=received_ns,
         )
 
     def _wait(self, events: int) -> None:

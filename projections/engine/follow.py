@@ -12,6 +12,7 @@ from psycopg import Connection
 from eventstore.log.codec import Codec
 from eventstore.log.read import CHANNEL, read_head
 from projections.engine.outage import WAIT_SECONDS, Outage
+from projections.engine.pages import OnPage
 from projections.engine.projection import Projection
 from projections.engine.runner import PAGE, TRANSIENT, Ownership, Runner
 from projections.engine.tables import ShapeError, begin
@@ -43,8 +44,9 @@ def follow(
     page: int = PAGE,
     paused_seconds: float = PAUSED_SECONDS,
     wait_seconds: float = WAIT_SECONDS,
+    on_page: OnPage | None = None,
 ) -> None:
-    """Fold until `stop` is set. `connect` gives autocommit connections of the projector.
+    """Fold until `stop` is set. `connect` gives autocommit connections of the projector. `on_page` gets each page.
 
     A projection that another worker owns is taken over within `IDLE_POLL_SECONDS` after the end of that worker, or
     after `paused_seconds` of silence. Raises `DatabaseAwayError` once the database has been away for `wait_seconds`.
@@ -57,7 +59,9 @@ def follow(
         try:
             with connect() as connection, connect() as ahead:
                 _end_when_silent(connection, paused_seconds)
-                worker = _Worker(connection, ahead, make_codec, log, projections, poll_seconds, page, paused_seconds)
+                worker = _Worker(
+                    connection, ahead, make_codec, log, projections, poll_seconds, page, paused_seconds, on_page
+                )
                 begun = True
                 while not stop.is_set():
                     worker.turn(stop)
@@ -92,11 +96,14 @@ class _Worker:
         poll_seconds: float,
         page: int,
         paused_seconds: float,
+        on_page: OnPage | None,
     ) -> None:
         begin(connection, log, projections)
         number = read_head(connection, log).log_number
         self._connection = connection
-        self._runner = Runner(connection, log, make_codec(ahead, number), projections, ahead=ahead, page=page)
+        self._runner = Runner(
+            connection, log, make_codec(ahead, number), projections, ahead=ahead, page=page, on_page=on_page
+        )
         self._ownership = Ownership(connection, number, [projection.name for projection in projections])
         self._pace = _Pace(poll_seconds)
         self._paused_seconds = paused_seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
@@ -53,6 +53,21 @@ class FoldedPage:
     after: int
     upto: int
     parts: dict[str, Folded]
+
+
+@dataclass(frozen=True, slots=True)
+class PageDone:
+    """What a runner did with a page. `events` has the number of events by projection, for those that took the page."""
+
+    after: int
+    upto: int
+    events: Mapping[str, int]
+    begun_ns: int  # of the monotonic clock
+    ended_ns: int
+
+
+OnPage = Callable[[PageDone], None]
+"""Gets each page after its transaction."""
 
 
 class SplitPage:

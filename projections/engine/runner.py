@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
+from time import monotonic_ns
 from typing import Any
 
 import psycopg
@@ -33,7 +34,7 @@ from projections.engine.checkpoint import (
     record_error,
 )
 from projections.engine.explain import explain
-from projections.engine.pages import Folded, FoldedPage, PageReader, ReadAhead, fold_part
+from projections.engine.pages import Folded, FoldedPage, OnPage, PageDone, PageReader, ReadAhead, fold_part
 from projections.engine.projection import FoldCache, Projection, RecordedEvent
 from projections.engine.session import fold_into
 from projections.engine.tables import NotPreparedError, ShapeError, outdated_among
@@ -84,10 +85,13 @@ class Runner:
         page: int = PAGE,
         schema: str = LIVE,
         accept: Accept | None = None,
+        on_page: OnPage | None = None,
     ) -> None:
         """The connections are autocommit and act as the projector. Raises `NotPreparedError`.
 
         `schema` has the tables and the checkpoints. By default a runner accepts tables of its version.
+
+        `on_page` gets each page after it was folded, for figures and traces; it must not raise.
 
         With a second connection, `ahead`, a page is read, decoded and folded while the page before is written. If the
         codec reads keys over a connection, use that one.
@@ -101,6 +105,7 @@ class Runner:
         self._page = page
         self._schema = schema
         self._accept = accept or self._refuse_another_shape
+        self._on_page = on_page
         self._checkpoints: dict[str, Checkpoint] = {}
         self._errors: dict[str, ProjectionError] = {}  # as in the database
         self._poisoned: dict[str, ProjectionError] = {}  # those that this runner met
@@ -217,6 +222,7 @@ class Runner:
                 progress(min(self.positions.values()), self.head)
 
     def _step_group(self, names: list[str], after: int, before: int) -> int:
+        begun_ns = monotonic_ns()
         projections = [self._projections[name] for name in names]
         page = self._read(after, min(before - after, self._page), projections)
         if page is None:
@@ -235,6 +241,10 @@ class Runner:
             logger.info("another runner moved %s past position %d: reading again", ", ".join(names), after)
             self.load()
             return 0
+        if self._on_page is not None:
+            took = [name for name in names if self._checkpoints[name].position >= page.upto]
+            events = {name: len(page.parts[name].events) for name in took}
+            self._on_page(PageDone(after, page.upto, events, begun_ns, monotonic_ns()))
         return page.upto - after
 
     def _read(self, after: int, limit: int, projections: list[Projection]) -> FoldedPage | None:

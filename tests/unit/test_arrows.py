@@ -44,7 +44,7 @@ MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
         "postgres": frozenset(),
         "keys": frozenset({"postgres"}),
         "log": frozenset({"keys", "postgres"}),
-        "executor": frozenset({"keys", "log", "postgres", "tracebacks"}),
+        "executor": frozenset({"histogram", "keys", "log", "postgres", "tracebacks"}),
         "library": frozenset({"log", "postgres"}),
     },
     "projections": {"engine": frozenset(), "commands": frozenset({"engine"})},

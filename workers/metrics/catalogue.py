@@ -1,0 +1,165 @@
+"""The catalogue of metrics: each has a name, a kind, a sentence, and labels with few values.
+
+`docs/reference/metrics.md` is written from it, and the figures are shown with it. Names follow the conventions of
+Prometheus: base units, `_seconds`, and `_total` for what only grows. No label has a value that clients choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+Process = Literal["api", "projector"]
+
+API: Final[tuple[Process, ...]] = ("api",)
+PROJECTOR: Final[tuple[Process, ...]] = ("projector",)
+EACH: Final[tuple[Process, ...]] = ("api", "projector")
+
+LABELS: Final[Mapping[str, str]] = {
+    "outcome": "`accepted`, `refused`, `expectation_failed`, `unknown`, `key_reused`, `forbidden`; `replayed` is a "
+    "retry that got the recorded answer, and `dry_run` a command that was only tried; without an answer "
+    "`contention`, `unavailable`, `fault`, `rejected`, `newer_event`, or "
+    "`failed`",
+    "rule": "the code of the [rule](rules.md) that refused; empty for each other outcome; `other` for a rule that is "
+    "not in the catalogue",
+    "reason": "`queue_full` or `principal_busy`",
+    "code": "the code of the [problem](problems.md): `unauthenticated`, `token_expired`, `forbidden` or `wrong_tokens`",
+    "pool": "`reads` or `numbers`",
+    "projection": "a projection of [the read models](read-models.md)",
+}
+"""The values of each label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric. `processes` are those that show it."""
+
+    name: str
+    kind: Kind
+    help: str
+    processes: tuple[Process, ...]
+    labels: tuple[str, ...] = ()
+
+
+COMMANDS = Metric(
+    "daybook_commands_total",
+    "counter",
+    "Commands that were queued, by what became of them",
+    API,
+    ("outcome", "rule"),
+)
+TURNED_AWAY = Metric(
+    "daybook_commands_turned_away_total", "counter", "Commands that were not queued: too many wait", API, ("reason",)
+)
+QUEUE = Metric("daybook_queue_commands", "gauge", "Commands that wait to be decided", API)
+QUEUE_LIMIT = Metric("daybook_queue_limit_commands", "gauge", "Commands that may wait; one more is turned away", API)
+GROUP_COMMANDS = Metric("daybook_group_commands", "histogram", "Commands of each group that was appended", API)
+APPEND_SECONDS = Metric(
+    "daybook_append_seconds",
+    "histogram",
+    "Seconds from sending a group to PostgreSQL until the executor has the answer; it decides the next group meanwhile",
+    API,
+)
+EVENTS = Metric("daybook_events_total", "counter", "Events that this process appended to the log", API)
+CONFLICTS = Metric(
+    "daybook_conflicts_total", "counter", "Times that a command was decided again: a stream had changed", API
+)
+LOCKED_GROUPS = Metric(
+    "daybook_locked_groups_total", "counter", "Groups that were decided with the head of the log held", API
+)
+DISCARDED_GROUPS = Metric(
+    "daybook_discarded_groups_total",
+    "counter",
+    "Groups that were decided anew: the group before them did not go in whole",
+    API,
+)
+RECONNECTS = Metric("daybook_reconnects_total", "counter", "Times that the executor connected to PostgreSQL again", API)
+ACCESS_REFUSALS = Metric(
+    "daybook_access_refusals_total", "counter", "Requests and items of batches that were refused access", API, ("code",)
+)
+POOL_CONNECTIONS = Metric("daybook_pool_connections", "gauge", "Open connections of a pool", API, ("pool",))
+POOL_IDLE = Metric("daybook_pool_idle_connections", "gauge", "Connections of a pool that nobody uses", API, ("pool",))
+POOL_LIMIT = Metric("daybook_pool_limit_connections", "gauge", "Most connections that a pool opens", API, ("pool",))
+POOL_WAITING = Metric(
+    "daybook_pool_waiting_requests", "gauge", "Requests that wait for a connection of a pool", API, ("pool",)
+)
+POOL_WAIT_SECONDS = Metric(
+    "daybook_pool_wait_seconds_total",
+    "counter",
+    "Seconds of waiting for a connection of a pool",
+    API,
+    ("pool",),
+)
+POOL_REQUESTS = Metric("daybook_pool_requests_total", "counter", "Requests for a connection of a pool", API, ("pool",))
+POOL_ERRORS = Metric(
+    "daybook_pool_errors_total", "counter", "Requests that got no connection of a pool in time", API, ("pool",)
+)
+DATABASE_UP = Metric(
+    "daybook_database_up",
+    "gauge",
+    "1 if the database gave the lag at this scrape; with 0 the metrics of the log and the lag are left out",
+    EACH,
+)
+LOG_POSITION = Metric("daybook_log_position", "gauge", "The last position of the log", EACH)
+PROJECTION_POSITION = Metric(
+    "daybook_projection_position", "gauge", "The position that a projection has folded", EACH, ("projection",)
+)
+LAG_EVENTS = Metric(
+    "daybook_projection_lag_events", "gauge", "Events that a projection has not folded yet", EACH, ("projection",)
+)
+LAG_SECONDS = Metric(
+    "daybook_projection_lag_seconds",
+    "gauge",
+    "Seconds since the oldest event that a projection has not folded was recorded; 0 if it has folded all",
+    EACH,
+    ("projection",),
+)
+STOPPED = Metric(
+    "daybook_projection_stopped",
+    "gauge",
+    "1 if a projection does not go on; GET /v1/lag has the reason",
+    EACH,
+    ("projection",),
+)
+PAGE_SECONDS = Metric(
+    "daybook_page_seconds",
+    "histogram",
+    "Seconds from reading a page of the log to the commit of its rows",
+    PROJECTOR,
+)
+FOLDED_EVENTS = Metric(
+    "daybook_folded_events_total", "counter", "Events that this process folded", PROJECTOR, ("projection",)
+)
+
+METRICS: Final = (
+    COMMANDS,
+    TURNED_AWAY,
+    QUEUE,
+    QUEUE_LIMIT,
+    GROUP_COMMANDS,
+    APPEND_SECONDS,
+    EVENTS,
+    CONFLICTS,
+    LOCKED_GROUPS,
+    DISCARDED_GROUPS,
+    RECONNECTS,
+    ACCESS_REFUSALS,
+    POOL_CONNECTIONS,
+    POOL_IDLE,
+    POOL_LIMIT,
+    POOL_WAITING,
+    POOL_REQUESTS,
+    POOL_WAIT_SECONDS,
+    POOL_ERRORS,
+    DATABASE_UP,
+    LOG_POSITION,
+    PROJECTION_POSITION,
+    LAG_EVENTS,
+    LAG_SECONDS,
+    STOPPED,
+    PAGE_SECONDS,
+    FOLDED_EVENTS,
+)
+"""All metrics of Daybook. A new one is added here, and shown by a source in `workers.metrics.sources`."""

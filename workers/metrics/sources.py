@@ -1,0 +1,140 @@
+"""Where the figures come from. A source is a function that reads the figures of one thing; it is called by a scrape.
+
+A source copies numbers that are counted anyway, so it holds no lock of a command and cannot slow one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from psycopg_pool import ConnectionPool
+
+from api.gateway.access_log import REFUSED
+from api.gateway.problems import PROBLEMS
+from eventstore.executor.executor import Executor
+from eventstore.executor.statistics import OUTCOMES, TURNED_AWAY
+from eventstore.histogram import Histogram
+from eventstore.log.answers import Outcome
+from projections.engine.lag import Lag
+from projections.engine.pages import PageDone
+from workers.metrics import catalogue
+from workers.metrics.catalogue import Metric
+
+REFUSALS: Final = (*(code for code, (status, _) in PROBLEMS.items() if status in REFUSED), "wrong_tokens")
+"""The codes of refused access."""
+OTHER_RULE: Final = "other"
+PAGE_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Sample(NamedTuple):
+    """A figure. `labels` are the values of the metric's labels, in their order."""
+
+    metric: Metric
+    value: float | Histogram
+    labels: tuple[str, ...] = ()
+
+
+Source = Callable[[], Iterable[Sample]]
+"""Returns the figures as they are now. It may take a bounded time, and does not raise."""
+
+
+def of_executor(executor: Executor, rules: Collection[str]) -> Source:
+    """The figures of an executor. `rules` are the codes that may be values of a label."""
+
+    def read() -> Iterator[Sample]:
+        done = executor.statistics
+        for labels, number in _commands(done.answers.by_outcome(), rules).items():
+            yield Sample(catalogue.COMMANDS, number, labels)
+        for reason in TURNED_AWAY:
+            yield Sample(catalogue.TURNED_AWAY, done.turned_away[reason], (reason,))
+        yield Sample(catalogue.QUEUE, executor.waiting)
+        yield Sample(catalogue.QUEUE_LIMIT, executor.queue_limit)
+        yield Sample(catalogue.GROUP_COMMANDS, done.group_sizes)
+        yield Sample(catalogue.APPEND_SECONDS, done.append_seconds)
+        yield Sample(catalogue.EVENTS, done.events)
+        yield Sample(catalogue.CONFLICTS, done.conflicts)
+        yield Sample(catalogue.LOCKED_GROUPS, done.locked_groups)
+        yield Sample(catalogue.DISCARDED_GROUPS, done.discarded)
+        yield Sample(catalogue.RECONNECTS, done.reconnects)
+
+    return read
+
+
+def _commands(counted: Mapping[tuple[str, str | None], int], rules: Collection[str]) -> dict[tuple[str, str], int]:
+    """The number of commands by outcome and rule. All of them are there from the start, so that each growth is seen."""
+    refused = Outcome.REFUSED.name.lower()
+    shown = {(outcome, ""): 0 for outcome in OUTCOMES if outcome != refused}
+    shown |= {(refused, rule): 0 for rule in (*rules, OTHER_RULE)}
+    for (outcome, rule), number in counted.items():
+        known = "" if rule is None else rule if rule in rules else OTHER_RULE
+        shown[outcome, known] += number
+    return shown
+
+
+def of_refusals(refusals: Counter[str]) -> Source:
+    """Refused accesses by the code of the problem."""
+    return lambda: [Sample(catalogue.ACCESS_REFUSALS, refusals[code], (code,)) for code in REFUSALS]
+
+
+def of_pools(pools: Mapping[str, ConnectionPool[Any]]) -> Source:
+    """The figures of pools of connections, by their names."""
+
+    def read() -> Iterator[Sample]:
+        for name, pool in pools.items():
+            found = pool.get_stats()  # it has no entry for what has not happened yet
+            for metric, figure in _OF_POOL.items():
+                yield Sample(metric, found.get(figure, 0), (name,))
+            yield Sample(catalogue.POOL_WAIT_SECONDS, found.get("requests_wait_ms", 0) / 1000, (name,))
+
+    return read
+
+
+_OF_POOL: Final = {
+    catalogue.POOL_CONNECTIONS: "pool_size",
+    catalogue.POOL_IDLE: "pool_available",
+    catalogue.POOL_LIMIT: "pool_max",
+    catalogue.POOL_WAITING: "requests_waiting",
+    catalogue.POOL_REQUESTS: "requests_num",
+    catalogue.POOL_ERRORS: "requests_errors",
+}
+
+
+def of_lag(read_lag: Callable[[], Lag | None]) -> Source:
+    """The lag of projections. None from `read_lag`: the database did not answer, and the lag is not known."""
+
+    def read() -> Iterator[Sample]:
+        found = read_lag()
+        yield Sample(catalogue.DATABASE_UP, int(found is not None))
+        if found is None:
+            return
+        yield Sample(catalogue.LOG_POSITION, found.head)
+        for one in found.projections:
+            labels = (one.projection,)
+            yield Sample(catalogue.PROJECTION_POSITION, one.position, labels)
+            yield Sample(catalogue.LAG_EVENTS, one.events, labels)
+            yield Sample(catalogue.LAG_SECONDS, one.seconds, labels)
+            yield Sample(catalogue.STOPPED, int(one.stopped is not None), labels)
+
+    return read
+
+
+class Folding:
+    """Counts the pages of a projector, on its thread."""
+
+    def __init__(self, projections: Iterable[str]) -> None:
+        self._seconds = Histogram(PAGE_SECONDS)
+        self._events = dict.fromkeys(projections, 0)
+
+    def page(self, done: PageDone) -> None:
+        """Count a page."""
+        self._seconds.add((done.ended_ns - done.begun_ns) / 1e9)
+        for projection, events in done.events.items():
+            self._events[projection] += events
+
+    def read(self) -> Iterator[Sample]:
+        """The figures, as a `Source`."""
+        yield Sample(catalogue.PAGE_SECONDS, self._seconds)
+        for projection, events in self._events.items():
+            yield Sample(catalogue.FOLDED_EVENTS, events, (projection,))
