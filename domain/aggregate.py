@@ -32,8 +32,9 @@ class Aggregate(Value, frozen=True):
     that version when `evolve` makes another state from the same events. Declare a snapshot only for streams that grow
     long, and never for a state with personal values. `written_once` is true where a stream is rarely read again; the
     state cache leaves such streams out. `may` says who may send a command, where that is not every commander
-    (`domain.permissions`). `amounts` names the fields of events and states that hold minor units. `pairs`
-    names the members of tuples in the state.
+    (`domain.permissions`). `amounts` names the fields of events and states that hold minor units. `pairs` names the
+    members of tuples in the state. `initial` makes the aggregate a policy: it has one stream, named `prefix`, which is
+    in each log from the start and begins with this event. Many commands read it and few change it.
     """
 
     name: str
@@ -48,3 +49,4 @@ class Aggregate(Value, frozen=True):
     may: Mapping[type[Any], frozenset[Role]] = {}
     amounts: frozenset[str] = frozenset()
     pairs: Mapping[str, tuple[str, ...]] = {}
+    initial: Event | None = None

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from domain import claims, refusals, together
-from domain.accounts import account, transaction
+from domain.accounts import account, posting_policy, transaction
 from domain.aggregate import Aggregate, EventType
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
@@ -21,6 +21,7 @@ from domain.together import Together, decide_together
 AGGREGATES: tuple[Aggregate, ...] = (
     account.AGGREGATE,
     transaction.AGGREGATE,
+    posting_policy.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     claims.AGGREGATE,
@@ -87,6 +88,12 @@ SNAPSHOTS: Mapping[str, tuple[type[Value], int]] = {
 
 WRITTEN_ONCE: tuple[str, ...] = tuple(aggregate.prefix for aggregate in AGGREGATES if aggregate.written_once)
 """Prefixes of the streams that the state cache leaves out."""
+
+POLICIES: tuple[Event, ...] = tuple(aggregate.initial for aggregate in AGGREGATES if aggregate.initial is not None)
+"""The first event of each policy. `daybook migrate` appends it to each log."""
+
+READ_MOSTLY: tuple[str, ...] = tuple(event.originator_id for event in POLICIES)
+"""The streams whose absence the state cache remembers."""
 
 AMOUNTS: frozenset[str] = frozenset(name for aggregate in AGGREGATES for name in aggregate.amounts)
 """Names of the fields of events and states that hold minor units."""

@@ -82,6 +82,7 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             refuse=refusals.recorder(new_id),
             commuting_types=COMMUTING,
             transient_prefixes=registry.WRITTEN_ONCE,
+            read_mostly=registry.READ_MOSTLY,
             queue_limit=settings.queue_limit,
             group_limit=settings.group_limit,
             cache_limit=settings.cache_limit,

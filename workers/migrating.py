@@ -13,6 +13,7 @@ from migrations import MigrationError, runner
 from projections.engine.tables import ShapeError, prepare
 from projections.registry import PROJECTIONS
 from workers.databases import LONG_STATEMENT_SECONDS
+from workers.policies import create_policies
 from workers.settings import Settings
 from workers.verify.schema import planted
 
@@ -29,7 +30,7 @@ class Migrated:
 
 
 def migrate(settings: Settings) -> Migrated:
-    """Bring the database of the settings to the newest schema, create the log, and make the read tables.
+    """Bring the database of the settings to the newest schema, create the log and policies, and make the read tables.
 
     It can be run again at any time. If the schema is the newest already, it repairs owners and rights, for instance
     after a restore, and says so. Raises `MigrationError`, `psycopg.Error`.
@@ -40,6 +41,7 @@ def migrate(settings: Settings) -> Migrated:
     revision = runner.upgrade(url, notes.append)
     with connect(url, application_name="daybook-migrate") as connection:
         connection.execute("SELECT log.create_log(%s)", (settings.log,))
+        create_policies(connection)
     with connect(
         settings.read_owner_url(), application_name="daybook-migrate", statement_seconds=LONG_STATEMENT_SECONDS
     ) as connection:

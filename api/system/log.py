@@ -148,8 +148,11 @@ FOLLOW_PAGE = 200
 TicketToFollow = Annotated[  # the authentication reads and bounds it
     str | None, Query(description="A ticket from `POST /v1/log/follow-tickets`, instead of a token")
 ]
+PREFIX_OF = {aggregate.prefix.rstrip("_:"): aggregate.prefix for aggregate in AGGREGATES}
+"""The prefix of the streams of each category."""
+
 TypeFilter = Annotated[str, choice(entry.name for entry in CATALOGUE)] | None
-CategoryFilter = Annotated[str, choice(aggregate.prefix[:-1] for aggregate in AGGREGATES)] | None
+CategoryFilter = Annotated[str, choice(PREFIX_OF)] | None
 _NO_MEMBERS = NoMembers()
 _STREAMED: dict[int | str, dict[str, Any]] = {
     **problems_of(*ALWAYS),
@@ -225,7 +228,8 @@ def get_log(
 
 def _read(connection: Any, served: Services, after: int, limit: int, type: str | None, category: str | None) -> Page:
     types = None if type is None else (type,)
-    return read_log(connection, served.log_number, after, limit, types=types, category=category)
+    prefix = None if category is None else PREFIX_OF[category]
+    return read_log(connection, served.log_number, after, limit, types=types, prefix=prefix)
 
 
 @query(

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from domain.accounts.account.events import AccountCredited, AccountDebited
 from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.numbers import InternalRole
+from domain.accounts.posting_policy import POSTING_POLICY, PostingPolicy, posting_policy
 from domain.ids import named_id
 from domain.kernel import (
     Accepted,
@@ -69,6 +70,9 @@ class TransactionPosted(Event, frozen=True):
 
 RULES: dict[str, str] = {
     "value_date_in_future": "The value date {value_date} is after today, {today} (UTC).",
+    "value_date_too_old": (
+        "The value date {value_date} is {days} days before today, {today} (UTC); the posting policy allows {most}."
+    ),
     "entry_count": "A transaction has {least} to {most} entries; this one has {count}.",
     "entry_amount": "Entry {entry} is for {amount} {currency}; an entry must be for {least} to {most}.",
     "entries_unbalanced": "The {currency} entries sum to {sum}; credits and debits must be equal.",
@@ -76,6 +80,11 @@ RULES: dict[str, str] = {
         "The internal account for {role} in {currency} is not open; an operator opens it with type {role!r} first."
     ),
 }
+
+
+def posting_streams(*streams: str) -> tuple[str, ...]:
+    """Return the streams that a posting reads: these, and the posting policy."""
+    return (*streams, POSTING_POLICY)
 
 
 def internal_account(log: str, role: InternalRole, currency: str) -> str:
@@ -98,10 +107,10 @@ class Transaction(Value, frozen=True):
 def post(transaction: Transaction, states: States, context: Context) -> Accepted | Refused | Unknown:
     """Return the events that book the transaction, or the first rule that it breaks.
 
-    `states` has each account that the entries name. The stream of the transaction is new.
+    `states` has each account that the entries name, and the posting policy. The stream of the transaction is new.
     """
     entries, value_date = transaction.entries, transaction.value_date
-    refusal = _well_formed(entries) or _not_after_today(value_date, context)
+    refusal = _well_formed(entries) or _refuse_date(value_date, posting_policy(states), context)
     if refusal is not None:
         return refusal
 
@@ -250,9 +259,15 @@ def _well_formed(entries: Sequence[Entry]) -> Refused | None:
     return None
 
 
-def _not_after_today(value_date: date, context: Context) -> Refused | None:
-    if value_date > context.today:
-        return Refused(
-            "value_date_in_future", {"value_date": value_date.isoformat(), "today": context.today.isoformat()}
-        )
+def _refuse_date(value_date: date, policy: PostingPolicy, context: Context) -> Refused | None:
+    """Check the value date: not after today, and not before the days that the policy allows."""
+    today = context.today
+    if value_date == today:
+        return None
+    figures: dict[str, Figure] = {"value_date": value_date.isoformat(), "today": today.isoformat()}
+    if value_date > today:
+        return Refused("value_date_in_future", figures)
+    days, most = (today - value_date).days, policy.most_days_back
+    if most is not None and days > most:
+        return Refused("value_date_too_old", {**figures, "days": days, "most": most})
     return None

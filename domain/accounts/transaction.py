@@ -20,6 +20,7 @@ from domain.accounts.posting import (
     post,
     post_against_internal,
     posting_decision,
+    posting_streams,
 )
 from domain.aggregate import Aggregate, EventType
 from domain.kernel import Accepted, Context, Decision, Personal, Refused, States, Unknown, Value, found
@@ -54,7 +55,7 @@ class _Movement(Value, frozen=True):
 
     @property
     def streams(self) -> tuple[str, ...]:
-        return (self.account,)
+        return posting_streams(self.account)
 
 
 class Deposit(_Movement, frozen=True):
@@ -83,7 +84,7 @@ class Transfer(Value, frozen=True):
 
     @property
     def streams(self) -> tuple[str, ...]:
-        return (self.source, self.target)
+        return posting_streams(self.source, self.target)
 
 
 class PostTransaction(Value, frozen=True):
@@ -98,7 +99,7 @@ class PostTransaction(Value, frozen=True):
 
     @property
     def streams(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(entry.account for entry in self.entries))
+        return posting_streams(*dict.fromkeys(entry.account for entry in self.entries))
 
 
 class CaptureHold(Value, frozen=True):
@@ -116,7 +117,7 @@ class CaptureHold(Value, frozen=True):
 
     @property
     def streams(self) -> tuple[str, ...]:
-        return (self.account, self.target)
+        return posting_streams(self.account, self.target)
 
 
 RULES: dict[str, str] = {

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from domain.accounts.posting import Transaction, post_against_internal, posting_decision
+from domain.accounts.posting import Transaction, post_against_internal, posting_decision, posting_streams
 from domain.aggregate import Aggregate, EventType
 from domain.kernel import Accepted, Context, Decision, Event, Personal, Refused, States, Unknown, Value, found
 from domain.money import MAX_AMOUNT, show
@@ -158,7 +158,7 @@ class PayOrder(Value, frozen=True):
 
     @property
     def streams(self) -> tuple[str, ...]:
-        return (self.order, self.account)
+        return posting_streams(self.order, self.account)
 
 
 # Rules

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from threading import Condition, Thread
@@ -116,12 +116,13 @@ class Executor:
         *,
         commuting_types: Sequence[str] = (),
         transient_prefixes: tuple[str, ...] = (),
+        read_mostly: Collection[str] = (),
         queue_limit: int = 10_000,
         group_limit: int = 512,
         cache_limit: int = 100_000,
         snapshots: Snapshots | None = None,
     ) -> None:
-        """`transient_prefixes` are those of streams that are written once; they are not cached."""
+        """`transient_prefixes` and `read_mostly`: see `StateCache`."""
         self._connect = connect
         self._log = log
         self._commuting_types = tuple(commuting_types)
@@ -132,6 +133,7 @@ class Executor:
             transient_prefixes=transient_prefixes,
             cache_limit=cache_limit,
             snapshots=snapshots,
+            read_mostly=read_mostly,
         )
         self._groups = GroupBuilder(codec=codec, decide=decide, evolve=evolve, refuse=refuse, states=self._states)
         self.queue_limit = queue_limit

@@ -6,7 +6,7 @@ version and returns the true one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 from typing import Any
 
@@ -29,10 +29,17 @@ class StateCache:
         transient_prefixes: tuple[str, ...],
         cache_limit: int,
         snapshots: Snapshots | None = None,
+        read_mostly: Collection[str] = (),
     ) -> None:
-        """`transient_prefixes` are those of streams that are written once; they are not cached."""
+        """`transient_prefixes` are those of streams that are written once; they are not cached.
+
+        `read_mostly` are streams that many commands read and that may not exist. That they do not is cached too, as
+        version 0, and the append checks it like any version. Other streams that do not exist are not cached: clients
+        can ask for any number of them.
+        """
         self._fold = Fold(decoder, evolve)
         self._transient = transient_prefixes
+        self._read_mostly = frozenset(read_mostly)
         self._cache = RecentStreams(cache_limit)
         self._snapshots = snapshots
 
@@ -79,7 +86,10 @@ class StateCache:
             known = group.known[stream]
             known.entries_to = known.version
             known.stale = stream in newer
-            if known.version > 0 and not stream.startswith(self._transient):
+            if known.version == 0:
+                if stream in self._read_mostly:
+                    self._cache.put(stream, known)
+            elif not stream.startswith(self._transient):
                 self._cache.put(stream, known)
                 if self._snapshots is not None:
                     self._snapshots.offer(stream, known.state, behind[stream])

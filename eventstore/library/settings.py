@@ -22,6 +22,10 @@ NAMELESS = "application"
 
 
 @dataclass(frozen=True, slots=True)
+LOG_PREFIX = "library:"
+"""Beginning of the name of each log of the library."""
+
+
 class LibrarySettings:
     """The settings of one application."""
 
@@ -45,7 +49,7 @@ class LibrarySettings:
 
     def log_name(self, environment: Environment) -> str:
         """The application's log. The colons keep it apart from the service's own logs, whose names have none."""
-        return f"library:{self.namespace}:{environment.name.lower() or NAMELESS}"
+        return f"{LOG_PREFIX}{self.namespace}:{environment.name.lower() or NAMELESS}"
 
 
 def may_create(environment: Environment) -> bool:

@@ -120,22 +120,21 @@ def read_log(
     limit: int,
     *,
     types: tuple[str, ...] | None = None,
-    category: str | None = None,
+    prefix: str | None = None,
 ) -> Page:
     """Read the next page after a position: about `limit` positions, to the end of the unit.
 
-    `types` selects events of these types, `category` those on streams of this kind (``acct``, ``txn``, …). The two
-    statements need no common snapshot: events before the end of a unit never change.
+    `types` selects events of these types, `prefix` those on streams whose names begin with it. The two statements
+    need no common snapshot: events before the end of a unit never change.
     """
     found = connection.execute(_UPTO, (log_number, after, after + limit), binary=True).fetchone()
     if found is None:
         return Page([], after, after)
     upto = found[0]
-    if types is None and category is None:
+    if types is None and prefix is None:
         cursor = connection.execute(_PAGE, (log_number, after, upto), binary=True)
     else:
         wanted = None if types is None else text_array(types)
-        prefix = None if category is None else f"{category}{':' if category == 'claim' else '_'}"
         parameters = {"log": log_number, "after": after, "upto": upto, "types": wanted, "prefix": prefix}
         cursor = connection.execute(_PAGE_FILTERED, parameters, binary=True)
     return Page([Recorded._make(row) for row in cursor], after, upto)

@@ -167,6 +167,7 @@ def executor_on(database: Database, *, snapshots: Snapshots | None = None, **lim
             refusals.recorder(new_id),
             commuting_types=COMMUTING,
             transient_prefixes=registry.WRITTEN_ONCE,
+            read_mostly=registry.READ_MOSTLY,
             snapshots=snapshots,
             **limits,
         )

@@ -180,7 +180,7 @@ def test_filters_still_advance(connection: Connection[Any], log_number: int) -> 
     append(connection, log_number, [write("1", "acct_1", 0), write("2", "txn_1", 0, ENTRY), write("3", "acct_2", 0)])
     page = read_log(connection, log_number, 0, 2, types=("no.such.type",))
     assert (page.events, page.upto) == ([], 2)
-    assert [e.stream for e in read_log(connection, log_number, 0, 10, category="acct").events] == ["acct_1", "acct_2"]
+    assert [e.stream for e in read_log(connection, log_number, 0, 10, prefix="acct_").events] == ["acct_1", "acct_2"]
     assert [e.stream for e in read_log(connection, log_number, 0, 10, types=(ENTRY,)).events] == ["txn_1"]
 
 

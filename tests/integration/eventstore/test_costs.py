@@ -111,6 +111,7 @@ def traced_executor(
             refusals.recorder(new_id),
             commuting_types=COMMUTING,
             transient_prefixes=registry.WRITTEN_ONCE,
+            read_mostly=registry.READ_MOSTLY,
             group_limit=GROUP,
             snapshots=snapshots,
         )
@@ -337,7 +338,7 @@ def _keys(connection: Connection[Any]) -> object:
 
 HOT: dict[str, tuple[Callable[[Connection[Any]], object], set[str]]] = {
     "a page of the log": (lambda c: read_log(c, 1, 30_000, 500), {_BY_POSITION}),
-    "a page of one category": (lambda c: read_log(c, 1, 30_000, 500, category="acct"), {_BY_POSITION}),
+    "a page of one category": (lambda c: read_log(c, 1, 30_000, 500, prefix="acct_"), {_BY_POSITION}),
     "a page of one type": (lambda c: read_log(c, 1, 30_000, 500, types=("account.opened.v1",)), {_BY_POSITION}),
     "a stream": (lambda c: read_stream(c, 1, "acct_7"), {_BY_VERSION}),
     "a stream from a version": (lambda c: read_stream(c, 1, "acct_7", after=5), {_BY_VERSION}),
