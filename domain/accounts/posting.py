@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from domain.accounts.account.events import AccountCredited, AccountDebited
 from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.numbers import InternalRole
+from domain.codes import refuse_other_than_code
 from domain.ids import named_id
 from domain.kernel import (
     Accepted,
@@ -101,7 +102,11 @@ def post(transaction: Transaction, states: States, context: Context) -> Accepted
     `states` has each account that the entries name. The stream of the transaction is new.
     """
     entries, value_date = transaction.entries, transaction.value_date
-    refusal = _well_formed(entries) or _not_after_today(value_date, context)
+    refusal = (
+        _well_formed(entries)
+        or _not_after_today(value_date, context)
+        or refuse_other_than_code("reference", transaction.reference)
+    )
     if refusal is not None:
         return refusal
 

@@ -8,7 +8,7 @@ from migrations import MigrationError
 from migrations.sql import execute_files
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
