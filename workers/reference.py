@@ -167,7 +167,7 @@ def in_words(hint: Any, personal: bool = False) -> str:
     if get_origin(hint) is tuple:
         return f"list of {in_words(get_args(hint)[0])}"
     if get_origin(hint) is Mapping:
-        return "pairs of texts"
+        return "pairs of texts" if get_args(hint) == (str, str) else "object"
     return _SCALARS.get(hint) or str(hint.__name__)
 
 
