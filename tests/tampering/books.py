@@ -75,11 +75,12 @@ def _before_keys_were_named(ledger: Ledger) -> None:
     An order and a hold of first versions have references that are not codes.
     """
     account = ledger.account(owner="owner-0")
-    for key, correlation in ((OLD_ITEM, BATCH), (f"{OLD_ITEM}-2", BATCH), ("old-single", "old-single")):
-        ledger.executor.execute([submission(deposit(account, 100), key=key, correlation=correlation)])
+    for key in (OLD_ITEM, f"{OLD_ITEM}-2"):
+        ledger.executor.execute([submission(deposit(account, 100), key=key, correlation=BATCH)])
     old, hold = new_id(ORDER), new_id(HOLD)
     ledger.accepted(PlaceOrder(old, "customer-1", "EUR", (OrderLine("sku-1", "Tea", 1, 150),)))
     ledger.accepted(PlaceHold(account, hold, 5, "EUR"))
+    ledger.executor.execute([submission(deposit(account, 100), key="old-single", correlation="old-single")])
     with psycopg.connect(ledger.database.url) as superuser:
         for type, stream, payload in (
             ("order.placed", old, OLD_ORDER),
