@@ -13,13 +13,14 @@ class EventType(Value, frozen=True):
 
     A stored event is never rewritten. A new version gets a new name (``….v2``) and takes over the class. The old entry
     stays, with `event` None. Its `upcasts_to` names the new version, and its `upcast` converts an old payload when it
-    is read.
+    is read. It names its own personal fields: what it stored in clear is read as it is.
     """
 
     name: str
     event: type[Event] | None
     subject: str | None = None  # the field with the id of the person whose key seals the personal fields
     personal: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()  # fields with codes and metadata that came with the command (domain.codes)
     upcasts_to: str | None = None
     upcast: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 

@@ -52,6 +52,9 @@ Personal: TypeAlias = str | Erased | Unreadable
 It is `Erased` after that key was erased, and `Unreadable` if it cannot be opened for another reason.
 """
 
+PersonalTexts: TypeAlias = tuple[str, ...] | Erased | Unreadable
+"""Several values about a person, which are sealed as one, and erased or unreadable as one."""
+
 
 class Event(Value, frozen=True):
     """A fact on a stream. `originator_version` is the version that the decision expects the event to get.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -65,7 +65,7 @@ Environment variables set what a process does. A wrong value is refused, and so 
 `DAYBOOK_` and is not known; the message names the variable. Variables that Kubernetes and Docker make for a service
 named `daybook…` (`DAYBOOK_PORT=tcp://…`) are ignored, and the log names them.
 """
-_SCALARS: Mapping[object, str] = {str: "text", int: "integer", bool: "true or false", date: "date"}
+_SCALARS: Mapping[object, str] = {str: "text", int: "integer", bool: "true or false", date: "date", datetime: "time"}
 
 
 def pages() -> dict[str, str]:
@@ -161,12 +161,12 @@ def values_in(hint: Any) -> Iterator[type[Value]]:
 
 
 def in_words(hint: Any, personal: bool = False) -> str:
-    """A type in words. A personal value is text, whatever else it can be read as."""
+    """A type in words. A personal value is text or a list of texts, whatever else it can be read as."""
     if get_origin(hint) in (Union, UnionType):
         parts = get_args(hint)
         optional = " or null" if NoneType in parts else ""
         if personal:
-            return f"text{optional}"
+            return f"{_personal(parts)}{optional}"
         values = [value for part in parts for value in get_args(part) if get_origin(part) is Literal]
         others = [in_words(part) for part in parts if part is not NoneType and get_origin(part) is not Literal]
         return " or ".join([*([_one_of(values)] if values else []), *others]) + optional
@@ -174,7 +174,13 @@ def in_words(hint: Any, personal: bool = False) -> str:
         return _one_of(get_args(hint))
     if get_origin(hint) is tuple:
         return f"list of {in_words(get_args(hint)[0])}"
+    if get_origin(hint) is Mapping:
+        return "pairs of texts" if get_args(hint) == (str, str) else "object"
     return _SCALARS.get(hint) or str(hint.__name__)
+
+
+def _personal(parts: Iterable[Any]) -> str:
+    return "list of texts" if any(get_origin(part) is tuple for part in parts) else "text"
 
 
 def _one_of(values: Iterable[object]) -> str:

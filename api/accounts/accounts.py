@@ -154,6 +154,8 @@ def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
         amount=body.amount,
         currency=body.currency,
         reference=body.reference,
+        metadata=body.metadata,
+        expires_at=body.expires_at,
     )
     return Intent(hold, account)
 

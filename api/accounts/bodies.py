@@ -14,7 +14,9 @@ from api.commands.bodies import (
     Currency,
     Description,
     Id,
+    Instant,
     IsoDate,
+    Metadata,
     Reference,
     ShortText,
     SignedAmount,
@@ -23,6 +25,7 @@ from api.commands.bodies import (
     example,
 )
 from api.queries.response_types import one_of
+from domain.accounts.account.holds import MOST_DAYS_HELD
 from domain.accounts.numbers import AccountType
 from domain.accounts.posting import Side
 
@@ -113,6 +116,10 @@ class Hold(Sum):
     model_config = example(amount="40.00", currency="EUR")
 
     reference: Reference | None = None
+    metadata: Metadata
+    expires_at: Annotated[
+        Instant | None, Field(description=f"After now, and at most {MOST_DAYS_HELD} days ahead; null for no expiry")
+    ] = None
 
 
 class Capture(Movement):

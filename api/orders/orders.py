@@ -18,6 +18,7 @@ from api.commands.bodies import (
     Currency,
     Id,
     IsoDate,
+    Metadata,
     Nothing,
     Price,
     Reason,
@@ -33,7 +34,16 @@ from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
-from api.queries.response_types import CurrencyCode, LogPosition, Money, StreamVersion, one_of, page_of, values_of
+from api.queries.response_types import (
+    CurrencyCode,
+    Erasable,
+    LogPosition,
+    Money,
+    StreamVersion,
+    one_of,
+    page_of,
+    values_of,
+)
 from domain import money
 from domain.accounts.transaction import TRANSACTION
 from domain.money import show
@@ -86,6 +96,7 @@ class OrderBody(Body):
     currency: Currency
     lines: Annotated[list[LineBody], Field(max_length=2 * MOST_LINES)]
     reference: Reference | None = None
+    metadata: Metadata
 
     @model_validator(mode="after")
     def _is_money(self) -> OrderBody:
@@ -115,7 +126,7 @@ class Line(TypedDict):
     """One article of an order."""
 
     sku: str
-    name: str
+    name: Erasable
     quantity: int
     unit_price: Money
 
@@ -129,6 +140,8 @@ class Order(TypedDict):
     status: _Status
     total: Annotated[Money, Field(description="The sum of the lines")]
     reference: str | None
+    metadata: Annotated[dict[str, str], Field(description="Pairs that the client keeps with it")]
+    names_erased: Annotated[bool, Field(description="Whether the names of its lines were erased with the customer")]
     reason: Annotated[str | None, Field(description="Why it was cancelled")]
     transaction: Annotated[str | None, Field(description="The transaction that paid it")]
     account: Annotated[str | None, Field(description="The account that paid it")]
@@ -165,6 +178,8 @@ def order_view(row: OrderRow) -> Order:
         "status": row.status,
         "total": show(row.total, c),
         "reference": row.reference,
+        "metadata": row.metadata,
+        "names_erased": row.names_erased,
         "reason": row.reason,
         "transaction": row.transaction,
         "account": row.account,
@@ -196,6 +211,7 @@ def place_order(caller: Caller, body: OrderBody) -> Intent:
         currency=body.currency,
         lines=lines,
         reference=body.reference,
+        metadata=body.metadata,
     )
     return Intent(order, created="order")
 

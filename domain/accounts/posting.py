@@ -17,6 +17,7 @@ from domain.accounts.account.events import AccountCredited, AccountDebited
 from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting_policy import POSTING_POLICY, PostingPolicy, posting_policy
+from domain.codes import refuse_other_than_code
 from domain.ids import named_id
 from domain.kernel import (
     Accepted,
@@ -110,7 +111,11 @@ def post(transaction: Transaction, states: States, context: Context) -> Accepted
     `states` has each account that the entries name, and the posting policy. The stream of the transaction is new.
     """
     entries, value_date = transaction.entries, transaction.value_date
-    refusal = _well_formed(entries) or _refuse_date(value_date, posting_policy(states), context)
+    refusal = (
+        _well_formed(entries)
+        or _refuse_date(value_date, posting_policy(states), context)
+        or refuse_other_than_code("reference", transaction.reference)
+    )
     if refusal is not None:
         return refusal
 

@@ -1,8 +1,8 @@
 """The posting policy: what every posting has to keep, beside the limits of its accounts.
 
-A policy decides about money, so it is on the log and not in a setting: every process reads the same one, and an auditor
-can see which one was in force at a position. Its stream is created in each log by `daybook migrate`. Every posting reads
-it. A log without the stream has `INITIAL`.
+A policy decides about money, so it is on the log and not in a setting: every process reads the same one, and an
+auditor can see which one was in force at a position. `daybook migrate` creates its stream in each log. Every posting
+reads it. A log without the stream has `INITIAL`.
 """
 
 from __future__ import annotations

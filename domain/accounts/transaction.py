@@ -23,6 +23,7 @@ from domain.accounts.posting import (
     posting_streams,
 )
 from domain.aggregate import Aggregate, EventType
+from domain.codes import RULES as CODE_RULES
 from domain.kernel import Accepted, Context, Decision, Personal, Refused, States, Unknown, Value, found
 from domain.money import show
 
@@ -249,7 +250,13 @@ AGGREGATE = Aggregate(
     name="transaction",
     prefix=f"{TRANSACTION}_",
     events=(
-        EventType(name="transaction.posted.v1", event=TransactionPosted, subject="subject", personal=("description",)),
+        EventType(
+            name="transaction.posted.v1",
+            event=TransactionPosted,
+            subject="subject",
+            personal=("description",),
+            codes=("reference",),
+        ),
     ),
     evolve=evolve_posted,
     decisions={
@@ -260,7 +267,7 @@ AGGREGATE = Aggregate(
         PostTransaction: post_transaction,
         CaptureHold: capture_hold,
     },
-    rules={**POSTING_RULES, **RULES},
+    rules={**POSTING_RULES, **RULES, **CODE_RULES},
     written_once=True,
     amounts=frozenset({"amount"}),
 )

@@ -6,13 +6,27 @@ Amounts are integers of minor units in the currency of the order.
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
+from msgspec import field
 from msgspec.structs import replace
 
 from domain.accounts.posting import Transaction, post_against_internal, posting_decision, posting_streams
 from domain.aggregate import Aggregate, EventType
-from domain.kernel import Accepted, Context, Decision, Event, Personal, Refused, States, Unknown, Value, found
+from domain.codes import METADATA_RULES, Metadata, refuse_metadata, refuse_other_than_code
+from domain.kernel import (
+    Accepted,
+    Context,
+    Decision,
+    Event,
+    Personal,
+    PersonalTexts,
+    Refused,
+    States,
+    Unknown,
+    Value,
+    found,
+)
 from domain.money import MAX_AMOUNT, show
 
 ORDER = "ord"
@@ -25,11 +39,10 @@ Status = Literal["placed", "confirmed", "paid", "cancelled"]
 # Events
 
 
-class OrderLine(Value, frozen=True):
-    """One article of an order."""
+class PlacedLine(Value, frozen=True):
+    """One article of an order that was placed, without its name."""
 
     sku: str
-    name: str  # of the article
     quantity: int
     unit_price: int
 
@@ -39,9 +52,11 @@ class OrderPlaced(Event, frozen=True):
 
     customer: str
     currency: str
-    lines: tuple[OrderLine, ...]
+    lines: tuple[PlacedLine, ...]
+    names: PersonalTexts  # of the articles, in the order of the lines
     total: int
     reference: str | None
+    metadata: Metadata
 
 
 class OrderConfirmed(Event, frozen=True):
@@ -76,7 +91,7 @@ class Order(Value, frozen=True):
     id: str
     customer: str
     currency: str
-    lines: tuple[OrderLine, ...]
+    lines: tuple[PlacedLine, ...]
     total: int  # the sum of the lines, in minor units
     status: Status
 
@@ -117,6 +132,15 @@ def evolve(state: Order | None, event: OrderEvent) -> Order:
 # Commands
 
 
+class OrderLine(Value, frozen=True):
+    """One article to order. Its name is free text, and is sealed."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price: int
+
+
 class _OnOneOrder(Value, frozen=True):
     order: str
 
@@ -132,6 +156,7 @@ class PlaceOrder(_OnOneOrder, frozen=True):
     currency: str
     lines: tuple[OrderLine, ...]
     reference: str | None = None
+    metadata: Metadata = field(default_factory=dict)
 
 
 class ConfirmOrder(_OnOneOrder, frozen=True):
@@ -178,7 +203,12 @@ RULES: dict[str, str] = {
 def place(command: PlaceOrder, states: States, context: Context) -> Decision:
     if states[command.order] is not None:
         return Refused("order_exists", {"order": command.order})
-    refusal = _well_formed(command.lines, command.currency)
+    refusal = (
+        refuse_other_than_code("customer", command.customer)
+        or refuse_other_than_code("reference", command.reference)
+        or refuse_metadata(command.metadata)
+        or _well_formed(command.lines, command.currency)
+    )
     if refusal is not None:
         return refusal
     total = _total(command.lines)
@@ -187,9 +217,11 @@ def place(command: PlaceOrder, states: States, context: Context) -> Decision:
         originator_version=1,
         customer=command.customer,
         currency=command.currency,
-        lines=command.lines,
+        lines=tuple(PlacedLine(line.sku, line.quantity, line.unit_price) for line in command.lines),
+        names=tuple(line.name for line in command.lines),
         total=total,
         reference=command.reference,
+        metadata=command.metadata,
     )
     currency = command.currency
     return Accepted(
@@ -285,17 +317,36 @@ def _well_formed(lines: tuple[OrderLine, ...], currency: str) -> Refused | None:
     return None
 
 
+def _from_placed_v1(fields: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 had the name of each article in its line, in clear."""
+    lines = [{name: value for name, value in line.items() if name != "name"} for line in fields["lines"]]
+    return {**fields, "lines": lines, "names": [line["name"] for line in fields["lines"]], "metadata": {}}
+
+
 AGGREGATE = Aggregate(
     name="order",
     prefix=f"{ORDER}_",
     events=(
-        EventType("order.placed.v1", OrderPlaced),
+        EventType(
+            name="order.placed.v1",
+            event=None,
+            codes=("customer", "reference"),
+            upcasts_to="order.placed.v2",
+            upcast=_from_placed_v1,
+        ),
+        EventType(
+            name="order.placed.v2",
+            event=OrderPlaced,
+            subject="customer",
+            personal=("names",),
+            codes=("customer", "reference", "metadata"),
+        ),
         EventType("order.confirmed.v1", OrderConfirmed),
         EventType(name="order.cancelled.v1", event=OrderCancelled, subject="customer", personal=("reason",)),
         EventType("order.paid.v1", OrderPaid),
     ),
     evolve=evolve,
     decisions={PlaceOrder: place, ConfirmOrder: confirm, CancelOrder: cancel, PayOrder: pay},
-    rules=RULES,
+    rules={**RULES, **METADATA_RULES},
     amounts=frozenset({"amount", "total", "unit_price"}),
 )

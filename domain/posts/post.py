@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 from domain.aggregate import Aggregate, EventType
 from domain.claims import Claim, claim_stream, release, take
+from domain.codes import RULES as CODE_RULES
+from domain.codes import refuse_other_than_code
 from domain.kernel import (
     Accepted,
     Context,
@@ -219,6 +221,9 @@ RULES: dict[str, str] = {
 def draft(command: DraftPost, states: States, context: Context) -> Decision:
     if states[command.post] is not None:
         return Refused("post_exists", {"post": command.post})
+    refusal = refuse_other_than_code("author", command.author)
+    if refusal is not None:
+        return refusal
     event = PostDrafted(
         originator_id=command.post, originator_version=1, author=command.author, title=command.title, body=command.body
     )
@@ -316,7 +321,13 @@ AGGREGATE = Aggregate(
     name="post",
     prefix=f"{POST}_",
     events=(
-        EventType(name="post.drafted.v1", event=PostDrafted, subject="author", personal=("title", "body")),
+        EventType(
+            name="post.drafted.v1",
+            event=PostDrafted,
+            subject="author",
+            personal=("title", "body"),
+            codes=("author",),
+        ),
         EventType(name="post.revised.v1", event=PostRevised, subject="author", personal=("title", "body", "summary")),
         EventType("post.published.v1", PostPublished),
         EventType("post.archived.v1", PostArchived),
@@ -332,5 +343,5 @@ AGGREGATE = Aggregate(
         DeletePost: delete,
         RestorePost: restore,
     },
-    rules=RULES,
+    rules={**RULES, **CODE_RULES},
 )

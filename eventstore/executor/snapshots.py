@@ -36,15 +36,15 @@ MOST_WAITING = 1_000
 MOST_TOGETHER = 256
 """Most states written in one statement."""
 MOST_STATE_BYTES = 65_536
-"""A larger state is not kept; `log.keep_snapshots` has the same bound."""
+"""A larger state is not kept; `log.keep_snapshots_by_shape` has the same bound."""
 
 _STREAMS = """
 WITH wanted AS MATERIALIZED (
     SELECT w.stream, w.version, p.version AS kept, p.state
-      FROM unnest(%(streams)s::text[], %(versions)s::bigint[]) AS w(stream, version)
+      FROM unnest(%(streams)s::text[], %(versions)s::bigint[], %(shapes)s::bytea[]) AS w(stream, version, shape)
       LEFT JOIN LATERAL (
         SELECT s.version, s.state FROM log.snapshots s
-         WHERE s.log = %(log)s AND s.stream = w.stream AND s.shape = %(shape)s AND s.version > w.version LIMIT 1
+         WHERE s.log = %(log)s AND s.stream = w.stream AND s.shape = w.shape AND s.version > w.version LIMIT 1
       ) p ON true
 )
 SELECT stream, kept, NULL, state FROM wanted WHERE kept IS NOT NULL
@@ -58,7 +58,7 @@ SELECT e.stream, e.version, e.type, e.payload
   ) e ON true
 """
 
-_KEEP = "SELECT log.keep_snapshots(%s, %s, %s, %s, %s)"
+_KEEP = "SELECT log.keep_snapshots_by_shape(%s, %s, %s, %s, %s)"
 
 
 _TO_BE_FOLDED = object()
@@ -78,10 +78,9 @@ class SnapshotError(ValueError):
 
 
 class StateCodec(Protocol):
-    """Encodes states. Snapshots of another `shape` are ignored: another version of the program made them."""
+    """Encodes states. A snapshot with another shape than its stream has here is ignored: another version made it."""
 
-    @property
-    def shape(self) -> bytes: ...
+    def shape(self, stream: str) -> bytes | None: ...
     def covers(self, stream: str) -> bool: ...
     def encode(self, state: Any) -> bytes: ...
     def decode(self, stream: str, state: bytes) -> Any: ...
@@ -97,13 +96,15 @@ class JsonStates:
         """
         self._decoders = {prefix: msgspec.json.Decoder(kind) for prefix, (kind, _) in kinds.items()}
         self._prefixes = tuple(kinds)
-        described = {prefix: [fold, msgspec.json.schema(kind)] for prefix, (kind, fold) in kinds.items()}
-        self._shape = hashlib.sha256(orjson.dumps(described, option=orjson.OPT_SORT_KEYS)).digest()
+        self.shapes: Mapping[str, bytes] = {prefix: _digest(kind, fold) for prefix, (kind, fold) in kinds.items()}
+        """The shape of each kind by its prefix: the digest of the fields of its class and the version of its fold."""
 
-    @property
-    def shape(self) -> bytes:
-        """Digest of the fields of every class and of the versions of their folds."""
-        return self._shape
+    def shape(self, stream: str) -> bytes | None:
+        """The shape of the snapshots of this stream; None if it has none."""
+        for prefix, shape in self.shapes.items():
+            if stream.startswith(prefix):
+                return shape
+        return None
 
     def covers(self, stream: str) -> bool:
         """Whether this stream has snapshots."""
@@ -122,6 +123,10 @@ class JsonStates:
                 except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                     raise SnapshotError(f"the snapshot of {stream} cannot be read: {error}") from error
         raise SnapshotError(f"no snapshots of {stream} are kept")
+
+
+def _digest(kind: type[msgspec.Struct], fold: int) -> bytes:
+    return hashlib.sha256(orjson.dumps([fold, msgspec.json.schema(kind)], option=orjson.OPT_SORT_KEYS)).digest()
 
 
 @dataclass(slots=True)
@@ -171,7 +176,7 @@ class Snapshots:
             "streams": streams,
             "versions": versions,
             "log": self._log_number,
-            "shape": self._codec.shape,
+            "shapes": bytea_array([self._codec.shape(stream) for stream in after]),
             "page": STREAM_PAGE,
         }
         states: dict[str, Any] = {}
@@ -281,7 +286,7 @@ class Snapshots:
                 newest[stream] = of_it.state
 
     def _write(self, connection: Connection[Any], newest: dict[str, Any]) -> None:
-        streams, versions, states = [], [], []
+        streams, versions, shapes, states = [], [], [], []
         for stream, state in newest.items():
             encoded = self._codec.encode(state)
             if len(encoded) > MOST_STATE_BYTES:
@@ -289,13 +294,14 @@ class Snapshots:
                 continue
             streams.append(stream)
             versions.append(state.version)
+            shapes.append(self._codec.shape(stream))
             states.append(encoded)
         if streams:
             parameters = (
                 self._log_number,
-                self._codec.shape,
                 text_array(streams),
                 int8_array(versions),
+                bytea_array(shapes),
                 bytea_array(states),
             )
             connection.execute(_KEEP, parameters)

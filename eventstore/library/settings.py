@@ -21,11 +21,11 @@ CREATE_TABLE = "CREATE_TABLE"  # the library's name; here the application's log 
 NAMELESS = "application"
 
 
-@dataclass(frozen=True, slots=True)
 LOG_PREFIX = "library:"
 """Beginning of the name of each log of the library."""
 
 
+@dataclass(frozen=True, slots=True)
 class LibrarySettings:
     """The settings of one application."""
 

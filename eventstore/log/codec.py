@@ -1,9 +1,9 @@
 """Events to bytes and back, by a catalogue.
 
 The payload is JSON with sorted keys: integers of minor units, ISO 8601 dates, ids as strings, no floats. The bytes
-made here are the bytes that are stored and hashed. Personal fields are sealed first. They are decoded as `erased` when
-their key was erased, and as `unreadable` when they cannot be opened. Payloads of old names are upcast when they are
-read.
+made here are the bytes that are stored and hashed. Personal fields are sealed first: a text, or a tuple of texts as
+one. They are decoded as `erased` when their key was erased, and as `unreadable` when they cannot be opened. Payloads of
+old names are upcast when they are read.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class UnusableError(CodecError):
 class EventEntry(Protocol):
     """One name of the catalogue, as the codec needs it.
 
-    An upcaster must not rename personal fields or their subject: sealed values are bound to these names.
+    An old version (`event` is None) names the fields that it has sealed; the others are read as they are. An upcaster
+    must not rename personal fields or their subject: sealed values are bound to these names.
     """
 
     @property
@@ -85,6 +86,7 @@ FIGURES = Mapping[str, Any]
 """The type of a field with a JSON object of figures: texts, integers, booleans, lists and objects, never floats."""
 
 E_co = TypeVar("E_co", covariant=True)
+_Upcast: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,12 +103,13 @@ class _Shape(Generic[E_co]):
     values: Callable[[Any], tuple[Any, ...]]  # of the event, and of the payload
     decode: Callable[[bytes], Any]
     subject: str | None
-    personal: tuple[str, ...]
+    personal: tuple[tuple[str, bool], ...]  # name of the field, and whether it holds a tuple of texts
     figures: tuple[str, ...]  # fields with JSON objects, whose values are checked when they are encoded
+    upcasts: tuple[_Upcast, ...]  # from the stored payload to the fields of the event; none for the newest version
 
 
-_Seal: TypeAlias = Callable[[Place, Any], Any]
-"""Seals or opens a value at a place."""
+_Seal: TypeAlias = Callable[[Place, Any, bool], Any]
+"""Seals or opens a value at a place. The flag says whether the value is a tuple of texts, or one text."""
 
 
 class SealedValue(NamedTuple):
@@ -118,6 +121,7 @@ class SealedValue(NamedTuple):
 
 
 _encode_lines = msgspec.json.Encoder(order="sorted").encode_lines
+_decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 def encode_each(values: list[Any]) -> list[bytes]:
@@ -138,16 +142,14 @@ class Codec:
         self._unreadable = unreadable
         self._by_class: dict[type[Any], _Shape[Any]] = {}
         self._by_name: dict[str, _Shape[Any]] = {}
-        self._upcasts: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
-        for entry in catalogue:
-            if entry.event is not None:
-                shape = _take_apart(entry, entry.event)
-                self._by_class[entry.event] = self._by_name[entry.name] = shape
-            elif entry.upcasts_to is not None and entry.upcast is not None:
-                self._upcasts[entry.name] = (entry.upcasts_to, entry.upcast)
-            else:
-                raise CodecError(f"the catalogue names {entry.name} without an event and without an upcaster")
-        self._names = frozenset(self._by_name) | frozenset(self._upcasts)
+        entries = {entry.name: entry for entry in catalogue}
+        placeholders = (type(erased), type(unreadable))
+        for entry in entries.values():
+            event, upcasts = _newest(entries, entry)
+            shape = self._by_name[entry.name] = _take_apart(entry, event, upcasts, placeholders)
+            if not upcasts:
+                self._by_class[event] = shape
+        self._names = frozenset(self._by_name)
 
     def encode_all(
         self, events: Iterable[Any], commuting: Sequence[bool] | None = None, *, dry_run: bool = False
@@ -191,10 +193,10 @@ class Codec:
             (shape, stored, event, commutes, subject)
             for shape, stored, event, commutes in personal
             if (subject := getattr(stored, shape.subject)) is not None  # type: ignore[arg-type]
-            and any(getattr(stored, field) is not None for field in shape.personal)
+            and any(getattr(stored, field) is not None for field, _ in shape.personal)
         ]
         if about:
-            seal = self._sealer.check if dry_run else self._sealer.seal
+            seal = self._checked if dry_run else self._sealed
             if not dry_run:
                 self._sealer.prepare({subject for *_, subject in about})
             for shape, stored, event, commutes, _ in about:
@@ -204,7 +206,7 @@ class Codec:
                         "stream's version being certain"
                     )
                 try:
-                    self._each_personal(shape, shape.name, stored, event.originator_id, event.originator_version, seal)
+                    self._each_personal(shape, stored, event.originator_id, event.originator_version, seal)
                 except UnusableKeyError as error:
                     raise UnusableError(str(error)) from error
                 except SealingError as error:
@@ -221,7 +223,7 @@ class Codec:
         payload does not match it, and `MasterKeyError`."""
         try:
             shape, body = self._parse(name, payload)
-            return self._make(name, shape, body, stream, version)
+            return self._make(shape, body, stream, version)
         except _MISFITS as error:
             raise self._misfit(name, stream, version, error) from error
 
@@ -250,61 +252,81 @@ class Codec:
                 continue
             name, stream, version, shape, body = item
             try:
-                events.append(self._make(name, shape, body, stream, version))
+                events.append(self._make(shape, body, stream, version))
             except _MISFITS as error:
                 events.append(self._misfit(name, stream, version, error))
         return events
 
     def _parse(self, name: str, payload: bytes) -> tuple[_Shape[Any], Any]:
-        """The entry of today and the fields. Personal values are still sealed, bound to the stored name."""
-        shape = self._by_name.get(name)
-        if shape is not None:
+        """The shape of the stored name and the fields of today. Personal values are still sealed."""
+        shape = self._by_name[name]
+        if not shape.upcasts:
             return shape, shape.decode(payload)
         fields = orjson.loads(payload)
-        while name in self._upcasts:
-            name, upcast = self._upcasts[name]
+        for upcast in shape.upcasts:
             fields = upcast(fields)
-        shape = self._by_name[name]
         return shape, msgspec.convert(fields, shape.stored)
 
-    def _make(self, name: str, shape: _Shape[Any], stored: Any, stream: str, version: int) -> Any:
+    def _make(self, shape: _Shape[Any], stored: Any, stream: str, version: int) -> Any:
         if shape.subject is not None:
-            self._each_personal(shape, name, stored, stream, version, self._open)
+            self._each_personal(shape, stored, stream, version, self._opened)
         return shape.event(stream, version, *shape.values(stored))
 
-    def _open(self, place: Place, sealed: Any) -> Any:
+    def _sealed(self, place: Place, value: Any, texts: bool) -> str:
+        return self._sealer.seal(place, self._text(place, value, texts))
+
+    def _checked(self, place: Place, value: Any, texts: bool) -> str:
+        return self._sealer.check(place, self._text(place, value, texts))
+
+    def _text(self, place: Place, value: Any, texts: bool) -> str:
+        """The text that is sealed for a value. Raises `CodecError` for one that cannot be read."""
+        if isinstance(value, (type(self._erased), type(self._unreadable))):
+            raise CodecError(f"{place} is {value}, and there is nothing to seal")
+        return msgspec.json.encode(value).decode() if texts else value
+
+    def _opened(self, place: Place, sealed: Any, texts: bool) -> Any:
         try:
-            opened = self._sealer.open(place, sealed)
+            opened = self._unsealed(place, sealed, texts)
         except UnreadableError:
             return self._unreadable
         return self._erased if opened is None else opened
 
+    def _unsealed(self, place: Place, sealed: Any, texts: bool) -> Any:
+        """Open a sealed value. None if the key was erased. Raises `UnreadableError`."""
+        opened = self._sealer.open(place, sealed)
+        if opened is None or not texts:
+            return opened
+        try:
+            return _decode_texts(opened)
+        except msgspec.MsgspecError:
+            raise UnreadableError(f"{place} opens, and is not a list of texts") from None
+
     @staticmethod
-    def _each_personal(shape: _Shape[Any], name: str, stored: Any, stream: str, version: int, change: _Seal) -> None:
+    def _each_personal(shape: _Shape[Any], stored: Any, stream: str, version: int, change: _Seal) -> None:
         subject = getattr(stored, shape.subject)  # type: ignore[arg-type]
         if subject is not None:
-            for field in shape.personal:
+            for field, texts in shape.personal:
                 value = getattr(stored, field)
                 if value is not None:
-                    setattr(stored, field, change(Place(stream, version, name, field, subject), value))
+                    setattr(stored, field, change(Place(stream, version, shape.name, field, subject), value, texts))
 
     def sealed_values(self, stored: Iterable[tuple[str, bytes, str, int]]) -> Iterator[SealedValue]:
         """Try to open every sealed value of many stored events, given as (name, payload, stream, version).
 
         An event that cannot be decoded has none.
         """
-        found: list[tuple[Place, str]] = []
+        found: list[tuple[Place, str, bool]] = []
         for name, payload, stream, version in stored:
             try:
                 shape, body = self._parse(name, payload)
             except _MISFITS:
                 continue
             if shape.subject is not None:
-                self._each_personal(shape, name, body, stream, version, lambda *value: found.append(value))
-        self._sealer.look_up({place.subject for place, _ in found})
-        for place, sealed in found:
+                self._each_personal(shape, body, stream, version, lambda *value: found.append(value))
+        self._sealer.look_up({place.subject for place, _, _ in found})
+        for place, sealed, texts in found:
             try:
-                self._sealer.open(place, sealed)
+                self._unsealed(place, sealed, texts)
                 why = None
             except UnreadableError as error:
                 why = str(error)
@@ -329,23 +351,31 @@ class Codec:
     @property
     def personal_types(self) -> tuple[str, ...]:
         """The stored names of events with personal fields, old versions included."""
-        return self.named(*[event for event, shape in self._by_class.items() if shape.personal])
+        return tuple(sorted(name for name, shape in self._by_name.items() if shape.personal))
 
     def named(self, *events: type[Any]) -> tuple[str, ...]:
         """The stored names that decode to one of these classes, old versions included."""
-        current = {self._by_class[event].name for event in events}
-        old = set()
-        for name in self._upcasts:
-            target = name
-            while target in self._upcasts:
-                target = self._upcasts[target][0]
-            if target in current:
-                old.add(name)
-        return tuple(sorted(current | old))
+        return tuple(sorted(name for name, shape in self._by_name.items() if shape.event in events))
 
 
-def _take_apart(entry: EventEntry, event: type[Struct]) -> _Shape[Any]:
-    hints = get_type_hints(event)
+def _newest(entries: Mapping[str, EventEntry], entry: EventEntry) -> tuple[type[Any], tuple[_Upcast, ...]]:
+    """The class that an entry decodes to, and the upcasters on the way. Raises `CodecError` if there is no way."""
+    upcasts: list[_Upcast] = []
+    newest = entry
+    while newest.event is None:
+        following = entries.get(newest.upcasts_to or "")
+        if newest.upcast is None or following is None or len(upcasts) == len(entries):
+            raise CodecError(f"the catalogue names {entry.name} without an event and without an upcaster to one")
+        upcasts.append(newest.upcast)
+        newest = following
+    return newest.event, tuple(upcasts)
+
+
+def _take_apart(
+    entry: EventEntry, event: type[Struct], upcasts: tuple[_Upcast, ...], placeholders: tuple[type[Any], ...]
+) -> _Shape[Any]:
+    """The shape of an entry. `placeholders` are the types that replace a personal value that cannot be read."""
+    hints = {name: _without(placeholders, hint) for name, hint in get_type_hints(event).items()}
     fields = tuple(name for name in event.__struct_fields__ if name not in _HEADER)
     if event.__struct_fields__[:2] != _HEADER:
         raise CodecError(f"{event.__name__} must begin with {_HEADER}")
@@ -354,7 +384,7 @@ def _take_apart(entry: EventEntry, event: type[Struct]) -> _Shape[Any]:
         raise CodecError(f"{entry.name}: personal fields and their subject do not fit {event.__name__}")
     figures = tuple(field for field in fields if hints[field] == FIGURES)
     for field in fields:
-        if field not in entry.personal and field not in figures:
+        if field not in figures:
             _check_form(hints[field])
     stored = msgspec.defstruct(
         f"Stored{event.__name__}",
@@ -368,8 +398,9 @@ def _take_apart(entry: EventEntry, event: type[Struct]) -> _Shape[Any]:
         _values_of(fields),
         msgspec.json.Decoder(stored).decode,
         entry.subject,
-        entry.personal,
+        tuple((field, _holds_texts(entry.name, field, hints[field])) for field in entry.personal),
         figures,
+        upcasts,
     )
 
 
@@ -391,6 +422,21 @@ def _check_figures(name: str, value: Any) -> None:
         raise CodecError(f"{name} cannot be encoded: {type(value).__name__} is no figure")
 
 
+def _without(placeholders: tuple[type[Any], ...], hint: Any) -> Any:
+    """The type of a field as it was before it was sealed."""
+    if get_origin(hint) in (Union, UnionType):
+        return Union[tuple(arm for arm in get_args(hint) if arm not in placeholders)]  # noqa: UP007 - made at run time
+    return hint
+
+
+def _holds_texts(name: str, field: str, hint: Any) -> bool:
+    """Whether a personal field holds a tuple of texts. Raises `CodecError` if it holds something else than texts."""
+    arms = set(get_args(hint)) - {type(None)} if get_origin(hint) in (Union, UnionType) else {hint}
+    if arms not in ({str}, {tuple[str, ...]}):
+        raise CodecError(f"{name}: the personal field {field} is neither a text nor a tuple of texts")
+    return arms != {str}
+
+
 def _check_form(hint: Any) -> None:
     """Refuse types that the log cannot hold, above all floats. Raises `CodecError`."""
     origin = get_origin(hint)
@@ -402,6 +448,9 @@ def _check_form(hint: Any) -> None:
         if rest != [Ellipsis]:
             raise CodecError(f"{hint}: only tuples of one type are supported")
         _check_form(element)
+    elif origin is Mapping:
+        if get_args(hint) != (str, str):
+            raise CodecError(f"{hint}: only pairs of texts are supported")
     elif isinstance(hint, type) and issubclass(hint, Struct):
         for inner in get_type_hints(hint).values():
             _check_form(inner)

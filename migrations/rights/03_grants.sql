@@ -19,7 +19,7 @@ GRANT USAGE ON SCHEMA library TO daybook_api, daybook_audit;
 GRANT SELECT ON ALL TABLES IN SCHEMA log TO daybook_api, daybook_audit;
 GRANT USAGE ON SEQUENCE log.numbers TO daybook_api;
 GRANT EXECUTE ON FUNCTION log.append, log.lock_head, log.create_log, log.keep_subject_keys, log.keep_master_key,
-                         log.keep_snapshots
+                         log.keep_snapshots, log.keep_snapshots_by_shape
    TO daybook_api;
 GRANT EXECUTE ON FUNCTION log.leaf_field, log.leaf_time, log.command_record, log.leaf, log.leaf_hashes
    TO daybook_audit;

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 from psycopg import Connection
 
-from domain.kernel import Erased, Personal, Unreadable
+from domain.kernel import Erased, Personal, PersonalTexts, Unreadable
 
 PART = 1_000
 """Rows that are sent at a time."""
@@ -49,3 +49,14 @@ def erasable(value: Personal | None) -> tuple[str | None, bool]:
     if isinstance(value, Erased):
         return None, True
     return str(value) if isinstance(value, Unreadable) else value, False
+
+
+def erasable_texts(values: PersonalTexts, count: int) -> tuple[Sequence[str | None], bool]:
+    """Several personal values that were sealed as one: their texts, and whether they were erased.
+
+    There are `count` of them. Each is what `erasable` makes of one value.
+    """
+    if isinstance(values, tuple):
+        return values, False
+    text, erased = erasable(values)
+    return [text] * count, erased

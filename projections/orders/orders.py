@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import orjson
 from psycopg import Connection
 
 from domain.orders.order import OrderCancelled, OrderConfirmed, OrderPaid, OrderPlaced
-from projections.engine.columns import amount, code, flag, free_text, index, moment, number, read_table
+from projections.engine.columns import amount, code, flag, free_text, index, json_value, moment, number, read_table
 from projections.engine.declared import RowFold, declared
 from projections.engine.listing import Listed, Listing, readable
 from projections.engine.reporting import Shown, View, last_position, shown
-from projections.engine.rows import erasable
+from projections.engine.rows import erasable, erasable_texts
 from projections.engine.writing import Row
 
 # Tables.
@@ -28,6 +29,8 @@ TABLE = read_table(
     code("status", "placed, confirmed, paid or cancelled."),
     amount("total", "Sum of its lines."),
     code("reference", "Reference of the client's business.", optional=True),
+    json_value("metadata", "Pairs of codes that the client keeps with it, as a JSON object."),
+    flag("names_erased", "Whether the names of its lines are gone with the customer's key."),
     free_text("reason", "Why it was cancelled. NULL if it was not, and once the customer was erased.", optional=True),
     flag("reason_erased", "Whether the reason is gone with the customer's key."),
     code("transaction", "The transaction that paid it.", optional=True),
@@ -48,7 +51,7 @@ LINES = read_table(
     code("order", "The order.", key=True),
     number("line", "Its number within the order, from 1.", key=True, bits=32),
     code("sku", "The article."),
-    free_text("name", "Name of the article."),
+    free_text("name", "Name of the article. NULL once the customer was erased.", optional=True),
     number("quantity", "How many.", bits=32),
     amount("unit_price", "Price of one."),
 )
@@ -65,6 +68,8 @@ def placed(row: Row, event: OrderPlaced) -> Row:
         "status": "placed",
         "total": event.total,
         "reference": event.reference,
+        "metadata": orjson.dumps(event.metadata, option=orjson.OPT_SORT_KEYS).decode(),
+        "names_erased": erasable_texts(event.names, len(event.lines))[1],
         "reason_erased": False,
         "position": row["last_position"],
         "placed_at": row["last_at"],
@@ -73,9 +78,10 @@ def placed(row: Row, event: OrderPlaced) -> Row:
 
 def lines_of(row: Row, event: OrderPlaced) -> list[tuple[Any, ...]]:
     """The lines of a new order."""
+    names, _ = erasable_texts(event.names, len(event.lines))
     return [
-        (event.originator_id, place, line.sku, line.name, line.quantity, line.unit_price)
-        for place, line in enumerate(event.lines, 1)
+        (event.originator_id, place, line.sku, name, line.quantity, line.unit_price)
+        for place, (line, name) in enumerate(zip(event.lines, names, strict=True), 1)
     ]
 
 
@@ -121,6 +127,7 @@ ORDERS_VIEW = View(
         "placed_at",
         "last_position",
         "last_at",
+        "metadata",
     ),
 )
 
@@ -158,7 +165,7 @@ class OrderLineRow:
     """One article; the price in minor units of the order's currency."""
 
     sku: str
-    name: str
+    name: str | None
     quantity: int
     unit_price: int
 
@@ -173,6 +180,8 @@ class OrderRow:
     status: str
     total: int
     reference: str | None
+    metadata: dict[str, str]
+    names_erased: bool
     reason: str | None
     reason_erased: bool
     transaction: str | None

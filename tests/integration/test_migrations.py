@@ -167,6 +167,8 @@ def test_a_database_from_before_master_keys_were_recorded_is_migrated(empty_data
         runner.upgrade(empty_database.url)
         assert owner.execute("SELECT DISTINCT master_key FROM log.subject_keys").fetchall() == [(1,)]
         assert owner.execute("SELECT * FROM log.eras ORDER BY name").fetchall() == [
+            (1, "codes", 7),
+            (1, "command.refused", 7),
             (1, "metadata.key", 7),
             (1, "sealing.2", 7),
         ]

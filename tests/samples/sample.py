@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
+from domain.codes import MOST_CODE
 from tests.support.memory_ledger import MemoryLedger
 
 
@@ -42,6 +43,15 @@ class RuleSample:
     broken: Any
     sentence: str
     kept: tuple[Any, ...]
+
+
+def no_code(field: str, broken: Any, kept: Any, *, given: tuple[Any, ...] = (), most: int = MOST_CODE) -> RuleSample:
+    """The sample of the rule `not_a_code`: a command with another text in this field, and one with a code."""
+    sentence = (
+        f"The {field} is not a code. A code has 1 to {most} characters, which are A-Z, a-z, 0-9 and . _ : / # + -, and "
+        "begins with a letter or a digit. Free text belongs where it is sealed, such as a description."
+    )
+    return RuleSample(given, broken, sentence, (kept,))
 
 
 class World(Protocol):

@@ -142,7 +142,7 @@ class MemoryLedger:
             if isinstance(state, Account):
                 trial_balance[state.profile.currency] += state.balance
                 assert state.balance == balances[state.profile.id]
-                assert state.reserved == sum(amount for _, amount in state.holds) >= 0
+                assert state.reserved == sum(amount for _, amount, _ in state.holds) >= 0
         assert not any(trial_balance.values()), trial_balance
 
 

@@ -35,6 +35,11 @@ from workers.verify import verify
 from workers.verify.report import VerifyReport
 
 REVENUE = internal_account("main", "revenue", "EUR")
+OLD_ORDER = (
+    '{"currency":"EUR","customer":"customer-1","lines":[{"name":"Tea","quantity":1,"sku":"sku-1","unit_price":150}],'
+    '"reference":"the order of Ada","total":150}'
+)
+OLD_HOLD = '{"amount":5,"currency":"EUR","hold":"HOLD","reference":"for the order of Ada"}'
 BATCH = "batch_01h455vb4pex5vsknk084sn02q"
 OLD_REFUSAL = "old-refusal"
 OLD_ITEM, NEW_ITEM, ATOMIC, REFUSED, STALE, LAST = "old-item", "new-item", "atomic", "refused", "stale", "last"
@@ -65,11 +70,26 @@ def verified(database: Database) -> VerifyReport:
 
 
 def _before_keys_were_named(ledger: Ledger) -> None:
-    """Two items of a batch, a single command and a refusal, as they were written before the eras of today."""
+    """Two items of a batch, single commands and a refusal, as they were written before the eras of today.
+
+    An order and a hold of first versions have references that are not codes.
+    """
     account = ledger.account(owner="owner-0")
-    for key, correlation in ((OLD_ITEM, BATCH), (f"{OLD_ITEM}-2", BATCH), ("old-single", "old-single")):
-        ledger.executor.execute([submission(deposit(account, 100), key=key, correlation=correlation)])
+    for key in (OLD_ITEM, f"{OLD_ITEM}-2"):
+        ledger.executor.execute([submission(deposit(account, 100), key=key, correlation=BATCH)])
+    old, hold = new_id(ORDER), new_id(HOLD)
+    ledger.accepted(PlaceOrder(old, "customer-1", "EUR", (OrderLine("sku-1", "Tea", 1, 150),)))
+    ledger.accepted(PlaceHold(account, hold, 5, "EUR"))
+    ledger.executor.execute([submission(deposit(account, 100), key="old-single", correlation="old-single")])
     with psycopg.connect(ledger.database.url) as superuser:
+        for type, stream, payload in (
+            ("order.placed", old, OLD_ORDER),
+            ("account.hold_placed", account, OLD_HOLD.replace("HOLD", hold)),
+        ):
+            superuser.execute(
+                "UPDATE log.events SET type = %s || '.v1', payload = %s WHERE type = %s || '.v2' AND stream = %s",
+                (type, payload.encode(), type, stream),
+            )
         superuser.execute(
             "UPDATE log.events SET metadata = convert_to(regexp_replace(convert_from(metadata, 'UTF8'),"
             " ',\"key\":\"[^\"]*\"', ''), 'UTF8')"
@@ -79,7 +99,7 @@ def _before_keys_were_named(ledger: Ledger) -> None:
             " NULL, NULL, c.recorded_at, NULL FROM log.commands c JOIN log.logs USING (log) WHERE key = 'old-single'",
             (OLD_REFUSAL, f'{{"account":"{account}"}}'.encode()),
         )
-        for era in ("metadata.key", "command.refused"):
+        for era in ("metadata.key", "command.refused", "codes"):
             superuser.execute("INSERT INTO log.eras SELECT log, %s, position FROM log.logs", (era,))
 
 
@@ -107,7 +127,7 @@ def _orders(ledger: Ledger, payer: str) -> None:
     lines = (OrderLine("sku-1", "Tea", 2, 150), OrderLine("sku-2", "Cup", 1, 200))
     paid, cancelled = new_id(ORDER), new_id(ORDER)
     for order in (paid, cancelled):
-        ledger.accepted(PlaceOrder(order, "customer-1", "EUR", lines, "ref-3"))
+        ledger.accepted(PlaceOrder(order, "customer-1", "EUR", lines, "ref-3", {"channel": "web"}))
     ledger.accepted(ConfirmOrder(paid))
     ledger.accepted(PayOrder(paid, payer, new_id(TRANSACTION), TODAY))
     ledger.accepted(CancelOrder(cancelled, "no tea today"))

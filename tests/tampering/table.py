@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from workers.verify.codes import CODES_FIT
 from workers.verify.commands import REPEATABLE
 from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import NAMED, READABLE, REFUSALS
@@ -50,7 +51,7 @@ SHARE: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'a
 TRANSACTION: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'transaction.posted.v1')"
 OPENING: Final = "position = (SELECT max(position) FROM log.events WHERE type = 'account.opened.v1')"
 POST: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'post.drafted.v1')"
-ORDER: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'order.placed.v1')"
+ORDER: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'order.placed.v2')"
 UNIT_OF: Final = "unit_end = (SELECT last_position FROM log.commands WHERE key = '{}')"
 UNRELATED: Final = "nothing else in the database has the old value: compare the digest that was kept"
 OLD_REFUSAL: Final = "a refusal of the earlier era has no events; the report counts it as not covered"
@@ -272,6 +273,52 @@ EVENTS: Final = [
     case(
         "events.payload: the reference of a transaction",
         in_json("payload", "ref-1", "ref-9", "true"),
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: a reference that is a sentence",
+        in_json("payload", "ref-1", "for Ada", "true"),
+        CODES_FIT,
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: a reference that is not a text",
+        in_json("payload", '"ref-2"', "7", "type = 'account.hold_placed.v2'"),
+        CODES_FIT,
+        READABLE,
+        CHECKPOINTS,
+        SNAPSHOTS_HOLD,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: a value of metadata that is an e-mail address",
+        in_json("payload", '"channel":"web"', '"channel":"ada@example.com"', ORDER),
+        CODES_FIT,
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: a key of metadata that is too long",
+        in_json("payload", '"channel":"web"', f'"{"k" * 41}":"web"', ORDER),
+        CODES_FIT,
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: too many pairs of metadata",
+        in_json("payload", '"channel":"web"', ",".join(f'"k{n}":"v"' for n in range(21)), ORDER),
+        CODES_FIT,
+        TABLES,
+        digest=CHANGES,
+    ),
+    case(
+        "events.payload: the sealed names of an order moved to another order",
+        "UPDATE log.events e SET payload = convert_to(jsonb_set(convert_from(e.payload, 'UTF8')::jsonb, '{names}',"
+        " convert_from(o.payload, 'UTF8')::jsonb->'names')::text, 'UTF8') FROM log.events o"
+        " WHERE e.type = 'order.placed.v2' AND o.type = e.type AND e.position < o.position",
+        KEYS_OPEN,
         TABLES,
         digest=CHANGES,
     ),
@@ -801,8 +848,15 @@ BESIDE: Final = [
         "it looks like an item of the earlier era; the report counts one more that is not covered",
         digest=CHANGES,
     ),
-    case("eras: lowered", "UPDATE log.eras SET position = 0", NAMED, ANSWERS),
-    case("eras: deleted", "DELETE FROM log.eras", NAMED, ANSWERS),
+    hidden(
+        "eras: raised, and a reference made a sentence",
+        "UPDATE log.eras SET position = 1000 WHERE name = 'codes'; "
+        + in_json("payload", "ref-2", "a sentence", "type = 'account.hold_placed.v2'"),
+        "it looks like a text of the earlier era; the report counts one more that is not covered",
+        digest=CHANGES,
+    ),
+    case("eras: lowered", "UPDATE log.eras SET position = 0", NAMED, ANSWERS, CODES_FIT),
+    case("eras: deleted", "DELETE FROM log.eras", NAMED, ANSWERS, CODES_FIT),
     hidden(
         "numbers: restarted",
         "ALTER SEQUENCE log.numbers RESTART WITH 1",

@@ -56,7 +56,7 @@ MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
     },
 }
 OF_AN_AREA: Final[dict[str, frozenset[str]]] = {
-    "domain": frozenset({"aggregate", "claims", "ids", "kernel", "money", "permissions"}),
+    "domain": frozenset({"aggregate", "claims", "codes", "ids", "kernel", "money", "permissions"}),
     "projections": frozenset({"engine"}),
     "api": frozenset({"commands", "gateway", "queries", "services"}),
 }

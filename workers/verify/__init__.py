@@ -1,8 +1,8 @@
 """Proves from the database alone that a log is sound, and that the read tables are the fold of it.
 
 `verify` runs every check and reports what each covered and found. The modules: `log` (set-based questions about events
-and commands), `commands` (every event decoded, every recorded answer), `snapshots`, `keys`, `schema`, `report`,
-`printing`.
+and commands), `commands` (every event decoded, every recorded answer), `codes`, `snapshots`, `keys`, `schema`,
+`report`, `printing`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from eventstore.log.codec import Codec
 from eventstore.log.read import read_head
 from projections.engine.verify import PATIENCE_SECONDS, verify_tables
 from projections.registry import PROJECTIONS
+from workers.verify.codes import CODES_FIT, check_codes
 from workers.verify.commands import check_commands
 from workers.verify.keys import KEYS_OPEN, check_keys
 from workers.verify.log import QUESTIONS, READABLE, ask, open_log
@@ -52,6 +53,8 @@ def verify(
             for question in QUESTIONS:
                 progress(question.name)
                 checks.append(ask(opened, question))
+            progress(CODES_FIT)
+            checks.append(check_codes(opened))
             progress(SNAPSHOTS_HOLD)
             checks.append(check_snapshots(connection, head, codec))
             progress(KEYS_OPEN)

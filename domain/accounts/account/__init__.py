@@ -6,29 +6,50 @@ and `holds`. The declaration is below.
 
 from __future__ import annotations
 
+from typing import Any
+
 from domain.accounts.account import events, holds, lifecycle, state
 from domain.aggregate import Aggregate, EventType
+from domain.codes import METADATA_RULES
+
+
+def _from_hold_placed_v1(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "metadata": {}, "expires_at": None}
+
 
 AGGREGATE = Aggregate(
     name="account",
     prefix=f"{state.ACCOUNT}_",
     events=(
-        EventType(name="account.opened.v1", event=events.AccountOpened, subject="owner", personal=("name",)),
+        EventType(
+            name="account.opened.v1",
+            event=events.AccountOpened,
+            subject="owner",
+            personal=("name",),
+            codes=("owner",),
+        ),
         EventType("account.debited.v1", events.AccountDebited),
         EventType("account.credited.v1", events.AccountCredited),
         EventType(name="account.frozen.v1", event=events.AccountFrozen, subject="owner", personal=("reason",)),
         EventType(name="account.unfrozen.v1", event=events.AccountUnfrozen, subject="owner", personal=("reason",)),
         EventType(name="account.closed.v1", event=events.AccountClosed, subject="owner", personal=("reason",)),
-        EventType("account.hold_placed.v1", events.HoldPlaced),
+        EventType(
+            name="account.hold_placed.v1",
+            event=None,
+            codes=("reference",),
+            upcasts_to="account.hold_placed.v2",
+            upcast=_from_hold_placed_v1,
+        ),
+        EventType("account.hold_placed.v2", events.HoldPlaced, codes=("reference", "metadata")),
         EventType("account.hold_released.v1", events.HoldReleased),
         EventType("account.hold_captured.v1", events.HoldCaptured),
     ),
     evolve=state.evolve,
     decisions={**lifecycle.DECISIONS, **holds.DECISIONS},
-    rules={**state.RULES, **lifecycle.RULES, **holds.RULES},
+    rules={**state.RULES, **lifecycle.RULES, **holds.RULES, **METADATA_RULES},
     # On an account without limits, entries fold to the same state in any order.
     commuting=("account.debited.v1", "account.credited.v1"),
     snapshot=(state.Account, 1),
     amounts=frozenset({"amount", "balance", "maximum", "minimum", "reserved"}),
-    pairs={"holds": ("hold", "amount")},
+    pairs={"holds": ("hold", "amount", "expires_at")},
 )

@@ -6,9 +6,10 @@ A transaction moves money (`domain.accounts.posting`). Each account gets its ent
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 from domain.accounts.numbers import AccountType
+from domain.codes import Metadata
 from domain.kernel import Event, Personal
 
 
@@ -73,6 +74,8 @@ class HoldPlaced(Event, frozen=True):
     amount: int
     currency: str
     reference: str | None
+    metadata: Metadata
+    expires_at: datetime | None  # aware, UTC; None: until it is released or captured
 
 
 class HoldReleased(Event, frozen=True):

@@ -5,14 +5,21 @@ Capturing a hold moves money, so that command is in `domain.accounts.transaction
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
+from msgspec import field
+
 from domain.accounts.account.events import HoldPlaced, HoldReleased
 from domain.accounts.account.lifecycle import OnOneAccount
 from domain.accounts.account.state import Account
+from domain.codes import Metadata, refuse_metadata, refuse_other_than_code
 from domain.kernel import Accepted, Context, Decide, Decision, Figure, Refused, States, Unknown, found
 from domain.money import MAX_AMOUNT, show
 
-MOST_HOLDS = 1_000
-"""Most open holds of an account. The state of the account contains them."""
+MOST_HOLDS = 250
+"""Most open holds of an account, so that its state fits a snapshot. An account that has more keeps them (ADR 0025)."""
+MOST_DAYS_HELD = 366
+"""Most days from the placing of a hold to its expiry."""
 
 
 class PlaceHold(OnOneAccount, frozen=True):
@@ -22,6 +29,8 @@ class PlaceHold(OnOneAccount, frozen=True):
     amount: int
     currency: str
     reference: str | None = None
+    metadata: Metadata = field(default_factory=dict)
+    expires_at: datetime | None = None  # aware, UTC
 
 
 class ReleaseHold(OnOneAccount, frozen=True):
@@ -33,7 +42,10 @@ class ReleaseHold(OnOneAccount, frozen=True):
 RULES: dict[str, str] = {
     "hold_exists": "Hold {hold} exists already on account {account}.",
     "hold_amount": "Hold {hold} is for {amount} {currency}; a hold must be for {least} to {most}.",
-    "hold_count": "Account {account} has {holds} open holds, the most that it can have.",
+    "hold_count": "Account {account} has {holds} open holds and can have no other one; release or capture some first.",
+    "hold_expiry": (
+        "Hold {hold} would expire at {expires_at}; a hold expires after now, {now}, and at most {days} days later."
+    ),
 }
 
 
@@ -48,6 +60,10 @@ def place_hold(command: PlaceHold, states: States, context: Context) -> Decision
         refusal = account.wrong_currency(command.currency)
     if refusal is None and not 0 < command.amount <= MAX_AMOUNT:
         refusal = _hold_amount(command)
+    if refusal is None:
+        refusal = refuse_other_than_code("reference", command.reference) or refuse_metadata(command.metadata)
+    if refusal is None and command.expires_at is not None:
+        refusal = _expiry(command, command.expires_at, context)
     if refusal is None and account.hold(command.hold) is not None:
         refusal = Refused("hold_exists", {"account": command.account, "hold": command.hold})
     if refusal is None and len(account.holds) >= MOST_HOLDS:
@@ -62,6 +78,8 @@ def place_hold(command: PlaceHold, states: States, context: Context) -> Decision
         amount=command.amount,
         currency=command.currency,
         reference=command.reference,
+        metadata=command.metadata,
+        expires_at=command.expires_at,
     )
     reserved = account.reserved + command.amount
     return Accepted((event,), _hold_result(account, command.hold, account.balance, reserved))
@@ -96,6 +114,21 @@ def _hold_amount(command: PlaceHold) -> Refused:
             "currency": currency,
             "least": show(1, currency),
             "most": show(MAX_AMOUNT, currency),
+        },
+    )
+
+
+def _expiry(command: PlaceHold, expires_at: datetime, context: Context) -> Refused | None:
+    now = context.decided_at
+    if now < expires_at <= now + timedelta(days=MOST_DAYS_HELD):
+        return None
+    return Refused(
+        "hold_expiry",
+        {
+            "hold": command.hold,
+            "expires_at": expires_at.isoformat(),
+            "now": now.isoformat(),
+            "days": MOST_DAYS_HELD,
         },
     )
 

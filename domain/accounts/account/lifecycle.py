@@ -9,6 +9,7 @@ from domain.accounts.account.events import AccountClosed, AccountFrozen, Account
 from domain.accounts.account.state import INTERNAL_ROLES, Account
 from domain.accounts.numbers import AccountType, number_claim
 from domain.claims import Claim, take
+from domain.codes import refuse_other_than_code
 from domain.kernel import (
     Accepted,
     Context,
@@ -91,6 +92,9 @@ def open_account(command: OpenAccount, states: States, context: Context) -> Deci
         return Forbidden(f"Only an operator opens an internal account; {context.principal.id} is none.")
     if states[command.account] is not None:
         return Refused("account_exists", {"account": command.account})
+    refusal = refuse_other_than_code("owner", command.owner)
+    if refusal is not None:
+        return refusal
     if command.minimum is not None and command.maximum is not None and command.minimum > command.maximum:
         return Refused(
             "limits_crossed",

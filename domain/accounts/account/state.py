@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Literal, get_args
 
 from domain.accounts.account.events import (
@@ -72,7 +72,7 @@ class Account(Value, frozen=True):
     balance: int
     reserved: int  # sum of the open holds
     status: Status
-    holds: tuple[tuple[str, int], ...] = ()  # (hold id, amount), oldest first
+    holds: tuple[tuple[str, int, datetime | None], ...] = ()  # (hold id, amount, expiry), oldest first
 
     @property
     def available(self) -> int:
@@ -87,7 +87,7 @@ class Account(Value, frozen=True):
 
     def hold(self, id: str) -> int | None:
         """Return the amount of an open hold in minor units, or None if the account has no open hold with this id."""
-        for hold, amount in self.holds:
+        for hold, amount, _ in self.holds:
             if hold == id:
                 return amount
         return None
@@ -186,7 +186,7 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
         case AccountClosed():
             return state.with_status(version, "closed")
         case HoldPlaced():
-            holds = (*state.holds, (event.hold, event.amount))
+            holds = (*state.holds, (event.hold, event.amount, event.expires_at))
             return Account(version, state.profile, state.balance, state.reserved + event.amount, state.status, holds)
         case HoldReleased() | HoldCaptured():
             holds = tuple(hold for hold in state.holds if hold[0] != event.hold)

@@ -19,6 +19,7 @@ from api.gateway.request_guard import MOST_DEPTH
 from api.services import Limits
 from domain.accounts.account.holds import MOST_HOLDS
 from domain.accounts.posting import LEAST_ENTRIES, MOST_ENTRIES
+from domain.codes import MOST_CODE, MOST_METADATA_KEY, MOST_PAIRS
 from domain.money import MAX_AMOUNT, show
 from domain.orders.order import LEAST_LINES, MOST_LINES
 from domain.posts.post import MOST_SLUG_CHARACTERS
@@ -255,6 +256,10 @@ def hold(amount: int) -> dict[str, Any]:
     return {"amount": show(amount, "EUR"), "currency": "EUR"}
 
 
+def with_metadata(of: Callable[[int], dict[str, str]]) -> Of:
+    return body("orders", lambda size: {**order(), "metadata": of(size)})
+
+
 def expecting(of: Callable[[int], dict[str, int]]) -> Of:
     return body(MOVED, lambda size: {**DEPOSIT, "expected_versions": of(size)})
 
@@ -322,6 +327,19 @@ BOUNDS = [
         "expected_versions version", MOST_VERSION, expecting(lambda n: {"x_1": n}), f"or equal to {2**53}", status=409
     ),
     Bound("expected_versions version at least", 0, expecting(lambda n: {"x_1": n}), "or equal to 0", down=True),
+    # codes: the domain has the alphabet, and the body the length
+    Bound("owner", MOST_CODE, field("accounts", "owner", OPENING), "{1,100}$'"),
+    Bound("owner at least", 1, field("accounts", "owner", OPENING), "{1,100}$'", down=True),
+    Bound("customer", MOST_CODE, field("orders", "customer", order()), "{1,100}$'"),
+    Bound("author", MOST_CODE, field("posts", "author", DRAFT), "{1,100}$'"),
+    Bound("reference", MOST_CODE, field(MOVED, "reference", DEPOSIT), "{1,100}$'"),
+    Bound("metadata", MOST_PAIRS, with_metadata(lambda n: {f"k{i}": "v" for i in range(n)}), "at most 20 items"),
+    Bound("metadata key", MOST_METADATA_KEY, with_metadata(lambda n: {"k" * n: "v"}), "at most 40 characters"),
+    Bound("metadata value", MOST_CODE, with_metadata(lambda n: {"k": "v" * n}), "at most 100 characters"),
+    Bound(
+        "metadata key at least", 1, with_metadata(lambda n: {"k" * n: "v"}), "1 to 40 characters",
+        (422, "not_a_code"), down=True,
+    ),
     # rules of the domain
     Bound(
         "slug", MOST_SLUG_CHARACTERS, field("posts/{post}/publish", "slug", {}), "at most 120 characters",

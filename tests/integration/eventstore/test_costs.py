@@ -123,7 +123,7 @@ def round_trips(message: str) -> dict[str, int]:
     """The number of round trips, by purpose. Each ends with ReadyForQuery."""
     return {
         "append": len(re.findall(r'^F\t\d+\tBind\t.*"append_\d+"', message, re.MULTILINE)),
-        "load": len(re.findall(r"unnest\(\$1::text\[\], \$2::bigint\[\]\) AS [sw]\(stream, version\)", message)),
+        "load": len(re.findall(r"unnest\(\$1::text\[\], \$2::bigint\[\].*\) AS [sw]\(stream, version", message)),
         "moved": message.count("SELECT stream, max(version)"),
         "all": len(re.findall(r"^B\t\d+\tReadyForQuery\t", message, re.MULTILINE)),
     }

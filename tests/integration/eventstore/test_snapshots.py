@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,12 +14,16 @@ from msgspec.structs import replace
 from psycopg.errors import CheckViolation
 
 from domain import registry
+from domain.accounts.account.holds import MOST_HOLDS, PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import FreezeAccount, UnfreezeAccount
-from domain.accounts.account.state import Account, Profile
+from domain.accounts.account.state import HOLD, Account, Profile
+from domain.accounts.transaction import CaptureHold
+from domain.orders.order import ORDER, ConfirmOrder, Order, OrderLine, PlaceOrder
 from domain.registry import SNAPSHOTS
 from eventstore.executor.snapshots import JsonStates, Snapshots
 from eventstore.executor.stream_states import Fold
-from eventstore.log.answers import Answer
+from eventstore.log.answers import Answer, Outcome
+from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
 from tests.support.ledger import (
     CASH,
@@ -34,9 +39,12 @@ from tests.support.ledger import (
     transfer,
     withdrawal,
 )
+from tests.support.memory_ledger import TODAY, new_id
 from tests.support.postgres import Database, Server
+from workers.verify.snapshots import check_snapshots
 
 COMMANDS = 40
+EXPIRY = datetime(2027, 1, 31, 12, 0, 0, 1, tzinfo=UTC)
 Log = list[tuple[Any, ...]]
 
 
@@ -214,11 +222,11 @@ def test_snapshots_of_another_shape_or_unreadable_ones_are_ignored(database: Dat
 
 
 def test_the_newest_snapshot_wins_and_its_size_is_bounded(database: Database) -> None:
-    keep = "SELECT log.keep_snapshots(1, %s, %s, %s, %s)"
+    keep = "SELECT log.keep_snapshots_by_shape(1, %s, %s, %s, %s)"
     with psycopg.connect(database.api_url, autocommit=True) as api:
 
         def kept(shape: bytes, version: int, state: bytes = b"{}") -> int:
-            row = api.execute(keep, (shape, ["acct_1"], [version], [state])).fetchone()
+            row = api.execute(keep, (["acct_1"], [version], [shape], [state])).fetchone()
             assert row is not None
             return int(row[0])
 
@@ -247,12 +255,134 @@ def test_a_database_that_refuses_snapshots_costs_only_the_snapshots(database: Da
 def test_a_state_is_the_same_after_a_snapshot() -> None:
     states = JsonStates(SNAPSHOTS)
     profile = Profile("acct_1", "CHK1", "checking", "EUR", "owner-1", None, 10**15, OPENED)
-    account = Account(7, profile, -(10**25), 12, "frozen", (("hold_1", 5), ("hold_2", 7)))
+    account = Account(7, profile, -(10**25), 12, "frozen", (("hold_1", 5, None), ("hold_2", 7, EXPIRY)))
     assert states.decode("acct_1", states.encode(account)) == account
     assert states.covers("acct_1")
     assert not states.covers("post_1")
-    assert states.shape != JsonStates({"acct_": (Profile, 1)}).shape
     assert replace(account, balance=0) != account
+
+
+def test_the_shape_of_an_aggregate_does_not_depend_on_others() -> None:
+    states = JsonStates({"acct_": (Account, 1), "ord_": (Profile, 1)})
+    assert states.shape("acct_1") not in (None, states.shape("ord_1"))
+    assert states.shape("post_1") is None
+    other_fold = JsonStates({"acct_": (Account, 2), "ord_": (Profile, 1)})
+    assert other_fold.shape("acct_1") != states.shape("acct_1")
+    assert other_fold.shape("ord_1") == states.shape("ord_1")
+    other_class = JsonStates({"ord_": (Account, 1)})
+    assert other_class.shape("ord_1") != states.shape("ord_1")
+
+
+def test_a_program_of_before_keeps_its_snapshots(database: Database) -> None:
+    """Before revision 0011 a call had one shape. Such a program may run beside this one."""
+    old = "SELECT log.keep_snapshots(1, %s, %s, %s, %s)"
+    with psycopg.connect(database.api_url, autocommit=True) as api:
+        assert api.execute(old, (b"old", ["acct_1", "acct_2"], [3, 4], [b"{}", b"{}"])).fetchone() == (2,)
+        assert api.execute(old, (b"old", ["acct_1"], [2], [b"{}"])).fetchone() == (0,)
+        assert api.execute(old, (b"old", [], [], [])).fetchone() == (0,)
+        found = api.execute("SELECT stream, version, shape, state FROM log.snapshots ORDER BY stream").fetchall()
+    assert found == [("acct_1", 3, b"old", b"{}"), ("acct_2", 4, b"old", b"{}")]
+
+
+def test_two_versions_of_the_program_share_the_snapshots_of_what_did_not_change(database: Database) -> None:
+    """Each has another fold of accounts and the same fold of orders, and both execute commands on one log."""
+    kinds: dict[str, tuple[type[msgspec.Struct], int]] = {"acct_": (Account, 1), f"{ORDER}_": (Order, 1)}
+    first, second = (
+        Snapshots(lambda: connect(database.api_url, application_name="snapshots"), 1, JsonStates(states), every=1)
+        for states in (kinds, kinds | {"acct_": (Account, 2)})
+    )
+    with (
+        first,
+        second,
+        ledger_on(database, snapshots=first, cache_limit=1) as ledger,
+        executor_on(database, snapshots=second, cache_limit=1) as other,
+    ):
+        order = new_id(ORDER)
+        ledger.accepted(PlaceOrder(order, "customer-1", "EUR", (OrderLine("sku", "Tea", 1, 150),)))
+        account = ledger.account(1_000)
+        first.settle()
+        with ledger.connect() as reading:
+            wanted = {account: 0, order: 0}
+            assert first.read(reading, wanted)[0].keys() == {account, order}
+            assert second.read(reading, wanted)[0].keys() == {order}, "what did not change is shared"
+            for round in range(3):  # each in turn, so that each replaces the snapshots of the other
+                [answer] = other.execute([submission(deposit(account, 1))])
+                second.settle()
+                assert answer.result["balances"][account]["balance"] == f"10.{2 * round + 1:02}"
+                assert second.read(reading, wanted)[0][account].version == 2 * round + 3
+                assert first.read(reading, wanted)[0].keys() == {order}
+                mine = ledger.accepted(deposit(account, 1))
+                first.settle()
+                assert mine.result["balances"][account]["balance"] == f"10.{2 * round + 2:02}"
+                assert first.read(reading, wanted)[0][account].version == 2 * round + 4
+                assert second.read(reading, wanted)[0].keys() == {order}
+            [answer] = other.execute([submission(ConfirmOrder(order))])
+            second.settle()
+            assert answer.outcome is Outcome.ACCEPTED
+            assert first.read(reading, wanted)[0][order].status == "confirmed", "it is read by the version before too"
+    assert first.statistics.failed == second.statistics.failed == 0
+    assert_sound(database)
+
+
+def test_verify_leaves_out_the_snapshots_of_another_version_and_checks_the_others(database: Database) -> None:
+    changed = JsonStates({prefix: (kind, fold + 1) for prefix, (kind, fold) in SNAPSHOTS.items()})
+    with snapshots_on(database, 1) as snapshots, ledger_on(database, snapshots=snapshots) as ledger:
+        account = ledger.account(1_000)
+        snapshots.settle()
+    with psycopg.connect(database.url, autocommit=True) as owner:
+        of_another = "UPDATE log.snapshots SET shape = %s WHERE stream = %s"
+        owner.execute(of_another, (changed.shape(account), account))
+    with connect(database.audit_url, application_name="verify") as connection:
+        check = check_snapshots(connection, read_head(connection, "main"), codec_of(connection, 1))
+    assert (check.ok, check.covered, check.not_covered) == (True, 1, {"made by another version": 1})
+
+
+MANY_HOLDS = 1_600
+"""So many holds do not fit a snapshot. Earlier revisions allowed 1,000, which do if none expires."""
+
+
+def test_an_account_with_more_holds_than_new_ones_may_have_keeps_them(database: Database) -> None:
+    """It goes on without a snapshot until its state fits again."""
+    snapshots = snapshots_on(database, 1).start()
+    with ledger_on(database, snapshots=snapshots, cache_limit=1) as ledger:
+        account, other = ledger.account(2_000), ledger.account()
+        holds = [new_id(HOLD) for _ in range(MANY_HOLDS)]
+        with psycopg.connect(database.url, autocommit=True) as owner:
+            _place_as_before(owner, account, holds)
+        assert ledger.execute(PlaceHold(account, new_id(HOLD), 1, "EUR")).rule == "hold_count"
+        ledger.accepted(ReleaseHold(account, holds[0]))
+        ledger.accepted(CaptureHold(account, holds[1], new_id("txn"), other, 1, "EUR", TODAY))
+        ledger.accepted(deposit(account, 5))
+        snapshots.settle()
+        with ledger.connect() as reading:
+            [state] = snapshots.read(reading, {account: 0})[0].values()
+        assert (state.version, state.holds) == (2, ()), "the last one that fitted"
+        assert snapshots.statistics.failed > 0
+        assert ledger.execute(PlaceHold(account, new_id(HOLD), 1, "EUR")).rule == "hold_count"
+        released = [submission(ReleaseHold(account, hold)) for hold in holds[2 : MANY_HOLDS - MOST_HOLDS]]
+        assert {answer.outcome for answer in ledger.executor.execute(released)} == {Outcome.ACCEPTED}
+        assert ledger.execute(PlaceHold(account, new_id(HOLD), 1, "EUR")).rule == "hold_count", "it has the most"
+        ledger.accepted(ReleaseHold(account, holds[-1]))
+        ledger.accepted(PlaceHold(account, new_id(HOLD), 1, "EUR"))
+        snapshots.settle()
+        with ledger.connect() as reading:
+            [state] = snapshots.read(reading, {account: 0})[0].values()
+    snapshots.stop()
+    assert (len(state.holds), state.reserved) == (MOST_HOLDS, MOST_HOLDS)
+    assert_sound(database)
+
+
+def _place_as_before(owner: psycopg.Connection[Any], account: str, holds: list[str]) -> None:
+    """Append holds of 0.01 as an earlier revision did, when an account could have a thousand."""
+    payload = '{{"amount":1,"currency":"EUR","hold":"{}","reference":null}}'
+    owner.execute(
+        "INSERT INTO log.events SELECT e.log, l.position + n, l.position + n, e.stream, e.version + n,"
+        " 'account.hold_placed.v1', l.recorded_at, 0, convert_to(p, 'UTF8'), e.metadata"
+        "  FROM log.logs l, unnest(%s::text[]) WITH ORDINALITY AS x(p, n),"
+        "       (SELECT * FROM log.events WHERE stream = %s ORDER BY version DESC LIMIT 1) e",
+        ([payload.format(hold) for hold in holds], account),
+    )
+    owner.execute("UPDATE log.logs SET position = position + %s", (len(holds),))
 
 
 def test_a_snapshot_has_no_personal_data() -> None:

@@ -15,7 +15,7 @@ from psycopg import Connection
 from domain.aggregate import EventType
 from domain.kernel import ERASED, UNREADABLE
 from domain.kernel import Event as DomainEvent
-from domain.orders.order import OrderConfirmed, OrderLine, OrderPlaced
+from domain.orders.order import OrderConfirmed, OrderPlaced, PlacedLine
 from domain.registry import CATALOGUE
 from eventstore.log.codec import Codec
 from projections.engine.follow import follow
@@ -62,7 +62,7 @@ def write(filler: Filler, *events: DomainEvent, type: str, stream: str, encoding
 
 def placed(order: str) -> OrderPlaced:
     """A new order."""
-    return OrderPlaced(order, 1, "customer-1", "EUR", (OrderLine("ink", "Ink", 1, 100),), 100, None)
+    return OrderPlaced(order, 1, "customer-1", "EUR", (PlacedLine("ink", 1, 100),), ("Ink",), 100, None, {})
 
 
 def positions(connection: Connection[Any]) -> dict[str, int]:

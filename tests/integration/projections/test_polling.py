@@ -82,8 +82,8 @@ def test_a_poller_misses_nothing(
         filler.write(
             [filler.opening(f"acct{id}", owner=customer)],
             [filler.opening(f"acct{other}", owner="somebody-else")],
-            [OrderPlaced(f"ord{id}", 1, customer, "EUR", (), 0, None)],
-            [OrderPlaced(f"ord{other}", 1, "somebody-else", "EUR", (), 0, None)],
+            [OrderPlaced(f"ord{id}", 1, customer, "EUR", (), (), 0, None, {})],
+            [OrderPlaced(f"ord{other}", 1, "somebody-else", "EUR", (), (), 0, None, {})],
             [OrderConfirmed(f"ord{id}", 0)],
             [PostDrafted(f"post{id}", 1, author, "Title", "Body")],
         )

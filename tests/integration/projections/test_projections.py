@@ -16,7 +16,7 @@ from domain.accounts.account.events import AccountFrozen
 from domain.accounts.account.state import Account
 from domain.accounts.posting import Entry
 from domain.orders import order as order_state
-from domain.orders.order import Order
+from domain.orders.order import Order, OrderPlaced, PlacedLine
 from domain.posts import post as post_state
 from domain.posts.post import Post, PostDeleted, PostDrafted, PostRevised
 from eventstore.keys.master_keys import MasterKeyError
@@ -113,8 +113,8 @@ def test_orders_are_what_the_domain_folds(filler: Filler, connection: Connection
     assert [(row.order, row.customer, row.version, row.status, row.total) for row in rows] == [
         (order.id, order.customer, order.version, order.status, order.total) for order in folded
     ]
-    assert [[(x.sku, x.name, x.quantity, x.unit_price) for x in row.lines] for row in rows] == [
-        [(x.sku, x.name, x.quantity, x.unit_price) for x in order.lines] for order in folded
+    assert [[(x.sku, x.quantity, x.unit_price) for x in row.lines] for row in rows] == [
+        [(x.sku, x.quantity, x.unit_price) for x in order.lines] for order in folded
     ]
     cancelled = next(row for row in rows if row.status == "cancelled")
     assert cancelled.reason == "changed\ntheir mind"
@@ -206,6 +206,10 @@ def test_movements_in_another_currency_stop_the_projection(
     assert (day.closing, day.currency) == (7, "EUR"), "only the earlier event is folded"
 
 
+SKUS = ["tea", "cup"]
+LINES = (PlacedLine("tea", 2, 3), PlacedLine("cup", 1, 2))
+
+
 def test_erased_fields_are_null_and_flagged(filler: Filler, connection: Connection[Any]) -> None:
     account = filler.opening(owner="ada")
     id = account.originator_id
@@ -216,6 +220,8 @@ def test_erased_fields_are_null_and_flagged(filler: Filler, connection: Connecti
         [PostDrafted("post_1", 1, "ada", "Title", "Body")],
         [PostRevised("post_1", 2, "ada", 2, "Title", "Body", "why")],
         [PostDeleted("post_1", 3, "ada", "spam")],
+        [OrderPlaced("ord_1", 1, "ada", "EUR", LINES, ("Tea", "Cup"), 8, None, {"channel": "web"})],
+        [OrderPlaced("ord_2", 1, "bob", "EUR", LINES, ("Tea", "Cup"), 8, None, {})],
     )
     filler.erase("ada")
     run(connection, filler)
@@ -229,6 +235,33 @@ def test_erased_fields_are_null_and_flagged(filler: Filler, connection: Connecti
     assert post is not None
     assert (post.title, post.body, post.text_erased, post.reason, post.reason_erased) == (None, None, True, None, True)
     assert [text.text_erased for text in posts.revisions(connection, "post_1").items] == [True, True]
+    order, other = orders.orders(connection).items
+    assert (order.names_erased, order.metadata, [line.sku for line in order.lines]) == (True, {"channel": "web"}, SKUS)
+    assert [line.name for line in order.lines] == [None, None]
+    assert (other.names_erased, other.metadata, [line.name for line in other.lines]) == (False, {}, ["Tea", "Cup"])
+
+
+def test_an_order_of_the_first_version_shows_its_names_as_they_were_stored(
+    filler: Filler, connection: Connection[Any]
+) -> None:
+    """They are in clear in the log, so the erasure of the customer does not change them."""
+    placed = OrderPlaced("ord_1", 1, "ada", "EUR", LINES, ("Tea", "Cup"), 8, "for Ada", {})
+    filler.write([placed])
+    old = (
+        '{"currency":"EUR","customer":"ada","lines":[{"name":"Tea","quantity":2,"sku":"tea","unit_price":3},'
+        '{"name":"Cup","quantity":1,"sku":"cup","unit_price":2}],"reference":"for Ada","total":8}'
+    )
+    filler.connection.execute(
+        "UPDATE log.events SET type = 'order.placed.v1', payload = %s WHERE stream = 'ord_1'", (old.encode(),)
+    )
+    filler.erase("ada")
+    run(connection, filler)
+    [order] = orders.orders(connection).items
+    assert (order.reference, order.metadata, order.names_erased) == ("for Ada", {}, False)
+    assert [(line.sku, line.name, line.quantity, line.unit_price) for line in order.lines] == [
+        ("tea", "Tea", 2, 3),
+        ("cup", "Cup", 1, 2),
+    ]
 
 
 def test_an_unreadable_field_is_marked_in_its_row_and_affects_no_other(

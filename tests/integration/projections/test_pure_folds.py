@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 from psycopg import Connection
 from sqlalchemy import Table
@@ -55,11 +56,15 @@ def _plain(value: Any) -> Any:
 
 
 def with_times(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
-    """Text of points in time, as the server returns it."""
+    """Text of points in time and of JSON, as the server returns it."""
     times = {"last_at", "placed_at", "published_at", "drafted_at", "recorded_at"}
     return {
         key: {
-            name: datetime.fromisoformat(value) if name in times and value is not None else value
+            name: datetime.fromisoformat(value)
+            if name in times and value is not None
+            else orjson.loads(value)
+            if name == "metadata"
+            else value
             for name, value in row.items()
         }
         for key, row in rows.items()
@@ -112,7 +117,7 @@ COUNTING: Projection = declared(
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 100])
 def test_functions_may_read_the_columns_that_they_name(filler: Filler, connection: Connection[Any], cut: int) -> None:
-    events: list[Event] = [OrderPlaced(order, 1, "ada", "EUR", (), 5, None) for order in ("ord_1", "ord_2")]
+    events: list[Event] = [OrderPlaced(order, 1, "ada", "EUR", (), (), 5, None, {}) for order in ("ord_1", "ord_2")]
     events += [OrderConfirmed("ord_1", 2), OrderConfirmed("ord_1", 3), OrderConfirmed("ord_2", 2)]
     at = [RecordedEvent(n, f"2024-01-01 00:00:{n:02}+00", event) for n, event in enumerate(events, 1)]
     with connection.transaction(force_rollback=True):

@@ -17,7 +17,7 @@ from tests.integration.projections.filling import LOG, Filler, a_life
 SHAPES = "SELECT projection, shape FROM read.projections ORDER BY 1"
 OLD_ORDER = (
     "status, reference, reason, transaction, account, total, version, position, placed_at, last_position, last_at,"
-    ' reason_erased, "order", customer, currency'
+    ' reason_erased, "order", customer, currency, metadata, names_erased'
 )
 
 
@@ -33,7 +33,7 @@ def owner(filler: Filler, connection: Connection[Any]) -> Iterator[Connection[An
         owner.execute("DROP TABLE orders; ALTER TABLE kept RENAME TO orders")
         for column in ("order", "customer", "currency", "status", "total", "version", "position", "placed_at"):
             owner.execute(f'ALTER TABLE orders ALTER "{column}" SET NOT NULL'.encode())
-        for column in ("last_position", "last_at", "reason_erased"):
+        for column in ("last_position", "last_at", "reason_erased", "metadata", "names_erased"):
             owner.execute(f'ALTER TABLE orders ALTER "{column}" SET NOT NULL'.encode())
         owner.execute('ALTER TABLE orders ADD PRIMARY KEY ("order")')
         owner.execute('CREATE INDEX orders_by_status ON orders (status, "order")')

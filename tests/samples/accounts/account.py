@@ -6,14 +6,17 @@ from datetime import timedelta
 from random import Random
 from typing import Any, get_args
 
-from domain.accounts.account.holds import MOST_HOLDS, PlaceHold, ReleaseHold
+from msgspec.structs import replace
+
+from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
 from domain.accounts.account.state import ACCOUNT, HOLD, Account
 from domain.accounts.numbers import InternalRole, account_number
 from domain.accounts.posting import internal_account
 from domain.accounts.transaction import Deposit, Withdraw
-from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World
-from tests.support.memory_ledger import OPENED, TODAY, MemoryLedger, opening
+from domain.codes import MOST_METADATA_KEY, MOST_PAIRS
+from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
+from tests.support.memory_ledger import NOW, OPENED, TODAY, MemoryLedger, opening
 
 CASH = internal_account("main", "cash", "EUR")
 
@@ -55,7 +58,7 @@ ROUTES = {
     "/v1/accounts/{account}/unfreeze": lambda world: Request({"account": frozen(world)}, REASON),
     "/v1/accounts/{account}/close": lambda world: Request({"account": with_balance(world)}, REASON),
     "/v1/accounts/{account}/holds": lambda world: Request(
-        {"account": with_balance(world, "100.00")}, {**AMOUNT, "reference": "sample-1"}
+        {"account": with_balance(world, "100.00")}, {**AMOUNT, "reference": "sample-1", "metadata": {"till": "4"}}
     ),
     "/v1/accounts/{account}/holds/{hold}/release": releases,
 }
@@ -79,9 +82,32 @@ def holding(id: str, amount: int = 1, account: str = "acct_a") -> PlaceHold:
     return PlaceHold(account, id, amount, "EUR")
 
 
+LATEST = NOW + timedelta(MOST_DAYS_HELD)
 BEFORE_OPENING = (OPENED - TODAY).days - 1
 
 RULES = {
+    "not_a_code": no_code(
+        "key of metadata",
+        replace(holding("hold_1", account="acct_b"), metadata={"k" * (MOST_METADATA_KEY + 1): "1"}),
+        replace(holding("hold_1", account="acct_b"), metadata={"k" * MOST_METADATA_KEY: "1"}),
+        given=(B,),
+        most=MOST_METADATA_KEY,
+    ),
+    "metadata_pairs": RuleSample(
+        given=(B,),
+        broken=replace(holding("hold_1", account="acct_b"), metadata={f"k{n}": "1" for n in range(MOST_PAIRS + 1)}),
+        sentence="The metadata has 21 pairs; the most is 20.",
+        kept=(replace(holding("hold_1", account="acct_b"), metadata={f"k{n}": "1" for n in range(MOST_PAIRS)}),),
+    ),
+    "hold_expiry": RuleSample(
+        given=(B,),
+        broken=replace(holding("hold_1", account="acct_b"), expires_at=LATEST + timedelta(microseconds=1)),
+        sentence=(
+            f"Hold hold_1 would expire at {(LATEST + timedelta(microseconds=1)).isoformat()}; a hold expires after now, "
+            f"{NOW.isoformat()}, and at most 366 days later."
+        ),
+        kept=(replace(holding("hold_1", account="acct_b"), expires_at=LATEST),),
+    ),
     "account_exists": RuleSample(
         given=A,
         broken=opening(account="acct_a"),
@@ -181,7 +207,7 @@ RULES = {
     "hold_count": RuleSample(
         given=(B, *(holding(f"hold_{number}", account="acct_b") for number in range(MOST_HOLDS))),
         broken=holding("hold_x", account="acct_b"),
-        sentence="Account acct_b has 1000 open holds, the most that it can have.",
+        sentence="Account acct_b has 250 open holds and can have no other one; release or capture some first.",
         kept=(ReleaseHold("acct_b", "hold_0"), holding("hold_x", account="acct_b")),
     ),
 }
@@ -209,7 +235,9 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     if account.holds and choice < 0.3:
         return ReleaseHold(id, chance.choice(account.holds)[0])
     if choice < 0.5:
-        return PlaceHold(id, ledger.new_id(HOLD), chance.randint(1, 500), currency)
+        amount = chance.randint(1, 500)
+        expires_at = ledger.context.decided_at + timedelta(MOST_DAYS_HELD) if amount % 2 else None
+        return PlaceHold(id, ledger.new_id(HOLD), amount, currency, "till/4", {"till": "4"}, expires_at)
     return FreezeAccount(id, "a reason") if choice < 0.7 else CloseAccount(id, "a reason")
 
 
@@ -291,7 +319,14 @@ EVENTS = (
         "acct_01m7xye22needsfrayavc4db6g",
         3,
         '{"amount":500,"currency":"EUR","hold":"hold_01m7xye322ewkrackt3th99f5h","reference":"REF-1"}',
-        {"hold": "hold_01m7xye322ewkrackt3th99f5h", "amount": 500, "currency": "EUR", "reference": "REF-1"},
+        {
+            "hold": "hold_01m7xye322ewkrackt3th99f5h",
+            "amount": 500,
+            "currency": "EUR",
+            "reference": "REF-1",
+            "metadata": {},
+            "expires_at": None,
+        },
     ),
     StoredEvent(
         "account.hold_released.v1",
@@ -348,6 +383,34 @@ EVENTS = (
         5,
         '{"owner":"owner-1","reason":"2.UoO18UHjZSw_Ug4wNI3JbGnpx1MCCWyjpMgLsdqSW5vS0uMaV3I="}',
         {"owner": "owner-1", "reason": "On request"},
+    ),
+    StoredEvent(
+        "account.hold_placed.v2",
+        "acct_00000000000000000000000018",
+        3,
+        '{"amount":492,"currency":"EUR","expires_at":"2027-11-22T12:00:00.000001Z","hold":"hold_00000000000000000000000030","metadata":{"till":"4"},"reference":"till/4"}',
+        {
+            "hold": "hold_00000000000000000000000030",
+            "amount": 492,
+            "currency": "EUR",
+            "reference": "till/4",
+            "metadata": {"till": "4"},
+            "expires_at": "2027-11-22T12:00:00.000001Z",
+        },
+    ),
+    StoredEvent(
+        "account.hold_placed.v2",
+        "acct_00000000000000000000000018",
+        4,
+        '{"amount":1,"currency":"EUR","expires_at":null,"hold":"hold_00000000000000000000000031","metadata":{},"reference":null}',
+        {
+            "hold": "hold_00000000000000000000000031",
+            "amount": 1,
+            "currency": "EUR",
+            "reference": None,
+            "metadata": {},
+            "expires_at": None,
+        },
     ),
 )
 

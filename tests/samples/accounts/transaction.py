@@ -6,6 +6,8 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any
 
+from msgspec.structs import replace
+
 from domain.accounts.account.holds import PlaceHold
 from domain.accounts.account.state import Account
 from domain.accounts.posting import Entry, internal_account
@@ -18,9 +20,10 @@ from domain.accounts.transaction import (
     Transfer,
     Withdraw,
 )
+from domain.codes import MOST_CODE
 from domain.money import MAX_AMOUNT
 from tests.samples.accounts.account import AMOUNT, CURRENCIES, hold, with_balance
-from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World
+from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import TODAY, MemoryLedger, opening
 
 # Requests
@@ -81,6 +84,12 @@ def journal(*entries: Entry) -> PostTransaction:
 
 
 RULES = {
+    "not_a_code": no_code(
+        "reference",
+        replace(deposit(1), reference="r" * (MOST_CODE + 1)),
+        replace(deposit(1), reference="r" * MOST_CODE),
+        given=(A, B),
+    ),
     "same_account": RuleSample(
         given=(A, B),
         broken=Transfer("txn_1", "acct_a", "acct_a", 1, "EUR", TODAY),
@@ -150,7 +159,7 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     if choice < 0.3:
         return _against_cash(ledger, chance, source, currency)
     if choice < 0.4 and held:
-        account, (id, amount) = chance.choice(held)
+        account, (id, amount, _) = chance.choice(held)
         return CaptureHold(account, id, ledger.new_id(TRANSACTION), target, amount, currency, TODAY)
     if choice < 0.5:
         third = chance.choice(customers)
@@ -159,7 +168,7 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
             Entry(target, "credit", MAX_AMOUNT - 10, currency),
             Entry(third, "credit", 10, currency),
         )
-        return PostTransaction(ledger.new_id(TRANSACTION), "journal", entries, TODAY, "ref\\1")
+        return PostTransaction(ledger.new_id(TRANSACTION), "journal", entries, TODAY, "ref#1")
     if choice < 0.55:
         return _exchange(ledger, chance, source)
     description = "rent\tMay" if chance.random() < 0.3 else None

@@ -8,6 +8,7 @@ from typing import Any
 
 from domain.accounts.account.state import Account
 from domain.accounts.transaction import TRANSACTION
+from domain.codes import MOST_PAIRS, Metadata
 from domain.money import MAX_AMOUNT
 from domain.orders.order import (
     MOST_LINES,
@@ -21,13 +22,19 @@ from domain.orders.order import (
     PlaceOrder,
 )
 from tests.samples.accounts import account
-from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World
+from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import TODAY, MemoryLedger
 
 # Requests
 
 LINE = {"sku": "85123A", "name": "Hanging heart", "quantity": 6, "unit_price": "2.55"}
-PLACED = {"customer": "customer-1", "currency": "EUR", "lines": [LINE], "reference": "536365"}
+PLACED = {
+    "customer": "customer-1",
+    "currency": "EUR",
+    "lines": [LINE],
+    "reference": "536365",
+    "metadata": {"channel": "web"},
+}
 
 
 def one(world: World) -> str:
@@ -54,8 +61,13 @@ ROUTES = {
 # Rules
 
 
-def place(*lines: OrderLine, order: str = "ord_1") -> PlaceOrder:
-    return PlaceOrder(order, "customer-1", "EUR", lines)
+NO_PAIRS: Metadata = {}
+
+
+def place(
+    *lines: OrderLine, order: str = "ord_1", customer: str = "customer-1", metadata: Metadata = NO_PAIRS
+) -> PlaceOrder:
+    return PlaceOrder(order, customer, "EUR", lines, metadata=metadata)
 
 
 THING = OrderLine("sku", "thing", 1, 1)
@@ -67,6 +79,15 @@ def at(price: int) -> OrderLine:
 
 
 RULES = {
+    "not_a_code": no_code(
+        "customer", place(THING, customer="ada@example.com"), place(THING, customer="ada:example.com")
+    ),
+    "metadata_pairs": RuleSample(
+        given=(),
+        broken=place(THING, metadata={f"key-{n}": "1" for n in range(MOST_PAIRS + 1)}),
+        sentence="The metadata has 21 pairs; the most is 20.",
+        kept=(place(THING, metadata={f"key-{n}": "1" for n in range(MOST_PAIRS)}),),
+    ),
     "order_exists": RuleSample(
         given=(place(THING),),
         broken=place(THING),
@@ -119,8 +140,9 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     orders = [order for order in ledger.of(Order) if order.status in ("placed", "confirmed")]
     if not orders or chance.random() < 0.3:
         lines = tuple(chance.choice(LINES) for _ in range(chance.randint(1, 3)))
-        reference = chance.choice((None, "a\\reference"))
-        return PlaceOrder(ledger.new_id(ORDER), f"customer-{chance.randint(1, 3)}", "EUR", lines, reference)
+        reference = chance.choice((None, "a/reference"))
+        metadata = {"channel": "web", "a.key": "a:value"} if reference is None else {}
+        return PlaceOrder(ledger.new_id(ORDER), f"customer-{chance.randint(1, 3)}", "EUR", lines, reference, metadata)
     order = chance.choice(orders)
     if chance.random() < 0.1:
         return CancelOrder(order.id, "changed\ntheir mind")
@@ -144,9 +166,11 @@ EVENTS = (
         {
             "customer": "customer-1",
             "currency": "GBP",
-            "lines": [{"sku": "85123A", "name": "White hanging heart", "quantity": 6, "unit_price": 255}],
+            "lines": [{"sku": "85123A", "quantity": 6, "unit_price": 255}],
+            "names": ["White hanging heart"],
             "total": 1530,
             "reference": "536365",
+            "metadata": {},
         },
     ),
     StoredEvent(
@@ -181,6 +205,25 @@ EVENTS = (
         3,
         '{"customer":"customer-1","reason":"2.PE82fChAjmupkTIfotBB62TrBQM4uI_f8vucn8zX0m3xbp1I6blXDrNnHcyBOA=="}',
         {"customer": "customer-1", "reason": "Changed their mind"},
+    ),
+    StoredEvent(
+        "order.placed.v2",
+        "ord_0000000000000000000000000n",
+        1,
+        '{"currency":"EUR","customer":"customer-1","lines":[{"quantity":2,"sku":"sku-1","unit_price":150},{"quantity":1,"sku":"sku-3","unit_price":100000000000000},{"quantity":2,"sku":"sku-1","unit_price":150}],"metadata":{"a.key":"a:value","channel":"web"},"names":"2.GzcAhDVEvHuX5rNGg0Hxh-HfZnYRp-jf52vcAPUtSyZM_rE0avAbXby-iwZUP1CvW8mx_CLXuQ8o5g==","reference":"a/reference","total":100000000000600}',
+        {
+            "customer": "customer-1",
+            "currency": "EUR",
+            "lines": [
+                {"sku": "sku-1", "quantity": 2, "unit_price": 150},
+                {"sku": "sku-3", "quantity": 1, "unit_price": 100000000000000},
+                {"sku": "sku-1", "quantity": 2, "unit_price": 150},
+            ],
+            "names": ["Näme\t1", "gold", "Näme\t1"],
+            "total": 100000000000600,
+            "reference": "a/reference",
+            "metadata": {"channel": "web", "a.key": "a:value"},
+        },
     ),
 )
 

@@ -19,7 +19,7 @@ from domain.posts.post import (
     RevisePost,
     slug_claim,
 )
-from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World
+from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import MemoryLedger
 
 _slugs = count(1)
@@ -67,6 +67,9 @@ OTHER = DraftPost("post_2", "author-1", "Title", "Body")
 LONGEST = "s" * MOST_SLUG_CHARACTERS
 
 RULES = {
+    "not_a_code": no_code(
+        "author", DraftPost("post_1", ".author-1", "T", "B"), DraftPost("post_1", "1.author", "T", "B")
+    ),
     "post_exists": RuleSample(
         given=(DRAFTED,),
         broken=DRAFTED,

@@ -51,10 +51,10 @@ def test_an_account_changes_by_the_sum_of_its_entries() -> None:
 def test_holds_change_what_is_reserved() -> None:
     change = accounts.fold(
         recorded(
-            HoldPlaced("a", 1, "h1", 10, "EUR", None),
-            HoldPlaced("a", 2, "h2", 20, "EUR", None),
+            HoldPlaced("a", 1, "h1", 10, "EUR", None, {}, None),
+            HoldPlaced("a", 2, "h2", 20, "EUR", None, {}, None),
             HoldReleased("a", 3, "h1", 10, "EUR"),
-            HoldPlaced("a", 4, "h3", 40, "EUR", None),
+            HoldPlaced("a", 4, "h3", 40, "EUR", None, {}, None),
             HoldCaptured("a", 5, "h2", 20, "EUR", "txn"),
         )
     )["a"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from domain.accounts.account.events import (
@@ -18,7 +20,7 @@ from domain.accounts.transaction import CaptureHold, Withdraw
 from domain.kernel import Event
 from domain.money import MAX_AMOUNT
 from tests.support.given import given, refusal
-from tests.support.memory_ledger import OPENED, TODAY
+from tests.support.memory_ledger import NOW, OPENED, TODAY
 
 CASH = internal_account("main", "cash", "EUR")
 
@@ -35,7 +37,7 @@ FUNDED: tuple[Event, ...] = (
     opened(CASH, None, "cash"),
 )
 """acct_1 has 5.00 EUR and a minimum of 1.00."""
-HELD = HoldPlaced("acct_1", 3, "hold_1", 300, "EUR", None)
+HELD = HoldPlaced("acct_1", 3, "hold_1", 300, "EUR", None, {}, None)
 
 
 def hold(amount: int, id: str = "hold_1", currency: str = "EUR", account: str = "acct_1") -> PlaceHold:
@@ -80,8 +82,44 @@ def test_what_a_hold_needs() -> None:
     given(*FUNDED, HELD).when(hold(1)).then(refusal("hold_exists", hold="hold_1"))
     given(*FUNDED).when(hold(1, currency="USD")).then(refusal("currency_mismatch", currency="USD"))
     given(*FUNDED).when(hold(1, account=CASH)).then(refusal("account_internal", type="cash"))
-    many = [HoldPlaced("acct_2", 2 + n, f"hold_{n}", 1, "EUR", None) for n in range(MOST_HOLDS)]
+    many = [HoldPlaced("acct_2", 2 + n, f"hold_{n}", 1, "EUR", None, {}, None) for n in range(MOST_HOLDS)]
     given(*FUNDED, *many).when(hold(1, "hold_x", account="acct_2")).then(refusal("hold_count", holds=MOST_HOLDS))
+
+
+def expiring(expires_at: datetime | None) -> PlaceHold:
+    return PlaceHold("acct_1", "hold_1", 300, "EUR", "till/4", {"till": "4"}, expires_at)
+
+
+LATEST = NOW + timedelta(days=366)
+MOMENT = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize("expires_at", [None, NOW + MOMENT, LATEST])
+def test_a_hold_may_expire_and_has_metadata(expires_at: datetime | None) -> None:
+    placed = HoldPlaced("acct_1", 3, "hold_1", 300, "EUR", "till/4", {"till": "4"}, expires_at)
+    ledger = given(*FUNDED).when(expiring(expires_at)).then(placed)
+    assert ledger["acct_1"].holds == (("hold_1", 300, expires_at),)
+    given(*FUNDED, placed).when(ReleaseHold("acct_1", "hold_1")).then(HoldReleased("acct_1", 4, "hold_1", 300, "EUR"))
+
+
+@pytest.mark.parametrize("expires_at", [NOW - MOMENT, NOW, LATEST + MOMENT])
+def test_a_hold_expires_after_now_and_within_366_days(expires_at: datetime) -> None:
+    figures = {"hold": "hold_1", "expires_at": expires_at.isoformat(), "now": NOW.isoformat(), "days": 366}
+    given(*FUNDED).when(expiring(expires_at)).then(refusal("hold_expiry", **figures))
+
+
+def test_an_account_with_more_holds_than_a_new_one_keeps_them() -> None:
+    """An earlier revision allowed a thousand."""
+    many = [HoldPlaced("acct_2", 2 + n, f"hold_{n}", 1, "EUR", None, {}, None) for n in range(MOST_HOLDS + 2)]
+    version = MOST_HOLDS + 4
+    account = given(*FUNDED, *many).ledger["acct_2"]
+    assert (len(account.holds), account.reserved) == (MOST_HOLDS + 2, MOST_HOLDS + 2)
+    released = HoldReleased("acct_2", version, "hold_0", 1, "EUR")
+    given(*FUNDED, *many).when(ReleaseHold("acct_2", "hold_0")).then(released)
+    capture_one = CaptureHold("acct_2", "hold_1", "txn_1", "acct_1", 1, "EUR", TODAY)
+    assert given(*FUNDED, *many, released).when(capture_one).ledger["acct_2"].reserved == MOST_HOLDS
+    refused = refusal("hold_count", holds=MOST_HOLDS + 1)
+    given(*FUNDED, *many, released).when(hold(1, "hold_x", account="acct_2")).then(refused)
 
 
 @pytest.mark.parametrize("amount", [300, 200, 1])

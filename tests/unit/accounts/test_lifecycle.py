@@ -84,7 +84,7 @@ def test_an_account_that_was_unfrozen_moves_again() -> None:
 def test_an_account_is_closed_when_nothing_is_left() -> None:
     given(opened()).when(CLOSE).then(AccountClosed("acct_1", 2, "owner-1", "moved away"))
     given(*OPEN).when(CLOSE).then(refusal("balance_not_zero", balance="5.00"))
-    held = HoldPlaced("acct_1", 3, "hold_1", 500, "EUR", None)
+    held = HoldPlaced("acct_1", 3, "hold_1", 500, "EUR", None, {}, None)
     given(*OPEN, held).when(CLOSE).then(refusal("holds_open", holds=1, reserved="5.00"))
 
 

@@ -19,6 +19,7 @@ from domain.orders.order import (
     OrderPaid,
     OrderPlaced,
     PayOrder,
+    PlacedLine,
     PlaceOrder,
 )
 from tests.support.given import given, refusal
@@ -36,7 +37,9 @@ def place(*lines: OrderLine) -> PlaceOrder:
 def placed(*lines: OrderLine) -> OrderPlaced:
     lines = lines or (LINE,)
     total = sum(line.quantity * line.unit_price for line in lines)
-    return OrderPlaced("ord_1", 1, "customer-1", "EUR", lines, total, "536365")
+    kept = tuple(PlacedLine(line.sku, line.quantity, line.unit_price) for line in lines)
+    names = tuple(line.name for line in lines)
+    return OrderPlaced("ord_1", 1, "customer-1", "EUR", kept, names, total, "536365", {})
 
 
 CONFIRMED = OrderConfirmed("ord_1", 2)

@@ -10,7 +10,7 @@ from domain.accounts.account.events import (
     AccountDebited,
 )
 from domain.kernel import ERASED, UNREADABLE, Event
-from domain.orders.order import OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced
+from domain.orders.order import OrderCancelled, OrderConfirmed, OrderPlaced, PlacedLine
 from domain.posts.post import PostArchived, PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
 from domain.registry import CATALOGUE
 from eventstore.keys.sealing import Sealer
@@ -35,7 +35,7 @@ def folded(projection: Projection, *events: Event) -> Page:
 
 
 def test_an_order_that_begins_in_a_page_is_one_line() -> None:
-    placed = OrderPlaced("o", 1, "ada", "EUR", (OrderLine("sku", "a\tb", 2, 5),), 10, None)
+    placed = OrderPlaced("o", 1, "ada", "EUR", (PlacedLine("sku", 2, 5),), ("a\tb",), 10, None, {"channel": "web"})
     page = folded(orders.ORDERS, placed, OrderConfirmed("o", 2), OrderCancelled("o", 3, "ada", "why"))
     [line] = page.begun
     row = dict(zip(orders.TABLE.columns.keys(), line.split("\t"), strict=True))
@@ -77,7 +77,7 @@ def test_many_rows_that_set_the_same_columns_have_a_statement_of_their_own() -> 
 
 
 def test_a_row_begins_once_and_first() -> None:
-    placed = OrderPlaced("o", 1, "ada", "EUR", (), 0, None)
+    placed = OrderPlaced("o", 1, "ada", "EUR", (), (), 0, None, {})
     for events in ((placed, placed), (OrderConfirmed("o", 1), placed)):
         with pytest.raises(FoldError, match="o has events before its OrderPlaced"):
             folded(orders.ORDERS, *events)
@@ -86,7 +86,7 @@ def test_a_row_begins_once_and_first() -> None:
 
 
 def test_functions_change_neither_row_nor_event() -> None:
-    before = orders.FOLD.rows(recorded(OrderPlaced("o", 1, "ada", "EUR", (), 0, None)))["o"]
+    before = orders.FOLD.rows(recorded(OrderPlaced("o", 1, "ada", "EUR", (), (), 0, None, {})))["o"]
     as_it_was = dict(before)
     after = orders.cancelled(before, OrderCancelled("o", 2, "ada", "why"))
     assert (before, after["status"]) == (as_it_was, "cancelled")

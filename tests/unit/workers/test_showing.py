@@ -52,7 +52,7 @@ def test_text_of_a_client_cannot_control_the_terminal() -> None:
 
 def test_a_state_has_decimal_strings_for_amounts() -> None:
     profile = Profile(ADA, "CHK1", "checking", "JPY", "ada", None, 5_000, DAY)
-    shown = in_major_units(plain(Account(3, profile, -1230, 30, "open", (("hold_1", 30),))))
+    shown = in_major_units(plain(Account(3, profile, -1230, 30, "open", (("hold_1", 30, None),))))
     assert (shown["balance"], shown["reserved"], shown["version"]) == ("-1230", "30", 3)
     assert (shown["profile"]["minimum"], shown["profile"]["maximum"]) == (None, "5000")
-    assert shown["holds"] == [{"hold": "hold_1", "amount": "30"}]
+    assert shown["holds"] == [{"hold": "hold_1", "amount": "30", "expires_at": None}]

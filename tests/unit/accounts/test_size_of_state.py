@@ -1,0 +1,67 @@
+"""The largest state of each aggregate with snapshots fits a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from domain.accounts.account.events import HoldPlaced
+from domain.accounts.account.holds import MOST_HOLDS
+from domain.accounts.account.state import ACCOUNT, HOLD, Account, Profile, evolve
+from domain.accounts.numbers import PREFIXES, account_number
+from domain.codes import MOST_CODE
+from domain.ids import typeid
+from domain.kernel import Value
+from domain.money import EXPONENTS, MAX_AMOUNT
+from domain.registry import SNAPSHOTS
+from eventstore.executor.snapshots import MOST_STATE_BYTES, JsonStates
+
+LAST = UUID(int=2**128 - 1)
+MOST_BALANCE = 10**30
+"""More than any balance: a quintillion of the largest amounts."""
+LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+def largest_account(holds: int = MOST_HOLDS, expires_at: datetime | None = LATEST) -> Account:
+    """An account with the longest value of each field, and so many holds."""
+    profile = Profile(
+        id=typeid(ACCOUNT, LAST),
+        number=account_number("checking", 10**10 - 1),
+        type=max(PREFIXES, key=len),
+        currency=max(EXPONENTS, key=len),
+        owner="x" * MOST_CODE,
+        minimum=-MAX_AMOUNT,
+        maximum=MAX_AMOUNT,
+        opened_on=date.max,
+    )
+    account = Account(2**63 - 1 - holds, profile, -MOST_BALANCE, 0, "frozen")
+    for number in range(holds):
+        hold = typeid(HOLD, UUID(int=LAST.int - number))
+        event = HoldPlaced(profile.id, account.version + 1, hold, MAX_AMOUNT, profile.currency, None, {}, expires_at)
+        account = evolve(account, event)
+    return account
+
+
+LARGEST: dict[type[Value], Callable[[], Any]] = {Account: largest_account}
+"""Makes the largest state of each class that has snapshots, from the bounds of the domain."""
+
+
+def size(state: Any) -> int:
+    """The bytes of the state in a snapshot."""
+    return len(JsonStates(SNAPSHOTS).encode(state))
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in SNAPSHOTS.values()], ids=lambda kind: kind.__name__)
+def test_the_largest_state_fits_a_snapshot(kind: type[Value]) -> None:
+    state = LARGEST[kind]()
+    assert all(getattr(state, name) not in (None, (), "") for name in state.__struct_fields__), "a field is empty"
+    assert size(state) <= MOST_STATE_BYTES
+
+
+def test_a_thousand_holds_fit_only_while_none_of_them_expires() -> None:
+    """An account could have a thousand when holds did not expire."""
+    assert size(largest_account(1_000, None)) <= MOST_STATE_BYTES < size(largest_account(1_000))
