@@ -101,7 +101,7 @@ def post(transaction: Transaction, states: States, context: Context) -> Accepted
     `states` has each account that the entries name. The stream of the transaction is new.
     """
     entries, value_date = transaction.entries, transaction.value_date
-    refusal = _well_formed(entries) or _not_after_today(value_date, context)
+    refusal = refuse_entries(entries) or refuse_value_date(value_date, context.today)
     if refusal is not None:
         return refusal
 
@@ -225,8 +225,8 @@ def posting_decision(
     return decided
 
 
-def _well_formed(entries: Sequence[Entry]) -> Refused | None:
-    """Check the rules that need no account: the number of entries, their amounts, and a sum of zero per currency."""
+def refuse_entries(entries: Sequence[Entry]) -> Refused | None:
+    """Return the refusal by a rule that needs no account: number of entries, amounts, sum per currency. Or None."""
     if not LEAST_ENTRIES <= len(entries) <= MOST_ENTRIES:
         return Refused("entry_count", {"least": LEAST_ENTRIES, "most": MOST_ENTRIES, "count": len(entries)})
     sums: dict[str, int] = {}
@@ -250,9 +250,8 @@ def _well_formed(entries: Sequence[Entry]) -> Refused | None:
     return None
 
 
-def _not_after_today(value_date: date, context: Context) -> Refused | None:
-    if value_date > context.today:
-        return Refused(
-            "value_date_in_future", {"value_date": value_date.isoformat(), "today": context.today.isoformat()}
-        )
+def refuse_value_date(value_date: date, today: date) -> Refused | None:
+    """Return the refusal of a value date in the future, or None."""
+    if value_date > today:
+        return Refused("value_date_in_future", {"value_date": value_date.isoformat(), "today": today.isoformat()})
     return None

@@ -1,12 +1,12 @@
 """The aggregate account.
 
 Read its modules in this order: `events`, then `state` with the fold, then the commands and decisions in `lifecycle`
-and `holds`. The declaration is below.
+and `holds`, then `check`. The declaration is below.
 """
 
 from __future__ import annotations
 
-from domain.accounts.account import events, holds, lifecycle, state
+from domain.accounts.account import check, events, holds, lifecycle, state
 from domain.aggregate import Aggregate, EventType
 
 AGGREGATE = Aggregate(
@@ -31,4 +31,6 @@ AGGREGATE = Aggregate(
     snapshot=(state.Account, 1),
     amounts=frozenset({"amount", "balance", "maximum", "minimum", "reserved"}),
     pairs={"holds": ("hold", "amount")},
+    check=check.check,
+    unit_rules=check.UNIT_RULES,
 )
