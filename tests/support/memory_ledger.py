@@ -1,7 +1,7 @@
 """The domain without a database: streams in memory, every event folded, and every unit checked.
 
 `MemoryLedger.execute` checks each unit: versions are contiguous, entries sum to zero and match the shares of accounts
-one to one, and no limit is crossed. `MemoryLedger.check` checks the whole history again.
+one to one, no limit is crossed, and `verify` would find nothing. `MemoryLedger.check` checks the whole history again.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.numbers import AccountType, InternalRole, account_number
 from domain.accounts.posting import Entry, Side, TransactionPosted, internal_account
 from domain.accounts.transaction import Deposit, Transfer
+from domain.aggregate import Decided
 from domain.ids import typeid
 from domain.kernel import Accepted, Context, Decision, Event, NeedsStreams, Principal, Refused, State
 from domain.refusals import CommandRefused, recorder
 from domain.registry import explain
+from tests.support.checking import broken
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -57,6 +59,11 @@ class MemoryLedger:
         """Every stream of this kind, oldest first."""
         return [cast(S, self.states[stream]) for stream in self._streams[kind]]
 
+    @property
+    def decided(self) -> Decided:
+        """What a check knows of a decision on this ledger."""
+        return Decided(self.context.decided_at, self.context.rules, self.context.log)
+
     def decide(self, command: Any) -> Decision:
         """The decision on the current states, without effects."""
         streams = dict.fromkeys(command.streams)
@@ -76,6 +83,7 @@ class MemoryLedger:
             assert_double_entry(decision.events)
             for stream, state in before.items():
                 assert_within_limits(state, self.states[stream])
+            assert broken(before, decision.events, self.decided) == []
         elif isinstance(decision, Refused):
             assert explain(decision.rule, decision.figures)
             name, key = type(command).__name__, f"key-{len(self.log)}"
