@@ -8,8 +8,8 @@ and commands), `commands` (every event decoded, every recorded answer, the rules
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from psycopg import Connection, IsolationLevel
@@ -57,7 +57,7 @@ def verify(
             checks: list[Check] = []
             progress(READABLE)
             opened = open_log(connection, head)
-            results = _begin(connection, opened, log, processes, running)
+            results = running.enter_context(begin_examination(opened, log, processes))
             for question in QUESTIONS:
                 progress(question.name)
                 checks.append(ask(opened, question))
@@ -68,7 +68,7 @@ def verify(
             progress(SCHEMA)
             checks.append(check_schema(connection, PROJECTIONS))
             progress(STREAMS_KEEP_RULES)
-            checks = [*_sum(opened, results()), *checks]
+            checks = [*sum_of(opened, results()), *checks]
             progress(leaf.DIGEST)
             digest = leaf.digest(connection, head.log_number, head.position)
     finally:
@@ -86,9 +86,10 @@ def verify(
     )
 
 
-def _begin(
-    connection: Connection[Any], opened: Log, name: str, processes: Processes | None, running: ExitStack
-) -> Callable[[], list[Examined]]:
+@contextmanager
+def begin_examination(
+    opened: Log, name: str, processes: Processes | None
+) -> Iterator[Callable[[], Sequence[Examined]]]:
     """Begin to decode events and hold them to the rules. Returns a function that waits for the results.
 
     A log that is small, or has no processes, is one part, which this process checks when its results are asked for.
@@ -96,11 +97,14 @@ def _begin(
     number = 1 if processes is None else processes.number_for(opened.totals.events)
     parts = divide(opened, name, number)
     if processes is None or number == 1:
-        return lambda: [examine(connection, part) for part in parts]
-    return running.enter_context(examined(connection, processes.url, parts))
+        yield lambda: [examine(opened.connection, part) for part in parts]
+    else:
+        with examined(opened.connection, processes.url, parts) as results:
+            yield results
 
 
-def _sum(opened: Log, results: list[Examined]) -> list[Check]:
+def sum_of(opened: Log, results: Iterable[Examined]) -> list[Check]:
+    """The checks of all parts together."""
     walk, streams = Walk(), Tally(STREAMS_KEEP_RULES)
     for result in results:
         walk.add(result.walk)
