@@ -51,7 +51,7 @@ class Broken(Value, frozen=True):
 
 def refused(event: Event, refusal: Refused, rules: Mapping[str, str]) -> Broken:
     """Return that a decision would have refused the event. `rules` has the sentence of the refusal."""
-    return Broken(event, rules[refusal.rule].format_map(refusal.figures))
+    return Broken(event, f"the rules refuse it: {rules[refusal.rule].format_map(refusal.figures)}")
 
 
 Check: TypeAlias = Callable[[Any, Sequence[Any], Decided], Iterable[Broken]]

@@ -25,8 +25,10 @@ from tests.tampering.table import (
     TABLES,
     Case,
 )
+from workers.verify.commands import UNITS_KEEP_RULES
 from workers.verify.log import NAMED, OLD_BATCHES, OLD_REFUSALS, QUESTIONS, REFUSALS, Question, ask, open_log
 from workers.verify.report import VerifyReport, checked
+from workers.verify.streams import STREAMS_KEEP_RULES
 
 KINDS = {TableFinding: TABLES, CheckpointFinding: CHECKPOINTS, StatusFinding: STATUS}
 ON_15_TOO = (
@@ -67,6 +69,8 @@ def judge(books: Books, case: Case) -> None:
         report = verified(copy)
     assert found(report) == case.found_by
     assert report.ok == (not case.found_by)
+    findings = [finding for check in report.checks for finding in check.findings if finding.position is not None]
+    assert case.says is None or any(case.says in finding.what for finding in findings)
     assert (CHANGES if report.digest != books.sound.digest else SAME) == case.digest
 
 
@@ -127,7 +131,7 @@ IMMUTABLE = {
 }
 
 
-@pytest.mark.parametrize("check", [question.name for question in QUESTIONS])
+@pytest.mark.parametrize("check", [*(question.name for question in QUESTIONS), STREAMS_KEEP_RULES, UNITS_KEEP_RULES])
 def test_every_query_of_verify_finds_something_in_some_case(check: str) -> None:
     assert any(check in case.found_by for case in CASES)
 
@@ -153,8 +157,8 @@ def test_a_query_that_covers_nothing_reports_that(books18: Books, question: Ques
 
 
 def test_units_that_cross_windows_are_checked_like_others(books18: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FIRST_WINDOW", "WINDOW"):
-        monkeypatch.setattr(f"workers.verify.commands.{name}", 2)
+    for name in ("part.WINDOW", "commands.FIRST_WINDOW", "streams.FIRST_WINDOW"):
+        monkeypatch.setattr(f"workers.verify.{name}", 2)
     monkeypatch.setattr("eventstore.log.leaf.WINDOW", 2)
     with books18.server.database(like=books18.database) as copy:
         assert verified(copy) == books18.sound

@@ -25,6 +25,7 @@ from workers.verify.report import Check, Finding, Tally, checked
 
 REPEATABLE: Final = "recorded answers can be given again"
 WITHOUT_EVENTS: Final = "accepted, and their events are not there"
+WITHOUT_END: Final = "whose end is not in the log"
 UNITS_KEEP_RULES: Final = "events have the events beside them that they need"
 HASH_BYTES: Final = 32
 STATUSES: Final[Mapping[int, frozenset[int]]] = {
@@ -183,6 +184,8 @@ def _windows(
             commands.execute(_COMMANDS.encode(), {"log": part.log_number, "after": first, "upto": after})
             yield ended, metadata, map(Command._make, commands)
         metadata = {end: one for end, one in metadata.items() if end > after}
+    if part.upto == part.last:
+        result.units.not_covered[WITHOUT_END] += len(begun)  # the check of units reports them
 
 
 def wrong_with(command: Command, unit: Sequence[Decoded]) -> str | None:
