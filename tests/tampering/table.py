@@ -303,6 +303,7 @@ EVENTS: Final = [
         f"UPDATE log.events SET metadata = 'nonsense' WHERE {SHARE}",
         READABLE,
         SHARES,
+        STREAMS_KEEP_RULES,
         UNITS,
         digest=CHANGES,
     ),
@@ -656,6 +657,18 @@ AGAINST_THE_RULES: Final = [
         everywhere('"amount":40', '"amount":20'),
         "reserves 20 minor units of EUR, and txn_",
         UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a newer version of the rules than this program knows",
+        in_json("metadata", '"decided_at"', '"rules":99,"decided_at"', ITEM),
+        "it was decided under version 99 of the rules",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "metadata without the time of the decision",
+        in_json("metadata", '"decided_at"', '"decided"', UNIT_OF.format("old-single")),
+        "does not say when and under which rules it was decided",
+        STREAMS_KEEP_RULES,
     ),
     forged(
         "a revision left out",

@@ -20,7 +20,7 @@ from eventstore.log.answers import Outcome
 from eventstore.log.append import MOST_EVENTS_PER_UNIT
 from eventstore.log.codec import Codec
 from workers.verify.log import READABLE, UNREADABLE, Log
-from workers.verify.part import FIRST_WINDOW, NEWER_RULES, Part, decided, inapplicable, is_newer, next_window
+from workers.verify.part import FIRST_WINDOW, Part, decided, inapplicable, next_window
 from workers.verify.report import Check, Finding, Tally, checked
 
 REPEATABLE: Final = "recorded answers can be given again"
@@ -104,23 +104,27 @@ class Walk:
         if what is not None:
             self.answers.find(command.last_position, f"command {command.key} of {command.actor}: {what}")
 
-    def check_unit(self, unit: Sequence[Decoded], metadata: bytes, log_name: str) -> None:
-        """Check that each event of a unit has those beside it that it needs."""
+    def check_unit(self, unit: Sequence[Decoded], metadata: bytes | None, log_name: str) -> None:
+        """Check that each event of a unit has those beside it that it needs. The metadata is that of its last event."""
         events = [one.event for one in unit]
+        if metadata is None:
+            self.units.not_covered[WITHOUT_END] += 1  # the check of units reports it
+            return
         if any(isinstance(event, Exception) for event in events):
             self.units.not_covered[UNREADABLE] += 1
             return
-        if any(map(has_unit_rule, events)):
-            of_unit = decided(metadata, log_name)
-            if of_unit is None or is_newer(of_unit):
-                self.units.not_covered[UNREADABLE if of_unit is None else NEWER_RULES] += 1
-                return
-            try:
-                for broken in check_unit(events, of_unit):
-                    self.units.find(next(one.position for one in unit if one.event is broken.event), broken.what)
-            except Exception as error:
-                self.units.find(unit[0].position, inapplicable(error))
         self.units.covered += 1
+        if not any(map(has_unit_rule, events)):
+            return
+        of_unit = decided(metadata, log_name)
+        if isinstance(of_unit, str):
+            self.units.find(unit[-1].position, of_unit)
+            return
+        try:
+            for broken in check_unit(events, of_unit):
+                self.units.find(next(one.position for one in unit if one.event is broken.event), broken.what)
+        except Exception as error:
+            self.units.find(unit[0].position, inapplicable(error))
 
 
 def walk(connection: Connection[Any], part: Part, codec: Codec) -> Walk:
@@ -131,7 +135,7 @@ def walk(connection: Connection[Any], part: Part, codec: Codec) -> Walk:
         for command in commands:
             result.judge(command, units.get(command.last_position or 0))
         for end, unit in units.items():
-            result.check_unit(unit, metadata.get(end, b""), part.log_name)
+            result.check_unit(unit, metadata.get(end), part.log_name)
     if part.after == 0:
         with connection.cursor("others", binary=True) as others:
             others.execute(_OTHERS.encode(), {"log": part.log_number, "last": part.last})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -18,8 +18,6 @@ FIRST_WINDOW: Final = 1_000
 WINDOW_BYTES: Final = 32 * 2**20
 """Bytes of payload that a window should not exceed. The window before gives the estimate, so large events make small
 windows."""
-
-NEWER_RULES: Final = "decided under rules that this version does not know"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +37,24 @@ class _Metadata(msgspec.Struct, gc=False):
     """The members of metadata that a check needs. Units from before events named the rules have version 0."""
 
     decided_at: datetime
-    rules: int = 0
+    rules: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 _decode = msgspec.json.Decoder(_Metadata).decode
 
 
-def decided(metadata: bytes, log_name: str) -> Decided | None:
-    """What a check knows of the decision of a unit, or None if its metadata cannot be read."""
+def decided(metadata: bytes, log_name: str) -> Decided | str:
+    """What a check knows of the decision of a unit, or the sentence of a finding: nobody can hold it to the rules."""
     try:
         read = _decode(metadata)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return f"its metadata does not say when and under which rules it was decided: {error}"
+    if read.rules > RULES_VERSION:
+        return (
+            f"it was decided under version {read.rules} of the rules, and this program knows {RULES_VERSION}: verify "
+            "with the program that wrote it"
+        )
     return Decided(decided_at=read.decided_at, rules=read.rules, log=log_name)
-
-
-def is_newer(decided: Decided) -> bool:
-    """Whether the unit was decided under rules that this version does not know."""
-    return decided.rules > RULES_VERSION
 
 
 def next_window(limit: int, rows: list[Any], payload: int) -> int:
