@@ -16,7 +16,7 @@ from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
 from workers.verify import begin_examination, sum_of
 from workers.verify.log import open_log
-from workers.verify.processes import Processes, cpus
+from workers.verify.processes import Processes, usual_number
 
 BLOCKS, QUICK_BLOCKS = 300, 5
 """Of `bench.harness.history`, about a thousand events each."""
@@ -36,7 +36,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
                 "events/s",
                 [round(_rate(database, number), 1) for _ in range(settings.repetitions)],
             )
-            for number in sorted({1, cpus()})
+            for number in sorted({1, usual_number()})
         ]
     alone, together = measured[0], measured[-1]
     number = int(together.parameters["processes"])

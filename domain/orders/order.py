@@ -322,7 +322,7 @@ def _placed(before: Order | None, event: OrderPlaced) -> Iterator[Broken]:
         )
 
 
-def _changed(order: Order, event: OrderConfirmed | OrderCancelled | OrderPaid) -> Iterator[Broken]:
+def _changed(order: Order, event: OrderEvent) -> Iterator[Broken]:
     refusal: Refused | None = None
     match event:
         case OrderConfirmed():

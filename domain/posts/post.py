@@ -336,9 +336,7 @@ def check(before: Post | None, events: Sequence[PostEvent], decided: Decided) ->
         post = evolve(post, event)
 
 
-def _changed(
-    post: Post, event: PostRevised | PostPublished | PostArchived | PostDeleted | PostRestored
-) -> Iterator[Broken]:
+def _changed(post: Post, event: PostEvent) -> Iterator[Broken]:
     refusal: Refused | None = None
     match event:
         case PostRevised():

@@ -660,7 +660,7 @@ AGAINST_THE_RULES: Final = [
     ),
     forged(
         "a newer version of the rules than this program knows",
-        in_json("metadata", '"decided_at"', '"rules":99,"decided_at"', ITEM),
+        in_json("metadata", '"rules":\\d+', '"rules":99', ITEM),
         "it was decided under version 99 of the rules",
         STREAMS_KEEP_RULES,
     ),

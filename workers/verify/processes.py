@@ -30,6 +30,8 @@ EVENTS_OF_A_PROCESS: Final = 50_000
 
 MOST_PROCESSES: Final = 64
 """Each has a connection to the database."""
+USUAL_PROCESSES: Final = 8
+"""Most processes if nobody says how many. The login `audit` has ten connections, and the command itself takes two."""
 
 
 class ProcessFailedError(RuntimeError):
@@ -48,9 +50,10 @@ class Processes:
         return max(1, min(self.number, events // EVENTS_OF_A_PROCESS))
 
 
-def cpus() -> int:
-    """The number of CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usual_number() -> int:
+    """One process for each CPU that this process may use, within bounds."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cpus, USUAL_PROCESSES)
 
 
 @contextmanager
