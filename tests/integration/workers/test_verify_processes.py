@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
@@ -17,6 +17,7 @@ from psycopg import Connection, IsolationLevel
 from eventstore.postgres.connect import connect
 from tests.support.ledger import deposit, ledger_on
 from tests.support.postgres import Database
+from tests.support.waiting import wait_until
 from workers.verify.part import Part
 from workers.verify.processes import EVENTS_OF_A_PROCESS, Processes, ProcessFailedError, examined
 
@@ -43,12 +44,15 @@ def snapshot(database: Database) -> Iterator[Connection[Any]]:
             yield connection
 
 
+_WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'log.events'::regclass"
+
+
 @contextmanager
-def no_event_can_be_read(database: Database) -> Iterator[None]:
-    """Every process waits for a lock meanwhile."""
+def no_event_can_be_read(database: Database) -> Iterator[Callable[[], bool]]:
+    """Every process waits for a lock meanwhile. Returns a function that tells whether all do."""
     with psycopg.connect(database.url) as owner:
         owner.execute("LOCK TABLE log.events IN ACCESS EXCLUSIVE MODE")
-        yield
+        yield lambda: owner.execute(_WAITING).fetchone() == (len(PARTS),)
         owner.rollback()
 
 
@@ -67,9 +71,10 @@ def test_processes_see_the_snapshot_of_the_verification(filled: Database) -> Non
 def test_a_process_that_is_killed_fails_the_verification(filled: Database) -> None:
     with (
         snapshot(filled) as connection,
-        no_event_can_be_read(filled),
+        no_event_can_be_read(filled) as all_wait,
         examined(connection, filled.audit_url, PARTS) as results,
     ):
+        wait_until(all_wait, "the wait for a lock")
         first, *_ = multiprocessing.active_children()
         first.kill()
         with pytest.raises(ProcessFailedError, match=r"of 2 ended with exit code -9 before .* nothing is proven"):
@@ -91,9 +96,10 @@ def test_processes_end_with_a_command_that_is_killed(filled: Database) -> None:
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe(duplex=False)
     command = spawn.Process(target=begin_and_wait, args=(filled, theirs))
-    with no_event_can_be_read(filled):
+    with no_event_can_be_read(filled) as all_wait:
         command.start()
         children = [os.pidfd_open(pid) for pid in ours.recv()]
+        wait_until(all_wait, "the wait for a lock")
         command.kill()
         command.join()
         for child in children:

@@ -237,6 +237,7 @@ def test_a_claim_of_a_number_stands_beside_its_account_for_ever() -> None:
     account, claim = opened()
     assert "its unit does not open an account with that number" in found(ledger(), claim)[0]
     assert "its unit does not claim" in found(ledger(), account)[0]
+    assert len(found(ledger(), account, replace(claim, holder=B))) == 2, "the claim is for another"
     taken = ledger(opening(account=A, number="CHK000000000101"))
     released = ClaimReleased(claim.originator_id, 0, A)
     assert "the number of an account is never given back" in found(taken, released)[0]
