@@ -89,7 +89,10 @@ class MemoryLedger:
             name, key = type(command).__name__, f"key-{len(self.log)}"
             refuse = recorder(self.new_id)
             refused = refuse(self.context.principal.id, key, name, decision.rule, decision.figures)
-            self.record((*decision.events, refused))
+            unit = (*decision.events, refused)
+            states = dict(self.states)
+            self.record(unit)
+            assert broken(states, unit, self.decided) == []
         return decision
 
     def record(self, events: Iterable[Event]) -> None:

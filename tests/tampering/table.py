@@ -213,7 +213,14 @@ EVENTS: Final = [
         VERSIONS,
         digest=CHANGES,
     ),
-    case("events.encoding: all opaque", "UPDATE log.events SET encoding = 1", ANSWERS, ENCODINGS, REFUSALS, digest=CHANGES),
+    case(
+        "events.encoding: all opaque",
+        "UPDATE log.events SET encoding = 1",
+        ANSWERS,
+        ENCODINGS,
+        REFUSALS,
+        digest=CHANGES,
+    ),
     case(
         "events.encoding: one that does not exist",
         f"UPDATE log.events SET encoding = 7 WHERE {UNIT_OF.format('atomic')}",
