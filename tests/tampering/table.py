@@ -948,6 +948,7 @@ COMMANDS: Final = [
         "events.type: a refusal that is none",
         f"UPDATE log.events SET type = 'order.confirmed.v1' WHERE {UNIT_OF.format('refused')}",
         REFUSALS,
+        STREAMS_KEEP_RULES,
         CHECKPOINTS,
         TABLES,
         digest=CHANGES,
