@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, TypeAlias
 
-from domain.kernel import Decide, Event, Role, Value
+from domain.kernel import Decide, Event, Refused, Role, State, Value
 
 
 class EventType(Value, frozen=True):
@@ -25,6 +26,45 @@ class EventType(Value, frozen=True):
     upcast: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
 
+class Decided(Value, frozen=True):
+    """What a check knows of the decision of a unit, from the metadata of its events."""
+
+    decided_at: datetime  # aware, UTC
+    rules: int  # the version of the rules; 0 for units from before events named it
+    log: str  # name of the log
+    policies: Mapping[str, State | None] = {}  # the policies in force before the unit, by stream
+
+    @property
+    def today(self) -> date:
+        """The calendar date in UTC at the decision."""
+        return self.decided_at.date()
+
+
+class Broken(Value, frozen=True):
+    """A stored event that breaks a rule, and what is wrong with it in one sentence.
+
+    With `unless`, the event is right if its unit has that other event too. The version of `unless` does not count.
+    """
+
+    event: Event
+    what: str
+    unless: Event | None = None
+
+
+def refused(event: Event, refusal: Refused, rules: Mapping[str, str]) -> Broken:
+    """Return that a decision would have refused the event. `rules` has the sentence of the refusal."""
+    return Broken(event, f"the rules refuse it: {rules[refusal.rule].format_map(refusal.figures)}")
+
+
+Check: TypeAlias = Callable[[Any, Sequence[Any], Decided], Iterable[Broken]]
+"""Holds the events that one unit appended to one stream to the rules. It gets the state before them, and is pure.
+
+The events fold: `evolve` was tried on them before. Limits hold for all entries of a transaction together.
+"""
+UnitRule: TypeAlias = Callable[[Any, Mapping[str, Sequence[Event]], Decided], str | None]
+"""Returns what is wrong with an event beside the other events of its unit, which it gets by stream, or None."""
+
+
 class Aggregate(Value, frozen=True):
     """One kind of stream: its events, the fold of its events, its commands, and the rules that commands can break.
 
@@ -36,6 +76,10 @@ class Aggregate(Value, frozen=True):
     (`domain.permissions`). `amounts` names the fields of events and states that hold minor units. `pairs` names the
     members of tuples in the state. `initial` makes the aggregate a policy: it has one stream, named `prefix`, which is
     in each log from the start and begins with this event. Many commands read it and few change it.
+
+    `check` and `unit_rules` are what `daybook verify` holds stored events to. Decisions and checks share the rules, but
+    a check never decides a command again. When a rule changes, it keeps the old one for units with an older version of
+    the rules. `unit_rules` is for events that must stand beside others, of any stream, in their unit.
     """
 
     name: str
@@ -51,3 +95,5 @@ class Aggregate(Value, frozen=True):
     amounts: frozenset[str] = frozenset()
     pairs: Mapping[str, tuple[str, ...]] = {}
     initial: Event | None = None
+    check: Check | None = None
+    unit_rules: Mapping[type[Event], UnitRule] = {}

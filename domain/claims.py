@@ -7,7 +7,9 @@ so only one of them is appended. Another event releases the value, and then it c
 
 from __future__ import annotations
 
-from domain.aggregate import Aggregate, EventType
+from collections.abc import Iterator, Sequence
+
+from domain.aggregate import Aggregate, Broken, Decided, EventType
 from domain.kernel import Event, Value
 
 CLAIM_PREFIX = "claim:"
@@ -59,10 +61,26 @@ def evolve(state: Claim | None, event: ClaimTaken | ClaimReleased) -> Claim:
     return Claim(event.originator_id, event.originator_version, holder)
 
 
+def check(before: Claim | None, events: Sequence[ClaimTaken | ClaimReleased], decided: Decided) -> Iterator[Broken]:
+    """Find a value that was taken from its holder, and one that another than its holder released."""
+    holder = before.holder if before else None
+    for event in events:
+        stream = event.originator_id
+        if isinstance(event, ClaimTaken):
+            if holder is not None:
+                yield Broken(event, f"{stream} is held by {holder}, and {event.holder} took it without a release")
+            holder = event.holder
+        else:
+            if holder != event.holder:
+                yield Broken(event, f"{stream} is held by {holder or 'nobody'}, and {event.holder} released it")
+            holder = None
+
+
 AGGREGATE = Aggregate(
     name="claim",
     prefix=CLAIM_PREFIX,
     events=(EventType("claim.taken.v1", ClaimTaken), EventType("claim.released.v1", ClaimReleased)),
     evolve=evolve,
     written_once=True,
+    check=check,
 )

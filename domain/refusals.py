@@ -7,10 +7,10 @@ state is never looked up or cached. A failed expectation about a version is reco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from domain.aggregate import Aggregate, EventType
+from domain.aggregate import Aggregate, Broken, Decided, EventType
 from domain.kernel import Event, Value
 
 REFUSAL = "refusal"
@@ -41,6 +41,13 @@ def evolve(state: Refusal | None, event: CommandRefused) -> Refusal:
     return Refusal(event.originator_version, event)
 
 
+def check(before: Refusal | None, events: Sequence[CommandRefused], decided: Decided) -> Iterator[Broken]:
+    """Find a second event. `verify` compares a refusal with the record of its command by one query."""
+    for event in events:
+        if before is not None or event is not events[0]:
+            yield Broken(event, f"{event.originator_id} is refused again; a refusal is one event")
+
+
 def recorder(new_id: Callable[[str], str]) -> Callable[[str, str, str, str, Mapping[str, Any]], CommandRefused]:
     """Return a function that makes the event of a refusal on a new stream: actor, key, command, rule and figures."""
 
@@ -56,4 +63,5 @@ AGGREGATE = Aggregate(
     events=(EventType("command.refused.v1", CommandRefused),),
     evolve=evolve,
     written_once=True,
+    check=check,
 )

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from domain import claims, refusals, together
 from domain.accounts import account, posting_policy, transaction
-from domain.aggregate import Aggregate, EventType
+from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
 from domain.permissions import COMMANDERS, may
@@ -117,6 +117,10 @@ _DECISIONS: dict[type, Decide] = {
 _EVOLVE: dict[type, Callable[[Any, Any], State]] = {
     entry.event: aggregate.evolve for aggregate in AGGREGATES for entry in aggregate.events if entry.event is not None
 }
+_UNIT_RULES: dict[type, list[UnitRule]] = {}
+for _aggregate in AGGREGATES:
+    for _event, _rule in _aggregate.unit_rules.items():
+        _UNIT_RULES.setdefault(_event, []).append(_rule)
 
 
 def decide(command: Command, states: States, context: Context) -> Decision:
@@ -143,6 +147,29 @@ def forbid(principal: Principal, command: Command, at: datetime) -> Forbidden | 
 def evolve(state: State | None, event: Event) -> State:
     """Return the state after the event. The function is pure."""
     return _EVOLVE[type(event)](state, event)
+
+
+def aggregate_of(stream: str) -> Aggregate | None:
+    """Return the aggregate whose streams have names like this one, or None."""
+    return next((aggregate for aggregate in AGGREGATES if stream.startswith(aggregate.prefix)), None)
+
+
+def has_unit_rule(event: Event) -> bool:
+    """Return whether a rule holds the event to other events of its unit."""
+    return type(event) in _UNIT_RULES
+
+
+def check_unit(events: Sequence[Event], decided: Decided) -> list[Broken]:
+    """Return which events of a unit do not stand beside the events that they need. The function is pure."""
+    unit: dict[str, list[Event]] = {}
+    for event in events:
+        unit.setdefault(event.originator_id, []).append(event)
+    return [
+        Broken(event, what)
+        for event in events
+        for rule in _UNIT_RULES.get(type(event), ())
+        if (what := rule(event, unit, decided)) is not None
+    ]
 
 
 def commands() -> Iterable[type]:

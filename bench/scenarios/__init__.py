@@ -19,6 +19,7 @@ from bench.scenarios import (
     stock_projection,
     store,
     transfers,
+    verifying,
     zipf,
 )
 
@@ -37,6 +38,7 @@ SCENARIOS: dict[str, Scenario] = {
     "catch-up": catch_up.run,
     "projection": stock_projection.run,
     "sizes": sizes.run,
+    "verify": verifying.run,
 }
 
 SHORT = ("store", "transfers", "zipf", "http", "lag", "catch-up")

@@ -112,8 +112,8 @@ def post(transaction: Transaction, states: States, context: Context) -> Accepted
     """
     entries, value_date = transaction.entries, transaction.value_date
     refusal = (
-        _well_formed(entries)
-        or _refuse_date(value_date, posting_policy(states), context)
+        refuse_entries(entries)
+        or refuse_value_date(value_date, posting_policy(states), context.today)
         or refuse_other_than_code("reference", transaction.reference)
     )
     if refusal is not None:
@@ -239,8 +239,8 @@ def posting_decision(
     return decided
 
 
-def _well_formed(entries: Sequence[Entry]) -> Refused | None:
-    """Check the rules that need no account: the number of entries, their amounts, and a sum of zero per currency."""
+def refuse_entries(entries: Sequence[Entry]) -> Refused | None:
+    """Return the refusal by a rule that needs no account: number of entries, amounts, sum per currency. Or None."""
     if not LEAST_ENTRIES <= len(entries) <= MOST_ENTRIES:
         return Refused("entry_count", {"least": LEAST_ENTRIES, "most": MOST_ENTRIES, "count": len(entries)})
     sums: dict[str, int] = {}
@@ -264,9 +264,8 @@ def _well_formed(entries: Sequence[Entry]) -> Refused | None:
     return None
 
 
-def _refuse_date(value_date: date, policy: PostingPolicy, context: Context) -> Refused | None:
-    """Check the value date: not after today, and not before the days that the policy allows."""
-    today = context.today
+def refuse_value_date(value_date: date, policy: PostingPolicy, today: date) -> Refused | None:
+    """Return the refusal of a value date in the future, or before the days that the policy allows, or None."""
     if value_date == today:
         return None
     figures: dict[str, Figure] = {"value_date": value_date.isoformat(), "today": today.isoformat()}

@@ -7,8 +7,10 @@ reads it. A log without the stream has `INITIAL`.
 
 from __future__ import annotations
 
-from domain.aggregate import Aggregate, EventType
-from domain.kernel import Accepted, Context, Decision, Event, Refused, States, Value, found
+from collections.abc import Iterator, Sequence
+
+from domain.aggregate import Aggregate, Broken, Decided, EventType, refused
+from domain.kernel import Accepted, Context, Decision, Event, Refused, States, Value
 from domain.permissions import OPERATORS
 
 POSTING_POLICY = "policy:posting"
@@ -52,8 +54,9 @@ def evolve(state: PostingPolicy | None, event: PostingPolicyEvent) -> PostingPol
 
 
 def posting_policy(states: States) -> PostingPolicy:
-    """Return the policy in force. The command has its stream among its `streams`."""
-    return found(states, POSTING_POLICY, PostingPolicy) or INITIAL
+    """Return the policy in force. A log without its stream has `INITIAL`."""
+    state = states.get(POSTING_POLICY)
+    return state if isinstance(state, PostingPolicy) else INITIAL
 
 
 # Commands
@@ -81,14 +84,39 @@ RULES: dict[str, str] = {
 
 def change(command: ChangePostingPolicy, states: States, context: Context) -> Decision:
     days = command.most_days_back
-    if days is not None and not LEAST_DAYS <= days <= MOST_DAYS:
-        return Refused("policy_days", {"least": LEAST_DAYS, "most": MOST_DAYS, "days": days})
+    refusal = _refuse_days(days)
+    if refusal is not None:
+        return refusal
     policy = posting_policy(states)
     if days == policy.most_days_back:
         return Refused("policy_unchanged", {"most_days_back": days})
     events: list[Event] = [] if policy.version else [PostingPolicyCreated(POSTING_POLICY, 1, INITIAL.most_days_back)]
     events.append(PostingPolicyChanged(POSTING_POLICY, policy.version + len(events) + 1, days))
     return Accepted(tuple(events), {"policy": POSTING_POLICY, "most_days_back": days})
+
+
+def _refuse_days(days: int | None) -> Refused | None:
+    """Return the refusal of a number of days out of bounds, or None."""
+    if days is None or LEAST_DAYS <= days <= MOST_DAYS:
+        return None
+    return Refused("policy_days", {"least": LEAST_DAYS, "most": MOST_DAYS, "days": days})
+
+
+# What stored events are held to
+
+
+def check(before: PostingPolicy | None, events: Sequence[PostingPolicyEvent], decided: Decided) -> Iterator[Broken]:
+    """Find a policy that is created twice or not at first, and one that is out of bounds or did not change."""
+    policy = before
+    for event in events:
+        refusal = _refuse_days(event.most_days_back)
+        if refusal is not None:
+            yield refused(event, refusal, RULES)
+        if isinstance(event, PostingPolicyCreated) is not (policy is None):
+            yield Broken(event, f"{POSTING_POLICY} is {'created again' if policy else 'changed before it is created'}")
+        if policy is not None and policy.most_days_back == event.most_days_back:
+            yield Broken(event, f"{POSTING_POLICY} is changed to what it was")
+        policy = evolve(policy, event)
 
 
 AGGREGATE = Aggregate(
@@ -103,4 +131,5 @@ AGGREGATE = Aggregate(
     rules=RULES,
     may={ChangePostingPolicy: OPERATORS},
     initial=PostingPolicyCreated(POSTING_POLICY, 1, INITIAL.most_days_back),
+    check=check,
 )

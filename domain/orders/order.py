@@ -5,14 +5,23 @@ Amounts are integers of minor units in the currency of the order.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 
 from msgspec import field
 from msgspec.structs import replace
 
-from domain.accounts.posting import Transaction, post_against_internal, posting_decision, posting_streams
-from domain.aggregate import Aggregate, EventType
+from domain.accounts.posting import (
+    Transaction,
+    TransactionPosted,
+    entries_between,
+    internal_account,
+    post_against_internal,
+    posting_decision,
+    posting_streams,
+)
+from domain.aggregate import Aggregate, Broken, Decided, EventType, refused
 from domain.codes import METADATA_RULES, Metadata, refuse_metadata, refuse_other_than_code
 from domain.kernel import (
     Accepted,
@@ -27,7 +36,7 @@ from domain.kernel import (
     Value,
     found,
 )
-from domain.money import MAX_AMOUNT, show
+from domain.money import EXPONENTS, MAX_AMOUNT, show
 
 ORDER = "ord"
 """Prefix of the ids of orders."""
@@ -290,11 +299,11 @@ def pay(command: PayOrder, states: States, context: Context) -> Decision:
     return Accepted((paid, *posted.events), result, posted.commuting)
 
 
-def _total(lines: tuple[OrderLine, ...]) -> int:
+def _total(lines: Sequence[OrderLine | PlacedLine]) -> int:
     return sum(line.quantity * line.unit_price for line in lines)
 
 
-def _well_formed(lines: tuple[OrderLine, ...], currency: str) -> Refused | None:
+def _well_formed(lines: Sequence[OrderLine | PlacedLine], currency: str) -> Refused | None:
     """Check the rules that need no state: the number of lines, their quantities and amounts, and the total."""
     if not LEAST_LINES <= len(lines) <= MOST_LINES:
         return Refused("order_line_count", {"least": LEAST_LINES, "most": MOST_LINES, "count": len(lines)})
@@ -323,6 +332,72 @@ def _from_placed_v1(fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "lines": lines, "names": [line["name"] for line in fields["lines"]], "metadata": {}}
 
 
+# What stored events are held to
+
+
+def check(before: Order | None, events: Sequence[OrderEvent], decided: Decided) -> Iterator[Broken]:
+    """Find an order whose lines or total are wrong, and a change that its status, customer or total do not allow."""
+    order = before
+    for event in events:
+        if isinstance(event, OrderPlaced):
+            yield from _placed(order, event)
+        elif order is not None:
+            yield from _changed(order, event)
+        order = evolve(order, event)
+
+
+def _placed(before: Order | None, event: OrderPlaced) -> Iterator[Broken]:
+    if before is not None:
+        yield Broken(event, f"order {before.id} is placed again")
+    if event.currency not in EXPONENTS:
+        yield Broken(event, f"order {event.originator_id} is in {event.currency!r}, which is no currency")
+    elif (refusal := _well_formed(event.lines, event.currency)) is not None:
+        yield refused(event, refusal, RULES)
+    if event.total != _total(event.lines):
+        yield Broken(
+            event,
+            f"order {event.originator_id} has a total of {event.total} minor units, and its lines come to "
+            f"{_total(event.lines)}",
+        )
+
+
+def _changed(order: Order, event: OrderEvent) -> Iterator[Broken]:
+    refusal: Refused | None = None
+    match event:
+        case OrderConfirmed():
+            refusal = order.refuse_unless("confirmed", "placed")
+        case OrderCancelled():
+            refusal = order.refuse_unless("cancelled", "placed", "confirmed")
+            if event.customer != order.customer:
+                yield Broken(event, f"the customer of order {order.id} is {order.customer}, not {event.customer}")
+        case OrderPaid():
+            refusal = order.refuse_unless("paid", "confirmed")
+            if (event.amount, event.currency) != (order.total, order.currency):
+                yield Broken(
+                    event,
+                    f"order {order.id} comes to {order.total} minor units of {order.currency}, and {event.amount} of "
+                    f"{event.currency} are paid",
+                )
+    if refusal is not None:
+        yield refused(event, refusal, RULES)
+
+
+def _payment_is_posted(event: OrderPaid, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """The transaction of the unit moves the whole amount from the account that paid to the ledger's revenue."""
+    order, id = event.originator_id, event.transaction
+    posted = next((one for one in unit.get(id, ()) if isinstance(one, TransactionPosted)), None)
+    if posted is None:
+        return f"order {order} is paid by {id}, which its unit does not post"
+    revenue = internal_account(decided.log, "revenue", event.currency)
+    wanted = entries_between(event.account, revenue, event.amount, event.currency)
+    if (posted.kind, posted.entries) != ("payment", wanted):
+        return (
+            f"order {order} is paid by {id}, which does not move {event.amount} minor units of {event.currency} from "
+            f"{event.account} to {revenue}"
+        )
+    return None
+
+
 AGGREGATE = Aggregate(
     name="order",
     prefix=f"{ORDER}_",
@@ -349,4 +424,6 @@ AGGREGATE = Aggregate(
     decisions={PlaceOrder: place, ConfirmOrder: confirm, CancelOrder: cancel, PayOrder: pay},
     rules={**RULES, **METADATA_RULES},
     amounts=frozenset({"amount", "total", "unit_price"}),
+    check=check,
+    unit_rules={OrderPaid: _payment_is_posted},
 )

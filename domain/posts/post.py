@@ -6,12 +6,13 @@ The author's key seals the texts of a post.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, cast
 
 from msgspec.structs import replace
 
-from domain.aggregate import Aggregate, EventType
-from domain.claims import Claim, claim_stream, release, take
+from domain.aggregate import Aggregate, Broken, Decided, EventType, refused
+from domain.claims import Claim, ClaimReleased, ClaimTaken, claim_stream, release, take
 from domain.codes import RULES as CODE_RULES
 from domain.codes import refuse_other_than_code
 from domain.kernel import (
@@ -256,11 +257,9 @@ def publish(command: PublishPost, states: States, context: Context) -> Decision:
     post = found(states, command.post, Post)
     if post is None:
         return Unknown("post", command.post)
-    refusal = post.refuse_unless("published", "draft", "archived")
+    refusal = _refuse_publication(post, command.slug)
     if refusal is not None:
         return refusal
-    if not is_slug(command.slug):
-        return Refused("slug_malformed", {"slug": command.slug, "most": MOST_SLUG_CHARACTERS})
     published = PostPublished(command.post, post.version + 1, command.slug)
     result = {"post": command.post, "status": "published", "slug": command.slug}
     if post.slug == command.slug:
@@ -279,6 +278,13 @@ def publish(command: PublishPost, states: States, context: Context) -> Decision:
             return NeedsStreams((former,))
         events.append(release(cast(Claim, states[former])))
     return Accepted(tuple(events), result)
+
+
+def _refuse_publication(post: Post, slug: str) -> Refused | None:
+    refusal = post.refuse_unless("published", "draft", "archived")
+    if refusal is None and not is_slug(slug):
+        refusal = Refused("slug_malformed", {"slug": slug, "most": MOST_SLUG_CHARACTERS})
+    return refusal
 
 
 def archive(command: ArchivePost, states: States, context: Context) -> Decision:
@@ -317,6 +323,73 @@ def restore(command: RestorePost, states: States, context: Context) -> Decision:
     return Accepted((event,), {"post": command.post, "status": post.before_deletion})
 
 
+# What stored events are held to
+
+
+def check(before: Post | None, events: Sequence[PostEvent], decided: Decided) -> Iterator[Broken]:
+    """Find a change that the status or the author does not allow, a wrong revision, a slug without its claim.
+
+    Whether a revision changes the text is not looked at: the texts are sealed.
+    """
+    post = before
+    for event in events:
+        if isinstance(event, PostDrafted):
+            if post is not None:
+                yield Broken(event, f"post {post.id} is drafted again")
+        elif post is not None:
+            yield from _changed(post, event)
+        post = evolve(post, event)
+
+
+def _changed(post: Post, event: PostEvent) -> Iterator[Broken]:
+    refusal: Refused | None = None
+    match event:
+        case PostRevised():
+            refusal = post.refuse_deleted("revised")
+            if event.revision != post.revision + 1:
+                yield Broken(event, f"post {post.id} is at revision {post.revision}, and gets {event.revision}")
+        case PostPublished():
+            refusal = _refuse_publication(post, event.slug)
+            yield from _slug(post, event)
+        case PostArchived():
+            refusal = post.refuse_unless("archived", "published")
+        case PostDeleted():
+            refusal = post.refuse_deleted("deleted")
+        case PostRestored():
+            refusal = post.refuse_unless("restored", "deleted")
+    if refusal is not None:
+        yield refused(event, refusal, RULES)
+    if isinstance(event, PostRevised | PostDeleted) and event.author != post.author:
+        yield Broken(event, f"the author of post {post.id} is {post.author}, not {event.author}")
+
+
+def _slug(post: Post, event: PostPublished) -> Iterator[Broken]:
+    """A new slug is claimed in the same unit, and the former one released."""
+    former, claim = post.slug, slug_claim(event.slug)
+    if former == event.slug:
+        return
+    taken = ClaimTaken(claim, 0, post.id)
+    yield Broken(event, f"post {post.id} is published, and its unit does not claim {claim} for it", unless=taken)
+    if former is not None:
+        released = ClaimReleased(slug_claim(former), 0, post.id)
+        what = f"post {post.id} is published under another slug, and its unit does not release {slug_claim(former)}"
+        yield Broken(event, what, unless=released)
+
+
+def _claim_has_its_post(
+    event: ClaimTaken | ClaimReleased, unit: Mapping[str, Sequence[Event]], decided: Decided
+) -> str | None:
+    """A slug is taken and released only where its post is published: under this slug, or under another one."""
+    claim, takes = event.originator_id, isinstance(event, ClaimTaken)
+    if not claim.startswith(slug_claim("")):
+        return None
+    published = [one for one in unit.get(event.holder, ()) if isinstance(one, PostPublished)]
+    if any((slug_claim(one.slug) == claim) is takes for one in published):
+        return None
+    verb = "takes" if takes else "releases"
+    return f"{event.holder} {verb} {claim}, and its unit does not publish a post that explains it"
+
+
 AGGREGATE = Aggregate(
     name="post",
     prefix=f"{POST}_",
@@ -344,4 +417,6 @@ AGGREGATE = Aggregate(
         RestorePost: restore,
     },
     rules={**RULES, **CODE_RULES},
+    check=check,
+    unit_rules={ClaimTaken: _claim_has_its_post, ClaimReleased: _claim_has_its_post},
 )

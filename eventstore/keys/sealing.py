@@ -208,6 +208,22 @@ class Sealer:
         return opened
 
 
+class ClosedSealer(Sealer):
+    """Opens nothing: it reads every value as if the key of the person was erased. It needs no key.
+
+    It is for readers that do not look at personal values, and must not pay for them.
+    """
+
+    def __init__(self) -> None:
+        """It has no keys."""
+
+    def look_up(self, subjects: Iterable[str]) -> None:
+        """Load nothing."""
+
+    def open(self, place: Place, sealed: str) -> None:
+        """Return None, as for an erased key."""
+
+
 def split_version(sealed: str) -> tuple[int, str]:
     """The version of a sealed text, and the rest of it.
 

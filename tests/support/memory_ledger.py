@@ -1,7 +1,7 @@
 """The domain without a database: streams in memory, every event folded, and every unit checked.
 
 `MemoryLedger.execute` checks each unit: versions are contiguous, entries sum to zero and match the shares of accounts
-one to one, and no limit is crossed. `MemoryLedger.check` checks the whole history again.
+one to one, no limit is crossed, and `verify` would find nothing. `MemoryLedger.check` checks the whole history again.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.numbers import AccountType, InternalRole, account_number
 from domain.accounts.posting import Entry, Side, TransactionPosted, internal_account
 from domain.accounts.transaction import Deposit, Transfer
+from domain.aggregate import Decided
 from domain.ids import typeid
 from domain.kernel import Accepted, Context, Decision, Event, NeedsStreams, Principal, Refused, State
 from domain.refusals import CommandRefused, recorder
 from domain.registry import explain
+from tests.support.checking import broken
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -51,11 +53,17 @@ class MemoryLedger:
     log: list[Event] = field(default_factory=list)
     states: dict[str, State] = field(default_factory=dict)
     new_id: Callable[[str], str] = new_id
+    _policies: dict[str, State | None] = field(default_factory=dict)
     _streams: dict[type, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def of(self, kind: type[S]) -> list[S]:
         """Every stream of this kind, oldest first."""
         return [cast(S, self.states[stream]) for stream in self._streams[kind]]
+
+    @property
+    def decided(self) -> Decided:
+        """What a check knows of a decision on this ledger."""
+        return Decided(self.context.decided_at, self.context.rules, self.context.log, self._policies)
 
     def decide(self, command: Any) -> Decision:
         """The decision on the current states, without effects."""
@@ -72,16 +80,21 @@ class MemoryLedger:
         decision = self.decide(command)
         if isinstance(decision, Accepted):
             before = {event.originator_id: self.states.get(event.originator_id) for event in decision.events}
+            self._policies = {stream: self.states.get(stream) for stream in registry.READ_MOSTLY}
             self.record(decision.events)
             assert_double_entry(decision.events)
             for stream, state in before.items():
                 assert_within_limits(state, self.states[stream])
+            assert broken(before, decision.events, self.decided) == []
         elif isinstance(decision, Refused):
             assert explain(decision.rule, decision.figures)
             name, key = type(command).__name__, f"key-{len(self.log)}"
             refuse = recorder(self.new_id)
             refused = refuse(self.context.principal.id, key, name, decision.rule, decision.figures)
-            self.record((*decision.events, refused))
+            unit = (*decision.events, refused)
+            before = {event.originator_id: self.states.get(event.originator_id) for event in unit}
+            self.record(unit)
+            assert broken(before, unit, self.decided) == []
         return decision
 
     def record(self, events: Iterable[Event]) -> None:

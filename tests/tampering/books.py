@@ -32,6 +32,7 @@ from tests.support.ledger import (
 )
 from tests.support.postgres import Database
 from workers.verify import verify
+from workers.verify.processes import Processes
 from workers.verify.report import VerifyReport
 
 REVENUE = internal_account("main", "revenue", "EUR")
@@ -60,13 +61,14 @@ def write_books(database: Database) -> None:
     fold(database)
 
 
-def verified(database: Database) -> VerifyReport:
+def verified(database: Database, processes: int | None = None) -> VerifyReport:
     """The report of `verify` with the rights of an auditor. It does not wait for projections."""
+    others = None if processes is None else Processes(processes, database.audit_url)
     with (
         connect(database.audit_url, application_name="verify") as connection,
         connect(database.audit_url, application_name="keys") as keys,
     ):
-        return verify(connection, "main", codec_of(keys, 1), patience_seconds=0)
+        return verify(connection, "main", codec_of(keys, 1), patience_seconds=0, processes=others)
 
 
 def _before_keys_were_named(ledger: Ledger) -> None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from workers.verify.codes import CODES_FIT
-from workers.verify.commands import REPEATABLE
+from workers.verify.commands import REPEATABLE, UNITS_KEEP_RULES
 from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import NAMED, READABLE, REFUSALS
 from workers.verify.schema import SCHEMA
 from workers.verify.snapshots import SNAPSHOTS_HOLD
+from workers.verify.streams import STREAMS_KEEP_RULES
 
 DENSE, VERSIONS, UNITS, TIME = "positions are dense", "versions are contiguous", "units are whole", "time never falls"
 SUMS, SHARES = "transactions sum to zero per currency", "entries and shares match one to one"
@@ -35,6 +36,7 @@ class Case:
     found_by: frozenset[str]
     digest: str = SAME
     why_not: str | None = None  # the reason why no check can find it
+    says: str | None = None  # in the sentence of a finding that has a position
     undo: str | None = None  # reverts changes of the server that are not in the database
 
 
@@ -167,6 +169,7 @@ EVENTS: Final = [
         f"UPDATE log.events SET type = 'order.sung.v1' WHERE {ORDER}",
         CHECKPOINTS,
         READABLE,
+        STREAMS_KEEP_RULES,
         digest=CHANGES,
     ),
     case(
@@ -174,6 +177,7 @@ EVENTS: Final = [
         f"UPDATE log.events SET type = 'account.debited.v1' WHERE {SHARE}",
         SHARES,
         SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
         digest=CHANGES,
     ),
     case(
@@ -210,7 +214,14 @@ EVENTS: Final = [
         VERSIONS,
         digest=CHANGES,
     ),
-    case("events.encoding: all opaque", "UPDATE log.events SET encoding = 1", ANSWERS, REFUSALS, digest=CHANGES),
+    case(
+        "events.encoding: all opaque",
+        "UPDATE log.events SET encoding = 1",
+        ANSWERS,
+        ENCODINGS,
+        REFUSALS,
+        digest=CHANGES,
+    ),
     case(
         "events.encoding: one that does not exist",
         f"UPDATE log.events SET encoding = 7 WHERE {UNIT_OF.format('atomic')}",
@@ -254,6 +265,7 @@ EVENTS: Final = [
         SHARES,
         SUMS,
         TABLES,
+        STREAMS_KEEP_RULES,
         digest=CHANGES,
     ),
     case(
@@ -268,6 +280,7 @@ EVENTS: Final = [
         SHARES,
         SUMS,
         TABLES,
+        STREAMS_KEEP_RULES,
         digest=CHANGES,
     ),
     case(
@@ -344,6 +357,7 @@ EVENTS: Final = [
         f"UPDATE log.events SET metadata = 'nonsense' WHERE {SHARE}",
         READABLE,
         SHARES,
+        STREAMS_KEEP_RULES,
         UNITS,
         digest=CHANGES,
     ),
@@ -398,9 +412,15 @@ EVENTS: Final = [
         UNRELATED,
         digest=CHANGES,
     ),
-    hidden(
-        "events.metadata: when it was decided",
+    case(
+        "events.metadata: when it was decided, before its value date",
         in_json("metadata", '"decided_at":"2026', '"decided_at":"2025', UNIT_OF.format("new-item")),
+        STREAMS_KEEP_RULES,
+        digest=CHANGES,
+    ),
+    hidden(
+        "events.metadata: when it was decided, after its value date",
+        in_json("metadata", '"decided_at":"2026', '"decided_at":"2027', UNIT_OF.format("new-item")),
         UNRELATED,
         digest=CHANGES,
     ),
@@ -469,6 +489,7 @@ EVENTS: Final = [
         + "; UPDATE log.logs SET position = position + 1",
         ANSWERED,
         STATUS,
+        STREAMS_KEEP_RULES,
         digest=CHANGES,
     ),
     case(
@@ -486,6 +507,233 @@ EVENTS: Final = [
         digest=CHANGES,
     ),
 ]
+
+ITEM: Final = UNIT_OF.format("new-item")
+PAID: Final = "type = 'order.paid.v1'"
+CAPTURED: Final = "type = 'account.hold_captured.v1'"
+RELEASED: Final = "type = 'account.hold_released.v1'"
+SECOND_SLUG: Final = "stream = 'claim:slug:second-name'"
+A_NUMBER: Final = "position = (SELECT max(position) FROM log.events WHERE stream LIKE 'claim:account-number:%')"
+
+
+def everywhere(old: str, new: str, where: str = "true") -> str:
+    """Changes text wherever it stands in payloads."""
+    changed = f"regexp_replace(convert_from(payload, 'UTF8'), '{old}', '{new}', 'g')"
+    return f"UPDATE log.events SET payload = convert_to({changed}, 'UTF8') WHERE {where}"
+
+
+def retyped(old: str, new: str) -> str:
+    """Changes the type of events."""
+    return f"UPDATE log.events SET type = '{new}' WHERE type = '{old}'"
+
+
+def forged(name: str, sql: str, says: str, *found_by: str) -> Case:
+    """Events that are sound in their form. A finding has `says`."""
+    return Case(f"rules: {name}", sql, frozenset(found_by), CHANGES, says=says)
+
+
+AGAINST_THE_RULES: Final = [
+    forged(
+        "an overdraft below the minimum",
+        everywhere('"amount":75,', '"amount":99999900,'),
+        "has 53.50 EUR available; debiting 999999.00 would leave -999945.50, below its minimum of 0.00.",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a balance above the maximum",
+        everywhere('"maximum":null', '"maximum":100', "payload LIKE '%owner-2%'"),
+        "has a balance of 0.00 EUR; crediting 50.00 would make 50.00, above its maximum of 1.00.",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a negative amount",
+        everywhere('"amount":7,', '"amount":-7,', ITEM),
+        "is for -7 minor units; an entry is for 1 to 999999999999999",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "an amount of zero",
+        everywhere('"amount":7,', '"amount":0,', ITEM),
+        "Entry 1 is for 0.00 EUR; an entry must be for 0.01 to 9999999999999.99.",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "entries in another currency than their accounts",
+        everywhere("EUR", "USD", ITEM),
+        "is kept in EUR; the amount is in USD.",
+        CHECKPOINTS,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "entries in a currency that does not exist",
+        everywhere("EUR", "ZZZ", ITEM),
+        "has entries in 'ZZZ', which is no currency",
+        CHECKPOINTS,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "an order total that is not its lines",
+        everywhere('"total":500', '"total":400'),
+        "has a total of 400 minor units, and its lines come to 500",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a quantity of zero",
+        everywhere('"quantity":2', '"quantity":0'),
+        "Line 1 has a quantity of 0; a line is for 1 to 1000000.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a payment of another amount",
+        everywhere('"amount":500', '"amount":400', PAID),
+        "comes to 500 minor units of EUR, and 400 of EUR are paid",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a payment from another account",
+        everywhere("acct_0", "acct_1", PAID),
+        "which does not move 500 minor units of EUR from acct_1",
+        TABLES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a payment without its transaction",
+        everywhere("txn_0", "txn_1", PAID),
+        "which its unit does not post",
+        TABLES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a payment that is posted as a transfer",
+        everywhere('"payment"', '"transfer"'),
+        "which does not move 500 minor units of EUR from acct_0",
+        TABLES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a claim whose holder changed without a release",
+        retyped("claim.released.v1", "claim.taken.v1"),
+        "took it without a release",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a claim that another than its holder releases",
+        everywhere("post_0", "post_1", "type = 'claim.released.v1'"),
+        "released it",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a slug that another post takes",
+        everywhere("post_0", "post_1", SECOND_SLUG),
+        "takes claim:slug:second-name, and its unit does not publish a post that explains it",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a number that another account takes",
+        everywhere("acct_.", "acct_x", A_NUMBER),
+        "and its unit does not open an account with that number",
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a post published without its claim",
+        everywhere("second-name", "third-name"),
+        "is published, and its unit does not claim claim:slug:third-name for it",
+        REPEATABLE,
+        STREAMS_KEEP_RULES,
+        TABLES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "an event on a stream of another aggregate",
+        retyped("order.confirmed.v1", "post.archived.v1"),
+        "post.archived.v1 belongs to the aggregate post, and ord_",
+        CHECKPOINTS,
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a stream of no aggregate",
+        "UPDATE log.events SET stream = 'x' || stream WHERE type = 'order.cancelled.v1'",
+        "no aggregate has streams with names like xord_",
+        CHECKPOINTS,
+        KEYS_OPEN,
+        REPEATABLE,
+        STREAMS_KEEP_RULES,
+        VERSIONS,
+    ),
+    forged(
+        "an event of a type that no version has",
+        retyped("order.confirmed.v1", "order.sung.v1"),
+        "no event of type order.sung.v1 is known to this version",
+        READABLE,
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "an event after closing",
+        retyped("account.unfrozen.v1", "account.closed.v1"),
+        "is closed; nothing can be posted to it or changed on it.",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "an entry on a frozen account",
+        'UPDATE log.events SET type = \'account.frozen.v1\', payload = \'{"owner": "owner-1", "reason": null}\''
+        f" WHERE {RELEASED}",
+        "is frozen; unfreeze it first.",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a hold captured that was not open",
+        everywhere("hold_0", "hold_1", CAPTURED),
+        "that could end",
+        REPEATABLE,
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a hold captured for more than it reserves",
+        everywhere('"amount":40', '"amount":20'),
+        "reserves 20 minor units of EUR, and txn_",
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a newer version of the rules than this program knows",
+        in_json("metadata", '"rules":\\d+', '"rules":99', ITEM),
+        "it was decided under version 99 of the rules",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "metadata without the time of the decision",
+        in_json("metadata", '"decided_at"', '"decided"', UNIT_OF.format("old-single")),
+        "does not say when and under which rules it was decided",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a revision left out",
+        everywhere('"revision":2', '"revision":3'),
+        "is at revision 1, and gets 3",
+        REPEATABLE,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+]
+"""Events that are sound in their form, and that no decision could have made."""
 
 COMMANDS: Final = [
     case(
@@ -624,7 +872,7 @@ COMMANDS: Final = [
     hidden(
         "commands.result: another balance",
         in_result('"balance":"[0-9.]+"', '"balance":"1.00"', "last"),
-        "verify does not decide commands again: it does not check the rules of the ledger yet",
+        "verify does not decide commands again, so it does not know the balance of that moment",
         digest=CHANGES,
     ),
     case(
@@ -747,6 +995,7 @@ COMMANDS: Final = [
         "events.type: a refusal that is none",
         f"UPDATE log.events SET type = 'order.confirmed.v1' WHERE {UNIT_OF.format('refused')}",
         REFUSALS,
+        STREAMS_KEEP_RULES,
         CHECKPOINTS,
         TABLES,
         digest=CHANGES,
@@ -1067,4 +1316,4 @@ SCHEMAS: Final = [
     case("schema: of another owner", "ALTER SCHEMA log OWNER TO daybook_api", SCHEMA),
 ]
 
-CASES: Final = (*LOGS, *EVENTS, *COMMANDS, *BESIDE, *READ, *SCHEMAS)
+CASES: Final = (*LOGS, *EVENTS, *AGAINST_THE_RULES, *COMMANDS, *BESIDE, *READ, *SCHEMAS)

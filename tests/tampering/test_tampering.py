@@ -25,9 +25,13 @@ from tests.tampering.table import (
     TABLES,
     Case,
 )
+from workers.verify import sum_of
 from workers.verify.codes import CODES_FIT, OLD_TEXTS
+from workers.verify.commands import UNITS_KEEP_RULES
 from workers.verify.log import NAMED, OLD_BATCHES, OLD_REFUSALS, QUESTIONS, REFUSALS, Question, ask, open_log
+from workers.verify.parts import divide, examine
 from workers.verify.report import VerifyReport, checked
+from workers.verify.streams import STREAMS_KEEP_RULES
 
 KINDS = {TableFinding: TABLES, CheckpointFinding: CHECKPOINTS, StatusFinding: STATUS}
 ON_15_TOO = (
@@ -69,6 +73,8 @@ def judge(books: Books, case: Case) -> None:
         report = verified(copy)
     assert found(report) == case.found_by
     assert report.ok == (not case.found_by)
+    findings = [finding for check in report.checks for finding in check.findings if finding.position is not None]
+    assert case.says is None or any(case.says in finding.what for finding in findings)
     assert (CHANGES if report.digest != books.sound.digest else SAME) == case.digest
 
 
@@ -130,7 +136,7 @@ IMMUTABLE = {
 }
 
 
-@pytest.mark.parametrize("check", [question.name for question in QUESTIONS])
+@pytest.mark.parametrize("check", [*(question.name for question in QUESTIONS), STREAMS_KEEP_RULES, UNITS_KEEP_RULES])
 def test_every_query_of_verify_finds_something_in_some_case(check: str) -> None:
     assert any(check in case.found_by for case in CASES)
 
@@ -156,10 +162,45 @@ def test_a_query_that_covers_nothing_reports_that(books18: Books, question: Ques
 
 
 def test_units_that_cross_windows_are_checked_like_others(books18: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FIRST_WINDOW", "WINDOW"):
-        monkeypatch.setattr(f"workers.verify.commands.{name}", 2)
+    for name in ("part.WINDOW", "commands.FIRST_WINDOW", "streams.FIRST_WINDOW"):
+        monkeypatch.setattr(f"workers.verify.{name}", 2)
     monkeypatch.setattr("eventstore.log.leaf.WINDOW", 2)
     with books18.server.database(like=books18.database) as copy:
         assert verified(copy) == books18.sound
     case = next(case for case in CASES if case.name == "commands.result: another version")
     judge(books18, case)
+
+
+SEVERAL = (
+    "rules: an overdraft below the minimum",
+    "rules: a slug that another post takes",
+    "rules: an event on a stream of another aggregate",
+    "rules: a payment without its transaction",
+    "commands.result: another version",
+    "events.payload: JSON that is not of its type",
+    "events.unit_end: beyond the last event of the unit",
+)
+
+
+@pytest.mark.parametrize("number", [2, 3, 7, 40])
+def test_parts_find_together_what_one_part_finds(books18: Books, number: int) -> None:
+    cases = [case for case in CASES if case.name in SEVERAL]
+    with tampered(books18, *cases) as copy, psycopg.connect(copy.url) as superuser:
+        log = open_log(superuser, read_head(superuser, "main"))
+        whole, parts = (divide(log, "main", n) for n in (1, number))
+        assert len(parts) == number
+        one, several = (sum_of(log, [examine(superuser, part) for part in these]) for these in (whole, parts))
+    assert several == one
+    assert sum(check.offences for check in one) >= len(SEVERAL)
+
+
+def test_a_sound_log_is_sound_in_processes_too(books18: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.verify.processes.EVENTS_OF_A_PROCESS", 20)
+    with books18.server.database(like=books18.database) as copy:
+        assert verified(copy, processes=2) == books18.sound
+
+
+def test_what_processes_find_is_reported(books18: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.verify.processes.EVENTS_OF_A_PROCESS", 20)
+    with tampered(books18, *(case for case in CASES if case.name in SEVERAL)) as copy:
+        assert verified(copy, processes=3) == verified(copy)

@@ -29,12 +29,19 @@ from workers.messages import action_recorded
 from workers.showing import described, in_major_units, plain
 from workers.verify import verify as verify_log
 from workers.verify.printing import print_report
+from workers.verify.processes import MOST_PROCESSES, Processes, usual_number
 
 app = typer.Typer()
 
 
 @app.command()
-def verify(as_json: AsJson = False) -> None:
+def verify(
+    as_json: AsJson = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_PROCESSES, help="Most processes that check events; without it one a CPU, up to 8"),
+    ] = None,
+) -> None:
     """Prove that the log is sound, the schema as it was made, and the read tables what the log folds to."""
     with (
         database(settings_of_process()) as settings,
@@ -42,7 +49,13 @@ def verify(as_json: AsJson = False) -> None:
         progress_bars(as_json) as progress,
     ):
         task = progress.add_task("verifying", total=None)
-        report = verify_log(connection, settings.log, codec, lambda name: progress.update(task, description=name))
+        report = verify_log(
+            connection,
+            settings.log,
+            codec,
+            lambda name: progress.update(task, description=name),
+            processes=Processes(processes or usual_number(), settings.audit_url()),
+        )
     if as_json:
         print_json(report.as_json())
     else:

@@ -1,6 +1,8 @@
-"""Checks that every event decodes, and that every recorded answer can be given again and matches its events.
+"""Checks a unit at a time: every event decodes, every recorded answer can be given again and matches its events, and
+events that need others beside them have them in their unit.
 
-It goes over the log once, in windows of bounded size. The commands of a window are found by their last position.
+It goes over a range of positions once, in windows of bounded size. The commands of a window are found by their last
+position. A unit belongs to the range that has its end.
 """
 
 from __future__ import annotations
@@ -11,23 +13,20 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import orjson
+from psycopg import Connection
 
-from domain.registry import COMMUTING, explain
+from domain.registry import COMMUTING, check_unit, explain, has_unit_rule
 from eventstore.log.answers import Outcome
 from eventstore.log.append import MOST_EVENTS_PER_UNIT
 from eventstore.log.codec import Codec
-from workers.verify.log import READABLE, Log
-from workers.verify.report import SAMPLE, Check, Finding, checked
+from workers.verify.log import READABLE, UNREADABLE, Log
+from workers.verify.part import FIRST_WINDOW, Part, decided, inapplicable, next_window
+from workers.verify.report import Check, Finding, Tally, checked
 
 REPEATABLE: Final = "recorded answers can be given again"
 WITHOUT_EVENTS: Final = "accepted, and their events are not there"
-WINDOW: Final = 20_000
-"""Most events in memory at once."""
-FIRST_WINDOW: Final = 1_000
-"""Events of the first window, when their size is not known yet."""
-WINDOW_BYTES: Final = 32 * 2**20
-"""Bytes of payload that a window should not exceed. The window before gives the estimate, so large events make small
-windows."""
+WITHOUT_END: Final = "whose end is not in the log"
+UNITS_KEEP_RULES: Final = "events have the events beside them that they need"
 HASH_BYTES: Final = 32
 STATUSES: Final[Mapping[int, frozenset[int]]] = {
     Outcome.ACCEPTED: frozenset({200, 201}),
@@ -38,9 +37,13 @@ STATUSES: Final[Mapping[int, frozenset[int]]] = {
 
 _STREAM_IDS = ("account", "order", "post", "transaction")
 _EVENT_FIELDS = ("currency", "hold", "number", "revision", "slug")
+# The events before the range are those of a unit that ends in it.
 _EVENTS = """
-SELECT position, unit_end, stream, version, type, payload FROM log.events
- WHERE log = %(log)s AND encoding = 0 AND position > %(after)s ORDER BY position LIMIT %(limit)s
+SELECT position, unit_end, stream, version, type, CASE unit_end WHEN position THEN metadata END, payload
+  FROM log.events
+ WHERE log = %(log)s AND encoding = 0 AND position > %(after)s AND position <= %(upto)s
+   AND (position > %(first)s OR unit_end > %(first)s)
+ ORDER BY position LIMIT %(limit)s
 """
 _COMMAND = "actor, key, request_hash, outcome, status, rule, result, last_position"
 _COMMANDS = f"""
@@ -76,77 +79,117 @@ class Decoded(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Walk:
+class Walk:
+    """What was covered and found in a range of positions. Those of several ranges add up."""
+
     events: int = 0
     undecodable: dict[int, str] = field(default_factory=dict)
-    commands: int = 0
-    without_events: int = 0
-    offences: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    answers: Tally = field(default_factory=lambda: Tally(REPEATABLE))
+    units: Tally = field(default_factory=lambda: Tally(UNITS_KEEP_RULES))
+
+    def add(self, other: Walk) -> None:
+        """Add another range."""
+        self.events += other.events
+        self.undecodable |= other.undecodable
+        self.answers.add(other.answers)
+        self.units.add(other.units)
 
     def judge(self, command: Command, unit: Sequence[Decoded] | None) -> None:
+        """Check the record of a command against its events."""
         if command.outcome == Outcome.ACCEPTED and not unit:
-            self.without_events += 1  # for the check that answers match their events
+            self.answers.not_covered[WITHOUT_EVENTS] += 1  # for the check that answers match their events
             return
-        self.commands += 1
+        self.answers.covered += 1
         what = wrong_with(command, unit or ())
         if what is not None:
-            self.offences += 1
-            if len(self.findings) < SAMPLE:
-                message = f"command {command.key} of {command.actor}: {what}"
-                self.findings.append(Finding(REPEATABLE, command.last_position, message))
+            self.answers.find(command.last_position, f"command {command.key} of {command.actor}: {what}")
+
+    def check_unit(self, unit: Sequence[Decoded], metadata: bytes | None, log_name: str) -> None:
+        """Check that each event of a unit has those beside it that it needs. The metadata is that of its last event."""
+        events = [one.event for one in unit]
+        if metadata is None:
+            self.units.not_covered[WITHOUT_END] += 1  # the check of units reports it
+            return
+        if any(isinstance(event, Exception) for event in events):
+            self.units.not_covered[UNREADABLE] += 1
+            return
+        self.units.covered += 1
+        if not any(map(has_unit_rule, events)):
+            return
+        of_unit = decided(metadata, log_name)
+        if isinstance(of_unit, str):
+            self.units.find(unit[-1].position, of_unit)
+            return
+        try:
+            for broken in check_unit(events, of_unit):
+                self.units.find(next(one.position for one in unit if one.event is broken.event), broken.what)
+        except Exception as error:
+            self.units.find(unit[0].position, inapplicable(error))
 
 
-def check_commands(log: Log, codec: Codec) -> tuple[Check, Check]:
-    """Run the checks that events decode, and that recorded answers can be given again."""
-    walk = _Walk()
-    for units, commands in _windows(log, codec, walk):
+def walk(connection: Connection[Any], part: Part, codec: Codec) -> Walk:
+    """Check the units that end in a range of positions, and their commands. The first range also has the commands that
+    end nowhere."""
+    result = Walk()
+    for units, metadata, commands in _windows(connection, part, codec, result):
         for command in commands:
-            walk.judge(command, units.get(command.last_position or 0))
-    with log.connection.cursor("others", binary=True) as others:
-        others.execute(_OTHERS.encode(), {"log": log.head.log_number, "last": log.totals.last})
-        for row in others:
-            walk.judge(Command._make(row), None)
+            result.judge(command, units.get(command.last_position or 0))
+        for end, unit in units.items():
+            result.check_unit(unit, metadata.get(end), part.log_name)
+    if part.after == 0:
+        with connection.cursor("others", binary=True) as others:
+            others.execute(_OTHERS.encode(), {"log": part.log_number, "last": part.last})
+            for row in others:
+                result.judge(Command._make(row), None)
+    return result
+
+
+def checks_of(log: Log, walk: Walk) -> tuple[Check, Check, Check]:
+    """The checks that events decode, that recorded answers can be given again, and that units are complete."""
     why = walk.undecodable | log.unreadable
     readable = [Finding(READABLE, position, why[position]) for position in sorted(why)]
     return (
         checked(READABLE, "events in JSON", walk.events, log.totals.json, readable),
-        checked(
-            REPEATABLE,
-            "commands",
-            walk.commands,
-            log.totals.commands,
-            walk.findings,
-            offences=walk.offences,
-            not_covered={WITHOUT_EVENTS: walk.without_events},
-        ),
+        walk.answers.check("commands", log.totals.commands),
+        walk.units.check("units", log.totals.units),
     )
 
 
-def _windows(log: Log, codec: Codec, walk: _Walk) -> Iterator[tuple[dict[int, list[Decoded]], Iterable[Command]]]:
-    """The units of each window by their last position, with their commands. Counts every event."""
+def _windows(
+    connection: Connection[Any], part: Part, codec: Codec, result: Walk
+) -> Iterator[tuple[dict[int, list[Decoded]], dict[int, bytes], Iterable[Command]]]:
+    """The units that end in each window by their last position, their metadata, and their commands. Counts every event
+    of the range."""
     begun: dict[int, list[Decoded]] = {}
-    after, limit = 0, FIRST_WINDOW
-    while after < log.totals.last:
-        bounds = {"log": log.head.log_number, "after": after, "limit": limit}
-        rows = log.connection.execute(_EVENTS, bounds, binary=True).fetchall()
-        after = rows[-1][0] if len(rows) == limit else log.totals.last  # the rest is opaque or missing
-        size = sum([len(row[5]) for row in rows])
-        limit = max(1, min(WINDOW, WINDOW_BYTES * limit // max(size, 1)))
-        events = codec.decode_many([(type, payload, stream, version) for _, _, stream, version, type, payload in rows])
-        walk.events += len(rows)
-        for (position, unit_end, stream, version, type, _), event in zip(rows, events, strict=True):
-            if isinstance(event, Exception):
-                walk.undecodable[position] = f"version {version} of {stream}: {event}"
+    metadata: dict[int, bytes] = {}
+    after, limit = max(0, part.after - MOST_EVENTS_PER_UNIT), FIRST_WINDOW
+    while after < part.upto:
+        bounds = {"log": part.log_number, "after": after, "upto": part.upto, "first": part.after, "limit": limit}
+        rows = connection.execute(_EVENTS, bounds, binary=True).fetchall()
+        after = rows[-1][0] if len(rows) == limit else part.upto  # the rest is opaque or missing
+        limit = next_window(limit, rows, payload=-1)
+        decoded = codec.decode_many([(row[4], row[6], row[2], row[3]) for row in rows])
+        for (position, unit_end, stream, version, type, of_unit, _), event in zip(rows, decoded, strict=True):
+            if position > part.after:
+                result.events += 1
+                if isinstance(event, Exception):
+                    result.undecodable[position] = f"version {version} of {stream}: {event}"
             if position <= unit_end < position + MOST_EVENTS_PER_UNIT:  # the check of units reports other ends
                 begun.setdefault(unit_end, []).append(
                     Decoded(position=position, stream=stream, version=version, type=type, event=event)
                 )
-        with log.connection.cursor("ended", binary=True) as ended:
-            ended.itersize = FIRST_WINDOW
-            ended.execute(_COMMANDS.encode(), {**bounds, "upto": after})
-            yield begun, map(Command._make, ended)
+                if of_unit is not None:
+                    metadata[unit_end] = of_unit
+        ended = {end: unit for end, unit in begun.items() if end <= after}
         begun = {end: unit for end, unit in begun.items() if end > after}
+        with connection.cursor("ended", binary=True) as commands:
+            commands.itersize = FIRST_WINDOW
+            first = max(bounds["after"], part.after)
+            commands.execute(_COMMANDS.encode(), {"log": part.log_number, "after": first, "upto": after})
+            yield ended, metadata, map(Command._make, commands)
+        metadata = {end: one for end, one in metadata.items() if end > after}
+    if part.upto == part.last:
+        result.units.not_covered[WITHOUT_END] += len(begun)  # the check of units reports them
 
 
 def wrong_with(command: Command, unit: Sequence[Decoded]) -> str | None:

@@ -80,7 +80,9 @@ _ENCODINGS = """
 SELECT 1 AS n, position AS at,
        CASE WHEN encoding NOT IN (0, 1) THEN format('encoding %%s is none of 0 (JSON) and 1 (opaque)', encoding)
             WHEN encoding = 1 AND (SELECT bool_or(x.encoding = 0) FROM log.events x WHERE x.log = %(log)s)
-            THEN 'the event is opaque, and the log has events in JSON' END AS what
+            THEN 'the event is opaque, and the log has events in JSON'
+            WHEN encoding = 1 AND (SELECT l.name FROM log.logs l WHERE l.log = %(log)s) NOT LIKE '%%:%%'
+            THEN 'the event is opaque, and the log is none of the eventsourcing library' END AS what
   FROM log.events WHERE log = %(log)s
 """
 _VERSIONS = """

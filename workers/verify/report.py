@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import insort
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -61,6 +63,47 @@ def checked(
     return Check(
         name=name, counted=counted, covered=covered, offences=offences, findings=tuple(shown), not_covered=left_out
     )
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a check covered and found in a part of the log. Tallies of the parts add up to that of the whole."""
+
+    name: str
+    covered: int = 0
+    offences: int = 0
+    sample: list[Finding] = field(default_factory=list)  # the first ones by position
+    not_covered: Counter[str] = field(default_factory=Counter)
+
+    def find(self, position: int | None, what: str) -> None:
+        """Count a finding, and keep it if it is among the first."""
+        self.offences += 1
+        insort(self.sample, Finding(self.name, position, what), key=_place)
+        del self.sample[SAMPLE:]
+
+    def add(self, other: Tally) -> None:
+        """Add what was covered and found in another part."""
+        self.covered += other.covered
+        self.offences += other.offences
+        self.sample = sorted([*self.sample, *other.sample], key=_place)[:SAMPLE]
+        self.not_covered.update(other.not_covered)
+
+    def check(self, counted: str, total: int) -> Check:
+        """The check of all parts, of `total` things."""
+        return checked(
+            self.name,
+            counted,
+            self.covered,
+            total,
+            self.sample,
+            offences=self.offences,
+            not_covered=dict(sorted(self.not_covered.items())),
+        )
+
+
+def _place(finding: Finding) -> tuple[bool, int, str]:
+    """Findings with a position come first, in the order of the log."""
+    return finding.position is None, finding.position or 0, finding.what
 
 
 @dataclass(frozen=True, slots=True)

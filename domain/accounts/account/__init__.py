@@ -1,14 +1,14 @@
 """The aggregate account.
 
 Read its modules in this order: `events`, then `state` with the fold, then the commands and decisions in `lifecycle`
-and `holds`. The declaration is below.
+and `holds`, then `check`. The declaration is below.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from domain.accounts.account import events, holds, lifecycle, state
+from domain.accounts.account import check, events, holds, lifecycle, state
 from domain.aggregate import Aggregate, EventType
 from domain.codes import METADATA_RULES
 
@@ -52,4 +52,6 @@ AGGREGATE = Aggregate(
     snapshot=(state.Account, 1),
     amounts=frozenset({"amount", "balance", "maximum", "minimum", "reserved"}),
     pairs={"holds": ("hold", "amount", "expires_at")},
+    check=check.check,
+    unit_rules=check.UNIT_RULES,
 )

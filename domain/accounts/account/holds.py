@@ -53,22 +53,12 @@ def place_hold(command: PlaceHold, states: States, context: Context) -> Decision
     account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
-    if account.profile.internal:
-        return Refused("account_internal", {"account": command.account, "type": account.profile.type})
-    refusal = account.refuse_change_of_state()
-    if refusal is None and command.currency != account.profile.currency:
-        refusal = account.wrong_currency(command.currency)
-    if refusal is None and not 0 < command.amount <= MAX_AMOUNT:
-        refusal = _hold_amount(command)
-    if refusal is None:
-        refusal = refuse_other_than_code("reference", command.reference) or refuse_metadata(command.metadata)
-    if refusal is None and command.expires_at is not None:
-        refusal = _expiry(command, command.expires_at, context)
-    if refusal is None and account.hold(command.hold) is not None:
-        refusal = Refused("hold_exists", {"account": command.account, "hold": command.hold})
-    if refusal is None and len(account.holds) >= MOST_HOLDS:
-        refusal = Refused("hold_count", {"account": command.account, "holds": len(account.holds)})
-    refusal = refusal or account.refuse_change(-command.amount)
+    refusal = (
+        refuse_other_than_code("reference", command.reference)
+        or refuse_metadata(command.metadata)
+        or refuse_expiry(command.hold, command.expires_at, context.decided_at)
+        or refuse_hold(account, command.hold, command.amount, command.currency, MOST_HOLDS)
+    )
     if refusal is not None:
         return refusal
     event = HoldPlaced(
@@ -104,13 +94,29 @@ def release_hold(command: ReleaseHold, states: States, context: Context) -> Deci
     return Accepted((event,), _hold_result(account, command.hold, account.balance, account.reserved - held))
 
 
-def _hold_amount(command: PlaceHold) -> Refused:
-    currency = command.currency
+def refuse_hold(account: Account, hold: str, amount: int, currency: str, most: int | None) -> Refused | None:
+    """Return the refusal of a new hold on the account, or None. `most` open holds are allowed, or any number."""
+    id = account.profile.id
+    if account.profile.internal:
+        return Refused("account_internal", {"account": id, "type": account.profile.type})
+    refusal = account.refuse_change_of_state()
+    if refusal is None and currency != account.profile.currency:
+        refusal = account.wrong_currency(currency)
+    if refusal is None and not 0 < amount <= MAX_AMOUNT:
+        refusal = _hold_amount(hold, amount, currency)
+    if refusal is None and account.hold(hold) is not None:
+        refusal = Refused("hold_exists", {"account": id, "hold": hold})
+    if refusal is None and most is not None and len(account.holds) >= most:
+        refusal = Refused("hold_count", {"account": id, "holds": len(account.holds)})
+    return refusal or account.refuse_change(-amount)
+
+
+def _hold_amount(hold: str, amount: int, currency: str) -> Refused:
     return Refused(
         "hold_amount",
         {
-            "hold": command.hold,
-            "amount": show(command.amount, currency),
+            "hold": hold,
+            "amount": show(amount, currency),
             "currency": currency,
             "least": show(1, currency),
             "most": show(MAX_AMOUNT, currency),
@@ -118,14 +124,14 @@ def _hold_amount(command: PlaceHold) -> Refused:
     )
 
 
-def _expiry(command: PlaceHold, expires_at: datetime, context: Context) -> Refused | None:
-    now = context.decided_at
-    if now < expires_at <= now + timedelta(days=MOST_DAYS_HELD):
+def refuse_expiry(hold: str, expires_at: datetime | None, now: datetime) -> Refused | None:
+    """Return the refusal of a hold that would expire in the past or too late, or None."""
+    if expires_at is None or now < expires_at <= now + timedelta(days=MOST_DAYS_HELD):
         return None
     return Refused(
         "hold_expiry",
         {
-            "hold": command.hold,
+            "hold": hold,
             "expires_at": expires_at.isoformat(),
             "now": now.isoformat(),
             "days": MOST_DAYS_HELD,

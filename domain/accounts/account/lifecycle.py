@@ -92,21 +92,13 @@ def open_account(command: OpenAccount, states: States, context: Context) -> Deci
         return Forbidden(f"Only an operator opens an internal account; {context.principal.id} is none.")
     if states[command.account] is not None:
         return Refused("account_exists", {"account": command.account})
-    refusal = refuse_other_than_code("owner", command.owner)
+    refusal = (
+        refuse_other_than_code("owner", command.owner)
+        or refuse_limits(command.minimum, command.maximum, command.currency)
+        or refuse_opening_date(command.opened_on, context.today)
+    )
     if refusal is not None:
         return refusal
-    if command.minimum is not None and command.maximum is not None and command.minimum > command.maximum:
-        return Refused(
-            "limits_crossed",
-            {
-                "minimum": show(command.minimum, command.currency),
-                "maximum": show(command.maximum, command.currency),
-            },
-        )
-    if command.opened_on > context.today:
-        return Refused(
-            "opened_in_future", {"opened_on": command.opened_on.isoformat(), "today": context.today.isoformat()}
-        )
     claim = number_claim(command.number)
     taken = take(cast(Claim | None, states[claim]), claim, command.account)
     if taken is None:
@@ -146,9 +138,9 @@ def unfreeze(command: UnfreezeAccount, states: States, context: Context) -> Deci
     account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
-    if account.status != "frozen":
-        rule = "account_closed" if account.status == "closed" else "account_not_frozen"
-        return Refused(rule, {"account": command.account})
+    refusal = refuse_unfreezing(account)
+    if refusal is not None:
+        return refusal
     event = AccountUnfrozen(
         originator_id=command.account,
         originator_version=account.version + 1,
@@ -162,25 +154,9 @@ def close(command: CloseAccount, states: States, context: Context) -> Decision:
     account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
-    refusal = account.refuse_change_of_state()
+    refusal = refuse_closing(account)
     if refusal is not None:
         return refusal
-    currency = account.profile.currency
-    if account.holds:
-        return Refused(
-            "holds_open",
-            {
-                "account": command.account,
-                "holds": len(account.holds),
-                "reserved": show(account.reserved, currency),
-                "currency": currency,
-            },
-        )
-    if account.balance != 0:
-        return Refused(
-            "balance_not_zero",
-            {"account": command.account, "balance": show(account.balance, currency), "currency": currency},
-        )
     event = AccountClosed(
         originator_id=command.account,
         originator_version=account.version + 1,
@@ -188,6 +164,44 @@ def close(command: CloseAccount, states: States, context: Context) -> Decision:
         reason=command.reason,
     )
     return Accepted((event,), {"account": command.account, "status": "closed"})
+
+
+def refuse_limits(minimum: int | None, maximum: int | None, currency: str) -> Refused | None:
+    """Return the refusal of a minimum above the maximum, or None."""
+    if minimum is None or maximum is None or minimum <= maximum:
+        return None
+    return Refused("limits_crossed", {"minimum": show(minimum, currency), "maximum": show(maximum, currency)})
+
+
+def refuse_opening_date(opened_on: date, today: date) -> Refused | None:
+    """Return the refusal of an opening in the future, or None."""
+    if opened_on <= today:
+        return None
+    return Refused("opened_in_future", {"opened_on": opened_on.isoformat(), "today": today.isoformat()})
+
+
+def refuse_unfreezing(account: Account) -> Refused | None:
+    """Return the refusal to unfreeze an account that is not frozen, or None."""
+    if account.status == "frozen":
+        return None
+    rule = "account_closed" if account.status == "closed" else "account_not_frozen"
+    return Refused(rule, {"account": account.profile.id})
+
+
+def refuse_closing(account: Account) -> Refused | None:
+    """Return the refusal to close an account that is not open, has holds or has a balance, or None."""
+    id, currency = account.profile.id, account.profile.currency
+    if account.status != "open":
+        return account.refuse_change_of_state()
+    if account.holds:
+        reserved = show(account.reserved, currency)
+        return Refused(
+            "holds_open", {"account": id, "holds": len(account.holds), "reserved": reserved, "currency": currency}
+        )
+    if account.balance != 0:
+        balance = show(account.balance, currency)
+        return Refused("balance_not_zero", {"account": id, "balance": balance, "currency": currency})
+    return None
 
 
 DECISIONS: dict[type, Decide] = {

@@ -1,0 +1,155 @@
+"""What the stored events of an account are held to. `daybook verify` applies it (`Aggregate.check`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TypeAlias
+
+from domain.accounts.account import holds, lifecycle, state
+from domain.accounts.account.events import (
+    AccountClosed,
+    AccountCredited,
+    AccountDebited,
+    AccountEvent,
+    AccountFrozen,
+    AccountOpened,
+    AccountUnfrozen,
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+)
+from domain.accounts.account.state import Account, evolve
+from domain.accounts.numbers import number_claim
+from domain.aggregate import Broken, Decided, UnitRule, refused
+from domain.claims import ClaimReleased, ClaimTaken
+from domain.kernel import Event, Refused
+from domain.money import EXPONENTS, MAX_AMOUNT
+
+_Entry: TypeAlias = AccountCredited | AccountDebited
+_RULES: Mapping[str, str] = {**state.RULES, **lifecycle.RULES, **holds.RULES}
+_NUMBERS = number_claim("")
+"""Beginning of the claims of account numbers."""
+
+
+def check(before: Account | None, events: Sequence[AccountEvent], decided: Decided) -> Iterator[Broken]:
+    """Find the events that break a rule. The entries of one transaction are one change of the balance."""
+    account, start = before, 0
+    while start < len(events):
+        event, end = events[start], start + 1
+        if account is None:
+            yield from _opened(event, decided)
+        elif isinstance(event, AccountCredited | AccountDebited):
+            entries = _of_one_transaction(event, islice(events, end, None))
+            end = start + len(entries)
+            yield from _entries(account, entries)
+        else:
+            yield from _changed(account, event, decided)
+        if end < len(events):
+            for done in events[start:end]:
+                account = evolve(account, done)
+        start = end
+
+
+def _of_one_transaction(first: _Entry, following: Iterable[AccountEvent]) -> list[_Entry]:
+    entries = [first]
+    for event in following:
+        if not isinstance(event, AccountCredited | AccountDebited) or event.transaction != first.transaction:
+            break
+        entries.append(event)
+    return entries
+
+
+def _opened(event: AccountEvent, decided: Decided) -> Iterator[Broken]:
+    assert isinstance(event, AccountOpened), "the fold was tried before"
+    if event.currency not in EXPONENTS:
+        yield Broken(event, f"{event.originator_id} is opened in {event.currency!r}, which is no currency")
+    elif (refusal := lifecycle.refuse_limits(event.minimum, event.maximum, event.currency)) is not None:
+        yield refused(event, refusal, _RULES)
+    if (refusal := lifecycle.refuse_opening_date(event.opened_on, decided.today)) is not None:
+        yield refused(event, refusal, _RULES)
+
+
+def _entries(account: Account, entries: Sequence[_Entry]) -> Iterator[Broken]:
+    """The entries of one transaction. The account is the one before them, as the decision saw it."""
+    net = 0
+    for entry in entries:
+        if not 0 < entry.amount <= MAX_AMOUNT:
+            yield Broken(
+                entry,
+                f"entry {entry.entry} of {entry.transaction} is for {entry.amount} minor units; an entry is for 1 to "
+                f"{MAX_AMOUNT}",
+            )
+        if (refusal := account.refuse_posting(entry.currency, entry.value_date)) is not None:
+            yield refused(entry, refusal, _RULES)
+        net += entry.amount if isinstance(entry, AccountCredited) else -entry.amount
+    if (refusal := account.refuse_change(net)) is not None:
+        yield refused(entries[-1], refusal, _RULES)
+
+
+def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterator[Broken]:
+    refusal: Refused | None = None
+    match event:
+        case AccountFrozen():
+            refusal = account.refuse_change_of_state()
+        case AccountUnfrozen():
+            refusal = lifecycle.refuse_unfreezing(account)
+        case AccountClosed():
+            refusal = lifecycle.refuse_closing(account)
+        case HoldPlaced():
+            # Version 0 of the rules had other bounds of the number of holds, and once none.
+            most = holds.MOST_HOLDS if decided.rules > 0 else None
+            refusal = holds.refuse_hold(account, event.hold, event.amount, event.currency, most)
+            refusal = refusal or holds.refuse_expiry(event.hold, event.expires_at, decided.decided_at)
+        case HoldReleased() | HoldCaptured():
+            yield from _ended(account, event)
+    if refusal is not None:
+        yield refused(event, refusal, _RULES)
+    if isinstance(event, AccountFrozen | AccountUnfrozen | AccountClosed) and event.owner != account.profile.owner:
+        yield Broken(event, f"the owner of {account.profile.id} is {account.profile.owner}, not {event.owner}")
+
+
+def _ended(account: Account, event: HoldReleased | HoldCaptured) -> Iterator[Broken]:
+    """A hold ends whole, and only once."""
+    id, currency = account.profile.id, account.profile.currency
+    held = account.hold(event.hold)
+    if held is None:
+        yield Broken(event, f"account {id} has no open hold {event.hold} that could end")
+    elif (event.amount, event.currency) != (held, currency):
+        yield Broken(
+            event,
+            f"hold {event.hold} on {id} reserves {held} minor units of {currency}, and {event.amount} of "
+            f"{event.currency} end",
+        )
+
+
+# Events that must stand beside others in their unit
+
+
+def _number_is_claimed(event: AccountOpened, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    id, claim = event.originator_id, number_claim(event.number)
+    if any(isinstance(one, ClaimTaken) and one.holder == id for one in unit.get(claim, ())):
+        return None
+    return f"{id} is opened with the number {event.number}, and its unit does not claim {claim}"
+
+
+def _claim_has_its_account(event: ClaimTaken, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    claim = event.originator_id
+    if not claim.startswith(_NUMBERS):
+        return None
+    opened = [one for one in unit.get(event.holder, ()) if isinstance(one, AccountOpened)]
+    if any(number_claim(one.number) == claim for one in opened):
+        return None
+    return f"{event.holder} takes {claim}, and its unit does not open an account with that number"
+
+
+def _number_is_kept(event: ClaimReleased, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    claim = event.originator_id
+    return f"{claim} is released; the number of an account is never given back" if claim.startswith(_NUMBERS) else None
+
+
+UNIT_RULES: Mapping[type[Event], UnitRule] = {
+    AccountOpened: _number_is_claimed,
+    ClaimTaken: _claim_has_its_account,
+    ClaimReleased: _number_is_kept,
+}
