@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from projections.accounts.accounts.fold import ACCOUNTS
 from projections.accounts.entries.fold import ENTRIES
 from projections.accounts.movements.fold import MOVEMENTS
+from projections.accounts.posting_policy import POSTING_POLICY
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
 from projections.commands.refusals import REFUSALS
@@ -21,6 +22,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     ORDERS,
     POSTS,
     REFUSALS,
+    POSTING_POLICY,
     TRIAL_BALANCE,
     ENTRIES,
 )

@@ -48,10 +48,10 @@ def flag(name: str, comment: str) -> Column[Any]:
     return _column(name, Boolean(), comment, False, False)
 
 
-def number(name: str, comment: str, *, key: bool = False, bits: int = 64) -> Column[Any]:
+def number(name: str, comment: str, *, key: bool = False, bits: int = 64, optional: bool = False) -> Column[Any]:
     """A whole number of 64, 32 or 16 bits: a count, a version, a position."""
     kind: dict[int, TypeEngine[Any]] = {64: BigInteger(), 32: Integer(), 16: SmallInteger()}
-    return _column(name, kind[bits], comment, key, False)
+    return _column(name, kind[bits], comment, key, optional)
 
 
 def amount(name: str, comment: str, *, optional: bool = False) -> Column[Any]:

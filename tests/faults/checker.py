@@ -62,7 +62,7 @@ def _answers_agree(history: History, *, marked: bool) -> None:
 
 
 def _answers_are_in_the_log(world: World, history: History) -> None:
-    """An accepted call is in the log once. A refused call has a record and no event. The log has no other commands.
+    """An accepted call is in the log once, and so is the refusal of a refused one. The log has no other commands.
 
     A key has at most one record, and each unit belongs to exactly one key. So nothing is duplicated, whether a
     call was answered or not.
@@ -74,6 +74,13 @@ def _answers_are_in_the_log(world: World, history: History) -> None:
                 "SELECT actor, key, outcome, last_position FROM log.commands WHERE starts_with(actor, 'the-')"
             )
         }
+        refusals = {
+            (actor, key): position
+            for actor, key, position in connection.execute(
+                "SELECT payload->>'actor', payload->>'key', position FROM log.events_as_json"
+                " WHERE type = 'command.refused.v1'"
+            )
+        }
         unaccounted = connection.execute(
             "SELECT unit_end, array_agg(c.key) FROM (SELECT DISTINCT log, unit_end FROM log.events) u"
             " LEFT JOIN log.commands c ON c.log = u.log AND c.last_position = u.unit_end"
@@ -81,8 +88,9 @@ def _answers_are_in_the_log(world: World, history: History) -> None:
         ).fetchall()
     assert unaccounted == [], f"units of no command, or of several: {unaccounted}"
     for call in history.answered:
-        answered = (1, call.position) if call.accepted else (2, None)
-        there = recorded.get((call.actor, call.key))
+        outcome, last = recorded.get((call.actor, call.key), (None, None))
+        answered = (1, call.position) if call.accepted else (2, refusals.get((call.actor, call.key)))
+        there = (outcome, last)
         assert there == answered, f"{call} was answered with (outcome, position) {answered}; in the log is {there}"
     strangers = recorded.keys() - {(call.actor, call.key) for call in history.calls}
     assert not strangers, f"no client sent {strangers}"

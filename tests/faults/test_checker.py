@@ -172,7 +172,7 @@ def test_an_order_that_is_not_linearizable_is_detected() -> None:
 FALSE_ANSWERS: dict[str, tuple[Callable[[dict[str, Call]], object], str]] = {
     "lost": (
         lambda answered: answered.update(new=alone(transfer("0.30"), answered["in"].message, 9)),
-        "in the log is None",
+        "in the log is .None, None",
     ),
     "refused, with an answer that it was accepted": (
         lambda answered: answered["out"].answers.__setitem__(0, answered["in"].answers[0]),
@@ -201,7 +201,9 @@ DAMAGE = {
     "units of no command": "DELETE FROM log.commands WHERE key = 'in'",
     "positions are dense": "UPDATE log.logs SET position = position + 1",
     "versions are contiguous": "UPDATE log.events SET version = version + 10 WHERE position = 1",
-    "refused commands have none": "UPDATE log.commands SET first_position = 1, last_position = 1 WHERE key = 'out'",
+    "units of no command, or of several": "UPDATE log.commands SET first_position = NULL, last_position = NULL"
+    " WHERE key = 'out'",
+    "each refusal has its command": "UPDATE log.commands SET outcome = 1, rule = NULL WHERE key = 'out'",
     "'table': 'accounts'": "UPDATE read.accounts SET balance = balance + 1",
 }
 """The message of the check, and the damage that causes it."""

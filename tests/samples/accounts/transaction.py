@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from domain.accounts.account.holds import PlaceHold
 from domain.accounts.account.state import Account
 from domain.accounts.posting import Entry, internal_account
+from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import (
     TRANSACTION,
     CaptureHold,
@@ -101,6 +102,12 @@ RULES = {
         broken=deposit(1, value_date=TODAY + timedelta(1)),
         sentence="The value date 2026-11-22 is after today, 2026-11-21 (UTC).",
         kept=(deposit(1),),
+    ),
+    "value_date_too_old": RuleSample(
+        given=(A, ChangePostingPolicy(3)),
+        broken=deposit(1, value_date=TODAY - timedelta(4)),
+        sentence=("The value date 2026-11-17 is 4 days before today, 2026-11-21 (UTC); the posting policy allows 3."),
+        kept=(deposit(1, value_date=TODAY - timedelta(3)),),
     ),
     "entry_count": RuleSample(
         given=(A, B),

@@ -22,7 +22,7 @@ from domain.refusals import EXPECTATION_FAILED
 from domain.registry import CATALOGUE, RULES, commands
 from domain.together import Together
 
-CATEGORIES = {"acct", "txn", "ord", "post", "claim", "refusal"}
+CATEGORIES = {"acct", "txn", "policy:posting", "ord", "post", "claim", "refusal"}
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
     ("/v1/accounts", "status"): set(get_args(AccountStatus)),

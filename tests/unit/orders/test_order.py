@@ -110,7 +110,7 @@ def test_the_payment_commutes_on_the_ledger_s_own_account() -> None:
 
 def test_paying_asks_for_the_account_it_needs() -> None:
     ledger = given(placed(), CONFIRMED, *account()).ledger
-    decision = registry.decide(PAY, {name: ledger[name] for name in PAY.streams}, ledger.context)
+    decision = registry.decide(PAY, {name: ledger.states.get(name) for name in PAY.streams}, ledger.context)
     assert decision == NeedsStreams((REVENUE,))
 
 

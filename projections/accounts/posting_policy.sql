@@ -1,0 +1,60 @@
+-- Written by `make sql` from the declarations in Python; do not edit.
+
+-- Tables, in the schema read.
+
+CREATE TABLE posting_policy (
+    version        bigint NOT NULL,
+    last_position  bigint NOT NULL,
+    last_at        timestamptz NOT NULL,
+    most_days_back integer,
+    policy         text COLLATE "C" NOT NULL,
+    PRIMARY KEY (policy)
+);
+
+COMMENT ON TABLE posting_policy IS 'The posting policy as it is now: one row.';
+COMMENT ON COLUMN posting_policy.policy IS 'The name of its stream in the log.';
+COMMENT ON COLUMN posting_policy.most_days_back IS 'Most days that a value date may be before the day of the posting. NULL: any number.';
+COMMENT ON COLUMN posting_policy.version IS 'Version of its stream: the number of its events.';
+COMMENT ON COLUMN posting_policy.last_position IS 'Position in the log of its last event.';
+COMMENT ON COLUMN posting_policy.last_at IS 'When its last event was recorded, UTC.';
+
+CREATE TABLE posting_policy_versions (
+    version        bigint NOT NULL,
+    position       bigint NOT NULL,
+    recorded_at    timestamptz NOT NULL,
+    most_days_back integer,
+    policy         text COLLATE "C" NOT NULL,
+    PRIMARY KEY (policy, version)
+);
+
+COMMENT ON TABLE posting_policy_versions IS 'One row a version of the posting policy. Rows are never changed.';
+COMMENT ON COLUMN posting_policy_versions.policy IS 'The name of its stream in the log.';
+COMMENT ON COLUMN posting_policy_versions.version IS 'Version of its stream.';
+COMMENT ON COLUMN posting_policy_versions.most_days_back IS 'Most days that a value date may be before the day of the posting. NULL: any number.';
+COMMENT ON COLUMN posting_policy_versions.position IS 'Position in the log: it decides about each posting after it.';
+COMMENT ON COLUMN posting_policy_versions.recorded_at IS 'When it was recorded, UTC.';
+
+-- Reporting views.
+
+CREATE OR REPLACE VIEW reporting.posting_policy AS
+SELECT t.policy, t.most_days_back, t.version, t.last_position, t.last_at
+  FROM read.posting_policy t;
+
+COMMENT ON VIEW reporting.posting_policy IS 'The posting policy as it is now: one row.';
+COMMENT ON COLUMN reporting.posting_policy.policy IS 'The name of its stream in the log.';
+COMMENT ON COLUMN reporting.posting_policy.most_days_back IS 'Most days that a value date may be before the day of the posting. NULL: any number.';
+COMMENT ON COLUMN reporting.posting_policy.version IS 'Version of its stream: the number of its events.';
+COMMENT ON COLUMN reporting.posting_policy.last_position IS 'Position in the log of its last event.';
+COMMENT ON COLUMN reporting.posting_policy.last_at IS 'When its last event was recorded, UTC.';
+
+CREATE OR REPLACE VIEW reporting.posting_policy_versions AS
+SELECT t.policy, t.version, t.most_days_back, t.position, t.recorded_at, t.position AS last_position
+  FROM read.posting_policy_versions t;
+
+COMMENT ON VIEW reporting.posting_policy_versions IS 'One row a version of the posting policy.';
+COMMENT ON COLUMN reporting.posting_policy_versions.policy IS 'The name of its stream in the log.';
+COMMENT ON COLUMN reporting.posting_policy_versions.version IS 'Version of its stream.';
+COMMENT ON COLUMN reporting.posting_policy_versions.most_days_back IS 'Most days that a value date may be before the day of the posting. NULL: any number.';
+COMMENT ON COLUMN reporting.posting_policy_versions.position IS 'Position in the log: it decides about each posting after it.';
+COMMENT ON COLUMN reporting.posting_policy_versions.recorded_at IS 'When it was recorded, UTC.';
+COMMENT ON COLUMN reporting.posting_policy_versions.last_position IS 'Position in the log of the last event that changed this row.';
