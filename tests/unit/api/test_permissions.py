@@ -24,7 +24,7 @@ def may(role: Role, method: str, path: str) -> bool:
     if path == "/v1/log/follow-tickets":
         return role == "audit"
     if method not in ("GET", "HEAD", "OPTIONS"):
-        return role == "command" and not path.startswith("/v1/policies")
+        return role == "command" and path != "/v1/policies/posting"
     if path.startswith(("/v1/streams", "/v1/log")):
         return role == "audit"
     if path.startswith("/v1/refusals"):
