@@ -201,7 +201,7 @@ DAMAGE = {
     "units of no command": "DELETE FROM log.commands WHERE key = 'in'",
     "positions are dense": "UPDATE log.logs SET position = position + 1",
     "versions are contiguous": "UPDATE log.events SET version = version + 10 WHERE position = 1",
-    "units of no command, or of several": "UPDATE log.commands SET first_position = NULL, last_position = NULL"
+    "refused commands end with their refusal": "UPDATE log.commands SET first_position = NULL, last_position = NULL"
     " WHERE key = 'out'",
     "each refusal has its command": "UPDATE log.commands SET outcome = 1, rule = NULL WHERE key = 'out'",
     "'table': 'accounts'": "UPDATE read.accounts SET balance = balance + 1",

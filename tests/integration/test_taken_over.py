@@ -8,9 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from domain.registry import POLICIES
 from projections.engine.tables import ShapeError
 from tests.integration.workers.running import daybook, environment, settings_of
 from tests.support.before import FIXTURES, as_it_was
+from tests.support.ledger import fold
 from tests.support.postgres import Database
 from tests.support.service import Service, service_on
 from workers.migrating import migrate
@@ -32,7 +34,11 @@ def taken_over(empty_database: Database) -> Database:
     assert checkpoints(empty_database) == before
     rebuilt = daybook("rebuild", *WITH_NEW_COLUMNS, env=environment(empty_database))
     assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
-    assert checkpoints(empty_database) == before
+    created = len(POLICIES)  # `migrate` has appended their first events
+    assert dict(checkpoints(empty_database)) == {
+        name: position + created * (name in WITH_NEW_COLUMNS) for name, position in before
+    }
+    fold(empty_database)  # as a projector does, which begins the new projections
     return empty_database
 
 

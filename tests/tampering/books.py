@@ -10,6 +10,7 @@ from domain.accounts.account.holds import PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, UnfreezeAccount
 from domain.accounts.account.state import HOLD
 from domain.accounts.posting import Entry, internal_account
+from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import TRANSACTION, CaptureHold, PostTransaction, Transfer
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
 from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
@@ -54,6 +55,7 @@ def write_books(database: Database) -> None:
         _accounts(ledger, one, two)
         _orders(ledger, one)
         _posts(ledger)
+        ledger.accepted(ChangePostingPolicy(10_000))
         _batches(ledger, one, two)
         snapshots.settle()
     with psycopg.connect(database.url) as superuser:

@@ -220,6 +220,7 @@ EVENTS: Final = [
         ANSWERS,
         ENCODINGS,
         REFUSALS,
+        TABLES,
         digest=CHANGES,
     ),
     case(
@@ -682,6 +683,28 @@ AGAINST_THE_RULES: Final = [
         "no event of type order.sung.v1 is known to this version",
         READABLE,
         STREAMS_KEEP_RULES,
+        CHECKPOINTS,
+    ),
+    forged(
+        "a policy that is stricter than the postings after it",
+        """UPDATE log.events SET payload = '{"most_days_back":1}' WHERE type = 'posting_policy.changed.v1'""",
+        "days before today, 2026-11-21 (UTC); the posting policy allows 1.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a policy out of bounds",
+        """UPDATE log.events SET payload = '{"most_days_back":-1}' WHERE type = 'posting_policy.changed.v1'""",
+        "A value date can be allowed 0 to 36500 days back; this is -1.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a policy that is created again",
+        retyped("posting_policy.changed.v1", "posting_policy.created.v1"),
+        "policy:posting is created again",
+        STREAMS_KEEP_RULES,
+        CHECKPOINTS,
     ),
     forged(
         "an event after closing",
@@ -1135,6 +1158,12 @@ READ: Final = [
     ),
     case("orders: a status", "UPDATE read.orders SET status = 'paid'", TABLES),
     case("order_lines: a price", "UPDATE read.order_lines SET unit_price = unit_price + 1", TABLES),
+    case("posting_policy: days", "UPDATE read.posting_policy SET most_days_back = 1", TABLES),
+    case(
+        "posting_policy_versions: a row deleted",
+        "DELETE FROM read.posting_policy_versions WHERE version = 1",
+        TABLES,
+    ),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("posts: a title", "UPDATE read.posts SET title = 'x'", TABLES),
     case("post_revisions: a row deleted", "DELETE FROM read.post_revisions WHERE revision = 1", TABLES),
@@ -1144,7 +1173,8 @@ READ: Final = [
         "checkpoints.position: 0, and the tables emptied",
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
-        " read.trial_balance_accounts, read.entries, read.refusals",
+        " read.trial_balance_accounts, read.entries, read.refusals,"
+        " read.posting_policy, read.posting_policy_versions",
         STATUS,
     ),
     case(

@@ -18,6 +18,8 @@ from tests.support.service import TOKENS, Service
 
 NOT_PERSONAL = {
     "/v1/refusals",
+    "/v1/policies/posting",
+    "/v1/policies/posting/versions",
     "/v1/refusals/{refusal}",
     "/v1/trial-balance",
     "/v1/lag",

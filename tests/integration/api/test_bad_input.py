@@ -307,12 +307,12 @@ def test_a_balance_of_another_day_is_not_answered_with_that_of_today(service: Se
     assert response.json()["figures"]["unknown"] == ["as_of"]
 
 
-def test_a_command_takes_no_query_parameters(service: Service) -> None:
+def test_a_command_takes_only_one_query_parameter(service: Service) -> None:
     account = service.account()
     before = service.log_digest()
-    for path in (f"accounts/{account}/deposits?dry_run=true", "transfers?dry_run=true", "batches?dry_run=true"):
+    for path in (f"accounts/{account}/deposits?fields=1", "transfers?fields=1", "batches?fields=1"):
         problem = service.post(path, {"amount": "1.00", "currency": "EUR"}).json()
-        assert (problem["code"], problem["figures"]["unknown"]) == ("malformed", ["dry_run"])
+        assert (problem["code"], problem["figures"]["unknown"]) == ("malformed", ["fields"])
     assert service.log_digest() == before
 
 

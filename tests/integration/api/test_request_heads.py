@@ -187,7 +187,7 @@ def test_a_command_with_a_query_is_refused_and_its_key_stays_free(service18: Ser
         asked(service18, "POST", "/v1/posts?a=1", ("Idempotency-Key", "no-query"), body=DRAFT)
     )
     assert (status, code) == (400, "malformed")
-    assert detail == "POST /v1/posts does not take the query parameter 'a'; it takes no query parameters."
+    assert detail == "POST /v1/posts does not take the query parameter 'a'; it takes dry_run."
     again = asked(service18, "POST", "/v1/posts", ("Idempotency-Key", "no-query"), body=DRAFT)
     assert (again[0], "idempotency-replayed" in again[1]) == (201, False)
 
@@ -205,6 +205,7 @@ READS = [
     "/v1/transactions", "/v1/transactions/{transaction}", "/v1/orders", "/v1/orders/{order}", "/v1/posts",
     "/v1/posts/{post}", "/v1/posts/{post}/revisions", "/v1/trial-balance", "/v1/streams/{stream}", "/v1/log",
     "/v1/log/follow", "/v1/commands/{key:path}", "/v1/refusals", "/v1/refusals/{refusal}",
+    "/v1/policies/posting", "/v1/policies/posting/versions",
     "/v1/health/live", "/v1/health/ready", "/v1/lag",
 ]  # fmt: skip
 

@@ -152,6 +152,9 @@ def of_the_log(service: Service, description: Description) -> None:
     page = service.get("log", role="audit").json()
     service.get(f"streams/{page['events'][0]['stream']}", role="audit", limit=1)
     service.get("log", role="audit", after=page["head"])
+    service.post("policies/posting", {"most_days_back": 90}, role="operator")
+    for path in ("policies/posting", "policies/posting/versions"):
+        service.get(path)
     refusals = service.get("refusals").json()["items"]
     service.get(f"refusals/{refusals[0]['refusal']}")
     for path in ("health/live", "health/ready", "lag"):

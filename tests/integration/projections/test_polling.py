@@ -135,6 +135,8 @@ KEYS = {
     "order_lines": '"order", line',
     "orders": '"order"',
     "post_revisions": "post, revision",
+    "posting_policy": "policy",
+    "posting_policy_versions": "policy, version",
     "posts": "post",
     "refusals": "refusal",
     "transactions": "transaction",
