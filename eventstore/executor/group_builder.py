@@ -150,7 +150,53 @@ class GroupBuilder:
 
     def _decide_one(self, group: Group, task: Task, streams: Iterable[str], load: Load) -> DecidedCommand:
         submission = task.submission
-        expected = submission.expected
+        expected, dry_run = submission.expected, submission.dry_run
+        states, decision = self._decision(group, submission, streams, load)
+        may_record = decision.outcome in _WITH_EVENTS
+        commuting: frozenset[str] = decision.commuting
+        failed = False
+        if expected:
+            failed = may_record and _versions_of(states, expected) != expected
+            commuting = frozenset() if failed else commuting - expected.keys()
+        reads = _reads(group, states, commuting)
+
+        events: tuple[Any, ...] = decision.events if may_record and not failed else ()
+        rule: str | None = None
+        result: dict[str, Any]
+        if failed:
+            outcome, rule = Outcome.EXPECTATION_FAILED, "expectation_failed"
+            result = {"expected": dict(expected), "actual": _versions_of(states, expected)}
+        elif decision.outcome == "accepted":
+            outcome = ACCEPTED
+            carry_out = _foresee if dry_run else self._carry_out
+            result = {**decision.result, "versions": carry_out(group, events, states, reads, commuting)}
+        elif decision.outcome == "refused":
+            outcome, rule, result = Outcome.REFUSED, decision.rule, dict(decision.figures)
+        elif decision.outcome == "unknown":
+            outcome, rule, result = Outcome.UNKNOWN, "unknown", {"kind": decision.kind, "id": decision.id}
+        else:
+            outcome, rule, result = Outcome.FORBIDDEN, "forbidden", {"why": decision.why}
+        if may_record and rule is not None:
+            name = type(submission.command).__name__
+            events = (*events, self._refuse(submission.actor, submission.key, name, rule, result))
+            if not dry_run:
+                self._carry_out(group, events, states, reads, commuting)
+        return DecidedCommand(
+            task=task,
+            outcome=outcome,
+            code=submission.codes.of(outcome),
+            rule=rule,
+            result=result,
+            reads=reads,
+            events=() if dry_run else events,
+            commuting=commuting,
+            tried=events if dry_run else (),
+        )
+
+    def _decision(
+        self, group: Group, submission: Submission, streams: Iterable[str], load: Load
+    ) -> tuple[dict[str, Any], Any]:
+        """The decision, and the states that it read. Raises `NewerEventError`."""
         known, work = group.known, group.work
         states = {}
         if group.newer:
@@ -168,59 +214,7 @@ class GroupBuilder:
             for stream in decision.streams:
                 states[stream] = work[stream] if stream in work else known[stream].state
             decision = self._decide(submission.command, states, submission.context)
-
-        commuting: frozenset[str] = decision.commuting
-        failed = False
-        if expected:
-            failed = decision.outcome in ("accepted", "refused") and any(
-                (state.version if (state := states[stream]) else 0) != seen for stream, seen in expected.items()
-            )
-            commuting = frozenset() if failed else commuting - expected.keys()
-        reads: list[Read] = []
-        for stream in states:
-            belief = known[stream]
-            if stream in commuting:
-                reads.append((stream, belief.entries_to, True))
-            elif belief.entries_to == belief.version:
-                reads.append((stream, belief.version, False))
-            else:
-                raise MovedOnError(stream)
-
-        events: tuple[Any, ...] = decision.events if decision.outcome in _WITH_EVENTS and not failed else ()
-        dry_run = submission.dry_run
-        rule: str | None = None
-        result: dict[str, Any]
-        if failed:
-            actual = {stream: states[stream].version if states[stream] is not None else 0 for stream in expected}
-            outcome, rule = Outcome.EXPECTATION_FAILED, "expectation_failed"
-            result = {"expected": dict(expected), "actual": actual}
-        elif decision.outcome == "accepted":
-            outcome = ACCEPTED
-            carry_out = _foresee if dry_run else self._carry_out
-            result = {**decision.result, "versions": carry_out(group, events, states, reads, commuting)}
-        elif decision.outcome == "refused":
-            outcome, rule, result = Outcome.REFUSED, decision.rule, dict(decision.figures)
-        elif decision.outcome == "unknown":
-            outcome, rule, result = Outcome.UNKNOWN, "unknown", {"kind": decision.kind, "id": decision.id}
-        else:
-            outcome, rule, result = Outcome.FORBIDDEN, "forbidden", {"why": decision.why}
-        if outcome is Outcome.REFUSED or failed:
-            assert rule is not None
-            name = type(submission.command).__name__
-            events = (*events, self._refuse(submission.actor, submission.key, name, rule, result))
-            if not dry_run:
-                self._carry_out(group, events, states, reads, commuting)
-        return DecidedCommand(
-            task=task,
-            outcome=outcome,
-            code=submission.codes.of(outcome),
-            rule=rule,
-            result=result,
-            reads=reads,
-            events=() if dry_run else events,
-            commuting=commuting,
-            tried=events if dry_run else (),
-        )
+        return states, decision
 
     def _carry_out(
         self,
@@ -333,6 +327,25 @@ def _commute(commands: Sequence[DecidedCommand]) -> list[bool]:
 def _on_commuting(events: Iterable[Any], decided: DecidedCommand) -> list[bool]:
     """For each of these events of a command, whether it goes to a stream that the command reads as commuting."""
     return [event.originator_id in decided.commuting for event in events]
+
+
+def _versions_of(states: Mapping[str, Any], streams: Iterable[str]) -> dict[str, int]:
+    """The versions of these streams; 0 for one that does not exist."""
+    return {stream: 0 if states[stream] is None else states[stream].version for stream in streams}
+
+
+def _reads(group: Group, states: Iterable[str], commuting: frozenset[str]) -> list[Read]:
+    """What a command read of these streams. Raises `MovedOnError` for one whose exact version is not known."""
+    reads: list[Read] = []
+    for stream in states:
+        belief = group.known[stream]
+        if stream in commuting:
+            reads.append((stream, belief.entries_to, True))
+        elif belief.entries_to == belief.version:
+            reads.append((stream, belief.version, False))
+        else:
+            raise MovedOnError(stream)
+    return reads
 
 
 def _foresee(
