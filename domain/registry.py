@@ -135,12 +135,14 @@ def forbid(principal: Principal, command: Command, at: datetime) -> Forbidden | 
 
     Of several commands in one unit each is checked.
     """
-    if type(command) is Together:
-        return next((no for one in command.commands if (no := forbid(principal, one, at)) is not None), None)
-    allowed = PERMISSIONS[type(command)]
+    kind = type(command)
+    if kind is Together:
+        together = cast(Together, command)
+        return next((no for one in together.commands if (no := forbid(principal, one, at)) is not None), None)
+    allowed = PERMISSIONS[kind]
     if may(principal, allowed, at):
         return None
-    name, role = type(command).__name__, ", ".join(principal.all_roles) or "no role"
+    name, role = kind.__name__, ", ".join(principal.all_roles) or "no role"
     return Forbidden(f"{name} is for {' or '.join(sorted(allowed))}; {principal.id} has {role}.")
 
 

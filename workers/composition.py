@@ -22,7 +22,7 @@ from eventstore.executor.stream_states import Fold
 from eventstore.keys.sealing import Sealer
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.codec import Codec
-from eventstore.log.metadata import metadata
+from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
 from workers.clock_and_ids import new_id
@@ -107,7 +107,7 @@ def system_submission(principal: Principal, key: str, command: Any, request: str
         raise PermissionError(refused.why)
     context = Context(decided_at=at, log=log, principal=principal)
     digest = hashlib.sha256(request.encode()).digest()
-    recorded = metadata(principal.recorded, type(command).__name__, at, context.rules, key)
+    recorded = metadata(encoded_actor(principal.recorded), type(command).__name__, at, context.rules, key)
     return Submission(
         command=command,
         actor=principal.id,

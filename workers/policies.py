@@ -14,7 +14,7 @@ from eventstore.library.settings import LOG_PREFIX
 from eventstore.log.answers import ACCEPTED
 from eventstore.log.append import AppendBatch, Appender, NewEvents
 from eventstore.log.codec import encode_each
-from eventstore.log.metadata import metadata
+from eventstore.log.metadata import encoded_actor, metadata
 from workers.clock_and_ids import now
 from workers.composition import system_principal
 
@@ -47,7 +47,7 @@ def _batch(event: Event, at: datetime) -> AppendBatch:
     return AppendBatch(
         senders=[(PRINCIPAL.id, key)],
         records=[(ACCEPTED, _CREATED, None, result, request, None)],
-        metadata=[metadata(PRINCIPAL.recorded, "CreatePolicy", at, RULES_VERSION, key)],
+        metadata=[metadata(encoded_actor(PRINCIPAL.recorded), "CreatePolicy", at, RULES_VERSION, key)],
         reads=[[(stream, 0, False)]],
         counts=[1],
         events=NewEvents(streams=[stream], types=[_NAMES[type(event)]], payloads=[payload], commute=[False]),

@@ -13,7 +13,7 @@ import psycopg
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from api.commands.execution import checked_key, expected_of, request_hash, submission_of
+from api.commands.execution import actor_of, checked_key, expected_of, request_hash, submission_of
 from api.commands.routes import Caller, CommandRoute, Intent, command_of, validator_of
 from api.gateway.problems import Problem, malformed, problem, unavailable
 from api.gateway.request_guard import UnkeptError, parse_each
@@ -161,7 +161,7 @@ class Items:
         if shared is None:
             context = self._caller.context
             shared = without_key(
-                actor=self._caller.principal.recorded,
+                actor=actor_of(self._caller.principal),
                 command=kind.__name__,
                 decided_at=context.decided_at,
                 rules=context.rules,

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar, get_type_hints
 from urllib.parse import parse_qs
 
@@ -36,13 +37,15 @@ from eventstore.executor.reply_sinks import (
     RejectedError,
 )
 from eventstore.log.answers import ACCEPTED, Answer, Outcome, find_answers
-from eventstore.log.metadata import metadata
+from eventstore.log.metadata import encoded_actor, metadata
 
 B = TypeVar("B", bound=Build)
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
 MOST_ORIGIN = 300
+MOST_ACTORS = 1_024
+"""Principals whose JSON is kept."""
 DryRun = Annotated[bool, Query(description="Give the answer that the command would get now, and record nothing")]
 
 
@@ -218,11 +221,17 @@ def expected_of(intent: Intent, body: BaseModel, if_match: str | None) -> Mappin
     return {**stated, stream: version}
 
 
+@lru_cache(maxsize=MOST_ACTORS)
+def actor_of(principal: Principal) -> bytes:
+    """The principal as it is recorded with events."""
+    return encoded_actor(principal.recorded)
+
+
 def metadata_of(caller: Caller, command: Any, key: str) -> bytes:
     """The metadata that is recorded with the events of a request. The items of a batch have another function."""
     context = caller.context
     return metadata(
-        actor=caller.principal.recorded,
+        actor=actor_of(caller.principal),
         command=type(command).__name__,
         decided_at=context.decided_at,
         rules=context.rules,

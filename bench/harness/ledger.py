@@ -26,7 +26,7 @@ from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
 from eventstore.log.answers import Outcome
 from eventstore.log.codec import Codec
-from eventstore.log.metadata import metadata
+from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
 from workers import composition
 from workers.clock_and_ids import new_id
@@ -52,7 +52,9 @@ def submission(command: Any, at: datetime | None = None) -> Submission:
     """The submission of a command, with a new key. Without a time it is decided now."""
     now = at or datetime.now(UTC)
     key = new_id("key")
-    recorded = metadata(PRINCIPAL.recorded, type(command).__name__, now, RULES_VERSION, key)  # in the form of the API
+    recorded = metadata(
+        encoded_actor(PRINCIPAL.recorded), type(command).__name__, now, RULES_VERSION, key
+    )  # in the form of the API
     return Submission(
         command=command,
         actor=ACTOR,

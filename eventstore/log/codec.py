@@ -104,7 +104,6 @@ class _Shape(Generic[E_co]):
     decode: Callable[[bytes], Any]
     subject: str | None
     personal: tuple[tuple[str, bool], ...]  # name of the field, and whether it holds a tuple of texts
-    figures: tuple[str, ...]  # fields with JSON objects, whose values are checked when they are encoded
     upcasts: tuple[_Upcast, ...]  # from the stored payload to the fields of the event; none for the newest version
 
 
@@ -172,9 +171,6 @@ class Codec:
             raise CodecError(f"{error.args[0].__name__} is not in the catalogue") from None
         names = [shape.name for shape in shapes]
         stored = [shape.stored(*shape.values(event)) for shape, event in zip(shapes, events, strict=True)]
-        for shape, one in zip(shapes, stored, strict=True):
-            for field in shape.figures:
-                _check_figures(shape.name, getattr(one, field))
         self._seal(
             [
                 (shape, one, event, commutes)
@@ -395,11 +391,10 @@ def _take_apart(
         entry.name,
         event,
         stored,
-        _values_of(fields),
+        _with_figures(entry.name, fields, figures) if figures else _values_of(fields),
         msgspec.json.Decoder(stored).decode,
         entry.subject,
         tuple((field, _holds_texts(entry.name, field, hints[field])) for field in entry.personal),
-        figures,
         upcasts,
     )
 
@@ -408,6 +403,18 @@ def _values_of(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
     if len(fields) > 1:
         return attrgetter(*fields)
     return lambda event: tuple(getattr(event, field) for field in fields)
+
+
+def _with_figures(name: str, fields: tuple[str, ...], figures: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """As `_values_of`, and check the fields with figures. Raises `CodecError`."""
+    values_of = _values_of(fields)
+
+    def checked(event: Any) -> tuple[Any, ...]:
+        for field in figures:
+            _check_figures(name, getattr(event, field))
+        return values_of(event)
+
+    return checked
 
 
 def _check_figures(name: str, value: Any) -> None:

@@ -21,14 +21,22 @@ Actor = Mapping[str, Any]
 """Who sent a command, as it is recorded: `id`, `how` the principal proved who it is, `roles`, and more if known."""
 
 
+def encoded_actor(actor: Actor) -> bytes:
+    """The JSON of an actor. Its members come in the order of their names. A process keeps it for each principal."""
+    return orjson.dumps(actor, option=orjson.OPT_UTC_Z)
+
+
 def metadata(
-    actor: Actor, command: str, decided_at: datetime, rules: int, key: str, correlation: str | None = None
+    actor: bytes, command: str, decided_at: datetime, rules: int, key: str, correlation: str | None = None
 ) -> bytes:
-    """The metadata of one command: JSON with sorted keys."""
-    members = _up_to_the_key(actor, command, decided_at, correlation or key)
-    members["key"] = key
-    members["rules"] = rules
-    return orjson.dumps(members, option=orjson.OPT_UTC_Z)
+    """The metadata of one command: JSON with sorted keys. `actor` is an `encoded_actor`, `command` a name of a class.
+
+    The JSON is put together from its parts, which takes a third of the time of encoding a dictionary.
+    """
+    encoded = orjson.dumps(key)
+    stated = encoded if correlation is None else orjson.dumps(correlation)
+    at = orjson.dumps(decided_at, option=orjson.OPT_UTC_Z)
+    return _UP_TO_THE_KEY % (actor, command.encode(), stated, at) + b'%b,"rules":%d}' % (encoded, rules)
 
 
 class Shared(NamedTuple):
@@ -38,10 +46,11 @@ class Shared(NamedTuple):
     after: bytes
 
 
-def without_key(actor: Actor, command: str, decided_at: datetime, rules: int, correlation: str) -> Shared:
+def without_key(actor: bytes, command: str, decided_at: datetime, rules: int, correlation: str) -> Shared:
     """The part that items of a batch with the same kind of command share. `with_key` adds the key."""
-    members = _up_to_the_key(actor, command, decided_at, correlation)
-    return Shared(orjson.dumps(members, option=orjson.OPT_UTC_Z)[:-1] + b',"key":', b',"rules":%d}' % rules)
+    at = orjson.dumps(decided_at, option=orjson.OPT_UTC_Z)
+    before = _UP_TO_THE_KEY % (actor, command.encode(), orjson.dumps(correlation), at)
+    return Shared(before, b',"rules":%d}' % rules)
 
 
 def with_key(shared: Shared, key: str) -> bytes:
@@ -50,11 +59,4 @@ def with_key(shared: Shared, key: str) -> bytes:
     return b"%b%b%b" % (before, orjson.dumps(key), after)
 
 
-def _up_to_the_key(actor: Actor, command: str, decided_at: datetime, correlation: str) -> dict[str, Any]:
-    return {
-        "actor": actor,
-        "causation": None,
-        "command": command,
-        "correlation": correlation,
-        "decided_at": decided_at,
-    }
+_UP_TO_THE_KEY: Final = b'{"actor":%b,"causation":null,"command":"%b","correlation":%b,"decided_at":%b,"key":'

@@ -32,7 +32,7 @@ from eventstore.keys.sealing import Sealer
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.answers import Answer, Outcome
 from eventstore.log.codec import Codec
-from eventstore.log.metadata import metadata
+from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS
@@ -72,7 +72,7 @@ def submission(
     request = hashlib.sha256((type(command).__name__ + body).encode()).digest()
     key = key or f"key-{next(_keys)}"
     principal = Principal(actor, ("operator",))
-    recorded = metadata(principal.recorded, type(command).__name__, NOW, RULES_VERSION, key, correlation)
+    recorded = metadata(encoded_actor(principal.recorded), type(command).__name__, NOW, RULES_VERSION, key, correlation)
     return Submission(
         command=command,
         actor=actor,

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from domain.kernel import Grant, Principal
-from eventstore.log.metadata import metadata, with_key, without_key
+from eventstore.log.metadata import encoded_actor, metadata, with_key, without_key
 
-BANK = Principal("bank", ("command",)).recorded
+BANK = encoded_actor(Principal("bank", ("command",)).recorded)
 AT = datetime(2026, 11, 21, 12, 0, 0, 7, tzinfo=UTC)
 
 
@@ -37,7 +37,7 @@ def test_an_item_names_its_batch_too() -> None:
 
 def test_a_person_and_grants_are_recorded_in_order_of_their_names() -> None:
     principal = Principal("ada", ("report",), person="person_1", grants=(Grant("operator", AT), Grant("audit")))
-    stored = metadata(principal.recorded, "Transfer", AT, 1, "k")
+    stored = metadata(encoded_actor(principal.recorded), "Transfer", AT, 1, "k")
     assert orjson.loads(stored)["actor"] == {
         "grants": [
             {"role": "operator", "until": "2026-11-21T12:00:00.000007Z"},
