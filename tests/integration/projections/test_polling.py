@@ -136,6 +136,7 @@ KEYS = {
     "orders": '"order"',
     "post_revisions": "post, revision",
     "posts": "post",
+    "processes": "process",
     "refusals": "refusal",
     "transactions": "transaction",
     "trial_balance": "currency, type",
