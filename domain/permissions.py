@@ -12,9 +12,14 @@ from typing import get_args
 
 from domain.kernel import Principal, Role
 
-ROLES: tuple[Role, ...] = get_args(Role)
+PROCESSES: frozenset[Role] = frozenset({"process"})
+"""Who may send what only process managers send."""
+ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role not in PROCESSES)
+"""The roles that a token can give."""
 COMMANDERS: frozenset[Role] = frozenset({"command", "operator"})
 """Who may send a command whose aggregate says nothing else."""
+MANAGER_ROLES: frozenset[Role] = frozenset({"process", "command"})
+"""The roles of a process manager: it may send what every commander may, and what is only for processes."""
 OPERATORS: frozenset[Role] = frozenset({"operator"})
 
 

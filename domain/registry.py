@@ -1,6 +1,6 @@
-"""The list of all aggregates, and what is derived from it: events, rules, decisions, snapshots.
+"""The lists of all aggregates and process managers, and what is derived from them: events, rules, decisions, snapshots.
 
-A new aggregate is a new module and a line here. A name that is declared twice is an error at import.
+A new aggregate or manager is a new module and a line here. A name that is declared twice is an error at import.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from datetime import datetime
 from typing import Any, cast
 
 from domain import claims, refusals, together
-from domain.accounts import account, posting_policy, transaction
+from domain.accounts import account, hold_expiry, posting_policy, transaction
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
-from domain.permissions import COMMANDERS, may
-from domain.posts import post
+from domain.permissions import COMMANDERS, MANAGER_ROLES, may
+from domain.posts import post, publication
+from domain.process_manager import ProcessManager, check_managers
+from domain.processes import process
+from domain.processes.process import CarryOut, carry_out
 from domain.together import Together, decide_together
 
 AGGREGATES: tuple[Aggregate, ...] = (
@@ -24,6 +27,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     posting_policy.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
+    process.AGGREGATE,
     claims.AGGREGATE,
     refusals.AGGREGATE,
 )
@@ -111,6 +115,11 @@ PREFIXES: Mapping[type[Event], str] = {
 }
 """The prefix of the streams that an event is on, by its class."""
 
+MANAGERS: tuple[ProcessManager, ...] = (publication.MANAGER, hold_expiry.MANAGER)
+"""All process managers."""
+
+check_managers(MANAGERS, {command for command, roles in PERMISSIONS.items() if roles & MANAGER_ROLES})
+
 _DECISIONS: dict[type, Decide] = {
     command: decision for aggregate in AGGREGATES for command, decision in aggregate.decisions.items()
 }
@@ -127,18 +136,22 @@ def decide(command: Command, states: States, context: Context) -> Decision:
     """Decide the command on these states. The function is pure."""
     if type(command) is Together:
         return decide_together(command, states, context, decide, evolve)
+    if type(command) is CarryOut:
+        return carry_out(command, states, context, decide)
     return _DECISIONS[type(command)](command, states, context)
 
 
 def forbid(principal: Principal, command: Command, at: datetime) -> Forbidden | None:
     """Return why the principal may not send the command, or None if it may. Every way in calls this.
 
-    Of several commands in one unit each is checked.
+    Of several commands in one unit each is checked, and of the intent of a process its command.
     """
     kind = type(command)
     if kind is Together:
         together = cast(Together, command)
         return next((no for one in together.commands if (no := forbid(principal, one, at)) is not None), None)
+    if kind is CarryOut:
+        return forbid(principal, cast(CarryOut, command).command, at)
     allowed = PERMISSIONS[kind]
     if may(principal, allowed, at):
         return None

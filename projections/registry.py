@@ -14,6 +14,7 @@ from projections.commands.refusals import REFUSALS
 from projections.engine.projection import Projection
 from projections.orders.orders import ORDERS
 from projections.posts.posts import POSTS
+from projections.processes.processes import PROCESSES
 
 PROJECTIONS: tuple[Projection, ...] = (
     ACCOUNTS,
@@ -23,6 +24,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     POSTS,
     REFUSALS,
     POSTING_POLICY,
+    PROCESSES,
     TRIAL_BALANCE,
     ENTRIES,
 )

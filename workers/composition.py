@@ -14,6 +14,7 @@ from psycopg import Connection
 from api.commands.answer_codes import answer_codes
 from domain import refusals, registry
 from domain.kernel import ERASED, UNREADABLE, Context, Principal
+from domain.permissions import MANAGER_ROLES
 from domain.registry import CATALOGUE, COMMUTING, SNAPSHOTS
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
@@ -95,6 +96,11 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
 def system_principal(actor: str) -> Principal:
     """A part of Daybook that acts as an operator."""
     return Principal(actor, ("operator",), "system")
+
+
+def manager_principal(manager: str) -> Principal:
+    """A process manager."""
+    return Principal(f"process:{manager}", tuple(sorted(MANAGER_ROLES)), "process")
 
 
 def system_submission(principal: Principal, key: str, command: Any, request: str, log: str, at: datetime) -> Submission:

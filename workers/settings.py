@@ -77,12 +77,14 @@ class Settings(BaseSettings):
     api_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection for commands; its login must be a member of the role `daybook_api`",
+        description="The connection for commands, of the API and of process managers; its login must be a member of "
+        "the role `daybook_api`",
     )
     query_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The API's connection for reads, a member of `daybook_query`, which cannot write",
+        description="The connection for reads, of the API and of process managers, a member of `daybook_query`, which "
+        "cannot write",
     )
     projector_database_url: str | None = Field(
         default=None,
@@ -219,7 +221,8 @@ class Settings(BaseSettings):
         ge=0,
         le=7 * 24 * 3600,
         allow_inf_nan=False,
-        description="How long a projector waits for a database that is away or read-only before it ends",
+        description="How long a projector or process managers wait for a database that is away or read-only before "
+        "they end",
     )
     origin_days: int = Field(
         default=90,

@@ -1,4 +1,4 @@
-"""Runs everything on one machine: database, API and projector start together and stop together."""
+"""Runs everything on one machine: database, API, projector and process managers start and stop together."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def up(settings: Settings, console: Console) -> None:
 
         def start(command: str) -> subprocess.Popen[bytes]:
             child = subprocess.Popen(
-                [sys.executable, "-m", "workers.cli", command],
+                [sys.executable, "-m", "workers.cli", *command.split()],
                 env=_environment(ready, _URLS[command]) | _metrics_port(ready, command),
                 start_new_session=True,
                 preexec_fn=stop_with_parent(signal.SIGTERM),
@@ -102,7 +102,11 @@ def _end(children: list[subprocess.Popen[bytes]]) -> None:
             child.wait()
 
 
-_URLS = {"serve": ("api_database_url", "query_database_url"), "work": ("projector_database_url",)}
+_URLS = {
+    "serve": ("api_database_url", "query_database_url"),
+    "work": ("projector_database_url",),
+    "work --processes": ("api_database_url", "query_database_url"),
+}
 """The processes, each with the settings of the database logins that it needs, and no others."""
 
 

@@ -1,4 +1,4 @@
-"""The projector process: follows the log and folds it into the read tables until told to stop."""
+"""The processes that run until told to stop: the projector, which folds the log, and that of process managers."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from workers.composition import make_codec
 from workers.metrics.lag_reader import STATEMENT_SECONDS, LagReader
 from workers.metrics.serving import metrics_served
 from workers.metrics.sources import Folding, of_lag
+from workers.processes.running import run_processes
 from workers.settings import Settings, variable
 from workers.tracing import ended, traces_of
 from workers.tuning import tune_for_folding
@@ -99,3 +100,17 @@ def _once_it_is_there(do: Callable[[], None], stop: Event, wait_seconds: float) 
         else:
             outage.ended()
             return
+
+
+def work_processes(settings: Settings) -> None:
+    """Carry processes on until SIGTERM or SIGINT. Raises `DatabaseAwayError`, `ShapeError` and `UnknownLogError`."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def both_let_us_in() -> None:
+        for url in (settings.query_url(), settings.api_url()):
+            connect(url, application_name="daybook-processes").close()
+
+    _once_it_is_there(both_let_us_in, stop, settings.database_wait_seconds)
+    run_processes(settings, stop)

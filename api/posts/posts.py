@@ -11,7 +11,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from api.commands.answers import Accepted
-from api.commands.bodies import Body, Description, Nothing, Reason, Subject, example
+from api.commands.bodies import Body, Description, Instant, Nothing, Reason, Subject, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import READERS
@@ -32,7 +32,19 @@ from api.queries.reading import (
     reading,
 )
 from api.queries.response_types import Erasable, LogPosition, StreamVersion, one_of, page_of, values_of
-from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost, Status
+from domain.posts.post import (
+    MOST_AHEAD,
+    POST,
+    ArchivePost,
+    DeletePost,
+    DraftPost,
+    PublishPost,
+    RestorePost,
+    RevisePost,
+    SchedulePost,
+    Status,
+    UnschedulePost,
+)
 from projections.engine.listing import Listed
 from projections.posts import posts as queries
 from projections.posts.posts import PostRow, RevisionRow
@@ -70,6 +82,14 @@ class SlugBody(Body):
     slug: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 
 
+class ScheduleBody(SlugBody):
+    """Publish under a slug at a time."""
+
+    model_config = example(slug="on-ledgers", publish_at="2026-12-24T18:00:00Z")
+
+    publish_at: Annotated[Instant, Field(description=f"Not in the past, and at most {MOST_AHEAD.days} days ahead")]
+
+
 _Status = Annotated[str, one_of(Status)]
 
 
@@ -86,6 +106,8 @@ class Post(TypedDict):
     revision: Annotated[int, Field(description="Of the text; the draft is 1")]
     reason: Annotated[str | None, Field(description="Why it was deleted")]
     published_at: Annotated[datetime | None, Field(description="When it was last published")]
+    publish_at: Annotated[datetime | None, Field(description="When it will be published")]
+    scheduled_slug: Annotated[str | None, Field(description="Under which slug it will be published")]
     drafted_at: datetime
     version: StreamVersion
     position: LogPosition
@@ -116,6 +138,13 @@ class PostWritten(PostChanged):
     revision: Annotated[int, Field(description="Of the text; the draft is 1")]
 
 
+class PostScheduled(PostChanged):
+    """A post that will be published at a time."""
+
+    slug: str
+    publish_at: datetime
+
+
 class PostPublished(PostChanged):
     """A post that was published."""
 
@@ -134,6 +163,8 @@ def post_view(row: PostRow) -> Post:
         "revision": row.revision,
         "reason": row.reason,
         "published_at": row.published_at,
+        "publish_at": row.publish_at,
+        "scheduled_slug": row.scheduled_slug,
         "drafted_at": row.drafted_at,
         "version": row.version,
         "position": row.position,
@@ -169,6 +200,18 @@ def revise_post(caller: Caller, post: PathId, body: RevisionBody) -> Intent:
 def publish_post(caller: Caller, post: PathId, body: SlugBody) -> Intent:
     """Publish a post under a slug that no other post has."""
     return Intent(PublishPost(post, body.slug), post)
+
+
+@command(router, "/{post}/schedule", makes=SchedulePost, answer=PostScheduled, status=200)
+def schedule_post(caller: Caller, post: PathId, body: ScheduleBody) -> Intent:
+    """Publish a post under a slug at a time. This replaces an earlier schedule."""
+    return Intent(SchedulePost(post, body.slug, body.publish_at), post)
+
+
+@command(router, "/{post}/unschedule", makes=UnschedulePost, answer=PostChanged, status=200)
+def unschedule_post(caller: Caller, post: PathId, body: Nothing) -> Intent:
+    """Do not publish a post at a time any more."""
+    return Intent(UnschedulePost(post), post)
 
 
 @command(router, "/{post}/archive", makes=ArchivePost, answer=PostChanged, status=200)

@@ -17,6 +17,7 @@ from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
 from api.queries.response_types import LogPosition, page_of
+from domain.processes.process import CarryOut
 from domain.refusals import EXPECTATION_FAILED
 from domain.registry import RULES, commands
 from domain.together import Together
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/v1/refusals", tags=["commands"])
 REPORTERS: frozenset[Right] = AUDITORS | {"report"}
 """Refusals name actors and keys of others, so command clients do not see them: each knows its own answers."""
 
-CommandFilter = Annotated[str, choice(sorted(kind.__name__ for kind in (*commands(), Together)))] | None
+CommandFilter = Annotated[str, choice(sorted(kind.__name__ for kind in (*commands(), Together, CarryOut)))] | None
 RuleFilter = Annotated[str, choice(sorted((*RULES, EXPECTATION_FAILED)))] | None
 
 

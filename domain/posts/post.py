@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Literal, cast
 
 from msgspec.structs import replace
@@ -28,10 +29,13 @@ from domain.kernel import (
     Value,
     found,
 )
+from domain.permissions import PROCESSES
 
 POST = "post"
 """Prefix of the ids of posts."""
 MOST_SLUG_CHARACTERS = 120
+MOST_AHEAD = timedelta(days=5 * 366)
+"""How far ahead a post can be scheduled."""
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
@@ -79,9 +83,36 @@ class PostRestored(Event, frozen=True):
     """The deleted post has the status again that it had before."""
 
 
-PostEvent = PostDrafted | PostRevised | PostPublished | PostArchived | PostDeleted | PostRestored
+class PostScheduled(Event, frozen=True):
+    """The post will be published under a slug at a time. It replaces the schedule before."""
+
+    slug: str
+    publish_at: datetime
+
+
+class PostUnscheduled(Event, frozen=True):
+    """The post will not be published at a time."""
+
+
+PostEvent = (
+    PostDrafted
+    | PostRevised
+    | PostPublished
+    | PostArchived
+    | PostDeleted
+    | PostRestored
+    | PostScheduled
+    | PostUnscheduled
+)
 
 # State
+
+
+class Schedule(Value, frozen=True):
+    """When a post will be published, and under which slug."""
+
+    slug: str
+    publish_at: datetime
 
 
 class Post(Value, frozen=True):
@@ -96,6 +127,7 @@ class Post(Value, frozen=True):
     status: Status
     slug: str | None = None  # claimed at the last publication, and kept in each status
     before_deletion: Status | None = None  # the status that a restore gives back; None unless it is deleted
+    schedule: Schedule | None = None  # ends when the post is published or deleted
 
     def refuse_unless(self, verb: str, *required: Status) -> Refused | None:
         """Return the refusal of a change that needs another status, or None."""
@@ -128,15 +160,19 @@ def evolve(state: Post | None, event: PostEvent) -> Post:
         case PostRevised():
             return replace(state, version=version, title=event.title, body=event.body, revision=event.revision)
         case PostPublished():
-            return replace(state, version=version, status="published", slug=event.slug)
+            return replace(state, version=version, status="published", slug=event.slug, schedule=None)
         case PostArchived():
             return replace(state, version=version, status="archived")
         case PostDeleted():
-            return replace(state, version=version, status="deleted", before_deletion=state.status)
+            return replace(state, version=version, status="deleted", before_deletion=state.status, schedule=None)
         case PostRestored():
             if state.before_deletion is None:
                 raise ValueError(f"{state.id} is {state.status}; only a deleted post can have been restored")
             return replace(state, version=version, status=state.before_deletion, before_deletion=None)
+        case PostScheduled():
+            return replace(state, version=version, schedule=Schedule(event.slug, event.publish_at))
+        case PostUnscheduled():
+            return replace(state, version=version, schedule=None)
 
 
 # Slugs: the readable part of the address of a post
@@ -190,6 +226,28 @@ class PublishPost(Value, frozen=True):
         return (self.post, slug_claim(self.slug))
 
 
+class _WithSlug(Value, frozen=True):
+    post: str
+    slug: str
+    publish_at: datetime
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.post, slug_claim(self.slug))
+
+
+class SchedulePost(_WithSlug, frozen=True):
+    """Publish the post under a slug at a time. It replaces the schedule before."""
+
+
+class UnschedulePost(_OnOnePost, frozen=True):
+    """Do not publish the post at a time any more."""
+
+
+class PublishScheduledPost(_WithSlug, frozen=True):
+    """Publish the post if it is still scheduled for this time under this slug. Only a process sends this."""
+
+
 class ArchivePost(_OnOnePost, frozen=True):
     """Archive a published post."""
 
@@ -210,6 +268,10 @@ RULES: dict[str, str] = {
     "post_exists": "Post {post} exists already.",
     "post_status": "Post {post} is {status}; only a post that is {required} can be {verb}.",
     "post_unchanged": "Post {post} already has this title and body; a revision must change one of them.",
+    "post_schedule": "Post {post} can be scheduled for a time from {now} to {until}, not for {publish_at}.",
+    "post_not_scheduled": "Post {post} is not scheduled.",
+    "post_rescheduled": "Post {post} is no longer scheduled for {publish_at} under {slug!r}.",
+    "post_too_early": "Post {post} is scheduled for {publish_at}; it is {now}.",
     "slug_malformed": (
         "{slug!r} is not a slug: use words of a-z and 0-9 joined by single hyphens, at most {most} characters."
     ),
@@ -253,7 +315,7 @@ def revise(command: RevisePost, states: States, context: Context) -> Decision:
     return Accepted((event,), {"post": command.post, "status": post.status, "revision": revision})
 
 
-def publish(command: PublishPost, states: States, context: Context) -> Decision:
+def publish(command: PublishPost | PublishScheduledPost, states: States, context: Context) -> Decision:
     post = found(states, command.post, Post)
     if post is None:
         return Unknown("post", command.post)
@@ -281,10 +343,64 @@ def publish(command: PublishPost, states: States, context: Context) -> Decision:
 
 
 def _refuse_publication(post: Post, slug: str) -> Refused | None:
-    refusal = post.refuse_unless("published", "draft", "archived")
-    if refusal is None and not is_slug(slug):
-        refusal = Refused("slug_malformed", {"slug": slug, "most": MOST_SLUG_CHARACTERS})
-    return refusal
+    return post.refuse_unless("published", "draft", "archived") or _refuse_slug(slug)
+
+
+def _refuse_slug(slug: str) -> Refused | None:
+    return None if is_slug(slug) else Refused("slug_malformed", {"slug": slug, "most": MOST_SLUG_CHARACTERS})
+
+
+def schedule(command: SchedulePost, states: States, context: Context) -> Decision:
+    """Decide a schedule. The slug is claimed when the post is published, so another post may take it until then."""
+    post = found(states, command.post, Post)
+    if post is None:
+        return Unknown("post", command.post)
+    refusal = _refuse_schedule(post, command.slug, command.publish_at, context.decided_at)
+    if refusal is not None:
+        return refusal
+    held = cast(Claim | None, states[slug_claim(command.slug)])
+    if held is not None and held.holder not in (None, command.post):
+        return Refused("slug_taken", {"slug": command.slug, "holder": held.holder})
+    event = PostScheduled(command.post, post.version + 1, command.slug, command.publish_at)
+    result = {"post": command.post, "status": post.status, "slug": command.slug}
+    return Accepted((event,), {**result, "publish_at": command.publish_at.isoformat()})
+
+
+def _refuse_schedule(post: Post, slug: str, publish_at: datetime, now: datetime) -> Refused | None:
+    refusal = post.refuse_unless("scheduled", "draft", "archived") or _refuse_slug(slug)
+    until = now + MOST_AHEAD
+    if refusal is not None or now <= publish_at <= until:
+        return refusal
+    figures = {"publish_at": publish_at.isoformat(), "now": now.isoformat(), "until": until.isoformat()}
+    return Refused("post_schedule", {"post": post.id, **figures})
+
+
+def _refuse_unscheduled(post: Post) -> Refused | None:
+    return Refused("post_not_scheduled", {"post": post.id}) if post.schedule is None else None
+
+
+def unschedule(command: UnschedulePost, states: States, context: Context) -> Decision:
+    post = found(states, command.post, Post)
+    if post is None:
+        return Unknown("post", command.post)
+    refusal = _refuse_unscheduled(post)
+    if refusal is not None:
+        return refusal
+    event = PostUnscheduled(command.post, post.version + 1)
+    return Accepted((event,), {"post": command.post, "status": post.status})
+
+
+def publish_scheduled(command: PublishScheduledPost, states: States, context: Context) -> Decision:
+    """Decide the publication of a schedule: only if it is still wanted, and not before its time."""
+    post = found(states, command.post, Post)
+    if post is None:
+        return Unknown("post", command.post)
+    figures = {"post": command.post, "slug": command.slug, "publish_at": command.publish_at.isoformat()}
+    if post.schedule != Schedule(command.slug, command.publish_at):
+        return Refused("post_rescheduled", figures)
+    if context.decided_at < command.publish_at:
+        return Refused("post_too_early", {**figures, "now": context.decided_at.isoformat()})
+    return publish(command, states, context)
 
 
 def archive(command: ArchivePost, states: States, context: Context) -> Decision:
@@ -337,11 +453,11 @@ def check(before: Post | None, events: Sequence[PostEvent], decided: Decided) ->
             if post is not None:
                 yield Broken(event, f"post {post.id} is drafted again")
         elif post is not None:
-            yield from _changed(post, event)
+            yield from _changed(post, event, decided)
         post = evolve(post, event)
 
 
-def _changed(post: Post, event: PostEvent) -> Iterator[Broken]:
+def _changed(post: Post, event: PostEvent, decided: Decided) -> Iterator[Broken]:
     refusal: Refused | None = None
     match event:
         case PostRevised():
@@ -357,6 +473,10 @@ def _changed(post: Post, event: PostEvent) -> Iterator[Broken]:
             refusal = post.refuse_deleted("deleted")
         case PostRestored():
             refusal = post.refuse_unless("restored", "deleted")
+        case PostScheduled():
+            refusal = _refuse_schedule(post, event.slug, event.publish_at, decided.decided_at)
+        case PostUnscheduled():
+            refusal = _refuse_unscheduled(post)
     if refusal is not None:
         yield refused(event, refusal, RULES)
     if isinstance(event, PostRevised | PostDeleted) and event.author != post.author:
@@ -406,6 +526,8 @@ AGGREGATE = Aggregate(
         EventType("post.archived.v1", PostArchived),
         EventType(name="post.deleted.v1", event=PostDeleted, subject="author", personal=("reason",)),
         EventType("post.restored.v1", PostRestored),
+        EventType("post.scheduled.v1", PostScheduled),
+        EventType("post.unscheduled.v1", PostUnscheduled),
     ),
     evolve=evolve,
     decisions={
@@ -415,8 +537,12 @@ AGGREGATE = Aggregate(
         ArchivePost: archive,
         DeletePost: delete,
         RestorePost: restore,
+        SchedulePost: schedule,
+        UnschedulePost: unschedule,
+        PublishScheduledPost: publish_scheduled,
     },
     rules={**RULES, **CODE_RULES},
+    may={PublishScheduledPost: PROCESSES},
     check=check,
     unit_rules={ClaimTaken: _claim_has_its_post, ClaimReleased: _claim_has_its_post},
 )

@@ -91,6 +91,20 @@ class Checkpoints:
         finally:
             self._remove(waiter)
 
+    def wait_here(self, projections: Iterable[str], position: int, timeout: float) -> None:
+        """The same for a thread that may wait, such as that of a worker."""
+        names = tuple(projections)
+        if self.reached(names) >= position:
+            return
+        answered = Event()
+        waiter = _Waiter(names, position, answered.set)
+        self._add(waiter)
+        try:
+            if not answered.wait(max(timeout, FIRST_LOOK_SECONDS)):
+                raise self._behind(waiter, timeout)
+        finally:
+            self._remove(waiter)
+
     def close(self) -> None:
         """Stop polling. Requests that still wait time out."""
         with self._lock:

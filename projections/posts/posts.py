@@ -12,7 +12,16 @@ from typing import Any
 from psycopg import Connection
 from sqlalchemy import and_, bindparam, case, literal_column
 
-from domain.posts.post import PostArchived, PostDeleted, PostDrafted, PostPublished, PostRestored, PostRevised
+from domain.posts.post import (
+    PostArchived,
+    PostDeleted,
+    PostDrafted,
+    PostPublished,
+    PostRestored,
+    PostRevised,
+    PostScheduled,
+    PostUnscheduled,
+)
 from projections.engine.columns import code, flag, free_text, index, moment, number, read_table
 from projections.engine.declared import RowFold, declared
 from projections.engine.listing import Listed, Listing, readable
@@ -37,6 +46,8 @@ TABLE = read_table(
     free_text("reason", "Why it was deleted. NULL if it is not, and once the author was erased.", optional=True),
     flag("reason_erased", "Whether the reason is gone with the author's key."),
     moment("published_at", "When it was last published, UTC.", optional=True),
+    moment("publish_at", "When it will be published, UTC. NULL if it is not scheduled.", optional=True),
+    code("scheduled_slug", "Under which slug it will be published. NULL if it is not scheduled.", optional=True),
     number("version", "Version of its stream: the number of its events."),
     number("position", "Position in the log of its draft."),
     moment("drafted_at", "When it was drafted, UTC."),
@@ -95,7 +106,7 @@ def revised(row: Row, event: PostRevised) -> Row:
 
 def published(row: Row, event: PostPublished) -> Row:
     """It has an address now."""
-    return {**row, "status": "published", "slug": event.slug, "published_at": row["last_at"]}
+    return {**row, "status": "published", "slug": event.slug, "published_at": row["last_at"], **_NOT_SCHEDULED}
 
 
 def archived(row: Row, event: PostArchived) -> Row:
@@ -106,12 +117,25 @@ def archived(row: Row, event: PostArchived) -> Row:
 def deleted(row: Row, event: PostDeleted) -> Row:
     """Lists leave it out. Its status stays, for a restore."""
     reason, erased = erasable(event.reason)
-    return {**row, "deleted": True, "reason": reason, "reason_erased": erased}
+    return {**row, "deleted": True, "reason": reason, "reason_erased": erased, **_NOT_SCHEDULED}
 
 
 def restored(row: Row, event: PostRestored) -> Row:
     """It is back as it was."""
     return {**row, "deleted": False, "reason": None, "reason_erased": False}
+
+
+def scheduled(row: Row, event: PostScheduled) -> Row:
+    """It will be published at a time."""
+    return {**row, "publish_at": event.publish_at.isoformat(), "scheduled_slug": event.slug}
+
+
+def unscheduled(row: Row, event: PostUnscheduled) -> Row:
+    """It will not."""
+    return {**row, **_NOT_SCHEDULED}
+
+
+_NOT_SCHEDULED: Row = {"publish_at": None, "scheduled_slug": None}
 
 
 def revision_of(row: Row, event: PostDrafted | PostRevised) -> list[tuple[Any, ...]]:
@@ -130,6 +154,8 @@ FOLD = RowFold(
         PostArchived: archived,
         PostDeleted: deleted,
         PostRestored: restored,
+        PostScheduled: scheduled,
+        PostUnscheduled: unscheduled,
     },
 )
 
@@ -159,6 +185,8 @@ POSTS_VIEW = View(
         "drafted_at",
         "last_position",
         "last_at",
+        "publish_at",
+        "scheduled_slug",
     ),
 )
 
@@ -206,6 +234,8 @@ class PostRow:
     reason: str | None  # why it was deleted
     reason_erased: bool
     published_at: datetime | None
+    publish_at: datetime | None
+    scheduled_slug: str | None
     version: int
     position: int
     drafted_at: datetime

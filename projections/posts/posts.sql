@@ -3,23 +3,25 @@
 -- Tables, in the schema read.
 
 CREATE TABLE posts (
-    version       bigint NOT NULL,
-    position      bigint NOT NULL,
-    drafted_at    timestamptz NOT NULL,
-    last_position bigint NOT NULL,
-    last_at       timestamptz NOT NULL,
-    revision      integer NOT NULL,
-    text_erased   boolean NOT NULL,
-    deleted       boolean NOT NULL,
-    reason_erased boolean NOT NULL,
-    published_at  timestamptz,
-    post          text COLLATE "C" NOT NULL,
-    author        text COLLATE "C" NOT NULL,
-    status        text COLLATE "C" NOT NULL,
-    slug          text COLLATE "C",
-    title         text,
-    body          text,
-    reason        text,
+    version        bigint NOT NULL,
+    position       bigint NOT NULL,
+    drafted_at     timestamptz NOT NULL,
+    last_position  bigint NOT NULL,
+    last_at        timestamptz NOT NULL,
+    revision       integer NOT NULL,
+    text_erased    boolean NOT NULL,
+    deleted        boolean NOT NULL,
+    reason_erased  boolean NOT NULL,
+    published_at   timestamptz,
+    publish_at     timestamptz,
+    post           text COLLATE "C" NOT NULL,
+    author         text COLLATE "C" NOT NULL,
+    status         text COLLATE "C" NOT NULL,
+    slug           text COLLATE "C",
+    title          text,
+    body           text,
+    reason         text,
+    scheduled_slug text COLLATE "C",
     PRIMARY KEY (post)
 );
 
@@ -42,6 +44,8 @@ COMMENT ON COLUMN posts.deleted IS 'Whether it is deleted; it can be restored.';
 COMMENT ON COLUMN posts.reason IS 'Why it was deleted. NULL if it is not, and once the author was erased.';
 COMMENT ON COLUMN posts.reason_erased IS 'Whether the reason is gone with the author''s key.';
 COMMENT ON COLUMN posts.published_at IS 'When it was last published, UTC.';
+COMMENT ON COLUMN posts.publish_at IS 'When it will be published, UTC. NULL if it is not scheduled.';
+COMMENT ON COLUMN posts.scheduled_slug IS 'Under which slug it will be published. NULL if it is not scheduled.';
 COMMENT ON COLUMN posts.version IS 'Version of its stream: the number of its events.';
 COMMENT ON COLUMN posts.position IS 'Position in the log of its draft.';
 COMMENT ON COLUMN posts.drafted_at IS 'When it was drafted, UTC.';
@@ -75,7 +79,7 @@ COMMENT ON COLUMN post_revisions.recorded_at IS 'When it was recorded, UTC.';
 CREATE OR REPLACE VIEW reporting.posts AS
 SELECT t.post, t.author, CASE WHEN t.deleted THEN 'deleted' ELSE t.status END AS status, t.slug, t.title, t.body,
        t.revision, t.text_erased, t.deleted, t.reason AS delete_reason, t.published_at, t.version, t.position,
-       t.drafted_at, t.last_position, t.last_at
+       t.drafted_at, t.last_position, t.last_at, t.publish_at, t.scheduled_slug
   FROM read.posts t;
 
 COMMENT ON VIEW reporting.posts IS 'One row a post, as it is now; deleted ones too.';
@@ -95,6 +99,8 @@ COMMENT ON COLUMN reporting.posts.position IS 'Position in the log of its draft.
 COMMENT ON COLUMN reporting.posts.drafted_at IS 'When it was drafted, UTC.';
 COMMENT ON COLUMN reporting.posts.last_position IS 'Position in the log of its last event.';
 COMMENT ON COLUMN reporting.posts.last_at IS 'When its last event was recorded, UTC.';
+COMMENT ON COLUMN reporting.posts.publish_at IS 'When it will be published, UTC. NULL if it is not scheduled.';
+COMMENT ON COLUMN reporting.posts.scheduled_slug IS 'Under which slug it will be published. NULL if it is not scheduled.';
 
 CREATE OR REPLACE VIEW reporting.post_revisions AS
 SELECT t.post, t.revision, t.title, t.body, t.summary, t.text_erased, t.position, t.recorded_at,

@@ -159,6 +159,14 @@ class World:
         made.start()
         return made
 
+    def process_managers(self, *, through: str | None = None) -> Process:
+        """Add a worker of process managers."""
+        log = self.folder / f"processes-{len(self.processes)}.log"
+        made = Process(("work", "--processes"), self._environment(through), log)
+        self.processes.append(made)
+        made.start()
+        return made
+
     def _environment(self, through: str | None) -> dict[str, str]:
         env = environment(self.database)
         return env if through is None else env | {"DATABASE_URL": through}

@@ -27,9 +27,10 @@ SUBJECT_KEYS = {
     "customer-1": "b3ff727027f7378e227c4e675e6c19b091e0c714e9f3eed6fc1b4e68210132d0e997e7f3dddfdf23217a6f37d2bbb4176daf1c3373e89951d9b22056",
     "owner-1": "9f619770149de25129983bb3765cc4d6421ebc0e578a56ad1738b0428b51e697c060756f96d15dd1f1e32cb634723b03ba82c4232c4a3fdcaf541529",
     "author-1": "8a7be7739535fa83a20dc67ba3158d1495ac80a4dd6476e1200efcd23551325328296769332a44291729160c62c571ea2b9b09580c4f327f28c5b7ef",
+    "tester": "fcbc9bc4cc4b286cb0aa04c54295e2829e17f47c98044b31b8a52034dd385a0a597fcf5fefac57890dc0fba4053981b0758e48564bc4710d81714e43",
 }
 """Each person's key, wrapped with the master key."""
-UNITS = 1_000
+UNITS = 2_000
 """Of a random history, in which every event version happens."""
 
 

@@ -114,11 +114,11 @@ class MemoryLedger:
         return decision
 
     def refused(self, command: Any) -> Refused:
-        """Execute a command that must be refused and leave nothing but its refusal."""
+        """Execute a command that must be refused and leave nothing but the facts of the decision and its refusal."""
         before = len(self.log)
         decision = self.execute(command)
         assert isinstance(decision, Refused), decision
-        assert [type(event) for event in self.log[before:]] == [CommandRefused]
+        assert [type(event) for event in self.log[before:]] == [*map(type, decision.events), CommandRefused]
         return decision
 
     def open_internal(self, currency: str = "EUR") -> None:

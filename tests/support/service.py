@@ -20,6 +20,7 @@ from api.app import create_app
 from api.gateway.connections import ConnectionLimits, server_options
 from api.gateway.principals import FixedPrincipals, TokenHolder, digest
 from api.gateway.tickets import Tickets, ticket_key
+from api.queries.positions import token
 from api.services import Limits, Services
 from bench.harness.tables import begin_read_tables
 from domain.accounts.numbers import InternalRole
@@ -27,6 +28,7 @@ from domain.accounts.posting import internal_account
 from domain.kernel import Principal
 from domain.registry import RULES
 from eventstore.executor.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
+from eventstore.log.answers import ACCEPTED
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect, pool_of
 from projections.engine.follow import follow
@@ -35,6 +37,7 @@ from projections.registry import PROJECTIONS
 from tests.support.ledger import MASTER_KEY, NOW, codec_of, executor_on
 from tests.support.postgres import Database
 from workers.clock_and_ids import new_id as fresh_id
+from workers.composition import manager_principal, system_submission
 
 TOKENS = {role: f"secret-of-{role}" for role in ("command", "report", "audit", "operator")}
 GRANTS = {digest(token): TokenHolder(Principal(f"the-{role}", (role,))) for role, token in TOKENS.items()}  # type: ignore[arg-type]
@@ -96,6 +99,15 @@ class Service:
             row = connection.execute("SELECT stream FROM log.events WHERE position = %s", (position,)).fetchone()
         assert row is not None
         return str(row[0])
+
+    def record(self, command: Any) -> None:
+        """Execute a command that only process managers send."""
+        key = f"key-{next(_keys)}"
+        principal = manager_principal("publication")
+        submission = system_submission(principal, key, command, key, self.services.log, self.services.clock())
+        [answer] = self.services.executor.execute([submission])
+        assert answer.outcome is ACCEPTED, answer
+        self.last["position"] = token(self.services.log, answer.epoch, answer.last_position or 0)
 
     def get(self, path: str, *, role: str = "report", fresh: bool = True, **params: Any) -> httpx.Response:
         """Read; `fresh` waits for what was last written."""

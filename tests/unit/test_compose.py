@@ -20,7 +20,14 @@ from workers.databases import LOGINS
 from workers.settings import Settings, load, variable
 
 ROOT: Final = Path(__file__).parents[2]
-COMMANDS: Final = {"migrate": "migrate", "api": "serve", "projector": "work", "verify": "verify", "rebuild": "rebuild"}
+COMMANDS: Final = {
+    "migrate": "migrate",
+    "api": "serve",
+    "projector": "work",
+    "processes": "work --processes",
+    "verify": "verify",
+    "rebuild": "rebuild",
+}
 PROCESSES: Final = tuple(COMMANDS)
 TOOLS: Final = ("verify", "rebuild")
 """Services that are run on demand. `docker compose up` does not start them."""
@@ -28,6 +35,7 @@ NEEDS: Final = {
     "migrate": {"DATABASE_URL": "daybook", "DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner"},
     "api": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
     "projector": {"DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
+    "processes": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
     "verify": {"DAYBOOK_AUDIT_DATABASE_URL": "audit"},
     "rebuild": {"DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner", "DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
 }
@@ -92,8 +100,9 @@ def test_each_variable_is_a_setting_with_a_good_value(name: str, monkeypatch: py
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_each_command_is_one_of_daybook(name: str) -> None:
-    assert services()[name]["command"] == [COMMANDS[name]]
-    assert COMMANDS[name] in commands()
+    command = COMMANDS[name].split()
+    assert services()[name]["command"] == command
+    assert command[0] in commands()
     assert 'ENTRYPOINT ["daybook"]' in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
@@ -118,7 +127,13 @@ def test_each_process_has_the_connections_it_needs_and_no_other() -> None:
 
 def test_only_processes_that_open_personal_data_get_the_master_key() -> None:
     for key in ("DAYBOOK_MASTER_KEY", "DAYBOOK_PREVIOUS_MASTER_KEY"):
-        assert [name for name in PROCESSES if key in environment(name)] == ["api", "projector", "verify", "rebuild"]
+        assert [name for name in PROCESSES if key in environment(name)] == [
+            "api",
+            "projector",
+            "processes",
+            "verify",
+            "rebuild",
+        ]
 
 
 def test_tools_are_run_on_demand_and_end() -> None:
@@ -160,7 +175,7 @@ def test_the_health_checks_use_existing_routes(monkeypatch: pytest.MonkeyPatch) 
     check = services()["api"]["healthcheck"]["test"][-1]
     assert f"http://localhost:{api.port}/v1/health/ready" in check
     assert "localhost" in api.allowed_hosts
-    for name in ("api", "projector"):
+    for name in ("api", "projector", "processes"):
         compile(services()[name]["healthcheck"]["test"][-1], name, "exec")
     postgres = services()["postgres"]
     for option, key in (("username", "POSTGRES_USER"), ("dbname", "POSTGRES_DB")):

@@ -19,13 +19,14 @@ from workers.migrating import migrate as run_migration
 from workers.serve import serve as run_server
 from workers.up import up as run_up
 from workers.work import work as run_worker
+from workers.work import work_processes as run_process_managers
 
 app = typer.Typer()
 
 
 @app.command()
 def up() -> None:
-    """Start everything on this machine: database, API and projector. Ctrl-C stops it all."""
+    """Start everything on this machine: database, API, projector and process managers. Ctrl-C stops it all."""
     loaded = settings_of_process()
     with action_recorded("up", loaded):
         run_up(loaded, out)
@@ -52,13 +53,23 @@ def work(
             "`accounts/accounts` is that projection alone. Instead of DAYBOOK_PROJECTIONS.",
         ),
     ] = None,
+    processes: Annotated[
+        bool, typer.Option("--processes", help="Run process managers instead: timers, and work that takes time.")
+    ] = False,
 ) -> None:
     """Start a projector: it folds the log into the read tables until it is stopped.
 
     Several may run. Each projection is folded by one of them at a time; another that also has it takes over when that
     one ends. Projectors that fold different areas use more than one CPU.
+
+    Process managers run in a process of their own: `daybook work --processes`. Several may run; nothing is done twice.
     """
     settings = settings_of_process()
+    if processes:
+        if projections is not None:
+            raise typer.BadParameter("a process runs process managers or folds projections, not both")
+        run_process_managers(settings)
+        return
     run_worker(settings if projections is None else settings.with_projections(projections))
 
 

@@ -43,10 +43,12 @@ AGGREGATE = Aggregate(
         EventType("account.hold_placed.v2", events.HoldPlaced, codes=("reference", "metadata")),
         EventType("account.hold_released.v1", events.HoldReleased),
         EventType("account.hold_captured.v1", events.HoldCaptured),
+        EventType("account.hold_expired.v1", events.HoldExpired),
     ),
     evolve=state.evolve,
     decisions={**lifecycle.DECISIONS, **holds.DECISIONS},
     rules={**state.RULES, **lifecycle.RULES, **holds.RULES, **METADATA_RULES},
+    may=holds.MAY,
     # On an account without limits, entries fold to the same state in any order.
     commuting=("account.debited.v1", "account.credited.v1"),
     snapshot=(state.Account, 1),

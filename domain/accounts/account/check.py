@@ -16,6 +16,7 @@ from domain.accounts.account.events import (
     AccountOpened,
     AccountUnfrozen,
     HoldCaptured,
+    HoldExpired,
     HoldPlaced,
     HoldReleased,
 )
@@ -103,13 +104,17 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = refusal or holds.refuse_expiry(event.hold, event.expires_at, decided.decided_at)
         case HoldReleased() | HoldCaptured():
             yield from _ended(account, event)
+        case HoldExpired():
+            yield from _ended(account, event)
+            if account.hold(event.hold) is not None:
+                refusal = holds.refuse_before_expiry(account, event.hold, decided.decided_at)
     if refusal is not None:
         yield refused(event, refusal, _RULES)
     if isinstance(event, AccountFrozen | AccountUnfrozen | AccountClosed) and event.owner != account.profile.owner:
         yield Broken(event, f"the owner of {account.profile.id} is {account.profile.owner}, not {event.owner}")
 
 
-def _ended(account: Account, event: HoldReleased | HoldCaptured) -> Iterator[Broken]:
+def _ended(account: Account, event: HoldReleased | HoldCaptured | HoldExpired) -> Iterator[Broken]:
     """A hold ends whole, and only once."""
     id, currency = account.profile.id, account.profile.currency
     held = account.hold(event.hold)

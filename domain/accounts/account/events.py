@@ -86,6 +86,14 @@ class HoldReleased(Event, frozen=True):
     currency: str
 
 
+class HoldExpired(Event, frozen=True):
+    """A hold ended because its time was over, and its amount became available again."""
+
+    hold: str
+    amount: int
+    currency: str
+
+
 class HoldCaptured(Event, frozen=True):
     """A hold ended because it was paid. `amount` is the whole hold; `transaction` took all or part of it."""
 
@@ -105,4 +113,5 @@ AccountEvent = (
     | HoldPlaced
     | HoldReleased
     | HoldCaptured
+    | HoldExpired
 )

@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 
 from msgspec import field
 
-from domain.accounts.account.events import HoldPlaced, HoldReleased
+from domain.accounts.account.events import HoldExpired, HoldPlaced, HoldReleased
 from domain.accounts.account.lifecycle import OnOneAccount
 from domain.accounts.account.state import Account
 from domain.codes import Metadata, refuse_metadata, refuse_other_than_code
-from domain.kernel import Accepted, Context, Decide, Decision, Figure, Refused, States, Unknown, found
+from domain.kernel import Accepted, Context, Decide, Decision, Figure, Refused, Role, States, Unknown, found
 from domain.money import MAX_AMOUNT, show
+from domain.permissions import PROCESSES
 
 MOST_HOLDS = 250
 """Most open holds of an account, so that its state fits a snapshot. An account that has more keeps them (ADR 0025)."""
@@ -39,6 +40,12 @@ class ReleaseHold(OnOneAccount, frozen=True):
     hold: str
 
 
+class ExpireHold(OnOneAccount, frozen=True):
+    """End a hold whose time is over. Only a process sends this."""
+
+    hold: str
+
+
 RULES: dict[str, str] = {
     "hold_exists": "Hold {hold} exists already on account {account}.",
     "hold_amount": "Hold {hold} is for {amount} {currency}; a hold must be for {least} to {most}.",
@@ -46,6 +53,7 @@ RULES: dict[str, str] = {
     "hold_expiry": (
         "Hold {hold} would expire at {expires_at}; a hold expires after now, {now}, and at most {days} days later."
     ),
+    "hold_not_expired": "Hold {hold} on account {account} ends at {expires_at}; it is {now}.",
 }
 
 
@@ -94,6 +102,21 @@ def release_hold(command: ReleaseHold, states: States, context: Context) -> Deci
     return Accepted((event,), _hold_result(account, command.hold, account.balance, account.reserved - held))
 
 
+def expire_hold(command: ExpireHold, states: States, context: Context) -> Decision:
+    """Decide the end of a hold whose time is over. A frozen account does not keep it."""
+    account = found(states, command.account, Account)
+    if account is None:
+        return Unknown("account", command.account)
+    held = account.hold(command.hold)
+    if held is None:
+        return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
+    refusal = refuse_before_expiry(account, command.hold, context.decided_at)
+    if refusal is not None:
+        return refusal
+    event = HoldExpired(command.account, account.version + 1, command.hold, held, account.profile.currency)
+    return Accepted((event,), _hold_result(account, command.hold, account.balance, account.reserved - held))
+
+
 def refuse_hold(account: Account, hold: str, amount: int, currency: str, most: int | None) -> Refused | None:
     """Return the refusal of a new hold on the account, or None. `most` open holds are allowed, or any number."""
     id = account.profile.id
@@ -109,6 +132,16 @@ def refuse_hold(account: Account, hold: str, amount: int, currency: str, most: i
     if refusal is None and most is not None and len(account.holds) >= most:
         refusal = Refused("hold_count", {"account": id, "holds": len(account.holds)})
     return refusal or account.refuse_change(-amount)
+
+
+def refuse_before_expiry(account: Account, hold: str, now: datetime) -> Refused | None:
+    """Return the refusal of the end of an open hold whose time is not over, or None."""
+    expires_at = account.expiry(hold)
+    if expires_at is not None and expires_at <= now:
+        return None
+    until = "no time" if expires_at is None else expires_at.isoformat()
+    figures = {"account": account.profile.id, "hold": hold, "expires_at": until, "now": now.isoformat()}
+    return Refused("hold_not_expired", figures)
 
 
 def _hold_amount(hold: str, amount: int, currency: str) -> Refused:
@@ -151,4 +184,5 @@ def _hold_result(account: Account, hold: str, balance: int, reserved: int) -> di
     }
 
 
-DECISIONS: dict[type, Decide] = {PlaceHold: place_hold, ReleaseHold: release_hold}
+DECISIONS: dict[type, Decide] = {PlaceHold: place_hold, ReleaseHold: release_hold, ExpireHold: expire_hold}
+MAY: dict[type, frozenset[Role]] = {ExpireHold: PROCESSES}

@@ -14,6 +14,7 @@ from domain.accounts.account.events import (
     AccountOpened,
     AccountUnfrozen,
     HoldCaptured,
+    HoldExpired,
     HoldPlaced,
     HoldReleased,
 )
@@ -91,6 +92,10 @@ class Account(Value, frozen=True):
             if hold == id:
                 return amount
         return None
+
+    def expiry(self, id: str) -> datetime | None:
+        """Return when an open hold expires, or None if it does not."""
+        return next((expires_at for hold, _, expires_at in self.holds if hold == id), None)
 
     def booked(self, version: int, signed: int) -> Account:
         """Return the account after one entry."""
@@ -188,7 +193,7 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
         case HoldPlaced():
             holds = (*state.holds, (event.hold, event.amount, event.expires_at))
             return Account(version, state.profile, state.balance, state.reserved + event.amount, state.status, holds)
-        case HoldReleased() | HoldCaptured():
+        case HoldReleased() | HoldCaptured() | HoldExpired():
             holds = tuple(hold for hold in state.holds if hold[0] != event.hold)
             return Account(version, state.profile, state.balance, state.reserved - event.amount, state.status, holds)
         case AccountOpened():

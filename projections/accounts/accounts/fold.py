@@ -19,6 +19,7 @@ from domain.accounts.account.events import (
     AccountOpened,
     AccountUnfrozen,
     HoldCaptured,
+    HoldExpired,
     HoldPlaced,
     HoldReleased,
 )
@@ -83,7 +84,7 @@ def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
                 change.reason, change.reason_erased = erasable(event.reason)
             case HoldPlaced():
                 change.reserved += event.amount
-            case HoldReleased() | HoldCaptured():
+            case HoldReleased() | HoldCaptured() | HoldExpired():
                 change.reserved -= event.amount
             case _:
                 raise FoldError(f"{type(event).__name__} is none of its events")
@@ -222,6 +223,7 @@ ACCOUNTS = Projection(
         HoldPlaced,
         HoldReleased,
         HoldCaptured,
+        HoldExpired,
         TransactionPosted,
     ),
     read_tables=(TABLE,),

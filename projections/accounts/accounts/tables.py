@@ -8,6 +8,7 @@ from domain.accounts.account.events import (
     AccountOpened,
     AccountUnfrozen,
     HoldCaptured,
+    HoldExpired,
     HoldPlaced,
     HoldReleased,
 )
@@ -137,7 +138,7 @@ def held(row: Row, event: HoldPlaced) -> Row:
     return {**row, "reserved": row["reserved"] + event.amount}
 
 
-def hold_ended(row: Row, event: HoldReleased | HoldCaptured) -> Row:
+def hold_ended(row: Row, event: HoldReleased | HoldCaptured | HoldExpired) -> Row:
     """An amount is not reserved any more."""
     return {**row, "reserved": row["reserved"] - event.amount}
 
@@ -158,6 +159,7 @@ PURE = RowFold(
         HoldPlaced: held,
         HoldReleased: hold_ended,
         HoldCaptured: hold_ended,
+        HoldExpired: hold_ended,
         TransactionPosted: booked,
     },
     rows_of=_accounts_of,

@@ -17,6 +17,8 @@ from tests.support.ledger import NOW
 from tests.support.service import TOKENS, Service
 
 NOT_PERSONAL = {
+    "/v1/processes",
+    "/v1/processes/{process}",
     "/v1/refusals",
     "/v1/policies/posting",
     "/v1/policies/posting/versions",

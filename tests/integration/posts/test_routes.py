@@ -47,3 +47,19 @@ def test_a_deleted_post_has_no_address_and_is_only_in_lists_of_deleted_posts(ser
     assert len(found(service.get(f"posts/{post}/revisions"))["items"]) == 1
     accepted(service.post(f"posts/{post}/restore"), 200)
     assert [listed(filters) for filters in shown] == [[post]] * 4
+
+
+def test_a_post_can_be_scheduled(service: Service) -> None:
+    post = accepted(service.post("posts", {"author": "author-7", "title": "Soon", "body": "text"}))["post"]
+    body = {"slug": "soon", "publish_at": "2026-12-24T19:00:00+01:00"}
+    answer = accepted(service.post(f"posts/{post}/schedule", body), 200)
+    assert {"status": "draft", "slug": "soon", "publish_at": "2026-12-24T18:00:00+00:00"}.items() <= answer.items()
+    read = found(service.get(f"posts/{post}"))
+    assert (read["publish_at"], read["scheduled_slug"], read["slug"]) == ("2026-12-24T18:00:00Z", "soon", None)
+    [process] = found(service.get("processes", stream=post))["items"]
+    assert (process["status"], process["due_at"]) == ("waiting", "2026-12-24T18:00:00Z")
+    accepted(service.post(f"posts/{post}/unschedule"), 200)
+    read = found(service.get(f"posts/{post}"))
+    assert (read["publish_at"], read["scheduled_slug"]) == (None, None)
+    [process] = found(service.get("processes", stream=post))["items"]
+    assert (process["status"], process["step"], process["due_at"]) == ("done", "dropped", None)

@@ -138,6 +138,7 @@ KEYS = {
     "posting_policy": "policy",
     "posting_policy_versions": "policy, version",
     "posts": "post",
+    "processes": "process",
     "refusals": "refusal",
     "transactions": "transaction",
     "trial_balance": "currency, type",

@@ -57,7 +57,7 @@ def _plain(value: Any) -> Any:
 
 def with_times(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
     """Text of points in time and of JSON, as the server returns it."""
-    times = {"last_at", "placed_at", "published_at", "drafted_at", "recorded_at"}
+    times = {"last_at", "placed_at", "published_at", "drafted_at", "recorded_at", "publish_at"}
     return {
         key: {
             name: datetime.fromisoformat(value)

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
-from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, PlaceHold, ReleaseHold
+from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
 from domain.accounts.account.state import ACCOUNT, HOLD, Account
 from domain.accounts.numbers import InternalRole, account_number
@@ -107,6 +107,14 @@ RULES = {
             f"{NOW.isoformat()}, and at most 366 days later."
         ),
         kept=(replace(holding("hold_1", account="acct_b"), expires_at=LATEST),),
+    ),
+    "hold_not_expired": RuleSample(
+        given=(B, replace(holding("hold_1", account="acct_b"), expires_at=LATEST)),
+        broken=ExpireHold("acct_b", "hold_1"),
+        sentence=f"Hold hold_1 on account acct_b ends at {LATEST.isoformat()}; it is {NOW.isoformat()}.",
+        kept=(
+            ReleaseHold("acct_b", "hold_1"),
+        ),  # the clock stands still here; tests/unit/accounts/test_holds.py moves it
     ),
     "account_exists": RuleSample(
         given=A,
@@ -233,10 +241,14 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         return UnfreezeAccount(id, "a reason")
     choice = chance.random()
     if account.holds and choice < 0.3:
-        return ReleaseHold(id, chance.choice(account.holds)[0])
+        hold, _, expires_at = chance.choice(account.holds)
+        if expires_at is None or choice < 0.15:
+            return ReleaseHold(id, hold)
+        ledger.context = replace(ledger.context, decided_at=max(ledger.context.decided_at, expires_at))
+        return ExpireHold(id, hold)
     if choice < 0.5:
         amount = chance.randint(1, 500)
-        expires_at = ledger.context.decided_at + timedelta(MOST_DAYS_HELD) if amount % 2 else None
+        expires_at = ledger.context.decided_at + timedelta(seconds=1) if amount % 2 else None
         return PlaceHold(id, ledger.new_id(HOLD), amount, currency, "till/4", {"till": "4"}, expires_at)
     return FreezeAccount(id, "a reason") if choice < 0.7 else CloseAccount(id, "a reason")
 
@@ -411,6 +423,13 @@ EVENTS = (
             "metadata": {},
             "expires_at": None,
         },
+    ),
+    StoredEvent(
+        "account.hold_expired.v1",
+        "acct_000000000000000000000000gs",
+        11,
+        '{"amount":159,"currency":"EUR","hold":"hold_000000000000000000000000xe"}',
+        {"hold": "hold_000000000000000000000000xe", "amount": 159, "currency": "EUR"},
     ),
 )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import count
 from random import Random
 from typing import Any
 
 from domain.claims import Claim
 from domain.posts.post import (
+    MOST_AHEAD,
     MOST_SLUG_CHARACTERS,
     POST,
     ArchivePost,
@@ -15,12 +17,15 @@ from domain.posts.post import (
     DraftPost,
     Post,
     PublishPost,
+    PublishScheduledPost,
     RestorePost,
     RevisePost,
+    SchedulePost,
+    UnschedulePost,
     slug_claim,
 )
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
-from tests.support.memory_ledger import MemoryLedger
+from tests.support.memory_ledger import NOW, MemoryLedger
 
 _slugs = count(1)
 
@@ -43,6 +48,17 @@ def published(world: World) -> tuple[str, str]:
     return post, slug
 
 
+SOON = "2027-01-01T00:00:00Z"
+"""A time at which a post can be scheduled: the clock of the test stands before it."""
+
+
+def scheduled(world: World) -> str:
+    """A post that will be published."""
+    post = one(world)
+    world.do(f"posts/{post}/schedule", {"slug": f"sample-{next(_slugs)}", "publish_at": SOON})
+    return post
+
+
 def deleted(world: World) -> str:
     post = one(world)
     world.do(f"posts/{post}/delete", REASON)
@@ -55,6 +71,10 @@ ROUTES = {
         {"post": one(world)}, {"title": "On ledgers", "body": "More facts.", "summary": "longer"}
     ),
     "/v1/posts/{post}/publish": lambda world: Request({"post": one(world)}, {"slug": f"sample-{next(_slugs)}"}),
+    "/v1/posts/{post}/schedule": lambda world: Request(
+        {"post": one(world)}, {"slug": f"sample-{next(_slugs)}", "publish_at": SOON}
+    ),
+    "/v1/posts/{post}/unschedule": lambda world: Request({"post": scheduled(world)}, {}),
     "/v1/posts/{post}/archive": lambda world: Request({"post": published(world)[0]}, {}),
     "/v1/posts/{post}/delete": lambda world: Request({"post": one(world)}, REASON),
     "/v1/posts/{post}/restore": lambda world: Request({"post": deleted(world)}, {}),
@@ -65,6 +85,7 @@ ROUTES = {
 DRAFTED = DraftPost("post_1", "author-1", "Title", "Body")
 OTHER = DraftPost("post_2", "author-1", "Title", "Body")
 LONGEST = "s" * MOST_SLUG_CHARACTERS
+MOMENT = timedelta(microseconds=1)
 
 RULES = {
     "not_a_code": no_code(
@@ -87,6 +108,36 @@ RULES = {
         broken=RevisePost("post_1", "Title", "Body", "nothing"),
         sentence="Post post_1 already has this title and body; a revision must change one of them.",
         kept=(RevisePost("post_1", "Title", "body"),),
+    ),
+    "post_schedule": RuleSample(
+        given=(DRAFTED,),
+        broken=SchedulePost("post_1", "on-ledgers", NOW - MOMENT),
+        sentence=(
+            "Post post_1 can be scheduled for a time from 2026-11-21T12:00:00+00:00 to 2031-11-25T12:00:00+00:00, "
+            "not for 2026-11-21T11:59:59.999999+00:00."
+        ),
+        kept=(SchedulePost("post_1", "on-ledgers", NOW), SchedulePost("post_1", "on-ledgers", NOW + MOST_AHEAD)),
+    ),
+    "post_not_scheduled": RuleSample(
+        given=(DRAFTED,),
+        broken=UnschedulePost("post_1"),
+        sentence="Post post_1 is not scheduled.",
+        kept=(SchedulePost("post_1", "on-ledgers", NOW), UnschedulePost("post_1")),
+    ),
+    "post_rescheduled": RuleSample(
+        given=(DRAFTED, SchedulePost("post_1", "on-ledgers", NOW)),
+        broken=PublishScheduledPost("post_1", "elsewhere", NOW),
+        sentence="Post post_1 is no longer scheduled for 2026-11-21T12:00:00+00:00 under 'elsewhere'.",
+        kept=(PublishScheduledPost("post_1", "on-ledgers", NOW),),
+    ),
+    "post_too_early": RuleSample(
+        given=(DRAFTED, SchedulePost("post_1", "on-ledgers", NOW + MOMENT)),
+        broken=PublishScheduledPost("post_1", "on-ledgers", NOW + MOMENT),
+        sentence="Post post_1 is scheduled for 2026-11-21T12:00:00.000001+00:00; it is 2026-11-21T12:00:00+00:00.",
+        kept=(
+            SchedulePost("post_1", "on-ledgers", NOW),
+            PublishScheduledPost("post_1", "on-ledgers", NOW),
+        ),
     ),
     "slug_malformed": RuleSample(
         given=(DRAFTED,),
@@ -118,10 +169,17 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         return DraftPost(ledger.new_id(POST), f"author-{chance.randint(1, 3)}", TITLES[0], BODIES[0])
     post = chance.choice(posts)
     id, choice = post.id, chance.random()
+    if choice < 0.2 and post.schedule is not None:
+        at = post.schedule.publish_at
+        return UnschedulePost(id) if choice < 0.1 else PublishScheduledPost(id, post.schedule.slug, at)
     if choice < 0.4:
         return RevisePost(id, chance.choice(TITLES), chance.choice(BODIES), chance.choice((None, "shorter")))
     if choice < 0.6 and post.status == "deleted":
         return RestorePost(id)
+    if choice < 0.65:
+        return SchedulePost(
+            id, chance.choice(SLUGS), ledger.context.decided_at + timedelta(seconds=chance.choice((0, 0, 5)))
+        )
     if choice < 0.7:
         return DeletePost(id, "spam")
     return ArchivePost(id) if post.status == "published" else PublishPost(id, chance.choice(SLUGS))
@@ -210,6 +268,16 @@ EVENTS = (
         5,
         '{"author":"author-1","reason":"2.PiLLP9mqkTlj6pIEeuipkzsgP5EcY8B-do4hyJ4izuFfHW0L3A=="}',
         {"author": "author-1", "reason": "Duplicate"},
+    ),
+    StoredEvent(
+        type="post.scheduled.v1",
+        stream="post_0000000000000000000000000m",
+        version=2,
+        payload='{"publish_at":"2026-11-21T12:00:00Z","slug":"slug-24"}',
+        means={"slug": "slug-24", "publish_at": "2026-11-21T12:00:00Z"},
+    ),
+    StoredEvent(
+        type="post.unscheduled.v1", stream="post_00000000000000000000000095", version=4, payload="{}", means={}
     ),
 )
 

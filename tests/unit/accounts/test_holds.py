@@ -9,12 +9,14 @@ import pytest
 from domain.accounts.account.events import (
     AccountCredited,
     AccountDebited,
+    AccountFrozen,
     AccountOpened,
     HoldCaptured,
+    HoldExpired,
     HoldPlaced,
     HoldReleased,
 )
-from domain.accounts.account.holds import MOST_HOLDS, PlaceHold, ReleaseHold
+from domain.accounts.account.holds import MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold
 from domain.accounts.posting import Entry, TransactionPosted, internal_account
 from domain.accounts.transaction import CaptureHold, Withdraw
 from domain.kernel import Event
@@ -106,6 +108,30 @@ def test_a_hold_may_expire_and_has_metadata(expires_at: datetime | None) -> None
 def test_a_hold_expires_after_now_and_within_366_days(expires_at: datetime) -> None:
     figures = {"hold": "hold_1", "expires_at": expires_at.isoformat(), "now": NOW.isoformat(), "days": 366}
     given(*FUNDED).when(expiring(expires_at)).then(refusal("hold_expiry", **figures))
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "until"),
+    [(NOW, None), (NOW + MOMENT, (NOW + MOMENT).isoformat()), (None, "no time")],
+)
+def test_a_hold_ends_when_its_time_is_over(expires_at: datetime | None, until: str | None) -> None:
+    placed = HoldPlaced("acct_1", 3, "hold_1", 300, "EUR", "till/4", {}, expires_at)
+    over = given(*FUNDED, placed).when(ExpireHold("acct_1", "hold_1"))
+    if until is None:
+        ledger = over.then(HoldExpired("acct_1", 4, "hold_1", 300, "EUR"))
+        assert (ledger["acct_1"].holds, ledger["acct_1"].reserved) == ((), 0)
+    else:
+        over.then(refusal("hold_not_expired", hold="hold_1", expires_at=until, now=NOW.isoformat()))
+
+
+def test_a_hold_that_ended_otherwise_does_not_expire() -> None:
+    placed = HoldPlaced("acct_1", 3, "hold_1", 300, "EUR", None, {}, NOW)
+    released = HoldReleased("acct_1", 4, "hold_1", 300, "EUR")
+    unknown = refusal("hold_unknown", account="acct_1", hold="hold_1")
+    given(*FUNDED, placed, released).when(ExpireHold("acct_1", "hold_1")).then(unknown)
+    frozen = AccountFrozen("acct_1", 4, "owner-1", "why")
+    expired = HoldExpired("acct_1", 5, "hold_1", 300, "EUR")
+    given(*FUNDED, placed, frozen).when(ExpireHold("acct_1", "hold_1")).then(expired)
 
 
 def test_an_account_with_more_holds_than_a_new_one_keeps_them() -> None:

@@ -18,11 +18,13 @@ from domain.accounts.posting import Side, TransactionKind
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
 from domain.posts.post import Status as PostStatus
+from domain.processes.process import CarryOut
 from domain.refusals import EXPECTATION_FAILED
-from domain.registry import CATALOGUE, RULES, commands
+from domain.registry import CATALOGUE, MANAGERS, RULES, commands
 from domain.together import Together
+from projections.processes.fold import Status as ProcessStatus
 
-CATEGORIES = {"acct", "txn", "policy:posting", "ord", "post", "claim", "refusal"}
+CATEGORIES = {"acct", "txn", "policy:posting", "ord", "post", "proc", "claim", "refusal"}
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
     ("/v1/accounts", "status"): set(get_args(AccountStatus)),
@@ -34,7 +36,9 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/log/follow", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/orders", "status"): set(get_args(OrderStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
-    ("/v1/refusals", "command"): {kind.__name__ for kind in (*commands(), Together)},
+    ("/v1/processes", "manager"): {manager.name for manager in MANAGERS},
+    ("/v1/processes", "status"): set(get_args(ProcessStatus)),
+    ("/v1/refusals", "command"): {kind.__name__ for kind in (*commands(), Together, CarryOut)},
     ("/v1/refusals", "rule"): {*RULES, EXPECTATION_FAILED},
     ("/v1/transactions", "kind"): set(get_args(TransactionKind)),
     ("/v1/trial-balance", "currency"): set(EXPONENTS),

@@ -23,6 +23,8 @@ def may(role: Role, method: str, path: str) -> bool:
         return True
     if path == "/v1/log/follow-tickets":
         return role == "audit"
+    if path in ("/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
+        return False
     if method not in ("GET", "HEAD", "OPTIONS"):
         return role == "command" and path != "/v1/policies/posting"
     if path.startswith(("/v1/streams", "/v1/log")):

@@ -1,0 +1,1 @@
+"""Processes: work that takes time. Their managers are in the areas that they belong to."""

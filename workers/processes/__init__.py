@@ -1,0 +1,1 @@
+"""Runs process managers: records what they intend, sends it, and records the answers."""

@@ -1,0 +1,104 @@
+"""The process of process managers: carries processes on until told to stop, through lost connections."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from threading import Event
+from typing import Any
+
+from psycopg import Connection
+
+from domain.process_manager import ProcessManager
+from domain.registry import MANAGERS
+from eventstore.log.read import CHANNEL
+from eventstore.postgres.connect import connect
+from projections.engine.outage import DatabaseAwayError, Outage
+from projections.engine.runner import TRANSIENT
+from projections.engine.tables import ShapeError, outdated_among
+from projections.engine.waiting import BehindError, Checkpoints
+from projections.processes.processes import PROCESSES
+from projections.processes.work import next_due
+from workers.clock_and_ids import now
+from workers.composition import write_side
+from workers.processes.worker import FOLD_SECONDS, Query, Worker, sender
+from workers.settings import Settings, variable
+
+logger = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0
+"""Most seconds until a worker looks again. A notification of an append, or a due time, ends the wait earlier."""
+
+QUERIES: Mapping[str, Query] = {}
+"""What process managers may ask for, by name. None of those in the registry asks anything."""
+
+
+def run_processes(
+    settings: Settings,
+    stop: Event,
+    *,
+    managers: Sequence[ProcessManager] = MANAGERS,
+    queries: Mapping[str, Query] = QUERIES,
+    clock: Callable[[], datetime] = now,
+) -> None:
+    """Carry processes on until `stop` is set.
+
+    Raises `DatabaseAwayError` where the database stays away for too long, `ShapeError` if the table of processes is of
+    another version of Daybook.
+    """
+    names = ", ".join(manager.name for manager in managers)
+    logger.info("carrying on the processes of log %s: %s", settings.log, names)
+    outage = Outage(stop, settings.database_wait_seconds)
+    while not stop.is_set():
+        try:
+            _run_connected(settings, stop, outage, managers, queries, clock)
+        except TRANSIENT as error:
+            try:
+                outage.failed(error)
+            except DatabaseAwayError as away:
+                raise DatabaseAwayError(
+                    f"{away}; start it again once the database is back, or let it wait for longer with "
+                    f"{variable('database_wait_seconds')}"
+                ) from away
+
+
+def _run_connected(
+    settings: Settings,
+    stop: Event,
+    outage: Outage,
+    managers: Sequence[ProcessManager],
+    queries: Mapping[str, Query],
+    clock: Callable[[], datetime],
+) -> None:
+    def read(name: str) -> Connection[Any]:
+        return connect(settings.query_url(), application_name=f"daybook-{name}", read_only=True)
+
+    with (
+        read("processes") as reads,
+        closing(Checkpoints(lambda: read("processes-checkpoints"), settings.log)) as checkpoints,
+        write_side(settings, "daybook-processes") as side,
+    ):
+        worker = Worker(sender(side.executor), side.log, reads, checkpoints, managers, clock, queries)
+        reads.execute(f"LISTEN {CHANNEL}".encode())
+        while not stop.is_set():
+            if outdated := outdated_among(reads, [PROCESSES]):
+                raise ShapeError(outdated)
+            worked = worker.sweep()
+            outage.ended()
+            if not worked:
+                _wait(reads, checkpoints, side.log_number, clock())
+
+
+def _wait(reads: Connection[Any], checkpoints: Checkpoints, log_number: int, at: datetime) -> None:
+    """Wait for an append and its fold, for the next due time, or for `IDLE_SECONDS`."""
+    coming = next_due(reads, at)
+    seconds = IDLE_SECONDS if coming is None else min(IDLE_SECONDS, (coming - at).total_seconds())
+    for notification in reads.notifies(timeout=seconds, stop_after=1):
+        log, _, position = notification.payload.partition(":")
+        if int(log) == log_number:
+            try:
+                checkpoints.wait_here((PROCESSES.name,), int(position), FOLD_SECONDS)
+            except BehindError as behind:
+                logger.warning("%s; processes go on once it has", behind)
