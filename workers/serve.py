@@ -28,12 +28,13 @@ from domain.registry import RULES
 from eventstore.executor.asynchronous import AsyncExecutor
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect, pool_of
+from projections.engine.lag import lag as read_lag
 from projections.engine.waiting import Checkpoints
 from projections.registry import PROJECTIONS
 from workers import clock_and_ids, settings
 from workers.composition import make_codec, write_side
 from workers.messages import write_messages
-from workers.metrics.lag_reader import STATEMENT_SECONDS, LagReader
+from workers.metrics.reader import STATEMENT_SECONDS, Reader
 from workers.metrics.serving import metrics_served
 from workers.metrics.sources import of_executor, of_lag, of_pools, of_refusals
 from workers.tracing import ended, traces_of
@@ -202,12 +203,11 @@ class Managed:
         )
         checkpoints = Checkpoints(lambda: connect_to_read("daybook-checkpoints"), loaded.log)
         self._open.callback(checkpoints.close)
-        lag = LagReader(
+        lag = Reader(
             lambda: connect(
                 url, application_name="daybook-metrics", statement_seconds=STATEMENT_SECONDS, read_only=True
             ),
-            loaded.log,
-            PROJECTIONS,
+            lambda connection: read_lag(connection, loaded.log, PROJECTIONS),
         )
         self._open.enter_context(closing(lag))
         refusals: Counter[str] = Counter()

@@ -118,10 +118,11 @@ def _environment(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _metrics_port(settings: Settings, command: str) -> dict[str, str]:
-    """The environment variable with the port of a process: the projector's is the one after those of the API."""
+    """The environment variable with the port of a process: those after the API's, in the order of `_URLS`."""
     if settings.metrics_port is None or command == "serve":
         return {}
-    return {variable("metrics_port"): str(settings.metrics_port + settings.workers)}
+    after = settings.workers - 1 + list(_URLS).index(command)
+    return {variable("metrics_port"): str(settings.metrics_port + after)}
 
 
 def initialise(settings: Settings) -> Migrated:

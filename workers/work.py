@@ -13,15 +13,18 @@ import psycopg
 
 from eventstore.postgres.connect import SessionError, connect
 from projections.engine.follow import follow
+from projections.engine.lag import lag as read_lag
 from projections.engine.outage import DatabaseAwayError, Outage
 from projections.engine.pages import PageDone
 from projections.engine.runner import TRANSIENT
 from projections.engine.tables import begin
+from projections.processes.work import counts
 from projections.registry import PROJECTIONS, chosen
+from workers.clock_and_ids import now
 from workers.composition import make_codec
-from workers.metrics.lag_reader import STATEMENT_SECONDS, LagReader
+from workers.metrics.reader import STATEMENT_SECONDS, Reader
 from workers.metrics.serving import metrics_served
-from workers.metrics.sources import Folding, of_lag
+from workers.metrics.sources import Folding, of_lag, of_processes
 from workers.processes.running import run_processes
 from workers.settings import Settings, variable
 from workers.tracing import ended, traces_of
@@ -52,10 +55,9 @@ def work(settings: Settings) -> None:
         with connect(url, application_name="daybook-begin") as connection:
             begin(connection, settings.log, projections)
 
-    lag = LagReader(
+    lag = Reader(
         lambda: connect(url, application_name="daybook-metrics", statement_seconds=STATEMENT_SECONDS, read_only=True),
-        settings.log,
-        projections,
+        lambda connection: read_lag(connection, settings.log, projections),
     )
     traces = traces_of("projector", settings.log)
 
@@ -103,7 +105,10 @@ def _once_it_is_there(do: Callable[[], None], stop: Event, wait_seconds: float) 
 
 
 def work_processes(settings: Settings) -> None:
-    """Carry processes on until SIGTERM or SIGINT. Raises `DatabaseAwayError`, `ShapeError` and `UnknownLogError`."""
+    """Carry processes on until SIGTERM or SIGINT.
+
+    Raises `DatabaseAwayError`, `ShapeError`, `UnknownLogError`, `SettingsError`.
+    """
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -112,5 +117,15 @@ def work_processes(settings: Settings) -> None:
         for url in (settings.query_url(), settings.api_url()):
             connect(url, application_name="daybook-processes").close()
 
-    _once_it_is_there(both_let_us_in, stop, settings.database_wait_seconds)
-    run_processes(settings, stop)
+    counted = Reader(
+        lambda: connect(
+            settings.query_url(),
+            application_name="daybook-metrics",
+            statement_seconds=STATEMENT_SECONDS,
+            read_only=True,
+        ),
+        lambda connection: counts(connection, now()),
+    )
+    with closing(counted), metrics_served(settings, [of_processes(counted.read)]):
+        _once_it_is_there(both_let_us_in, stop, settings.database_wait_seconds)
+        run_processes(settings, stop)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from psycopg import Connection
 from sqlalchemy import DateTime
 
 from domain.process_manager import ProcessManager
 from projections.engine.ddl import quoted
-from projections.processes.fold import Tracked
+from projections.processes.fold import Status, Tracked
 from projections.processes.processes import TABLE, tracked_of
 
 _COLUMNS = tuple(column.name for column in TABLE.columns)
@@ -28,8 +28,15 @@ _DUE = f"""
  WHERE manager = ANY (%s) AND due_at <= %s AND (due_at, process) > (%s, %s) ORDER BY due_at, process LIMIT %s
 """
 _NEXT_DUE = "SELECT min(due_at) FROM read.processes WHERE due_at > %s"
-_COUNTS = "SELECT manager, status, count(*) FROM read.processes GROUP BY manager, status ORDER BY manager, status"
-_TIMERS = "SELECT count(*) FILTER (WHERE due_at <= %s), min(due_at) FROM read.processes WHERE due_at IS NOT NULL"
+_COUNTS = """
+SELECT manager, status, count(*) FROM read.processes WHERE status = ANY (%s) GROUP BY manager, status ORDER BY 1, 2
+"""
+_TIMERS = """
+SELECT count(*), count(*) FILTER (WHERE due_at <= %s), min(due_at) FROM read.processes WHERE due_at IS NOT NULL
+"""
+
+OPEN: tuple[Status, ...] = tuple(status for status in get_args(Status) if status != "done")
+"""The statuses of processes that are not done. Those that are done grow without end, so nothing counts them."""
 
 Managers = Mapping[str, ProcessManager]
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -70,17 +77,18 @@ class ManagerCount:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many processes there are, how many timers are due, and how late the oldest of these is."""
+    """How many processes are not done, how many timers there are and are due, and how late the oldest of these is."""
 
     processes: tuple[ManagerCount, ...]
+    timers: int
     timers_due: int
     late_seconds: float
 
 
 def counts(connection: Connection[Any], now: datetime) -> Counts:
-    """Count processes and timers."""
-    listed = tuple(ManagerCount(*row) for row in connection.execute(_COUNTS).fetchall())
+    """Count the processes that are not done, and timers."""
+    listed = tuple(ManagerCount(*row) for row in connection.execute(_COUNTS, (list(OPEN),)).fetchall())
     row = connection.execute(_TIMERS, (now,)).fetchone()
-    due_now, oldest = (0, None) if row is None else row
+    timers, due_now, oldest = (0, 0, None) if row is None else row
     late = 0.0 if oldest is None else max((now - oldest).total_seconds(), 0.0)
-    return Counts(listed, due_now, late)
+    return Counts(listed, timers, due_now, late)

@@ -20,7 +20,7 @@ from workers.migrating import migrate
 REVISION = "d399098"
 COMMANDS: list[dict[str, Any]] = json.loads((FIXTURES / f"{REVISION}.json").read_text())
 """Requests to the previous revision, and its answers."""
-WITH_NEW_COLUMNS = ["accounts", "movements", "orders", "trial_balance"]
+WITH_NEW_COLUMNS = ["accounts", "movements", "orders", "posts", "trial_balance"]
 """Projections whose tables have a column more than in that revision."""
 
 

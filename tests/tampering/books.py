@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import psycopg
+from msgspec.structs import replace
 
-from domain.accounts.account.holds import PlaceHold, ReleaseHold
+from domain.accounts.account.holds import ExpireHold, PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, UnfreezeAccount
 from domain.accounts.account.state import HOLD
 from domain.accounts.posting import Entry, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import TRANSACTION, CaptureHold, PostTransaction, Transfer
+from domain.kernel import RULES_VERSION, Context
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
-from domain.posts.post import POST, ArchivePost, DeletePost, DraftPost, PublishPost, RestorePost, RevisePost
+from domain.posts.post import (
+    POST,
+    ArchivePost,
+    DeletePost,
+    DraftPost,
+    PublishPost,
+    RestorePost,
+    RevisePost,
+    SchedulePost,
+    UnschedulePost,
+)
+from domain.processes.process import RecordFigures, ResolveProcess, RetryProcess
 from domain.together import Together
 from eventstore.log.answers import Outcome
+from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
+from tests.samples.processes.process import process_of, reaction
 from tests.support.ledger import (
+    NOW,
+    PRINCIPAL,
     TODAY,
     Ledger,
     codec_of,
@@ -56,6 +73,8 @@ def write_books(database: Database) -> None:
         _orders(ledger, one)
         _posts(ledger)
         ledger.accepted(ChangePostingPolicy(10_000))
+        _processes(ledger)
+        _expired(ledger, one)
         _batches(ledger, one, two)
         snapshots.settle()
     with psycopg.connect(database.url) as superuser:
@@ -147,6 +166,31 @@ def _posts(ledger: Ledger) -> None:
         ledger.accepted(ArchivePost(post))
     ledger.accepted(DeletePost(other, "a mistake"))
     ledger.accepted(RestorePost(other))
+
+
+def _processes(ledger: Ledger) -> None:
+    """A post that is scheduled twice, and its process: it reacts, is answered, retried and resolved."""
+    post = new_id(POST)
+    ledger.accepted(DraftPost(post, "author-1", "Later", "A text."))
+    ledger.accepted(SchedulePost(post, "later", NOW + timedelta(hours=1)))
+    ledger.accepted(UnschedulePost(post))
+    ledger.accepted(SchedulePost(post, "later", NOW + timedelta(hours=2)))
+    process = process_of(post)
+    ledger.accepted(reaction(process, post))
+    ledger.accepted(RecordFigures(process, 1, 1, ()))
+    ledger.accepted(reaction(process, post, trigger="answer:1:1", due_at=None, intents=(), attention="slug_taken"))
+    ledger.accepted(RetryProcess(process, "look again"))
+    ledger.accepted(ResolveProcess(process, "not needed any more"))
+
+
+def _expired(ledger: Ledger, account: str) -> None:
+    """A hold that expires, decided two hours later."""
+    hold, later = new_id(HOLD), NOW + timedelta(hours=2)
+    ledger.accepted(PlaceHold(account, hold, 40, "EUR", expires_at=NOW + timedelta(hours=1)))
+    asked = submission(ExpireHold(account, hold), key="expired")
+    recorded = metadata(encoded_actor(PRINCIPAL.recorded), "ExpireHold", later, RULES_VERSION, "expired")
+    asked = replace(asked, context=Context(later, "main", PRINCIPAL), metadata=recorded)
+    assert ledger.executor.execute([asked])[0].outcome is Outcome.ACCEPTED
 
 
 def _batches(ledger: Ledger, one: str, two: str) -> None:

@@ -1164,6 +1164,7 @@ READ: Final = [
         "DELETE FROM read.posting_policy_versions WHERE version = 1",
         TABLES,
     ),
+    case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("posts: a title", "UPDATE read.posts SET title = 'x'", TABLES),
     case("post_revisions: a row deleted", "DELETE FROM read.post_revisions WHERE revision = 1", TABLES),
@@ -1174,7 +1175,7 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
-        " read.posting_policy, read.posting_policy_versions",
+        " read.posting_policy, read.posting_policy_versions, read.processes",
         STATUS,
     ),
     case(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
-Process = Literal["api", "projector"]
+Process = Literal["api", "projector", "processes"]
 
 API: Final[tuple[Process, ...]] = ("api",)
 PROJECTOR: Final[tuple[Process, ...]] = ("projector",)
+PROCESSES: Final[tuple[Process, ...]] = ("processes",)
 EACH: Final[tuple[Process, ...]] = ("api", "projector")
 
 LABELS: Final[Mapping[str, str]] = {
@@ -28,6 +29,8 @@ LABELS: Final[Mapping[str, str]] = {
     "code": "the code of the [problem](problems.md): `unauthenticated`, `token_expired`, `forbidden` or `wrong_tokens`",
     "pool": "`reads` or `numbers`",
     "projection": "a projection of [the read models](read-models.md)",
+    "manager": "a process manager, such as `publication`",
+    "status": "`waiting`, `working` or `attention`",
 }
 """The values of each label."""
 
@@ -133,6 +136,21 @@ FOLDED_EVENTS = Metric(
     "daybook_folded_events_total", "counter", "Events that this process folded", PROJECTOR, ("projection",)
 )
 
+OPEN_PROCESSES = Metric(
+    "daybook_open_processes", "gauge", "Processes that are not done", PROCESSES, ("manager", "status")
+)
+TIMERS = Metric("daybook_timers", "gauge", "Processes with a due time", PROCESSES)
+TIMERS_DUE = Metric("daybook_timers_due", "gauge", "Processes whose due time has come", PROCESSES)
+TIMERS_LATE_SECONDS = Metric(
+    "daybook_timers_late_seconds", "gauge", "Seconds since the oldest due time that has come; 0 if none has", PROCESSES
+)
+PROCESSES_KNOWN = Metric(
+    "daybook_processes_known",
+    "gauge",
+    "1 if the database gave the figures of processes at this scrape; with 0 they are left out",
+    PROCESSES,
+)
+
 METRICS: Final = (
     COMMANDS,
     TURNED_AWAY,
@@ -161,5 +179,10 @@ METRICS: Final = (
     STOPPED,
     PAGE_SECONDS,
     FOLDED_EVENTS,
+    PROCESSES_KNOWN,
+    OPEN_PROCESSES,
+    TIMERS,
+    TIMERS_DUE,
+    TIMERS_LATE_SECONDS,
 )
 """All metrics of Daybook. A new one is added here, and shown by a source in `workers.metrics.sources`."""

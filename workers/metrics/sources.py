@@ -13,12 +13,14 @@ from psycopg_pool import ConnectionPool
 
 from api.gateway.access_log import REFUSED
 from api.gateway.problems import PROBLEMS
+from domain.registry import MANAGERS
 from eventstore.executor.executor import Executor
 from eventstore.executor.statistics import OUTCOMES, TURNED_AWAY
 from eventstore.histogram import Histogram
 from eventstore.log.answers import Outcome
 from projections.engine.lag import Lag
 from projections.engine.pages import PageDone
+from projections.processes.work import OPEN, Counts
 from workers.metrics import catalogue
 from workers.metrics.catalogue import Metric
 
@@ -116,6 +118,26 @@ def of_lag(read_lag: Callable[[], Lag | None]) -> Source:
             yield Sample(catalogue.LAG_EVENTS, one.events, labels)
             yield Sample(catalogue.LAG_SECONDS, one.seconds, labels)
             yield Sample(catalogue.STOPPED, int(one.stopped is not None), labels)
+
+    return read
+
+
+def of_processes(read_counts: Callable[[], Counts | None]) -> Source:
+    """The figures of processes. None from `read_counts`: the database did not answer, and they are not known."""
+
+    def read() -> Iterator[Sample]:
+        found = read_counts()
+        yield Sample(catalogue.PROCESSES_KNOWN, int(found is not None))
+        if found is None:
+            return
+        open_ones = {(one.manager, one.status): one.processes for one in found.processes}
+        for manager in MANAGERS:
+            for status in OPEN:
+                labels = (manager.name, status)
+                yield Sample(catalogue.OPEN_PROCESSES, open_ones.get(labels, 0), labels)
+        yield Sample(catalogue.TIMERS, found.timers)
+        yield Sample(catalogue.TIMERS_DUE, found.timers_due)
+        yield Sample(catalogue.TIMERS_LATE_SECONDS, found.late_seconds)
 
     return read
 

@@ -12,6 +12,7 @@ import orjson
 import pytest
 from jsonschema_rs import Draft202012Validator
 
+from tests.samples.registry import ROUTES
 from tests.support.openapi import strict
 from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
@@ -155,6 +156,11 @@ def of_the_log(service: Service, description: Description) -> None:
     service.post("policies/posting", {"most_days_back": 90}, role="operator")
     for path in ("policies/posting", "policies/posting/versions"):
         service.get(path)
+    for path in OF_PROCESSES:
+        request = ROUTES[path](service)
+        service.post(request.path(path).removeprefix("/v1/"), dict(request.body), role="operator")
+    processes = service.get("processes").json()["items"]
+    service.get(f"processes/{processes[0]['process']}")
     refusals = service.get("refusals").json()["items"]
     service.get(f"refusals/{refusals[0]['refusal']}")
     for path in ("health/live", "health/ready", "lag"):
@@ -164,6 +170,14 @@ def of_the_log(service: Service, description: Description) -> None:
     followed = description.document["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]
     description.fits(followed["x-item-schema"], first_event(service, path))
     description.seen.add(("get", path))
+
+
+OF_PROCESSES = (
+    "/v1/posts/{post}/schedule",
+    "/v1/posts/{post}/unschedule",
+    "/v1/processes/{process}/retry",
+    "/v1/processes/{process}/resolve",
+)
 
 
 def first_event(service: Service, path: str) -> dict[str, Any]:

@@ -16,18 +16,30 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from domain.registry import RULES
+from domain.registry import MANAGERS, RULES
 from eventstore.executor.statistics import OUTCOMES, Statistics
 from projections.engine.lag import Lag, ProjectionLag
 from projections.engine.pages import PageDone
+from projections.processes.work import OPEN, Counts, ManagerCount
 from tests.support.metrics import Scraped, free_ports, parsed, scrape
 from tests.support.waiting import wait_until
-from workers.metrics import lag_reader, serving
+from workers.metrics import reader as readers
+from workers.metrics import serving
 from workers.metrics.catalogue import LABELS, METRICS, Metric
 from workers.metrics.exposition import page_of
-from workers.metrics.lag_reader import LagReader
+from workers.metrics.reader import Reader
 from workers.metrics.serving import metrics_served
-from workers.metrics.sources import REFUSALS, Folding, Sample, Source, of_executor, of_lag, of_pools, of_refusals
+from workers.metrics.sources import (
+    REFUSALS,
+    Folding,
+    Sample,
+    Source,
+    of_executor,
+    of_lag,
+    of_pools,
+    of_processes,
+    of_refusals,
+)
 from workers.settings import Settings, SettingsError
 from workers.up import _metrics_port
 
@@ -40,6 +52,7 @@ KNOWN = Lag(
         ProjectionLag("posts", 12, 8, 2.5, "at position 13, post.drafted.v1 on post_1: broken", None),
     ),
 )
+COUNTED = Counts((ManagerCount("publication", "waiting", 4), ManagerCount("hold_expiry", "attention", 1)), 5, 2, 1.5)
 
 
 def executor(statistics: Statistics | None = None) -> Any:
@@ -57,7 +70,11 @@ def page(*sources: Source) -> Scraped:
 def sources_of_all_processes() -> dict[str, list[Source]]:
     folding = Folding(["orders", "posts"])
     api = [of_executor(executor(), RULES), of_refusals(Counter()), of_pools({"reads": pool()}), of_lag(lambda: KNOWN)]
-    return {"api": api, "projector": [folding.read, of_lag(lambda: KNOWN)]}
+    return {
+        "api": api,
+        "projector": [folding.read, of_lag(lambda: KNOWN)],
+        "processes": [of_processes(lambda: COUNTED)],
+    }
 
 
 # Names
@@ -73,7 +90,7 @@ def test_a_name_follows_the_conventions(metric: Metric) -> None:
     assert set(metric.labels) <= LABELS.keys()
 
 
-@pytest.mark.parametrize("process", ["api", "projector"])
+@pytest.mark.parametrize("process", ["api", "projector", "processes"])
 def test_a_process_shows_what_the_catalogue_says_and_nothing_else(process: str) -> None:
     declared = {one.name + ending for one in METRICS if process in one.processes for ending in SERIES[one.kind]}
     shown = page(*sources_of_all_processes()[process]).names()
@@ -85,7 +102,7 @@ def test_a_process_shows_what_the_catalogue_says_and_nothing_else(process: str) 
 
 def test_each_label_has_the_values_that_the_page_describes() -> None:
     of = sources_of_all_processes()
-    sources = [*of["api"], of["projector"][0]]  # both have the lag
+    sources = [*of["api"], of["projector"][0], *of["processes"]]  # both have the lag
     values: dict[str, set[str]] = {}
     for _, labels in page(*sources):
         for name, value in labels:
@@ -94,7 +111,9 @@ def test_each_label_has_the_values_that_the_page_describes() -> None:
     assert values["rule"] == {"", "other", *RULES}
     assert values["outcome"] == set(OUTCOMES)
     assert values["code"] == set(REFUSALS) == {"unauthenticated", "token_expired", "forbidden", "wrong_tokens"}
-    for label in ("outcome", "reason", "code"):
+    assert values["manager"] == {manager.name for manager in MANAGERS}
+    assert values["status"] == set(OPEN)
+    for label in ("outcome", "reason", "code", "status"):
         assert set(re.findall("`(.*?)`", LABELS[label])) == values[label]
 
 
@@ -187,17 +206,17 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+class Asked(list[int]):
     """A number for each time that the database was asked."""
-    times: list[int] = []
 
-    def lag(*_: object) -> Lag:
-        times.append(len(times))
+    def lag(self, connection: object) -> Lag:
+        self.append(len(self))
         return KNOWN
 
-    monkeypatch.setattr(lag_reader, "lag", lag)
-    return times
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
 
 
 def connection() -> Any:
@@ -205,15 +224,15 @@ def connection() -> Any:
 
 
 @pytest.mark.parametrize(("later", "times"), [(0.99, 1), (1.0, 2)])
-def test_the_database_is_asked_once_a_second(clock: Clock, asked: list[int], later: float, times: int) -> None:
-    with closing(LagReader(connection, "main", [], clock=clock)) as reader:
+def test_the_database_is_asked_once_a_second(clock: Clock, asked: Asked, later: float, times: int) -> None:
+    with closing(Reader(connection, asked.lag, clock=clock)) as reader:
         assert [reader.read(), reader.read()] == [KNOWN, KNOWN]
         clock.seconds += later
         assert reader.read() == KNOWN
     assert len(asked) == times
 
 
-def test_an_error_is_no_lag_and_the_next_reading_connects_again(clock: Clock, asked: list[int]) -> None:
+def test_an_error_is_no_lag_and_the_next_reading_connects_again(clock: Clock, asked: Asked) -> None:
     refuse = [True]
 
     def connect() -> Any:
@@ -221,16 +240,16 @@ def test_an_error_is_no_lag_and_the_next_reading_connects_again(clock: Clock, as
             raise psycopg.OperationalError("away")
         return connection()
 
-    with closing(LagReader(connect, "main", [], clock=clock)) as reader:
+    with closing(Reader(connect, asked.lag, clock=clock)) as reader:
         assert reader.read() is None
         refuse[0] = False
         assert reader.read() is None, "within the second it is not asked again"
-        clock.seconds += lag_reader.FRESH_SECONDS
+        clock.seconds += readers.FRESH_SECONDS
         assert reader.read() == KNOWN
     assert len(asked) == 1
 
 
-def test_a_database_that_does_not_answer_holds_no_scrape(clock: Clock, asked: list[int]) -> None:
+def test_a_database_that_does_not_answer_holds_no_scrape(clock: Clock, asked: Asked) -> None:
     answer, connects = Event(), []
 
     def connect() -> Any:
@@ -238,7 +257,7 @@ def test_a_database_that_does_not_answer_holds_no_scrape(clock: Clock, asked: li
         assert answer.wait(60)
         return connection()
 
-    with closing(LagReader(connect, "main", [], patience_seconds=0.01, clock=clock)) as reader:
+    with closing(Reader(connect, asked.lag, patience_seconds=0.01, clock=clock)) as reader:
         assert [reader.read() for _ in range(3)] == [None] * 3
         clock.seconds += 60
         assert reader.read() is None
@@ -247,12 +266,30 @@ def test_a_database_that_does_not_answer_holds_no_scrape(clock: Clock, asked: li
         wait_until(lambda: reader.read() == KNOWN, "the lag")
 
 
-def test_a_closed_reader_asks_no_more(asked: list[int]) -> None:
+def test_a_closed_reader_asks_no_more(asked: Asked) -> None:
     closed: list[int] = []
-    reader = LagReader(lambda: SimpleNamespace(close=lambda: closed.append(1)), "main", [])  # type: ignore[arg-type,return-value]
+    reader = Reader(lambda: SimpleNamespace(close=lambda: closed.append(1)), asked.lag)  # type: ignore[arg-type,return-value]
     assert reader.read() == KNOWN
     reader.close()
     assert (reader.read(), len(asked), len(closed)) == (None, 1, 1)
+
+
+# Processes
+
+
+def test_the_figures_of_processes() -> None:
+    shown = page(of_processes(lambda: COUNTED))
+    assert shown["daybook_processes_known", frozenset()] == 1
+    for status, number in (("waiting", 4), ("attention", 0)):
+        labels = frozenset({("manager", "publication"), ("status", status)})
+        assert shown["daybook_open_processes", labels] == number
+    assert [shown[f"daybook_timers{end}", frozenset()] for end in ("", "_due", "_late_seconds")] == [5, 2, 1.5]
+
+
+def test_figures_that_the_database_did_not_give_are_left_out() -> None:
+    shown = page(of_processes(lambda: None))
+    assert {name for name in shown.names() if name.startswith("daybook")} == {"daybook_processes_known"}
+    assert shown["daybook_processes_known", frozenset()] == 0
 
 
 # The port
@@ -354,10 +391,11 @@ def test_processes_take_the_next_ports_and_a_successor_that_of_the_one_before() 
             assert scrape(again).of("daybook_access_refusals_total", code="forbidden") == 7
 
 
-def test_under_up_the_projector_has_the_port_after_those_of_the_api() -> None:
+def test_under_up_the_others_have_the_ports_after_those_of_the_api() -> None:
     settings = Settings(metrics_port=8110, workers=3)
     assert _metrics_port(settings, "serve") == {}, "it takes the one of the settings and the next two"
     assert _metrics_port(settings, "work") == {"DAYBOOK_METRICS_PORT": "8113"}
+    assert _metrics_port(settings, "work --processes") == {"DAYBOOK_METRICS_PORT": "8114"}
     assert _metrics_port(Settings(), "work") == {}
 
 

@@ -1,33 +1,33 @@
-"""Reads the lag of projections for scrapes: at most once a second, and no scrape waits for it for long."""
+"""Reads figures from the database for scrapes: at most once a second, and no scrape waits for them for long."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import Event, Lock, Thread
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import psycopg
 from psycopg import Connection
 
 from eventstore.log.read import UnknownLogError
 from projections.engine.explain import explain
-from projections.engine.lag import Lag, lag
-from projections.engine.projection import Projection
+
+T = TypeVar("T")
 
 FRESH_SECONDS: Final = 1.0
 """For so long what was read is used again, however many scrapes come."""
 PATIENCE_SECONDS: Final = 2.0
-"""A scrape waits for so long, then it is answered without the lag. Prometheus itself waits for 10 seconds."""
+"""A scrape waits for so long, then it is answered without them. Prometheus itself waits for 10 seconds."""
 STATEMENT_SECONDS: Final = 2.0
-"""The most that the database works on it."""
+"""The most that the database works on one statement."""
 
 logger = logging.getLogger(__name__)
 
 
-class LagReader:
-    """The lag as it was at most a second ago. Thread-safe. It has one connection, which it opens when it is asked.
+class Reader(Generic[T]):
+    """What `ask` returned at most a second ago. Thread-safe. It has one connection, which it opens when it is asked.
 
     A thread of its own reads, so that a database that does not answer holds no scrape. At most one thread runs.
     """
@@ -35,33 +35,31 @@ class LagReader:
     def __init__(
         self,
         connect: Callable[[], Connection[Any]],
-        log: str,
-        projections: Sequence[Projection],
+        ask: Callable[[Connection[Any]], T],
         *,
         patience_seconds: float = PATIENCE_SECONDS,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._connect = connect
-        self._log = log
-        self._projections = projections
+        self._ask = ask
         self._patience_seconds = patience_seconds
         self._clock = clock
         self._lock = Lock()
         self._connection: Connection[Any] | None = None
         self._read: Event | None = None  # set once the newest reading has ended
-        self._found: Lag | None = None
+        self._found: T | None = None
         self._found_at = 0.0
         self._closed = False
 
-    def read(self) -> Lag | None:
-        """The lag, or None if the database does not say it within the time that a scrape may wait."""
+    def read(self) -> T | None:
+        """What the database says, or None if it does not say it within the time that a scrape may wait."""
         with self._lock:
             if self._closed:
                 return None
             old = self._read is None or (self._read.is_set() and self._clock() - self._found_at >= FRESH_SECONDS)
             if old:
                 self._read = Event()
-                Thread(target=self._refresh, args=(self._read,), name="lag", daemon=True).start()
+                Thread(target=self._refresh, args=(self._read,), name="metrics-reader", daemon=True).start()
             read = self._read
         assert read is not None
         return self._found if read.wait(self._patience_seconds) else None
@@ -75,12 +73,12 @@ class LagReader:
             self._disconnect()
 
     def _refresh(self, read: Event) -> None:
-        found: Lag | None = None
+        found: T | None = None
         try:
             self._connection = self._connection or self._connect()
-            found = lag(self._connection, self._log, self._projections)
+            found = self._ask(self._connection)
         except (psycopg.Error, UnknownLogError) as error:
-            logger.debug("the lag cannot be read: %s", explain(error))
+            logger.debug("the figures cannot be read: %s", explain(error))
             self._disconnect()
         finally:
             with self._lock:
