@@ -50,15 +50,19 @@ def test_each_label_that_is_named_exists(page: str) -> None:
         assert label in {*SERIES[name].labels, "le"}, f"{name} has no label {label}"
 
 
-def test_prometheus_reaches_both_processes_of_up() -> None:
-    assert targets("prometheus.yml") == {"daybook-api": ["127.0.0.1:8110"], "daybook-projector": ["127.0.0.1:8111"]}
+def test_prometheus_reaches_each_process_of_up() -> None:
+    assert targets("prometheus.yml") == {
+        "daybook-api": ["127.0.0.1:8110"],
+        "daybook-projector": ["127.0.0.1:8111"],
+        "daybook-processes": ["127.0.0.1:8112"],
+    }
 
 
 def test_prometheus_reaches_every_process_of_compose(monkeypatch: pytest.MonkeyPatch) -> None:
     more = parsed("observe.yml")["services"]
-    assert set(more) == {"api", "projector", "prometheus"}
+    assert set(more) == {"api", "projector", "processes", "prometheus"}
     wanted = {}
-    for name in ("api", "projector"):
+    for name in ("api", "projector", "processes"):
         with monkeypatch.context() as of_service:
             for key, value in (environment(name) | more[name]["environment"]).items():
                 of_service.setenv(key, str(value))
