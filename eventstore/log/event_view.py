@@ -8,6 +8,9 @@ import orjson
 
 from eventstore.log.read import Recorded
 
+_WITHOUT_CAUSE = {"causation": None}
+"""Metadata leaves the cause out where there is none. The oldest events have it as null."""
+
 
 def event_view(recorded: Recorded, event: Any) -> dict[str, Any]:
     """A recorded event with its sealed fields opened. Amounts are minor units."""
@@ -20,5 +23,5 @@ def event_view(recorded: Recorded, event: Any) -> dict[str, Any]:
         "type": recorded.type,
         "recorded_at": recorded.recorded_at,
         "data": {name: getattr(event, name) for name in event.__struct_fields__ if name not in header},
-        "metadata": orjson.Fragment(recorded.metadata),
+        "metadata": _WITHOUT_CAUSE | orjson.loads(recorded.metadata),
     }

@@ -59,4 +59,4 @@ def with_key(shared: Shared, key: str) -> bytes:
     return b"%b%b%b" % (before, orjson.dumps(key), after)
 
 
-_UP_TO_THE_KEY: Final = b'{"actor":%b,"causation":null,"command":"%b","correlation":%b,"decided_at":%b,"key":'
+_UP_TO_THE_KEY: Final = b'{"actor":%b,"command":"%b","correlation":%b,"decided_at":%b,"key":'

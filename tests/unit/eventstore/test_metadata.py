@@ -19,7 +19,6 @@ def test_metadata_is_json_with_sorted_keys_and_names_actor_and_key(key: str) -> 
     single = metadata(BANK, "Transfer", AT, 1, key)
     assert orjson.loads(single) == {
         "actor": {"how": "token", "id": "bank", "roles": ["command"]},
-        "causation": None,
         "command": "Transfer",
         "correlation": key,
         "decided_at": "2026-11-21T12:00:00.000007Z",
