@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import FieldInfo, fields
 
 from domain.ids import named_id
 from domain.kernel import Command, Erased, Event, Value
@@ -163,8 +164,8 @@ def recorded(manager: ProcessManager, intent: Any) -> RecordedIntent:
     for field in personal:
         if getattr(intent, field) is not None:
             raise ValueError(f"{name}.{field} is personal, and a process records nothing personal")
-    fields = {field: getattr(intent, field) for field in form.__struct_fields__}
-    return _bounded(RecordedIntent("command", name, _json(form(**fields))))
+    values = {field: getattr(intent, field) for field in form.__struct_fields__}
+    return _bounded(RecordedIntent("command", name, _json(form(**values))))
 
 
 def _json(value: Any) -> str:
@@ -188,24 +189,36 @@ def intent_of(manager: ProcessManager, stored: RecordedIntent) -> Any:
     command = next((one for one in manager.sends if one.__name__ == stored.name), None)
     if command is None:
         raise ValueError(f"{manager.name} does not know the command {stored.name}")
-    form, _ = _form(command)
+    form, personal = _form(command)
     value = msgspec.json.decode(stored.fields, type=form)
-    return command(**{field: getattr(value, field) for field in form.__struct_fields__})
+    return command(**{field: getattr(value, field) for field in form.__struct_fields__}, **dict.fromkeys(personal))
 
 
 @cache
 def _form(command: Any) -> tuple[type[Struct], tuple[str, ...]]:
     """Return the struct of the fields that are recorded, and the names of the personal fields, which never are.
 
-    Raises `ValueError` for a command that always has something personal.
+    A field that is not recorded gets its default: the intent is older than the field. A field that is not known is an
+    error: the intent is a newer program's, and would be sent without it. Raises `ValueError` for a command that always
+    has something personal.
     """
     hints = get_type_hints(command)
     personal = tuple(field for field in command.__struct_fields__ if _is_personal(hints[field]))
     for field in personal:
         if type(None) not in get_args(hints[field]):
             raise ValueError(f"{command.__name__}.{field} is always personal, so a process cannot send the command")
-    kept = [(field, hints[field]) for field in command.__struct_fields__ if field not in personal]
-    return msgspec.defstruct(f"Recorded{command.__name__}", kept, frozen=True), personal
+    kept = [_declared(field, hints[field.name]) for field in fields(command) if field.name not in personal]
+    form = msgspec.defstruct(f"Recorded{command.__name__}", kept, frozen=True, kw_only=True, forbid_unknown_fields=True)
+    return form, personal
+
+
+def _declared(field: FieldInfo, hint: Any) -> Any:
+    """Return a field of a command as `msgspec.defstruct` takes it: with its default, if it has one."""
+    if field.required:
+        return field.name, hint
+    if field.default is not msgspec.NODEFAULT:
+        return field.name, hint, msgspec.field(default=field.default)
+    return field.name, hint, msgspec.field(default_factory=field.default_factory)
 
 
 def _is_personal(hint: Any) -> bool:

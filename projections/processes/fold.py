@@ -172,6 +172,8 @@ def _take(tracked: Tracked, manager: ProcessManager, position: int, trigger: Tri
     begins = isinstance(trigger, Happened) and type(trigger.event) in manager.begins
     if tracked.state is None and not begins:
         return
+    if begins:  # it waits anew, also where it waits for the same time: no reaction from before may end this timer
+        tracked.due_at = tracked.fired_at = None
     _evolve(tracked, manager, position, trigger)
     made = reaction(manager, tracked.state, trigger)
     if made is None:

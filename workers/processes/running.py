@@ -95,10 +95,10 @@ def _wait(reads: Connection[Any], checkpoints: Checkpoints, log_number: int, at:
     """Wait for an append and its fold, for the next due time, or for `IDLE_SECONDS`."""
     coming = next_due(reads, at)
     seconds = IDLE_SECONDS if coming is None else min(IDLE_SECONDS, (coming - at).total_seconds())
-    for notification in reads.notifies(timeout=seconds, stop_after=1):
-        log, _, position = notification.payload.partition(":")
-        if int(log) == log_number:
-            try:
-                checkpoints.wait_here((PROCESSES.name,), int(position), FOLD_SECONDS)
-            except BehindError as behind:
-                logger.warning("%s; processes go on once it has", behind)
+    told = [one.payload.partition(":") for one in reads.notifies(timeout=seconds, stop_after=1)]
+    positions = [int(position) for log, _, position in told if int(log) == log_number]
+    if positions:  # many may have come at once; one wait is for all of them
+        try:
+            checkpoints.wait_here((PROCESSES.name,), max(positions), FOLD_SECONDS)
+        except BehindError as behind:
+            logger.warning("%s; processes go on once it has", behind)

@@ -76,6 +76,36 @@ def test_an_intent_is_read_as_it_was_recorded() -> None:
     assert intent_of(RELAY, recorded(RELAY, question)) == question
 
 
+class Pay(Value, frozen=True):
+    """A command with a field that later versions added, and a personal one without a default."""
+
+    account: str
+    note: Personal | None
+    fee: int = 0
+    tags: tuple[str, ...] = ()
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The account."""
+        return (self.account,)
+
+
+PAYER = replace(RELAY, sends=(Pay,))
+
+
+def test_an_intent_from_before_a_field_gets_its_default() -> None:
+    older = RecordedIntent("command", "Pay", '{"account":"acct_1"}')
+    assert intent_of(PAYER, older) == Pay("acct_1", None)
+    assert intent_of(PAYER, recorded(PAYER, Pay("acct_1", None, 5, ("a",)))) == Pay("acct_1", None, 5, ("a",))
+
+
+@pytest.mark.parametrize("fields", ['{"account":"acct_1","at_most":5}', "{}", '{"account":"acct_1","note":"Ada"}'])
+def test_an_intent_that_is_not_known_in_full_is_not_read(fields: str) -> None:
+    """Without `at_most` it would be another command; a newer program has to send it."""
+    with pytest.raises(ValueError, match="Object "):
+        intent_of(PAYER, RecordedIntent("command", "Pay", fields))
+
+
 def test_a_personal_field_must_be_empty() -> None:
     with pytest.raises(ValueError, match=r"Deposit.description is personal, and a process records nothing personal"):
         recorded(RELAY, replace(DEPOSIT, description="for Ada"))

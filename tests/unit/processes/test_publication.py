@@ -181,3 +181,17 @@ def test_a_process_has_a_bounded_number_of_pending_reactions() -> None:
         course.version += 1
         course.happens(ProcessRetried(PROCESS or "", course.version, "ada", "why"))
     assert (course.now.cause, len(course.now.pending)) == (TOO_MANY_REACTIONS, MOST_PENDING)
+
+
+def test_a_reaction_from_before_a_schedule_for_the_same_time_does_not_end_its_timer() -> None:
+    """A worker that lags reacts to the former schedule. The post must still be published under the new slug."""
+    course = Course(SCHEDULED)
+    late = reaction_when_due(MANAGER, course.now)
+    course.happens(PostScheduled("post_1", 3, "another-slug", NOW))
+    course.reacts(late.trigger, *late.intents, due_at=late.due_at)
+    waiting = course.is_answered("refused", "post_rescheduled")
+    assert (waiting.status, waiting.step, waiting.due_at) == ("waiting", "scheduled", NOW)
+    again = course.comes_due()
+    assert again.open[-1].intent == recorded(MANAGER, PublishScheduledPost("post_1", "another-slug", NOW))
+    course.happens(PostPublished("post_1", 4, "another-slug"))
+    assert course.is_answered().status == "done"
