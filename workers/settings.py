@@ -34,6 +34,7 @@ PROJECTOR_ROLE = "daybook_projector"
 READ_OWNER_ROLE = "daybook_read_owner"
 AUDIT_ROLE = "daybook_audit"
 READER_ROLE = "daybook_reader"
+PUBLISHER_ROLE = "daybook_publisher"
 
 _ORIGIN = re.compile(
     r"(https://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?"
@@ -47,9 +48,12 @@ DATABASE_URLS = (
     "read_owner_database_url",
     "audit_database_url",
     "reader_database_url",
+    "publisher_database_url",
 )
 MASTER_KEYS = ("master_key", "previous_master_key")
-SECRET_FIELDS = frozenset({*DATABASE_URLS, *MASTER_KEYS})  # their values never appear in a message
+SECRET_FIELDS = frozenset(
+    {*DATABASE_URLS, *MASTER_KEYS, "replica_master_key", "kafka_sasl_password", "kafka_ssl_password"}
+)  # their values never appear in a message
 
 
 class SettingsError(ValueError):
@@ -72,7 +76,7 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_URL",
         repr=False,
         description="PostgreSQL 15 or later, as `postgresql://user:password@host:5432/database`, for `migrate` and as "
-        "the default of the six below. Unset: the embedded PostgreSQL 18",
+        "the default of the seven below. Unset: the embedded PostgreSQL 18",
     )
     api_database_url: str | None = Field(
         default=None,
@@ -107,6 +111,11 @@ class Settings(BaseSettings):
         repr=False,
         description="The connection of reporting tools, a member of `daybook_reader`: `daybook up` prints it, no "
         "process of Daybook uses it",
+    )
+    publisher_database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="The connection of `publish`, a member of `daybook_publisher`, which reads the log",
     )
     data_dir: Path = Field(
         default=Path("var"),
@@ -233,7 +242,45 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str | None = Field(
         default=None,
         pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$",
-        description="Kafka, as `host:port` separated by commas: checked, and used by nothing yet",
+        description="Kafka, as `host:port` separated by commas, for `publish`, `work --from-kafka` and "
+        "`execute-from-kafka`",
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="How connections to Kafka are protected"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        default=None, description="How Daybook proves to Kafka who it is, with a `SASL_` protocol"
+    )
+    kafka_sasl_username: str | None = Field(default=None, description="The user name for SASL")
+    kafka_sasl_password: SecretStr | None = Field(default=None, repr=False, description="The password for SASL")
+    kafka_ssl_cafile: Path | None = Field(
+        default=None, description="Certificates of the authorities that sign the brokers'; unset: those of the system"
+    )
+    kafka_ssl_certfile: Path | None = Field(default=None, description="This process's certificate for Kafka")
+    kafka_ssl_keyfile: Path | None = Field(default=None, description="The private key of that certificate")
+    kafka_ssl_password: SecretStr | None = Field(
+        default=None, repr=False, description="The password of that private key"
+    )
+    kafka_generation: int = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        description="Generation of the published topics. The next one publishes the whole log again, beside the old",
+    )
+    kafka_partitions: int = Field(
+        default=4,
+        ge=1,
+        le=1_000,
+        description="Partitions of the topic of events. A topic keeps the number it began with",
+    )
+    kafka_replication_factor: int = Field(
+        default=1, ge=1, le=15, description="Brokers that keep each topic which Daybook creates"
+    )
+    replica_master_key: SecretStr | None = Field(
+        default=None,
+        repr=False,
+        description="The master key of the replicas, which `publish` wraps the keys of people with; unset: that of the "
+        "log",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message that a process of Daybook writes"
@@ -261,7 +308,7 @@ class Settings(BaseSettings):
             raise ValueError("it should look like postgresql://user:password@host:5432/database")
         return url
 
-    @field_validator(*MASTER_KEYS)
+    @field_validator(*MASTER_KEYS, "replica_master_key")
     @classmethod
     def _is_master_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None:
@@ -316,7 +363,7 @@ class Settings(BaseSettings):
         return self.model_copy(update={"projections": listed})
 
     def owner_url(self) -> str:
-        """For migrations. Raises `SettingsError`, as the next six do, while no database is known."""
+        """For migrations. Raises `SettingsError`, as the next seven do, while no database is known."""
         return self._url("database_url")
 
     def api_url(self) -> str:
@@ -342,6 +389,10 @@ class Settings(BaseSettings):
     def reader_url(self) -> str:
         """For reporting tools: acts as `daybook_reader`."""
         return with_role(self._url("reader_database_url"), READER_ROLE)
+
+    def publisher_url(self) -> str:
+        """For publishing the log: acts as `daybook_publisher`."""
+        return with_role(self._url("publisher_database_url"), PUBLISHER_ROLE)
 
     def _url(self, name: str) -> str:
         url = getattr(self, name) or self.database_url
