@@ -11,10 +11,11 @@ from psycopg import Connection
 
 from eventstore.log.codec import Codec
 from eventstore.log.read import CHANNEL, read_head
+from eventstore.postgres.ownership import Ownership
 from projections.engine.outage import WAIT_SECONDS, Outage
 from projections.engine.pages import OnPage
 from projections.engine.projection import Projection
-from projections.engine.runner import PAGE, TRANSIENT, Ownership, Runner
+from projections.engine.runner import FOLDING, PAGE, TRANSIENT, Runner
 from projections.engine.tables import ShapeError, begin
 
 logger = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class _Worker:
         self._runner = Runner(
             connection, log, make_codec(ahead, number), projections, ahead=ahead, page=page, on_page=on_page
         )
-        self._ownership = Ownership(connection, number, [projection.name for projection in projections])
+        self._ownership = Ownership(connection, FOLDING, number, [projection.name for projection in projections])
         self._pace = _Pace(poll_seconds)
         self._paused_seconds = paused_seconds
         connection.execute(f"LISTEN {CHANNEL}".encode())

@@ -18,6 +18,7 @@ from psycopg import Connection
 
 from eventstore.log.codec import Codec
 from eventstore.log.read import Head, read_head
+from eventstore.postgres.ownership import Ownership
 from projections.engine.checkpoint import NEXT, Checkpoint, LogState, ProjectionStatus, read_state, unit_end
 from projections.engine.follow import IDLE_POLL_SECONDS
 from projections.engine.projection import Projection
@@ -28,7 +29,7 @@ from projections.engine.replacement import (
     make_next,
     swap,
 )
-from projections.engine.runner import Ownership, Runner
+from projections.engine.runner import FOLDING, Runner
 from projections.engine.tables import TablesBusyError, prepare, refuse_another_log
 
 Progress = Callable[[int, int], None]
@@ -219,7 +220,7 @@ def _fold_to_head(
 
     Returns the lowest position, and the projections that stopped with their errors.
     """
-    ownership = Ownership(connection, head.log_number, [projection.name for projection in projections])
+    ownership = Ownership(connection, FOLDING, head.log_number, [projection.name for projection in projections])
     with closing(Runner(connection, log, codec, projections, ahead=ahead)) as runner:
         try:
             while not (runner.stopped or runner.errors or _lowest(runner) >= head.position):

@@ -10,7 +10,6 @@ So does an event of a type that this version of the program does not know, for t
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from time import monotonic_ns
@@ -20,7 +19,7 @@ import psycopg
 from psycopg import Connection
 
 from eventstore.log.codec import Codec
-from eventstore.postgres.arrays import int8_array, text_array
+from eventstore.postgres.ownership import Purpose
 from projections.engine.checkpoint import (
     LIVE,
     Checkpoint,
@@ -49,6 +48,9 @@ page more changes of one account become one write, and more rows go to one page 
 
 READ_AHEAD = 2_000
 """If more positions than this wait after the present page, the next page is read while this one is written."""
+
+FOLDING = Purpose("fold", "projection", "daybook_projector")
+"""Projectors own projections, so that two workers do not fold the same pages in vain."""
 
 TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError)
 """Errors of the connection or the server, not of an event. They are tried again."""
@@ -347,85 +349,3 @@ class Runner:
     def _forget(self, names: Iterable[str]) -> None:
         for name in names:
             self._caches[name].clear()
-
-
-_END_SILENT = """
-SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
- WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND (l.classid::bigint << 32 | l.objid::bigint) = ANY (%s)
-   AND a.state = 'active' AND a.wait_event = 'ClientRead'
-   AND clock_timestamp() - a.query_start > make_interval(secs => %s)
-"""
-
-
-_HELD_BY_OUTSIDERS = """
-SELECT n.name, a.usename FROM unnest(%s::text[], %s::bigint[]) AS n(name, key)
-  JOIN pg_locks l ON l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND (l.classid::bigint << 32 | l.objid::bigint) = n.key
-  JOIN pg_stat_activity a USING (pid)
- WHERE NOT pg_has_role(a.usesysid, 'daybook_projector', 'MEMBER')
-"""
-
-
-class Ownership:
-    """Advisory locks, one a projection, so that two workers do not fold the same pages in vain.
-
-    They only save work: the compare-and-set keeps the tables right. A lock belongs to the session and is free once its
-    process ends. PostgreSQL lets every login take any advisory lock. So a lock that is held by a login which is not a
-    projector does not count: the projection is owned without it.
-    """
-
-    def __init__(self, connection: Connection[Any], log_number: int, projections: Sequence[str]) -> None:
-        self._connection = connection
-        self._log_number = log_number
-        self._others = list(projections)
-        self.owned: set[str] = set()
-
-    def acquire(self, but: Collection[str] = ()) -> set[str]:
-        """Try to get the locks that are not owned yet, `but` these. Returns the new ones."""
-        wanted = [name for name in self._others if name not in but]
-        if not wanted:
-            return set()
-        rows = self._connection.execute(
-            "SELECT name FROM unnest(%s::text[], %s::bigint[]) AS n(name, key) WHERE pg_try_advisory_lock(key)",
-            (text_array(wanted), int8_array([self._key(name) for name in wanted])),
-        ).fetchall()
-        gained = {name for (name,) in rows}
-        if len(gained) < len(wanted):
-            gained |= self._held_by_outsiders(wanted)
-        self.owned |= gained
-        self._others = [name for name in self._others if name not in gained]
-        return gained
-
-    def _held_by_outsiders(self, wanted: Sequence[str]) -> set[str]:
-        keys = int8_array([self._key(name) for name in wanted])
-        rows = self._connection.execute(_HELD_BY_OUTSIDERS, (text_array(wanted), keys)).fetchall()
-        for name, login in rows:
-            logger.warning("%s holds the lock of projection %s and is no projector: folding without it", login, name)
-        return {name for name, _ in rows}
-
-    def release(self, names: Collection[str] | None = None) -> None:
-        """Release the locks of these projections, or all."""
-        released = sorted(self.owned if names is None else self.owned.intersection(names))
-        for name in released:
-            self._connection.execute("SELECT pg_advisory_unlock(%s)", (self._key(name),))
-        self._others += released
-        self.owned = self.owned.difference(released)
-
-    def end_silent(self, seconds: float) -> None:
-        """End the sessions of owners that stopped in the middle of sending rows, at least so many seconds ago.
-
-        To the server such a session is not idle: no time-out ends it, and it keeps its locks. A session of the same
-        login may end it. The login is not the role that this session has taken.
-        """
-        if not self._others:
-            return
-        with self._connection.transaction():
-            self._connection.execute("SELECT set_config('role', 'none', true)")
-            self._connection.execute(_END_SILENT, (int8_array([self._key(name) for name in self._others]), seconds))
-
-    def _key(self, name: str) -> int:
-        digest = hashlib.sha256(f"daybook fold {self._log_number} {name}".encode()).digest()
-        return int.from_bytes(digest[:8], "big", signed=True)

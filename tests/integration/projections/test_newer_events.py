@@ -18,10 +18,11 @@ from domain.kernel import Event as DomainEvent
 from domain.orders.order import OrderConfirmed, OrderPlaced, PlacedLine
 from domain.registry import CATALOGUE
 from eventstore.log.codec import Codec
+from eventstore.postgres.ownership import Ownership
 from projections.engine.follow import follow
 from projections.engine.lag import lag
 from projections.engine.projection import Projection
-from projections.engine.runner import Ownership, Runner
+from projections.engine.runner import FOLDING, Runner
 from projections.registry import PROJECTIONS, named
 from tests.integration.projections.filling import LOG, Filler, a_life, projector
 from tests.support.postgres import Database
@@ -205,7 +206,7 @@ def test_a_projector_does_not_ask_again_for_what_it_let_go(
     ended: list[BaseException] = []
     with following(database, filler.codec, PROJECTIONS, ended), projector(database) as newer:
         write(filler, placed("ord_x"), type="order.noted.v1", stream="ord_x")
-        ownership = Ownership(newer, filler.log, ["orders"])
+        ownership = Ownership(newer, FOLDING, filler.log, ["orders"])
         wait_until(lambda: ownership.acquire() == {"orders"}, "the end of its ownership")
         for seed in range(5):
             ownership.release(["orders"])

@@ -20,12 +20,13 @@ from psycopg import Connection
 from bench.harness.tables import begin_read_tables, read_owner
 from domain.accounts.account.events import AccountClosed
 from domain.orders.order import OrderConfirmed
+from eventstore.postgres.ownership import Ownership
 from projections.engine import follow as following
 from projections.engine.follow import follow
 from projections.engine.lag import lag
 from projections.engine.projection import FoldCache, FoldError, Projection
 from projections.engine.rebuild import rebuild
-from projections.engine.runner import Ownership, Runner
+from projections.engine.runner import FOLDING, Runner
 from projections.engine.tables import (
     AnotherLogError,
     NotPreparedError,
@@ -147,7 +148,7 @@ def test_a_stand_by_takes_over_when_the_owner_ends(
 ) -> None:
     """Its end is seen, not its silence: of that it would have to be an hour."""
     with projector(database) as owner:
-        assert Ownership(owner, filler.log, NAMES).acquire() == set(NAMES)
+        assert Ownership(owner, FOLDING, filler.log, NAMES).acquire() == set(NAMES)
         with followed(database, filler, paused_seconds=3600):
             filler.write(*a_life(filler, seed=5, units=50))
             time.sleep(3 * following.IDLE_POLL_SECONDS)
@@ -185,7 +186,7 @@ def test_an_owner_that_falls_silent_in_the_middle_of_its_rows_is_replaced(
     """While the server waits for more rows the session is not idle to it, and holds what it has locked."""
     filler.write(*a_life(filler, seed=33, units=50))
     with closing(projector(database)) as owner:
-        assert Ownership(owner, filler.log, NAMES).acquire() == set(NAMES)
+        assert Ownership(owner, FOLDING, filler.log, NAMES).acquire() == set(NAMES)
         owner.execute("BEGIN")
         owner.execute("UPDATE read.checkpoints SET position = position")
         owner.pgconn.exec_(b"COPY read.checkpoints FROM STDIN")
@@ -507,7 +508,7 @@ def test_a_reader_that_holds_our_locks_keeps_no_worker_from_its_work(
     """PostgreSQL lets every login take every advisory lock, and shows everybody which ones are held."""
     with psycopg.connect(logins(database.url)["reader_database_url"], autocommit=True) as reader:
         with projector(database) as owner:
-            Ownership(owner, filler.log, NAMES).acquire()
+            Ownership(owner, FOLDING, filler.log, NAMES).acquire()
             keys = reader.execute(
                 "SELECT classid::bigint << 32 | objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND database ="
                 " (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -522,5 +523,5 @@ def test_a_reader_that_holds_our_locks_keeps_no_worker_from_its_work(
         with followed(database, filler):
             wait_until(lambda: lowest(connection) == filler.position, "the head")
         filler.begin()  # and the tables can be made, too
-    assert caplog.text.count("and is no projector: folding without it") == len(NAMES)
+    assert caplog.text.count("and is no daybook_projector: going on without it") == len(NAMES)
     assert filler.verify().ok
