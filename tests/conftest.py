@@ -4,6 +4,7 @@ database        a fresh migrated database, the test runs once on PostgreSQL 15 a
 database18      the same on 18 only
 empty_database  fresh and not migrated, on both
 server          the running server under `database`; postgres15 and postgres18 are each of them
+kafka           a broker of Apache Kafka that the whole run shares
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support.kafka import Kafka, end_shared_broker, shared_broker
 from tests.support.postgres import VERSIONS, Database, Server, running_server
 
 # A developer's own settings must not reach the tests.
@@ -27,7 +29,7 @@ SLOW = (
     "integration/api/test_batches_fuzz", "integration/api/test_bounds", "integration/api/test_clients",
     "integration/api/test_commands_fuzz", "integration/api/test_schema", "integration/eventstore/test_random_histories",
     "integration/eventstore/test_roles", "integration/eventstore/test_snapshots", "integration/projections/test_pages",
-    "integration/projections/test_runners", "unit/test_no_skips",
+    "integration/projections/test_runners", "integration/kafka/", "unit/test_no_skips",
 )  # fmt: skip
 """Begin the paths of what `make test-fast` leaves out: real processes and servers, faults, sweeps over every case."""
 
@@ -79,6 +81,18 @@ def empty_database(server: Server) -> Iterator[Database]:
     """A fresh database without our schema, on each supported server in turn."""
     with server.database(migrated=False) as fresh:
         yield fresh
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Kafka:
+    """The broker that the whole run shares. A test uses topics of its own."""
+    return shared_broker()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the shared broker with the run."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        end_shared_broker()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

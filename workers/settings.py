@@ -427,6 +427,12 @@ class Settings(BaseSettings):
         master_key.create(key_file)
         return _read_key(key_file)
 
+    def replica_master_key_bytes(self) -> bytes:
+        """The master key of the replicas. Raises `SettingsError` as `master_key_bytes`."""
+        if self.replica_master_key is not None:
+            return master_key.decode(self.replica_master_key.get_secret_value())
+        return self.master_key_bytes()
+
     def previous_master_key_bytes(self) -> bytes | None:
         """The previous master key, from the environment or, for the embedded database, from its file; None without one.
 

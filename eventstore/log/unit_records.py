@@ -48,7 +48,7 @@ class _Event(Struct):
     version: int
     type: str
     payload: Raw
-    metadata: Raw | None = None
+    metadata: Raw = Raw(b"")
     encoding: int = 0
 
 
@@ -67,7 +67,7 @@ class Unit(Struct):
         """Yield its events as they are stored. Raises `RecordError`."""
         metadata: bytes | None = None
         for event in self.events:
-            if event.metadata is not None:
+            if bytes(event.metadata):
                 metadata = _stored(event.metadata, event.encoding)
             if metadata is None:
                 raise RecordError(f"the record of positions {self.first} to {self.last} has no metadata")

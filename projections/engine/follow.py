@@ -59,7 +59,7 @@ def follow(
     while not stop.is_set():
         try:
             with connect() as connection, connect() as ahead:
-                _end_when_silent(connection, paused_seconds)
+                end_when_silent(connection, paused_seconds)
                 worker = _Worker(
                     connection, ahead, make_codec, log, projections, poll_seconds, page, paused_seconds, on_page
                 )
@@ -76,7 +76,8 @@ def follow(
             logger.error("%s; this projector leaves them to the newer version and folds the others on", error)
 
 
-def _end_when_silent(connection: Connection[Any], seconds: float) -> None:
+def end_when_silent(connection: Connection[Any], seconds: float) -> None:
+    """Have the server end this session once it sends nothing for so many seconds."""
     connection.execute(
         "SELECT set_config('idle_session_timeout', %(t)s, false),"
         " set_config('idle_in_transaction_session_timeout', %(t)s, false)",
@@ -106,7 +107,7 @@ class _Worker:
             connection, log, make_codec(ahead, number), projections, ahead=ahead, page=page, on_page=on_page
         )
         self._ownership = Ownership(connection, FOLDING, number, [projection.name for projection in projections])
-        self._pace = _Pace(poll_seconds)
+        self._pace = Pace(poll_seconds)
         self._paused_seconds = paused_seconds
         connection.execute(f"LISTEN {CHANNEL}".encode())
 
@@ -132,7 +133,7 @@ class _Worker:
             self._pace.idle(any(self._connection.notifies(timeout=self._pace.seconds, stop_after=1)))
 
 
-class _Pace:
+class Pace:
     """How long to wait: `poll_seconds`, and longer and longer once notifications arrive.
 
     They arrive if one has ended a wait. They do not if new events were found without one.

@@ -1,12 +1,23 @@
 #!/bin/bash
-# See that what the tests need beside the embedded server is there: PostgreSQL 15, the oldest version supported, and
-# pgbouncer. Both are installed on Debian when run as root, and asked for otherwise.
+# See that what the tests need beside the embedded server is there: PostgreSQL 15, the oldest version supported, pgbouncer,
+# and what Kafka needs (Java and Maven). They are installed on Debian when run as root, and asked for otherwise. Without
+# Java the tests of Kafka are left out, except in CI.
 set -euo pipefail
 
 programs="${POSTGRES15_BIN:-/usr/lib/postgresql/15/bin}"
 missing=()
 [[ -x "$programs/postgres" && -x "$programs/initdb" ]] || missing+=(postgresql-15)
 PATH="$PATH:/usr/sbin" command -v pgbouncer >/dev/null || missing+=(pgbouncer)
+java=()
+command -v java >/dev/null || java+=(openjdk-17-jre-headless)
+command -v mvn >/dev/null || java+=(maven)
+if [[ ${#java[@]} != 0 ]]; then
+    if [[ "$(id -u)" == 0 ]] && command -v apt-get >/dev/null; then
+        missing+=("${java[@]}")
+    else
+        echo "Java or Maven is not installed (${java[*]}): the tests of Kafka are left out."
+    fi
+fi
 if [[ ${#missing[@]} == 0 ]]; then
     exit 0
 fi

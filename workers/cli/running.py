@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from workers.cli.common import (
 )
 from workers.composition import make_codec
 from workers.databases import database
+from workers.kafka.publishing import publish as run_publisher
 from workers.messages import action_recorded
 from workers.migrating import migrate as run_migration
 from workers.serve import serve as run_server
@@ -71,6 +73,30 @@ def work(
         run_process_managers(settings)
         return
     run_worker(settings if projections is None else settings.with_projections(projections))
+
+
+class What(StrEnum):
+    """What is published."""
+
+    LOG = "log"
+    EVENTS = "events"
+
+
+@app.command()
+def publish(
+    what: Annotated[
+        What,
+        typer.Argument(
+            help="`log`: a record for each unit, in one partition, for replicas. `events`: a CloudEvent for each "
+            "event, in partitions by stream, for other programs."
+        ),
+    ] = What.LOG,
+) -> None:
+    """Publish the log to Kafka until it is stopped: each event once, in order, for readers of committed records.
+
+    Several may run. One publishes a topic at a time; another takes over when that one ends.
+    """
+    run_publisher(settings_of_process(), what.value)
 
 
 @app.command()

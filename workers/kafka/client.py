@@ -27,6 +27,7 @@ DELIVERY_MS: Final = 30_000
 coordinator ends the transaction first: kafka-python 3.0.12 commits a transaction that lacks a failed record."""
 BLOCK_MS: Final = 10_000
 """How long a call may wait for a broker before it raises."""
+_QUIET: Final = {"metrics_enabled": False, "allow_auto_create_topics": False}
 BATCH_BYTES: Final = 256 * 1024
 """Bytes of a batch of records. With the default, 16 KiB, half as many records a second are sent."""
 RETRY_MS: Final = 2
@@ -48,8 +49,6 @@ def connection_options(settings: Settings) -> dict[str, Any]:
         "client_id": "daybook",
         "security_protocol": settings.kafka_security_protocol,
         "request_timeout_ms": REQUEST_MS,
-        "metrics_enabled": False,
-        "allow_auto_create_topics": False,
         "bootstrap_timeout_ms": BLOCK_MS,
     }
     if "SSL" in settings.kafka_security_protocol:
@@ -77,6 +76,7 @@ def transactional_producer(settings: Settings, transactional_id: str) -> KafkaPr
     """A producer of transactions. A later one with the same id fences it."""
     return KafkaProducer(
         **connection_options(settings),
+        **_QUIET,
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_MS,
         delivery_timeout_ms=DELIVERY_MS,
@@ -92,6 +92,7 @@ def producer(settings: Settings) -> KafkaProducer:
     """An idempotent producer: the broker keeps each record once, in the order in which it was sent."""
     return KafkaProducer(
         **connection_options(settings),
+        **_QUIET,
         delivery_timeout_ms=DELIVERY_MS,
         max_block_ms=BLOCK_MS,
         batch_size=BATCH_BYTES,
@@ -105,6 +106,7 @@ def consumer(settings: Settings, **more: Any) -> KafkaConsumer:
     return KafkaConsumer(
         **{
             **connection_options(settings),
+            **_QUIET,
             "isolation_level": "read_committed",
             "auto_offset_reset": "none",
             "enable_auto_commit": False,

@@ -212,7 +212,7 @@ def test_notifications_shorten_the_wait(
     database: Database, filler: Filler, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "IDLE_POLL_SECONDS", 5.0)
-    pace = following._Pace(0.02)
+    pace = following.Pace(0.02)
     pace.idle(True)
     for _ in range(10):
         pace.idle(False)

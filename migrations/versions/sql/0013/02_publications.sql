@@ -5,19 +5,21 @@ SET LOCAL ROLE daybook_owner;
 CREATE TABLE log.publications (
     log          integer NOT NULL REFERENCES log.logs,
     topic        text COLLATE "C" NOT NULL CHECK (length(topic) BETWEEN 1 AND 249),
-    cluster_id   text COLLATE "C" NOT NULL,
-    topic_id     text COLLATE "C" NOT NULL,
+    cluster_id   text COLLATE "C",
+    topic_id     text COLLATE "C",
     position     bigint NOT NULL CHECK (position >= 0),
     published_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     waiting      text,
     PRIMARY KEY (log, topic)
 ) WITH (fillfactor = 50);  -- updated in place (HOT) by every transaction of a publisher
 COMMENT ON TABLE log.publications IS 'The topics that a log is published to on Kafka, as far as their publishers have said.';
+COMMENT ON COLUMN log.publications.cluster_id IS 'Cluster of the topic. NULL as long as no publisher has reached it.';
+COMMENT ON COLUMN log.publications.topic_id IS 'Id that Kafka gave the topic: one that is made anew has another.';
 COMMENT ON COLUMN log.publications.position IS 'Position of the last event that the topic has for certain.';
 COMMENT ON COLUMN log.publications.published_at IS 'When the publisher said so.';
 COMMENT ON COLUMN log.publications.waiting IS 'Why nothing is published, in one sentence. NULL while it is.';
 
--- p_cluster_id and p_topic_id are kept from the first call on. A publisher that was replaced may call late, so the
+-- Which topic it is, is kept from the first call on that names it. A publisher that was replaced may call late, so the
 -- position never falls.
 CREATE FUNCTION log.keep_publication(
     p_log integer, p_topic text, p_cluster_id text, p_topic_id text, p_position bigint, p_waiting text
@@ -27,13 +29,15 @@ AS $$
     INSERT INTO log.publications AS p (log, topic, cluster_id, topic_id, position, waiting)
     VALUES (p_log, p_topic, p_cluster_id, p_topic_id, p_position, left(p_waiting, 1000))
     ON CONFLICT (log, topic) DO UPDATE
-       SET position = greatest(p.position, excluded.position), waiting = excluded.waiting, published_at = excluded.published_at;
+       SET cluster_id = coalesce(p.cluster_id, excluded.cluster_id), topic_id = coalesce(p.topic_id, excluded.topic_id),
+           position = greatest(p.position, excluded.position), waiting = excluded.waiting,
+           published_at = CASE WHEN excluded.waiting IS NULL THEN excluded.published_at ELSE p.published_at END;
 $$;
 
--- Which keys of people are new since a snapshot. A number from a sequence could become visible after a higher one; a
--- transaction that is older than the xmin of a snapshot has ended. Erasing a key is an event, and needs no such mark.
-ALTER TABLE log.subject_keys ADD COLUMN made_by xid8 NOT NULL DEFAULT pg_current_xact_id();
-COMMENT ON COLUMN log.subject_keys.made_by IS 'The transaction that stored the key first. It has no meaning in another server.';
-CREATE INDEX subject_keys_by_transaction ON log.subject_keys (log, made_by);
+-- Which keys of people have changed since a snapshot. A number from a sequence could become visible after a higher one; a
+-- transaction that is older than the xmin of a snapshot has ended. Whoever destroys a key sets it too.
+ALTER TABLE log.subject_keys ADD COLUMN changed_by xid8 NOT NULL DEFAULT pg_current_xact_id();
+COMMENT ON COLUMN log.subject_keys.changed_by IS 'The transaction that stored or destroyed the key. Without meaning in another server.';
+CREATE INDEX subject_keys_by_change ON log.subject_keys (log, changed_by);
 
 RESET ROLE;

@@ -1,0 +1,235 @@
+"""The process that publishes the log: `daybook publish`.
+
+One process at a time publishes a topic: it owns an advisory lock, and another takes over once that session ends. The
+lock saves work only; Kafka's transactions keep the topic right.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from threading import Event
+from time import monotonic
+from typing import Any, Final, Literal, TypeAlias
+
+import psycopg
+from kafka.errors import KafkaError
+from psycopg import Connection
+
+from eventstore.keys.master_keys import MasterKeys
+from eventstore.keys.subject_keys import SubjectKeys
+from eventstore.log.publications import keep_publication, publications
+from eventstore.log.read import CHANNEL, read_head
+from eventstore.postgres.connect import connect
+from eventstore.postgres.ownership import Ownership, Purpose
+from projections.engine.follow import IDLE_POLL_SECONDS, PAUSED_SECONDS, Pace, end_when_silent
+from projections.engine.outage import Outage
+from projections.engine.runner import TRANSIENT
+from workers.kafka import client, topics
+from workers.kafka.events_publication import EventsPublication
+from workers.kafka.key_records import KeyFeed
+from workers.kafka.log_publication import LogPublication
+from workers.kafka.publisher import Publication, Publisher, dispose
+from workers.kafka.topics import Identity, Topic, TopicError
+from workers.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PUBLISHING: Final = Purpose("publish", "topic", "daybook_publisher")
+REFUSED_SECONDS: Final = 30.0
+"""How long to wait after a topic was refused. An operator has to do something meanwhile."""
+KAFKA_SECONDS: Final = 1.0
+"""How long to wait after Kafka failed."""
+MESSAGE_SECONDS: Final = 30.0
+"""Least seconds between two messages while Kafka stays away."""
+
+What: TypeAlias = Literal["log", "events"]
+"""The topic that is published."""
+
+
+def publish(settings: Settings, what: What) -> None:
+    """Publish the log until SIGTERM or SIGINT. Raises `SettingsError`, `DatabaseAwayError`, `UnknownLogError`."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    client.warn_without_crc32c()
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters is raised, and said here in one sentence
+    client.connection_options(settings)
+    publish_until(settings, what, stop)
+
+
+def publish_until(
+    settings: Settings, what: What, stop: Event, *, on_step: Callable[[str], None] = lambda step: None
+) -> None:
+    """Publish until `stop` is set. `on_step` is called before each step of a transaction, for tests."""
+    database = Outage(stop, settings.database_wait_seconds)
+    kafka = _KafkaOutage(settings, what, stop)
+    while not stop.is_set():
+        try:
+            with connect(settings.publisher_url(), application_name="daybook-publisher") as connection:
+                _Session(settings, what, connection, stop, kafka, on_step).run(database)
+        except TRANSIENT as error:
+            database.failed(error)
+        except KafkaError as error:
+            kafka.failed(error)
+        except TopicError as error:
+            kafka.refused(error)
+
+
+class _KafkaOutage:
+    """Says why nothing is published: in the log, and in the table that lag shows."""
+
+    def __init__(self, settings: Settings, what: What, stop: Event) -> None:
+        self._settings = settings
+        self._topic = topic_of(settings, what).name
+        self._stop = stop
+        self._since: float | None = None
+        self._message_at = 0.0
+        self._refused: str | None = None
+
+    def failed(self, error: KafkaError) -> None:
+        """Kafka failed; wait a moment."""
+        now = monotonic()
+        if self._since is None:
+            self._since, self._message_at = now, now
+        if now >= self._message_at:
+            sentence = f"Kafka cannot be used, and is tried again: {type(error).__name__} {error}".rstrip()
+            logger.warning("%s: %s", self._topic, sentence)
+            self._say(sentence)
+            self._message_at = now + MESSAGE_SECONDS
+        self._stop.wait(KAFKA_SECONDS)
+
+    def refused(self, error: TopicError) -> None:
+        """The topic does not fit; wait for an operator."""
+        if str(error) != self._refused:
+            logger.error("nothing is published: %s", error)
+            self._refused = str(error)
+        self._say(str(error))
+        self._stop.wait(REFUSED_SECONDS)
+
+    def ended(self) -> None:
+        """Something was published, or could have been."""
+        if self._since is not None:
+            logger.warning("%s: Kafka can be used again after %.0f seconds", self._topic, monotonic() - self._since)
+        self._since = self._refused = None
+
+    def _say(self, sentence: str) -> None:
+        try:
+            with connect(self._settings.publisher_url(), application_name="daybook-publisher") as connection:
+                number = read_head(connection, self._settings.log).log_number
+                keep_publication(connection, number, self._topic, waiting=sentence)
+        except psycopg.Error as error:
+            logger.warning("that nothing is published cannot be recorded: %s", type(error).__name__)
+
+
+class _Session:
+    """Publishes over one connection to the database, which has the lock."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        what: What,
+        connection: Connection[Any],
+        stop: Event,
+        kafka: _KafkaOutage,
+        on_step: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._what = what
+        self._connection = connection
+        self._stop = stop
+        self._kafka = kafka
+        self._on_step = on_step
+        self._topic = topic_of(settings, what)
+        self._log_number = read_head(connection, settings.log).log_number
+        self._pace = Pace(settings.poll_seconds)
+        end_when_silent(connection, PAUSED_SECONDS)
+        connection.execute(f"LISTEN {CHANNEL}".encode())
+
+    def run(self, database: Outage) -> None:
+        """Publish as the owner of the topic, until told to stop. Raises what fails."""
+        ownership = Ownership(self._connection, PUBLISHING, self._log_number, [self._topic.name])
+        while not ownership.acquire():
+            database.ended()
+            ownership.end_silent(PAUSED_SECONDS)
+            if self._stop.wait(IDLE_POLL_SECONDS):
+                return
+        database.ended()
+        with ExitStack() as opened:
+            identity = self._ready()
+            publication = self._publication(opened)
+            producer = client.transactional_producer(self._settings, publication.transactional_id)
+            publisher = _published(producer, publication, self._on_step)
+            opened.callback(publisher.close)
+            logger.info("publishing to %s from position %d on", self._topic.name, publisher.position)
+            self._keep(identity, publisher.position)
+            while not self._stop.is_set():
+                self._turn(publisher, identity)
+
+    def _turn(self, publisher: Publisher, identity: Identity) -> None:
+        if publisher.step():
+            self._pace.found()
+            self._keep(identity, publisher.position)
+            return
+        self._pace.idle(any(self._connection.notifies(timeout=self._pace.seconds, stop_after=1)))
+
+    def _keep(self, identity: Identity, position: int) -> None:
+        self._kafka.ended()
+        keep_publication(
+            self._connection,
+            self._log_number,
+            self._topic.name,
+            cluster_id=identity.cluster_id,
+            topic_id=identity.topic_id,
+            position=position,
+        )
+
+    def _ready(self) -> Identity:
+        """Make the topics that were never there, and check all. Raises `TopicError`."""
+        known = publications(self._connection, self._log_number).get(self._topic.name)
+        needed = [self._topic]
+        if self._what == "log":
+            needed.append(topics.keys_topic(self._settings.log, self._settings.kafka_generation))
+        with closing(client.admin(self._settings)) as admin:
+            for topic in needed:
+                if known is None or known.topic_id is None:
+                    topics.create(admin, topic, self._settings.kafka_replication_factor)
+            identity, *_ = [topics.check(admin, topic) for topic in needed]
+        if known is not None and known.topic_id is not None and known.cluster_id is not None:
+            was = Identity(known.cluster_id, known.topic_id)
+            topics.refuse_another(self._topic.name, was, identity, "this log's record of what is published")
+        return identity
+
+    def _publication(self, opened: ExitStack) -> Publication:
+        settings, connection = self._settings, self._connection
+        consumer = opened.enter_context(closing(client.consumer(settings)))
+        known = publications(connection, self._log_number).get(self._topic.name)
+        published = 0 if known is None else known.position
+        if self._what == "events":
+            partitions = self._topic.partitions
+            return EventsPublication(connection, settings.log, consumer, self._topic.name, partitions, published)
+        held = MasterKeys(
+            SubjectKeys(connection, self._log_number), settings.master_key_bytes(), settings.previous_master_key_bytes()
+        )
+        held.check()
+        replicas = settings.replica_master_key_bytes()
+        keys_topic = topics.keys_topic(settings.log, settings.kafka_generation).name
+        feed = KeyFeed(connection, self._log_number, held, replicas)
+        return LogPublication(connection, settings.log, consumer, self._topic.name, keys_topic, feed, published)
+
+
+def _published(producer: Any, publication: Publication, on_step: Callable[[str], None]) -> Publisher:
+    try:
+        return Publisher(producer, publication, on_step=on_step)
+    except BaseException:
+        dispose(producer)
+        raise
+
+
+def topic_of(settings: Settings, what: What) -> Topic:
+    """The topic that is published."""
+    if what == "log":
+        return topics.log_topic(settings.log, settings.kafka_generation)
+    return topics.events_topic(settings.log, settings.kafka_generation, settings.kafka_partitions)
