@@ -264,7 +264,7 @@ class Settings(BaseSettings):
     kafka_generation: int = Field(
         default=1,
         ge=1,
-        le=1_000_000,
+        le=1_000_000_000,
         description="Generation of the published topics. The next one publishes the whole log again, beside the old",
     )
     kafka_partitions: int = Field(

@@ -34,6 +34,7 @@ from workers.settings import Settings
 PREFIX: Final = "daybook-test-kafka-"
 MISSING: Final = "Java or Maven is not installed: the tests of Kafka are left out"
 _numbers = count(1)
+_keepers: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def shared_broker() -> Kafka:
                 start_new_session=True,
                 cwd=Path(__file__).parents[2],
             )
+            _keepers.append(keeper)  # it outlives this function
             while not address.exists():
                 assert keeper.poll() is None, "the keeper of the broker ended; its message is above"
                 time.sleep(0.05)
@@ -120,6 +122,8 @@ def end_shared_broker() -> None:
     pid = int(pid_file.read_text())
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
+    for keeper in _keepers:
+        keeper.wait()
     while _folder().exists() and Path(f"/proc/{pid}").exists():
         time.sleep(0.02)
 

@@ -15,7 +15,6 @@ from workers.cli.common import (
 )
 from workers.composition import make_codec
 from workers.databases import database
-from workers.kafka.publishing import publish as run_publisher
 from workers.messages import action_recorded
 from workers.migrating import migrate as run_migration
 from workers.serve import serve as run_server
@@ -96,6 +95,8 @@ def publish(
 
     Several may run. One publishes a topic at a time; another takes over when that one ends.
     """
+    from workers.kafka.publishing import publish as run_publisher  # other commands need not wait for its import
+
     run_publisher(settings_of_process(), what.value)
 
 

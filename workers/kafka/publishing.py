@@ -61,15 +61,24 @@ def publish(settings: Settings, what: What) -> None:
 
 
 def publish_until(
-    settings: Settings, what: What, stop: Event, *, on_step: Callable[[str], None] = lambda step: None
+    settings: Settings,
+    what: What,
+    stop: Event,
+    *,
+    paused_seconds: float = PAUSED_SECONDS,
+    on_step: Callable[[str], None] = lambda step: None,
 ) -> None:
-    """Publish until `stop` is set. `on_step` is called before each step of a transaction, for tests."""
+    """Publish until `stop` is set.
+
+    A publisher that says nothing to the database for `paused_seconds` is replaced. `on_step` is called before each step
+    of a transaction, for tests.
+    """
     database = Outage(stop, settings.database_wait_seconds)
     kafka = _KafkaOutage(settings, what, stop)
     while not stop.is_set():
         try:
             with connect(settings.publisher_url(), application_name="daybook-publisher") as connection:
-                _Session(settings, what, connection, stop, kafka, on_step).run(database)
+                _Session(settings, what, connection, stop, kafka, paused_seconds, on_step).run(database)
         except TRANSIENT as error:
             database.failed(error)
         except KafkaError as error:
@@ -134,6 +143,7 @@ class _Session:
         connection: Connection[Any],
         stop: Event,
         kafka: _KafkaOutage,
+        paused_seconds: float,
         on_step: Callable[[str], None],
     ) -> None:
         self._settings = settings
@@ -141,11 +151,12 @@ class _Session:
         self._connection = connection
         self._stop = stop
         self._kafka = kafka
+        self._paused_seconds = paused_seconds
         self._on_step = on_step
         self._topic = topic_of(settings, what)
         self._log_number = read_head(connection, settings.log).log_number
         self._pace = Pace(settings.poll_seconds)
-        end_when_silent(connection, PAUSED_SECONDS)
+        end_when_silent(connection, paused_seconds)
         connection.execute(f"LISTEN {CHANNEL}".encode())
 
     def run(self, database: Outage) -> None:
@@ -153,7 +164,7 @@ class _Session:
         ownership = Ownership(self._connection, PUBLISHING, self._log_number, [self._topic.name])
         while not ownership.acquire():
             database.ended()
-            ownership.end_silent(PAUSED_SECONDS)
+            ownership.end_silent(self._paused_seconds)
             if self._stop.wait(IDLE_POLL_SECONDS):
                 return
         database.ended()
