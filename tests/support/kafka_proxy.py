@@ -43,6 +43,11 @@ class KafkaProxy:
         with self._lock:
             self._losses.extend([(api, what)] * times)
 
+    def forgive(self) -> None:
+        """Lose nothing that is not lost yet."""
+        with self._lock:
+            self._losses.clear()
+
     def cut(self) -> None:
         """Close every connection, and accept none until `mend`."""
         with self._lock:

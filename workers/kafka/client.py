@@ -27,6 +27,9 @@ DELIVERY_MS: Final = 30_000
 coordinator ends the transaction first: kafka-python 3.0.12 commits a transaction that lacks a failed record."""
 BLOCK_MS: Final = 10_000
 """How long a call may wait for a broker before it raises."""
+RECONNECT_MS: Final = 1_000
+"""The longest pause before a lost connection is tried again. With the default, 30 seconds, a broker that is back is
+found that late."""
 _QUIET: Final = {"metrics_enabled": False, "allow_auto_create_topics": False}
 BATCH_BYTES: Final = 256 * 1024
 """Bytes of a batch of records. With the default, 16 KiB, half as many records a second are sent."""
@@ -50,6 +53,7 @@ def connection_options(settings: Settings) -> dict[str, Any]:
         "security_protocol": settings.kafka_security_protocol,
         "request_timeout_ms": REQUEST_MS,
         "bootstrap_timeout_ms": BLOCK_MS,
+        "reconnect_backoff_max_ms": RECONNECT_MS,
     }
     if "SSL" in settings.kafka_security_protocol:
         options |= {

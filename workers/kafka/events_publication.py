@@ -108,7 +108,7 @@ class EventsPublication:
         return one.position
 
     def _heartbeat(self, partition: int) -> Heartbeat | None:
-        record = last_record(self._consumer, self.name, partition)
+        record = last_record(self._consumer, self.name, partition, self.alive)
         if record is None:
             return None
         if dict(record.headers).get("ce_type") != HEARTBEAT.encode():
@@ -121,6 +121,10 @@ class EventsPublication:
     def _digest(self, first: int) -> str:
         [unit] = read_units(self._connection, self._log_number, first - 1, 1)
         return sha256(unit.record).hexdigest()
+
+    def alive(self) -> None:
+        """See `Publication`. The server ends a session that says nothing for long."""
+        self._connection.execute("SELECT")
 
     def page(self, after: int, most: int) -> OutgoingPage | None:
         """See `Publication`."""

@@ -16,7 +16,7 @@ from msgspec import Struct
 from psycopg import Connection
 
 from eventstore.keys.master_keys import MasterKeys, WrappedKey, fingerprint, wrap
-from workers.kafka.last_records import records_between
+from workers.kafka.last_records import Alive, records_between
 
 
 class KeyRecord(Struct, frozen=True):
@@ -100,13 +100,13 @@ class KeyFeed:
         return msgspec.json.encode(KeyRecord(self._fingerprint, b64encode(wrapped).decode()))
 
 
-def keys_there(consumer: KafkaConsumer, topic: str) -> dict[str, str | None]:
+def keys_there(consumer: KafkaConsumer, topic: str, alive: Alive = lambda: None) -> dict[str, str | None]:
     """The people in the topic of keys, and the fingerprint of the master key of their record; None for a tombstone."""
     at = TopicPartition(topic, 0)
     consumer.assign([at])
     begin, end = consumer.beginning_offsets([at])[at], consumer.end_offsets([at])[at]
     found: dict[str, str | None] = {}
-    for record in records_between(consumer, at, begin, end):
+    for record in records_between(consumer, at, begin, end, alive):
         value = None if record.value is None else msgspec.json.decode(record.value, type=KeyRecord).master_key
         found[record.key.decode()] = value
     return found

@@ -11,7 +11,7 @@ from psycopg import Connection
 from eventstore.log.read import read_head
 from eventstore.log.unit_records import RecordError, Unit, UnitRecord, parse, pieces, read_units
 from workers.kafka.key_records import KeyFeed, keys_there
-from workers.kafka.last_records import last_record, records_between
+from workers.kafka.last_records import Alive, last_record, records_between
 from workers.kafka.publisher import Outgoing, OutgoingPage
 from workers.kafka.topics import TopicError
 
@@ -47,8 +47,8 @@ class LogPublication:
 
     def resume(self) -> int:
         """See `Publication`."""
-        self._waiting = deque(self._keys.missing(keys_there(self._consumer, self._keys_topic)))
-        record = whole_last_record(self._consumer, self.name)
+        self._waiting = deque(self._keys.missing(keys_there(self._consumer, self._keys_topic, self.alive)))
+        record = whole_last_record(self._consumer, self.name, self.alive)
         position = 0 if record is None else self._fits(self._parsed(record), record)
         refuse_lost(self.name, position, self._published)
         return position
@@ -69,6 +69,10 @@ class LogPublication:
         if found.record != record:
             raise TopicError(another_history(self.name, unit.last))
         return unit.last
+
+    def alive(self) -> None:
+        """See `Publication`. The server ends a session that says nothing for long."""
+        self._connection.execute("SELECT")
 
     def page(self, after: int, most: int) -> OutgoingPage | None:
         """See `Publication`."""
@@ -110,9 +114,9 @@ def within_bytes(units: list[UnitRecord], most: int = MOST_BYTES) -> list[UnitRe
     return units
 
 
-def whole_last_record(consumer: KafkaConsumer, topic: str) -> bytes | None:
+def whole_last_record(consumer: KafkaConsumer, topic: str, alive: Alive = lambda: None) -> bytes | None:
     """The record of the last committed unit, put together from its pieces; None in an empty topic."""
-    last = last_record(consumer, topic)
+    last = last_record(consumer, topic, 0, alive)
     if last is None:
         return None
     number = int(dict(last.headers).get("pieces", b"1"))

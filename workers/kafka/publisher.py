@@ -12,20 +12,23 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
+from time import monotonic
 from typing import Final, NamedTuple, Protocol
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from workers.kafka.client import DELIVERY_MS
-
 logger = logging.getLogger(__name__)
 
 MOST_EVENTS: Final = 2_000
 """Events of a transaction, about: it goes on to the end of the unit."""
-FLUSH_SECONDS: Final = 2 * DELIVERY_MS / 1000
+FLUSH_SECONDS: Final = 10.0
+"""A transaction takes about 50 ms. After a lost connection, kafka-python 3.0.12 can be busy sending nothing until the
+delivery time-out ends; a new producer goes on at once."""
 COMMIT_SECONDS: Final = 60.0
 """kafka-python waits for ever for a commit that no broker answers."""
+ALIVE_SECONDS: Final = 0.25
+"""How often a publication is told that the publisher still waits for Kafka."""
 
 
 class Outgoing(NamedTuple):
@@ -66,6 +69,9 @@ class Publication(Protocol):
     def page(self, after: int, most: int) -> OutgoingPage | None:
         """The records after a position, for about `most` events; None if there is nothing to publish."""
 
+    def alive(self) -> None:
+        """The publisher waits for Kafka. Said now and then, so that nobody takes it for stopped."""
+
 
 class Publisher:
     """Publishes until something fails; then `close` it and make a new one. Not thread-safe."""
@@ -82,7 +88,7 @@ class Publisher:
         self._on_step = on_step
         self._coming: OutgoingPage | None = None
         on_step("init")
-        within(COMMIT_SECONDS, producer.init_transactions, "init_transactions")
+        self._within(COMMIT_SECONDS, producer.init_transactions, "init_transactions")
         self.position = publication.resume()
 
     def step(self) -> bool:
@@ -98,24 +104,28 @@ class Publisher:
         sent = [send(topic, value, key, headers, partition) for topic, partition, key, value, headers in page.records]
         self._coming = self._publication.page(page.upto, MOST_EVENTS)  # while the brokers take these
         self._on_step("flush")
-        self._producer.flush(FLUSH_SECONDS)
+        self._within(FLUSH_SECONDS, lambda: self._producer.flush(FLUSH_SECONDS), "flush")
         for future in sent:  # a failed record does not make the commit fail
             if future.failed():
                 raise future.exception
         self._on_step("commit")
-        within(COMMIT_SECONDS, self._producer.commit_transaction, "commit_transaction")
+        self._within(COMMIT_SECONDS, self._producer.commit_transaction, "commit_transaction")
         self._on_step("committed")
         self.position = page.upto
         return True
+
+    def _within(self, seconds: float, do: Callable[[], object], name: str) -> None:
+        within(seconds, do, name, self._publication.alive)
 
     def close(self) -> None:
         """Throw the producer away. What it has not committed is aborted by the next one."""
         dispose(self._producer)
 
 
-def within(seconds: float, do: Callable[[], object], name: str) -> None:
+def within(seconds: float, do: Callable[[], object], name: str, alive: Callable[[], None] = lambda: None) -> None:
     """Do it in another thread, and wait for it for a bounded time. Raises its error, or `KafkaTimeoutError`.
 
+    `alive` is called every `ALIVE_SECONDS` meanwhile.
     A call that hangs keeps its thread until the process ends: one for each time that the brokers were lost in it.
     """
     raised: list[BaseException] = []
@@ -128,7 +138,11 @@ def within(seconds: float, do: Callable[[], object], name: str) -> None:
 
     thread = Thread(target=run, name=name, daemon=True)
     thread.start()
-    thread.join(seconds)
+    deadline = monotonic() + seconds
+    thread.join(ALIVE_SECONDS)
+    while thread.is_alive() and monotonic() < deadline:
+        alive()
+        thread.join(ALIVE_SECONDS)
     if thread.is_alive():
         raise KafkaTimeoutError(f"{name} was not answered within {seconds:g} seconds")
     if raised:
