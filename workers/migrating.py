@@ -29,8 +29,10 @@ class Migrated:
     notes: tuple[str, ...]  # sentences for the operator: repairs, and what is left to do
 
 
-def migrate(settings: Settings) -> Migrated:
+def migrate(settings: Settings, *, replica: bool = False) -> Migrated:
     """Bring the database of the settings to the newest schema, create the log and policies, and make the read tables.
+
+    A `replica` gets no log: it comes with the copy, and so do the policies.
 
     It can be run again at any time. If the schema is the newest already, it repairs owners and rights, for instance
     after a restore, and says so. Raises `MigrationError`, `psycopg.Error`.
@@ -40,8 +42,9 @@ def migrate(settings: Settings) -> Migrated:
     before = runner.rights(url) if runner.current(url) == runner.head() else None
     revision = runner.upgrade(url, notes.append)
     with connect(url, application_name="daybook-migrate") as connection:
-        connection.execute("SELECT log.create_log(%s)", (settings.log,))
-        create_policies(connection)
+        if not replica and not connection.execute("SELECT FROM log.copies").fetchall():
+            connection.execute("SELECT log.create_log(%s)", (settings.log,))
+            create_policies(connection)
     with connect(
         settings.read_owner_url(), application_name="daybook-migrate", statement_seconds=LONG_STATEMENT_SECONDS
     ) as connection:

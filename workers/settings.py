@@ -35,6 +35,7 @@ READ_OWNER_ROLE = "daybook_read_owner"
 AUDIT_ROLE = "daybook_audit"
 READER_ROLE = "daybook_reader"
 PUBLISHER_ROLE = "daybook_publisher"
+REPLICA_ROLE = "daybook_replica"
 
 _ORIGIN = re.compile(
     r"(https://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?"
@@ -49,6 +50,7 @@ DATABASE_URLS = (
     "audit_database_url",
     "reader_database_url",
     "publisher_database_url",
+    "replica_database_url",
 )
 MASTER_KEYS = ("master_key", "previous_master_key")
 SECRET_FIELDS = frozenset(
@@ -76,7 +78,7 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_URL",
         repr=False,
         description="PostgreSQL 15 or later, as `postgresql://user:password@host:5432/database`, for `migrate` and as "
-        "the default of the seven below. Unset: the embedded PostgreSQL 18",
+        "the default of the eight below. Unset: the embedded PostgreSQL 18",
     )
     api_database_url: str | None = Field(
         default=None,
@@ -116,6 +118,11 @@ class Settings(BaseSettings):
         default=None,
         repr=False,
         description="The connection of `publish`, a member of `daybook_publisher`, which reads the log",
+    )
+    replica_database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="The connection of `work --from-kafka`, a member of `daybook_replica`, which copies the log",
     )
     data_dir: Path = Field(
         default=Path("var"),
@@ -363,7 +370,7 @@ class Settings(BaseSettings):
         return self.model_copy(update={"projections": listed})
 
     def owner_url(self) -> str:
-        """For migrations. Raises `SettingsError`, as the next seven do, while no database is known."""
+        """For migrations. Raises `SettingsError`, as the next eight do, while no database is known."""
         return self._url("database_url")
 
     def api_url(self) -> str:
@@ -393,6 +400,10 @@ class Settings(BaseSettings):
     def publisher_url(self) -> str:
         """For publishing the log: acts as `daybook_publisher`."""
         return with_role(self._url("publisher_database_url"), PUBLISHER_ROLE)
+
+    def replica_url(self) -> str:
+        """For copying a log: acts as `daybook_replica`."""
+        return with_role(self._url("replica_database_url"), REPLICA_ROLE)
 
     def _url(self, name: str) -> str:
         url = getattr(self, name) or self.database_url

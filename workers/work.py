@@ -42,10 +42,15 @@ def work(settings: Settings) -> None:
 
     Raises `DatabaseAwayError` where the database stays away for too long, `UnknownProjectionError`, `SettingsError`.
     """
-    projections = chosen(settings.projections)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    fold_until(settings, stop)
+
+
+def fold_until(settings: Settings, stop: Event) -> None:
+    """Fold the projections of the settings until `stop` is set. Raises as `work`."""
+    projections = chosen(settings.projections)
     url = settings.projector_url()
     folding = Folding(projection.name for projection in projections)
     names = "all projections" if projections == PROJECTIONS else ", ".join(one.name for one in projections)

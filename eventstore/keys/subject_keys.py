@@ -14,6 +14,7 @@ from eventstore.keys.master_keys import KnownMasterKey, StaleMasterKeyError, Wra
 from eventstore.postgres.arrays import bytea_array, text_array
 
 _FIND = "SELECT subject, sealed_key, master_key FROM log.subject_keys WHERE log = %s AND subject = ANY (%s)"
+_IS_COPY = "SELECT FROM log.copies WHERE log = %s"
 _KEEP = "SELECT subject, sealed_key, master_key FROM log.keep_subject_keys(%s, %s::smallint, %s, %s)"
 _MASTER_KEYS = "SELECT number, fingerprint, status FROM log.master_keys ORDER BY number"
 _RECORD = "SELECT log.keep_master_key(%s)"
@@ -24,11 +25,15 @@ class SubjectKeys:
     """The keys of one log, and the master keys of its database. It needs a connection of its own; threads take turns.
 
     `reconnect` opens another connection after a loss. Without it the error is raised.
+
+    A copy of a log gets each key before the events that need it, and no key that was erased. So in a copy a person
+    without a key was erased; elsewhere such a key is lost.
     """
 
     def __init__(
         self, connection: Connection[Any], log_number: int, reconnect: Callable[[], Connection[Any]] | None = None
     ) -> None:
+        self._is_copy: bool | None = None
         self._connection = connection
         self._log_number = log_number
         self._reconnect = reconnect
@@ -38,7 +43,15 @@ class SubjectKeys:
         possible = [
             subject for subject in subjects if "\0" not in subject
         ]  # PostgreSQL would refuse all of them for one
-        return _wrapped(self._ask(_FIND, (self._log_number, text_array(possible))))
+        found = _wrapped(self._ask(_FIND, (self._log_number, text_array(possible))))
+        if len(found) < len(possible) and self._copied():
+            return {subject: found.get(subject) for subject in possible}
+        return found
+
+    def _copied(self) -> bool:
+        if self._is_copy is None:
+            self._is_copy = bool(self._ask(_IS_COPY, (self._log_number,)))
+        return self._is_copy
 
     def keep(self, sealed: Mapping[str, bytes], master_key: int) -> dict[str, WrappedKey | None]:
         """See `KeyStore`. Raises `psycopg.errors.InvalidParameterValue` for a key that is not well-formed."""

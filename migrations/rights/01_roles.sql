@@ -7,7 +7,8 @@ DECLARE
     server integer := current_setting('server_version_num');
 BEGIN
     FOREACH name IN ARRAY ARRAY['daybook_owner', 'daybook_read_owner', 'daybook_api', 'daybook_query',
-                                'daybook_projector', 'daybook_audit', 'daybook_reader', 'daybook_publisher'] LOOP
+                                'daybook_projector', 'daybook_audit', 'daybook_reader', 'daybook_publisher',
+                                'daybook_replica'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', name);

@@ -5,18 +5,19 @@ SET LOCAL ROLE daybook_owner;
 
 REVOKE ALL ON SCHEMA log, library
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher;
+       daybook_publisher, daybook_replica;
 REVOKE ALL ON ALL TABLES IN SCHEMA log, library
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher;
+       daybook_publisher, daybook_replica;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA log, library
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher;
+       daybook_publisher, daybook_replica;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher;
+       daybook_publisher, daybook_replica;
 
-GRANT USAGE ON SCHEMA log TO daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_publisher;
+GRANT USAGE ON SCHEMA log TO daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_publisher,
+                             daybook_replica;
 GRANT USAGE ON SCHEMA library TO daybook_api, daybook_audit;
 
 -- Only the API writes the log, through its functions. Only the owner may call log.forget_origins.
@@ -27,22 +28,37 @@ GRANT EXECUTE ON FUNCTION log.append, log.lock_head, log.create_log, log.keep_su
    TO daybook_api;
 GRANT EXECUTE ON FUNCTION log.leaf_field, log.leaf_time, log.command_record, log.leaf, log.leaf_hashes
    TO daybook_audit;
-GRANT SELECT ON log.logs, log.events, log.commands, log.subject_keys, log.master_keys, log.publications
+GRANT SELECT ON log.logs, log.events, log.commands, log.subject_keys, log.master_keys, log.publications,
+                log.copies
    TO daybook_query;
 GRANT SELECT ON log.logs, log.events, log.subject_keys, log.master_keys, log.publications TO daybook_publisher;
 GRANT EXECUTE ON FUNCTION log.read_units, log.keep_publication TO daybook_publisher;
-GRANT SELECT ON log.logs, log.events, log.subject_keys, log.master_keys TO daybook_projector;
+GRANT SELECT ON log.logs, log.copies, log.subject_keys, log.master_keys TO daybook_replica;
+GRANT EXECUTE ON FUNCTION log.begin_copy, log.copy_units, log.keep_copy, log.keep_subject_keys, log.keep_master_key
+   TO daybook_replica;
+GRANT SELECT ON log.logs, log.events, log.copies, log.subject_keys, log.master_keys TO daybook_projector;
+
 
 GRANT SELECT, INSERT ON library.snapshots TO daybook_api;
 GRANT SELECT ON library.tracking TO daybook_api;
 GRANT EXECUTE ON FUNCTION library.track, library.insert_events TO daybook_api;
 GRANT SELECT ON ALL TABLES IN SCHEMA library TO daybook_audit;
 
+-- Nobody appends to a copy. Here all appends of its database are refused; log.begin_copy wants it to have no other log.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM log.copies) THEN
+        REVOKE EXECUTE ON FUNCTION log.append, log.create_log FROM daybook_api;
+        REVOKE EXECUTE ON FUNCTION library.insert_events FROM daybook_api;
+    END IF;
+END
+$$;
+
 SET LOCAL ROLE daybook_read_owner;
 
 REVOKE ALL ON SCHEMA read, read_next, read_old, reporting
   FROM PUBLIC, daybook_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher;
+       daybook_publisher, daybook_replica;
 GRANT USAGE ON SCHEMA read TO daybook_query, daybook_projector, daybook_audit;
 GRANT USAGE ON SCHEMA read_next TO daybook_projector; -- a rebuild folds there
 GRANT USAGE ON SCHEMA reporting TO daybook_reader, daybook_audit;

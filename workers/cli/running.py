@@ -57,6 +57,14 @@ def work(
     processes: Annotated[
         bool, typer.Option("--processes", help="Run process managers instead: timers, and work that takes time.")
     ] = False,
+    from_kafka: Annotated[
+        bool,
+        typer.Option(
+            "--from-kafka",
+            help="Copy the log from Kafka into a database of its own, and fold it there: a replica, which needs no "
+            "reach to the database of the log.",
+        ),
+    ] = False,
 ) -> None:
     """Start a projector: it folds the log into the read tables until it is stopped.
 
@@ -67,11 +75,18 @@ def work(
     """
     settings = settings_of_process()
     if processes:
-        if projections is not None:
+        if projections is not None or from_kafka:
             raise typer.BadParameter("a process runs process managers or folds projections, not both")
         run_process_managers(settings)
         return
-    run_worker(settings if projections is None else settings.with_projections(projections))
+    if projections is not None:
+        settings = settings.with_projections(projections)
+    if from_kafka:
+        from workers.kafka.replicating import work_from_kafka  # other commands need not wait for its import
+
+        work_from_kafka(settings)
+        return
+    run_worker(settings)
 
 
 class What(StrEnum):
@@ -101,13 +116,18 @@ def publish(
 
 
 @app.command()
-def migrate() -> None:
+def migrate(
+    replica: Annotated[
+        bool,
+        typer.Option("--replica", help="Make no log: `daybook work --from-kafka` makes it, a copy of another."),
+    ] = False,
+) -> None:
     """Bring the database to the newest schema: roles, rights, the log and the read tables.
 
     Run it again at any time: it repairs owners and rights, for instance after a restore, and says so.
     """
     with database(settings_of_process()) as settings, action_recorded("migrate", settings):
-        migrated = run_migration(settings)
+        migrated = run_migration(settings, replica=replica)
     out.print(f"The database is at revision {migrated.revision}.", highlight=False)
     for note in migrated.notes:
         out.print(note, highlight=False, markup=False)

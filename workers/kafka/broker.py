@@ -229,8 +229,8 @@ class Broker:
 
 
 def new_cluster_id() -> str:
-    """An id for a new cluster: 22 characters of base64."""
-    return urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+    """An id for a new cluster: 22 characters of base64. Kafka's tools take one that begins with `-` for an option."""
+    return "d" + urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")[1:]
 
 
 def version() -> str:

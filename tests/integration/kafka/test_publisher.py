@@ -15,8 +15,9 @@ from eventstore.keys.master_keys import MasterKeys, unwrap
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.unit_records import parse
 from eventstore.postgres.connect import connect
+from tests.integration.kafka.histories import some_history
 from tests.support.kafka import Kafka
-from tests.support.ledger import MASTER_KEY, Ledger, deposit, ledger_on, opening, transfer
+from tests.support.ledger import MASTER_KEY, ledger_on, opening
 from tests.support.postgres import Database, Server
 from tests.support.published import Published, published
 from tests.support.waiting import wait_until
@@ -30,14 +31,6 @@ from workers.settings import SettingsError
 @pytest.fixture
 def log(database18: Database, kafka: Kafka) -> Published:
     return published(database18, kafka)
-
-
-def some_history(ledger: Ledger, transfers: int = 20) -> None:
-    """Two accounts, money on one of them, and transfers."""
-    first, second = ledger.account(), ledger.account()
-    ledger.accepted(deposit(first, 100_000))
-    for _ in range(transfers):
-        ledger.accepted(transfer(first, second, 1))
 
 
 def test_a_stored_log_and_what_follows_are_published_once_and_in_order(log: Published) -> None:

@@ -1,0 +1,310 @@
+"""A replica: the log is copied from its topic, once and to the byte, and folds to the same tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from threading import Event, Thread
+from typing import Any
+
+import psycopg
+import pytest
+from kafka import TopicPartition
+from pydantic import SecretStr
+
+from eventstore.log import leaf
+from eventstore.log.copying import Copy, find_copy
+from eventstore.log.unit_records import read_units
+from eventstore.postgres.connect import connect
+from projections.registry import PROJECTIONS
+from tests.integration.kafka.histories import some_history
+from tests.support.kafka import Kafka
+from tests.support.ledger import fold, ledger_on, opening
+from tests.support.postgres import Database, Server
+from tests.support.published import Published, published
+from tests.support.waiting import wait_until
+from workers.kafka import client, replicating, topics
+
+
+class Replica:
+    """A database that gets a copy."""
+
+    def __init__(self, database: Database, log: Published, **more: Any) -> None:
+        self.database = database
+        self.settings = log.settings.model_copy(update={"database_url": database.url, **more})
+
+    @contextmanager
+    def copying(self) -> Iterator[None]:
+        """Copy in a thread until the block ends."""
+        stop = Event()
+        thread = Thread(target=replicating.copy_until, args=(self.settings, stop), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(60)
+            assert not thread.is_alive(), "the copier does not end"
+
+    def state(self) -> Copy | None:
+        """How far the copy is."""
+        with connect(self.database.url, application_name="test") as connection:
+            return find_copy(connection, "main")
+
+    def position(self) -> int:
+        """The last position of the copy."""
+        copy = self.state()
+        return 0 if copy is None else copy.position
+
+    def waiting(self) -> str:
+        """Why nothing is copied."""
+        copy = self.state()
+        return "" if copy is None else copy.waiting or ""
+
+    def wait_for(self, position: int) -> None:
+        """Wait until the copy has a position."""
+        wait_until(lambda: self.position() >= position, f"the copy up to {position} ({self.waiting()})")
+
+    def wait_until_refused(self, what: str) -> None:
+        """Wait until nothing is copied, with this sentence."""
+        wait_until(lambda: what in self.waiting(), f"«{what}», not «{self.waiting()}»")
+
+
+_ROWS = """
+SELECT position, unit_end, stream, version, type, recorded_at, encoding, payload, metadata FROM log.events
+ ORDER BY position
+"""
+
+
+def digest_of(database: Database) -> str:
+    """The digest of the log up to its head."""
+    with connect(database.audit_url, application_name="test") as connection:
+        row = connection.execute("SELECT log, position FROM log.logs").fetchone()
+        assert row is not None
+        return leaf.digest(connection, row[0], row[1])
+
+
+def assert_a_copy(replica: Database, origin: Database) -> None:
+    """The rows of the log are the same, and so is the digest over the leaves."""
+    with psycopg.connect(replica.url) as there, psycopg.connect(origin.url) as here:
+        assert there.execute(_ROWS.encode()).fetchall() == here.execute(_ROWS.encode()).fetchall()
+        heads = "SELECT name, uuid, epoch, position, recorded_at FROM log.logs"
+        assert there.execute(heads.encode()).fetchall() == here.execute(heads.encode()).fetchall()
+    assert digest_of(replica) == digest_of(origin)
+
+
+def tables_of(database: Database) -> dict[str, list[str]]:
+    """The rows of all read tables."""
+    with psycopg.connect(database.url) as connection:
+        return {
+            table: sorted(map(repr, connection.execute(f"SELECT * FROM read.{table}".encode())))
+            for projection in PROJECTIONS
+            for table in projection.tables
+        }
+
+
+@pytest.fixture
+def log(database18: Database, kafka: Kafka) -> Published:
+    return published(database18, kafka)
+
+
+@pytest.fixture
+def replica(log: Published, postgres18: Server) -> Iterator[Replica]:
+    with postgres18.database() as database:
+        yield Replica(database, log)
+
+
+def test_a_log_is_copied_to_the_byte_and_folds_to_the_same_tables(log: Published, replica: Replica) -> None:
+    with ledger_on(log.database) as ledger, log.publishing(), replica.copying():
+        some_history(ledger)
+        replica.wait_for(log.head())
+        ledger.accepted(opening(owner="ada"))
+        some_history(ledger)
+        replica.wait_for(log.head())
+    assert_a_copy(replica.database, log.database)
+    for database in (log.database, replica.database):
+        fold(database)
+    assert tables_of(replica.database) == tables_of(log.database)
+    assert any("Owner" in row or "ada" in row for row in map(str, tables_of(replica.database)["accounts"]))
+
+
+def test_a_copy_goes_on_where_it_ended(log: Published, replica: Replica) -> None:
+    with ledger_on(log.database) as ledger:
+        for _ in range(3):
+            some_history(ledger)
+            log.publish()
+            with replica.copying():
+                replica.wait_for(log.head())
+    assert_a_copy(replica.database, log.database)
+
+
+def test_a_unit_in_pieces_is_copied_whole(log: Published, replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eventstore.log.unit_records.pieces.__defaults__", (300,))
+    with ledger_on(log.database) as ledger:
+        some_history(ledger)
+    log.publish()
+    with replica.copying():
+        replica.wait_for(log.head())
+    assert_a_copy(replica.database, log.database)
+
+
+def test_two_workers_copy_once(log: Published, replica: Replica) -> None:
+    with ledger_on(log.database) as ledger, log.publishing(), replica.copying(), replica.copying():
+        some_history(ledger)
+        replica.wait_for(log.head())
+    assert_a_copy(replica.database, log.database)
+
+
+def test_nobody_appends_to_a_copy(log: Published, replica: Replica) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger)
+    log.publish()
+    with replica.copying():
+        replica.wait_for(log.head())
+    with psycopg.connect(replica.database.api_url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT log.create_log('main')")
+
+
+def test_a_database_with_a_log_of_its_own_takes_no_copy(log: Published, postgres18: Server, caplog: Any) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger)
+    log.publish()
+    with postgres18.database() as other:
+        with ledger_on(other):
+            pass
+        with Replica(other, log).copying():
+            wait_until(lambda: "this database has a log already" in caplog.text, "the refusal")
+
+
+# Records that cannot be copied
+
+
+def lying(**changes: Any) -> Callable[[bytes, list[tuple[str, bytes]]], tuple[bytes, list[tuple[str, bytes]]]]:
+    """Changes texts of a record."""
+
+    def change(value: bytes, headers: list[tuple[str, bytes]]) -> tuple[bytes, list[tuple[str, bytes]]]:
+        for before, after in changes["texts"]:
+            assert before in value
+            value = value.replace(before, after, 1)
+        return value, headers
+
+    return change
+
+
+def next_record(log: Published) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """The record of the unit that has to follow what is published."""
+    with connect(log.database.url, application_name="test") as connection:
+        [unit] = read_units(connection, 1, log.reached(), 1)
+    return unit.record, [("first", b"%d" % unit.first), ("last", b"%d" % unit.last)]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda value, headers: (value, []), "has no header first"),
+        (lambda value, headers: (value, [("first", b"x"), ("last", b"y")]), "has no header first"),
+        (lambda value, headers: (b"poison", headers), "not the record of a unit"),
+        (lambda value, headers: (value[:-1], headers), "not the record of a unit"),
+        (lambda value, headers: (None, headers), "is empty"),
+        (lambda value, headers: (value, [("first", b"7"), headers[1]]), "and its headers say 7 to"),
+        (lambda value, headers: (value, [*headers, ("piece", b"2"), ("pieces", b"2")]), "it does not follow"),
+        (lying(texts=[(b'"epoch":1', b'"epoch":2')]), "is of epoch 2, and this copy of epoch 1"),
+        (lying(texts=[(b'"log":"', b'"log":"0')]), "is of log 0"),
+    ],
+)
+def test_a_record_that_is_not_right_is_refused_and_nothing_of_it_is_copied(
+    log: Published, replica: Replica, change: Any, sentence: str
+) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+        log.publish()
+        some_history(ledger, 1)
+        value, headers = change(*next_record(log))
+        with replica.copying():
+            replica.wait_for(log.reached())
+            log.kafka.send(log.topic(), (None, value, headers))
+            replica.wait_until_refused(sentence)
+        assert replica.position() == log.reached()
+
+
+def test_a_gap_of_positions_is_refused(log: Published, replica: Replica) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+        log.publish()
+        some_history(ledger, 1)
+        with connect(log.database.url, application_name="test") as connection:
+            _, later = read_units(connection, 1, log.reached(), 5)[:2]
+        headers = [("first", b"%d" % later.first), ("last", b"%d" % later.last)]
+        with replica.copying():
+            replica.wait_for(log.reached())
+            log.kafka.send(log.topic(), (None, later.record, headers))
+            replica.wait_until_refused(f"position {log.reached() + 1} has to follow")
+
+
+def test_a_topic_that_was_deleted_and_made_anew_is_refused(log: Published, replica: Replica) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+    log.publish()
+    with replica.copying():
+        replica.wait_for(log.head())
+        with closing(client.admin(log.settings)) as admin:
+            admin.delete_topics([log.topic()])
+            replica.wait_until_refused("there is no topic")
+            wait_until(lambda: topics.described(admin, log.topic()) is None, "the end of the topic")
+            topics.create(admin, topics.log_topic("main", log.settings.kafka_generation), 1)
+        replica.wait_until_refused("was deleted and made anew")
+
+
+def test_records_that_were_deleted_are_missed(log: Published, replica: Replica) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+        log.publish()
+        with replica.copying():
+            replica.wait_for(log.head())
+        some_history(ledger, 3)
+    log.publish()
+    with closing(client.admin(log.settings)) as admin:
+        copy = replica.state()
+        assert copy is not None
+        admin.delete_records({TopicPartition(log.topic(), 0): copy.next_offset + 2})
+    with replica.copying():
+        replica.wait_until_refused("its first records were deleted")
+
+
+def test_another_generation_needs_another_database(log: Published, replica: Replica) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+    log.publish()
+    with replica.copying():
+        replica.wait_for(log.head())
+    later = published(log.database, log.kafka)
+    later.publish()
+    with Replica(replica.database, later).copying():
+        replica.wait_until_refused("a new generation needs a database of its own")
+
+
+def test_a_replica_with_another_master_key_than_the_keys_were_wrapped_for(
+    log: Published, postgres18: Server, caplog: Any
+) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+    log.publish()
+    with postgres18.database() as database:
+        other = Replica(database, log, master_key=SecretStr("A" * 43 + "="))
+        with other.copying():
+            other.wait_until_refused("set DAYBOOK_REPLICA_MASTER_KEY of the publisher to this key")
+
+
+def test_keys_are_wrapped_for_the_replicas(log: Published, postgres18: Server) -> None:
+    """Publisher and replica share the replicas' master key; that of the log stays with the log."""
+    key = SecretStr("A" * 43 + "=")
+    own = Published(log.database, log.kafka, log.settings.model_copy(update={"replica_master_key": key}))
+    with ledger_on(log.database) as ledger:
+        ledger.accepted(opening(owner="ada"))
+    own.publish()
+    with postgres18.database() as database:
+        replica = Replica(database, own, master_key=key)
+        with replica.copying():
+            replica.wait_for(own.head())
+        with psycopg.connect(database.url) as connection:
+            assert connection.execute("SELECT count(*) FROM log.subject_keys WHERE subject = 'ada'").fetchone() == (1,)

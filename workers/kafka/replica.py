@@ -1,0 +1,312 @@
+"""Copies a log from its topic into the database of a replica.
+
+A record is checked against what the copy has: same log, same epoch, and the position that follows. Offset, rows and
+head move in one statement, which compares them first, so that each unit is copied once (ADR 0034). What does not fit is
+one sentence, and nothing of that record is copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from time import monotonic
+from typing import Any, Final
+
+import psycopg
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import OffsetOutOfRangeError
+from psycopg import Connection
+
+from eventstore.keys.sealing import Sealer
+from eventstore.keys.subject_keys import SubjectKeys
+from eventstore.log.copying import Copy, begin_copy, copy_units, find_copy, keep_copy
+from eventstore.log.unit_records import CopiedEvent, RecordError, Unit, parse
+from workers.kafka import client, topics
+from workers.kafka.key_records import KeyRecordError, parse_key
+from workers.kafka.topics import Identity, TopicError
+from workers.settings import Settings
+
+MOST_EVENTS: Final = 5_000
+"""Events that one statement copies, about."""
+MOST_UNIT_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of a unit that comes in pieces."""
+POLL_MS: Final = 250
+LOOK_SECONDS: Final = 5.0
+"""How often a topic that says nothing is looked at: one that was deleted says nothing for ever."""
+KEYS_OF_A_PAGE: Final = 1_000
+
+
+class Copier:
+    """Copies over one connection of the role `daybook_replica`. Not thread-safe; close it in the end."""
+
+    def __init__(self, settings: Settings, connection: Connection[Any]) -> None:
+        """Check the topic, and find out where to go on. Raises `TopicError`, `KafkaError`, `MasterKeyError`."""
+        self._settings = settings
+        self._connection = connection
+        self._topic = topics.log_topic(settings.log, settings.kafka_generation)
+        self._at = TopicPartition(self._topic.name, 0)
+        self._identity = self._look()
+        self._copy: Copy | None = None
+        self._offset = 0  # of the next record that is read
+        self._parts: list[Any] = []  # of a unit that has not come in full
+        self._looked_at = monotonic()
+        self._keys: _Keys | None = None
+        self._consumer = client.consumer(settings)
+        try:
+            self._consumer.assign([self._at])
+            self.load()
+        except BaseException:
+            self._consumer.close()
+            raise
+
+    @property
+    def copy(self) -> Copy | None:
+        """The copy, as far as this worker knows; None before the first record."""
+        return self._copy
+
+    def load(self) -> None:
+        """Read the state of the copy again, and go on from there. Raises `TopicError` if the topic is another one."""
+        self._copy = find_copy(self._connection, self._settings.log)
+        self._parts.clear()
+        begin = self._consumer.beginning_offsets([self._at])[self._at]
+        if self._copy is None:
+            self._offset = 0
+        else:
+            was = Identity(self._copy.cluster_id, self._copy.topic_id)
+            if self._copy.topic != self._topic.name:
+                raise TopicError(
+                    f"this database has a copy from topic {self._copy.topic}, not {self._topic.name}: a new generation "
+                    "needs a database of its own"
+                )
+            topics.refuse_another(self._topic.name, was, self._identity, "the copy in this database")
+            self._offset = self._copy.next_offset
+        if begin > self._offset:
+            raise TopicError(
+                f"topic {self._topic.name} begins at offset {begin}, and this copy needs offset {self._offset}: its "
+                "first records were deleted; publish a new generation (DAYBOOK_KAFKA_GENERATION), and see that the "
+                "topic keeps its records"
+            )
+        self._consumer.seek(self._at, self._offset)
+
+    def step(self) -> bool:
+        """Copy what has come. Whether something was copied. Raises `TopicError` and `KafkaError`, `psycopg.Error`.
+
+        The records before one that cannot be copied are copied.
+        """
+        try:
+            polled = self._consumer.poll(timeout_ms=POLL_MS).get(self._at, [])
+        except OffsetOutOfRangeError:
+            raise TopicError(
+                f"topic {self._topic.name} has no offset {self._offset}, which this copy needs: its last records are "
+                "lost; publish a new generation (DAYBOOK_KAFKA_GENERATION)"
+            ) from None
+        if not polled:
+            self._look_now_and_then()
+            return False
+        return self._take(polled)
+
+    def close(self) -> None:
+        """Close the connections to Kafka."""
+        self._consumer.close()
+        if self._keys is not None:
+            self._keys.close()
+
+    def _take(self, records: list[Any]) -> bool:
+        end = self._consumer.highwater(self._at) or records[-1].offset + 1
+        units: list[tuple[Unit, list[CopiedEvent]]] = []
+        events, after = 0, self._offset
+        try:
+            for unit, offset, needs_keys in self._units(records):
+                if self._copy is None:
+                    self._begin(unit)
+                    needs_keys = True
+                assert self._copy is not None
+                expected = units[-1][0].last + 1 if units else self._copy.position + 1
+                self._fits(unit, expected, self._copy)
+                if needs_keys:
+                    self._sync_keys()
+                units.append((unit, list(unit.copied())))
+                events, after = events + len(unit.events), offset + 1
+                if events >= MOST_EVENTS:
+                    if not self._write(units, after, end):
+                        return True
+                    units, events = [], 0
+        except RecordError as error:
+            self._write(units, after, end)
+            raise TopicError(f"topic {self._topic.name} cannot be copied further: {error}") from None
+        except TopicError:
+            self._write(units, after, end)
+            raise
+        self._write(units, after, end)
+        return True
+
+    def _write(self, units: list[tuple[Unit, list[CopiedEvent]]], next_offset: int, end: int) -> bool:
+        """Copy units. False if another worker was faster; the state is read again then."""
+        if not units:
+            return True
+        assert self._copy is not None
+        if not copy_units(self._connection, self._copy, units, next_offset, end):
+            self.load()
+            return False
+        copy = self._copy
+        self._offset = next_offset
+        self._copy = Copy(
+            copy.log_number,
+            copy.uuid,
+            copy.epoch,
+            units[-1][0].last,
+            copy.topic,
+            copy.cluster_id,
+            copy.topic_id,
+            next_offset,
+            max(end, next_offset),
+            None,
+        )
+        return True
+
+    def _units(self, records: list[Any]) -> Iterator[tuple[Unit, int, bool]]:
+        """The units of records, the offset of the last record of each, and whether its transaction has keys."""
+        for record in records:
+            headers = _headers(record)
+            self._parts.append(record)
+            number, of = int(headers.get("piece", b"1")), int(headers.get("pieces", b"1"))
+            if number != len(self._parts):
+                self._parts.clear()
+                raise RecordError(
+                    f"the record at offset {record.offset} is piece {number} of {of}, which does not follow"
+                )
+            if sum(len(part.value) for part in self._parts) > MOST_UNIT_BYTES:
+                raise RecordError(f"the unit that ends at offset {record.offset} has more than {MOST_UNIT_BYTES} bytes")
+            if number < of:
+                continue
+            parts, self._parts = self._parts, []
+            unit = parse(b"".join(part.value for part in parts))
+            if (unit.first, unit.last) != (int(headers["first"]), int(headers["last"])):
+                raise RecordError(
+                    f"the record at offset {record.offset} has positions {unit.first} to {unit.last}, and its headers "
+                    f"say {headers['first'].decode()} to {headers['last'].decode()}"
+                )
+            yield unit, record.offset, any(name == "keys" for part in parts for name, _ in part.headers)
+
+    def _fits(self, unit: Unit, expected: int, copy: Copy) -> None:
+        if unit.log != copy.uuid:
+            raise RecordError(f"the record of position {unit.first} is of log {unit.log}, and this copy of {copy.uuid}")
+        if unit.epoch != copy.epoch:
+            raise RecordError(
+                f"the record of position {unit.first} is of epoch {unit.epoch}, and this copy of epoch {copy.epoch}: "
+                "the log was restored; publish a new generation (DAYBOOK_KAFKA_GENERATION), and copy it into a new "
+                "database"
+            )
+        if unit.first != expected:
+            raise RecordError(f"position {expected} has to follow, and the next record begins at {unit.first}")
+
+    def _begin(self, unit: Unit) -> None:
+        if unit.first != 1:
+            raise RecordError(f"the first record begins at position {unit.first}, not at 1")
+        try:
+            begin_copy(
+                self._connection,
+                self._settings.log,
+                unit,
+                self._topic.name,
+                self._identity.cluster_id,
+                self._identity.topic_id,
+                self._offset,
+            )
+        except psycopg.errors.ObjectNotInPrerequisiteState as error:
+            raise TopicError(str(error.diag.message_primary)) from None
+        self._copy = find_copy(self._connection, self._settings.log)
+
+    def _sync_keys(self) -> None:
+        assert self._copy is not None
+        if self._keys is None:
+            self._keys = _Keys(self._settings, self._connection, self._copy.log_number)
+        self._keys.sync()
+
+    def _look_now_and_then(self) -> None:
+        if monotonic() - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = monotonic()
+        topics.refuse_another(self._topic.name, self._identity, self._look(), "the copy in this database")
+        if self._copy is not None:
+            end = self._consumer.end_offsets([self._at])[self._at]
+            keep_copy(self._connection, self._copy.log_number, end_offset=max(end, self._offset))
+
+    def _look(self) -> Identity:
+        with closing(client.admin(self._settings)) as admin:
+            return topics.check(admin, self._topic)
+
+
+def _headers(record: Any) -> Mapping[str, bytes]:
+    headers = dict(record.headers)
+    for name in ("first", "last"):
+        if not headers.get(name, b"").isdigit():
+            raise RecordError(f"the record at offset {record.offset} has no header {name}")
+    for name in ("piece", "pieces"):
+        if name in headers and not headers[name].isdigit():
+            raise RecordError(f"the header {name} of the record at offset {record.offset} is no number")
+    if record.value is None:
+        raise RecordError(f"the record at offset {record.offset} is empty")
+    return headers
+
+
+class _Keys:
+    """Keeps the keys of people that the topic of keys distributes."""
+
+    def __init__(self, settings: Settings, connection: Connection[Any], log_number: int) -> None:
+        """Raises `MasterKeyError` if the master key is not that of this database."""
+        self._name = topics.keys_topic(settings.log, settings.kafka_generation).name
+        self._at = TopicPartition(self._name, 0)
+        self._keys = SubjectKeys(connection, log_number)
+        sealer = Sealer(self._keys, settings.master_key_bytes(), settings.previous_master_key_bytes())
+        sealer.master_keys.check(record=True)
+        self._number, _ = sealer.master_keys.wrapping()
+        self._fingerprint = sealer.master_keys.present
+        self._alive: Callable[[], object] = lambda: connection.execute("SELECT")
+        self._committed = client.consumer(settings)
+        self._written = client.consumer(settings, isolation_level="read_uncommitted")
+        for one in (self._committed, self._written):
+            one.assign([self._at])
+        begin = self._committed.beginning_offsets([self._at])[self._at]
+        self._committed.seek(self._at, begin)
+
+    def sync(self) -> None:
+        """Keep every key that was sent until now, also of a transaction whose end this partition has not got yet.
+
+        A record of the log is seen once its transaction is committed. Its keys have been written before, so they are
+        below the end of what is written, and they are read once their own partition knows of the commit.
+        """
+        end = self._written.end_offsets([self._at])[self._at]
+        while self._committed.position(self._at) < end:
+            self._alive()
+            for records in self._committed.poll(timeout_ms=POLL_MS, max_records=KEYS_OF_A_PAGE).values():
+                self._keep(records)
+
+    def _keep(self, records: list[Any]) -> None:
+        """Keep keys. A tombstone changes nothing: the event that erases a person does (log.copy_units)."""
+        wrapped = {}
+        for record in records:
+            if record.value is None or record.key is None:
+                continue
+            try:
+                fingerprint, key = parse_key(record.value)
+            except KeyRecordError as error:
+                raise TopicError(f"topic {self._name}, offset {record.offset}: {error}") from None
+            if fingerprint != self._fingerprint:
+                there, here = fingerprint[:4].hex(), self._fingerprint[:4].hex()
+                raise TopicError(
+                    f"topic {self._name} has keys for the master key {there}, and DAYBOOK_MASTER_KEY here is {here}: "
+                    "set DAYBOOK_REPLICA_MASTER_KEY of the publisher to this key"
+                )
+            wrapped[record.key.decode()] = key
+        if wrapped:
+            self._keys.keep(wrapped, self._number)
+
+    def close(self) -> None:
+        """Close the connections to Kafka."""
+        _close_all(self._committed, self._written)
+
+
+def _close_all(*consumers: KafkaConsumer) -> None:
+    for one in consumers:
+        one.close()
