@@ -46,17 +46,19 @@ _REASON: Final = re.compile(r"^(?:Caused by: |Exception in thread \S+ )?[a-z]+(?
 _TOO_OLD: Final = "UnsupportedClassVersionError"
 LOG_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
-# Of a cluster with one broker. With the defaults, which want three, transactions and groups wait for ever.
-_ALONE: Final = {
+ALONE: Final = {
     "offsets.topic.replication.factor": "1",
-    "offsets.topic.num.partitions": "4",
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
-    "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "auto.create.topics.enable": "false",
+}
+"""Properties of a cluster with one broker. The defaults want three: transactions and groups would wait for ever."""
+_SMALL: Final = {
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
     # A broker that was killed is let in again after this time.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
@@ -129,25 +131,13 @@ class Broker:
             return
         java, libs = java_program(), jars()
         self._hold_data_dir()
-        command = [java, *_JAVA, f"-Dlog4j2.configurationFile={HERE / 'log4j2.xml'}", "-cp", f"{libs}/*"]
-        if not self._meta_file.exists():
-            self._format(command)
-        config = self._write_configuration("server.properties", self._data)
-        if self.log_file.exists() and self.log_file.stat().st_size > LOG_LIMIT_BYTES:
-            self.log_file.replace(self.log_file.with_suffix(".log.old"))
-        with self.log_file.open("ab") as log:
-            self._messages_from = log.tell()
-            self._process = subprocess.Popen(
-                [*command, "kafka.Kafka", str(config)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C in the terminal must not reach the broker, which is stopped last
-                # By force, so that it is gone when the next one starts. It recovers then.
-                preexec_fn=stop_with_parent(signal.SIGKILL),
-            )
-        if wait:
-            self.wait_until_ready()
+        try:
+            self._launch([java, *_JAVA, f"-Dlog4j2.configurationFile={HERE / 'log4j2.xml'}", "-cp", f"{libs}/*"])
+            if wait:
+                self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
 
     def wait_until_ready(self) -> None:
         """Return once the broker answers. Raises `BrokerError`, and then the broker is stopped."""
@@ -216,6 +206,25 @@ class Broker:
             self._holding.close()
             self._holding = None
 
+    def _launch(self, command: list[str]) -> None:
+        """Start the process, after the data folder was formatted if need be."""
+        if not self._meta_file.exists():
+            self._format(command)
+        config = self._write_configuration("server.properties", self._data)
+        if self.log_file.exists() and self.log_file.stat().st_size > LOG_LIMIT_BYTES:
+            self.log_file.replace(self.log_file.with_suffix(".log.old"))
+        with self.log_file.open("ab") as log:
+            self._messages_from = log.tell()
+            self._process = subprocess.Popen(
+                [*command, "kafka.Kafka", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in the terminal must not reach the broker, which is stopped last
+                # By force, so that it is gone when the next one starts. It recovers then.
+                preexec_fn=stop_with_parent(signal.SIGKILL),
+            )
+
     def _write_configuration(self, name: str, data: Path) -> Path:
         file = self.data_dir / name
         file.write_text("".join(f"{name}={value}\n" for name, value in self._configuration(data).items()))
@@ -235,7 +244,8 @@ class Broker:
             "advertised.listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in clients.items()),
             "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in [*plain, "CONTROLLER"]),
             "log.dirs": str(data),
-            **_ALONE,
+            **ALONE,
+            **_SMALL,
             **self._properties,
         }
 
