@@ -211,6 +211,14 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+@contextmanager
+def kafka_alone() -> Iterator[None]:
+    """For a test that starts a broker of its own. One test of the run at a time does: two cores carry no more."""
+    _require_kafka()
+    with _one_at_a_time("own.lock"):
+        yield
+
+
 @dataclass(frozen=True)
 class OwnKafka:
     """A broker of its own, and a proxy in front of its second listener. Both may be stopped, killed and cut."""
@@ -239,19 +247,17 @@ def own_kafka(folder: Path) -> Iterator[OwnKafka]:
 
 @contextmanager
 def own_broker(folder: Path, **options: Any) -> Iterator[Broker]:
-    """A broker of its own. One test of the run at a time has one: two cores carry no more."""
-    _require_kafka()
-    with _one_at_a_time("own.lock"), Broker(folder / "kafka", port=free_port(), **options) as broker:
+    """A broker of its own."""
+    with kafka_alone(), Broker(folder / "kafka", port=free_port(), **options) as broker:
         yield broker
 
 
 @contextmanager
 def own_cluster(folder: Path, **properties: str) -> Iterator[list[Broker]]:
     """A cluster of three brokers, which keeps three copies of a topic and needs two of them to accept a record."""
-    _require_kafka()
     voters = [(node, free_port()) for node in (1, 2, 3)]
     cluster_id = new_cluster_id()
-    with _one_at_a_time("own.lock"), ExitStack() as running:
+    with kafka_alone(), ExitStack() as running:
         brokers = [
             Broker(
                 folder / f"kafka-{node}",

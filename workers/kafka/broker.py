@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
@@ -104,6 +105,7 @@ class Broker:
         self._cluster_id = cluster_id
         self._process: subprocess.Popen[bytes] | None = None
         self._messages_from = 0
+        self._started_at = 0.0
         self._holding: TextIO | None = None
 
     @property
@@ -141,15 +143,20 @@ class Broker:
 
     def wait_until_ready(self) -> None:
         """Return once the broker answers. Raises `BrokerError`, and then the broker is stopped."""
-        give_up_at = time.monotonic() + START_SECONDS
-        while not self._answers():
-            status = self.poll()
-            if status is not None or time.monotonic() > give_up_at:
-                reason = self._reason()
-                self.stop()
-                what = f"did not answer within {START_SECONDS:.0f} s" if status is None else "did not start"
-                raise BrokerError(f"Kafka {what} on {self.data_dir}: {reason} (its log: {self.log_file})")
+        while not self.ready():
             time.sleep(POLL_SECONDS)
+
+    def ready(self) -> bool:
+        """Whether it answers. Raises `BrokerError`, and stops it, once it has ended or had `START_SECONDS`."""
+        if self._answers():
+            return True
+        status = self.poll()
+        if status is not None or time.monotonic() > self._started_at + START_SECONDS:
+            reason = self._reason()
+            self.stop()
+            what = f"did not answer within {START_SECONDS:.0f} s" if status is None else "did not start"
+            raise BrokerError(f"Kafka {what} on {self.data_dir}: {reason} (its log: {self.log_file})")
+        return False
 
     def stop(self) -> None:
         """Stop the broker, if it runs: it gives up its role and closes its files."""
@@ -215,6 +222,7 @@ class Broker:
             self.log_file.replace(self.log_file.with_suffix(".log.old"))
         with self.log_file.open("ab") as log:
             self._messages_from = log.tell()
+            self._started_at = time.monotonic()
             self._process = subprocess.Popen(
                 [*command, "kafka.Kafka", str(config)],
                 stdin=subprocess.DEVNULL,
@@ -320,15 +328,24 @@ def _program(name: str, sentence: str) -> str:
     return found
 
 
-def jars() -> Path:
-    """The folder of the broker's jars. The first call on a machine has Maven download them. Raises `BrokerError`."""
+def _jars_folder() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "daybook"
     asked_for = sha256(POM.read_bytes()).hexdigest()[:8]
-    folder = cache / f"kafka-{version()}-{asked_for}"
+    return cache / f"kafka-{version()}-{asked_for}"
+
+
+def jars_are_here() -> bool:
+    """Whether `jars` need not download anything."""
+    return _jars_folder().exists()
+
+
+def jars() -> Path:
+    """The folder of the broker's jars. The first call on a machine has Maven download them. Raises `BrokerError`."""
+    folder = _jars_folder()
     if folder.exists():
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "kafka.lock").open("w") as lock:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "kafka.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             _download(folder)
@@ -366,5 +383,8 @@ def _run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]
     )
 
 
-if __name__ == "__main__":
-    jars()  # `make servers`
+if __name__ == "__main__":  # for `make servers`
+    try:
+        jars()
+    except BrokerError as error:
+        sys.exit(str(error))
