@@ -5,6 +5,7 @@ database18      the same on 18 only
 empty_database  fresh and not migrated, on both
 server          the running server under `database`; postgres15 and postgres18 are each of them
 kafka           a broker of Apache Kafka that the whole run shares
+own_kafka       a broker of its own behind a proxy, for tests that kill, stop or cut it
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.support.kafka import Kafka, end_shared_broker, shared_broker
+from tests.support import kafka as kafka_support
+from tests.support.kafka import Kafka, OwnKafka, end_shared_broker, shared_broker
 from tests.support.postgres import VERSIONS, Database, Server, running_server
 
 # A developer's own settings must not reach the tests.
@@ -87,6 +89,13 @@ def empty_database(server: Server) -> Iterator[Database]:
 def kafka() -> Kafka:
     """The broker that the whole run shares. A test uses topics of its own."""
     return shared_broker()
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[OwnKafka]:
+    """A broker of its own, for a test that kills, stops or cuts it. One test of the run at a time has one."""
+    with kafka_support.own_kafka(tmp_path) as own:
+        yield own
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -134,6 +134,12 @@ class Settings(BaseSettings):
         le=65535,
         description="TCP port on 127.0.0.1 of the embedded PostgreSQL; unset: its socket only",
     )
+    kafka_port: int = Field(
+        default=9092,
+        ge=1,
+        le=65535,
+        description="TCP port on 127.0.0.1 of the broker that `daybook up --kafka` starts",
+    )
     host: str = Field(default="127.0.0.1", description="Address the API listens on")
     port: int = Field(default=8100, ge=1, le=65535, description="TCP port of the API")
     workers: int = Field(default=1, ge=1, le=64, description="API processes")
@@ -354,6 +360,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether the embedded PostgreSQL is used: no other URL is set."""
         return all(getattr(self, name) is None for name in DATABASE_URLS)
+
+    @property
+    def kafka_dir(self) -> Path:
+        """The data folder of the broker that `daybook up --kafka` starts."""
+        return self.data_dir / "kafka"
 
     @property
     def postgres_dir(self) -> Path:

@@ -1,4 +1,4 @@
-"""Runs everything on one machine: database, API, projector and process managers start and stop together."""
+"""Runs everything on one machine: database, API, projector and process managers, and Kafka if it is asked for."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from threading import Event
+from typing import TYPE_CHECKING
 
 import orjson
 from rich.console import Console
@@ -27,8 +30,15 @@ from workers.settings import DATABASE_URLS, MASTER_KEYS, Settings, variable
 from workers.tokens import CLEAR_NAME, ensure_tokens
 from workers.urls import without_password
 
+if TYPE_CHECKING:
+    from workers.kafka.broker import Broker
+
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
+POLL_SECONDS = 0.1
+"""Between two looks whether a program is ready."""
+LOOK_SECONDS = 0.2
+"""Between two looks whether the programs still run."""
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - who listens everywhere listens there too
 
 
@@ -36,14 +46,19 @@ class UpError(RuntimeError):
     """Daybook could not be started. The message says why, and what to do."""
 
 
-def up(settings: Settings, console: Console) -> None:
+def up(settings: Settings, console: Console, *, kafka: bool = False) -> None:
     """Run until SIGINT, SIGTERM or the end of the terminal, or until a process keeps ending."""
-    _check_port(settings)
+    _check_port(settings.host, settings.port, "port")
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     settings = settings.with_master_keys()
-    with own_database(settings) as (ready, postgres):
+    with (
+        _own_broker(settings, console) if kafka else nullcontext() as broker,
+        own_database(settings) as (ready, postgres),
+    ):
+        if broker is not None:
+            ready = ready.model_copy(update={"kafka_bootstrap_servers": broker.address})
         console.print("Database ready, migrating.", highlight=False)
         for note in initialise(ready).notes:
             console.print(note, highlight=False, markup=False)
@@ -53,7 +68,7 @@ def up(settings: Settings, console: Console) -> None:
         def start(command: str) -> subprocess.Popen[bytes]:
             child = subprocess.Popen(
                 [sys.executable, "-m", "workers.cli", *command.split()],
-                env=_environment(ready, _URLS[command]) | _metrics_port(ready, command),
+                env=_environment(ready, _URLS[command]) | _metrics_port(ready, command) | _kafka(ready),
                 start_new_session=True,
                 preexec_fn=stop_with_parent(signal.SIGTERM),
             )
@@ -64,8 +79,11 @@ def up(settings: Settings, console: Console) -> None:
             console.print(f"[bold yellow]{escape(sentence)}[/bold yellow]", highlight=False, soft_wrap=True)
 
         try:
-            programs = [Restarted(f"daybook {command}", partial(start, command), say) for command in _URLS]
+            commands = [command for command in _URLS if command not in _WITH_KAFKA or broker is not None]
+            programs = [Restarted(f"daybook {command}", partial(start, command), say) for command in commands]
             stopped = _wait_until_ready(ready, children, stop)
+            while broker is not None and not stop.is_set() and not broker.ready():
+                stop.wait(POLL_SECONDS)
             if stopped:
                 say(
                     f"Stopped projections: {', '.join(stopped)}. Commands are executed, the reads of these stay as "
@@ -76,7 +94,9 @@ def up(settings: Settings, console: Console) -> None:
                 console.print(_welcome(ready, named), soft_wrap=True, highlight=False)
             if postgres is not None:
                 programs.insert(0, Restarted("PostgreSQL", partial(_start_postgres, postgres), say))
-            while not stop.wait(0.2):
+            if broker is not None:
+                programs.append(Restarted("Kafka", partial(_start_broker, broker), say))
+            while not stop.wait(LOOK_SECONDS):
                 for program in programs:
                     if not program.look():
                         raise UpError(f"{program.name} ended again and again; its messages are above")
@@ -89,6 +109,32 @@ def _start_postgres(postgres: EmbeddedPostgres) -> EmbeddedPostgres:
     """Start the server unless it runs. After a crash it recovers first."""
     postgres.start()
     return postgres
+
+
+@contextmanager
+def _own_broker(settings: Settings, console: Console) -> Iterator[Broker]:
+    """A broker that is starting, so that it does so while the database does. It is stopped after all that use it."""
+    from workers.kafka.broker import Broker, jars_are_here  # the other commands need not wait for its import
+
+    if settings.kafka_bootstrap_servers is not None:
+        raise UpError(
+            f"{variable('kafka_bootstrap_servers')} names a Kafka, and --kafka starts another: leave one of them out"
+        )
+    _check_port("127.0.0.1", settings.kafka_port, "kafka_port")
+    if not jars_are_here():
+        console.print("Maven downloads Kafka, once: 44 MB.", highlight=False)
+    broker = Broker(settings.kafka_dir, port=settings.kafka_port)
+    try:
+        broker.start(wait=False)
+        yield broker
+    finally:
+        broker.stop()
+
+
+def _start_broker(broker: Broker) -> Broker:
+    """Start the broker unless it runs. After a crash it recovers first."""
+    broker.start(wait=False)
+    return broker
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:
@@ -106,8 +152,11 @@ _URLS = {
     "serve": ("api_database_url", "query_database_url"),
     "work": ("projector_database_url",),
     "work --processes": ("api_database_url", "query_database_url"),
+    "publish": ("publisher_database_url",),
 }
 """The processes, each with the settings of the database logins that it needs, and no others."""
+_WITH_KAFKA = frozenset({"publish"})
+"""The processes that `--kafka` adds."""
 
 
 def _environment(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
@@ -115,6 +164,12 @@ def _environment(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
     urls = {variable(name): getattr(settings, name) or settings.owner_url() for name in names}
     kept = {name: value for name, value in os.environ.items() if name not in map(variable, DATABASE_URLS)}
     return {**kept, **urls, **_master_keys(settings)}
+
+
+def _kafka(settings: Settings) -> dict[str, str]:
+    """The environment variable with the broker, for the processes."""
+    servers = settings.kafka_bootstrap_servers
+    return {} if servers is None else {variable("kafka_bootstrap_servers"): servers}
 
 
 def _metrics_port(settings: Settings, command: str) -> dict[str, str]:
@@ -145,15 +200,15 @@ def base_url(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def _check_port(settings: Settings) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+def _check_port(host: str, port: int, setting: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
         except OSError as error:
             raise UpError(
-                f"port {settings.port} on {settings.host} cannot be used ({error.strerror}): "
-                f"stop what listens there, or set {variable('port')} to another"
+                f"port {port} on {host} cannot be used ({error.strerror}): "
+                f"stop what listens there, or set {variable(setting)} to another"
             ) from None
 
 
@@ -174,7 +229,7 @@ def _wait_until_ready(settings: Settings, children: list[subprocess.Popen[bytes]
                 return stopped
             if time.monotonic() > until:
                 raise UpError(f"{url} did not become ready within {READY_SECONDS:.0f} seconds") from None
-            stop.wait(0.1)
+            stop.wait(POLL_SECONDS)
     return []
 
 
@@ -206,5 +261,7 @@ def _welcome(settings: Settings, tokens: dict[str, str]) -> str:
     if settings.metrics_port is not None:
         first, last = settings.metrics_port, settings.metrics_port + settings.workers
         lines.append(f"  Metrics  http://{settings.metrics_host}:{first}/metrics; the projector on port {last}")
+    if settings.kafka_bootstrap_servers is not None:
+        lines.append(f"  Kafka    {settings.kafka_bootstrap_servers}, without a password, for programs on this machine")
     lines.append("  Stop     Ctrl-C")
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness import process
+from workers.ports import free_port
 
 LOCK = "requirements.lock"
 _START = "import sys; from {module} import {function}; sys.argv[0] = 'daybook'; sys.exit({function}())"
@@ -134,7 +135,7 @@ def _git(repository: Path, *arguments: str) -> bytes | None:
 @contextmanager
 def serving(program: Program, environment: Mapping[str, str]) -> Iterator[int]:
     """Run `daybook serve` of this revision. Yields its port."""
-    port = process.free_port()
+    port = free_port()
     with process.running_command(
         program.command("serve"),
         program.folder,

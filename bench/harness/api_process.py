@@ -27,6 +27,7 @@ from bench.harness.server import MASTER_KEY, Database
 from domain.accounts.transaction import Transfer
 from domain.permissions import COMMANDERS
 from workers import serve, settings
+from workers.ports import free_port
 
 TOKEN = "bench"  # noqa: S105 - the server runs for a minute
 
@@ -37,7 +38,7 @@ def running_api(database: Database, folder: Path, cpu: int = 0) -> Iterator[str]
     tokens = folder / "tokens.json"
     tokens.touch(mode=0o600)  # the API refuses a file that others may read
     tokens.write_text(json.dumps([{"sha256": digest(TOKEN).hex(), "principal": "bench", "role": "command"}]))
-    port = process.free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     environment = {
         "DATABASE_URL": database.url,

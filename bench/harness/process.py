@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from workers import settings
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.01
-LOWEST_PORT, PORTS = 10_000, 20_000
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -67,16 +64,6 @@ def ask(module: str, given: Mapping[str, Any]) -> Any:
     command = [sys.executable, "-m", module]
     done = subprocess.run(command, input=orjson.dumps(given), stdout=subprocess.PIPE, cwd=ROOT, check=True)
     return orjson.loads(done.stdout)
-
-
-def free_port() -> int:
-    """A free TCP port, below the ports that the system assigns to clients."""
-    for _ in range(100):
-        number = LOWEST_PORT + secrets.randbelow(PORTS)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", number))
-            return number
-    raise RuntimeError("no port is free: 100 were tried")
 
 
 def answers(url: str) -> bool:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.harness.process import answers, free_port, running
+from bench.harness.process import answers, running
 from bench.harness.server import MASTER_KEY, Database
+from workers.ports import free_port
 
 
 @dataclass(frozen=True, slots=True)

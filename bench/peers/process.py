@@ -13,6 +13,7 @@ from bench.harness import process
 from bench.harness.ledger import CURRENCY, EACH_HAS
 from bench.harness.oracle import WrongError
 from bench.peers.for_update import Account, Base, sqlalchemy_url
+from workers.ports import free_port
 
 TRANSFERS = "/transfers"
 
@@ -35,7 +36,7 @@ def running_peer(url: str, accounts: Sequence[str]) -> Iterator[str]:
         session.add_all([Account(id=account, currency=CURRENCY, balance=EACH_HAS) for account in accounts])
         session.commit()
     engine.dispose()
-    port = process.free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     with process.running(
         "bench.peers.for_update",

@@ -17,7 +17,6 @@ import httpx
 import psycopg
 
 from api.gateway.principals import digest
-from bench.harness.process import free_port
 from bench.harness.tables import begin_read_tables
 from domain.accounts.posting import internal_account
 from eventstore.postgres.connect import connect
@@ -33,6 +32,7 @@ from tests.support.postgres import Database, Server, running_server
 from tests.support.waiting import wait_until
 from workers.composition import write_side
 from workers.internal_accounts import open_internal_accounts
+from workers.ports import free_port
 from workers.verify import verify
 from workers.verify.report import VerifyReport
 

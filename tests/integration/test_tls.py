@@ -13,10 +13,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bench.harness.process import free_port
 from tests.integration.workers.running import KEY, daybook, environment
 from tests.support.postgres import FAST, SMALL, bin_dir, server_folder
 from workers.embedded import SYSTEM_USER, EmbeddedPostgres
+from workers.ports import free_port
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "tls.md"
 

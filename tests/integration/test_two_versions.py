@@ -19,11 +19,11 @@ import httpx
 import psycopg
 import pytest
 
-from bench.harness.process import free_port
 from tests.integration.workers.running import daybook, environment, read_until, started
 from tests.support.postgres import Database, server_folder
 from tests.support.recipes import copy_repository, follow, recipe
 from tests.support.waiting import wait_until
+from workers.ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 _keys = count(1)

@@ -1,9 +1,13 @@
 #!/bin/bash
 # See that what the tests need beside the embedded server is there: PostgreSQL 15, the oldest version supported, pgbouncer,
-# and what Kafka needs (Java and Maven). They are installed on Debian when run as root, and asked for otherwise. Without
-# Java the tests of Kafka are left out, except in CI.
+# and Kafka with Java and Maven. The packages are installed on Debian when run as root, and asked for otherwise. Maven
+# downloads Kafka once. Where that cannot be, the tests of Kafka are left out, which CI does not allow.
 set -euo pipefail
 
+can_install=no
+if [[ "$(id -u)" == 0 && -z "${POSTGRES15_BIN:-}" ]] && command -v apt-get >/dev/null; then
+    can_install=yes
+fi
 programs="${POSTGRES15_BIN:-/usr/lib/postgresql/15/bin}"
 missing=()
 [[ -x "$programs/postgres" && -x "$programs/initdb" ]] || missing+=(postgresql-15)
@@ -11,20 +15,32 @@ PATH="$PATH:/usr/sbin" command -v pgbouncer >/dev/null || missing+=(pgbouncer)
 java=()
 command -v java >/dev/null || java+=(openjdk-17-jre-headless)
 command -v mvn >/dev/null || java+=(maven)
-if [[ ${#java[@]} != 0 ]]; then
-    if [[ "$(id -u)" == 0 ]] && command -v apt-get >/dev/null; then
-        missing+=("${java[@]}")
-    else
-        echo "Java or Maven is not installed (${java[*]}): the tests of Kafka are left out."
-    fi
+if [[ ${#java[@]} != 0 && $can_install == yes ]]; then
+    missing+=("${java[@]}")
+    java=()
 fi
+
+get_kafka() {
+    local python
+    python="$(dirname "$0")/../../.venv/bin/python"
+    if [[ ! -x "$python" ]]; then
+        return # before `make install`: it is downloaded when it is needed
+    fi
+    if [[ ${#java[@]} != 0 ]]; then
+        echo "Java or Maven is not installed (Debian: apt-get install ${java[*]}): the tests of Kafka are left out."
+    elif ! "$python" -W ignore -m workers.kafka.broker; then
+        echo "Kafka cannot be downloaded: the tests of Kafka are left out."
+    fi
+}
+
 if [[ ${#missing[@]} == 0 ]]; then
+    get_kafka
     exit 0
 fi
 
 ask="The tests need ${missing[*]}: install it (Debian 12: apt-get install ${missing[*]}). PostgreSQL 15 is looked for in"
 ask+=" $programs; if it is elsewhere, set POSTGRES15_BIN to the folder of its programs."
-if [[ "$(id -u)" != 0 || -n "${POSTGRES15_BIN:-}" ]] || ! command -v apt-get >/dev/null; then
+if [[ $can_install == no ]]; then
     echo "$ask" >&2
     exit 1
 fi
@@ -49,3 +65,4 @@ if [[ ! -e "$policy" ]]; then
     trap 'rm -f "$policy"' EXIT
 fi
 apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+get_kafka

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.harness.process import free_port
+from workers.ports import free_port
 
 
 def free_ports(count: int) -> int:

@@ -17,6 +17,7 @@ import yaml
 
 from workers.cli import app
 from workers.databases import LOGINS
+from workers.kafka.broker import ALONE
 from workers.settings import Settings, load, variable
 
 ROOT: Final = Path(__file__).parents[2]
@@ -25,10 +26,13 @@ COMMANDS: Final = {
     "api": "serve",
     "projector": "work",
     "processes": "work --processes",
+    "publisher": "publish",
     "verify": "verify",
     "rebuild": "rebuild",
 }
 PROCESSES: Final = tuple(COMMANDS)
+WITH_KAFKA: Final = ("kafka", "publisher")
+"""Services of the profile `kafka`."""
 TOOLS: Final = ("verify", "rebuild")
 """Services that are run on demand. `docker compose up` does not start them."""
 NEEDS: Final = {
@@ -36,6 +40,7 @@ NEEDS: Final = {
     "api": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
     "projector": {"DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
     "processes": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
+    "publisher": {"DAYBOOK_PUBLISHER_DATABASE_URL": "publisher"},
     "verify": {"DAYBOOK_AUDIT_DATABASE_URL": "audit"},
     "rebuild": {"DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner", "DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
 }
@@ -48,10 +53,14 @@ SECRETS: Final = {
     "READ_OWNER_PASSWORD": "owner2",
     "AUDIT_PASSWORD": "audit1",
     "READER_PASSWORD": "reader1",
+    "PUBLISHER_PASSWORD": "publisher1",
     "DAYBOOK_MASTER_KEY": base64.b64encode(bytes(32)).decode(),
     "TOKENS_FILE": "./tokens.json",
 }
-OPTIONAL: Final = {"DAYBOOK_PREVIOUS_MASTER_KEY": base64.b64encode(b"p" * 32).decode()}
+OPTIONAL: Final = {
+    "DAYBOOK_PREVIOUS_MASTER_KEY": base64.b64encode(b"p" * 32).decode(),
+    "DAYBOOK_REPLICA_MASTER_KEY": base64.b64encode(b"r" * 32).decode(),
+}
 """Secrets that are empty if they are not set."""
 REFERENCE: Final = re.compile(r"\$\{(\w+)(:[?-])?[^}]*\}")
 
@@ -131,15 +140,30 @@ def test_only_processes_that_open_personal_data_get_the_master_key() -> None:
             "api",
             "projector",
             "processes",
+            "publisher",
             "verify",
             "rebuild",
         ]
 
 
+def test_kafka_is_started_only_when_it_is_asked_for_and_nothing_else_needs_it() -> None:
+    assert [name for name, service in services().items() if service.get("profiles") == ["kafka"]] == list(WITH_KAFKA)
+    for name, service in services().items():
+        if name not in WITH_KAFKA:
+            assert "kafka" not in service.get("depends_on", {}), f"{name} would wait for Kafka"
+            assert not any("KAFKA" in key for key in service.get("environment", {})), name
+
+
+def test_kafka_has_what_one_broker_needs() -> None:
+    """The image takes a property from the variable of its name; the broker of `daybook up --kafka` has the same."""
+    given = services()["kafka"]["environment"]
+    for name, value in ALONE.items():
+        assert str(given[f"KAFKA_{name.replace('.', '_').upper()}"]) == value, name
+
+
 def test_tools_are_run_on_demand_and_end() -> None:
-    assert {name: service["profiles"] for name, service in services().items() if "profiles" in service} == {
-        name: ["tools"] for name in TOOLS
-    }
+    on_demand = {name: service["profiles"] for name, service in services().items() if "profiles" in service}
+    assert on_demand == {**{name: ["tools"] for name in TOOLS}, **{name: ["kafka"] for name in WITH_KAFKA}}
     once = [name for name, service in services().items() if service["restart"] == "no"]
     assert once == ["migrate", *TOOLS]
     for name, service in services().items():

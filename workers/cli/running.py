@@ -26,11 +26,15 @@ app = typer.Typer()
 
 
 @app.command()
-def up() -> None:
+def up(
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="Also start Kafka, as one broker, and publish the log to it. Needs Java 17.")
+    ] = False,
+) -> None:
     """Start everything on this machine: database, API, projector and process managers. Ctrl-C stops it all."""
     loaded = settings_of_process()
     with action_recorded("up", loaded):
-        run_up(loaded, out)
+        run_up(loaded, out, kafka=kafka)
 
 
 @app.command()

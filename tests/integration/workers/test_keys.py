@@ -17,7 +17,6 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bench.harness.process import free_port
 from bench.harness.tables import begin_read_tables, read_owner
 from domain.accounts.account.lifecycle import FreezeAccount
 from eventstore.keys.master_keys import unwrap
@@ -31,6 +30,7 @@ from tests.support.ledger import MASTER_KEY, codec_of, fold, ledger_on, transfer
 from tests.support.postgres import Database, Server, server_folder
 from tests.support.service import service_on
 from tests.support.waiting import wait_until
+from workers.ports import free_port
 from workers.replay import Replayed, replay_log
 from workers.verify import keys, verify
 from workers.verify.keys import KEYS_OPEN

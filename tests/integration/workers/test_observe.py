@@ -6,12 +6,12 @@ import re
 import subprocess
 from pathlib import Path
 
-from bench.harness.process import free_port
 from projections.registry import PROJECTIONS
 from tests.integration.workers.running import PATIENCE_SECONDS, environment, read_until, started
 from tests.support.metrics import free_ports, is_served, parsed
 from tests.support.postgres import server_folder
 from tests.support.waiting import wait_until
+from workers.ports import free_port
 
 PAGE = Path(__file__).parents[3] / "docs" / "howto" / "observe.md"
 START = "DAYBOOK_METRICS_PORT=8110 .venv/bin/daybook up"

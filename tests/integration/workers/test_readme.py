@@ -10,9 +10,9 @@ from pathlib import Path
 
 import orjson
 
-from bench.harness.process import free_port
 from tests.integration.workers.running import PATIENCE_SECONDS, environment, read_until, started
 from tests.support.postgres import server_folder
+from workers.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 

@@ -15,10 +15,10 @@ import psycopg
 import pytest
 
 from api.gateway.principals import digest
-from bench.harness.process import free_port
 from tests.integration.workers.running import environment, started
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
+from workers.ports import free_port
 
 
 def write(tokens: Path, token: str, role: str = "audit") -> None:

@@ -18,11 +18,11 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from bench.harness.process import free_port
 from tests.integration.workers.running import daybook, environment, read_until, started
 from tests.support.postgres import server_folder
 from tests.support.waiting import wait_until
 from workers.embedded import url_of_running
+from workers.ports import free_port
 
 UP = "Ctrl-C"  # the last line of what `up` says when everything is ready
 
