@@ -84,11 +84,6 @@ class KafkaProxy:
             del self._gates[api]
             gate.opened.set()
 
-    def forgive(self) -> None:
-        """Lose nothing that is not lost yet."""
-        with self._lock:
-            self._losses.clear()
-
     def cut(self) -> None:
         """Close every connection, and accept none until `mend`."""
         with self._lock:

@@ -54,6 +54,7 @@ SECRETS: Final = {
     "AUDIT_PASSWORD": "audit1",
     "READER_PASSWORD": "reader1",
     "PUBLISHER_PASSWORD": "publisher1",
+    "REPLICA_PASSWORD": "replica1",
     "DAYBOOK_MASTER_KEY": base64.b64encode(bytes(32)).decode(),
     "TOKENS_FILE": "./tokens.json",
 }

@@ -30,7 +30,7 @@ from workers.work import fold_until
 logger = logging.getLogger(__name__)
 
 COPYING: Final = Purpose("copy", "topic", "daybook_replica")
-REFUSED_SECONDS: Final = 10.0
+REFUSED_SECONDS: Final = 2.0
 KAFKA_SECONDS: Final = 1.0
 MESSAGE_SECONDS: Final = 30.0
 _ANY_LOG: Final = 0

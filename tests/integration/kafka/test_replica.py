@@ -207,7 +207,7 @@ def next_record(log: Published) -> tuple[bytes, list[tuple[str, bytes]]]:
         (lambda value, headers: (value[:-1], headers), "not the record of a unit"),
         (lambda value, headers: (None, headers), "is empty"),
         (lambda value, headers: (value, [("first", b"7"), headers[1]]), "and its headers say 7 to"),
-        (lambda value, headers: (value, [*headers, ("piece", b"2"), ("pieces", b"2")]), "it does not follow"),
+        (lambda value, headers: (value, [*headers, ("piece", b"2"), ("pieces", b"2")]), "which does not follow"),
         (lying(texts=[(b'"epoch":1', b'"epoch":2')]), "is of epoch 2, and this copy of epoch 1"),
         (lying(texts=[(b'"log":"', b'"log":"0')]), "is of log 0"),
     ],
@@ -222,7 +222,7 @@ def test_a_record_that_is_not_right_is_refused_and_nothing_of_it_is_copied(
         value, headers = change(*next_record(log))
         with replica.copying():
             replica.wait_for(log.reached())
-            log.kafka.send(log.topic(), (None, value, headers))
+            log.kafka.send(log.topic(), (b"-", value, headers))
             replica.wait_until_refused(sentence)
         assert replica.position() == log.reached()
 
