@@ -13,8 +13,13 @@ from psycopg.errors import ObjectNotInPrerequisiteState
 from eventstore.keys.master_keys import KnownMasterKey, StaleMasterKeyError, WrappedKey
 from eventstore.postgres.arrays import bytea_array, text_array
 
-_FIND = "SELECT subject, sealed_key, master_key FROM log.subject_keys WHERE log = %s AND subject = ANY (%s)"
-_IS_COPY = "SELECT FROM log.copies WHERE log = %s"
+# In a copy of a log a person without a row is one whose key was erased, so there the answer has all of them.
+_FIND = """
+SELECT s.subject, k.sealed_key, k.master_key
+  FROM unnest(%(subjects)s::text[]) AS s(subject)
+  LEFT JOIN log.subject_keys k ON k.log = %(log)s AND k.subject = s.subject COLLATE "C"
+ WHERE k.subject IS NOT NULL OR EXISTS (SELECT FROM log.copies c WHERE c.log = %(log)s)
+"""
 _KEEP = "SELECT subject, sealed_key, master_key FROM log.keep_subject_keys(%s, %s::smallint, %s, %s)"
 _MASTER_KEYS = "SELECT number, fingerprint, status FROM log.master_keys ORDER BY number"
 _RECORD = "SELECT log.keep_master_key(%s)"
@@ -33,7 +38,6 @@ class SubjectKeys:
     def __init__(
         self, connection: Connection[Any], log_number: int, reconnect: Callable[[], Connection[Any]] | None = None
     ) -> None:
-        self._is_copy: bool | None = None
         self._connection = connection
         self._log_number = log_number
         self._reconnect = reconnect
@@ -43,15 +47,7 @@ class SubjectKeys:
         possible = [
             subject for subject in subjects if "\0" not in subject
         ]  # PostgreSQL would refuse all of them for one
-        found = _wrapped(self._ask(_FIND, (self._log_number, text_array(possible))))
-        if len(found) < len(possible) and self._copied():
-            return {subject: found.get(subject) for subject in possible}
-        return found
-
-    def _copied(self) -> bool:
-        if self._is_copy is None:
-            self._is_copy = bool(self._ask(_IS_COPY, (self._log_number,)))
-        return self._is_copy
+        return _wrapped(self._ask(_FIND, {"log": self._log_number, "subjects": text_array(possible)}))
 
     def keep(self, sealed: Mapping[str, bytes], master_key: int) -> dict[str, WrappedKey | None]:
         """See `KeyStore`. Raises `psycopg.errors.InvalidParameterValue` for a key that is not well-formed."""
@@ -70,7 +66,7 @@ class SubjectKeys:
     def some_keys(self, most: int) -> Sequence[tuple[str, bytes]]:
         return [(subject, sealed) for subject, sealed in self._ask(_SOME, (most,))]
 
-    def _ask(self, query: LiteralString, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    def _ask(self, query: LiteralString, parameters: tuple[Any, ...] | dict[str, Any]) -> list[tuple[Any, ...]]:
         """Try once more on a new connection after a loss. Storing a key again changes nothing."""
         with self._lock:
             try:

@@ -1072,6 +1072,7 @@ BESIDE: Final = [
         "UPDATE log.subject_keys SET sealed_key = NULL, erased_at = now() WHERE subject = 'author-1'",
         TABLES,
     ),
+    hidden("subject_keys.changed_by: another", "UPDATE log.subject_keys SET changed_by = '1'", NOTHING),
     case("subject_keys: deleted", "DELETE FROM log.subject_keys WHERE subject = 'owner-1'", KEYS_OPEN, TABLES),
     case(
         "subject_keys.sealed_key: junk",

@@ -40,10 +40,10 @@ def parse_key(value: bytes) -> tuple[bytes, bytes]:
 
 
 _SINCE = """
-SELECT subject, sealed_key, master_key FROM log.subject_keys WHERE log = %s AND changed_by >= %s::text::xid8
+SELECT subject, sealed_key, master_key FROM log.subject_keys WHERE log = %s AND changed_by >= %s
 """
 _ALL = "SELECT subject, sealed_key, master_key FROM log.subject_keys WHERE log = %s"
-_XMIN = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
+_XMIN = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 
 
 class KeyFeed:
@@ -56,7 +56,7 @@ class KeyFeed:
         self._held = held
         self._cipher = AESGCM(replicas)
         self._fingerprint = fingerprint(replicas).hex()
-        self._since = "0"
+        self._since = 0
         self._sent: dict[str, bool] = {}  # people, and whether they have a key, sent since `_since`
 
     def missing(self, there: dict[str, str | None]) -> list[tuple[bytes, bytes | None]]:
@@ -82,10 +82,10 @@ class KeyFeed:
         self._sent |= {subject: sealed is not None for subject, sealed, _ in new}
         return self._records(new)
 
-    def _xmin(self) -> str:
+    def _xmin(self) -> int:
         row = self._connection.execute(_XMIN).fetchone()
         assert row is not None
-        return str(row[0])
+        return int(row[0])
 
     def _records(self, rows: list[tuple[str, bytes | None, int]]) -> list[tuple[bytes, bytes | None]]:
         self._held.have({number for _, sealed, number in rows if sealed is not None})

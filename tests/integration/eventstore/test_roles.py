@@ -295,7 +295,8 @@ def test_each_login_has_a_limit_of_connections_that_leaves_some_to_the_api(serve
                 "SELECT rolname, rolconnlimit FROM pg_roles WHERE rolname = ANY (%s)", (list(LOGINS),)
             ).fetchall()
         )
-    assert found == {"api": -1, "query": 60, "projector": 20, "read_owner": 5, "audit": 10, "reader": 20}
+    bounds = {"query": 60, "projector": 20, "read_owner": 5, "audit": 10, "reader": 20, "publisher": 10, "replica": 10}
+    assert found == {"api": -1, **bounds}
 
 
 def test_a_reader_cannot_take_all_connections(server: Server) -> None:

@@ -36,8 +36,10 @@ $$;
 
 -- Which keys of people have changed since a snapshot. A number from a sequence could become visible after a higher one; a
 -- transaction that is older than the xmin of a snapshot has ended. Whoever destroys a key sets it too.
-ALTER TABLE log.subject_keys ADD COLUMN changed_by xid8 NOT NULL DEFAULT pg_current_xact_id();
+ALTER TABLE log.subject_keys ADD COLUMN changed_by bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint;
 COMMENT ON COLUMN log.subject_keys.changed_by IS 'The transaction that stored or destroyed the key. Without meaning in another server.';
-CREATE INDEX subject_keys_by_change ON log.subject_keys (log, changed_by);
+-- Rows come in the order of their transactions, so a few bytes for some pages tell where the youngest are.
+CREATE INDEX subject_keys_by_change ON log.subject_keys USING brin (changed_by)
+    WITH (pages_per_range = 16, autosummarize = on);
 
 RESET ROLE;
