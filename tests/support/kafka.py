@@ -45,8 +45,6 @@ OF_THREE: Final = {
 }
 """Properties of brokers that are three."""
 _numbers = count(1)
-_keepers: list[subprocess.Popen[bytes]] = []
-"""The keeper that this process started. It lives as long as the run."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +138,10 @@ def _start_keeper(folder: Path) -> None:
             start_new_session=True,
             cwd=Path(__file__).parents[2],
         )
-    _keepers.append(keeper)
     while not (folder / "address").exists():
         assert keeper.poll() is None, f"the broker of the tests did not start: {messages.read_text()}"
         time.sleep(0.05)
+    keeper.returncode = 0  # nobody waits for it: it outlives this process, which else warns that it still runs
 
 
 def _keeper_of(folder: Path) -> int | None:
@@ -162,8 +160,6 @@ def end_shared_broker() -> None:
     pid = _keeper_of(folder)
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
-        for keeper in _keepers:
-            keeper.wait()
         while _keeper_of(folder) is not None:
             time.sleep(0.02)
     _remove(folder)

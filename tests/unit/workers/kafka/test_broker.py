@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from workers.kafka import broker
-from workers.kafka.broker import Broker, BrokerError, jars, version
+from workers.kafka.broker import Broker, BrokerError, jars, new_cluster_id, version
 
 ROOT: Final = Path(__file__).parents[4]
 
@@ -44,6 +44,13 @@ touch "$folder/kafka.jar"
 def test_the_version_of_kafka_is_the_same_wherever_it_runs() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     assert services["kafka"]["image"] == f"apache/kafka:{version()}"
+
+
+def test_an_id_of_a_cluster_does_not_look_like_an_option() -> None:
+    """One in 64 did, and the broker could not be formatted."""
+    ids = {new_cluster_id() for _ in range(2_000)}
+    assert {len(one) for one in ids} == {22}
+    assert not any(one.startswith("-") for one in ids)
 
 
 def test_jars_are_downloaded_once_whoever_asks_first(programs: Path, tmp_path: Path) -> None:
