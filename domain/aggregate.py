@@ -13,8 +13,9 @@ class EventType(Value, frozen=True):
     """The stable name and version of an event, and the class that holds it in memory.
 
     A stored event is never rewritten. A new version gets a new name (``….v2``) and takes over the class. The old entry
-    stays, with `event` None. Its `upcasts_to` names the new version, and its `upcast` converts an old payload when it
-    is read. It names its own personal fields: what it stored in clear is read as it is.
+    stays, with `event` None. Its `payload` has the fields that it stored, its `upcasts_to` names the new version, and
+    its `upcast` converts an old payload when it is read. It names its own personal fields: what it stored in clear is
+    read as it is.
     """
 
     name: str
@@ -24,6 +25,7 @@ class EventType(Value, frozen=True):
     codes: tuple[str, ...] = ()  # fields with codes and metadata that came with the command (domain.codes)
     upcasts_to: str | None = None
     upcast: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    payload: type[Value] | None = None  # of an old version, which has no class in memory; it describes what is stored
 
 
 class Decided(Value, frozen=True):

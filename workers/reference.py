@@ -1,17 +1,21 @@
 """The reference pages that are written from the code: `make reference`, or `python -m workers.reference`.
 
-`pages` has the text of each page by its file name in docs/reference. A test compares them with the committed files.
+`pages` has the text of each page by its file name in docs/reference. A test compares them with the committed files. A
+change of an event version that was shipped is refused before anything is written (`workers.contract.compatibility`).
 The page of the command line is written by typer (see the Makefile).
 """
 
 from __future__ import annotations
 
 import string
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
+
+import orjson
 
 from api.gateway.problems import PROBLEMS
 from api.gateway.routes import Declaration, DeclaredRoute, RouteTable
@@ -19,12 +23,16 @@ from api.openapi import describe, text_of
 from api.registry import routes
 from domain import together
 from domain.aggregate import Aggregate, EventType
-from domain.kernel import Event, Value
+from domain.kernel import Value
 from domain.permissions import ROLES
 from domain.registry import AGGREGATES, CATALOGUE, RULES
 from projections.engine.ddl import type_name
 from projections.engine.projection import Projection
 from projections.registry import PROJECTIONS
+from workers.contract import asyncapi
+from workers.contract.compatibility import SHIPPED, IncompatibleError, read_shipped, shipped_with, text_of_shipped
+from workers.contract.event_schemas import event_schemas, fields, summary
+from workers.contract.record_schemas import RECORD_SCHEMAS
 from workers.metrics.catalogue import LABELS, METRICS
 from workers.settings import settings_table
 
@@ -34,6 +42,11 @@ _EVENTS_INTRODUCTION = """\
 An event has a name with a version, and is stored on the stream of its aggregate. A stored event never changes.
 Amounts are integers in the minor unit of their currency. A personal field is sealed with the key of the person that
 another field names.
+
+Each version has a JSON Schema of its payload as it is stored, with the sealed texts. The fields of a version never
+change: new ones make a new version. A text that is `one of` a list may get more values later. Events leave Daybook on
+Kafka: see the [AsyncAPI document](asyncapi.json), and the schemas of the records of [units](records/unit.json),
+[heartbeats](records/heartbeat.json) and [keys](records/key.json).
 """
 _RULES_INTRODUCTION = """\
 A command that breaks a rule is refused with the status of the problem `refused`. The `code` of the answer is the code
@@ -70,6 +83,7 @@ _SCALARS: Mapping[object, str] = {str: "text", int: "integer", bool: "true or fa
 
 def pages() -> dict[str, str]:
     """Return the text of each page by its file name."""
+    described, events = describe(routes()), event_schemas()
     return {
         "events.md": _page("Events", _events()),
         "rules.md": _page("Rules", _rules()),
@@ -78,13 +92,17 @@ def pages() -> dict[str, str]:
         "read-models.md": _page("Read models", _read_models()),
         "metrics.md": _page("Metrics", _metrics()),
         "settings.md": _page("Settings", _settings()),
-        "openapi.json": text_of(describe(routes())),
+        "openapi.json": text_of(described),
+        "asyncapi.json": asyncapi.text_of(asyncapi.document(events, described, routes())),
+        **{f"events/{name}.json": _json(schema) for name, schema in events.items()},
+        **{f"records/{name}.json": _json(schema) for name, schema in RECORD_SCHEMAS.items()},
     }
 
 
 def write(folder: Path) -> None:
     """Write each page to the folder."""
     for name, text in pages().items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
 
 
@@ -107,10 +125,8 @@ def _code(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _summary(owner: object) -> str:
-    """The first paragraph of the docstring of a class or function, on one line."""
-    doc: str = owner.__dict__.get("__doc__") or "" if isinstance(owner, type) else owner.__doc__ or ""
-    return " ".join(doc.strip().split("\n\n")[0].split())
+def _json(schema: Mapping[str, Any]) -> str:
+    return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
 # Events
@@ -127,12 +143,10 @@ def _events() -> Iterator[str]:
 
 def _event(aggregate: Aggregate, entry: EventType) -> Iterator[str]:
     yield f"### {entry.name}\n"
-    if entry.event is None:
-        yield f"An older version. It is read as `{entry.upcasts_to}`.\n"
-        return
-    commuting = " It commutes on a stream without limits." if entry.name in aggregate.commuting else ""
-    yield f"`{entry.event.__module__}.{entry.event.__name__}`: {_summary(entry.event)}{commuting}\n"
-    hints = fields(entry.event)
+    yield f"{_described(aggregate, entry)} [Schema](events/{entry.name}.json).\n"
+    kind = entry.event or entry.payload
+    assert kind is not None
+    hints = fields(kind)
     if not hints:
         yield "It has no fields.\n"
         return
@@ -143,15 +157,15 @@ def _event(aggregate: Aggregate, entry: EventType) -> Iterator[str]:
     ]
     yield from _table(["field", "type", "personal"], rows)
     for nested in dict.fromkeys(value for hint in hints.values() for value in values_in(hint)):
-        yield f"Each {nested.__name__} has these fields.\n"
+        yield f"Each {nested.__name__.lstrip('_')} has these fields.\n"
         yield from _table(["field", "type"], ([f"`{name}`", in_words(hint)] for name, hint in fields(nested).items()))
 
 
-def fields(kind: type[Value]) -> dict[str, Any]:
-    """The fields of a value and their types. Those that all events have are left out."""
-    common = Event.__struct_fields__ if issubclass(kind, Event) else ()
-    hints = get_type_hints(kind)
-    return {name: hints[name] for name in kind.__struct_fields__ if name not in common}
+def _described(aggregate: Aggregate, entry: EventType) -> str:
+    if entry.event is None:
+        return f"An older version. It is read as `{entry.upcasts_to}`. {summary(entry.payload)}"
+    commuting = " It commutes on a stream without limits." if entry.name in aggregate.commuting else ""
+    return f"`{entry.event.__module__}.{entry.event.__name__}`: {summary(entry.event)}{commuting}"
 
 
 def values_in(hint: Any) -> Iterator[type[Value]]:
@@ -176,7 +190,7 @@ def in_words(hint: Any, personal: bool = False) -> str:
         return f"list of {in_words(get_args(hint)[0])}"
     if get_origin(hint) is Mapping:
         return "pairs of texts" if get_args(hint) == (str, str) else "object"
-    return _SCALARS.get(hint) or str(hint.__name__)
+    return _SCALARS.get(hint) or str(hint.__name__).lstrip("_")
 
 
 def _personal(parts: Iterable[Any]) -> str:
@@ -224,7 +238,7 @@ def _permissions() -> Iterator[str]:
     rows = [
         [
             f"`{method} {one.route.path_format}`",
-            _summary(one.route.endpoint),
+            summary(one.route.endpoint),
             _code(one.parameters),
             *_allowed(one.declaration),
         ]
@@ -294,5 +308,15 @@ def _settings() -> Iterator[str]:
     yield settings_table()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the pages and the forms of shipped events. Exits with a sentence if one was changed."""
+    try:
+        shipped = shipped_with(event_schemas(), read_shipped())
+    except IncompatibleError as error:
+        sys.exit(str(error))
+    SHIPPED.write_text(text_of_shipped(shipped), encoding="utf-8")
     write(FOLDER)
+
+
+if __name__ == "__main__":
+    main()

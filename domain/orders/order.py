@@ -326,6 +326,25 @@ def _well_formed(lines: Sequence[OrderLine | PlacedLine], currency: str) -> Refu
     return None
 
 
+class _PlacedLineV1(Value, frozen=True):
+    """A line of an order. The price is of one article."""
+
+    sku: str
+    name: str  # of the article
+    quantity: int
+    unit_price: int
+
+
+class _OrderPlacedV1(Value, frozen=True):
+    """An order was placed. It is the first event of its stream. Version 1 had the names of the articles in clear."""
+
+    customer: str
+    currency: str
+    lines: tuple[_PlacedLineV1, ...]
+    total: int
+    reference: str | None
+
+
 def _from_placed_v1(fields: dict[str, Any]) -> dict[str, Any]:
     """Version 1 had the name of each article in its line, in clear."""
     lines = [{name: value for name, value in line.items() if name != "name"} for line in fields["lines"]]
@@ -408,6 +427,7 @@ AGGREGATE = Aggregate(
             codes=("customer", "reference"),
             upcasts_to="order.placed.v2",
             upcast=_from_placed_v1,
+            payload=_OrderPlacedV1,
         ),
         EventType(
             name="order.placed.v2",

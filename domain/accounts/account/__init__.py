@@ -11,6 +11,16 @@ from typing import Any
 from domain.accounts.account import check, events, holds, lifecycle, state
 from domain.aggregate import Aggregate, EventType
 from domain.codes import METADATA_RULES
+from domain.kernel import Value
+
+
+class _HoldPlacedV1(Value, frozen=True):
+    """An amount was reserved. Version 1 had no metadata and no time at which the hold expires."""
+
+    hold: str
+    amount: int
+    currency: str
+    reference: str | None
 
 
 def _from_hold_placed_v1(fields: dict[str, Any]) -> dict[str, Any]:
@@ -39,6 +49,7 @@ AGGREGATE = Aggregate(
             codes=("reference",),
             upcasts_to="account.hold_placed.v2",
             upcast=_from_hold_placed_v1,
+            payload=_HoldPlacedV1,
         ),
         EventType("account.hold_placed.v2", events.HoldPlaced, codes=("reference", "metadata")),
         EventType("account.hold_released.v1", events.HoldReleased),

@@ -9,6 +9,7 @@ import pytest
 from domain.kernel import Event, Personal, Value
 from domain.registry import AGGREGATES, CATALOGUE, RULES, commands
 from workers import reference
+from workers.contract.event_schemas import fields
 
 PAGES = reference.pages()
 
@@ -21,7 +22,7 @@ def test_the_committed_page_is_up_to_date(name: str) -> None:
 
 def test_all_pages_are_written(tmp_path: Path) -> None:
     reference.write(tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == PAGES.keys()
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.*") if file.is_file()} == PAGES.keys()
 
 
 @pytest.mark.parametrize("kind", [entry.event for entry in CATALOGUE if entry.event is not None])
@@ -32,6 +33,12 @@ def test_each_event_has_a_docstring(kind: type[Event]) -> None:
 @pytest.mark.parametrize("kind", commands())
 def test_each_command_has_a_docstring(kind: type) -> None:
     assert kind.__dict__.get("__doc__"), f"{kind.__name__} needs a docstring"
+
+
+def test_there_are_no_schemas_of_other_versions() -> None:
+    """A version that is no longer declared would leave its file behind."""
+    folders = {str(file.relative_to(reference.FOLDER)) for file in reference.FOLDER.glob("*/*")}
+    assert folders == {name for name in PAGES if "/" in name}
 
 
 def test_events_rules_and_their_aggregates_are_listed() -> None:
@@ -54,7 +61,7 @@ class Thing(Event, frozen=True):
 
 
 def test_types_are_words() -> None:
-    hints = reference.fields(Thing)
+    hints = fields(Thing)
     assert reference.in_words(hints["title"], personal=True) == "text or null"
     assert reference.in_words(hints["parts"]) == "list of Part"
     assert list(reference.values_in(hints["parts"])) == [Part]
