@@ -30,7 +30,9 @@ COMPACTED: Final = {
 }
 """Settings of a topic that keeps the last record of each key. An old record is gone within about an hour, a tombstone
 after a day."""
-_CHECKED: Final = ("cleanup.policy", "retention.ms", "retention.bytes")
+_AT_LEAST: Final = ("retention.ms", "retention.bytes")
+"""Settings that may be larger than they have to be; -1 is without a bound."""
+_CHECKED: Final = ("cleanup.policy", *_AT_LEAST, "compression.type")
 
 
 class TopicError(RuntimeError):
@@ -70,8 +72,12 @@ def events_topic(log: str, generation: int, partitions: int) -> Topic:
 
 
 def commands_topic(log: str, principal: str) -> Topic:
-    """The topic of the commands of a principal. Records are kept for a week, as a client may retry."""
-    return Topic(f"daybook.{log}.commands.{principal}", 1, {"cleanup.policy": "delete", "retention.ms": "604800000"})
+    """The topic of the commands of a principal. Records are kept for a week, or longer.
+
+    The broker stores them uncompressed, so that a record that fits has a bound once it is read, too.
+    """
+    settings = {"cleanup.policy": "delete", "retention.ms": "604800000", "compression.type": "uncompressed"}
+    return Topic(f"daybook.{log}.commands.{principal}", 1, settings)
 
 
 def answers_topic(log: str, principal: str) -> Topic:
@@ -123,11 +129,18 @@ def check(client: KafkaAdminClient, topic: Topic) -> Identity:
     wrong = [
         f"{name} is {is_now} and has to be {topic.settings[name]}"
         for name, is_now in _settings_of(client, topic.name).items()
-        if name in topic.settings and name in _CHECKED and is_now != topic.settings[name]
+        if name in topic.settings and name in _CHECKED and not _fits(name, is_now, topic.settings[name])
     ]
     if wrong:
-        raise TopicError(f"topic {topic.name} would lose records: {', '.join(wrong)}; change its settings")
+        raise TopicError(f"topic {topic.name} does not keep what it has to: {', '.join(wrong)}; change its settings")
     return Identity(str(client.describe_cluster()["cluster_id"]), str(found["topic_id"]))
+
+
+def _fits(name: str, is_now: str, needed: str) -> bool:
+    """Whether a setting of a topic is what it has to be."""
+    if name not in _AT_LEAST or needed == "-1":
+        return is_now == needed
+    return is_now == "-1" or int(is_now) >= int(needed)
 
 
 def _settings_of(client: KafkaAdminClient, name: str) -> dict[str, str]:
