@@ -30,6 +30,7 @@ COMPACTED: Final = {
 }
 """Settings of a topic that keeps the last record of each key. An old record is gone within about an hour, a tombstone
 after a day."""
+_REMEDY: Final = "delete it, and it is made anew"
 _AT_LEAST: Final = ("retention.ms", "retention.bytes")
 """Settings that may be larger than they have to be; -1 is without a bound."""
 _CHECKED: Final = ("cleanup.policy", *_AT_LEAST, "compression.type")
@@ -46,6 +47,8 @@ class Topic:
     name: str
     partitions: int
     settings: Mapping[str, str] = field(hash=False)
+    remedy: str = "publish a new generation (DAYBOOK_KAFKA_GENERATION), or set the number that it has"
+    """What to do about another number of partitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,12 @@ def commands_topic(log: str, principal: str) -> Topic:
     The broker stores them uncompressed, so that a record that fits has a bound once it is read, too.
     """
     settings = {"cleanup.policy": "delete", "retention.ms": "604800000", "compression.type": "uncompressed"}
-    return Topic(f"daybook.{log}.commands.{principal}", 1, settings)
+    return Topic(f"daybook.{log}.commands.{principal}", 1, settings, _REMEDY)
 
 
 def answers_topic(log: str, principal: str) -> Topic:
     """The topic of the answers to a principal, by idempotency key."""
-    return Topic(f"daybook.{log}.answers.{principal}", 1, COMPACTED)
+    return Topic(f"daybook.{log}.answers.{principal}", 1, COMPACTED, _REMEDY)
 
 
 def described(client: KafkaAdminClient, name: str) -> Mapping[str, Any] | None:
@@ -124,7 +127,7 @@ def check(client: KafkaAdminClient, topic: Topic) -> Identity:
     if partitions != topic.partitions:
         raise TopicError(
             f"topic {topic.name} has {partitions} partitions and needs {topic.partitions}: records of a stream would "
-            "change their order; publish a new generation (DAYBOOK_KAFKA_GENERATION), or set the number that it has"
+            f"change their order; {topic.remedy}"
         )
     wrong = [
         f"{name} is {is_now} and has to be {topic.settings[name]}"

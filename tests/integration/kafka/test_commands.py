@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import NewTopic
 from kafka.errors import MessageSizeTooLargeError
 
@@ -311,9 +311,9 @@ def test_a_topic_that_lost_records_is_read_from_its_beginning(
         sender.answer_to(transfer("one", source, target))
     with closing(client.admin(sender.settings)) as admin:
         topic_id = topics.identity(admin, sender.commands).topic_id
-    at = reading.TopicPartition(sender.commands, 0)
+    at = TopicPartition(sender.commands, 0)
     with closing(client.consumer(sender.settings, group_id=reading.group_of("main"))) as consumer:
-        consumer.commit({at: reading.OffsetAndMetadata(99, topic_id, -1)})
+        consumer.commit({at: OffsetAndMetadata(99, topic_id, -1)})
     with sender.executing():
         first, again = sender.wait_for(2)
     assert first == again

@@ -12,6 +12,7 @@ import pytest
 from kafka.errors import MessageSizeTooLargeError
 
 from api import registry
+from api.commands.batch_items import Items
 from api.gateway.principals import FixedPrincipals, TokenHolder
 from api.gateway.problems import Problem
 from api.gateway.routes import RouteTable
@@ -207,8 +208,8 @@ def test_an_error_in_daybook_is_answered_and_the_next_command_is_executed(
         return real(self, item, keyed=keyed)
 
     name = "Ada Lovelace"
-    real = execution.Items._check
-    monkeypatch.setattr(execution.Items, "_check", broken)
+    real = Items._check
+    monkeypatch.setattr(Items, "_check", broken)
     replies = execute(_Executor({"c": [FaultError("stopped")]}), *[command(n, key) for n, key in enumerate("abcd")])
     assert statuses(replies) == [("a", 201, None), ("b", 500, "internal"), ("c", 500, "internal"), ("d", 201, None)]
     assert "offset 1" in caplog.text
