@@ -44,19 +44,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """The services that requests use."""
+class CommandServices:
+    """The services that commands use, wherever they come from."""
 
     log: str
     log_number: int
     executor: Executor
     commands: AsyncExecutor
-    codec: Codec
-    reads: Callable[[], AbstractContextManager[Connection[Any]]]  # pooled connections that cannot write
-    checkpoints: Checkpoints
     numbers: Numbers
     new_id: Callable[[str], str]  # makes a new public id with this prefix; ids are ordered by time
     clock: Callable[[], datetime]  # aware, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Services(CommandServices):
+    """The services that requests use."""
+
+    codec: Codec
+    reads: Callable[[], AbstractContextManager[Connection[Any]]]  # pooled connections that cannot write
+    checkpoints: Checkpoints
     principals: Principals | None  # None: authentication is off
     allowed_hosts: tuple[str, ...]
     limits: Limits = Limits()

@@ -37,6 +37,7 @@ READER_ROLE = "daybook_reader"
 PUBLISHER_ROLE = "daybook_publisher"
 REPLICA_ROLE = "daybook_replica"
 
+_TOPIC_PART = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _ORIGIN = re.compile(
     r"(https://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?"
 )
@@ -286,6 +287,12 @@ class Settings(BaseSettings):
         le=1_000,
         description="Partitions of the topic of events. A topic keeps the number it began with",
     )
+    kafka_principals: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        max_length=100,
+        description="Principals whose commands `execute-from-kafka` reads, each from its topic, separated by commas. "
+        "They are in the file of tokens, which gives their roles; each name has 1 to 100 of A-Z, a-z, 0-9, ., _ and -",
+    )
     kafka_replication_factor: int = Field(
         default=1, ge=1, le=15, description="Brokers that keep each topic which Daybook creates"
     )
@@ -328,7 +335,9 @@ class Settings(BaseSettings):
             master_key.decode(key.get_secret_value())
         return key
 
-    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", "projections", mode="before")
+    @field_validator(
+        "allowed_hosts", "allowed_origins", "trusted_proxies", "projections", "kafka_principals", mode="before"
+    )
     @classmethod
     def _split(cls, listed: object) -> object:
         return tuple(one.strip() for one in listed.split(",") if one.strip()) if isinstance(listed, str) else listed
@@ -354,6 +363,17 @@ class Settings(BaseSettings):
                 raise ValueError(f"it should list addresses or networks such as 10.0.0.0/8: {error}") from None
             if network.prefixlen == 0:
                 raise ValueError("it should name the proxies: with every address among them anybody is believed")
+        return listed
+
+    @field_validator("kafka_principals")
+    @classmethod
+    def _name_topics(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
+        for text in listed:
+            if _TOPIC_PART.fullmatch(text) is None:
+                raise ValueError(f"a topic cannot be named after {text[:80]!r}: use A-Z, a-z, 0-9, ., _ and - only")
+        alike = {text.replace(".", "_") for text in listed}
+        if len(alike) < len(listed):
+            raise ValueError("two names are the same to Kafka, which takes . for _ in some places")
         return listed
 
     @property

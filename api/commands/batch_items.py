@@ -1,6 +1,6 @@
-"""Turns the items of a batch into submissions.
+"""Turns the items of a batch, or of a topic, into submissions.
 
-An item has the path, key, `If-Match` and body of a single request.
+An item has the path, key, `If-Match` and body of a single request. By topic, its key comes beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import psycopg
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from api.commands.execution import actor_of, checked_key, expected_of, request_hash, submission_of
+from api.commands.execution import actor_of, checked_key, expected_of, metadata_of, request_hash, submission_of
 from api.commands.routes import Caller, CommandRoute, Intent, command_of, validator_of
 from api.gateway.problems import Problem, malformed, problem, unavailable
 from api.gateway.request_guard import UnkeptError, parse_each
@@ -84,31 +84,49 @@ class _Checked(Struct):
 
 
 class Items:
-    """Makes submissions from the items of one request."""
+    """Makes submissions from the items that came together."""
 
     def __init__(
-        self, caller: Caller, routes: RouteTable, origin: str, state: Mapping[str, Any], *, dry_run: bool
+        self,
+        caller: Caller,
+        routes: RouteTable,
+        origin: str,
+        state: Mapping[str, Any],
+        *,
+        address: str,
+        correlation: str | None,
+        dry_run: bool = False,
     ) -> None:
-        """`state` is that of the request."""
+        """`state` is that of the request. `address` is where the items came to.
+
+        `correlation` is that of all items; without one, each item is a command of its own, and its key is used.
+        """
         self._caller = caller
         self._state = state
         self._routes = routes
         self._origin = origin
+        self._address = address
         self._dry_run = dry_run
-        self.correlation: str = caller.services.new_id("batch")
+        self._correlation = correlation
         self._shared: dict[type, Shared] = {}  # by class of command: the metadata without the key
         self.forbidden = 0  # number of items that the principal may not post
 
-    async def prepare(self, raw: Sequence[bytes], *, keyed: bool = True) -> list[Ready | RefusedItem]:
+    async def prepare(
+        self, raw: Sequence[bytes], *, keyed: bool = True, keys: Sequence[str] | None = None
+    ) -> list[Ready | RefusedItem]:
         """Parse and validate each of these items like a single request. `keyed`: whether each has its own key.
+
+        `keys` are their keys if those came beside the items. Then no item names one itself.
 
         Each step uses another library, so it is done for all items before the next step. With all steps for one item
         after the other, the libraries would evict each other from the caches of the processor, and the work would take
         50 % more time.
         """
-        parsed = [_unkept(one) if isinstance(one, UnkeptError) else one for one in parse_each(raw)]
-        items = _each(_item, parsed)
-        checked = _each(partial(self._check, keyed=keyed), items, lambda item: item)
+        parsed = [self._unkept(one) if isinstance(one, UnkeptError) else one for one in parse_each(raw)]
+        items = _each(_item, parsed, self._address)
+        if keys is not None:
+            items = [_with_key(item, key) for item, key in zip(items, keys, strict=True)]
+        checked = _each(partial(self._check, keyed=keyed), items, self._address, lambda item: item)
         ready: list[Ready | RefusedItem] = []
         for one in checked:
             if isinstance(one, RefusedItem):
@@ -119,10 +137,13 @@ class Items:
                 ready.append(self._ready(one, built if isinstance(built, Intent) else await built))
             except Problem as message:
                 self.forbidden += message.code == "forbidden"
-                ready.append(_refused(message, one.item))
+                ready.append(_refused(message, one.item, self._address))
             except psycopg.OperationalError as error:  # the database could not give a number for an account
-                ready.append(_refused(unavailable(error), one.item))
+                ready.append(_refused(unavailable(error), one.item, self._address))
         return ready
+
+    def _unkept(self, error: UnkeptError) -> RefusedItem:
+        return _refused(Problem("malformed", f"{error}.", **(error.figures or {})), None, self._address)
 
     def _check(self, item: Item, *, keyed: bool) -> _Checked:
         if keyed:
@@ -156,6 +177,8 @@ class Items:
         return Ready(key=item.key or "", path=item.path, intent=intent, submission=submission)
 
     def _metadata(self, command: Any, key: str) -> bytes:
+        if self._correlation is None:
+            return metadata_of(self._caller, command, key)
         kind = type(command)
         shared = self._shared.get(kind)
         if shared is None:
@@ -165,7 +188,7 @@ class Items:
                 command=kind.__name__,
                 decided_at=context.decided_at,
                 rules=context.rules,
-                correlation=self.correlation,
+                correlation=self._correlation,
             )
             self._shared[kind] = shared
         return with_key(shared, key)
@@ -174,12 +197,22 @@ class Items:
 _item = validator_of(Item)
 
 
-def _unkept(error: UnkeptError) -> RefusedItem:
-    return _refused(Problem("malformed", f"{error}.", **(error.figures or {})), None)
+def _with_key(item: Item | RefusedItem, key: str) -> Item | RefusedItem:
+    """The item with a key that came beside it."""
+    if isinstance(item, RefusedItem):
+        return RefusedItem(key, item.path, item.problem)
+    if item.key is not None:
+        given = problem("malformed", "key: the key of this command comes beside it; leave it out here.")
+        return RefusedItem(key, item.path, given)
+    item.key = key
+    return item
 
 
 def _each(
-    step: Callable[[A], B], given: Iterable[A | RefusedItem], item_of: Callable[[A], Item | None] = lambda _: None
+    step: Callable[[A], B],
+    given: Iterable[A | RefusedItem],
+    address: str,
+    item_of: Callable[[A], Item | None] = lambda _: None,
 ) -> list[B | RefusedItem]:
     """Apply a step to each item that is not refused yet. An error of the step makes the item a refused one."""
     results: list[B | RefusedItem] = []
@@ -190,14 +223,14 @@ def _each(
         try:
             results.append(step(one))
         except (ValidationError, Problem) as error:
-            results.append(_refused(error, item_of(one)))
+            results.append(_refused(error, item_of(one), address))
     return results
 
 
-def _refused(error: ValidationError | Problem, item: Item | None) -> RefusedItem:
+def _refused(error: ValidationError | Problem, item: Item | None, address: str) -> RefusedItem:
     message = (
         problem(error.code, error.detail, error.figures)
         if isinstance(error, Problem)
         else malformed(error.errors(include_url=False, include_context=False))
     )
-    return RefusedItem(item.key, item.path, message) if item is not None else RefusedItem(None, "/v1/batches", message)
+    return RefusedItem(None, address, message) if item is None else RefusedItem(item.key, item.path, message)

@@ -9,56 +9,44 @@ the path, key, `If-Match` and body of a single request. A client may retry it al
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated
 
 import msgspec
-import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.commands.answers import ANSWERS_OF_BATCH, DRY_RUN
 from api.commands.batch_items import Items, Ready, RefusedItem
 from api.commands.execution import (
-    accepted_body,
     caller_of,
     metadata_of,
     origin,
-    position_of,
-    problem_body,
     problem_of,
     refuse_doubled,
     render,
     request_hash,
     stated_key,
-    stream_of,
     submission_of,
-    version_of,
 )
 from api.commands.routes import Caller, Intent
+from api.commands.windows import WINDOW, Prepared, Raw, executed, rendered, sizes, windows_of
 from api.gateway.access_log import AccessLog
 from api.gateway.concurrency_limit import ConcurrencyLimit
-from api.gateway.problems import Problem, encoded, problem, too_large, too_slow
+from api.gateway.problems import Problem, encoded, too_large, too_slow
 from api.gateway.request_guard import coding_of
 from api.gateway.request_traces import times_of
 from api.gateway.routes import action
 from domain.permissions import COMMANDERS
 from domain.together import Together
-from eventstore.executor.decided_commands import Submission
 from eventstore.executor.reply_sinks import ExecutorError
-from eventstore.log.answers import ACCEPTED, Answer, Outcome
+from eventstore.log.answers import Answer, Outcome
 
 router = APIRouter(prefix="/v1", tags=["batches"])
 
-WINDOW = 512
-"""Most items that are validated and queued together. A group of the executor has as many commands."""
-WINDOW_BYTES = 256 * 1024
-"""Most bytes that are parsed together, unless one item is larger. Brackets take forty times their size when parsed."""
-WINDOWS_IN_FLIGHT = 3
 LEAST_BYTES_A_VALUE = 8
 """The largest body size divided by this is the most commas or lines of a body. A batch of commands never has more."""
+PATH = "/v1/batches"
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
 _DESCRIBED = {
@@ -109,25 +97,27 @@ class _Batch:
         self._caller: Caller = caller_of(request)
         self._origin = origin(request)
         state = request.scope["state"]
-        self._items = Items(self._caller, request.app.state.routes, self._origin, state, dry_run=dry_run)
-        request.scope["state"]["batch"] = {"items": items, "batch": self._items.correlation}  # for the access log
+        correlation = self._caller.services.new_id("batch")
+        self._items = Items(
+            self._caller,
+            request.app.state.routes,
+            self._origin,
+            state,
+            address=PATH,
+            correlation=correlation,
+            dry_run=dry_run,
+        )
+        request.scope["state"]["batch"] = {"items": items, "batch": correlation}  # for the access log
 
     # ------------------------------------------------------------------ separate commands
 
     async def each(self, items: Sequence[Raw], kind: str) -> Response:
         """Execute each item and answer with all answers."""
         answers: list[bytes] = []
-        in_flight: deque[tuple[list[Ready | RefusedItem], asyncio.Future[list[Answer | ExecutorError]]]] = deque()
-        commands, actor = self._caller.services.commands, self._caller.principal.id
-        for raw in _windows(items, min(WINDOW, commands.most_together)):
-            window = await self._items.prepare(raw)
-            ready = [item.submission for item in window if isinstance(item, Ready)]
-            while in_flight and (len(in_flight) == WINDOWS_IN_FLIGHT or not commands.has_room(actor, len(ready))):
-                answers.extend(await self._answers_to(*in_flight.popleft()))
-            in_flight.append((window, self._start(ready)))
-            await asyncio.sleep(0)  # let other requests use the event loop
-        while in_flight:
-            answers.extend(await self._answers_to(*in_flight.popleft()))
+        served = self._caller.services
+        async for window in executed(self._caller, self._prepared(items)):
+            answers += [rendered(served, one, marks_replays=True) for one in window]
+            self._items.forbidden += sum(_is_forbidden(answer) for _, answer in window)
         if self._items.forbidden:
             access: AccessLog = self._request.app.state.access
             access.refused(self._request.scope, 403, "forbidden", self._caller.principal, items=self._items.forbidden)
@@ -136,35 +126,9 @@ class _Batch:
             return Response(b"\n".join(answers) + b"\n" if answers else b"", 200, marks, NDJSON)
         return Response(b"[" + b",".join(answers) + b"]", 200, marks, JSON)
 
-    def _start(self, submissions: list[Submission]) -> asyncio.Future[list[Answer | ExecutorError]]:
-        try:
-            return self._caller.services.commands.execute_all(submissions)
-        except ExecutorError as error:
-            refused: asyncio.Future[list[Answer | ExecutorError]] = asyncio.get_running_loop().create_future()
-            refused.set_result([error] * len(submissions))
-            return refused
-
-    async def _answers_to(
-        self, items: list[Ready | RefusedItem], answered: asyncio.Future[list[Answer | ExecutorError]]
-    ) -> Iterable[bytes]:
-        answers = iter(await answered)
-        return [
-            self._answer(item, next(answers))
-            if isinstance(item, Ready)
-            else _problem_line(item.key, item.path, item.problem)
-            for item in items
-        ]
-
-    def _answer(self, item: Ready, answer: Answer | ExecutorError) -> bytes:
-        if isinstance(answer, ExecutorError):
-            message = problem_of(answer)
-            return _problem_line(item.key, item.path, problem(message.code, message.detail, message.figures))
-        if answer.outcome is not ACCEPTED:
-            self._items.forbidden += answer.outcome is Outcome.FORBIDDEN
-            return _problem_line(item.key, item.path, problem_body(answer), answer.replayed)
-        body = accepted_body(answer, position_of(self._caller.services, answer).encode())
-        version = version_of(answer, stream_of(item.intent, answer))
-        return _line(item.key, answer.code, body, answer.replayed, version)
+    async def _prepared(self, items: Sequence[Raw]) -> AsyncIterator[list[Prepared]]:
+        for raw in windows_of(items, min(WINDOW, self._caller.services.commands.most_together)):
+            yield await self._items.prepare(raw)
 
     # ------------------------------------------------------------------ one unit
 
@@ -175,7 +139,7 @@ class _Batch:
         if not items:
             raise Problem("malformed", "An atomic batch has at least one item.")
         ready: list[Ready] = []
-        for raw in _windows(items, WINDOW):
+        for raw in windows_of(items, WINDOW):
             window = await self._items.prepare(raw, keyed=False)
             for number, item in enumerate(window, len(ready) + 1):
                 if isinstance(item, RefusedItem):
@@ -190,7 +154,7 @@ class _Batch:
             self._caller,
             Intent(command),
             key=key,
-            digest=request_hash("/v1/batches", None, message),
+            digest=request_hash(PATH, None, message),
             recorded=metadata_of(self._caller, command, key),
             expected=_together_expected(ready),
             status=201,
@@ -220,22 +184,11 @@ def _together_expected(items: list[Ready]) -> dict[str, int]:
     return expected
 
 
-def _line(key: str | None, status: int, body: bytes, replayed: bool, version: int | None = None) -> bytes:
-    """The answer to one item. It is joined from bytes: thousands of objects that orjson made are slow to keep."""
-    again = b'"replayed":true,' if replayed else b""
-    seen = b"" if version is None else b',"version":%d' % version
-    return b'{"body":%s,"key":%s,%s"status":%d%s}' % (body, orjson.dumps(key), again, status, seen)
-
-
-def _problem_line(key: str | None, path: str, message: dict[str, Any], replayed: bool = False) -> bytes:
-    body = orjson.dumps({**message, "instance": quote(path)}, option=orjson.OPT_SORT_KEYS)
-    return _line(key, message["status"], body, replayed)
+def _is_forbidden(answer: Answer | ExecutorError | None) -> bool:
+    return isinstance(answer, Answer) and answer.outcome is Outcome.FORBIDDEN
 
 
 # ---------------------------------------------------------------------- reading
-
-Raw = bytes | msgspec.Raw
-"""An item before it is parsed."""
 
 _take_apart = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -264,7 +217,7 @@ async def _read(request: Request, kind: str) -> Sequence[Raw]:
     )
     if len(items) > limits.batch_items:
         raise Problem("too_large", f"The batch has more than {limits.batch_items} items.", most=limits.batch_items)
-    if max(_sizes(items), default=0) > limits.body_bytes:
+    if max(sizes(items), default=0) > limits.body_bytes:
         raise too_large(limits.body_bytes, "An item of the batch")
     return items
 
@@ -277,18 +230,3 @@ def _items_of_array(body: bytearray) -> Sequence[Raw]:
         raise Problem("malformed", "The body is not a JSON array of items.") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise Problem("malformed", f"The body is not JSON: {error}.") from None
-
-
-def _windows(items: Sequence[Raw], most: int) -> Iterator[list[bytes]]:
-    """The items in order, in windows of at most `most` items and few bytes."""
-    at = 0
-    while at < len(items):
-        window = items[at : at + most]
-        while len(window) > 1 and sum(_sizes(window)) > WINDOW_BYTES:
-            window = window[: len(window) // 2]
-        yield list(map(bytes, window))
-        at += len(window)
-
-
-def _sizes(items: Sequence[Raw]) -> list[int]:
-    return [len(memoryview(item)) for item in items]

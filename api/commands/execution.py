@@ -24,7 +24,7 @@ from api.gateway.request_heads import is_repeated
 from api.gateway.request_traces import times_of
 from api.gateway.routes import declare
 from api.queries.positions import token
-from api.services import Services, services
+from api.services import CommandServices, Services, services
 from domain.kernel import Context, Principal
 from domain.registry import PERMISSIONS, forbid
 from eventstore.executor.asynchronous import ActorBusyError
@@ -228,7 +228,7 @@ def actor_of(principal: Principal) -> bytes:
 
 
 def metadata_of(caller: Caller, command: Any, key: str) -> bytes:
-    """The metadata that is recorded with the events of a request. The items of a batch have another function."""
+    """The metadata that is recorded with the events of a single command. The items of a batch have another function."""
     context = caller.context
     return metadata(
         actor=actor_of(caller.principal),
@@ -301,7 +301,7 @@ def problem_body(answer: Answer) -> dict[str, Any]:
     return problem("key_reused", "This key came with another request before; choose a new one.")
 
 
-def position_of(served: Services, answer: Answer) -> str:
+def position_of(served: CommandServices, answer: Answer) -> str:
     """The token of the position from which on reads include everything that the answer is based on."""
     position = answer.decided_position if answer.last_position is None else answer.last_position
     return token(served.log, answer.epoch, position)
@@ -320,7 +320,7 @@ def render(caller: Caller, answer: Answer, stream: str | None = None, *, dry_run
     return respond(caller.services, answer, stream, dry_run=dry_run)
 
 
-def respond(served: Services, answer: Answer, stream: str | None = None, *, dry_run: bool = False) -> Response:
+def respond(served: CommandServices, answer: Answer, stream: str | None = None, *, dry_run: bool = False) -> Response:
     """The response to an answer of a command that was not forbidden."""
     position = position_of(served, answer)
     if answer.outcome is not ACCEPTED:

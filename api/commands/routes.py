@@ -18,7 +18,7 @@ from pydantic import BaseModel, TypeAdapter
 from starlette.responses import Response
 
 from api.gateway.routes import Declaration, Found
-from api.services import Services
+from api.services import CommandServices
 from domain.kernel import Context, Principal
 
 _PLAIN = re.compile(r"[!-~]{1,200}")
@@ -28,7 +28,7 @@ _PLAIN = re.compile(r"[!-~]{1,200}")
 class Caller:
     """The principal of a request, the context of the decision, and the services."""
 
-    services: Services
+    services: CommandServices
     principal: Principal
     context: Context
 

@@ -55,6 +55,18 @@ class FixedPrincipals:
             return Problem("token_expired", f"This token of {holder.principal.id} expired at {at}; send a newer one.")
         return holder.principal
 
+    def named(self, id: str) -> Principal | Problem:
+        """The principal with this id and the roles of all its valid tokens, or a problem if it has no valid one."""
+        holders = [holder for holder in self._holders.values() if holder.principal.id == id]
+        if not holders:
+            return Problem("unauthenticated", f"No token of this service is one of {id}.")
+        now = self._clock()
+        valid = [holder.principal for holder in holders if holder.expires is None or now < holder.expires]
+        if not valid:
+            return Problem("token_expired", f"Every token of {id} has expired; a newer one has to be entered.")
+        given = {role for principal in valid for role in principal.roles}
+        return Principal(id, tuple(role for role in ROLES if role in given))
+
 
 FOLLOW = "/v1/log/follow"
 

@@ -74,15 +74,22 @@ class PrincipalsFile:
 
     def find(self, digest: bytes) -> Principal | Problem:
         """The principal of the token with this SHA-256, or a problem if there is none."""
-        if self._monotonic() >= self._check_at:
-            self._check()
-        return self._principals.find(digest)
+        return self._current().find(digest)
+
+    def named(self, id: str) -> Principal | Problem:
+        """The principal with this id and the roles of all its valid tokens, or a problem if it has no valid one."""
+        return self._current().named(id)
 
     def reload(self) -> None:
         """Read the file again now, and log the result."""
         self._error = None
         self._version = None
         self._check()
+
+    def _current(self) -> FixedPrincipals:
+        if self._monotonic() >= self._check_at:
+            self._check()
+        return self._principals
 
     def _check(self) -> None:
         self._check_at = self._monotonic() + CHECK_SECONDS

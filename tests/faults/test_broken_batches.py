@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from api.commands.batches import WINDOW
+from api.commands.windows import WINDOW
 from tests.faults import gates
 from tests.faults.checker import check
 from tests.faults.clients import ask, ask_all, open_accounts, opening

@@ -27,11 +27,12 @@ COMMANDS: Final = {
     "projector": "work",
     "processes": "work --processes",
     "publisher": "publish",
+    "topics": "execute-from-kafka",
     "verify": "verify",
     "rebuild": "rebuild",
 }
 PROCESSES: Final = tuple(COMMANDS)
-WITH_KAFKA: Final = ("kafka", "publisher")
+WITH_KAFKA: Final = ("kafka", "publisher", "topics")
 """Services of the profile `kafka`."""
 TOOLS: Final = ("verify", "rebuild")
 """Services that are run on demand. `docker compose up` does not start them."""
@@ -41,6 +42,7 @@ NEEDS: Final = {
     "projector": {"DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
     "processes": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
     "publisher": {"DAYBOOK_PUBLISHER_DATABASE_URL": "publisher"},
+    "topics": {"DAYBOOK_API_DATABASE_URL": "api"},
     "verify": {"DAYBOOK_AUDIT_DATABASE_URL": "audit"},
     "rebuild": {"DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner", "DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
 }
@@ -142,6 +144,7 @@ def test_only_processes_that_open_personal_data_get_the_master_key() -> None:
             "projector",
             "processes",
             "publisher",
+            "topics",
             "verify",
             "rebuild",
         ]

@@ -120,6 +120,17 @@ def publish(
 
 
 @app.command()
+def execute_from_kafka() -> None:
+    """Execute the commands that principals send by topic (DAYBOOK_KAFKA_PRINCIPALS), until it is stopped.
+
+    Several may run. One reads a topic at a time; another takes over when that one ends.
+    """
+    from workers.kafka.commands.running import execute_from_kafka as run  # see `publish`
+
+    run(settings_of_process())
+
+
+@app.command()
 def migrate(
     replica: Annotated[
         bool,

@@ -10,8 +10,8 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from threading import Event
-from time import monotonic
 from typing import Any, Final, Literal, TypeAlias
 
 import psycopg
@@ -31,6 +31,7 @@ from workers.kafka import client, topics
 from workers.kafka.events_publication import EventsPublication
 from workers.kafka.key_records import KeyFeed
 from workers.kafka.log_publication import LogPublication
+from workers.kafka.outage import KafkaOutage
 from workers.kafka.publisher import Publication, Publisher, dispose
 from workers.kafka.topics import Identity, Topic, TopicError
 from workers.settings import Settings
@@ -38,12 +39,6 @@ from workers.settings import Settings
 logger = logging.getLogger(__name__)
 
 PUBLISHING: Final = Purpose("publish", "topic", "daybook_publisher")
-REFUSED_SECONDS: Final = 30.0
-"""How long to wait after a topic was refused. An operator has to do something meanwhile."""
-KAFKA_SECONDS: Final = 1.0
-"""How long to wait after Kafka failed."""
-MESSAGE_SECONDS: Final = 30.0
-"""Least seconds between two messages while Kafka stays away."""
 
 What: TypeAlias = Literal["log", "events"]
 """The topic that is published."""
@@ -74,7 +69,9 @@ def publish_until(
     of a transaction, for tests.
     """
     database = Outage(stop, settings.database_wait_seconds)
-    kafka = _KafkaOutage(settings, what, stop)
+    kafka = KafkaOutage(
+        topic_of(settings, what).name, "nothing is published", stop, partial(_keep_sentence, settings, what)
+    )
     while not stop.is_set():
         try:
             with connect(settings.publisher_url(), application_name="daybook-publisher") as connection:
@@ -87,50 +84,14 @@ def publish_until(
             kafka.refused(error)
 
 
-class _KafkaOutage:
-    """Says why nothing is published: in the log, and in the table that lag shows."""
-
-    def __init__(self, settings: Settings, what: What, stop: Event) -> None:
-        self._settings = settings
-        self._topic = topic_of(settings, what).name
-        self._stop = stop
-        self._since: float | None = None
-        self._message_at = 0.0
-        self._refused: str | None = None
-
-    def failed(self, error: KafkaError) -> None:
-        """Kafka failed; wait a moment."""
-        now = monotonic()
-        if self._since is None:
-            self._since, self._message_at = now, now
-        if now >= self._message_at:
-            sentence = f"Kafka cannot be used, and is tried again: {type(error).__name__} {error}".rstrip()
-            logger.warning("%s: %s", self._topic, sentence)
-            self._say(sentence)
-            self._message_at = now + MESSAGE_SECONDS
-        self._stop.wait(KAFKA_SECONDS)
-
-    def refused(self, error: TopicError) -> None:
-        """The topic does not fit; wait for an operator."""
-        if str(error) != self._refused:
-            logger.error("nothing is published: %s", error)
-            self._refused = str(error)
-        self._say(str(error))
-        self._stop.wait(REFUSED_SECONDS)
-
-    def ended(self) -> None:
-        """Something was published, or could have been."""
-        if self._since is not None:
-            logger.warning("%s: Kafka can be used again after %.0f seconds", self._topic, monotonic() - self._since)
-        self._since = self._refused = None
-
-    def _say(self, sentence: str) -> None:
-        try:
-            with connect(self._settings.publisher_url(), application_name="daybook-publisher") as connection:
-                number = read_head(connection, self._settings.log).log_number
-                keep_publication(connection, number, self._topic, waiting=sentence)
-        except psycopg.Error as error:
-            logger.warning("that nothing is published cannot be recorded: %s", type(error).__name__)
+def _keep_sentence(settings: Settings, what: What, sentence: str) -> None:
+    """Record why nothing is published, in the table that lag shows."""
+    try:
+        with connect(settings.publisher_url(), application_name="daybook-publisher") as connection:
+            number = read_head(connection, settings.log).log_number
+            keep_publication(connection, number, topic_of(settings, what).name, waiting=sentence)
+    except psycopg.Error as error:
+        logger.warning("that nothing is published cannot be recorded: %s", type(error).__name__)
 
 
 class _Session:
@@ -142,7 +103,7 @@ class _Session:
         what: What,
         connection: Connection[Any],
         stop: Event,
-        kafka: _KafkaOutage,
+        kafka: KafkaOutage,
         paused_seconds: float,
         on_step: Callable[[str], None],
     ) -> None:

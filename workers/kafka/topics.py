@@ -30,7 +30,10 @@ COMPACTED: Final = {
 }
 """Settings of a topic that keeps the last record of each key. An old record is gone within about an hour, a tombstone
 after a day."""
-_CHECKED: Final = ("cleanup.policy", "retention.ms", "retention.bytes")
+_REMEDY: Final = "delete it, and it is made anew"
+_AT_LEAST: Final = ("retention.ms", "retention.bytes")
+"""Settings that may be larger than they have to be; -1 is without a bound."""
+_CHECKED: Final = ("cleanup.policy", *_AT_LEAST, "compression.type")
 
 
 class TopicError(RuntimeError):
@@ -44,6 +47,8 @@ class Topic:
     name: str
     partitions: int
     settings: Mapping[str, str] = field(hash=False)
+    remedy: str = "publish a new generation (DAYBOOK_KAFKA_GENERATION), or set the number that it has"
+    """What to do about another number of partitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +75,17 @@ def events_topic(log: str, generation: int, partitions: int) -> Topic:
 
 
 def commands_topic(log: str, principal: str) -> Topic:
-    """The topic of the commands of a principal. Records are kept for a week, as a client may retry."""
-    return Topic(f"daybook.{log}.commands.{principal}", 1, {"cleanup.policy": "delete", "retention.ms": "604800000"})
+    """The topic of the commands of a principal. Records are kept for a week, or longer.
+
+    The broker stores them uncompressed, so that a record that fits has a bound once it is read, too.
+    """
+    settings = {"cleanup.policy": "delete", "retention.ms": "604800000", "compression.type": "uncompressed"}
+    return Topic(f"daybook.{log}.commands.{principal}", 1, settings, _REMEDY)
 
 
 def answers_topic(log: str, principal: str) -> Topic:
     """The topic of the answers to a principal, by idempotency key."""
-    return Topic(f"daybook.{log}.answers.{principal}", 1, COMPACTED)
+    return Topic(f"daybook.{log}.answers.{principal}", 1, COMPACTED, _REMEDY)
 
 
 def described(client: KafkaAdminClient, name: str) -> Mapping[str, Any] | None:
@@ -118,16 +127,23 @@ def check(client: KafkaAdminClient, topic: Topic) -> Identity:
     if partitions != topic.partitions:
         raise TopicError(
             f"topic {topic.name} has {partitions} partitions and needs {topic.partitions}: records of a stream would "
-            "change their order; publish a new generation (DAYBOOK_KAFKA_GENERATION), or set the number that it has"
+            f"change their order; {topic.remedy}"
         )
     wrong = [
         f"{name} is {is_now} and has to be {topic.settings[name]}"
         for name, is_now in _settings_of(client, topic.name).items()
-        if name in topic.settings and name in _CHECKED and is_now != topic.settings[name]
+        if name in topic.settings and name in _CHECKED and not _fits(name, is_now, topic.settings[name])
     ]
     if wrong:
-        raise TopicError(f"topic {topic.name} would lose records: {', '.join(wrong)}; change its settings")
+        raise TopicError(f"topic {topic.name} does not keep what it has to: {', '.join(wrong)}; change its settings")
     return Identity(str(client.describe_cluster()["cluster_id"]), str(found["topic_id"]))
+
+
+def _fits(name: str, is_now: str, needed: str) -> bool:
+    """Whether a setting of a topic is what it has to be."""
+    if name not in _AT_LEAST or needed == "-1":
+        return is_now == needed
+    return is_now == "-1" or int(is_now) >= int(needed)
 
 
 def _settings_of(client: KafkaAdminClient, name: str) -> dict[str, str]:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
-Process = Literal["api", "projector", "processes"]
+Process = Literal["api", "projector", "processes", "topics"]
 
 API: Final[tuple[Process, ...]] = ("api",)
+EXECUTORS: Final[tuple[Process, ...]] = ("api", "topics")
+TOPICS: Final[tuple[Process, ...]] = ("topics",)
 PROJECTOR: Final[tuple[Process, ...]] = ("projector",)
 PROCESSES: Final[tuple[Process, ...]] = ("processes",)
 EACH: Final[tuple[Process, ...]] = ("api", "projector")
@@ -30,6 +32,7 @@ LABELS: Final[Mapping[str, str]] = {
     "pool": "`reads` or `numbers`",
     "projection": "a projection of [the read models](read-models.md)",
     "manager": "a process manager, such as `publication`",
+    "result": "`answered`, or `left_out`: a record without a valid key, whose answer nobody would find",
     "status": "`waiting`, `working` or `attention`",
 }
 """The values of each label."""
@@ -50,35 +53,43 @@ COMMANDS = Metric(
     "daybook_commands_total",
     "counter",
     "Commands that were queued, by what became of them",
-    API,
+    EXECUTORS,
     ("outcome", "rule"),
 )
 TURNED_AWAY = Metric(
-    "daybook_commands_turned_away_total", "counter", "Commands that were not queued: too many wait", API, ("reason",)
+    "daybook_commands_turned_away_total",
+    "counter",
+    "Commands that were not queued: too many wait",
+    EXECUTORS,
+    ("reason",),
 )
-QUEUE = Metric("daybook_queue_commands", "gauge", "Commands that wait to be decided", API)
-QUEUE_LIMIT = Metric("daybook_queue_limit_commands", "gauge", "Commands that may wait; one more is turned away", API)
-GROUP_COMMANDS = Metric("daybook_group_commands", "histogram", "Commands of each group that was appended", API)
+QUEUE = Metric("daybook_queue_commands", "gauge", "Commands that wait to be decided", EXECUTORS)
+QUEUE_LIMIT = Metric(
+    "daybook_queue_limit_commands", "gauge", "Commands that may wait; one more is turned away", EXECUTORS
+)
+GROUP_COMMANDS = Metric("daybook_group_commands", "histogram", "Commands of each group that was appended", EXECUTORS)
 APPEND_SECONDS = Metric(
     "daybook_append_seconds",
     "histogram",
     "Seconds from sending a group to PostgreSQL until the executor has the answer; it decides the next group meanwhile",
-    API,
+    EXECUTORS,
 )
-EVENTS = Metric("daybook_events_total", "counter", "Events that this process appended to the log", API)
+EVENTS = Metric("daybook_events_total", "counter", "Events that this process appended to the log", EXECUTORS)
 CONFLICTS = Metric(
-    "daybook_conflicts_total", "counter", "Times that a command was decided again: a stream had changed", API
+    "daybook_conflicts_total", "counter", "Times that a command was decided again: a stream had changed", EXECUTORS
 )
 LOCKED_GROUPS = Metric(
-    "daybook_locked_groups_total", "counter", "Groups that were decided with the head of the log held", API
+    "daybook_locked_groups_total", "counter", "Groups that were decided with the head of the log held", EXECUTORS
 )
 DISCARDED_GROUPS = Metric(
     "daybook_discarded_groups_total",
     "counter",
     "Groups that were decided anew: the group before them did not go in whole",
-    API,
+    EXECUTORS,
 )
-RECONNECTS = Metric("daybook_reconnects_total", "counter", "Times that the executor connected to PostgreSQL again", API)
+RECONNECTS = Metric(
+    "daybook_reconnects_total", "counter", "Times that the executor connected to PostgreSQL again", EXECUTORS
+)
 ACCESS_REFUSALS = Metric(
     "daybook_access_refusals_total", "counter", "Requests and items of batches that were refused access", API, ("code",)
 )
@@ -150,6 +161,9 @@ PROCESSES_KNOWN = Metric(
     "1 if the database gave the figures of processes at this scrape; with 0 they are left out",
     PROCESSES,
 )
+TOPIC_RECORDS = Metric(
+    "daybook_topic_records_total", "counter", "Records of topics of commands that were read", TOPICS, ("result",)
+)
 
 METRICS: Final = (
     COMMANDS,
@@ -184,5 +198,6 @@ METRICS: Final = (
     TIMERS,
     TIMERS_DUE,
     TIMERS_LATE_SECONDS,
+    TOPIC_RECORDS,
 )
 """All metrics of Daybook. A new one is added here, and shown by a source in `workers.metrics.sources`."""

@@ -160,3 +160,16 @@ class Folding:
         yield Sample(catalogue.PAGE_SECONDS, self._seconds)
         for projection, events in self._events.items():
             yield Sample(catalogue.FOLDED_EVENTS, events, (projection,))
+
+
+class TopicCounts:
+    """Counts the records of topics of commands."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.left_out = 0
+
+    def read(self) -> Iterator[Sample]:
+        """The figures, as a `Source`."""
+        yield Sample(catalogue.TOPIC_RECORDS, self.answered, ("answered",))
+        yield Sample(catalogue.TOPIC_RECORDS, self.left_out, ("left_out",))

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
 
-from api.commands.batches import WINDOW
+from api.commands.windows import WINDOW
 from api.services import Limits
 from domain.accounts.posting import internal_account
 from tests.support.ledger import assert_sound
