@@ -63,8 +63,9 @@ SECRETS: Final = {
 OPTIONAL: Final = {
     "DAYBOOK_PREVIOUS_MASTER_KEY": base64.b64encode(b"p" * 32).decode(),
     "DAYBOOK_REPLICA_MASTER_KEY": base64.b64encode(b"r" * 32).decode(),
+    "KAFKA_PRINCIPALS": "bank,shop",
 }
-"""Secrets that are empty if they are not set."""
+"""Variables that are empty if they are not set."""
 REFERENCE: Final = re.compile(r"\$\{(\w+)(:[?-])?[^}]*\}")
 
 Service = dict[str, Any]

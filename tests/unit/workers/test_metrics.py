@@ -102,7 +102,7 @@ def test_a_process_shows_what_the_catalogue_says_and_nothing_else(process: str) 
 
 def test_each_label_has_the_values_that_the_page_describes() -> None:
     of = sources_of_all_processes()
-    sources = [*of["api"], of["projector"][0], *of["processes"]]  # both have the lag
+    sources = [*of["api"], of["projector"][0], *of["processes"], TopicCounts().read]  # both have the lag
     values: dict[str, set[str]] = {}
     for _, labels in page(*sources):
         for name, value in labels:
@@ -113,7 +113,7 @@ def test_each_label_has_the_values_that_the_page_describes() -> None:
     assert values["code"] == set(REFUSALS) == {"unauthenticated", "token_expired", "forbidden", "wrong_tokens"}
     assert values["manager"] == {manager.name for manager in MANAGERS}
     assert values["status"] == set(OPEN)
-    for label in ("outcome", "reason", "code", "status"):
+    for label in ("outcome", "reason", "code", "status", "result"):
         assert set(re.findall("`(.*?)`", LABELS[label])) == values[label]
 
 
