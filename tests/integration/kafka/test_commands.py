@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from workers.clock_and_ids import now
 from workers.kafka import client, topics
 from workers.kafka.commands import reading
 
+HOW_TO = Path(__file__).parents[3] / "docs" / "howto" / "send-commands-by-topic.md"
 BODY_BYTES = 1_024
 """Of the setting, for the tests of its bound."""
 
@@ -108,6 +110,23 @@ def test_a_command_has_the_events_and_the_answer_that_it_has_over_http(
         sender.send(transfer("by-http", source, target))
         _, repeated = sender.wait_for(2)[-1]
         assert b'{"body":%b,' % by_http.content in repeated
+
+
+def test_the_client_of_the_documentation(
+    client_by_topic: ByTopic, database18: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It sends twice with one key, as after a doubt."""
+    [source] = re.findall(r"^```python\n(.*?)^```$", HOW_TO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    source = source.replace("localhost:9092", client_by_topic.kafka.address).replace(
+        ".importer", f".{client_by_topic.principal}"
+    )
+    two_accounts(database18)
+    with client_by_topic.executing():
+        for _ in range(2):
+            exec(compile(source, "send-commands-by-topic.md", "exec"), {"__name__": "how_to"})  # noqa: S102
+    first, again = capsys.readouterr().out.splitlines()
+    assert first == again
+    assert "'status': 201" in first
 
 
 # ------------------------------------------------------------------ one effect a key
