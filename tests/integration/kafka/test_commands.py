@@ -320,10 +320,20 @@ def test_a_topic_that_is_deleted_while_it_is_read_is_made_anew(
     assert len({value for key, value in sender.answered() if key == "first-0"}) == 1
 
 
-def test_a_topic_that_lost_records_is_read_from_its_beginning(
-    database18: Database, client_by_topic: ByTopic, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("offset", "same_topic", "sentence"),
+    [(99, True, "ends at offset 1, and was read up to 99"), (1, False, "from offset 0 on")],
+)
+def test_where_the_offset_does_not_fit_a_topic_is_read_from_its_beginning(
+    database18: Database,
+    client_by_topic: ByTopic,
+    caplog: pytest.LogCaptureFixture,
+    offset: int,
+    same_topic: bool,
+    sentence: str,
 ) -> None:
-    """The offset that was kept is behind the end. What was carried out is answered again."""
+    """It is behind the end, or of a topic that was deleted. What was carried out is answered again."""
+    caplog.set_level(logging.INFO, "workers")
     source, target = two_accounts(database18)
     sender = client_by_topic
     with sender.executing():
@@ -332,11 +342,12 @@ def test_a_topic_that_lost_records_is_read_from_its_beginning(
         topic_id = topics.identity(admin, sender.commands).topic_id
     at = TopicPartition(sender.commands, 0)
     with closing(client.consumer(sender.settings, group_id=reading.group_of("main"))) as consumer:
-        consumer.commit({at: OffsetAndMetadata(99, topic_id, -1)})
+        consumer.commit({at: OffsetAndMetadata(offset, topic_id if same_topic else "another", -1)})
+    caplog.clear()
     with sender.executing():
         first, again = sender.wait_for(2)
     assert first == again
-    assert "ends at offset 1, and was read up to 99" in caplog.text
+    assert sentence in caplog.text
 
 
 @pytest.mark.parametrize(("size", "fits"), [(1_000_000, True), (50_000_000, False)])
