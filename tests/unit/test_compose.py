@@ -63,9 +63,9 @@ SECRETS: Final = {
 OPTIONAL: Final = {
     "DAYBOOK_PREVIOUS_MASTER_KEY": base64.b64encode(b"p" * 32).decode(),
     "DAYBOOK_REPLICA_MASTER_KEY": base64.b64encode(b"r" * 32).decode(),
-    "KAFKA_PRINCIPALS": "bank,shop",
+    "KAFKA_PRINCIPALS": "importer,payouts",
 }
-"""Variables that are empty if they are not set."""
+"""Secrets and names that are empty if they are not set."""
 REFERENCE: Final = re.compile(r"\$\{(\w+)(:[?-])?[^}]*\}")
 
 Service = dict[str, Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from workers.clock_and_ids import now
 from workers.kafka import client, topics
 from workers.kafka.commands import reading
 
+HOW_TO = Path(__file__).parents[3] / "docs" / "howto" / "send-commands-by-topic.md"
 BODY_BYTES = 1_024
 """Of the setting, for the tests of its bound."""
 
@@ -108,6 +110,23 @@ def test_a_command_has_the_events_and_the_answer_that_it_has_over_http(
         sender.send(transfer("by-http", source, target))
         _, repeated = sender.wait_for(2)[-1]
         assert b'{"body":%b,' % by_http.content in repeated
+
+
+def test_the_client_of_the_documentation(
+    client_by_topic: ByTopic, database18: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It sends twice with one key, as after a doubt."""
+    [source] = re.findall(r"^```python\n(.*?)^```$", HOW_TO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    source = source.replace("localhost:9092", client_by_topic.kafka.address).replace(
+        ".importer", f".{client_by_topic.principal}"
+    )
+    two_accounts(database18)
+    with client_by_topic.executing():
+        for _ in range(2):
+            exec(compile(source, "send-commands-by-topic.md", "exec"), {"__name__": "how_to"})  # noqa: S102
+    first, again = capsys.readouterr().out.splitlines()
+    assert first == again
+    assert "'status': 201" in first
 
 
 # ------------------------------------------------------------------ one effect a key
@@ -301,10 +320,20 @@ def test_a_topic_that_is_deleted_while_it_is_read_is_made_anew(
     assert len({value for key, value in sender.answered() if key == "first-0"}) == 1
 
 
-def test_a_topic_that_lost_records_is_read_from_its_beginning(
-    database18: Database, client_by_topic: ByTopic, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("offset", "same_topic", "sentence"),
+    [(99, True, "ends at offset 1, and was read up to 99"), (1, False, "from offset 0 on")],
+)
+def test_where_the_offset_does_not_fit_a_topic_is_read_from_its_beginning(
+    database18: Database,
+    client_by_topic: ByTopic,
+    caplog: pytest.LogCaptureFixture,
+    offset: int,
+    same_topic: bool,
+    sentence: str,
 ) -> None:
-    """The offset that was kept is behind the end. What was carried out is answered again."""
+    """It is behind the end, or of a topic that was deleted. What was carried out is answered again."""
+    caplog.set_level(logging.INFO, "workers")
     source, target = two_accounts(database18)
     sender = client_by_topic
     with sender.executing():
@@ -313,11 +342,12 @@ def test_a_topic_that_lost_records_is_read_from_its_beginning(
         topic_id = topics.identity(admin, sender.commands).topic_id
     at = TopicPartition(sender.commands, 0)
     with closing(client.consumer(sender.settings, group_id=reading.group_of("main"))) as consumer:
-        consumer.commit({at: OffsetAndMetadata(99, topic_id, -1)})
+        consumer.commit({at: OffsetAndMetadata(offset, topic_id if same_topic else "another", -1)})
+    caplog.clear()
     with sender.executing():
         first, again = sender.wait_for(2)
     assert first == again
-    assert "ends at offset 1, and was read up to 99" in caplog.text
+    assert sentence in caplog.text
 
 
 @pytest.mark.parametrize(("size", "fits"), [(1_000_000, True), (50_000_000, False)])

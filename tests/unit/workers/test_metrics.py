@@ -34,6 +34,7 @@ from workers.metrics.sources import (
     Folding,
     Sample,
     Source,
+    TopicCounts,
     of_executor,
     of_lag,
     of_pools,
@@ -74,6 +75,7 @@ def sources_of_all_processes() -> dict[str, list[Source]]:
         "api": api,
         "projector": [folding.read, of_lag(lambda: KNOWN)],
         "processes": [of_processes(lambda: COUNTED)],
+        "topics": [of_executor(executor(), RULES), TopicCounts().read],
     }
 
 
@@ -90,7 +92,7 @@ def test_a_name_follows_the_conventions(metric: Metric) -> None:
     assert set(metric.labels) <= LABELS.keys()
 
 
-@pytest.mark.parametrize("process", ["api", "projector", "processes"])
+@pytest.mark.parametrize("process", ["api", "projector", "processes", "topics"])
 def test_a_process_shows_what_the_catalogue_says_and_nothing_else(process: str) -> None:
     declared = {one.name + ending for one in METRICS if process in one.processes for ending in SERIES[one.kind]}
     shown = page(*sources_of_all_processes()[process]).names()
@@ -102,7 +104,7 @@ def test_a_process_shows_what_the_catalogue_says_and_nothing_else(process: str) 
 
 def test_each_label_has_the_values_that_the_page_describes() -> None:
     of = sources_of_all_processes()
-    sources = [*of["api"], of["projector"][0], *of["processes"], TopicCounts().read]  # both have the lag
+    sources = [*of["api"], of["projector"][0], *of["processes"], of["topics"][1]]  # both have the lag
     values: dict[str, set[str]] = {}
     for _, labels in page(*sources):
         for name, value in labels:
@@ -111,9 +113,10 @@ def test_each_label_has_the_values_that_the_page_describes() -> None:
     assert values["rule"] == {"", "other", *RULES}
     assert values["outcome"] == set(OUTCOMES)
     assert values["code"] == set(REFUSALS) == {"unauthenticated", "token_expired", "forbidden", "wrong_tokens"}
+    assert values["result"] == {"answered", "left_out"}
     assert values["manager"] == {manager.name for manager in MANAGERS}
     assert values["status"] == set(OPEN)
-    for label in ("outcome", "reason", "code", "status", "result"):
+    for label in ("outcome", "reason", "code", "status"):
         assert set(re.findall("`(.*?)`", LABELS[label])) == values[label]
 
 
