@@ -19,12 +19,11 @@ from api.gateway.routes import DeclaredRoute, declared_route
 from eventstore.log.unit_records import MOST_PIECE_BYTES
 from workers.contract.event_schemas import Schema
 from workers.kafka import topics
+from workers.kafka.commands.records import KEY_HEADER
 from workers.kafka.events_publication import CONTENT_TYPES, HEARTBEAT
 from workers.kafka.topics import Topic
 
 VERSION: Final = "3.0.0"
-KEY_HEADER: Final = "idempotency-key"
-"""The header of a command with its key."""
 _BINDING: Final = "0.5.0"
 _JSON: Final = "application/json"
 _GENERATION: Final = 0  # replaced by a placeholder
@@ -288,7 +287,8 @@ def _commands(description: Mapping[str, Any], routes: Iterable[BaseRoute]) -> It
 def _answer() -> dict[str, Any]:
     return {
         "title": "The answer to a command",
-        "summary": "It has the members of the answer to an item of a batch. It can come more than once.",
+        "summary": "It has the members of the answer to an item of a batch, but for `replayed`. It can come more than "
+        "once, the same to the byte.",
         "payload": {"$ref": "openapi.json#/components/schemas/BatchAnswer"},
         "bindings": _keyed("The idempotency key of the command."),
     }

@@ -54,7 +54,7 @@ def incompatible(now: Mapping[str, Schema], shipped: Mapping[str, Schema]) -> It
             yield (
                 f"{name} was shipped, and stored events never change: {'; '.join(changes)}. Give the event a new name, "
                 f"{_next(name)}, and keep {name} with its `payload`, `upcasts_to` and an `upcast`. (If no release ever "
-                f"had {name}, remove it from {SHIPPED.name}.)"
+                f"had {name}, remove it from workers/contract/{SHIPPED.name}.)"
             )
 
 
