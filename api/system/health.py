@@ -16,6 +16,7 @@ from api.gateway.problems import Problem
 from api.queries.query import query
 from api.queries.responses import json_response
 from api.services import services
+from eventstore.log.copying import Copy, find_copy
 from projections.engine import lag as lags
 from projections.registry import PROJECTIONS
 
@@ -53,6 +54,15 @@ class ProjectionLag(TypedDict):
     rebuild_until: Annotated[int | None, Field(description="The position from which on it is complete; null if it is")]
 
 
+class CopyLag(TypedDict):
+    """How far a copy of a log is behind its topic."""
+
+    topic: Annotated[str, Field(description="The topic that is copied")]
+    position: Annotated[int, Field(description="The last position that is copied")]
+    records: Annotated[int, Field(description="Most records of the topic that are not copied yet")]
+    waiting: Annotated[str | None, Field(description="Why nothing is copied; null while it is")]
+
+
 class Lag(TypedDict):
     """How far the projections are behind the head of the log."""
 
@@ -61,6 +71,7 @@ class Lag(TypedDict):
     events: Annotated[int, Field(description="Of the projection that is furthest behind")]
     seconds: Annotated[float, Field(description="Of the projection that is furthest behind")]
     projections: list[ProjectionLag]
+    copies: Annotated[list[CopyLag], Field(description="The copy, if this log is one")]
 
 
 router = APIRouter(prefix="/v1", tags=["operations"])
@@ -99,11 +110,13 @@ def get_readiness(request: Request) -> Response:
 def get_lag(request: Request) -> Response:
     """Get how far each projection is behind the head of the log.
 
-    The lag is a number of events, and the seconds since the oldest of them was recorded.
+    The lag is a number of events, and the seconds since the oldest of them was recorded. Of a copy it also tells how
+    far the copy is, and why nothing is copied, if so.
     """
     served = services(request)
     with served.reads() as connection:
         found = lags.lag(connection, served.log, PROJECTIONS)
+        copy = find_copy(connection, served.log)
     answer: Lag = {
         "head": found.head,
         "epoch": found.epoch,
@@ -120,5 +133,10 @@ def get_lag(request: Request) -> Response:
             }
             for p in found.projections
         ],
+        "copies": [] if copy is None else [_copy_view(copy)],
     }
     return json_response(answer)
+
+
+def _copy_view(copy: Copy) -> CopyLag:
+    return {"topic": copy.topic, "position": copy.position, "records": copy.behind, "waiting": copy.waiting}

@@ -21,7 +21,11 @@ KEYS_OF_A_PAGE: Final = 2_000
 
 
 class LogPublication:
-    """The records of the log. A transaction has the keys of people that its events need, and says so in a header."""
+    """The records of the log. A transaction has the keys of people that its events need.
+
+    The first record of the log after keys says so in a header, also where they were sent before, in a transaction of
+    their own, and perhaps by a publisher that ended then.
+    """
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class LogPublication:
         self._keys = keys
         self._published = published
         self._waiting: deque[tuple[bytes, bytes | None]] = deque()  # keys that the topic lacks at the start
+        self._keys_sent = True  # since the last record of the log, perhaps
 
     def resume(self) -> int:
         """See `Publication`."""
@@ -81,12 +86,14 @@ class LogPublication:
             return OutgoingPage(after, self._of_keys(some))
         units = within_bytes(read_units(self._connection, self._log_number, after, most))
         keys = self._of_keys(self._keys.changed())  # read after the events: so it has every key that they need
+        self._keys_sent = self._keys_sent or bool(keys)
         if not units:
             return OutgoingPage(after, keys) if keys else None
         records = [record for unit in units for record in self._of_unit(unit)]
-        if keys:
+        if self._keys_sent:
             first = records[0]
             records[0] = first._replace(headers=[*first.headers, ("keys", b"1")])
+            self._keys_sent = False
         return OutgoingPage(units[-1].last, keys + records)
 
     def _of_unit(self, unit: UnitRecord) -> list[Outgoing]:

@@ -7,20 +7,23 @@ one sentence, and nothing of that record is copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import OffsetOutOfRangeError
+from kafka import TopicPartition
+from kafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 from psycopg import Connection
 
 from eventstore.keys.sealing import Sealer
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.copying import Copy, begin_copy, copy_units, find_copy, keep_copy
 from eventstore.log.unit_records import CopiedEvent, RecordError, Unit, parse
+from projections.engine.explain import explain
 from workers.kafka import client, topics
 from workers.kafka.key_records import KeyRecordError, parse_key
 from workers.kafka.topics import Identity, TopicError
@@ -34,6 +37,18 @@ POLL_MS: Final = 250
 LOOK_SECONDS: Final = 5.0
 """How often a topic that says nothing is looked at: one that was deleted says nothing for ever."""
 KEYS_OF_A_PAGE: Final = 1_000
+KEYS_SECONDS: Final = 60.0
+"""How long to wait for keys that were sent: longer than a transaction that nobody ended stays open."""
+_WRONG_VALUES: Final = (psycopg.DataError, psycopg.IntegrityError, struct.error, ValueError)
+"""What is raised for values that no log has: versions twice, numbers that are too large, text that is none."""
+
+
+class _Read(NamedTuple):
+    """A unit that was read and fits."""
+
+    unit: Unit
+    events: Sequence[CopiedEvent]
+    offset: int  # of its last record
 
 
 class Copier:
@@ -63,6 +78,12 @@ class Copier:
     def copy(self) -> Copy | None:
         """The copy, as far as this worker knows; None before the first record."""
         return self._copy
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the topic was read to its end."""
+        end = self._consumer.highwater(self._at)
+        return end is not None and self._consumer.position(self._at) >= end
 
     def load(self) -> None:
         """Read the state of the copy again, and go on from there. Raises `TopicError` if the topic is another one."""
@@ -112,55 +133,67 @@ class Copier:
             self._keys.close()
 
     def _take(self, records: list[Any]) -> bool:
+        """Copy the units of records. Those before one that cannot be copied are copied."""
         end = self._consumer.highwater(self._at) or records[-1].offset + 1
-        units: list[tuple[Unit, list[CopiedEvent]]] = []
-        events, after = 0, self._offset
-        try:
-            for unit, offset, needs_keys in self._units(records):
-                if self._copy is None:
-                    self._begin(unit)
-                    needs_keys = True
-                assert self._copy is not None
-                expected = units[-1][0].last + 1 if units else self._copy.position + 1
-                self._fits(unit, expected, self._copy)
-                if needs_keys:
-                    self._sync_keys()
-                units.append((unit, list(unit.copied())))
-                events, after = events + len(unit.events), offset + 1
-                if events >= MOST_EVENTS:
-                    if not self._write(units, after, end):
-                        return True
-                    units, events = [], 0
-        except RecordError as error:
-            self._write(units, after, end)
-            raise TopicError(f"topic {self._topic.name} cannot be copied further: {error}") from None
-        except TopicError:
-            self._write(units, after, end)
-            raise
-        self._write(units, after, end)
+        fitting, more = self._fitting(records), True
+        while more:
+            read: list[_Read] = []
+            refused: Exception | None = None
+            try:
+                more = _fill(read, fitting)
+            except (RecordError, TopicError) as error:
+                refused = error
+            if not self._write(read, end):
+                return True
+            if isinstance(refused, RecordError):
+                raise TopicError(f"topic {self._topic.name} cannot be copied further: {refused}") from None
+            if refused is not None:
+                raise refused
         return True
 
-    def _write(self, units: list[tuple[Unit, list[CopiedEvent]]], next_offset: int, end: int) -> bool:
-        """Copy units. False if another worker was faster; the state is read again then."""
-        if not units:
+    def _fitting(self, records: list[Any]) -> Iterator[_Read]:
+        """The units of records that follow the copy, with the keys that they need. Raises `RecordError`."""
+        expected = 1 if self._copy is None else self._copy.position + 1
+        for unit, offset, needs_keys in self._units(records):
+            begins = self._copy is None
+            if begins:
+                self._begin(unit)
+            assert self._copy is not None
+            self._fits(unit, expected, self._copy)
+            if needs_keys or begins:
+                self._sync_keys()
+            yield _Read(unit, list(unit.copied()), offset)
+            expected = unit.last + 1
+
+    def _write(self, read: Sequence[_Read], end: int) -> bool:
+        """Copy units. False if another worker was faster; the state is read again then.
+
+        Where the database refuses them, each is copied alone up to the one that is wrong. Raises `TopicError`.
+        """
+        if not read:
             return True
         assert self._copy is not None
-        if not copy_units(self._connection, self._copy, units, next_offset, end):
+        try:
+            next_offset = read[-1].offset + 1
+            copied = copy_units(self._connection, self._copy, [one[:2] for one in read], next_offset, end)
+        except _WRONG_VALUES as error:
+            if len(read) > 1:
+                return all(self._write([one], end) for one in read)
+            [(unit, _, offset)] = read
+            raise TopicError(
+                f"topic {self._topic.name} cannot be copied further: the record at offset {offset}, of positions "
+                f"{unit.first} to {unit.last}, has values that no log has ({explain(error)})"
+            ) from None
+        if not copied:
             self.load()
             return False
-        copy = self._copy
         self._offset = next_offset
-        self._copy = Copy(
-            copy.log_number,
-            copy.uuid,
-            copy.epoch,
-            units[-1][0].last,
-            copy.topic,
-            copy.cluster_id,
-            copy.topic_id,
-            next_offset,
-            max(end, next_offset),
-            None,
+        self._copy = replace(
+            self._copy,
+            position=read[-1].unit.last,
+            next_offset=next_offset,
+            end_offset=max(end, next_offset),
+            waiting=None,
         )
         return True
 
@@ -215,6 +248,8 @@ class Copier:
             )
         except psycopg.errors.ObjectNotInPrerequisiteState as error:
             raise TopicError(str(error.diag.message_primary)) from None
+        except psycopg.DataError as error:
+            raise RecordError(f"the first record has values that no log has ({explain(error)})") from None
         self._copy = find_copy(self._connection, self._settings.log)
 
     def _sync_keys(self) -> None:
@@ -237,6 +272,17 @@ class Copier:
             return topics.check(admin, self._topic)
 
 
+def _fill(read: list[_Read], fitting: Iterator[_Read]) -> bool:
+    """Append units for about `MOST_EVENTS` events. Whether there may be more."""
+    events = 0
+    for one in fitting:
+        read.append(one)
+        events += len(one.events)
+        if events >= MOST_EVENTS:
+            return True
+    return False
+
+
 def _headers(record: Any) -> Mapping[str, bytes]:
     headers = dict(record.headers)
     for name in ("first", "last"):
@@ -255,7 +301,8 @@ class _Keys:
 
     def __init__(self, settings: Settings, connection: Connection[Any], log_number: int) -> None:
         """Raises `MasterKeyError` if the master key is not that of this database."""
-        self._name = topics.keys_topic(settings.log, settings.kafka_generation).name
+        self._topic = topics.keys_topic(settings.log, settings.kafka_generation)
+        self._name = self._topic.name
         self._at = TopicPartition(self._name, 0)
         self._keys = SubjectKeys(connection, log_number)
         sealer = Sealer(self._keys, settings.master_key_bytes(), settings.previous_master_key_bytes())
@@ -263,24 +310,33 @@ class _Keys:
         self._number, _ = sealer.master_keys.wrapping()
         self._fingerprint = sealer.master_keys.present
         self._alive: Callable[[], object] = lambda: connection.execute("SELECT")
+        self._admin = client.admin(settings)
         self._committed = client.consumer(settings)
         self._written = client.consumer(settings, isolation_level="read_uncommitted")
+        self._identity = topics.check(self._admin, self._topic)
         for one in (self._committed, self._written):
             one.assign([self._at])
-        begin = self._committed.beginning_offsets([self._at])[self._at]
-        self._committed.seek(self._at, begin)
+        self._committed.seek_to_beginning(self._at)
 
     def sync(self) -> None:
         """Keep every key that was sent until now, also of a transaction whose end this partition has not got yet.
 
         A record of the log is seen once its transaction is committed. Its keys have been written before, so they are
         below the end of what is written, and they are read once their own partition knows of the commit.
+
+        Keys that are not there would make people look erased. So a topic that was made anew meanwhile is refused, and
+        read from its beginning by the next `_Keys`.
         """
         end = self._written.end_offsets([self._at])[self._at]
+        deadline = monotonic() + KEYS_SECONDS
         while self._committed.position(self._at) < end:
             self._alive()
             for records in self._committed.poll(timeout_ms=POLL_MS, max_records=KEYS_OF_A_PAGE).values():
                 self._keep(records)
+                deadline = monotonic() + KEYS_SECONDS
+            if monotonic() > deadline:
+                raise KafkaTimeoutError(f"the keys in {self._name} did not come within {KEYS_SECONDS:g} s")
+        topics.refuse_another(self._name, self._identity, topics.identity(self._admin, self._name), "this process")
 
     def _keep(self, records: list[Any]) -> None:
         """Keep keys. A tombstone changes nothing: the event that erases a person does (log.copy_units)."""
@@ -304,9 +360,5 @@ class _Keys:
 
     def close(self) -> None:
         """Close the connections to Kafka."""
-        _close_all(self._committed, self._written)
-
-
-def _close_all(*consumers: KafkaConsumer) -> None:
-    for one in consumers:
-        one.close()
+        for one in (self._committed, self._written, self._admin):
+            one.close()

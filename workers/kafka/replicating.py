@@ -102,8 +102,8 @@ def copy_until(settings: Settings, stop: Event, *, paused_seconds: float = PAUSE
                 try:
                     logger.info("copying topic %s", topic)
                     while not stop.is_set():
-                        copier.step()
-                        trouble.ended()
+                        if copier.step() or copier.at_end:
+                            trouble.ended()
                         connection.execute("SELECT")  # a session that says nothing for long is ended
                 finally:
                     copier.close()

@@ -54,14 +54,17 @@ SELECT count(*) FROM log.events e JOIN unnest(%(types)s::text[]) AS f(type) USIN
 
 
 def check_codes(log: Log) -> Check:
-    """Look at each code of each event. After the era another text is a finding; before it, it is not covered."""
+    """Look at each code of each event. After the era another text is a finding; before it, it is not covered.
+
+    A copy does not know its era: there no text is a finding.
+    """
     named = [(entry.name, field) for entry in CATALOGUE for field in entry.codes]
     era = log.connection.execute(_ERA, (log.head.log_number, ERA)).fetchone()
     asked: dict[str, Any] = {
         **log.parameters(),
         "types": text_array([name for name, _ in named]),
         "fields": text_array([field for _, field in named]),
-        "era": 0 if era is None else era[0],
+        "era": log.head.position if log.is_copy else 0 if era is None else era[0],
         "code": CODE,
         "key": METADATA_KEY,
         "pairs": MOST_PAIRS,

@@ -19,7 +19,7 @@ from domain.registry import COMMUTING, check_unit, explain, has_unit_rule
 from eventstore.log.answers import Outcome
 from eventstore.log.append import MOST_EVENTS_PER_UNIT
 from eventstore.log.codec import Codec
-from workers.verify.log import READABLE, UNREADABLE, Log
+from workers.verify.log import IN_ORIGINAL, READABLE, UNREADABLE, Log
 from workers.verify.part import FIRST_WINDOW, Part, decided, inapplicable, next_window
 from workers.verify.report import Check, Finding, Tally, checked
 
@@ -146,11 +146,13 @@ def walk(connection: Connection[Any], part: Part, codec: Codec) -> Walk:
 
 def checks_of(log: Log, walk: Walk) -> tuple[Check, Check, Check]:
     """The checks that events decode, that recorded answers can be given again, and that units are complete."""
+    if log.is_copy:
+        walk.answers.not_covered[IN_ORIGINAL] = log.totals.hashed
     why = walk.undecodable | log.unreadable
     readable = [Finding(READABLE, position, why[position]) for position in sorted(why)]
     return (
         checked(READABLE, "events in JSON", walk.events, log.totals.json, readable),
-        walk.answers.check("commands", log.totals.commands),
+        walk.answers.check("commands", log.totals.commands + log.totals.hashed),
         walk.units.check("units", log.totals.units),
     )
 

@@ -25,7 +25,11 @@ _EVENTS = """
 SELECT position, type, payload, stream, version FROM log.events
  WHERE log = %s AND position > %s AND encoding = 0 AND type = ANY (%s) ORDER BY position LIMIT %s
 """
-_SEALED_SINCE = "SELECT position FROM log.eras WHERE log = %s AND name = %s"
+# A copy does not know its eras: a value of an old version is none of its findings.
+_SEALED_SINCE = """
+SELECT coalesce((SELECT l.position FROM log.logs l JOIN log.copies c USING (log) WHERE l.log = %(log)s),
+                (SELECT e.position FROM log.eras e WHERE e.log = %(log)s AND e.name = %(era)s), 0)
+"""
 # Counted by separate statements without pages, so that a page with missing rows is found.
 _KEYS = "SELECT count(*) FROM log.subject_keys WHERE log = %s AND sealed_key IS NOT NULL"
 _PERSONAL = "SELECT count(*) FROM log.events WHERE log = %s AND encoding = 0 AND type = ANY (%s)"
@@ -40,7 +44,7 @@ def check_keys(connection: Connection[Any], log_number: int, codec: Codec) -> Ch
         keys += len(subjects)
         unusable = codec.unusable_keys(subjects)
         findings += [Finding(KEYS_OPEN, None, f"{subject}, {why}") for subject, why in unusable.items()]
-    row = connection.execute(_SEALED_SINCE, (log_number, ERA)).fetchone()
+    row = connection.execute(_SEALED_SINCE, {"log": log_number, "era": ERA}).fetchone()
     since = row[0] if row else 0
     for page in _events(connection, log_number, codec):
         events += len(page)

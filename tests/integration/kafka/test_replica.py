@@ -18,12 +18,16 @@ from eventstore.log.unit_records import read_units
 from eventstore.postgres.connect import connect
 from projections.registry import PROJECTIONS
 from tests.integration.kafka.histories import some_history
+from tests.integration.workers.test_verify import found, verified
 from tests.support.kafka import Kafka
-from tests.support.ledger import fold, ledger_on, opening
+from tests.support.ledger import fold, ledger_on, opening, withdrawal
 from tests.support.postgres import Database, Server
 from tests.support.published import Published, published
 from tests.support.waiting import wait_until
 from workers.kafka import client, replicating, topics
+from workers.verify.commands import REPEATABLE
+from workers.verify.log import ANSWERED, ANSWERS, IN_ORIGINAL, NAMED, REFUSALS
+from workers.verify.schema import SCHEMA
 
 
 class Replica:
@@ -101,6 +105,15 @@ def tables_of(database: Database) -> dict[str, list[str]]:
             for projection in PROJECTIONS
             for table in projection.tables
         }
+
+
+def assert_has_key(database: Database, subject: str) -> None:
+    """The key of this person was copied."""
+    with psycopg.connect(database.url) as connection:
+        found = connection.execute(
+            "SELECT sealed_key IS NOT NULL FROM log.subject_keys WHERE subject = %s", (subject,)
+        ).fetchall()
+    assert found == [(True,)]
 
 
 @pytest.fixture
@@ -210,6 +223,10 @@ def next_record(log: Published) -> tuple[bytes, list[tuple[str, bytes]]]:
         (lambda value, headers: (value, [*headers, ("piece", b"2"), ("pieces", b"2")]), "which does not follow"),
         (lying(texts=[(b'"epoch":1', b'"epoch":2')]), "is of epoch 2, and this copy of epoch 1"),
         (lying(texts=[(b'"log":"', b'"log":"0')]), "is of log 0"),
+        (lying(texts=[(b'"recorded_at":"', b'"recorded_at":"x')]), "has values that no log has (InvalidDatetimeFormat"),
+        (lying(texts=[(b'"commands":"', b'"commands":"x')]), "has values that no log has (ValueError"),
+        (lying(texts=[(b'"stream":"', b'"stream":"\\u0000')]), "has values that no log has (CharacterNotInRepertoire"),
+        (lying(texts=[(b'"version":1', b'"version":9223372036854775808')]), "has values that no log has (error in"),
     ],
 )
 def test_a_record_that_is_not_right_is_refused_and_nothing_of_it_is_copied(
@@ -225,6 +242,97 @@ def test_a_record_that_is_not_right_is_refused_and_nothing_of_it_is_copied(
             log.kafka.send(log.topic(), (b"-", value, headers))
             replica.wait_until_refused(sentence)
         assert replica.position() == log.reached()
+
+
+def test_what_comes_before_a_record_that_is_not_right_is_copied(log: Published, replica: Replica) -> None:
+    """Also where the database finds out: version 1 of a stream comes twice."""
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+        log.publish()
+        some_history(ledger, 1)
+        with connect(log.database.url, application_name="test") as connection:
+            [unit] = read_units(connection, 1, log.reached(), 1)
+        events = unit.last - unit.first + 1
+        again = unit.record.replace(b'"first":%d' % unit.first, b'"first":%d' % (unit.first + events))
+        again = again.replace(b'"last":%d' % unit.last, b'"last":%d' % (unit.last + events))
+        records = [
+            (None, record, [("first", b"%d" % (unit.first + later)), ("last", b"%d" % (unit.last + later))])
+            for record, later in ((unit.record, 0), (again, events))
+        ]
+        log.kafka.send(log.topic(), *records)
+        with replica.copying():
+            replica.wait_until_refused("has values that no log has (UniqueViolation")
+        assert replica.position() == unit.last
+
+
+def test_keys_that_a_publisher_sends_at_its_start_are_there_before_their_events(
+    log: Published, replica: Replica
+) -> None:
+    """They go in a transaction of their own; without the header, ada would look erased."""
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+        log.publish()
+        with replica.copying():
+            replica.wait_for(log.head())
+            ledger.accepted(opening(owner="ada"))
+            log.publish()
+            replica.wait_for(log.head())
+    assert_has_key(replica.database, "ada")
+
+
+def test_keys_whose_topic_is_made_anew_are_not_taken_for_erased(log: Published, replica: Replica) -> None:
+    """A copier that has read the keys to their end would find none in a new topic that is shorter."""
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+        log.publish()
+        with replica.copying():
+            replica.wait_for(log.head())
+            keys = topics.keys_topic("main", log.settings.kafka_generation)
+            with closing(client.admin(log.settings)) as admin:
+                admin.delete_topics([keys.name])
+                wait_until(lambda: topics.described(admin, keys.name) is None, "the end of the topic")
+                topics.create(admin, keys, 1)
+            ledger.accepted(opening(owner="ada"))
+            log.publish()
+            wait_until(lambda: replica.position() == log.head(), f"the copy to go on ({replica.waiting()})", 60)
+    assert_has_key(replica.database, "ada")
+
+
+def test_verify_covers_what_a_copy_has_and_finds_the_same_digest(log: Published, replica: Replica) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger)
+        ledger.execute(withdrawal(ledger.account(), 10**9))  # a refusal
+    log.publish()
+    with replica.copying():
+        replica.wait_for(log.head())
+    for database in (log.database, replica.database):
+        fold(database)
+    original, copy = verified(log.database), verified(replica.database)
+    assert original.ok, found(original)
+    assert copy.ok, found(copy)
+    assert copy.digest == original.digest
+    left_out = {check.name for check in copy.checks if IN_ORIGINAL in check.not_covered}
+    assert left_out == {ANSWERS, NAMED, REFUSALS, REPEATABLE}
+    assert all(check.covered == 0 for check in copy.checks if check.name in left_out)
+    assert copy.check(ANSWERED).covered == original.check(ANSWERED).covered
+
+
+def test_verify_finds_what_is_wrong_with_a_copy(log: Published, replica: Replica) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+    log.publish()
+    with replica.copying():
+        replica.wait_for(log.head())
+    fold(replica.database)
+    with psycopg.connect(replica.database.url) as connection:
+        connection.execute(
+            "DELETE FROM log.command_hashes WHERE last_position = (SELECT max(position) FROM log.events)"
+        )
+        connection.execute("GRANT EXECUTE ON FUNCTION log.append TO daybook_api")
+    report = verified(replica.database)
+    assert found(report) == {ANSWERED, SCHEMA}
+    assert "has 0 hashes of commands" in report.check(ANSWERED).findings[0].what
+    assert any("log.append" in finding.what for finding in report.check(SCHEMA).findings)
 
 
 def test_a_gap_of_positions_is_refused(log: Published, replica: Replica) -> None:
@@ -306,5 +414,4 @@ def test_keys_are_wrapped_for_the_replicas(log: Published, postgres18: Server) -
         replica = Replica(database, own, master_key=key)
         with replica.copying():
             replica.wait_for(own.head())
-        with psycopg.connect(database.url) as connection:
-            assert connection.execute("SELECT count(*) FROM log.subject_keys WHERE subject = 'ada'").fetchone() == (1,)
+        assert_has_key(database, "ada")

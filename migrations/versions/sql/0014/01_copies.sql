@@ -34,6 +34,7 @@ AS $$
 DECLARE
     v_log integer;
 BEGIN
+    LOCK TABLE log.logs IN SHARE ROW EXCLUSIVE MODE;  -- nobody makes a log meanwhile
     IF EXISTS (SELECT FROM log.logs) THEN
         RAISE EXCEPTION 'this database has a log already: a copy needs a database of its own (daybook migrate --replica)'
               USING ERRCODE = 'object_not_in_prerequisite_state';
