@@ -19,12 +19,11 @@ from api.gateway.routes import DeclaredRoute, declared_route
 from eventstore.log.unit_records import MOST_PIECE_BYTES
 from workers.contract.event_schemas import Schema
 from workers.kafka import topics
+from workers.kafka.commands.records import KEY_HEADER
 from workers.kafka.events_publication import CONTENT_TYPES, HEARTBEAT
 from workers.kafka.topics import Topic
 
 VERSION: Final = "3.0.0"
-KEY_HEADER: Final = "idempotency-key"
-"""The header of a command with its key."""
 _BINDING: Final = "0.5.0"
 _JSON: Final = "application/json"
 _GENERATION: Final = 0  # replaced by a placeholder
