@@ -63,6 +63,16 @@ class CopyLag(TypedDict):
     waiting: Annotated[str | None, Field(description="Why nothing is copied; null while it is")]
 
 
+class PublicationLag(TypedDict):
+    """How far a topic on Kafka is behind the head of the log."""
+
+    topic: Annotated[str, Field(description="The topic that the log is published to")]
+    position: Annotated[int, Field(description="The last position that the topic has for certain")]
+    events: Annotated[int, Field(description="The number of events that it does not have yet")]
+    seconds: Annotated[float, Field(description="Seconds since the oldest of these events was recorded")]
+    waiting: Annotated[str | None, Field(description="Why nothing is published; null while it is")]
+
+
 class Lag(TypedDict):
     """How far the projections are behind the head of the log."""
 
@@ -71,6 +81,7 @@ class Lag(TypedDict):
     events: Annotated[int, Field(description="Of the projection that is furthest behind")]
     seconds: Annotated[float, Field(description="Of the projection that is furthest behind")]
     projections: list[ProjectionLag]
+    publications: Annotated[list[PublicationLag], Field(description="The topics that the log is published to")]
     copies: Annotated[list[CopyLag], Field(description="The copy, if this log is one")]
 
 
@@ -110,8 +121,9 @@ def get_readiness(request: Request) -> Response:
 def get_lag(request: Request) -> Response:
     """Get how far each projection is behind the head of the log.
 
-    The lag is a number of events, and the seconds since the oldest of them was recorded. Of a copy it also tells how
-    far the copy is, and why nothing is copied, if so.
+    The lag is a number of events, and the seconds since the oldest of them was recorded. The topics that the log is
+    published to stand beside; their lag does not count for readiness. Of a copy it also tells how far the copy is, and
+    why nothing is copied, if so.
     """
     served = services(request)
     with served.reads() as connection:
@@ -132,6 +144,16 @@ def get_lag(request: Request) -> Response:
                 "rebuild_until": p.rebuild_until,
             }
             for p in found.projections
+        ],
+        "publications": [
+            {
+                "topic": p.topic,
+                "position": p.position,
+                "events": p.events,
+                "seconds": round(p.seconds, 3),
+                "waiting": p.waiting,
+            }
+            for p in found.publications
         ],
         "copies": [] if copy is None else [_copy_view(copy)],
     }

@@ -36,7 +36,8 @@ GRANT EXECUTE ON FUNCTION log.read_units, log.keep_publication TO daybook_publis
 GRANT SELECT ON log.logs, log.copies, log.subject_keys, log.master_keys TO daybook_replica;
 GRANT EXECUTE ON FUNCTION log.begin_copy, log.copy_units, log.keep_copy, log.keep_subject_keys, log.keep_master_key
    TO daybook_replica;
-GRANT SELECT ON log.logs, log.events, log.copies, log.subject_keys, log.master_keys TO daybook_projector;
+GRANT SELECT ON log.logs, log.events, log.copies, log.publications, log.subject_keys, log.master_keys
+   TO daybook_projector;
 
 
 GRANT SELECT, INSERT ON library.snapshots TO daybook_api;

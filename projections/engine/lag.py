@@ -1,4 +1,4 @@
-"""How far behind the log each projection is."""
+"""How far behind the log each projection is, and each topic that the log is published to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from eventstore.log.publications import PublicationLag, publication_lags
 from projections.engine.checkpoint import read_state
 from projections.engine.projection import Projection
 
@@ -36,6 +37,7 @@ class Lag:
     head: int
     epoch: int
     projections: tuple[ProjectionLag, ...]
+    publications: tuple[PublicationLag, ...] = ()
 
     @property
     def events(self) -> int:
@@ -79,4 +81,5 @@ def lag(connection: Connection[Any], log: str, projections: Sequence[Projection]
             )
             for status in state.statuses
         ),
+        publication_lags(connection, state.log_number),
     )

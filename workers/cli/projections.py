@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
+from eventstore.log.copying import Copy, find_copy
 from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
+from projections.engine.lag import Lag
+from projections.engine.lag import lag as read_lag
 from projections.engine.rebuild import rebuild as rebuild_tables
 from projections.registry import PROJECTIONS, named
 from workers.cli.common import (
@@ -27,6 +31,41 @@ from workers.migrating import refuse_planted
 from workers.tuning import tune_for_folding
 
 app = typer.Typer()
+
+
+@app.command()
+def lag(as_json: AsJson = False) -> None:
+    """How far projections are behind the log, the topics that it is published to, and a copy behind its topic.
+
+    The exit code is 1 if a projection has stopped, or nothing is published or copied.
+    """
+    with (
+        database(settings_of_process()) as settings,
+        connect(settings.query_url(), application_name="daybook-lag", read_only=True) as connection,
+    ):
+        found = read_lag(connection, settings.log, PROJECTIONS)
+        copy = find_copy(connection, settings.log)
+    if as_json:
+        copies = [] if copy is None else [{**asdict(copy), "behind": copy.behind}]
+        print_json({**asdict(found), "events": found.events, "seconds": found.seconds, "copies": copies})
+    else:
+        _print_lag(found, copy)
+    waiting = [topic.waiting for topic in found.publications] + ([] if copy is None else [copy.waiting])
+    if found.stopped or any(waiting):
+        raise typer.Exit(FOUND)
+
+
+def _print_lag(found: Lag, copy: Copy | None) -> None:
+    table = Table("what", "position", "behind", "seconds", "why", title=f"Head {found.head:,}, epoch {found.epoch}")
+    for one in found.projections:
+        table.add_row(one.projection, f"{one.position:,}", f"{one.events:,}", f"{one.seconds:.1f}", one.stopped or "")
+    for topic in found.publications:
+        seconds = f"{topic.seconds:.1f}"
+        table.add_row(topic.topic, f"{topic.position:,}", f"{topic.events:,}", seconds, topic.waiting or "")
+    if copy is not None:
+        name = f"copy of {copy.topic}"
+        table.add_row(name, f"{copy.position:,}", f"{copy.behind:,} records", "", copy.waiting or "")
+    out.print(table)
 
 
 @app.command()

@@ -32,6 +32,7 @@ LABELS: Final[Mapping[str, str]] = {
     "pool": "`reads` or `numbers`",
     "projection": "a projection of [the read models](read-models.md)",
     "manager": "a process manager, such as `publication`",
+    "topic": "a topic that the log is published to; there are none without Kafka",
     "result": "`answered`, or `left_out`: a record without a valid key, whose answer nobody would find",
     "status": "`waiting`, `working` or `attention`",
 }
@@ -130,6 +131,26 @@ LAG_SECONDS = Metric(
     EACH,
     ("projection",),
 )
+PUBLISHED_POSITION = Metric(
+    "daybook_publication_position", "gauge", "The position up to which a topic has the log", EACH, ("topic",)
+)
+PUBLISHED_LAG_EVENTS = Metric(
+    "daybook_publication_lag_events", "gauge", "Events that a topic does not have yet", EACH, ("topic",)
+)
+PUBLISHED_LAG_SECONDS = Metric(
+    "daybook_publication_lag_seconds",
+    "gauge",
+    "Seconds since the oldest event that a topic does not have was recorded; 0 if it has all",
+    EACH,
+    ("topic",),
+)
+PUBLISHED_WAITING = Metric(
+    "daybook_publication_waiting",
+    "gauge",
+    "1 if nothing is published to a topic; `GET /v1/lag` says why",
+    EACH,
+    ("topic",),
+)
 STOPPED = Metric(
     "daybook_projection_stopped",
     "gauge",
@@ -191,6 +212,10 @@ METRICS: Final = (
     LAG_EVENTS,
     LAG_SECONDS,
     STOPPED,
+    PUBLISHED_POSITION,
+    PUBLISHED_LAG_EVENTS,
+    PUBLISHED_LAG_SECONDS,
+    PUBLISHED_WAITING,
     PAGE_SECONDS,
     FOLDED_EVENTS,
     PROCESSES_KNOWN,

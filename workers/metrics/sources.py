@@ -118,6 +118,12 @@ def of_lag(read_lag: Callable[[], Lag | None]) -> Source:
             yield Sample(catalogue.LAG_EVENTS, one.events, labels)
             yield Sample(catalogue.LAG_SECONDS, one.seconds, labels)
             yield Sample(catalogue.STOPPED, int(one.stopped is not None), labels)
+        for topic in found.publications:
+            labels = (topic.topic,)
+            yield Sample(catalogue.PUBLISHED_POSITION, topic.position, labels)
+            yield Sample(catalogue.PUBLISHED_LAG_EVENTS, topic.events, labels)
+            yield Sample(catalogue.PUBLISHED_LAG_SECONDS, topic.seconds, labels)
+            yield Sample(catalogue.PUBLISHED_WAITING, int(topic.waiting is not None), labels)
 
     return read
 

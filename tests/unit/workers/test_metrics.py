@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from domain.registry import MANAGERS, RULES
 from eventstore.executor.statistics import OUTCOMES, Statistics
+from eventstore.log.publications import PublicationLag
 from projections.engine.lag import Lag, ProjectionLag
 from projections.engine.pages import PageDone
 from projections.processes.work import OPEN, Counts, ManagerCount
@@ -52,6 +53,7 @@ KNOWN = Lag(
         ProjectionLag("orders", 20, 0, 0.0, None, None),
         ProjectionLag("posts", 12, 8, 2.5, "at position 13, post.drafted.v1 on post_1: broken", None),
     ),
+    publications=(PublicationLag("daybook.main.1.log", 18, 2, 0.5, "Kafka cannot be used"),),
 )
 COUNTED = Counts((ManagerCount("publication", "waiting", 4), ManagerCount("hold_expiry", "attention", 1)), 5, 2, 1.5)
 
