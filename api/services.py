@@ -70,6 +70,7 @@ class Services(CommandServices):
     allowed_origins: tuple[str, ...] = ()  # origins of pages that may use the API from a browser
     trusted_proxies: tuple[Network, ...] = ()
     proxy_header: Header = "x-forwarded-for"
+    reads_only: bool = False  # the log is a copy: commands are refused, and the executor does not run
     refusals: Counter[str] = field(default_factory=Counter)  # refused accesses, by the code of the problem
 
 

@@ -61,12 +61,16 @@ class WriteSide:
 
 @contextmanager
 def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
-    """A running executor on the log of the settings, as the role `daybook_api`. Raises `UnknownLogError`."""
-    url = settings.api_url()
+    """A running executor on the log of the settings, as the role `daybook_api`. Raises `UnknownLogError`.
+
+    A process that serves reads only gets an executor that does not run, and connects as the role `daybook_query`.
+    """
+    runs = not settings.reads_only
+    url = settings.api_url() if runs else settings.query_url()
     with connect(url, application_name=f"{name}-keys") as keys:
         log_number = read_head(keys, settings.log).log_number
         codec = make_codec(
-            settings, keys, log_number, lambda: connect(url, application_name=f"{name}-keys"), writes=True
+            settings, keys, log_number, lambda: connect(url, application_name=f"{name}-keys"), writes=runs
         )
         snapshots = Snapshots(
             lambda: connect(url, application_name=f"{name}-snapshots"),
@@ -89,8 +93,12 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             cache_limit=settings.cache_limit,
             snapshots=snapshots,
         )
+        side = WriteSide(log=settings.log, log_number=log_number, executor=executor, codec=codec)
+        if not runs:
+            yield side
+            return
         with snapshots, executor:
-            yield WriteSide(log=settings.log, log_number=log_number, executor=executor, codec=codec)
+            yield side
 
 
 def system_principal(actor: str) -> Principal:

@@ -194,7 +194,7 @@ class Managed:
         pool.wait(POOL_SECONDS)
         numbers = self._open.enter_context(
             pool_of(
-                loaded.api_url(),
+                url if loaded.reads_only else loaded.api_url(),
                 application_name="daybook-numbers",
                 most=1,
                 wait_seconds=POOL_SECONDS,
@@ -243,4 +243,5 @@ class Managed:
             trusted_proxies=tuple(map(ip_network, loaded.trusted_proxies)),
             proxy_header=loaded.proxy_header,
             refusals=refusals,
+            reads_only=loaded.reads_only,
         )

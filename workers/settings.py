@@ -165,6 +165,11 @@ class Settings(BaseSettings):
         pattern=r"^[a-z][a-z0-9_-]{0,62}$",
         description="Name of the log, the only one of its database with read tables: a-z, 0-9, - and _",
     )
+    reads_only: bool = Field(
+        default=False,
+        description="Whether the API answers reads only, as of a replica: it refuses commands, and needs no login for "
+        "them. `daybook serve --reads-only` sets it",
+    )
     auth: Literal["on", "off"] = Field(
         default="on", description="`off` lets everyone in as an operator; for trying things out"
     )

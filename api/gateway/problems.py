@@ -40,6 +40,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "too_large": (413, "The body is too large"),
     "target_too_long": (414, "The request target is too long"),
     "encoding": (415, "The body must be sent without a content encoding"),
+    "read_only": (421, "This is a replica, which answers reads only"),
     "refused": (422, "A business rule refuses this"),
     "too_many": (429, "Too much of this principal is under way; send the next when something is answered"),
     "wrong_tokens": (429, "Too many wrong tokens came from this address"),

@@ -57,6 +57,7 @@ class RequestGuard:
         self._routes = routes
         self._limits = services.limits
         self._hosts = frozenset(host.lower() for host in services.allowed_hosts)
+        self._reads_only = services.reads_only
         self._held = 0  # bytes of the bodies of requests under way, complete or not
         self._held_of: Counter[str] = Counter()  # the same by principal, with one entry for each
         alone = services.principals is None  # without authentication there is only one principal
@@ -76,6 +77,8 @@ class RequestGuard:
         declared = None if found is None else found.path.route(scope["method"])
         scope.setdefault("state", {})["found"] = found
         refusal = refusal or self._refuse(scope, headers, found) or refuse_target(scope, found)
+        if self._reads_only and refusal is None and declared is not None and scope["method"] not in READING:
+            refusal = None if declared.declaration.on_replicas else _READ_ONLY
         if refusal is not None:
             await _answer_problem(refusal, scope, receive, send)
         elif scope["method"] in READING or (declared is not None and declared.declaration.reads_body):
@@ -159,6 +162,13 @@ class RequestGuard:
         refusal = self._authentication.admit(scope, headers, found)
         scope["state"]["headers"] = headers
         return refusal
+
+
+_READ_ONLY: Rejection = (
+    "read_only",
+    "This process serves a copy of the log, which takes no commands: send them to the API of the log itself.",
+    None,
+)
 
 
 async def _answer_problem(refusal: Rejection, scope: Scope, receive: Receive, send: Send) -> None:

@@ -31,12 +31,14 @@ class Declaration:
     """What a route declares beside its path and its function.
 
     `may`: who may use it. `personal`: whether it returns personal data, so that reads are written to the access log.
-    `reads_body`: whether the route reads and bounds its body itself.
+    `reads_body`: whether the route reads and bounds its body itself. `on_replicas`: whether a replica serves it, though
+    it is no GET.
     """
 
     may: frozenset[Right]
     personal: bool = False
     reads_body: bool = False
+    on_replicas: bool = False
 
 
 def declare(endpoint: Callable[..., Any], declaration: Declaration) -> None:
@@ -45,12 +47,18 @@ def declare(endpoint: Callable[..., Any], declaration: Declaration) -> None:
 
 
 def action(
-    router: APIRouter, path: str, *, may: frozenset[Right], reads_body: bool = False, **described: Any
+    router: APIRouter,
+    path: str,
+    *,
+    may: frozenset[Right],
+    reads_body: bool = False,
+    on_replicas: bool = False,
+    **described: Any,
 ) -> Callable[[E], E]:
     """Declare a route for POST that is not a command. `described` has the arguments of FastAPI's `post`."""
 
     def decorate(endpoint: E) -> E:
-        declare(endpoint, Declaration(may=may, reads_body=reads_body))
+        declare(endpoint, Declaration(may=may, reads_body=reads_body, on_replicas=on_replicas))
         return router.post(path, **described)(endpoint)
 
     return decorate

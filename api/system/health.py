@@ -106,7 +106,7 @@ def get_readiness(request: Request) -> Response:
             found = lags.lag(connection, served.log, PROJECTIONS)
     except psycopg.Error as error:
         raise Problem("unavailable", f"The database does not answer: {type(error).__name__}.") from error
-    if not served.executor.running:
+    if not served.reads_only and not served.executor.running:
         raise Problem("unavailable", "The executor does not run.")
     if found.stopped:
         names = ", ".join(found.stopped)

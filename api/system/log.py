@@ -269,7 +269,7 @@ async def follow_log(
     return _Following(events, request.app.state.followers)
 
 
-@action(router, "/log/follow-tickets", may=AUDITORS, status_code=201, responses=_TICKET)
+@action(router, "/log/follow-tickets", may=AUDITORS, on_replicas=True, status_code=201, responses=_TICKET)
 async def make_follow_ticket(request: Request, body: NoMembers = _NO_MEMBERS) -> Response:
     """Get a ticket to follow the log once, within 30 seconds, with the rights of the token of this request.
 

@@ -217,7 +217,7 @@ def test_a_publisher_that_fails_again_and_again_leaves_no_threads(
     database18: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher, "FLUSH_SECONDS", 1.0)
-    monkeypatch.setattr("workers.kafka.publishing.KAFKA_SECONDS", 0.05)
+    monkeypatch.setattr("workers.kafka.outage.KAFKA_SECONDS", 0.05)
     with kafka_proxy() as proxy, own_broker(tmp_path, advertised={"PROXIED": proxy.port}) as broker:
         proxy.target = broker.listeners["PROXIED"]
         direct = published(database18, Kafka(broker.address))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from workers.databases import database
 from workers.messages import action_recorded
 from workers.migrating import migrate as run_migration
 from workers.serve import serve as run_server
+from workers.settings import variable
 from workers.up import up as run_up
 from workers.work import work as run_worker
 from workers.work import work_processes as run_process_managers
@@ -38,13 +40,23 @@ def up(
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    reads_only: Annotated[
+        bool,
+        typer.Option("--reads-only", help="Answer reads only, from a replica: commands are refused with a problem."),
+    ] = False,
+) -> None:
     """Start the API."""
+    if reads_only:
+        os.environ[variable("reads_only")] = "true"  # for the processes of the API, which read the environment
     loaded = settings_of_process()
     with connect(loaded.query_url(), application_name="daybook-serve", read_only=True) as connection:
-        read_head(connection, loaded.log)  # a role that is not there, or no log, is one sentence
-    with connect(loaded.api_url(), application_name="daybook-serve") as connection:
-        make_codec(loaded, connection, read_head(connection, loaded.log).log_number, writes=True)  # or it is refused
+        head = read_head(connection, loaded.log)  # a role that is not there, or no log, is one sentence
+        if loaded.reads_only:
+            make_codec(loaded, connection, head.log_number)
+    if not loaded.reads_only:
+        with connect(loaded.api_url(), application_name="daybook-serve") as connection:
+            make_codec(loaded, connection, head.log_number, writes=True)  # or it is refused
     run_server(loaded)
 
 

@@ -39,6 +39,7 @@ class Guarded:
         router = APIRouter()
         query(router, "/v1/accounts/{account}", may=READERS, personal=True, response=None)(_account)
         services: Any = SimpleNamespace(
+            reads_only=False,
             tickets=None,
             principals=FixedPrincipals(GRANTS, lambda: NOW),
             allowed_hosts=("testserver",),

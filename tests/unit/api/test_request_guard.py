@@ -50,6 +50,7 @@ def guard(
     share: float = 1.0,
 ) -> RequestGuard:
     services: Any = SimpleNamespace(
+        reads_only=False,
         tickets=None,
         principals=FixedPrincipals(GRANTS, lambda: NOW) if auth else None,
         allowed_hosts=hosts,

@@ -1,0 +1,88 @@
+"""A replica as a user meets it: real processes that copy, fold and answer reads, without reach to the origin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.kafka.histories import some_history
+from tests.integration.workers.running import daybook, environment, started
+from tests.integration.workers.test_serve import write
+from tests.support.kafka import Kafka
+from tests.support.ledger import ledger_on
+from tests.support.postgres import Database, Server
+from tests.support.published import Published, published
+from tests.support.waiting import wait_until
+from workers.ports import free_port
+
+KEY = {"Authorization": "Bearer first"}
+
+
+@pytest.fixture
+def log(database18: Database, kafka: Kafka) -> Published:
+    return published(database18, kafka)
+
+
+@pytest.fixture
+def replica(postgres18: Server) -> Iterator[Database]:
+    with postgres18.database(migrated=False) as database:
+        yield database
+
+
+def answers(url: str) -> bool:
+    """Whether the API answers."""
+    try:
+        return httpx.get(url, headers=KEY).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_a_replica_copies_folds_and_answers_reads_only(log: Published, replica: Database, tmp_path: Path) -> None:
+    port = free_port()
+    write(tmp_path / "tokens.json", "first", role="operator")
+    env = environment(
+        replica,
+        DAYBOOK_TOKENS_FILE=str(tmp_path / "tokens.json"),
+        DAYBOOK_PORT=str(port),
+        DAYBOOK_KAFKA_BOOTSTRAP_SERVERS=log.kafka.address,
+        DAYBOOK_KAFKA_GENERATION=str(log.settings.kafka_generation),
+    )
+    base = f"http://127.0.0.1:{port}/v1"
+    migrated = daybook("migrate", "--replica", env=env)
+    assert migrated.returncode == 0, migrated.stderr
+    with ledger_on(log.database) as ledger, log.publishing():
+        some_history(ledger, 5)
+        log.wait_until_published()
+        with started("work", "--from-kafka", env=env):
+            wait_until(lambda: daybook_lag(env) == log.head(), "the copy")
+            with started("serve", "--reads-only", env=env):
+                wait_until(lambda: answers(f"{base}/lag"), "an API that answers")
+                some_history(ledger, 5)
+                lag = httpx.get(f"{base}/lag", headers=KEY).json()
+                assert [copy["topic"] for copy in lag["copies"]] == [log.topic()]
+                wait_until(
+                    lambda: httpx.get(f"{base}/lag", headers=KEY).json()["head"] == log.head(), "the newest position"
+                )
+                position = f"main.1.{log.head()}"
+                read = httpx.get(f"{base}/accounts", params={"min_position": position}, headers=KEY)
+                assert read.status_code == 200, read.text
+                assert len(read.json()["items"]) >= 4
+                assert httpx.get(f"{base}/health/ready", headers=KEY).status_code == 200
+                headers = {**KEY, "Idempotency-Key": "x"}
+                refused = httpx.post(f"{base}/transfers", json={}, headers=headers)
+                assert (refused.status_code, refused.json()["code"]) == (421, "read_only")
+                assert httpx.post(f"{base}/batches", content=b"", headers=KEY).json()["code"] == "read_only"
+        verified = daybook("verify", env=env)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def daybook_lag(env: dict[str, str]) -> int:
+    """The position of the copy, by `daybook lag`; 0 before it begins."""
+    done = daybook("lag", "--json", env=env)
+    if done.returncode != 0:
+        return 0
+    found: dict[str, int] = httpx.Response(200, content=done.stdout).json()
+    return found["head"]
