@@ -12,6 +12,7 @@ from bench.scenarios import (
     catch_up,
     http,
     imports,
+    kafka,
     lag,
     mixed,
     processes,
@@ -39,6 +40,7 @@ SCENARIOS: dict[str, Scenario] = {
     "projection": stock_projection.run,
     "sizes": sizes.run,
     "verify": verifying.run,
+    "kafka": kafka.run,
 }
 
 SHORT = ("store", "transfers", "zipf", "http", "lag", "catch-up")
