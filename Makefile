@@ -14,8 +14,9 @@ LOCK_ARGS ?=
 JOBS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 4 ? n : 4 )))
 PYTEST_ARGS ?= -n $(JOBS) --dist worksteal
 FAST := -m "not soak and not slow"
-# Percent of the statements: what was measured (88.1), less what differs from one run to the next.
-LEAST_COVERAGE := 87
+# Percent of the statements: what was measured (84.8), less what differs from one run to the next. The clients of Kafka
+# are tried with a broker, which `make test-fast` leaves out.
+LEAST_COVERAGE := 83
 CLIENTS := tests/clients
 CODE := domain eventstore projections api workers migrations tests bench
 

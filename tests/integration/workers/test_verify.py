@@ -18,7 +18,7 @@ from tests.integration.library.support import application, events, log_name
 from tests.integration.workers.running import daybook, environment
 from tests.support.ledger import codec_of, deposit, fold, ledger_on, snapshots_on, transfer, withdrawal
 from tests.support.plans import Explained, nodes
-from tests.support.postgres import Database
+from tests.support.postgres import Database, Server
 from workers.verify import verify
 from workers.verify.log import NAMED, QUESTIONS, READABLE, ask, open_log
 from workers.verify.report import VerifyReport
@@ -203,7 +203,13 @@ def test_the_command_reports_an_event_that_cannot_be_read(database: Database) ->
     assert "invalid byte sequence" in spoken.stdout
 
 
-def test_a_refusal_by_the_database_is_one_message(empty_database: Database) -> None:
+def test_a_refusal_by_the_database_is_one_message(server: Server) -> None:
+    """The server has the roles, since another database of it was migrated, and this one was not."""
+    with server.database(), server.database(migrated=False) as empty:
+        _is_refused_with_one_message(empty)
+
+
+def _is_refused_with_one_message(empty_database: Database) -> None:
     done = daybook("verify", env=environment(empty_database))
     assert done.returncode == 3
     assert 'relation "log.logs" does not exist' in done.stderr
