@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from threading import Event
 from typing import Any, NamedTuple
 
 from psycopg import Connection
@@ -83,6 +84,18 @@ class Ownership:
             noun, role = self._purpose.noun, self._purpose.role
             logger.warning("%s holds the lock of %s %s and is no %s: going on without it", login, noun, name, role)
         return {name for name, _ in rows}
+
+    def wait(self, stop: Event, pause: float, silent_seconds: float, alive: Callable[[], object]) -> bool:
+        """Try until at least one name is owned, with pauses, and end silent owners. False if told to stop before.
+
+        `alive` is called before each pause.
+        """
+        while not self.acquire():
+            alive()
+            self.end_silent(silent_seconds)
+            if stop.wait(pause):
+                return False
+        return True
 
     def release(self, names: Collection[str] | None = None) -> None:
         """Release the locks of these names, or all."""

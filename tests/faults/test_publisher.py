@@ -20,8 +20,8 @@ from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.postgres.connect import connect
 from tests.faults.publishing_process import PAUSED_SECONDS
 from tests.integration.workers.running import environment
-from tests.support.kafka import Kafka, own_broker
-from tests.support.kafka_proxy import ADD_PARTITIONS_TO_TXN, END_TXN, INIT_PRODUCER_ID, PRODUCE, Loss, kafka_proxy
+from tests.support.kafka import Kafka, OwnKafka
+from tests.support.kafka_proxy import ADD_PARTITIONS_TO_TXN, END_TXN, INIT_PRODUCER_ID, PRODUCE, Loss
 from tests.support.ledger import MASTER_KEY, Ledger, ledger_on, transfer
 from tests.support.postgres import Database
 from tests.support.published import Published, published
@@ -151,18 +151,24 @@ def test_of_two_publishers_at_once_the_older_is_fenced(database18: Database, kaf
     log.assert_exactly_once()
 
 
-def test_a_broker_is_killed_and_started_again(database18: Database, tmp_path: Path) -> None:
-    with own_broker(tmp_path) as broker:
-        log = published(database18, Kafka(broker.address))
-        with ledger_on(database18) as ledger, log.publishing():
-            transfers(ledger, 100)
-            wait_until(lambda: log.reached() > 50, "the first transactions")
-            broker.kill()
-            transfers(ledger, 100)
-            broker.start()
-            transfers(ledger, 10)
-            log.wait_until_published(seconds=120)
-        log.assert_exactly_once()
+def test_a_broker_is_killed_and_started_again(database18: Database, own_kafka: OwnKafka) -> None:
+    log = published(database18, own_kafka.direct)
+    with ledger_on(database18) as ledger, log.publishing():
+        transfers(ledger, 100)
+        wait_until(lambda: log.reached() > 50, "the first transactions")
+        own_kafka.broker.kill()
+        transfers(ledger, 100)
+        own_kafka.broker.start()
+        transfers(ledger, 10)
+        log.wait_until_published(seconds=120)
+    log.assert_exactly_once()
+
+
+def behind_proxy(database: Database, own: OwnKafka) -> Published:
+    """A log whose publisher goes through the proxy; the test reads directly."""
+    direct = published(database, own.direct)
+    there = direct.settings.model_copy(update={"kafka_bootstrap_servers": own.proxied.address})
+    return Published(database, own.direct, there)
 
 
 LOSSES: tuple[tuple[int, Loss], ...] = tuple(
@@ -170,67 +176,55 @@ LOSSES: tuple[tuple[int, Loss], ...] = tuple(
 )
 
 
-def test_requests_and_acknowledgements_are_lost_one_by_one(database18: Database, tmp_path: Path) -> None:
-    with kafka_proxy() as proxy, own_broker(tmp_path, advertised={"PROXIED": proxy.port}) as broker:
-        proxy.target = broker.listeners["PROXIED"]
-        direct = published(database18, Kafka(broker.address))
-        there = direct.settings.model_copy(update={"kafka_bootstrap_servers": f"127.0.0.1:{proxy.port}"})
-        log = Published(database18, direct.kafka, there)
-        with ledger_on(database18) as ledger:
-            for number, (api, what) in enumerate(LOSSES, 1):
-                proxy.lose(api, what)
-                with log.publishing():
-                    transfers(ledger, 20)
-                    log.wait_until_published()
-                    if api == ADD_PARTITIONS_TO_TXN and len(proxy.lost) < number:
-                        proxy.forgive()  # newer brokers add partitions with the first record (KIP-890)
-                        proxy.lost.append((api, what))
-                    wait_until(lambda n=number: len(proxy.lost) >= n, f"the loss of {what} {api}")  # type: ignore[misc]
-        assert proxy.lost == list(LOSSES)
-        direct.assert_exactly_once()
+def test_requests_and_acknowledgements_are_lost_one_by_one(database18: Database, own_kafka: OwnKafka) -> None:
+    proxy = own_kafka.proxy
+    log = behind_proxy(database18, own_kafka)
+    with ledger_on(database18) as ledger:
+        for number, (api, what) in enumerate(LOSSES, 1):
+            proxy.lose(api, what)
+            with log.publishing():
+                transfers(ledger, 20)
+                log.wait_until_published()
+                wait_until(lambda n=number: len(proxy.lost) >= n, f"the loss of {what} {api}")  # type: ignore[misc]
+    assert proxy.lost == list(LOSSES)
+    log.assert_exactly_once()
 
 
 def test_a_batch_that_is_never_acknowledged_does_not_leave_a_hole(
-    database18: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database18: Database, own_kafka: OwnKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """kafka-python 3.0.12 commits a transaction although a record of it has failed. The publisher looks at each."""
     monkeypatch.setattr(client, "DELIVERY_MS", 1_500)
     monkeypatch.setattr(client, "REQUEST_MS", 1_000)
-    with kafka_proxy() as proxy, own_broker(tmp_path, advertised={"PROXIED": proxy.port}) as broker:
-        proxy.target = broker.listeners["PROXIED"]
-        direct = published(database18, Kafka(broker.address))
-        there = direct.settings.model_copy(update={"kafka_bootstrap_servers": f"127.0.0.1:{proxy.port}"})
-        log = Published(database18, direct.kafka, there)
-        with ledger_on(database18) as ledger, log.publishing():
-            transfers(ledger, 20)
-            log.wait_until_published()
-            proxy.lose(PRODUCE, "request", 200)
-            transfers(ledger, 20)
-            wait_until(lambda: "Kafka cannot be used" in (log.waiting() or ""), "the failure of a record")
-            proxy.forgive()
-            transfers(ledger, 20)
-            log.wait_until_published()
-        direct.assert_exactly_once()
+    proxy = own_kafka.proxy
+    log = behind_proxy(database18, own_kafka)
+    with ledger_on(database18) as ledger, log.publishing():
+        transfers(ledger, 20)
+        log.wait_until_published()
+        proxy.lose(PRODUCE, "request", 200)
+        transfers(ledger, 20)
+        wait_until(lambda: "Kafka cannot be used" in (log.waiting() or ""), "the failure of a record")
+        proxy.forgive()
+        transfers(ledger, 20)
+        log.wait_until_published()
+    log.assert_exactly_once()
 
 
 def test_a_publisher_that_fails_again_and_again_leaves_no_threads(
-    database18: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database18: Database, own_kafka: OwnKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher, "FLUSH_SECONDS", 1.0)
     monkeypatch.setattr("workers.kafka.outage.KAFKA_SECONDS", 0.05)
-    with kafka_proxy() as proxy, own_broker(tmp_path, advertised={"PROXIED": proxy.port}) as broker:
-        proxy.target = broker.listeners["PROXIED"]
-        direct = published(database18, Kafka(broker.address))
-        there = direct.settings.model_copy(update={"kafka_bootstrap_servers": f"127.0.0.1:{proxy.port}"})
-        log = Published(database18, direct.kafka, there)
-        with ledger_on(database18) as ledger, log.publishing():
-            transfers(ledger, 10)
+    proxy = own_kafka.proxy
+    log = behind_proxy(database18, own_kafka)
+    with ledger_on(database18) as ledger, log.publishing():
+        transfers(ledger, 10)
+        log.wait_until_published()
+        before = threading.active_count()
+        for _ in range(5):
+            proxy.cut()
+            transfers(ledger, 3)
+            proxy.mend()
             log.wait_until_published()
-            before = threading.active_count()
-            for _ in range(5):
-                proxy.cut()
-                transfers(ledger, 3)
-                proxy.mend()
-                log.wait_until_published()
-            wait_until(lambda: threading.active_count() <= before + 2, "the end of threads of producers")
-        direct.assert_exactly_once()
+        wait_until(lambda: threading.active_count() <= before + 2, "the end of threads of producers")
+    log.assert_exactly_once()

@@ -1,7 +1,6 @@
 """Clients of Kafka, made from the settings.
 
-kafka-python retries by itself, so each client is given a bound after which it raises. Its own messages are kept to
-errors: what a person needs to know is said by the code that uses it.
+kafka-python retries by itself, so each client is given a bound after which it raises.
 """
 
 from __future__ import annotations
@@ -128,8 +127,14 @@ def admin(settings: Settings) -> KafkaAdminClient:
     return KafkaAdminClient(**connection_options(settings))
 
 
-def warn_without_crc32c() -> None:
-    """Log a warning where checksums would be computed in Python: a third of the rate (14,000 records a second)."""
+def begin(settings: Settings) -> None:
+    """What each process does once, before its first client. Raises `SettingsError` if no broker is set.
+
+    It logs a warning where checksums would be computed in Python: a third of the rate (14,000 records a second). The
+    client's own messages are left out: what matters is raised, and the process says it in one sentence.
+    """
+    connection_options(settings)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     if importlib.util.find_spec("crc32c") is None:
         logger.warning("the package crc32c is missing, so Kafka is three times slower: install it")
 

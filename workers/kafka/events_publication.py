@@ -16,11 +16,9 @@ from kafka import KafkaConsumer
 from msgspec import Struct
 from psycopg import Connection
 
-from eventstore.log.read import read_head
-from eventstore.log.unit_records import read_units
 from workers.kafka.last_records import last_record
-from workers.kafka.log_publication import another_history, refuse_lost, refuse_restored
 from workers.kafka.publisher import Outgoing, OutgoingPage
+from workers.kafka.topic_of_log import AGAIN, TopicOfLog
 from workers.kafka.topics import TopicError
 
 HEARTBEAT: Final = "log.reached.v1"
@@ -39,7 +37,6 @@ SELECT position, unit_end, stream, version, type,
        to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), encoding, payload
   FROM log.events WHERE log = %s AND position > %s AND position <= %s ORDER BY position
 """
-_UUID = "SELECT uuid::text FROM log.logs WHERE log = %s"
 
 
 class Heartbeat(Struct, frozen=True):
@@ -53,12 +50,12 @@ class Heartbeat(Struct, frozen=True):
     events: int  # events in this partition since the beginning
 
 
-def partition_of(stream: str, partitions: int) -> int:
+def partition_of(stream: bytes, partitions: int) -> int:
     """The partition of a stream. It is the same for ever: CRC-32 of the name, modulo the number of partitions."""
-    return crc32(stream.encode()) % partitions
+    return crc32(stream) % partitions
 
 
-class EventsPublication:
+class EventsPublication(TopicOfLog):
     """The records of events."""
 
     def __init__(
@@ -71,18 +68,8 @@ class EventsPublication:
         published: int = 0,
     ) -> None:
         """`published` is the position that the topic has had for certain."""
-        self.name = topic
-        self.transactional_id = topic
-        self._connection = connection
-        self._log = log
-        self._consumer = consumer
+        super().__init__(connection, log, consumer, topic, published)
         self._partitions = partitions
-        self._published = published
-        head = read_head(connection, log)
-        self._log_number, self._epoch = head.log_number, head.epoch
-        row = connection.execute(_UUID, (self._log_number,)).fetchone()
-        assert row is not None
-        self._uuid: str = row[0]
         self._source = f"urn:daybook:log:{self._uuid}".encode()
         self._counts = [0] * partitions
 
@@ -90,41 +77,35 @@ class EventsPublication:
         """See `Publication`."""
         found = [self._heartbeat(partition) for partition in range(self._partitions)]
         last = [one for one in found if one is not None]
-        if not last:
-            refuse_lost(self.name, 0, self._published)
-            return 0
         positions = {one.position for one in last}
-        if len(last) < self._partitions or len(positions) > 1:
+        if last and (len(last) < self._partitions or len(positions) > 1):
             raise TopicError(
                 f"the partitions of topic {self.name} end at different positions ({sorted(positions)}, {len(last)} of "
-                f"{self._partitions} have a heartbeat): records are lost; publish a new generation"
+                f"{self._partitions} have a heartbeat): records are lost; {AGAIN}"
             )
-        one = last[0]
-        refuse_restored(self._connection, self._log, self.name, one.log, one.epoch, one.position)
-        if self._digest(one.first) != one.digest:
-            raise TopicError(another_history(self.name, one.position))
-        refuse_lost(self.name, one.position, self._published)
-        self._counts = [heartbeat.events for heartbeat in last]
-        return one.position
+        position = self._fits(last[0]) if last else 0
+        self._refuse_lost(position)
+        self._counts = [heartbeat.events for heartbeat in last] or self._counts
+        return position
 
     def _heartbeat(self, partition: int) -> Heartbeat | None:
         record = last_record(self._consumer, self.name, partition, self.alive)
         if record is None:
             return None
-        if dict(record.headers).get("ce_type") != HEARTBEAT.encode():
-            raise TopicError(
-                f"the last record of partition {partition} of topic {self.name} is no heartbeat: something else wrote "
-                "to it; see who may (ACLs), and publish a new generation"
-            )
-        return msgspec.json.decode(record.value, type=Heartbeat)
+        try:
+            if dict(record.headers).get("ce_type") != HEARTBEAT.encode():
+                raise ValueError(HEARTBEAT)
+            return msgspec.json.decode(record.value or b"", type=Heartbeat)
+        except (ValueError, msgspec.MsgspecError):
+            raise self._foreign(f"no heartbeat (partition {partition})") from None
 
-    def _digest(self, first: int) -> str:
-        [unit] = read_units(self._connection, self._log_number, first - 1, 1)
-        return sha256(unit.record).hexdigest()
-
-    def alive(self) -> None:
-        """See `Publication`. The server ends a session that says nothing for long."""
-        self._connection.execute("SELECT")
+    def _fits(self, heartbeat: Heartbeat) -> int:
+        """The position of the last heartbeat, whose unit must be that of the log."""
+        self._refuse_restored(heartbeat.log, heartbeat.epoch, heartbeat.position)
+        record = self._record_from(heartbeat.first)
+        if record is None or sha256(record).hexdigest() != heartbeat.digest:
+            raise self._another_history(heartbeat.position)
+        return heartbeat.position
 
     def page(self, after: int, most: int) -> OutgoingPage | None:
         """See `Publication`."""
@@ -136,7 +117,7 @@ class EventsPublication:
         records, counts = [], list(self._counts)
         for position, _, stream, version, type, at, encoding, payload in rows:
             key = stream.encode()
-            partition = crc32(key) % self._partitions
+            partition = partition_of(key, self._partitions)
             counts[partition] += 1
             headers = self._headers(b"%d" % position, type.encode(), at.encode(), key, b"%d" % version)
             headers.append(("content-type", CONTENT_TYPES[encoding]))
@@ -160,7 +141,9 @@ class EventsPublication:
 
     def _heartbeats(self, rows: list[Any], upto: int, at: str, counts: list[int]) -> list[Outgoing]:
         first = next(row[0] for row in rows if row[1] == upto)
-        digest = self._digest(first)
+        record = self._record_from(first)
+        assert record is not None, "the unit was just read"
+        digest = sha256(record).hexdigest()
         return [
             Outgoing(
                 self.name,

@@ -66,10 +66,9 @@ class KeyFeed:
         """
         self._since = self._xmin()
         rows = self._connection.execute(_ALL, (self._log_number,), binary=True).fetchall()
-        wanted = [row for row in rows if (row[0] in there and there[row[0]] is not None) if row[1] is None] + [
-            row for row in rows if row[1] is not None and there.get(row[0]) != self._fingerprint
-        ]
-        return self._records(wanted)
+        return self._records(
+            [row for row in rows if there.get(row[0]) != (None if row[1] is None else self._fingerprint)]
+        )
 
     def changed(self) -> list[tuple[bytes, bytes | None]]:
         """The records of keys that were changed since the last call. It sees every key that an event before needs."""
@@ -92,7 +91,7 @@ class KeyFeed:
         return [(subject.encode(), self._value(subject, sealed, number)) for subject, sealed, number in rows]
 
     def _value(self, subject: str, sealed: bytes | None, number: int) -> bytes | None:
-        """The value of a record. A damaged key is sent as it is: it opens nowhere."""
+        """The value of a record; None for a key that was erased. For a damaged key it is zeros, which open nowhere."""
         if sealed is None:
             return None
         key = self._held.unwrap(subject, WrappedKey(sealed, number))
@@ -101,12 +100,16 @@ class KeyFeed:
 
 
 def keys_there(consumer: KafkaConsumer, topic: str, alive: Alive = lambda: None) -> dict[str, str | None]:
-    """The people in the topic of keys, and the fingerprint of the master key of their record; None for a tombstone."""
+    """The people in the topic of keys, and the fingerprint of the master key of their record; None for a tombstone.
+
+    Raises `KeyRecordError`.
+    """
     at = TopicPartition(topic, 0)
     consumer.assign([at])
     begin, end = consumer.beginning_offsets([at])[at], consumer.end_offsets([at])[at]
     found: dict[str, str | None] = {}
     for record in records_between(consumer, at, begin, end, alive):
-        value = None if record.value is None else msgspec.json.decode(record.value, type=KeyRecord).master_key
-        found[record.key.decode()] = value
+        if record.key is None:
+            raise KeyRecordError(f"the record at offset {record.offset} names no person")
+        found[record.key.decode()] = None if record.value is None else parse_key(record.value)[0].hex()
     return found

@@ -26,13 +26,23 @@ class KafkaOutage:
     """Says why a process of Kafka does not go on, in its messages, and waits."""
 
     def __init__(
-        self, subject: str, standstill: str, stop: Event, also: Callable[[str], None] = lambda sentence: None
+        self,
+        subject: str,
+        standstill: str,
+        stop: Event,
+        also: Callable[[str | None], None] = lambda sentence: None,
+        refused_seconds: float = REFUSED_SECONDS,
     ) -> None:
-        """`subject` is what cannot go on, and `standstill` what that means. `also` gets the sentences too."""
+        """`subject` is what cannot go on, and `standstill` what that means.
+
+        `also` gets each sentence too, and None once it no longer holds. After a topic was refused, the next try comes
+        after `refused_seconds`.
+        """
         self._subject = subject
         self._standstill = standstill
         self._stop = stop
         self._also = also
+        self._refused_seconds = refused_seconds
         self._since: float | None = None
         self._message_at = 0.0
         self._refused: str | None = None
@@ -55,10 +65,12 @@ class KafkaOutage:
             logger.error("%s: %s", self._standstill, error)
             self._refused = str(error)
         self._also(str(error))
-        self._stop.wait(REFUSED_SECONDS)
+        self._stop.wait(self._refused_seconds)
 
     def ended(self) -> None:
         """Kafka can be used, and the topics fit."""
         if self._since is not None:
             logger.warning("%s: Kafka can be used again after %.0f seconds", self._subject, monotonic() - self._since)
-        self._since = self._refused = None
+        if self._since is not None or self._refused is not None:
+            self._since = self._refused = None
+            self._also(None)

@@ -49,9 +49,7 @@ def publish(settings: Settings, what: What) -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    client.warn_without_crc32c()
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters is raised, and said here in one sentence
-    client.connection_options(settings)
+    client.begin(settings)
     publish_until(settings, what, stop)
 
 
@@ -84,8 +82,8 @@ def publish_until(
             kafka.refused(error)
 
 
-def _keep_sentence(settings: Settings, what: What, sentence: str) -> None:
-    """Record why nothing is published, in the table that lag shows."""
+def _keep_sentence(settings: Settings, what: What, sentence: str | None) -> None:
+    """Record why nothing is published, in the table that lag shows; None: it is."""
     try:
         with connect(settings.publisher_url(), application_name="daybook-publisher") as connection:
             number = read_head(connection, settings.log).log_number
@@ -123,11 +121,8 @@ class _Session:
     def run(self, database: Outage) -> None:
         """Publish as the owner of the topic, until told to stop. Raises what fails."""
         ownership = Ownership(self._connection, PUBLISHING, self._log_number, [self._topic.name])
-        while not ownership.acquire():
-            database.ended()
-            ownership.end_silent(self._paused_seconds)
-            if self._stop.wait(IDLE_POLL_SECONDS):
-                return
+        if not ownership.wait(self._stop, IDLE_POLL_SECONDS, self._paused_seconds, database.ended):
+            return
         database.ended()
         with ExitStack() as opened:
             identity = self._ready()

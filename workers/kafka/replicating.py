@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import signal
+from functools import partial
 from threading import Event, Thread
-from time import monotonic
 from typing import Final
 
 import psycopg
@@ -22,6 +22,7 @@ from projections.engine.follow import IDLE_POLL_SECONDS, PAUSED_SECONDS, end_whe
 from projections.engine.outage import Outage
 from projections.engine.runner import TRANSIENT
 from workers.kafka import client, topics
+from workers.kafka.outage import KafkaOutage
 from workers.kafka.replica import Copier
 from workers.kafka.topics import TopicError
 from workers.settings import Settings
@@ -31,8 +32,7 @@ logger = logging.getLogger(__name__)
 
 COPYING: Final = Purpose("copy", "topic", "daybook_replica")
 REFUSED_SECONDS: Final = 2.0
-KAFKA_SECONDS: Final = 1.0
-MESSAGE_SECONDS: Final = 30.0
+"""How long to wait after a topic was refused. A replica often starts before the publisher that makes the topic."""
 _ANY_LOG: Final = 0
 """The number in the lock's key: the first worker takes the lock before there is a log."""
 
@@ -42,9 +42,7 @@ def work_from_kafka(settings: Settings) -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    client.warn_without_crc32c()
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    client.connection_options(settings)
+    client.begin(settings)
     failed: list[BaseException] = []
 
     def copy() -> None:
@@ -83,81 +81,41 @@ def _once_begun(settings: Settings, stop: Event) -> bool:
 def copy_until(settings: Settings, stop: Event, *, paused_seconds: float = PAUSED_SECONDS) -> None:
     """Copy until `stop` is set. A worker that says nothing to the database for `paused_seconds` is replaced."""
     database = Outage(stop, settings.database_wait_seconds)
-    trouble = _Trouble(settings, stop)
+    topic = topics.log_topic(settings.log, settings.kafka_generation).name
+    kafka = KafkaOutage(topic, "nothing is copied", stop, partial(_keep_sentence, settings), REFUSED_SECONDS)
     while not stop.is_set():
         try:
             with connect(settings.replica_url(), application_name="daybook-replica") as connection:
                 end_when_silent(connection, paused_seconds)
                 # A commit that a crash loses takes its offset with it, so no commit waits for the disk.
                 connection.execute("SET synchronous_commit = off")
-                topic = topics.log_topic(settings.log, settings.kafka_generation).name
                 ownership = Ownership(connection, COPYING, _ANY_LOG, [topic])
-                while not ownership.acquire():
-                    database.ended()
-                    ownership.end_silent(paused_seconds)
-                    if stop.wait(IDLE_POLL_SECONDS):
-                        return
+                if not ownership.wait(stop, IDLE_POLL_SECONDS, paused_seconds, database.ended):
+                    return
                 database.ended()
                 copier = Copier(settings, connection)
                 try:
                     logger.info("copying topic %s", topic)
                     while not stop.is_set():
                         if copier.step() or copier.at_end:
-                            trouble.ended()
+                            kafka.ended()
                         connection.execute("SELECT")  # a session that says nothing for long is ended
                 finally:
                     copier.close()
         except TRANSIENT as error:
             database.failed(error)
         except KafkaError as error:
-            trouble.failed(error)
+            kafka.failed(error)
         except TopicError as error:
-            trouble.refused(error)
+            kafka.refused(error)
 
 
-class _Trouble:
-    """Says why nothing is copied: in the log, and in the table that lag shows."""
-
-    def __init__(self, settings: Settings, stop: Event) -> None:
-        self._settings = settings
-        self._stop = stop
-        self._since: float | None = None
-        self._message_at = 0.0
-        self._refused: str | None = None
-
-    def failed(self, error: KafkaError) -> None:
-        """Kafka failed; wait a moment."""
-        now = monotonic()
-        if self._since is None:
-            self._since, self._message_at = now, now
-        if now >= self._message_at:
-            sentence = f"Kafka cannot be used, and is tried again: {type(error).__name__} {error}".rstrip()
-            logger.warning("%s", sentence)
-            self._say(sentence)
-            self._message_at = now + MESSAGE_SECONDS
-        self._stop.wait(KAFKA_SECONDS)
-
-    def refused(self, error: TopicError) -> None:
-        """The topic does not fit; wait for an operator."""
-        if str(error) != self._refused:
-            logger.error("nothing is copied: %s", error)
-            self._refused = str(error)
-        self._say(str(error))
-        self._stop.wait(REFUSED_SECONDS)
-
-    def ended(self) -> None:
-        """A record was copied, or could have been."""
-        if self._since is not None:
-            logger.warning("Kafka can be used again after %.0f seconds", monotonic() - self._since)
-        if self._since is not None or self._refused is not None:
-            self._since = self._refused = None
-            self._say(None)
-
-    def _say(self, sentence: str | None) -> None:
-        try:
-            with connect(self._settings.replica_url(), application_name="daybook-replica") as connection:
-                copy = find_copy(connection, self._settings.log)
-                if copy is not None:
-                    keep_copy(connection, copy.log_number, waiting=sentence)
-        except psycopg.Error as error:
-            logger.warning("that nothing is copied cannot be recorded: %s", type(error).__name__)
+def _keep_sentence(settings: Settings, sentence: str | None) -> None:
+    """Record why nothing is copied, in the table that lag shows; None: it is."""
+    try:
+        with connect(settings.replica_url(), application_name="daybook-replica") as connection:
+            copy = find_copy(connection, settings.log)
+            if copy is not None:
+                keep_copy(connection, copy.log_number, waiting=sentence)
+    except psycopg.Error as error:
+        logger.warning("that nothing is copied cannot be recorded: %s", type(error).__name__)

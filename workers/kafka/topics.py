@@ -5,7 +5,7 @@ A topic is known by its cluster, its id and its name. One that was deleted and m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -100,9 +100,17 @@ def described(client: KafkaAdminClient, name: str) -> Mapping[str, Any] | None:
 
 def identity(client: KafkaAdminClient, name: str) -> Identity:
     """Which topic it is. Raises `TopicError` where there is none."""
+    return _identity_of(client, _existing(client, name))
+
+
+def _existing(client: KafkaAdminClient, name: str) -> Mapping[str, Any]:
     topic = described(client, name)
     if topic is None:
         raise TopicError(f"there is no topic {name} in this cluster: a publisher makes it (daybook publish)")
+    return topic
+
+
+def _identity_of(client: KafkaAdminClient, topic: Mapping[str, Any]) -> Identity:
     return Identity(str(client.describe_cluster()["cluster_id"]), str(topic["topic_id"]))
 
 
@@ -120,9 +128,7 @@ def create(client: KafkaAdminClient, topic: Topic, replication_factor: int) -> N
 
 def check(client: KafkaAdminClient, topic: Topic) -> Identity:
     """Check partitions and settings of a topic. Returns which topic it is. Raises `TopicError`."""
-    found = described(client, topic.name)
-    if found is None:
-        raise TopicError(f"there is no topic {topic.name} in this cluster: a publisher makes it (daybook publish)")
+    found = _existing(client, topic.name)
     partitions = len(found["partitions"])
     if partitions != topic.partitions:
         raise TopicError(
@@ -136,7 +142,7 @@ def check(client: KafkaAdminClient, topic: Topic) -> Identity:
     ]
     if wrong:
         raise TopicError(f"topic {topic.name} does not keep what it has to: {', '.join(wrong)}; change its settings")
-    return Identity(str(client.describe_cluster()["cluster_id"]), str(found["topic_id"]))
+    return _identity_of(client, found)
 
 
 def _fits(name: str, is_now: str, needed: str) -> bool:
@@ -165,8 +171,3 @@ def refuse_another(topic: str, was: Identity, found: Identity, holder: str) -> N
         f"topic {topic} was deleted and made anew: {holder} belongs to the one with id {was.topic_id}, and this has id "
         f"{found.topic_id}; take a new generation (DAYBOOK_KAFKA_GENERATION)"
     )
-
-
-def names(topics: Sequence[Topic]) -> str:
-    """The names of topics, for messages."""
-    return ", ".join(topic.name for topic in topics)

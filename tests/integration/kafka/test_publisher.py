@@ -128,6 +128,23 @@ def test_a_transaction_has_the_keys_that_its_events_need_and_says_so(database18:
         assert publication.page(page.upto, 100) is None  # a key is sent once
 
 
+def test_a_key_is_sent_once_while_an_older_transaction_is_open(database18: Database) -> None:
+    """Until it ends, each look sees every key again that is younger than it."""
+    with (
+        ledger_on(database18) as ledger,
+        connect(database18.url, application_name="test") as connection,
+        psycopg.connect(database18.url) as older,
+    ):
+        older.execute("SELECT pg_current_xact_id()")
+        feed = KeyFeed(connection, 1, MasterKeys(SubjectKeys(connection, 1), MASTER_KEY), MASTER_KEY)
+        feed.missing({})
+        ledger.accepted(opening(owner="bob"))
+        assert [subject for subject, _ in feed.changed()] == [b"bob"]
+        ledger.accepted(opening(owner="eve"))
+        assert [subject for subject, _ in feed.changed()] == [b"eve"]
+        assert feed.changed() == []
+
+
 def test_events_are_published_by_stream_with_the_headers_of_a_cloud_event(log: Published) -> None:
     with ledger_on(log.database) as ledger:
         some_history(ledger)
@@ -149,7 +166,7 @@ def test_events_are_published_by_stream_with_the_headers_of_a_cloud_event(log: P
             assert headers["ce_specversion"] == "1.0"
             assert headers["content-type"] == "application/json"
             assert headers["ce_source"] == f"urn:daybook:log:{beat.log}"
-            assert partition_of(record.key.decode(), 4) == partition
+            assert partition_of(record.key, 4) == partition
             found.append(
                 (
                     int(headers["ce_id"]),
@@ -248,12 +265,59 @@ def test_a_topic_that_would_lose_records_is_refused(log: Published, name: str, v
         refused(log, f"{name} is {value}")
 
 
-def test_a_foreign_record_at_the_end_is_refused(log: Published) -> None:
+Headers = list[tuple[str, bytes]]
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "what"),
+    [
+        (b"poison", [], "not the record of a unit"),
+        (None, [], "not the record of a unit"),
+        (b"poison", [("pieces", b"many")], "its header pieces is no number of pieces"),
+        (b"poison", [("pieces", b"9999999")], "its header pieces is no number of pieces"),
+    ],
+)
+def test_a_foreign_record_at_the_end_is_refused(
+    log: Published, value: bytes | None, headers: Headers, what: str
+) -> None:
     with ledger_on(log.database) as ledger:
         some_history(ledger, 1)
     log.publish()
-    log.kafka.send(log.topic(), (None, b"poison", []))
+    log.kafka.send(log.topic(), (b"-", value, headers))
+    refused(log, what)
     refused(log, "something else wrote to it")
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"), [(b"poison", []), (b"poison", [("ce_type", HEARTBEAT.encode())]), (None, [])]
+)
+def test_a_foreign_record_at_the_end_of_a_partition_is_refused(
+    log: Published, value: bytes | None, headers: Headers
+) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+    log.publish("events")
+    log.kafka.send(log.topic("events"), (b"-", value, headers))
+    refused(log, "is no heartbeat (partition 0): something else wrote to it", also="events")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"), [(b"ada", b"poison", "not the record of a key"), (None, b"x", "names no person")]
+)
+def test_a_foreign_record_among_the_keys_is_refused(log: Published, key: bytes | None, value: bytes, what: str) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+    log.publish()
+    keys_topic = topics.keys_topic("main", log.settings.kafka_generation).name
+    if key is None:
+        with closing(client.admin(log.settings)) as admin:  # a topic that is compacted takes no record without a key
+            resource = ConfigResource(ConfigResourceType.TOPIC, keys_topic, {"cleanup.policy": "delete"})
+            admin.alter_configs([resource])
+            log.kafka.send(keys_topic, (key, value, []))
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, keys_topic, {"cleanup.policy": "compact"})])
+    else:
+        log.kafka.send(keys_topic, (key, value, []))
+    refused(log, what)
 
 
 def test_a_broker_that_is_away_delays_publishing_and_nothing_else(log: Published) -> None:

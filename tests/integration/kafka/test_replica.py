@@ -141,6 +141,24 @@ def test_a_log_is_copied_to_the_byte_and_folds_to_the_same_tables(log: Published
     assert any("Owner" in row or "ada" in row for row in map(str, tables_of(replica.database)["accounts"]))
 
 
+def test_a_person_who_was_erased_before_is_erased_in_the_copy_too(log: Published, replica: Replica) -> None:
+    """Nobody distributes the key of an erased person: where there is none, the person was erased."""
+    with ledger_on(log.database) as ledger:
+        ledger.accepted(opening(owner="ada"))
+        ledger.accepted(opening(owner="bob"))
+    with psycopg.connect(log.database.url, autocommit=True) as connection:
+        connection.execute("UPDATE log.subject_keys SET sealed_key = NULL, erased_at = now() WHERE subject = 'ada'")
+    log.publish()
+    with replica.copying():
+        replica.wait_for(log.head())
+    for database in (log.database, replica.database):
+        fold(database)
+    assert tables_of(replica.database) == tables_of(log.database)
+    with psycopg.connect(replica.database.url) as connection:
+        erased = connection.execute("SELECT owner FROM read.accounts WHERE name_erased").fetchall()
+    assert erased == [("ada",)]
+
+
 def test_a_copy_goes_on_where_it_ended(log: Published, replica: Replica) -> None:
     with ledger_on(log.database) as ledger:
         for _ in range(3):

@@ -75,9 +75,7 @@ def execute_from_kafka(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it stands for a new file of tokens, which is read within a second
-    client.warn_without_crc32c()
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters is raised, and said here in one sentence
-    client.connection_options(settings)
+    client.begin(settings)
     execute_until(settings, stop)
 
 
@@ -235,11 +233,8 @@ class _Session:
 
     def run(self, database: Outage, kafka: KafkaOutage) -> None:
         """Execute as the owner of topics, until told to stop. Raises what fails."""
-        while not self._ownership.acquire():
-            database.ended()
-            self._ownership.end_silent(self._paused_seconds)
-            if self._stop.wait(IDLE_POLL_SECONDS):
-                return
+        if not self._ownership.wait(self._stop, IDLE_POLL_SECONDS, self._paused_seconds, database.ended):
+            return
         with ExitStack() as opened:
             producer = client.producer(self._settings)
             opened.callback(dispose, producer)
