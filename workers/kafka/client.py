@@ -127,8 +127,8 @@ def admin(settings: Settings) -> KafkaAdminClient:
     return KafkaAdminClient(**connection_options(settings))
 
 
-def begin(settings: Settings) -> None:
-    """What each process does once, before its first client. Raises `SettingsError` if no broker is set.
+def prepare_process(settings: Settings) -> None:
+    """Prepare a process that uses Kafka, once, before its first client. Raises `SettingsError` if no broker is set.
 
     It logs a warning where checksums would be computed in Python: a third of the rate (14,000 records a second). The
     client's own messages are left out: what matters is raised, and the process says it in one sentence.

@@ -17,8 +17,8 @@ from msgspec import Struct
 from psycopg import Connection
 
 from workers.kafka.last_records import last_record
+from workers.kafka.published_topic import AGAIN, PublishedTopic
 from workers.kafka.publisher import Outgoing, OutgoingPage
-from workers.kafka.topic_of_log import AGAIN, TopicOfLog
 from workers.kafka.topics import TopicError
 
 HEARTBEAT: Final = "log.reached.v1"
@@ -55,7 +55,7 @@ def partition_of(stream: bytes, partitions: int) -> int:
     return crc32(stream) % partitions
 
 
-class EventsPublication(TopicOfLog):
+class EventsPublication(PublishedTopic):
     """The records of events."""
 
     def __init__(

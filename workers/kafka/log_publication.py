@@ -11,8 +11,8 @@ from psycopg import Connection
 from eventstore.log.unit_records import RecordError, UnitRecord, parse, pieces, read_units
 from workers.kafka.key_records import KeyFeed, KeyRecordError, keys_there
 from workers.kafka.last_records import last_record, records_between
+from workers.kafka.published_topic import PublishedTopic
 from workers.kafka.publisher import Outgoing, OutgoingPage
-from workers.kafka.topic_of_log import TopicOfLog
 from workers.kafka.topics import TopicError
 
 MOST_BYTES: Final = 8 * 1024 * 1024
@@ -20,7 +20,7 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 KEYS_OF_A_PAGE: Final = 2_000
 
 
-class LogPublication(TopicOfLog):
+class LogPublication(PublishedTopic):
     """The records of the log. A transaction has the keys of people that its events need.
 
     The first record of the log after keys says so in a header, also where they were sent before, in a transaction of

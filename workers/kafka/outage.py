@@ -1,4 +1,4 @@
-"""Waits for Kafka when it cannot be used, or for an operator when a topic does not fit, and says so."""
+"""Waits while Kafka cannot be used, or until an operator has repaired a topic, and logs the reason."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ MESSAGE_SECONDS: Final = 30.0
 
 
 class KafkaOutage:
-    """Says why a process of Kafka does not go on, in its messages, and waits."""
+    """Logs why a process that uses Kafka cannot continue, and waits before the next try."""
 
     def __init__(
         self,
         subject: str,
-        standstill: str,
+        effect: str,
         stop: Event,
         also: Callable[[str | None], None] = lambda sentence: None,
         refused_seconds: float = REFUSED_SECONDS,
     ) -> None:
-        """`subject` is what cannot go on, and `standstill` what that means.
+        """`subject` is the topic or the work that messages name, and `effect` what does not happen meanwhile.
 
-        `also` gets each sentence too, and None once it no longer holds. After a topic was refused, the next try comes
-        after `refused_seconds`.
+        `also` gets each sentence too, and None once it no longer holds. The next try after a topic was refused comes
+        `refused_seconds` later.
         """
         self._subject = subject
-        self._standstill = standstill
+        self._effect = effect
         self._stop = stop
         self._also = also
         self._refused_seconds = refused_seconds
@@ -62,7 +62,7 @@ class KafkaOutage:
     def refused(self, error: TopicError) -> None:
         """A topic does not fit; wait for an operator."""
         if str(error) != self._refused:
-            logger.error("%s: %s", self._standstill, error)
+            logger.error("%s: %s", self._effect, error)
             self._refused = str(error)
         self._also(str(error))
         self._stop.wait(self._refused_seconds)

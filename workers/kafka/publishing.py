@@ -49,7 +49,7 @@ def publish(settings: Settings, what: What) -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    client.begin(settings)
+    client.prepare_process(settings)
     publish_until(settings, what, stop)
 
 

@@ -264,7 +264,8 @@ class Copier:
         self._looked_at = monotonic()
         topics.refuse_another(self._topic.name, self._identity, self._look(), "the copy in this database")
         if self._copy is not None:
-            end = self._consumer.end_offsets([self._at])[self._at]
+            # Behind the last record is the end of its transaction, which nobody copies.
+            end = self._offset if self.at_end else self._consumer.end_offsets([self._at])[self._at]
             keep_copy(self._connection, self._copy.log_number, end_offset=max(end, self._offset))
 
     def _look(self) -> Identity:

@@ -42,7 +42,7 @@ def work_from_kafka(settings: Settings) -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    client.begin(settings)
+    client.prepare_process(settings)
     failed: list[BaseException] = []
 
     def copy() -> None:

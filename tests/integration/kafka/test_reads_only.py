@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from tests.support.published import Published, published
 from tests.support.waiting import wait_until
 from workers.ports import free_port
 
+HOW_TO = Path(__file__).parents[3] / "docs" / "howto" / "run-a-replica.md"
+MIGRATE, WORK, SERVE, LAG, VERIFY = (
+    line.split() for line in re.findall(r"^    daybook (.*)$", HOW_TO.read_text(), re.M)
+)
+"""The commands of the how-to, in its order."""
 KEY = {"Authorization": "Bearer first"}
 
 
@@ -51,14 +57,14 @@ def test_a_replica_copies_folds_and_answers_reads_only(log: Published, replica: 
         DAYBOOK_KAFKA_GENERATION=str(log.settings.kafka_generation),
     )
     base = f"http://127.0.0.1:{port}/v1"
-    migrated = daybook("migrate", "--replica", env=env)
+    migrated = daybook(*MIGRATE, env=env)
     assert migrated.returncode == 0, migrated.stderr
     with ledger_on(log.database) as ledger, log.publishing():
         some_history(ledger, 5)
         log.wait_until_published()
-        with started("work", "--from-kafka", env=env):
+        with started(*WORK, env=env):
             wait_until(lambda: daybook_lag(env) == log.head(), "the copy")
-            with started("serve", "--reads-only", env=env):
+            with started(*SERVE, env=env):
                 wait_until(lambda: answers(f"{base}/lag"), "an API that answers")
                 some_history(ledger, 5)
                 lag = httpx.get(f"{base}/lag", headers=KEY).json()
@@ -75,13 +81,13 @@ def test_a_replica_copies_folds_and_answers_reads_only(log: Published, replica: 
                 refused = httpx.post(f"{base}/transfers", json={}, headers=headers)
                 assert (refused.status_code, refused.json()["code"]) == (421, "read_only")
                 assert httpx.post(f"{base}/batches", content=b"", headers=KEY).json()["code"] == "read_only"
-        verified = daybook("verify", env=env)
+        verified = daybook(*VERIFY, env=env)
         assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 def daybook_lag(env: dict[str, str]) -> int:
     """The position of the copy, by `daybook lag`; 0 before it begins."""
-    done = daybook("lag", "--json", env=env)
+    done = daybook(*LAG, "--json", env=env)
     if done.returncode != 0:
         return 0
     found: dict[str, int] = httpx.Response(200, content=done.stdout).json()

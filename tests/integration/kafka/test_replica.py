@@ -60,6 +60,12 @@ class Replica:
         copy = self.state()
         return 0 if copy is None else copy.position
 
+    def behind(self) -> int:
+        """Records that are not copied, as lag shows them."""
+        copy = self.state()
+        assert copy is not None
+        return copy.behind
+
     def waiting(self) -> str:
         """Why nothing is copied."""
         copy = self.state()
@@ -157,6 +163,19 @@ def test_a_person_who_was_erased_before_is_erased_in_the_copy_too(log: Published
     with psycopg.connect(replica.database.url) as connection:
         erased = connection.execute("SELECT owner FROM read.accounts WHERE name_erased").fetchall()
     assert erased == [("ada",)]
+
+
+def test_a_copy_that_has_everything_is_not_behind(
+    log: Published, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a transaction has an offset too, and is no record that is missing."""
+    monkeypatch.setattr("workers.kafka.replica.LOOK_SECONDS", 0.0)
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+    log.publish()
+    with replica.copying():
+        replica.wait_for(log.head())
+        wait_until(lambda: replica.behind() == 0, "nothing left to copy")
 
 
 def test_a_copy_goes_on_where_it_ended(log: Published, replica: Replica) -> None:

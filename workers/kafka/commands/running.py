@@ -75,7 +75,7 @@ def execute_from_kafka(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it stands for a new file of tokens, which is read within a second
-    client.begin(settings)
+    client.prepare_process(settings)
     execute_until(settings, stop)
 
 

@@ -1,5 +1,5 @@
--- How far each topic is published. It is what lag shows, and what tells a topic from one that was made anew. It does not
--- decide where publishing goes on: the topic itself does (ADR 0031).
+-- How far each topic is published. Lag shows it, and a topic that was made anew is recognised by it. It does not decide
+-- where a publisher resumes: the topic itself does (ADR 0031).
 SET LOCAL ROLE daybook_owner;
 
 CREATE TABLE log.publications (
@@ -12,11 +12,11 @@ CREATE TABLE log.publications (
     waiting      text,
     PRIMARY KEY (log, topic)
 ) WITH (fillfactor = 50);  -- updated in place (HOT) by every transaction of a publisher
-COMMENT ON TABLE log.publications IS 'The topics that a log is published to on Kafka, as far as their publishers have said.';
+COMMENT ON TABLE log.publications IS 'The topics on Kafka that a log is published to. Publishers record how far each topic is.';
 COMMENT ON COLUMN log.publications.cluster_id IS 'Cluster of the topic. NULL as long as no publisher has reached it.';
 COMMENT ON COLUMN log.publications.topic_id IS 'Id that Kafka gave the topic: one that is made anew has another.';
 COMMENT ON COLUMN log.publications.position IS 'Position of the last event that the topic has for certain.';
-COMMENT ON COLUMN log.publications.published_at IS 'When the publisher said so.';
+COMMENT ON COLUMN log.publications.published_at IS 'When the publisher recorded the position.';
 COMMENT ON COLUMN log.publications.waiting IS 'Why nothing is published, in one sentence. NULL while it is.';
 
 -- Which topic it is, is kept from the first call on that names it. A publisher that was replaced may call late, so the

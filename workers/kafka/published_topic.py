@@ -14,7 +14,7 @@ from workers.kafka.topics import TopicError
 AGAIN = "publish a new generation (DAYBOOK_KAFKA_GENERATION)"
 
 
-class TopicOfLog:
+class PublishedTopic:
     """A topic that a log is published to, over one connection to the log's database."""
 
     def __init__(
