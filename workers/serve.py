@@ -44,6 +44,9 @@ FILES_BESIDE = 100
 """Open files of a process that are not connections of clients: for the database, libraries, messages."""
 MOST_READERS = 8
 """Connections for reads in each process."""
+HUNG_SECONDS = 30
+"""An API process that does not answer its parent for so long is replaced. By default uvicorn waits for 5 seconds, which a
+process needs to start on a busy machine."""
 POOL_SECONDS, READ_SECONDS = 5.0, 30.0
 """Seconds that a read may wait for a connection, and then take."""
 
@@ -66,6 +69,7 @@ def serve(loaded: settings.Settings) -> None:
         proxy_headers=False,  # api.gateway.proxies reads them. uvicorn would trust this machine and FORWARDED_ALLOW_IPS
         log_level=loaded.log_level,
         timeout_graceful_shutdown=5,
+        timeout_worker_healthcheck=HUNG_SECONDS,
         **server_options(ConnectionLimits(connections=loaded.connection_limit)),
     )
     if loaded.workers > 1:
