@@ -45,8 +45,8 @@ FILES_BESIDE = 100
 MOST_READERS = 8
 """Connections for reads in each process."""
 HUNG_SECONDS = 30
-"""An API process that does not answer its parent for so long is replaced. By default uvicorn waits for 5 seconds, which a
-process needs to start on a busy machine."""
+"""An API process that does not answer its parent for so long is replaced. By default uvicorn waits for 5 seconds, and
+on a busy machine a process needs longer to start."""
 POOL_SECONDS, READ_SECONDS = 5.0, 30.0
 """Seconds that a read may wait for a connection, and then take."""
 
