@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from domain import claims, refusals, together
+from domain import claims, refusals, subjects, together
 from domain.accounts import account, hold_expiry, posting_policy, transaction
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
@@ -30,6 +30,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     process.AGGREGATE,
     claims.AGGREGATE,
     refusals.AGGREGATE,
+    subjects.AGGREGATE,
 )
 
 

@@ -20,7 +20,7 @@ from eventstore.executor.decided_commands import Submission
 from eventstore.executor.executor import Executor
 from eventstore.executor.snapshots import JsonStates, Snapshots
 from eventstore.executor.stream_states import Fold
-from eventstore.keys.sealing import Sealer
+from eventstore.keys.sealing import WRITER_ERASURE_SECONDS, Sealer
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.codec import Codec
 from eventstore.log.metadata import encoded_actor, metadata
@@ -41,10 +41,16 @@ def make_codec(
     """The codec of the domain's events. It reads the keys of this log over this connection.
 
     Every process that opens personal data makes one at its start. Raises `MasterKeyError` if the master key is not that
-    of the database. With `writes` the connection acts as `daybook_api`, and the first master key is recorded.
+    of the database. With `writes` the connection acts as `daybook_api`, and the first master key is recorded. A codec
+    that only reads opens nothing of a person once the erasure is committed; one that writes notices it a little later.
     """
     keys = SubjectKeys(connection, log_number, reconnect)
-    sealer = Sealer(keys, settings.master_key_bytes(), settings.previous_master_key_bytes())
+    sealer = Sealer(
+        keys,
+        settings.master_key_bytes(),
+        settings.previous_master_key_bytes(),
+        erasure_seconds=WRITER_ERASURE_SECONDS if writes else 0.0,
+    )
     sealer.master_keys.check(record=writes)
     return Codec(catalogue=CATALOGUE, sealer=sealer, erased=ERASED, unreadable=UNREADABLE)
 

@@ -266,7 +266,7 @@ def _read_models() -> Iterator[str]:
     names = {entry.event: entry.name for entry in CATALOGUE if entry.event is not None}
     for projection in PROJECTIONS:
         yield f"## {projection.name}\n"
-        yield f"Area `{projection.area}`. Folded from {_code(names[one] for one in projection.events)}.\n"
+        yield f"Area `{projection.area}`. Folded from {_code(names[one] for one in projection.read_events)}.\n"
         yield from _tables(projection)
         yield from _views(projection)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -32,6 +32,7 @@ from api.services import Services, services
 from domain.permissions import COMMANDERS, may
 from domain.registry import AGGREGATES, CATALOGUE
 from eventstore.log.answers import find_answers
+from eventstore.log.codec import CodecError
 from eventstore.log.event_view import event_view
 from eventstore.log.read import Page, Recorded, read_head, read_log, read_stream
 
@@ -172,9 +173,13 @@ _TICKET: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _view(served: Services, recorded: Recorded) -> dict[str, Any]:
-    event = served.codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
-    return event_view(recorded, event)
+def _views(served: Services, page: Sequence[Recorded]) -> list[dict[str, Any]]:
+    """The events of a page. Raises the `CodecError` of the first one that cannot be decoded."""
+    events = served.codec.decode_many([(one.type, one.payload, one.stream, one.version) for one in page])
+    for event in events:
+        if isinstance(event, CodecError):
+            raise event
+    return [event_view(recorded, event) for recorded, event in zip(page, events, strict=True)]
 
 
 @query(router, "/streams/{stream}", may=AUDITORS, response=StreamPage, personal=True)
@@ -191,7 +196,7 @@ def get_stream(
         if not events:
             _must_reach(connection, served, stream, after)
     following = events[-1].version if len(events) == limit else None
-    return json_response({"events": [_view(served, event) for event in events], "after": following})
+    return json_response({"events": _views(served, events), "after": following})
 
 
 def _must_reach(connection: Any, served: Services, stream: str, version: int) -> None:
@@ -219,7 +224,7 @@ def get_log(
         page = _read(connection, served, start, limit, type, category)
     return json_response(
         {
-            "events": [_view(served, event) for event in page.events],
+            "events": _views(served, page.events),
             "upto": token(served.log, head.epoch, page.upto),
             "head": token(served.log, head.epoch, head.position),
         }
@@ -320,7 +325,9 @@ async def _events(
         with served.reads() as connection:
             page = _read(connection, served, after, FOLLOW_PAGE, type, category)
             now = read_head(connection, served.log).epoch  # read after the page, so the page is not of a later epoch
-        return ([_sent(served, epoch, event) for event in page.events] if now == epoch else []), page.upto, now
+        events = page.events if now == epoch else []
+        sent = [_sent(served, epoch, *one) for one in zip(events, _views(served, events), strict=True)]
+        return sent, page.upto, now
 
     yield b": following\n\n"
     quiet = 0
@@ -341,8 +348,8 @@ async def _events(
     yield b": the token is no longer valid\n\n"
 
 
-def _sent(served: Services, epoch: int, recorded: Recorded) -> bytes:
-    data = json_response(_view(served, recorded)).body
+def _sent(served: Services, epoch: int, recorded: Recorded, view: Mapping[str, Any]) -> bytes:
+    data = json_response(view).body
     id = token(served.log, epoch, recorded.position)
     return b"id: " + id.encode() + b"\nevent: " + recorded.type.encode() + b"\ndata: " + bytes(data) + b"\n\n"
 

@@ -5,8 +5,9 @@ version, type of event, field and subject. It does not open anywhere else. The t
 nonce, ciphertext and tag. A text without a version has version 1: type, field and subject are bound (ADR 0014).
 
 To erase a person is to erase their key. The sealed values are noise then, and every hash over the log still holds,
-because it was made of the sealed bytes. A damaged key or value affects only its person: opening it raises
-`UnreadableError`, and reading the keys of many people never does.
+because it was made of the sealed bytes. Keys are cached, so whoever asks for the keys of many people first asks which
+were erased meanwhile. A damaged key or value affects only its person: opening it raises `UnreadableError`, and reading
+the keys of many people never does.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 import os
 from base64 import b64decode, urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from threading import Lock
+from time import monotonic
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -35,6 +38,10 @@ from eventstore.keys.master_keys import (
 
 VERSION: Final = 2
 """The version of values that are sealed today."""
+WRITER_ERASURE_SECONDS: Final = 1.0
+"""How long a process that seals may use a key after it was erased. What it seals then can never be opened."""
+COMMIT_SECONDS: Final = 60.0
+"""More than the time between the moment of an erasure and its commit, in seconds."""
 _CACHED_KEYS = 50_000
 _MOST_WRAPPINGS = 3
 """How many times new keys are wrapped again because a rotation of the master key began meanwhile."""
@@ -73,6 +80,9 @@ class KeyStore(MasterKeyStore, Protocol):
         Raises `StaleMasterKeyError` if that is no longer the current master key.
         """
 
+    def erased(self, since: datetime | None) -> tuple[datetime, Sequence[str]]:
+        """The time of the store, and the people whose key was erased after this time; nobody if it is None."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Unusable:
@@ -91,18 +101,34 @@ _DAMAGED: Final = _Unusable("whose key does not open with the master key")
 class Sealer:
     """Seals and opens with the keys of one log. Thread-safe."""
 
-    def __init__(self, keys: KeyStore, master_key: bytes, previous: bytes | None = None) -> None:
-        """`previous` is the previous master key, which may still wrap keys until a rotation has ended."""
+    def __init__(
+        self,
+        keys: KeyStore,
+        master_key: bytes,
+        previous: bytes | None = None,
+        *,
+        erasure_seconds: float = 0.0,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """`previous` is the previous master key, which may still wrap keys until a rotation has ended.
+
+        Erased keys are asked for at each `look_up` and `prepare`, at most once in `erasure_seconds`.
+        """
         self._keys = keys
         self.master_keys = MasterKeys(keys, master_key, previous)
         self._cache: OrderedDict[str, _Key] = OrderedDict()  # ciphers would take twenty times the memory
         self._lock = Lock()
+        self._erasure_seconds = erasure_seconds
+        self._clock = clock
+        self._asked_at = clock()  # when erased keys were asked for last, by this clock
+        self._known_until: datetime | None = None  # and by that of the store
 
     def prepare(self, subjects: Iterable[str]) -> None:
         """Load the keys of these people with one query, and make keys for new people.
 
         Raises `MasterKeyError`, as `look_up` does.
         """
+        self._forget_erased()
         missing = self._missing(subjects)
         if not missing:
             return
@@ -114,6 +140,7 @@ class Sealer:
 
     def look_up(self, subjects: Iterable[str]) -> None:
         """Load the existing keys of these people with one query."""
+        self._forget_erased()
         missing = self._missing(subjects)
         if missing:
             self._remember(missing, self._keys.find(missing))
@@ -140,7 +167,9 @@ class Sealer:
 
     def check(self, place: Place, value: str) -> str:
         """Raise as `seal` would, and return the value as it is. No key is made for a new person."""
-        if place.subject in self._keys.find([place.subject]):
+        found = self._keys.find([place.subject])
+        if place.subject in found:
+            self._remember([place.subject], found)
             self._usable(place.subject)
         value.encode()
         return value
@@ -168,6 +197,25 @@ class Sealer:
         if isinstance(key, _Unusable):
             raise UnusableKeyError(f"nothing can be written about {subject}, {key.why}: restore it from a backup")
         return key
+
+    def _forget_erased(self) -> None:
+        """Drop the cached keys that were erased since this was asked last; all of them the first time.
+
+        An erasure is committed a little after its moment. Another thread may have read a key before that, and cache it
+        after this. So each question goes back further than the last one, by `COMMIT_SECONDS`.
+        """
+        now = self._clock()
+        with self._lock:
+            if now - self._asked_at < self._erasure_seconds or not self._cache:
+                return
+            known = self._known_until
+        until, erased = self._keys.erased(None if known is None else known - timedelta(seconds=COMMIT_SECONDS))
+        with self._lock:
+            self._asked_at, self._known_until = now, until
+            if known is None:
+                self._cache.clear()
+            for subject in erased:
+                self._cache.pop(subject, None)
 
     def _missing(self, subjects: Iterable[str]) -> list[str]:
         """The people whose key must be read. An unusable key is read again: it may have been restored."""

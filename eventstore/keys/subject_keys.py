@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from threading import Lock
 from typing import Any, LiteralString
 
@@ -21,6 +22,9 @@ SELECT s.subject, k.sealed_key, k.master_key
  WHERE k.subject IS NOT NULL OR EXISTS (SELECT FROM log.copies c WHERE c.log = %(log)s)
 """
 _KEEP = "SELECT subject, sealed_key, master_key FROM log.keep_subject_keys(%s, %s::smallint, %s, %s)"
+_ERASED = """
+SELECT clock_timestamp(), ARRAY(SELECT subject FROM log.subject_keys WHERE log = %s AND erased_at > %s::timestamptz)
+"""
 _MASTER_KEYS = "SELECT number, fingerprint, status FROM log.master_keys ORDER BY number"
 _RECORD = "SELECT log.keep_master_key(%s)"
 _SOME = "SELECT subject, sealed_key FROM log.subject_keys WHERE sealed_key IS NOT NULL LIMIT %s"
@@ -56,6 +60,10 @@ class SubjectKeys:
             return _wrapped(self._ask(_KEEP, keys))
         except ObjectNotInPrerequisiteState as error:
             raise StaleMasterKeyError(str(error.diag.message_primary)) from None
+
+    def erased(self, since: datetime | None) -> tuple[datetime, Sequence[str]]:
+        [(now, subjects)] = self._ask(_ERASED, (self._log_number, since))
+        return now, subjects
 
     def master_keys(self) -> Sequence[KnownMasterKey]:
         return [KnownMasterKey(*row) for row in self._ask(_MASTER_KEYS, ())]

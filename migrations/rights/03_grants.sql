@@ -20,7 +20,8 @@ GRANT USAGE ON SCHEMA log TO daybook_api, daybook_query, daybook_projector, dayb
                              daybook_replica;
 GRANT USAGE ON SCHEMA library TO daybook_api, daybook_audit;
 
--- Only the API writes the log, through its functions. Only the owner may call log.forget_origins.
+-- Only the API writes the log, through its functions. Only the owner may call log.forget_origins, log.erase_subject and
+-- log.destroy_subject_key.
 GRANT SELECT ON ALL TABLES IN SCHEMA log TO daybook_api, daybook_audit;
 GRANT USAGE ON SEQUENCE log.numbers TO daybook_api;
 GRANT EXECUTE ON FUNCTION log.append, log.lock_head, log.create_log, log.keep_subject_keys, log.keep_master_key,

@@ -11,6 +11,7 @@ CREATE TABLE transactions (
     kind               text COLLATE "C" NOT NULL,
     entries            json NOT NULL,
     reference          text COLLATE "C",
+    subject            text COLLATE "C",
     description        text,
     PRIMARY KEY (transaction)
 );
@@ -19,12 +20,14 @@ CREATE INDEX transactions_by_kind ON transactions (kind, position);
 CREATE INDEX transactions_by_reference ON transactions (reference, position) WHERE reference IS NOT NULL;
 CREATE INDEX transactions_by_value_date ON transactions (value_date, position);
 CREATE UNIQUE INDEX transactions_in_order ON transactions (position);
+CREATE INDEX transactions_of_subject ON transactions (subject) WHERE subject IS NOT NULL;
 
-COMMENT ON TABLE transactions IS 'One row a transaction. Rows are never changed.';
+COMMENT ON TABLE transactions IS 'One row a transaction. A row only loses its description, once the person it is about was erased.';
 COMMENT ON COLUMN transactions.transaction IS 'Public id; also the name of its stream in the log.';
 COMMENT ON COLUMN transactions.kind IS 'deposit, withdrawal, transfer, fee, interest, penalty, payment, capture or journal.';
 COMMENT ON COLUMN transactions.value_date IS 'From which day on it counts.';
 COMMENT ON COLUMN transactions.reference IS 'Reference of the client''s business.';
+COMMENT ON COLUMN transactions.subject IS 'The person whose key seals the description. NULL without a description.';
 COMMENT ON COLUMN transactions.description IS 'Free text. NULL once the person it is about was erased.';
 COMMENT ON COLUMN transactions.description_erased IS 'Whether the description is gone with a person''s key.';
 COMMENT ON COLUMN transactions.entries IS '[{account, side, amount, currency}] in their order, minor units.';

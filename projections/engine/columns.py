@@ -27,6 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from projections.engine.erasure import PERSONAL, PersonalText
+
 COLLATION = "C"
 """The collation of ids and codes. They are compared byte by byte, so their order is the same on every server."""
 
@@ -84,9 +86,14 @@ def index(name: str, *columns: str, where: str | None = None, unique: bool = Fal
     return Index(name, *columns, unique=unique, postgresql_where=None if where is None else text(where))
 
 
-def read_table(name: str, comment: str, *parts: Column[Any] | Index, storage: str = "") -> Table:
-    """A table of a read model: its columns and indexes. `storage` holds its storage parameters, as SQL."""
-    return Table(name, MetaData(), *parts, comment=comment, info={"storage": storage})
+def read_table(
+    name: str, comment: str, *parts: Column[Any] | Index, storage: str = "", personal: PersonalText | None = None
+) -> Table:
+    """A table of a read model: its columns and indexes. `storage` holds its storage parameters, as SQL.
+
+    A table with free text declares in `personal` whose text it is.
+    """
+    return Table(name, MetaData(), *parts, comment=comment, info={"storage": storage, PERSONAL: personal})
 
 
 def is_amount(column: Column[Any]) -> bool:

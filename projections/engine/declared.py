@@ -21,7 +21,9 @@ from typing import Any, TypeAlias
 from psycopg import Connection
 from sqlalchemy import Table
 
+from domain.subjects import SubjectErased
 from projections.engine.ddl import primary_key
+from projections.engine.erasure import personal_text
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.reporting import View
 from projections.engine.rows import copy_rows
@@ -80,6 +82,9 @@ class RowFold:
         """The rows after these events, which begin with the first of the log: the pure form of the table."""
         rows: dict[str, Row] = {}
         for recorded in events:
+            if isinstance(recorded.event, SubjectErased):
+                self._erase(rows, recorded.event.subject)
+                continue
             step, starts = self.step(recorded.event)
             for key in dict.fromkeys(self.rows_of(recorded.event)):
                 if starts != (key not in rows):
@@ -88,6 +93,13 @@ class RowFold:
                 rows[key] = _after(step, key, row, recorded)
         names = [column.name for column in self.table.columns]
         return {key: {name: row[name] for name in names} for key, row in rows.items()}
+
+    def _erase(self, rows: dict[str, Row], subject: str) -> None:
+        """Erase the text of a person from the rows."""
+        personal = personal_text(self.table)
+        if personal is not None:
+            of_person = [key for key, row in rows.items() if row[personal.subject] == subject]
+            rows.update({key: personal.without(rows[key]) for key in of_person})
 
     def step(self, event: Any) -> tuple[Step, bool]:
         """The function of an event, and whether it begins a row. Raises `FoldError` for an event without a function."""

@@ -11,10 +11,12 @@ from typing import Any
 
 from psycopg import Connection
 
+from domain.subjects import SubjectErased
 from eventstore.log.codec import Codec, CodecError, UnknownTypeError
 from eventstore.postgres.arrays import text_array
 from projections.engine.checkpoint import ProjectionError
-from projections.engine.projection import Projection, RecordedEvent
+from projections.engine.erasure import erase
+from projections.engine.projection import FoldCache, Projection, RecordedEvent
 
 # As in eventstore.log.read, with only the columns that a fold needs: each costs as much as an index probe.
 # The names are the known ones that nobody wants, so the same scan finds unknown types. Encoding 1 is the library's.
@@ -41,7 +43,8 @@ class Folded:
     """A projection's part of a page."""
 
     events: Sequence[RecordedEvent]
-    result: Any  # of its fold; None without events
+    result: Any  # of its fold; None without events for it
+    erased: tuple[str, ...]  # the people who were erased
     error: Exception | None  # what the fold raised
     broken: ProjectionError | None  # the first event on its streams that it wants, or might want, and cannot be decoded
 
@@ -87,6 +90,10 @@ class SplitPage:
             merged = self._merged[types] = self._merge([self._by_type[kind] for kind in types if kind in self._by_type])
         return merged
 
+    def has(self, kind: type[Any]) -> bool:
+        """Whether the page has an event of this type."""
+        return kind in self._by_type
+
     def _merge(self, lists: Sequence[list[RecordedEvent]]) -> Sequence[RecordedEvent]:
         if len(lists) == len(self._by_type):
             return self._events
@@ -120,17 +127,19 @@ class PageReader:
             return None
         upto: int = found[0]
         projections = list(projections)
-        wanted = frozenset[str]().union(*{self._stored_names(projection.events) for projection in projections})
+        wanted = frozenset[str]().union(*{self._stored_names(projection.read_events) for projection in projections})
         others = text_array(sorted(self._codec.names - wanted))
         rows = connection.execute(_PAGE, (self._log_number, after, upto, others), binary=True).fetchall()
         size = sum([len(row[3]) for row in rows])
         self._affordable = max(1, PAGE_BYTES * (upto - after) // max(size, 1))
         events, undecodable = self._decode(rows)
         split = SplitPage(events)
+        erasing = split.has(SubjectErased)
         parts: dict[str, Folded] = {}
         for projection in projections:
             broken = next((error for error in undecodable if self._stops(projection, error)), None)
-            parts[projection.name] = fold_part(projection, split.of_types(projection.events), broken)
+            of_types = split.of_types(projection.read_events)
+            parts[projection.name] = fold_part(projection, of_types, broken, erasing=erasing)
         return FoldedPage(after, upto, parts)
 
     def _stops(self, projection: Projection, error: ProjectionError) -> bool:
@@ -139,7 +148,7 @@ class PageReader:
         It goes past one of a known type that it does not want. Of an unknown type only the stream says who might.
         """
         if error.type in self._codec.names:
-            return error.type in self._stored_names(projection.events)
+            return error.type in self._stored_names(projection.read_events)
         return error.stream.startswith(projection.prefixes)
 
     def _stored_names(self, types: tuple[type[Any], ...]) -> frozenset[str]:
@@ -161,14 +170,44 @@ class PageReader:
         return events, undecodable
 
 
-def fold_part(projection: Projection, events: Sequence[RecordedEvent], broken: ProjectionError | None = None) -> Folded:
-    """A projection's part of a page. An error of its fold is kept, and raised when the part would be written."""
+def fold_part(
+    projection: Projection,
+    events: Sequence[RecordedEvent],
+    broken: ProjectionError | None = None,
+    *,
+    erasing: bool = True,
+) -> Folded:
+    """A projection's part of a page. An error of its fold is kept, and raised when the part would be written.
+
+    Without `erasing` nobody was erased by these events, and they are not searched.
+    """
     if not events or broken is not None:
-        return Folded(events, None, None, broken)
+        return Folded(events, None, (), None, broken)
+    own, erased = _without_erasures(events) if erasing else (events, ())
     try:
-        return Folded(events, projection.fold(events), None, None)
+        return Folded(events, projection.fold(own) if own else None, erased, None, None)
     except Exception as error:
-        return Folded(events, None, error, None)
+        return Folded(events, None, erased, error, None)
+
+
+def _without_erasures(events: Sequence[RecordedEvent]) -> tuple[Sequence[RecordedEvent], tuple[str, ...]]:
+    """The events that a fold gets, and the people who were erased by the others."""
+    own = [recorded for recorded in events if type(recorded.event) is not SubjectErased]
+    erased = tuple(recorded.event.subject for recorded in events if type(recorded.event) is SubjectErased)
+    return own, erased
+
+
+def write_part(connection: Connection[Any], projection: Projection, part: Folded, cache: FoldCache) -> None:
+    """Write a projection's part of a page, then erase the text of the people who were erased by it.
+
+    Raises what `fold` and `write` raise.
+    """
+    if part.error is not None:
+        raise part.error
+    if len(part.events) > len(part.erased):
+        projection.write(connection, part.result, cache)
+    if part.erased:
+        erase(connection, projection.personal, part.erased)
 
 
 class ReadAhead:

@@ -12,7 +12,9 @@ from psycopg import Connection
 from sqlalchemy import Table
 
 from domain.registry import PREFIXES
+from domain.subjects import SubjectErased
 from projections.engine import ddl
+from projections.engine.erasure import personal_text
 from projections.engine.reporting import View
 
 
@@ -51,12 +53,13 @@ class Projection:
     `fold` sums up recorded events, in log order, without looking at the tables. It is pure, and runs in another thread
     while the page before is written. `write` brings its result into the projection's tables. It does not qualify their
     names: `search_path` says where they are. The result must not depend on how the log was cut into calls. Both raise
-    (`FoldError` or anything else) if an event cannot be folded. Then the call changes nothing.
+    (`FoldError` or anything else) if an event cannot be folded. Then the call changes nothing. Neither sees the event
+    that a person was erased: the engine erases the text that the tables declare.
     """
 
     name: str
     area: str  # the folder below `projections` that it is in
-    events: tuple[type[Any], ...]  # classes of `domain`; no other event is read for it or handed to it
+    events: tuple[type[Any], ...]  # classes of `domain`; no other event is handed to it
     read_tables: tuple[Table, ...]
     reports: tuple[View, ...]
     fold: Callable[[Sequence[RecordedEvent]], Any]
@@ -65,9 +68,19 @@ class Projection:
     obsolete_indexes: tuple[str, ...] = ()  # that earlier versions made; `prepare` drops them
 
     @cached_property
+    def personal(self) -> tuple[Table, ...]:
+        """Its tables with text of people."""
+        return tuple(table for table in self.read_tables if personal_text(table) is not None)
+
+    @cached_property
+    def read_events(self) -> tuple[type[Any], ...]:
+        """The events that are read for it: its own, and that a person was erased if it has text of people."""
+        return (*self.events, SubjectErased) if self.personal else self.events
+
+    @cached_property
     def prefixes(self) -> tuple[str, ...]:
-        """The prefixes of the streams that it folds: those of the aggregates that declare its events."""
-        return tuple(sorted({PREFIXES[event] for event in self.events}))
+        """The prefixes of the streams that are read for it: those of the aggregates that declare the events."""
+        return tuple(sorted({PREFIXES[event] for event in self.read_events}))
 
     @cached_property
     def tables(self) -> tuple[str, ...]:

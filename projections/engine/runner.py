@@ -33,7 +33,7 @@ from projections.engine.checkpoint import (
     record_error,
 )
 from projections.engine.explain import explain
-from projections.engine.pages import Folded, FoldedPage, OnPage, PageDone, PageReader, ReadAhead, fold_part
+from projections.engine.pages import Folded, FoldedPage, OnPage, PageDone, PageReader, ReadAhead, fold_part, write_part
 from projections.engine.projection import FoldCache, Projection, RecordedEvent
 from projections.engine.session import fold_into
 from projections.engine.tables import NotPreparedError, ShapeError, outdated_among
@@ -330,10 +330,7 @@ class Runner:
                 if moved is None:
                     raise _Lost
                 for projection, part in work:
-                    if part.error is not None:
-                        raise part.error
-                    if part.events:
-                        projection.write(self._connection, part.result, self._caches[projection.name])
+                    write_part(self._connection, projection, part, self._caches[projection.name])
                     if projection.name in self._errors:
                         clear_error(self._connection, self._log_number, projection.name, self._schema)
         except BaseException:

@@ -24,7 +24,7 @@ from eventstore.postgres.arrays import text_array
 from projections.engine.checkpoint import LogState, read_state, unit_end
 from projections.engine.ddl import primary_key, quoted
 from projections.engine.explain import explain
-from projections.engine.pages import PageReader
+from projections.engine.pages import PageReader, write_part
 from projections.engine.projection import FoldCache, FoldError, Projection
 from projections.engine.runner import PAGE, TRANSIENT
 from projections.engine.session import fold_into, plan_freely
@@ -334,11 +334,9 @@ def _fold_afresh(
                 part = page.parts[projection.name]
                 if part.broken is not None:
                     raise FoldError(str(part.broken))
-                if part.error is not None:
-                    raise part.error
                 if part.events:
                     with connection.transaction():
-                        projection.write(connection, part.result, caches[projection.name])
+                        write_part(connection, projection, part, caches[projection.name])
             except TRANSIENT:
                 raise
             except Exception as error:

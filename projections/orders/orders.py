@@ -13,6 +13,7 @@ from psycopg import Connection
 from domain.orders.order import OrderCancelled, OrderConfirmed, OrderPaid, OrderPlaced
 from projections.engine.columns import amount, code, flag, free_text, index, json_value, moment, number, read_table
 from projections.engine.declared import RowFold, declared
+from projections.engine.erasure import PersonalText
 from projections.engine.listing import Listed, Listing, readable
 from projections.engine.reporting import Shown, View, last_position, shown
 from projections.engine.rows import erasable, erasable_texts
@@ -43,17 +44,19 @@ TABLE = read_table(
     index("orders_in_order", "position"),
     index("orders_of_customer", "customer", "position"),
     index("orders_in_status", "status", "position"),
+    personal=PersonalText("customer", {"reason": "reason_erased"}, flags=("names_erased",)),
 )
 
 LINES = read_table(
     "order_lines",
-    "One row a line of an order. Amounts in minor units of the order's currency. Rows are never changed.",
+    "One row a line of an order. Amounts in minor units of the order's currency.",
     code("order", "The order.", key=True),
     number("line", "Its number within the order, from 1.", key=True, bits=32),
     code("sku", "The article."),
     free_text("name", "Name of the article. NULL once the customer was erased.", optional=True),
     number("quantity", "How many.", bits=32),
     amount("unit_price", "Price of one."),
+    personal=PersonalText("customer", {"name": None}, of=TABLE),
 )
 
 # Fold.

@@ -56,7 +56,7 @@ CREATE TABLE order_lines (
     PRIMARY KEY ("order", line)
 );
 
-COMMENT ON TABLE order_lines IS 'One row a line of an order. Amounts in minor units of the order''s currency. Rows are never changed.';
+COMMENT ON TABLE order_lines IS 'One row a line of an order. Amounts in minor units of the order''s currency.';
 COMMENT ON COLUMN order_lines."order" IS 'The order.';
 COMMENT ON COLUMN order_lines.line IS 'Its number within the order, from 1.';
 COMMENT ON COLUMN order_lines.sku IS 'The article.';

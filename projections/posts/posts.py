@@ -24,6 +24,7 @@ from domain.posts.post import (
 )
 from projections.engine.columns import code, flag, free_text, index, moment, number, read_table
 from projections.engine.declared import RowFold, declared
+from projections.engine.erasure import PersonalText
 from projections.engine.listing import Listed, Listing, readable
 from projections.engine.reporting import Shown, View, last_position, shown
 from projections.engine.rows import erasable
@@ -59,11 +60,15 @@ TABLE = read_table(
     index("posts_in_status", "status", "position", where="NOT deleted"),
     # Not unique: within a page one post may take the slug that another gives back. A claim in the log keeps it unique.
     index("posts_by_slug", "slug", where="slug IS NOT NULL"),
+    personal=PersonalText(
+        "author",
+        {"title": "text_erased", "body": "text_erased", "reason": "reason_erased"},
+    ),
 )
 
 REVISIONS = read_table(
     "post_revisions",
-    "One row a revision of a post. Rows are never changed.",
+    "One row a revision of a post. A row only loses its text, once the author was erased.",
     code("post", "The post.", key=True),
     number("revision", "Its number; the draft is 1.", key=True, bits=32),
     free_text("title", "NULL once the author was erased.", optional=True),
@@ -74,6 +79,9 @@ REVISIONS = read_table(
     flag("text_erased", "Whether its texts are gone with their author's key."),
     number("position", "Position in the log."),
     moment("recorded_at", "When it was recorded, UTC."),
+    personal=PersonalText(
+        "author", {"title": "text_erased", "body": "text_erased", "summary": "text_erased"}, of=TABLE
+    ),
 )
 
 # Fold.

@@ -64,7 +64,7 @@ CREATE TABLE post_revisions (
     PRIMARY KEY (post, revision)
 );
 
-COMMENT ON TABLE post_revisions IS 'One row a revision of a post. Rows are never changed.';
+COMMENT ON TABLE post_revisions IS 'One row a revision of a post. A row only loses its text, once the author was erased.';
 COMMENT ON COLUMN post_revisions.post IS 'The post.';
 COMMENT ON COLUMN post_revisions.revision IS 'Its number; the draft is 1.';
 COMMENT ON COLUMN post_revisions.title IS 'NULL once the author was erased.';

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from api.commands.routes import CommandRoute
 from api.registry import ROUTERS
+from domain.accounts.account.state import INTERNAL_ROLES, Account
 from domain.aggregate import Aggregate
 from domain.kernel import Accepted, Event
 from domain.registry import AGGREGATES
@@ -59,7 +60,10 @@ def command_routes() -> dict[str, APIRoute]:
 
 
 def history(ledger: MemoryLedger, chance: Random, units: int) -> Iterator[tuple[Event, ...]]:
-    """The units of a random history, reproducible by its chance: `units` accepted commands, and refused ones."""
+    """The units of a random history, reproducible by its chance: `units` accepted commands, and refused ones.
+
+    At its end the owner of the newest account is erased, unless somebody was in a history before.
+    """
     lives = [samples.life for samples in SAMPLES.values() if samples.life is not None]
     while units:
         before = len(ledger.log)
@@ -67,6 +71,10 @@ def history(ledger: MemoryLedger, chance: Random, units: int) -> Iterator[tuple[
         units -= isinstance(decision, Accepted)
         if len(ledger.log) > before:
             yield tuple(ledger.log[before:])
+    owners = [one.profile.owner for one in ledger.of(Account) if one.profile.type not in INTERNAL_ROLES]
+    if owners and not ledger.erased:
+        ledger.erase(owners[-1])
+        yield (ledger.log[-1],)
 
 
 def check_history(ledger: MemoryLedger) -> None:

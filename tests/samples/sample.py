@@ -65,6 +65,10 @@ class World(Protocol):
         """Post a command that is refused, as an operator. Returns the id of its refusal."""
         ...
 
+    def erased(self, subject: str) -> str:
+        """Erase a person, as the owner. Returns the name of the stream."""
+        ...
+
     def record(self, command: Any) -> None:
         """Execute a command that only process managers send."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from eventstore.keys.master_keys import KnownMasterKey, StaleMasterKeyError, WrappedKey
 
@@ -26,6 +27,10 @@ class Keys:
         for subject, key in sealed.items():
             self.keys.setdefault(subject, WrappedKey(key, master_key))
         return self.find(sealed)
+
+    def erased(self, since: datetime | None) -> tuple[datetime, Sequence[str]]:
+        erased = [] if since is None else [subject for subject, key in self.keys.items() if key is None]
+        return datetime.now(UTC), erased
 
     def master_keys(self) -> Sequence[KnownMasterKey]:
         return self.known

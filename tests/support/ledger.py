@@ -28,7 +28,7 @@ from eventstore.executor.executor import Executor
 from eventstore.executor.snapshots import JsonStates, Snapshots
 from eventstore.executor.stream_states import Fold
 from eventstore.keys.master_keys import KEY_BYTES
-from eventstore.keys.sealing import Sealer
+from eventstore.keys.sealing import WRITER_ERASURE_SECONDS, Sealer
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.answers import Answer, Outcome
 from eventstore.log.codec import Codec
@@ -144,9 +144,9 @@ class Ledger:
         return connect(self.database.api_url, application_name="test")
 
 
-def codec_of(connection: Connection[Any], log_number: int) -> Codec:
+def codec_of(connection: Connection[Any], log_number: int, *, erasure_seconds: float = 0.0) -> Codec:
     """A codec over the domain's catalogue with the keys of this log."""
-    sealer = Sealer(SubjectKeys(connection, log_number), MASTER_KEY)
+    sealer = Sealer(SubjectKeys(connection, log_number), MASTER_KEY, erasure_seconds=erasure_seconds)
     sealer.master_keys.check()
     return Codec(CATALOGUE, sealer, ERASED, UNREADABLE)
 
@@ -157,7 +157,7 @@ def executor_on(database: Database, *, snapshots: Snapshots | None = None, **lim
     with connect(database.api_url, application_name="keys") as keys:
         log = keys.execute("SELECT log.create_log('main')").fetchone()
         assert log is not None
-        codec = codec_of(keys, log[0])
+        codec = codec_of(keys, log[0], erasure_seconds=WRITER_ERASURE_SECONDS)
         executor = Executor(
             lambda: connect(database.api_url, application_name="executor"),
             "main",

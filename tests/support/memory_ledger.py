@@ -24,9 +24,10 @@ from domain.accounts.posting import Entry, Side, TransactionPosted, internal_acc
 from domain.accounts.transaction import Deposit, Transfer
 from domain.aggregate import Decided
 from domain.ids import typeid
-from domain.kernel import Accepted, Context, Decision, Event, NeedsStreams, Principal, Refused, State
+from domain.kernel import Accepted, Context, Decision, Event, Forbidden, NeedsStreams, Principal, Refused, State
 from domain.refusals import CommandRefused, recorder
-from domain.registry import explain
+from domain.registry import CATALOGUE, explain
+from domain.subjects import SubjectErased, subject_stream
 from tests.support.checking import broken
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -34,6 +35,7 @@ TODAY = NOW.date()
 OPENED = date(2020, 1, 1)
 PRINCIPAL = Principal("tester", ("operator",))
 MOST_ROUNDS = 3
+SUBJECTS = {entry.event: entry for entry in CATALOGUE if entry.event is not None and entry.subject is not None}
 
 S = TypeVar("S")
 
@@ -53,6 +55,7 @@ class MemoryLedger:
     log: list[Event] = field(default_factory=list)
     states: dict[str, State] = field(default_factory=dict)
     new_id: Callable[[str], str] = new_id
+    erased: set[str] = field(default_factory=set)
     _policies: dict[str, State | None] = field(default_factory=dict)
     _streams: dict[type, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -78,6 +81,8 @@ class MemoryLedger:
     def execute(self, command: Any) -> Decision:
         """Decide a command. Apply its events if it is accepted; check the explanation if it is refused."""
         decision = self.decide(command)
+        if isinstance(decision, Accepted | Refused) and not self.erased.isdisjoint(map(person_of, decision.events)):
+            return Forbidden("nothing can be written about an erased person")  # nothing is recorded
         if isinstance(decision, Accepted):
             before = {event.originator_id: self.states.get(event.originator_id) for event in decision.events}
             self._policies = {stream: self.states.get(stream) for stream in registry.READ_MOSTLY}
@@ -96,6 +101,13 @@ class MemoryLedger:
             self.record(unit)
             assert broken(before, unit, self.decided) == []
         return decision
+
+    def erase(self, subject: str) -> None:
+        """Erase a person, as the owner's function does."""
+        event = SubjectErased(subject_stream(subject), 1, subject)
+        assert broken({event.originator_id: self.states.get(event.originator_id)}, (event,), self.decided) == []
+        self.record([event])
+        self.erased.add(subject)
 
     def record(self, events: Iterable[Event]) -> None:
         """Apply events."""
@@ -157,6 +169,14 @@ class MemoryLedger:
                 assert state.balance == balances[state.profile.id]
                 assert state.reserved == sum(amount for _, amount, _ in state.holds) >= 0
         assert not any(trial_balance.values()), trial_balance
+
+
+def person_of(event: Event) -> str | None:
+    """The person whose key seals values of the event; None if it has none."""
+    entry = SUBJECTS.get(type(event))
+    if entry is None or entry.subject is None or all(getattr(event, name) is None for name in entry.personal):
+        return None
+    return cast(str | None, getattr(event, entry.subject))
 
 
 def assert_double_entry(events: Iterable[Event]) -> None:

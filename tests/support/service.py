@@ -27,6 +27,7 @@ from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import internal_account
 from domain.kernel import Principal
 from domain.registry import RULES
+from domain.subjects import subject_stream
 from eventstore.executor.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
 from eventstore.log.answers import ACCEPTED
 from eventstore.log.numbers import Numbers
@@ -38,6 +39,7 @@ from tests.support.ledger import MASTER_KEY, NOW, codec_of, executor_on
 from tests.support.postgres import Database
 from workers.clock_and_ids import new_id as fresh_id
 from workers.composition import manager_principal, system_submission
+from workers.erasure import erase_subject
 
 TOKENS = {role: f"secret-of-{role}" for role in ("command", "report", "audit", "operator")}
 GRANTS = {digest(token): TokenHolder(Principal(f"the-{role}", (role,))) for role, token in TOKENS.items()}  # type: ignore[arg-type]
@@ -99,6 +101,13 @@ class Service:
             row = connection.execute("SELECT stream FROM log.events WHERE position = %s", (position,)).fetchone()
         assert row is not None
         return str(row[0])
+
+    def erased(self, subject: str) -> str:
+        """Erase a person, as the owner, and return the name of the stream."""
+        with psycopg.connect(self.database.url, autocommit=True) as owner:
+            done = erase_subject(owner, self.services.log_number, subject, f"key-{next(_keys)}")
+        self.last["position"] = token(self.services.log, 1, done.position)
+        return subject_stream(subject)
 
     def record(self, command: Any) -> None:
         """Execute a command that only process managers send."""

@@ -49,6 +49,7 @@ from tests.support.ledger import (
     withdrawal,
 )
 from tests.support.postgres import Database
+from workers.erasure import erase_subject
 from workers.verify import verify
 from workers.verify.processes import Processes
 from workers.verify.report import VerifyReport
@@ -78,7 +79,7 @@ def write_books(database: Database) -> None:
         _batches(ledger, one, two)
         snapshots.settle()
     with psycopg.connect(database.url) as superuser:
-        superuser.execute("UPDATE log.subject_keys SET sealed_key = NULL, erased_at = now() WHERE subject = 'gone'")
+        erase_subject(superuser, 1, "gone", "erased")
     fold(database)
 
 

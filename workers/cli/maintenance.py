@@ -8,17 +8,21 @@ from typing import Annotated
 
 import typer
 
+from api.commands.execution import checked_key
+from api.gateway.problems import Problem
 from eventstore.keys.rotation import rotate
-from eventstore.log.read import UnknownLogError
+from eventstore.log.read import UnknownLogError, read_head
 from workers.cli.common import (
     FOUND,
     AsJson,
+    fail,
     out,
     owner_connection,
     print_json,
     progress_bars,
 )
 from workers.clock_and_ids import now
+from workers.erasure import erase_subject as erase
 
 app = typer.Typer()
 
@@ -55,6 +59,29 @@ def forget_origins(
         print_json({"forgotten": row[0], "before": before})
     else:
         out.print(f"{row[0]} origins of before {before:%Y-%m-%d %H:%M} UTC are forgotten.", highlight=False)
+
+
+@app.command()
+def erase_subject(
+    subject: Annotated[str, typer.Argument(help="The id of the person: an owner, a customer, an author, an operator")],
+    key: Annotated[str, typer.Option(help="The idempotency key of this request")],
+    as_json: AsJson = False,
+) -> None:
+    """Erase a person: destroy the key that opens their personal values, for ever. Run it as the owner.
+
+    The event `subject.erased.v1` says so in the log, and the read tables lose their text. Money and ids stay. A second
+    call changes nothing. A backup from before still has the key: erase the person again after a restore.
+    """
+    try:
+        checked_key(key)
+    except Problem:
+        fail("the key must be 1 to 255 printable ASCII characters")
+    with owner_connection("erase-subject") as (settings, connection):
+        erasure = erase(connection, read_head(connection, settings.log).log_number, subject, key)
+    if as_json:
+        print_json(asdict(erasure))
+    else:
+        out.print(str(erasure), highlight=False, markup=False)
 
 
 @app.command()

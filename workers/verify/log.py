@@ -23,6 +23,7 @@ NAMED: Final = "events name the command that appended them"
 OPAQUE: Final = "appended by the eventsourcing library"
 UNREADABLE: Final = "cannot be read"
 REFUSALS: Final = "refusals are events of the log"
+ERASURES: Final = "erased persons have no key, and the event that says so"
 OLD_REFUSALS: Final = "refused before refusals were on the log"
 OLD_BATCHES: Final = "items of batches from before events named the key of each item"
 ANSWERS: Final = "answers have their events"
@@ -254,6 +255,22 @@ SELECT count(*) FROM log.commands WHERE log = %(log)s AND rule IS NOT NULL AND l
 _COUNT_REFUSALS = """
 SELECT count(*) FROM log.events WHERE log = %(log)s AND encoding = 0 AND type = 'command.refused.v1'
 """
+# A row for each key that was destroyed and each event that says so. An erased key has no position of its own.
+_ERASED = """
+SELECT (k.subject IS NOT NULL AND k.sealed_key IS NULL)::int AS n, e.position AS at, CASE
+       WHEN e.position IS NULL
+       THEN format('the key of %%s is destroyed, and no event says so', k.subject)
+       WHEN k.subject IS NULL THEN format('%%s was erased, and no key says so: one could be made', e.subject)
+       WHEN k.sealed_key IS NOT NULL THEN format('%%s was erased, and has a key', e.subject)
+       WHEN e.stream <> 'subject:' || e.subject THEN format('%%s says that %%s was erased', e.stream, e.subject)
+       END AS what
+  FROM (SELECT position, stream, convert_from(payload, 'UTF8')::jsonb->>'subject' AS subject
+          FROM log.events
+         WHERE log = %(log)s AND encoding = 0 AND type = 'subject.erased.v1' AND position <> ALL (%(unreadable)s)) e
+  FULL JOIN (SELECT subject, sealed_key FROM log.subject_keys WHERE log = %(log)s) k ON k.subject = e.subject
+ WHERE e.position IS NOT NULL OR k.sealed_key IS NULL
+"""
+_COUNT_ERASED = "SELECT count(*) FROM log.subject_keys WHERE log = %(log)s AND sealed_key IS NULL"
 _ERAS = "SELECT name, position FROM log.eras WHERE log = %s"
 _IS_COPY = "SELECT EXISTS (SELECT FROM log.copies WHERE log = %s)"
 
@@ -327,6 +344,7 @@ QUESTIONS: Final = (
     Question(ANSWERED, "units", (_ANSWERED,)),
     Question(NAMED, "units", (_NAMED,)),
     Question(REFUSALS, "refusals", (_REFUSED,)),
+    Question(ERASURES, "erased persons", (_ERASED,)),
 )
 
 
@@ -409,6 +427,10 @@ def _due(log: Log, question: Question) -> tuple[int, Mapping[str, int]]:
         row = log.connection.execute(_COUNT_OLD_REFUSALS, log.parameters()).fetchone()
         assert row is not None, "an aggregate has a row"
         return totals.refused, {OLD_REFUSALS: row[0], UNREADABLE: len(log.unreadable)}
+    if question.name == ERASURES:
+        row = log.connection.execute(_COUNT_ERASED, log.parameters()).fetchone()
+        assert row is not None, "an aggregate has a row"
+        return row[0], {}
     return {
         "events": (totals.events, {}),
         "events in JSON": (totals.json, {}),

@@ -15,6 +15,7 @@ from domain.accounts.account.events import (
 from domain.accounts.posting import TransactionPosted
 from projections.engine.columns import amount, code, day, flag, free_text, index, moment, number, read_table, total
 from projections.engine.declared import RowFold
+from projections.engine.erasure import PersonalText
 from projections.engine.reporting import Shown, View, shown
 from projections.engine.rows import erasable
 from projections.engine.writing import Row
@@ -53,6 +54,7 @@ TABLE = read_table(
     index("accounts_of_type", "type", "position"),
     index("accounts_in_currency", "currency", "position"),
     storage="fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05",
+    personal=PersonalText("owner", {"name": "name_erased", "reason": "reason_erased"}),
 )
 
 VIEW = View(

@@ -1,1 +1,1 @@
-"""Transactions: one row each, complete with its entries. Rows are never changed."""
+"""Transactions: one row each, complete with its entries."""

@@ -21,6 +21,7 @@ def fold(events: Iterable[RecordedEvent]) -> list[str]:
     lines = []
     for position, at, event in events:
         description, erased = erasable(event.description)
+        subject = None if event.description is None else event.subject
         # Ids, sides and currencies have no characters that need escaping in JSON or COPY.
         entries = ",".join(
             [
@@ -30,7 +31,7 @@ def fold(events: Iterable[RecordedEvent]) -> list[str]:
         )
         lines.append(
             f"{event.originator_id}\t{event.kind}\t{event.value_date}\t{copy_text(event.reference)}\t"
-            f"{copy_text(description)}\t{'t' if erased else 'f'}\t[{entries}]\t{position}\t{at}"
+            f"{copy_text(subject)}\t{copy_text(description)}\t{'t' if erased else 'f'}\t[{entries}]\t{position}\t{at}"
         )
     return lines
 

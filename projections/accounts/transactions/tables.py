@@ -5,17 +5,19 @@ from __future__ import annotations
 from domain.accounts.posting import TransactionPosted
 from projections.engine.columns import code, day, flag, free_text, index, json_value, moment, number, read_table
 from projections.engine.declared import RowFold
+from projections.engine.erasure import PersonalText
 from projections.engine.reporting import Shown, View, last_position
 from projections.engine.rows import erasable
 from projections.engine.writing import Row
 
 TABLE = read_table(
     "transactions",
-    "One row a transaction. Rows are never changed.",
+    "One row a transaction. A row only loses its description, once the person it is about was erased.",
     code("transaction", "Public id; also the name of its stream in the log.", key=True),
     code("kind", "deposit, withdrawal, transfer, fee, interest, penalty, payment, capture or journal."),
     day("value_date", "From which day on it counts."),
     code("reference", "Reference of the client's business.", optional=True),
+    code("subject", "The person whose key seals the description. NULL without a description.", optional=True),
     free_text("description", "Free text. NULL once the person it is about was erased.", optional=True),
     flag("description_erased", "Whether the description is gone with a person's key."),
     json_value("entries", "[{account, side, amount, currency}] in their order, minor units."),
@@ -25,6 +27,8 @@ TABLE = read_table(
     index("transactions_by_kind", "kind", "position"),
     index("transactions_by_value_date", "value_date", "position"),
     index("transactions_by_reference", "reference", "position", where="reference IS NOT NULL"),
+    index("transactions_of_subject", "subject", where="subject IS NOT NULL"),
+    personal=PersonalText("subject", {"description": "description_erased"}),
 )
 
 VIEW = View(
@@ -52,6 +56,7 @@ def posted(row: Row, event: TransactionPosted) -> Row:
         "kind": event.kind,
         "value_date": event.value_date,
         "reference": event.reference,
+        "subject": None if event.description is None else event.subject,
         "description": description,
         "description_erased": erased,
         "entries": [

@@ -101,7 +101,7 @@ def traced_executor(
         closing(Traced(database)) as traced,
         traced_keys.connect() as keys,
     ):
-        codec = codec_of(keys, read_head(keys, "main").log_number)
+        codec = codec_of(keys, read_head(keys, "main").log_number, erasure_seconds=float("inf"))
         executor = Executor(
             traced.connect,
             "main",

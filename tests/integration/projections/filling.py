@@ -11,6 +11,7 @@ import random
 import signal
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -30,6 +31,7 @@ from domain.accounts.posting import Entry, TransactionKind, TransactionPosted
 from domain.kernel import ERASED, UNREADABLE, Personal
 from domain.kernel import Event as DomainEvent
 from domain.registry import CATALOGUE
+from domain.subjects import SubjectErased, subject_stream
 from eventstore.keys.sealing import Sealer
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.codec import Codec
@@ -60,7 +62,8 @@ class Filler:
         assert row is not None
         self.log: int = row[0]
         self._keys = psycopg.connect(url, autocommit=True)
-        self.sealer = Sealer(SubjectKeys(self._keys, self.log), MASTER_KEY)
+        reconnect = partial(psycopg.connect, url, autocommit=True)
+        self.sealer = Sealer(SubjectKeys(self._keys, self.log, reconnect), MASTER_KEY)
         self.codec = Codec(CATALOGUE, self.sealer, ERASED, UNREADABLE)
         self.position = 0
         self.versions: dict[str, int] = {}
@@ -92,14 +95,19 @@ class Filler:
             return verify_tables(auditor, LOG, self.codec, projections, others=PROJECTIONS, **more)
 
     def erase(self, subject: str) -> None:
-        """Erase the key of a person."""
-        self.connection.execute(
-            "UPDATE log.subject_keys SET sealed_key = NULL, erased_at = now() WHERE subject = %s", (subject,)
-        )
+        """Erase a person."""
+        self.write([SubjectErased(subject_stream(subject), 1, subject)])
+
+    def destroy_key(self, subject: str) -> None:
+        """Destroy the key of a person without the event."""
+        self.connection.execute("SELECT log.destroy_subject_key(%s, %s)", (self.log, subject))
         self.sealer.forget()
 
     def write(self, *units: Sequence[DomainEvent], at: datetime | None = None) -> int:
-        """Append these units with the next versions and positions. Return the head."""
+        """Append these units with the next versions and positions. Return the head.
+
+        The keys of those who are erased are destroyed afterwards.
+        """
         rows = []
         units = tuple([self._with_version(event) for event in unit] for unit in units)
         names, payloads = self.codec.encode_all(event for unit in units for event in unit)
@@ -123,6 +131,9 @@ class Filler:
                 "UPDATE log.logs SET position = %s, recorded_at = greatest(recorded_at, %s) WHERE log = %s",
                 (self.position, rows[-1][6], self.log),
             )
+        for event in (event for unit in units for event in unit):
+            if isinstance(event, SubjectErased):
+                self.destroy_key(event.subject)
         return self.position
 
     def _with_version(self, event: DomainEvent) -> DomainEvent:

@@ -93,14 +93,16 @@ def test_a_transaction_row_carries_its_entries_as_json() -> None:
     event = TransactionPosted("t", 1, "fee", DAY, moved("a", "b", 5).entries, "ref\\1", "ada", "a\tb")
     [line] = transactions.fold(recorded(event))
     *columns, lines, position, at = line.split("\t")
-    assert columns == ["t", "fee", "2024-01-02", "ref\\\\1", "a\\tb", "f"]
+    assert columns == ["t", "fee", "2024-01-02", "ref\\\\1", "ada", "a\\tb", "f"]
     assert (position, at) == ("1", "t1")
     assert json.loads(lines) == [
         {"account": "a", "side": "debit", "amount": 5, "currency": "EUR"},
         {"account": "b", "side": "credit", "amount": 5, "currency": "EUR"},
     ]
     erased = TransactionPosted("t", 1, "fee", DAY, event.entries, None, "ada", ERASED)
-    assert transactions.fold(recorded(erased))[0].split("\t")[3:6] == ["\\N", "\\N", "t"]
+    assert transactions.fold(recorded(erased))[0].split("\t")[3:7] == ["\\N", "ada", "\\N", "t"]
+    silent = TransactionPosted("t", 1, "fee", DAY, event.entries, None, "ada", None)
+    assert transactions.fold(recorded(silent))[0].split("\t")[3:7] == ["\\N", "\\N", "\\N", "f"]
 
 
 def test_movements_are_per_account_and_day() -> None:

@@ -375,7 +375,8 @@ def test_an_event_that_cannot_be_decoded_affects_no_other(codec: Codec) -> None:
     )
 
 
-def test_many_events_are_encoded_like_each_alone_with_one_look_up(keys: Keys, codec: Codec) -> None:
+def test_many_events_are_encoded_like_each_alone_with_one_look_up(keys: Keys) -> None:
+    codec = Codec(CATALOGUE, Sealer(keys, store.MASTER_KEY, erasure_seconds=60), ERASED, UNREADABLE)
     events = [decoded(codec, sample) for sample in EVENTS]
     without_person = [msgspec.structs.replace(e, subject=None) for e in events if isinstance(e, TransactionPosted)]
     silent = [

@@ -145,4 +145,5 @@ def test_an_unknown_type_stops_the_projections_that_fold_its_stream_and_no_other
 def test_the_prefixes_of_a_projection_are_those_of_the_aggregates_of_its_events() -> None:
     found = {one.name: one.prefixes for one in PROJECTIONS}
     assert all(found.values())
-    assert (found["accounts"], found["entries"], found["orders"]) == (("acct_", "txn_"), ("txn_",), ("ord_",))
+    assert (found["accounts"], found["entries"]) == (("acct_", "subject:", "txn_"), ("txn_",))
+    assert found["orders"] == ("ord_", "subject:"), "its rows have text of people"
