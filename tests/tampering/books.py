@@ -76,10 +76,10 @@ def write_books(database: Database) -> None:
         ledger.accepted(ChangePostingPolicy(10_000))
         _processes(ledger)
         _expired(ledger, one)
+        with psycopg.connect(database.url) as superuser:
+            erase_subject(superuser, 1, "gone", "erased")
         _batches(ledger, one, two)
         snapshots.settle()
-    with psycopg.connect(database.url) as superuser:
-        erase_subject(superuser, 1, "gone", "erased")
     fold(database)
 
 

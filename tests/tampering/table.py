@@ -12,7 +12,7 @@ from typing import Final
 from workers.verify.codes import CODES_FIT
 from workers.verify.commands import REPEATABLE, UNITS_KEEP_RULES
 from workers.verify.keys import KEYS_OPEN
-from workers.verify.log import NAMED, READABLE, REFUSALS
+from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
 from workers.verify.schema import SCHEMA
 from workers.verify.snapshots import SNAPSHOTS_HOLD
 from workers.verify.streams import STREAMS_KEEP_RULES
@@ -221,6 +221,7 @@ EVENTS: Final = [
         ENCODINGS,
         REFUSALS,
         TABLES,
+        ERASURES,
         digest=CHANGES,
     ),
     case(
@@ -480,6 +481,7 @@ EVENTS: Final = [
         DENSE,
         SNAPSHOTS_HOLD,
         REFUSALS,
+        ERASURES,
         digest=CHANGES,
     ),
     case(
@@ -1070,9 +1072,31 @@ BESIDE: Final = [
     case(
         "subject_keys.sealed_key: erased",
         "UPDATE log.subject_keys SET sealed_key = NULL, erased_at = now() WHERE subject = 'author-1'",
+        ERASURES,
         TABLES,
     ),
     hidden("subject_keys.changed_by: another", "UPDATE log.subject_keys SET changed_by = '1'", NOTHING),
+    case(
+        "subject_keys: an erased person has a key again",
+        "UPDATE log.subject_keys k SET sealed_key = o.sealed_key, master_key = 1, erased_at = NULL"
+        " FROM log.subject_keys o WHERE k.subject = 'gone' AND o.subject = 'owner-1'",
+        ERASURES,
+        KEYS_OPEN,
+    ),
+    case(
+        "subject_keys: the row of an erased person deleted",
+        "DELETE FROM log.subject_keys WHERE subject = 'gone'",
+        ERASURES,
+        KEYS_OPEN,
+    ),
+    case(
+        "events: the erasure of another person",
+        in_json("payload", "gone", "owner-1", "type = 'subject.erased.v1'"),
+        ERASURES,
+        STREAMS_KEEP_RULES,
+        TABLES,
+        digest=CHANGES,
+    ),
     case("subject_keys: deleted", "DELETE FROM log.subject_keys WHERE subject = 'owner-1'", KEYS_OPEN, TABLES),
     case(
         "subject_keys.sealed_key: junk",
@@ -1096,7 +1120,7 @@ BESIDE: Final = [
     hidden(
         "subject_keys.erased_at: another",
         "UPDATE log.subject_keys SET erased_at = '2020-01-01' WHERE subject = 'gone'",
-        "the erasure is no event yet, so nothing else has its time",
+        "the event has the time of the erasure; a key that is destroyed again has a later one",
     ),
     case(
         "snapshots.state: another balance",

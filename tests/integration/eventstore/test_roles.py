@@ -54,6 +54,8 @@ ABILITIES = {
     "keep a snapshot, as before revision 0011": by("SELECT log.keep_snapshots(1, '', '{}', '{}', '{}')", "api"),
     "draw a number": by("SELECT nextval('log.numbers')", "api"),
     "forget origins": by("SELECT log.forget_origins(now())"),
+    "erase a person": by("SELECT log.erase_subject(1, 'ada', 'system:x', 'key', '{}')"),
+    "destroy the key of a person": by("SELECT log.destroy_subject_key(1, 'ada')"),
     "read heads": by("SELECT * FROM log.logs", "api", "query", "projector", "audit"),
     "read events": by("SELECT * FROM log.events", "api", "query", "projector", "audit"),
     "read sealed keys": by("SELECT * FROM log.subject_keys", "api", "query", "projector", "audit"),

@@ -244,7 +244,7 @@ def test_erased_fields_are_null_and_flagged(filler: Filler, connection: Connecti
 def test_an_order_of_the_first_version_shows_its_names_as_they_were_stored(
     filler: Filler, connection: Connection[Any]
 ) -> None:
-    """They are in clear in the log, so the erasure of the customer does not change them."""
+    """They are in clear in the log, so they are there without a key. The erasure takes them from the tables."""
     placed = OrderPlaced("ord_1", 1, "ada", "EUR", LINES, ("Tea", "Cup"), 8, "for Ada", {})
     filler.write([placed])
     old = (
@@ -254,7 +254,7 @@ def test_an_order_of_the_first_version_shows_its_names_as_they_were_stored(
     filler.connection.execute(
         "UPDATE log.events SET type = 'order.placed.v1', payload = %s WHERE stream = 'ord_1'", (old.encode(),)
     )
-    filler.erase("ada")
+    filler.destroy_key("ada")
     run(connection, filler)
     [order] = orders.orders(connection).items
     assert (order.reference, order.metadata, order.names_erased) == ("for Ada", {}, False)
@@ -262,6 +262,10 @@ def test_an_order_of_the_first_version_shows_its_names_as_they_were_stored(
         ("tea", "Tea", 2, 3),
         ("cup", "Cup", 1, 2),
     ]
+    filler.erase("ada")
+    run(connection, filler)
+    [order] = orders.orders(connection).items
+    assert (order.names_erased, [line.name for line in order.lines]) == (True, [None, None])
 
 
 def test_an_unreadable_field_is_marked_in_its_row_and_affects_no_other(

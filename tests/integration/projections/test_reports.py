@@ -106,7 +106,7 @@ def test_each_projection_is_compared_at_its_own_checkpoint(filler: Filler, folde
 
 
 def test_text_that_remains_after_its_key_was_erased_is_found(filler: Filler, folded: Connection[Any]) -> None:
-    filler.erase("author-1")
+    filler.destroy_key("author-1")
     findings = filler.verify().findings
     assert {finding.table for finding in findings if isinstance(finding, TableFinding)} == {"posts", "post_revisions"}
 

@@ -1,0 +1,129 @@
+"""Read tables forget the text of people who were erased, wherever the log is cut into pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from domain.accounts.account.events import AccountFrozen
+from domain.orders.order import OrderPlaced, PlacedLine
+from domain.posts.post import PostDeleted, PostDrafted, PostRevised
+from domain.subjects import SubjectErased, subject_stream
+from projections.engine.ddl import quoted
+from projections.engine.erasure import erase_statement, personal_text
+from projections.engine.runner import Runner
+from projections.registry import PROJECTIONS
+from tests.integration.projections.filling import LOG, Filler, a_life, transfer
+
+TABLES = [table for projection in PROJECTIONS for table in projection.personal]
+LINES = (PlacedLine("tea", 2, 3),)
+
+
+def everything_about(filler: Filler, person: str, suffix: str) -> list[Any]:
+    """A unit for each kind of text that a person can have."""
+    account = filler.opening(owner=person)
+    id, post = account.originator_id, f"post_{suffix}"
+    return [
+        [account],
+        [AccountFrozen(id, 0, person, "a reason")],
+        transfer(f"txn_{suffix}", id, id, 1, subject=person, description="to myself"),
+        [PostDrafted(post, 1, person, "Title", "Body")],
+        [PostRevised(post, 2, person, 2, "Title", "Body", "why")],
+        [PostDeleted(post, 3, person, "spam")],
+        [OrderPlaced(f"ord_{suffix}", 1, person, "EUR", LINES, ("Tea",), 6, None, {})],
+    ]
+
+
+def tables(connection: Connection[Any]) -> dict[str, list[str]]:
+    """The rows of each table with text of people."""
+    rows = {}
+    for table in TABLES:
+        names = ", ".join(f"t.{quoted(column.name)}" for column in table.columns)
+        found = connection.execute(f"SELECT ROW({names})::text FROM {quoted(table.name)} t ORDER BY 1".encode())
+        rows[str(table.name)] = [row for (row,) in found]
+    return rows
+
+
+def fold(connection: Connection[Any], filler: Filler, page: int) -> None:
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS, page=page)
+    runner.run_to_head()
+    assert not runner.stopped
+
+
+def test_every_text_of_a_person_is_gone_and_that_of_others_stays(filler: Filler, connection: Connection[Any]) -> None:
+    filler.write(*everything_about(filler, "ada", "1"), *everything_about(filler, "bob", "2"))
+    fold(connection, filler, 64_000)
+    before = tables(connection)
+    filler.erase("ada")
+    fold(connection, filler, 64_000)
+    after = tables(connection)
+    for table in TABLES:
+        gone = [row for row in before[str(table.name)] if row not in after[str(table.name)]]
+        assert gone, f"{table.name} has text of a person"
+        assert len(gone) * 2 == len(before[str(table.name)]), "half of the rows are about the other person"
+    assert "to myself" in str(after["transactions"])
+    assert filler.verify().findings == ()
+
+
+@pytest.mark.parametrize("first", [1, 3, 64_000])
+@pytest.mark.parametrize("then", [1, 64_000])
+def test_the_tables_do_not_depend_on_where_the_log_is_cut(
+    filler: Filler, connection: Connection[Any], first: int, then: int
+) -> None:
+    """People are erased between events about them. Some of these were sealed before, and came later."""
+    filler.write(*a_life(filler, seed=first, units=100), *everything_about(filler, "ada", "1"))
+    fold(connection, filler, first)  # the tables have the text
+    late = everything_about(filler, "ada", "2")
+    erased = [SubjectErased(subject_stream("ada"), 1, "ada")]
+    filler.write(*everything_about(filler, "bob", "3"), erased, *late, *a_life(filler, seed=then, units=50))
+    filler.erase("bob")
+    filler.erase("nobody")
+    fold(connection, filler, then)
+    cut = tables(connection)
+    assert "to myself" not in str(cut)
+    assert filler.verify().findings == ()
+    filler.rebuild(connection)
+    assert tables(connection) == cut
+
+
+def test_what_cannot_be_opened_is_erased_too(filler: Filler, connection: Connection[Any]) -> None:
+    filler.write(*everything_about(filler, "ada", "1"))
+    filler.connection.execute("UPDATE log.subject_keys SET sealed_key = 'junk'")
+    filler.sealer.forget()
+    fold(connection, filler, 10)
+    assert "[unreadable]" in str(tables(connection))
+    filler.erase("ada")
+    fold(connection, filler, 10)
+    assert "[unreadable]" not in str(tables(connection))
+    assert filler.verify().findings == ()
+
+
+def test_a_failed_erasure_stops_the_projection_at_its_event(
+    filler: Filler, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filler.write(*everything_about(filler, "ada", "1"))
+    filler.erase("ada")
+    filler.write(*everything_about(filler, "bob", "2"))
+
+    def fail(*arguments: Any) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr("projections.engine.pages.erase", fail)
+    runner = Runner(connection, LOG, filler.codec, PROJECTIONS)
+    runner.run_to_head()
+    erasing = {projection.name for projection in PROJECTIONS if projection.personal}
+    assert set(runner.stopped) == erasing
+    assert all("subject.erased.v1 on subject:ada" in why for why in runner.stopped.values())
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.name))
+def test_rows_are_found_by_an_index(filler: Filler, connection: Connection[Any], table: Any) -> None:
+    Runner(connection, LOG, filler.codec, PROJECTIONS)  # makes the session fold into the tables
+    rows = connection.execute(f"EXPLAIN {erase_statement(table)}".encode(), (["ada"],)).fetchall()
+    plan = "\n".join(line for (line,) in rows)
+    personal = personal_text(table)
+    assert personal is not None
+    assert "Seq Scan" not in plan, plan
+    assert f"{personal.subject} = ANY" in plan, plan
