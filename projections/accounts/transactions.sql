@@ -7,6 +7,7 @@ CREATE TABLE transactions (
     recorded_at        timestamptz NOT NULL,
     value_date         date NOT NULL,
     description_erased boolean NOT NULL,
+    erasure            bigint,
     transaction        text COLLATE "C" NOT NULL,
     kind               text COLLATE "C" NOT NULL,
     entries            json NOT NULL,
@@ -33,12 +34,13 @@ COMMENT ON COLUMN transactions.description_erased IS 'Whether the description is
 COMMENT ON COLUMN transactions.entries IS '[{account, side, amount, currency}] in their order, minor units.';
 COMMENT ON COLUMN transactions.position IS 'Position in the log.';
 COMMENT ON COLUMN transactions.recorded_at IS 'When it was recorded, UTC.';
+COMMENT ON COLUMN transactions.erasure IS 'Position in the log at which its text was erased. NULL before.';
 
 -- Reporting views.
 
 CREATE OR REPLACE VIEW reporting.transactions AS
 SELECT t.transaction, t.kind, t.value_date, t.reference, t.description, json_array_length(t.entries) AS entries,
-       t.position, t.recorded_at, t.position AS last_position
+       t.position, t.recorded_at, coalesce(t.erasure, t.position) AS last_position
   FROM read.transactions t;
 
 COMMENT ON VIEW reporting.transactions IS 'One row a transaction. Its amounts are in reporting.entries, which join by transaction.';

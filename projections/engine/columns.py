@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from projections.engine.erasure import PERSONAL, PersonalText
+from projections.engine.erasure import ERASURE, PERSONAL, PersonalText
 
 COLLATION = "C"
 """The collation of ids and codes. They are compared byte by byte, so their order is the same on every server."""
@@ -54,6 +54,11 @@ def number(name: str, comment: str, *, key: bool = False, bits: int = 64, option
     """A whole number of 64, 32 or 16 bits: a count, a version, a position."""
     kind: dict[int, TypeEngine[Any]] = {64: BigInteger(), 32: Integer(), 16: SmallInteger()}
     return _column(name, kind[bits], comment, key, optional)
+
+
+def erasure() -> Column[Any]:
+    """The position at which the text of a row was erased, in a table whose rows change for no other reason."""
+    return number(ERASURE, "Position in the log at which its text was erased. NULL before.", optional=True)
 
 
 def amount(name: str, comment: str, *, optional: bool = False) -> Column[Any]:

@@ -23,7 +23,7 @@ from sqlalchemy import Table
 
 from domain.subjects import SubjectErased
 from projections.engine.ddl import primary_key
-from projections.engine.erasure import personal_text
+from projections.engine.erasure import personal_text, without_text
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.reporting import View
 from projections.engine.rows import copy_rows
@@ -83,7 +83,7 @@ class RowFold:
         rows: dict[str, Row] = {}
         for recorded in events:
             if isinstance(recorded.event, SubjectErased):
-                self._erase(rows, recorded.event.subject)
+                self._erase(rows, recorded)
                 continue
             step, starts = self.step(recorded.event)
             for key in dict.fromkeys(self.rows_of(recorded.event)):
@@ -94,12 +94,13 @@ class RowFold:
         names = [column.name for column in self.table.columns]
         return {key: {name: row[name] for name in names} for key, row in rows.items()}
 
-    def _erase(self, rows: dict[str, Row], subject: str) -> None:
+    def _erase(self, rows: dict[str, Row], erased: RecordedEvent) -> None:
         """Erase the text of a person from the rows."""
         personal = personal_text(self.table)
         if personal is not None:
-            of_person = [key for key, row in rows.items() if row[personal.subject] == subject]
-            rows.update({key: personal.without(rows[key]) for key in of_person})
+            position, at, event = erased
+            of_person = [key for key, row in rows.items() if row[personal.subject] == event.subject]
+            rows.update({key: without_text(self.table, rows[key], position, at) for key in of_person})
 
     def step(self, event: Any) -> tuple[Step, bool]:
         """The function of an event, and whether it begins a row. Raises `FoldError` for an event without a function."""

@@ -44,7 +44,7 @@ class Folded:
 
     events: Sequence[RecordedEvent]
     result: Any  # of its fold; None without events for it
-    erased: tuple[str, ...]  # the people who were erased
+    erasures: Sequence[RecordedEvent]  # those of `events` that the fold does not get
     error: Exception | None  # what the fold raised
     broken: ProjectionError | None  # the first event on its streams that it wants, or might want, and cannot be decoded
 
@@ -183,18 +183,12 @@ def fold_part(
     """
     if not events or broken is not None:
         return Folded(events, None, (), None, broken)
-    own, erased = _without_erasures(events) if erasing else (events, ())
+    erasures = [recorded for recorded in events if type(recorded.event) is SubjectErased] if erasing else []
+    own = [recorded for recorded in events if type(recorded.event) is not SubjectErased] if erasures else events
     try:
-        return Folded(events, projection.fold(own) if own else None, erased, None, None)
+        return Folded(events, projection.fold(own) if own else None, erasures, None, None)
     except Exception as error:
-        return Folded(events, None, erased, error, None)
-
-
-def _without_erasures(events: Sequence[RecordedEvent]) -> tuple[Sequence[RecordedEvent], tuple[str, ...]]:
-    """The events that a fold gets, and the people who were erased by the others."""
-    own = [recorded for recorded in events if type(recorded.event) is not SubjectErased]
-    erased = tuple(recorded.event.subject for recorded in events if type(recorded.event) is SubjectErased)
-    return own, erased
+        return Folded(events, None, erasures, error, None)
 
 
 def write_part(connection: Connection[Any], projection: Projection, part: Folded, cache: FoldCache) -> None:
@@ -204,10 +198,10 @@ def write_part(connection: Connection[Any], projection: Projection, part: Folded
     """
     if part.error is not None:
         raise part.error
-    if len(part.events) > len(part.erased):
+    if len(part.events) > len(part.erasures):
         projection.write(connection, part.result, cache)
-    if part.erased:
-        erase(connection, projection.personal, part.erased)
+    if part.erasures:
+        erase(connection, projection.personal, part.erasures)
 
 
 class ReadAhead:

@@ -11,7 +11,18 @@ import orjson
 from psycopg import Connection
 
 from domain.orders.order import OrderCancelled, OrderConfirmed, OrderPaid, OrderPlaced
-from projections.engine.columns import amount, code, flag, free_text, index, json_value, moment, number, read_table
+from projections.engine.columns import (
+    amount,
+    code,
+    erasure,
+    flag,
+    free_text,
+    index,
+    json_value,
+    moment,
+    number,
+    read_table,
+)
 from projections.engine.declared import RowFold, declared
 from projections.engine.erasure import PersonalText
 from projections.engine.listing import Listed, Listing, readable
@@ -56,6 +67,7 @@ LINES = read_table(
     free_text("name", "Name of the article. NULL once the customer was erased.", optional=True),
     number("quantity", "How many.", bits=32),
     amount("unit_price", "Price of one."),
+    erasure(),
     personal=PersonalText("customer", {"name": None}, of=TABLE),
 )
 
@@ -83,7 +95,7 @@ def lines_of(row: Row, event: OrderPlaced) -> list[tuple[Any, ...]]:
     """The lines of a new order."""
     names, _ = erasable_texts(event.names, len(event.lines))
     return [
-        (event.originator_id, place, line.sku, name, line.quantity, line.unit_price)
+        (event.originator_id, place, line.sku, name, line.quantity, line.unit_price, None)
         for place, (line, name) in enumerate(zip(event.lines, names, strict=True), 1)
     ]
 
@@ -146,7 +158,7 @@ LINES_VIEW = View(
         "unit_price",
         Shown("amount", "Quantity times price.", "t.quantity * t.unit_price * c.minor_unit"),
         Shown("currency", "ISO 4217 code of the order.", "o.currency"),
-        last_position("o.position"),
+        last_position("coalesce(t.erasure, o.position)"),
     ),
     joined=TABLE,
 )

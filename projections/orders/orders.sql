@@ -50,6 +50,7 @@ CREATE TABLE order_lines (
     unit_price bigint NOT NULL,
     line       integer NOT NULL,
     quantity   integer NOT NULL,
+    erasure    bigint,
     "order"    text COLLATE "C" NOT NULL,
     sku        text COLLATE "C" NOT NULL,
     name       text,
@@ -63,6 +64,7 @@ COMMENT ON COLUMN order_lines.sku IS 'The article.';
 COMMENT ON COLUMN order_lines.name IS 'Name of the article. NULL once the customer was erased.';
 COMMENT ON COLUMN order_lines.quantity IS 'How many.';
 COMMENT ON COLUMN order_lines.unit_price IS 'Price of one.';
+COMMENT ON COLUMN order_lines.erasure IS 'Position in the log at which its text was erased. NULL before.';
 
 -- Reporting views.
 
@@ -91,7 +93,8 @@ COMMENT ON COLUMN reporting.orders.metadata IS 'Pairs of codes that the client k
 
 CREATE OR REPLACE VIEW reporting.order_lines AS
 SELECT t."order", t.line, t.sku, t.name, t.quantity, t.unit_price * c.minor_unit AS unit_price,
-       t.quantity * t.unit_price * c.minor_unit AS amount, o.currency, o.position AS last_position
+       t.quantity * t.unit_price * c.minor_unit AS amount, o.currency,
+       coalesce(t.erasure, o.position) AS last_position
   FROM read.order_lines t JOIN read.orders o USING ("order") JOIN read.currencies c USING (currency);
 
 COMMENT ON VIEW reporting.order_lines IS 'One row a line of an order. Amounts in major units.';

@@ -22,7 +22,7 @@ from domain.posts.post import (
     PostScheduled,
     PostUnscheduled,
 )
-from projections.engine.columns import code, flag, free_text, index, moment, number, read_table
+from projections.engine.columns import code, erasure, flag, free_text, index, moment, number, read_table
 from projections.engine.declared import RowFold, declared
 from projections.engine.erasure import PersonalText
 from projections.engine.listing import Listed, Listing, readable
@@ -79,6 +79,7 @@ REVISIONS = read_table(
     flag("text_erased", "Whether its texts are gone with their author's key."),
     number("position", "Position in the log."),
     moment("recorded_at", "When it was recorded, UTC."),
+    erasure(),
     personal=PersonalText(
         "author", {"title": "text_erased", "body": "text_erased", "summary": "text_erased"}, of=TABLE
     ),
@@ -150,7 +151,7 @@ def revision_of(row: Row, event: PostDrafted | PostRevised) -> list[tuple[Any, .
     """The text of a post after this event."""
     summary = erasable(event.summary)[0] if isinstance(event, PostRevised) else None
     text = row["title"], row["body"], summary, row["text_erased"]
-    return [(event.originator_id, row["revision"], *text, row["last_position"], row["last_at"])]
+    return [(event.originator_id, row["revision"], *text, row["last_position"], row["last_at"], None)]
 
 
 FOLD = RowFold(
@@ -210,7 +211,7 @@ REVISIONS_VIEW = View(
         "text_erased",
         "position",
         "recorded_at",
-        last_position("t.position"),
+        last_position("coalesce(t.erasure, t.position)"),
     ),
 )
 

@@ -57,6 +57,7 @@ CREATE TABLE post_revisions (
     recorded_at timestamptz NOT NULL,
     revision    integer NOT NULL,
     text_erased boolean NOT NULL,
+    erasure     bigint,
     post        text COLLATE "C" NOT NULL,
     title       text,
     body        text,
@@ -73,6 +74,7 @@ COMMENT ON COLUMN post_revisions.summary IS 'What was changed. NULL if the autho
 COMMENT ON COLUMN post_revisions.text_erased IS 'Whether its texts are gone with their author''s key.';
 COMMENT ON COLUMN post_revisions.position IS 'Position in the log.';
 COMMENT ON COLUMN post_revisions.recorded_at IS 'When it was recorded, UTC.';
+COMMENT ON COLUMN post_revisions.erasure IS 'Position in the log at which its text was erased. NULL before.';
 
 -- Reporting views.
 
@@ -104,7 +106,7 @@ COMMENT ON COLUMN reporting.posts.scheduled_slug IS 'Under which slug it will be
 
 CREATE OR REPLACE VIEW reporting.post_revisions AS
 SELECT t.post, t.revision, t.title, t.body, t.summary, t.text_erased, t.position, t.recorded_at,
-       t.position AS last_position
+       coalesce(t.erasure, t.position) AS last_position
   FROM read.post_revisions t;
 
 COMMENT ON VIEW reporting.post_revisions IS 'One row a revision of a post.';

@@ -10,7 +10,7 @@ from psycopg import Connection
 from domain.accounts.posting import TransactionPosted
 from projections.accounts.transactions.tables import TABLE, VIEW
 from projections.engine.projection import FoldCache, Projection, RecordedEvent
-from projections.engine.rows import copy_rows, copy_text, erasable
+from projections.engine.rows import NULL, copy_rows, copy_text, erasable
 from projections.engine.writing import copy_target
 
 _TARGET = copy_target(TABLE)
@@ -31,7 +31,8 @@ def fold(events: Iterable[RecordedEvent]) -> list[str]:
         )
         lines.append(
             f"{event.originator_id}\t{event.kind}\t{event.value_date}\t{copy_text(event.reference)}\t"
-            f"{copy_text(subject)}\t{copy_text(description)}\t{'t' if erased else 'f'}\t[{entries}]\t{position}\t{at}"
+            f"{copy_text(subject)}\t{copy_text(description)}\t{'t' if erased else 'f'}\t[{entries}]\t"
+            f"{position}\t{at}\t{NULL}"
         )
     return lines
 

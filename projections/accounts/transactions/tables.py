@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from domain.accounts.posting import TransactionPosted
-from projections.engine.columns import code, day, flag, free_text, index, json_value, moment, number, read_table
+from projections.engine.columns import (
+    code,
+    day,
+    erasure,
+    flag,
+    free_text,
+    index,
+    json_value,
+    moment,
+    number,
+    read_table,
+)
 from projections.engine.declared import RowFold
 from projections.engine.erasure import PersonalText
 from projections.engine.reporting import Shown, View, last_position
@@ -23,6 +34,7 @@ TABLE = read_table(
     json_value("entries", "[{account, side, amount, currency}] in their order, minor units."),
     number("position", "Position in the log."),
     moment("recorded_at", "When it was recorded, UTC."),
+    erasure(),
     index("transactions_in_order", "position", unique=True),
     index("transactions_by_kind", "kind", "position"),
     index("transactions_by_value_date", "value_date", "position"),
@@ -43,7 +55,7 @@ VIEW = View(
         Shown("entries", "How many entries it has.", "json_array_length(t.entries)"),
         "position",
         "recorded_at",
-        last_position("t.position"),
+        last_position("coalesce(t.erasure, t.position)"),
     ),
 )
 

@@ -11,7 +11,6 @@ import random
 import signal
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from threading import Event
 from typing import Any
 
@@ -61,14 +60,17 @@ class Filler:
         row = self.connection.execute("SELECT log.create_log(%s)", (log,)).fetchone()
         assert row is not None
         self.log: int = row[0]
-        self._keys = psycopg.connect(url, autocommit=True)
-        reconnect = partial(psycopg.connect, url, autocommit=True)
-        self.sealer = Sealer(SubjectKeys(self._keys, self.log, reconnect), MASTER_KEY)
+        self._keys = self._connect_keys()
+        self.sealer = Sealer(SubjectKeys(self._keys, self.log, self._connect_keys), MASTER_KEY)
         self.codec = Codec(CATALOGUE, self.sealer, ERASED, UNREADABLE)
         self.position = 0
         self.versions: dict[str, int] = {}
         self.ledger = MemoryLedger(new_id=self.id)
         self._numbers = 0
+
+    def _connect_keys(self) -> Connection[Any]:
+        self._keys = psycopg.connect(self.database.url, autocommit=True)
+        return self._keys
 
     def close(self) -> None:
         self.connection.close()

@@ -38,6 +38,7 @@ from workers.verify.report import Check, VerifyReport
 
 ROOT = Path(__file__).parents[3]
 HOW_TO = ROOT / "docs" / "howto" / "rotate-the-master-key.md"
+ERASING = ROOT / "docs" / "howto" / "erase-a-person.md"
 VERIFY = ROOT / "docs" / "reference" / "verify.md"
 OTHER_KEY = base64.b64encode(b"o" * 32).decode()
 
@@ -289,6 +290,24 @@ def shell(script: str, folder: Path, env: dict[str, str]) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_the_how_to_of_an_erasure(written: Written, tmp_path: Path) -> None:
+    env = environment(written.database)
+    erasing, reading, checking = re.findall(r"```sh\n(.*?)```", ERASING.read_text(), re.DOTALL)
+    erasing, reading = (block.replace("customer-1", "ada") for block in (erasing, reading))
+    answers = [shell(erasing, tmp_path, env).strip() for _ in range(2)]
+    position = written.head + 1
+    assert answers == [
+        f"ada is erased: the key is destroyed, and event {position} says so.",
+        f"ada was erased before, by event {position}. Nothing is changed.",
+    ]
+    assert "subject.erased.v1" in shell(reading, tmp_path, env)
+    fold(written.database)
+    shell(checking, tmp_path, env)
+    assert "owner ada, name [erased]" in daybook("events", written.ada, env=env).stdout
+    refused = daybook("erase-subject", "bob", "--key", "request 4711", env=env)
+    assert (refused.returncode, "belongs to another request" in refused.stderr) == (3, True)
 
 
 def test_the_how_to_of_a_rotation_with_all_processes_running(written: Written) -> None:

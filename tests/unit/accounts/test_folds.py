@@ -92,9 +92,9 @@ def test_postings_are_signed_and_in_order() -> None:
 def test_a_transaction_row_carries_its_entries_as_json() -> None:
     event = TransactionPosted("t", 1, "fee", DAY, moved("a", "b", 5).entries, "ref\\1", "ada", "a\tb")
     [line] = transactions.fold(recorded(event))
-    *columns, lines, position, at = line.split("\t")
+    *columns, lines, position, at, erasure = line.split("\t")
     assert columns == ["t", "fee", "2024-01-02", "ref\\\\1", "ada", "a\\tb", "f"]
-    assert (position, at) == ("1", "t1")
+    assert (position, at, erasure) == ("1", "t1", "\\N")
     assert json.loads(lines) == [
         {"account": "a", "side": "debit", "amount": 5, "currency": "EUR"},
         {"account": "b", "side": "credit", "amount": 5, "currency": "EUR"},

@@ -17,7 +17,7 @@ from domain.accounts.posting import TransactionPosted
 from domain.aggregate import EventType
 from domain.kernel import ERASED, UNREADABLE, Erased, Event, Unreadable, Value
 from domain.registry import CATALOGUE
-from eventstore.keys.master_keys import WrappedKey, wrap
+from eventstore.keys.master_keys import SealingError, WrappedKey, wrap
 from eventstore.keys.sealing import Place, Sealer, UnreadableError, split_version
 from eventstore.log.codec import Codec, CodecError, UnknownTypeError
 from tests.samples import store
@@ -95,6 +95,30 @@ def test_an_erased_person_reads_as_erased_and_cannot_be_written_about(keys: Keys
 
 
 PLACE = Place("post_1", 3, "post.revised.v1", "title", "ada")
+
+
+def test_a_reader_asks_at_each_page_and_a_writer_once_in_a_while(keys: Keys) -> None:
+    now = 0.0
+    place = Place("acct_1", 1, "account.frozen.v1", "reason", "owner-1")
+    reader = Sealer(keys, store.MASTER_KEY)
+    writer = Sealer(keys, store.MASTER_KEY, erasure_seconds=1, clock=lambda: now)
+    for _ in range(2):  # the first question only tells the time of the store
+        writer.prepare(["owner-1"])
+        reader.look_up(["owner-1"])
+        now += 1
+    sealed = writer.seal(place, "a reason")
+    assert reader.open(place, sealed) == "a reason"
+    keys.keys["owner-1"] = None
+    assert reader.open(place, sealed) == "a reason", "within a page keys are not asked for again"
+    reader.look_up(["owner-1"])
+    assert reader.open(place, sealed) is None
+    now -= 0.01
+    writer.prepare(["owner-1"])
+    assert writer.seal(place, "too late")
+    now += 0.01
+    writer.prepare(["owner-1"])
+    with pytest.raises(SealingError, match="the key of owner-1 was erased"):
+        writer.seal(place, "later")
 
 
 def test_a_sealed_value_opens_only_in_its_event_and_field(sealer: Sealer) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Table
+from sqlalchemy import Table, Text
 
 from domain.posts.post import PostRevised
 from projections.engine import ddl
 from projections.engine.columns import amount, code, day, flag, index, number, read_table
 from projections.engine.declared import declared
+from projections.engine.erasure import personal_text, without_text
 from projections.engine.projection import Projection
 from projections.engine.reporting import View
 from projections.engine.writing import copy_target
@@ -83,6 +84,28 @@ def test_a_shape_does_not_change_with_comments_order_or_indexes() -> None:
     )
     assert ddl.normalised([made()]) == ddl.normalised([other])
     assert ddl.create_tables([made()]) != ddl.create_tables([other])
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda one: one.name)
+def test_every_free_text_is_declared_as_text_of_a_person(projection: Projection) -> None:
+    """Text that anybody wrote may be about a person, so an erasure has to reach it."""
+    for table in projection.read_tables:
+        free = {one.name for one in table.columns if isinstance(one.type, Text) and one.type.collation is None}
+        personal = personal_text(table)
+        assert free == (set() if personal is None else set(personal.texts)), table.name
+
+
+def test_an_erased_row_keeps_what_it_never_had() -> None:
+    row = {"title": "T", "body": "B", "reason": None, "text_erased": False, "reason_erased": False}
+    erased = without_text(posts.TABLE, row, 7, "t7")
+    assert erased == {
+        **dict.fromkeys(("title", "body", "reason")),
+        "text_erased": True,
+        "reason_erased": False,
+        "last_position": 7,
+        "last_at": "t7",
+    }
+    assert without_text(posts.REVISIONS, {**row, "summary": None}, 7, "t7")["erasure"] == 7
 
 
 def test_ddl_is_readable() -> None:

@@ -45,7 +45,7 @@ def test_an_order_that_begins_in_a_page_is_one_line() -> None:
     )
     assert row.items() >= {"reference": "\\N", "reason_erased": "f", "transaction": "\\N", "version": "3"}.items()
     assert [row[name] for name in ("position", "placed_at", "last_position", "last_at")] == ["1", "t1", "3", "t3"]
-    assert page.details == [["o\t1\tsku\ta\\tb\t2\t5"]]
+    assert page.details == [["o\t1\tsku\ta\\tb\t2\t5\t\\N"]]
     assert page.updates == []
 
 
@@ -67,7 +67,7 @@ def test_columns_that_a_page_does_not_set_are_unchanged() -> None:
     assert update.keys == ("p", "q")
     assert set(update.names) == always | texts | deletion | schedule
     assert set(update.partial) == texts | deletion, "which the one row sets, and the other keeps"
-    assert page.details == [["p\t2\tT\tB\t\\N\tf\t1\tt1", "r\t1\t\\N\t\\N\t\\N\tt\t5\tt5"]]
+    assert page.details == [["p\t2\tT\tB\t\\N\tf\t1\tt1\t\\N", "r\t1\t\\N\t\\N\t\\N\tt\t5\tt5\t\\N"]]
 
 
 def test_many_rows_that_set_the_same_columns_have_a_statement_of_their_own() -> None:
