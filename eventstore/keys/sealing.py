@@ -199,21 +199,19 @@ class Sealer:
         return key
 
     def _forget_erased(self) -> None:
-        """Drop the cached keys that were erased since this was asked last; all of them the first time.
+        """Drop the cached keys that were erased since this was asked last. The first time nothing is cached.
 
         An erasure is committed a little after its moment. Another thread may have read a key before that, and cache it
         after this. So each question goes back further than the last one, by `COMMIT_SECONDS`.
         """
         now = self._clock()
         with self._lock:
-            if now - self._asked_at < self._erasure_seconds or not self._cache:
-                return
             known = self._known_until
+            if known is not None and (now - self._asked_at < self._erasure_seconds or not self._cache):
+                return
         until, erased = self._keys.erased(None if known is None else known - timedelta(seconds=COMMIT_SECONDS))
         with self._lock:
             self._asked_at, self._known_until = now, until
-            if known is None:
-                self._cache.clear()
             for subject in erased:
                 self._cache.pop(subject, None)
 

@@ -20,8 +20,6 @@ def fold(events: Iterable[RecordedEvent]) -> list[str]:
     """The rows of these transactions, as COPY reads them, in the order in which the table declares its columns."""
     lines = []
     for position, at, event in events:
-        description, erased = erasable(event.description)
-        subject = None if event.description is None else event.subject
         # Ids, sides and currencies have no characters that need escaping in JSON or COPY.
         entries = ",".join(
             [
@@ -29,12 +27,21 @@ def fold(events: Iterable[RecordedEvent]) -> list[str]:
                 for e in event.entries
             ]
         )
+        described = _NOT_DESCRIBED if event.description is None else _described(event)
         lines.append(
-            f"{event.originator_id}\t{event.kind}\t{event.value_date}\t{copy_text(event.reference)}\t"
-            f"{copy_text(subject)}\t{copy_text(description)}\t{'t' if erased else 'f'}\t[{entries}]\t"
-            f"{position}\t{at}\t{NULL}"
+            f"{event.originator_id}\t{event.kind}\t{event.value_date}\t{copy_text(event.reference)}\t{described}\t"
+            f"[{entries}]\t{position}\t{at}\t{NULL}"
         )
     return lines
+
+
+_NOT_DESCRIBED = f"{NULL}\t{NULL}\tf"
+
+
+def _described(event: TransactionPosted) -> str:
+    """The columns about the description, which most transactions do not have."""
+    description, erased = erasable(event.description)
+    return f"{copy_text(event.subject)}\t{copy_text(description)}\t{'t' if erased else 'f'}"
 
 
 def write(connection: Connection[Any], lines: Sequence[str], cache: FoldCache) -> None:

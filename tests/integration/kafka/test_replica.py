@@ -24,6 +24,7 @@ from tests.support.ledger import fold, ledger_on, opening, withdrawal
 from tests.support.postgres import Database, Server
 from tests.support.published import Published, published
 from tests.support.waiting import wait_until
+from workers.erasure import erase_subject
 from workers.kafka import client, replicating, topics
 from workers.verify.commands import REPEATABLE
 from workers.verify.log import ANSWERED, ANSWERS, IN_ORIGINAL, NAMED, REFUSALS
@@ -352,6 +353,40 @@ def test_verify_covers_what_a_copy_has_and_finds_the_same_digest(log: Published,
     assert left_out == {ANSWERS, NAMED, REFUSALS, REPEATABLE}
     assert all(check.covered == 0 for check in copy.checks if check.name in left_out)
     assert copy.check(ANSWERED).covered == original.check(ANSWERED).covered
+
+
+def test_whoever_is_erased_in_the_original_is_erased_in_a_copy(log: Published, replica: Replica) -> None:
+    """Somebody whose text is in the tables of the copy, and somebody who is erased before the copy has the events."""
+    with ledger_on(log.database) as ledger, psycopg.connect(log.database.url, autocommit=True) as owner:
+        ada = ledger.account(owner="ada")
+        log.publish()
+        with replica.copying():
+            replica.wait_for(log.head())
+        fold(replica.database)
+        assert "Ada Lovelace" in str(tables_of(replica.database)["accounts"])
+        bob = ledger.account(owner="bob")
+        erase_subject(owner, 1, "ada", "one")
+        erase_subject(owner, 1, "bob", "two")
+    log.publish()
+    with replica.copying():
+        replica.wait_for(log.head())
+    assert_a_copy(replica.database, log.database)
+    with psycopg.connect(replica.database.url, autocommit=True) as copy:
+        assert copy.execute("SELECT subject FROM log.subject_keys WHERE sealed_key IS NOT NULL").fetchall() == [
+            ("main",)
+        ]
+        with pytest.raises(
+            psycopg.errors.ObjectNotInPrerequisiteState, match="this log is a copy: erase the person in"
+        ):
+            erase_subject(copy, 1, "carol", "three")
+    for database in (log.database, replica.database):
+        fold(database)
+        report = verified(database)
+        assert report.ok, found(report)
+    assert tables_of(replica.database) == tables_of(log.database)
+    rows = [row for row in tables_of(replica.database)["accounts"] if ada in row or bob in row]
+    assert len(rows) == 2
+    assert "Ada Lovelace" not in str(rows)
 
 
 def test_verify_finds_what_is_wrong_with_a_copy(log: Published, replica: Replica) -> None:

@@ -5,8 +5,8 @@ SET LOCAL ROLE daybook_owner;
 CREATE INDEX subject_keys_erased ON log.subject_keys (log, erased_at) WHERE erased_at IS NOT NULL;
 
 -- Destroys the key of a person and returns whether it was there, or could still have been made. A person without a key
--- gets an erased one, so that no key is made later. On its own it is for a copy of the log, which takes the event from
--- its origin: with its own transaction, or verify finds an erased key without its event.
+-- gets an erased one, so that no key is made later. On its own it leaves an erased key without its event, which verify
+-- finds. A copy of the log does the same in the transaction that copies the event (log.copy_units).
 CREATE FUNCTION log.destroy_subject_key(p_log integer, p_subject text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
