@@ -47,6 +47,15 @@ SELECT n.name, a.usename FROM unnest(%s::text[], %s::bigint[]) AS n(name, key)
 """
 
 
+_MEMBERS = " members"  # no name of a piece of work begins with a space
+_COUNT_MEMBERS = """
+SELECT count(*) FROM pg_locks l
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.mode = 'ShareLock'
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND (l.classid::bigint << 32 | l.objid::bigint) = %s
+"""
+
+
 class Ownership:
     """The locks of one session: one for each name.
 
@@ -61,17 +70,18 @@ class Ownership:
         self._others = list(names)
         self.owned: set[str] = set()
 
-    def acquire(self, but: Collection[str] = ()) -> set[str]:
-        """Try to get the locks that are not owned yet, `but` these. Returns the new ones."""
+    def acquire(self, but: Collection[str] = (), most: int | None = None) -> set[str]:
+        """Try to get the locks that are not owned yet, `but` these, and at `most` so many. Returns the new ones."""
         wanted = [name for name in self._others if name not in but]
-        if not wanted:
+        if not wanted or most == 0:
             return set()
         rows = self._connection.execute(
-            "SELECT name FROM unnest(%s::text[], %s::bigint[]) AS n(name, key) WHERE pg_try_advisory_lock(key)",
-            (text_array(wanted), int8_array([self._key(name) for name in wanted])),
+            "SELECT name FROM unnest(%s::text[], %s::bigint[]) AS n(name, key) WHERE pg_try_advisory_lock(key)"
+            " LIMIT %s",
+            (text_array(wanted), int8_array([self._key(name) for name in wanted]), most),
         ).fetchall()
         gained = {name for (name,) in rows}
-        if len(gained) < len(wanted):
+        if len(gained) < len(wanted) and (most is None or len(gained) < most):
             gained |= self._held_by_outsiders(wanted)
         self.owned |= gained
         self._others = [name for name in self._others if name not in gained]
@@ -96,6 +106,16 @@ class Ownership:
             if stop.wait(pause):
                 return False
         return True
+
+    def join(self) -> None:
+        """Be counted among the members until the session ends."""
+        self._connection.execute("SELECT pg_advisory_lock_shared(%s)", (self._key(_MEMBERS),))
+
+    def members(self) -> int:
+        """How many sessions of this database have joined."""
+        row = self._connection.execute(_COUNT_MEMBERS, (self._key(_MEMBERS),)).fetchone()
+        assert row is not None, "an aggregate has a row"
+        return int(row[0])
 
     def release(self, names: Collection[str] | None = None) -> None:
         """Release the locks of these names, or all."""

@@ -32,6 +32,23 @@ CREATE TABLE IF NOT EXISTS read.projection_errors (
 );
 COMMENT ON TABLE read.projection_errors IS 'Projections that stopped, and at which event. A row goes when the event could be folded after all.';
 
+CREATE TABLE IF NOT EXISTS read.partitions (
+    projection  text COLLATE "C" NOT NULL,
+    partition   integer NOT NULL,
+    topic       text NOT NULL,
+    cluster_id  text NOT NULL,
+    topic_id    text NOT NULL,
+    log         uuid,
+    epoch       integer,
+    next_offset bigint NOT NULL DEFAULT 0,
+    position    bigint NOT NULL DEFAULT 0,
+    events      bigint NOT NULL DEFAULT 0,
+    stopped     text,
+    moved_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (projection, partition)
+);
+COMMENT ON TABLE read.partitions IS 'How far a projection is folded from each partition of the topic of events. Empty in a database with a log.';
+
 -- What a rebuild folds into new tables, beside those that are read.
 CREATE TABLE IF NOT EXISTS read_next.checkpoints (LIKE read.checkpoints INCLUDING ALL);
 COMMENT ON TABLE read_next.checkpoints IS 'How far a rebuild has folded the log into the new tables of each projection.';

@@ -47,6 +47,18 @@ class FoldCache(dict[str, Any]):
 
 
 @dataclass(frozen=True)
+class StreamFold:
+    """How a projection can also be folded from single streams: the events of each in order, of different ones in any.
+
+    So partitions of a topic can be folded by several workers (ADR 0036). No row is made of two streams, and none has
+    text of people: erasing a person is an event of a stream of its own.
+    """
+
+    events: tuple[type[Any], ...]
+    fold: Callable[[Sequence[RecordedEvent]], Any]  # makes what `Projection.write` takes
+
+
+@dataclass(frozen=True)
 class Projection:
     """One projection.
 
@@ -66,6 +78,12 @@ class Projection:
     write: Callable[[Connection[Any], Any, FoldCache], None]
     version: int = 1  # raised when the meaning of the fold changes: tables of an older one must be rebuilt
     obsolete_indexes: tuple[str, ...] = ()  # that earlier versions made; `prepare` drops them
+    per_stream: StreamFold | None = None  # None: it needs the order of the whole log
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for text of people in a projection that is folded from single streams."""
+        if self.per_stream is not None and self.personal:
+            raise ValueError(f"{self.name} has text of people: it cannot be folded from single streams")
 
     @cached_property
     def personal(self) -> tuple[Table, ...]:

@@ -65,6 +65,10 @@ class AnotherLogError(RuntimeError):
         )
 
 
+class FoldedElsewhereError(RuntimeError):
+    """A projection is folded in another way already. The message says what to do."""
+
+
 class NotPreparedError(RuntimeError):
     """A projection has no tables yet. The message says what to do."""
 
@@ -112,10 +116,12 @@ def begin(connection: Connection[Any], log: str, projections: Sequence[Projectio
     """Make checkpoints at position 0 for projections without one, as the projector.
 
     Raises `NotPreparedError` if there are no tables, `ShapeError` if they are of another version, `AnotherLogError` if
-    they are of another log, `UnknownLogError` if the log does not exist.
+    they are of another log, `UnknownLogError` if the log does not exist, `FoldedElsewhereError` if this database folds
+    one of them from a topic.
     """
     if outdated := outdated_among(connection, projections):
         raise ShapeError(outdated)
+    _refuse_folded_from_topic(connection, projections)
     head = read_head(connection, log)
     refuse_another_log(connection, head.log_number, log)
     names = text_array([projection.name for projection in projections])
@@ -126,6 +132,19 @@ def begin(connection: Connection[Any], log: str, projections: Sequence[Projectio
     ).fetchall()
     if rows:  # an insert of existing ones would wait for projectors that move them
         connection.execute(_BEGIN, (head.log_number, head.epoch, text_array([name for (name,) in rows])))
+
+
+def _refuse_folded_from_topic(connection: Connection[Any], projections: Sequence[Projection]) -> None:
+    rows = connection.execute(
+        "SELECT DISTINCT projection FROM read.partitions WHERE projection = ANY (%s) ORDER BY 1",
+        (text_array([projection.name for projection in projections]),),
+    ).fetchall()
+    if rows:
+        names = ", ".join(name for (name,) in rows)
+        raise FoldedElsewhereError(
+            f"{names}: this database folds it from the topic of events (daybook work --from-events); fold only others "
+            "here (DAYBOOK_PROJECTIONS), or take a database of its own"
+        )
 
 
 def outdated_among(connection: Connection[Any], projections: Sequence[Projection]) -> list[str]:

@@ -159,7 +159,7 @@ def _existing(connection: Connection[Any], projections: Sequence[Projection]) ->
     return [name for (name,) in rows]
 
 
-_FRAME: Final = ("checkpoints", "projections", "reports", "projection_errors")
+_FRAME: Final = ("checkpoints", "projections", "reports", "projection_errors", "partitions")
 
 
 def _without_frame(connection: Connection[Any]) -> list[str]:
@@ -262,6 +262,7 @@ SELECT format('read.%%s has a row of %%s, log %%s', t.name, t.projection, t.log)
   FROM (SELECT 'checkpoints' AS name, projection, log FROM read.checkpoints
         UNION ALL SELECT 'projection_errors', projection, log FROM read.projection_errors
         UNION ALL SELECT 'projections', projection, %(log)s FROM read.projections
+        UNION ALL SELECT DISTINCT 'partitions', projection, 0 FROM read.partitions  -- where there is no log
         UNION ALL SELECT 'reports', projection, %(log)s FROM read.reports) t
  WHERE t.projection <> ALL (%(names)s) OR t.log <> %(log)s ORDER BY 1
 """

@@ -1244,6 +1244,11 @@ READ: Final = [
         CHECKPOINTS,
     ),
     case(
+        "partitions: a row",
+        "INSERT INTO read.partitions VALUES ('entries', 0, 'x', 'x', 'x')",
+        CHECKPOINTS,
+    ),
+    case(
         "projections.shape: another", "UPDATE read.projections SET shape = 'x' WHERE projection = 'orders'", CHECKPOINTS
     ),
     case("projections: a row of no projection", "INSERT INTO read.projections VALUES ('x', 'x')", CHECKPOINTS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
 from projections.engine.lag import Lag
 from projections.engine.lag import lag as read_lag
+from projections.engine.partitions import PartitionCheckpoint, all_partitions
 from projections.engine.rebuild import rebuild as rebuild_tables
 from projections.registry import PROJECTIONS, named
 from workers.cli.common import (
@@ -37,12 +39,17 @@ app = typer.Typer()
 def lag(as_json: AsJson = False) -> None:
     """How far projections are behind the log, the topics that it is published to, and a copy behind its topic.
 
-    The exit code is 1 if a projection has stopped, or nothing is published or copied.
+    In a database without a log: how far its projection is folded from each partition of the topic of events. The exit
+    code is 1 if a projection has stopped, or nothing is published or copied.
     """
     with (
         database(settings_of_process()) as settings,
         connect(settings.query_url(), application_name="daybook-lag", read_only=True) as connection,
     ):
+        partitions = all_partitions(connection)
+        if partitions:
+            _print_partitions(partitions, as_json)
+            return
         found = read_lag(connection, settings.log, PROJECTIONS)
         copy = find_copy(connection, settings.log)
     if as_json:
@@ -52,6 +59,18 @@ def lag(as_json: AsJson = False) -> None:
         _print_lag(found, copy)
     waiting = [topic.waiting for topic in found.publications] + ([] if copy is None else [copy.waiting])
     if found.stopped or any(waiting):
+        raise typer.Exit(FOUND)
+
+
+def _print_partitions(found: Sequence[tuple[str, PartitionCheckpoint]], as_json: bool) -> None:
+    if as_json:
+        print_json({"partitions": [{"projection": name, **asdict(one)} for name, one in found]})
+    else:
+        table = Table("what", "partition", "position", "events", "why", title="Folded from the topic of events")
+        for name, one in found:
+            table.add_row(name, str(one.partition), f"{one.position:,}", f"{one.events:,}", one.stopped or "")
+        out.print(table)
+    if any(one.stopped for _, one in found):
         raise typer.Exit(FOUND)
 
 

@@ -81,6 +81,15 @@ def work(
             "reach to the database of the log.",
         ),
     ] = False,
+    from_events: Annotated[
+        str | None,
+        typer.Option(
+            "--from-events",
+            metavar="NAME",
+            help="Fold this projection alone, from the topic of events, into a database without a log. Several such "
+            "processes share its partitions.",
+        ),
+    ] = None,
 ) -> None:
     """Start a projector: it folds the log into the read tables until it is stopped.
 
@@ -91,9 +100,16 @@ def work(
     """
     settings = settings_of_process()
     if processes:
-        if projections is not None or from_kafka:
+        if projections is not None or from_kafka or from_events:
             raise typer.BadParameter("a process runs process managers or folds projections, not both")
         run_process_managers(settings)
+        return
+    if from_events is not None:
+        if projections is not None or from_kafka:
+            raise typer.BadParameter("--from-events names the only projection, and copies no log")
+        from workers.kafka.partitions import work_from_events  # other commands need not wait for its import
+
+        work_from_events(settings, from_events)
         return
     if projections is not None:
         settings = settings.with_projections(projections)

@@ -21,7 +21,7 @@ SCHEMA: Final = "the schema is what this version creates"
 MANIFEST: Final = Path(__file__).with_name("schema.txt")
 _LINES: Final = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 _RIGHTS: Final = ("grant on ", "role ", "login ")
-_WRITTEN_BY_PREPARE: Final = ("projections", "reports", "currencies", "checkpoints", "projection_errors")
+_WRITTEN_BY_PREPARE: Final = ("projections", "reports", "currencies", "checkpoints", "projection_errors", "partitions")
 _CURRENCIES = "SELECT currency, exponent, minor_unit = 10::numeric ^ -exponent FROM read.currencies"
 _OF_A_COPY = "SELECT EXISTS (SELECT FROM log.copies)"
 _APPENDING: Final = ("log.append", "log.create_log", "library.insert_events")

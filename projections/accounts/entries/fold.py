@@ -12,10 +12,11 @@ from typing import Any
 
 from psycopg import Connection
 
+from domain.accounts.account.events import AccountCredited, AccountDebited
 from domain.accounts.posting import TransactionPosted
 from eventstore.postgres.arrays import text_array
 from projections.accounts.entries.tables import TABLE, VIEW
-from projections.engine.projection import FoldCache, Projection, RecordedEvent
+from projections.engine.projection import FoldCache, Projection, RecordedEvent, StreamFold
 from projections.engine.rows import copy_rows
 from projections.engine.writing import copy_target
 
@@ -66,6 +67,24 @@ def fold(events: Iterable[RecordedEvent]) -> list[Posting]:
     return postings
 
 
+def fold_streams(events: Iterable[RecordedEvent]) -> list[Posting]:
+    """The same postings from the accounts' own streams.
+
+    An entry's event follows that of its transaction at the distance of its number (`domain.accounts.posting.post`).
+    """
+    postings: list[Posting] = []
+    for position, at, event in events:
+        credit = type(event) is AccountCredited
+        side, amount = "credit" if credit else "debit", event.amount
+        columns = (
+            f"{side}\t{amount}\t{event.currency}\t{event.entry}\t"
+            f"{event.transaction}\t{event.value_date}\t{position - event.entry}\t{at}"
+        )
+        postings.append((event.originator_id, amount if credit else -amount, columns))
+    postings.sort(key=_ACCOUNT)  # stable
+    return postings
+
+
 def write(connection: Connection[Any], postings: Sequence[Posting], cache: FoldCache) -> None:
     """Insert the postings with numbers and balances. Caches account → [number of its last entry, balance after it].
 
@@ -97,4 +116,5 @@ ENTRIES = Projection(
     reports=(VIEW,),
     fold=fold,
     write=write,
+    per_stream=StreamFold((AccountDebited, AccountCredited), fold_streams),
 )
