@@ -16,6 +16,7 @@ from bench.scenarios import (
     lag,
     mixed,
     processes,
+    publishing,
     sizes,
     stock_projection,
     store,
@@ -41,6 +42,7 @@ SCENARIOS: dict[str, Scenario] = {
     "sizes": sizes.run,
     "verify": verifying.run,
     "kafka": kafka.run,
+    "publishing": publishing.run,
 }
 
 SHORT = ("store", "transfers", "zipf", "http", "lag", "catch-up")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from random import Random
 from threading import Event, Thread
 from time import perf_counter, sleep
@@ -14,10 +15,10 @@ from typing import Any
 
 import psycopg
 
-from bench.harness import history, oracle
+from bench.harness import history, oracle, process
 from bench.harness.ledger import running_ledger, transfers
 from bench.harness.result import Comparison, Latency, Measurement, ScenarioResult
-from bench.harness.server import Database, Server
+from bench.harness.server import MASTER_KEY, Database, Server
 from bench.harness.settings import Settings
 from bench.harness.tables import make_read_tables
 from eventstore.keys.master_keys import MasterKeys
@@ -44,6 +45,8 @@ BLOCKS, QUICK_BLOCKS = 200, 5
 """Of `bench.harness.history`, about a thousand events each."""
 FASTEST = 40_000
 """Events a second of a stored log that are asked for."""
+WORKERS = (1, 2, 4)
+"""Processes that share four partitions."""
 EACH_SECOND = 50
 """Transfers a second, while it is measured how long a row takes to a replica."""
 
@@ -69,13 +72,32 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             for subject, of_subject in rates.items()
         ]
         measured.append(_latency(settings, server, broker.address))
+        measured.append(
+            Measurement(
+                "copy and fold, all projections",
+                {"events": loaded.events},
+                "events/s",
+                [round(_copy_and_fold(one, server, loaded.events), 1) for one in generations],
+            )
+        )
+        measured += [
+            Measurement(
+                "fold entries by partition",
+                {"workers": workers, "events": loaded.events},
+                "events/s",
+                [round(_by_partition(one, server, loaded.events, workers), 1) for one in generations],
+            )
+            for workers in WORKERS
+        ]
     return ScenarioResult(
         "kafka",
         "The log on Kafka",
         "A stored log is published to the topic of the log (a record a unit) and to that of events (a record an "
         "event, four partitions), and the former is copied into an empty database, whose digest is then compared. "
         f"Then {EACH_SECOND} transfers a second are executed, while a publisher and a replica run: the time is from "
-        "the answer of a transfer until all read tables of the replica have its rows.",
+        "the answer of a transfer until all read tables of the replica have its rows. At last the stored log is copied "
+        "and folded by one process of a replica, and its entries are folded from four partitions by one process and "
+        "several.",
         measured,
         [
             Comparison("stored events published a second", measured[0].median, FASTEST),
@@ -124,6 +146,68 @@ def _copy(there: Configured, server: Server, original: Database, events: int) ->
         if _digest(database) != _digest(original):
             raise oracle.WrongError("the copy has another digest than the original")
     return rate
+
+
+def _copy_and_fold(there: Configured, server: Server, events: int) -> float:
+    """Events a second that one process copies and folds into all read tables, from its first unit on."""
+    with _replica(server, there) as (database, settings):
+        began: list[float] = []
+
+        def folded() -> bool:
+            position = _folded(reading)
+            if position and not began:
+                began.append(perf_counter())
+                first.append(position)
+            return position >= events
+
+        first: list[int] = []
+        with (
+            psycopg.connect(database.url, autocommit=True) as reading,
+            process.running("workers.cli", "work", "--from-kafka", environment=_environment(settings), ready=folded),
+        ):
+            return (events - first[0]) / (perf_counter() - began[0])
+
+
+def _by_partition(there: Configured, server: Server, events: int, workers: int) -> float:
+    """Events a second of which these processes fold the entries. They begin together."""
+    with _replica(server, there) as (database, settings), ExitStack() as opened:
+        reading = opened.enter_context(psycopg.connect(database.url, autocommit=True))
+        gate = opened.enter_context(psycopg.connect(database.url))
+        gate.execute("LOCK TABLE read.partitions IN ACCESS EXCLUSIVE MODE")
+        for number in range(1, workers + 1):
+            arguments = ("work", "--from-events", "entries")
+            ready = partial(_waiting, reading, number)
+            opened.enter_context(
+                process.running("workers.cli", *arguments, environment=_environment(settings), ready=ready)
+            )
+        began = perf_counter()
+        gate.rollback()
+        while _least_of_partitions(reading) < events:
+            sleep(0.005)
+        return events / (perf_counter() - began)
+
+
+def _environment(settings: Configured) -> dict[str, str]:
+    return {
+        "DATABASE_URL": str(settings.database_url),
+        "DAYBOOK_MASTER_KEY": MASTER_KEY,
+        "DAYBOOK_KAFKA_BOOTSTRAP_SERVERS": str(settings.kafka_bootstrap_servers),
+        "DAYBOOK_KAFKA_GENERATION": str(settings.kafka_generation),
+    }
+
+
+def _waiting(connection: psycopg.Connection[Any], workers: int) -> bool:
+    """Whether so many workers wait for the table of partitions."""
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ).fetchone()
+    return row is not None and row[0] >= workers
+
+
+def _least_of_partitions(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute("SELECT coalesce(min(position), 0) FROM read.partitions").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _digest(database: Database) -> str:
