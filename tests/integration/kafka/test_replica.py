@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from threading import Event, Thread
 from typing import Any
 
 import psycopg
 import pytest
 from kafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 from pydantic import SecretStr
 
 from eventstore.log import leaf
@@ -387,6 +389,43 @@ def test_whoever_is_erased_in_the_original_is_erased_in_a_copy(log: Published, r
     rows = [row for row in tables_of(replica.database)["accounts"] if ada in row or bob in row]
     assert len(rows) == 2
     assert "Ada Lovelace" not in str(rows)
+
+
+def test_a_replica_that_was_away_for_longer_than_tombstones_are_kept_obeys_the_erasure(
+    log: Published, replica: Replica
+) -> None:
+    """The event in the log tells it. The topic of keys says nothing of the person any more."""
+    keys = topics.keys_topic("main", log.settings.kafka_generation).name
+    compacted = {"segment.ms": "100", "delete.retention.ms": "0", "min.cleanable.dirty.ratio": "0.001"}
+    with ledger_on(log.database) as ledger, psycopg.connect(log.database.url, autocommit=True) as owner:
+        ledger.account(owner="ada")
+        log.publish()
+        with replica.copying():
+            replica.wait_for(log.head())
+        fold(replica.database)
+        assert "Ada Lovelace" in str(tables_of(replica.database)["accounts"])
+        erase_subject(owner, 1, "ada", "one")
+        with closing(client.admin(log.settings)) as admin:
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, keys, compacted)])
+        others = count(1)
+
+        def forgotten() -> bool:
+            """Whether compaction has removed ada. It needs younger records."""
+            ledger.account(owner=f"owner-{next(others)}")
+            log.wait_until_published()
+            return all(record.key != b"ada" for record in log.kafka.records(keys))
+
+        with log.publishing():
+            wait_until(lambda: b"ada" in {record.key for record in log.kafka.records(keys)}, "the tombstone")
+            wait_until(forgotten, "the end of the tombstone")
+    with replica.copying():
+        replica.wait_for(log.head())
+    for database in (log.database, replica.database):
+        fold(database)
+    assert tables_of(replica.database) == tables_of(log.database)
+    with psycopg.connect(replica.database.url) as copy:
+        assert copy.execute("SELECT sealed_key FROM log.subject_keys WHERE subject = 'ada'").fetchall() == [(None,)]
+    assert_has_key(replica.database, "owner-1")
 
 
 def test_verify_finds_what_is_wrong_with_a_copy(log: Published, replica: Replica) -> None:
