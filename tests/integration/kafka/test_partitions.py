@@ -18,6 +18,7 @@ from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.engine.partitions import PartitionCheckpoint, find_partitions
 from projections.engine.tables import FoldedElsewhereError, begin
 from tests.integration.kafka.histories import random_history, some_history
+from tests.integration.kafka.test_reads_only import BY_PARTITION
 from tests.integration.workers.running import daybook, environment, started
 from tests.support.kafka import Kafka
 from tests.support.ledger import fold, ledger_on
@@ -283,10 +284,12 @@ def test_a_killed_worker_s_partitions_are_taken_over_and_each_event_is_folded_on
             variable("kafka_generation"): str(log.settings.kafka_generation),
         },
     )
+    migrate, work = BY_PARTITION
+    assert daybook(*migrate, env=env).returncode == 0
     with ledger_on(log.database) as ledger, log.publishing("events"), ExitStack() as opened:
-        opened.enter_context(started("work", "--from-events", "entries", env=env))
+        opened.enter_context(started(*work, env=env))
         for _ in range(2):
-            with started("work", "--from-events", "entries", env=env) as process:
+            with started(*work, env=env) as process:
                 wait_until(lambda: folded.owned() == [2, 2], "even shares", 60)
                 random_history(ledger, chance, 100)
                 process.kill()

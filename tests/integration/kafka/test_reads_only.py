@@ -20,10 +20,10 @@ from tests.support.waiting import wait_until
 from workers.ports import free_port
 
 HOW_TO = Path(__file__).parents[3] / "docs" / "howto" / "run-a-replica.md"
-MIGRATE, WORK, SERVE, LAG, VERIFY = (
+MIGRATE, WORK, SERVE, LAG, VERIFY, *BY_PARTITION = (
     line.split() for line in re.findall(r"^    daybook (.*)$", HOW_TO.read_text(), re.M)
 )
-"""The commands of the how-to, in its order."""
+"""The commands of the how-to, in its order. The last ones are for a database of another kind."""
 KEY = {"Authorization": "Bearer first"}
 
 
