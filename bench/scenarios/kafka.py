@@ -30,13 +30,13 @@ from eventstore.postgres.connect import connect
 from migrations import runner
 from workers.kafka import client, topics
 from workers.kafka.broker import Broker
-from workers.kafka.events_publication import EventsPublication
 from workers.kafka.key_records import KeyFeed
-from workers.kafka.log_publication import LogPublication
-from workers.kafka.publisher import Publisher
-from workers.kafka.publishing import What, publish_until, topic_of
-from workers.kafka.replica import Copier
-from workers.kafka.replicating import copy_until
+from workers.kafka.publishing.events_publication import EventsPublication
+from workers.kafka.publishing.log_publication import LogPublication
+from workers.kafka.publishing.process import What, publish_until, topic_of
+from workers.kafka.publishing.publisher import Publisher
+from workers.kafka.replica.copier import Copier
+from workers.kafka.replica.process import copy_until
 from workers.ports import free_port
 from workers.settings import Settings as Configured
 from workers.work import fold_until

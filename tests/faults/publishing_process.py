@@ -11,7 +11,7 @@ import signal
 import sys
 from threading import Event
 
-from workers.kafka.publishing import publish_until
+from workers.kafka.publishing.process import publish_until
 from workers.settings import load
 
 PAUSED_SECONDS = 1.0

@@ -26,10 +26,11 @@ from tests.support.ledger import MASTER_KEY, Ledger, ledger_on, transfer
 from tests.support.postgres import Database
 from tests.support.published import Published, published
 from tests.support.waiting import wait_until
-from workers.kafka import client, publisher, topics
+from workers.kafka import client, topics
 from workers.kafka.key_records import KeyFeed
-from workers.kafka.log_publication import LogPublication
-from workers.kafka.publisher import Publisher
+from workers.kafka.publishing import publisher
+from workers.kafka.publishing.log_publication import LogPublication
+from workers.kafka.publishing.publisher import Publisher
 from workers.settings import variable
 
 STEPS = ("init", "begin", "send", "flush", "commit", "committed")

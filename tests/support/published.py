@@ -21,7 +21,7 @@ from tests.support.kafka import Kafka
 from tests.support.ledger import MASTER_KEY
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
-from workers.kafka.publishing import What, publish_until, topic_of
+from workers.kafka.publishing.process import What, publish_until, topic_of
 from workers.settings import Settings
 
 _generations = count(1)

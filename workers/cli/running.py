@@ -107,14 +107,14 @@ def work(
     if from_events is not None:
         if projections is not None or from_kafka:
             raise typer.BadParameter("--from-events names the only projection, and copies no log")
-        from workers.kafka.partitions import work_from_events  # other commands need not wait for its import
+        from workers.kafka.replica.partitions import work_from_events  # other commands need not wait for its import
 
         work_from_events(settings, from_events)
         return
     if projections is not None:
         settings = settings.with_projections(projections)
     if from_kafka:
-        from workers.kafka.replicating import work_from_kafka  # other commands need not wait for its import
+        from workers.kafka.replica.process import work_from_kafka  # other commands need not wait for its import
 
         work_from_kafka(settings)
         return
@@ -142,7 +142,7 @@ def publish(
 
     Several may run. One publishes a topic at a time; another takes over when that one ends.
     """
-    from workers.kafka.publishing import publish as run_publisher  # other commands need not wait for its import
+    from workers.kafka.publishing.process import publish as run_publisher  # other commands need not wait for its import
 
     run_publisher(settings_of_process(), what.value)
 

@@ -20,7 +20,7 @@ from eventstore.log.unit_records import MOST_PIECE_BYTES
 from workers.contract.event_schemas import Schema
 from workers.kafka import topics
 from workers.kafka.commands.records import KEY_HEADER
-from workers.kafka.events_publication import CONTENT_TYPES, HEARTBEAT
+from workers.kafka.publishing.events_publication import CONTENT_TYPES, HEARTBEAT
 from workers.kafka.topics import Topic
 
 VERSION: Final = "3.0.0"

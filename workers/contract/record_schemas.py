@@ -1,8 +1,9 @@
 """JSON Schema of the records on Kafka that are not events: `docs/reference/records/`.
 
 A unit is a record of the topic of the log (`eventstore.log.unit_records`), a heartbeat one of the topic of events
-(`workers.kafka.events_publication`), and a key one of the topic of keys (`workers.kafka.key_records`). These schemas
-are open: a record may get another member, which readers ignore. A change of what a member means would be another topic.
+(`workers.kafka.publishing.events_publication`), and a key one of the topic of keys (`workers.kafka.key_records`).
+These schemas are open: a record may get another member, which readers ignore. A change of what a member means would be
+another topic.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from tests.support.before import as_it_was
 from tests.support.ledger import MASTER_KEY, deposit, ledger_on, transfer
 from tests.support.postgres import Database, Server
 from tests.support.schemas import errors
-from workers.kafka.events_publication import HEARTBEAT, EventsPublication
 from workers.kafka.key_records import KeyFeed
-from workers.kafka.log_publication import LogPublication
-from workers.kafka.publisher import Outgoing, Publication
+from workers.kafka.publishing.events_publication import HEARTBEAT, EventsPublication
+from workers.kafka.publishing.log_publication import LogPublication
+from workers.kafka.publishing.publisher import Outgoing, Publication
 
 LOG: Final = 1
 _PIECE: Final = "/components/messages/unit_piece/headers"

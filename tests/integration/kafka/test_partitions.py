@@ -26,7 +26,7 @@ from tests.support.postgres import Database, Server
 from tests.support.published import Published, published
 from tests.support.waiting import wait_until
 from workers.kafka import topics
-from workers.kafka.partitions import LostError, PartitionFold, fold_partitions_until
+from workers.kafka.replica.partitions import LostError, PartitionFold, fold_partitions_until
 from workers.settings import variable
 
 PARTITIONS = 4

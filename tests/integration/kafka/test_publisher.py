@@ -22,9 +22,9 @@ from tests.support.postgres import Database, Server
 from tests.support.published import Published, published
 from tests.support.waiting import wait_until
 from workers.kafka import client, topics
-from workers.kafka.events_publication import HEARTBEAT, Heartbeat, partition_of
 from workers.kafka.key_records import KeyFeed, parse_key
-from workers.kafka.log_publication import LogPublication
+from workers.kafka.publishing.events_publication import HEARTBEAT, Heartbeat, partition_of
+from workers.kafka.publishing.log_publication import LogPublication
 from workers.settings import SettingsError
 
 

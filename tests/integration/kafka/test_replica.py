@@ -27,7 +27,8 @@ from tests.support.postgres import Database, Server
 from tests.support.published import Published, published
 from tests.support.waiting import wait_until
 from workers.erasure import erase_subject
-from workers.kafka import client, replicating, topics
+from workers.kafka import client, topics
+from workers.kafka.replica.process import copy_until
 from workers.verify.commands import REPEATABLE
 from workers.verify.log import ANSWERED, ANSWERS, IN_ORIGINAL, NAMED, REFUSALS
 from workers.verify.schema import SCHEMA
@@ -44,7 +45,7 @@ class Replica:
     def copying(self) -> Iterator[None]:
         """Copy in a thread until the block ends."""
         stop = Event()
-        thread = Thread(target=replicating.copy_until, args=(self.settings, stop), daemon=True)
+        thread = Thread(target=copy_until, args=(self.settings, stop), daemon=True)
         thread.start()
         try:
             yield
@@ -172,7 +173,7 @@ def test_a_copy_that_has_everything_is_not_behind(
     log: Published, replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The end of a transaction has an offset too, and is no record that is missing."""
-    monkeypatch.setattr("workers.kafka.replica.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("workers.kafka.replica.copier.LOOK_SECONDS", 0.0)
     with ledger_on(log.database) as ledger:
         some_history(ledger, 1)
     log.publish()

@@ -46,7 +46,7 @@ from workers.kafka.commands.execution import Replies, TopicExecution
 from workers.kafka.commands.reading import Page, TopicReader
 from workers.kafka.commands.records import NAMED_KEY, commands_of
 from workers.kafka.outage import KafkaOutage
-from workers.kafka.publisher import FLUSH_SECONDS, dispose
+from workers.kafka.publishing.publisher import FLUSH_SECONDS, dispose
 from workers.metrics.serving import metrics_served
 from workers.metrics.sources import TopicCounts, of_executor
 from workers.settings import Settings, SettingsError, variable

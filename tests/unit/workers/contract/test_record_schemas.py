@@ -13,8 +13,8 @@ from eventstore.log import unit_records
 from eventstore.log.unit_records import Unit
 from tests.support.schemas import errors
 from workers.contract.record_schemas import RECORD_SCHEMAS, UNIT
-from workers.kafka.events_publication import Heartbeat
 from workers.kafka.key_records import KeyRecord
+from workers.kafka.publishing.events_publication import Heartbeat
 
 LOG: Final = "5f1c7c5e-93a1-4b56-9f3f-0b6f2f0c8a11"
 DIGEST: Final = "0" * 64

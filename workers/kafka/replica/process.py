@@ -23,7 +23,7 @@ from projections.engine.outage import Outage
 from projections.engine.runner import TRANSIENT
 from workers.kafka import client, topics
 from workers.kafka.outage import KafkaOutage
-from workers.kafka.replica import Copier
+from workers.kafka.replica.copier import Copier
 from workers.kafka.topics import TopicError
 from workers.settings import Settings
 from workers.work import fold_until

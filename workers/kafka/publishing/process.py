@@ -28,11 +28,11 @@ from projections.engine.follow import IDLE_POLL_SECONDS, PAUSED_SECONDS, Pace, e
 from projections.engine.outage import Outage
 from projections.engine.runner import TRANSIENT
 from workers.kafka import client, topics
-from workers.kafka.events_publication import EventsPublication
 from workers.kafka.key_records import KeyFeed
-from workers.kafka.log_publication import LogPublication
 from workers.kafka.outage import KafkaOutage
-from workers.kafka.publisher import Publication, Publisher, dispose
+from workers.kafka.publishing.events_publication import EventsPublication
+from workers.kafka.publishing.log_publication import LogPublication
+from workers.kafka.publishing.publisher import Publication, Publisher, dispose
 from workers.kafka.topics import Identity, Topic, TopicError
 from workers.settings import Settings
 

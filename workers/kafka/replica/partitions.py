@@ -46,8 +46,8 @@ from projections.engine.runner import TRANSIENT
 from projections.engine.session import fold_into
 from projections.registry import PROJECTIONS, named
 from workers.kafka import client, topics
-from workers.kafka.events_publication import HEARTBEAT, Heartbeat
 from workers.kafka.outage import KafkaOutage
+from workers.kafka.publishing.events_publication import HEARTBEAT, Heartbeat
 from workers.kafka.topics import Identity, TopicError
 from workers.settings import Settings, SettingsError
 from workers.tuning import tune_for_folding

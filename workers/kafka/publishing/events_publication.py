@@ -17,8 +17,8 @@ from msgspec import Struct
 from psycopg import Connection
 
 from workers.kafka.last_records import last_record
-from workers.kafka.published_topic import AGAIN, PublishedTopic
-from workers.kafka.publisher import Outgoing, OutgoingPage
+from workers.kafka.publishing.published_topic import AGAIN, PublishedTopic
+from workers.kafka.publishing.publisher import Outgoing, OutgoingPage
 from workers.kafka.topics import TopicError
 
 HEARTBEAT: Final = "log.reached.v1"

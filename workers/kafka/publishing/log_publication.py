@@ -11,8 +11,8 @@ from psycopg import Connection
 from eventstore.log.unit_records import RecordError, UnitRecord, parse, pieces, read_units
 from workers.kafka.key_records import KeyFeed, KeyRecordError, keys_there
 from workers.kafka.last_records import last_record, records_between
-from workers.kafka.published_topic import PublishedTopic
-from workers.kafka.publisher import Outgoing, OutgoingPage
+from workers.kafka.publishing.published_topic import PublishedTopic
+from workers.kafka.publishing.publisher import Outgoing, OutgoingPage
 from workers.kafka.topics import TopicError
 
 MOST_BYTES: Final = 8 * 1024 * 1024

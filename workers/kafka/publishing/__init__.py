@@ -1,0 +1,1 @@
+"""Publishes the log to Kafka: what is sent, the transactions that send it, and the process."""

@@ -1,0 +1,1 @@
+"""What reads the published log: a replica that copies it, and workers that fold its partitions."""
