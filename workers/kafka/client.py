@@ -15,9 +15,11 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.net.compat import KafkaNetClient
 from pydantic import SecretStr
 
+from workers.kafka.headers import read_every_name
 from workers.settings import Settings, SettingsError, variable
 
 logger = logging.getLogger(__name__)
+read_every_name()
 
 REQUEST_MS: Final = 10_000
 """How long a request may take before it is tried again."""

@@ -16,7 +16,7 @@ from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.unit_records import parse
 from eventstore.postgres.connect import connect
 from tests.integration.kafka.histories import some_history
-from tests.support.kafka import Kafka
+from tests.support.kafka import Kafka, NotUtf8, NoValue
 from tests.support.ledger import MASTER_KEY, ledger_on, opening
 from tests.support.postgres import Database, Server
 from tests.support.published import Published, published
@@ -189,6 +189,11 @@ def test_both_topics_together(log: Published) -> None:
 
 # A topic that is not that of the log
 
+OUTSIDE = msgspec.json.encode(Heartbeat("", 1, 2**63, 1, "", 0)).replace(b"9223372036854775808", b"9" * 30)
+"""A heartbeat that names a position which no log has."""
+
+Headers = list[tuple[str, bytes]]
+
 
 def refused(log: Published, what: str, *, also: str = "log") -> None:
     """The publisher says this sentence, in lag too, and sends nothing."""
@@ -265,9 +270,6 @@ def test_a_topic_that_would_lose_records_is_refused(log: Published, name: str, v
         refused(log, f"{name} is {value}")
 
 
-Headers = list[tuple[str, bytes]]
-
-
 @pytest.mark.parametrize(
     ("value", "headers", "what"),
     [
@@ -275,6 +277,9 @@ Headers = list[tuple[str, bytes]]
         (None, [], "not the record of a unit"),
         (b"poison", [("pieces", b"many")], "its header pieces is no number of pieces"),
         (b"poison", [("pieces", b"9999999")], "its header pieces is no number of pieces"),
+        (b"poison", [("pieces", b"9" * 5_000)], "its header pieces is no number of pieces"),
+        (b"poison", [("pieces", NoValue())], "its header pieces is no number of pieces"),
+        (b"poison", [(NotUtf8("name"), b"1")], "not the record of a unit"),
     ],
 )
 def test_a_foreign_record_at_the_end_is_refused(
@@ -289,7 +294,14 @@ def test_a_foreign_record_at_the_end_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("value", "headers"), [(b"poison", []), (b"poison", [("ce_type", HEARTBEAT.encode())]), (None, [])]
+    ("value", "headers"),
+    [
+        (b"poison", []),
+        (b"poison", [("ce_type", HEARTBEAT.encode())]),
+        (OUTSIDE, [("ce_type", HEARTBEAT.encode())]),
+        (None, []),
+        (None, [("ce_type", NoValue())]),
+    ],
 )
 def test_a_foreign_record_at_the_end_of_a_partition_is_refused(
     log: Published, value: bytes | None, headers: Headers
@@ -302,9 +314,18 @@ def test_a_foreign_record_at_the_end_of_a_partition_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "what"), [(b"ada", b"poison", "not the record of a key"), (None, b"x", "names no person")]
+    ("key", "value", "what"),
+    [
+        (b"ada", b"poison", "not the record of a key"),
+        (None, b"x", "names no person"),
+        (b"\xff", b"x", "names no person"),
+        (b"\xff", None, "names no person"),
+        (b"a\0", None, "names no person"),
+    ],
 )
-def test_a_foreign_record_among_the_keys_is_refused(log: Published, key: bytes | None, value: bytes, what: str) -> None:
+def test_a_foreign_record_among_the_keys_is_refused(
+    log: Published, key: bytes | None, value: bytes | None, what: str
+) -> None:
     with ledger_on(log.database) as ledger:
         some_history(ledger, 1)
     log.publish()

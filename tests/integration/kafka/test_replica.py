@@ -19,7 +19,7 @@ from eventstore.postgres.connect import connect
 from projections.registry import PROJECTIONS
 from tests.integration.kafka.histories import some_history
 from tests.integration.workers.test_verify import found, verified
-from tests.support.kafka import Kafka
+from tests.support.kafka import Kafka, NotUtf8, NoValue
 from tests.support.ledger import fold, ledger_on, opening, withdrawal
 from tests.support.postgres import Database, Server
 from tests.support.published import Published, published
@@ -253,6 +253,9 @@ def next_record(log: Published) -> tuple[bytes, list[tuple[str, bytes]]]:
     [
         (lambda value, headers: (value, []), "has no header first"),
         (lambda value, headers: (value, [("first", b"x"), ("last", b"y")]), "has no header first"),
+        (lambda value, headers: (value, [("first", NoValue()), headers[1]]), "has no header first"),
+        (lambda value, headers: (value, [("first", b"1" * 5_000), headers[1]]), "has no header first"),
+        (lambda value, headers: (value, [*headers, ("piece", NoValue())]), "the header piece of the record at offset"),
         (lambda value, headers: (b"poison", headers), "not the record of a unit"),
         (lambda value, headers: (value[:-1], headers), "not the record of a unit"),
         (lambda value, headers: (None, headers), "is empty"),
@@ -370,6 +373,31 @@ def test_verify_finds_what_is_wrong_with_a_copy(log: Published, replica: Replica
     assert found(report) == {ANSWERED, SCHEMA}
     assert "has 0 hashes of commands" in report.check(ANSWERED).findings[0].what
     assert any("log.append" in finding.what for finding in report.check(SCHEMA).findings)
+
+
+def test_a_name_of_a_header_that_is_not_utf_8_stops_nothing(log: Published, replica: Replica) -> None:
+    """A broker takes it, and kafka-python would raise at this record for ever."""
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+        log.publish()
+        some_history(ledger, 1)
+        value, headers = next_record(log)
+        with replica.copying():
+            replica.wait_for(log.reached())
+            log.kafka.send(log.topic(), (None, value, [*headers, (NotUtf8("name"), b"1")]))
+            replica.wait_for(log.reached() + 1)
+
+
+@pytest.mark.parametrize("subject", [b"\xff", b"a\0"])
+def test_a_key_that_names_no_person_is_refused(log: Published, replica: Replica, subject: bytes) -> None:
+    with ledger_on(log.database) as ledger:
+        ledger.accepted(opening(owner="ada"))
+    log.publish()
+    keys = topics.keys_topic("main", log.settings.kafka_generation).name
+    key_of_ada = log.kafka.records(keys)[-1].value
+    log.kafka.send(keys, (subject, key_of_ada, []))
+    with replica.copying():
+        replica.wait_until_refused("the record names no person")
 
 
 def test_a_gap_of_positions_is_refused(log: Published, replica: Replica) -> None:
