@@ -19,7 +19,7 @@ from tests.integration.kafka.histories import some_history
 from tests.support.kafka import Kafka, NotUtf8, NoValue
 from tests.support.ledger import MASTER_KEY, ledger_on, opening
 from tests.support.postgres import Database, Server
-from tests.support.published import Published, published
+from tests.support.published import Published, end_sessions, published
 from tests.support.waiting import wait_until
 from workers.kafka import client, topics
 from workers.kafka.events_publication import HEARTBEAT, Heartbeat, partition_of
@@ -51,6 +51,49 @@ def test_a_publisher_goes_on_where_the_topic_ends(log: Published) -> None:
         log.publish()
         log.publish()  # there is nothing more
     log.assert_exactly_once()
+
+
+def test_a_publisher_is_still_woken_after_the_database_ended_its_session(database18: Database, kafka: Kafka) -> None:
+    """It polls every twelve seconds here, so only a notification makes it publish at once, in the new session too."""
+    log = published(database18, kafka, poll_seconds=12)
+    with ledger_on(log.database) as ledger, log.publishing():
+        for _ in range(3):
+            wait_until(lambda: publishers_at_rest(database18) == 1, "a publisher that waits")
+            some_history(ledger, 2)
+            log.wait_until_published(seconds=6)
+            end_sessions(database18, "daybook-publisher")
+    log.assert_exactly_once()
+
+
+def publishers_at_rest(database: Database) -> int:
+    """How many publishers wait for events: the last that their session did is to look for keys."""
+    with psycopg.connect(database.url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'"
+            " AND application_name = 'daybook-publisher' AND query LIKE '%changed_by >= %'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_the_key_of_a_transaction_that_ends_late_is_sent(database18: Database) -> None:
+    """Keys become visible in another order than they were numbered. One that comes late must not be passed over."""
+    with (
+        ledger_on(database18) as ledger,
+        connect(database18.url, application_name="test") as connection,
+        psycopg.connect(database18.url) as late,
+    ):
+        for owner in ("bob", "eve"):
+            ledger.accepted(opening(owner=owner))
+        feed = KeyFeed(connection, 1, MasterKeys(SubjectKeys(connection, 1), MASTER_KEY), MASTER_KEY)
+        feed.missing({})
+        late.execute("UPDATE log.subject_keys SET changed_by = DEFAULT WHERE subject = 'bob'")
+        ledger.accepted(opening(owner="ada"))
+        assert [subject for subject, _ in feed.changed()] == [b"ada"]
+        assert feed.changed() == []
+        late.commit()
+        assert [subject for subject, _ in feed.changed()] == [b"bob"]
+        assert feed.changed() == []
 
 
 def test_a_record_has_the_events_as_they_are_stored(log: Published) -> None:
