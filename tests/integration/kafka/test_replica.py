@@ -13,16 +13,17 @@ from kafka import TopicPartition
 from pydantic import SecretStr
 
 from eventstore.log import leaf
-from eventstore.log.copying import Copy, find_copy
+from eventstore.log.copying import Copy, copy_units, find_copy
 from eventstore.log.unit_records import read_units
 from eventstore.postgres.connect import connect
+from eventstore.postgres.ownership import Ownership
 from projections.registry import PROJECTIONS
 from tests.integration.kafka.histories import some_history
 from tests.integration.workers.test_verify import found, verified
 from tests.support.kafka import Kafka, NotUtf8, NoValue
 from tests.support.ledger import fold, ledger_on, opening, withdrawal
 from tests.support.postgres import Database, Server
-from tests.support.published import Published, published
+from tests.support.published import Published, end_sessions, published
 from tests.support.waiting import wait_until
 from workers.kafka import client, replicating, topics
 from workers.verify.commands import REPEATABLE
@@ -201,6 +202,46 @@ def test_a_unit_in_pieces_is_copied_whole(log: Published, replica: Replica, monk
 def test_two_workers_copy_once(log: Published, replica: Replica) -> None:
     with ledger_on(log.database) as ledger, log.publishing(), replica.copying(), replica.copying():
         some_history(ledger)
+        replica.wait_for(log.head())
+    assert_a_copy(replica.database, log.database)
+
+
+def test_two_workers_that_both_hold_the_lock_copy_once(
+    log: Published, replica: Replica, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a handover that one of them does not know of. Both read each record, and the database takes it once."""
+    copied: list[bool] = []
+
+    def noted(*of: Any) -> bool:
+        copied.append(copy_units(*of))
+        return copied[-1]
+
+    monkeypatch.setattr(Ownership, "acquire", lambda ownership: {"topic"})
+    monkeypatch.setattr("workers.kafka.replica.copy_units", noted)
+    with ledger_on(log.database) as ledger, log.publishing(), replica.copying():
+
+        def copied_by_both() -> bool:
+            some_history(ledger)
+            replica.wait_for(log.head())
+            return copied.count(False) > 3
+
+        copied_by_both()
+        caplog.clear()
+        with replica.copying():
+            wait_until(copied_by_both, "a worker that finds that the other one was faster")
+        copied_by_both()
+    assert_a_copy(replica.database, log.database)
+    assert "nothing is copied" not in caplog.text
+
+
+def test_a_worker_goes_on_after_the_database_ended_its_session(log: Published, replica: Replica) -> None:
+    """While it is at rest: nothing that it copies would tell it."""
+    with ledger_on(log.database) as ledger, log.publishing(), replica.copying():
+        for _ in range(2):
+            some_history(ledger, 2)
+            replica.wait_for(log.head())
+            end_sessions(replica.database, "daybook-replica")
+        some_history(ledger, 2)
         replica.wait_for(log.head())
     assert_a_copy(replica.database, log.database)
 
