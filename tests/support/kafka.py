@@ -22,10 +22,13 @@ from itertools import count
 from pathlib import Path
 from threading import Event
 from typing import Any, Final
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.record import memory_records
+from kafka.record.default_records import DefaultRecordBatchBuilder
 
 from tests.support.kafka_proxy import KafkaProxy, kafka_proxy
 from workers.kafka import client
@@ -76,9 +79,29 @@ class Kafka:
 
     def send(self, topic: str, *records: tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]) -> None:
         """Send records (key, value, headers) to partition 0, and wait until they are there."""
-        with self.producer() as producer:
+        with patch.object(memory_records, "DefaultRecordBatchBuilder", AnyHeaders), self.producer() as producer:
             for future in [producer.send(topic, value, key, headers, 0) for key, value, headers in records]:
                 future.get(timeout=30)
+
+
+class NotUtf8(str):
+    """The name of a header that is not UTF-8. Other clients may write one."""
+
+    def encode(self, *_: Any) -> bytes:
+        return b"caf\xe9"
+
+
+class NoValue(bytes):
+    """What a header has that has no value. Other clients may write one, and kafka-python cannot."""
+
+
+class AnyHeaders(DefaultRecordBatchBuilder):  # type: ignore[misc]
+    """Writes headers as other clients do."""
+
+    def append(self, offset: Any, timestamp: Any, key: Any, value: Any, headers: Any) -> Any:
+        """See the base class."""
+        given = [(name, None if isinstance(value, NoValue) else value) for name, value in headers]
+        return super().append(offset, timestamp, key, value, given)
 
 
 def committed(consumer: KafkaConsumer, topic: str, partition: int = 0) -> list[Any]:

@@ -97,6 +97,17 @@ class Published:
         assert [record.value for record in records] == [unit.record for unit in units]
 
 
+def end_sessions(database: Database, program: str) -> None:
+    """End the sessions of a program, as a server does that is started again."""
+    with connect(database.url, application_name="test") as connection:
+        ended = connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = %s",
+            (program,),
+        ).fetchall()
+    assert ended, f"there is no session of {program}"
+
+
 def published(database: Database, kafka: Kafka, **more: Any) -> Published:
     """A log that is published under a new generation."""
     return Published(database, kafka, settings_for(database, kafka.address, **more))

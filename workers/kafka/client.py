@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.net.compat import KafkaNetClient
 from pydantic import SecretStr
 
+from workers.kafka.headers import read_every_name
 from workers.settings import Settings, SettingsError, variable
 
 logger = logging.getLogger(__name__)
+read_every_name()
 
 REQUEST_MS: Final = 10_000
 """How long a request may take before it is tried again."""
@@ -39,6 +43,8 @@ MOST_RECORD_BYTES: Final = 1_000_000
 """A record with headers may be this large. The brokers' default is 1,048,588 bytes."""
 FETCH_BYTES: Final = 8 * 1024 * 1024
 """Bytes that a consumer gets of one partition at once."""
+
+Client = TypeVar("Client")
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:
@@ -77,7 +83,8 @@ def connection_options(settings: Settings) -> dict[str, Any]:
 
 def transactional_producer(settings: Settings, transactional_id: str) -> KafkaProducer:
     """A producer of transactions. A later one with the same id fences it."""
-    return KafkaProducer(
+    return _made(
+        KafkaProducer,
         **connection_options(settings),
         **_QUIET,
         transactional_id=transactional_id,
@@ -93,7 +100,8 @@ def transactional_producer(settings: Settings, transactional_id: str) -> KafkaPr
 
 def producer(settings: Settings) -> KafkaProducer:
     """An idempotent producer: the broker keeps each record once, in the order in which it was sent."""
-    return KafkaProducer(
+    return _made(
+        KafkaProducer,
         **connection_options(settings),
         **_QUIET,
         delivery_timeout_ms=DELIVERY_MS,
@@ -106,7 +114,8 @@ def producer(settings: Settings) -> KafkaProducer:
 
 def consumer(settings: Settings, **more: Any) -> KafkaConsumer:
     """A consumer without a group. It sees committed records only, and raises where an offset is out of range."""
-    return KafkaConsumer(
+    return _made(
+        KafkaConsumer,
         **{
             **connection_options(settings),
             **_QUIET,
@@ -118,13 +127,32 @@ def consumer(settings: Settings, **more: Any) -> KafkaConsumer:
             "fetch_max_wait_ms": 100,
             "retry_backoff_ms": 20,
             **more,
-        }
+        },
     )
 
 
 def admin(settings: Settings) -> KafkaAdminClient:
     """A client that makes and describes topics."""
-    return KafkaAdminClient(**connection_options(settings))
+    return _made(KafkaAdminClient, **connection_options(settings))
+
+
+def _made(kind: Callable[..., Client], **options: Any) -> Client:
+    """Make a client, and leave nothing behind where no broker answers: kafka-python 3.0.12 keeps a thread and sockets.
+
+    A process that waits for a broker makes a new client with each try. Without this it would run out of open files.
+    """
+    networks: list[KafkaNetClient] = []
+
+    def network(**its_options: Any) -> KafkaNetClient:
+        networks.append(KafkaNetClient(**its_options))
+        return networks[-1]
+
+    try:
+        return kind(**options, kafka_client=network)
+    except BaseException:
+        for one in networks:
+            one.close()
+        raise
 
 
 def prepare_process(settings: Settings) -> None:

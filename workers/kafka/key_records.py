@@ -39,6 +39,17 @@ def parse_key(value: bytes) -> tuple[bytes, bytes]:
         raise KeyRecordError(f"not the record of a key: {error}") from None
 
 
+def subject_of(key: bytes | None) -> str:
+    """The person that a record is about. Raises `KeyRecordError`."""
+    try:
+        subject = "" if key is None else key.decode()
+    except UnicodeDecodeError:
+        subject = ""
+    if not subject or "\0" in subject:
+        raise KeyRecordError("the record names no person")
+    return subject
+
+
 _SINCE = """
 SELECT subject, sealed_key, master_key FROM log.subject_keys WHERE log = %s AND changed_by >= %s
 """
@@ -109,7 +120,9 @@ def keys_there(consumer: KafkaConsumer, topic: str, alive: Alive = lambda: None)
     begin, end = consumer.beginning_offsets([at])[at], consumer.end_offsets([at])[at]
     found: dict[str, str | None] = {}
     for record in records_between(consumer, at, begin, end, alive):
-        if record.key is None:
-            raise KeyRecordError(f"the record at offset {record.offset} names no person")
-        found[record.key.decode()] = None if record.value is None else parse_key(record.value)[0].hex()
+        try:
+            subject = subject_of(record.key)
+            found[subject] = None if record.value is None else parse_key(record.value)[0].hex()
+        except KeyRecordError as error:
+            raise KeyRecordError(f"offset {record.offset}: {error}") from None
     return found

@@ -19,7 +19,7 @@ from kafka.errors import MessageSizeTooLargeError
 from api.gateway.principals import TokenHolder, digest
 from domain.kernel import Principal
 from tests.integration.workers.running import daybook, environment
-from tests.support.kafka import Kafka
+from tests.support.kafka import Kafka, NotUtf8, NoValue
 from tests.support.ledger import Ledger, assert_sound, balances, fold, ledger_on
 from tests.support.postgres import Database
 from tests.support.service import service_on
@@ -221,6 +221,25 @@ def test_what_cannot_be_executed_is_answered_and_blocks_nothing(
     assert "commands were not decided: " in caplog.text
     assert "Ada" not in caplog.text
     verified(database18)
+
+
+def test_headers_that_other_clients_write_stop_nothing(
+    database18: Database, client_by_topic: ByTopic, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broker takes names that are not UTF-8, and headers without a value. One record must not stop all topics."""
+    source, target = two_accounts(database18)
+    value, headers = transfer("named", source, target)
+    records: list[Record] = [
+        (value, [(NotUtf8("before"), b"1"), *headers, (NotUtf8("after"), NoValue())]),
+        (value, [("idempotency-key", NoValue())]),
+        (value, [("café", "é".encode()), ("idempotency-key", b"last")]),
+    ]
+    with client_by_topic.executing():
+        client_by_topic.send(*records)
+        answers = client_by_topic.wait_for(2)
+    assert [key for key, _ in answers] == ["named", "last"]
+    assert balances(database18)[target] == 2_00
+    assert "1 records without one header idempotency-key" in caplog.text
 
 
 def test_the_file_of_tokens_says_what_a_principal_may(database18: Database, client_by_topic: ByTopic) -> None:

@@ -16,10 +16,10 @@ from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.unit_records import parse
 from eventstore.postgres.connect import connect
 from tests.integration.kafka.histories import some_history
-from tests.support.kafka import Kafka
+from tests.support.kafka import Kafka, NotUtf8, NoValue
 from tests.support.ledger import MASTER_KEY, ledger_on, opening
 from tests.support.postgres import Database, Server
-from tests.support.published import Published, published
+from tests.support.published import Published, end_sessions, published
 from tests.support.waiting import wait_until
 from workers.kafka import client, topics
 from workers.kafka.key_records import KeyFeed, parse_key
@@ -51,6 +51,49 @@ def test_a_publisher_goes_on_where_the_topic_ends(log: Published) -> None:
         log.publish()
         log.publish()  # there is nothing more
     log.assert_exactly_once()
+
+
+def test_a_publisher_is_still_woken_after_the_database_ended_its_session(database18: Database, kafka: Kafka) -> None:
+    """It polls every twelve seconds here, so only a notification makes it publish at once, in the new session too."""
+    log = published(database18, kafka, poll_seconds=12)
+    with ledger_on(log.database) as ledger, log.publishing():
+        for _ in range(3):
+            wait_until(lambda: publishers_at_rest(database18) == 1, "a publisher that waits")
+            some_history(ledger, 2)
+            log.wait_until_published(seconds=6)
+            end_sessions(database18, "daybook-publisher")
+    log.assert_exactly_once()
+
+
+def publishers_at_rest(database: Database) -> int:
+    """How many publishers wait for events: the last that their session did is to look for keys."""
+    with psycopg.connect(database.url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'"
+            " AND application_name = 'daybook-publisher' AND query LIKE '%changed_by >= %'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_the_key_of_a_transaction_that_ends_late_is_sent(database18: Database) -> None:
+    """Keys become visible in another order than they were numbered. One that comes late must not be passed over."""
+    with (
+        ledger_on(database18) as ledger,
+        connect(database18.url, application_name="test") as connection,
+        psycopg.connect(database18.url) as late,
+    ):
+        for owner in ("bob", "eve"):
+            ledger.accepted(opening(owner=owner))
+        feed = KeyFeed(connection, 1, MasterKeys(SubjectKeys(connection, 1), MASTER_KEY), MASTER_KEY)
+        feed.missing({})
+        late.execute("UPDATE log.subject_keys SET changed_by = DEFAULT WHERE subject = 'bob'")
+        ledger.accepted(opening(owner="ada"))
+        assert [subject for subject, _ in feed.changed()] == [b"ada"]
+        assert feed.changed() == []
+        late.commit()
+        assert [subject for subject, _ in feed.changed()] == [b"bob"]
+        assert feed.changed() == []
 
 
 def test_a_record_has_the_events_as_they_are_stored(log: Published) -> None:
@@ -189,6 +232,11 @@ def test_both_topics_together(log: Published) -> None:
 
 # A topic that is not that of the log
 
+OUTSIDE = msgspec.json.encode(Heartbeat("", 1, 2**63, 1, "", 0)).replace(b"9223372036854775808", b"9" * 30)
+"""A heartbeat that names a position which no log has."""
+
+Headers = list[tuple[str, bytes]]
+
 
 def refused(log: Published, what: str, *, also: str = "log") -> None:
     """The publisher says this sentence, in lag too, and sends nothing."""
@@ -265,9 +313,6 @@ def test_a_topic_that_would_lose_records_is_refused(log: Published, name: str, v
         refused(log, f"{name} is {value}")
 
 
-Headers = list[tuple[str, bytes]]
-
-
 @pytest.mark.parametrize(
     ("value", "headers", "what"),
     [
@@ -275,6 +320,9 @@ Headers = list[tuple[str, bytes]]
         (None, [], "not the record of a unit"),
         (b"poison", [("pieces", b"many")], "its header pieces is no number of pieces"),
         (b"poison", [("pieces", b"9999999")], "its header pieces is no number of pieces"),
+        (b"poison", [("pieces", b"9" * 5_000)], "its header pieces is no number of pieces"),
+        (b"poison", [("pieces", NoValue())], "its header pieces is no number of pieces"),
+        (b"poison", [(NotUtf8("name"), b"1")], "not the record of a unit"),
     ],
 )
 def test_a_foreign_record_at_the_end_is_refused(
@@ -289,7 +337,14 @@ def test_a_foreign_record_at_the_end_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("value", "headers"), [(b"poison", []), (b"poison", [("ce_type", HEARTBEAT.encode())]), (None, [])]
+    ("value", "headers"),
+    [
+        (b"poison", []),
+        (b"poison", [("ce_type", HEARTBEAT.encode())]),
+        (OUTSIDE, [("ce_type", HEARTBEAT.encode())]),
+        (None, []),
+        (None, [("ce_type", NoValue())]),
+    ],
 )
 def test_a_foreign_record_at_the_end_of_a_partition_is_refused(
     log: Published, value: bytes | None, headers: Headers
@@ -302,9 +357,18 @@ def test_a_foreign_record_at_the_end_of_a_partition_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "what"), [(b"ada", b"poison", "not the record of a key"), (None, b"x", "names no person")]
+    ("key", "value", "what"),
+    [
+        (b"ada", b"poison", "not the record of a key"),
+        (None, b"x", "names no person"),
+        (b"\xff", b"x", "names no person"),
+        (b"\xff", None, "names no person"),
+        (b"a\0", None, "names no person"),
+    ],
 )
-def test_a_foreign_record_among_the_keys_is_refused(log: Published, key: bytes | None, value: bytes, what: str) -> None:
+def test_a_foreign_record_among_the_keys_is_refused(
+    log: Published, key: bytes | None, value: bytes | None, what: str
+) -> None:
     with ledger_on(log.database) as ledger:
         some_history(ledger, 1)
     log.publish()

@@ -15,16 +15,17 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from pydantic import SecretStr
 
 from eventstore.log import leaf
-from eventstore.log.copying import Copy, find_copy
+from eventstore.log.copying import Copy, copy_units, find_copy
 from eventstore.log.unit_records import read_units
 from eventstore.postgres.connect import connect
+from eventstore.postgres.ownership import Ownership
 from projections.registry import PROJECTIONS
 from tests.integration.kafka.histories import some_history
 from tests.integration.workers.test_verify import found, verified
-from tests.support.kafka import Kafka
+from tests.support.kafka import Kafka, NotUtf8, NoValue
 from tests.support.ledger import fold, ledger_on, opening, withdrawal
 from tests.support.postgres import Database, Server
-from tests.support.published import Published, published
+from tests.support.published import Published, end_sessions, published
 from tests.support.waiting import wait_until
 from workers.erasure import erase_subject
 from workers.kafka import client, topics
@@ -209,6 +210,46 @@ def test_two_workers_copy_once(log: Published, replica: Replica) -> None:
     assert_a_copy(replica.database, log.database)
 
 
+def test_two_workers_that_both_hold_the_lock_copy_once(
+    log: Published, replica: Replica, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a handover that one of them does not know of. Both read each record, and the database takes it once."""
+    copied: list[bool] = []
+
+    def noted(*of: Any) -> bool:
+        copied.append(copy_units(*of))
+        return copied[-1]
+
+    monkeypatch.setattr(Ownership, "acquire", lambda ownership: {"topic"})
+    monkeypatch.setattr("workers.kafka.replica.copy_units", noted)
+    with ledger_on(log.database) as ledger, log.publishing(), replica.copying():
+
+        def copied_by_both() -> bool:
+            some_history(ledger)
+            replica.wait_for(log.head())
+            return copied.count(False) > 3
+
+        copied_by_both()
+        caplog.clear()
+        with replica.copying():
+            wait_until(copied_by_both, "a worker that finds that the other one was faster")
+        copied_by_both()
+    assert_a_copy(replica.database, log.database)
+    assert "nothing is copied" not in caplog.text
+
+
+def test_a_worker_goes_on_after_the_database_ended_its_session(log: Published, replica: Replica) -> None:
+    """While it is at rest: nothing that it copies would tell it."""
+    with ledger_on(log.database) as ledger, log.publishing(), replica.copying():
+        for _ in range(2):
+            some_history(ledger, 2)
+            replica.wait_for(log.head())
+            end_sessions(replica.database, "daybook-replica")
+        some_history(ledger, 2)
+        replica.wait_for(log.head())
+    assert_a_copy(replica.database, log.database)
+
+
 def test_nobody_appends_to_a_copy(log: Published, replica: Replica) -> None:
     with ledger_on(log.database) as ledger:
         some_history(ledger)
@@ -257,6 +298,9 @@ def next_record(log: Published) -> tuple[bytes, list[tuple[str, bytes]]]:
     [
         (lambda value, headers: (value, []), "has no header first"),
         (lambda value, headers: (value, [("first", b"x"), ("last", b"y")]), "has no header first"),
+        (lambda value, headers: (value, [("first", NoValue()), headers[1]]), "has no header first"),
+        (lambda value, headers: (value, [("first", b"1" * 5_000), headers[1]]), "has no header first"),
+        (lambda value, headers: (value, [*headers, ("piece", NoValue())]), "the header piece of the record at offset"),
         (lambda value, headers: (b"poison", headers), "not the record of a unit"),
         (lambda value, headers: (value[:-1], headers), "not the record of a unit"),
         (lambda value, headers: (None, headers), "is empty"),
@@ -445,6 +489,31 @@ def test_verify_finds_what_is_wrong_with_a_copy(log: Published, replica: Replica
     assert found(report) == {ANSWERED, SCHEMA}
     assert "has 0 hashes of commands" in report.check(ANSWERED).findings[0].what
     assert any("log.append" in finding.what for finding in report.check(SCHEMA).findings)
+
+
+def test_a_name_of_a_header_that_is_not_utf_8_stops_nothing(log: Published, replica: Replica) -> None:
+    """A broker takes it, and kafka-python would raise at this record for ever."""
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+        log.publish()
+        some_history(ledger, 1)
+        value, headers = next_record(log)
+        with replica.copying():
+            replica.wait_for(log.reached())
+            log.kafka.send(log.topic(), (None, value, [*headers, (NotUtf8("name"), b"1")]))
+            replica.wait_for(log.reached() + 1)
+
+
+@pytest.mark.parametrize("subject", [b"\xff", b"a\0"])
+def test_a_key_that_names_no_person_is_refused(log: Published, replica: Replica, subject: bytes) -> None:
+    with ledger_on(log.database) as ledger:
+        ledger.accepted(opening(owner="ada"))
+    log.publish()
+    keys = topics.keys_topic("main", log.settings.kafka_generation).name
+    key_of_ada = log.kafka.records(keys)[-1].value
+    log.kafka.send(keys, (subject, key_of_ada, []))
+    with replica.copying():
+        replica.wait_until_refused("the record names no person")
 
 
 def test_a_gap_of_positions_is_refused(log: Published, replica: Replica) -> None:

@@ -95,9 +95,12 @@ class EventsPublication(PublishedTopic):
         try:
             if dict(record.headers).get("ce_type") != HEARTBEAT.encode():
                 raise ValueError(HEARTBEAT)
-            return msgspec.json.decode(record.value or b"", type=Heartbeat)
+            heartbeat = msgspec.json.decode(record.value or b"", type=Heartbeat)
+            if not 0 < heartbeat.first <= heartbeat.position:
+                raise ValueError(heartbeat.first)
         except (ValueError, msgspec.MsgspecError):
             raise self._foreign(f"no heartbeat (partition {partition})") from None
+        return heartbeat
 
     def _fits(self, heartbeat: Heartbeat) -> int:
         """The position of the last heartbeat, whose unit must be that of the log."""

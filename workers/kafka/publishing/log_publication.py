@@ -9,6 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 from psycopg import Connection
 
 from eventstore.log.unit_records import RecordError, UnitRecord, parse, pieces, read_units
+from workers.kafka.headers import is_number
 from workers.kafka.key_records import KeyFeed, KeyRecordError, keys_there
 from workers.kafka.last_records import last_record, records_between
 from workers.kafka.publishing.published_topic import PublishedTopic
@@ -61,7 +62,7 @@ class LogPublication(PublishedTopic):
         if last is None:
             return None
         number = dict(last.headers).get("pieces", b"1")
-        if not number.isdigit() or not 0 < int(number) <= last.offset + 1:
+        if not is_number(number) or not 0 < int(number) <= last.offset + 1:
             raise self._foreign("not the record of a unit: its header pieces is no number of pieces")
         begin = last.offset + 1 - int(number)
         parts = records_between(self._consumer, TopicPartition(self.name, 0), begin, last.offset + 1, self.alive)

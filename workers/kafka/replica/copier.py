@@ -25,7 +25,8 @@ from eventstore.log.copying import Copy, begin_copy, copy_units, find_copy, keep
 from eventstore.log.unit_records import CopiedEvent, RecordError, Unit, parse
 from projections.engine.explain import explain
 from workers.kafka import client, topics
-from workers.kafka.key_records import KeyRecordError, parse_key
+from workers.kafka.headers import is_number
+from workers.kafka.key_records import KeyRecordError, parse_key, subject_of
 from workers.kafka.topics import Identity, TopicError
 from workers.settings import Settings
 
@@ -287,10 +288,10 @@ def _fill(read: list[_Read], fitting: Iterator[_Read]) -> bool:
 def _headers(record: Any) -> Mapping[str, bytes]:
     headers = dict(record.headers)
     for name in ("first", "last"):
-        if not headers.get(name, b"").isdigit():
+        if not is_number(headers.get(name)):
             raise RecordError(f"the record at offset {record.offset} has no header {name}")
     for name in ("piece", "pieces"):
-        if name in headers and not headers[name].isdigit():
+        if name in headers and not is_number(headers[name]):
             raise RecordError(f"the header {name} of the record at offset {record.offset} is no number")
     if record.value is None:
         raise RecordError(f"the record at offset {record.offset} is empty")
@@ -343,10 +344,10 @@ class _Keys:
         """Keep keys. A tombstone changes nothing: the event that erases a person does (log.copy_units)."""
         wrapped = {}
         for record in records:
-            if record.value is None or record.key is None:
+            if record.value is None:
                 continue
             try:
-                fingerprint, key = parse_key(record.value)
+                subject, (fingerprint, key) = subject_of(record.key), parse_key(record.value)
             except KeyRecordError as error:
                 raise TopicError(f"topic {self._name}, offset {record.offset}: {error}") from None
             if fingerprint != self._fingerprint:
@@ -355,7 +356,7 @@ class _Keys:
                     f"topic {self._name} has keys for the master key {there}, and DAYBOOK_MASTER_KEY here is {here}: "
                     "set DAYBOOK_REPLICA_MASTER_KEY of the publisher to this key"
                 )
-            wrapped[record.key.decode()] = key
+            wrapped[subject] = key
         if wrapped:
             self._keys.keep(wrapped, self._number)
 
