@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from pydantic import SecretStr
 
+from workers.kafka.connecting import connected
 from workers.settings import Settings, SettingsError, variable
 
 logger = logging.getLogger(__name__)
@@ -77,8 +79,9 @@ def connection_options(settings: Settings) -> dict[str, Any]:
 
 def transactional_producer(settings: Settings, transactional_id: str) -> KafkaProducer:
     """A producer of transactions. A later one with the same id fences it."""
-    return KafkaProducer(
-        **connection_options(settings),
+    return _client(
+        KafkaProducer,
+        settings,
         **_QUIET,
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_MS,
@@ -93,8 +96,9 @@ def transactional_producer(settings: Settings, transactional_id: str) -> KafkaPr
 
 def producer(settings: Settings) -> KafkaProducer:
     """An idempotent producer: the broker keeps each record once, in the order in which it was sent."""
-    return KafkaProducer(
-        **connection_options(settings),
+    return _client(
+        KafkaProducer,
+        settings,
         **_QUIET,
         delivery_timeout_ms=DELIVERY_MS,
         max_block_ms=BLOCK_MS,
@@ -106,9 +110,10 @@ def producer(settings: Settings) -> KafkaProducer:
 
 def consumer(settings: Settings, **more: Any) -> KafkaConsumer:
     """A consumer without a group. It sees committed records only, and raises where an offset is out of range."""
-    return KafkaConsumer(
+    return _client(
+        KafkaConsumer,
+        settings,
         **{
-            **connection_options(settings),
             **_QUIET,
             "isolation_level": "read_committed",
             "auto_offset_reset": "none",
@@ -118,13 +123,17 @@ def consumer(settings: Settings, **more: Any) -> KafkaConsumer:
             "fetch_max_wait_ms": 100,
             "retry_backoff_ms": 20,
             **more,
-        }
+        },
     )
 
 
 def admin(settings: Settings) -> KafkaAdminClient:
     """A client that makes and describes topics."""
-    return KafkaAdminClient(**connection_options(settings))
+    return _client(KafkaAdminClient, settings)
+
+
+def _client(make: Callable[..., Any], settings: Settings, **options: Any) -> Any:
+    return connected(make, settings, {**connection_options(settings), **options})
 
 
 def prepare_process(settings: Settings) -> None:
