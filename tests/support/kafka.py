@@ -269,7 +269,7 @@ def own_kafka(folder: Path) -> Iterator[OwnKafka]:
 @contextmanager
 def own_broker(folder: Path, **options: Any) -> Iterator[Broker]:
     """A broker of its own."""
-    with kafka_alone(), Broker(folder / "kafka", port=free_port(), **options) as broker:
+    with kafka_alone(), Broker(folder / "kafka", **{"port": free_port(), **options}) as broker:
         yield broker
 
 

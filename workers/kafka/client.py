@@ -9,12 +9,12 @@ import importlib.util
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.net.compat import KafkaNetClient
 from pydantic import SecretStr
 
+from workers.kafka.connecting import Client, connected
 from workers.kafka.headers import read_every_name
 from workers.settings import Settings, SettingsError, variable
 
@@ -43,8 +43,6 @@ MOST_RECORD_BYTES: Final = 1_000_000
 """A record with headers may be this large. The brokers' default is 1,048,588 bytes."""
 FETCH_BYTES: Final = 8 * 1024 * 1024
 """Bytes that a consumer gets of one partition at once."""
-
-Client = TypeVar("Client")
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:
@@ -83,9 +81,9 @@ def connection_options(settings: Settings) -> dict[str, Any]:
 
 def transactional_producer(settings: Settings, transactional_id: str) -> KafkaProducer:
     """A producer of transactions. A later one with the same id fences it."""
-    return _made(
+    return _client(
         KafkaProducer,
-        **connection_options(settings),
+        settings,
         **_QUIET,
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_MS,
@@ -100,9 +98,9 @@ def transactional_producer(settings: Settings, transactional_id: str) -> KafkaPr
 
 def producer(settings: Settings) -> KafkaProducer:
     """An idempotent producer: the broker keeps each record once, in the order in which it was sent."""
-    return _made(
+    return _client(
         KafkaProducer,
-        **connection_options(settings),
+        settings,
         **_QUIET,
         delivery_timeout_ms=DELIVERY_MS,
         max_block_ms=BLOCK_MS,
@@ -114,10 +112,10 @@ def producer(settings: Settings) -> KafkaProducer:
 
 def consumer(settings: Settings, **more: Any) -> KafkaConsumer:
     """A consumer without a group. It sees committed records only, and raises where an offset is out of range."""
-    return _made(
+    return _client(
         KafkaConsumer,
+        settings,
         **{
-            **connection_options(settings),
             **_QUIET,
             "isolation_level": "read_committed",
             "auto_offset_reset": "none",
@@ -133,26 +131,11 @@ def consumer(settings: Settings, **more: Any) -> KafkaConsumer:
 
 def admin(settings: Settings) -> KafkaAdminClient:
     """A client that makes and describes topics."""
-    return _made(KafkaAdminClient, **connection_options(settings))
+    return _client(KafkaAdminClient, settings)
 
 
-def _made(kind: Callable[..., Client], **options: Any) -> Client:
-    """Make a client, and leave nothing behind where no broker answers: kafka-python 3.0.12 keeps a thread and sockets.
-
-    A process that waits for a broker makes a new client with each try. Without this it would run out of open files.
-    """
-    networks: list[KafkaNetClient] = []
-
-    def network(**its_options: Any) -> KafkaNetClient:
-        networks.append(KafkaNetClient(**its_options))
-        return networks[-1]
-
-    try:
-        return kind(**options, kafka_client=network)
-    except BaseException:
-        for one in networks:
-            one.close()
-        raise
+def _client(make: Callable[..., Client], settings: Settings, **options: Any) -> Client:
+    return connected(make, settings, {**connection_options(settings), **options})
 
 
 def prepare_process(settings: Settings) -> None:

@@ -53,7 +53,7 @@ class KafkaOutage:
         if self._since is None:
             self._since, self._message_at = now, now
         if now >= self._message_at:
-            sentence = f"Kafka cannot be used, and is tried again: {type(error).__name__} {error}".rstrip()
+            sentence = f"Kafka cannot be used, and is tried again: {error}"
             logger.warning("%s: %s", self._subject, sentence)
             self._also(sentence)
             self._message_at = now + MESSAGE_SECONDS

@@ -221,7 +221,7 @@ def test_two_workers_that_both_hold_the_lock_copy_once(
         return copied[-1]
 
     monkeypatch.setattr(Ownership, "acquire", lambda ownership: {"topic"})
-    monkeypatch.setattr("workers.kafka.replica.copy_units", noted)
+    monkeypatch.setattr("workers.kafka.replica.copier.copy_units", noted)
     with ledger_on(log.database) as ledger, log.publishing(), replica.copying():
 
         def copied_by_both() -> bool:
