@@ -22,6 +22,7 @@ from tests.support.ledger import assert_sound, balances, ledger_on
 from tests.support.postgres import Database
 from tests.support.topics import ByTopic, transfer
 from tests.support.waiting import wait_until
+from workers.ports import free_port
 
 STEPS = ("execute", "answer", "keep", "kept")
 COMMANDS = 20
@@ -165,6 +166,21 @@ def _takes_all(self: object, but: object = ()) -> set[str]:
     others, self._others = set(self._others), []  # type: ignore[attr-defined]
     self.owned |= others  # type: ignore[attr-defined]
     return others
+
+
+def test_a_broker_comes_back_at_another_address(database18: Database, tmp_path: Path) -> None:
+    with own_broker(tmp_path) as broker:
+        later = free_port()
+        world = World(database18, Kafka(f"{broker.address},127.0.0.1:{later}"), tmp_path)
+        with world.topic.executing():
+            world.send()
+            world.wait_until_answered()
+            broker.stop()
+            broker.port = later
+            broker.start()
+            world.send()
+            world.wait_until_answered()
+        world.assert_one_effect()
 
 
 def test_kafka_is_away_for_a_while(database18: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

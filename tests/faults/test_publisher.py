@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from kafka.errors import KafkaError
@@ -21,12 +22,12 @@ from eventstore.postgres.connect import connect
 from tests.faults.publishing_process import PAUSED_SECONDS
 from tests.integration.workers.running import environment
 from tests.support.kafka import Kafka, OwnKafka
-from tests.support.kafka_proxy import ADD_PARTITIONS_TO_TXN, END_TXN, INIT_PRODUCER_ID, PRODUCE, Loss
+from tests.support.kafka_proxy import ADD_PARTITIONS_TO_TXN, END_TXN, FETCH, INIT_PRODUCER_ID, PRODUCE, Loss
 from tests.support.ledger import MASTER_KEY, Ledger, ledger_on, transfer
 from tests.support.postgres import Database
 from tests.support.published import Published, published
 from tests.support.waiting import wait_until
-from workers.kafka import client, topics
+from workers.kafka import client, last_records, topics
 from workers.kafka.key_records import KeyFeed
 from workers.kafka.publishing import publisher
 from workers.kafka.publishing.log_publication import LogPublication
@@ -34,6 +35,8 @@ from workers.kafka.publishing.publisher import Publisher
 from workers.settings import variable
 
 STEPS = ("init", "begin", "send", "flush", "commit", "committed")
+STOPPED_SECONDS = 8.0
+"""It takes a second. A pause or another try would take ten or thirty."""
 IN_THE_SUITE = {("commit", 2), ("committed", 1)}
 
 
@@ -208,6 +211,27 @@ def test_a_batch_that_is_never_acknowledged_does_not_leave_a_hole(
         proxy.forgive()
         transfers(ledger, 20)
         log.wait_until_published()
+    log.assert_exactly_once()
+
+
+def test_a_publisher_that_gets_no_answer_can_be_stopped(
+    database18: Database, own_kafka: OwnKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends within the time for which it waits for one answer, and the next one goes on from the topic."""
+    for module, name in ((publisher, "FLUSH_SECONDS"), (publisher, "COMMIT_SECONDS"), (last_records, "_SECONDS")):
+        monkeypatch.setattr(module, name, 1.0)
+    log = behind_proxy(database18, own_kafka)
+    with ledger_on(database18) as ledger:
+        for api in (PRODUCE, END_TXN, FETCH):
+            transfers(ledger, 5)
+            log.publish()
+            transfers(ledger, 5)
+            with own_kafka.proxy.holding(api) as gate:
+                with log.publishing():
+                    wait_until(gate.reached.is_set, "a request that is not answered")
+                    asked = monotonic()
+                assert monotonic() - asked < STOPPED_SECONDS, f"API {api}"
+        log.publish()
     log.assert_exactly_once()
 
 

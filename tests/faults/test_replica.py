@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from random import Random
 from time import monotonic
 
@@ -19,12 +20,14 @@ from projections.registry import PROJECTIONS
 from tests.integration.kafka.histories import some_history
 from tests.integration.kafka.test_replica import Replica, assert_a_copy, tables_of
 from tests.integration.workers.running import environment, started
-from tests.support.kafka import Kafka
+from tests.support.kafka import Kafka, own_broker
 from tests.support.ledger import Ledger, fold, ledger_on
 from tests.support.pausing import pause
 from tests.support.postgres import Database, Server
 from tests.support.published import Published, published
 from tests.support.waiting import wait_until
+from workers.kafka.publishing import publisher
+from workers.ports import free_port
 from workers.settings import variable
 
 IN_THE_SUITE = 3
@@ -144,6 +147,27 @@ def test_a_worker_is_stopped_replaced_and_woken(log: Published, replica: Replica
         assert woken.poll() is None
     assert_the_tables_of(log, replica)
     assert took < AFTER_A_STOP_SECONDS, f"it took {took:.1f} s until the new events were folded"
+
+
+def test_a_broker_comes_back_at_another_address(
+    database18: Database, postgres18: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients that know only the old one have to ask where the brokers are, or be made anew. The copier is at rest."""
+    monkeypatch.setattr(publisher, "FLUSH_SECONDS", 1.0)
+    with own_broker(tmp_path) as broker, postgres18.database() as copy:
+        later = free_port()
+        log = published(database18, Kafka(f"{broker.address},127.0.0.1:{later}"))
+        replica = Replica(copy, log)
+        with ledger_on(database18) as ledger, log.publishing(), replica.copying():
+            some_history(ledger, 2)
+            replica.wait_for(log.head())
+            broker.stop()
+            broker.port = later
+            broker.start()
+            some_history(ledger, 2)
+            replica.wait_for(log.head())
+        log.assert_exactly_once()
+        assert_a_copy(copy, database18)
 
 
 def wanting_to_copy(replica: Replica) -> int:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 PRODUCE: Final = 0
+FETCH: Final = 1
 INIT_PRODUCER_ID: Final = 22
 ADD_PARTITIONS_TO_TXN: Final = 24
 END_TXN: Final = 26
