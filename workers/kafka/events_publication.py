@@ -96,7 +96,7 @@ class EventsPublication(PublishedTopic):
             if dict(record.headers).get("ce_type") != HEARTBEAT.encode():
                 raise ValueError(HEARTBEAT)
             return msgspec.json.decode(record.value or b"", type=Heartbeat)
-        except (ValueError, msgspec.MsgspecError):
+        except (ValueError, msgspec.MsgspecError, RecursionError):
             raise self._foreign(f"no heartbeat (partition {partition})") from None
 
     def _fits(self, heartbeat: Heartbeat) -> int:

@@ -275,6 +275,7 @@ Headers = list[tuple[str, bytes]]
         (None, [], "not the record of a unit"),
         (b"poison", [("pieces", b"many")], "its header pieces is no number of pieces"),
         (b"poison", [("pieces", b"9999999")], "its header pieces is no number of pieces"),
+        (b"poison", [("pieces", b"9" * 5_000)], "its header pieces is no number of pieces"),
     ],
 )
 def test_a_foreign_record_at_the_end_is_refused(
@@ -289,7 +290,13 @@ def test_a_foreign_record_at_the_end_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("value", "headers"), [(b"poison", []), (b"poison", [("ce_type", HEARTBEAT.encode())]), (None, [])]
+    ("value", "headers"),
+    [
+        (b"poison", []),
+        (b"poison", [("ce_type", HEARTBEAT.encode())]),
+        (b'{"x":' + b"[" * 200_000, [("ce_type", HEARTBEAT.encode())]),
+        (None, []),
+    ],
 )
 def test_a_foreign_record_at_the_end_of_a_partition_is_refused(
     log: Published, value: bytes | None, headers: Headers
@@ -302,7 +309,15 @@ def test_a_foreign_record_at_the_end_of_a_partition_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "what"), [(b"ada", b"poison", "not the record of a key"), (None, b"x", "names no person")]
+    ("key", "value", "what"),
+    [
+        (b"ada", b"poison", "not the record of a key"),
+        (b"ada", b'{"x":' + b"[" * 200_000, "not the record of a key"),
+        (None, b"x", "names no person"),
+        (b"\xff", b"x", "names no person"),
+        (b"a" * 101, b"x", "names no person"),
+        (b"ada", b'{"master_key":"00","wrapped":"AAAA"}', "it has 3 bytes and needs 60"),
+    ],
 )
 def test_a_foreign_record_among_the_keys_is_refused(log: Published, key: bytes | None, value: bytes, what: str) -> None:
     with ledger_on(log.database) as ledger:
