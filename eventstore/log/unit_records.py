@@ -88,7 +88,7 @@ def parse(record: bytes) -> Unit:
     """Read a record. Raises `RecordError` for bytes that are not one, or whose positions cannot be."""
     try:
         unit = _decode(record)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"not the record of a unit: {error}") from None
     if unit.first < 1 or unit.last - unit.first + 1 != len(unit.events):
         raise RecordError(f"a record says positions {unit.first} to {unit.last}, and has {len(unit.events)} events")

@@ -11,13 +11,13 @@ from typing import Any, Final
 from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecordBatch, decode_varint
 
-MOST_DIGITS: Final = 19
-"""Digits of the largest number in a header, a position or a number of pieces."""
+_MOST_DIGITS: Final = 18
+"""No position and no number of pieces has more. Python refuses to read a number of thousands of digits."""
 
 
-def is_number(value: bytes | None) -> bool:
-    """Whether the value of a header is a number. A header may be there and have no value."""
-    return value is not None and value.isdigit() and len(value) <= MOST_DIGITS
+def number_in(header: bytes | None) -> int | None:
+    """The number that a header has; None if it has none. A header may be there and have no value."""
+    return int(header) if header and header.isdigit() and len(header) <= _MOST_DIGITS else None
 
 
 class ReadableBatch(DefaultRecordBatch):  # type: ignore[misc]

@@ -6,8 +6,9 @@ tombstone stands for a key that was erased.
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -15,8 +16,11 @@ from kafka import KafkaConsumer, TopicPartition
 from msgspec import Struct
 from psycopg import Connection
 
-from eventstore.keys.master_keys import MasterKeys, WrappedKey, fingerprint, wrap
+from eventstore.keys.master_keys import WRAPPED_BYTES, MasterKeys, WrappedKey, fingerprint, wrap
 from workers.kafka.last_records import Alive, records_between
+
+_PERSON: Final = re.compile(rb"[!-~]{1,100}")
+"""As in `log.keep_subject_keys`."""
 
 
 class KeyRecord(Struct, frozen=True):
@@ -30,24 +34,23 @@ class KeyRecordError(ValueError):
     """A record of the topic of keys is not one."""
 
 
+def person(key: bytes | None) -> str:
+    """The person that the key of a record names. Raises `KeyRecordError`."""
+    if key is None or not _PERSON.fullmatch(key):
+        raise KeyRecordError("its key names no person")
+    return key.decode()
+
+
 def parse_key(value: bytes) -> tuple[bytes, bytes]:
     """The fingerprint of the master key, and the wrapped key. Raises `KeyRecordError`."""
     try:
         record = msgspec.json.decode(value, type=KeyRecord)
-        return bytes.fromhex(record.master_key), b64decode(record.wrapped, validate=True)
-    except (msgspec.MsgspecError, ValueError) as error:
+        master_key, wrapped = bytes.fromhex(record.master_key), b64decode(record.wrapped, validate=True)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise KeyRecordError(f"not the record of a key: {error}") from None
-
-
-def subject_of(key: bytes | None) -> str:
-    """The person that a record is about. Raises `KeyRecordError`."""
-    try:
-        subject = "" if key is None else key.decode()
-    except UnicodeDecodeError:
-        subject = ""
-    if not subject or "\0" in subject:
-        raise KeyRecordError("the record names no person")
-    return subject
+    if len(wrapped) != WRAPPED_BYTES:
+        raise KeyRecordError(f"not the record of a key: it has {len(wrapped)} bytes and needs {WRAPPED_BYTES}")
+    return master_key, wrapped
 
 
 _SINCE = """
@@ -121,7 +124,7 @@ def keys_there(consumer: KafkaConsumer, topic: str, alive: Alive = lambda: None)
     found: dict[str, str | None] = {}
     for record in records_between(consumer, at, begin, end, alive):
         try:
-            subject = subject_of(record.key)
+            subject = person(record.key)
             found[subject] = None if record.value is None else parse_key(record.value)[0].hex()
         except KeyRecordError as error:
             raise KeyRecordError(f"offset {record.offset}: {error}") from None

@@ -218,6 +218,26 @@ def test_a_missing_event_is_noticed(log: Published, folded: Folded) -> None:
         folded.wait_until_stopped("records are lost or came twice")
 
 
+@pytest.mark.parametrize(
+    ("value", "headers", "sentence"),
+    [
+        (b"x", [("ce_type", b"account.debited.v1")], "this is no event that a publisher wrote"),
+        (b"x", [("ce_type", b"account.debited.v1"), ("ce_id", b"9" * 5_000)], "this is no event that a publisher"),
+        (b"x", [("ce_type", b"log.reached.v1")], "the heartbeat cannot be read"),
+        (b'{"x":' + b"[" * 200_000, [("ce_type", b"log.reached.v1")], "the heartbeat cannot be read"),
+    ],
+)
+def test_a_record_that_no_publisher_wrote_is_refused(
+    log: Published, folded: Folded, value: bytes, headers: list[tuple[str, bytes]], sentence: str
+) -> None:
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+    log.publish("events")
+    log.kafka.send(log.topic("events"), (b"x", value, headers))
+    with folded.folding():
+        folded.wait_until_stopped(sentence)
+
+
 def test_another_worker_that_was_faster_is_noticed(log: Published, folded: Folded) -> None:
     """The checkpoint is compared, so that a record is folded once, whatever the locks say."""
     with ledger_on(log.database) as ledger:

@@ -344,6 +344,7 @@ def test_a_foreign_record_at_the_end_is_refused(
         (OUTSIDE, [("ce_type", HEARTBEAT.encode())]),
         (None, []),
         (None, [("ce_type", NoValue())]),
+        (b'{"x":' + b"[" * 200_000, [("ce_type", HEARTBEAT.encode())]),
     ],
 )
 def test_a_foreign_record_at_the_end_of_a_partition_is_refused(
@@ -364,6 +365,9 @@ def test_a_foreign_record_at_the_end_of_a_partition_is_refused(
         (b"\xff", b"x", "names no person"),
         (b"\xff", None, "names no person"),
         (b"a\0", None, "names no person"),
+        (b"ada", b'{"x":' + b"[" * 200_000, "not the record of a key"),
+        (b"a" * 101, b"x", "names no person"),
+        (b"ada", b'{"master_key":"00","wrapped":"AAAA"}', "it has 3 bytes and needs 60"),
     ],
 )
 def test_a_foreign_record_among_the_keys_is_refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from hashlib import sha256
 from itertools import count
 from threading import Event, Thread
 from typing import Any
@@ -286,6 +287,10 @@ def lying(**changes: Any) -> Callable[[bytes, list[tuple[str, bytes]]], tuple[by
     return change
 
 
+LONG = b"".join(sha256(b"%d" % number).hexdigest().encode() for number in range(200))
+"""A text that no index takes."""
+
+
 def next_record(log: Published) -> tuple[bytes, list[tuple[str, bytes]]]:
     """The record of the unit that has to follow what is published."""
     with connect(log.database.url, application_name="test") as connection:
@@ -296,11 +301,13 @@ def next_record(log: Published) -> tuple[bytes, list[tuple[str, bytes]]]:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda value, headers: (value, []), "has no header first"),
-        (lambda value, headers: (value, [("first", b"x"), ("last", b"y")]), "has no header first"),
-        (lambda value, headers: (value, [("first", NoValue()), headers[1]]), "has no header first"),
-        (lambda value, headers: (value, [("first", b"1" * 5_000), headers[1]]), "has no header first"),
-        (lambda value, headers: (value, [*headers, ("piece", NoValue())]), "the header piece of the record at offset"),
+        (lambda value, headers: (value, []), "has no number in its header first"),
+        (lambda value, headers: (value, [("first", b"x"), ("last", b"y")]), "has no number in its header first"),
+        (lambda value, headers: (value, [("first", b"9" * 5_000), headers[1]]), "has no number in its header first"),
+        (lambda value, headers: (value, [*headers, ("pieces", b"9" * 5_000)]), "has no number in its header pieces"),
+        (lying(texts=[(b'"payload":{', b'"payload":' + b"[" * 200_000 + b"{")]), "not the record of a unit"),
+        (lambda value, headers: (value, [("first", NoValue()), headers[1]]), "has no number in its header first"),
+        (lambda value, headers: (value, [*headers, ("piece", NoValue())]), "has no number in its header piece"),
         (lambda value, headers: (b"poison", headers), "not the record of a unit"),
         (lambda value, headers: (value[:-1], headers), "not the record of a unit"),
         (lambda value, headers: (None, headers), "is empty"),
@@ -312,6 +319,7 @@ def next_record(log: Published) -> tuple[bytes, list[tuple[str, bytes]]]:
         (lying(texts=[(b'"commands":"', b'"commands":"x')]), "has values that no log has (ValueError"),
         (lying(texts=[(b'"stream":"', b'"stream":"\\u0000')]), "has values that no log has (CharacterNotInRepertoire"),
         (lying(texts=[(b'"version":1', b'"version":9223372036854775808')]), "has values that no log has (error in"),
+        (lying(texts=[(b'"stream":"', b'"stream":"' + LONG)]), "has values that no log has (ProgramLimitExceeded"),
     ],
 )
 def test_a_record_that_is_not_right_is_refused_and_nothing_of_it_is_copied(

@@ -98,7 +98,7 @@ class EventsPublication(PublishedTopic):
             heartbeat = msgspec.json.decode(record.value or b"", type=Heartbeat)
             if not 0 < heartbeat.first <= heartbeat.position:
                 raise ValueError(heartbeat.first)
-        except (ValueError, msgspec.MsgspecError):
+        except (ValueError, msgspec.MsgspecError, RecursionError):
             raise self._foreign(f"no heartbeat (partition {partition})") from None
         return heartbeat
 

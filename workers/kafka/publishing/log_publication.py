@@ -9,7 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 from psycopg import Connection
 
 from eventstore.log.unit_records import RecordError, UnitRecord, parse, pieces, read_units
-from workers.kafka.headers import is_number
+from workers.kafka.headers import number_in
 from workers.kafka.key_records import KeyFeed, KeyRecordError, keys_there
 from workers.kafka.last_records import last_record, records_between
 from workers.kafka.publishing.published_topic import PublishedTopic
@@ -50,7 +50,7 @@ class LogPublication(PublishedTopic):
         try:
             self._waiting = deque(self._keys.missing(keys_there(self._consumer, self._keys_topic, self.alive)))
         except KeyRecordError as error:
-            raise TopicError(f"topic {self._keys_topic}: {error}; see who may write to it (ACLs)") from None
+            raise TopicError(f"topic {self._keys_topic}, {error}; see who may write to it (ACLs)") from None
         record = self._last_record()
         position = 0 if record is None else self._fits(record)
         self._refuse_lost(position)
@@ -61,10 +61,10 @@ class LogPublication(PublishedTopic):
         last = last_record(self._consumer, self.name, 0, self.alive)
         if last is None:
             return None
-        number = dict(last.headers).get("pieces", b"1")
-        if not is_number(number) or not 0 < int(number) <= last.offset + 1:
+        of = number_in(dict(last.headers).get("pieces", b"1"))
+        if of is None or not 0 < of <= last.offset + 1:
             raise self._foreign("not the record of a unit: its header pieces is no number of pieces")
-        begin = last.offset + 1 - int(number)
+        begin = last.offset + 1 - of
         parts = records_between(self._consumer, TopicPartition(self.name, 0), begin, last.offset + 1, self.alive)
         return b"".join(part.value or b"" for part in parts)
 

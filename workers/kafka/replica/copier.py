@@ -25,8 +25,8 @@ from eventstore.log.copying import Copy, begin_copy, copy_units, find_copy, keep
 from eventstore.log.unit_records import CopiedEvent, RecordError, Unit, parse
 from projections.engine.explain import explain
 from workers.kafka import client, topics
-from workers.kafka.headers import is_number
-from workers.kafka.key_records import KeyRecordError, parse_key, subject_of
+from workers.kafka.headers import number_in
+from workers.kafka.key_records import KeyRecordError, parse_key, person
 from workers.kafka.topics import Identity, TopicError
 from workers.settings import Settings
 
@@ -40,8 +40,14 @@ LOOK_SECONDS: Final = 5.0
 KEYS_OF_A_PAGE: Final = 1_000
 KEYS_SECONDS: Final = 60.0
 """How long to wait for keys that were sent: longer than a transaction that nobody ended stays open."""
-_WRONG_VALUES: Final = (psycopg.DataError, psycopg.IntegrityError, struct.error, ValueError)
-"""What is raised for values that no log has: versions twice, numbers that are too large, text that is none."""
+_WRONG_VALUES: Final = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    struct.error,
+    ValueError,
+)
+"""What is raised for values that no log has: versions twice, what is too large, text that is none."""
 
 
 class _Read(NamedTuple):
@@ -201,24 +207,24 @@ class Copier:
     def _units(self, records: list[Any]) -> Iterator[tuple[Unit, int, bool]]:
         """The units of records, the offset of the last record of each, and whether its transaction has keys."""
         for record in records:
-            headers = _headers(record)
+            headers = _numbers(record)
             self._parts.append(record)
-            number, of = int(headers.get("piece", b"1")), int(headers.get("pieces", b"1"))
-            if number != len(self._parts):
+            piece, of = headers["piece"], headers["pieces"]
+            if piece != len(self._parts):
                 self._parts.clear()
                 raise RecordError(
-                    f"the record at offset {record.offset} is piece {number} of {of}, which does not follow"
+                    f"the record at offset {record.offset} is piece {piece} of {of}, which does not follow"
                 )
             if sum(len(part.value) for part in self._parts) > MOST_UNIT_BYTES:
                 raise RecordError(f"the unit that ends at offset {record.offset} has more than {MOST_UNIT_BYTES} bytes")
-            if number < of:
+            if piece < of:
                 continue
             parts, self._parts = self._parts, []
             unit = parse(b"".join(part.value for part in parts))
-            if (unit.first, unit.last) != (int(headers["first"]), int(headers["last"])):
+            if (unit.first, unit.last) != (headers["first"], headers["last"]):
                 raise RecordError(
                     f"the record at offset {record.offset} has positions {unit.first} to {unit.last}, and its headers "
-                    f"say {headers['first'].decode()} to {headers['last'].decode()}"
+                    f"say {headers['first']} to {headers['last']}"
                 )
             yield unit, record.offset, any(name == "keys" for part in parts for name, _ in part.headers)
 
@@ -285,17 +291,18 @@ def _fill(read: list[_Read], fitting: Iterator[_Read]) -> bool:
     return False
 
 
-def _headers(record: Any) -> Mapping[str, bytes]:
-    headers = dict(record.headers)
-    for name in ("first", "last"):
-        if not is_number(headers.get(name)):
-            raise RecordError(f"the record at offset {record.offset} has no header {name}")
-    for name in ("piece", "pieces"):
-        if name in headers and not is_number(headers[name]):
-            raise RecordError(f"the header {name} of the record at offset {record.offset} is no number")
+def _numbers(record: Any) -> Mapping[str, int]:
+    """The positions and the piece that the headers of a record say. Raises `RecordError`."""
+    headers = {"piece": b"1", "pieces": b"1", **dict(record.headers)}
+    found: dict[str, int] = {}
+    for name in ("first", "last", "piece", "pieces"):
+        says = number_in(headers.get(name))
+        if says is None:
+            raise RecordError(f"the record at offset {record.offset} has no number in its header {name}")
+        found[name] = says
     if record.value is None:
         raise RecordError(f"the record at offset {record.offset} is empty")
-    return headers
+    return found
 
 
 class _Keys:
@@ -347,7 +354,8 @@ class _Keys:
             if record.value is None:
                 continue
             try:
-                subject, (fingerprint, key) = subject_of(record.key), parse_key(record.value)
+                subject = person(record.key)
+                fingerprint, key = parse_key(record.value)
             except KeyRecordError as error:
                 raise TopicError(f"topic {self._name}, offset {record.offset}: {error}") from None
             if fingerprint != self._fingerprint:

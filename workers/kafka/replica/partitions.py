@@ -46,6 +46,7 @@ from projections.engine.runner import TRANSIENT
 from projections.engine.session import fold_into
 from projections.registry import PROJECTIONS, named
 from workers.kafka import client, topics
+from workers.kafka.headers import number_in
 from workers.kafka.outage import KafkaOutage
 from workers.kafka.publishing.events_publication import HEARTBEAT, Heartbeat
 from workers.kafka.topics import Identity, TopicError
@@ -271,6 +272,11 @@ class _Found(NamedTuple):
     stored: tuple[str, bytes, str, int]  # type, payload, stream and version, as the codec takes them
 
 
+def _text(header: bytes | None) -> str:
+    """The text of a header. It may be there and have no value, and whoever may write to a topic may write anything."""
+    return (header or b"").decode("utf-8", "replace")
+
+
 @cache
 def _codec() -> Codec:
     """The codec of events without personal values: this process has no keys of people."""
@@ -316,14 +322,14 @@ class PartitionFold:
 
     def _is_ours(self, headers: Mapping[str, bytes]) -> bool:
         """Whether an event of an unknown type is on a stream that is folded. A newer program wrote it."""
-        return headers.get("ce_subject", b"").startswith(self._prefixes)
+        return (headers.get("ce_subject") or b"").startswith(self._prefixes)
 
     def _reached(self, at: PartitionCheckpoint, record: Any) -> PartitionCheckpoint:
         """The checkpoint after a heartbeat, which has to fit. Raises `TopicError`."""
         where = f"topic {self._topic}, partition {at.partition}, offset {record.offset}"
         try:
             heartbeat = msgspec.json.decode(record.value or b"", type=Heartbeat)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise TopicError(f"{where}: the heartbeat cannot be read ({error})") from None
         if at.log is not None and (heartbeat.log, heartbeat.epoch) != (at.log, at.epoch):
             raise TopicError(
@@ -339,23 +345,14 @@ class PartitionFold:
         return replace(at, log=heartbeat.log, epoch=heartbeat.epoch, position=heartbeat.position)
 
     def _found(self, place: int, record: Any, headers: Mapping[str, bytes]) -> _Found:
-        try:
-            return _Found(
-                place,
-                int(headers["ce_id"]),
-                headers["ce_time"].decode(),
-                (
-                    headers["ce_type"].decode(),
-                    record.value,
-                    headers["ce_subject"].decode(),
-                    int(headers["ce_streamversion"]),
-                ),
-            )
-        except (KeyError, ValueError) as error:
+        position, version = number_in(headers.get("ce_id")), number_in(headers.get("ce_streamversion"))
+        type, at, stream = (_text(headers.get(name)) for name in ("ce_type", "ce_time", "ce_subject"))
+        if position is None or version is None or not (type and at and stream) or record.value is None:
             raise TopicError(
-                f"topic {self._topic}, partition {record.partition}, offset {record.offset}: the headers are not those "
-                f"of an event ({explain(error)})"
-            ) from None
+                f"topic {self._topic}, partition {record.partition}, offset {record.offset}: this is no event that a "
+                "publisher wrote; see who may write to the topic (ACLs)"
+            )
+        return _Found(place, position, at, (type, record.value, stream, version))
 
     def _fold(self, records: Sequence[Any], found: Sequence[_Found], to: PartitionCheckpoint) -> None:
         """Fold in one transaction. If that fails, fold what is before the first event that cannot be folded."""
