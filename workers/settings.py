@@ -234,9 +234,9 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(
         default=0.02,
         gt=0,
-        le=60,
+        le=10,  # a session that is silent for longer than `projections.engine.follow.PAUSED_SECONDS` is ended
         allow_inf_nan=False,
-        description="How often a projector that has caught up looks again",
+        description="How often a projector or a publisher that has caught up looks again",
     )
     projections: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

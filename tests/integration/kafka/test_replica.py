@@ -512,18 +512,6 @@ def test_a_name_of_a_header_that_is_not_utf_8_stops_nothing(log: Published, repl
             replica.wait_for(log.reached() + 1)
 
 
-@pytest.mark.parametrize("subject", [b"\xff", b"a\0"])
-def test_a_key_that_names_no_person_is_refused(log: Published, replica: Replica, subject: bytes) -> None:
-    with ledger_on(log.database) as ledger:
-        ledger.accepted(opening(owner="ada"))
-    log.publish()
-    keys = topics.keys_topic("main", log.settings.kafka_generation).name
-    key_of_ada = log.kafka.records(keys)[-1].value
-    log.kafka.send(keys, (subject, key_of_ada, []))
-    with replica.copying():
-        replica.wait_until_refused("the record names no person")
-
-
 def test_a_gap_of_positions_is_refused(log: Published, replica: Replica) -> None:
     with ledger_on(log.database) as ledger:
         some_history(ledger, 1)

@@ -25,8 +25,9 @@ MOST_EVENTS: Final = 2_000
 FLUSH_SECONDS: Final = 10.0
 """A transaction takes about 50 ms. After a lost connection, kafka-python 3.0.12 can be busy sending nothing until the
 delivery time-out ends; a new producer goes on at once."""
-COMMIT_SECONDS: Final = 60.0
-"""kafka-python waits for ever for a commit that no broker answers."""
+COMMIT_SECONDS: Final = 20.0
+"""kafka-python waits for ever for a commit that no broker answers. By then the coordinator has ended the transaction
+(`workers.kafka.client.TRANSACTION_MS`)."""
 ALIVE_SECONDS: Final = 0.25
 """How often a publication is told that the publisher still waits for Kafka."""
 
