@@ -54,13 +54,13 @@ def test_a_publisher_goes_on_where_the_topic_ends(log: Published) -> None:
 
 
 def test_a_publisher_is_still_woken_after_the_database_ended_its_session(database18: Database, kafka: Kafka) -> None:
-    """It polls every twelve seconds here, so only a notification makes it publish at once, in the new session too."""
-    log = published(database18, kafka, poll_seconds=12)
+    """It polls every ten seconds here, so only a notification makes it publish at once, in the new session too."""
+    log = published(database18, kafka, poll_seconds=10)
     with ledger_on(log.database) as ledger, log.publishing():
         for _ in range(3):
             wait_until(lambda: publishers_at_rest(database18) == 1, "a publisher that waits")
             some_history(ledger, 2)
-            log.wait_until_published(seconds=6)
+            log.wait_until_published(seconds=5)
             end_sessions(database18, "daybook-publisher")
     log.assert_exactly_once()
 
