@@ -21,6 +21,7 @@ from bench.harness.result import Comparison, Latency, Measurement, ScenarioResul
 from bench.harness.server import MASTER_KEY, Database, Server
 from bench.harness.settings import Settings
 from bench.harness.tables import make_read_tables
+from bench.scenarios.catch_up import fold_from_the_beginning
 from eventstore.keys.master_keys import MasterKeys
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.copying import find_copy
@@ -80,6 +81,14 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
                 [round(_copy_and_fold(one, server, loaded.events), 1) for one in generations],
             )
         )
+        measured.append(
+            Measurement(
+                "fold directly, all projections",
+                {"events": loaded.events},
+                "events/s",
+                [round(fold_from_the_beginning(database)[0], 1) for _ in generations],
+            )
+        )
         measured += [
             Measurement(
                 "fold entries by partition",
@@ -97,7 +106,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         f"Then {EACH_SECOND} transfers a second are executed, while a publisher and a replica run: the time is from "
         "the answer of a transfer until all read tables of the replica have its rows. At last the stored log is copied "
         "and folded by one process of a replica, and its entries are folded from four partitions by one process and "
-        "several.",
+        "several. For comparison, the log itself is folded as a projector does.",
         measured,
         [
             Comparison("stored events published a second", measured[0].median, FASTEST),
