@@ -87,9 +87,20 @@ def found(states: States, id: str, kind: type[S]) -> S | None:
     return state if isinstance(state, kind) else None
 
 
-Role = Literal["command", "report", "audit", "operator", "process"]
-"""What a principal may do, roughly. `domain.permissions` says which role may do what. Only process managers have the
-last one; no token gives it."""
+Role = Literal[
+    "command",
+    "report",
+    "audit",
+    "operator",
+    "customer",
+    "author",
+    "moderator",
+    "administrator",
+    "person",
+    "visitor",
+    "process",
+]
+"""What a principal may do, roughly. `domain.permissions` says which role may do what, and who can have it."""
 
 
 class Grant(Value, frozen=True):

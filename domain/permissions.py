@@ -14,7 +14,15 @@ from domain.kernel import Principal, Role
 
 PROCESSES: frozenset[Role] = frozenset({"process"})
 """Who may send what only process managers send."""
-ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role not in PROCESSES)
+VISITORS: frozenset[Role] = frozenset({"visitor"})
+"""Who has not signed in. Only routes that are open to the public have such a principal."""
+SELF: frozenset[Role] = frozenset({"person"})
+"""Every person who has signed in. What they may do about whom is decided by the command's decision."""
+ADMINISTRATORS: frozenset[Role] = frozenset({"administrator"})
+"""Who decides about people. They are persons, never tokens."""
+OF_PERSONS: frozenset[Role] = frozenset({"customer", "author", "moderator", "administrator", "person"})
+"""The roles that only a person has, besides those of tokens, which a person can have too."""
+ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role not in PROCESSES | VISITORS | OF_PERSONS)
 """The roles that a token can give."""
 COMMANDERS: frozenset[Role] = frozenset({"command", "operator"})
 """Who may send a command whose aggregate says nothing else."""

@@ -13,6 +13,8 @@ from projections.accounts.trial_balance.fold import TRIAL_BALANCE
 from projections.commands.refusals import REFUSALS
 from projections.engine.projection import Projection
 from projections.orders.orders import ORDERS
+from projections.people.approvals import APPROVALS
+from projections.people.people import PEOPLE
 from projections.posts.posts import POSTS
 from projections.processes.processes import PROCESSES
 
@@ -25,6 +27,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     REFUSALS,
     POSTING_POLICY,
     PROCESSES,
+    PEOPLE,
+    APPROVALS,
     TRIAL_BALANCE,
     ENTRIES,
 )

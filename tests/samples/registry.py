@@ -67,7 +67,7 @@ def history(ledger: MemoryLedger, chance: Random, units: int) -> Iterator[tuple[
     lives = [samples.life for samples in SAMPLES.values() if samples.life is not None]
     while units:
         before = len(ledger.log)
-        decision = ledger.execute(chance.choice(lives)(ledger, chance))
+        decision = ledger.execute_by(chance.choice(lives)(ledger, chance))
         units -= isinstance(decision, Accepted)
         if len(ledger.log) > before:
             yield tuple(ledger.log[before:])

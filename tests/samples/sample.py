@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, Protocol
 
 from domain.codes import MOST_CODE
-from tests.support.memory_ledger import MemoryLedger
+from tests.support.memory_ledger import By, MemoryLedger
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,10 @@ class World(Protocol):
 
     def record(self, command: Any) -> None:
         """Execute a command that only process managers send."""
+        ...
+
+    def executed(self, command: By) -> dict[str, Any]:
+        """Execute a command, given with its principal (`tests.support.memory_ledger.By`). It is accepted."""
         ...
 
 

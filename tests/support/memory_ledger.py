@@ -15,6 +15,8 @@ from operator import itemgetter
 from typing import Any, TypeVar, cast, get_args
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from domain import registry
 from domain.accounts.account.events import AccountCredited, AccountDebited
 from domain.accounts.account.lifecycle import OpenAccount
@@ -24,7 +26,7 @@ from domain.accounts.posting import Entry, Side, TransactionPosted, internal_acc
 from domain.accounts.transaction import Deposit, Transfer
 from domain.aggregate import Decided
 from domain.ids import typeid
-from domain.kernel import Accepted, Context, Decision, Event, Forbidden, NeedsStreams, Principal, Refused, State
+from domain.kernel import Accepted, Context, Decision, Event, Forbidden, NeedsStreams, Principal, Refused, Role, State
 from domain.refusals import CommandRefused, recorder
 from domain.registry import CATALOGUE, explain
 from domain.subjects import SubjectErased, subject_stream
@@ -45,6 +47,24 @@ _ids = count(1)
 def new_id(prefix: str) -> str:
     """An id like those of a running service."""
     return typeid(prefix, UUID(int=next(_ids)))
+
+
+@dataclass(frozen=True)
+class By:
+    """A command that another principal sends than the operator of the tests."""
+
+    principal: Principal
+    command: Any
+    at: datetime | None = None  # None: when the ledger's clock says
+
+
+def by_person(person: str, *roles: Role) -> Principal:
+    """A person who has signed in."""
+    return Principal(person, ("person", *roles), "session", person)
+
+
+VISITOR = Principal("visitor", ("visitor",), "none")
+"""Somebody whom nobody knows."""
 
 
 @dataclass
@@ -77,6 +97,19 @@ class MemoryLedger:
                 return decision
             streams.update(dict.fromkeys(decision.streams))
         raise AssertionError(f"{command} kept asking for streams")
+
+    def execute_by(self, command: Any) -> Decision:
+        """Execute a command by its principal, if it is given with one."""
+        if not isinstance(command, By):
+            return self.execute(command)
+        usual, self.context = (
+            self.context,
+            replace(self.context, principal=command.principal, decided_at=command.at or self.context.decided_at),
+        )
+        try:
+            return self.execute(command.command)
+        finally:
+            self.context = usual
 
     def execute(self, command: Any) -> Decision:
         """Decide a command. Apply its events if it is accepted; check the explanation if it is refused."""
@@ -121,14 +154,14 @@ class MemoryLedger:
 
     def accepted(self, command: Any) -> Accepted:
         """Execute a command that must be accepted."""
-        decision = self.execute(command)
+        decision = self.execute_by(command)
         assert isinstance(decision, Accepted), decision
         return decision
 
     def refused(self, command: Any) -> Refused:
         """Execute a command that must be refused and leave nothing but the facts of the decision and its refusal."""
         before = len(self.log)
-        decision = self.execute(command)
+        decision = self.execute_by(command)
         assert isinstance(decision, Refused), decision
         assert [type(event) for event in self.log[before:]] == [*map(type, decision.events), CommandRefused]
         return decision

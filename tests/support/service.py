@@ -36,6 +36,7 @@ from projections.engine.follow import follow
 from projections.engine.waiting import Checkpoints
 from projections.registry import PROJECTIONS
 from tests.support.ledger import MASTER_KEY, NOW, codec_of, executor_on
+from tests.support.memory_ledger import By
 from tests.support.postgres import Database
 from workers.clock_and_ids import new_id as fresh_id
 from workers.composition import manager_principal, system_submission
@@ -111,12 +112,17 @@ class Service:
 
     def record(self, command: Any) -> None:
         """Execute a command that only process managers send."""
+        self.executed(By(manager_principal("publication"), command))
+
+    def executed(self, command: By) -> dict[str, Any]:
+        """Execute a command by its principal, without a request. It is accepted."""
         key = f"key-{next(_keys)}"
-        principal = manager_principal("publication")
-        submission = system_submission(principal, key, command, key, self.services.log, self.services.clock())
+        log, now = self.services.log, self.services.clock()
+        submission = system_submission(command.principal, key, command.command, key, log, now)
         [answer] = self.services.executor.execute([submission])
         assert answer.outcome is ACCEPTED, answer
         self.last["position"] = token(self.services.log, answer.epoch, answer.last_position or 0)
+        return dict(answer.result)
 
     def get(self, path: str, *, role: str = "report", fresh: bool = True, **params: Any) -> httpx.Response:
         """Read; `fresh` waits for what was last written."""

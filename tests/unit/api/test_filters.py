@@ -24,7 +24,20 @@ from domain.registry import CATALOGUE, MANAGERS, RULES, commands
 from domain.together import Together
 from projections.processes.fold import Status as ProcessStatus
 
-CATEGORIES = {"acct", "txn", "policy:posting", "ord", "post", "proc", "claim", "refusal", "subject"}
+CATEGORIES = {
+    "acct",
+    "txn",
+    "policy:posting",
+    "ord",
+    "post",
+    "proc",
+    "claim",
+    "refusal",
+    "subject",
+    "prsn",
+    "appr",
+    "administrators",
+}
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
     ("/v1/accounts", "status"): set(get_args(AccountStatus)),

@@ -81,7 +81,7 @@ def test_every_command_with_a_code_is_refused_for_another_text() -> None:
                     assert (refusal.rule, refusal.figures["field"]) == ("not_a_code", field)
             return super().execute(command)
 
-    list(history(Trying(), Random(1), 600))
+    list(history(Trying(), Random(1), 2_000))
     assert {(kind, field) for kind in commands() for field in _codes_of(kind)} == tried
 
 
@@ -90,7 +90,9 @@ def test_events_name_their_codes() -> None:
     introduced = {"account.opened.v1", "order.placed.v2", "post.drafted.v1", "account.hold_placed.v2"}
     for entry in CATALOGUE:
         if entry.event is not None:
-            names = {"reference", "metadata"} | ({"owner", "customer", "author"} if entry.name in introduced else set())
+            names = {"reference", "metadata", "purpose", "text_version", "action", "context"} | (
+                {"owner", "customer", "author"} if entry.name in introduced else set()
+            )
             assert set(entry.codes) == names & set(entry.event.__struct_fields__), entry.name
 
 

@@ -1,0 +1,1 @@
+"""People: who acts, and what they may."""

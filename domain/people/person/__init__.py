@@ -1,0 +1,90 @@
+"""The aggregate person: registered, verified, suspended, deleted, with a profile, settings, consents and roles."""
+
+from __future__ import annotations
+
+from domain.aggregate import Aggregate, EventType
+from domain.claims import ClaimReleased, ClaimTaken
+from domain.codes import RULES as CODE_RULES
+from domain.people import names
+from domain.people.person import events, profile, registration, roles, standing, state
+from domain.people.person.check import check, explained_claims
+from domain.people.person.profile import ChangeProfile, ChangeSettings, GiveConsent, WithdrawConsent
+from domain.people.person.registration import ChangePassword, RegisterPerson, ResetPassword, VerifyEmail
+from domain.people.person.roles import GrantRole, RevokeRole
+from domain.people.person.standing import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
+from domain.people.person.state import PERSON, evolve
+from domain.permissions import ADMINISTRATORS, SELF, VISITORS
+
+AGGREGATE = Aggregate(
+    name="person",
+    prefix=f"{PERSON}_",
+    events=(
+        EventType(
+            name="person.registered.v1",
+            event=events.PersonRegistered,
+            subject="person",
+            personal=("username", "email", "name"),
+        ),
+        EventType("person.email_verified.v1", events.PersonEmailVerified),
+        EventType("person.password_set.v1", events.PersonPasswordSet),
+        EventType(name="person.suspended.v1", event=events.PersonSuspended, subject="person", personal=("reason",)),
+        EventType(name="person.reactivated.v1", event=events.PersonReactivated, subject="person", personal=("reason",)),
+        EventType(name="person.deleted.v1", event=events.PersonDeleted, subject="person", personal=("reason",)),
+        EventType(name="person.restored.v1", event=events.PersonRestored, subject="person", personal=("reason",)),
+        EventType(
+            name="person.profile_changed.v1",
+            event=events.PersonProfileChanged,
+            subject="person",
+            personal=("name", "biography", "location", "website", "birth_date"),
+        ),
+        EventType("person.settings_changed.v1", events.PersonSettingsChanged),
+        EventType("person.consent_given.v1", events.PersonConsentGiven, codes=("purpose", "text_version")),
+        EventType("person.consent_withdrawn.v1", events.PersonConsentWithdrawn, codes=("purpose",)),
+        EventType("person.role_granted.v1", events.PersonRoleGranted, codes=("context",)),
+        EventType("person.role_revoked.v1", events.PersonRoleRevoked),
+    ),
+    evolve=evolve,
+    decisions={
+        RegisterPerson: registration.register,
+        VerifyEmail: registration.verify_email,
+        ChangePassword: registration.change_password,
+        ResetPassword: registration.reset_password,
+        SuspendPerson: standing.suspend,
+        ReactivatePerson: standing.reactivate,
+        DeletePerson: standing.delete,
+        RestorePerson: standing.restore,
+        ChangeProfile: profile.change_profile,
+        ChangeSettings: profile.change_settings,
+        GiveConsent: profile.give_consent,
+        WithdrawConsent: profile.withdraw_consent,
+        GrantRole: roles.grant,
+        RevokeRole: roles.revoke,
+    },
+    rules={
+        **names.RULES,
+        **state.RULES,
+        **registration.RULES,
+        **standing.RULES,
+        **profile.RULES,
+        **roles.RULES,
+        **CODE_RULES,
+    },
+    may={
+        RegisterPerson: VISITORS | ADMINISTRATORS,
+        VerifyEmail: VISITORS,
+        ChangePassword: SELF,
+        ResetPassword: VISITORS,
+        SuspendPerson: ADMINISTRATORS,
+        ReactivatePerson: ADMINISTRATORS,
+        DeletePerson: SELF | ADMINISTRATORS,
+        RestorePerson: ADMINISTRATORS,
+        ChangeProfile: SELF,
+        ChangeSettings: SELF,
+        GiveConsent: SELF,
+        WithdrawConsent: SELF,
+        GrantRole: ADMINISTRATORS,
+        RevokeRole: ADMINISTRATORS,
+    },
+    check=check,
+    unit_rules={ClaimTaken: explained_claims, ClaimReleased: explained_claims},
+)

@@ -1,0 +1,100 @@
+"""What stored events of persons are held to (`daybook verify`). The texts are sealed, so they are not looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from domain.aggregate import Broken, Decided, refused
+from domain.claims import ClaimReleased, ClaimTaken
+from domain.kernel import Event, Refused
+from domain.people.names import email_claim, username_claim
+from domain.people.person.events import (
+    PersonConsentGiven,
+    PersonConsentWithdrawn,
+    PersonDeleted,
+    PersonEmailVerified,
+    PersonEvent,
+    PersonPasswordSet,
+    PersonProfileChanged,
+    PersonReactivated,
+    PersonRegistered,
+    PersonRestored,
+    PersonRoleGranted,
+    PersonRoleRevoked,
+    PersonSettingsChanged,
+    PersonSuspended,
+)
+from domain.people.person.standing import refuse_administrator
+from domain.people.person.state import RULES, Person, evolve
+
+
+def check(before: Person | None, events: Sequence[PersonEvent], decided: Decided) -> Iterator[Broken]:
+    """Find a change that the standing does not allow, a text about another person, a name without its claim."""
+    person = before
+    for event in events:
+        named = getattr(event, "person", event.originator_id)
+        if named != event.originator_id:
+            yield Broken(event, f"{event.originator_id} has an event about {named}")
+        if isinstance(event, PersonRegistered):
+            if person is not None:
+                yield Broken(event, f"{person.id} is registered again")
+            for claim in (username_claim(event.username_hash), email_claim(event.email_hash)):
+                taken = ClaimTaken(claim, 0, event.originator_id)
+                yield Broken(event, f"{event.originator_id} is registered, and {claim} is not claimed", unless=taken)
+        elif person is not None:
+            yield from _changed(person, event, decided)
+        person = evolve(person, event)
+
+
+def _changed(person: Person, event: PersonEvent, decided: Decided) -> Iterator[Broken]:
+    refusal: Refused | None = None
+    match event:
+        case PersonEmailVerified():
+            refusal = person.refuse_unless("verified", "pending", "active", "suspended")
+            if person.email_verified or event.email_hash != person.email_hash:
+                yield Broken(event, f"{person.id} verified an address that is verified already, or is another one")
+        case PersonPasswordSet():
+            refusal = person.refuse_unless("given a new password", "pending", "active")
+        case PersonSuspended():
+            refusal = person.refuse_unless("suspended", "pending", "active") or refuse_administrator(
+                person, "suspended"
+            )
+        case PersonReactivated():
+            refusal = person.refuse_unless("reactivated", "suspended")
+        case PersonDeleted():
+            refusal = person.refuse_unless("deleted", "pending", "active", "suspended")
+            refusal = refusal or refuse_administrator(person, "deleted")
+        case PersonRestored():
+            refusal = person.refuse_unless("restored", "deleted")
+        case PersonProfileChanged() | PersonSettingsChanged() | PersonConsentGiven():
+            refusal = person.refuse_unless("changed", "active")
+        case PersonConsentWithdrawn():
+            if all(consent.purpose != event.purpose for consent in person.consents):
+                yield Broken(event, f"{person.id} has not agreed to {event.purpose}")
+        case PersonRoleGranted():
+            refusal = person.refuse_unless("given a role", "pending", "active")
+            if event.until is not None and event.until <= decided.decided_at:
+                yield Broken(event, f"{person.id} gets a role that ended before")
+        case PersonRoleRevoked():
+            if person.grant(event.role) is None:
+                yield Broken(event, f"{person.id} does not have the role {event.role}")
+    if refusal is not None:
+        yield refused(event, refusal, {**RULES, **_ADMINISTRATOR})
+
+
+_ADMINISTRATOR = {"person_is_administrator": "Person {person} is an administrator and cannot be {verb}."}
+
+
+def explained_claims(
+    event: ClaimTaken | ClaimReleased, unit: Mapping[str, Sequence[Event]], decided: Decided
+) -> str | None:
+    """A username or an address is claimed only where its person is registered, and never released."""
+    claim = event.originator_id
+    if not claim.startswith((username_claim(""), email_claim(""))):
+        return None
+    registered = [one for one in unit.get(event.holder, ()) if isinstance(one, PersonRegistered)]
+    takes = isinstance(event, ClaimTaken)
+    if takes and any(claim in (username_claim(one.username_hash), email_claim(one.email_hash)) for one in registered):
+        return None
+    verb = "takes" if takes else "releases"
+    return f"{event.holder} {verb} {claim}, and its unit does not register a person with it"

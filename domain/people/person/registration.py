@@ -1,0 +1,133 @@
+"""Registration of persons, the verification of their e-mail address, and that a password was set.
+
+A visitor registers: somebody whom nobody knows yet. Whether a token that was mailed is right, and whether an old
+password is, is decided where credentials are kept; these commands come after that.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from domain.claims import Claim, take
+from domain.kernel import Accepted, Context, Decision, Personal, Refused, States, Unknown, Value, found
+from domain.people.names import email_claim, refuse_email, refuse_name, refuse_username, username_claim
+from domain.people.person.access import forbid_other_than_self
+from domain.people.person.events import PersonEmailVerified, PersonPasswordSet, PersonRegistered
+from domain.people.person.state import Person
+
+RULES: dict[str, str] = {
+    "person_exists": "Person {person} exists already.",
+    "username_taken": "This username is in use.",
+    "email_taken": "This e-mail address is in use.",
+    "email_verified_already": "The e-mail address of {person} is verified already.",
+    "email_changed": "The e-mail address of {person} is another one now; ask for a new mail.",
+}
+
+
+class RegisterPerson(Value, frozen=True):
+    """Register a person. The hashes are keyed, and made of the forms of the username and the address."""
+
+    person: str
+    username: str
+    email: str
+    name: str
+    username_hash: str
+    email_hash: str
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.person, username_claim(self.username_hash), email_claim(self.email_hash))
+
+
+class VerifyEmail(Value, frozen=True):
+    """Record that a token, which was mailed to the address of this hash, came back."""
+
+    person: str
+    email_hash: str
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.person,)
+
+
+class ChangePassword(Value, frozen=True):
+    """Record that the person, who stated the old password, sets a new one."""
+
+    person: str
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.person,)
+
+
+class ResetPassword(Value, frozen=True):
+    """Record that a visitor with a token that was mailed to the person sets a new password."""
+
+    person: str
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.person,)
+
+
+def register(command: RegisterPerson, states: States, context: Context) -> Decision:
+    """Decide a registration. Both names are claimed in the unit, so of two at once only one is registered."""
+    if states[command.person] is not None:
+        return Refused("person_exists", {"person": command.person})
+    refusal = refuse_username(command.username) or refuse_email(command.email) or refuse_name(command.name)
+    if refusal is not None:
+        return refusal
+    username, email = username_claim(command.username_hash), email_claim(command.email_hash)
+    username_taken = take(cast(Claim | None, states[username]), username, command.person)
+    if username_taken is None:
+        return Refused("username_taken", {})
+    email_taken = take(cast(Claim | None, states[email]), email, command.person)
+    if email_taken is None:
+        return Refused("email_taken", {})
+    registered = PersonRegistered(
+        originator_id=command.person,
+        originator_version=1,
+        person=command.person,
+        username=command.username,
+        email=command.email,
+        name=cast(Personal, command.name),
+        username_hash=command.username_hash,
+        email_hash=command.email_hash,
+    )
+    return Accepted((registered, username_taken, email_taken), {"person": command.person, "standing": "pending"})
+
+
+def verify_email(command: VerifyEmail, states: States, context: Context) -> Decision:
+    """Decide a verification. A suspended person stays suspended."""
+    person = found(states, command.person, Person)
+    if person is None:
+        return Unknown("person", command.person)
+    refusal = person.refuse_unless("verified", "pending", "active", "suspended")
+    if refusal is not None:
+        return refusal
+    if person.email_verified:
+        return Refused("email_verified_already", {"person": person.id})
+    if person.email_hash != command.email_hash:
+        return Refused("email_changed", {"person": person.id})
+    event = PersonEmailVerified(person.id, person.version + 1, command.email_hash)
+    standing = "active" if person.standing == "pending" else person.standing
+    return Accepted((event,), {"person": person.id, "standing": standing})
+
+
+def change_password(command: ChangePassword, states: States, context: Context) -> Decision:
+    return forbid_other_than_self(command.person, context) or _set_password(command.person, states, "changed")
+
+
+def reset_password(command: ResetPassword, states: States, context: Context) -> Decision:
+    return _set_password(command.person, states, "reset")
+
+
+def _set_password(id: str, states: States, how: str) -> Decision:
+    person = found(states, id, Person)
+    if person is None:
+        return Unknown("person", id)
+    refusal = person.refuse_unless("given a new password", "pending", "active")
+    if refusal is not None:
+        return refusal
+    event = PersonPasswordSet(person.id, person.version + 1, "changed" if how == "changed" else "reset")
+    return Accepted((event,), {"person": person.id})

@@ -1,0 +1,125 @@
+"""The state of a person and the fold of their events. It has no text about them, so it may be cached and kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec.structs import replace
+
+from domain.kernel import Grant, Refused, Value
+from domain.people.person.events import (
+    PersonConsentGiven,
+    PersonConsentWithdrawn,
+    PersonDeleted,
+    PersonEmailVerified,
+    PersonEvent,
+    PersonPasswordSet,
+    PersonProfileChanged,
+    PersonReactivated,
+    PersonRegistered,
+    PersonRestored,
+    PersonRole,
+    PersonRoleGranted,
+    PersonRoleRevoked,
+    PersonSettingsChanged,
+    PersonSuspended,
+)
+
+PERSON = "prsn"
+"""Prefix of the ids of persons."""
+MOST_CONSENTS = 50
+
+Standing = Literal["pending", "active", "suspended", "deleted"]
+"""Only an active person can sign in. A pending one has not verified the e-mail address."""
+
+RULES: dict[str, str] = {
+    "person_standing": "Person {person} is {standing}; only a person who is {required} can be {verb}.",
+}
+
+
+class Consent(Value, frozen=True):
+    """What a person agreed to, and in which version."""
+
+    purpose: str
+    text_version: str
+
+
+class Person(Value, frozen=True):
+    """A person at a version of their stream."""
+
+    version: int
+    id: str
+    standing: Standing
+    username_hash: str
+    email_hash: str
+    email_verified: bool = False
+    before_deletion: Standing | None = None  # what a restore gives back; None unless deleted
+    grants: tuple[Grant, ...] = ()  # by role, in the order in which they were granted
+    consents: tuple[Consent, ...] = ()
+    time_zone: str = "UTC"
+    language: str = "en"
+
+    def refuse_unless(self, verb: str, *required: Standing) -> Refused | None:
+        """Return the refusal of a change that needs another standing, or None."""
+        if self.standing in required:
+            return None
+        figures = {"person": self.id, "standing": self.standing, "required": " or ".join(required), "verb": verb}
+        return Refused("person_standing", dict(figures))
+
+    def grant(self, role: PersonRole) -> Grant | None:
+        """Return the grant of a role, also one that has ended, or None."""
+        return next((grant for grant in self.grants if grant.role == role), None)
+
+    def has(self, role: PersonRole, at: datetime) -> bool:
+        """Return whether the person has a role at this time."""
+        grant = self.grant(role)
+        return grant is not None and (grant.until is None or at < grant.until)
+
+
+def evolve(state: Person | None, event: PersonEvent) -> Person:
+    """Return the person after the event. Raises ValueError if the stream does not begin with `PersonRegistered`."""
+    version = event.originator_version
+    if isinstance(event, PersonRegistered):
+        return Person(version, event.originator_id, "pending", event.username_hash, event.email_hash)
+    if state is None:
+        raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with PersonRegistered")
+    match event:
+        case PersonEmailVerified():
+            standing = "active" if state.standing == "pending" else state.standing
+            return replace(state, version=version, standing=standing, email_verified=True)
+        case PersonSuspended():
+            return replace(state, version=version, standing="suspended")
+        case PersonReactivated():
+            return replace(state, version=version, standing=_standing(state))
+        case PersonDeleted():
+            return replace(state, version=version, standing="deleted", before_deletion=state.standing)
+        case PersonRestored():
+            if state.before_deletion is None:
+                raise ValueError(f"{state.id} is {state.standing}; only a deleted person can have been restored")
+            return replace(state, version=version, standing=state.before_deletion, before_deletion=None)
+        case PersonSettingsChanged():
+            return replace(state, version=version, time_zone=event.time_zone, language=event.language)
+        case PersonConsentGiven():
+            others = _without(state.consents, event.purpose)
+            return replace(state, version=version, consents=(*others, Consent(event.purpose, event.text_version)))
+        case PersonConsentWithdrawn():
+            return replace(state, version=version, consents=_without(state.consents, event.purpose))
+        case PersonRoleGranted():
+            grants = tuple(grant for grant in state.grants if grant.role != event.role)
+            return replace(state, version=version, grants=(*grants, Grant(event.role, event.until)))
+        case PersonRoleRevoked():
+            return replace(
+                state, version=version, grants=tuple(grant for grant in state.grants if grant.role != event.role)
+            )
+        case PersonPasswordSet() | PersonProfileChanged():
+            return replace(state, version=version)
+
+
+def _standing(person: Person) -> Standing:
+    """The standing of a person who is no longer suspended."""
+    return "active" if person.email_verified else "pending"
+
+
+def _without(consents: tuple[Consent, ...], purpose: str) -> tuple[Consent, ...]:
+    return tuple(consent for consent in consents if consent.purpose != purpose)
