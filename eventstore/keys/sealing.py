@@ -165,6 +165,11 @@ class Sealer:
         sealed = nonce + AESGCM(key).encrypt(nonce, value.encode(), _bind(place))
         return f"{VERSION}.{urlsafe_b64encode(sealed).decode()}"
 
+    def key_of(self, subject: str) -> bytes:
+        """The key itself, made if it is not there. It is for keys that are not of people. Raises as `seal`."""
+        self.prepare([subject])
+        return self._usable(subject)
+
     def check(self, place: Place, value: str) -> str:
         """Raise as `seal` would, and return the value as it is. No key is made for a new person."""
         found = self._keys.find([place.subject])

@@ -53,10 +53,13 @@ def parse_key(value: bytes) -> tuple[bytes, bytes]:
     return master_key, wrapped
 
 
-_SINCE = """
-SELECT subject, sealed_key, master_key FROM log.subject_keys WHERE log = %s AND changed_by >= %s
-"""
-_ALL = "SELECT subject, sealed_key, master_key FROM log.subject_keys WHERE log = %s"
+# Keys of the log itself stay with it: a replica opens what people wrote, and makes no hashes.
+_OF_PEOPLE = "subject NOT LIKE 'system:%%'"
+_SINCE = f"""
+SELECT subject, sealed_key, master_key FROM log.subject_keys
+ WHERE log = %s AND changed_by >= %s AND {_OF_PEOPLE}
+"""  # noqa: S608 - a constant
+_ALL = f"SELECT subject, sealed_key, master_key FROM log.subject_keys WHERE log = %s AND {_OF_PEOPLE}"  # noqa: S608
 _XMIN = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 
 
