@@ -224,11 +224,16 @@ def _write(
     keys = list(page.pending)
     for first in range(0, len(keys), CHUNK):
         rows = loaded(connection, model.table, model.reads, keys[first : first + CHUNK])
+        read = {key: dict(row) for key, row in rows.items()}
         for key in keys[first : first + CHUNK]:
             for recorded in page.pending[key]:
                 step, starts = model.step(recorded.event)
                 if key not in rows:
                     raise _misplaced(key, recorded.event, starts)
                 rows[key] = _after(step, key, rows[key], recorded)
-        for update in updates(model.table, rows):
+        changed = {
+            key: {name: value for name, value in row.items() if name not in read[key] or value is not read[key][name]}
+            for key, row in rows.items()
+        }
+        for update in updates(model.table, changed):
             update.run(connection)

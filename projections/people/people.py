@@ -182,7 +182,7 @@ def _text(value: Any) -> str | None:
 
 
 def _without(stored: Any, member: str, value: str) -> list[dict[str, Any]]:
-    """The items of an array, as it was written or as it was read, but the one with this value."""
+    """The items of an array but the one with this value. It is as it was read from the table, or as it was written."""
     items: list[dict[str, Any]] = orjson.loads(stored) if isinstance(stored, str) else stored
     return [item for item in items if item[member] != value]
 

@@ -130,10 +130,12 @@ def test_entries_and_transactions_can_be_polled(filler: Filler, connection: Conn
 
 KEYS = {
     "accounts": "account",
+    "approvals": "approval",
     "entries": "account, number",
     "movements": "account, day",
     "order_lines": '"order", line',
     "orders": '"order"',
+    "people": "person",
     "post_revisions": "post, revision",
     "posting_policy": "policy",
     "posting_policy_versions": "policy, version",

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 from psycopg import Connection
-from sqlalchemy import Table
+from sqlalchemy import Column, DateTime, Table
 
 from domain.kernel import Event
 from domain.orders.order import OrderConfirmed, OrderPlaced
@@ -25,11 +25,15 @@ from projections.engine.runner import Runner
 from projections.engine.session import fold_into
 from projections.engine.writing import Row
 from projections.orders import orders
+from projections.people import approvals, people
 from projections.posts import posts
 from projections.registry import PROJECTIONS
 from tests.integration.projections.filling import LOG, Filler, a_life
 
-FOLDS = {fold.table.name: fold for fold in (accounts.PURE, transactions.PURE, orders.FOLD, posts.FOLD)}
+FOLDS = {
+    fold.table.name: fold
+    for fold in (accounts.PURE, transactions.PURE, orders.FOLD, posts.FOLD, people.FOLD, approvals.FOLD)
+}
 
 
 def recorded(connection: Connection[Any], filler: Filler) -> list[RecordedEvent]:
@@ -56,15 +60,19 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, Decimal) else value
 
 
+def _is_a(column: Column[Any], kind: type[Any]) -> bool:
+    return isinstance(column.type, kind)
+
+
 def with_times(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
     """Text of points in time and of JSON, as the server returns it."""
-    times = {"last_at", "placed_at", "published_at", "drafted_at", "recorded_at", "publish_at"}
+    times = {column.name for fold in FOLDS.values() for column in fold.table.columns if _is_a(column, DateTime)}
     return {
         key: {
             name: datetime.fromisoformat(value)
             if name in times and value is not None
             else orjson.loads(value)
-            if name == "metadata"
+            if name in ("metadata", "roles", "consents")
             else value
             for name, value in row.items()
         }
