@@ -151,8 +151,8 @@ def test_projections_are_chosen_by_name_and_by_area() -> None:
         chosen(["accounts", "poems"])
     known = ", ".join(projection.name for projection in PROJECTIONS)
     assert str(refused.value) == (
-        "there is no projection and no area poems; the areas are accounts, orders, posts, commands, processes, the "
-        f"projections {known}"
+        "there is no projection and no area poems; the areas are accounts, orders, posts, commands, processes, people, "
+        f"the projections {known}"
     )
 
 

@@ -27,11 +27,11 @@ def test_two_projectors_with_different_lists_fold_everything_together(database18
             found = lag(connection, LOG, PROJECTIONS)
         return {one.projection for one in found.projections if one.position < head}
 
-    others = {"orders", "posts", "refusals", "processes"}
+    others = {"orders", "posts", "refusals", "processes", "people", "approvals"}
     with started("work", "--projections", "accounts", env=env) as first:
         read_until(first, "read tables of accounts, movements, transactions, posting_policy, trial_balance, entries")
         wait_until(lambda: behind() == others, "the head, for the area accounts")
-        with started("work", env=env | {"DAYBOOK_PROJECTIONS": "orders, posts, commands, processes"}):
+        with started("work", env=env | {"DAYBOOK_PROJECTIONS": "orders, posts, commands, processes, people"}):
             wait_until(lambda: not behind(), "the head, for the other areas")
     assert filler.verify().ok
     filler.close()
