@@ -105,12 +105,15 @@ COMMENT ON COLUMN credentials.totp.last_step IS 'Step of 30 seconds of the last 
 CREATE TABLE credentials.recovery_codes (
     log     integer NOT NULL,
     person  text COLLATE "C" NOT NULL CHECK (person ~ '^[!-~]{1,100}$'),
-    hash    bytea NOT NULL CHECK (octet_length(hash) = 32),
+    number  smallint NOT NULL CHECK (number BETWEEN 1 AND 10),
     version bigint NOT NULL CHECK (version > 0),
+    hash    bytea NOT NULL CHECK (octet_length(hash) = 32),
+    made_at timestamptz NOT NULL,
     used_at timestamptz,
-    PRIMARY KEY (log, person, hash)
+    PRIMARY KEY (log, person, number)
 );
 COMMENT ON TABLE credentials.recovery_codes IS 'Recovery codes, for a person who has lost the device of the second factor. Each works once.';
+COMMENT ON COLUMN credentials.recovery_codes.number IS 'Place within the set. The next set takes the places of this one.';
 COMMENT ON COLUMN credentials.recovery_codes.hash IS 'SHA-256 of the code, which has 80 random bits.';
 COMMENT ON COLUMN credentials.recovery_codes.version IS 'Version of the person''s stream at the event that made the set.';
 
@@ -152,14 +155,14 @@ CREATE TABLE credentials.attempts (
     log       integer NOT NULL,
     kind      text COLLATE "C" NOT NULL CHECK (kind IN ('person', 'address', 'code')),
     subject   text COLLATE "C" NOT NULL CHECK (length(subject) BETWEEN 1 AND 100),
-    failures  integer NOT NULL CHECK (failures > 0),
+    failures  integer NOT NULL CHECK (failures >= 0),
     failed_at timestamptz NOT NULL,
     PRIMARY KEY (log, kind, subject)
 ) WITH (fillfactor = 80);
 CREATE INDEX attempts_by_time ON credentials.attempts (log, failed_at);
 COMMENT ON TABLE credentials.attempts IS 'Counters of failed attempts. They make the next attempt wait.';
 COMMENT ON COLUMN credentials.attempts.kind IS 'person: passwords for one name; address: passwords from one address; code: second factor of one person.';
-COMMENT ON COLUMN credentials.attempts.subject IS 'Id of the person, SHA-256 of a name that nobody has, or the address (IPv6: its /64 network).';
+COMMENT ON COLUMN credentials.attempts.subject IS 'Id of the person, a hash with a key of a name that nobody has, or the address (IPv6: its /64 network).';
 COMMENT ON COLUMN credentials.attempts.failed_at IS 'When the last attempt was counted.';
 
 -- What auditors see: who has which credential since which event. No hash, no name, no address.
@@ -174,10 +177,8 @@ SELECT log, person, CASE version WHEN 0 THEN 'second factor, begun' ELSE 'second
 UNION ALL
 SELECT log, person, 'API key', key, version, created_at, ended_at FROM credentials.api_keys
 UNION ALL
-SELECT log, person, 'recovery codes', NULL, version, NULL, max(used_at) FILTER (WHERE left_over = 0)
-  FROM (SELECT c.*, count(*) FILTER (WHERE c.used_at IS NULL) OVER (PARTITION BY log, person, version) AS left_over
-          FROM credentials.recovery_codes c) AS counted
- GROUP BY log, person, version;
+SELECT log, person, 'recovery codes', NULL, version, made_at, CASE WHEN bool_and(used_at IS NOT NULL) THEN max(used_at) END
+  FROM credentials.recovery_codes GROUP BY log, person, version, made_at;
 COMMENT ON VIEW credentials.held IS 'Which person has which credential, since which version of their stream. For auditors.';
 
 RESET ROLE;
