@@ -22,11 +22,11 @@ class Parameters:
 
     passes: int
     memory_kib: int
-    lanes: int
+    parallelism: int
 
 
-PARAMETERS: Final = Parameters(passes=3, memory_kib=64 * 1024, lanes=1)
-"""The second choice of RFC 9106 (3 passes, 64 MiB), in one lane, so that two sign-ins take two processors."""
+PARAMETERS: Final = Parameters(passes=3, memory_kib=64 * 1024, parallelism=1)
+"""The second choice of RFC 9106 (3 passes, 64 MiB) without its parallelism: two sign-ins take two processors."""
 AT_ONCE: Final = 2
 WAITING: Final = 20
 """Calls that may wait. One more is refused at once."""
@@ -58,7 +58,7 @@ class Argon2:
         waiting: int = WAITING,
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
-        self._hasher = PasswordHasher(parameters.passes, parameters.memory_kib, parameters.lanes, type=Type.ID)
+        self._hasher = PasswordHasher(parameters.passes, parameters.memory_kib, parameters.parallelism, type=Type.ID)
         self._at_once = at_once
         self._most = at_once + waiting
         self._wait_seconds = wait_seconds

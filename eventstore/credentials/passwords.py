@@ -72,18 +72,20 @@ class Passwords(Store):
         `version`: that of the person's last event that set a password. An older row is not used: the process that was
         to write the new one has ended before it did. Raises `BusyError`.
         """
-        found = None if person is None or _too_long(password) else self._find(person, version)
-        known, stored = found or (None, None)
-        verdict = self._argon2.verify(stored, "" if _too_long(password) else password)
+        too_long = _too_long(password)
+        known, stored = self._find(None if too_long else person, version) or (None, None)
+        verdict = self._argon2.verify(stored, "" if too_long else password)
         if not verdict.matches:
             return Checked(False, None)
         if verdict.outdated and person is not None:
             self._hash_anew(person, known, stored, password)
         return Checked(True, known)
 
-    def _find(self, person: str, version: int) -> tuple[int, str] | None:
+    def _find(self, person: str | None, version: int) -> tuple[int, str] | None:
+        """The row. Nobody is looked for too, so that an unknown name takes as long."""
+        wanted = None if person is None else checked_id(person)
         with self._connected() as connection:
-            return connection.execute(_FIND, (self._log, checked_id(person), version)).fetchone()
+            return connection.execute(_FIND, (self._log, wanted, version)).fetchone()
 
     def _hash_anew(self, person: str, version: int | None, stored: str | None, password: str) -> None:
         """Write a hash with the parameters of today, unless another password was set meanwhile."""

@@ -14,7 +14,7 @@ from eventstore.credentials.argon2_hashing import Parameters
 from eventstore.postgres.connect import pool_of
 from tests.support.postgres import Database
 
-SMALL: Final = Parameters(passes=1, memory_kib=64, lanes=1)
+SMALL: Final = Parameters(passes=1, memory_kib=64, parallelism=1)
 """A hash of some microseconds."""
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
