@@ -76,26 +76,33 @@ class Swept:
         return sum(self.rows.values())
 
 
+# A row that somebody has locked waits for the next sweep, so that nobody waits for the sweeper, and it for nobody.
 _PAST: Final[dict[str, LiteralString]] = {
     "refresh tokens": """
 DELETE FROM credentials.refresh_tokens WHERE ctid = ANY (ARRAY(
-SELECT ctid FROM credentials.refresh_tokens WHERE log = %s AND used_at IS NOT NULL AND idle_end <= %s LIMIT %s))""",
+SELECT ctid FROM credentials.refresh_tokens WHERE log = %s AND used_at IS NOT NULL AND idle_end <= %s LIMIT %s
+   FOR UPDATE SKIP LOCKED))""",
     "sessions": """
 DELETE FROM credentials.sessions WHERE ctid = ANY (ARRAY(
-SELECT ctid FROM credentials.sessions WHERE log = %s AND least(ended_at, ends_at) <= %s LIMIT %s))""",
+SELECT ctid FROM credentials.sessions WHERE log = %s AND least(ended_at, ends_at) <= %s LIMIT %s
+   FOR UPDATE SKIP LOCKED))""",
     "mail tokens": """
 DELETE FROM credentials.mail_tokens WHERE ctid = ANY (ARRAY(
-SELECT ctid FROM credentials.mail_tokens WHERE log = %s AND expires_at <= %s LIMIT %s))""",
+SELECT ctid FROM credentials.mail_tokens WHERE log = %s AND expires_at <= %s LIMIT %s
+   FOR UPDATE SKIP LOCKED))""",
     "begun second factors": """
 DELETE FROM credentials.totp WHERE ctid = ANY (ARRAY(
-SELECT ctid FROM credentials.totp WHERE log = %s AND version = 0 AND begun_at <= %s LIMIT %s))""",
+SELECT ctid FROM credentials.totp WHERE log = %s AND version = 0 AND begun_at <= %s LIMIT %s
+   FOR UPDATE SKIP LOCKED))""",
     "API keys": """
 DELETE FROM credentials.api_keys WHERE ctid = ANY (ARRAY(
 SELECT ctid FROM credentials.api_keys
- WHERE log = %s AND least(ended_at, expires_at, overlap_ends_at) <= %s LIMIT %s))""",
+ WHERE log = %s AND least(ended_at, expires_at, overlap_ends_at) <= %s LIMIT %s
+   FOR UPDATE SKIP LOCKED))""",
     "attempts": """
 DELETE FROM credentials.attempts WHERE ctid = ANY (ARRAY(
-SELECT ctid FROM credentials.attempts WHERE log = %s AND failed_at <= %s LIMIT %s))""",
+SELECT ctid FROM credentials.attempts WHERE log = %s AND failed_at <= %s LIMIT %s
+   FOR UPDATE SKIP LOCKED))""",
 }
 
 _OWNED: Final = ("passwords", "sessions", "mail_tokens", "totp", "recovery_codes", "api_keys")

@@ -37,7 +37,7 @@ CREATE TABLE credentials.sessions (
     CHECK ((ended_at IS NULL) = (ended_why IS NULL))
 );
 CREATE INDEX sessions_by_person ON credentials.sessions (log, person, session);
-CREATE INDEX sessions_by_end ON credentials.sessions (log, ends_at);
+CREATE INDEX sessions_by_end ON credentials.sessions (log, least(ended_at, ends_at));
 COMMENT ON TABLE credentials.sessions IS 'Sessions. A session is the family of its refresh tokens: once it has ended, none of them is valid.';
 COMMENT ON COLUMN credentials.sessions.version IS 'Version of the person''s stream that the sign-in was decided on. An event after it may end the session.';
 COMMENT ON COLUMN credentials.sessions.ends_at IS 'The absolute end: the session is not renewed beyond it.';
@@ -138,7 +138,7 @@ CREATE TABLE credentials.api_keys (
     CHECK ((replaced_by IS NULL) = (overlap_ends_at IS NULL))
 );
 CREATE INDEX api_keys_by_person ON credentials.api_keys (log, person, key);
-CREATE INDEX api_keys_ended ON credentials.api_keys (log, ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX api_keys_by_end ON credentials.api_keys (log, least(ended_at, expires_at, overlap_ends_at));
 COMMENT ON TABLE credentials.api_keys IS 'Keys of programs. A key acts for its person, within its scope.';
 COMMENT ON COLUMN credentials.api_keys.key IS 'Id of the key, which events and lists name.';
 COMMENT ON COLUMN credentials.api_keys.version IS 'Version of the person''s stream at the event that made the key.';
