@@ -12,7 +12,7 @@ from workers.embedded import EmbeddedPostgres, url_of_running
 from workers.settings import Settings
 from workers.urls import with_login
 
-LOGINS: Final = ("api", "query", "projector", "read_owner", "audit", "reader", "publisher", "replica")
+LOGINS: Final = ("api", "query", "projector", "read_owner", "audit", "reader", "publisher", "replica", "credentials")
 """The logins that `logins.sql` makes."""
 LONG_STATEMENT_SECONDS: Final = 3600.0
 

@@ -36,6 +36,7 @@ AUDIT_ROLE = "daybook_audit"
 READER_ROLE = "daybook_reader"
 PUBLISHER_ROLE = "daybook_publisher"
 REPLICA_ROLE = "daybook_replica"
+CREDENTIALS_ROLE = "daybook_credentials"
 
 _TOPIC_PART = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _ORIGIN = re.compile(
@@ -52,6 +53,7 @@ DATABASE_URLS = (
     "reader_database_url",
     "publisher_database_url",
     "replica_database_url",
+    "credentials_database_url",
 )
 MASTER_KEYS = ("master_key", "previous_master_key")
 SECRET_FIELDS = frozenset(
@@ -79,7 +81,7 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_URL",
         repr=False,
         description="PostgreSQL 15 or later, as `postgresql://user:password@host:5432/database`, for `migrate` and as "
-        "the default of the eight below. Unset: the embedded PostgreSQL 18",
+        "the default of the nine below. Unset: the embedded PostgreSQL 18",
     )
     api_database_url: str | None = Field(
         default=None,
@@ -124,6 +126,12 @@ class Settings(BaseSettings):
         default=None,
         repr=False,
         description="The connection of `work --from-kafka`, a member of `daybook_replica`, which copies the log",
+    )
+    credentials_database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="The connection of the API for passwords, sessions and API keys, a member of "
+        "`daybook_credentials`, which has nothing else",
     )
     data_dir: Path = Field(
         default=Path("var"),
@@ -406,7 +414,7 @@ class Settings(BaseSettings):
         return self.model_copy(update={"projections": listed})
 
     def owner_url(self) -> str:
-        """For migrations. Raises `SettingsError`, as the next eight do, while no database is known."""
+        """For migrations. Raises `SettingsError`, as the next nine do, while no database is known."""
         return self._url("database_url")
 
     def api_url(self) -> str:
@@ -440,6 +448,10 @@ class Settings(BaseSettings):
     def replica_url(self) -> str:
         """For copying a log: acts as `daybook_replica`."""
         return with_role(self._url("replica_database_url"), REPLICA_ROLE)
+
+    def credentials_url(self) -> str:
+        """For passwords, sessions and API keys: acts as `daybook_credentials`."""
+        return with_role(self._url("credentials_database_url"), CREDENTIALS_ROLE)
 
     def _url(self, name: str) -> str:
         url = getattr(self, name) or self.database_url

@@ -149,7 +149,7 @@ def _end(children: list[subprocess.Popen[bytes]]) -> None:
 
 
 _URLS = {
-    "serve": ("api_database_url", "query_database_url"),
+    "serve": ("api_database_url", "query_database_url", "credentials_database_url"),
     "work": ("projector_database_url",),
     "work --processes": ("api_database_url", "query_database_url"),
     "publish": ("publisher_database_url",),

@@ -3,18 +3,18 @@
 -- when these are made: projections/engine/grants.sql.
 SET LOCAL ROLE daybook_owner;
 
-REVOKE ALL ON SCHEMA log, library
+REVOKE ALL ON SCHEMA log, library, credentials
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher, daybook_replica;
-REVOKE ALL ON ALL TABLES IN SCHEMA log, library
+       daybook_publisher, daybook_replica, daybook_credentials;
+REVOKE ALL ON ALL TABLES IN SCHEMA log, library, credentials
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher, daybook_replica;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA log, library
+       daybook_publisher, daybook_replica, daybook_credentials;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA log, library, credentials
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher, daybook_replica;
-REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library
+       daybook_publisher, daybook_replica, daybook_credentials;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library, credentials
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher, daybook_replica;
+       daybook_publisher, daybook_replica, daybook_credentials;
 
 GRANT USAGE ON SCHEMA log TO daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_publisher,
                              daybook_replica;
@@ -46,6 +46,13 @@ GRANT SELECT ON library.tracking TO daybook_api;
 GRANT EXECUTE ON FUNCTION library.track, library.insert_events TO daybook_api;
 GRANT SELECT ON ALL TABLES IN SCHEMA library TO daybook_audit;
 
+-- One role has the credentials, and nothing else. Auditors see who has which, and no hash.
+GRANT USAGE ON SCHEMA credentials TO daybook_credentials, daybook_audit;
+GRANT SELECT, INSERT, UPDATE, DELETE ON credentials.passwords, credentials.sessions, credentials.refresh_tokens,
+      credentials.mail_tokens, credentials.totp, credentials.recovery_codes, credentials.api_keys, credentials.attempts
+   TO daybook_credentials;
+GRANT SELECT ON credentials.held TO daybook_audit;
+
 -- Nobody appends to a copy. Here all appends of its database are refused; log.begin_copy wants it to have no other log.
 DO $$
 BEGIN
@@ -60,7 +67,7 @@ SET LOCAL ROLE daybook_read_owner;
 
 REVOKE ALL ON SCHEMA read, read_next, read_old, reporting
   FROM PUBLIC, daybook_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher, daybook_replica;
+       daybook_publisher, daybook_replica, daybook_credentials;
 GRANT USAGE ON SCHEMA read TO daybook_query, daybook_projector, daybook_audit;
 GRANT USAGE ON SCHEMA read_next TO daybook_projector; -- a rebuild folds there
 GRANT USAGE ON SCHEMA reporting TO daybook_reader, daybook_audit;

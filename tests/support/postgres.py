@@ -72,6 +72,11 @@ class Database:
         """As the role of reporting tools."""
         return with_role(self.url, "daybook_reader")
 
+    @property
+    def credentials_url(self) -> str:
+        """As the role of credentials."""
+        return with_role(self.url, "daybook_credentials")
+
 
 @dataclass
 class Server:

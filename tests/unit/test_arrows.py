@@ -44,6 +44,7 @@ MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
     "eventstore": {
         "postgres": frozenset(),
         "keys": frozenset({"postgres"}),
+        "credentials": frozenset({"keys", "postgres"}),
         "log": frozenset({"keys", "postgres"}),
         "executor": frozenset({"histogram", "keys", "log", "postgres", "tracebacks"}),
         "library": frozenset({"log", "postgres"}),

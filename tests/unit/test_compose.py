@@ -39,7 +39,11 @@ TOOLS: Final = ("verify", "rebuild")
 """Services that are run on demand. `docker compose up` does not start them."""
 NEEDS: Final = {
     "migrate": {"DATABASE_URL": "daybook", "DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner"},
-    "api": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
+    "api": {
+        "DAYBOOK_API_DATABASE_URL": "api",
+        "DAYBOOK_QUERY_DATABASE_URL": "query",
+        "DAYBOOK_CREDENTIALS_DATABASE_URL": "credentials",
+    },
     "projector": {"DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
     "processes": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
     "publisher": {"DAYBOOK_PUBLISHER_DATABASE_URL": "publisher"},
@@ -58,6 +62,7 @@ SECRETS: Final = {
     "READER_PASSWORD": "reader1",
     "PUBLISHER_PASSWORD": "publisher1",
     "REPLICA_PASSWORD": "replica1",
+    "CREDENTIALS_PASSWORD": "credentials1",
     "DAYBOOK_MASTER_KEY": base64.b64encode(bytes(32)).decode(),
     "TOKENS_FILE": "./tokens.json",
 }

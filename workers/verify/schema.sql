@@ -2,7 +2,7 @@
 -- supported version of PostgreSQL. Run with search_path = pg_catalog, so that every name is qualified.
 -- Left out: storage options and statistics, which a DBA may tune, and whether roles may log in.
 WITH ours AS (
-    SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname IN ('log', 'library', 'read', 'read_next', 'read_old', 'reporting')
+    SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname IN ('log', 'library', 'credentials', 'read', 'read_next', 'read_old', 'reporting')
 ), relations AS (
     SELECT c.*, n.nspname,
            CASE relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' WHEN 'm' THEN 'materialized view'
@@ -120,7 +120,7 @@ WITH ours AS (
     SELECT 'login ' || r.rolname || ': may act as ' || string_agg(o.rolname, ', ' ORDER BY o.rolname COLLATE "C")
       FROM pg_roles r JOIN pg_roles o ON pg_has_role(r.oid, o.oid, 'MEMBER') AND o.rolname IN
            ('daybook_owner', 'daybook_read_owner', 'daybook_api', 'daybook_query', 'daybook_projector', 'daybook_audit',
-            'daybook_reader', 'daybook_publisher', 'daybook_replica')
+            'daybook_reader', 'daybook_publisher', 'daybook_replica', 'daybook_credentials')
      WHERE r.rolcanlogin AND NOT r.rolsuper AND has_database_privilege(r.oid, current_database(), 'CONNECT')
        AND r.oid <> (SELECT datdba FROM pg_database WHERE datname = current_database())
      GROUP BY r.rolname HAVING count(*) > 1 OR bool_or(o.rolname = 'daybook_owner')

@@ -20,7 +20,7 @@ from tests.support.service import service_on
 from workers.databases import LOGINS, logins
 from workers.migrating import migrate
 
-ROLES = ("api", "query", "projector", "read_owner", "audit", "reader")
+ROLES = ("api", "query", "projector", "read_owner", "audit", "reader", "credentials")
 
 
 class Ability(NamedTuple):
@@ -124,6 +124,36 @@ for _table, _column in _LOG_TABLES.items():
         f"alter log.{_table}": by(f"ALTER TABLE log.{_table} ADD COLUMN x int"),
         f"drop log.{_table}": by(f"DROP TABLE log.{_table}"),
     }
+
+_CREDENTIALS = {
+    "passwords": "hash",
+    "sessions": "ended_at",
+    "refresh_tokens": "used_at",
+    "mail_tokens": "hash",
+    "totp": "sealed",
+    "recovery_codes": "hash",
+    "api_keys": "hash",
+    "attempts": "failures",
+}
+for _table, _column in _CREDENTIALS.items():
+    ABILITIES |= {
+        f"read credentials.{_table}": by(f"SELECT {_column} FROM credentials.{_table}", "credentials"),
+        f"update credentials.{_table}": by(f"UPDATE credentials.{_table} SET {_column} = {_column}", "credentials"),
+        f"delete from credentials.{_table}": by(f"DELETE FROM credentials.{_table}", "credentials"),
+        f"insert into credentials.{_table}": by(
+            f"INSERT INTO credentials.{_table} SELECT * FROM credentials.{_table}", "credentials"
+        ),
+        f"truncate credentials.{_table}": by(f"TRUNCATE credentials.{_table} CASCADE"),
+        f"alter credentials.{_table}": by(f"ALTER TABLE credentials.{_table} ADD COLUMN x int"),
+        f"drop credentials.{_table}": by(f"DROP TABLE credentials.{_table} CASCADE"),
+    }
+ABILITIES |= {
+    "see who has which credential": by("SELECT * FROM credentials.held", "audit"),
+    "make a function among the credentials": by(
+        "CREATE FUNCTION credentials.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+    ),
+    "make a table among the credentials": by("CREATE TABLE credentials.mine ()"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +328,7 @@ def test_each_login_has_a_limit_of_connections_that_leaves_some_to_the_api(serve
             ).fetchall()
         )
     bounds = {"query": 60, "projector": 20, "read_owner": 5, "audit": 10, "reader": 20, "publisher": 10, "replica": 10}
-    assert found == {"api": -1, **bounds}
+    assert found == {"api": -1, "credentials": 40, **bounds}
 
 
 def test_a_reader_cannot_take_all_connections(server: Server) -> None:

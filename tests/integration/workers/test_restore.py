@@ -25,7 +25,7 @@ from workers import cli
 from workers.embedded import wheel_bin_dir
 
 ROOT = Path(__file__).parents[3]
-ROLES = ("owner", "read_owner", "api", "query", "projector", "audit", "reader", "publisher", "replica")
+ROLES = ("owner", "read_owner", "api", "query", "projector", "audit", "reader", "publisher", "replica", "credentials")
 HOW_TO = ROOT / "docs" / "howto" / "backup-and-restore.md"
 
 

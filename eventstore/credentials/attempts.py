@@ -1,0 +1,164 @@
+"""Counts failed attempts beside the log, and makes the next one wait.
+
+An attempt is counted before the secret is looked at, and taken back if it was right. So a hundred guesses at once are
+as slow as a hundred one after the other.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
+
+from eventstore.credentials.clock import Clock, system_clock
+from eventstore.credentials.store import Store, checked_id
+from eventstore.credentials.waits import (
+    ADDRESS,
+    CODE,
+    FORGOTTEN_AFTER,
+    PERSON,
+    Failures,
+    Waits,
+    locks_out,
+    remaining,
+)
+
+Kind: TypeAlias = Literal["person", "address", "code"]
+WAITS: Final[dict[Kind, Waits]] = {"person": PERSON, "address": ADDRESS, "code": CODE}
+
+# Rows are made and locked in the order of the key, so that two attempts are never in each other's way. A row is made
+# before it is counted: else many first attempts at once would all find none.
+_ADD = """
+INSERT INTO credentials.attempts (log, kind, subject, failures, failed_at)
+SELECT %s, n.kind, n.subject, 0, %s FROM unnest(%s::text[], %s::text[]) AS n(kind, subject)
+ ORDER BY n.kind COLLATE "C", n.subject COLLATE "C"
+ON CONFLICT (log, kind, subject) DO NOTHING
+"""
+_LOCK = """
+SELECT a.kind, a.subject, a.failures, a.failed_at
+  FROM credentials.attempts a JOIN unnest(%s::text[], %s::text[]) AS n(kind, subject)
+    ON a.kind = n.kind COLLATE "C" AND a.subject = n.subject COLLATE "C"
+ WHERE a.log = %s ORDER BY a.kind, a.subject FOR UPDATE OF a
+"""
+_COUNT = """
+UPDATE credentials.attempts a
+   SET failures = CASE WHEN %(now)s - a.failed_at >= %(forgotten)s THEN 1 ELSE least(a.failures, 1000000) + 1 END,
+       failed_at = %(now)s
+  FROM unnest(%(kinds)s::text[], %(subjects)s::text[]) AS n(kind, subject)
+ WHERE a.log = %(log)s AND a.kind = n.kind COLLATE "C" AND a.subject = n.subject COLLATE "C"
+RETURNING a.kind, a.failures
+"""
+_STEP_BACK = """
+UPDATE credentials.attempts a SET failed_at = %s FROM unnest(%s::text[], %s::text[]) AS n(kind, subject)
+ WHERE a.log = %s AND a.kind = n.kind COLLATE "C" AND a.subject = n.subject COLLATE "C" AND a.failed_at > %s
+"""
+# A right password ends the count of its name. Of an address it takes back its own attempt: who has one account of
+# their own must not be able to guess at others without waiting.
+_TAKE_BACK = """
+UPDATE credentials.attempts a SET failures = failures - 1 FROM unnest(%s::text[], %s::text[]) AS n(kind, subject)
+ WHERE a.log = %s AND a.kind = n.kind COLLATE "C" AND a.subject = n.subject COLLATE "C" AND a.failures > 1
+   AND a.kind = 'address'
+"""
+_END = """
+DELETE FROM credentials.attempts a USING unnest(%s::text[], %s::text[]) AS n(kind, subject)
+ WHERE a.log = %s AND a.kind = n.kind COLLATE "C" AND a.subject = n.subject COLLATE "C"
+   AND (a.kind <> 'address' OR a.failures <= 1)
+"""
+
+
+class Subject(NamedTuple):
+    """Whose attempts are counted."""
+
+    kind: Kind
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The attempt was not made: it comes too early by so many seconds."""
+
+    seconds: float
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The attempt may be made. `failures` is the highest count of a person, if this one fails too."""
+
+    failures: int
+
+    @property
+    def locks_out(self) -> bool:
+        """Whether the caller records a lockout if this attempt fails."""
+        return locks_out(self.failures)
+
+
+def name_key(master_key: bytes) -> bytes:
+    """The key of the hashes of names that nobody has, the same in each process."""
+    return hmac.digest(master_key, b"daybook names of failed attempts v1", "sha256")
+
+
+class Attempts(Store):
+    """The counters of failed attempts. Its methods block. `name_key` is the function's result for the master key."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool[Connection[Any]],
+        log_number: int,
+        name_key: bytes,
+        clock: Clock = system_clock,
+    ) -> None:
+        super().__init__(pool, log_number, clock)
+        self._name_key = name_key
+
+    def of_name(self, person: str | None, name: str) -> Subject:
+        """The subject of attempts for a name: the person who has it, or the name, which nobody has.
+
+        Both wait in the same way, so the waits do not show who exists. Of the name a hash with a key is stored, because
+        it may be somebody's address, or a password that was typed into the wrong field.
+        """
+        if person is not None:
+            return Subject("person", checked_id(person))
+        text = name.casefold().encode("utf-8", "surrogatepass")
+        return Subject("person", f"name:{hmac.digest(self._name_key, text, 'sha256').hex()}")
+
+    def begin(self, subjects: Sequence[Subject]) -> Begun | Waiting:
+        """Count an attempt, unless one of its subjects has to wait. Nothing is counted then."""
+        kinds, names, now = _columns(subjects), _names(subjects), self._now()
+        with self._connected() as connection, connection.transaction():
+            connection.execute(_ADD, (self._log, now, kinds, names))
+            rows = connection.execute(_LOCK, (kinds, names, self._log)).fetchall()
+            waiting = [_waiting(row, now) for row in rows]
+            longest = max(waiting, key=lambda one: one.seconds, default=None)
+            if longest is not None and longest.seconds > 0:
+                connection.execute(_STEP_BACK, (now, kinds, names, self._log, now))
+                return longest
+            values = {"log": self._log, "kinds": kinds, "subjects": names, "now": now, "forgotten": FORGOTTEN_AFTER}
+            counted = connection.execute(_COUNT, values).fetchall()
+        return Begun(max((number for kind, number in counted if kind != "address"), default=0))
+
+    def succeeded(self, subjects: Sequence[Subject]) -> None:
+        """Take the attempt back: the secret was right."""
+        values = (_columns(subjects), _names(subjects), self._log)
+        with self._connected() as connection, connection.transaction():
+            connection.execute(_LOCK, values)
+            connection.execute(_END, values)
+            connection.execute(_TAKE_BACK, values)
+
+
+def _columns(subjects: Sequence[Subject]) -> list[str]:
+    return [subject.kind for subject in subjects]
+
+
+def _names(subjects: Sequence[Subject]) -> list[str]:
+    return [subject.subject for subject in subjects]
+
+
+def _waiting(row: tuple[Kind, str, int, datetime], now: datetime) -> Waiting:
+    kind, _, failures, failed_at = row
+    return Waiting(remaining(WAITS[kind], Failures(failures, failed_at), now), kind)
