@@ -87,9 +87,9 @@ def found(states: States, id: str, kind: type[S]) -> S | None:
     return state if isinstance(state, kind) else None
 
 
-Role = Literal["command", "report", "audit", "operator", "process"]
-"""What a principal may do, roughly. `domain.permissions` says which role may do what. Only process managers have the
-last one; no token gives it."""
+Role = Literal["command", "report", "audit", "operator", "customer", "process"]
+"""What a principal may do, roughly. `domain.permissions` says which role may do what. Only a person is a customer. Only
+process managers have the last one; no token gives it."""
 
 
 class Grant(Value, frozen=True):
@@ -148,13 +148,14 @@ class Accepted(Value, frozen=True):
 
     `result` is the part of the answer that the decision fills: ids, resulting balances. `commuting` names the streams
     that get only entries of accounts without limits. The append accepts them even if the stream has newer entries than
-    the decision has read.
+    the decision has read. `unseen` names streams that who asks may not see: the answer leaves out their versions.
     """
 
     outcome: ClassVar[Literal["accepted"]] = "accepted"
     events: tuple[Event, ...]
     result: Mapping[str, Figure]
     commuting: frozenset[str] = frozenset()
+    unseen: frozenset[str] = frozenset()
 
 
 class Refused(Value, frozen=True):

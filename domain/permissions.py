@@ -16,8 +16,12 @@ PROCESSES: frozenset[Role] = frozenset({"process"})
 """Who may send what only process managers send."""
 ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role not in PROCESSES)
 """The roles that a token can give."""
+CUSTOMERS: frozenset[Role] = frozenset({"customer"})
+"""Who sees and moves only what is theirs (`domain.accounts.account.owners`). A customer is a person."""
 COMMANDERS: frozenset[Role] = frozenset({"command", "operator"})
 """Who may send a command whose aggregate says nothing else."""
+EVERYONE: frozenset[Role] = COMMANDERS | CUSTOMERS
+"""Who may send a command that a customer may send about what is theirs."""
 MANAGER_ROLES: frozenset[Role] = frozenset({"process", "command"})
 """The roles of a process manager: it may send what every commander may, and what is only for processes."""
 OPERATORS: frozenset[Role] = frozenset({"operator"})

@@ -11,7 +11,15 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from api.accounts import bodies
-from api.accounts.answers import AccountChanged, AccountOpened, HoldCaptured, HoldChanged, Posted
+from api.accounts.answers import (
+    AccountChanged,
+    AccountOpened,
+    HoldCaptured,
+    HoldChanged,
+    MandateGiven,
+    OwnersChanged,
+    Posted,
+)
 from api.accounts.views import (
     Account,
     DailyBalance,
@@ -48,6 +56,7 @@ from api.services import services
 from domain import money
 from domain.accounts.account.holds import PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
+from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES, Status
 from domain.accounts.numbers import AccountType, account_number
 from domain.accounts.posting import Side, internal_account
@@ -143,6 +152,38 @@ def unfreeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
 def close_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """Close an account for good. Its balance must be zero, and no hold may be open."""
     return Intent(CloseAccount(account, body.reason), account)
+
+
+@command(router, "/accounts/{account}/owners", makes=AddOwner, answer=OwnersChanged)
+def add_owner(caller: Caller, account: PathId, body: bodies.Owner) -> Intent:
+    """Add an owner to an account. A mandate of the person is over then."""
+    return Intent(AddOwner(account, body.person), account)
+
+
+@command(router, "/accounts/{account}/owners/remove", makes=RemoveOwner, answer=OwnersChanged, status=200)
+def remove_owner(caller: Caller, account: PathId, body: bodies.Owner) -> Intent:
+    """Remove an owner of an account. The last one stays."""
+    return Intent(RemoveOwner(account, body.person), account)
+
+
+@command(router, "/accounts/{account}/mandates", makes=GiveMandate, answer=MandateGiven)
+def give_mandate(caller: Caller, account: PathId, body: bodies.Mandate) -> Intent:
+    """Let a person see an account, move money from it, or both. It replaces the mandate that the person has."""
+    mandate = GiveMandate(
+        account=account,
+        person=body.person,
+        may_see=body.may_see,
+        move_up_to=body.move_up_to,
+        currency=body.currency,
+        until=body.until,
+    )
+    return Intent(mandate, account)
+
+
+@command(router, "/accounts/{account}/mandates/withdraw", makes=WithdrawMandate, answer=OwnersChanged, status=200)
+def withdraw_mandate(caller: Caller, account: PathId, body: bodies.MandateHolder) -> Intent:
+    """Withdraw the mandate of a person."""
+    return Intent(WithdrawMandate(account, body.person), account)
 
 
 @command(router, "/accounts/{account}/holds", makes=PlaceHold, answer=HoldChanged)

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, Protocol
 
 from domain.codes import MOST_CODE
+from domain.kernel import Principal
 from tests.support.memory_ledger import MemoryLedger
 
 
@@ -36,13 +37,14 @@ class RuleSample:
     """A command that just breaks a rule and reads `sentence`, and commands that just keep it, the last one by a hair.
 
     Each case begins with the internal accounts of EUR and what `given` makes. `kept` is more than one command where the
-    rule is about what happened before.
+    rule is about what happened before. An operator sends them all, or `by` those after `given`.
     """
 
     given: tuple[Any, ...]
     broken: Any
     sentence: str
     kept: tuple[Any, ...]
+    by: Principal | None = None
 
 
 def no_code(field: str, broken: Any, kept: Any, *, given: tuple[Any, ...] = (), most: int = MOST_CODE) -> RuleSample:

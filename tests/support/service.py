@@ -26,6 +26,7 @@ from bench.harness.tables import begin_read_tables
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import internal_account
 from domain.kernel import Principal
+from domain.permissions import CUSTOMERS, ROLES
 from domain.registry import RULES
 from domain.subjects import subject_stream
 from eventstore.executor.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
@@ -41,8 +42,13 @@ from workers.clock_and_ids import new_id as fresh_id
 from workers.composition import manager_principal, system_submission
 from workers.erasure import erase_subject
 
-TOKENS = {role: f"secret-of-{role}" for role in ("command", "report", "audit", "operator")}
-GRANTS = {digest(token): TokenHolder(Principal(f"the-{role}", (role,))) for role, token in TOKENS.items()}  # type: ignore[arg-type]
+TOKENS: dict[str, str] = {role: f"secret-of-{role}" for role in ROLES}
+CUSTOMER = "owner-1"
+"""The person who has the token of a customer. The accounts of the samples are hers."""
+GRANTS = {
+    digest(TOKENS[role]): TokenHolder(Principal(f"the-{role}", (role,), person=CUSTOMER if role in CUSTOMERS else None))
+    for role in ROLES
+}
 
 _keys = count(1)
 

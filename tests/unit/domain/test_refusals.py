@@ -5,9 +5,8 @@ A sentence is part of the answer of the API: who changes one changes a sample.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from msgspec.structs import replace
 
 from domain import together
 from domain.accounts.transaction import Deposit, Transfer
@@ -43,21 +42,26 @@ def test_every_rule_of_commands_together_has_a_sample() -> None:
     assert set(TOGETHER) == set(together.RULES)
 
 
-def ledger_with(commands: tuple[Any, ...]) -> MemoryLedger:
+def ledger_with(sample: RuleSample) -> MemoryLedger:
+    """A ledger in which `given` happened, for who sends the other commands."""
     ledger = MemoryLedger()
     ledger.open_internal()
-    for command in commands:
+    for command in sample.given:
         ledger.accepted(command)
+    if sample.by is not None:
+        ledger.context = replace(ledger.context, principal=sample.by)
     return ledger
 
 
 @pytest.mark.parametrize(("rule", "sample"), RULES, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_rule_that_is_just_broken_explains_itself(rule: str, sample: RuleSample) -> None:
-    refusal = ledger_with(sample.given).refused(sample.broken)
+    refusal = ledger_with(sample).refused(sample.broken)
     assert refusal.rule == rule
     assert explain(rule, refusal.figures) == sample.sentence
 
 
 @pytest.mark.parametrize("sample", [sample for _, sample in RULES], ids=[rule for rule, _ in RULES])
 def test_a_rule_that_is_just_kept_refuses_nothing(sample: RuleSample) -> None:
-    ledger_with((*sample.given, *sample.kept))
+    ledger = ledger_with(sample)
+    for command in sample.kept:
+        ledger.accepted(command)
