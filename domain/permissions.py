@@ -18,6 +18,8 @@ ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role not in P
 """The roles that a token can give."""
 CUSTOMERS: frozenset[Role] = frozenset({"customer"})
 """Who sees and moves only what is theirs (`domain.accounts.account.owners`). A customer is a person."""
+STAFF: frozenset[Role] = frozenset(ROLES) - CUSTOMERS
+"""Who may read everything of the read models."""
 COMMANDERS: frozenset[Role] = frozenset({"command", "operator"})
 """Who may send a command whose aggregate says nothing else."""
 EVERYONE: frozenset[Role] = COMMANDERS | CUSTOMERS

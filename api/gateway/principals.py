@@ -10,13 +10,12 @@ from typing import Literal, NamedTuple, Protocol
 
 from api.gateway.problems import Problem
 from domain.kernel import Principal, Role
-from domain.permissions import COMMANDERS, CUSTOMERS, ROLES
+from domain.permissions import COMMANDERS, ROLES, STAFF
 
 Right = Role | Literal["public"]
 """Who may use a route: a role, or the public without a token."""
 AUDITORS: frozenset[Right] = frozenset({"audit", "operator"})
-READERS: frozenset[Right] = frozenset(ROLES) - CUSTOMERS
-"""Who may read everything of the read models."""
+READERS: frozenset[Right] = frozenset(STAFF)
 EVERY_READER: frozenset[Right] = frozenset(ROLES)
 """Who may use a read that shows a customer only what is theirs. Its tables declare what that is."""
 PUBLIC: frozenset[Right] = EVERY_READER | {"public"}

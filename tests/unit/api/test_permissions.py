@@ -14,7 +14,15 @@ from domain.permissions import ROLES
 TABLE = RouteTable([*registry.routes(), *docs_routes()])
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 READS = ("GET", "HEAD", "OPTIONS")
-OF_CUSTOMERS: tuple[str, ...] = ()
+OF_CUSTOMERS = (
+    "/v1/accounts",
+    "/v1/accounts/{account}",
+    "/v1/accounts/{account}/entries",
+    "/v1/accounts/{account}/movements",
+    "/v1/account-persons",
+    "/v1/transactions",
+    "/v1/transactions/{transaction}",
+)
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
     "/v1/accounts/{account}/holds",
