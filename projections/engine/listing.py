@@ -58,7 +58,7 @@ class Visible:
     """What a customer reads of a list. Conditions and columns have the parameters `PERSON` and `AT`.
 
     `rows`: which rows. `shown`: columns that are shown in part. `conditions`: other conditions of filters that would
-    tell more than the rows do.
+    tell more than the rows do. Each finds none but those rows, so with such a filter `rows` is not asked again.
     """
 
     rows: ColumnElement[bool]
@@ -170,7 +170,9 @@ class Listing(Generic[T]):
             if self._visible is None:
                 raise ValueError("this list declares nothing that a customer reads")
             conditions = {**conditions, **self._visible.conditions}
-            statement = self._select_visible.where(self._visible.rows)
+            statement = self._select_visible
+            if self._visible.conditions.keys().isdisjoint(filters):
+                statement = statement.where(self._visible.rows)
         statement = statement.where(*(conditions[name] for name in sorted(filters)))
         ordered = statement.order_by(self._order.desc() if newest_first else self._order)
         return str(ordered.limit(bindparam("row_limit")).compile(dialect=DIALECT))

@@ -13,13 +13,14 @@ import pytest
 
 from api import registry
 from api.gateway.routes import RouteTable
-from domain.accounts.account.owners import allows, knows
+from domain.accounts.account.owners import AddOwner, RemoveOwner, allows, knows
 from domain.accounts.account.state import Account
 from domain.accounts.posting import internal_account
 from domain.registry import evolve
+from eventstore.log.answers import ACCEPTED
 from eventstore.postgres.connect import connect
 from tests.support.answers import accepted, eur, found
-from tests.support.ledger import NOW, codec_of
+from tests.support.ledger import NOW, codec_of, executor_on, submission
 from tests.support.postgres import Server
 from tests.support.service import Service, service_on
 
@@ -343,6 +344,20 @@ def test_an_owner_gives_a_mandate_that_ends(bank: Service, clock: Clock, ada: st
     assert bank.post(f"accounts/{mine}/mandates", mandate, token=bob).status_code == 403
     clock.now = end
     assert bank.post("transfers", eur("1.00", source=mine, target=other), token=bob).status_code == 404
+
+
+def test_an_owner_who_was_removed_by_another_process_moves_nothing(bank: Service) -> None:
+    """The executor has the account in its cache. The append finds that it changed, and the command is decided again."""
+    cleo = bank.customer("prsn_cleo")
+    account, other = (bank.account("10.00", owner="prsn_cleo") for _ in range(2))
+    accepted(bank.post("transfers", eur("1.00", source=account, target=other), token=cleo))
+    with executor_on(bank.database) as another:
+        for command in (AddOwner(account, "prsn_dora"), RemoveOwner(account, "prsn_cleo")):
+            [answer] = another.execute([submission(command)])
+            assert answer.outcome is ACCEPTED
+    conflicts = bank.services.executor.statistics.conflicts
+    assert bank.post("transfers", eur("1.00", source=account, target=other), token=cleo).status_code == 404
+    assert bank.services.executor.statistics.conflicts == conflicts + 1
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,7 @@ HOT: dict[str, tuple[str, Any]] = {
     "customer: transaction": of_ada(transactions.TRANSACTION, transaction="txn_50"),
     "customer: transactions": of_ada(transactions.TRANSACTIONS, cursor=N),
     "customer: transactions, newest first": of_ada(transactions.TRANSACTIONS, newest_first=True, before=N),
-    "customer: transactions of an account": of_ada(transactions.TRANSACTIONS, account=A),
+    "customer: new transactions of an account": of_ada(transactions.TRANSACTIONS, account=A, after=MANY - N),
     "customer: transactions with a reference": of_ada(transactions.TRANSACTIONS, reference="reference50"),
     "customer: persons": of_ada(persons.ACCOUNT_PERSON_LIST, cursor=0),
     "customer: persons of an account": of_ada(persons.ACCOUNT_PERSON_LIST, account=A),
