@@ -159,13 +159,14 @@ class Accepted(Value, frozen=True):
 
     `result` is the part of the answer that the decision fills: ids, resulting balances. `commuting` names the streams
     that get only entries of accounts without limits. The append accepts them even if the stream has newer entries than
-    the decision has read.
+    the decision has read. `unseen` names streams that who asks may not see: the answer leaves out their versions.
     """
 
     outcome: ClassVar[Literal["accepted"]] = "accepted"
     events: tuple[Event, ...]
     result: Mapping[str, Figure]
     commuting: frozenset[str] = frozenset()
+    unseen: frozenset[str] = frozenset()
 
 
 class Refused(Value, frozen=True):

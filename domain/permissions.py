@@ -20,12 +20,18 @@ SELF: frozenset[Role] = frozenset({"person"})
 """Every person who has signed in. What they may do about whom is decided by the command's decision."""
 ADMINISTRATORS: frozenset[Role] = frozenset({"administrator"})
 """Who decides about people. They are persons, never tokens."""
-OF_PERSONS: frozenset[Role] = frozenset({"customer", "author", "moderator", "administrator", "person"})
-"""The roles that only a person has, besides those of tokens, which a person can have too."""
+OF_PERSONS: frozenset[Role] = frozenset({"author", "moderator", "administrator", "person"})
+"""The roles of persons that no token gives. A person can also have those of tokens."""
 ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role not in PROCESSES | VISITORS | OF_PERSONS)
 """The roles that a token can give."""
+CUSTOMERS: frozenset[Role] = frozenset({"customer"})
+"""Who sees and moves only what is theirs (`domain.accounts.account.owners`). A customer is a person."""
+STAFF: frozenset[Role] = frozenset(ROLES) - CUSTOMERS
+"""Who may read everything of the read models."""
 COMMANDERS: frozenset[Role] = frozenset({"command", "operator"})
 """Who may send a command whose aggregate says nothing else."""
+EVERYONE: frozenset[Role] = COMMANDERS | CUSTOMERS
+"""Who may send a command that a customer may send about what is theirs."""
 MANAGER_ROLES: frozenset[Role] = frozenset({"process", "command"})
 """The roles of a process manager: it may send what every commander may, and what is only for processes."""
 OPERATORS: frozenset[Role] = frozenset({"operator"})

@@ -50,6 +50,7 @@ def decide_together(together: Together, states: States, context: Context, decide
     results: list[Figure] = []
     commuting: set[str] = set()
     exact: set[str] = set()
+    unseen: set[str] = set()
     for number, command in enumerate(together.commands, 1):
         decision = decide(command, now, context)
         if isinstance(decision, NeedsStreams):
@@ -77,6 +78,7 @@ def decide_together(together: Together, states: States, context: Context, decide
             now[stream] = evolve(now.get(stream), event)
         events.extend(decision.events)
         results.append(dict(decision.result))
+        unseen |= decision.unseen
     if asked:
         return NeedsStreams(tuple(asked))
-    return Accepted(tuple(events), {"results": results}, frozenset(commuting - exact))
+    return Accepted(tuple(events), {"results": results}, frozenset(commuting - exact), frozenset(unseen))

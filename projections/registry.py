@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from projections.accounts.account_persons import ACCOUNT_PERSONS
 from projections.accounts.accounts.fold import ACCOUNTS
 from projections.accounts.entries.fold import ENTRIES
 from projections.accounts.movements.fold import MOVEMENTS
@@ -26,6 +27,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     POSTS,
     REFUSALS,
     POSTING_POLICY,
+    ACCOUNT_PERSONS,
     PROCESSES,
     PEOPLE,
     APPROVALS,

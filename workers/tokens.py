@@ -1,4 +1,4 @@
-"""The tokens of a private machine, one for each role. The API keeps only their SHA-256."""
+"""The tokens of a private machine, one for each role of a program. The API keeps only their SHA-256."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 
 from api.gateway.principals import digest
 from domain.kernel import Role
-from domain.permissions import ROLES
+from domain.permissions import CUSTOMERS, ROLES
 
 CLEAR_NAME = "tokens.txt"
+PROGRAM_ROLES: tuple[Role, ...] = tuple(role for role in ROLES if role not in CUSTOMERS)
+"""The roles that a token can give to a program. A customer is a person."""
 
 
 def ensure_tokens(file: Path) -> dict[Role, str]:
@@ -24,7 +26,7 @@ def ensure_tokens(file: Path) -> dict[Role, str]:
     if file.exists():
         return {}
     file.parent.mkdir(parents=True, exist_ok=True)
-    tokens: dict[Role, str] = {role: f"daybook_{role}_{secrets.token_urlsafe(24)}" for role in ROLES}
+    tokens: dict[Role, str] = {role: f"daybook_{role}_{secrets.token_urlsafe(24)}" for role in PROGRAM_ROLES}
     _write(clear, "".join(f"{role} {token}\n" for role, token in tokens.items()))
     entries = [{"sha256": digest(token).hex(), "principal": role, "role": role} for role, token in tokens.items()]
     _write(file, json.dumps(entries, indent=1) + "\n")

@@ -11,12 +11,22 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from api.accounts import bodies
-from api.accounts.answers import AccountChanged, AccountOpened, HoldCaptured, HoldChanged, Posted
+from api.accounts.answers import (
+    AccountChanged,
+    AccountOpened,
+    HoldCaptured,
+    HoldChanged,
+    MandateGiven,
+    OwnersChanged,
+    Posted,
+)
 from api.accounts.views import (
     Account,
+    AccountPerson,
     DailyBalance,
     Entry,
     TrialBalance,
+    account_person_view,
     account_view,
     entry_view,
     movement_view,
@@ -25,7 +35,7 @@ from api.accounts.views import (
 from api.commands.bodies import IsoDate, Nothing, Reason
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.principals import READERS
+from api.gateway.principals import EVERY_READER, READERS
 from api.gateway.problems import Problem
 from api.queries.filters import choice
 from api.queries.positions import read_cursor
@@ -40,6 +50,7 @@ from api.queries.reading import (
     one,
     one_that_passes,
     page,
+    reader_of,
     reading,
 )
 from api.queries.response_types import page_of, values_of
@@ -48,20 +59,23 @@ from api.services import services
 from domain import money
 from domain.accounts.account.holds import PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
+from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES, Status
 from domain.accounts.numbers import AccountType, account_number
 from domain.accounts.posting import Side, internal_account
 from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, Withdraw
+from projections.accounts.account_persons import Standing, account_persons
 from projections.accounts.accounts import queries as accounts
 from projections.accounts.entries import queries as entries
 from projections.accounts.movements import queries as movements
 from projections.accounts.trial_balance import queries as trial_balances
-from projections.engine.listing import Listed
+from projections.engine.listing import Listed, Reader
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
 TypeFilter = Annotated[str, choice(values_of(AccountType))] | None
 StatusFilter = Annotated[str, choice(values_of(Status))] | None
+StandingFilter = Annotated[str, choice(values_of(Standing))] | None
 SideFilter = Annotated[str, choice(values_of(Side))] | None
 CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
@@ -145,6 +159,38 @@ def close_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     return Intent(CloseAccount(account, body.reason), account)
 
 
+@command(router, "/accounts/{account}/owners", makes=AddOwner, answer=OwnersChanged)
+def add_owner(caller: Caller, account: PathId, body: bodies.Owner) -> Intent:
+    """Add an owner to an account. A mandate of the person is over then."""
+    return Intent(AddOwner(account, body.person), account)
+
+
+@command(router, "/accounts/{account}/owners/remove", makes=RemoveOwner, answer=OwnersChanged, status=200)
+def remove_owner(caller: Caller, account: PathId, body: bodies.Owner) -> Intent:
+    """Remove an owner of an account. The last one stays."""
+    return Intent(RemoveOwner(account, body.person), account)
+
+
+@command(router, "/accounts/{account}/mandates", makes=GiveMandate, answer=MandateGiven)
+def give_mandate(caller: Caller, account: PathId, body: bodies.Mandate) -> Intent:
+    """Let a person see an account, move money from it, or both. It replaces the mandate that the person has."""
+    mandate = GiveMandate(
+        account=account,
+        person=body.person,
+        may_see=body.may_see,
+        move_up_to=body.move_up_to,
+        currency=body.currency,
+        until=body.until,
+    )
+    return Intent(mandate, account)
+
+
+@command(router, "/accounts/{account}/mandates/withdraw", makes=WithdrawMandate, answer=OwnersChanged, status=200)
+def withdraw_mandate(caller: Caller, account: PathId, body: bodies.MandateHolder) -> Intent:
+    """Withdraw the mandate of a person."""
+    return Intent(WithdrawMandate(account, body.person), account)
+
+
 @command(router, "/accounts/{account}/holds", makes=PlaceHold, answer=HoldChanged)
 def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
     """Reserve an amount. The balance stays the same, and the available amount falls."""
@@ -183,7 +229,14 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
     return Intent(capture, account)
 
 
-@query(router, "/accounts", may=READERS, response=page_of(Account), personal=True, projections=("accounts",))
+@query(
+    router,
+    "/accounts",
+    may=EVERY_READER,
+    response=page_of(Account),
+    personal=True,
+    projections=("accounts", "account_persons"),
+)
 def list_accounts(
     request: Request,
     owner: Filter = None,
@@ -199,11 +252,12 @@ def list_accounts(
     key = read_cursor(cursor, int)
     with reading(request) as connection:
         if number is not None:
-            found = accounts.account_by_number(connection, number)
+            found = accounts.account_by_number(connection, number, reader=reader_of(request))
             asked = {"owner": owner, "type": type, "currency": currency, "status": status}
             return page(Listed(one_that_passes(found, asked, after), None), account_view)
         listed = accounts.accounts(
             connection,
+            reader=reader_of(request),
             owner=owner,
             type=type,
             currency=currency,
@@ -215,20 +269,63 @@ def list_accounts(
     return page(listed, account_view)
 
 
-@query(router, "/accounts/{account}", may=READERS, response=Account, personal=True, projections=("accounts",))
+@query(
+    router,
+    "/accounts/{account}",
+    may=EVERY_READER,
+    response=Account,
+    personal=True,
+    projections=("accounts", "account_persons"),
+)
 def get_account(request: Request, account: PathId) -> Response:
     """Get one account."""
     with reading(request) as connection:
-        return one("account", account, accounts.account(connection, account), account_view)
+        return one("account", account, accounts.account(connection, account, reader=reader_of(request)), account_view)
+
+
+@query(
+    router,
+    "/account-persons",
+    may=EVERY_READER,
+    response=page_of(AccountPerson),
+    personal=True,
+    projections=("account_persons",),
+)
+def list_account_persons(
+    request: Request,
+    account: Filter = None,
+    person: Filter = None,
+    standing: StandingFilter = None,
+    after: After = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """List who owns accounts and who has a mandate, in the order in which they first did.
+
+    A customer sees everybody for an account that they own, and their own mandate for another one.
+    """
+    key = read_cursor(cursor, int)
+    with reading(request) as connection:
+        listed = account_persons(
+            connection,
+            reader=reader_of(request),
+            account=account,
+            person=person,
+            standing=standing,
+            after=after,
+            cursor=key,
+            limit=limit,
+        )
+    return page(listed, account_person_view)
 
 
 @query(
     router,
     "/accounts/{account}/entries",
-    may=READERS,
+    may=EVERY_READER,
     response=page_of(Entry),
     personal=True,
-    projections=("entries", "accounts"),
+    projections=("entries", "accounts", "account_persons"),
 )
 def list_entries(
     request: Request,
@@ -242,11 +339,12 @@ def list_entries(
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """List the entries of an account in the order of booking, each with the balance after it."""
-    key = read_cursor(cursor, int)
+    key, reader = read_cursor(cursor, int), reader_of(request)
     with reading(request) as connection:
         listed = entries.entries(
             connection,
             account,
+            reader=reader,
             side=side,
             value_from=value_from,
             value_until=value_until,
@@ -256,17 +354,17 @@ def list_entries(
             limit=limit,
         )
         if not listed.items:
-            _must_exist(connection, account)
+            _must_exist(connection, account, reader)
     return page(listed, entry_view)
 
 
 @query(
     router,
     "/accounts/{account}/movements",
-    may=READERS,
+    may=EVERY_READER,
     response=page_of(DailyBalance),
     personal=True,
-    projections=("movements", "accounts"),
+    projections=("movements", "accounts", "account_persons"),
 )
 def list_movements(
     request: Request,
@@ -282,10 +380,13 @@ def list_movements(
         day = None if key is None else date.fromisoformat(key)
     except ValueError:
         raise Problem("malformed", "The cursor is not one of this list.") from None
+    reader = reader_of(request)
     with reading(request) as connection:
-        listed = movements.daily_balances(connection, account, since=since, until=until, cursor=day, limit=limit)
+        listed = movements.daily_balances(
+            connection, account, reader=reader, since=since, until=until, cursor=day, limit=limit
+        )
         if not listed.items:
-            _must_exist(connection, account)
+            _must_exist(connection, account, reader)
     following = None if listed.next is None else listed.next.isoformat()
     return page(Listed(listed.items, following), movement_view)
 
@@ -307,7 +408,7 @@ def get_trial_balance(request: Request, currency: CurrencyFilter = None) -> Resp
         )
 
 
-def _must_exist(connection: Connection[Any], account: str) -> None:
-    """Raise `Problem` if the account does not exist. An empty list would be a wrong answer."""
-    if accounts.account(connection, account) is None:
+def _must_exist(connection: Connection[Any], account: str, reader: Reader) -> None:
+    """Raise `Problem` if the account does not exist for the reader. An empty list would be a wrong answer."""
+    if accounts.account(connection, account, reader=reader) is None:
         raise Problem("unknown", f"There is no account {account}.", kind="account", id=account)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -26,14 +27,30 @@ class AccountChanged(Accepted):
     status: Annotated[str, one_of(Status)]
 
 
+class OwnersChanged(Accepted):
+    """An account whose owners or mandates were changed."""
+
+    account: str
+    person: str
+
+
+class MandateGiven(OwnersChanged):
+    """A mandate that was given."""
+
+    may_see: bool
+    move_up_to: Annotated[Money | None, Field(description="Null for nothing")]
+    currency: CurrencyCode
+    until: Annotated[datetime | None, Field(description="The first instant without it")]
+
+
 class HoldChanged(Accepted):
-    """A hold that was placed or released."""
+    """A hold that was placed or released. A customer who may not see the account gets no figures of it."""
 
     account: str
     hold: str
-    balance: Annotated[Money, Field(description="Of the account")]
-    reserved: Annotated[Money, Field(description="The sum of the account's open holds")]
-    available: Annotated[Money, Field(description="The balance less what is reserved")]
+    balance: NotRequired[Annotated[Money, Field(description="Of the account")]]
+    reserved: NotRequired[Annotated[Money, Field(description="The sum of the account's open holds")]]
+    available: NotRequired[Annotated[Money, Field(description="The balance less what is reserved")]]
     currency: CurrencyCode
 
 
@@ -50,7 +67,11 @@ class Posted(Accepted):
 
     transaction: str
     balances: Annotated[
-        dict[str, Balance], Field(description="By account; those of internal accounts without limits are left out")
+        dict[str, Balance],
+        Field(
+            description="By account. Those of internal accounts without limits are left out, and for a customer those "
+            "of accounts that the customer may not see"
+        ),
     ]
 
 

@@ -110,6 +110,44 @@ class TransactionBody(Body):
     description: Description | None = None
 
 
+class Owner(Body):
+    """Add or remove an owner."""
+
+    model_config = example(person="prsn_01h455vb4pex5vsknk084sn02q")
+
+    person: Subject
+
+
+class Mandate(Body):
+    """Let a person who does not own an account see it, move money from it, or both."""
+
+    model_config = example(
+        person="prsn_01h455vb4pex5vsknk084sn02q",
+        may_see=True,
+        currency="EUR",
+        move_up_to="100.00",
+        until="2027-01-31T12:00:00Z",
+    )
+
+    person: Subject
+    may_see: bool
+    currency: Currency
+    move_up_to: Annotated[
+        Amount | None, Field(description="The most that one transfer or hold of the person may take; null for nothing")
+    ] = None
+    until: Annotated[
+        Instant | None, Field(description="The end, after now; null for a mandate that lasts until it is withdrawn")
+    ] = None
+
+
+class MandateHolder(Body):
+    """Withdraw the mandate of a person."""
+
+    model_config = example(person="prsn_01h455vb4pex5vsknk084sn02q")
+
+    person: Subject
+
+
 class Hold(Sum):
     """Reserve an amount."""
 

@@ -13,11 +13,11 @@ from api.accounts.views import Transaction, transaction_view
 from api.commands.bodies import IsoDate
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.principals import READERS
+from api.gateway.principals import EVERY_READER
 from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
-from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
+from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reader_of, reading
 from api.queries.response_types import page_of, values_of
 from domain.accounts.posting import Entry, TransactionKind
 from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
@@ -67,10 +67,10 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
 @query(
     router,
     "/transactions",
-    may=READERS,
+    may=EVERY_READER,
     response=page_of(Transaction),
     personal=True,
-    projections=("transactions", "entries"),
+    projections=("transactions", "entries", "account_persons"),
 )
 def list_transactions(
     request: Request,
@@ -84,11 +84,15 @@ def list_transactions(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """List transactions in the order of the log. `account` selects those with an entry of this account."""
+    """List transactions in the order of the log. `account` selects those with an entry of this account.
+
+    A customer gets those with an entry of an account that the customer may see.
+    """
     key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = queries.transactions(
             connection,
+            reader=reader_of(request),
             account=account,
             kind=kind,
             reference=reference,
@@ -105,12 +109,13 @@ def list_transactions(
 @query(
     router,
     "/transactions/{transaction}",
-    may=READERS,
+    may=EVERY_READER,
     response=Transaction,
     personal=True,
-    projections=("transactions",),
+    projections=("transactions", "account_persons"),
 )
 def get_transaction(request: Request, transaction: PathId) -> Response:
     """Get one transaction with all its entries."""
     with reading(request) as connection:
-        return one("transaction", transaction, queries.transaction(connection, transaction), transaction_view)
+        found = queries.transaction(connection, transaction, reader=reader_of(request))
+        return one("transaction", transaction, found, transaction_view)

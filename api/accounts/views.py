@@ -13,6 +13,7 @@ from domain.accounts.account.state import Status
 from domain.accounts.numbers import AccountType
 from domain.accounts.posting import Side, TransactionKind
 from domain.money import show
+from projections.accounts.account_persons import AccountPersonRow, Standing
 from projections.accounts.accounts.queries import AccountRow
 from projections.accounts.entries.queries import EntryRow
 from projections.accounts.movements import queries as movements
@@ -46,6 +47,22 @@ class Account(TypedDict):
     position: LogPosition
 
 
+class AccountPerson(TypedDict):
+    """What a person may do with an account."""
+
+    account: str
+    person: str
+    standing: Annotated[str, one_of(Standing)]
+    may_see: Annotated[bool, Field(description="Whether the person may see the account until `until`")]
+    move_up_to: Annotated[
+        Money | None,
+        Field(description="The most that a transfer or a hold may take; null for nothing, and for an owner"),
+    ]
+    currency: Annotated[CurrencyCode | None, Field(description="Of `move_up_to`")]
+    until: Annotated[datetime | None, Field(description="The first instant without the mandate; null for no end")]
+    position: LogPosition
+
+
 class Entry(TypedDict):
     """An entry of an account."""
 
@@ -71,7 +88,10 @@ class TransactionEntry(TypedDict):
 
 
 class Transaction(TypedDict):
-    """A transaction with all its entries, whose sum is zero in each currency."""
+    """A transaction with all its entries, whose sum is zero in each currency.
+
+    Of a transaction with more than two entries, a customer gets those of accounts that the customer may see.
+    """
 
     transaction: str
     kind: Annotated[str, one_of(TransactionKind)]
@@ -144,6 +164,20 @@ def account_view(row: AccountRow) -> Account:
         "available": show(row.available, c),
         "version": row.version,
         "entries": row.entries,
+        "position": row.position,
+    }
+
+
+def account_person_view(row: AccountPersonRow) -> AccountPerson:
+    amount, currency = row.move_up_to, row.currency
+    return {
+        "account": row.account,
+        "person": row.person,
+        "standing": row.standing,
+        "may_see": row.may_see,
+        "move_up_to": None if amount is None or currency is None else show(amount, currency),
+        "currency": currency,
+        "until": row.until,
         "position": row.position,
     }
 

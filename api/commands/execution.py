@@ -26,7 +26,9 @@ from api.gateway.routes import declare
 from api.queries.positions import token
 from api.services import CommandServices, Services, services
 from domain.kernel import Context, Principal
+from domain.permissions import COMMANDERS, may
 from domain.registry import PERMISSIONS, forbid
+from domain.together import Together
 from eventstore.executor.asynchronous import ActorBusyError
 from eventstore.executor.decided_commands import CommandTimes, Submission
 from eventstore.executor.reply_sinks import (
@@ -158,6 +160,8 @@ def submission_of(
     refused = forbid(caller.principal, intent.command, caller.context.decided_at)
     if refused is not None:
         raise forbidden(caller.principal, refused.why)
+    if expected:
+        _refuse_expected(caller, intent.command, expected)
     return Submission(
         command=intent.command,
         actor=caller.principal.id,
@@ -171,6 +175,20 @@ def submission_of(
         dry_run=dry_run,
         times=times,
     )
+
+
+def _refuse_expected(caller: Caller, command: Any, expected: Mapping[str, int]) -> None:
+    """Raise `Problem` if a customer expects a version of another account than the one that the command takes from.
+
+    The answer to a wrong expectation has the actual version, which would tell whether a foreign account exists. The
+    decision answers first that it does not know the account it takes from, unless it is the customer's.
+    """
+    if may(caller.principal, COMMANDERS, caller.context.decided_at):
+        return
+    own = () if isinstance(command, Together) else command.streams[:1]
+    if foreign := sorted(expected.keys() - set(own)):
+        detail = f"A customer states the version of the account that a single command takes from, not of {foreign[0]}."
+        raise forbidden(caller.principal, detail)
 
 
 def stated_key(state: Mapping[str, Any]) -> str:

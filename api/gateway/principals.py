@@ -10,13 +10,15 @@ from typing import Literal, NamedTuple, Protocol
 
 from api.gateway.problems import Problem
 from domain.kernel import Principal, Role
-from domain.permissions import COMMANDERS, ROLES
+from domain.permissions import COMMANDERS, ROLES, STAFF
 
 Right = Role | Literal["public"]
 """Who may use a route: a role, or the public without a token."""
 AUDITORS: frozenset[Right] = frozenset({"audit", "operator"})
-READERS: frozenset[Right] = frozenset(ROLES)
-PUBLIC: frozenset[Right] = READERS | {"public"}
+READERS: frozenset[Right] = frozenset(STAFF)
+EVERY_READER: frozenset[Right] = frozenset(ROLES)
+"""Who may use a read that shows a customer only what is theirs. Its tables declare what that is."""
+PUBLIC: frozenset[Right] = EVERY_READER | {"public"}
 
 
 ANYONE = Principal("anyone", ("operator",), "authentication is off")
@@ -65,7 +67,7 @@ class FixedPrincipals:
         if not valid:
             return Problem("token_expired", f"Every token of {id} has expired; a newer one has to be entered.")
         given = {role for principal in valid for role in principal.roles}
-        return Principal(id, tuple(role for role in ROLES if role in given))
+        return Principal(id, tuple(role for role in ROLES if role in given), person=valid[0].person)
 
 
 FOLLOW = "/v1/log/follow"

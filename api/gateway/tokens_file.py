@@ -1,7 +1,8 @@
 """The file of bearer tokens: its format, and reading it again when it changes.
 
-The file is a JSON list of ``{"sha256", "principal", "role"}`` with an optional ``"expires"``. Anything else in it is
-refused with one sentence. If an unknown member were ignored, a token could work longer than its writer meant.
+The file is a JSON list of ``{"sha256", "principal", "role"}`` with an optional ``"expires"`` and ``"person"``: the id
+of the person who has the token. A customer must be a person. Anything else in it is refused with one sentence. If an
+unknown member were ignored, a token could work longer than its writer meant.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import Any, NamedTuple
 
 from api.gateway.principals import FixedPrincipals, TokenHolder, digest
 from api.gateway.problems import Problem
+from domain.codes import CODE, MOST_CODE
 from domain.kernel import Principal
-from domain.permissions import ROLES
+from domain.permissions import CUSTOMERS, ROLES
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +34,9 @@ CHECK_SECONDS = 1.0
 SETTLED_NS = 2_000_000_000
 """A file that was changed less than this before it was read may change again without a change of its time stamps."""
 
-_NEEDED = {"sha256", "principal", "role"}
+_NEEDED, _OPTIONAL = {"sha256", "principal", "role"}, {"expires", "person"}
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_PERSON = re.compile(CODE)
 _NAME = re.compile(r"[!-~]([ -~]*[!-~])?")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _RESERVED = "system:"
@@ -171,11 +174,15 @@ def _holders(file: Path, content: bytes) -> dict[bytes, TokenHolder]:
     if not isinstance(entries, list):
         raise TokensError(f"{file} is not a JSON list of entries with sha256, principal and role")
     holders: dict[bytes, TokenHolder] = {}
+    persons: dict[str, str | None] = {}
     for number, entry in enumerate(entries, 1):
         try:
             key, holder = _holder(entry)
             if key in holders:
                 raise TokensError(f"has the sha256 of another entry, that of {holders[key].principal.id}")
+            principal = holder.principal
+            if persons.setdefault(principal.id, principal.person) != principal.person:
+                raise TokensError(f"has another person than an earlier entry of {principal.id}")
         except TokensError as error:
             raise TokensError(f"{file}: entry {number} {error}") from None
         holders[key] = holder
@@ -193,8 +200,8 @@ def _holder(entry: Any) -> tuple[bytes, TokenHolder]:
     """The digest and the holder of an entry. Raises `TokensError`; the caller adds the number of the entry."""
     if not isinstance(entry, dict):
         raise TokensError("is not an object")
-    if unknown := sorted(entry.keys() - _NEEDED - {"expires"}):
-        raise TokensError(f"has the member {unknown[0][:40]!r}; there are sha256, principal, role and expires")
+    if unknown := sorted(entry.keys() - _NEEDED - _OPTIONAL):
+        raise TokensError(f"has the member {unknown[0][:40]!r}; there are sha256, principal, role, expires and person")
     if missing := sorted(_NEEDED - entry.keys()):
         raise TokensError(f"has no {missing[0]}")
     key = _digest_of(entry["sha256"])
@@ -202,7 +209,10 @@ def _holder(entry: Any) -> tuple[bytes, TokenHolder]:
     if role not in ROLES:
         raise TokensError(f"has the role {str(role)[:40]!r}; there are {', '.join(ROLES)}")
     expires = _moment(entry["expires"]) if "expires" in entry else None
-    return key, TokenHolder(Principal(_name(entry["principal"]), (role,)), expires)
+    person = _person(entry["person"]) if "person" in entry else None
+    if role in CUSTOMERS and person is None:
+        raise TokensError(f"has the role {role!r} and no person; only a person can be a customer")
+    return key, TokenHolder(Principal(_name(entry["principal"]), (role,), person=person), expires)
 
 
 def _digest_of(value: Any) -> bytes:
@@ -223,6 +233,12 @@ def _name(value: Any) -> str:
         raise TokensError(
             f"has the principal {value!r}; names that begin with {_RESERVED!r} are those of Daybook itself"
         )
+    return value
+
+
+def _person(value: Any) -> str:
+    if not isinstance(value, str) or _PERSON.fullmatch(value) is None:
+        raise TokensError(f"has a person that is not an id of 1 to {MOST_CODE} characters, such as prsn_1")
     return value
 
 

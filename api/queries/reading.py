@@ -17,8 +17,10 @@ from api.gateway.problems import Problem
 from api.queries.positions import cursor, read_token
 from api.queries.responses import json_response
 from api.services import Services, services
+from domain.kernel import Principal
+from domain.permissions import STAFF, may
 from eventstore.log.read import read_head
-from projections.engine.listing import Listed
+from projections.engine.listing import EVERYTHING, Listed, Reader
 from projections.engine.tables import NotPreparedError, outdated_among
 from projections.engine.waiting import BehindError
 from projections.registry import named
@@ -104,6 +106,13 @@ def reading(request: Request) -> Iterator[Connection[Any]]:
                     projections=outdated,
                 ) from error
             raise
+
+
+def reader_of(request: Request) -> Reader:
+    """Who reads: staff and programs see everything, a customer what is theirs now."""
+    principal: Principal = request.scope["state"]["principal"]
+    now = services(request).clock()
+    return EVERYTHING if may(principal, STAFF, now) else Reader(principal.person, now)
 
 
 def _outdated(connection: Connection[Any], projections: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 from domain.accounts.account.events import HoldCaptured
+from domain.accounts.account.owners import for_customer, is_customer, refuse_debit, refuse_payee
 from domain.accounts.account.state import Account, evolve
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import RULES as POSTING_RULES
@@ -30,6 +31,7 @@ from domain.aggregate import Aggregate, Broken, Decided, EventType, refused
 from domain.codes import RULES as CODE_RULES
 from domain.kernel import Accepted, Context, Decision, Event, Personal, Refused, States, Unknown, Value, found
 from domain.money import EXPONENTS, show
+from domain.permissions import EVERYONE
 
 TRANSACTION = "txn"
 """Prefix of the ids of transactions."""
@@ -151,6 +153,15 @@ def charge_fee(command: ChargeFee, states: States, context: Context) -> Decision
 def transfer(command: Transfer, states: States, context: Context) -> Decision:
     if command.source == command.target:
         return Refused("same_account", {"account": command.source})
+    if is_customer(context):
+        source, target = found(states, command.source, Account), found(states, command.target, Account)
+        no = refuse_debit(source, command.source, command.amount, command.currency, context)
+        no = no or refuse_payee(target, command.target)
+        return no or for_customer(_transferred(command, states, context), states, context)
+    return _transferred(command, states, context)
+
+
+def _transferred(command: Transfer, states: States, context: Context) -> Decision:
     entries = entries_between(command.source, command.target, command.amount, command.currency)
     return post(_transaction(command, "transfer", entries, command.source, states), states, context)
 
@@ -311,6 +322,7 @@ AGGREGATE = Aggregate(
     },
     rules={**POSTING_RULES, **RULES, **CODE_RULES},
     written_once=True,
+    may={Transfer: EVERYONE},
     amounts=frozenset({"amount"}),
     check=check,
     unit_rules={HoldCaptured: _capture_is_paid},

@@ -169,7 +169,10 @@ class GroupBuilder:
         elif decision.outcome == "accepted":
             outcome = ACCEPTED
             carry_out = _foresee if dry_run else self._carry_out
-            result = {**decision.result, "versions": carry_out(group, events, states, reads, commuting)}
+            versions = carry_out(group, events, states, reads, commuting)
+            if decision.unseen:
+                versions = {stream: versions[stream] for stream in versions if stream not in decision.unseen}
+            result = {**decision.result, "versions": versions}
         elif decision.outcome == "refused":
             outcome, rule, result = Outcome.REFUSED, decision.rule, dict(decision.figures)
         elif decision.outcome == "unknown":

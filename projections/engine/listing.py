@@ -7,17 +7,20 @@ order, and it never changes. So a list can be paged and polled:
 - `cursor` is the key of the last item of the page before.
 - `after` is a position: only what began after it. Rows become visible in the order of the log, so a client that
   remembers the highest position it has seen, and asks for what comes after it, misses nothing.
+
+A list that customers read declares once which rows and columns are theirs (`Visible`). A read names its `Reader`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from psycopg import Connection
-from sqlalchemy import ColumnElement, MetaData, Numeric, Table, bindparam, select
+from sqlalchemy import ColumnElement, MetaData, Numeric, Select, Table, bindparam, select
 
 from projections.engine.ddl import DIALECT
 
@@ -28,6 +31,39 @@ T = TypeVar("T")
 C = TypeVar("C")
 
 Filters = Mapping[str, Any]
+PERSON, AT = "reader_person", "reader_at"
+"""The parameters of `Visible`: who reads, and when."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: everything, or what is the person's at this time. None as person: somebody to whom nothing belongs."""
+
+    person: str | None
+    at: datetime  # aware, UTC
+    everything: bool = False
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of a statement that shows what is the reader's."""
+        return {} if self.everything else {PERSON: self.person, AT: self.at}
+
+
+EVERYTHING = Reader(None, datetime.min.replace(tzinfo=UTC), everything=True)
+"""A reader who sees every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """What a customer reads of a list. Conditions and columns have the parameters `PERSON` and `AT`.
+
+    `rows`: which rows. `shown`: columns that are shown in part. `conditions`: other conditions of filters that would
+    tell more than the rows do. Each finds none but those rows, so with such a filter `rows` is not asked again.
+    """
+
+    rows: ColumnElement[bool]
+    shown: Mapping[str, ColumnElement[Any]] = field(default_factory=dict)
+    conditions: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +84,7 @@ class Listing(Generic[T]):
 
     `filters` are columns that may be asked to equal a value. `conditions` are filters of another kind, each on a
     parameter of the same name. `shown` has columns that are computed, `convert` functions for values. `key` is the
-    column that orders the list.
+    column that orders the list. `visible` is what a customer reads of it; None: nothing.
     """
 
     def __init__(
@@ -61,13 +97,20 @@ class Listing(Generic[T]):
         conditions: Mapping[str, ColumnElement[bool]] | None = None,
         shown: Mapping[str, ColumnElement[Any]] | None = None,
         convert: Mapping[str, Callable[[Any], Any]] | None = None,
+        visible: Visible | None = None,
     ) -> None:
         """`table` is qualified (`readable`)."""
         self._item = item
         self._key = key
         self._order = table.c[key]
-        names = [name for name in (field.name for field in fields(item)) if name in table.c]  # type: ignore[arg-type]
-        self._select = select(*(dict(shown or {}).get(name, table.c[name]).label(name) for name in names))
+        names = [name for name in (one.name for one in fields(item)) if name in table.c]  # type: ignore[arg-type]
+
+        def selected(shown: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
+            return select(*(shown.get(name, table.c[name]).label(name) for name in names))
+
+        self._visible = visible
+        self._select = selected(shown or {})
+        self._select_visible = selected({**(shown or {}), **(visible.shown if visible else {})})
         self._conditions = {
             "cursor": self._order > bindparam("cursor"),
             "before": self._order < bindparam("before"),
@@ -79,9 +122,12 @@ class Listing(Generic[T]):
         self._convert = [(names.index(name), function) for name, function in converted.items()]
         self._sql = lru_cache(maxsize=None)(self._compose)
 
-    def sql(self, *filters: str, newest_first: bool = False) -> str:
-        """The statement for these filters, with named parameters, `row_limit` among them."""
-        return self._sql(frozenset(filters), newest_first)
+    def sql(self, *filters: str, newest_first: bool = False, everything: bool = True) -> str:
+        """The statement for these filters, with named parameters, `row_limit` among them.
+
+        Without `everything` it shows what is the reader's. Raises ValueError if a customer reads nothing of it.
+        """
+        return self._sql(frozenset(filters), newest_first, everything)
 
     def read(
         self,
@@ -91,24 +137,25 @@ class Listing(Generic[T]):
         *,
         cursor: Any = None,
         newest_first: bool = False,
+        reader: Reader = EVERYTHING,
     ) -> Listed[T, Any]:
         """Up to `limit` items that pass the filters which are not None, from where the page before ended.
 
-        Raises ValueError for a limit out of bounds.
+        Raises ValueError for a limit out of bounds, and for a customer as the reader of what is for none.
         """
         if not 0 < limit <= MOST_ROWS:
             raise ValueError(f"a page has 1 to {MOST_ROWS} rows, not {limit}")
         asked = {**filters, "before" if newest_first else "cursor": cursor}
         given = {name: value for name, value in asked.items() if value is not None}
-        statement = self.sql(*given, newest_first=newest_first)
+        statement = self.sql(*given, newest_first=newest_first, everything=reader.everything)
         # One more than asked for tells whether there is a next page.
-        rows = connection.execute(statement.encode(), {**given, "row_limit": limit + 1}).fetchall()
+        rows = connection.execute(statement.encode(), {**given, **reader.parameters, "row_limit": limit + 1}).fetchall()
         items = tuple(map(self._make, rows[:limit]))
         return Listed(items, getattr(items[-1], self._key) if len(rows) > limit else None)
 
-    def one(self, connection: Connection[Any], **filters: Any) -> T | None:
+    def one(self, connection: Connection[Any], *, reader: Reader = EVERYTHING, **filters: Any) -> T | None:
         """The first item that passes these filters."""
-        items = self.read(connection, filters, 1).items
+        items = self.read(connection, filters, 1, reader=reader).items
         return items[0] if items else None
 
     def _make(self, row: Sequence[Any]) -> T:
@@ -117,7 +164,15 @@ class Listing(Generic[T]):
             values[place] = function(values[place])
         return self._item(*values)
 
-    def _compose(self, filters: frozenset[str], newest_first: bool) -> str:
-        statement = self._select.where(*(self._conditions[name] for name in sorted(filters)))
+    def _compose(self, filters: frozenset[str], newest_first: bool, everything: bool) -> str:
+        conditions, statement = self._conditions, self._select
+        if not everything:
+            if self._visible is None:
+                raise ValueError("this list declares nothing that a customer reads")
+            conditions = {**conditions, **self._visible.conditions}
+            statement = self._select_visible
+            if self._visible.conditions.keys().isdisjoint(filters):
+                statement = statement.where(self._visible.rows)
+        statement = statement.where(*(conditions[name] for name in sorted(filters)))
         ordered = statement.order_by(self._order.desc() if newest_first else self._order)
         return str(ordered.limit(bindparam("row_limit")).compile(dialect=DIALECT))

@@ -65,7 +65,9 @@ class View:
             keys = ", ".join(quoted(key.name) for key in self.joined.primary_key.columns)
             joins.append(f"JOIN read.{quoted(self.joined.name)} o USING ({keys})")
         if any("c.minor_unit" in column.sql for column in self.shown):
-            joins.append("JOIN read.currencies c USING (currency)")
+            currency = self.table.c.get("currency")
+            join = "LEFT JOIN" if currency is not None and currency.nullable else "JOIN"
+            joins.append(f"{join} read.currencies c USING (currency)")
         return "  FROM " + " ".join([f"read.{quoted(self.name)} t", *joins])
 
 

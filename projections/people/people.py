@@ -1,4 +1,4 @@
-"""Persons as they are now: names, standing, profile, settings, roles and consents. Deleted ones stay, with the reason.
+"""Persons as they are now: names, status, profile, settings, roles and consents. Deleted ones stay, with the reason.
 
 Tables, fold, reporting view.
 """
@@ -133,7 +133,7 @@ def reactivated(row: Row, event: PersonReactivated) -> Row:
 
 
 def deleted(row: Row, event: PersonDeleted) -> Row:
-    """The standing before stays, for a restore."""
+    """The status before stays, for a restore."""
     return _for_a_reason(row, event, deleted=True)
 
 
@@ -219,7 +219,7 @@ VIEW = View(
     (
         "person",
         Shown(
-            "standing",
+            "status",
             "pending, active, suspended or deleted.",
             "CASE WHEN t.deleted THEN 'deleted' WHEN t.suspended THEN 'suspended'"
             " WHEN t.email_verified THEN 'active' ELSE 'pending' END",

@@ -62,14 +62,14 @@ COMMENT ON COLUMN people.last_at IS 'When the last event was recorded, UTC.';
 
 CREATE OR REPLACE VIEW reporting.people AS
 SELECT t.person,
-       CASE WHEN t.deleted THEN 'deleted' WHEN t.suspended THEN 'suspended' WHEN t.email_verified THEN 'active' ELSE 'pending' END AS standing,
+       CASE WHEN t.deleted THEN 'deleted' WHEN t.suspended THEN 'suspended' WHEN t.email_verified THEN 'active' ELSE 'pending' END AS status,
        t.names_erased, t.time_zone, t.language, t.roles, t.consents, t.password_set_at, t.version, t.position,
        t.registered_at, t.last_position, t.last_at
   FROM read.people t;
 
 COMMENT ON VIEW reporting.people IS 'One row a person, as they are now; deleted ones too. Names, profile and reasons are not shown.';
 COMMENT ON COLUMN reporting.people.person IS 'Public id; also the name of the stream in the log.';
-COMMENT ON COLUMN reporting.people.standing IS 'pending, active, suspended or deleted.';
+COMMENT ON COLUMN reporting.people.status IS 'pending, active, suspended or deleted.';
 COMMENT ON COLUMN reporting.people.names_erased IS 'Whether names and profile are gone with the person''s key.';
 COMMENT ON COLUMN reporting.people.time_zone IS 'Time zone (IANA) in which times are shown to the person.';
 COMMENT ON COLUMN reporting.people.language IS 'Language tag (BCP 47).';

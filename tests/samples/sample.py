@@ -36,7 +36,7 @@ class RuleSample:
     """A command that just breaks a rule and reads `sentence`, and commands that just keep it, the last one by a hair.
 
     Each case begins with the internal accounts of EUR and what `given` makes. `kept` is more than one command where the
-    rule is about what happened before.
+    rule is about what happened before. An operator sends a command that does not say who does (`By`).
     """
 
     given: tuple[Any, ...]

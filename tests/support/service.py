@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +26,7 @@ from bench.harness.tables import begin_read_tables
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import internal_account
 from domain.kernel import Principal
+from domain.permissions import CUSTOMERS, ROLES
 from domain.registry import RULES
 from domain.subjects import subject_stream
 from eventstore.executor.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
@@ -42,8 +43,13 @@ from workers.clock_and_ids import new_id as fresh_id
 from workers.composition import manager_principal, system_submission
 from workers.erasure import erase_subject
 
-TOKENS = {role: f"secret-of-{role}" for role in ("command", "report", "audit", "operator")}
-GRANTS = {digest(token): TokenHolder(Principal(f"the-{role}", (role,))) for role, token in TOKENS.items()}  # type: ignore[arg-type]
+TOKENS: dict[str, str] = {role: f"secret-of-{role}" for role in ROLES}
+CUSTOMER = "owner-1"
+"""The person who has the token of a customer. The accounts of the samples are hers."""
+GRANTS = {
+    digest(TOKENS[role]): TokenHolder(Principal(f"the-{role}", (role,), person=CUSTOMER if role in CUSTOMERS else None))
+    for role in ROLES
+}
 
 _keys = count(1)
 
@@ -76,10 +82,17 @@ class Service:
     last: dict[str, str] = field(default_factory=dict)
 
     def post(
-        self, path: str, body: Any = None, *, role: str = "command", key: str | None = None, **headers: str
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        role: str = "command",
+        key: str | None = None,
+        token: str | None = None,
+        **headers: str,
     ) -> Any:
-        """Post a command; `headers` with underscores for hyphens."""
-        sent = {"Authorization": f"Bearer {TOKENS[role]}", "Idempotency-Key": key or f"key-{next(_keys)}"}
+        """Post a command; `headers` with underscores for hyphens. `token` is another one than that of the role."""
+        sent = {"Authorization": f"Bearer {token or TOKENS[role]}", "Idempotency-Key": key or f"key-{next(_keys)}"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         response = self.http.post(f"/v1/{path}", json={} if body is None else body, headers=sent)
         if "Daybook-Position" in response.headers:
@@ -124,12 +137,20 @@ class Service:
         self.last["position"] = token(self.services.log, answer.epoch, answer.last_position or 0)
         return dict(answer.result)
 
-    def get(self, path: str, *, role: str = "report", fresh: bool = True, **params: Any) -> httpx.Response:
-        """Read; `fresh` waits for what was last written."""
+    def get(
+        self, path: str, *, role: str = "report", fresh: bool = True, token: str | None = None, **params: Any
+    ) -> httpx.Response:
+        """Read; `fresh` waits for what was last written. `token` is another one than that of the role."""
         if fresh and "position" in self.last and not path.startswith(("log", "streams", "commands", "health", "lag")):
             params.setdefault("min_position", self.last["position"])
-        headers = {"Authorization": f"Bearer {TOKENS[role]}"}
+        headers = {"Authorization": f"Bearer {token or TOKENS[role]}"}
         return self.http.get(f"/v1/{path}", params=params, headers=headers)
+
+    def customer(self, person: str) -> str:
+        """The token of a person who is a customer."""
+        text = f"secret-of-{person}"
+        self.grants[digest(text)] = TokenHolder(Principal(f"app-of-{person}", ("customer",), person=person))
+        return text
 
     def account(self, balance: str | None = None, **more: Any) -> str:
         """A fresh account with so much on it."""
@@ -180,6 +201,7 @@ def service_on(
     auth: bool = True,
     limits: Limits | None = None,
     now: datetime = NOW,
+    clock: Callable[[], datetime] | None = None,
     principal_limit: int = MOST_WAITING_PER_ACTOR,
     allowed_origins: tuple[str, ...] = (),
     fresh: bool = True,
@@ -215,7 +237,7 @@ def service_on(
             checkpoints=checkpoints,
             numbers=Numbers(numbers.connection),
             new_id=fresh_id,
-            clock=lambda: now,
+            clock=clock or (lambda: now),
             principals=FixedPrincipals(grants, lambda: now) if auth else None,
             allowed_hosts=("127.0.0.1",),
             limits=limits or Limits(wait_seconds=10),

@@ -1,14 +1,14 @@
 """The aggregate account.
 
-Read its modules in this order: `events`, then `state` with the fold, then the commands and decisions in `lifecycle`
-and `holds`, then `check`. The declaration is below.
+Read its modules in this order: `events`, then `state` with the fold, then the commands and decisions in `lifecycle`,
+`owners` and `holds`, then `check`. The declaration is below.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from domain.accounts.account import check, events, holds, lifecycle, state
+from domain.accounts.account import check, events, holds, lifecycle, owners, state
 from domain.aggregate import Aggregate, EventType
 from domain.codes import METADATA_RULES
 from domain.kernel import Value
@@ -55,15 +55,19 @@ AGGREGATE = Aggregate(
         EventType("account.hold_released.v1", events.HoldReleased),
         EventType("account.hold_captured.v1", events.HoldCaptured),
         EventType("account.hold_expired.v1", events.HoldExpired),
+        EventType("account.owner_added.v1", events.OwnerAdded, codes=("person",)),
+        EventType("account.owner_removed.v1", events.OwnerRemoved),
+        EventType("account.mandate_given.v1", events.MandateGiven, codes=("person",)),
+        EventType("account.mandate_withdrawn.v1", events.MandateWithdrawn),
     ),
     evolve=state.evolve,
-    decisions={**lifecycle.DECISIONS, **holds.DECISIONS},
-    rules={**state.RULES, **lifecycle.RULES, **holds.RULES, **METADATA_RULES},
-    may=holds.MAY,
+    decisions={**lifecycle.DECISIONS, **owners.DECISIONS, **holds.DECISIONS},
+    rules={**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES, **METADATA_RULES},
+    may={**owners.MAY, **holds.MAY},
     # On an account without limits, entries fold to the same state in any order.
     commuting=("account.debited.v1", "account.credited.v1"),
-    snapshot=(state.Account, 1),
-    amounts=frozenset({"amount", "balance", "maximum", "minimum", "reserved"}),
+    snapshot=(state.Account, 2),
+    amounts=frozenset({"amount", "balance", "maximum", "minimum", "move_up_to", "reserved"}),
     pairs={"holds": ("hold", "amount", "expires_at")},
     check=check.check,
     unit_rules=check.UNIT_RULES,

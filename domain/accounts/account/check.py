@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
-from domain.accounts.account import holds, lifecycle, state
+from domain.accounts.account import holds, lifecycle, owners, state
 from domain.accounts.account.events import (
     AccountClosed,
     AccountCredited,
@@ -19,6 +19,10 @@ from domain.accounts.account.events import (
     HoldExpired,
     HoldPlaced,
     HoldReleased,
+    MandateGiven,
+    MandateWithdrawn,
+    OwnerAdded,
+    OwnerRemoved,
 )
 from domain.accounts.account.state import Account, evolve
 from domain.accounts.numbers import number_claim
@@ -28,7 +32,7 @@ from domain.kernel import Event, Refused
 from domain.money import EXPONENTS, MAX_AMOUNT
 
 _Entry: TypeAlias = AccountCredited | AccountDebited
-_RULES: Mapping[str, str] = {**state.RULES, **lifecycle.RULES, **holds.RULES}
+_RULES: Mapping[str, str] = {**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES}
 _NUMBERS = number_claim("")
 """Beginning of the claims of account numbers."""
 
@@ -108,6 +112,14 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             yield from _ended(account, event)
             if account.hold(event.hold) is not None:
                 refusal = holds.refuse_before_expiry(account, event.hold, decided.decided_at)
+        case OwnerAdded():
+            refusal = owners.refuse_owner(account, event.person)
+        case OwnerRemoved():
+            refusal = owners.refuse_removal(account, event.person)
+        case MandateGiven():
+            refusal = owners.refuse_mandate(account, event, decided.decided_at)
+        case MandateWithdrawn():
+            refusal = owners.refuse_withdrawal(account, event.person)
     if refusal is not None:
         yield refused(event, refusal, _RULES)
     if isinstance(event, AccountFrozen | AccountUnfrozen | AccountClosed) and event.owner != account.profile.owner:

@@ -103,6 +103,34 @@ class HoldCaptured(Event, frozen=True):
     transaction: str
 
 
+class OwnerAdded(Event, frozen=True):
+    """A person became an owner of the account. A mandate that the person had is over."""
+
+    person: str
+
+
+class OwnerRemoved(Event, frozen=True):
+    """A person is no owner of the account any more. Another owner is left."""
+
+    person: str
+
+
+class MandateGiven(Event, frozen=True):
+    """A person who does not own the account may use it. This replaces the mandate that the person had."""
+
+    person: str
+    may_see: bool
+    move_up_to: int | None  # what one transaction or hold of the person may take at most; None: nothing
+    currency: str
+    until: datetime | None  # aware, UTC: the first instant without it; None: until it is withdrawn
+
+
+class MandateWithdrawn(Event, frozen=True):
+    """A person has no mandate of the account any more."""
+
+    person: str
+
+
 AccountEvent = (
     AccountOpened
     | AccountDebited
@@ -114,4 +142,8 @@ AccountEvent = (
     | HoldReleased
     | HoldCaptured
     | HoldExpired
+    | OwnerAdded
+    | OwnerRemoved
+    | MandateGiven
+    | MandateWithdrawn
 )

@@ -11,11 +11,12 @@ from msgspec import field
 
 from domain.accounts.account.events import HoldExpired, HoldPlaced, HoldReleased
 from domain.accounts.account.lifecycle import OnOneAccount
+from domain.accounts.account.owners import for_customer, is_customer, refuse_debit
 from domain.accounts.account.state import Account
 from domain.codes import Metadata, refuse_metadata, refuse_other_than_code
 from domain.kernel import Accepted, Context, Decide, Decision, Figure, Refused, Role, States, Unknown, found
 from domain.money import MAX_AMOUNT, show
-from domain.permissions import PROCESSES
+from domain.permissions import EVERYONE, PROCESSES
 
 MOST_HOLDS = 250
 """Most open holds of an account, so that its state fits a snapshot. An account that has more keeps them (ADR 0025)."""
@@ -59,6 +60,13 @@ RULES: dict[str, str] = {
 
 def place_hold(command: PlaceHold, states: States, context: Context) -> Decision:
     account = found(states, command.account, Account)
+    if is_customer(context):
+        no = refuse_debit(account, command.account, command.amount, command.currency, context)
+        return no or for_customer(_placed(account, command, context), states, context)
+    return _placed(account, command, context)
+
+
+def _placed(account: Account | None, command: PlaceHold, context: Context) -> Decision:
     if account is None:
         return Unknown("account", command.account)
     refusal = (
@@ -85,6 +93,14 @@ def place_hold(command: PlaceHold, states: States, context: Context) -> Decision
 
 def release_hold(command: ReleaseHold, states: States, context: Context) -> Decision:
     account = found(states, command.account, Account)
+    if is_customer(context):
+        held, currency = (account.hold(command.hold), account.profile.currency) if account else (None, "")
+        no = refuse_debit(account, command.account, held or 0, currency, context)
+        return no or for_customer(_released(account, command), states, context)
+    return _released(account, command)
+
+
+def _released(account: Account | None, command: ReleaseHold) -> Decision:
     if account is None:
         return Unknown("account", command.account)
     held = account.hold(command.hold)
@@ -185,4 +201,4 @@ def _hold_result(account: Account, hold: str, balance: int, reserved: int) -> di
 
 
 DECISIONS: dict[type, Decide] = {PlaceHold: place_hold, ReleaseHold: release_hold, ExpireHold: expire_hold}
-MAY: dict[type, frozenset[Role]] = {ExpireHold: PROCESSES}
+MAY: dict[type, frozenset[Role]] = {PlaceHold: EVERYONE, ReleaseHold: EVERYONE, ExpireHold: PROCESSES}

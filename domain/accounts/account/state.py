@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal, get_args
 
+from msgspec.structs import replace
+
 from domain.accounts.account.events import (
     AccountClosed,
     AccountCredited,
@@ -17,6 +19,10 @@ from domain.accounts.account.events import (
     HoldExpired,
     HoldPlaced,
     HoldReleased,
+    MandateGiven,
+    MandateWithdrawn,
+    OwnerAdded,
+    OwnerRemoved,
 )
 from domain.accounts.numbers import AccountType, InternalRole
 from domain.kernel import Refused, Value
@@ -47,8 +53,17 @@ RULES: dict[str, str] = {
 """The rules that the methods below check. Each command on an account can break them."""
 
 
+class Mandate(Value, frozen=True):
+    """What a person who does not own an account may do with it, as long as it has not ended."""
+
+    person: str
+    may_see: bool
+    move_up_to: int | None  # minor units; None: nothing
+    until: datetime | None  # aware, UTC: the first instant without it
+
+
 class Profile(Value, frozen=True):
-    """The facts of an account that never change. They are apart from `Account`, so that an entry copies little."""
+    """The facts of an account that no entry changes. They are apart from `Account`, so that an entry copies little."""
 
     id: str
     number: str
@@ -58,6 +73,8 @@ class Profile(Value, frozen=True):
     minimum: int | None
     maximum: int | None
     opened_on: date
+    owners: tuple[str, ...] = ()  # persons, oldest first; of an internal account the name of the log
+    mandates: tuple[Mandate, ...] = ()  # one a person at most, and none of an owner; ended ones until withdrawn
 
     @property
     def internal(self) -> bool:
@@ -96,6 +113,10 @@ class Account(Value, frozen=True):
     def expiry(self, id: str) -> datetime | None:
         """Return when an open hold expires, or None if it does not."""
         return next((expires_at for hold, _, expires_at in self.holds if hold == id), None)
+
+    def mandate(self, person: str) -> Mandate | None:
+        """Return the mandate of the person, which may have ended, or None."""
+        return next((mandate for mandate in self.profile.mandates if mandate.person == person), None)
 
     def booked(self, version: int, signed: int) -> Account:
         """Return the account after one entry."""
@@ -196,8 +217,24 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
         case HoldReleased() | HoldCaptured() | HoldExpired():
             holds = tuple(hold for hold in state.holds if hold[0] != event.hold)
             return Account(version, state.profile, state.balance, state.reserved - event.amount, state.status, holds)
+        case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
+            return replace(state, version=version, profile=_with_persons(state.profile, event))
         case AccountOpened():
             raise ValueError(f"{event.originator_id} is opened again at version {version}")
+
+
+def _with_persons(profile: Profile, event: OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn) -> Profile:
+    """Return the profile with its owners and mandates after the event."""
+    person = event.person
+    owners, mandates = profile.owners, tuple(mandate for mandate in profile.mandates if mandate.person != person)
+    match event:
+        case OwnerAdded():
+            owners = (*owners, person)
+        case OwnerRemoved():
+            owners = tuple(owner for owner in owners if owner != person)
+        case MandateGiven():
+            mandates = (*mandates, Mandate(person, event.may_see, event.move_up_to, event.until))
+    return replace(profile, owners=owners, mandates=mandates)
 
 
 def _opened(event: AccountEvent) -> Account:
@@ -212,5 +249,6 @@ def _opened(event: AccountEvent) -> Account:
         minimum=event.minimum,
         maximum=event.maximum,
         opened_on=event.opened_on,
+        owners=(event.owner,),
     )
     return Account(event.originator_version, profile, 0, 0, "open")

@@ -6,13 +6,13 @@ from domain.aggregate import Aggregate, EventType
 from domain.claims import ClaimReleased, ClaimTaken
 from domain.codes import RULES as CODE_RULES
 from domain.people import names
-from domain.people.person import events, profile, registration, roles, standing, state
+from domain.people.person import events, profile, registration, roles, state, status
 from domain.people.person.check import check, explained_claims
 from domain.people.person.profile import ChangeProfile, ChangeSettings, GiveConsent, WithdrawConsent
 from domain.people.person.registration import ChangePassword, RegisterPerson, ResetPassword, VerifyEmail
 from domain.people.person.roles import GrantRole, RevokeRole
-from domain.people.person.standing import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
 from domain.people.person.state import PERSON, evolve
+from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
 from domain.permissions import ADMINISTRATORS, SELF, VISITORS
 
 AGGREGATE = Aggregate(
@@ -49,10 +49,10 @@ AGGREGATE = Aggregate(
         VerifyEmail: registration.verify_email,
         ChangePassword: registration.change_password,
         ResetPassword: registration.reset_password,
-        SuspendPerson: standing.suspend,
-        ReactivatePerson: standing.reactivate,
-        DeletePerson: standing.delete,
-        RestorePerson: standing.restore,
+        SuspendPerson: status.suspend,
+        ReactivatePerson: status.reactivate,
+        DeletePerson: status.delete,
+        RestorePerson: status.restore,
         ChangeProfile: profile.change_profile,
         ChangeSettings: profile.change_settings,
         GiveConsent: profile.give_consent,
@@ -64,7 +64,7 @@ AGGREGATE = Aggregate(
         **names.RULES,
         **state.RULES,
         **registration.RULES,
-        **standing.RULES,
+        **status.RULES,
         **profile.RULES,
         **roles.RULES,
         **CODE_RULES,

@@ -24,12 +24,12 @@ from domain.people.person.events import (
     PersonSettingsChanged,
     PersonSuspended,
 )
-from domain.people.person.standing import refuse_administrator
 from domain.people.person.state import RULES, Person, evolve
+from domain.people.person.status import refuse_administrator
 
 
 def check(before: Person | None, events: Sequence[PersonEvent], decided: Decided) -> Iterator[Broken]:
-    """Find a change that the standing does not allow, a text about another person, a name without its claim."""
+    """Find a change that the status does not allow, a text about another person, a name without its claim."""
     person = before
     for event in events:
         named = getattr(event, "person", event.originator_id)

@@ -59,7 +59,7 @@ class PersonDeleted(Event, frozen=True):
 
 
 class PersonRestored(Event, frozen=True):
-    """The deleted person has the standing again that they had before."""
+    """The deleted person has the status again that they had before."""
 
     person: str
     reason: Personal

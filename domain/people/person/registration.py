@@ -94,7 +94,7 @@ def register(command: RegisterPerson, states: States, context: Context) -> Decis
         username_hash=command.username_hash,
         email_hash=command.email_hash,
     )
-    return Accepted((registered, username_taken, email_taken), {"person": command.person, "standing": "pending"})
+    return Accepted((registered, username_taken, email_taken), {"person": command.person, "status": "pending"})
 
 
 def verify_email(command: VerifyEmail, states: States, context: Context) -> Decision:
@@ -110,8 +110,8 @@ def verify_email(command: VerifyEmail, states: States, context: Context) -> Deci
     if person.email_hash != command.email_hash:
         return Refused("email_changed", {"person": person.id})
     event = PersonEmailVerified(person.id, person.version + 1, command.email_hash)
-    standing = "active" if person.standing == "pending" else person.standing
-    return Accepted((event,), {"person": person.id, "standing": standing})
+    status = "active" if person.status == "pending" else person.status
+    return Accepted((event,), {"person": person.id, "status": status})
 
 
 def change_password(command: ChangePassword, states: States, context: Context) -> Decision:

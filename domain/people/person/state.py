@@ -30,11 +30,11 @@ PERSON = "prsn"
 """Prefix of the ids of persons."""
 MOST_CONSENTS = 50
 
-Standing = Literal["pending", "active", "suspended", "deleted"]
+Status = Literal["pending", "active", "suspended", "deleted"]
 """Only an active person can sign in. A pending one has not verified the e-mail address."""
 
 RULES: dict[str, str] = {
-    "person_standing": "Person {person} is {standing}; only a person who is {required} can be {verb}.",
+    "person_status": "Person {person} is {status}; only a person who is {required} can be {verb}.",
 }
 
 
@@ -50,22 +50,22 @@ class Person(Value, frozen=True):
 
     version: int
     id: str
-    standing: Standing
+    status: Status
     username_hash: str
     email_hash: str
     email_verified: bool = False
-    before_deletion: Standing | None = None  # what a restore gives back; None unless deleted
+    before_deletion: Status | None = None  # what a restore gives back; None unless deleted
     grants: tuple[Grant, ...] = ()  # by role, in the order in which they were granted
     consents: tuple[Consent, ...] = ()
     time_zone: str = "UTC"
     language: str = "en"
 
-    def refuse_unless(self, verb: str, *required: Standing) -> Refused | None:
-        """Return the refusal of a change that needs another standing, or None."""
-        if self.standing in required:
+    def refuse_unless(self, verb: str, *required: Status) -> Refused | None:
+        """Return the refusal of a change that needs another status, or None."""
+        if self.status in required:
             return None
-        figures = {"person": self.id, "standing": self.standing, "required": " or ".join(required), "verb": verb}
-        return Refused("person_standing", dict(figures))
+        figures = {"person": self.id, "status": self.status, "required": " or ".join(required), "verb": verb}
+        return Refused("person_status", dict(figures))
 
     def grant(self, role: PersonRole) -> Grant | None:
         """Return the grant of a role, also one that has ended, or None."""
@@ -86,18 +86,18 @@ def evolve(state: Person | None, event: PersonEvent) -> Person:
         raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with PersonRegistered")
     match event:
         case PersonEmailVerified():
-            standing = "active" if state.standing == "pending" else state.standing
-            return replace(state, version=version, standing=standing, email_verified=True)
+            status = "active" if state.status == "pending" else state.status
+            return replace(state, version=version, status=status, email_verified=True)
         case PersonSuspended():
-            return replace(state, version=version, standing="suspended")
+            return replace(state, version=version, status="suspended")
         case PersonReactivated():
-            return replace(state, version=version, standing=_standing(state))
+            return replace(state, version=version, status=_status(state))
         case PersonDeleted():
-            return replace(state, version=version, standing="deleted", before_deletion=state.standing)
+            return replace(state, version=version, status="deleted", before_deletion=state.status)
         case PersonRestored():
             if state.before_deletion is None:
-                raise ValueError(f"{state.id} is {state.standing}; only a deleted person can have been restored")
-            return replace(state, version=version, standing=state.before_deletion, before_deletion=None)
+                raise ValueError(f"{state.id} is {state.status}; only a deleted person can have been restored")
+            return replace(state, version=version, status=state.before_deletion, before_deletion=None)
         case PersonSettingsChanged():
             return replace(state, version=version, time_zone=event.time_zone, language=event.language)
         case PersonConsentGiven():
@@ -116,8 +116,8 @@ def evolve(state: Person | None, event: PersonEvent) -> Person:
             return replace(state, version=version)
 
 
-def _standing(person: Person) -> Standing:
-    """The standing of a person who is no longer suspended."""
+def _status(person: Person) -> Status:
+    """The status of a person who is no longer suspended."""
     return "active" if person.email_verified else "pending"
 
 

@@ -22,6 +22,10 @@ from domain.accounts.account.events import (
     HoldExpired,
     HoldPlaced,
     HoldReleased,
+    MandateGiven,
+    MandateWithdrawn,
+    OwnerAdded,
+    OwnerRemoved,
 )
 from domain.accounts.posting import TransactionPosted
 from eventstore.postgres.arrays import BinaryArray, bool_array, int8_array, text_array
@@ -86,6 +90,8 @@ def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
                 change.reserved += event.amount
             case HoldReleased() | HoldCaptured() | HoldExpired():
                 change.reserved -= event.amount
+            case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
+                pass  # only counted: `account_persons` has them
             case _:
                 raise FoldError(f"{type(event).__name__} is none of its events")
     return changes
@@ -224,6 +230,10 @@ ACCOUNTS = Projection(
         HoldReleased,
         HoldCaptured,
         HoldExpired,
+        OwnerAdded,
+        OwnerRemoved,
+        MandateGiven,
+        MandateWithdrawn,
         TransactionPosted,
     ),
     read_tables=(TABLE,),

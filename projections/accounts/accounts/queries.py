@@ -8,8 +8,9 @@ from typing import Any
 
 from psycopg import Connection
 
+from projections.accounts.account_persons import SEEN
 from projections.accounts.accounts.tables import TABLE
-from projections.engine.listing import Listed, Listing, readable
+from projections.engine.listing import EVERYTHING, Listed, Listing, Reader, Visible, readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +48,29 @@ class AccountRow:
         return self.name is None
 
 
-ACCOUNTS = Listing(readable(TABLE), AccountRow, filters=("account", "number", "owner", "type", "currency", "status"))
+_T = readable(TABLE)
+ACCOUNTS = Listing(
+    _T,
+    AccountRow,
+    filters=("account", "number", "owner", "type", "currency", "status"),
+    visible=Visible(_T.c.account.in_(SEEN)),
+)
 
 
-def account(connection: Connection[Any], account: str) -> AccountRow | None:
+def account(connection: Connection[Any], account: str, *, reader: Reader = EVERYTHING) -> AccountRow | None:
     """One account by its id."""
-    return ACCOUNTS.one(connection, account=account)
+    return ACCOUNTS.one(connection, reader=reader, account=account)
 
 
-def account_by_number(connection: Connection[Any], number: str) -> AccountRow | None:
+def account_by_number(connection: Connection[Any], number: str, *, reader: Reader = EVERYTHING) -> AccountRow | None:
     """One account by its number."""
-    return ACCOUNTS.one(connection, number=number)
+    return ACCOUNTS.one(connection, reader=reader, number=number)
 
 
 def accounts(
     connection: Connection[Any],
     *,
+    reader: Reader = EVERYTHING,
     owner: str | None = None,
     type: str | None = None,
     currency: str | None = None,
@@ -73,4 +81,4 @@ def accounts(
 ) -> Listed[AccountRow, int]:
     """Accounts in the order in which they were opened; `after` and `cursor` are positions."""
     filters = {"owner": owner, "type": type, "currency": currency, "status": status, "after": after}
-    return ACCOUNTS.read(connection, filters, limit, cursor=cursor)
+    return ACCOUNTS.read(connection, filters, limit, cursor=cursor, reader=reader)

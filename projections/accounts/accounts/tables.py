@@ -11,6 +11,10 @@ from domain.accounts.account.events import (
     HoldExpired,
     HoldPlaced,
     HoldReleased,
+    MandateGiven,
+    MandateWithdrawn,
+    OwnerAdded,
+    OwnerRemoved,
 )
 from domain.accounts.posting import TransactionPosted
 from projections.engine.columns import amount, code, day, flag, free_text, index, moment, number, read_table, total
@@ -145,6 +149,11 @@ def hold_ended(row: Row, event: HoldReleased | HoldCaptured | HoldExpired) -> Ro
     return {**row, "reserved": row["reserved"] - event.amount}
 
 
+def counted(row: Row, event: OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn) -> Row:
+    """Only its version changes. `account_persons` has its owners and mandates."""
+    return row
+
+
 def _accounts_of(event: object) -> tuple[str, ...]:
     if isinstance(event, TransactionPosted):
         return tuple(entry.account for entry in event.entries)
@@ -162,6 +171,10 @@ PURE = RowFold(
         HoldReleased: hold_ended,
         HoldCaptured: hold_ended,
         HoldExpired: hold_ended,
+        OwnerAdded: counted,
+        OwnerRemoved: counted,
+        MandateGiven: counted,
+        MandateWithdrawn: counted,
         TransactionPosted: booked,
     },
     rows_of=_accounts_of,

@@ -9,8 +9,9 @@ from typing import Any
 from psycopg import Connection
 from sqlalchemy import bindparam, func, literal_column, select
 
+from projections.accounts.account_persons import SEEN
 from projections.accounts.entries.tables import TABLE
-from projections.engine.listing import Listed, Listing, readable
+from projections.engine.listing import EVERYTHING, Listed, Listing, Reader, Visible, readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ ENTRIES = Listing(
         "value_from": _T.c.value_date >= bindparam("value_from"),
         "value_until": _T.c.value_date <= bindparam("value_until"),
     },
+    visible=Visible(_T.c.account.in_(SEEN)),
 )
 
 
@@ -57,6 +59,7 @@ def entries(
     connection: Connection[Any],
     account: str,
     *,
+    reader: Reader = EVERYTHING,
     side: str | None = None,
     value_from: date | None = None,
     value_until: date | None = None,
@@ -71,4 +74,4 @@ def entries(
     page before, whichever the direction. The value dates are bounds included.
     """
     filters = {"account": account, "side": side, "value_from": value_from, "value_until": value_until, "after": after}
-    return ENTRIES.read(connection, filters, limit, cursor=cursor, newest_first=newest_first)
+    return ENTRIES.read(connection, filters, limit, cursor=cursor, newest_first=newest_first, reader=reader)

@@ -8,7 +8,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from projections.engine.listing import MOST_ROWS, Listed
+from projections.accounts.account_persons import SEEN
+from projections.engine.ddl import DIALECT
+from projections.engine.listing import EVERYTHING, MOST_ROWS, Listed, Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,10 @@ class DailyBalance:
         return self.opening + self.credits - self.debits
 
 
-DAILY_BALANCES = """
+_DAILY_BALANCES = """
 WITH page AS (
     SELECT day, currency, debits, credits, entries FROM read.movements
-     WHERE account = %(account)s AND day >= %(from)s AND day <= %(until)s ORDER BY day LIMIT %(row_limit)s
+     WHERE account = %(account)s AND day >= %(from)s AND day <= %(until)s{visible} ORDER BY day LIMIT %(row_limit)s
 ), before AS (
     SELECT coalesce(sum(credits - debits), 0) AS balance FROM read.movements
      WHERE account = %(account)s AND day < (SELECT min(day) FROM page)
@@ -43,6 +45,9 @@ SELECT p.day, p.currency, b.balance + coalesce(sum(p.credits - p.debits) OVER ea
 WINDOW earlier AS (ORDER BY p.day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
  ORDER BY p.day
 """
+DAILY_BALANCES = _DAILY_BALANCES.format(visible="")
+VISIBLE_DAILY_BALANCES = _DAILY_BALANCES.format(visible=f" AND account IN ({SEEN.compile(dialect=DIALECT)})")
+"""The same for a customer: nothing of an account that the reader may not see."""
 
 BALANCE_ON = "SELECT coalesce(sum(credits - debits), 0) FROM read.movements WHERE account = %s AND day <= %s"
 
@@ -51,6 +56,7 @@ def daily_balances(
     connection: Connection[Any],
     account: str,
     *,
+    reader: Reader = EVERYTHING,
     since: date = date.min,
     until: date = date.max,
     cursor: date | None = None,
@@ -62,9 +68,9 @@ def daily_balances(
     if not 0 < limit <= MOST_ROWS:
         raise ValueError(f"a page has 1 to {MOST_ROWS} rows, not {limit}")
     first = since if cursor is None else max(since, date.fromordinal(min(cursor.toordinal() + 1, date.max.toordinal())))
-    rows = connection.execute(
-        DAILY_BALANCES, {"account": account, "from": first, "until": until, "row_limit": limit + 1}
-    ).fetchall()
+    statement = DAILY_BALANCES if reader.everything else VISIBLE_DAILY_BALANCES
+    parameters = {"account": account, "from": first, "until": until, "row_limit": limit + 1, **reader.parameters}
+    rows = connection.execute(statement.encode(), parameters).fetchall()
     days = tuple(
         DailyBalance(account, day, currency, int(opening), int(debits), int(credits), entries)
         for day, currency, opening, debits, credits, entries in rows[:limit]

@@ -7,11 +7,13 @@ from datetime import date, datetime
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, case, exists, func, literal_column, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
+from projections.accounts.account_persons import SEEN
 from projections.accounts.entries.tables import TABLE as ENTRIES
 from projections.accounts.transactions.tables import TABLE
-from projections.engine.listing import Listed, Listing, readable
+from projections.engine.listing import EVERYTHING, Listed, Listing, Reader, Visible, readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +47,55 @@ def _entries(value: list[dict[str, Any]]) -> tuple[TransactionEntry, ...]:
 
 _T = readable(TABLE)
 _E = readable(ENTRIES)
+_SEEN_ENTRIES = select(_E.c.transaction).where(_E.c.account.in_(SEEN))
+_LINE = func.json_array_elements(_T.c.entries).table_valued("line", with_ordinality="number", name="l").render_derived()
+_ACCOUNT_OF_LINE = _LINE.c.line.op("->>")(literal_column("'account'"))
+_SEEN_LINES = (
+    select(func.json_agg(aggregate_order_by(_LINE.c.line, _LINE.c.number)))
+    .where(_ACCOUNT_OF_LINE.in_(SEEN))
+    .scalar_subquery()
+)
+# The other side of a payment is shown by its id; its amount is that of the own side. Of a transaction with more
+# entries, such as a payroll, the reader sees their own.
+_SHOWN = {
+    "entries": case((func.json_array_length(_T.c.entries) == literal_column("2"), _T.c.entries), else_=_SEEN_LINES)
+}
+TRANSACTION = Listing(
+    _T,
+    TransactionRow,
+    filters=("transaction",),
+    convert={"entries": _entries},
+    # `entries` has no index on transactions, and the row has its own lines.
+    visible=Visible(exists().select_from(_LINE).where(_ACCOUNT_OF_LINE.in_(SEEN)), _SHOWN),
+)
 TRANSACTIONS = Listing(
     _T,
     TransactionRow,
-    filters=("transaction", "kind", "reference"),
+    filters=("kind", "reference"),
     conditions={
         "account": _T.c.transaction.in_(select(_E.c.transaction).where(_E.c.account == bindparam("account"))),
         "value_from": _T.c.value_date >= bindparam("value_from"),
         "value_until": _T.c.value_date <= bindparam("value_until"),
     },
     convert={"entries": _entries},
+    # The filter by account finds what is seen for that account: it does not tell who else has an entry.
+    visible=Visible(
+        _T.c.transaction.in_(_SEEN_ENTRIES),
+        _SHOWN,
+        {"account": _T.c.transaction.in_(_SEEN_ENTRIES.where(_E.c.account == bindparam("account")))},
+    ),
 )
 
 
-def transaction(connection: Connection[Any], transaction: str) -> TransactionRow | None:
+def transaction(connection: Connection[Any], transaction: str, *, reader: Reader = EVERYTHING) -> TransactionRow | None:
     """One transaction by its id."""
-    return TRANSACTIONS.one(connection, transaction=transaction)
+    return TRANSACTION.one(connection, reader=reader, transaction=transaction)
 
 
 def transactions(
     connection: Connection[Any],
     *,
+    reader: Reader = EVERYTHING,
     account: str | None = None,
     kind: str | None = None,
     reference: str | None = None,
@@ -90,4 +120,4 @@ def transactions(
         "value_until": value_until,
         "after": after,
     }
-    return TRANSACTIONS.read(connection, filters, limit, cursor=cursor, newest_first=newest_first)
+    return TRANSACTIONS.read(connection, filters, limit, cursor=cursor, newest_first=newest_first, reader=reader)

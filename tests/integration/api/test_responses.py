@@ -12,6 +12,7 @@ import orjson
 import pytest
 from jsonschema_rs import Draft202012Validator
 
+from tests.samples.accounts.account import MANDATE
 from tests.samples.registry import ROUTES
 from tests.support.openapi import strict
 from tests.support.postgres import Server
@@ -99,6 +100,12 @@ def of_accounts(service: Service) -> None:
     service.post(
         "transfers", EUR | {"source": account, "target": other, "expected_versions": {account: 1}}, key="stale"
     )
+    service.post(f"accounts/{account}/owners", {"person": "prsn_1"})
+    service.post(f"accounts/{account}/owners/remove", {"person": "prsn_1"})
+    service.post(f"accounts/{account}/mandates", MANDATE)
+    service.get("account-persons", limit=1)
+    service.get("account-persons", account=account, standing="mandate")
+    service.post(f"accounts/{account}/mandates/withdraw", {"person": "prsn_1"})
     for command in ("freeze", "unfreeze"):
         service.post(f"accounts/{account}/{command}", {"reason": "r"})
     service.post(f"accounts/{service.account()}/close", {"reason": "r"})

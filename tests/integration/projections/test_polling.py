@@ -129,6 +129,7 @@ def test_entries_and_transactions_can_be_polled(filler: Filler, connection: Conn
 
 
 KEYS = {
+    "account_persons": "account, person",
     "accounts": "account",
     "approvals": "approval",
     "entries": "account, number",

@@ -17,6 +17,7 @@ from domain.kernel import Event
 from domain.orders.order import OrderConfirmed
 from domain.posts.post import PostRevised
 from eventstore.log.codec import Codec
+from projections.accounts import account_persons as persons
 from projections.accounts.accounts import fold as accounts_fold
 from projections.accounts.accounts import queries as accounts
 from projections.accounts.entries import fold as entries_fold
@@ -28,7 +29,7 @@ from projections.accounts.trial_balance import fold as trial_balance_fold
 from projections.commands import refusals
 from projections.engine import checkpoint
 from projections.engine import pages as pages_of_log
-from projections.engine.listing import Listed
+from projections.engine.listing import AT, PERSON, Listed, Listing
 from projections.engine.runner import Runner
 from projections.orders import orders
 from projections.posts import posts
@@ -198,6 +199,12 @@ _FILL = (
        'acct_' || n, 'number' || n, CASE n % 100 WHEN 0 THEN 'merchant' ELSE 'checking' END,
        CASE n % 100 WHEN 1 THEN 'JPY' ELSE 'EUR' END, CASE n % 100 WHEN 0 THEN 'frozen' ELSE 'open' END,
        'owner' || n / 3, 'name' FROM generate_series(1, {many}) n""",
+    """INSERT INTO read.account_persons (account, person, standing, may_see, currency, move_up_to, until, position,
+       last_position, last_at)
+       SELECT 'acct_' || n, 'prsn_' || n / 3, 'owner', true, NULL, NULL, NULL, n, n, now()
+       FROM generate_series(1, {many}) n
+       UNION ALL SELECT 'acct_' || n, 'mandate_' || n / 3, 'mandate', n % 2 = 0, 'EUR', 1,
+       timestamptz '2026-01-01 00:00Z', {many} + n, n, now() FROM generate_series(1, {many}) n""",
     """INSERT INTO read.trial_balance_accounts SELECT 'acct_' || n, 'checking' FROM generate_series(1, {many}) n""",
     """INSERT INTO read.entries (number, amount, position, recorded_at, value_date, entry, account, transaction, side,
        currency, balance_after)
@@ -234,7 +241,33 @@ _FILL = (
 )
 
 A, N, D = "acct_50", 50, date(2024, 3, 1)
+ADA = {PERSON: "prsn_16", AT: datetime(2025, 1, 1, tzinfo=UTC)}
+
+
+def of_ada(listing: Listing[Any], newest_first: bool = False, **filters: Any) -> tuple[str, Any]:
+    """What a customer asks for, who owns acct_48 to acct_50."""
+    return listing.sql(*filters, newest_first=newest_first, everything=False), {**filters, **ADA}
+
+
 HOT: dict[str, tuple[str, Any]] = {
+    "persons of an account": (persons.ACCOUNT_PERSON_LIST.sql("account"), {"account": A}),
+    "accounts of a person": (persons.ACCOUNT_PERSON_LIST.sql("person", "cursor"), {"person": "prsn_16", "cursor": 0}),
+    "customer: account": of_ada(accounts.ACCOUNTS, account=A),
+    "customer: account by number": of_ada(accounts.ACCOUNTS, number="number50"),
+    "customer: accounts": of_ada(accounts.ACCOUNTS, cursor=N),
+    "customer: accounts that are new": of_ada(accounts.ACCOUNTS, after=MANY - N),
+    "customer: accounts of an owner": of_ada(accounts.ACCOUNTS, owner="owner16", cursor=0),
+    "customer: entries": of_ada(entries.ENTRIES, account=A, cursor=N),
+    "customer: entries that are new": of_ada(entries.ENTRIES, account=A, after=MANY - N),
+    "customer: entries, newest first": of_ada(entries.ENTRIES, newest_first=True, account=A, before=N),
+    "customer: daily balances": (movements.VISIBLE_DAILY_BALANCES, {"account": A, "from": D, "until": D, **ADA}),
+    "customer: transaction": of_ada(transactions.TRANSACTION, transaction="txn_50"),
+    "customer: transactions": of_ada(transactions.TRANSACTIONS, cursor=N),
+    "customer: transactions, newest first": of_ada(transactions.TRANSACTIONS, newest_first=True, before=N),
+    "customer: new transactions of an account": of_ada(transactions.TRANSACTIONS, account=A, after=MANY - N),
+    "customer: transactions with a reference": of_ada(transactions.TRANSACTIONS, reference="reference50"),
+    "customer: persons": of_ada(persons.ACCOUNT_PERSON_LIST, cursor=0),
+    "customer: persons of an account": of_ada(persons.ACCOUNT_PERSON_LIST, account=A),
     "account": (accounts.ACCOUNTS.sql("account"), {"account": A}),
     "account by number": (accounts.ACCOUNTS.sql("number"), {"number": "number50"}),
     "accounts": (accounts.ACCOUNTS.sql("cursor"), {"cursor": N}),
@@ -248,7 +281,7 @@ HOT: dict[str, tuple[str, Any]] = {
     "entries, newest first": (
         entries.ENTRIES.sql("account", "before", newest_first=True), {"account": A, "before": N},
     ),
-    "transaction": (transactions.TRANSACTIONS.sql("transaction"), {"transaction": "txn_50"}),
+    "transaction": (transactions.TRANSACTION.sql("transaction"), {"transaction": "txn_50"}),
     "transactions": (transactions.TRANSACTIONS.sql("cursor"), {"cursor": N}),
     "transactions, newest first": (transactions.TRANSACTIONS.sql("before", newest_first=True), {"before": N}),
     "transactions of a kind": (transactions.TRANSACTIONS.sql("kind", "after"), {"kind": "fee", "after": N}),

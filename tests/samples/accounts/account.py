@@ -10,13 +10,23 @@ from msgspec.structs import replace
 
 from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
+from domain.accounts.account.owners import (
+    MOST_MANDATES,
+    MOST_OWNERS,
+    AddOwner,
+    GiveMandate,
+    RemoveOwner,
+    WithdrawMandate,
+)
 from domain.accounts.account.state import ACCOUNT, HOLD, Account
 from domain.accounts.numbers import InternalRole, account_number
 from domain.accounts.posting import internal_account
-from domain.accounts.transaction import Deposit, Withdraw
+from domain.accounts.transaction import Deposit, Transfer, Withdraw
 from domain.codes import MOST_METADATA_KEY, MOST_PAIRS
+from domain.kernel import Principal
+from domain.money import MAX_AMOUNT
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
-from tests.support.memory_ledger import NOW, OPENED, TODAY, MemoryLedger, opening
+from tests.support.memory_ledger import NOW, OPENED, TODAY, By, MemoryLedger, opening
 
 CASH = internal_account("main", "cash", "EUR")
 
@@ -52,7 +62,27 @@ def frozen(world: World) -> str:
     return account
 
 
+PERSON = {"person": "prsn_1"}
+MANDATE = {**PERSON, "may_see": True, "move_up_to": "1.00", "currency": "EUR", "until": "9999-12-31T00:00:00Z"}
+
+
+def owned_by_two(world: World) -> str:
+    account = with_balance(world)
+    world.do(f"accounts/{account}/owners", PERSON)
+    return account
+
+
+def with_mandate(world: World) -> str:
+    account = with_balance(world)
+    world.do(f"accounts/{account}/mandates", MANDATE)
+    return account
+
+
 ROUTES = {
+    "/v1/accounts/{account}/owners": lambda world: Request({"account": with_balance(world)}, PERSON),
+    "/v1/accounts/{account}/owners/remove": lambda world: Request({"account": owned_by_two(world)}, PERSON),
+    "/v1/accounts/{account}/mandates": lambda world: Request({"account": with_balance(world)}, MANDATE),
+    "/v1/accounts/{account}/mandates/withdraw": lambda world: Request({"account": with_mandate(world)}, PERSON),
     "/v1/accounts": lambda world: Request({}, OPENING),
     "/v1/accounts/{account}/freeze": lambda world: Request({"account": with_balance(world)}, REASON),
     "/v1/accounts/{account}/unfreeze": lambda world: Request({"account": frozen(world)}, REASON),
@@ -85,7 +115,86 @@ def holding(id: str, amount: int = 1, account: str = "acct_a") -> PlaceHold:
 LATEST = NOW + timedelta(MOST_DAYS_HELD)
 BEFORE_OPENING = (OPENED - TODAY).days - 1
 
+
+def owner(number: int = 1) -> AddOwner:
+    return AddOwner("acct_b", f"prsn_{number}")
+
+
+def mandate(number: int = 1, move_up_to: int | None = None, **more: Any) -> GiveMandate:
+    """A mandate of `acct_b` to see it, and to move so much."""
+    return replace(GiveMandate("acct_b", f"prsn_{number}", True, move_up_to, "EUR", None), **more)
+
+
+CUSTOMER = Principal("ada", ("customer",), person="prsn_1")
+FULL = opening(account="acct_full", maximum=0)
+
 RULES = {
+    "owner_exists": RuleSample(
+        given=(B, owner()),
+        broken=owner(),
+        sentence="prsn_1 is an owner of account acct_b already.",
+        kept=(owner(2),),
+    ),
+    "owner_unknown": RuleSample(
+        given=(B, owner()),
+        broken=RemoveOwner("acct_b", "prsn_2"),
+        sentence="prsn_2 is no owner of account acct_b.",
+        kept=(RemoveOwner("acct_b", "prsn_1"),),
+    ),
+    "owner_last": RuleSample(
+        given=(B,),
+        broken=RemoveOwner("acct_b", "owner-1"),
+        sentence="owner-1 is the last owner of account acct_b; add another one first.",
+        kept=(owner(), RemoveOwner("acct_b", "owner-1")),
+    ),
+    "owner_count": RuleSample(
+        given=(B, *(owner(number) for number in range(MOST_OWNERS - 1))),
+        broken=owner(99),
+        sentence="Account acct_b has 20 owners and can have no other one; remove one first.",
+        kept=(RemoveOwner("acct_b", "prsn_0"), owner(99)),
+    ),
+    "mandate_unknown": RuleSample(
+        given=(B, mandate()),
+        broken=WithdrawMandate("acct_b", "prsn_2"),
+        sentence="prsn_2 has no mandate of account acct_b.",
+        kept=(WithdrawMandate("acct_b", "prsn_1"),),
+    ),
+    "mandate_count": RuleSample(
+        given=(B, *(mandate(number) for number in range(MOST_MANDATES))),
+        broken=mandate(99),
+        sentence=("Account acct_b has 50 mandates and can have no other one; withdraw some first, such as ended ones."),
+        kept=(mandate(0, 1), WithdrawMandate("acct_b", "prsn_0"), mandate(99)),
+    ),
+    "mandate_empty": RuleSample(
+        given=(B,),
+        broken=mandate(may_see=False),
+        sentence="A mandate is to see the account, to move an amount from it, or both; this one is for neither.",
+        kept=(mandate(1, 1, may_see=False), mandate()),
+    ),
+    "mandate_amount": RuleSample(
+        given=(B,),
+        broken=mandate(1, 0),
+        sentence="A mandate is to move 0.01 to 9999999999999.99 EUR; this one is for 0.00.",
+        kept=(mandate(1, MAX_AMOUNT), mandate(1, 1)),
+    ),
+    "mandate_end": RuleSample(
+        given=(B,),
+        broken=mandate(until=NOW),
+        sentence=f"The mandate would end at {NOW.isoformat()}; a mandate ends after now, {NOW.isoformat()}.",
+        kept=(mandate(until=NOW + timedelta(microseconds=1)),),
+    ),
+    "mandate_exceeded": RuleSample(
+        given=(*A, B, deposit(500, "acct_b"), mandate(1, 300)),
+        broken=By(CUSTOMER, Transfer("txn_2", "acct_b", "acct_a", 301, "EUR", TODAY)),
+        sentence="prsn_1 may move up to 3.00 EUR at a time from account acct_b; this is 3.01.",
+        kept=(By(CUSTOMER, Transfer("txn_2", "acct_b", "acct_a", 300, "EUR", TODAY)),),
+    ),
+    "account_unseen": RuleSample(
+        given=(*A, B, owner(), FULL),
+        broken=By(CUSTOMER, Transfer("txn_2", "acct_b", "acct_full", 1, "EUR", TODAY)),
+        sentence="Account acct_full takes no part in this; prsn_1 may not see the account, nor why.",
+        kept=(By(CUSTOMER, Transfer("txn_2", "acct_b", "acct_a", 1, "EUR", TODAY)),),
+    ),
     "not_a_code": no_code(
         "key of metadata",
         replace(holding("hold_1", account="acct_b"), metadata={"k" * (MOST_METADATA_KEY + 1): "1"}),
@@ -239,6 +348,8 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     id = account.profile.id
     if account.status == "frozen":
         return UnfreezeAccount(id, "a reason")
+    if chance.random() < 0.3:
+        return _about_persons(ledger, chance, account)
     choice = chance.random()
     if account.holds and choice < 0.3:
         hold, _, expires_at = chance.choice(account.holds)
@@ -251,6 +362,20 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         expires_at = ledger.context.decided_at + timedelta(seconds=1) if amount % 2 else None
         return PlaceHold(id, ledger.new_id(HOLD), amount, currency, "till/4", {"till": "4"}, expires_at)
     return FreezeAccount(id, "a reason") if choice < 0.7 else CloseAccount(id, "a reason")
+
+
+def _about_persons(ledger: MemoryLedger, chance: Random, account: Account) -> Any:
+    """Another owner or mandate, or one less."""
+    id, profile, now = account.profile.id, account.profile, ledger.context.decided_at
+    person, choice = f"owner-{chance.randint(1, 5)}", chance.random()
+    if choice < 0.3:
+        return AddOwner(id, person)
+    if choice < 0.5:
+        return RemoveOwner(id, chance.choice(profile.owners))
+    if choice < 0.6 and profile.mandates:
+        return WithdrawMandate(id, chance.choice(profile.mandates).person)
+    amount, until = chance.choice((None, 1, 500)), chance.choice((None, now + timedelta(seconds=1)))
+    return GiveMandate(id, person, amount is None or choice < 0.8, amount, profile.currency, until)
 
 
 def _opens(ledger: MemoryLedger, chance: Random, currency: str) -> OpenAccount:
@@ -430,6 +555,40 @@ EVENTS = (
         11,
         '{"amount":159,"currency":"EUR","hold":"hold_000000000000000000000000xe"}',
         {"hold": "hold_000000000000000000000000xe", "amount": 159, "currency": "EUR"},
+    ),
+    StoredEvent(
+        "account.owner_added.v1",
+        "acct_0000000000000000000000005v",
+        3,
+        '{"person":"owner-5"}',
+        {"person": "owner-5"},
+    ),
+    StoredEvent(
+        "account.owner_removed.v1",
+        "acct_0000000000000000000000005v",
+        7,
+        '{"person":"owner-2"}',
+        {"person": "owner-2"},
+    ),
+    StoredEvent(
+        "account.mandate_given.v1",
+        "acct_0000000000000000000000002e",
+        6,
+        '{"currency":"EUR","may_see":true,"move_up_to":1,"person":"owner-3","until":"2026-11-21T12:00:01Z"}',
+        {
+            "person": "owner-3",
+            "may_see": True,
+            "move_up_to": 1,
+            "currency": "EUR",
+            "until": "2026-11-21T12:00:01Z",
+        },
+    ),
+    StoredEvent(
+        "account.mandate_withdrawn.v1",
+        "acct_00000000000000000000000047",
+        6,
+        '{"person":"owner-2"}',
+        {"person": "owner-2"},
     ),
 )
 

@@ -150,7 +150,7 @@ RULES = {
 
 def life(ledger: MemoryLedger, chance: Random) -> Any:
     """Administrators appoint and remove each other."""
-    people = [person for person in ledger.of(Person) if person.standing == "active"]
+    people = [person for person in ledger.of(Person) if person.status == "active"]
     found = ledger.states.get(STREAM)
     administrators = found.persons if isinstance(found, Administrators) else ()
     if len(administrators) < 2:

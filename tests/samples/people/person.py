@@ -21,8 +21,8 @@ from domain.people.person.profile import (
 )
 from domain.people.person.registration import ChangePassword, RegisterPerson, ResetPassword, VerifyEmail
 from domain.people.person.roles import GrantRole, RevokeRole
-from domain.people.person.standing import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
 from domain.people.person.state import MOST_CONSENTS, PERSON, Person
+from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import NOW, TODAY, VISITOR, By, MemoryLedger, by_person
 
@@ -122,7 +122,7 @@ RULES = {
         ),
         kept=(registered(name="n" * MOST_NAME),),
     ),
-    "person_standing": RuleSample(
+    "person_status": RuleSample(
         given=(registered(),),
         broken=profile(),
         sentence="Person prsn_ada is pending; only a person who is active can be changed.",
@@ -259,11 +259,11 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
 
 def _change(person: Person, choice: float, chance: Random) -> Any:
     id, reason = person.id, chance.choice(REASONS)
-    if person.standing == "deleted":
+    if person.status == "deleted":
         return by_administrator(RestorePerson(id, reason))
-    if person.standing == "suspended" and choice < 0.6:
+    if person.status == "suspended" and choice < 0.6:
         return by_administrator(ReactivatePerson(id, reason))
-    if person.standing == "pending" and choice < 0.6:
+    if person.status == "pending" and choice < 0.6:
         return By(VISITOR, VerifyEmail(id, person.email_hash))
     if choice < 0.65:
         return by_administrator(SuspendPerson(id, reason))

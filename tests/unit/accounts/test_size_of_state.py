@@ -11,7 +11,8 @@ import pytest
 
 from domain.accounts.account.events import HoldPlaced
 from domain.accounts.account.holds import MOST_HOLDS
-from domain.accounts.account.state import ACCOUNT, HOLD, Account, Profile, evolve
+from domain.accounts.account.owners import MOST_MANDATES, MOST_OWNERS
+from domain.accounts.account.state import ACCOUNT, HOLD, Account, Mandate, Profile, evolve
 from domain.accounts.numbers import PREFIXES, account_number
 from domain.codes import MOST_CODE
 from domain.ids import typeid
@@ -26,8 +27,10 @@ MOST_BALANCE = 10**30
 LATEST = datetime.max.replace(tzinfo=UTC)
 
 
-def largest_account(holds: int = MOST_HOLDS, expires_at: datetime | None = LATEST) -> Account:
-    """An account with the longest value of each field, and so many holds."""
+def largest_account(
+    holds: int = MOST_HOLDS, expires_at: datetime | None = LATEST, mandates: int = MOST_MANDATES
+) -> Account:
+    """An account with the longest value of each field, and so many holds and mandates."""
     profile = Profile(
         id=typeid(ACCOUNT, LAST),
         number=account_number("checking", 10**10 - 1),
@@ -37,6 +40,8 @@ def largest_account(holds: int = MOST_HOLDS, expires_at: datetime | None = LATES
         minimum=-MAX_AMOUNT,
         maximum=MAX_AMOUNT,
         opened_on=date.max,
+        owners=("x" * MOST_CODE,) * MOST_OWNERS,
+        mandates=(Mandate("x" * MOST_CODE, False, MAX_AMOUNT, LATEST),) * mandates,
     )
     account = Account(2**63 - 1 - holds, profile, -MOST_BALANCE, 0, "frozen")
     for number in range(holds):
@@ -63,5 +68,5 @@ def test_the_largest_state_fits_a_snapshot(kind: type[Value]) -> None:
 
 
 def test_a_thousand_holds_fit_only_while_none_of_them_expires() -> None:
-    """An account could have a thousand when holds did not expire."""
-    assert size(largest_account(1_000, None)) <= MOST_STATE_BYTES < size(largest_account(1_000))
+    """An account could have a thousand when holds did not expire, and nobody had a mandate."""
+    assert size(largest_account(1_000, None, 0)) <= MOST_STATE_BYTES < size(largest_account(1_000))

@@ -22,6 +22,7 @@ from domain.processes.process import CarryOut
 from domain.refusals import EXPECTATION_FAILED
 from domain.registry import CATALOGUE, MANAGERS, RULES, commands
 from domain.together import Together
+from projections.accounts.account_persons import Standing
 from projections.processes.fold import Status as ProcessStatus
 
 CATEGORIES = {
@@ -46,6 +47,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/log", "category"): CATEGORIES,
     ("/v1/log", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/log/follow", "category"): CATEGORIES,
+    ("/v1/account-persons", "standing"): set(get_args(Standing)),
     ("/v1/log/follow", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/orders", "status"): set(get_args(OrderStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),

@@ -13,19 +13,41 @@ from domain.permissions import ROLES
 
 TABLE = RouteTable([*registry.routes(), *docs_routes()])
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+READS = ("GET", "HEAD", "OPTIONS")
+OF_CUSTOMERS = (
+    "/v1/accounts",
+    "/v1/accounts/{account}",
+    "/v1/accounts/{account}/entries",
+    "/v1/accounts/{account}/movements",
+    "/v1/account-persons",
+    "/v1/transactions",
+    "/v1/transactions/{transaction}",
+)
+"""What shows a customer only what is theirs."""
+BY_CUSTOMERS = (
+    "/v1/accounts/{account}/holds",
+    "/v1/accounts/{account}/holds/{hold}/release",
+    "/v1/accounts/{account}/mandates",
+    "/v1/accounts/{account}/mandates/withdraw",
+    "/v1/batches",
+    "/v1/transfers",
+)
+"""What a customer may send about what is theirs."""
 PUBLIC = ("/v1/health/", "/docs")
 PATHS = sorted({declared.route.path for declared in TABLE.routes})
 
 
 def may(role: Role, method: str, path: str) -> bool:
     """The permissions of each role by prefixes of paths, as they were before routes declared them."""
+    if role == "customer":
+        return (method in READS and path in OF_CUSTOMERS) or (method not in READS and path in BY_CUSTOMERS)
     if role == "operator":
         return True
     if path == "/v1/log/follow-tickets":
         return role == "audit"
     if path in ("/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
         return False
-    if method not in ("GET", "HEAD", "OPTIONS"):
+    if method not in READS:
         return role == "command" and path != "/v1/policies/posting"
     if path.startswith(("/v1/streams", "/v1/log")):
         return role == "audit"

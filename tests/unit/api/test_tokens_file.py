@@ -92,6 +92,14 @@ def test_a_token_is_found_by_its_digest(file: File) -> None:
     assert name_of(principals.find(digest("else"))) == "unauthenticated"
 
 
+def test_a_token_is_of_a_person(file: File) -> None:
+    ada = {"principal": "ada", "person": "prsn_1"}
+    file.write(entry(role="customer", **ada), entry("other", role="report", **ada))
+    principals = file.open()
+    assert principals.find(digest("secret")) == Principal("ada", ("customer",), person="prsn_1")
+    assert principals.named("ada") == Principal("ada", ("report", "customer"), person="prsn_1")
+
+
 @pytest.mark.parametrize("expires", ["2026-06-01T12:00:05Z", "2026-06-01T14:00:05+02:00", "2026-06-01T12:00:05.0Z"])
 def test_a_token_expires_to_the_second(file: File, expires: str) -> None:
     file.write(entry(expires=expires))
@@ -137,6 +145,13 @@ ENTRIES: dict[str, tuple[dict[str, Any], str]] = {
     "digest with spaces": (entry(sha256="00 " * 32), "has a sha256 that is not 64 hexadecimal digits"),
     "no text as digest": (entry(sha256=7), "has a sha256 that is not 64 hexadecimal digits"),
     "empty token": (entry(""), "has the sha256 of the empty token"),
+    "customer without person": (
+        entry(role="customer"),
+        "has the role 'customer' and no person; only a person can be a customer",
+    ),
+    "no person": (entry(person=""), "has a person that is not an id of 1 to 100 characters, such as prsn_1"),
+    "no text as person": (entry(person=7), "has a person that is not an id"),
+    "another person": (entry(principal="known", person="prsn_1"), "has another person than an earlier entry of known"),
     "twice": (entry("known", "other"), "has the sha256 of another entry, that of known"),
     "a system name": (entry(principal="system:daybook"), "has the principal 'system:daybook'; names that begin with"),
     "a system name in capitals": (

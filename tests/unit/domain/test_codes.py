@@ -88,14 +88,19 @@ def test_every_command_with_a_code_is_refused_for_another_text() -> None:
 def test_events_name_their_codes() -> None:
     """Every field of a new event with the name of a code is declared, so that `verify` looks at it."""
     introduced = {"account.opened.v1", "order.placed.v2", "post.drafted.v1", "account.hold_placed.v2"}
+    of_persons = {"account.owner_added.v1", "account.mandate_given.v1"}
     for entry in CATALOGUE:
         if entry.event is not None:
             names = {"reference", "metadata", "purpose", "text_version", "action", "context"} | (
                 {"owner", "customer", "author"} if entry.name in introduced else set()
             )
+            names |= {"person"} if entry.name in of_persons else set()
             assert set(entry.codes) == names & set(entry.event.__struct_fields__), entry.name
 
 
 def _codes_of(command: Any) -> tuple[str, ...]:
+    """The fields with codes of a command, or of its class. The person that a command of people is about is a stream."""
     names: tuple[str, ...] = command.__struct_fields__
-    return tuple(name for name in ("owner", "customer", "author", "reference") if name in names)
+    is_of_people = command.__module__.startswith("domain.people.")
+    codes = ("owner", "customer", "author", *(() if is_of_people else ("person",)), "reference")
+    return tuple(name for name in codes if name in names)

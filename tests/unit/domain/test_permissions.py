@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from domain.accounts.account.holds import ReleaseHold
+from domain.accounts.account.lifecycle import FreezeAccount
 from domain.kernel import Accepted, Context, Decision, Forbidden, Grant, Principal, Role
 from domain.permissions import COMMANDERS, OPERATORS, ROLES, may
 from domain.registry import PERMISSIONS, forbid
@@ -17,7 +17,7 @@ from domain.together import Together
 from tests.samples.registry import history
 from tests.support.memory_ledger import NOW, MemoryLedger, opening
 
-RELEASE = ReleaseHold("acct_1", "hold_1")
+FREEZE = FreezeAccount("acct_1", "a reason")
 
 
 def principal(*roles: Role, grants: tuple[Grant, ...] = ()) -> Principal:
@@ -33,7 +33,7 @@ def one_of_each() -> dict[type, Any]:
             sent[type(command)] = command
             return super().execute(command)
 
-    assert list(history(Noting(), Random(1), 1_000))
+    assert list(history(Noting(), Random(1), 2_500))
     return sent
 
 
@@ -47,15 +47,15 @@ def test_a_command_is_for_the_roles_that_are_declared() -> None:
 
 
 def test_the_sentence_names_command_roles_and_principal() -> None:
-    assert forbid(principal("report", "audit"), RELEASE, NOW) == Forbidden(
-        "ReleaseHold is for command or operator; ada has report, audit."
+    assert forbid(principal("report", "audit"), FREEZE, NOW) == Forbidden(
+        "FreezeAccount is for command or operator; ada has report, audit."
     )
-    assert forbid(principal(), RELEASE, NOW) == Forbidden("ReleaseHold is for command or operator; ada has no role.")
+    assert forbid(principal(), FREEZE, NOW) == Forbidden("FreezeAccount is for command or operator; ada has no role.")
 
 
 def test_of_several_commands_each_is_checked() -> None:
-    assert forbid(principal("command"), Together((RELEASE, RELEASE)), NOW) is None
-    assert forbid(principal("audit"), Together((RELEASE, RELEASE)), NOW) is not None
+    assert forbid(principal("command"), Together((FREEZE, FREEZE)), NOW) is None
+    assert forbid(principal("audit"), Together((FREEZE, FREEZE)), NOW) is not None
 
 
 def test_a_grant_counts_until_its_end() -> None:

@@ -1,4 +1,4 @@
-"""Tokens of a local machine: one for each role, private, and the API reads only their SHA-256."""
+"""Tokens of a local machine: one for each role of a program, private, and the API reads only their SHA-256."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from pathlib import Path
 from api.gateway.principals import digest
 from api.gateway.tokens_file import PrincipalsFile
 from domain.kernel import Principal
-from domain.permissions import ROLES
 from workers.clock_and_ids import now
-from workers.tokens import ensure_tokens
+from workers.tokens import PROGRAM_ROLES, ensure_tokens
 
 
 def test_one_for_each_role_and_only_their_digests_are_read(tmp_path: Path) -> None:
     file = tmp_path / "var" / "tokens.json"
     made = ensure_tokens(file)
-    assert set(made) == set(ROLES)
-    assert len(set(made.values())) == len(ROLES)
+    assert set(made) == set(PROGRAM_ROLES)
+    assert len(set(made.values())) == len(PROGRAM_ROLES)
     principals = PrincipalsFile(file, now)
     for role, token in made.items():
         assert principals.find(digest(token)) == Principal(role, (role,))

@@ -1,4 +1,4 @@
-"""The standing of a person: suspended and reactivated, deleted and restored, each with a reason."""
+"""The status of a person: suspended and reactivated, deleted and restored, each with a reason."""
 
 from __future__ import annotations
 
@@ -91,4 +91,4 @@ def refuse_administrator(person: Person, verb: str) -> Refused | None:
 
 
 def _changed(person: Person, event: PersonSuspended | PersonReactivated | PersonDeleted | PersonRestored) -> Accepted:
-    return Accepted((event,), {"person": person.id, "standing": replace(evolve(person, event)).standing})
+    return Accepted((event,), {"person": person.id, "status": replace(evolve(person, event)).status})
