@@ -96,6 +96,15 @@ def test_another_text_than_a_subject_changes_nothing(ledger: Ledger, owner: Conn
     assert state(owner) == before
 
 
+@pytest.mark.parametrize("subject", ["main", "system:hashes"])
+def test_a_key_of_the_log_itself_is_never_destroyed(ledger: Ledger, owner: Connection[Any], subject: str) -> None:
+    """Without it, names of internal accounts could not be read, or names that are taken would look free."""
+    before = state(owner)
+    with pytest.raises(InvalidParameterValue, match=f"{subject} is no person: its key is one of the log itself"):
+        erase_subject(owner, 1, subject, "one")
+    assert state(owner) == before
+
+
 def test_the_longest_subject_with_any_character(ledger: Ledger, owner: Connection[Any]) -> None:
     subject = "".join(map(chr, range(33, 127))) + "x" * 6
     assert erase_subject(owner, 1, subject, "one").appended
