@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from eventstore.credentials.clock import Clock, system_clock
-from eventstore.credentials.store import Store, checked_id
+from eventstore.credentials.store import CredentialsError, Store, checked_id
 from eventstore.credentials.waits import (
     ADDRESS,
     CODE,
@@ -29,6 +29,7 @@ from eventstore.credentials.waits import (
 )
 
 Kind: TypeAlias = Literal["person", "address", "code"]
+_TRIES: Final = 3
 WAITS: Final[dict[Kind, Waits]] = {"person": PERSON, "address": ADDRESS, "code": CODE}
 
 # Rows are made and locked in the order of the key, so that two attempts are never in each other's way. A row is made
@@ -59,15 +60,12 @@ UPDATE credentials.attempts a SET failed_at = %s FROM unnest(%s::text[], %s::tex
 """
 # A right password ends the count of its name. Of an address it takes back its own attempt: who has one account of
 # their own must not be able to guess at others without waiting.
+#
+# The rows stay, with 0 failures, until a sweep: an attempt may be about to lock them.
 _TAKE_BACK = """
-UPDATE credentials.attempts a SET failures = failures - 1 FROM unnest(%s::text[], %s::text[]) AS n(kind, subject)
- WHERE a.log = %s AND a.kind = n.kind COLLATE "C" AND a.subject = n.subject COLLATE "C" AND a.failures > 1
-   AND a.kind = 'address'
-"""
-_END = """
-DELETE FROM credentials.attempts a USING unnest(%s::text[], %s::text[]) AS n(kind, subject)
+UPDATE credentials.attempts a SET failures = CASE a.kind WHEN 'address' THEN greatest(a.failures - 1, 0) ELSE 0 END
+  FROM unnest(%s::text[], %s::text[]) AS n(kind, subject)
  WHERE a.log = %s AND a.kind = n.kind COLLATE "C" AND a.subject = n.subject COLLATE "C"
-   AND (a.kind <> 'address' OR a.failures <= 1)
 """
 
 
@@ -131,9 +129,7 @@ class Attempts(Store):
         """Count an attempt, unless one of its subjects has to wait. Nothing is counted then."""
         kinds, names, now = _columns(subjects), _names(subjects), self._now()
         with self._connected() as connection, connection.transaction():
-            connection.execute(_ADD, (self._log, now, kinds, names))
-            rows = connection.execute(_LOCK, (kinds, names, self._log)).fetchall()
-            waiting = [_waiting(row, now) for row in rows]
+            waiting = [_waiting(row, now) for row in self._locked(connection, kinds, names, now)]
             longest = max(waiting, key=lambda one: one.seconds, default=None)
             if longest is not None and longest.seconds > 0:
                 connection.execute(_STEP_BACK, (now, kinds, names, self._log, now))
@@ -142,12 +138,22 @@ class Attempts(Store):
             counted = connection.execute(_COUNT, values).fetchall()
         return Begun(max((number for kind, number in counted if kind != "address"), default=0))
 
+    def _locked(
+        self, connection: Connection[Any], kinds: list[str], names: list[str], now: datetime
+    ) -> list[tuple[Kind, str, int, datetime]]:
+        """The rows of all subjects, locked. A sweep may remove a row just before it is locked; it is made again."""
+        for _ in range(_TRIES):
+            connection.execute(_ADD, (self._log, now, kinds, names))
+            rows = connection.execute(_LOCK, (kinds, names, self._log)).fetchall()
+            if len(rows) == len(kinds):
+                return rows
+        raise CredentialsError(f"the counters of an attempt were removed {_TRIES} times by a sweep: try again")
+
     def succeeded(self, subjects: Sequence[Subject]) -> None:
         """Take the attempt back: the secret was right."""
         values = (_columns(subjects), _names(subjects), self._log)
         with self._connected() as connection, connection.transaction():
             connection.execute(_LOCK, values)
-            connection.execute(_END, values)
             connection.execute(_TAKE_BACK, values)
 
 
