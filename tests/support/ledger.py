@@ -36,8 +36,10 @@ from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
 from projections.engine.runner import Runner
 from projections.registry import PROJECTIONS
+from tests.support.memory_ledger import By
 from tests.support.postgres import Database
 from workers.clock_and_ids import new_id as fresh_id
+from workers.composition import system_submission
 
 MASTER_KEY = bytes(range(KEY_BYTES))
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -110,6 +112,14 @@ def withdrawal(account: str, amount: int) -> Withdraw:
 
 def transfer(source: str, target: str, amount: int) -> Transfer:
     return Transfer(new_id(TRANSACTION), source, target, amount, "EUR", TODAY)
+
+
+def executed(executor: Executor, command: By) -> Answer:
+    """The answer to a command that its principal sends."""
+    key = f"key-{next(_keys)}"
+    submitted = system_submission(command.principal, key, command.command, key, "main", command.at or NOW)
+    [answer] = executor.execute([submitted])
+    return answer
 
 
 @dataclass

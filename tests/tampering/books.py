@@ -15,6 +15,10 @@ from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import TRANSACTION, CaptureHold, PostTransaction, Transfer
 from domain.kernel import RULES_VERSION, Context
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
+from domain.people.person.profile import ChangeProfile, ChangeSettings, GiveConsent, WithdrawConsent
+from domain.people.person.registration import ChangePassword
+from domain.people.person.roles import GrantRole, RevokeRole
+from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
 from domain.posts.post import (
     POST,
     ArchivePost,
@@ -31,6 +35,8 @@ from domain.together import Together
 from eventstore.log.answers import Outcome
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
+from tests.samples.people.administrators import ADA, ASKED, BOB, EVE, MAX, approved, asked, removal, withdrawn
+from tests.samples.people.person import by_administrator as by_an_administrator
 from tests.samples.processes.process import process_of, reaction
 from tests.support.ledger import (
     NOW,
@@ -39,6 +45,7 @@ from tests.support.ledger import (
     Ledger,
     codec_of,
     deposit,
+    executed,
     fold,
     ledger_on,
     new_id,
@@ -48,6 +55,7 @@ from tests.support.ledger import (
     transfer,
     withdrawal,
 )
+from tests.support.memory_ledger import By, by_person
 from tests.support.postgres import Database
 from workers.erasure import erase_subject
 from workers.verify import verify
@@ -74,6 +82,7 @@ def write_books(database: Database) -> None:
         _orders(ledger, one)
         _posts(ledger)
         ledger.accepted(ChangePostingPolicy(10_000))
+        _people(ledger)
         _processes(ledger)
         _expired(ledger, one)
         with psycopg.connect(database.url) as superuser:
@@ -167,6 +176,39 @@ def _posts(ledger: Ledger) -> None:
         ledger.accepted(ArchivePost(post))
     ledger.accepted(DeletePost(other, "a mistake"))
     ledger.accepted(RestorePost(other))
+
+
+def _people(ledger: Ledger) -> None:
+    """Two administrators, a third one by two persons, a request that was withdrawn, and a person with everything."""
+    everything = (
+        ChangeProfile(ADA, "Ada King", "Counts", "London", "https://example.com/ada", date(1990, 12, 10)),
+        ChangeSettings(ADA, "Europe/London", "en-GB"),
+        GiveConsent(ADA, "newsletter", "1"),
+        GiveConsent(ADA, "terms", "2"),
+        WithdrawConsent(ADA, "terms"),
+        ChangePassword(ADA),
+    )
+    commands = (
+        *ASKED,
+        approved(BOB),
+        asked(ADA, MAX, "appr_2"),
+        withdrawn(ADA, "appr_2"),
+        removal(BOB, EVE, "appr_3"),
+        approved(ADA, "appr_3"),
+        asked(ADA, MAX, "appr_4"),
+        *(By(by_person(ADA), command) for command in everything),
+        *map(
+            by_an_administrator,
+            (GrantRole(MAX, "author"), GrantRole(MAX, "audit", "case-7"), RevokeRole(MAX, "author")),
+        ),
+        *map(by_an_administrator, (SuspendPerson(MAX, "spam"), ReactivatePerson(MAX, "a mistake"))),
+        *map(
+            by_an_administrator,
+            (DeletePerson(EVE, "asked for"), RestorePerson(EVE, "asked for"), DeletePerson(EVE, "left")),
+        ),
+    )
+    for command in commands:
+        assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command
 
 
 def _processes(ledger: Ledger) -> None:

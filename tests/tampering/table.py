@@ -1191,6 +1191,8 @@ READ: Final = [
     ),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
+    case("people: a role", "UPDATE read.people SET roles = '[]' WHERE roles::text <> '[]'", TABLES),
+    case("approvals: an outcome", "UPDATE read.approvals SET outcome = 'approved' WHERE outcome = 'open'", TABLES),
     case("posts: a title", "UPDATE read.posts SET title = 'x'", TABLES),
     case("post_revisions: a row deleted", "DELETE FROM read.post_revisions WHERE revision = 1", TABLES),
     case("trial_balance: a sum", "UPDATE read.trial_balance SET debits = debits + 1", TABLES),

@@ -9,27 +9,14 @@ from typing import Any
 
 import psycopg
 
-from eventstore.executor.executor import Executor
 from eventstore.log.answers import Answer, Outcome
 from tests.samples.people.administrators import ADA, BOB, TWO, approved, removal
 from tests.samples.people.person import registered
-from tests.support.ledger import assert_sound, executor_on, fold, new_id, submission
-from tests.support.memory_ledger import By
+from tests.support.ledger import assert_sound, executed, executor_on, fold
 from tests.support.postgres import Database
-from workers.composition import system_submission
 
 CLIENTS = 20
 PROCESSES = 4
-
-
-def executed(executor: Executor, command: By) -> Answer:
-    """The answer to a command that its principal sends."""
-    key = new_id("key")
-    usual = submission(command.command)
-    [answer] = executor.execute(
-        [system_submission(command.principal, key, command.command, key, "main", usual.context.decided_at)]
-    )
-    return answer
 
 
 def test_of_twenty_who_want_one_name_one_gets_it(database18: Database) -> None:
