@@ -81,7 +81,7 @@ def test_every_command_with_a_code_is_refused_for_another_text() -> None:
                     assert (refusal.rule, refusal.figures["field"]) == ("not_a_code", field)
             return super().execute(command)
 
-    list(history(Trying(), Random(1), 600))
+    list(history(Trying(), Random(1), 1_500))
     assert {(kind, field) for kind in commands() for field in _codes_of(kind)} == tried
 
 
