@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from domain.accounts.account.holds import ExpireHold, PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, UnfreezeAccount
+from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import HOLD
 from domain.accounts.posting import Entry, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
@@ -149,6 +150,12 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
         ledger.accepted(PlaceHold(one, hold, 40, "EUR", "ref-2"))
     ledger.accepted(ReleaseHold(one, kept))
     ledger.accepted(CaptureHold(one, paid, new_id(TRANSACTION), two, 30, "EUR", TODAY))
+    joint = ledger.account(owner="owner-4")
+    ledger.accepted(AddOwner(joint, "prsn_1"))
+    ledger.accepted(RemoveOwner(joint, "prsn_1"))
+    for person in ("prsn_1", "prsn_2"):
+        ledger.accepted(GiveMandate(joint, person, True, 500, "EUR", NOW + timedelta(days=1)))
+    ledger.accepted(WithdrawMandate(joint, "prsn_2"))
     ended = ledger.account(owner="gone")
     ledger.accepted(FreezeAccount(ended, "a question"))
     ledger.accepted(UnfreezeAccount(ended, "an answer"))

@@ -688,6 +688,21 @@ AGAINST_THE_RULES: Final = [
         CHECKPOINTS,
     ),
     forged(
+        "a mandate for nothing",
+        "UPDATE log.events SET payload = convert_to(replace(convert_from(payload, 'UTF8'), '\"move_up_to\":500',"
+        " '\"move_up_to\":0'), 'UTF8') WHERE type = 'account.mandate_given.v1'",
+        "A mandate is to move 0.01 to 9999999999999.99 EUR; this one is for 0.00.",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "an owner who is removed and was none",
+        retyped("account.mandate_withdrawn.v1", "account.owner_removed.v1"),
+        "prsn_2 is no owner of account",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
         "a policy that is stricter than the postings after it",
         """UPDATE log.events SET payload = '{"most_days_back":1}' WHERE type = 'posting_policy.changed.v1'""",
         "days before today, 2026-11-21 (UTC); the posting policy allows 1.",
@@ -1189,6 +1204,7 @@ READ: Final = [
         "DELETE FROM read.posting_policy_versions WHERE version = 1",
         TABLES,
     ),
+    case("account_persons: an end", "UPDATE read.account_persons SET until = NULL WHERE standing = 'mandate'", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("people: a role", "UPDATE read.people SET roles = '[]' WHERE roles::text <> '[]'", TABLES),
@@ -1202,7 +1218,7 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
-        " read.posting_policy, read.posting_policy_versions, read.processes",
+        " read.posting_policy, read.posting_policy_versions, read.account_persons, read.processes",
         STATUS,
     ),
     case(

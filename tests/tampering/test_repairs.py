@@ -80,4 +80,4 @@ def test_a_rebuild_keeps_views_of_users_if_nothing_is_damaged(books18: Books) ->
             superuser.execute("CREATE VIEW public.mine AS SELECT account FROM reporting.accounts")
         rebuild_named(copy, {"accounts"})
         with connect(copy.url, application_name="analyst") as superuser:
-            assert superuser.execute("SELECT count(*) FROM public.mine").fetchone() == (7,)
+            assert superuser.execute("SELECT count(*) FROM public.mine").fetchone() == (8,)

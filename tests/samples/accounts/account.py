@@ -344,12 +344,12 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     accounts = [one for one in ledger.of(Account) if one.profile.currency == currency and not one.profile.internal]
     if len(accounts) < 3 or chance.random() < 0.3:
         return _opens(ledger, chance, currency)
+    if chance.random() < 0.2:
+        return _about_persons(ledger, chance, accounts)
     account = chance.choice(accounts)
     id = account.profile.id
     if account.status == "frozen":
         return UnfreezeAccount(id, "a reason")
-    if chance.random() < 0.3:
-        return _about_persons(ledger, chance, account)
     choice = chance.random()
     if account.holds and choice < 0.3:
         hold, _, expires_at = chance.choice(account.holds)
@@ -364,18 +364,28 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     return FreezeAccount(id, "a reason") if choice < 0.7 else CloseAccount(id, "a reason")
 
 
-def _about_persons(ledger: MemoryLedger, chance: Random, account: Account) -> Any:
+def _about_persons(ledger: MemoryLedger, chance: Random, accounts: list[Account]) -> Any:
     """Another owner or mandate, or one less."""
-    id, profile, now = account.profile.id, account.profile, ledger.context.decided_at
-    person, choice = f"owner-{chance.randint(1, 5)}", chance.random()
-    if choice < 0.3:
-        return AddOwner(id, person)
-    if choice < 0.5:
-        return RemoveOwner(id, chance.choice(profile.owners))
-    if choice < 0.6 and profile.mandates:
-        return WithdrawMandate(id, chance.choice(profile.mandates).person)
-    amount, until = chance.choice((None, 1, 500)), chance.choice((None, now + timedelta(seconds=1)))
-    return GiveMandate(id, person, amount is None or choice < 0.8, amount, profile.currency, until)
+    shared = [one.profile for one in accounts if len(one.profile.owners) > 1]
+    mandated = [one.profile for one in accounts if one.profile.mandates]
+    profile, person, choice = chance.choice(accounts).profile, f"owner-{chance.randint(1, 5)}", chance.random()
+    if choice < 0.2 and shared:
+        profile = chance.choice(shared)
+        return RemoveOwner(profile.id, chance.choice(profile.owners))
+    if choice < 0.4 and mandated:
+        profile = chance.choice(mandated)
+        return WithdrawMandate(profile.id, chance.choice(profile.mandates).person)
+    if choice < 0.7:
+        return AddOwner(profile.id, person)
+    amount, until = chance.choice((None, 1, 500)), ledger.context.decided_at + timedelta(seconds=1)
+    return GiveMandate(
+        account=profile.id,
+        person=person,
+        may_see=amount is None or choice < 0.85,
+        move_up_to=amount,
+        currency=profile.currency,
+        until=until if chance.random() < 0.5 else None,
+    )
 
 
 def _opens(ledger: MemoryLedger, chance: Random, currency: str) -> OpenAccount:

@@ -33,7 +33,7 @@ def one_of_each() -> dict[type, Any]:
             sent[type(command)] = command
             return super().execute(command)
 
-    assert list(history(Noting(), Random(1), 2_500))
+    assert list(history(Noting(), Random(1), 3_000))
     return sent
 
 
