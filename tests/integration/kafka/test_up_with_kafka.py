@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kafka.errors import KafkaError
 
 from tests.integration.workers.running import daybook, environment, read_until, started
 from tests.integration.workers.test_up import UP, Client, actions, program_of, stop, tokens
@@ -47,7 +48,11 @@ def test_what_is_recorded_is_published_also_after_the_broker_and_the_publisher_w
     base, kafka = f"http://127.0.0.1:{env['DAYBOOK_PORT']}", Kafka(f"127.0.0.1:{env['DAYBOOK_KAFKA_PORT']}")
 
     def is_published(account: bytes) -> bool:
-        return sum(b'"stream":"' + account in record.value for record in kafka.records(TOPIC)) == 1
+        try:
+            records = kafka.records(TOPIC)
+        except KafkaError:  # it is not back yet
+            return False
+        return sum(b'"stream":"' + account in record.value for record in records) == 1
 
     with kafka_alone(), started("up", "--kafka", env=env) as process:
         assert kafka.address in read_until(process, UP)
