@@ -16,6 +16,7 @@ from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import TRANSACTION, CaptureHold, PostTransaction, Transfer
 from domain.kernel import RULES_VERSION, Context
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
+from domain.people.administrators import RejectAdministrator
 from domain.people.person.profile import ChangeProfile, ChangeSettings, GiveConsent, WithdrawConsent
 from domain.people.person.registration import ChangePassword
 from domain.people.person.roles import GrantRole, RevokeRole
@@ -36,7 +37,18 @@ from domain.together import Together
 from eventstore.log.answers import Outcome
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
-from tests.samples.people.administrators import ADA, ASKED, BOB, EVE, MAX, approved, asked, removal, withdrawn
+from tests.samples.people.administrators import (
+    ADA,
+    ASKED,
+    BOB,
+    EVE,
+    MAX,
+    approved,
+    asked,
+    by_administrator,
+    removal,
+    withdrawn,
+)
 from tests.samples.people.person import by_administrator as by_an_administrator
 from tests.samples.processes.process import process_of, reaction
 from tests.support.ledger import (
@@ -203,6 +215,8 @@ def _people(ledger: Ledger) -> None:
         removal(BOB, EVE, "appr_3"),
         approved(ADA, "appr_3"),
         asked(ADA, MAX, "appr_4"),
+        asked(ADA, MAX, "appr_5"),
+        by_administrator(BOB, RejectAdministrator("appr_5")),
         *(By(by_person(ADA), command) for command in everything),
         *map(
             by_an_administrator,

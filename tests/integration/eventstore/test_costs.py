@@ -219,7 +219,7 @@ WAL_A_TRANSFER = (2_550, 2_950)
 WAL_ALONE = {
     "a transfer": (3_056, 3_120),
     "a deposit": (2_904, 2_968),
-    "opening an account, with its person's key": (2_392, 2_456),
+    "opening an account, with its person's key": (2_392, 2_480),
     "a withdrawal that conflicts once": (3_028, 3_092),
 }
 """Bytes of a command alone, with a separate commit. It is a median, so that full pages do not matter."""
