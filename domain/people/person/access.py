@@ -1,8 +1,34 @@
-"""Who may do something about a person: they themselves, or an administrator."""
+"""Who may do something about a person: they themselves, or an administrator. And how a decision gets the person."""
 
 from __future__ import annotations
 
-from domain.kernel import Context, Forbidden
+from collections.abc import Callable
+from functools import wraps
+from typing import Protocol, TypeVar
+
+from domain.kernel import Context, Decision, Forbidden, States, Unknown, found
+from domain.people.person.state import Person
+
+
+class AboutPerson(Protocol):
+    """A command about one person."""
+
+    @property
+    def person(self) -> str: ...
+
+
+C = TypeVar("C", bound=AboutPerson)
+
+
+def about_person(decide: Callable[[C, Person, Context], Decision]) -> Callable[[C, States, Context], Decision]:
+    """Make a decision of a function that takes the person. A command about somebody unknown is answered so."""
+
+    @wraps(decide)
+    def decided(command: C, states: States, context: Context) -> Decision:
+        person = found(states, command.person, Person)
+        return Unknown("person", command.person) if person is None else decide(command, person, context)
+
+    return decided
 
 
 def forbid_other_than_self(person: str, context: Context) -> Forbidden | None:

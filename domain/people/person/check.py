@@ -25,6 +25,7 @@ from domain.people.person.events import (
     PersonSuspended,
 )
 from domain.people.person.state import RULES, Person, evolve
+from domain.people.person.status import RULES as STATUS_RULES
 from domain.people.person.status import refuse_administrator
 
 
@@ -79,10 +80,7 @@ def _changed(person: Person, event: PersonEvent, decided: Decided) -> Iterator[B
             if person.grant(event.role) is None:
                 yield Broken(event, f"{person.id} does not have the role {event.role}")
     if refusal is not None:
-        yield refused(event, refusal, {**RULES, **_ADMINISTRATOR})
-
-
-_ADMINISTRATOR = {"person_is_administrator": "Person {person} is an administrator and cannot be {verb}."}
+        yield refused(event, refusal, {**RULES, **STATUS_RULES})
 
 
 def explained_claims(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date
+from typing import TypeVar
 
 from domain.codes import refuse_other_than_code
-from domain.kernel import Accepted, Context, Decision, Event, Refused, States, Unknown, Value, found
+from domain.kernel import Accepted, Context, Decision, Event, Refused, States, Value
 from domain.people.names import refuse_name
-from domain.people.person.access import forbid_other_than_self
+from domain.people.person.access import about_person, forbid_other_than_self
 from domain.people.person.events import (
     PersonConsentGiven,
     PersonConsentWithdrawn,
@@ -75,17 +76,18 @@ class WithdrawConsent(_OnSelf, frozen=True):
     purpose: str
 
 
-def _by_self(decide: Callable[..., Decision]) -> Callable[..., Decision]:
+S = TypeVar("S", bound=_OnSelf)
+
+
+def _by_self(decide: Callable[[S, Person, Context], Decision]) -> Callable[[S, States, Context], Decision]:
     """Let only the person themselves do it, while they may sign in."""
 
-    def decided(command: _OnSelf, states: States, context: Context) -> Decision:
-        forbidden = forbid_other_than_self(command.person, context)
-        if forbidden is not None:
-            return forbidden
-        person = found(states, command.person, Person)
-        if person is None:
-            return Unknown("person", command.person)
+    @about_person
+    def active(command: S, person: Person, context: Context) -> Decision:
         return person.refuse_unless("changed", "active") or decide(command, person, context)
+
+    def decided(command: S, states: States, context: Context) -> Decision:
+        return forbid_other_than_self(command.person, context) or active(command, states, context)
 
     return decided
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import cast
 
 from domain.claims import Claim, take
-from domain.kernel import Accepted, Context, Decision, Personal, Refused, States, Unknown, Value, found
+from domain.kernel import Accepted, Context, Decision, Personal, Refused, States, Value
 from domain.people.names import email_claim, refuse_email, refuse_name, refuse_username, username_claim
-from domain.people.person.access import forbid_other_than_self
+from domain.people.person.access import about_person, forbid_other_than_self
 from domain.people.person.events import PersonEmailVerified, PersonPasswordSet, PersonRegistered
 from domain.people.person.state import Person
 
@@ -97,11 +97,9 @@ def register(command: RegisterPerson, states: States, context: Context) -> Decis
     return Accepted((registered, username_taken, email_taken), {"person": command.person, "status": "pending"})
 
 
-def verify_email(command: VerifyEmail, states: States, context: Context) -> Decision:
+@about_person
+def verify_email(command: VerifyEmail, person: Person, context: Context) -> Decision:
     """Decide a verification. A suspended person stays suspended."""
-    person = found(states, command.person, Person)
-    if person is None:
-        return Unknown("person", command.person)
     refusal = person.refuse_unless("verified", "pending", "active", "suspended")
     if refusal is not None:
         return refusal
@@ -115,19 +113,19 @@ def verify_email(command: VerifyEmail, states: States, context: Context) -> Deci
 
 
 def change_password(command: ChangePassword, states: States, context: Context) -> Decision:
-    return forbid_other_than_self(command.person, context) or _set_password(command.person, states, "changed")
+    return forbid_other_than_self(command.person, context) or _set_password(command, states, context)
 
 
 def reset_password(command: ResetPassword, states: States, context: Context) -> Decision:
-    return _set_password(command.person, states, "reset")
+    return _set_password(command, states, context)
 
 
-def _set_password(id: str, states: States, how: str) -> Decision:
-    person = found(states, id, Person)
-    if person is None:
-        return Unknown("person", id)
+@about_person
+def _set_password(command: ChangePassword | ResetPassword, person: Person, context: Context) -> Decision:
     refusal = person.refuse_unless("given a new password", "pending", "active")
     if refusal is not None:
         return refusal
-    event = PersonPasswordSet(person.id, person.version + 1, "changed" if how == "changed" else "reset")
+    event = PersonPasswordSet(
+        person.id, person.version + 1, "changed" if isinstance(command, ChangePassword) else "reset"
+    )
     return Accepted((event,), {"person": person.id})

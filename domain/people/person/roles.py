@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.codes import refuse_other_than_code
-from domain.kernel import Accepted, Context, Decision, Refused, States, Unknown, Value, found
+from domain.kernel import Accepted, Context, Decision, Refused, Value
+from domain.people.person.access import about_person
 from domain.people.person.events import PersonRole, PersonRoleGranted, PersonRoleRevoked
 from domain.people.person.state import Person
 
@@ -44,10 +45,8 @@ class RevokeRole(Value, frozen=True):
         return (self.person,)
 
 
-def grant(command: GrantRole, states: States, context: Context) -> Decision:
-    person = found(states, command.person, Person)
-    if person is None:
-        return Unknown("person", command.person)
+@about_person
+def grant(command: GrantRole, person: Person, context: Context) -> Decision:
     refusal = person.refuse_unless("given a role", "pending", "active") or refuse_other_than_code(
         "context", command.context
     )
@@ -63,10 +62,8 @@ def grant(command: GrantRole, states: States, context: Context) -> Decision:
     return Accepted((event,), {"person": person.id, "role": command.role})
 
 
-def revoke(command: RevokeRole, states: States, context: Context) -> Decision:
-    person = found(states, command.person, Person)
-    if person is None:
-        return Unknown("person", command.person)
+@about_person
+def revoke(command: RevokeRole, person: Person, context: Context) -> Decision:
     if command.role == "administrator":
         return Refused("role_of_administrators", {})
     if person.grant(command.role) is None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
-from domain.kernel import Accepted, Context, Decision, Refused, States, Unknown, Value, found
-from domain.people.person.access import forbid_other_than_self_or_administrator
+from domain.kernel import Accepted, Context, Decision, Refused, States, Value
+from domain.people.person.access import about_person, forbid_other_than_self_or_administrator
 from domain.people.person.events import PersonDeleted, PersonReactivated, PersonRestored, PersonSuspended
 from domain.people.person.state import Person, evolve
 
@@ -39,48 +37,34 @@ class RestorePerson(_ForAReason, frozen=True):
     """Restore a deleted person."""
 
 
-def suspend(command: SuspendPerson, states: States, context: Context) -> Decision:
-    person = found(states, command.person, Person)
-    if person is None:
-        return Unknown("person", command.person)
+@about_person
+def suspend(command: SuspendPerson, person: Person, context: Context) -> Decision:
     refusal = person.refuse_unless("suspended", "pending", "active") or refuse_administrator(person, "suspended")
-    if refusal is not None:
-        return refusal
-    return _changed(person, PersonSuspended(person.id, person.version + 1, person.id, command.reason))
+    return refusal or _changed(person, PersonSuspended(person.id, person.version + 1, person.id, command.reason))
 
 
-def reactivate(command: ReactivatePerson, states: States, context: Context) -> Decision:
-    person = found(states, command.person, Person)
-    if person is None:
-        return Unknown("person", command.person)
+@about_person
+def reactivate(command: ReactivatePerson, person: Person, context: Context) -> Decision:
     refusal = person.refuse_unless("reactivated", "suspended")
-    if refusal is not None:
-        return refusal
-    return _changed(person, PersonReactivated(person.id, person.version + 1, person.id, command.reason))
+    return refusal or _changed(person, PersonReactivated(person.id, person.version + 1, person.id, command.reason))
 
 
 def delete(command: DeletePerson, states: States, context: Context) -> Decision:
-    forbidden = forbid_other_than_self_or_administrator(command.person, context)
-    if forbidden is not None:
-        return forbidden
-    person = found(states, command.person, Person)
-    if person is None:
-        return Unknown("person", command.person)
+    """Decide a deletion. Whoever may not delete is told nothing about the person."""
+    return forbid_other_than_self_or_administrator(command.person, context) or _delete(command, states, context)
+
+
+@about_person
+def _delete(command: DeletePerson, person: Person, context: Context) -> Decision:
     refusal = person.refuse_unless("deleted", "pending", "active", "suspended")
     refusal = refusal or refuse_administrator(person, "deleted")
-    if refusal is not None:
-        return refusal
-    return _changed(person, PersonDeleted(person.id, person.version + 1, person.id, command.reason))
+    return refusal or _changed(person, PersonDeleted(person.id, person.version + 1, person.id, command.reason))
 
 
-def restore(command: RestorePerson, states: States, context: Context) -> Decision:
-    person = found(states, command.person, Person)
-    if person is None:
-        return Unknown("person", command.person)
+@about_person
+def restore(command: RestorePerson, person: Person, context: Context) -> Decision:
     refusal = person.refuse_unless("restored", "deleted")
-    if refusal is not None:
-        return refusal
-    return _changed(person, PersonRestored(person.id, person.version + 1, person.id, command.reason))
+    return refusal or _changed(person, PersonRestored(person.id, person.version + 1, person.id, command.reason))
 
 
 def refuse_administrator(person: Person, verb: str) -> Refused | None:
@@ -91,4 +75,4 @@ def refuse_administrator(person: Person, verb: str) -> Refused | None:
 
 
 def _changed(person: Person, event: PersonSuspended | PersonReactivated | PersonDeleted | PersonRestored) -> Accepted:
-    return Accepted((event,), {"person": person.id, "status": replace(evolve(person, event)).status})
+    return Accepted((event,), {"person": person.id, "status": evolve(person, event).status})
