@@ -32,7 +32,8 @@ def namings(request: Request) -> Iterator[Naming]:
             if id.startswith(prefix):
                 yield Naming(kind, id, in_path=True)
         for word in text.split('"'):
-            if word.startswith(prefix):
+            # An account knows the persons who own it by their ids alone.
+            if word.startswith(prefix) and kind != "person":
                 yield Naming(kind, word, in_path=False)
 
 

@@ -7,14 +7,14 @@ from domain.people.approval import APPROVAL
 from tests.samples.people.person import one as person_one
 from tests.samples.people.person import verified
 from tests.samples.sample import Samples, StoredEvent, World
-from tests.support.memory_ledger import By, by_person
+from tests.support.memory_ledger import By, by_person, new_id
 
 
 def one(world: World) -> str:
     """A request."""
     first, other = person_one(world), person_one(world)
     world.executed(verified(other))
-    id = f"{APPROVAL}_{first}"
+    id = new_id(APPROVAL)
     world.executed(By(by_person(first, "administrator"), AskForAdministrator(id, other)))
     return id
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from itertools import count
 from random import Random
 from typing import Any
 
@@ -24,9 +23,8 @@ from domain.people.person.roles import GrantRole, RevokeRole
 from domain.people.person.state import MOST_CONSENTS, PERSON, Person
 from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World, no_code
-from tests.support.memory_ledger import NOW, TODAY, VISITOR, By, MemoryLedger, by_person
+from tests.support.memory_ledger import NOW, TODAY, VISITOR, By, MemoryLedger, by_person, new_id
 
-_numbers = count(1)
 SAMPLE = f"{PERSON}_sample"
 """The person whose key `tests.samples.store` has."""
 MACHINE = Principal("system:first-administrator", ("operator",), "system")
@@ -72,7 +70,7 @@ def by_administrator(command: Any) -> By:
 
 def one(world: World) -> str:
     """A registered person."""
-    id: str = world.executed(registered(f"{PERSON}_one{next(_numbers)}"))["person"]
+    id: str = world.executed(registered(new_id(PERSON)))["person"]
     return id
 
 
