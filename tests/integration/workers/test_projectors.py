@@ -29,7 +29,8 @@ def test_two_projectors_with_different_lists_fold_everything_together(database18
 
     others = {"orders", "posts", "refusals", "processes", "people", "approvals"}
     with started("work", "--projections", "accounts", env=env) as first:
-        read_until(first, "read tables of accounts, movements, transactions, posting_policy, trial_balance, entries")
+        of_accounts = "accounts, movements, transactions, posting_policy, account_persons, trial_balance, entries"
+        read_until(first, f"read tables of {of_accounts}")
         wait_until(lambda: behind() == others, "the head, for the area accounts")
         with started("work", env=env | {"DAYBOOK_PROJECTIONS": "orders, posts, commands, processes, people"}):
             wait_until(lambda: not behind(), "the head, for the other areas")
