@@ -134,14 +134,9 @@ def encode_each(values: list[Any]) -> list[bytes]:
 class Codec:
     """Encodes and decodes the events of a catalogue. Thread-safe if its sealer is."""
 
-    def __init__(
-        self, catalogue: Iterable[EventEntry], sealer: Sealer | None, erased: object, unreadable: object
-    ) -> None:
-        """`erased` replaces personal values whose key was erased, `unreadable` those that do not open.
-
-        Without a sealer it encodes and decodes events without personal values only.
-        """
-        self._keys = sealer
+    def __init__(self, catalogue: Iterable[EventEntry], sealer: Sealer, erased: object, unreadable: object) -> None:
+        """`erased` replaces personal values whose key was erased, `unreadable` those that do not open."""
+        self._sealer = sealer
         self._erased = erased
         self._unreadable = unreadable
         self._by_class: dict[type[Any], _Shape[Any]] = {}
@@ -154,12 +149,6 @@ class Codec:
             if not upcasts:
                 self._by_class[event] = shape
         self._names = frozenset(self._by_name)
-
-    @property
-    def _sealer(self) -> Sealer:
-        if self._keys is None:
-            raise CodecError("this process has no keys of people, and the event has a personal value")
-        return self._keys
 
     def encode_all(
         self, events: Iterable[Any], commuting: Sequence[bool] | None = None, *, dry_run: bool = False

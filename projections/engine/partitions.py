@@ -49,7 +49,11 @@ UPDATE read.partitions
        stopped = NULL, moved_at = clock_timestamp()
  WHERE projection = %(projection)s AND partition = %(partition)s AND next_offset = %(was)s
 """
-_STOP = "UPDATE read.partitions SET stopped = left(%s, 1000) WHERE projection = %s AND partition = %s"
+_STOP = """
+UPDATE read.partitions SET stopped = left(%(sentence)s::text, 1000)
+ WHERE projection = %(projection)s AND partition = %(partition)s
+   AND stopped IS DISTINCT FROM left(%(sentence)s::text, 1000)
+"""
 _FOLDED_FROM_A_LOG = "SELECT EXISTS (SELECT FROM read.checkpoints WHERE projection = %s)"
 
 
@@ -107,6 +111,7 @@ def move_partition(
     return connection.execute(_MOVE, values).rowcount == 1
 
 
-def stop_partition(connection: Connection[Any], projection: str, partition: int, sentence: str) -> None:
-    """Record why a partition is not folded on. The next move clears it."""
-    connection.execute(_STOP, (sentence.replace("\x00", "\ufffd"), projection, partition))
+def stop_partition(connection: Connection[Any], projection: str, partition: int, sentence: str | None) -> None:
+    """Record why a partition is not folded on; None: it is. The next move clears it, too."""
+    plain = None if sentence is None else sentence.replace("\x00", "\ufffd")
+    connection.execute(_STOP, {"sentence": plain, "projection": projection, "partition": partition})

@@ -262,6 +262,26 @@ def test_another_worker_that_was_faster_is_noticed(log: Published, folded: Folde
             PartitionFold(second, ENTRIES, topic, checkpoint).take(records)
 
 
+def test_a_sentence_goes_once_its_cause_is_gone_also_at_rest(log: Published, folded: Folded) -> None:
+    """Nothing new comes that would be folded: the sentence must not stay until something does."""
+    with ledger_on(log.database) as ledger:
+        some_history(ledger, 1)
+    log.publish("events")
+    with folded.folding():
+        folded.wait_for(log.head())
+    right = "UPDATE read.partitions SET topic_id = %s"
+    with psycopg.connect(folded.database.url, autocommit=True) as connection:
+        [(topic_id,)] = connection.execute("SELECT DISTINCT topic_id FROM read.partitions").fetchall()
+        connection.execute(right, ("another",))
+        with folded.folding():  # the cause goes while a worker runs
+            folded.wait_until_stopped("was deleted and made anew")
+            connection.execute(right, (topic_id,))
+            wait_until(lambda: folded.stopped() == [], "the end of the sentence")
+        connection.execute("UPDATE read.partitions SET stopped = 'of a worker that ended'")
+        with folded.folding():
+            wait_until(lambda: folded.stopped() == [], "the end of an old sentence")
+
+
 def test_a_topic_that_was_made_anew_is_refused(log: Published, folded: Folded) -> None:
     with ledger_on(log.database) as ledger:
         some_history(ledger, 1)

@@ -26,6 +26,7 @@ from psycopg import Connection
 
 from domain.kernel import ERASED, UNREADABLE
 from domain.registry import CATALOGUE, PREFIXES
+from eventstore.keys.sealing import ClosedSealer
 from eventstore.log.codec import Codec, CodecError
 from eventstore.postgres.connect import connect
 from eventstore.postgres.ownership import Ownership, Purpose
@@ -130,9 +131,7 @@ def fold_partitions_until(
 
 
 def _keep_sentence(settings: Settings, projection: Projection, sentence: str | None) -> None:
-    """Record for all partitions why nothing is folded. What is folded again clears it by itself."""
-    if sentence is None:
-        return
+    """Record for all partitions why nothing is folded; None: it is. Partitions with a bad event say so again."""
     try:
         with connect(settings.projector_url(), application_name="daybook-partitions") as connection:
             for one in find_partitions(connection, projection.name):
@@ -231,9 +230,11 @@ class _Worker:
                 self._folding.pop(self._numbers[name], None)
                 self._again_at.pop(self._numbers[name], None)
             self._assign()
-        gained = self._ownership.acquire(most=max(0, share - len(owned)))
+        gained = [self._numbers[name] for name in self._ownership.acquire(most=max(0, share - len(owned)))]
+        for number in gained:  # what kept the last owner from folding may be gone
+            stop_partition(self._connection, self._projection.name, number, None)
         if gained:
-            self._load([self._numbers[name] for name in gained])
+            self._load(gained)
 
     def _load(self, numbers: Sequence[int]) -> None:
         """Read the checkpoints of these partitions, and go on from there."""
@@ -279,8 +280,8 @@ def _text(header: bytes | None) -> str:
 
 @cache
 def _codec() -> Codec:
-    """The codec of events without personal values: this process has no keys of people."""
-    return Codec(CATALOGUE, None, ERASED, UNREADABLE)
+    """The codec of a process without keys of people: what it folds has no text of them."""
+    return Codec(CATALOGUE, ClosedSealer(), ERASED, UNREADABLE)
 
 
 class PartitionFold:
