@@ -131,7 +131,9 @@ def fold_partitions_until(
 
 
 def _keep_sentence(settings: Settings, projection: Projection, sentence: str | None) -> None:
-    """Record for all partitions why nothing is folded; None: it is. Partitions with a bad event say so again."""
+    """Record for all partitions why nothing is folded. Whoever takes a partition again clears it."""
+    if sentence is None:
+        return
     try:
         with connect(settings.projector_url(), application_name="daybook-partitions") as connection:
             for one in find_partitions(connection, projection.name):
