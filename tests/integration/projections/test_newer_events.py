@@ -206,6 +206,8 @@ def test_a_projector_does_not_ask_again_for_what_it_let_go(
     ended: list[BaseException] = []
     with following(database, filler.codec, PROJECTIONS, ended), projector(database) as newer:
         write(filler, placed("ord_x"), type="order.noted.v1", stream="ord_x")
+        # Before the stop the lock may be free because the worker has not yet taken it.
+        wait_until(lambda: lag(connection, LOG, PROJECTIONS).stopped == ("orders",), "the stop")
         ownership = Ownership(newer, FOLDING, filler.log, ["orders"])
         wait_until(lambda: ownership.acquire() == {"orders"}, "the end of its ownership")
         for seed in range(5):
