@@ -5,22 +5,31 @@ Tables, fold, reporting view.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from domain.people.person.events import (
+    PersonApiKeyEnded,
+    PersonApiKeyMade,
+    PersonApiKeyReplaced,
     PersonConsentGiven,
     PersonConsentWithdrawn,
     PersonDeleted,
     PersonEmailVerified,
+    PersonLockedOut,
     PersonPasswordSet,
     PersonProfileChanged,
     PersonReactivated,
+    PersonRecoveryCodesMade,
     PersonRegistered,
     PersonRestored,
     PersonRoleGranted,
     PersonRoleRevoked,
+    PersonSecondFactorRemoved,
+    PersonSecondFactorSet,
+    PersonSessionsEnded,
     PersonSettingsChanged,
     PersonSuspended,
 )
@@ -58,6 +67,12 @@ TABLE = read_table(
     code("language", "Language tag (BCP 47)."),
     json_value("roles", "The granted roles, as a JSON array of role, context and until, in the order of the grants."),
     json_value("consents", "What the person agreed to, as a JSON array of purpose, text_version and given_at."),
+    flag("second_factor", "Whether a sign-in needs a second factor."),
+    json_value(
+        "api_keys",
+        "The API keys that were not ended, as a JSON array of key, areas, access, accounts, made_at and until.",
+    ),
+    moment("locked_out_at", "When so many sign-ins had failed that they have to wait long, UTC.", optional=True),
     moment("password_set_at", "When the password was changed or reset last, UTC.", optional=True),
     number("version", "Version of the stream: the number of its events."),
     number("position", "Position in the log of the registration."),
@@ -100,6 +115,8 @@ def registered(row: Row, event: PersonRegistered) -> Row:
         "language": "en",
         "roles": "[]",
         "consents": "[]",
+        "second_factor": False,
+        "api_keys": "[]",
         "position": row["last_position"],
         "registered_at": row["last_at"],
     }
@@ -167,8 +184,7 @@ def consent_withdrawn(row: Row, event: PersonConsentWithdrawn) -> Row:
 
 def role_granted(row: Row, event: PersonRoleGranted) -> Row:
     """The person has a role, also instead of one with another end."""
-    until = None if event.until is None else event.until.isoformat()
-    role = {"role": event.role, "context": event.context, "until": until}
+    role = {"role": event.role, "context": event.context, "until": _moment(event.until)}
     return {**row, "roles": _json([*_without(row["roles"], "role", event.role), role])}
 
 
@@ -177,14 +193,70 @@ def role_revoked(row: Row, event: PersonRoleRevoked) -> Row:
     return {**row, "roles": _json(_without(row["roles"], "role", event.role))}
 
 
+def second_factor_set(row: Row, event: PersonSecondFactorSet) -> Row:
+    """A sign-in needs a second factor."""
+    return {**row, "second_factor": True}
+
+
+def second_factor_removed(row: Row, event: PersonSecondFactorRemoved) -> Row:
+    """A sign-in needs no second factor."""
+    return {**row, "second_factor": False}
+
+
+def api_key_made(row: Row, event: PersonApiKeyMade) -> Row:
+    """The person has one API key more."""
+    key = {
+        "key": event.key,
+        "areas": list(event.areas),
+        "access": event.access,
+        "accounts": None if event.accounts is None else list(event.accounts),
+        "made_at": row["last_at"],
+        "until": _moment(event.until),
+    }
+    return {**row, "api_keys": _json([*_items(row["api_keys"]), key])}
+
+
+def api_key_replaced(row: Row, event: PersonApiKeyReplaced) -> Row:
+    """Another key has the scope of the old one, which has an end now."""
+    keys = _items(row["api_keys"])
+    old = next(key for key in keys if key["key"] == event.key)
+    new = {**old, "key": event.by, "made_at": row["last_at"], "until": _moment(event.until)}
+    old = {**old, "until": _moment(event.overlap_until)}
+    return {**row, "api_keys": _json([*_without(row["api_keys"], "key", event.key), old, new])}
+
+
+def api_key_ended(row: Row, event: PersonApiKeyEnded) -> Row:
+    """The person has one API key less."""
+    return {**row, "api_keys": _json(_without(row["api_keys"], "key", event.key))}
+
+
+def locked_out(row: Row, event: PersonLockedOut) -> Row:
+    """Many sign-ins failed."""
+    return {**row, "locked_out_at": row["last_at"]}
+
+
+def signing_in(row: Row, event: PersonSessionsEnded | PersonRecoveryCodesMade) -> Row:
+    """What the table does not show. Only the version changes."""
+    return row
+
+
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
 def _text(value: Any) -> str | None:
     return None if value is None else erasable(value)[0]
 
 
 def _without(stored: Any, member: str, value: str) -> list[dict[str, Any]]:
-    """The items of an array but the one with this value. It is as it was read from the table, or as it was written."""
+    """The items of an array but the one with this value."""
+    return [item for item in _items(stored) if item[member] != value]
+
+
+def _items(stored: Any) -> list[dict[str, Any]]:
+    """The items of an array, as it was read from the table, or as it was written."""
     items: list[dict[str, Any]] = orjson.loads(stored) if isinstance(stored, str) else stored
-    return [item for item in items if item[member] != value]
+    return items
 
 
 def _json(items: list[dict[str, Any]]) -> str:
@@ -207,8 +279,16 @@ FOLD = RowFold(
         PersonConsentWithdrawn: consent_withdrawn,
         PersonRoleGranted: role_granted,
         PersonRoleRevoked: role_revoked,
+        PersonSessionsEnded: signing_in,
+        PersonSecondFactorSet: second_factor_set,
+        PersonSecondFactorRemoved: second_factor_removed,
+        PersonRecoveryCodesMade: signing_in,
+        PersonApiKeyMade: api_key_made,
+        PersonApiKeyReplaced: api_key_replaced,
+        PersonApiKeyEnded: api_key_ended,
+        PersonLockedOut: locked_out,
     },
-    reads=("roles", "consents"),
+    reads=("roles", "consents", "api_keys"),
 )
 
 # Reporting view.
@@ -235,6 +315,9 @@ VIEW = View(
         "registered_at",
         "last_position",
         "last_at",
+        "second_factor",
+        "api_keys",
+        "locked_out_at",
     ),
 )
 

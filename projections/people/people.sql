@@ -13,12 +13,15 @@ CREATE TABLE people (
     suspended       boolean NOT NULL,
     deleted         boolean NOT NULL,
     reason_erased   boolean NOT NULL,
+    second_factor   boolean NOT NULL,
+    locked_out_at   timestamptz,
     password_set_at timestamptz,
     person          text COLLATE "C" NOT NULL,
     time_zone       text COLLATE "C" NOT NULL,
     language        text COLLATE "C" NOT NULL,
     roles           json NOT NULL,
     consents        json NOT NULL,
+    api_keys        json NOT NULL,
     username        text,
     email           text,
     name            text,
@@ -51,6 +54,9 @@ COMMENT ON COLUMN people.time_zone IS 'Time zone (IANA) in which times are shown
 COMMENT ON COLUMN people.language IS 'Language tag (BCP 47).';
 COMMENT ON COLUMN people.roles IS 'The granted roles, as a JSON array of role, context and until, in the order of the grants.';
 COMMENT ON COLUMN people.consents IS 'What the person agreed to, as a JSON array of purpose, text_version and given_at.';
+COMMENT ON COLUMN people.second_factor IS 'Whether a sign-in needs a second factor.';
+COMMENT ON COLUMN people.api_keys IS 'The API keys that were not ended, as a JSON array of key, areas, access, accounts, made_at and until.';
+COMMENT ON COLUMN people.locked_out_at IS 'When so many sign-ins had failed that they have to wait long, UTC.';
 COMMENT ON COLUMN people.password_set_at IS 'When the password was changed or reset last, UTC.';
 COMMENT ON COLUMN people.version IS 'Version of the stream: the number of its events.';
 COMMENT ON COLUMN people.position IS 'Position in the log of the registration.';
@@ -64,7 +70,7 @@ CREATE OR REPLACE VIEW reporting.people AS
 SELECT t.person,
        CASE WHEN t.deleted THEN 'deleted' WHEN t.suspended THEN 'suspended' WHEN t.email_verified THEN 'active' ELSE 'pending' END AS status,
        t.names_erased, t.time_zone, t.language, t.roles, t.consents, t.password_set_at, t.version, t.position,
-       t.registered_at, t.last_position, t.last_at
+       t.registered_at, t.last_position, t.last_at, t.second_factor, t.api_keys, t.locked_out_at
   FROM read.people t;
 
 COMMENT ON VIEW reporting.people IS 'One row a person, as they are now; deleted ones too. Names, profile and reasons are not shown.';
@@ -81,3 +87,6 @@ COMMENT ON COLUMN reporting.people.position IS 'Position in the log of the regis
 COMMENT ON COLUMN reporting.people.registered_at IS 'When the person was registered, UTC.';
 COMMENT ON COLUMN reporting.people.last_position IS 'Position in the log of the last event.';
 COMMENT ON COLUMN reporting.people.last_at IS 'When the last event was recorded, UTC.';
+COMMENT ON COLUMN reporting.people.second_factor IS 'Whether a sign-in needs a second factor.';
+COMMENT ON COLUMN reporting.people.api_keys IS 'The API keys that were not ended, as a JSON array of key, areas, access, accounts, made_at and until.';
+COMMENT ON COLUMN reporting.people.locked_out_at IS 'When so many sign-ins had failed that they have to wait long, UTC.';

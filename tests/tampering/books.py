@@ -20,7 +20,19 @@ from domain.people.administrators import RejectAdministrator
 from domain.people.person.profile import ChangeProfile, ChangeSettings, GiveConsent, WithdrawConsent
 from domain.people.person.registration import ChangePassword
 from domain.people.person.roles import GrantRole, RevokeRole
+from domain.people.person.signing_in import (
+    EndApiKey,
+    EndSessions,
+    MakeApiKey,
+    MakeRecoveryCodes,
+    RecordLockout,
+    RemoveSecondFactor,
+    ReplaceApiKey,
+    SetSecondFactor,
+)
 from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
+from domain.people.session import EndSession, OpenSession
+from domain.people.sign_in_policy import ChangeSignInPolicy
 from domain.posts.post import (
     POST,
     ArchivePost,
@@ -49,6 +61,7 @@ from tests.samples.people.administrators import (
     removal,
     withdrawn,
 )
+from tests.samples.people.person import SIGN_IN
 from tests.samples.people.person import by_administrator as by_an_administrator
 from tests.samples.processes.process import process_of, reaction
 from tests.support.ledger import (
@@ -68,7 +81,7 @@ from tests.support.ledger import (
     transfer,
     withdrawal,
 )
-from tests.support.memory_ledger import By, by_person
+from tests.support.memory_ledger import VISITOR, By, by_person
 from tests.support.postgres import Database
 from workers.erasure import erase_subject
 from workers.verify import verify
@@ -206,6 +219,13 @@ def _people(ledger: Ledger) -> None:
         GiveConsent(ADA, "terms", "2"),
         WithdrawConsent(ADA, "terms"),
         ChangePassword(ADA),
+        SetSecondFactor(ADA),
+        MakeRecoveryCodes(ADA),
+        RemoveSecondFactor(ADA),
+        MakeApiKey(ADA, "akey_1", ("accounts",), "read", ("acct_1",), None),
+        ReplaceApiKey(ADA, "akey_1", "akey_2", NOW + timedelta(days=1)),
+        EndApiKey(ADA, "akey_1"),
+        EndSessions(ADA),
     )
     commands = (
         *ASKED,
@@ -227,6 +247,11 @@ def _people(ledger: Ledger) -> None:
             by_an_administrator,
             (DeletePerson(EVE, "asked for"), RestorePerson(EVE, "asked for"), DeletePerson(EVE, "left")),
         ),
+        By(SIGN_IN, RecordLockout(MAX, 10)),
+        By(VISITOR, OpenSession("sess_1", MAX, 1, second_factor=False)),
+        By(VISITOR, OpenSession("sess_2", MAX, 1, second_factor=False)),
+        By(by_person(MAX), EndSession("sess_1")),
+        by_an_administrator(ChangeSignInPolicy(("administrator", "audit"))),
     )
     for command in commands:
         assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command

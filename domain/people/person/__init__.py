@@ -6,14 +6,24 @@ from domain.aggregate import Aggregate, EventType
 from domain.claims import ClaimReleased, ClaimTaken
 from domain.codes import RULES as CODE_RULES
 from domain.people import names
-from domain.people.person import events, profile, registration, roles, state, status
+from domain.people.person import events, profile, registration, roles, signing_in, state, status
 from domain.people.person.check import check, explained_claims
 from domain.people.person.profile import ChangeProfile, ChangeSettings, GiveConsent, WithdrawConsent
 from domain.people.person.registration import ChangePassword, RegisterPerson, ResetPassword, VerifyEmail
 from domain.people.person.roles import GrantRole, RevokeRole
+from domain.people.person.signing_in import (
+    EndApiKey,
+    EndSessions,
+    MakeApiKey,
+    MakeRecoveryCodes,
+    RecordLockout,
+    RemoveSecondFactor,
+    ReplaceApiKey,
+    SetSecondFactor,
+)
 from domain.people.person.state import PERSON, evolve
 from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
-from domain.permissions import ADMINISTRATORS, SELF, VISITORS
+from domain.permissions import ADMINISTRATORS, OPERATORS, SELF, VISITORS
 
 AGGREGATE = Aggregate(
     name="person",
@@ -42,6 +52,14 @@ AGGREGATE = Aggregate(
         EventType("person.consent_withdrawn.v1", events.PersonConsentWithdrawn, codes=("purpose",)),
         EventType("person.role_granted.v1", events.PersonRoleGranted, codes=("context",)),
         EventType("person.role_revoked.v1", events.PersonRoleRevoked),
+        EventType("person.sessions_ended.v1", events.PersonSessionsEnded),
+        EventType("person.second_factor_set.v1", events.PersonSecondFactorSet),
+        EventType("person.second_factor_removed.v1", events.PersonSecondFactorRemoved),
+        EventType("person.recovery_codes_made.v1", events.PersonRecoveryCodesMade),
+        EventType("person.api_key_made.v1", events.PersonApiKeyMade),
+        EventType("person.api_key_replaced.v1", events.PersonApiKeyReplaced),
+        EventType("person.api_key_ended.v1", events.PersonApiKeyEnded),
+        EventType("person.locked_out.v1", events.PersonLockedOut),
     ),
     evolve=evolve,
     decisions={
@@ -59,6 +77,14 @@ AGGREGATE = Aggregate(
         WithdrawConsent: profile.withdraw_consent,
         GrantRole: roles.grant,
         RevokeRole: roles.revoke,
+        EndSessions: signing_in.end_sessions,
+        SetSecondFactor: signing_in.set_second_factor,
+        RemoveSecondFactor: signing_in.remove_second_factor,
+        MakeRecoveryCodes: signing_in.make_recovery_codes,
+        MakeApiKey: signing_in.make_api_key,
+        ReplaceApiKey: signing_in.replace_api_key,
+        EndApiKey: signing_in.end_api_key,
+        RecordLockout: signing_in.record_lockout,
     },
     rules={
         **names.RULES,
@@ -67,6 +93,7 @@ AGGREGATE = Aggregate(
         **status.RULES,
         **profile.RULES,
         **roles.RULES,
+        **signing_in.RULES,
         **CODE_RULES,
     },
     may={
@@ -84,6 +111,14 @@ AGGREGATE = Aggregate(
         WithdrawConsent: SELF,
         GrantRole: ADMINISTRATORS,
         RevokeRole: ADMINISTRATORS,
+        EndSessions: SELF | ADMINISTRATORS,
+        SetSecondFactor: SELF,
+        RemoveSecondFactor: SELF | ADMINISTRATORS,
+        MakeRecoveryCodes: SELF,
+        MakeApiKey: SELF,
+        ReplaceApiKey: SELF,
+        EndApiKey: SELF | ADMINISTRATORS,
+        RecordLockout: OPERATORS,
     },
     check=check,
     unit_rules={ClaimTaken: explained_claims, ClaimReleased: explained_claims},

@@ -9,6 +9,9 @@ from domain.claims import ClaimReleased, ClaimTaken
 from domain.kernel import Event, Refused
 from domain.people.names import email_claim, username_claim
 from domain.people.person.events import (
+    PersonApiKeyEnded,
+    PersonApiKeyMade,
+    PersonApiKeyReplaced,
     PersonConsentGiven,
     PersonConsentWithdrawn,
     PersonDeleted,
@@ -17,14 +20,18 @@ from domain.people.person.events import (
     PersonPasswordSet,
     PersonProfileChanged,
     PersonReactivated,
+    PersonRecoveryCodesMade,
     PersonRegistered,
     PersonRestored,
     PersonRoleGranted,
     PersonRoleRevoked,
+    PersonSecondFactorRemoved,
+    PersonSecondFactorSet,
+    PersonSessionsEnded,
     PersonSettingsChanged,
     PersonSuspended,
 )
-from domain.people.person.state import RULES, Person, evolve
+from domain.people.person.state import RULES, Person, Status, evolve
 from domain.people.person.status import RULES as STATUS_RULES
 from domain.people.person.status import refuse_administrator
 
@@ -76,11 +83,41 @@ def _changed(person: Person, event: PersonEvent, decided: Decided) -> Iterator[B
             refusal = person.refuse_unless("given a role", "pending", "active")
             if event.until is not None and event.until <= decided.decided_at:
                 yield Broken(event, f"{person.id} gets a role that ended before")
+        case (
+            PersonSessionsEnded()
+            | PersonSecondFactorSet()
+            | PersonSecondFactorRemoved()
+            | PersonRecoveryCodesMade()
+            | PersonApiKeyMade()
+            | PersonApiKeyReplaced()
+            | PersonApiKeyEnded()
+        ):
+            yield from _about_signing_in(person, event)
         case PersonRoleRevoked():
             if person.grant(event.role) is None:
                 yield Broken(event, f"{person.id} does not have the role {event.role}")
     if refusal is not None:
         yield refused(event, refusal, {**RULES, **STATUS_RULES})
+
+
+def _about_signing_in(person: Person, event: PersonEvent) -> Iterator[Broken]:
+    """Find what only a person who may sign in does, a second factor or an API key that is not there, a key twice."""
+    required: tuple[Status, ...] = ("pending", "active") if isinstance(event, PersonSessionsEnded) else ("active",)
+    refusal = person.refuse_unless("changed", *required)
+    if refusal is not None:
+        yield refused(event, refusal, RULES)
+    keys = {key.id for key in person.keys}
+    match event:
+        case PersonSecondFactorRemoved() | PersonRecoveryCodesMade() if not person.second_factor:
+            yield Broken(event, f"{person.id} has no second factor")
+        case PersonApiKeyMade() if event.key in keys:
+            yield Broken(event, f"{person.id} has an API key {event.key} already")
+        case PersonApiKeyReplaced() if event.key not in keys or event.by in keys:
+            yield Broken(event, f"{person.id} has {sorted(keys)}, and {event.by} takes the place of {event.key}")
+        case PersonApiKeyEnded() if event.key not in keys:
+            yield Broken(event, f"{person.id} has no API key {event.key}")
+        case _:
+            pass
 
 
 def explained_claims(

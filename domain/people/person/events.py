@@ -110,6 +110,55 @@ class PersonRoleRevoked(Event, frozen=True):
     role: PersonRole
 
 
+class PersonSessionsEnded(Event, frozen=True):
+    """All sessions of the person that were opened before this event have ended, but for one."""
+
+    but: str | None  # the id of the session that goes on
+
+
+class PersonSecondFactorSet(Event, frozen=True):
+    """The person confirmed a second factor. From now on a sign-in needs it."""
+
+
+class PersonSecondFactorRemoved(Event, frozen=True):
+    """The person has no second factor any more."""
+
+
+class PersonRecoveryCodesMade(Event, frozen=True):
+    """The person got new recovery codes. Those before are worth nothing."""
+
+
+class PersonApiKeyMade(Event, frozen=True):
+    """The person made an API key. Its name and its hash are in the row that names the version of this event."""
+
+    key: str
+    areas: tuple[str, ...]  # what it may be used for
+    access: Literal["read", "command"]
+    accounts: tuple[str, ...] | None  # the only accounts that it may touch; None: any
+    until: datetime | None  # aware, UTC; None: without an end
+
+
+class PersonApiKeyReplaced(Event, frozen=True):
+    """Another key with the same scope took the place of a key. The old one works until its overlap has ended."""
+
+    key: str
+    by: str
+    overlap_until: datetime
+    until: datetime | None  # of the new key
+
+
+class PersonApiKeyEnded(Event, frozen=True):
+    """An API key was ended for good."""
+
+    key: str
+
+
+class PersonLockedOut(Event, frozen=True):
+    """So many sign-ins in a row failed that the next ones have to wait long. The failures are counted elsewhere."""
+
+    failures: int
+
+
 PersonEvent: TypeAlias = (
     PersonRegistered
     | PersonEmailVerified
@@ -124,4 +173,12 @@ PersonEvent: TypeAlias = (
     | PersonConsentWithdrawn
     | PersonRoleGranted
     | PersonRoleRevoked
+    | PersonSessionsEnded
+    | PersonSecondFactorSet
+    | PersonSecondFactorRemoved
+    | PersonRecoveryCodesMade
+    | PersonApiKeyMade
+    | PersonApiKeyReplaced
+    | PersonApiKeyEnded
+    | PersonLockedOut
 )

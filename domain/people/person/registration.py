@@ -6,13 +6,18 @@ password is, is decided where credentials are kept; these commands come after th
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 from domain.claims import Claim, take
 from domain.kernel import Accepted, Context, Decision, Personal, Refused, States, Value
 from domain.people.names import email_claim, refuse_email, refuse_name, refuse_username, username_claim
 from domain.people.person.access import about_person, forbid_other_than_self
-from domain.people.person.events import PersonEmailVerified, PersonPasswordSet, PersonRegistered
+from domain.people.person.events import (
+    PersonEmailVerified,
+    PersonPasswordSet,
+    PersonRegistered,
+    PersonSessionsEnded,
+)
 from domain.people.person.state import Person
 
 RULES: dict[str, str] = {
@@ -51,9 +56,10 @@ class VerifyEmail(Value, frozen=True):
 
 
 class ChangePassword(Value, frozen=True):
-    """Record that the person, who stated the old password, sets a new one."""
+    """Record that the person, who stated the old password, sets a new one. All sessions end but the one named."""
 
     person: str
+    but: str | None = None
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -61,7 +67,7 @@ class ChangePassword(Value, frozen=True):
 
 
 class ResetPassword(Value, frozen=True):
-    """Record that a visitor with a token that was mailed to the person sets a new password."""
+    """Record that a visitor with a token that was mailed to the person sets a new password. All sessions end."""
 
     person: str
 
@@ -125,7 +131,8 @@ def _set_password(command: ChangePassword | ResetPassword, person: Person, conte
     refusal = person.refuse_unless("given a new password", "pending", "active")
     if refusal is not None:
         return refusal
-    event = PersonPasswordSet(
-        person.id, person.version + 1, "changed" if isinstance(command, ChangePassword) else "reset"
-    )
-    return Accepted((event,), {"person": person.id})
+    how: Literal["changed", "reset"] = "changed" if isinstance(command, ChangePassword) else "reset"
+    event = PersonPasswordSet(person.id, person.version + 1, how)
+    but = command.but if isinstance(command, ChangePassword) else None
+    ended = PersonSessionsEnded(person.id, person.version + 2, but)
+    return Accepted((event, ended), {"person": person.id, "set_by": event.originator_version})

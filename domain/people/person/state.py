@@ -9,19 +9,27 @@ from msgspec.structs import replace
 
 from domain.kernel import Grant, Refused, Value
 from domain.people.person.events import (
+    PersonApiKeyEnded,
+    PersonApiKeyMade,
+    PersonApiKeyReplaced,
     PersonConsentGiven,
     PersonConsentWithdrawn,
     PersonDeleted,
     PersonEmailVerified,
     PersonEvent,
+    PersonLockedOut,
     PersonPasswordSet,
     PersonProfileChanged,
     PersonReactivated,
+    PersonRecoveryCodesMade,
     PersonRegistered,
     PersonRestored,
     PersonRole,
     PersonRoleGranted,
     PersonRoleRevoked,
+    PersonSecondFactorRemoved,
+    PersonSecondFactorSet,
+    PersonSessionsEnded,
     PersonSettingsChanged,
     PersonSuspended,
 )
@@ -45,6 +53,14 @@ class Consent(Value, frozen=True):
     text_version: str
 
 
+class ApiKey(Value, frozen=True):
+    """An API key that was not ended."""
+
+    id: str
+    version: int  # of the event that made it
+    until: datetime | None
+
+
 class Person(Value, frozen=True):
     """A person at a version of their stream."""
 
@@ -59,6 +75,11 @@ class Person(Value, frozen=True):
     consents: tuple[Consent, ...] = ()
     time_zone: str = "UTC"
     language: str = "en"
+    password: int = 1  # the version of the event that set it
+    sessions_since: int = 0  # sessions that were opened on an earlier version have ended
+    sessions_but: str | None = None  # except this one
+    second_factor: int = 0  # the version of the event that set it; 0: there is none
+    keys: tuple[ApiKey, ...] = ()
 
     def refuse_unless(self, verb: str, *required: Status) -> Refused | None:
         """Return the refusal of a change that needs another status, or None."""
@@ -70,6 +91,14 @@ class Person(Value, frozen=True):
     def grant(self, role: PersonRole) -> Grant | None:
         """Return the grant of a role, also one that has ended, or None."""
         return next((grant for grant in self.grants if grant.role == role), None)
+
+    def key(self, id: str, at: datetime) -> ApiKey | None:
+        """Return an API key that works at this time, or None."""
+        return next((key for key in self.keys if key.id == id and (key.until is None or at < key.until)), None)
+
+    def goes_on(self, session: str, opened_on: int) -> bool:
+        """Return whether a session that was opened on this version goes on, as far as the person is concerned."""
+        return self.status == "active" and (opened_on >= self.sessions_since or session == self.sessions_but)
 
     def has(self, role: PersonRole, at: datetime) -> bool:
         """Return whether the person has a role at this time."""
@@ -89,11 +118,18 @@ def evolve(state: Person | None, event: PersonEvent) -> Person:
             status = "active" if state.status == "pending" else state.status
             return replace(state, version=version, status=status, email_verified=True)
         case PersonSuspended():
-            return replace(state, version=version, status="suspended")
+            return replace(state, version=version, status="suspended", sessions_since=version, sessions_but=None)
         case PersonReactivated():
             return replace(state, version=version, status=_status(state))
         case PersonDeleted():
-            return replace(state, version=version, status="deleted", before_deletion=state.status)
+            return replace(
+                state,
+                version=version,
+                status="deleted",
+                before_deletion=state.status,
+                sessions_since=version,
+                sessions_but=None,
+            )
         case PersonRestored():
             if state.before_deletion is None:
                 raise ValueError(f"{state.id} is {state.status}; only a deleted person can have been restored")
@@ -112,13 +148,35 @@ def evolve(state: Person | None, event: PersonEvent) -> Person:
             return replace(
                 state, version=version, grants=tuple(grant for grant in state.grants if grant.role != event.role)
             )
-        case PersonPasswordSet() | PersonProfileChanged():
+        case PersonPasswordSet():
+            return replace(state, version=version, password=version)
+        case PersonSessionsEnded():
+            return replace(state, version=version, sessions_since=version, sessions_but=event.but)
+        case PersonSecondFactorSet():
+            return replace(state, version=version, second_factor=version)
+        case PersonSecondFactorRemoved():
+            return replace(state, version=version, second_factor=0)
+        case PersonApiKeyMade():
+            return replace(state, version=version, keys=(*state.keys, ApiKey(event.key, version, event.until)))
+        case PersonApiKeyReplaced():
+            old = next((key for key in state.keys if key.id == event.key), None)
+            if old is None:
+                raise ValueError(f"{state.id} has no API key {event.key}, which {event.by} replaces")
+            keys = (*_other_keys(state, event.key), replace(old, until=event.overlap_until))
+            return replace(state, version=version, keys=(*keys, ApiKey(event.by, version, event.until)))
+        case PersonApiKeyEnded():
+            return replace(state, version=version, keys=_other_keys(state, event.key))
+        case PersonProfileChanged() | PersonRecoveryCodesMade() | PersonLockedOut():
             return replace(state, version=version)
 
 
 def _status(person: Person) -> Status:
     """The status of a person who is no longer suspended."""
     return "active" if person.email_verified else "pending"
+
+
+def _other_keys(person: Person, id: str) -> tuple[ApiKey, ...]:
+    return tuple(key for key in person.keys if key.id != id)
 
 
 def _without(consents: tuple[Consent, ...], purpose: str) -> tuple[Consent, ...]:

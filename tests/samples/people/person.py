@@ -20,6 +20,20 @@ from domain.people.person.profile import (
 )
 from domain.people.person.registration import ChangePassword, RegisterPerson, ResetPassword, VerifyEmail
 from domain.people.person.roles import GrantRole, RevokeRole
+from domain.people.person.signing_in import (
+    API_KEY,
+    LONGEST_KEY,
+    LONGEST_OVERLAP,
+    MOST_API_KEYS,
+    EndApiKey,
+    EndSessions,
+    MakeApiKey,
+    MakeRecoveryCodes,
+    RecordLockout,
+    RemoveSecondFactor,
+    ReplaceApiKey,
+    SetSecondFactor,
+)
 from domain.people.person.state import MOST_CONSENTS, PERSON, Person
 from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World, no_code
@@ -28,6 +42,7 @@ from tests.support.memory_ledger import NOW, TODAY, VISITOR, By, MemoryLedger, b
 SAMPLE = f"{PERSON}_sample"
 """The person whose key `tests.samples.store` has."""
 MACHINE = Principal("system:first-administrator", ("operator",), "system")
+SIGN_IN = Principal("system:sign-in", ("operator",), "system")
 ADMINISTRATOR = by_person("prsn_admin", "administrator")
 
 
@@ -94,6 +109,17 @@ def consent(purpose: str = "newsletter", version: str = "1") -> By:
     return by_self(GiveConsent("prsn_ada", purpose, version))
 
 
+def api_key(key: str = "akey_1", person: str = "prsn_ada", **more: Any) -> By:
+    """An API key is made."""
+    return by_self(MakeApiKey(person, key, ("accounts",), "read", **more))
+
+
+def replaced(key: str = "akey_1", by: str = "akey_2", overlap: timedelta = LONGEST_OVERLAP) -> By:
+    return by_self(ReplaceApiKey("prsn_ada", key, by, NOW + overlap))
+
+
+SECOND_FACTOR = by_self(SetSecondFactor("prsn_ada"))
+API_KEYS = tuple(api_key(f"akey_{number}") for number in range(MOST_API_KEYS))
 CONSENTS = tuple(consent(f"purpose-{number}") for number in range(MOST_CONSENTS))
 
 RULES = {
@@ -234,6 +260,48 @@ RULES = {
         sentence="prsn_ada does not have the role author.",
         kept=(AUTHOR, by_administrator(RevokeRole("prsn_ada", "author"))),
     ),
+    "second_factor_missing": RuleSample(
+        given=active(),
+        broken=by_self(MakeRecoveryCodes("prsn_ada")),
+        sentence="prsn_ada has no second factor; set one up first.",
+        kept=(SECOND_FACTOR, by_self(MakeRecoveryCodes("prsn_ada"))),
+    ),
+    "api_key_exists": RuleSample(
+        given=(*active(), api_key()),
+        broken=api_key(),
+        sentence="There is an API key akey_1 already.",
+        kept=(api_key("akey_2"),),
+    ),
+    "api_key_count": RuleSample(
+        given=(*active(), *API_KEYS),
+        broken=api_key("akey_more"),
+        sentence="prsn_ada has 20 API keys, which is the most; end one first.",
+        kept=(by_self(EndApiKey("prsn_ada", "akey_0")), api_key("akey_more")),
+    ),
+    "api_key_missing": RuleSample(
+        given=(*active(), api_key()),
+        broken=replaced("akey_2", "akey_3"),
+        sentence="prsn_ada has no API key akey_2 that works.",
+        kept=(replaced(),),
+    ),
+    "api_key_until": RuleSample(
+        given=active(),
+        broken=api_key(until=NOW + LONGEST_KEY + MOMENT),
+        sentence=(
+            "The API key would end at 2027-11-22T12:00:00.000001+00:00; it ends after 2026-11-21T12:00:00+00:00, and "
+            "within 366 days."
+        ),
+        kept=(api_key(until=NOW + LONGEST_KEY),),
+    ),
+    "api_key_overlap": RuleSample(
+        given=(*active(), api_key()),
+        broken=replaced(overlap=LONGEST_OVERLAP + MOMENT),
+        sentence=(
+            "The old API key would work until 2026-12-21T12:00:00.000001+00:00; that is after "
+            "2026-11-21T12:00:00+00:00, and within 30 days."
+        ),
+        kept=(replaced(),),
+    ),
     "not_a_code": no_code("purpose", consent(".purpose"), consent("1.purpose"), given=active()),
 }
 
@@ -252,10 +320,28 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         number = chance.randint(1, 40)
         return registered(ledger.new_id(PERSON), username_hash=f"u-{number}", email_hash=f"e-{number}")
     person = chance.choice(people) if chance.random() < 0.5 else people[0]
-    return _change(person, chance.random(), chance)
+    return _change(ledger, person, chance.random(), chance)
 
 
-def _change(person: Person, choice: float, chance: Random) -> Any:
+def _about_signing_in(ledger: MemoryLedger, person: Person, chance: Random) -> Any:
+    id, choice = person.id, chance.randint(0, 6)
+    if choice == 0:
+        return By(SIGN_IN, RecordLockout(id, 10))
+    if choice == 1:
+        return by_self(RemoveSecondFactor(id) if person.second_factor else SetSecondFactor(id))
+    if choice == 2:
+        return by_self(MakeRecoveryCodes(id) if person.second_factor else SetSecondFactor(id))
+    if choice == 3:
+        return by_self(EndSessions(id))
+    if not person.keys or choice == 4:
+        return by_self(MakeApiKey(id, ledger.new_id(API_KEY), ("accounts", "posts"), "command", ("acct_1",)))
+    key = chance.choice(person.keys).id
+    if choice == 5:
+        return by_self(EndApiKey(id, key))
+    return by_self(ReplaceApiKey(id, key, ledger.new_id(API_KEY), NOW + LONGEST_OVERLAP))
+
+
+def _change(ledger: MemoryLedger, person: Person, choice: float, chance: Random) -> Any:
     id, reason = person.id, chance.choice(REASONS)
     if person.status == "deleted":
         return by_administrator(RestorePerson(id, reason))
@@ -263,6 +349,8 @@ def _change(person: Person, choice: float, chance: Random) -> Any:
         return by_administrator(ReactivatePerson(id, reason))
     if person.status == "pending" and choice < 0.6:
         return By(VISITOR, VerifyEmail(id, person.email_hash))
+    if choice < 0.4 and person.status == "active":
+        return _about_signing_in(ledger, person, chance)
     if choice < 0.65:
         return by_administrator(SuspendPerson(id, reason))
     if choice < 0.68:
@@ -395,6 +483,47 @@ EVENTS: tuple[StoredEvent, ...] = (
         version=84,
         payload='{"purpose":"terms"}',
         means={"purpose": "terms"},
+    ),
+    StoredEvent(type="person.second_factor_set.v1", stream="prsn_sample", version=3, payload="{}", means={}),
+    StoredEvent(
+        type="person.sessions_ended.v1", stream="prsn_sample", version=5, payload='{"but":null}', means={"but": None}
+    ),
+    StoredEvent(
+        type="person.api_key_made.v1",
+        stream="prsn_sample",
+        version=8,
+        payload='{"access":"command","accounts":["acct_1"],"areas":["accounts","posts"],"key":"akey_0000000000000000000000000x","until":null}',
+        means={
+            "key": "akey_0000000000000000000000000x",
+            "areas": ["accounts", "posts"],
+            "access": "command",
+            "accounts": ["acct_1"],
+            "until": None,
+        },
+    ),
+    StoredEvent(
+        type="person.api_key_ended.v1",
+        stream="prsn_sample",
+        version=12,
+        payload='{"key":"akey_0000000000000000000000000x"}',
+        means={"key": "akey_0000000000000000000000000x"},
+    ),
+    StoredEvent(type="person.second_factor_removed.v1", stream="prsn_sample", version=14, payload="{}", means={}),
+    StoredEvent(type="person.recovery_codes_made.v1", stream="prsn_sample", version=56, payload="{}", means={}),
+    StoredEvent(
+        type="person.locked_out.v1", stream="prsn_sample", version=60, payload='{"failures":10}', means={"failures": 10}
+    ),
+    StoredEvent(
+        type="person.api_key_replaced.v1",
+        stream="prsn_sample",
+        version=147,
+        payload='{"by":"akey_000000000000000000000002gm","key":"akey_0000000000000000000000021f","overlap_until":"2026-12-21T12:00:00Z","until":null}',
+        means={
+            "key": "akey_0000000000000000000000021f",
+            "by": "akey_000000000000000000000002gm",
+            "overlap_until": "2026-12-21T12:00:00Z",
+            "until": None,
+        },
     ),
 )
 

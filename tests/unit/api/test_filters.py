@@ -38,6 +38,8 @@ CATEGORIES = {
     "prsn",
     "appr",
     "administrators",
+    "sess",
+    "policy:sign-in",
 }
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
