@@ -166,6 +166,5 @@ def test_every_event_is_folded_or_belongs_to_no_table() -> None:
         "AccountDebited",
         "ClaimTaken",
         "ClaimReleased",
-        *ADMINISTRATORS,
-        *SIGNING_IN,
+        *WITHOUT_TABLE,
     }
