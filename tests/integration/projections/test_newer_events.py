@@ -52,12 +52,13 @@ def newer_projections() -> tuple[Projection, ...]:
 
 
 def write(filler: Filler, *events: DomainEvent, type: str, stream: str, encoding: int = 0) -> int:
-    """Write a unit that ends with an event of this type. Returns its position."""
-    filler.write([*events, OrderConfirmed(stream, 1)])
-    filler.connection.execute(
-        "UPDATE log.events SET type = %s, payload = '{}', encoding = %s WHERE log = %s AND position = %s",
-        (type, encoding, filler.log, filler.position),
-    )
+    """Write a unit that ends with an event of this type. Returns its position. Nobody sees it with another type."""
+    with filler.connection.transaction():
+        filler.write([*events, OrderConfirmed(stream, 1)])
+        filler.connection.execute(
+            "UPDATE log.events SET type = %s, payload = '{}', encoding = %s WHERE log = %s AND position = %s",
+            (type, encoding, filler.log, filler.position),
+        )
     return filler.position
 
 
