@@ -12,11 +12,22 @@ from typing import Any, cast
 from psycopg import Connection
 from starlette.requests import HTTPConnection
 
+from api.gateway.access_tokens import AccessTokens
+from api.gateway.persons import Persons
 from api.gateway.principals import Principals
 from api.gateway.proxies import Header, Network
 from api.gateway.tickets import Tickets
+from eventstore.credentials.api_keys import ApiKeys
+from eventstore.credentials.attempts import Attempts
+from eventstore.credentials.mail_tokens import MailTokens
+from eventstore.credentials.passwords import Passwords
+from eventstore.credentials.rates import Rates
+from eventstore.credentials.second_factor import SecondFactor
+from eventstore.credentials.sessions import Sessions
 from eventstore.executor.asynchronous import AsyncExecutor
 from eventstore.executor.executor import Executor
+from eventstore.executor.followed_states import FollowedStates
+from eventstore.keys.keyed_hashes import KeyedHashes
 from eventstore.log.codec import Codec
 from eventstore.log.numbers import Numbers
 from projections.engine.waiting import Checkpoints
@@ -57,6 +68,23 @@ class CommandServices:
 
 
 @dataclass(frozen=True, slots=True)
+class People:
+    """The services of people who sign in: credentials, which have a database login of their own, and latest states."""
+
+    states: FollowedStates
+    persons: Persons
+    tokens: AccessTokens
+    hashes: KeyedHashes
+    passwords: Passwords
+    sessions: Sessions
+    mail_tokens: MailTokens
+    second_factor: SecondFactor
+    api_keys: ApiKeys
+    attempts: Attempts
+    visits: Rates = field(default_factory=Rates)  # of addresses that register, or ask for mails
+
+
+@dataclass(frozen=True, slots=True)
 class Services(CommandServices):
     """The services that requests use."""
 
@@ -71,6 +99,7 @@ class Services(CommandServices):
     trusted_proxies: tuple[Network, ...] = ()
     proxy_header: Header = "x-forwarded-for"
     reads_only: bool = False  # the log is a copy: commands are refused, and the executor does not run
+    people: People | None = None  # None: nobody can sign in here
     refusals: Counter[str] = field(default_factory=Counter)  # refused accesses, by the code of the problem
 
 

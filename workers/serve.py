@@ -37,6 +37,7 @@ from workers.messages import write_messages
 from workers.metrics.reader import STATEMENT_SECONDS, Reader
 from workers.metrics.serving import metrics_served
 from workers.metrics.sources import of_executor, of_lag, of_pools, of_refusals
+from workers.people import people_services
 from workers.tracing import ended, traces_of
 from workers.tuning import tune_for_commands
 
@@ -222,6 +223,9 @@ class Managed:
             of_lag(lag.read),
         ]
         self._open.enter_context(metrics_served(loaded, sources, loaded.workers))
+        people = None
+        if loaded.auth == "on" and not loaded.reads_only:
+            people = self._open.enter_context(people_services(loaded, side))
         tune_for_commands()
         return Services(
             log=loaded.log,
@@ -246,6 +250,7 @@ class Managed:
             allowed_origins=loaded.allowed_origins,
             trusted_proxies=tuple(map(ip_network, loaded.trusted_proxies)),
             proxy_header=loaded.proxy_header,
+            people=people,
             refusals=refusals,
             reads_only=loaded.reads_only,
         )

@@ -157,6 +157,8 @@ class Items:
         if command is None:
             raise Problem("no_route", f"No command is posted to {item.path[:100]!r}; see /docs.")
         route, names = command
+        if route.secret:
+            raise Problem("malformed", f"A command to {item.path[:100]!r} has a secret; send it alone.")
         return _Checked(item=item, route=route, names=names, body=route.validate(item.body))
 
     def _ready(self, checked: _Checked, intent: Intent) -> Ready:

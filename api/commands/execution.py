@@ -6,7 +6,9 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, get_type_hints
 from urllib.parse import parse_qs
 
@@ -19,16 +21,20 @@ from starlette.responses import Response
 from api.commands.answer_codes import VERSION_STALE, answer_codes
 from api.commands.answers import DRY_RUN, answers_of_command
 from api.commands.routes import Build, Caller, CommandRoute, Intent, Run, validator_of
+from api.gateway.failed_attempts import network_of
+from api.gateway.persons import VISITOR, Known
 from api.gateway.problems import Problem, ProblemResponse, forbidden, newer_event, problem, refusal
 from api.gateway.request_heads import is_repeated
 from api.gateway.request_traces import times_of
 from api.gateway.routes import declare
 from api.queries.positions import token
-from api.services import CommandServices, Services, services
+from api.services import CommandServices, People, Services, services
 from domain.kernel import Context, Principal
 from domain.permissions import COMMANDERS, may
 from domain.registry import PERMISSIONS, forbid
 from domain.together import Together
+from eventstore.credentials import scopes
+from eventstore.credentials.scopes import Scope
 from eventstore.executor.asynchronous import ActorBusyError
 from eventstore.executor.decided_commands import CommandTimes, Submission
 from eventstore.executor.reply_sinks import (
@@ -46,26 +52,42 @@ B = TypeVar("B", bound=Build)
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
 MOST_ORIGIN = 300
+ACCOUNT = "acct_"
+"""The beginning of the streams that the scope of an API key may be limited to."""
 MOST_ACTORS = 1_024
 """Principals whose JSON is kept."""
 DryRun = Annotated[bool, Query(description="Give the answer that the command would get now, and record nothing")]
 
 
 def command(
-    router: APIRouter, path: str, *, makes: type[Any], answer: Any, status: int = 201, run: Run | None = None
+    router: APIRouter,
+    path: str,
+    *,
+    makes: type[Any],
+    answer: Any,
+    status: int = 201,
+    run: Run | None = None,
+    secret: bool = False,
 ) -> Callable[[B], B]:
     """Declare the route of a command. `build(caller, [names of the path,] body)` returns its intent; `run` executes it.
 
     `makes`: the class of the command. Who may send it may use the route (`domain.registry.PERMISSIONS`). `answer`: the
     type of the answer to an accepted command, for the OpenAPI description. `status`: the status of that answer.
+    `secret`: whether its body or its answer has a secret (`CommandRoute`).
     """
-    carry_out = run or _run
+    carry_out = run or (_run_with_secret if secret else _run)
 
     def decorate(build: B) -> B:
         hints = get_type_hints(build, include_extras=True)
         validate = validator_of(hints["body"])
         route = CommandRoute(
-            may=PERMISSIONS[makes], makes=makes, build=build, run=carry_out, validate=validate, status=status
+            may=PERMISSIONS[makes],
+            makes=makes,
+            build=build,
+            run=carry_out,
+            validate=validate,
+            status=status,
+            secret=secret,
         )
 
         async def endpoint(request: Request, body: BaseModel, dry_run: bool, **names: str) -> Response:
@@ -118,7 +140,76 @@ async def _run(request: Request, route: CommandRoute, body: BaseModel, names: Ma
         answer = await caller.services.commands.execute(submission)
     except ExecutorError as error:
         raise problem_of(error) from error
-    return render(caller, answer, stream_of(intent, answer), dry_run=dry_run)
+    if intent.then is None or dry_run or answer.outcome is not ACCEPTED:
+        return render(caller, answer, stream_of(intent, answer), dry_run=dry_run)
+    return render(caller, answer, stream_of(intent, answer), more=await intent.then(answer))
+
+
+LEAST_VISITOR_KEY = 16
+"""All visitors are one actor, so their keys have to be long enough that two of them never choose the same."""
+
+
+async def _run_with_secret(
+    request: Request, route: CommandRoute, body: BaseModel, names: Mapping[str, str]
+) -> Response:
+    """Execute a command whose body or answer has a secret. The log keeps a keyed digest of the request.
+
+    If the key has an accepted answer to this very request, the client has proved that it knows the secret: nothing is
+    decided again, and the rows beside the log are written if a crash prevented that.
+    """
+    state = request.scope["state"]
+    key = stated_key(state)
+    served, people = services(request), people_of(request)
+    if request.scope["query_string"] and is_dry_run(request.scope["query_string"]):
+        raise Problem("malformed", "A command with a secret has no dry run.", parameter="dry_run")
+    if_match = state["headers"].get(b"if-match", b"").decode("latin-1") or None
+    caller = caller_of(request)
+    if caller.principal.roles == VISITOR.roles and len(key) < LEAST_VISITOR_KEY:
+        raise Problem(
+            "key_missing",
+            f"Without a token the Idempotency-Key has at least {LEAST_VISITOR_KEY} characters, such as a UUID has.",
+            least=LEAST_VISITOR_KEY,
+        )
+    message = request_message(request.scope["path"], if_match, state["body"])
+    digest = await run_in_threadpool(people.hashes.digest, "request", message)
+    recorded = await run_in_threadpool(_recorded, served, caller.principal.id, key, digest)
+    caller = replace(caller, key=key, address=network_of(request.client.host if request.client else "-"))
+    caller = replace(caller, recorded=recorded)
+    built = route.build(caller, body=body, **names)
+    intent = built if isinstance(built, Intent) else await built
+    submission = submission_of(
+        caller,
+        intent,
+        key=key,
+        digest=digest,
+        recorded=metadata_of(caller, intent.command, key),
+        expected=expected_of(intent, body, if_match),
+        status=route.status,
+        if_match=if_match is not None,
+        origin=origin(request),
+    )
+    try:
+        answer = await served.commands.execute(submission)
+    except ExecutorError as error:
+        raise problem_of(error) from error
+    more = {} if intent.then is None or answer.outcome is not ACCEPTED else await intent.then(answer)
+    return render(caller, answer, stream_of(intent, answer), more=more)
+
+
+def _recorded(served: Services, actor: str, key: str, digest: bytes) -> Answer | None:
+    """The answer to the same request before, if it was accepted."""
+    with served.reads() as connection:
+        found = find_answers(connection, served.log_number, [(actor, key)]).get((actor, key))
+    same = found is not None and found.request_hash == digest and found.answer.outcome is ACCEPTED
+    return found.answer if found is not None and same else None
+
+
+def people_of(request: Request) -> People:
+    """The services of people who sign in. Raises `Problem` if this process has none."""
+    people = services(request).people
+    if people is None:
+        raise Problem("no_route", "Nobody can sign in here: authentication is off, or this is a replica.")
+    return people
 
 
 def is_dry_run(query: bytes) -> bool:
@@ -136,7 +227,8 @@ def caller_of(request: Request) -> Caller:
     """The caller of a request. The time of the decision is now."""
     served = services(request)
     principal: Principal = request.scope["state"]["principal"]
-    return Caller(served, principal, Context(served.clock(), served.log, principal))
+    known: Known | None = request.scope["state"].get("known")
+    return Caller(served, principal, Context(served.clock(), served.log, principal), known)
 
 
 def submission_of(
@@ -160,6 +252,8 @@ def submission_of(
     refused = forbid(caller.principal, intent.command, caller.context.decided_at)
     if refused is not None:
         raise forbidden(caller.principal, refused.why)
+    if caller.known is not None and caller.known.scope is not None:
+        _refuse_beyond(caller, caller.known.scope, intent.command)
     if expected:
         _refuse_expected(caller, intent.command, expected)
     return Submission(
@@ -175,6 +269,15 @@ def submission_of(
         dry_run=dry_run,
         times=times,
     )
+
+
+def _refuse_beyond(caller: Caller, scope: Scope, command: Any) -> None:
+    """Raise `Problem` if a command is beyond the scope of the API key that sends it."""
+    for one in command.commands if isinstance(command, Together) else (command,):
+        accounts = [stream for stream in one.streams if stream.startswith(ACCOUNT)]
+        area = type(one).__module__.split(".")[1]
+        if not scopes.may(scope, area, "command", accounts):
+            raise forbidden(caller.principal, f"The scope of this API key does not include {type(one).__name__}.")
 
 
 def _refuse_expected(caller: Caller, command: Any, expected: Mapping[str, int]) -> None:
@@ -262,8 +365,12 @@ def request_hash(path: str, if_match: str | None, body: Any) -> bytes:
 
     It covers the parsed body before defaults, so spacing and the order of members do not matter.
     """
-    message = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(f"POST\n{path}\n{if_match or ''}\n".encode() + message).digest()
+    return hashlib.sha256(request_message(path, if_match, body)).digest()
+
+
+def request_message(path: str, if_match: str | None, body: Any) -> bytes:
+    """The bytes that a digest of a request is made of."""
+    return f"POST\n{path}\n{if_match or ''}\n".encode() + orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
 
 
 def origin(request: Request) -> str:
@@ -331,15 +438,29 @@ def version_of(answer: Answer, stream: str | None) -> int | None:
     return version
 
 
-def render(caller: Caller, answer: Answer, stream: str | None = None, *, dry_run: bool = False) -> Response:
+def render(
+    caller: Caller,
+    answer: Answer,
+    stream: str | None = None,
+    *,
+    dry_run: bool = False,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> Response:
     """The response to an answer. Headers mark a replay and a dry run. Raises `Problem` for a forbidden command."""
     if answer.outcome is Outcome.FORBIDDEN:
         raise forbidden(caller.principal, answer.result["why"])
-    return respond(caller.services, answer, stream, dry_run=dry_run)
+    return respond(caller.services, answer, stream, dry_run=dry_run, more=more)
 
 
-def respond(served: CommandServices, answer: Answer, stream: str | None = None, *, dry_run: bool = False) -> Response:
-    """The response to an answer of a command that was not forbidden."""
+def respond(
+    served: CommandServices,
+    answer: Answer,
+    stream: str | None = None,
+    *,
+    dry_run: bool = False,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> Response:
+    """The response to an answer of a command that was not forbidden. `more` has members that are recorded nowhere."""
     position = position_of(served, answer)
     if answer.outcome is not ACCEPTED:
         marks = {"Idempotency-Replayed": "true"} if answer.replayed else {}
@@ -354,7 +475,10 @@ def respond(served: CommandServices, answer: Answer, stream: str | None = None, 
     version = version_of(answer, stream)
     if version is not None:
         headers.append((b"etag", b'"%d"' % version))
-    return _Accepted(accepted_body(answer, encoded), answer.code, headers)
+    body = accepted_body(answer, encoded)
+    if more:
+        body = body[:-1] + b"," + orjson.dumps(dict(more), option=orjson.OPT_SORT_KEYS)[1:]
+    return _Accepted(body, answer.code, headers)
 
 
 def problem_of(error: ExecutorError) -> Problem:

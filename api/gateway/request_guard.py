@@ -16,10 +16,11 @@ from typing import Any
 
 import msgspec
 import orjson
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.gateway.authentication import Authentication
+from api.gateway.authentication import Authentication, Unread
 from api.gateway.principals import READING
 from api.gateway.problems import Problem, encoded, problem_response, too_large, too_slow
 from api.gateway.request_heads import Rejection, joined, refuse_repeated, refuse_target
@@ -76,7 +77,10 @@ class RequestGuard:
         found = self._routes.find(scope["path"])
         declared = None if found is None else found.path.route(scope["method"])
         scope.setdefault("state", {})["found"] = found
-        refusal = refusal or self._refuse(scope, headers, found) or refuse_target(scope, found)
+        admitted = None if refusal is not None else self._refuse(scope, headers, found)
+        if isinstance(admitted, Unread):
+            admitted = admitted.go_on(await run_in_threadpool(admitted.read))
+        refusal = refusal or admitted or refuse_target(scope, found)
         if self._reads_only and refusal is None and declared is not None and scope["method"] not in READING:
             refusal = None if declared.declaration.on_replicas else _READ_ONLY
         if refusal is not None:
@@ -154,7 +158,7 @@ class RequestGuard:
         self._held -= size
         self._held_of[principal] -= size
 
-    def _refuse(self, scope: Scope, headers: dict[bytes, bytes], found: Found | None) -> Rejection | None:
+    def _refuse(self, scope: Scope, headers: dict[bytes, bytes], found: Found | None) -> Rejection | Unread | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         name = host[: host.rindex(":")] if ":" in host and not host.endswith("]") else host
         if name not in self._hosts and "*" not in self._hosts:

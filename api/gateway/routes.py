@@ -32,13 +32,19 @@ class Declaration:
 
     `may`: who may use it. `personal`: whether it returns personal data, so that reads are written to the access log.
     `reads_body`: whether the route reads and bounds its body itself. `on_replicas`: whether a replica serves it, though
-    it is no GET.
+    it is no GET. `area`: that of the scopes of API keys; the area of what a command does is that of the command.
     """
 
     may: frozenset[Right]
+    area: str = "system"
     personal: bool = False
     reads_body: bool = False
     on_replicas: bool = False
+
+
+def area_of(endpoint: Callable[..., Any]) -> str:
+    """The area of a route: the folder of its function."""
+    return endpoint.__module__.split(".")[1]
 
 
 def declare(endpoint: Callable[..., Any], declaration: Declaration) -> None:

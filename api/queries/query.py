@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from api.gateway.documented import READ
 from api.gateway.principals import Right
-from api.gateway.routes import Declaration, declare
+from api.gateway.routes import Declaration, area_of, declare
 from api.queries.reading import visible
 
 E = TypeVar("E", bound=Callable[..., Any])
@@ -37,7 +37,7 @@ def query(
     """
 
     def decorate(endpoint: E) -> E:
-        declare(endpoint, Declaration(may=may, personal=personal))
+        declare(endpoint, Declaration(may=may, personal=personal, area=area_of(endpoint)))
         route = router.get(
             path,
             response_model=response,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -19,6 +19,7 @@ from api.commands.bodies import NoMembers
 from api.commands.execution import respond
 from api.gateway.concurrency_limit import ConcurrencyLimit
 from api.gateway.documented import ALWAYS, RecordedProblem, problems_of
+from api.gateway.persons import Known
 from api.gateway.principals import AUDITORS
 from api.gateway.problems import Problem, problem
 from api.gateway.routes import action
@@ -283,17 +284,26 @@ async def make_follow_ticket(request: Request, body: NoMembers = _NO_MEMBERS) ->
     tickets = services(request).tickets
     if tickets is None:
         raise Problem("no_route", "There are no tickets here: authentication is off, or no origin is allowed.")
-    made = tickets.issue(request.scope["state"]["token"])
+    key = request.scope["state"]["token"]
+    if key is None:
+        raise Problem("forbidden", "Tickets are for tokens of the file; a person follows the log with an access token.")
+    made = tickets.issue(key)
     return json_response({"ticket": made.text, "expires_at": made.expires}, status=201)
 
 
-def _check_of_token(request: Request) -> Callable[[], bool]:
+def _check_of_token(request: Request) -> Callable[[], Awaitable[bool]]:
     """Return a check that the token of this request is still valid. A stream may last longer than its token."""
-    state, principals = request.scope["state"], services(request).principals
-    if principals is None:
-        return lambda: True
-    key, principal = state["token"], state["principal"]
-    return lambda: principals.find(key) == principal
+    state, served = request.scope["state"], services(request)
+
+    async def check() -> bool:
+        if served.principals is None:
+            return True
+        if "again" in state:
+            known = await asyncio.to_thread(state["again"])
+            return isinstance(known, Known) and may(known.principal, AUDITORS, served.clock())
+        return bool(served.principals.find(state["token"]) == state["principal"])
+
+    return check
 
 
 class _Following(StreamingResponse):
@@ -319,7 +329,7 @@ async def _events(
     after: int,
     type: str | None,
     category: str | None,
-    token_is_valid: Callable[[], bool],
+    token_is_valid: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[bytes]:
     def read(after: int) -> tuple[list[bytes], int, int]:
         with served.reads() as connection:
@@ -331,7 +341,7 @@ async def _events(
 
     yield b": following\n\n"
     quiet = 0
-    while token_is_valid():
+    while await token_is_valid():
         sent, upto, now = await asyncio.to_thread(read, after)
         if now != epoch:
             yield _restored(served, epoch, after, now)

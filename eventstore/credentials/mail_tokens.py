@@ -44,7 +44,7 @@ UPDATE credentials.mail_tokens SET ended_at = greatest(%s, issued_at)
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """The token is good, and was used by this command."""
+    """Whose token it is. One that `use` returns was good, and was used by this command."""
 
     person: str
     version: int  # of the event that asked for the mail
@@ -74,6 +74,14 @@ class MailTokens(Store):
         )
         with self._connected() as connection:
             return None if connection.execute(_ISSUE, row).fetchone() is None else token
+
+    def whose(self, token: str, purpose: Purpose) -> Used | None:
+        """Whose token it is, good or not, without using it. None for a token that nobody has."""
+        if len(token) > LONGEST:
+            return None
+        with self._connected() as connection:
+            row = connection.execute(_FIND, (self._now(), self._log, digest(token), purpose)).fetchone()
+        return None if row is None else Used(row[0], row[1])
 
     def use(self, token: str, purpose: Purpose, by: str) -> Used | Refused:
         """Use a token for the command with this idempotency key. Once; a retry of that command may use it again.

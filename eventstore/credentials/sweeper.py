@@ -54,6 +54,7 @@ class PersonRecord:
     version: int
     password: int = 0  # of the newest event that set a password
     sessions: int = 0  # of the newest event that ended all sessions
+    sessions_but: str | None = None  # the one that this event left
     second_factor: int = 0  # of the event that switched on the one in force
     keys: frozenset[str] = frozenset()  # ids of the API keys in force
     deleted: bool = False  # deleted or erased
@@ -120,7 +121,7 @@ _OF_PERSONS: Final[dict[str, LiteralString]] = {
     " AND (p.deleted OR r.version > coalesce(p.version, 0) AND r.opened_at <= %(grace)s)",
     "sessions ended": "UPDATE credentials.sessions r SET ended_at = greatest(%(now)s, r.opened_at),"
     " ended_why = 'revoked' FROM p WHERE r.log = %(log)s AND r.person = p.person AND r.version < p.sessions"
-    " AND r.ended_at IS NULL",
+    " AND r.session IS DISTINCT FROM p.but AND r.ended_at IS NULL",
     "mail tokens": "DELETE FROM credentials.mail_tokens r USING p WHERE r.log = %(log)s AND r.person = p.person"
     " AND (p.deleted OR r.version > coalesce(p.version, 0) AND r.issued_at <= %(grace)s)",
     "second factors put in force": "UPDATE credentials.totp r SET version = p.second_factor FROM p"
@@ -144,8 +145,8 @@ _OF_PERSONS: Final[dict[str, LiteralString]] = {
 _P: LiteralString = """
 WITH p AS MATERIALIZED (
     SELECT * FROM unnest(%(person)s::text[], %(version)s::bigint[], %(password)s::bigint[], %(sessions)s::bigint[],
-                         %(second_factor)s::bigint[], %(deleted)s::boolean[])
-               AS n(person, version, password, sessions, second_factor, deleted)
+                         %(but)s::text[], %(second_factor)s::bigint[], %(deleted)s::boolean[])
+               AS n(person, version, password, sessions, but, second_factor, deleted)
 )
 """
 
@@ -211,6 +212,7 @@ class Sweeper(Store):
             "version": [record and record.version for record in records],
             "password": [record and record.password for record in records],
             "sessions": [record and record.sessions for record in records],
+            "but": [record and record.sessions_but for record in records],
             "second_factor": [record and record.second_factor for record in records],
             "deleted": [record is not None and record.deleted for record in records],
             "keys": sorted({key for record in records if record is not None for key in record.keys}),

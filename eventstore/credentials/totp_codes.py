@@ -19,6 +19,11 @@ SECRET_CHARACTERS: Final = 32
 _CODE = re.compile(r"[0-9]{6}", re.ASCII)
 
 
+def looks_like_code(text: str) -> bool:
+    """Whether a text is six digits, and no recovery code."""
+    return _CODE.fullmatch(text) is not None
+
+
 def new_secret() -> Secret:
     """A new secret in base 32."""
     return Secret(pyotp.random_base32(SECRET_CHARACTERS))

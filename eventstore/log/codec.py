@@ -150,6 +150,11 @@ class Codec:
                 self._by_class[event] = shape
         self._names = frozenset(self._by_name)
 
+    @property
+    def sealer(self) -> Sealer:
+        """What seals and opens the personal values."""
+        return self._sealer
+
     def encode_all(
         self, events: Iterable[Any], commuting: Sequence[bool] | None = None, *, dry_run: bool = False
     ) -> tuple[list[str], list[bytes]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from psycopg import Connection
 
@@ -98,6 +99,8 @@ SELECT e.stream, e.version, e.type, e.payload
 """
 
 
+_UUID = "SELECT uuid FROM log.logs WHERE log = %s"
+
 _MOVED = """
 SELECT stream, max(version) FROM log.events
  WHERE log = %s AND position > %s AND position <= %s
@@ -111,6 +114,15 @@ def read_head(connection: Connection[Any], log: str) -> Head:
     if row is None:
         raise UnknownLogError(f"there is no log named {log!r}: has this database been migrated and the log created?")
     return Head(*row)
+
+
+def read_uuid(connection: Connection[Any], log_number: int) -> UUID:
+    """The UUID of a log, which no other log of any database has. Raises `UnknownLogError`."""
+    row = connection.execute(_UUID, (log_number,)).fetchone()
+    if row is None:
+        raise UnknownLogError(f"there is no log with the number {log_number}")
+    uuid: UUID = row[0]
+    return uuid
 
 
 def read_log(

@@ -5,10 +5,12 @@ Tables, fold, reporting view.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
+from psycopg import Connection
 
 from domain.people.person.events import (
     PersonApiKeyEnded,
@@ -33,9 +35,11 @@ from domain.people.person.events import (
     PersonSettingsChanged,
     PersonSuspended,
 )
+from domain.people.person.state import Status
 from projections.engine.columns import code, flag, free_text, index, json_value, moment, number, read_table
 from projections.engine.declared import RowFold, declared
 from projections.engine.erasure import PersonalText
+from projections.engine.listing import Listed, Listing, readable
 from projections.engine.reporting import Shown, View
 from projections.engine.rows import erasable
 from projections.engine.writing import Row
@@ -80,6 +84,8 @@ TABLE = read_table(
     number("last_position", "Position in the log of the last event."),
     moment("last_at", "When the last event was recorded, UTC."),
     index("people_in_order", "position"),
+    index("people_by_username", "username"),
+    index("people_by_email", "email"),
     personal=PersonalText(
         "person",
         {
@@ -322,3 +328,79 @@ VIEW = View(
 )
 
 PEOPLE = declared("people", FOLD, area="people", reports=(VIEW,))
+
+# Queries.
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person as they are now."""
+
+    person: str
+    username: str | None
+    email: str | None
+    name: str | None
+    names_erased: bool
+    email_verified: bool
+    suspended: bool
+    deleted: bool
+    reason: str | None
+    reason_erased: bool
+    biography: str | None
+    location: str | None
+    website: str | None
+    birth_date: str | None
+    time_zone: str
+    language: str
+    roles: list[dict[str, Any]]
+    consents: list[dict[str, Any]]
+    second_factor: bool
+    locked_out_at: datetime | None
+    password_set_at: datetime | None
+    version: int
+    position: int
+    registered_at: datetime
+    last_at: datetime
+
+    @property
+    def status(self) -> Status:
+        """The status that the domain gives the person."""
+        if self.deleted:
+            return "deleted"
+        if self.suspended:
+            return "suspended"
+        return "active" if self.email_verified else "pending"
+
+
+FLAGS: dict[Status, dict[str, bool]] = {
+    "deleted": {"deleted": True},
+    "suspended": {"deleted": False, "suspended": True},
+    "active": {"deleted": False, "suspended": False, "email_verified": True},
+    "pending": {"deleted": False, "suspended": False, "email_verified": False},
+}
+"""The flags of each status."""
+
+PEOPLE_LIST = Listing(
+    readable(TABLE), PersonRow, filters=("person", "username", "email", "deleted", "suspended", "email_verified")
+)
+
+
+def person(connection: Connection[Any], person: str) -> PersonRow | None:
+    """One person by their id."""
+    return PEOPLE_LIST.one(connection, person=person)
+
+
+def people(
+    connection: Connection[Any],
+    *,
+    status: Status | None = None,
+    username: str | None = None,
+    email: str | None = None,
+    after: int | None = None,
+    cursor: int | None = None,
+    limit: int = 100,
+) -> Listed[PersonRow, int]:
+    """Persons in the order in which they were registered; `after` and `cursor` are positions."""
+    flags: dict[str, bool] = {} if status is None else FLAGS[status]
+    filters = {"username": username, "email": email, "after": after, **flags}
+    return PEOPLE_LIST.read(connection, filters, limit, cursor=cursor)

@@ -33,6 +33,8 @@ CREATE TABLE people (
     PRIMARY KEY (person)
 );
 
+CREATE INDEX people_by_email ON people (email);
+CREATE INDEX people_by_username ON people (username);
 CREATE INDEX people_in_order ON people (position);
 
 COMMENT ON TABLE people IS 'One row a person, as they are now; deleted ones too.';

@@ -1,0 +1,35 @@
+"""Types of members that several routes of people have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from eventstore.credentials.password_rules import LEAST, MOST
+
+MOST_STATED = 1_000
+"""Characters of a password that is compared. None that long is anybody's; it is refused like any wrong one."""
+
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=254), Field(description="The username or the e-mail address")
+]
+Password = Annotated[str, StringConstraints(min_length=1, max_length=MOST_STATED)]
+NewPassword = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MOST_STATED),
+    Field(
+        description=f"{LEAST} to {MOST} characters, with a capital, a small letter, a digit and a special character; "
+        "no common password, and not the username or the address"
+    ),
+]
+Code = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9A-Za-z -]{6,40}$"),
+    Field(description="The six digits of the second factor, or a recovery code"),
+]
+MailToken = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$"), Field(description="The token of the mail")]
+RefreshToken = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
+ShownBefore = Annotated[
+    bool, Field(description="Present in the answer to a retry: what is secret was shown before, and is not shown again")
+]

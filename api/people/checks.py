@@ -1,0 +1,200 @@
+"""What routes of people check before a command: names, passwords, codes. All of it blocks, so it runs in threads.
+
+A failed check is counted and answered with a problem. It leaves no event but a lockout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, cast
+
+from starlette.concurrency import run_in_threadpool
+
+from api.commands.answer_codes import answer_codes
+from api.commands.routes import Caller
+from api.gateway.problems import Problem
+from api.services import People, Services
+from domain.claims import Claim
+from domain.kernel import Command, Context, Personal, Principal
+from domain.people.names import email_claim, email_form, username_claim, username_form
+from domain.people.person.events import PersonRegistered
+from domain.people.person.signing_in import RecordLockout
+from domain.people.person.state import Person
+from eventstore.credentials.argon2_hashing import BusyError
+from eventstore.credentials.attempts import Begun, Subject, Waiting
+from eventstore.credentials.password_rules import broken_rules
+from eventstore.credentials.totp_codes import looks_like_code
+from eventstore.executor.decided_commands import Submission
+from eventstore.log.metadata import encoded_actor, metadata
+from eventstore.log.read import read_stream
+
+SIGN_IN: Final = Principal("system:sign-in", ("operator",), "system")
+"""Records what a sign-in or a refresh finds: lockouts, and sessions that end."""
+VISITS_A_MINUTE: Final = 30
+"""Registrations, and requests for mails and with their tokens, from one address."""
+PURPOSES: Final = ("username", "email")
+"""What the keyed hashes of names are made for."""
+WRONG: Final = "The name, the password or the code is wrong."
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Names(NamedTuple):
+    """The names of a person, as they were registered."""
+
+    username: str
+    email: str
+
+
+async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function that blocks. Raises `Problem` if too many passwords are being hashed."""
+    try:
+        return await run_in_threadpool(function, *args, **kwargs)
+    except BusyError as error:
+        raise Problem("busy", f"{error}.") from error
+
+
+def served_by(caller: Caller) -> tuple[Services, People]:
+    """The services of a caller over HTTP. Raises `Problem` if nobody can sign in there."""
+    served = cast(Services, caller.services)
+    people: People | None = getattr(served, "people", None)
+    if people is None:
+        raise Problem("no_route", "Nobody can sign in here: authentication is off, or this is no API process.")
+    return served, people
+
+
+def refuse_crowd(people: People, address: str) -> None:
+    """Raise `Problem` if an address registers, or asks for mails, too often."""
+    allowance = people.visits.take(address, VISITS_A_MINUTE)
+    if not allowance.allowed:
+        detail = f"{VISITS_A_MINUTE} such requests came from this address within a minute; wait {allowance.seconds} s."
+        raise Problem("sign_in_waits", detail, retry_after=allowance.seconds)
+
+
+def name_hashes(people: People, username: str, email: str) -> tuple[str, str]:
+    """The keyed hashes that make both names unique. Blocks the first time."""
+    of_username, of_email = PURPOSES
+    hashes = people.hashes
+    return hashes.of(of_username, username_form(username)), hashes.of(of_email, email_form(email))
+
+
+def person_named(people: People, name: str) -> Person | None:
+    """Who has this username or e-mail address, as of now. Blocks."""
+    by_username, by_email = name_hashes(people, name, name)
+    streams = [username_claim(by_username), email_claim(by_email)]
+    for claim in people.states.load(streams).values():
+        if isinstance(claim, Claim) and claim.holder is not None:
+            return person_now(people, claim.holder)
+    return None
+
+
+def person_now(people: People, id: str) -> Person | None:
+    """A person as of now. Blocks."""
+    state = people.states.load([id])[id]
+    return state if isinstance(state, Person) else None
+
+
+def names_of(served: Services, person: str) -> Names | None:
+    """The names of a person; None if there is no such person, or they were erased. Blocks."""
+    with served.reads() as connection:
+        rows = read_stream(connection, served.log_number, person, limit=1)
+    if not rows:
+        return None
+    event = served.codec.decode_many([(row.type, row.payload, row.stream, row.version) for row in rows])[0]
+    if not isinstance(event, PersonRegistered):
+        return None
+    username: Personal = event.username
+    return Names(username, event.email) if isinstance(username, str) and isinstance(event.email, str) else None
+
+
+def refuse_password(password: str, names: Names) -> None:
+    """Raise `Problem` if a new password breaks rules. Its figures have all of them."""
+    broken = broken_rules(password, username=names.username, email=names.email)
+    if broken:
+        sentences = "; ".join(one.sentence for one in broken)
+        raise Problem(
+            "password_rules", f"The password cannot be used: {sentences}.", rules=[one.rule for one in broken]
+        )
+
+
+async def begin(people: People, subjects: Sequence[Subject]) -> Begun:
+    """Count an attempt. Raises `Problem` if one has to wait."""
+    begun = await in_thread(people.attempts.begin, subjects)
+    if isinstance(begun, Waiting):
+        seconds = math.ceil(begun.seconds)
+        raise Problem("sign_in_waits", f"Too many attempts failed; wait {seconds} seconds.", retry_after=seconds)
+    return begun
+
+
+async def failed(served: Services, begun: Begun, person: str | None) -> Problem:
+    """The problem of an attempt that failed. A lockout is recorded."""
+    if person is not None and begun.locks_out:
+        command = RecordLockout(person, begun.failures)
+        await by_system(served, command, f"{person}:{begun.failures}:{served.clock().isoformat()}")
+    return Problem("sign_in_failed", WRONG)
+
+
+async def check_password(caller: Caller, person: Person | None, name: str, password: str) -> int:
+    """The version of the event that set the password, if it is right. Raises `Problem`.
+
+    An unknown person costs the same.
+    """
+    served, people = served_by(caller)
+    id = None if person is None else person.id
+    subjects = [people.attempts.of_name(id, name), Subject("address", caller.address)]
+    begun = await begin(people, subjects)
+    version = 0 if person is None else person.password
+    checked = await in_thread(people.passwords.check, id, password, version=version)
+    if person is None or not checked.matches or checked.version is None:
+        raise await failed(served, begun, id)
+    await in_thread(people.attempts.succeeded, subjects)
+    return checked.version
+
+
+async def check_own_password(caller: Caller, person: str, password: str) -> Person:
+    """The person themselves, if this is their password. For what a stolen session must not do. Raises `Problem`."""
+    _, people = served_by(caller)
+    if caller.principal.person != person:
+        raise Problem("forbidden", f"Only {person} may do this.")
+    known = await in_thread(person_now, people, person)
+    await check_password(caller, known, person, password)
+    assert known is not None, "nobody's password is never right"
+    return known
+
+
+async def check_code(caller: Caller, person: Person, code: str) -> None:
+    """Use up a code of the second factor, or a recovery code. Raises `Problem`."""
+    served, people = served_by(caller)
+    subjects = [Subject("code", person.id)]
+    begun = await begin(people, subjects)
+    factor = people.second_factor
+    check = factor.check if looks_like_code(code) else factor.use_recovery_code
+    if not await in_thread(check, person.id, code):
+        raise await failed(served, begun, person.id)
+    await in_thread(people.attempts.succeeded, subjects)
+
+
+async def by_system(served: Services, command: Command, key: str) -> None:
+    """Execute a command of the sign-in itself. Its refusal is no error: what it says is so already."""
+    now = served.clock()
+    context = Context(now, served.log, SIGN_IN)
+    kind = type(command).__name__
+    recorded = metadata(encoded_actor(SIGN_IN.recorded), kind, now, context.rules, key)
+    submission = Submission(
+        command=command,
+        actor=SIGN_IN.id,
+        key=key,
+        request_hash=hashlib.sha256(f"{kind} {key}".encode()).digest(),
+        metadata=recorded,
+        context=context,
+        codes=answer_codes(201, if_match=False),
+    )
+    await served.commands.execute(submission)
+
+
+def shown_before() -> dict[str, Any]:
+    """The member of the answer to a retry, which has no secret."""
+    return {"shown_before": True}
