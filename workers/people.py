@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
 
 from api.gateway.access_tokens import AccessTokens, access_key
 from api.gateway.persons import FOLLOWED, Persons
@@ -34,38 +38,57 @@ WAIT_SECONDS, STATEMENT_SECONDS = 5.0, 5.0
 @contextmanager
 def people_services(settings: Settings, side: WriteSide) -> Iterator[People]:
     """The services, as long as the block lasts. Raises `psycopg.OperationalError` and `SettingsError`."""
-    clock, log_number = clock_and_ids.now, side.log_number
     url = settings.api_url()
-    with (
-        pool_of(
-            settings.credentials_url(),
-            application_name="daybook-credentials",
-            most=MOST_CONNECTIONS,
-            wait_seconds=WAIT_SECONDS,
-            statement_seconds=STATEMENT_SECONDS,
-        ) as pool,
-        FollowedStates(
-            lambda: connect(url, application_name="daybook-people", statement_seconds=STATEMENT_SECONDS),
-            settings.log,
-            Fold(side.codec, registry.evolve),
-            FOLLOWED,
-        ) as states,
-    ):
+
+    def connected() -> Connection[Any]:
+        return connect(url, application_name="daybook-people", statement_seconds=STATEMENT_SECONDS)
+
+    with pool_of(
+        settings.credentials_url(),
+        application_name="daybook-credentials",
+        most=MOST_CONNECTIONS,
+        wait_seconds=WAIT_SECONDS,
+        statement_seconds=STATEMENT_SECONDS,
+    ) as pool:
         pool.wait(WAIT_SECONDS)
-        master_key, previous = settings.master_key_bytes(), settings.previous_master_key_bytes()
-        with connect(url, application_name="daybook-people") as connection:
-            uuid = read_uuid(connection, log_number)
-        tokens = AccessTokens(access_key(master_key), uuid, clock, None if previous is None else access_key(previous))
-        keys = ApiKeys(pool, log_number, clock)
+        master_keys = MasterKeyBytes(settings.master_key_bytes(), settings.previous_master_key_bytes())
+        with made_people(pool, connected, side, master_keys, clock_and_ids.now, Argon2()) as people:
+            yield people
+
+
+class MasterKeyBytes(NamedTuple):
+    """The master key, and the one before while it is rotated."""
+
+    current: bytes
+    previous: bytes | None = None
+
+
+@contextmanager
+def made_people(
+    pool: ConnectionPool[Connection[Any]],
+    connected: Callable[[], Connection[Any]],
+    side: WriteSide,
+    master_keys: MasterKeyBytes,
+    clock: Callable[[], datetime],
+    argon2: Argon2,
+) -> Iterator[People]:
+    """The services on these connections: `pool` of the login of credentials, `connected` of one that reads the log."""
+    log_number, sealer = side.log_number, side.codec.sealer
+    current, previous = master_keys
+    with connected() as connection:
+        uuid = read_uuid(connection, log_number)
+    tokens = AccessTokens(access_key(current), uuid, clock, None if previous is None else access_key(previous))
+    keys = ApiKeys(pool, log_number, clock)
+    with FollowedStates(connected, side.log, Fold(side.codec, registry.evolve), FOLLOWED) as states:
         yield People(
             states=states,
             persons=Persons(states, tokens, keys, clock),
             tokens=tokens,
-            hashes=KeyedHashes(side.codec.sealer),
-            passwords=Passwords(pool, log_number, Argon2(), clock),
+            hashes=KeyedHashes(sealer),
+            passwords=Passwords(pool, log_number, argon2, clock),
             sessions=Sessions(pool, log_number, clock),
             mail_tokens=MailTokens(pool, log_number, clock),
-            second_factor=SecondFactor(pool, log_number, side.codec.sealer, clock),
+            second_factor=SecondFactor(pool, log_number, sealer, clock),
             api_keys=keys,
-            attempts=Attempts(pool, log_number, name_key(master_key), clock),
+            attempts=Attempts(pool, log_number, name_key(current), clock),
         )

@@ -126,7 +126,14 @@ async def set_second_factor(caller: Caller, person: PathId, body: CodeBody) -> I
     return Intent(SetSecondFactor(person), person, then=then)
 
 
-@command(router, "/{person}/second-factor/remove", makes=RemoveSecondFactor, answer=SecondFactorChanged, secret=True)
+@command(
+    router,
+    "/{person}/second-factor/remove",
+    makes=RemoveSecondFactor,
+    answer=SecondFactorChanged,
+    status=200,
+    secret=True,
+)
 async def remove_second_factor(caller: Caller, person: PathId, body: RemovalBody) -> Intent:
     """Remove the second factor and its recovery codes: of oneself, or by an administrator for who has lost theirs."""
     _, people = served_by(caller)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import httpx
 import psycopg
 import uvicorn
+from psycopg import Connection
 from starlette.types import ASGIApp
 
 from api.app import create_app
@@ -21,7 +22,7 @@ from api.gateway.connections import ConnectionLimits, server_options
 from api.gateway.principals import FixedPrincipals, TokenHolder, digest
 from api.gateway.tickets import Tickets, ticket_key
 from api.queries.positions import token
-from api.services import Limits, Services
+from api.services import Limits, People, Services
 from bench.harness.tables import begin_read_tables
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import internal_account
@@ -29,19 +30,23 @@ from domain.kernel import Principal
 from domain.permissions import CUSTOMERS, ROLES
 from domain.registry import RULES
 from domain.subjects import subject_stream
+from eventstore.credentials.argon2_hashing import Argon2
 from eventstore.executor.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
+from eventstore.executor.executor import Executor
 from eventstore.log.answers import ACCEPTED
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect, pool_of
 from projections.engine.follow import follow
 from projections.engine.waiting import Checkpoints
 from projections.registry import PROJECTIONS
+from tests.support.credentials import SMALL, pool_on
 from tests.support.ledger import MASTER_KEY, NOW, codec_of, executor_on
 from tests.support.memory_ledger import By
 from tests.support.postgres import Database
 from workers.clock_and_ids import new_id as fresh_id
-from workers.composition import manager_principal, system_submission
+from workers.composition import WriteSide, manager_principal, system_submission
 from workers.erasure import erase_subject
+from workers.people import MasterKeyBytes, made_people
 
 TOKENS: dict[str, str] = {role: f"secret-of-{role}" for role in ROLES}
 CUSTOMER = "owner-1"
@@ -195,6 +200,21 @@ def served(app: ASGIApp, limits: ConnectionLimits | None = None) -> Iterator[str
 
 
 @contextmanager
+def people_on(
+    database: Database, executor: Executor, log_number: int, clock: Callable[[], datetime]
+) -> Iterator[People]:
+    """The services of people, with cheap hashes of passwords."""
+
+    def connected() -> Connection[Any]:
+        return connect(database.api_url, application_name="people")
+
+    with pool_on(database) as pool, connected() as keys:
+        side = WriteSide("main", log_number, executor, codec_of(keys, log_number))
+        with made_people(pool, connected, side, MasterKeyBytes(MASTER_KEY), clock, Argon2(SMALL)) as people:
+            yield people
+
+
+@contextmanager
 def service_on(
     database: Database,
     *,
@@ -211,6 +231,7 @@ def service_on(
     with (
         executor_on(database, **more) as executor,
         connect(database.query_url, application_name="api-keys", read_only=True) as keys,
+        ExitStack() as stack,
     ):
         row = keys.execute("SELECT log FROM log.logs WHERE name = 'main'").fetchone()
         assert row is not None
@@ -227,6 +248,8 @@ def service_on(
         numbers.open()
         checkpoints = Checkpoints(lambda: connect(database.query_url, application_name="checkpoints"), "main")
         grants = dict(GRANTS)
+        at = clock or (lambda: now)
+        people = stack.enter_context(people_on(database, executor, row[0], at)) if auth else None
         services = Services(
             log="main",
             log_number=row[0],
@@ -237,7 +260,8 @@ def service_on(
             checkpoints=checkpoints,
             numbers=Numbers(numbers.connection),
             new_id=fresh_id,
-            clock=clock or (lambda: now),
+            clock=at,
+            people=people,
             principals=FixedPrincipals(grants, lambda: now) if auth else None,
             allowed_hosts=("127.0.0.1",),
             limits=limits or Limits(wait_seconds=10),

@@ -52,6 +52,7 @@ def guard(
     services: Any = SimpleNamespace(
         reads_only=False,
         tickets=None,
+        people=None,
         principals=FixedPrincipals(GRANTS, lambda: NOW) if auth else None,
         allowed_hosts=hosts,
         clock=lambda: NOW,

@@ -1,0 +1,147 @@
+"""Registration, sign-in, sessions, passwords and the second factor, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.credentials import MovedClock
+from tests.support.ledger import NOW
+from tests.support.people import PASSWORD, key, people_of, registered, signed_in, verified, visit
+from tests.support.postgres import Server
+from tests.support.service import Service, service_on
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def service(postgres18: Server) -> Iterator[Service]:
+    with postgres18.database() as database, service_on(database, clock=MovedClock(NOW)) as running:
+        yield running
+
+
+def test_a_stranger_registers_verifies_and_signs_in(service: Service) -> None:
+    ada = registered(service)
+    early = ada.sign_in()
+    assert early.status_code == 422 and early.json()["code"] == "person_status", "the address is not verified"
+    token = people_of(service).mail_tokens.issue(ada.id, "verify", 1)
+    assert token is not None
+    verified_now = visit(service, "people/verify-email", {"token": token.reveal()})
+    assert verified_now.json()["status"] == "active"
+    response = ada.sign_in()
+    assert response.status_code == 201, response.text
+    me = ada.get("me").json()
+    assert me == {
+        "principal": ada.id,
+        "how": "session",
+        "person": ada.id,
+        "session": ada.session,
+        "roles": ["person"],
+        "withheld": [],
+    }
+    own = ada.get(f"people/{ada.id}").json()
+    assert (own["username"], own["email"], own["status"]) == (ada.username, ada.email, "active")
+    assert ada.get(f"people/{registered(service).id}").status_code == 404, "a foreign person does not exist"
+
+
+def test_a_retry_gets_the_answer_without_what_was_shown(service: Service) -> None:
+    ada = verified(service)
+    body, once = {"name": ada.email, "password": ada.password}, key()
+    first = visit(service, "sign-in", body, idempotency=once)
+    again = visit(service, "sign-in", body, idempotency=once)
+    assert first.status_code == again.status_code == 201
+    assert again.json()["session"] == first.json()["session"]
+    assert again.json()["shown_before"] is True and "refresh_token" not in again.json()
+    assert again.headers["Idempotency-Replayed"] == "true"
+    other = visit(service, "sign-in", {**body, "password": "Another-1-word!"}, idempotency=once)
+    assert other.status_code == 401, "another password is another request"
+
+
+def test_a_refresh_token_works_once_and_a_second_use_ends_the_session(service: Service) -> None:
+    ada = signed_in(service)
+    old = ada.refresh
+    fresh = service.http.post("/v1/sessions/refresh", json={"refresh_token": old})
+    assert fresh.status_code == 200, fresh.text
+    ada.keep(fresh)
+    assert ada.get("me").status_code == 200
+    reused = service.http.post("/v1/sessions/refresh", json={"refresh_token": old})
+    assert reused.status_code == 401 and reused.json()["code"] == "session_ended"
+    wait_until(lambda: ada.get("me").status_code == 401, "the end of the session")
+    after = service.http.post("/v1/sessions/refresh", json={"refresh_token": ada.refresh})
+    assert after.json()["code"] == "session_ended"
+    states = people_of(service).states.load([ada.session])
+    assert states[ada.session].ended == "reused"
+
+
+def test_sessions_are_listed_and_ended_one_all_and_all_but_this(service: Service) -> None:
+    ada = signed_in(service)
+    first, first_access = ada.session, ada.access
+    ada.sign_in()
+    second = ada.session
+    ada.sign_in()
+    listed = {one["session"]: one for one in ada.get(f"people/{ada.id}/sessions").json()["items"]}
+    assert all(listed[id]["goes_on"] for id in (first, second, ada.session))
+    assert [id for id, one in listed.items() if one["this"]] == [ada.session]
+    assert ada.post(f"sessions/{second}/end").status_code == 200
+    assert ada.own("sessions/end", {"but_this": True}).status_code == 200
+    listed = {one["session"]: one for one in ada.get(f"people/{ada.id}/sessions").json()["items"]}
+    assert [id for id, one in listed.items() if one["goes_on"]] == [ada.session]
+    wait_until(lambda: service.get("me", token=first_access, fresh=False).status_code == 401, "the end of the first")
+    assert ada.get("me").status_code == 200
+    stranger = signed_in(service)
+    assert stranger.post(f"sessions/{ada.session}/end").status_code == 404
+    assert ada.own("sessions/end").status_code == 200
+    wait_until(lambda: ada.get("me").status_code == 401, "the end of this one")
+
+
+def test_a_password_is_changed_and_other_sessions_end(service: Service) -> None:
+    ada = signed_in(service)
+    other = ada.access
+    ada.sign_in()
+    wrong = ada.own("password", {"current": "Wrong-Pass-9!", "password": "Twelve-Steps-8-Up"})
+    assert wrong.status_code == 401
+    common = ada.own("password", {"current": PASSWORD, "password": "password"})
+    assert common.status_code == 422 and common.json()["code"] == "password_rules"
+    done = ada.own("password", {"current": PASSWORD, "password": "Twelve-Steps-8-Up"})
+    assert done.status_code == 200, done.text
+    wait_until(lambda: service.get("me", token=other, fresh=False).status_code == 401, "the end of the other session")
+    assert ada.get("me").status_code == 200, "this one goes on"
+    assert ada.sign_in().status_code == 401, "the old password"
+    ada.password = "Twelve-Steps-8-Up"
+    assert ada.sign_in().status_code == 201
+
+
+def test_a_password_is_reset_by_a_token_that_works_once(service: Service) -> None:
+    ada = signed_in(service)
+    token = people_of(service).mail_tokens.issue(ada.id, "reset", 2)
+    assert token is not None
+    weak = visit(service, "people/reset-password", {"token": token.reveal(), "password": "short"})
+    assert weak.json()["code"] == "password_rules"
+    body, once = {"token": token.reveal(), "password": "Twelve-Steps-8-Up"}, key()
+    first = visit(service, "people/reset-password", body, idempotency=once)
+    assert first.status_code == 200, first.text
+    assert visit(service, "people/reset-password", body, idempotency=once).json() == first.json()
+    again = visit(service, "people/reset-password", body)
+    assert again.status_code == 422 and again.json()["code"] == "mail_token"
+    wait_until(lambda: ada.get("me").status_code == 401, "the end of the session")
+    ada.password = "Twelve-Steps-8-Up"
+    assert ada.sign_in().status_code == 201
+
+
+def test_a_second_factor_is_needed_once_it_is_set(service: Service) -> None:
+    ada = signed_in(service)
+    codes = ada.set_second_factor()
+    secret, ada.secret = ada.secret, None
+    without = ada.sign_in()
+    assert without.status_code == 401 and without.json()["code"] == "code_needed"
+    ada.secret = secret
+    assert ada.sign_in().status_code == 401, "the code that confirmed it is used up"
+    service.services.clock.move(seconds=31)  # type: ignore[attr-defined]
+    assert ada.sign_in().status_code == 201
+    assert ada.sign_in().status_code == 401, "a code works once"
+    assert ada.sign_in(code=codes[0]).status_code == 201
+    assert ada.sign_in(code=codes[0]).status_code == 401
+    assert ada.own("second-factor/remove", {}).status_code == 400
+    assert ada.own("second-factor/remove", {"password": ada.password}).status_code == 200
+    ada.secret = None
+    assert ada.sign_in().status_code == 201
