@@ -81,7 +81,8 @@ class People:
     second_factor: SecondFactor
     api_keys: ApiKeys
     attempts: Attempts
-    visits: Rates = field(default_factory=Rates)  # of addresses that register, or ask for mails
+    visits: Rates = field(default_factory=Rates)  # of addresses that register, or use mails
+    visits_a_minute: int = 30  # from one address
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,12 @@ def made_people(
     master_keys: MasterKeyBytes,
     clock: Callable[[], datetime],
     argon2: Argon2,
+    **more: Any,
 ) -> Iterator[People]:
-    """The services on these connections: `pool` of the login of credentials, `connected` of one that reads the log."""
+    """The services on these connections: `pool` of the login of credentials, `connected` of one that reads the log.
+
+    `more` has other arguments of `People`.
+    """
     log_number, sealer = side.log_number, side.codec.sealer
     current, previous = master_keys
     with connected() as connection:
@@ -91,4 +95,5 @@ def made_people(
             second_factor=SecondFactor(pool, log_number, sealer, clock),
             api_keys=keys,
             attempts=Attempts(pool, log_number, name_key(current), clock),
+            **more,
         )

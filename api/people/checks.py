@@ -32,8 +32,6 @@ from eventstore.log.read import read_stream
 
 SIGN_IN: Final = Principal("system:sign-in", ("operator",), "system")
 """Records what a sign-in or a refresh finds: lockouts, and sessions that end."""
-VISITS_A_MINUTE: Final = 30
-"""Registrations, and requests for mails and with their tokens, from one address."""
 PURPOSES: Final = ("username", "email")
 """What the keyed hashes of names are made for."""
 WRONG: Final = "The name, the password or the code is wrong."
@@ -67,10 +65,11 @@ def served_by(caller: Caller) -> tuple[Services, People]:
 
 
 def refuse_crowd(people: People, address: str) -> None:
-    """Raise `Problem` if an address registers, or asks for mails, too often."""
-    allowance = people.visits.take(address, VISITS_A_MINUTE)
+    """Raise `Problem` if an address registers, or uses mails, too often."""
+    allowance = people.visits.take(address, people.visits_a_minute)
     if not allowance.allowed:
-        detail = f"{VISITS_A_MINUTE} such requests came from this address within a minute; wait {allowance.seconds} s."
+        most, seconds = people.visits_a_minute, allowance.seconds
+        detail = f"{most} such requests came from this address within a minute; wait {seconds} s."
         raise Problem("sign_in_waits", detail, retry_after=allowance.seconds)
 
 

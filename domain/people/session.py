@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from domain.aggregate import Aggregate, Broken, Decided, EventType
 from domain.kernel import Accepted, Context, Decision, Event, Refused, States, Unknown, Value, found
 from domain.people.person.state import Person
-from domain.permissions import ADMINISTRATORS, OPERATORS, SELF, VISITORS
+from domain.permissions import ADMINISTRATORS, OPERATORS, SELF, VISITORS, may
 
 SESSION = "sess"
 """Prefix of the ids of sessions."""
@@ -123,7 +123,8 @@ def end_session(command: EndSession, states: States, context: Context) -> Decisi
     """Decide an end. A session of somebody else does not exist for a person who is no administrator."""
     session, principal = found(states, command.session, Session), context.principal
     system = principal.how == "system"
-    if session is None or not (system or principal.person == session.person or "administrator" in principal.all_roles):
+    anybody = system or may(principal, ADMINISTRATORS, context.decided_at)
+    if session is None or not (anybody or principal.person == session.person):
         return Unknown("session", command.session)
     if session.ended is not None:
         return Refused("session_over", {"session": session.id})

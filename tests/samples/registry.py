@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from random import Random
+from typing import Any
 
 from fastapi.routing import APIRoute
 
@@ -46,7 +47,12 @@ EVENTS: tuple[StoredEvent, ...] = tuple(event for samples in SAMPLES.values() fo
 ROUTES: Mapping[str, Callable[[World], Request]] = {
     path: make for samples in SAMPLES.values() for path, make in samples.routes.items()
 }
-"""A valid request to each route of a command, by its path."""
+"""A valid request of an operator to each route of a command that takes one, by its path."""
+
+OF_PEOPLE: Mapping[str, Callable[[Any], Request]] = {
+    path: make for samples in SAMPLES.values() for path, make in samples.of_people.items()
+}
+"""A valid request of a person or a visitor to each other route of a command, made on a running service."""
 
 
 def command_routes() -> dict[str, APIRoute]:

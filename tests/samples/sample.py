@@ -8,7 +8,7 @@ names each aggregate, event version, command, rule and route that has no sample.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
 
@@ -80,10 +80,14 @@ class World(Protocol):
 
 @dataclass(frozen=True)
 class Request:
-    """A valid request to a route: the names in its path, and its body."""
+    """A valid request to a route: the names in its path, and its body.
+
+    `token` is that of the person who sends it; empty for a visitor, None for an operator.
+    """
 
     names: Mapping[str, str]
     body: Mapping[str, Any]
+    token: str | None = None
 
     def path(self, route: str) -> str:
         """The path of the request to this route."""
@@ -97,7 +101,8 @@ class Samples:
     `events`: at least one of each version that was ever shipped. `rules`: one for each rule, by its code. `routes`: for
     each route of a command, by its path, a function that makes what the request names and returns the request. `one`:
     makes one and returns the name of its stream. `life`: the next command of a random history, which may be refused;
-    None for an aggregate that has no commands. `check`: what is true after every history.
+    None for an aggregate that has no commands. `check`: what is true after every history. `of_people`: as `routes`, of
+    what a person or a visitor sends.
     """
 
     events: tuple[StoredEvent, ...]
@@ -106,3 +111,4 @@ class Samples:
     routes: Mapping[str, Callable[[World], Request]]
     life: Callable[[MemoryLedger, Random], Any] | None
     check: Callable[[MemoryLedger], None] = lambda ledger: None
+    of_people: Mapping[str, Callable[[Any], Request]] = field(default_factory=dict)

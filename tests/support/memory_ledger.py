@@ -65,6 +65,8 @@ def by_person(person: str, *roles: Role) -> Principal:
 
 VISITOR = Principal("visitor", ("visitor",), "none")
 """Somebody whom nobody knows."""
+MACHINE = Principal("system:first-administrator", ("operator",), "system")
+ADMINISTRATOR = by_person("prsn_admin", "administrator")
 
 
 @dataclass

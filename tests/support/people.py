@@ -15,8 +15,7 @@ from domain.kernel import Role
 from domain.people.administrators import AppointAdministrator
 from domain.people.person.roles import GrantRole
 from domain.people.person.state import Person
-from tests.samples.people.person import ADMINISTRATOR, MACHINE
-from tests.support.memory_ledger import By
+from tests.support.memory_ledger import ADMINISTRATOR, MACHINE, By
 from tests.support.service import Service
 
 PASSWORD = "Eleven-Steps-7-Up"
@@ -127,10 +126,7 @@ def signed_in(service: Service, *roles: Role, **more: Any) -> Somebody:
     """Somebody who has signed in, with these roles."""
     somebody = verified(service, **more)
     for role in roles:
-        if role == "administrator":
-            service.executed(By(MACHINE, AppointAdministrator(somebody.id)))
-        else:
-            service.executed(By(ADMINISTRATOR, GrantRole(somebody.id, role)))  # type: ignore[arg-type]
+        service.executed(By(ADMINISTRATOR, GrantRole(somebody.id, role)))  # type: ignore[arg-type]
     response = somebody.sign_in()
     assert response.status_code == 201, response.text
     return somebody
@@ -138,15 +134,18 @@ def signed_in(service: Service, *roles: Role, **more: Any) -> Somebody:
 
 def administrator(service: Service) -> Somebody:
     """An administrator in a session with a second factor."""
-    somebody = signed_in(service, "administrator")
-    somebody.set_second_factor()
-    people_of(service)
-    move_on(service)
-    response = somebody.sign_in()
+    somebody = verified(service)
+    service.executed(By(MACHINE, AppointAdministrator(somebody.id)))
+    assert somebody.sign_in().status_code == 201
+    recovery, *_ = somebody.set_second_factor()
+    response = somebody.sign_in(code=recovery)
     assert response.status_code == 201, response.text
     return somebody
 
 
-def move_on(service: Service, seconds: float = 31) -> None:
-    """Move the clock, so that the next code is another one."""
-    service.services.clock.move(seconds=seconds)  # type: ignore[attr-defined]
+def administrators(service: Service) -> tuple[Somebody, Somebody]:
+    """Two administrators, the same for each caller. Only the machine appoints the first two."""
+    if "administrators" not in service.made:
+        service.made["administrators"] = (administrator(service), administrator(service))
+    found: tuple[Somebody, Somebody] = service.made["administrators"]
+    return found

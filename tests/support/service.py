@@ -56,6 +56,9 @@ GRANTS = {
     for role in ROLES
 }
 
+MANY_VISITS = 1_000_000
+"""All tests come from one address."""
+
 _keys = count(1)
 
 
@@ -85,6 +88,7 @@ class Service:
     services: Services
     grants: dict[bytes, TokenHolder]  # what the tokens give; what is taken out is revoked
     last: dict[str, str] = field(default_factory=dict)
+    made: dict[str, Any] = field(default_factory=dict)  # what is made once for all tests of a service
 
     def post(
         self,
@@ -96,8 +100,13 @@ class Service:
         token: str | None = None,
         **headers: str,
     ) -> Any:
-        """Post a command; `headers` with underscores for hyphens. `token` is another one than that of the role."""
-        sent = {"Authorization": f"Bearer {token or TOKENS[role]}", "Idempotency-Key": key or f"key-{next(_keys)}"}
+        """Post a command; `headers` with underscores for hyphens.
+
+        `token` is another one than that of the role; empty for a visitor.
+        """
+        stated = TOKENS[role] if token is None else token
+        sent = {"Authorization": f"Bearer {stated}"} if stated else {}
+        sent["Idempotency-Key"] = key or f"key-number-{next(_keys):010}"
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         response = self.http.post(f"/v1/{path}", json={} if body is None else body, headers=sent)
         if "Daybook-Position" in response.headers:
@@ -210,7 +219,10 @@ def people_on(
 
     with pool_on(database) as pool, connected() as keys:
         side = WriteSide("main", log_number, executor, codec_of(keys, log_number))
-        with made_people(pool, connected, side, MasterKeyBytes(MASTER_KEY), clock, Argon2(SMALL)) as people:
+        keys_of_log = MasterKeyBytes(MASTER_KEY)
+        with made_people(
+            pool, connected, side, keys_of_log, clock, Argon2(SMALL), visits_a_minute=MANY_VISITS
+        ) as people:
             yield people
 
 

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from domain.kernel import Context, Decision, Forbidden, States, Unknown, found
 from domain.people.person.state import Person
+from domain.permissions import ADMINISTRATORS, may
 
 
 class AboutPerson(Protocol):
@@ -40,7 +41,6 @@ def forbid_other_than_self(person: str, context: Context) -> Forbidden | None:
 
 def forbid_other_than_self_or_administrator(person: str, context: Context) -> Forbidden | None:
     """Return that only the person themselves or an administrator may do this, or None."""
-    principal = context.principal
-    if principal.person == person or "administrator" in principal.roles:
+    if context.principal.person == person or may(context.principal, ADMINISTRATORS, context.decided_at):
         return None
     return Forbidden(f"Only {person} or an administrator may do this.")

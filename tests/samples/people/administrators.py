@@ -18,6 +18,7 @@ from domain.people.administrators import (
 )
 from domain.people.approval import APPROVAL, OPEN_FOR, Approval
 from domain.people.person.state import Person
+from tests.samples.people import routes
 from tests.samples.people.person import MACHINE, MOMENT, active, verified
 from tests.samples.people.person import life as person_life
 from tests.samples.people.person import one as person_one
@@ -195,4 +196,6 @@ EVENTS: tuple[StoredEvent, ...] = (
     ),
 )
 
-SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes={}, life=life, check=check)
+SAMPLES = Samples(
+    events=EVENTS, one=one, rules=RULES, routes={}, life=life, check=check, of_people=routes.OF_ADMINISTRATORS
+)

@@ -36,14 +36,23 @@ from domain.people.person.signing_in import (
 )
 from domain.people.person.state import MOST_CONSENTS, PERSON, Person
 from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
+from tests.samples.people import routes
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World, no_code
-from tests.support.memory_ledger import NOW, TODAY, VISITOR, By, MemoryLedger, by_person, new_id
+from tests.support.memory_ledger import (
+    ADMINISTRATOR,
+    MACHINE,
+    NOW,
+    TODAY,
+    VISITOR,
+    By,
+    MemoryLedger,
+    by_person,
+    new_id,
+)
 
 SAMPLE = f"{PERSON}_sample"
 """The person whose key `tests.samples.store` has."""
-MACHINE = Principal("system:first-administrator", ("operator",), "system")
 SIGN_IN = Principal("system:sign-in", ("operator",), "system")
-ADMINISTRATOR = by_person("prsn_admin", "administrator")
 
 
 def registration(person: str = "prsn_ada", **more: Any) -> RegisterPerson:
@@ -527,4 +536,4 @@ EVENTS: tuple[StoredEvent, ...] = (
     ),
 )
 
-SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes={}, life=life)
+SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes={}, life=life, of_people=routes.OF_PERSONS)

@@ -10,6 +10,7 @@ from domain.people.person.registration import ChangePassword
 from domain.people.person.signing_in import SetSecondFactor
 from domain.people.person.state import Person
 from domain.people.session import SESSION, EndSession, OpenSession, Session
+from tests.samples.people import routes
 from tests.samples.people.person import SIGN_IN, active, by_self, verified
 from tests.samples.people.person import one as person_one
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World
@@ -99,4 +100,4 @@ EVENTS: tuple[StoredEvent, ...] = (
     ),
 )
 
-SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes={}, life=life)
+SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes={}, life=life, of_people=routes.OF_SESSIONS)

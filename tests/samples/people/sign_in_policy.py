@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from domain.people.sign_in_policy import SIGN_IN_POLICY, ChangeSignInPolicy
+from tests.samples.people import routes
 from tests.samples.people.person import by_administrator
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World
 from tests.support.memory_ledger import MemoryLedger
@@ -42,4 +43,4 @@ EVENTS: tuple[StoredEvent, ...] = (
     ),
 )
 
-SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes={}, life=life)
+SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes={}, life=life, of_people=routes.OF_POLICIES)
