@@ -166,7 +166,13 @@ async def replace_api_key(caller: Caller, person: PathId, key: PathId, body: Rep
     """Replace an API key by another one with the same scope. Both work until the overlap has ended."""
     served, people = served_by(caller)
     overlap = timedelta(seconds=body.overlap_seconds)
-    new = ReplaceApiKey(person, key, served.new_id(API_KEY), caller.context.decided_at + overlap, body.until)
+    new = ReplaceApiKey(
+        person=person,
+        key=key,
+        by=served.new_id(API_KEY),
+        overlap_until=caller.context.decided_at + overlap,
+        until=body.until,
+    )
 
     async def then(answer: Answer) -> Mapping[str, Any]:
         by, version = answer.result["key"], answer.result["set_by"]

@@ -246,13 +246,15 @@ def restore_person(caller: Caller, person: PathId, body: Reason) -> Intent:
 @command(router, "/people/{person}/roles", makes=GrantRole, answer=PersonChanged, status=200)
 def grant_role(caller: Caller, person: PathId, body: GrantBody) -> Intent:
     """Grant a role, for a time or without an end. It replaces a grant of the same role."""
-    return Intent(GrantRole(person, body.role, body.context, body.until), person)  # type: ignore[arg-type]
+    role: PersonRole = body.role  # type: ignore[assignment]  # one of them, as the body was validated
+    return Intent(GrantRole(person=person, role=role, context=body.context, until=body.until), person)
 
 
 @command(router, "/people/{person}/roles/revoke", makes=RevokeRole, answer=PersonChanged, status=200)
 def revoke_role(caller: Caller, person: PathId, body: RevokeBody) -> Intent:
     """Take a role away."""
-    return Intent(RevokeRole(person, body.role), person)  # type: ignore[arg-type]
+    role: PersonRole = body.role  # type: ignore[assignment]
+    return Intent(RevokeRole(person, role), person)
 
 
 @query(router, "/people", may=READ_ANYBODY, response=page_of(Person), personal=True, projections=("people",))

@@ -142,8 +142,8 @@ async def sign_in(caller: Caller, body: SignInBody) -> Intent:
     served, people = served_by(caller)
     new = served.new_id(SESSION)
     if caller.recorded is not None:  # this very request was accepted before
-        stated = caller.recorded.result
-        return Intent(OpenSession(new, stated["person"], 0, False), created="session", then=_opens(people))
+        again = OpenSession(session=new, person=caller.recorded.result["person"], password=0, second_factor=False)
+        return Intent(again, created="session", then=_opens(people))
     person = await in_thread(person_named, people, body.name)
     version = await check_password(caller, person, body.name, body.password)
     assert person is not None, "nobody's password is never right"
@@ -151,7 +151,8 @@ async def sign_in(caller: Caller, body: SignInBody) -> Intent:
         if body.code is None:
             raise Problem("code_needed", "This person has a second factor: send its code, or a recovery code, too.")
         await check_code(caller, person, body.code)
-    opened = OpenSession(new, person.id, version, second_factor=bool(person.second_factor))
+    used = bool(person.second_factor)
+    opened = OpenSession(session=new, person=person.id, password=version, second_factor=used)
     return Intent(opened, created="session", then=_opens(people))
 
 

@@ -37,7 +37,7 @@ def test_every_event_version_and_rule_has_a_sample(aggregate: Aggregate) -> None
 
 
 def test_every_route_of_a_command_has_a_sample() -> None:
-    sampled = Counter(route for samples in SAMPLES.values() for route in samples.routes)
+    sampled = Counter(route for samples in SAMPLES.values() for route in (*samples.routes, *samples.of_people))
     assert sampled == Counter(list(command_routes())), "each route once, in the samples of one aggregate"
 
 

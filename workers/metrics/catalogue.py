@@ -28,7 +28,8 @@ LABELS: Final[Mapping[str, str]] = {
     "rule": "the code of the [rule](rules.md) that refused; empty for each other outcome; `other` for a rule that is "
     "not in the catalogue",
     "reason": "`queue_full` or `principal_busy`",
-    "code": "the code of the [problem](problems.md): `unauthenticated`, `token_expired`, `forbidden` or `wrong_tokens`",
+    "code": "the code of the [problem](problems.md): `unauthenticated`, `token_expired`, `session_ended`, "
+    "`sign_in_failed`, `code_needed`, `forbidden` or `wrong_tokens`",
     "pool": "`reads` or `numbers`",
     "projection": "a projection of [the read models](read-models.md)",
     "manager": "a process manager, such as `publication`",

@@ -19,11 +19,11 @@ from domain.people.administrators import (
 from domain.people.approval import APPROVAL, OPEN_FOR, Approval
 from domain.people.person.state import Person
 from tests.samples.people import routes
-from tests.samples.people.person import MACHINE, MOMENT, active, verified
+from tests.samples.people.person import MOMENT, active, verified
 from tests.samples.people.person import life as person_life
 from tests.samples.people.person import one as person_one
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World
-from tests.support.memory_ledger import NOW, By, MemoryLedger, by_person
+from tests.support.memory_ledger import MACHINE, NOW, By, MemoryLedger, by_person
 
 
 def appointed(person: str) -> By:

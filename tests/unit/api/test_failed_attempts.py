@@ -41,6 +41,7 @@ class Guarded:
         services: Any = SimpleNamespace(
             reads_only=False,
             tickets=None,
+            people=None,
             principals=FixedPrincipals(GRANTS, lambda: NOW),
             allowed_hosts=("testserver",),
             clock=lambda: NOW,

@@ -17,6 +17,7 @@ from domain.accounts.numbers import PREFIXES, AccountType
 from domain.accounts.posting import Side, TransactionKind
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
+from domain.people.person.state import Status as PersonStatus
 from domain.posts.post import Status as PostStatus
 from domain.processes.process import CarryOut
 from domain.refusals import EXPECTATION_FAILED
@@ -52,6 +53,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/account-persons", "standing"): set(get_args(Standing)),
     ("/v1/log/follow", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/orders", "status"): set(get_args(OrderStatus)),
+    ("/v1/people", "status"): set(get_args(PersonStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
     ("/v1/processes", "manager"): {manager.name for manager in MANAGERS},
     ("/v1/processes", "status"): set(get_args(ProcessStatus)),

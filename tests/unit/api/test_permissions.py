@@ -33,12 +33,26 @@ BY_CUSTOMERS = (
     "/v1/transfers",
 )
 """What a customer may send about what is theirs."""
+READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
+"""What auditors and operators read of people, beside the persons themselves."""
+ONLY_READ = ("/v1/me", "/v1/people/{person}", "/v1/people/{person}/sessions")
 PUBLIC = ("/v1/health/", "/docs")
 PATHS = sorted({declared.route.path for declared in TABLE.routes})
 
 
 def may(role: Role, method: str, path: str) -> bool:
-    """The permissions of each role by prefixes of paths, as they were before routes declared them."""
+    """The permissions of each role by prefixes of paths, as they were before routes declared them.
+
+    What is about people is for persons. A token of the file reads some of it, and ends a session.
+    """
+    if path in ONLY_READ and method not in READS:
+        return role in ("command", "operator")  # they get the answer 405
+    if path in READ_OF_PEOPLE and method in READS:
+        return role in ("audit", "operator")
+    if path == "/v1/sessions/{session}/end":
+        return role == "operator"
+    if path.startswith(("/v1/people", "/v1/administrators", "/v1/sign-in", "/v1/sessions")) or path in READ_OF_PEOPLE:
+        return False
     if role == "customer":
         return (method in READS and path in OF_CUSTOMERS) or (method not in READS and path in BY_CUSTOMERS)
     if role == "operator":

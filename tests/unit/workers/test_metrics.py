@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
+from api.gateway.problems import PROBLEMS
 from domain.registry import MANAGERS, RULES
 from eventstore.executor.statistics import OUTCOMES, Statistics
 from eventstore.log.publications import PublicationLag
@@ -114,7 +115,8 @@ def test_each_label_has_the_values_that_the_page_describes() -> None:
     assert values.keys() == {*LABELS, "le"}
     assert values["rule"] == {"", "other", *RULES}
     assert values["outcome"] == set(OUTCOMES)
-    assert values["code"] == set(REFUSALS) == {"unauthenticated", "token_expired", "forbidden", "wrong_tokens"}
+    refused = {code for code, (status, _) in PROBLEMS.items() if status in (401, 403)}
+    assert values["code"] == set(REFUSALS) == {*refused, "wrong_tokens"}
     assert values["result"] == {"answered", "left_out"}
     assert values["manager"] == {manager.name for manager in MANAGERS}
     assert values["status"] == set(OPEN)
