@@ -137,7 +137,8 @@ def _reacted(tracked: Tracked, manager: ProcessManager, position: int, event: Pr
     opened = enumerate(event.intents, 1)
     tracked.open += tuple(OpenIntent(event.originator_version, number, intent) for number, intent in opened)
     step = tracked.step if made is None else made.step
-    if event.due_at is not None and event.trigger == tracked.due_key:  # else the process was given another time
+    fits = tracked.state is not None and event.trigger == tracked.due_key  # else it was resolved, or has another time
+    if event.due_at is not None and fits:
         tracked.fired_at = event.due_at
         _evolve(tracked, manager, position, Due(tracked.process, event.trigger, event.due_at))
         step = tracked.step

@@ -49,7 +49,7 @@ def life(server: Server) -> Iterator[Connection[Any]]:
     """A folded history."""
     with server.database() as database:
         filler = Filler(database)
-        filler.write(*a_life(filler, seed=1, units=900))
+        filler.write(*a_life(filler, seed=1, units=1_500))
         with projector(database) as connection:
             filler.begin()
             Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
@@ -417,7 +417,7 @@ def folded_from_nothing(server: Server) -> Iterator[dict[str, list[Node]]]:
     """
     with server.database() as database:
         filler = Filler(database)
-        filler.write(*a_life(filler, seed=1, units=900))
+        filler.write(*a_life(filler, seed=1, units=1_500))
         with projector(database) as connection:
             filler.begin()
         filler.connection.execute("VACUUM ANALYZE")
