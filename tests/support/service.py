@@ -36,6 +36,7 @@ from eventstore.executor.executor import Executor
 from eventstore.log.answers import ACCEPTED
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect, pool_of
+from eventstore.reads.recorder import Recorder
 from projections.engine.follow import follow
 from projections.engine.waiting import Checkpoints
 from projections.registry import PROJECTIONS
@@ -262,6 +263,13 @@ def service_on(
         grants = dict(GRANTS)
         at = clock or (lambda: now)
         people = stack.enter_context(people_on(database, executor, row[0], at)) if auth else None
+        recorder = Recorder(
+            lambda: connect(database.api_url, application_name="recorded-reads"),
+            row[0],
+            fresh_id("reads"),
+            clock or (lambda: now),
+            gather_seconds=0.01,
+        )
         services = Services(
             log="main",
             log_number=row[0],
@@ -279,6 +287,7 @@ def service_on(
             limits=limits or Limits(wait_seconds=10),
             tickets=Tickets(ticket_key(MASTER_KEY), lambda: now) if allowed_origins else None,
             allowed_origins=allowed_origins,
+            recorder=recorder,
         )
         app = create_app(services)
         stop = Event()
@@ -296,7 +305,7 @@ def service_on(
         thread = Thread(target=project)
         thread.start()
         try:
-            with served(app) as url, httpx.Client(base_url=url, timeout=30) as http:
+            with recorder, served(app) as url, httpx.Client(base_url=url, timeout=30) as http:
                 service = Service(database, app, http, services, grants)
                 roles: tuple[InternalRole, ...] = ("cash", "fees", "revenue")
                 for role in roles if fresh else ():

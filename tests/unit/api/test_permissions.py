@@ -22,6 +22,8 @@ OF_CUSTOMERS = (
     "/v1/account-persons",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
+    "/v1/people/{person}/activity",
+    "/v1/people/{person}/reads",
 )
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
@@ -63,7 +65,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return False
     if method not in READS:
         return role == "command" and path != "/v1/policies/posting"
-    if path.startswith(("/v1/streams", "/v1/log")):
+    if path.startswith(("/v1/streams", "/v1/log", "/v1/reads")):
         return role == "audit"
     if path.startswith("/v1/refusals"):
         return role in ("report", "audit")
