@@ -237,7 +237,7 @@ class Managed:
             of_refusals(refusals),
             of_pools({"reads": pool, "numbers": numbers}),
             of_lag(lag.read),
-            *([] if recorder is None else [of_recorder(recorder)]),
+            *([] if recorder is None else [of_recorder(recorder.statistics)]),
         ]
         self._open.enter_context(metrics_served(loaded, sources, loaded.workers))
         people = None

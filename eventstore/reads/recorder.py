@@ -133,7 +133,6 @@ class Recorder:
             self._waiting.append(Numbered(self._given, read))
             self._changed.notify_all()
 
-    @property
     def statistics(self) -> Statistics:
         """What became of the reads so far."""
         with self._changed:

@@ -18,7 +18,7 @@ from eventstore.executor.executor import Executor
 from eventstore.executor.statistics import OUTCOMES, TURNED_AWAY
 from eventstore.histogram import Histogram
 from eventstore.log.answers import Outcome
-from eventstore.reads.recorder import Recorder
+from eventstore.reads.recorder import Statistics
 from projections.engine.lag import Lag
 from projections.engine.pages import PageDone
 from projections.processes.work import OPEN, Counts
@@ -104,11 +104,11 @@ _OF_POOL: Final = {
 }
 
 
-def of_recorder(recorder: Recorder) -> Source:
+def of_recorder(statistics: Callable[[], Statistics]) -> Source:
     """The figures of the recorder of reads."""
 
     def read() -> Iterator[Sample]:
-        done = recorder.statistics
+        done = statistics()
         yield Sample(catalogue.RECORDED_READS, done.written)
         yield Sample(catalogue.LOST_READS, done.lost)
         yield Sample(catalogue.WAITING_READS, done.waiting)
