@@ -76,6 +76,7 @@ def sent_by(
 
     Commands by tokens are found by the name of the token, and sorted: that takes as long as the token has commands.
     """
+    tokens = [name for name in tokens if name != person]
     page = "" if before is None else _PAGE
     parts = [f"({_COLUMNS}{source}{page}\n{_NEWEST})" for source in (_SIGNED_IN, *([_BY_TOKENS] if tokens else []))]
     statement = "\nUNION ALL\n".join(parts)
@@ -84,7 +85,7 @@ def sent_by(
     parameters = {
         "log": log_number,
         "person": person,
-        "tokens": text_array(list(tokens)),
+        "tokens": text_array(tokens),
         "row_limit": limit,
         **({} if before is None else {"before_at": before.at, "before_key": before.key, "before_actor": before.actor}),
     }

@@ -111,8 +111,9 @@ class Recorder:
         self._thread = Thread(target=self._run, name="reads", daemon=True)
 
     def __enter__(self) -> Recorder:
+        """Say that this process begins, before it answers anything. Raises `psycopg.Error`."""
         now = self._clock()
-        self._marks.append(Mark("began", 0, 0, now, now))
+        self._insert((), (Mark("began", 0, 0, now, now),))
         self._thread.start()
         return self
 

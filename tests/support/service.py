@@ -59,6 +59,8 @@ GRANTS = {
 
 MANY_VISITS = 1_000_000
 """All tests come from one address."""
+_AT_ONCE = ("log", "streams", "commands", "health", "lag", "reads")
+"""Reads that wait for no projection."""
 
 _keys = count(1)
 
@@ -156,7 +158,7 @@ class Service:
         self, path: str, *, role: str = "report", fresh: bool = True, token: str | None = None, **params: Any
     ) -> httpx.Response:
         """Read; `fresh` waits for what was last written. `token` is another one than that of the role."""
-        if fresh and "position" in self.last and not path.startswith(("log", "streams", "commands", "health", "lag")):
+        if fresh and "position" in self.last and not path.startswith(_AT_ONCE):
             params.setdefault("min_position", self.last["position"])
         headers = {"Authorization": f"Bearer {token or TOKENS[role]}"}
         return self.http.get(f"/v1/{path}", params=params, headers=headers)

@@ -91,5 +91,3 @@ def test_a_program_that_asks_for_its_own_command_is_not_recorded() -> None:
     assert recorded(REPORTER, "/v1/commands/key-1") is None
     assert recorded(REPORTER, f"/v1/commands/key-1?{ACTOR}=bi") is None
     assert about(AUDITOR, f"/v1/commands/key-1?{ACTOR}=bi") == ("bi",)
-
-
