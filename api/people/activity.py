@@ -1,4 +1,4 @@
-"""What a person sent: commands and their refusals."""
+"""What a person did: commands and their refusals, and sign-ins."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from api.people.access import OWN_OR_SUPERVISED, principal_of, refuse_foreign, refuse_on_replicas
-from api.queries.positions import read_time_cursor, time_key
+from api.queries.positions import read_cursor, read_time_cursor, time_key
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Limit, PathId, page, reading
-from api.queries.response_types import page_of
+from api.queries.response_types import LogPosition, one_of, page_of
 from api.services import services
 from domain.kernel import Principal, Role
+from domain.people.session import Why
 from domain.permissions import may
-from eventstore.log.activity import Before, Sent, sent_by
+from eventstore.log.activity import Before, Sent, origins_at, sent_by
 from projections.engine.listing import Listed
+from projections.people.sign_ins import SignInRow, sign_ins
 
 router = APIRouter(prefix="/v1/people", tags=["people"])
 
@@ -34,6 +36,11 @@ class Origin(TypedDict):
     agent: Annotated[str, Field(description="The program of the client, as it calls itself")]
 
 
+_Shown = Annotated[
+    Origin | None, Field(description="Null once it is forgotten, and for all but the person and auditors")
+]
+
+
 class Activity(TypedDict):
     """A command that a person sent."""
 
@@ -46,10 +53,19 @@ class Activity(TypedDict):
     rule: Annotated[str | None, Field(description="The rule that refused it")]
     streams: Annotated[list[str], Field(description="The streams that it wrote to and that its answer names")]
     position: Annotated[int | None, Field(description="The position in the log of its last event")]
-    origin: Annotated[
-        Origin | None,
-        Field(description="Null once it is forgotten, and for all but the person and auditors"),
-    ]
+    origin: _Shown
+
+
+class SignIn(TypedDict):
+    """A sign-in of a person."""
+
+    session: Annotated[str, Field(description="The session that it opened")]
+    opened_at: datetime
+    second_factor: Annotated[bool, Field(description="Whether a second factor was used")]
+    ended_at: Annotated[datetime | None, Field(description="When the session ended by itself or was ended alone")]
+    ended_why: Annotated[str, one_of(Why)] | None
+    position: LogPosition
+    origin: _Shown
 
 
 @query(
@@ -79,12 +95,51 @@ def list_activity(request: Request, person: PathId, cursor: Cursor = None, limit
     return page(Listed(tuple(found[:limit]), following), lambda sent: _view(sent, shows_origin))
 
 
+@query(
+    router,
+    "/{person}/sign-ins",
+    may=OWN_OR_SUPERVISED,
+    response=page_of(SignIn),
+    personal=True,
+    projections=("sign_ins", "people"),
+)
+def list_sign_ins(request: Request, person: PathId, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT) -> Response:
+    """List the sign-ins of a person, newest first, for the person and for auditors."""
+    refuse_on_replicas(request)
+    served, key = services(request), read_cursor(cursor, int)
+    with reading(request) as connection:
+        refuse_foreign(request, connection, person)
+        listed = sign_ins(connection, person, cursor=key, limit=limit)
+        origins = {}
+        if _sees_origins(principal_of(request), person, served.clock()):
+            origins = origins_at(connection, served.log_number, [row.position for row in listed.items])
+    return page(listed, lambda row: _sign_in_view(row, origins.get(row.position)))
+
+
+def _sign_in_view(row: SignInRow, origin: str | None) -> SignIn:
+    return {
+        "session": row.session,
+        "opened_at": row.opened_at,
+        "second_factor": row.second_factor,
+        "ended_at": row.ended_at,
+        "ended_why": row.ended_why,
+        "position": row.position,
+        "origin": _origin(origin),
+    }
+
+
+def _origin(kept: str | None) -> Origin | None:
+    if kept is None:
+        return None
+    address, _, agent = kept.partition(" ")
+    return {"address": address, "agent": agent}
+
+
 def _sees_origins(principal: Principal, person: str, at: datetime) -> bool:
     return principal.person == person or may(principal, ORIGINS_FOR, at)
 
 
 def _view(sent: Sent, shows_origin: bool) -> Activity:
-    address, _, agent = (sent.origin or "").partition(" ")
     return {
         "recorded_at": sent.recorded_at,
         "actor": sent.actor,
@@ -95,5 +150,5 @@ def _view(sent: Sent, shows_origin: bool) -> Activity:
         "rule": sent.rule,
         "streams": list(sent.streams),
         "position": sent.position,
-        "origin": {"address": address, "agent": agent} if shows_origin and sent.origin is not None else None,
+        "origin": _origin(sent.origin) if shows_origin else None,
     }

@@ -92,6 +92,20 @@ def sent_by(
     return [_sent(*row) for row in connection.execute(statement.encode(), parameters)]
 
 
+_ORIGINS: Final = """
+SELECT e.position, c.origin
+  FROM log.events e
+  CROSS JOIN LATERAL (SELECT convert_from(e.metadata, 'UTF8')::jsonb AS metadata OFFSET 0) m
+  JOIN log.commands c ON c.log = e.log AND c.actor = m.metadata #>> '{actor,id}' AND c.key = m.metadata ->> 'key'
+ WHERE e.log = %s AND e.position = ANY (%s) AND e.encoding = 0 AND c.origin IS NOT NULL
+"""
+
+
+def origins_at(connection: Connection[Any], log_number: int, positions: Sequence[int]) -> dict[int, str]:
+    """The origins of the commands that appended the events at these positions, while they are kept."""
+    return dict(connection.execute(_ORIGINS, (log_number, list(positions))).fetchall())
+
+
 def _sent(
     actor: str,
     key: str,

@@ -15,10 +15,12 @@ from jsonschema_rs import Draft202012Validator
 from api.gateway.principals import TokenHolder, digest
 from domain.kernel import Principal
 from domain.people.person.state import PERSON
+from domain.people.session import SESSION, EndSession, OpenSession
 from eventstore.reads.recorder import Recorder
 from tests.samples.accounts.account import MANDATE
-from tests.samples.people.person import registered
+from tests.samples.people.person import registered, verified
 from tests.samples.registry import ROUTES
+from tests.support.memory_ledger import VISITOR, By, by_person
 from tests.support.openapi import strict
 from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
@@ -137,6 +139,11 @@ def of_people(service: Service) -> None:
     wait_until(lambda: recorder.statistics().waiting == 0, "reads were not written")
     for path in (f"people/{person}/reads", "reads", "people/prsn_x/reads", "people/prsn_x/activity"):
         service.get(path, role="audit")
+    service.executed(verified(person))
+    session = service.executed(By(VISITOR, OpenSession(new_id(SESSION), person, 1, second_factor=False)))["session"]
+    service.get(f"people/{person}/sign-ins", token=token)
+    service.executed(By(by_person(person), EndSession(session)))
+    service.get(f"people/{person}/sign-ins", role="audit")
 
 
 def of_orders(service: Service) -> None:

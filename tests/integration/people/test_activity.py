@@ -8,16 +8,22 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from api.gateway.principals import TokenHolder, digest
+from api.queries.positions import token
 from domain.kernel import Principal, Role
 from domain.people.person.state import PERSON
+from domain.people.session import SESSION, EndSession, OpenSession
 from eventstore.log.activity import Before, sent_by
-from tests.samples.people.person import registered
+from eventstore.log.answers import Outcome
+from tests.samples.people.person import registered, verified
+from tests.support.memory_ledger import VISITOR, By, by_person
 from tests.support.plans import Explained, probed_index
 from tests.support.postgres import Server
 from tests.support.service import Service, service_on
 from workers.clock_and_ids import new_id
+from workers.composition import system_submission
 
 EUR = {"amount": "1.00", "currency": "EUR"}
 AGENT = "probe/1.0"
@@ -165,6 +171,39 @@ def test_a_cursor_of_another_list_is_refused(ada: Somebody, cursor: str) -> None
     """Not base64, a number, too few parts, no number, and a time after the last one there is."""
     answer = ada.get(f"people/{ada.id}/activity", cursor=cursor)
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+
+
+# Sign-ins.
+
+
+def signed_in(somebody: Somebody, key: str, origin: str | None = None) -> str:
+    """A sign-in, as the route of sign-ins sends it: by a visitor, with the origin of the request."""
+    service, session = somebody.service, new_id(SESSION)
+    command = OpenSession(session, somebody.id, 1, second_factor=False)
+    log, now = service.services.log, service.services.clock()
+    submission = replace(system_submission(VISITOR, key, command, key, log, now), origin=origin)
+    [answer] = service.services.executor.execute([submission])
+    assert answer.outcome is Outcome.ACCEPTED
+    service.last["position"] = token(log, answer.epoch, answer.last_position or 0)
+    return session
+
+
+def test_sign_ins_are_listed_newest_first_with_their_origin(service: Service, ada: Somebody) -> None:
+    service.executed(verified(ada.id))
+    first, second = (signed_in(ada, f"{ada.id}-{number}", f"192.0.2.{number} {AGENT}") for number in (1, 2))
+    service.executed(By(by_person(ada.id), EndSession(first)))
+    items = activity(ada.get(f"people/{ada.id}/sign-ins"))
+    assert [(item["session"], item["ended_why"]) for item in items] == [(second, None), (first, "signed_out")]
+    assert [item["origin"] for item in items] == [{"address": f"192.0.2.{number}", "agent": AGENT} for number in (2, 1)]
+    pages = ada.get(f"people/{ada.id}/sign-ins", limit=1).json()
+    assert pages["items"] == items[:1]
+    assert activity(ada.get(f"people/{ada.id}/sign-ins", limit=1, cursor=pages["next"])) == items[1:]
+    eve, bob = Somebody(service, "operator"), Somebody(service, "customer", "report")
+    assert [item["origin"] for item in activity(eve.get(f"people/{ada.id}/sign-ins"))] == [None, None]
+    assert bob.get(f"people/{ada.id}/sign-ins").status_code == 404
+    assert activity(Somebody(service, "audit").get(f"people/{ada.id}/sign-ins")) == items
+    own = [item["command"] for item in activity(ada.get(f"people/{ada.id}/activity"))]
+    assert own == ["EndSession"], "a visitor opened them"
 
 
 # The index of persons only.

@@ -24,6 +24,7 @@ OF_CUSTOMERS = (
     "/v1/transactions/{transaction}",
     "/v1/people/{person}/activity",
     "/v1/people/{person}/reads",
+    "/v1/people/{person}/sign-ins",
 )
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
