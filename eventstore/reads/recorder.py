@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import islice
 from threading import Condition, Thread
 from typing import Any, Final, NamedTuple
 
@@ -111,9 +112,15 @@ class Recorder:
         self._thread = Thread(target=self._run, name="reads", daemon=True)
 
     def __enter__(self) -> Recorder:
-        """Say that this process begins, before it answers anything. Raises `psycopg.Error`."""
+        """Say that this process begins, before it answers anything; later if the database does not take it now."""
         now = self._clock()
-        self._insert((), (Mark("began", 0, 0, now, now),))
+        began = Mark("began", 0, 0, now, now)
+        try:
+            self._insert((), (began,))
+        except psycopg.Error as error:
+            self._report(error)
+            self._disconnect()
+            self._marks.append(began)
         self._thread.start()
         return self
 
@@ -132,7 +139,8 @@ class Recorder:
                 self._drop(read.at, read.at, 1)
                 return
             self._waiting.append(Numbered(self._given, read))
-            self._changed.notify_all()
+            if len(self._waiting) in (1, BATCH):  # the thread sleeps between, and takes no time from requests
+                self._changed.notify_all()
 
     def statistics(self) -> Statistics:
         """What became of the reads so far."""
@@ -171,7 +179,7 @@ class Recorder:
     def _write_some(self) -> bool:
         """Write a batch and the marks. Returns whether the database took them, or will never take them."""
         with self._changed:
-            batch = [self._waiting[place] for place in range(min(BATCH, len(self._waiting)))]
+            batch = list(islice(self._waiting, BATCH))
             if self._dropped is not None:
                 self._marks.append(self._dropped)
                 self._dropped = None

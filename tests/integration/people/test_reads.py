@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,6 +23,7 @@ from tests.support.postgres import Server
 from tests.support.service import Service, service_on
 from tests.support.waiting import wait_until
 
+HOW_TO = Path(__file__).parents[3] / "docs" / "howto" / "who-read-what.md"
 SECRET = "Ada Lovelace of 12 Byron Street"
 
 
@@ -186,6 +189,19 @@ def test_each_list_probes_an_index_without_a_sort(server: Server, filters: dict[
             [scan] = statement.scans
             assert probed_index(scan) == index, statement.plan
             assert "Sort" not in str(statement.plan)
+
+
+def test_the_statements_of_the_how_to_run_as_an_auditor(service: Service, ada: Somebody) -> None:
+    service.get("accounts", owner=ada.id, role="report")
+    settled(service)
+    by_id, whole = re.findall(r"```sql\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
+    with psycopg.connect(service.database.audit_url) as auditor:
+        [row] = auditor.execute(by_id.replace("acct_01h455vb4pex5vsknk084sn02q", ada.id).encode()).fetchall()
+        assert row == (NOW, "the-report", None, "/v1/accounts", 0)
+        [row] = auditor.execute(whole.encode()).fetchall()
+        recorder, began_at, ended_at, running, kept, missing, lost = row
+    assert recorder.startswith("reads_")
+    assert (began_at, ended_at, running, kept > 0, missing, lost) == (NOW, None, True, True, 0, 0)
 
 
 def test_the_login_that_records_adds_rows_that_the_owner_forgets(server: Server) -> None:

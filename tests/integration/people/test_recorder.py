@@ -28,10 +28,10 @@ MOST = 5
 
 
 @contextmanager
-def held(database: Database) -> Iterator[None]:
+def held(database: Database, table: str = "access.reads") -> Iterator[None]:
     """Nobody can add a row to the table meanwhile."""
     with psycopg.connect(database.url) as owner:
-        owner.execute("LOCK TABLE access.reads IN ACCESS EXCLUSIVE MODE")
+        owner.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
         yield
 
 
@@ -78,6 +78,17 @@ def test_a_slow_database_delays_no_read_and_what_it_does_not_take_is_counted(dat
         ("ended", 0, NOW, NOW),
     ]
     assert completeness(database18) == (MOST + 1, 3, 3, True, False)
+
+
+def test_a_process_starts_without_a_database_that_writes_and_says_later_that_it_began(database18: Database) -> None:
+    with held(database18, "access.recorders"):
+        recorder = recorder_on(database18).__enter__()
+        recorder.note(READ)
+    wait_until(lambda: recorder.statistics().written == 1, "a read was not written")
+    recorder.__exit__()
+    marks = asked(database18, "SELECT kind FROM access.recorders ORDER BY at, kind")
+    assert marks == [("began",), ("ended",)]
+    assert completeness(database18) == (1, 0, 0, True, False)
 
 
 def test_a_connection_that_breaks_is_made_anew_and_no_read_is_twice(database18: Database) -> None:
