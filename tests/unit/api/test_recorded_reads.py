@@ -22,6 +22,8 @@ OTHER = frozenset(
     "type value_from value_until".split()
 )
 """Parameters that name nobody."""
+TEXT = frozenset({"username", "email"})
+"""Parameters that name somebody by a personal text, which is not kept: the row has the number of items alone."""
 
 
 def recorded(principal: Principal, target: str, items: int | None = 1) -> Read | None:
@@ -46,7 +48,7 @@ def test_each_parameter_of_a_personal_read_names_somebody_or_not() -> None:
         assert found is not None
         named |= set(found.path.names)
         assert len(NAMING.intersection((*found.path.names, *declared.parameters))) <= MOST_ABOUT
-    assert named == NAMING | OTHER | {KEY}
+    assert named == NAMING | OTHER | TEXT | {KEY}
     assert not NAMING & OTHER
 
 
@@ -79,6 +81,10 @@ def test_a_person_who_reads_about_themselves_is_not_recorded() -> None:
     assert about(AUDITOR, "/v1/reads") == ()
     assert about(ADA, "/v1/account-persons?person=prsn_ada&account=acct_1") == ("acct_1", "prsn_ada")
     assert about(ADA, "/v1/accounts/acct_1") == ("acct_1",), "it may be another person's"
+
+
+def test_a_person_who_reads_their_own_profile_is_not_recorded() -> None:
+    assert recorded(AUDITOR, "/v1/me") is None
 
 
 def test_a_granted_role_of_the_staff_counts_until_its_end() -> None:
