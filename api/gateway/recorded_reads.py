@@ -18,8 +18,6 @@ ITEMS: Final = "items"
 """The member of a request's state that has the number of items of the answer."""
 KEY, ACTOR = "key", "actor"
 """The parameters that name a command: its key, and whose command it is."""
-OWN: Final = "/v1/me"
-"""The route that shows only whoever asks."""
 NAMING: Final = frozenset(
     "about account actor author customer number order owner person post principal slug stream transaction".split()
 )
@@ -42,7 +40,7 @@ def read_of(principal: Principal, found: Found, query: bytes, state: Mapping[str
     what they ask for by its id is recorded, because it may be another person's.
     """
     given = dict(parse_qsl(query.decode("latin-1")))
-    if found.path.template == OWN or (KEY in found.names and given.get(ACTOR, principal.id) == principal.id):
+    if KEY in found.names and given.get(ACTOR, principal.id) == principal.id:
         return None
     # The text of a filter is the client's. One that is no code finds nothing, and may be a name, so it is not kept.
     about = [value for name, value in found.names.items() if name in NAMING]

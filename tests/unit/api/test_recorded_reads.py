@@ -83,10 +83,6 @@ def test_a_person_who_reads_about_themselves_is_not_recorded() -> None:
     assert about(ADA, "/v1/accounts/acct_1") == ("acct_1",), "it may be another person's"
 
 
-def test_a_person_who_reads_their_own_profile_is_not_recorded() -> None:
-    assert recorded(AUDITOR, "/v1/me") is None
-
-
 def test_a_granted_role_of_the_staff_counts_until_its_end() -> None:
     for until, is_recorded in ((NOW + timedelta(microseconds=1), True), (NOW, False)):
         helper = Principal("prsn_ada", ("customer",), person="prsn_ada", grants=(Grant("report", until),))
