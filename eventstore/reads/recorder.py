@@ -46,6 +46,7 @@ _MARK = """
 INSERT INTO access.recorders (log, recorder, kind, number, lost, since, at) VALUES (%s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT DO NOTHING
 """
+_LEAVE_NAME = "SELECT pg_advisory_unlock_all()"
 _HOLD_NAME = "SELECT pg_advisory_lock_shared(hashtextextended(%s, 0))"
 
 
@@ -247,6 +248,8 @@ class Recorder:
         try:
             if not left:
                 self._insert((), (Mark("ended", given, 0, now, now),))
+                assert self._connection is not None
+                self._connection.execute(_LEAVE_NAME)  # the server may notice a closed connection later
         except psycopg.Error as error:
             self._report(error)
         if left:

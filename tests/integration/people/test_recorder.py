@@ -131,7 +131,7 @@ def test_at_a_stop_without_a_database_the_loss_shows_as_no_end(database18: Datab
             recorder.note(READ)
             recorder.__exit__()
         assert recorder.statistics() == (1, 1, 0)
-        assert completeness(database18) == (1, 0, 0, False, False)
+        wait_until(lambda: completeness(database18) == (1, 0, 0, False, False), "the server did not notice the end")
 
 
 _KILLED = """
