@@ -67,7 +67,7 @@ def create_app(services: Services) -> ASGIApp:
     app.add_middleware(ErrorMiddleware, answer_error=_answer_error)
     app.add_middleware(HeadAsGet)
     app.openapi = lru_cache(lambda: describe(registry.routes()))  # type: ignore[method-assign]
-    access = AccessLog(services.clock, services.refusals)
+    access = AccessLog(services.clock, services.refusals, services.recorder)
     app.state.access = access
     command_router = CommandRouter(app, _answer_error)
     outermost: ASGIApp = RequestGuard(

@@ -16,6 +16,7 @@ from api.gateway.access_tokens import AccessTokens
 from api.gateway.persons import Persons
 from api.gateway.principals import Principals
 from api.gateway.proxies import Header, Network
+from api.gateway.recorded_reads import TakesReads
 from api.gateway.tickets import Tickets
 from eventstore.credentials.api_keys import ApiKeys
 from eventstore.credentials.attempts import Attempts
@@ -102,6 +103,7 @@ class Services(CommandServices):
     reads_only: bool = False  # the log is a copy: commands are refused, and the executor does not run
     people: People | None = None  # None: nobody can sign in here
     refusals: Counter[str] = field(default_factory=Counter)  # refused accesses, by the code of the problem
+    recorder: TakesReads | None = None  # takes reads of personal data; None: they are lines of the access log only
 
 
 def services(request: HTTPConnection) -> Services:

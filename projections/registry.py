@@ -16,6 +16,7 @@ from projections.engine.projection import Projection
 from projections.orders.orders import ORDERS
 from projections.people.approvals import APPROVALS
 from projections.people.people import PEOPLE
+from projections.people.sign_ins import SIGN_INS
 from projections.posts.posts import POSTS
 from projections.processes.processes import PROCESSES
 
@@ -31,6 +32,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     PROCESSES,
     PEOPLE,
     APPROVALS,
+    SIGN_INS,
     TRIAL_BALANCE,
     ENTRIES,
 )

@@ -28,6 +28,8 @@ from domain.registry import RULES
 from eventstore.executor.asynchronous import AsyncExecutor
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect, pool_of
+from eventstore.reads.recorder import STATEMENT_SECONDS as RECORD_SECONDS
+from eventstore.reads.recorder import Recorder
 from projections.engine.lag import lag as read_lag
 from projections.engine.waiting import Checkpoints
 from projections.registry import PROJECTIONS
@@ -36,7 +38,7 @@ from workers.composition import make_codec, write_side
 from workers.messages import write_messages
 from workers.metrics.reader import STATEMENT_SECONDS, Reader
 from workers.metrics.serving import metrics_served
-from workers.metrics.sources import of_executor, of_lag, of_pools, of_refusals
+from workers.metrics.sources import of_executor, of_lag, of_pools, of_recorder, of_refusals
 from workers.people import people_services
 from workers.tracing import ended, traces_of
 from workers.tuning import tune_for_commands
@@ -176,6 +178,19 @@ class Managed:
         if self._principals is not None:
             self._principals.reload()
 
+    def _recorder(self, log_number: int) -> Recorder | None:
+        """What records reads of personal data, with the login for commands. A replica has none."""
+        if self._settings.reads_only:
+            return None
+        url = self._settings.api_url()
+        recorder = Recorder(
+            lambda: connect(url, application_name="daybook-recorded-reads", statement_seconds=RECORD_SECONDS),
+            log_number,
+            clock_and_ids.new_id("reads"),
+            clock_and_ids.now,
+        )
+        return self._open.enter_context(recorder)
+
     def _start(self) -> Services:
         loaded, url = self._settings, self._settings.query_url()
         if loaded.auth == "on":
@@ -216,11 +231,13 @@ class Managed:
         )
         self._open.enter_context(closing(lag))
         refusals: Counter[str] = Counter()
+        recorder = self._recorder(side.log_number)
         sources = [
             of_executor(side.executor, RULES),
             of_refusals(refusals),
             of_pools({"reads": pool, "numbers": numbers}),
             of_lag(lag.read),
+            *([] if recorder is None else [of_recorder(recorder.statistics)]),
         ]
         self._open.enter_context(metrics_served(loaded, sources, loaded.workers))
         people = None
@@ -252,5 +269,6 @@ class Managed:
             proxy_header=loaded.proxy_header,
             people=people,
             refusals=refusals,
+            recorder=recorder,
             reads_only=loaded.reads_only,
         )

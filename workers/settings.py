@@ -266,6 +266,12 @@ class Settings(BaseSettings):
         le=3650,
         description="How long the address and user agent of a command are kept; `daybook forget-origins` ends it",
     )
+    reads_days: int = Field(
+        default=365,
+        ge=1,
+        le=3650,
+        description="How long it is kept who read what about whom; `daybook forget-reads` ends it",
+    )
     kafka_bootstrap_servers: str | None = Field(
         default=None,
         pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$",

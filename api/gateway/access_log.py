@@ -2,6 +2,8 @@
 
 Each line is a JSON object, written by a separate logger. It contains the route and the ids in the path, never a
 token, a body or a query value. Commands of command clients are not written: the event log records them.
+
+Reads of personal data by others than the person are also recorded in the database, where auditors query them.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.gateway.recorded_reads import TakesReads, read_of
 from api.gateway.routes import Found
 from domain.kernel import Principal
 
@@ -23,6 +26,8 @@ MOST_ID = 100
 """Most characters of an id that are written."""
 REFUSED = (401, 403)
 """Statuses of refused access."""
+FOUND = 200
+"""The status of an answer that shows something."""
 
 _logger = logging.getLogger(LOGGER)
 
@@ -34,12 +39,21 @@ def write_line(event: str, at: datetime, **fields: Any) -> None:
 
 
 class AccessLog:
-    """Writes lines about requests, and counts refusals."""
+    """Writes lines about requests, counts refusals, and has reads of personal data recorded."""
 
-    def __init__(self, clock: Callable[[], datetime], refusals: Counter[str] | None = None) -> None:
-        """`refusals` counts refused accesses by the code of the problem, also those that are not written."""
+    def __init__(
+        self,
+        clock: Callable[[], datetime],
+        refusals: Counter[str] | None = None,
+        recorder: TakesReads | None = None,
+    ) -> None:
+        """`refusals` counts refused accesses by the code of the problem, also those that are not written.
+
+        `recorder` takes the reads of personal data. None: they are lines only.
+        """
         self._clock = clock
         self._refusals: Counter[str] = Counter() if refusals is None else refusals
+        self._recorder = recorder
 
     def refused(self, scope: Scope, status: int, code: str, principal: Principal | None = None, **more: int) -> None:
         """Write and count that access was refused. `principal` sent the request, if known.
@@ -67,6 +81,8 @@ class AccessLog:
         if scope["method"] in ("GET", "HEAD"):
             if declared.declaration.personal:
                 self._write("personal_data.read", scope, principal, status=status)
+                if status == FOUND:
+                    self._record(scope, principal, found)
         else:
             more = dict(scope["state"].get("batch", {}))
             if (position := headers.get(b"daybook-position")) is not None:
@@ -74,6 +90,13 @@ class AccessLog:
             if b"daybook-dry-run" in headers:
                 more["dry_run"] = True
             self._write("operator.command", scope, principal, status=status, **more)
+
+    def _record(self, scope: Scope, principal: Principal, found: Found | None) -> None:
+        if self._recorder is None or found is None:
+            return
+        read = read_of(principal, found, scope["query_string"], scope["state"], self._clock())
+        if read is not None:
+            self._recorder.note(read)
 
     def _write(self, event: str, scope: Scope, principal: Principal | None, **more: Any) -> None:
         found: Found | None = scope["state"]["found"]

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from api.gateway.problems import Problem
 from domain.kernel import Principal, Role
-from domain.permissions import COMMANDERS, ROLES, STAFF
+from domain.permissions import ADMINISTRATORS, COMMANDERS, ROLES, STAFF
 
 Right = Role | Literal["public"]
 """Who may use a route: a role, or the public without a token."""
@@ -18,6 +18,8 @@ AUDITORS: frozenset[Right] = frozenset({"audit", "operator"})
 READERS: frozenset[Right] = frozenset(STAFF)
 EVERY_READER: frozenset[Right] = frozenset(ROLES)
 """Who may use a read that shows a customer only what is theirs. Its tables declare what that is."""
+SUPERVISORS: frozenset[Right] = AUDITORS | ADMINISTRATORS
+"""Who may see what another person did."""
 PUBLIC: frozenset[Right] = EVERY_READER | {"public"}
 
 
@@ -37,6 +39,9 @@ class Principals(Protocol):
 
     def find(self, digest: bytes) -> Principal | Problem:
         """The principal of the token with this SHA-256, or a problem if there is none."""
+
+    def of_person(self, person: str) -> tuple[str, ...]:
+        """The names of the principals whose tokens this person has, also of those that have expired."""
 
 
 class FixedPrincipals:
@@ -68,6 +73,11 @@ class FixedPrincipals:
             return Problem("token_expired", f"Every token of {id} has expired; a newer one has to be entered.")
         given = {role for principal in valid for role in principal.roles}
         return Principal(id, tuple(role for role in ROLES if role in given), person=valid[0].person)
+
+    def of_person(self, person: str) -> tuple[str, ...]:
+        """The names of the principals whose tokens this person has, also of those that have expired."""
+        principals = (holder.principal for holder in self._holders.values())
+        return tuple(sorted({principal.id for principal in principals if principal.person == person}))
 
 
 FOLLOW = "/v1/log/follow"

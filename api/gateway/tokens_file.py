@@ -39,7 +39,8 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _PERSON = re.compile(CODE)
 _NAME = re.compile(r"[!-~]([ -~]*[!-~])?")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
-_RESERVED = "system:"
+_RESERVED = ("system:", "prsn_")
+"""How no name begins: those of parts of Daybook, and the ids of persons, who are the actors of what they send."""
 _EMPTY_TOKEN = digest("")
 
 
@@ -82,6 +83,10 @@ class PrincipalsFile:
     def named(self, id: str) -> Principal | Problem:
         """The principal with this id and the roles of all its valid tokens, or a problem if it has no valid one."""
         return self._current().named(id)
+
+    def of_person(self, person: str) -> tuple[str, ...]:
+        """The names of the principals whose tokens this person has, also of those that have expired."""
+        return self._current().of_person(person)
 
     def reload(self) -> None:
         """Read the file again now, and log the result."""
@@ -229,10 +234,11 @@ def _name(value: Any) -> str:
         raise TokensError(
             f"has a principal that is not 1 to {MOST_NAME} printable ASCII characters without a space at either end"
         )
-    if value.lower().startswith(_RESERVED):
-        raise TokensError(
-            f"has the principal {value!r}; names that begin with {_RESERVED!r} are those of Daybook itself"
-        )
+    for reserved in _RESERVED:
+        if value.lower().startswith(reserved):
+            raise TokensError(
+                f"has the principal {value!r}; names that begin with {reserved!r} are those of Daybook itself"
+            )
     return value
 
 

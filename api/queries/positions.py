@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -65,3 +66,26 @@ def read_cursor(text: str | None, kind: type[int] | type[str]) -> Any:
     if type(key) is not kind or not bounded:
         raise Problem("malformed", f"{text[:80]!r} is not a cursor of this list.")
     return key
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def time_key(at: datetime, *more: str) -> str:
+    """The key of a list that is ordered by time: microseconds since 1970, and what tells equal times apart."""
+    return "\n".join([str((at - _EPOCH) // _MICROSECOND), *more])
+
+
+def read_time_cursor(text: str | None, more: int) -> tuple[datetime, tuple[str, ...]] | None:
+    """The time and `more` other texts of a cursor by time; None without a cursor. Raises `Problem` as `read_cursor`."""
+    key = read_cursor(text, str)
+    if key is None:
+        return None
+    microseconds, *rest = key.split("\n")
+    try:
+        if len(rest) != more or not (microseconds.isascii() and microseconds.isdigit()):
+            raise ValueError
+        return _EPOCH + int(microseconds) * _MICROSECOND, tuple(rest)
+    except (ValueError, OverflowError):
+        raise Problem("malformed", "The cursor is not one of this list.") from None

@@ -131,7 +131,8 @@ def _position(served: Services, text: str) -> int:
 def page(listed: Listed[T, Any], view: Callable[[T], Mapping[str, object]]) -> Response:
     """A page of a list, with the cursor of the next page or null."""
     following = None if listed.next is None else cursor(listed.next)
-    return json_response({"items": [view(item) for item in listed.items], "next": following})
+    items = [view(item) for item in listed.items]
+    return json_response({"items": items, "next": following}, items=len(items))
 
 
 def one(kind: str, id: str, found: T | None, view: Callable[[T], Mapping[str, object]]) -> Response:

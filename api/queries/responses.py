@@ -6,11 +6,25 @@ from typing import Any
 
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from api.gateway.recorded_reads import ITEMS
 from domain.json_form import json_form
 
 
-def json_response(body: Any, headers: dict[str, str] | None = None, status: int = 200) -> Response:
-    """A success with this body."""
+class _Counted(Response):
+    """A response that tells the access log how many items it has."""
+
+    items = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"][ITEMS] = self.items
+        await super().__call__(scope, receive, send)
+
+
+def json_response(body: Any, headers: dict[str, str] | None = None, status: int = 200, *, items: int = 1) -> Response:
+    """A success with this body, which shows so many items."""
     options = orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS
-    return Response(orjson.dumps(body, default=json_form, option=options), status, headers, "application/json")
+    response = _Counted(orjson.dumps(body, default=json_form, option=options), status, headers, "application/json")
+    response.items = items
+    return response

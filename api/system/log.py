@@ -197,7 +197,7 @@ def get_stream(
         if not events:
             _must_reach(connection, served, stream, after)
     following = events[-1].version if len(events) == limit else None
-    return json_response({"events": _views(served, events), "after": following})
+    return json_response({"events": _views(served, events), "after": following}, items=len(events))
 
 
 def _must_reach(connection: Any, served: Services, stream: str, version: int) -> None:
@@ -228,7 +228,8 @@ def get_log(
             "events": _views(served, page.events),
             "upto": token(served.log, head.epoch, page.upto),
             "head": token(served.log, head.epoch, head.position),
-        }
+        },
+        items=len(page.events),
     )
 
 

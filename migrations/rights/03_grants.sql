@@ -3,16 +3,16 @@
 -- when these are made: projections/engine/grants.sql.
 SET LOCAL ROLE daybook_owner;
 
-REVOKE ALL ON SCHEMA log, library, credentials
+REVOKE ALL ON SCHEMA log, library, credentials, access
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL TABLES IN SCHEMA log, library, credentials
+REVOKE ALL ON ALL TABLES IN SCHEMA log, library, credentials, access
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA log, library, credentials
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA log, library, credentials, access
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library, credentials
+REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library, credentials, access
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
 
@@ -52,6 +52,13 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON credentials.passwords, credentials.sessi
       credentials.mail_tokens, credentials.totp, credentials.recovery_codes, credentials.api_keys, credentials.attempts
    TO daybook_credentials;
 GRANT SELECT ON credentials.held TO daybook_audit;
+
+-- The API's login that writes adds reads, and can neither see nor change them. Auditors see them, and the API's login that
+-- reads, for the answers of the API. Only the owner may call access.forget_reads, and nobody updates.
+GRANT USAGE ON SCHEMA access TO daybook_api, daybook_query, daybook_audit;
+GRANT INSERT ON access.reads, access.recorders TO daybook_api;
+GRANT SELECT ON access.reads, access.recorders TO daybook_query;
+GRANT SELECT ON access.reads, access.recorders, access.completeness TO daybook_audit;
 
 -- Nobody appends to a copy. Here all appends of its database are refused; log.begin_copy wants it to have no other log.
 DO $$

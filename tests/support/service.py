@@ -36,6 +36,7 @@ from eventstore.executor.executor import Executor
 from eventstore.log.answers import ACCEPTED
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect, pool_of
+from eventstore.reads.recorder import Recorder
 from projections.engine.follow import follow
 from projections.engine.waiting import Checkpoints
 from projections.registry import PROJECTIONS
@@ -58,6 +59,8 @@ GRANTS = {
 
 MANY_VISITS = 1_000_000
 """All tests come from one address."""
+_AT_ONCE = ("log", "streams", "commands", "health", "lag", "reads")
+"""Reads that wait for no projection."""
 
 _keys = count(1)
 
@@ -155,7 +158,7 @@ class Service:
         self, path: str, *, role: str = "report", fresh: bool = True, token: str | None = None, **params: Any
     ) -> httpx.Response:
         """Read; `fresh` waits for what was last written. `token` is another one than that of the role."""
-        if fresh and "position" in self.last and not path.startswith(("log", "streams", "commands", "health", "lag")):
+        if fresh and "position" in self.last and not path.startswith(_AT_ONCE):
             params.setdefault("min_position", self.last["position"])
         headers = {"Authorization": f"Bearer {token or TOKENS[role]}"}
         return self.http.get(f"/v1/{path}", params=params, headers=headers)
@@ -262,6 +265,13 @@ def service_on(
         grants = dict(GRANTS)
         at = clock or (lambda: now)
         people = stack.enter_context(people_on(database, executor, row[0], at)) if auth else None
+        recorder = Recorder(
+            lambda: connect(database.api_url, application_name="recorded-reads"),
+            row[0],
+            fresh_id("reads"),
+            clock or (lambda: now),
+            gather_seconds=0.01,
+        )
         services = Services(
             log="main",
             log_number=row[0],
@@ -279,6 +289,7 @@ def service_on(
             limits=limits or Limits(wait_seconds=10),
             tickets=Tickets(ticket_key(MASTER_KEY), lambda: now) if allowed_origins else None,
             allowed_origins=allowed_origins,
+            recorder=recorder,
         )
         app = create_app(services)
         stop = Event()
@@ -296,7 +307,7 @@ def service_on(
         thread = Thread(target=project)
         thread.start()
         try:
-            with served(app) as url, httpx.Client(base_url=url, timeout=30) as http:
+            with recorder, served(app) as url, httpx.Client(base_url=url, timeout=30) as http:
                 service = Service(database, app, http, services, grants)
                 roles: tuple[InternalRole, ...] = ("cash", "fees", "revenue")
                 for role in roles if fresh else ():

@@ -1209,6 +1209,7 @@ READ: Final = [
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("people: a role", "UPDATE read.people SET roles = '[]' WHERE roles::text <> '[]'", TABLES),
     case("approvals: an outcome", "UPDATE read.approvals SET outcome = 'approved' WHERE outcome = 'open'", TABLES),
+    case("sign_ins: an end", "UPDATE read.sign_ins SET ended_why = NULL WHERE ended_why IS NOT NULL", TABLES),
     case("posts: a title", "UPDATE read.posts SET title = 'x'", TABLES),
     case("post_revisions: a row deleted", "DELETE FROM read.post_revisions WHERE revision = 1", TABLES),
     case("trial_balance: a sum", "UPDATE read.trial_balance SET debits = debits + 1", TABLES),
@@ -1219,7 +1220,7 @@ READ: Final = [
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
         " read.posting_policy, read.posting_policy_versions, read.account_persons, read.people, read.approvals,"
-        " read.processes",
+        " read.sign_ins, read.processes",
         STATUS,
     ),
     case(
@@ -1297,6 +1298,7 @@ SCHEMAS: Final = [
     case("grant: on the log", "GRANT INSERT ON log.events TO daybook_api", SCHEMA),
     case("grant: of a column", "GRANT UPDATE (result) ON log.commands TO daybook_api", SCHEMA),
     case("grant: to PUBLIC", "GRANT SELECT ON log.subject_keys TO PUBLIC", SCHEMA),
+    case("grant: to change recorded reads", "GRANT UPDATE ON access.reads TO daybook_api", SCHEMA),
     case("grant: of a function", "GRANT EXECUTE ON FUNCTION log.forget_origins TO PUBLIC", SCHEMA),
     case("grant: of a schema", "GRANT CREATE ON SCHEMA reporting TO daybook_reader", SCHEMA),
     case("grant: of the schema public", "GRANT CREATE ON SCHEMA public TO PUBLIC", SCHEMA),

@@ -48,6 +48,7 @@ MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
         "log": frozenset({"keys", "postgres"}),
         "executor": frozenset({"histogram", "keys", "log", "postgres", "tracebacks"}),
         "library": frozenset({"log", "postgres"}),
+        "reads": frozenset({"postgres"}),
     },
     "projections": {"engine": frozenset(), "commands": frozenset({"engine"})},
     "api": {

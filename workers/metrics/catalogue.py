@@ -95,6 +95,15 @@ RECONNECTS = Metric(
 ACCESS_REFUSALS = Metric(
     "daybook_access_refusals_total", "counter", "Requests and items of batches that were refused access", API, ("code",)
 )
+RECORDED_READS = Metric(
+    "daybook_recorded_reads_total", "counter", "Reads of personal data that were recorded for auditors", API
+)
+LOST_READS = Metric(
+    "daybook_lost_reads_total", "counter", "Reads of personal data that could not be recorded for auditors", API
+)
+WAITING_READS = Metric(
+    "daybook_waiting_reads", "gauge", "Reads of personal data that are answered and not recorded yet", API
+)
 POOL_CONNECTIONS = Metric("daybook_pool_connections", "gauge", "Open connections of a pool", API, ("pool",))
 POOL_IDLE = Metric("daybook_pool_idle_connections", "gauge", "Connections of a pool that nobody uses", API, ("pool",))
 POOL_LIMIT = Metric("daybook_pool_limit_connections", "gauge", "Most connections that a pool opens", API, ("pool",))
@@ -200,6 +209,9 @@ METRICS: Final = (
     DISCARDED_GROUPS,
     RECONNECTS,
     ACCESS_REFUSALS,
+    RECORDED_READS,
+    LOST_READS,
+    WAITING_READS,
     POOL_CONNECTIONS,
     POOL_IDLE,
     POOL_LIMIT,

@@ -18,6 +18,7 @@ from eventstore.executor.executor import Executor
 from eventstore.executor.statistics import OUTCOMES, TURNED_AWAY
 from eventstore.histogram import Histogram
 from eventstore.log.answers import Outcome
+from eventstore.reads.recorder import Statistics
 from projections.engine.lag import Lag
 from projections.engine.pages import PageDone
 from projections.processes.work import OPEN, Counts
@@ -101,6 +102,18 @@ _OF_POOL: Final = {
     catalogue.POOL_REQUESTS: "requests_num",
     catalogue.POOL_ERRORS: "requests_errors",
 }
+
+
+def of_recorder(statistics: Callable[[], Statistics]) -> Source:
+    """The figures of the recorder of reads."""
+
+    def read() -> Iterator[Sample]:
+        done = statistics()
+        yield Sample(catalogue.RECORDED_READS, done.written)
+        yield Sample(catalogue.LOST_READS, done.lost)
+        yield Sample(catalogue.WAITING_READS, done.waiting)
+
+    return read
 
 
 def of_lag(read_lag: Callable[[], Lag | None]) -> Source:

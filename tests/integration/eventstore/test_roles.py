@@ -155,6 +155,30 @@ ABILITIES |= {
     "make a table among the credentials": by("CREATE TABLE credentials.mine ()"),
 }
 
+_ACCESS = {
+    "reads": "(log, recorder, number, place, at, principal, route) VALUES (1, 'r', 1, 1, now(), 'bi', '/v1/accounts')",
+    "recorders": "(log, recorder, kind, number, lost, since, at) VALUES (1, 'r', 'began', 0, 0, now(), now())",
+}
+for _table, _values in _ACCESS.items():
+    ABILITIES |= {
+        f"record into access.{_table}": by(f"INSERT INTO access.{_table} {_values}", "api"),
+        f"record into access.{_table} again": by(
+            f"INSERT INTO access.{_table} {_values} ON CONFLICT DO NOTHING", "api"
+        ),
+        f"read access.{_table}": by(f"SELECT * FROM access.{_table}", "query", "audit"),
+        f"update access.{_table}": by(f"UPDATE access.{_table} SET recorder = recorder"),
+        f"delete from access.{_table}": by(f"DELETE FROM access.{_table}"),
+        f"truncate access.{_table}": by(f"TRUNCATE access.{_table}"),
+        f"alter access.{_table}": by(f"ALTER TABLE access.{_table} ADD COLUMN x int"),
+        f"drop access.{_table}": by(f"DROP TABLE access.{_table} CASCADE"),
+    }
+ABILITIES |= {
+    "see whether reads are missing": by("SELECT * FROM access.completeness", "audit"),
+    "forget reads": by("SELECT access.forget_reads(now())"),
+    "make a function among the reads": by("CREATE FUNCTION access.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+    "make a table among the reads": by("CREATE TABLE access.mine ()"),
+}
+
 
 @pytest.fixture(scope="module")
 def prepared(server: Server) -> Iterator[Database]:

@@ -132,6 +132,7 @@ KEYS = {
     "account_persons": "account, person",
     "accounts": "account",
     "approvals": "approval",
+    "sign_ins": "session",
     "entries": "account, number",
     "movements": "account, day",
     "order_lines": '"order", line',

@@ -184,6 +184,19 @@ def origins(database: Database) -> list[str | None]:
         return [row[0] for row in superuser.execute("SELECT origin FROM log.commands ORDER BY decided_position")]
 
 
+def test_reads_are_forgotten_when_their_time_has_passed(written: Written) -> None:
+    database = written.database
+    with psycopg.connect(database.url) as superuser:
+        superuser.execute(
+            "INSERT INTO access.reads (log, recorder, number, place, at, principal, route)"
+            " SELECT 1, 'r', n, 1, now() - make_interval(days => n), 'bi', '/v1/accounts'"
+            " FROM unnest('{364,366}'::int[]) n"
+        )
+    assert written.ask("forget-reads", "--days", "367", "--json")["forgotten"] == 0
+    assert written.ask("forget-reads", "--json")["forgotten"] == 1
+    assert written.ask("forget-reads", "--days", "363", "--json")["forgotten"] == 1
+
+
 def test_origins_are_forgotten_when_their_time_has_passed(written: Written) -> None:
     database = written.database
     with psycopg.connect(database.url) as superuser:

@@ -65,7 +65,15 @@ def action(stderr: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("command", "code"), [("migrate", 0), ("drop-snapshots", 0), ("forget-origins", 0), ("restored", 3), ("rebuild", 3)]
+    ("command", "code"),
+    [
+        ("migrate", 0),
+        ("drop-snapshots", 0),
+        ("forget-origins", 0),
+        ("forget-reads", 0),
+        ("restored", 3),
+        ("rebuild", 3),
+    ],
 )
 def test_an_action_of_an_owner_is_a_line_at_any_level(database18: Database, command: str, code: int) -> None:
     nowhere = {} if command == "migrate" else {"DAYBOOK_LOG": "nowhere"}

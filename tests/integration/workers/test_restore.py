@@ -230,6 +230,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "events": ("acct_x",),
     "restored": (),
     "forget-origins": (),
+    "forget-reads": (),
     "drop-snapshots": (),
     "import": ("czech-bank", str(ROOT / "tests" / "fixtures" / "czech-bank")),
 }

@@ -35,6 +35,8 @@ BY_CUSTOMERS = (
 """What a customer may send about what is theirs."""
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
+OWN_OR_SUPERVISED = ("/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/people/{person}/sign-ins")
+"""What every person reads about themselves, whatever their roles. For others the person does not exist."""
 ONLY_READ = ("/v1/me", "/v1/people/{person}", "/v1/people/{person}/sessions")
 PUBLIC = ("/v1/health/", "/docs")
 PATHS = sorted({declared.route.path for declared in TABLE.routes})
@@ -45,6 +47,8 @@ def may(role: Role, method: str, path: str) -> bool:
 
     What is about people is for persons. A token of the file reads some of it, and ends a session.
     """
+    if path in OWN_OR_SUPERVISED:
+        return method in READS or role in ("command", "operator")
     if path in ONLY_READ and method not in READS:
         return role in ("command", "operator")  # they get the answer 405
     if path in READ_OF_PEOPLE and method in READS:
@@ -63,7 +67,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return False
     if method not in READS:
         return role == "command" and path != "/v1/policies/posting"
-    if path.startswith(("/v1/streams", "/v1/log")):
+    if path.startswith(("/v1/streams", "/v1/log", "/v1/reads")):
         return role == "audit"
     if path.startswith("/v1/refusals"):
         return role in ("report", "audit")

@@ -150,8 +150,6 @@ def test_a_projection_folds_every_version_of_its_events(projection: Projection) 
 WITHOUT_TABLE = (
     "AdministratorAppointed",
     "AdministratorRemoved",
-    "SessionOpened",
-    "SessionEnded",
     "SignInPolicyChanged",
 )
 """Who is an administrator is among the roles of the person."""

@@ -20,6 +20,7 @@ from api.gateway.problems import PROBLEMS
 from domain.registry import MANAGERS, RULES
 from eventstore.executor.statistics import OUTCOMES, Statistics
 from eventstore.log.publications import PublicationLag
+from eventstore.reads.recorder import Statistics as Recorded
 from projections.engine.lag import Lag, ProjectionLag
 from projections.engine.pages import PageDone
 from projections.processes.work import OPEN, Counts, ManagerCount
@@ -41,6 +42,7 @@ from workers.metrics.sources import (
     of_lag,
     of_pools,
     of_processes,
+    of_recorder,
     of_refusals,
 )
 from workers.settings import Settings, SettingsError
@@ -73,7 +75,13 @@ def page(*sources: Source) -> Scraped:
 
 def sources_of_all_processes() -> dict[str, list[Source]]:
     folding = Folding(["orders", "posts"])
-    api = [of_executor(executor(), RULES), of_refusals(Counter()), of_pools({"reads": pool()}), of_lag(lambda: KNOWN)]
+    api = [
+        of_executor(executor(), RULES),
+        of_refusals(Counter()),
+        of_pools({"reads": pool()}),
+        of_lag(lambda: KNOWN),
+        of_recorder(lambda: Recorded(written=3, lost=2, waiting=1)),
+    ]
     return {
         "api": api,
         "projector": [folding.read, of_lag(lambda: KNOWN)],
@@ -153,6 +161,12 @@ def test_the_figures_of_an_executor() -> None:
     assert found.of("daybook_append_seconds_bucket", le="0.002") == 1
     figures = ("events", "conflicts", "locked_groups", "discarded_groups", "reconnects")
     assert [found.of(f"daybook_{name}_total") for name in figures] == [9, 1, 2, 3, 4]
+
+
+def test_the_figures_of_recorded_reads() -> None:
+    found = page(of_recorder(lambda: Recorded(written=3, lost=2, waiting=1)))
+    figures = ("recorded_reads_total", "lost_reads_total", "waiting_reads")
+    assert [found.of(f"daybook_{name}") for name in figures] == [3, 2, 1]
 
 
 def test_each_series_is_there_before_the_first_command() -> None:
