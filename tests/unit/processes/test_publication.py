@@ -166,6 +166,8 @@ def test_a_resolved_process_waits_for_another_schedule() -> None:
     course.happens(PostPublished("post_1", 3, "elsewhere"))
     ignored = course.reacts("due:1", INTENT, due_at=NOW, round=0)
     assert (ignored.status, ignored.open) == ("done", ())
+    late = course.reacts(course.now.due_key, due_at=NOW, round=1)
+    assert (late.status, late.state) == ("done", None), "no timer is left that it could end"
     again = course.happens(PostScheduled("post_1", 4, "on-ledgers", LATER))
     assert (again.status, again.due_at, again.round) == ("waiting", LATER, 1)
 
