@@ -15,6 +15,7 @@ from projections.commands.refusals import REFUSALS
 from projections.engine.projection import Projection
 from projections.orders.orders import ORDERS
 from projections.people.approvals import APPROVALS
+from projections.people.mails import MAILS
 from projections.people.people import PEOPLE
 from projections.posts.posts import POSTS
 from projections.processes.processes import PROCESSES
@@ -31,6 +32,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     PROCESSES,
     PEOPLE,
     APPROVALS,
+    MAILS,
     TRIAL_BALANCE,
     ENTRIES,
 )

@@ -14,6 +14,7 @@ from domain.people.person.events import (
     PersonConsentWithdrawn,
     PersonDeleted,
     PersonEmailVerified,
+    PersonMailAsked,
     PersonPasswordSet,
     PersonProfileChanged,
     PersonReactivated,
@@ -177,6 +178,11 @@ def role_revoked(row: Row, event: PersonRoleRevoked) -> Row:
     return {**row, "roles": _json(_without(row["roles"], "role", event.role))}
 
 
+def mail_asked(row: Row, event: PersonMailAsked) -> Row:
+    """What became of the mail is in the read model of mails."""
+    return row
+
+
 def _text(value: Any) -> str | None:
     return None if value is None else erasable(value)[0]
 
@@ -207,6 +213,7 @@ FOLD = RowFold(
         PersonConsentWithdrawn: consent_withdrawn,
         PersonRoleGranted: role_granted,
         PersonRoleRevoked: role_revoked,
+        PersonMailAsked: mail_asked,
     },
     reads=("roles", "consents"),
 )

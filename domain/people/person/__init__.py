@@ -6,8 +6,9 @@ from domain.aggregate import Aggregate, EventType
 from domain.claims import ClaimReleased, ClaimTaken
 from domain.codes import RULES as CODE_RULES
 from domain.people import names
-from domain.people.person import events, profile, registration, roles, state, status
+from domain.people.person import events, mail, profile, registration, roles, state, status
 from domain.people.person.check import check, explained_claims
+from domain.people.person.mail import AskForMail
 from domain.people.person.profile import ChangeProfile, ChangeSettings, GiveConsent, WithdrawConsent
 from domain.people.person.registration import ChangePassword, RegisterPerson, ResetPassword, VerifyEmail
 from domain.people.person.roles import GrantRole, RevokeRole
@@ -42,6 +43,7 @@ AGGREGATE = Aggregate(
         EventType("person.consent_withdrawn.v1", events.PersonConsentWithdrawn, codes=("purpose",)),
         EventType("person.role_granted.v1", events.PersonRoleGranted, codes=("context",)),
         EventType("person.role_revoked.v1", events.PersonRoleRevoked),
+        EventType("person.mail_asked.v1", events.PersonMailAsked),
     ),
     evolve=evolve,
     decisions={
@@ -59,6 +61,7 @@ AGGREGATE = Aggregate(
         WithdrawConsent: profile.withdraw_consent,
         GrantRole: roles.grant,
         RevokeRole: roles.revoke,
+        AskForMail: mail.ask_for_mail,
     },
     rules={
         **names.RULES,
@@ -67,6 +70,7 @@ AGGREGATE = Aggregate(
         **status.RULES,
         **profile.RULES,
         **roles.RULES,
+        **mail.RULES,
         **CODE_RULES,
     },
     may={
@@ -84,6 +88,7 @@ AGGREGATE = Aggregate(
         WithdrawConsent: SELF,
         GrantRole: ADMINISTRATORS,
         RevokeRole: ADMINISTRATORS,
+        AskForMail: VISITORS,
     },
     check=check,
     unit_rules={ClaimTaken: explained_claims, ClaimReleased: explained_claims},

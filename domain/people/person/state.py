@@ -9,11 +9,13 @@ from msgspec.structs import replace
 
 from domain.kernel import Grant, Refused, Value
 from domain.people.person.events import (
+    MailPurpose,
     PersonConsentGiven,
     PersonConsentWithdrawn,
     PersonDeleted,
     PersonEmailVerified,
     PersonEvent,
+    PersonMailAsked,
     PersonPasswordSet,
     PersonProfileChanged,
     PersonReactivated,
@@ -29,6 +31,8 @@ from domain.people.person.events import (
 PERSON = "prsn"
 """Prefix of the ids of persons."""
 MOST_CONSENTS = 50
+MOST_MAILS = 5
+"""Most mails of a purpose in an hour that a person is sent because somebody asked: so many times are kept."""
 
 Status = Literal["pending", "active", "suspended", "deleted"]
 """Only an active person can sign in. A pending one has not verified the e-mail address."""
@@ -45,6 +49,13 @@ class Consent(Value, frozen=True):
     text_version: str
 
 
+class MailsAsked(Value, frozen=True):
+    """When mails of a purpose were asked for, the newest last."""
+
+    purpose: MailPurpose
+    at: tuple[datetime, ...]
+
+
 class Person(Value, frozen=True):
     """A person at a version of their stream."""
 
@@ -59,6 +70,7 @@ class Person(Value, frozen=True):
     consents: tuple[Consent, ...] = ()
     time_zone: str = "UTC"
     language: str = "en"
+    mails: tuple[MailsAsked, ...] = ()
 
     def refuse_unless(self, verb: str, *required: Status) -> Refused | None:
         """Return the refusal of a change that needs another status, or None."""
@@ -66,6 +78,10 @@ class Person(Value, frozen=True):
             return None
         figures = {"person": self.id, "status": self.status, "required": " or ".join(required), "verb": verb}
         return Refused("person_status", dict(figures))
+
+    def mails_asked(self, purpose: MailPurpose) -> tuple[datetime, ...]:
+        """Return when mails of this purpose were asked for: the last `MOST_MAILS`, the newest last."""
+        return next((asked.at for asked in self.mails if asked.purpose == purpose), ())
 
     def grant(self, role: PersonRole) -> Grant | None:
         """Return the grant of a role, also one that has ended, or None."""
@@ -112,6 +128,10 @@ def evolve(state: Person | None, event: PersonEvent) -> Person:
             return replace(
                 state, version=version, grants=tuple(grant for grant in state.grants if grant.role != event.role)
             )
+        case PersonMailAsked():
+            others_asked = tuple(asked for asked in state.mails if asked.purpose != event.purpose)
+            times = (*state.mails_asked(event.purpose), event.at)[-MOST_MAILS:]
+            return replace(state, version=version, mails=(*others_asked, MailsAsked(event.purpose, times)))
         case PersonPasswordSet() | PersonProfileChanged():
             return replace(state, version=version)
 

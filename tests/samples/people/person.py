@@ -9,7 +9,8 @@ from typing import Any
 from domain.kernel import Principal
 from domain.people.administrators import AppointAdministrator
 from domain.people.names import MOST_EMAIL, MOST_NAME, MOST_USERNAME
-from domain.people.person.events import PersonRole
+from domain.people.person.events import MailPurpose, PersonRole
+from domain.people.person.mail import PAUSE, WINDOW, AskForMail
 from domain.people.person.profile import (
     MOST_BIOGRAPHY,
     OLDEST,
@@ -20,7 +21,7 @@ from domain.people.person.profile import (
 )
 from domain.people.person.registration import ChangePassword, RegisterPerson, ResetPassword, VerifyEmail
 from domain.people.person.roles import GrantRole, RevokeRole
-from domain.people.person.state import MOST_CONSENTS, PERSON, Person
+from domain.people.person.state import MOST_CONSENTS, MOST_MAILS, PERSON, Person
 from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import NOW, TODAY, VISITOR, By, MemoryLedger, by_person, new_id
@@ -94,6 +95,12 @@ def consent(purpose: str = "newsletter", version: str = "1") -> By:
     return by_self(GiveConsent("prsn_ada", purpose, version))
 
 
+def mail_asked(after: timedelta = timedelta(), purpose: MailPurpose = "verify") -> By:
+    """A visitor asks for a mail so long after the beginning."""
+    return By(VISITOR, AskForMail("prsn_ada", purpose), NOW + after)
+
+
+MAILS = tuple(mail_asked(number * PAUSE) for number in range(MOST_MAILS))
 CONSENTS = tuple(consent(f"purpose-{number}") for number in range(MOST_CONSENTS))
 
 RULES = {
@@ -234,6 +241,24 @@ RULES = {
         sentence="prsn_ada does not have the role author.",
         kept=(AUTHOR, by_administrator(RevokeRole("prsn_ada", "author"))),
     ),
+    "mail_too_soon": RuleSample(
+        given=(registered(), mail_asked()),
+        broken=mail_asked(PAUSE - MOMENT),
+        sentence=(
+            "A mail to verify was asked for at 2026-11-21T12:00:00+00:00; the next one can be asked for at "
+            "2026-11-21T12:01:00+00:00."
+        ),
+        kept=(mail_asked(PAUSE - MOMENT, "reset"), mail_asked(PAUSE)),
+    ),
+    "mail_count": RuleSample(
+        given=(registered(), *MAILS),
+        broken=mail_asked(WINDOW - MOMENT),
+        sentence=(
+            "5 mails to verify were asked for within an hour; the next one can be asked for at "
+            "2026-11-21T13:00:00+00:00."
+        ),
+        kept=(mail_asked(WINDOW - MOMENT, "reset"), mail_asked(WINDOW)),
+    ),
     "not_a_code": no_code("purpose", consent(".purpose"), consent("1.purpose"), given=active()),
 }
 
@@ -263,6 +288,8 @@ def _change(person: Person, choice: float, chance: Random) -> Any:
         return by_administrator(ReactivatePerson(id, reason))
     if person.status == "pending" and choice < 0.6:
         return By(VISITOR, VerifyEmail(id, person.email_hash))
+    if 0.6 <= choice < 0.62:
+        return By(VISITOR, AskForMail(id, chance.choice(("verify", "reset"))))
     if choice < 0.65:
         return by_administrator(SuspendPerson(id, reason))
     if choice < 0.68:
@@ -395,6 +422,13 @@ EVENTS: tuple[StoredEvent, ...] = (
         version=84,
         payload='{"purpose":"terms"}',
         means={"purpose": "terms"},
+    ),
+    StoredEvent(
+        type="person.mail_asked.v1",
+        stream="prsn_00000000000000000000000038",
+        version=4,
+        payload='{"at":"2026-11-21T12:00:00Z","purpose":"reset"}',
+        means={"purpose": "reset", "at": "2026-11-21T12:00:00Z"},
     ),
 )
 
