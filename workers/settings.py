@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from email.utils import parseaddr
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -25,6 +26,7 @@ from pydantic_settings import (
 )
 
 from workers import links, master_key
+from workers.mail.sending import server_of
 from workers.urls import is_database_url, with_role
 
 PREFIX = "DAYBOOK_"
@@ -43,6 +45,9 @@ _ORIGIN = re.compile(
     r"(https://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?"
 )
 
+_LINK = re.compile(_ORIGIN.pattern + r"(/[A-Za-z0-9._~-]+)*/?")
+_SENDER = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
+
 DATABASE_URLS = (
     "database_url",
     "api_database_url",
@@ -57,7 +62,7 @@ DATABASE_URLS = (
 )
 MASTER_KEYS = ("master_key", "previous_master_key")
 SECRET_FIELDS = frozenset(
-    {*DATABASE_URLS, *MASTER_KEYS, "replica_master_key", "kafka_sasl_password", "kafka_ssl_password"}
+    {*DATABASE_URLS, *MASTER_KEYS, "replica_master_key", "kafka_sasl_password", "kafka_ssl_password", "smtp_url"}
 )  # their values never appear in a message
 
 
@@ -315,6 +320,27 @@ class Settings(BaseSettings):
         description="The master key of the replicas, which `publish` wraps the keys of people with; unset: that of the "
         "log",
     )
+    mail_from: str | None = Field(
+        default=None,
+        description="Who sends mails, as `Daybook <no-reply@example.com>`; required with `DAYBOOK_SMTP_URL`",
+    )
+    mail_link: str | None = Field(
+        default=None,
+        max_length=500,
+        description="Beginning of the links in mails, such as `https://app.example.com`, to which `/verify-email#` or "
+        "`/reset-password#` and a token are added; required with `DAYBOOK_SMTP_URL`",
+    )
+    mail_folder: Path | None = Field(
+        default=None,
+        description="Folder into which `daybook mail` writes mails instead of sending them, for development. "
+        "`daybook up` sets it to `mails` in the data folder if there is no `DAYBOOK_SMTP_URL`",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        repr=False,
+        description="The mail server of `daybook mail`: `smtps://user:password@host:465`, `smtp+starttls://…` or, "
+        "without a password or on this machine, `smtp://host:25`",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message that a process of Daybook writes"
     )
@@ -377,6 +403,32 @@ class Settings(BaseSettings):
             if network.prefixlen == 0:
                 raise ValueError("it should name the proxies: with every address among them anybody is believed")
         return listed
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_sender(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        _, address = parseaddr(text)
+        if not (text.isprintable() and _SENDER.fullmatch(address)):
+            raise ValueError("it should look like Daybook <no-reply@example.com>, with an address of ASCII characters")
+        return text
+
+    @field_validator("mail_link")
+    @classmethod
+    def _is_link(cls, text: str | None) -> str | None:
+        if text is not None and _LINK.fullmatch(text) is None:
+            raise ValueError(
+                "it should look like https://app.example.com/path, or http:// on this machine, without ? and #"
+            )
+        return text
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_server(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            server_of(url.get_secret_value())
+        return url
 
     @field_validator("kafka_principals")
     @classmethod

@@ -21,6 +21,8 @@ from domain.people.person.events import (
     PersonRoleRevoked,
     PersonSuspended,
 )
+from domain.people.person.mail import refuse_purpose
+from domain.people.person.state import Person
 from domain.process_manager import NOTHING, Answered, Happened, ProcessManager, Reaction, Retried, Trigger
 
 
@@ -62,6 +64,16 @@ def template_of(event: Event) -> Template | None:
     """Return the template of the mail that the event asks for, or None."""
     named = MAILS[type(event)]
     return named(event) if callable(named) else named
+
+
+def is_wanted(template: Template, person: Person) -> bool:
+    """Return whether the mail still has a use. A notice goes only to an address that was verified.
+
+    An address that was not may belong to somebody else, who is not told what happens to this person.
+    """
+    if template == "verify" or template == "reset":
+        return refuse_purpose(person, template) is None
+    return person.email_verified and person.status != "deleted"
 
 
 def evolve(state: Mailing | None, trigger: Trigger) -> Mailing:
