@@ -46,6 +46,7 @@ class MailQueued(Event, frozen=True):
     person: str
     template: Template
     cause_version: int  # version on the person's stream of the event that asks for it
+    next_at: datetime  # when it is to be sent; aware, UTC
 
 
 class MailSent(Event, frozen=True):
@@ -94,7 +95,7 @@ class Mail(Value, frozen=True):
     cause_version: int
     status: Status = "waiting"
     attempts: int = 0  # that ended, since it was queued or retried
-    next_at: datetime | None = None  # None: at once, or never
+    next_at: datetime | None = None  # None: never
 
     def refuse_unless(self, verb: str, *required: Status) -> Refused | None:
         """Return the refusal of what needs another status, or None."""
@@ -105,7 +106,7 @@ class Mail(Value, frozen=True):
 
     def is_due(self, at: datetime) -> bool:
         """Return whether it has to be sent at this time."""
-        return self.status in OPEN and (self.next_at is None or self.next_at <= at)
+        return self.next_at is not None and self.next_at <= at
 
 
 OPEN: tuple[Status, ...] = ("waiting", "failed")
@@ -120,7 +121,9 @@ def evolve(state: Mail | None, event: MailEvent) -> Mail:
     """Return the mail after the event. Raises ValueError if the stream does not begin with `MailQueued`."""
     version = event.originator_version
     if isinstance(event, MailQueued):
-        return Mail(version, event.originator_id, event.person, event.template, event.cause_version)
+        return Mail(
+            version, event.originator_id, event.person, event.template, event.cause_version, next_at=event.next_at
+        )
     if state is None:
         raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with MailQueued")
     match event:
@@ -187,7 +190,14 @@ RULES: dict[str, str] = {
 def queue(command: QueueMail, states: States, context: Context) -> Decision:
     if states[command.mail] is not None:
         return Refused("mail_exists", {"mail": command.mail})
-    event = MailQueued(command.mail, 1, command.person, command.template, command.cause_version)
+    event = MailQueued(
+        originator_id=command.mail,
+        originator_version=1,
+        person=command.person,
+        template=command.template,
+        cause_version=command.cause_version,
+        next_at=context.decided_at,
+    )
     return Accepted((event,), {"mail": command.mail})
 
 

@@ -50,7 +50,7 @@ def queued(row: Row, event: MailQueued) -> Row:
         "cause_version": event.cause_version,
         "status": "waiting",
         "attempts": 0,
-        "next_at": row["last_at"],
+        "next_at": event.next_at.isoformat(),
         "position": row["last_position"],
         "queued_at": row["last_at"],
     }

@@ -1208,6 +1208,7 @@ READ: Final = [
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("people: a role", "UPDATE read.people SET roles = '[]' WHERE roles::text <> '[]'", TABLES),
+    case("mails: a status", "UPDATE read.mails SET status = 'sent' WHERE status = 'given_up'", TABLES),
     case("approvals: an outcome", "UPDATE read.approvals SET outcome = 'approved' WHERE outcome = 'open'", TABLES),
     case("posts: a title", "UPDATE read.posts SET title = 'x'", TABLES),
     case("post_revisions: a row deleted", "DELETE FROM read.post_revisions WHERE revision = 1", TABLES),
@@ -1219,7 +1220,7 @@ READ: Final = [
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
         " read.posting_policy, read.posting_policy_versions, read.account_persons, read.people, read.approvals,"
-        " read.processes",
+        " read.mails, read.processes",
         STATUS,
     ),
     case(

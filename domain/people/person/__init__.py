@@ -43,7 +43,7 @@ AGGREGATE = Aggregate(
         EventType("person.consent_withdrawn.v1", events.PersonConsentWithdrawn, codes=("purpose",)),
         EventType("person.role_granted.v1", events.PersonRoleGranted, codes=("context",)),
         EventType("person.role_revoked.v1", events.PersonRoleRevoked),
-        EventType("person.mail_asked.v1", events.PersonMailAsked),
+        EventType("person.mail_asked.v1", events.PersonMailAsked, codes=("purpose",)),
     ),
     evolve=evolve,
     decisions={

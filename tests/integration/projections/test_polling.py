@@ -133,6 +133,7 @@ KEYS = {
     "accounts": "account",
     "approvals": "approval",
     "entries": "account, number",
+    "mails": "mail",
     "movements": "account, day",
     "order_lines": '"order", line',
     "orders": '"order"',

@@ -83,8 +83,8 @@ EVENTS: tuple[StoredEvent, ...] = (
         type="mail.queued.v1",
         stream="mail_0000000000000000000000000v",
         version=1,
-        payload='{"cause_version":1,"person":"prsn_3","template":"verify"}',
-        means={"person": "prsn_3", "template": "verify", "cause_version": 1},
+        payload='{"cause_version":1,"next_at":"2026-11-21T12:00:00Z","person":"prsn_3","template":"verify"}',
+        means={"person": "prsn_3", "template": "verify", "cause_version": 1, "next_at": "2026-11-21T12:00:00Z"},
     ),
     StoredEvent(
         type="mail.failed.v1",
@@ -111,7 +111,7 @@ EVENTS: tuple[StoredEvent, ...] = (
         type="mail.retried.v1",
         stream="mail_0000000000000000000000000y",
         version=7,
-        payload='{"by":"tester","next_at":"2026-11-21T12:00:00Z","reason":"2.kgfFg8sbwfv515pERod7m9y7zQUlIQUCH5DQ4aSzB0hq6WxYIw=="}',
+        payload='{"by":"tester","next_at":"2026-11-21T12:00:00Z","reason":"2._VUa0DccoK7FC3Slp5IsWxMc1fVAM6Ib6WvUxJXnon5DEOHlTw=="}',
         means={"by": "tester", "reason": "try\tagain", "next_at": "2026-11-21T12:00:00Z"},
     ),
 )

@@ -17,6 +17,7 @@ from domain.accounts.numbers import PREFIXES, AccountType
 from domain.accounts.posting import Side, TransactionKind
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
+from domain.people.mail import Status as MailStatus
 from domain.posts.post import Status as PostStatus
 from domain.processes.process import CarryOut
 from domain.refusals import EXPECTATION_FAILED
@@ -38,6 +39,7 @@ CATEGORIES = {
     "prsn",
     "appr",
     "administrators",
+    "mail",
 }
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
@@ -49,6 +51,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/log/follow", "category"): CATEGORIES,
     ("/v1/account-persons", "standing"): set(get_args(Standing)),
     ("/v1/log/follow", "type"): {entry.name for entry in CATALOGUE},
+    ("/v1/mails", "status"): set(get_args(MailStatus)),
     ("/v1/orders", "status"): set(get_args(OrderStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
     ("/v1/processes", "manager"): {manager.name for manager in MANAGERS},
