@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from email.utils import parseaddr
+from email.utils import getaddresses
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -409,8 +409,8 @@ class Settings(BaseSettings):
     def _is_sender(cls, text: str | None) -> str | None:
         if text is None:
             return None
-        _, address = parseaddr(text)
-        if not (text.isprintable() and _SENDER.fullmatch(address)):
+        addresses = [address for _, address in getaddresses([text])]
+        if not (text.isprintable() and len(addresses) == 1 and _SENDER.fullmatch(addresses[0])):
             raise ValueError("it should look like Daybook <no-reply@example.com>, with an address of ASCII characters")
         return text
 

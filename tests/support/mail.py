@@ -84,7 +84,7 @@ def mail_server(
 def smtp(port: int, security: Security = "none", *, user: str | None = None, password: str | None = None) -> Smtp:
     """A way to this server."""
     return Smtp(
-        Server("localhost" if security != "none" else "127.0.0.1", port, security, user, password),
+        Server("127.0.0.1", port, security, user, password),
         "daybook.example",
         timeout_seconds=5,
     )

@@ -91,8 +91,8 @@ def compose(
 
 def address_of(address: str, name: str | None) -> Address:
     """Return the address for a header. Raises `MailError` for one that could change the header, or is none."""
-    local, at, domain = address.rpartition("@")
-    if not (local and at and domain.isascii()) or not address.isprintable() or " " in address:
+    local, _, domain = address.rpartition("@")
+    if not (local and domain and domain.isascii()) or not address.isprintable() or " " in address:
         raise MailError("address_malformed")
     try:
         return Address(name or "", username=local, domain=domain)

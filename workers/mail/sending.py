@@ -131,12 +131,8 @@ class Smtp:
             connection.login(server.user, server.password)
         except smtplib.SMTPResponseException as refused:
             raise MailError("sign_in", refused.smtp_code) from None
-        except smtplib.SMTPServerDisconnected:
-            raise MailError("unreachable") from None
-        except (smtplib.SMTPException, UnicodeError):
+        except (OSError, UnicodeError):  # also where the server ends the connection instead of an answer
             raise MailError("sign_in") from None
-        except OSError:
-            raise MailError("unreachable") from None
 
 
 def _refused(code: int) -> MailError:
