@@ -91,14 +91,14 @@ class Settings(BaseSettings):
     api_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection for commands, of the API and of process managers; its login must be a member of "
-        "the role `daybook_api`",
+        description="The connection for commands, of the API, process managers and `mail`; its login must be a member "
+        "of the role `daybook_api`",
     )
     query_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection for reads, of the API and of process managers, a member of `daybook_query`, which "
-        "cannot write",
+        description="The connection for reads, of the API, process managers and `mail`, a member of `daybook_query`, "
+        "which cannot write",
     )
     projector_database_url: str | None = Field(
         default=None,
@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     credentials_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection of the API for passwords, sessions and API keys, a member of "
+        description="The connection of the API and of `mail` for passwords, sessions, API keys and tokens, a member of "
         "`daybook_credentials`, which has nothing else",
     )
     data_dir: Path = Field(

@@ -273,7 +273,7 @@ def _welcome(settings: Settings, tokens: dict[str, str]) -> str:
         first, last = settings.metrics_port, settings.metrics_port + settings.workers
         lines.append(f"  Metrics  http://{settings.metrics_host}:{first}/metrics; the projector on port {last}")
     if settings.mail_folder is not None:
-        lines.append(f"  Mails    written into {settings.mail_folder}, a file each, instead of being sent")
+        lines.append(f"  Mails    written into {settings.mail_folder.resolve()}, a file each, instead of being sent")
     if settings.kafka_bootstrap_servers is not None:
         lines.append(f"  Kafka    {settings.kafka_bootstrap_servers}, without a password, for programs on this machine")
     lines.append("  Stop     Ctrl-C")

@@ -54,7 +54,8 @@ def with_certificate(authority: Authority) -> ssl.SSLContext:
 
 def test_starttls_and_a_password(trusted: ssl.SSLContext) -> None:
     def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-        return AuthResult(success=(data.login, data.password) == (USER.encode(), PASSWORD.encode()))
+        right = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+        return AuthResult(success=right, handled=data.password == b"no answer")
 
     with mail_server(tls=trusted, require_starttls=True, auth_required=True, authenticator=authenticate) as (
         inbox,
@@ -62,6 +63,7 @@ def test_starttls_and_a_password(trusted: ssl.SSLContext) -> None:
     ):
         send(smtp(port, "starttls", user=USER, password=PASSWORD))
         assert failed(smtp(port, "starttls", user=USER, password="wrong")) == ("sign_in", 535)
+        assert failed(smtp(port, "starttls", user=USER, password="no answer")) == ("sign_in", None)
         assert failed(smtp(port, "starttls")) == ("refused", 530)
         assert failed(smtp(port)) == ("refused", 530), "nothing is sent without TLS"
     assert len(inbox.received) == 1
