@@ -29,7 +29,7 @@ from tests.support.postgres import Database
 from tests.support.processes import Processes, processes_on, settle
 from workers.mail.composing import Sender
 from workers.mail.sending import Delivery, Security, Server, Smtp
-from workers.mail.worker import Worker
+from workers.mail.worker import Tokens, Worker
 from workers.processes.worker import Send, sender
 from workers.processes.worker import Worker as ProcessWorker
 
@@ -121,7 +121,7 @@ class Mails:
         settle(self._queueing)
         self.processes.wait_until_folded()
 
-    def worker(self, delivery: Delivery, send: Send | None = None) -> Worker:
+    def worker(self, delivery: Delivery, send: Send | None = None, *, tokens: Tokens | None = None) -> Worker:
         """A worker of mail."""
         ledger = self.processes.ledger
         return Worker(
@@ -131,7 +131,7 @@ class Mails:
             self.processes.reading(),
             codec_of(self.processes.reading(), ledger.log_number),
             self.processes.checkpoints,
-            self.tokens,
+            tokens or self.tokens,
             delivery,
             SENDER,
             self.processes.clock,

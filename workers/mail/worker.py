@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
+from time import monotonic
 from typing import Any, Protocol
 
 from psycopg import Connection
@@ -35,6 +36,7 @@ from eventstore.log.codec import Codec
 from eventstore.log.read import STREAM_PAGE, read_stream
 from eventstore.postgres.ownership import Ownership
 from eventstore.postgres.ownership import Purpose as LockPurpose
+from projections.engine.runner import TRANSIENT
 from projections.engine.waiting import BehindError, Checkpoints
 from projections.people.mails import MAILS, due_mails
 from workers.composition import manager_principal, system_submission
@@ -52,6 +54,10 @@ FOLD_SECONDS = 5.0
 """How long to wait for the projection. After it the sweep begins anew; the streams say what is done."""
 MOST_UNRECORDED = 1_000
 """Results that wait to be recorded. With so many nothing is sent until they are."""
+FAULT_SECONDS = 60.0
+"""How long a mail rests that cannot be carried on because of an error in Daybook, or for want of a newer version."""
+MOST_FAULTY = 10_000
+"""Mails that may rest at once. Then all are tried again."""
 ACTOR = "mail"
 SENDING = LockPurpose("send", "mail", QUERY_ROLE)
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -102,6 +108,7 @@ class Worker:
         self._sender = sender
         self._clock = clock
         self._unrecorded: dict[str, Unrecorded] = {}
+        self._resting: dict[str, float] = {}
 
     def sweep(self, stop: Event | None = None) -> bool:
         """Send every mail whose time has come, until `stop` is set, and wait for the fold.
@@ -132,13 +139,29 @@ class Worker:
 
     def _alone(self, mail: str) -> Answer | None:
         """Carry a mail on, unless another worker does. Returns the answer to what was recorded."""
+        if self._resting.get(mail, 0.0) > monotonic():
+            return None
         lock = Ownership(self._reads, SENDING, self._log_number, [mail])
         if not lock.acquire():
             return None
         try:
             return self._carry_on(mail)
+        except TRANSIENT:
+            raise
+        except Exception as error:  # the next mails must not wait for it
+            self._rest(mail, error)
+            return None
         finally:
-            lock.release()
+            if not self._reads.closed:  # else the lock is free already
+                lock.release()
+
+    def _rest(self, mail: str, error: Exception) -> None:
+        """Let a mail rest that cannot be carried on. The error is named by its class: its text may be personal."""
+        name = type(error).__name__
+        logger.error("mail %s cannot go on, and is tried again in %g s: %s", mail, FAULT_SECONDS, name)
+        if len(self._resting) >= MOST_FAULTY:
+            self._resting.clear()
+        self._resting[mail] = monotonic() + FAULT_SECONDS
 
     def _carry_on(self, mail: str) -> Answer | None:
         events = self._events(mail)

@@ -23,6 +23,8 @@ from domain.people.person.profile import ChangeProfile
 from domain.people.person.registration import ResetPassword
 from domain.people.person.status import SuspendPerson
 from eventstore.credentials.mail_tokens import Purpose, Used
+from eventstore.credentials.store import CredentialsError
+from eventstore.credentials.tokens import Secret
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.reply_sinks import ExecutorError, UnavailableError
 from eventstore.log.answers import Answer
@@ -365,6 +367,26 @@ def test_a_folder_that_cannot_be_written_is_tried_again(mails: Mails, tmp_path: 
     taken.touch()
     assert sent(mails.worker(Folder(taken))) == 1
     assert (mails.one().status, mails.one().cause) == ("failed", "folder")
+
+
+def test_a_mail_that_cannot_be_made_rests_and_the_others_go_on(mails: Mails, caplog: pytest.LogCaptureFixture) -> None:
+    """The message names the class of the error, and not its text, which may be personal."""
+    mails.do(registered(), registered(BOB))
+    tokens = mails.tokens
+
+    class Faulty:
+        def issue(self, person: str, purpose: Purpose, version: int) -> Secret | None:
+            if person == ADA:
+                raise CredentialsError("prsn_ada@example.com is refused")
+            return tokens.issue(person, purpose, version)
+
+    pieces = Pieces()
+    worker = mails.worker(pieces, tokens=Faulty())
+    sent(worker)
+    assert not worker.sweep()
+    assert {(mail.person, mail.status) for mail in mails.all()} == {(ADA, "waiting"), (BOB, "sent")}
+    [line] = [message for message in caplog.messages if "cannot go on" in message]
+    assert line.endswith("is tried again in 60 s: CredentialsError")
 
 
 def test_one_mail_that_fails_does_not_hold_the_others_up(mails: Mails) -> None:
