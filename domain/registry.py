@@ -14,7 +14,7 @@ from domain.accounts import account, hold_expiry, posting_policy, transaction
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
-from domain.people import administrators, approval, person, session, sign_in_policy
+from domain.people import administrators, approval, mail, mailing, person, session, sign_in_policy
 from domain.permissions import COMMANDERS, MANAGER_ROLES, may
 from domain.posts import post, publication
 from domain.process_manager import ProcessManager, check_managers
@@ -37,6 +37,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     administrators.AGGREGATE,
     session.AGGREGATE,
     sign_in_policy.AGGREGATE,
+    mail.AGGREGATE,
 )
 
 
@@ -122,7 +123,7 @@ PREFIXES: Mapping[type[Event], str] = {
 }
 """The prefix of the streams that an event is on, by its class."""
 
-MANAGERS: tuple[ProcessManager, ...] = (publication.MANAGER, hold_expiry.MANAGER)
+MANAGERS: tuple[ProcessManager, ...] = (publication.MANAGER, hold_expiry.MANAGER, mailing.MANAGER)
 """All process managers."""
 
 check_managers(MANAGERS, {command for command, roles in PERMISSIONS.items() if roles & MANAGER_ROLES})

@@ -15,6 +15,7 @@ from projections.commands.refusals import REFUSALS
 from projections.engine.projection import Projection
 from projections.orders.orders import ORDERS
 from projections.people.approvals import APPROVALS
+from projections.people.mails import MAILS
 from projections.people.people import PEOPLE
 from projections.people.sign_ins import SIGN_INS
 from projections.posts.posts import POSTS
@@ -33,6 +34,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     PEOPLE,
     APPROVALS,
     SIGN_INS,
+    MAILS,
     TRIAL_BALANCE,
     ENTRIES,
 )

@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from email.utils import getaddresses
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -25,6 +26,7 @@ from pydantic_settings import (
 )
 
 from workers import links, master_key
+from workers.mail.sending import server_of
 from workers.urls import is_database_url, with_role
 
 PREFIX = "DAYBOOK_"
@@ -43,6 +45,9 @@ _ORIGIN = re.compile(
     r"(https://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?"
 )
 
+_LINK = re.compile(_ORIGIN.pattern + r"(/[A-Za-z0-9._~-]+)*/?")
+_SENDER = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
+
 DATABASE_URLS = (
     "database_url",
     "api_database_url",
@@ -57,7 +62,7 @@ DATABASE_URLS = (
 )
 MASTER_KEYS = ("master_key", "previous_master_key")
 SECRET_FIELDS = frozenset(
-    {*DATABASE_URLS, *MASTER_KEYS, "replica_master_key", "kafka_sasl_password", "kafka_ssl_password"}
+    {*DATABASE_URLS, *MASTER_KEYS, "replica_master_key", "kafka_sasl_password", "kafka_ssl_password", "smtp_url"}
 )  # their values never appear in a message
 
 
@@ -86,14 +91,14 @@ class Settings(BaseSettings):
     api_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection for commands, of the API and of process managers; its login must be a member of "
-        "the role `daybook_api`",
+        description="The connection for commands, of the API, process managers and `mail`; its login must be a member "
+        "of the role `daybook_api`",
     )
     query_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection for reads, of the API and of process managers, a member of `daybook_query`, which "
-        "cannot write",
+        description="The connection for reads, of the API, process managers and `mail`, a member of `daybook_query`, "
+        "which cannot write",
     )
     projector_database_url: str | None = Field(
         default=None,
@@ -130,7 +135,7 @@ class Settings(BaseSettings):
     credentials_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection of the API for passwords, sessions and API keys, a member of "
+        description="The connection of the API and of `mail` for passwords, sessions, API keys and tokens, a member of "
         "`daybook_credentials`, which has nothing else",
     )
     data_dir: Path = Field(
@@ -321,6 +326,27 @@ class Settings(BaseSettings):
         description="The master key of the replicas, which `publish` wraps the keys of people with; unset: that of the "
         "log",
     )
+    mail_from: str | None = Field(
+        default=None,
+        description="Who sends mails, as `Daybook <no-reply@example.com>`; required with `DAYBOOK_SMTP_URL`",
+    )
+    mail_link: str | None = Field(
+        default=None,
+        max_length=500,
+        description="Beginning of the links in mails, such as `https://app.example.com`, to which `/verify-email#` or "
+        "`/reset-password#` and a token are added; required with `DAYBOOK_SMTP_URL`",
+    )
+    mail_folder: Path | None = Field(
+        default=None,
+        description="Folder into which `daybook mail` writes mails instead of sending them, for development. "
+        "`daybook up` sets it to `mails` in the data folder if there is no `DAYBOOK_SMTP_URL`",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        repr=False,
+        description="The mail server of `daybook mail`: `smtps://user:password@host:465`, `smtp+starttls://…` or, "
+        "without a password or on this machine, `smtp://host:25`",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message that a process of Daybook writes"
     )
@@ -383,6 +409,32 @@ class Settings(BaseSettings):
             if network.prefixlen == 0:
                 raise ValueError("it should name the proxies: with every address among them anybody is believed")
         return listed
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_sender(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        addresses = [address for _, address in getaddresses([text])]
+        if not (text.isprintable() and len(addresses) == 1 and _SENDER.fullmatch(addresses[0])):
+            raise ValueError("it should look like Daybook <no-reply@example.com>, with an address of ASCII characters")
+        return text
+
+    @field_validator("mail_link")
+    @classmethod
+    def _is_link(cls, text: str | None) -> str | None:
+        if text is not None and _LINK.fullmatch(text) is None:
+            raise ValueError(
+                "it should look like https://app.example.com/path, or http:// on this machine, without ? and #"
+            )
+        return text
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_server(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            server_of(url.get_secret_value())
+        return url
 
     @field_validator("kafka_principals")
     @classmethod

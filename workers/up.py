@@ -1,4 +1,4 @@
-"""Runs everything on one machine: database, API, projector and process managers, and Kafka if it is asked for."""
+"""Runs everything on one machine: database, API, projector, process managers and mail, and Kafka if it is asked for."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
+MAILS = "mails"
+"""Folder of mails in the data folder, where no mail server is set."""
 POLL_SECONDS = 0.1
 """Between two looks whether a program is ready."""
 LOOK_SECONDS = 0.2
@@ -59,6 +61,8 @@ def up(settings: Settings, console: Console, *, kafka: bool = False) -> None:
     ):
         if broker is not None:
             ready = ready.model_copy(update={"kafka_bootstrap_servers": broker.address})
+        if ready.smtp_url is None and ready.mail_folder is None:
+            ready = ready.model_copy(update={"mail_folder": ready.data_dir / MAILS})
         console.print("Database ready, migrating.", highlight=False)
         for note in initialise(ready).notes:
             console.print(note, highlight=False, markup=False)
@@ -68,7 +72,7 @@ def up(settings: Settings, console: Console, *, kafka: bool = False) -> None:
         def start(command: str) -> subprocess.Popen[bytes]:
             child = subprocess.Popen(
                 [sys.executable, "-m", "workers.cli", *command.split()],
-                env=_environment(ready, _URLS[command]) | _metrics_port(ready, command) | _kafka(ready),
+                env=_environment(ready, _URLS[command]) | _metrics_port(ready, command) | _kafka(ready) | _mails(ready),
                 start_new_session=True,
                 preexec_fn=stop_with_parent(signal.SIGTERM),
             )
@@ -153,6 +157,7 @@ _URLS = {
     "work": ("projector_database_url",),
     "work --processes": ("api_database_url", "query_database_url"),
     "publish": ("publisher_database_url",),
+    "mail": ("api_database_url", "query_database_url", "credentials_database_url"),
 }
 """The processes, each with the settings of the database logins that it needs, and no others."""
 _WITH_KAFKA = frozenset({"publish"})
@@ -170,6 +175,12 @@ def _kafka(settings: Settings) -> dict[str, str]:
     """The environment variable with the broker, for the processes."""
     servers = settings.kafka_bootstrap_servers
     return {} if servers is None else {variable("kafka_bootstrap_servers"): servers}
+
+
+def _mails(settings: Settings) -> dict[str, str]:
+    """The environment variable with the folder of mails, for the processes."""
+    folder = settings.mail_folder
+    return {} if folder is None else {variable("mail_folder"): str(folder)}
 
 
 def _metrics_port(settings: Settings, command: str) -> dict[str, str]:
@@ -261,6 +272,8 @@ def _welcome(settings: Settings, tokens: dict[str, str]) -> str:
     if settings.metrics_port is not None:
         first, last = settings.metrics_port, settings.metrics_port + settings.workers
         lines.append(f"  Metrics  http://{settings.metrics_host}:{first}/metrics; the projector on port {last}")
+    if settings.mail_folder is not None:
+        lines.append(f"  Mails    written into {settings.mail_folder.resolve()}, a file each, instead of being sent")
     if settings.kafka_bootstrap_servers is not None:
         lines.append(f"  Kafka    {settings.kafka_bootstrap_servers}, without a password, for programs on this machine")
     lines.append("  Stop     Ctrl-C")

@@ -22,6 +22,7 @@ from projections.processes.work import counts
 from projections.registry import PROJECTIONS, chosen
 from workers.clock_and_ids import now
 from workers.composition import make_codec
+from workers.mail.running import delivery_of, run_mail
 from workers.metrics.reader import STATEMENT_SECONDS, Reader
 from workers.metrics.serving import metrics_served
 from workers.metrics.sources import Folding, of_lag, of_processes
@@ -134,3 +135,21 @@ def work_processes(settings: Settings) -> None:
     with closing(counted), metrics_served(settings, [of_processes(counted.read)]):
         _once_it_is_there(both_let_us_in, stop, settings.database_wait_seconds)
         run_processes(settings, stop)
+
+
+def work_mail(settings: Settings) -> None:
+    """Send mails until SIGTERM or SIGINT.
+
+    Raises `DatabaseAwayError`, `ShapeError`, `UnknownLogError`, `SettingsError`.
+    """
+    delivery_of(settings)  # a wrong setting is one sentence, before a database is waited for
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def all_let_us_in() -> None:
+        for url in (settings.query_url(), settings.api_url(), settings.credentials_url()):
+            connect(url, application_name="daybook-mail").close()
+
+    _once_it_is_there(all_let_us_in, stop, settings.database_wait_seconds)
+    run_mail(settings, stop)

@@ -21,6 +21,7 @@ from domain.people.person.events import (
     PersonDeleted,
     PersonEmailVerified,
     PersonLockedOut,
+    PersonMailAsked,
     PersonPasswordSet,
     PersonProfileChanged,
     PersonReactivated,
@@ -250,6 +251,11 @@ def _moment(value: datetime | None) -> str | None:
     return None if value is None else value.isoformat()
 
 
+def mail_asked(row: Row, event: PersonMailAsked) -> Row:
+    """What became of the mail is in the read model of mails."""
+    return row
+
+
 def _text(value: Any) -> str | None:
     return None if value is None else erasable(value)[0]
 
@@ -293,6 +299,7 @@ FOLD = RowFold(
         PersonApiKeyReplaced: api_key_replaced,
         PersonApiKeyEnded: api_key_ended,
         PersonLockedOut: locked_out,
+        PersonMailAsked: mail_asked,
     },
     reads=("roles", "consents", "api_keys"),
 )

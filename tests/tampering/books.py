@@ -17,6 +17,8 @@ from domain.accounts.transaction import TRANSACTION, CaptureHold, PostTransactio
 from domain.kernel import RULES_VERSION, Context
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
 from domain.people.administrators import RejectAdministrator
+from domain.people.mail import RecordMailFailed, RecordMailSent, RetryMail
+from domain.people.person.mail import AskForMail
 from domain.people.person.profile import ChangeProfile, ChangeSettings, GiveConsent, WithdrawConsent
 from domain.people.person.registration import ChangePassword
 from domain.people.person.roles import GrantRole, RevokeRole
@@ -61,6 +63,7 @@ from tests.samples.people.administrators import (
     removal,
     withdrawn,
 )
+from tests.samples.people.mail import queued
 from tests.samples.people.person import SIGN_IN
 from tests.samples.people.person import by_administrator as by_an_administrator
 from tests.samples.processes.process import process_of, reaction
@@ -83,6 +86,7 @@ from tests.support.ledger import (
 )
 from tests.support.memory_ledger import VISITOR, By, by_person
 from tests.support.postgres import Database
+from workers.composition import manager_principal
 from workers.erasure import erase_subject
 from workers.verify import verify
 from workers.verify.processes import Processes
@@ -210,6 +214,22 @@ def _posts(ledger: Ledger) -> None:
     ledger.accepted(RestorePost(other))
 
 
+OF_THE_WORKER = (
+    queued("mail_1", ADA),
+    RecordMailSent("mail_1", 1),
+    queued("mail_2", BOB),
+    RecordMailFailed("mail_2", 1, "refused_for_now", 451),
+    RecordMailFailed("mail_2", 2, "refused", 550),
+    queued("mail_3", BOB),
+    RecordMailFailed("mail_3", 1, "refused", 550),
+)
+MAILS = (
+    *(By(manager_principal("mailing"), command) for command in OF_THE_WORKER),
+    By(PRINCIPAL, RetryMail("mail_3", "the server works again")),
+)
+"""A mail that was sent, one that was given up, and one that somebody wants to be tried again."""
+
+
 def _people(ledger: Ledger) -> None:
     """Two administrators, a third one by two persons, a request that was withdrawn, and a person with everything."""
     everything = (
@@ -243,6 +263,8 @@ def _people(ledger: Ledger) -> None:
             (GrantRole(MAX, "author"), GrantRole(MAX, "audit", "case-7"), RevokeRole(MAX, "author")),
         ),
         *map(by_an_administrator, (SuspendPerson(MAX, "spam"), ReactivatePerson(MAX, "a mistake"))),
+        By(VISITOR, AskForMail(BOB, "reset")),
+        *MAILS,
         *map(
             by_an_administrator,
             (DeletePerson(EVE, "asked for"), RestorePerson(EVE, "asked for"), DeletePerson(EVE, "left")),

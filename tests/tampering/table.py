@@ -1208,6 +1208,7 @@ READ: Final = [
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("people: a role", "UPDATE read.people SET roles = '[]' WHERE roles::text <> '[]'", TABLES),
+    case("mails: a status", "UPDATE read.mails SET status = 'sent' WHERE status = 'given_up'", TABLES),
     case("approvals: an outcome", "UPDATE read.approvals SET outcome = 'approved' WHERE outcome = 'open'", TABLES),
     case("sign_ins: an end", "UPDATE read.sign_ins SET ended_why = NULL WHERE ended_why IS NOT NULL", TABLES),
     case("posts: a title", "UPDATE read.posts SET title = 'x'", TABLES),
@@ -1220,7 +1221,7 @@ READ: Final = [
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
         " read.posting_policy, read.posting_policy_versions, read.account_persons, read.people, read.approvals,"
-        " read.sign_ins, read.processes",
+        " read.sign_ins, read.mails, read.processes",
         STATUS,
     ),
     case(

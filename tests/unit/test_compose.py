@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "processes": "work --processes",
     "publisher": "publish",
     "topics": "execute-from-kafka",
+    "mail": "mail",
     "verify": "verify",
     "rebuild": "rebuild",
 }
@@ -48,6 +49,11 @@ NEEDS: Final = {
     "processes": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
     "publisher": {"DAYBOOK_PUBLISHER_DATABASE_URL": "publisher"},
     "topics": {"DAYBOOK_API_DATABASE_URL": "api"},
+    "mail": {
+        "DAYBOOK_API_DATABASE_URL": "api",
+        "DAYBOOK_QUERY_DATABASE_URL": "query",
+        "DAYBOOK_CREDENTIALS_DATABASE_URL": "credentials",
+    },
     "verify": {"DAYBOOK_AUDIT_DATABASE_URL": "audit"},
     "rebuild": {"DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner", "DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
 }
@@ -70,6 +76,9 @@ OPTIONAL: Final = {
     "DAYBOOK_PREVIOUS_MASTER_KEY": base64.b64encode(b"p" * 32).decode(),
     "DAYBOOK_REPLICA_MASTER_KEY": base64.b64encode(b"r" * 32).decode(),
     "KAFKA_PRINCIPALS": "importer,payouts",
+    "SMTP_URL": "smtps://daybook:secret@mail.example.com",
+    "MAIL_FROM": "Daybook <no-reply@example.com>",
+    "MAIL_LINK": "https://app.example.com",
 }
 """Secrets and names that are empty if they are not set."""
 REFERENCE: Final = re.compile(r"\$\{(\w+)(:[?-])?[^}]*\}")
@@ -152,6 +161,7 @@ def test_only_processes_that_open_personal_data_get_the_master_key() -> None:
             "processes",
             "publisher",
             "topics",
+            "mail",
             "verify",
             "rebuild",
         ]
@@ -175,7 +185,7 @@ def test_kafka_has_what_one_broker_needs() -> None:
 
 def test_tools_are_run_on_demand_and_end() -> None:
     on_demand = {name: service["profiles"] for name, service in services().items() if "profiles" in service}
-    assert on_demand == {**{name: ["tools"] for name in TOOLS}, **WITH_KAFKA}
+    assert on_demand == {**{name: ["tools"] for name in TOOLS}, **WITH_KAFKA, "mail": ["mail"]}
     once = [name for name, service in services().items() if service["restart"] == "no"]
     assert once == ["migrate", *TOOLS]
     for name, service in services().items():

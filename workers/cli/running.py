@@ -22,6 +22,7 @@ from workers.serve import serve as run_server
 from workers.settings import variable
 from workers.up import up as run_up
 from workers.work import work as run_worker
+from workers.work import work_mail as run_mail_worker
 from workers.work import work_processes as run_process_managers
 
 app = typer.Typer()
@@ -119,6 +120,15 @@ def work(
         work_from_kafka(settings)
         return
     run_worker(settings)
+
+
+@app.command()
+def mail() -> None:
+    """Send the mails that wait, by SMTP (DAYBOOK_SMTP_URL) or into a folder (DAYBOOK_MAIL_FOLDER), until it is stopped.
+
+    Several may run: one of them sends each mail. `GET /v1/mails?status=given_up` lists what nobody got.
+    """
+    run_mail_worker(settings_of_process())
 
 
 class What(StrEnum):

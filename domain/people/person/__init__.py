@@ -6,8 +6,9 @@ from domain.aggregate import Aggregate, EventType
 from domain.claims import ClaimReleased, ClaimTaken
 from domain.codes import RULES as CODE_RULES
 from domain.people import names
-from domain.people.person import events, profile, registration, roles, signing_in, state, status
+from domain.people.person import events, mail, profile, registration, roles, signing_in, state, status
 from domain.people.person.check import check, explained_claims
+from domain.people.person.mail import AskForMail
 from domain.people.person.profile import ChangeProfile, ChangeSettings, GiveConsent, WithdrawConsent
 from domain.people.person.registration import ChangePassword, RegisterPerson, ResetPassword, VerifyEmail
 from domain.people.person.roles import GrantRole, RevokeRole
@@ -60,6 +61,7 @@ AGGREGATE = Aggregate(
         EventType("person.api_key_replaced.v1", events.PersonApiKeyReplaced),
         EventType("person.api_key_ended.v1", events.PersonApiKeyEnded),
         EventType("person.locked_out.v1", events.PersonLockedOut),
+        EventType("person.mail_asked.v1", events.PersonMailAsked, codes=("purpose",)),
     ),
     evolve=evolve,
     decisions={
@@ -85,6 +87,7 @@ AGGREGATE = Aggregate(
         ReplaceApiKey: signing_in.replace_api_key,
         EndApiKey: signing_in.end_api_key,
         RecordLockout: signing_in.record_lockout,
+        AskForMail: mail.ask_for_mail,
     },
     rules={
         **names.RULES,
@@ -94,6 +97,7 @@ AGGREGATE = Aggregate(
         **profile.RULES,
         **roles.RULES,
         **signing_in.RULES,
+        **mail.RULES,
         **CODE_RULES,
     },
     may={
@@ -119,6 +123,7 @@ AGGREGATE = Aggregate(
         ReplaceApiKey: SELF,
         EndApiKey: SELF | ADMINISTRATORS,
         RecordLockout: OPERATORS,
+        AskForMail: VISITORS,
     },
     check=check,
     unit_rules={ClaimTaken: explained_claims, ClaimReleased: explained_claims},

@@ -17,6 +17,7 @@ from domain.people.person.events import (
     PersonDeleted,
     PersonEmailVerified,
     PersonEvent,
+    PersonMailAsked,
     PersonPasswordSet,
     PersonProfileChanged,
     PersonReactivated,
@@ -31,6 +32,9 @@ from domain.people.person.events import (
     PersonSettingsChanged,
     PersonSuspended,
 )
+from domain.people.person.mail import RULES as MAIL_RULES
+from domain.people.person.mail import refuse_often, refuse_purpose
+from domain.people.person.registration import RULES as REGISTRATION_RULES
 from domain.people.person.state import RULES, Person, Status, evolve
 from domain.people.person.status import RULES as STATUS_RULES
 from domain.people.person.status import refuse_administrator
@@ -96,8 +100,12 @@ def _changed(person: Person, event: PersonEvent, decided: Decided) -> Iterator[B
         case PersonRoleRevoked():
             if person.grant(event.role) is None:
                 yield Broken(event, f"{person.id} does not have the role {event.role}")
+        case PersonMailAsked():
+            refusal = refuse_purpose(person, event.purpose) or refuse_often(person, event.purpose, event.at)
+            if event.at != decided.decided_at:
+                yield Broken(event, f"{person.id} asked for a mail at another time than that of the decision")
     if refusal is not None:
-        yield refused(event, refusal, {**RULES, **STATUS_RULES})
+        yield refused(event, refusal, {**RULES, **STATUS_RULES, **REGISTRATION_RULES, **MAIL_RULES})
 
 
 def _about_signing_in(person: Person, event: PersonEvent) -> Iterator[Broken]:

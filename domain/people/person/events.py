@@ -12,6 +12,8 @@ from domain.kernel import Event, Personal
 
 PersonRole = Literal["customer", "author", "moderator", "report", "audit", "operator", "administrator"]
 """The roles that a person can have. `report` is the reporter's, `audit` the auditor's."""
+MailPurpose = Literal["verify", "reset"]
+"""What the token in a mail is for: to verify the address, or to set a new password."""
 
 
 class PersonRegistered(Event, frozen=True):
@@ -159,6 +161,13 @@ class PersonLockedOut(Event, frozen=True):
     failures: int
 
 
+class PersonMailAsked(Event, frozen=True):
+    """Somebody asked for a mail with a token to the person. Registering asks for the first one by itself."""
+
+    purpose: MailPurpose
+    at: datetime  # aware, UTC
+
+
 PersonEvent: TypeAlias = (
     PersonRegistered
     | PersonEmailVerified
@@ -181,4 +190,5 @@ PersonEvent: TypeAlias = (
     | PersonApiKeyReplaced
     | PersonApiKeyEnded
     | PersonLockedOut
+    | PersonMailAsked
 )

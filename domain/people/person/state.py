@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from domain.kernel import Grant, Refused, Value
 from domain.people.person.events import (
+    MailPurpose,
     PersonApiKeyEnded,
     PersonApiKeyMade,
     PersonApiKeyReplaced,
@@ -18,6 +19,7 @@ from domain.people.person.events import (
     PersonEmailVerified,
     PersonEvent,
     PersonLockedOut,
+    PersonMailAsked,
     PersonPasswordSet,
     PersonProfileChanged,
     PersonReactivated,
@@ -37,6 +39,8 @@ from domain.people.person.events import (
 PERSON = "prsn"
 """Prefix of the ids of persons."""
 MOST_CONSENTS = 50
+MOST_MAILS = 5
+"""Most mails of a purpose in an hour that a person is sent because somebody asked: so many times are kept."""
 
 Status = Literal["pending", "active", "suspended", "deleted"]
 """Only an active person can sign in. A pending one has not verified the e-mail address."""
@@ -61,6 +65,13 @@ class ApiKey(Value, frozen=True):
     until: datetime | None
 
 
+class MailsAsked(Value, frozen=True):
+    """When mails of a purpose were asked for, the newest last."""
+
+    purpose: MailPurpose
+    at: tuple[datetime, ...]
+
+
 class Person(Value, frozen=True):
     """A person at a version of their stream."""
 
@@ -80,6 +91,7 @@ class Person(Value, frozen=True):
     sessions_but: str | None = None  # except this one
     second_factor: int = 0  # the version of the event that set it; 0: there is none
     keys: tuple[ApiKey, ...] = ()
+    mails: tuple[MailsAsked, ...] = ()
 
     def refuse_unless(self, verb: str, *required: Status) -> Refused | None:
         """Return the refusal of a change that needs another status, or None."""
@@ -87,6 +99,10 @@ class Person(Value, frozen=True):
             return None
         figures = {"person": self.id, "status": self.status, "required": " or ".join(required), "verb": verb}
         return Refused("person_status", dict(figures))
+
+    def mails_asked(self, purpose: MailPurpose) -> tuple[datetime, ...]:
+        """Return when mails of this purpose were asked for: the last `MOST_MAILS`, the newest last."""
+        return next((asked.at for asked in self.mails if asked.purpose == purpose), ())
 
     def grant(self, role: PersonRole) -> Grant | None:
         """Return the grant of a role, also one that has ended, or None."""
@@ -166,6 +182,10 @@ def evolve(state: Person | None, event: PersonEvent) -> Person:
             return replace(state, version=version, keys=(*keys, ApiKey(event.by, version, event.until)))
         case PersonApiKeyEnded():
             return replace(state, version=version, keys=_other_keys(state, event.key))
+        case PersonMailAsked():
+            others_asked = tuple(asked for asked in state.mails if asked.purpose != event.purpose)
+            times = (*state.mails_asked(event.purpose), event.at)[-MOST_MAILS:]
+            return replace(state, version=version, mails=(*others_asked, MailsAsked(event.purpose, times)))
         case PersonProfileChanged() | PersonRecoveryCodesMade() | PersonLockedOut():
             return replace(state, version=version)
 

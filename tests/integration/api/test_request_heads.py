@@ -209,6 +209,7 @@ READS = [
     "/v1/policies/posting", "/v1/policies/posting/versions", "/v1/processes", "/v1/processes/{process}",
     "/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/reads",
     "/v1/people/{person}/sign-ins",
+    "/v1/mails", "/v1/mails/{mail}",
     "/v1/health/live", "/v1/health/ready", "/v1/lag",
 ]  # fmt: skip
 CHANGING = ("/v1/lag", "/v1/health/ready", "/v1/reads", "/v1/people/{person}/reads")

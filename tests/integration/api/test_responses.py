@@ -193,11 +193,13 @@ def of_the_log(service: Service, description: Description) -> None:
     service.post("policies/posting", {"most_days_back": 90}, role="operator")
     for path in ("policies/posting", "policies/posting/versions"):
         service.get(path)
-    for path in OF_PROCESSES:
+    for path in OF_PROCESSES_AND_MAILS:
         request = ROUTES[path](service)
         service.post(request.path(path).removeprefix("/v1/"), dict(request.body), role="operator")
     processes = service.get("processes").json()["items"]
     service.get(f"processes/{processes[0]['process']}")
+    mails = service.get("mails", role="operator").json()["items"]
+    service.get(f"mails/{mails[0]['mail']}", role="operator")
     refusals = service.get("refusals").json()["items"]
     service.get(f"refusals/{refusals[0]['refusal']}")
     for path in ("health/live", "health/ready", "lag"):
@@ -209,11 +211,12 @@ def of_the_log(service: Service, description: Description) -> None:
     description.seen.add(("get", path))
 
 
-OF_PROCESSES = (
+OF_PROCESSES_AND_MAILS = (
     "/v1/posts/{post}/schedule",
     "/v1/posts/{post}/unschedule",
     "/v1/processes/{process}/retry",
     "/v1/processes/{process}/resolve",
+    "/v1/mails/{mail}/retry",
 )
 
 

@@ -25,14 +25,23 @@ from projections.engine.runner import Runner
 from projections.engine.session import fold_into
 from projections.engine.writing import Row
 from projections.orders import orders
-from projections.people import approvals, people, sign_ins
+from projections.people import approvals, mails, people, sign_ins
 from projections.posts import posts
 from projections.registry import PROJECTIONS
 from tests.integration.projections.filling import LOG, Filler, a_life
 
 FOLDS = {
     fold.table.name: fold
-    for fold in (accounts.PURE, transactions.PURE, orders.FOLD, posts.FOLD, people.FOLD, approvals.FOLD, sign_ins.FOLD)
+    for fold in (
+        accounts.PURE,
+        transactions.PURE,
+        orders.FOLD,
+        posts.FOLD,
+        people.FOLD,
+        approvals.FOLD,
+        sign_ins.FOLD,
+        mails.FOLD,
+    )
 }
 
 

@@ -27,7 +27,7 @@ def test_two_projectors_with_different_lists_fold_everything_together(database18
             found = lag(connection, LOG, PROJECTIONS)
         return {one.projection for one in found.projections if one.position < head}
 
-    others = {"orders", "posts", "refusals", "processes", "people", "approvals", "sign_ins"}
+    others = {"orders", "posts", "refusals", "processes", "people", "approvals", "sign_ins", "mails"}
     with started("work", "--projections", "accounts", env=env) as first:
         of_accounts = "accounts, movements, transactions, posting_policy, account_persons, trial_balance, entries"
         read_until(first, f"read tables of {of_accounts}")

@@ -91,7 +91,7 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 
 def logins_of_processes(folder: Path) -> set[str]:
-    """Who is connected to the embedded server, as the API and the projector."""
+    """Who is connected to the embedded server, as the API, the projector, process managers and the worker of mail."""
     url = url_of_running(folder / "var" / "postgres")
     assert url is not None
     with psycopg.connect(url) as superuser:
@@ -134,6 +134,7 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
     with started("up", env=env) as process:
         message = read_until(process, UP)
         assert f"{base}/docs" in message
+        assert f"written into {(folder / 'var' / 'mails').resolve()}, a file each" in message
         printed = re.search(r'psql "(.*)"', message)
         assert printed is not None
         with psycopg.connect(printed[1], autocommit=True) as reader:
@@ -141,7 +142,7 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
             reader.execute("SET ROLE NONE")
             with pytest.raises(InsufficientPrivilege):
                 reader.execute("SELECT * FROM log.events")
-        logins = {"api", "query", "projector"}
+        logins = {"api", "query", "projector", "credentials"}
         wait_until(lambda: logins_of_processes(folder) == logins, "each process has its own logins, and no others")
         clear = tokens(folder)
         assert all(token in message for token in clear.values()), "they are shown when they are made"
@@ -236,9 +237,10 @@ def test_a_fork_with_a_lower_number_is_not_taken_for_the_program_itself() -> Non
     [
         (("workers.cli", "work"), "daybook work"),
         (("workers.cli", "work", PROCESSES), "daybook work --processes"),
+        (("workers.cli", "mail"), "daybook mail"),
         (("postgres", "-D"), "PostgreSQL"),
     ],
-    ids=["projector", "processes", "database"],
+    ids=["projector", "processes", "mail", "database"],
 )
 def test_what_dies_is_started_again(folder: Path, port: int, words: tuple[str, ...], named: str) -> None:
     base = f"http://127.0.0.1:{port}"

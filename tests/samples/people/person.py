@@ -9,7 +9,8 @@ from typing import Any
 from domain.kernel import Principal
 from domain.people.administrators import AppointAdministrator
 from domain.people.names import MOST_EMAIL, MOST_NAME, MOST_USERNAME
-from domain.people.person.events import PersonRole
+from domain.people.person.events import MailPurpose, PersonRole
+from domain.people.person.mail import PAUSE, WINDOW, AskForMail
 from domain.people.person.profile import (
     MOST_BIOGRAPHY,
     OLDEST,
@@ -34,7 +35,7 @@ from domain.people.person.signing_in import (
     ReplaceApiKey,
     SetSecondFactor,
 )
-from domain.people.person.state import MOST_CONSENTS, PERSON, Person
+from domain.people.person.state import MOST_CONSENTS, MOST_MAILS, PERSON, Person
 from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
 from tests.samples.people import routes
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World, no_code
@@ -129,6 +130,14 @@ def replaced(key: str = "akey_1", by: str = "akey_2", overlap: timedelta = LONGE
 
 SECOND_FACTOR = by_self(SetSecondFactor("prsn_ada"))
 API_KEYS = tuple(api_key(f"akey_{number}") for number in range(MOST_API_KEYS))
+
+
+def mail_asked(after: timedelta = timedelta(), purpose: MailPurpose = "verify") -> By:
+    """A visitor asks for a mail so long after the beginning."""
+    return By(VISITOR, AskForMail("prsn_ada", purpose), NOW + after)
+
+
+MAILS = tuple(mail_asked(number * PAUSE) for number in range(MOST_MAILS))
 CONSENTS = tuple(consent(f"purpose-{number}") for number in range(MOST_CONSENTS))
 
 RULES = {
@@ -311,6 +320,24 @@ RULES = {
         ),
         kept=(replaced(),),
     ),
+    "mail_too_soon": RuleSample(
+        given=(registered(), mail_asked()),
+        broken=mail_asked(PAUSE - MOMENT),
+        sentence=(
+            "A mail to verify was asked for at 2026-11-21T12:00:00+00:00; the next one can be asked for at "
+            "2026-11-21T12:01:00+00:00."
+        ),
+        kept=(mail_asked(PAUSE - MOMENT, "reset"), mail_asked(PAUSE)),
+    ),
+    "mail_count": RuleSample(
+        given=(registered(), *MAILS),
+        broken=mail_asked(WINDOW - MOMENT),
+        sentence=(
+            "5 mails to verify were asked for within an hour; the next one can be asked for at "
+            "2026-11-21T13:00:00+00:00."
+        ),
+        kept=(mail_asked(WINDOW - MOMENT, "reset"), mail_asked(WINDOW)),
+    ),
     "not_a_code": no_code("purpose", consent(".purpose"), consent("1.purpose"), given=active()),
 }
 
@@ -360,6 +387,8 @@ def _change(ledger: MemoryLedger, person: Person, choice: float, chance: Random)
         return By(VISITOR, VerifyEmail(id, person.email_hash))
     if choice < 0.4 and person.status == "active":
         return _about_signing_in(ledger, person, chance)
+    if 0.6 <= choice < 0.62:
+        return By(VISITOR, AskForMail(id, chance.choice(("verify", "reset"))))
     if choice < 0.65:
         return by_administrator(SuspendPerson(id, reason))
     if choice < 0.68:
@@ -533,6 +562,13 @@ EVENTS: tuple[StoredEvent, ...] = (
             "overlap_until": "2026-12-21T12:00:00Z",
             "until": None,
         },
+    ),
+    StoredEvent(
+        type="person.mail_asked.v1",
+        stream="prsn_00000000000000000000000038",
+        version=4,
+        payload='{"at":"2026-11-21T12:00:00Z","purpose":"reset"}',
+        means={"purpose": "reset", "at": "2026-11-21T12:00:00Z"},
     ),
 )
 

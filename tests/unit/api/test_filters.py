@@ -17,6 +17,7 @@ from domain.accounts.numbers import PREFIXES, AccountType
 from domain.accounts.posting import Side, TransactionKind
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
+from domain.people.mail import Status as MailStatus
 from domain.people.person.state import Status as PersonStatus
 from domain.posts.post import Status as PostStatus
 from domain.processes.process import CarryOut
@@ -41,6 +42,7 @@ CATEGORIES = {
     "administrators",
     "sess",
     "policy:sign-in",
+    "mail",
 }
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
@@ -52,6 +54,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/log/follow", "category"): CATEGORIES,
     ("/v1/account-persons", "standing"): set(get_args(Standing)),
     ("/v1/log/follow", "type"): {entry.name for entry in CATALOGUE},
+    ("/v1/mails", "status"): set(get_args(MailStatus)),
     ("/v1/orders", "status"): set(get_args(OrderStatus)),
     ("/v1/people", "status"): set(get_args(PersonStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),

@@ -63,6 +63,8 @@ def may(role: Role, method: str, path: str) -> bool:
         return True
     if path == "/v1/log/follow-tickets":
         return role == "audit"
+    if path.startswith("/v1/mails") and (method in READS or path.endswith("/retry")):
+        return False
     if path in ("/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
         return False
     if method not in READS:

@@ -1,11 +1,14 @@
-"""The address at which `up` connects to the API that it started."""
+"""The address at which `up` connects to the API that it started, and what it says."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from pydantic import SecretStr
 
 from workers.settings import Settings
-from workers.up import base_url
+from workers.up import _mails, _welcome, base_url
 
 
 @pytest.mark.parametrize(
@@ -20,3 +23,13 @@ from workers.up import base_url
 )
 def test_an_api_that_listens_everywhere_is_reached_at_the_loopback_address(host: str, url: str) -> None:
     assert base_url(Settings(host=host)) == url
+
+
+def test_it_says_where_mails_are() -> None:
+    folder = Path("var/mails")
+    said = _welcome(Settings(mail_folder=folder), {})
+    assert f"written into {folder.resolve()}, a file each" in said
+    assert _mails(Settings(mail_folder=folder)) == {"DAYBOOK_MAIL_FOLDER": str(folder)}
+    sent = Settings(smtp_url=SecretStr("smtp://localhost"))
+    assert "Mails" not in _welcome(sent, {})
+    assert _mails(sent) == {}
