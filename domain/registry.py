@@ -14,7 +14,7 @@ from domain.accounts import account, hold_expiry, posting_policy, transaction
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
-from domain.people import administrators, approval, person
+from domain.people import administrators, approval, person, privacy
 from domain.permissions import COMMANDERS, MANAGER_ROLES, may
 from domain.posts import post, publication
 from domain.process_manager import ProcessManager, check_managers
@@ -35,6 +35,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     person.AGGREGATE,
     approval.AGGREGATE,
     administrators.AGGREGATE,
+    privacy.AGGREGATE,
 )
 
 

@@ -22,6 +22,7 @@ from domain.people.person.registration import ChangePassword, RegisterPerson, Re
 from domain.people.person.roles import GrantRole, RevokeRole
 from domain.people.person.state import MOST_CONSENTS, PERSON, Person
 from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
+from domain.people.privacy import ApprovePrivacyRequest, AskForErasure, BeginErasure
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import NOW, TODAY, VISITOR, By, MemoryLedger, by_person, new_id
 
@@ -96,6 +97,12 @@ def consent(purpose: str = "newsletter", version: str = "1") -> By:
 
 CONSENTS = tuple(consent(f"purpose-{number}") for number in range(MOST_CONSENTS))
 
+ERASURE_APPROVED = (
+    by_administrator(AskForErasure("appr_1", "prsn_ada")),
+    By(by_person("prsn_other", "administrator"), ApprovePrivacyRequest("appr_1")),
+)
+"""Two administrators want to erase a person."""
+
 RULES = {
     "username_malformed": RuleSample(
         given=(),
@@ -161,6 +168,16 @@ RULES = {
         broken=SUSPEND,
         sentence="Person prsn_ada is an administrator and cannot be suspended; revoke that role first.",
         kept=(*active("prsn_bob"), by_administrator(SuspendPerson("prsn_bob", "Spam"))),
+    ),
+    "person_erased": RuleSample(
+        given=(*active(), *ERASURE_APPROVED, By(MACHINE, BeginErasure("prsn_ada", "appr_1"))),
+        broken=by_administrator(RestorePerson("prsn_ada", "Asked for")),
+        sentence="The erasure of prsn_ada has begun, and they cannot be restored.",
+        kept=(
+            *active("prsn_bob"),
+            by_administrator(DeletePerson("prsn_bob", "Asked for")),
+            by_administrator(RestorePerson("prsn_bob", "Asked for")),
+        ),
     ),
     "profile_text": RuleSample(
         given=active(),

@@ -38,6 +38,7 @@ CATEGORIES = {
     "prsn",
     "appr",
     "administrators",
+    "privacy",
 }
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
