@@ -42,7 +42,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
 def check_unique(aggregates: Sequence[Aggregate]) -> None:
     """Check that each name, prefix, event and command is declared once. Raises `ValueError` with the double name.
 
-    Several aggregates can declare the same rule with the same sentence. They share the code that checks it.
+    A state with personal values is in no snapshot. Several aggregates can declare the same rule with the same sentence.
+    They share the code that checks it.
     """
     seen: dict[tuple[str, object], str] = {}
     sentences: dict[str, str] = {}
@@ -55,6 +56,8 @@ def check_unique(aggregates: Sequence[Aggregate]) -> None:
             if (kind, value) in seen:
                 raise ValueError(f"{kind} {value} is declared by {seen[kind, value]} and by {aggregate.name}")
             seen[kind, value] = aggregate.name
+        if aggregate.personal_state and aggregate.snapshot is not None:
+            raise ValueError(f"the state of {aggregate.name} has personal values, so no snapshot may keep it")
         for rule, sentence in aggregate.rules.items():
             if sentences.setdefault(rule, sentence) != sentence:
                 raise ValueError(f"rule {rule} of {aggregate.name} is already declared with another sentence")
@@ -98,6 +101,9 @@ SNAPSHOTS: Mapping[str, tuple[type[Value], int]] = {
 
 WRITTEN_ONCE: tuple[str, ...] = tuple(aggregate.prefix for aggregate in AGGREGATES if aggregate.written_once)
 """Prefixes of the streams that the state cache leaves out."""
+
+PERSONAL_STATES: tuple[str, ...] = tuple(aggregate.prefix for aggregate in AGGREGATES if aggregate.personal_state)
+"""Prefixes of the streams whose states have personal values. Executors drop these states once a key was erased."""
 
 POLICIES: tuple[Event, ...] = tuple(aggregate.initial for aggregate in AGGREGATES if aggregate.initial is not None)
 """The first event of each policy. `daybook migrate` appends it to each log."""

@@ -256,9 +256,8 @@ def complete(command: CompleteErasure, states: States, context: Context) -> Deci
     if any(claim not in states for claim in claims):
         return NeedsStreams(claims)
     erased = PersonErased(record.id, record.version + 1, command.approval, command.erased_at)
-    released = tuple(
-        release(claim) for one in claims if (claim := cast(Claim, states[one])) and claim.holder == person.id
-    )
+    held = (found(states, claim, Claim) for claim in claims)
+    released = tuple(release(claim) for claim in held if claim is not None and claim.holder == person.id)
     return Accepted((erased, *released), {"person": person.id, "approval": command.approval})
 
 
