@@ -266,6 +266,13 @@ class Settings(BaseSettings):
         le=3650,
         description="How long the address and user agent of a command are kept; `daybook forget-origins` ends it",
     )
+    backup_days: int = Field(
+        default=35,
+        ge=0,
+        le=3650,
+        description="How long backups of the database are kept. Nothing is done with it: `daybook people erase` says "
+        "until when an erased person is in them",
+    )
     kafka_bootstrap_servers: str | None = Field(
         default=None,
         pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$",
