@@ -70,8 +70,8 @@ use the views of the schema `reporting`, with amounts in major units.
 """
 _PERSONAL_FIELDS_INTRODUCTION = """\
 Everything personal that Daybook keeps, what for, and how long. Ids, amounts, times and codes are not listed: they are
-pseudonyms and facts of the books. [How to erase or export a person](../howto/erase-a-person.md) says what an erasure
-reaches. Backups keep a copy of all of it for as long as they are kept.
+pseudonyms and facts of the books. [How to erase or export a person](../howto/erase-and-export-persons.md) says what an
+erasure reaches. Backups keep a copy of all of it for as long as they are kept.
 """
 _METRICS_INTRODUCTION = """\
 Each process shows its figures at `GET /metrics` on a port of its own, if `DAYBOOK_METRICS_PORT` is set

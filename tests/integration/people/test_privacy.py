@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +51,7 @@ from workers.verify import verify
 
 KEEPING = Keeping(backup_days=35, origin_days=90)
 ADA, BOB = "prsn_ada", "prsn_bob"
+HOW_TO = Path(__file__).parents[3] / "docs" / "howto" / "erase-and-export-persons.md"
 
 
 @dataclass
@@ -461,3 +464,19 @@ def test_the_commands(world: World, tmp_path: Path) -> None:
     assert backups["until"] is not None
     for key in ("", "x" * 201, "ä"):
         assert daybook("people", "erase", "appr_2", "--key", key, env=env).returncode == 3
+
+
+def test_the_how_to(world: World, tmp_path: Path) -> None:
+    """The commands of the page are run as they stand there."""
+    world.do(*registered(ADA, Words(1)))
+    world.do(by_administrator(AskForExport("appr_1", ADA)), approved("appr_1"))
+    world.approved_erasure(approval="appr_2")
+    exporting, erasure, checking = re.findall(r"```sh\ndaybook (.*?)\n```", HOW_TO.read_text(), re.DOTALL)
+    env = environment(world.database)
+    for line in (exporting.replace("ada.zip", str(tmp_path / "ada.zip")), erasure):
+        done = daybook(*shlex.split(line), env=env)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "The key is destroyed." in done.stdout
+    assert "Remains until" in done.stdout
+    assert (tmp_path / "ada.zip").exists()
+    assert daybook(*shlex.split(checking), env=env).returncode == 0
