@@ -25,8 +25,8 @@ from api.services import Limits, Services
 from bench.harness.tables import begin_read_tables
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import internal_account
-from domain.kernel import Principal
-from domain.permissions import CUSTOMERS, ROLES
+from domain.kernel import Principal, Role
+from domain.permissions import ROLES
 from domain.registry import RULES
 from domain.subjects import subject_stream
 from eventstore.executor.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
@@ -46,8 +46,18 @@ from workers.erasure import erase_subject
 TOKENS: dict[str, str] = {role: f"secret-of-{role}" for role in ROLES}
 CUSTOMER = "owner-1"
 """The person who has the token of a customer. The accounts of the samples are hers."""
+OPERATOR_ROLES: tuple[Role, ...] = ("operator", "administrator", "person")
+"""The operator of the tests is an administrator too: no token of a file gives the roles of persons."""
+
+
+def roles_of(role: Role) -> tuple[Role, ...]:
+    """The roles of the principal that has the token of a role."""
+    return OPERATOR_ROLES if role == "operator" else (role,)
+
+
+PERSONS: dict[Role, str] = {"operator": "prsn_operator", "customer": CUSTOMER}
 GRANTS = {
-    digest(TOKENS[role]): TokenHolder(Principal(f"the-{role}", (role,), person=CUSTOMER if role in CUSTOMERS else None))
+    digest(TOKENS[role]): TokenHolder(Principal(f"the-{role}", roles_of(role), person=PERSONS.get(role)))
     for role in ROLES
 }
 

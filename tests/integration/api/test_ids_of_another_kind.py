@@ -56,6 +56,7 @@ def test_an_id_of_another_kind_is_unknown(service: Service, ones: dict[str, str]
                 "subject",
                 "administrators",
                 "approval",
+                "privacy",
             )  # no body has such an id
             if kind == naming.kind or not is_possible:
                 continue

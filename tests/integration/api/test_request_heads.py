@@ -207,7 +207,7 @@ READS = [
     "/v1/posts/{post}", "/v1/posts/{post}/revisions", "/v1/trial-balance", "/v1/streams/{stream}", "/v1/log",
     "/v1/log/follow", "/v1/commands/{key:path}", "/v1/refusals", "/v1/refusals/{refusal}",
     "/v1/policies/posting", "/v1/policies/posting/versions", "/v1/processes", "/v1/processes/{process}",
-    "/v1/health/live", "/v1/health/ready", "/v1/lag",
+    "/v1/health/live", "/v1/health/ready", "/v1/lag", "/v1/approvals",
 ]  # fmt: skip
 
 

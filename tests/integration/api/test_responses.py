@@ -80,6 +80,7 @@ def test_every_answer_has_exactly_the_members_that_are_described(service: Servic
         of_accounts(service)
         of_orders(service)
         of_posts(service)
+        of_people(service)
         of_batches(service)
         of_the_log(service, description)
     assert description.operations() - description.seen == set(), "operations without a successful answer"
@@ -139,6 +140,14 @@ def of_posts(service: Service) -> None:
         service.get(path)
 
 
+def of_people(service: Service) -> None:
+    for path in OF_PEOPLE:
+        request = ROUTES[path](service)
+        service.post(request.path(path).removeprefix("/v1/"), dict(request.body), role="operator")
+    service.get("approvals", role="audit")
+    service.get("approvals", role="audit", outcome="open", action="person.export", limit=1)
+
+
 def of_batches(service: Service) -> None:
     account = service.account("100.00")
     path = f"/v1/accounts/{account}/deposits"
@@ -179,6 +188,7 @@ def of_the_log(service: Service, description: Description) -> None:
     description.seen.add(("get", path))
 
 
+OF_PEOPLE = tuple(path for path in ROUTES if path.startswith(("/v1/people", "/v1/privacy-requests")))
 OF_PROCESSES = (
     "/v1/posts/{post}/schedule",
     "/v1/posts/{post}/unschedule",

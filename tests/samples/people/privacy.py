@@ -29,8 +29,8 @@ from domain.people.privacy_record import PrivacyRecord, privacy_stream
 from tests.samples.people.person import ADMINISTRATOR, MACHINE, MOMENT, active, by_administrator, by_self
 from tests.samples.people.person import life as person_life
 from tests.samples.people.person import one as person_one
-from tests.samples.sample import RuleSample, Samples, StoredEvent, World, no_code
-from tests.support.memory_ledger import NOW, By, MemoryLedger, by_person
+from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
+from tests.support.memory_ledger import NOW, By, MemoryLedger, by_person, new_id
 
 ADA, BOB, EVE = "prsn_ada", "prsn_bob", "prsn_eve"
 OTHER_ADMINISTRATOR = by_person("prsn_other", "administrator")
@@ -79,6 +79,43 @@ def one(world: World) -> str:
     world.executed(placed(person))
     return privacy_stream(person)
 
+
+# Requests
+
+HOLD = {"ground": GROUND, "reason": "A lawsuit"}
+
+
+def held(world: World) -> str:
+    """A person who is under a hold."""
+    person = person_one(world)
+    world.executed(placed(person))
+    return person
+
+
+def requested(world: World) -> str:
+    """A request of an administrator for an export."""
+    id = new_id(APPROVAL)
+    world.executed(export_asked(person_one(world), id))
+    return id
+
+
+def own(world: World) -> str:
+    """A request of the person who has the token of an operator in the tests."""
+    id: str = world.do(f"people/{person_one(world)}/exports")["approval"]
+    return id
+
+
+ROUTES = {
+    "/v1/people/{person}/legal-holds": lambda world: Request({"person": person_one(world)}, HOLD),
+    "/v1/people/{person}/legal-holds/lift": lambda world: Request({"person": held(world)}, HOLD),
+    "/v1/people/{person}/erasures": lambda world: Request({"person": person_one(world)}, {}),
+    "/v1/people/{person}/exports": lambda world: Request({"person": person_one(world)}, {}),
+    "/v1/privacy-requests/{approval}/approve": lambda world: Request({"approval": requested(world)}, {}),
+    "/v1/privacy-requests/{approval}/reject": lambda world: Request({"approval": requested(world)}, {}),
+    "/v1/privacy-requests/{approval}/withdraw": lambda world: Request({"approval": own(world)}, {}),
+}
+
+# Rules
 
 PEOPLE = (*active(ADA), *active(BOB))
 ASKED = (*PEOPLE, erasure_asked())
@@ -282,4 +319,4 @@ EVENTS: tuple[StoredEvent, ...] = (
     ),
 )
 
-SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes={}, life=life, check=check)
+SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes=ROUTES, life=life, check=check)

@@ -1,0 +1,1 @@
+"""Routes of people: what two persons decide."""
