@@ -22,6 +22,8 @@ import pytest
 from psycopg import Connection, sql
 from psycopg_pool import ConnectionPool
 
+from api.gateway.principals import TokenHolder, digest
+from domain.kernel import Principal
 from domain.people.person.profile import ChangeProfile
 from domain.people.person.registration import RegisterPerson, VerifyEmail
 from domain.people.person.status import ReactivatePerson, SuspendPerson
@@ -441,6 +443,53 @@ def test_an_export_that_fails_leaves_no_file_and_can_be_started_again(
         exported(world, "appr_1", tmp_path / "there.zip")
     exported(world, "appr_1", tmp_path / "ada.zip")
     assert (tmp_path / "there.zip").read_bytes() == b"something else"
+
+
+def token_of(world: World, principal: Principal) -> str:
+    """A token of this person, as a session would give."""
+    text = f"secret-of-{principal.id}"
+    world.service.grants[digest(text)] = TokenHolder(principal)
+    return text
+
+
+def test_two_persons_decide_over_http(world: World) -> None:
+    """Ada asks for herself and for nobody else; an administrator approves what another person asked for."""
+    world.do(*registered(ADA, Words(1)), *registered(BOB, Words(2)))
+    post, get = world.service.post, world.service.get
+    ada = token_of(world, by_person(ADA))
+    first, second = (token_of(world, by_person(id, "administrator")) for id in ("prsn_first", "prsn_second"))
+    assert post(f"people/{BOB}/erasures", token=ada).status_code == 403
+    assert post(f"people/{ADA}/legal-holds", {"ground": "case-7", "reason": "r"}, token=ada).status_code == 403
+    own = post(f"people/{ADA}/erasures", token=ada)
+    asked = post(f"people/{BOB}/erasures", token=first)
+    assert (own.status_code, asked.status_code) == (201, 201), own.text
+    hers, his = (f"privacy-requests/{one.json()['approval']}" for one in (own, asked))
+    assert post(f"{hers}/approve", token=ada).status_code == 403
+    alone = post(f"{his}/approve", token=first)
+    assert (alone.status_code, alone.json()["code"]) == (422, "approval_by_self")
+    placed_hold = post(f"people/{ADA}/legal-holds", {"ground": "case-7", "reason": "A lawsuit"}, token=first)
+    assert placed_hold.status_code == 201, placed_hold.text
+    held = post(f"{hers}/approve", token=first)
+    assert (held.status_code, held.json()["code"], held.json()["figures"]["ground"]) == (422, "legal_hold", "case-7")
+    lifted_hold = post(f"people/{ADA}/legal-holds/lift", {"ground": "case-7", "reason": "It is over"}, token=second)
+    assert lifted_hold.status_code == 200, lifted_hold.text
+    listed = get("approvals", token=first, outcome="open").json()["items"]
+    assert [(one["about"], one["by"], one["action"]) for one in listed] == [
+        (ADA, ADA, "person.erase"),
+        (BOB, "prsn_first", "person.erase"),
+    ]
+    assert get("approvals", token=ada, fresh=False).status_code == 403
+    assert post(f"{hers}/approve", token=first).status_code == 200
+    assert post(f"{his}/reject", token=second).status_code == 200
+    outcomes = get("approvals", token=second, action="person.erase").json()["items"]
+    assert [(one["outcome"], one["decided_by"]) for one in outcomes] == [
+        ("approved", "prsn_first"),
+        ("rejected", "prsn_second"),
+    ]
+    assert get("approvals", token=second, outcome="open").json()["items"] == []
+    assert world.erase(own.json()["approval"]).ok
+    with pytest.raises(RequestError, match="is rejected"):
+        world.erase(asked.json()["approval"], "another key")
 
 
 def test_the_commands(world: World, tmp_path: Path) -> None:
