@@ -322,7 +322,9 @@ class Executor:
         known = self._known_erasures
         try:
             self._known_erasures = self._erasures()
-        except (psycopg.Error, SealingError):
+        except Exception as error:  # commands go on, whatever it is
+            if not isinstance(error, psycopg.Error | SealingError):
+                logger.error("asking for erasures failed with %s", traceback_of(error))
             self._states.drop(self._personal_prefixes)
             return
         if self._known_erasures != known:

@@ -195,6 +195,7 @@ def remaining(at: datetime, keeping: Keeping) -> tuple[Remaining, ...]:
             "an older version has to be restarted",
             at + timedelta(seconds=ERASURE_SECONDS),
         ),
+        Remaining("texts in the tables of a rebuild that is under way", "they go when the rebuild passes the event"),
         Remaining("texts about the person in what others wrote", "they are sealed with the keys of those others"),
     )
 
