@@ -18,9 +18,9 @@ from projections.engine.waiting import Checkpoints
 from workers.cli.common import FOUND, AsJson, audit_connection, fail, out, owner_connection, print_json
 from workers.composition import write_side
 from workers.databases import LONG_STATEMENT_SECONDS
-from workers.people.erasing import Keeping, erase_person, in_words
-from workers.people.exporting import export_person
-from workers.people.requests import MOST_KEY
+from workers.privacy.erasing import Keeping, erase_person, in_words
+from workers.privacy.exporting import export_person
+from workers.privacy.requests import MOST_KEY
 from workers.settings import Settings
 
 people = typer.Typer(help="Decisions about persons that are carried out on the machine.", no_args_is_help=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,22 +34,23 @@ from eventstore.credentials.api_keys import ApiKeys
 from eventstore.credentials.scopes import Scope
 from eventstore.credentials.sessions import Sessions
 from eventstore.executor.reply_sinks import RejectedError
+from eventstore.log.answers import Answer
 from eventstore.postgres.connect import connect
 from projections.engine.waiting import Checkpoints
 from tests.integration.workers.running import daybook, environment
 from tests.samples.people.person import ADMINISTRATOR, by_administrator, by_self
 from tests.samples.people.privacy import approved, begun, lifted, placed
 from tests.support.credentials import pool_on
-from tests.support.ledger import assert_sound, codec_of, executed
+from tests.support.ledger import NOW, assert_sound, codec_of
 from tests.support.memory_ledger import VISITOR, By, by_person
 from tests.support.postgres import Database
 from tests.support.service import TOKENS, Service, service_on
 from tests.support.waiting import wait_until
-from workers.composition import WriteSide
-from workers.people import erasing
-from workers.people.erasing import ErasureReport, Keeping, erase_person
-from workers.people.exporting import export_person
-from workers.people.requests import RequestError
+from workers.composition import WriteSide, system_submission
+from workers.privacy import erasing
+from workers.privacy.erasing import ErasureReport, Keeping, erase_person
+from workers.privacy.exporting import export_person
+from workers.privacy.requests import RequestError
 from workers.verify import verify
 
 KEEPING = Keeping(backup_days=35, origin_days=90)
@@ -138,6 +140,17 @@ def world_on(database: Database) -> Iterator[World]:
 def world(database18: Database) -> Iterator[World]:
     with world_on(database18) as world:
         yield world
+
+
+_keys = count(1)
+
+
+def answered(world: World, command: By) -> Answer:
+    """The answer to a command that may be refused. Its key is one that no other helper uses."""
+    key = f"answered-{next(_keys)}"
+    submission = system_submission(command.principal, key, command.command, key, "main", NOW)
+    [answer] = world.service.services.executor.execute([submission])
+    return answer
 
 
 class Words:
@@ -264,11 +277,10 @@ def test_a_hold_and_an_erasure_at_once_end_with_one_of_them(world: World) -> Non
     for number, person in enumerate(people):
         world.do(*registered(person, Words(number)))
         world.approved_erasure(person, f"appr_{number}")
-    executor = world.service.services.executor
     with ThreadPoolExecutor(4) as pool:
         for number, person in enumerate(people):
             steps = [placed(person), begun(person, f"appr_{number}")]
-            found = list(pool.map(lambda one: executed(executor, one), steps if number % 2 else steps[::-1]))
+            found = list(pool.map(lambda one: answered(world, one), steps if number % 2 else steps[::-1]))
             rules = sorted(answer.rule or "" for answer in found)
             assert rules in (["", "erasure_begun"], ["", "legal_hold"])
 
@@ -278,7 +290,7 @@ def test_one_person_alone_erases_nobody(world: World, asked: bool) -> None:
     world.do(*registered(ADA, Words(1)))
     if asked:
         world.do(by_administrator(AskForErasure("appr_1", ADA)))
-        answer = executed(world.service.services.executor, approved("appr_1", by=ADMINISTRATOR))
+        answer = answered(world, approved("appr_1", by=ADMINISTRATOR))
         assert answer.rule == "approval_by_self"
     with pytest.raises(RequestError, match=r"is open|no request"):
         world.erase("appr_1")
@@ -318,7 +330,7 @@ def test_an_erasure_that_is_killed_goes_on_when_it_is_started_again(
         patched.setattr(erasing, step, killed)
         with pytest.raises(KilledError):
             world.erase("appr_1")
-    refused = executed(world.service.services.executor, placed(ADA))
+    refused = answered(world, placed(ADA))
     assert refused.rule == "erasure_begun"
     assert world.erase("appr_1", "another key").ok
     assert world.where(words.used) == set()
@@ -353,7 +365,7 @@ def test_a_person_is_erased_while_they_act(world: World) -> None:
         code: int = world.service.post("transfers", moved, key=f"late-{number}").status_code
         profile = by_self(ChangeProfile(ADA, words.one()))
         with suppress(RejectedError):  # the key was erased
-            executed(world.service.services.executor, profile)
+            answered(world, profile)
         return code
 
     with ThreadPoolExecutor(4) as pool:
@@ -433,7 +445,7 @@ def test_an_export_that_fails_leaves_no_file_and_can_be_started_again(
         raise KilledError
 
     with monkeypatch.context() as patched:
-        patched.setattr("workers.people.exporting.carry_out", failing)
+        patched.setattr("workers.privacy.exporting.carry_out", failing)
         with pytest.raises(KilledError):
             exported(world, "appr_1", tmp_path / "ada.zip")
     assert list(tmp_path.iterdir()) == []

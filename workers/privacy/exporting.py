@@ -37,8 +37,8 @@ from projections.engine.erasure import personal_text
 from projections.registry import PROJECTIONS
 from workers.clock_and_ids import now
 from workers.composition import WriteSide
-from workers.people.erasing import from_with_owner, owner_alias
-from workers.people.requests import RequestError, approved, carry_out, state_of
+from workers.privacy.erasing import from_with_owner, owner_alias
+from workers.privacy.requests import RequestError, approved, carry_out, state_of
 
 PERSON_FIELDS: Final = ("person", "owner", "customer", "author", "subject", "holder", "by", "decided_by", "about")
 """Fields of events, and columns of read tables, that name a person."""

@@ -27,7 +27,7 @@ from projections.registry import PROJECTIONS
 from workers.clock_and_ids import now
 from workers.composition import WriteSide
 from workers.erasure import erase_subject
-from workers.people.requests import approved, carry_out
+from workers.privacy.requests import approved, carry_out
 
 PERSONAL_PROJECTIONS: Final = tuple(projection.name for projection in PROJECTIONS if projection.personal)
 PERSONAL_TABLES: Final = tuple(table for projection in PROJECTIONS for table in projection.personal)
