@@ -76,8 +76,10 @@ class Aggregate(Value, frozen=True):
     long, and never for a state with personal values. `written_once` is true where a stream is rarely read again; the
     state cache leaves such streams out. `may` says who may send a command, where that is not every commander
     (`domain.permissions`). `amounts` names the fields of events and states that hold minor units. `pairs` names the
-    members of tuples in the state. `initial` makes the aggregate a policy: it has one stream, named `prefix`, which is
-    in each log from the start and begins with this event. Many commands read it and few change it.
+    members of tuples in the state. `personal_state` is true where the state has personal values: executors drop such
+    states once a key was erased, and they have no snapshots. `initial` makes the aggregate a policy: it has one stream,
+    named `prefix`, which is in each log from the start and begins with this event. Many commands read it and few change
+    it.
 
     `check` and `unit_rules` are what `daybook verify` holds stored events to. Decisions and checks share the rules, but
     a check never decides a command again. When a rule changes, it keeps the old one for units with an older version of
@@ -96,6 +98,7 @@ class Aggregate(Value, frozen=True):
     may: Mapping[type[Any], frozenset[Role]] = {}
     amounts: frozenset[str] = frozenset()
     pairs: Mapping[str, tuple[str, ...]] = {}
+    personal_state: bool = False
     initial: Event | None = None
     check: Check | None = None
     unit_rules: Mapping[type[Event], UnitRule] = {}

@@ -14,7 +14,7 @@ from domain.accounts import account, hold_expiry, posting_policy, transaction
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
-from domain.people import administrators, approval, mail, mailing, person, session, sign_in_policy
+from domain.people import administrators, approval, mail, mailing, person, privacy, session, sign_in_policy
 from domain.permissions import COMMANDERS, MANAGER_ROLES, may
 from domain.posts import post, publication
 from domain.process_manager import ProcessManager, check_managers
@@ -38,13 +38,15 @@ AGGREGATES: tuple[Aggregate, ...] = (
     session.AGGREGATE,
     sign_in_policy.AGGREGATE,
     mail.AGGREGATE,
+    privacy.AGGREGATE,
 )
 
 
 def check_unique(aggregates: Sequence[Aggregate]) -> None:
     """Check that each name, prefix, event and command is declared once. Raises `ValueError` with the double name.
 
-    Several aggregates can declare the same rule with the same sentence. They share the code that checks it.
+    A state with personal values is in no snapshot. Several aggregates can declare the same rule with the same sentence.
+    They share the code that checks it.
     """
     seen: dict[tuple[str, object], str] = {}
     sentences: dict[str, str] = {}
@@ -57,6 +59,8 @@ def check_unique(aggregates: Sequence[Aggregate]) -> None:
             if (kind, value) in seen:
                 raise ValueError(f"{kind} {value} is declared by {seen[kind, value]} and by {aggregate.name}")
             seen[kind, value] = aggregate.name
+        if aggregate.personal_state and aggregate.snapshot is not None:
+            raise ValueError(f"the state of {aggregate.name} has personal values, so no snapshot may keep it")
         for rule, sentence in aggregate.rules.items():
             if sentences.setdefault(rule, sentence) != sentence:
                 raise ValueError(f"rule {rule} of {aggregate.name} is already declared with another sentence")
@@ -100,6 +104,9 @@ SNAPSHOTS: Mapping[str, tuple[type[Value], int]] = {
 
 WRITTEN_ONCE: tuple[str, ...] = tuple(aggregate.prefix for aggregate in AGGREGATES if aggregate.written_once)
 """Prefixes of the streams that the state cache leaves out."""
+
+PERSONAL_STATES: tuple[str, ...] = tuple(aggregate.prefix for aggregate in AGGREGATES if aggregate.personal_state)
+"""Prefixes of the streams whose states have personal values. Executors drop these states once a key was erased."""
 
 POLICIES: tuple[Event, ...] = tuple(aggregate.initial for aggregate in AGGREGATES if aggregate.initial is not None)
 """The first event of each policy. `daybook migrate` appends it to each log."""

@@ -98,6 +98,8 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             group_limit=settings.group_limit,
             cache_limit=settings.cache_limit,
             snapshots=snapshots,
+            erasures=codec.erasures,
+            personal_prefixes=registry.PERSONAL_STATES,
         )
         side = WriteSide(log=settings.log, log_number=log_number, executor=executor, codec=codec)
         if not runs:

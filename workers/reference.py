@@ -34,6 +34,7 @@ from workers.contract.compatibility import SHIPPED, IncompatibleError, read_ship
 from workers.contract.event_schemas import event_schemas, fields, summary
 from workers.contract.record_schemas import RECORD_SCHEMAS
 from workers.metrics.catalogue import LABELS, METRICS
+from workers.personal_fields import BESIDE, Kept, sealed_fields, table_fields
 from workers.settings import settings_table
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -67,6 +68,11 @@ _READ_MODELS_INTRODUCTION = """\
 A read model is folded from the log. Its tables are in the schema `read`, with amounts in minor units. Reporting tools
 use the views of the schema `reporting`, with amounts in major units.
 """
+_PERSONAL_FIELDS_INTRODUCTION = """\
+Everything personal that Daybook keeps, what for, and how long. Ids, amounts, times and codes are not listed: they are
+pseudonyms and facts of the books. [How to erase or export a person](../howto/erase-and-export-persons.md) says what an
+erasure reaches. Backups keep a copy of all of it for as long as they are kept.
+"""
 _METRICS_INTRODUCTION = """\
 Each process shows its figures at `GET /metrics` on a port of its own, if `DAYBOOK_METRICS_PORT` is set
 ([how to observe](../howto/observe.md)). Counters begin at zero with the process. A histogram has the series `_bucket`,
@@ -90,6 +96,7 @@ def pages() -> dict[str, str]:
         "problems.md": _page("Problems", _problems()),
         "permissions.md": _page("Permissions", _permissions()),
         "read-models.md": _page("Read models", _read_models()),
+        "personal-fields.md": _page("Personal fields", _personal_fields()),
         "metrics.md": _page("Metrics", _metrics()),
         "settings.md": _page("Settings", _settings()),
         "openapi.json": text_of(described),
@@ -287,6 +294,35 @@ def _views(projection: Projection) -> Iterator[str]:
         yield f"### View `reporting.{view.name}`\n"
         yield f"{view.comment}\n"
         yield from _table(["column", "meaning"], ([f"`{one.name}`", one.comment] for one in view.shown))
+
+
+# Personal fields
+
+
+def _personal_fields() -> Iterator[str]:
+    yield _PERSONAL_FIELDS_INTRODUCTION
+    yield "## In the log\n"
+    yield "They are sealed with the key of the person that the subject names.\n"
+    sealed = ([*map(_quoted, one.place.split()), f"`{one.subject}`", *_kept(one.kept)] for one in sealed_fields())
+    yield from _table(["event", "field", "subject", "purpose", "retention"], sealed)
+    yield "## In read tables\n"
+    yield "They are copies of the fields of the log for the same purpose, and are cleared when the person is erased.\n"
+    yield from _table(["table", "column", "subject"], (_row_of_text(*text) for text in table_fields()))
+    yield "## Beside the log\n"
+    beside = ([f"`{place}`", *_kept(kept)] for place, kept in BESIDE.items())
+    yield from _table(["where", "purpose", "retention"], beside)
+
+
+def _quoted(name: str) -> str:
+    return f"`{name}`"
+
+
+def _kept(kept: Kept) -> tuple[str, str]:
+    return kept.purpose, kept.retention
+
+
+def _row_of_text(table: str, column: str, subject: str) -> list[str]:
+    return [f"`read.{table}`", f"`{column}`", f"`{subject}`"]
 
 
 # Metrics

@@ -277,6 +277,13 @@ class Settings(BaseSettings):
         le=3650,
         description="How long it is kept who read what about whom; `daybook forget-reads` ends it",
     )
+    backup_days: int = Field(
+        default=35,
+        ge=0,
+        le=3650,
+        description="How long backups of the database are kept. Nothing is done with it: `daybook people erase` says "
+        "until when an erased person is in them",
+    )
     kafka_bootstrap_servers: str | None = Field(
         default=None,
         pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$",

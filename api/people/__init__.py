@@ -1,1 +1,1 @@
-"""The routes of people: registration, signing in, second factor, API keys, profiles, roles, administrators."""
+"""The routes of people: registration, signing in, second factor, API keys, profiles, roles, what two persons decide."""

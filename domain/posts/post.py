@@ -530,6 +530,7 @@ AGGREGATE = Aggregate(
         EventType("post.unscheduled.v1", PostUnscheduled),
     ),
     evolve=evolve,
+    personal_state=True,
     decisions={
         DraftPost: draft,
         RevisePost: revise,

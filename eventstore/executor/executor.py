@@ -64,6 +64,8 @@ from eventstore.tracebacks import traceback_of
 
 RECONNECT_PAUSES = (0.0, 0.1, 0.3, 1.0, 2.0, 3.0)
 """Seconds before each attempt to connect again."""
+ERASURE_SECONDS = 1.0
+"""How often it is asked which keys were erased, while commands come and while none come."""
 MOST_OTHERS = 10_000
 """If other processes appended more events than this between two groups, the whole cache is dropped."""
 NOTIFY_SECONDS = 0.05
@@ -121,8 +123,14 @@ class Executor:
         group_limit: int = 512,
         cache_limit: int = 100_000,
         snapshots: Snapshots | None = None,
+        erasures: Callable[[], int] | None = None,
+        personal_prefixes: tuple[str, ...] = (),
     ) -> None:
-        """`transient_prefixes` and `read_mostly`: see `StateCache`."""
+        """`transient_prefixes` and `read_mostly`: see `StateCache`.
+
+        `erasures` returns a number that grows when keys of people were erased. Then the cached states of streams with
+        `personal_prefixes` are dropped: they may have text that nobody can open any more.
+        """
         self._connect = connect
         self._log = log
         self._commuting_types = tuple(commuting_types)
@@ -145,12 +153,17 @@ class Executor:
         self.statistics = Statistics()
         self._replies = Replies(self._return, self.statistics.answers)
         self._notified_at = 0.0
+        self._erasures = erasures
+        self._personal_prefixes = personal_prefixes
+        self._known_erasures = 0
+        self._asked_at = 0.0  # when erasures were asked for last
 
     # ------------------------------------------------------------------ from any thread
 
     def start(self) -> Self:
         """Connect and begin. Raises `psycopg.OperationalError`, `UnknownLogError` or `HeadTimeError`."""
         self._open()
+        self._drop_erased()
         self._stopping = False
         self._thread = Thread(target=self._run, name=f"executor-{self._log}", daemon=True)
         self._thread.start()
@@ -252,9 +265,13 @@ class Executor:
     def _work(self) -> None:
         flight: _Flight | None = None
         while True:
+            if self._erasures is not None and monotonic() - self._asked_at >= ERASURE_SECONDS:
+                self._drop_erased()
             tasks = self._take(wait=flight is None)
             if not tasks and flight is None:
-                return
+                if self._ended:
+                    return
+                continue
             try:
                 following = self._turn(flight, tasks)
             except BaseException as fault:  # an error in this program must not leave callers waiting for ever
@@ -270,15 +287,48 @@ class Executor:
             self._replies.deliver()
 
     def _take(self, *, wait: bool) -> list[Task]:
-        """Take commands from the queue, at most a group. With `wait`, an empty list means that the executor stops."""
+        """Take commands from the queue, at most a group. With `wait`, an empty list means that the executor stops, or
+        that it is time to ask for erasures."""
         with self._ready:
             while True:
                 while wait and not self._queue and not self._stopping:
-                    self._ready.wait()
+                    if not self._ready.wait(self._until_asking):
+                        return []
                 taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._group_limit))]
                 tasks = lead(unanswered(taken))
                 if tasks or not (wait and taken):
                     return tasks
+
+    @property
+    def _ended(self) -> bool:
+        """Whether it is being stopped, and no command waits."""
+        with self._ready:
+            return self._stopping and not self._queue
+
+    @property
+    def _until_asking(self) -> float | None:
+        """Seconds until erasures are asked for again; None if nobody says."""
+        return None if self._erasures is None else max(0.0, self._asked_at + ERASURE_SECONDS - monotonic())
+
+    def _drop_erased(self) -> None:
+        """Drop the cached states with text of people, if a key was erased meanwhile or nobody can say.
+
+        A group that was decided before may bring such a state back. It is dropped a second later: each answer names the
+        erasures of the last minute.
+        """
+        if self._erasures is None:
+            return
+        self._asked_at = monotonic()
+        known = self._known_erasures
+        try:
+            self._known_erasures = self._erasures()
+        except Exception as error:  # commands go on, whatever it is
+            if not isinstance(error, psycopg.Error | SealingError):
+                logger.error("asking for erasures failed with %s", traceback_of(error))
+            self._states.drop(self._personal_prefixes)
+            return
+        if self._known_erasures != known:
+            self._states.drop(self._personal_prefixes)
 
     def _turn(self, flight: _Flight | None, tasks: list[Task]) -> _Flight | None:
         """Prepare the next group, receive the one in flight, send the next. The result is the group now in flight."""

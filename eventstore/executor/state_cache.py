@@ -98,6 +98,10 @@ class StateCache:
         """Drop all cached states: it is not known what went in."""
         self._cache.clear()
 
+    def drop(self, prefixes: tuple[str, ...]) -> None:
+        """Drop the cached states of streams whose names begin with one of these."""
+        self._cache.drop(prefixes)
+
     def moved(self, streams: Iterable[tuple[str, int]]) -> None:
         """Other processes have appended to these streams, up to these versions."""
         for stream, version in streams:

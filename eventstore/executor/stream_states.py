@@ -120,6 +120,11 @@ class RecentStreams:
         if known is not None and known.entries_to == known.version < version:
             known.stale = True
 
+    def drop(self, prefixes: tuple[str, ...]) -> None:
+        """Drop the streams whose names begin with one of these."""
+        for stream in [stream for stream in self._known if stream.startswith(prefixes)]:
+            del self._known[stream]
+
     def clear(self) -> None:
         """Drop everything."""
         self._known.clear()

@@ -122,6 +122,7 @@ class Sealer:
         self._clock = clock
         self._asked_at = clock()  # when erased keys were asked for last, by this clock
         self._known_until: datetime | None = None  # and by that of the store
+        self._erasures = 0  # erased keys that the answers named, some of them more than once
 
     def prepare(self, subjects: Iterable[str]) -> None:
         """Load the keys of these people with one query, and make keys for new people.
@@ -144,6 +145,14 @@ class Sealer:
         missing = self._missing(subjects)
         if missing:
             self._remember(missing, self._keys.find(missing))
+
+    def erasures(self) -> int:
+        """Ask which keys were erased since this was asked last. Returns a number that grows whenever there were some.
+
+        Without a key in memory nothing was opened or sealed, and nothing is asked. Raises the errors of the store.
+        """
+        self._forget_erased(at_once=True)
+        return self._erasures
 
     def unusable(self, subjects: Iterable[str]) -> dict[str, str]:
         """The people whose key does not open or is lost, with the reason. It takes one query."""
@@ -203,7 +212,7 @@ class Sealer:
             raise UnusableKeyError(f"nothing can be written about {subject}, {key.why}: restore it from a backup")
         return key
 
-    def _forget_erased(self) -> None:
+    def _forget_erased(self, *, at_once: bool = False) -> None:
         """Drop the cached keys that were erased since this was asked last. The first time nothing is cached.
 
         An erasure is committed a little after its moment. Another thread may have read a key before that, and cache it
@@ -212,11 +221,13 @@ class Sealer:
         now = self._clock()
         with self._lock:
             known = self._known_until
-            if known is not None and (now - self._asked_at < self._erasure_seconds or not self._cache):
+            waits = not at_once and now - self._asked_at < self._erasure_seconds
+            if known is not None and (waits or not self._cache):
                 return
         until, erased = self._keys.erased(None if known is None else known - timedelta(seconds=COMMIT_SECONDS))
         with self._lock:
             self._asked_at, self._known_until = now, until
+            self._erasures += len(erased)
             for subject in erased:
                 self._cache.pop(subject, None)
 

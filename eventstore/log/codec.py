@@ -215,6 +215,10 @@ class Codec:
                 except UnicodeEncodeError as error:
                     raise CodecError(f"{shape.name} cannot be encoded: {error}") from error
 
+    def erasures(self) -> int:
+        """See `Sealer.erasures`."""
+        return self._sealer.erasures()
+
     def forget_keys(self) -> None:
         """Drop the cached keys of people. They are read again when they are needed."""
         self._sealer.forget()

@@ -1,10 +1,17 @@
-"""Requests that another person approves, as they are now."""
+"""Requests that another person approves, as they are now: table, fold, reporting view, queries."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
 
 from domain.people.approval import ApprovalGiven, ApprovalRejected, ApprovalRequested, ApprovalWithdrawn
 from projections.engine.columns import code, index, moment, number, read_table
 from projections.engine.declared import RowFold, declared
+from projections.engine.listing import Listed, Listing, readable
 from projections.engine.reporting import View
 from projections.engine.writing import Row
 
@@ -83,3 +90,39 @@ VIEW = View(
 )
 
 APPROVALS = declared("approvals", FOLD, area="people", reports=(VIEW,))
+
+# Queries.
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    """A request as it is now."""
+
+    approval: str
+    action: str
+    about: str
+    by: str
+    outcome: str
+    decided_by: str | None
+    until: datetime
+    version: int
+    position: int
+    requested_at: datetime
+
+
+APPROVAL_LIST = Listing(readable(TABLE), ApprovalRow, filters=("outcome", "action", "about"))
+
+
+def approvals(
+    connection: Connection[Any],
+    *,
+    outcome: str | None = None,
+    action: str | None = None,
+    about: str | None = None,
+    after: int | None = None,
+    cursor: int | None = None,
+    limit: int = 100,
+) -> Listed[ApprovalRow, int]:
+    """Return requests in the order in which they were made; `after` and `cursor` are positions."""
+    filters = {"outcome": outcome, "action": action, "about": about, "after": after}
+    return APPROVAL_LIST.read(connection, filters, limit, cursor=cursor)

@@ -180,7 +180,7 @@ def settings_changed(row: Row, event: PersonSettingsChanged) -> Row:
 
 def consent_given(row: Row, event: PersonConsentGiven) -> Row:
     """The person agrees, also instead of to an older text."""
-    consent = {"purpose": event.purpose, "text_version": event.text_version, "given_at": row["last_at"]}
+    consent = {"purpose": event.purpose, "text_version": event.text_version, "given_at": _recorded_at(row)}
     return {**row, "consents": _json([*_without(row["consents"], "purpose", event.purpose), consent])}
 
 
@@ -217,7 +217,7 @@ def api_key_made(row: Row, event: PersonApiKeyMade) -> Row:
         "areas": list(event.areas),
         "access": event.access,
         "accounts": None if event.accounts is None else list(event.accounts),
-        "made_at": row["last_at"],
+        "made_at": _recorded_at(row),
         "until": _moment(event.until),
     }
     return {**row, "api_keys": _json([*_items(row["api_keys"]), key])}
@@ -227,7 +227,7 @@ def api_key_replaced(row: Row, event: PersonApiKeyReplaced) -> Row:
     """Another key has the scope of the old one, which has an end now."""
     keys = _items(row["api_keys"])
     old = next(key for key in keys if key["key"] == event.key)
-    new = {**old, "key": event.by, "made_at": row["last_at"], "until": _moment(event.until)}
+    new = {**old, "key": event.by, "made_at": _recorded_at(row), "until": _moment(event.until)}
     old = {**old, "until": _moment(event.overlap_until)}
     return {**row, "api_keys": _json([*_without(row["api_keys"], "key", event.key), old, new])}
 
@@ -245,6 +245,11 @@ def locked_out(row: Row, event: PersonLockedOut) -> Row:
 def signing_in(row: Row, event: PersonSessionsEnded | PersonRecoveryCodesMade) -> Row:
     """What the table does not show. Only the version changes."""
     return row
+
+
+def _recorded_at(row: Row) -> str:
+    """When the event was recorded, as JSON has it. The row has the text of PostgreSQL."""
+    return datetime.fromisoformat(row["last_at"]).isoformat()
 
 
 def _moment(value: datetime | None) -> str | None:

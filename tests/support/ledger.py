@@ -179,6 +179,8 @@ def executor_on(database: Database, *, snapshots: Snapshots | None = None, **lim
             transient_prefixes=registry.WRITTEN_ONCE,
             read_mostly=registry.READ_MOSTLY,
             snapshots=snapshots,
+            erasures=codec.erasures,
+            personal_prefixes=registry.PERSONAL_STATES,
             **limits,
         )
         with executor:

@@ -51,6 +51,7 @@ from domain.together import Together
 from eventstore.log.answers import Outcome
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
+from tests.samples.people import privacy
 from tests.samples.people.administrators import (
     ADA,
     ASKED,
@@ -231,7 +232,10 @@ MAILS = (
 
 
 def _people(ledger: Ledger) -> None:
-    """Two administrators, a third one by two persons, a request that was withdrawn, and a person with everything."""
+    """Two administrators, a third one by two persons, a request that was withdrawn, and a person with everything.
+
+    One person is exported and erased, another one is under a legal hold.
+    """
     everything = (
         ChangeProfile(ADA, "Ada King", "Counts", "London", "https://example.com/ada", date(1990, 12, 10)),
         ChangeSettings(ADA, "Europe/London", "en-GB"),
@@ -274,6 +278,16 @@ def _people(ledger: Ledger) -> None:
         By(VISITOR, OpenSession("sess_2", MAX, 1, second_factor=False)),
         By(by_person(MAX), EndSession("sess_1")),
         by_an_administrator(ChangeSignInPolicy(("administrator", "audit"))),
+        privacy.placed(EVE),
+        privacy.lifted(EVE),
+        privacy.export_asked(EVE, "appr_6"),
+        privacy.approved("appr_6"),
+        privacy.exported(EVE, "appr_6"),
+        privacy.erasure_asked(EVE, "appr_7"),
+        privacy.approved("appr_7"),
+        privacy.begun(EVE, "appr_7"),
+        privacy.completed(EVE, "appr_7"),
+        privacy.placed(MAX),
     )
     for command in commands:
         assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command

@@ -19,7 +19,7 @@ from eventstore.log.read import UnknownLogError
 from eventstore.postgres.connect import sentence_of
 from migrations import MigrationError
 from projections.registry import UnknownProjectionError
-from workers.cli import auditing, importing, maintenance, processes, projections, running
+from workers.cli import auditing, importing, maintenance, people, processes, projections, running
 from workers.cli.common import FAILED, say
 from workers.embedded import EmbeddedPostgresError
 from workers.importers.czech_bank.importing import ImportFailedError
@@ -32,6 +32,7 @@ app = typer.Typer(help="Daybook, an event-sourced ledger.", no_args_is_help=True
 for group in (running, projections, processes, auditing, maintenance):
     app.registered_commands.extend(group.app.registered_commands)
 app.add_typer(importing.imports, name="import")
+app.add_typer(people.people, name="people")
 
 _EXPLAINED = (
     SettingsError, EmbeddedPostgresError, MigrationError, UpError, UnknownLogError, UnknownProjectionError, SourceError,

@@ -10,6 +10,7 @@ import typer
 
 from api.commands.execution import checked_key
 from api.gateway.problems import Problem
+from domain.people.person.state import PERSON
 from eventstore.keys.rotation import rotate
 from eventstore.log.read import UnknownLogError, read_head
 from workers.cli.common import (
@@ -94,6 +95,8 @@ def erase_subject(
         checked_key(key)
     except Problem:
         fail("the key must be 1 to 255 printable ASCII characters")
+    if subject.startswith(f"{PERSON}_"):
+        fail(f"{subject} is a person: two administrators decide, and then daybook people erase APPROVAL")
     with owner_connection("erase-subject") as (settings, connection):
         erasure = erase(connection, read_head(connection, settings.log).log_number, subject, key)
     if as_json:

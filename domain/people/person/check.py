@@ -38,6 +38,7 @@ from domain.people.person.registration import RULES as REGISTRATION_RULES
 from domain.people.person.state import RULES, Person, Status, evolve
 from domain.people.person.status import RULES as STATUS_RULES
 from domain.people.person.status import refuse_administrator
+from domain.people.privacy_record import PersonErased, privacy_stream
 
 
 def check(before: Person | None, events: Sequence[PersonEvent], decided: Decided) -> Iterator[Broken]:
@@ -131,7 +132,8 @@ def _about_signing_in(person: Person, event: PersonEvent) -> Iterator[Broken]:
 def explained_claims(
     event: ClaimTaken | ClaimReleased, unit: Mapping[str, Sequence[Event]], decided: Decided
 ) -> str | None:
-    """A username or an address is claimed only where its person is registered, and never released."""
+    """A username or an address is claimed only where its person is registered, and released only where the erasure of
+    that person is recorded."""
     claim = event.originator_id
     if not claim.startswith((username_claim(""), email_claim(""))):
         return None
@@ -139,5 +141,8 @@ def explained_claims(
     takes = isinstance(event, ClaimTaken)
     if takes and any(claim in (username_claim(one.username_hash), email_claim(one.email_hash)) for one in registered):
         return None
-    verb = "takes" if takes else "releases"
-    return f"{event.holder} {verb} {claim}, and its unit does not register a person with it"
+    if takes:
+        return f"{event.holder} takes {claim}, and its unit does not register a person with it"
+    if any(isinstance(one, PersonErased) for one in unit.get(privacy_stream(event.holder), ())):
+        return None
+    return f"{event.holder} releases {claim}, and its unit does not record that they are erased"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from domain.kernel import Accepted, Context, Decision, Refused, States, Value
+from domain.kernel import Accepted, Context, Decision, Refused, States, Value, found
 from domain.people.person.access import about_person, forbid_other_than_self_or_administrator
 from domain.people.person.events import PersonDeleted, PersonReactivated, PersonRestored, PersonSuspended
 from domain.people.person.state import Person, evolve
+from domain.people.privacy_record import PrivacyRecord, privacy_stream
 
 RULES: dict[str, str] = {
     "person_is_administrator": "Person {person} is an administrator and cannot be {verb}; revoke that role first.",
+    "person_erased": "The erasure of {person} has begun, and they cannot be restored.",
 }
 
 
@@ -34,7 +36,11 @@ class DeletePerson(_ForAReason, frozen=True):
 
 
 class RestorePerson(_ForAReason, frozen=True):
-    """Restore a deleted person."""
+    """Restore a deleted person, unless their erasure has begun."""
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.person, privacy_stream(self.person))
 
 
 @about_person
@@ -61,8 +67,15 @@ def _delete(command: DeletePerson, person: Person, context: Context) -> Decision
     return refusal or _changed(person, PersonDeleted(person.id, person.version + 1, person.id, command.reason))
 
 
+def restore(command: RestorePerson, states: States, context: Context) -> Decision:
+    record = found(states, privacy_stream(command.person), PrivacyRecord)
+    if record is not None and record.begun is not None:
+        return Refused("person_erased", {"person": command.person})
+    return _restore(command, states, context)
+
+
 @about_person
-def restore(command: RestorePerson, person: Person, context: Context) -> Decision:
+def _restore(command: RestorePerson, person: Person, context: Context) -> Decision:
     refusal = person.refuse_unless("restored", "deleted")
     return refusal or _changed(person, PersonRestored(person.id, person.version + 1, person.id, command.reason))
 

@@ -12,7 +12,7 @@ from tests.samples.registry import ROUTES
 from tests.support.service import TOKENS, Service
 
 ONE = {"amount": "1.00", "currency": "EUR"}
-FRESH = {"account", "hold", "number", "order", "post", "position", "transaction", "versions"}
+FRESH = {"account", "hold", "number", "order", "post", "position", "transaction", "versions", "approval"}
 """Members that differ from one execution to the next: ids and numbers, the position, and versions of new streams."""
 
 

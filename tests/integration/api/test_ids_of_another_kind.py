@@ -57,6 +57,7 @@ def test_an_id_of_another_kind_is_unknown(service: Service, ones: dict[str, str]
                 "administrators",
                 "approval",
                 "mail",
+                "privacy",
             )  # no body has such an id
             if kind == naming.kind or not is_possible:
                 continue

@@ -210,7 +210,7 @@ READS = [
     "/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/reads",
     "/v1/people/{person}/sign-ins",
     "/v1/mails", "/v1/mails/{mail}",
-    "/v1/health/live", "/v1/health/ready", "/v1/lag",
+    "/v1/health/live", "/v1/health/ready", "/v1/lag", "/v1/approvals",
 ]  # fmt: skip
 CHANGING = ("/v1/lag", "/v1/health/ready", "/v1/reads", "/v1/people/{person}/reads")
 """Reads whose answer grows between two requests; the requests of this test are among the reads that are recorded."""

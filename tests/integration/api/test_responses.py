@@ -12,20 +12,15 @@ import orjson
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from api.gateway.principals import TokenHolder, digest
-from domain.kernel import Principal
-from domain.people.person.state import PERSON
-from domain.people.session import SESSION, EndSession, OpenSession
 from eventstore.reads.recorder import Recorder
 from tests.samples.accounts.account import MANDATE
-from tests.samples.people.person import registered, verified
-from tests.samples.registry import ROUTES
-from tests.support.memory_ledger import VISITOR, By, by_person
+from tests.samples.people.routes import KEY
+from tests.samples.registry import OF_PEOPLE, ROUTES
 from tests.support.openapi import strict
+from tests.support.people import administrators, signed_in
 from tests.support.postgres import Server
 from tests.support.service import TOKENS, Service, service_on
 from tests.support.waiting import wait_until
-from workers.clock_and_ids import new_id
 
 EUR = {"amount": "10.00", "currency": "EUR"}
 LINE = {"sku": "85123A", "name": "Hanging heart", "quantity": 6, "unit_price": "2.55"}
@@ -91,6 +86,7 @@ def test_every_answer_has_exactly_the_members_that_are_described(service: Servic
         of_posts(service)
         of_batches(service)
         of_the_log(service, description)
+        of_activity(service)
         of_people(service)
     assert description.operations() - description.seen == set(), "operations without a successful answer"
 
@@ -127,23 +123,37 @@ def of_accounts(service: Service) -> None:
 
 
 def of_people(service: Service) -> None:
+    for path, make in OF_PEOPLE.items():
+        request = make(service)
+        done = service.post(request.path(path).removeprefix("/v1/"), dict(request.body), token=request.token)
+        assert done.status_code in (200, 201), done.text
+    service.get("approvals", role="audit")
+    service.get("approvals", role="audit", outcome="open", action="person.export", limit=1)
+    ada, _ = administrators(service)
+    ada.own("api-keys", KEY)
+    for path in ("people", "me", "policies/sign-in"):
+        ada.get(path)
+    for path in ("", "/sessions", "/api-keys"):
+        ada.get(f"people/{ada.id}{path}")
+    fresh = service.http.post("/v1/sessions/refresh", json={"refresh_token": ada.refresh})
+    ada.keep(fresh)
+    ada.own("second-factor/begin", {"password": ada.password})
+
+
+def of_activity(service: Service) -> None:
     recorder = service.services.recorder
     assert isinstance(recorder, Recorder)
-    person = service.executed(registered(new_id(PERSON)))["person"]
-    token = service.customer(person)
-    service.grants[digest(token)] = TokenHolder(Principal("app", ("command", "report"), person=person))
-    service.post("transfers", EUR | {"source": service.account(), "target": service.account()}, token=token)
-    service.post(f"accounts/{service.account('50.00')}/deposits", EUR, token=token)
-    service.get(f"people/{person}/activity", token=token)
-    service.get(f"people/{person}/activity", role="audit", limit=1)
+    person = signed_in(service)
+    person.own("settings", {"time_zone": "Europe/Prague", "language": "cs"})
+    person.own("consents/withdraw", {"purpose": "newsletter"})  # it is refused
+    person.get(f"people/{person.id}/activity")
+    service.get(f"people/{person.id}/activity", role="audit", limit=1)
     wait_until(lambda: recorder.statistics().waiting == 0, "reads were not written")
-    for path in (f"people/{person}/reads", "reads", "people/prsn_x/reads", "people/prsn_x/activity"):
+    for path in (f"people/{person.id}/reads", "reads", "people/prsn_x/reads", "people/prsn_x/activity"):
         service.get(path, role="audit")
-    service.executed(verified(person))
-    session = service.executed(By(VISITOR, OpenSession(new_id(SESSION), person, 1, second_factor=False)))["session"]
-    service.get(f"people/{person}/sign-ins", token=token)
-    service.executed(By(by_person(person), EndSession(session)))
-    service.get(f"people/{person}/sign-ins", role="audit")
+    person.get(f"people/{person.id}/sign-ins")
+    person.post(f"sessions/{person.session}/end")
+    service.get(f"people/{person.id}/sign-ins", role="audit")
 
 
 def of_orders(service: Service) -> None:

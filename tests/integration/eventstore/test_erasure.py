@@ -11,11 +11,13 @@ import pytest
 from psycopg import Connection
 from psycopg.errors import InvalidParameterValue
 
+from domain.kernel import ERASED
+from domain.posts.post import ArchivePost, DraftPost
 from eventstore.executor.reply_sinks import RejectedError
 from eventstore.keys.sealing import WRITER_ERASURE_SECONDS
 from eventstore.log.answers import Outcome
 from eventstore.postgres.connect import connect
-from tests.support.ledger import Ledger, assert_sound, codec_of, fold, ledger_on, opening
+from tests.support.ledger import Ledger, assert_sound, codec_of, deposit, fold, ledger_on, opening
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
 from workers.erasure import Erasure, erase_subject
@@ -177,3 +179,45 @@ def test_a_writer_notices_within_a_second(database18: Database, monkeypatch: pyt
         assert ledger.execute(opening(owner="bob", name="Bob again")).outcome is Outcome.ACCEPTED
     fold(database18)
     assert_sound(database18)
+
+
+def cached(ledger: Ledger) -> set[str]:
+    """The streams whose states the executor has in memory."""
+    return set(ledger.executor._states._cache._known)
+
+
+def test_an_executor_without_work_forgets_the_texts_of_an_erased_person(ledger: Ledger, owner: Connection[Any]) -> None:
+    """Nothing is asked of it after the erasure, and the states of posts are gone. Accounts have no text, and stay."""
+    account = ledger.account(owner="bob")
+    ledger.accepted(DraftPost("post_ada", "ada", "Title of Ada", "Body of Ada"))
+    assert {"post_ada", account} <= cached(ledger)
+    erase_subject(owner, 1, "ada", "one")
+    wait_until(lambda: "post_ada" not in cached(ledger), "the state with the text is dropped")
+    assert account in cached(ledger)
+
+
+def test_an_executor_at_work_forgets_the_texts_of_an_erased_person(ledger: Ledger, owner: Connection[Any]) -> None:
+    """It need not be idle for it, and a later command about the post reads no text."""
+    account = ledger.account(owner="bob")
+    ledger.accepted(DraftPost("post_ada", "ada", "Title of Ada", "Body of Ada"))
+    erase_subject(owner, 1, "ada", "one")
+
+    def gone() -> bool:
+        ledger.accepted(deposit(account, 1))
+        return "post_ada" not in cached(ledger)
+
+    wait_until(gone, "the state with the text is dropped between commands")
+    ledger.execute(ArchivePost("post_ada"))  # it is refused, and the post is loaded again
+    known = ledger.executor._states._cache.get("post_ada")
+    assert known is not None
+    assert (known.state.title, known.state.body) == (ERASED, ERASED)
+
+
+def test_texts_are_dropped_too_when_nobody_can_say_who_was_erased(ledger: Ledger) -> None:
+    ledger.accepted(DraftPost("post_ada", "ada", "Title of Ada", "Body of Ada"))
+
+    def away() -> int:
+        raise psycopg.OperationalError("no database")
+
+    ledger.executor._erasures = away
+    wait_until(lambda: "post_ada" not in cached(ledger), "the state with the text is dropped")

@@ -37,6 +37,7 @@ from domain.people.person.signing_in import (
 )
 from domain.people.person.state import MOST_CONSENTS, MOST_MAILS, PERSON, Person
 from domain.people.person.status import DeletePerson, ReactivatePerson, RestorePerson, SuspendPerson
+from domain.people.privacy import ApprovePrivacyRequest, AskForErasure, BeginErasure
 from tests.samples.people import routes
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import (
@@ -140,6 +141,12 @@ def mail_asked(after: timedelta = timedelta(), purpose: MailPurpose = "verify") 
 MAILS = tuple(mail_asked(number * PAUSE) for number in range(MOST_MAILS))
 CONSENTS = tuple(consent(f"purpose-{number}") for number in range(MOST_CONSENTS))
 
+ERASURE_APPROVED = (
+    by_administrator(AskForErasure("appr_1", "prsn_ada")),
+    By(by_person("prsn_other", "administrator"), ApprovePrivacyRequest("appr_1")),
+)
+"""Two administrators want to erase a person."""
+
 RULES = {
     "username_malformed": RuleSample(
         given=(),
@@ -205,6 +212,16 @@ RULES = {
         broken=SUSPEND,
         sentence="Person prsn_ada is an administrator and cannot be suspended; revoke that role first.",
         kept=(*active("prsn_bob"), by_administrator(SuspendPerson("prsn_bob", "Spam"))),
+    ),
+    "person_erased": RuleSample(
+        given=(*active(), *ERASURE_APPROVED, By(MACHINE, BeginErasure("prsn_ada", "appr_1"))),
+        broken=by_administrator(RestorePerson("prsn_ada", "Asked for")),
+        sentence="The erasure of prsn_ada has begun, and they cannot be restored.",
+        kept=(
+            *active("prsn_bob"),
+            by_administrator(DeletePerson("prsn_bob", "Asked for")),
+            by_administrator(RestorePerson("prsn_bob", "Asked for")),
+        ),
     ),
     "profile_text": RuleSample(
         given=active(),

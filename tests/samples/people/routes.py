@@ -184,3 +184,35 @@ OF_ADMINISTRATORS: Mapping[str, Make] = {
     "/v1/administrators/requests/{approval}/reject": _of_request(by_other=True),
     "/v1/administrators/requests/{approval}/withdraw": _of_request(by_other=False),
 }
+
+
+HOLD = {"ground": "case-3", "reason": "A lawsuit"}
+
+
+def _held(service: Any) -> Request:
+    ada, _ = administrators(service)
+    person = verified(service)
+    placed = ada.post(f"people/{person.id}/legal-holds", HOLD)
+    assert placed.status_code == 201, placed.text
+    return Request({"person": person.id}, HOLD, ada.access)
+
+
+def _of_export(by_other: bool) -> Make:
+    def make(service: Any) -> Request:
+        ada, bob = administrators(service)
+        asked = ada.post(f"people/{verified(service).id}/exports")
+        assert asked.status_code == 201, asked.text
+        return Request({"approval": asked.json()["approval"]}, {}, (bob if by_other else ada).access)
+
+    return make
+
+
+OF_PRIVACY: Mapping[str, Make] = {
+    "/v1/people/{person}/legal-holds": _by_administrator(None, **HOLD),
+    "/v1/people/{person}/legal-holds/lift": _held,
+    "/v1/people/{person}/erasures": _stated(),
+    "/v1/people/{person}/exports": _stated(),
+    "/v1/privacy-requests/{approval}/approve": _of_export(by_other=True),
+    "/v1/privacy-requests/{approval}/reject": _of_export(by_other=True),
+    "/v1/privacy-requests/{approval}/withdraw": _of_export(by_other=False),
+}

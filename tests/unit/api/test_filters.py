@@ -17,6 +17,7 @@ from domain.accounts.numbers import PREFIXES, AccountType
 from domain.accounts.posting import Side, TransactionKind
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
+from domain.people.approval import Outcome
 from domain.people.mail import Status as MailStatus
 from domain.people.person.state import Status as PersonStatus
 from domain.posts.post import Status as PostStatus
@@ -43,12 +44,14 @@ CATEGORIES = {
     "sess",
     "policy:sign-in",
     "mail",
+    "privacy",
 }
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
     ("/v1/accounts", "status"): set(get_args(AccountStatus)),
     ("/v1/accounts", "currency"): set(EXPONENTS),
     ("/v1/accounts/{account}/entries", "side"): set(get_args(Side)),
+    ("/v1/approvals", "outcome"): set(get_args(Outcome)),
     ("/v1/log", "category"): CATEGORIES,
     ("/v1/log", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/log/follow", "category"): CATEGORIES,

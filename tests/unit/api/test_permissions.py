@@ -59,6 +59,8 @@ def may(role: Role, method: str, path: str) -> bool:
         return False
     if role == "customer":
         return (method in READS and path in OF_CUSTOMERS) or (method not in READS and path in BY_CUSTOMERS)
+    if path.startswith(("/v1/people/", "/v1/privacy-requests/")):
+        return False  # these are for persons: no token of a file has such a role
     if role == "operator":
         return True
     if path == "/v1/log/follow-tickets":
@@ -69,7 +71,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return False
     if method not in READS:
         return role == "command" and path != "/v1/policies/posting"
-    if path.startswith(("/v1/streams", "/v1/log", "/v1/reads")):
+    if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
         return role == "audit"
     if path.startswith("/v1/refusals"):
         return role in ("report", "audit")

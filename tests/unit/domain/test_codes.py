@@ -91,7 +91,7 @@ def test_events_name_their_codes() -> None:
     of_persons = {"account.owner_added.v1", "account.mandate_given.v1"}
     for entry in CATALOGUE:
         if entry.event is not None:
-            names = {"reference", "metadata", "purpose", "text_version", "action", "context"} | (
+            names = {"reference", "metadata", "purpose", "text_version", "action", "context", "ground"} | (
                 {"owner", "customer", "author"} if entry.name in introduced else set()
             )
             names |= {"person"} if entry.name in of_persons else set()

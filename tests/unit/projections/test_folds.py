@@ -153,6 +153,16 @@ WITHOUT_TABLE = (
     "SignInPolicyChanged",
 )
 """Who is an administrator is among the roles of the person."""
+PRIVACY = (
+    "LegalHoldPlaced",
+    "LegalHoldLifted",
+    "ErasureApproved",
+    "ErasureBegun",
+    "PersonErased",
+    "ExportApproved",
+    "PersonExported",
+)
+"""A record of privacy is read from its stream. Requests are among the approvals."""
 
 
 def test_every_event_is_folded_or_belongs_to_no_table() -> None:
@@ -165,4 +175,5 @@ def test_every_event_is_folded_or_belongs_to_no_table() -> None:
         "ClaimTaken",
         "ClaimReleased",
         *WITHOUT_TABLE,
+        *PRIVACY,
     }

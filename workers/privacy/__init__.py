@@ -1,0 +1,1 @@
+"""What the owner of the database does about persons: erase them, and export what is known about them."""
