@@ -33,7 +33,7 @@ RULES: dict[str, str] = {
         "A username has {least} to {most} characters: a-z, 0-9, hyphens and underscores, beginning with a letter or a "
         "digit."
     ),
-    "email_malformed": "This is no e-mail address that mail can be sent to; it has at most {most} characters.",
+    "email_malformed": "This is no e-mail address that mail can be sent to. An address has {most} characters or fewer.",
     "name_malformed": (
         "A name has 1 to {most} visible characters, no control or invisible characters, and at most {marks} combining "
         "marks in a row."

@@ -159,7 +159,7 @@ RULES = {
     "email_malformed": RuleSample(
         given=(),
         broken=registered(email=f"d{LONGEST_EMAIL.removesuffix('.com')}.info"),
-        sentence="This is no e-mail address that mail can be sent to; it has at most 254 characters.",
+        sentence="This is no e-mail address that mail can be sent to. An address has 254 characters or fewer.",
         kept=(registered(email=LONGEST_EMAIL),),
     ),
     "name_malformed": RuleSample(

@@ -90,6 +90,7 @@ def _agreed(person: Somebody) -> Mapping[str, Any]:
     return {"purpose": "newsletter"}
 
 
+ACCOUNT = "acct_01h455vb4pex5vsknk084sn02q"
 KEY = {"name": "a program", "areas": ["accounts", "orders"], "access": "command", "per_minute": 100}
 
 
@@ -128,7 +129,7 @@ OF_PERSONS: Mapping[str, Make] = {
     "/v1/people/{person}/second-factor": _own(_begun),
     "/v1/people/{person}/second-factor/remove": _own(_with_second_factor),
     "/v1/people/{person}/recovery-codes": _own(_with_second_factor),
-    "/v1/people/{person}/api-keys": _stated(**KEY, until="2027-01-01T00:00:00Z"),
+    "/v1/people/{person}/api-keys": _stated(**KEY, accounts=[ACCOUNT], until="2027-01-01T00:00:00Z"),
     "/v1/people/{person}/api-keys/{key}/replace": _of_key(overlap_seconds=60, until="2027-01-01T00:00:00Z"),
     "/v1/people/{person}/api-keys/{key}/end": _of_key(),
 }
