@@ -82,9 +82,10 @@ class Persons:
             return _unknowable(error)
         if refusal is not None:
             return refusal
-        if not all(known for known, _ in kept.values()):
+        states = {stream: state for stream, (_, state) in kept.items()}
+        if not all(known for known, _ in kept.values()) or _is_behind(states[proof.person], states[proof.session]):
             return None
-        return self._of_session(proof, {stream: state for stream, (_, state) in kept.items()})
+        return self._of_session(proof, states)
 
     def read(self, token: str) -> Found:
         """Who sends the token, or why they are refused. Blocks."""
@@ -129,6 +130,9 @@ class Persons:
                 return Problem("unauthenticated", "This API key is mistyped: its checksum is wrong.")
             return Problem("unauthenticated", "This is no API key of this service that works.")
         states = {stream: self._latest(stream) for stream in (key.person, SIGN_IN_POLICY)}
+        kept = states[key.person]
+        if not isinstance(kept, Person) or kept.version < key.version:  # the key is newer than what is kept
+            states |= self._states.load([key.person])
         person, policy = states[key.person], sign_in_policy(states[SIGN_IN_POLICY])
         if not isinstance(person, Person) or person.status != "active" or person.key(key.key, self._clock()) is None:
             return Problem("unauthenticated", "This is no API key of this service that works.")
@@ -142,6 +146,11 @@ class Persons:
     def _latest(self, stream: str) -> Any:
         known, state = self._states.get(stream)
         return state if known else self._states.load([stream])[stream]
+
+
+def _is_behind(person: Any, session: Any) -> bool:
+    """Whether the session was opened on a later version of the person than the one that is kept."""
+    return isinstance(session, Session) and (not isinstance(person, Person) or person.version < session.opened_on)
 
 
 def _streams(proof: Proof) -> tuple[str, str, str]:
