@@ -267,6 +267,7 @@ class RevisionRow:
 
 
 _POSTS = readable(TABLE)
+_PUBLISHED = and_(_POSTS.c.status == literal_column("'published'"), ~_POSTS.c.deleted)
 POST_LIST = Listing(
     _POSTS,
     PostRow,
