@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from threading import Lock
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard
 
 import psycopg
 
@@ -128,9 +128,10 @@ class Persons:
             if key.reason == "mistyped":
                 return Problem("unauthenticated", "This API key is mistyped: its checksum is wrong.")
             return Problem("unauthenticated", "This is no API key of this service that works.")
-        states = {stream: self._latest(stream) for stream in (key.person, SIGN_IN_POLICY)}
-        person, policy = states[key.person], sign_in_policy(states[SIGN_IN_POLICY])
-        if not isinstance(person, Person) or person.status != "active" or person.key(key.key, self._clock()) is None:
+        person, policy = self._latest(key.person), sign_in_policy(self._latest(SIGN_IN_POLICY))
+        if not self._works(person, key):  # it may have been made after the state that is kept
+            person = self._states.load([key.person])[key.person]
+        if not self._works(person, key):
             return Problem("unauthenticated", "This is no API key of this service that works.")
         allowance = self._rates.take(key.key, key.per_minute)
         if not allowance.allowed:
@@ -138,6 +139,10 @@ class Persons:
             return Problem("key_rate", detail, per_minute=key.per_minute, retry_after=allowance.seconds)
         grants = _lent(person.grants, policy)
         return Known(Principal(person.id, (), "api_key", person.id, grants), None, key.scope)
+
+    def _works(self, person: Any, key: ApiKey) -> TypeGuard[Person]:
+        active = isinstance(person, Person) and person.status == "active"
+        return active and person.key(key.key, self._clock()) is not None
 
     def _latest(self, stream: str) -> Any:
         known, state = self._states.get(stream)

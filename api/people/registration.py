@@ -13,7 +13,7 @@ from api.commands.bodies import Body, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.problems import Problem
-from api.people.bodies import MailToken, NewPassword, Password
+from api.people.bodies import MailToken, NewPassword, Password, WithSecret
 from api.people.checks import (
     Names,
     check_own_password,
@@ -45,7 +45,7 @@ NOBODY = Names("", "")
 """The names of somebody who was erased."""
 
 
-class RegistrationBody(Body):
+class RegistrationBody(WithSecret, Body):
     """Register."""
 
     model_config = example(
@@ -61,7 +61,7 @@ class RegistrationBody(Body):
     password: NewPassword
 
 
-class VerificationBody(Body):
+class VerificationBody(WithSecret, Body):
     """Verify an e-mail address."""
 
     model_config = example(token="dbm_4fGx")  # noqa: S106 - an example
@@ -77,7 +77,7 @@ class ResetBody(VerificationBody):
     password: NewPassword
 
 
-class PasswordBody(Body):
+class PasswordBody(WithSecret, Body):
     """Change the password."""
 
     model_config = example(current="Eleven-Steps-7-Up", password="Twelve-Steps-8-Up")  # noqa: S106 - an example

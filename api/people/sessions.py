@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, NotRequired
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
@@ -20,7 +20,7 @@ from api.gateway.documented import ALWAYS, problems_of
 from api.gateway.persons import Known
 from api.gateway.problems import Problem
 from api.gateway.routes import action
-from api.people.bodies import Code, Name, Password, RefreshToken, ShownBefore
+from api.people.bodies import Code, Name, Password, RefreshToken, ShownBefore, WithSecret
 from api.people.checks import (
     by_system,
     check_code,
@@ -49,7 +49,7 @@ MOST_SESSIONS = 100
 """Of the newest sessions of a person that are listed."""
 
 
-class SignInBody(Body):
+class SignInBody(WithSecret, Body):
     """Sign in."""
 
     model_config = example(name="ada", password="Eleven-Steps-7-Up", code="123456")  # noqa: S106 - an example
@@ -59,7 +59,7 @@ class SignInBody(Body):
     code: Code | None = None
 
 
-class RefreshBody(BaseModel):
+class RefreshBody(WithSecret):
     """Get new tokens."""
 
     model_config = ConfigDict(
