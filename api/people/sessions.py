@@ -33,7 +33,7 @@ from api.people.checks import (
 from api.queries.query import query
 from api.queries.reading import PathId
 from api.queries.responses import json_response
-from api.services import People, services
+from api.services import People, Services, services
 from domain.kernel import Principal
 from domain.people.person.signing_in import EndSessions
 from domain.people.person.state import Person
@@ -41,6 +41,7 @@ from domain.people.session import SESSION, EndSession, OpenSession
 from domain.people.session import Session as SessionState
 from domain.permissions import ADMINISTRATORS, SELF, VISITORS, may
 from eventstore.credentials.sessions import Refreshed, Refused, Session
+from eventstore.credentials.sweeper import RETENTION
 from eventstore.log.answers import Answer
 
 router = APIRouter(prefix="/v1", tags=["people"])
@@ -143,7 +144,7 @@ async def sign_in(caller: Caller, body: SignInBody) -> Intent:
     new = served.new_id(SESSION)
     if caller.recorded is not None:  # this very request was accepted before
         again = OpenSession(session=new, person=caller.recorded.result["person"], password=0, second_factor=False)
-        return Intent(again, created="session", then=_opens(people))
+        return Intent(again, created="session", then=_opens(served, people))
     person = await in_thread(person_named, people, body.name)
     version = await check_password(caller, person, body.name, body.password)
     assert person is not None, "nobody's password is never right"
@@ -153,12 +154,20 @@ async def sign_in(caller: Caller, body: SignInBody) -> Intent:
         await check_code(caller, person, body.code)
     used = bool(person.second_factor)
     opened = OpenSession(session=new, person=person.id, password=version, second_factor=used)
-    return Intent(opened, created="session", then=_opens(people))
+    return Intent(opened, created="session", then=_opens(served, people))
 
 
-def _opens(people: People) -> Any:
+def _opens(served: Services, people: People) -> Any:
+    """After the event, make the row of the session, and return its tokens.
+
+    A retry makes the row if a crash prevented that. One that comes when the sweeper may have removed the row makes
+    none: else who has an old request could open its session again, without another code.
+    """
+
     async def then(answer: Answer) -> Mapping[str, Any]:
-        result = answer.result
+        result, at = answer.result, answer.recorded_at
+        if answer.replayed and (at is None or at + RETENTION["sessions"] <= served.clock()):
+            return shown_before()
         session, person = result["session"], result["person"]
         opened = await in_thread(people.sessions.open, session, person, result["opened_on"])
         if opened is None:

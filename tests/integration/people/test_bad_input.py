@@ -8,12 +8,13 @@ import base64
 import hmac
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import jwt
+import psycopg
 import pytest
 
 from api.gateway.access_tokens import CLOCKS_DIFFER, LIFETIME, MOST_CHARACTERS, access_key
@@ -667,3 +668,21 @@ def test_a_clock_steps_back_while_somebody_waits(service: Service, clock: MovedC
     clock.move(seconds=2)
     assert eve.sign_in().status_code == 201
     clock.now = before
+
+
+@pytest.mark.parametrize("days", [0, 31])
+def test_an_old_sign_in_that_is_sent_again_opens_nothing(service: Service, clock: MovedClock, days: int) -> None:
+    """At once, a retry makes the row that a crash prevented. Later the row may have been swept, and the code is old."""
+    eve = signed_in(service)
+    eve.set_second_factor()
+    clock.move(seconds=STEP_SECONDS)
+    once, body = key(), {"name": eve.username, "password": PASSWORD, "code": eve.code()}
+    first = visit(service, "sign-in", body, idempotency=once)
+    assert first.status_code == 201
+    with psycopg.connect(service.database.url) as owner:
+        for table in ("refresh_tokens", "sessions"):
+            owner.execute(f"DELETE FROM credentials.{table} WHERE session = %s".encode(), (first.json()["session"],))
+    clock.now = max(clock.now, datetime.now(UTC)) + timedelta(days=days)
+    again = visit(service, "sign-in", body, idempotency=once)
+    assert (again.status_code, again.json()["session"]) == (201, first.json()["session"])
+    assert ("refresh_token" in again.json(), again.json().get("shown_before", False)) == (days == 0, days > 0)
