@@ -10,7 +10,7 @@ import base64
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -311,18 +311,13 @@ class Life:
 
     def faults(self) -> None:
         """An error of the program that quotes the password is logged without its message."""
-        passwords: Any = people_of(self.service).passwords
-        for failing in (RuntimeError(IN_FAULT), psycopg.OperationalError(IN_FAULT)):
-
-            def fail(*_: Any, error: Exception = failing, **__: Any) -> None:
-                raise error
-
-            passwords.check = fail
-            try:
-                response = visit(self.service, "sign-in", {"name": "ada", "password": IN_NAME})
-            finally:
-                del passwords.check
-            assert response.status_code in (500, 503)
+        people = people_of(self.service)
+        for error, status in ((psycopg.OperationalError(IN_FAULT), 503), (RuntimeError(IN_FAULT), 500)):
+            with failing(people.passwords, "check", error):
+                self.post(status, "sign-in", {"name": "ada", "password": IN_NAME})
+        with failing(people.persons, "find", RuntimeError(IN_FAULT)):
+            lost = self.ada.get("me")
+        assert (lost.status_code, lost.json()["code"]) == (500, "internal")
 
     def plant(self) -> None:
         """Put a value where a secret could be: an event, a record of a command, a read table, a line, a name."""
@@ -349,6 +344,20 @@ class Life:
             "log lines": "\n".join(self.lines.lines).encode(),
             "names of files": "\n".join(file.name for file in self.folder.iterdir()).encode(),
         }
+
+
+@contextmanager
+def failing(target: Any, method: str, error: Exception) -> Iterator[None]:
+    """A method raises this error for a while."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    setattr(target, method, fail)
+    try:
+        yield
+    finally:
+        delattr(target, method)
 
 
 def basic(name: str, password: str) -> str:
