@@ -23,6 +23,7 @@ from api.gateway.error_middleware import ErrorMiddleware
 from api.gateway.methods import HeadAsGet
 from api.gateway.principals import PUBLIC
 from api.gateway.problems import (
+    FAULT,
     PROBLEMS,
     Problem,
     malformed_response,
@@ -131,7 +132,7 @@ async def _newer_event(request: Request, error: Exception) -> Response:
 
 async def _fault(request: Request, error: Exception) -> Response:
     logger.error("%s %s failed with %s", request.method, request.url.path, traceback_of(error))
-    return problem_response("internal", "Something went wrong here; it has been logged.")
+    return problem_response("internal", FAULT)
 
 
 _Handler = Callable[[Request, Exception], Awaitable[Response]]

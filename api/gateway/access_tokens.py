@@ -7,6 +7,7 @@ is worth nothing. The key is derived from the master key, so every process accep
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -25,6 +26,7 @@ MOST_CHARACTERS: Final = 1_000
 _ALGORITHM = "HS256"
 _ISSUER = "daybook"
 _PURPOSE = b"daybook: access tokens of sessions, version 1"
+_ID = re.compile(r"[a-z]{1,20}_[0-9a-z_]{1,100}")
 _CLAIMS = ("iss", "log", "epoch", "sub", "sid", "iat", "exp")
 
 
@@ -81,10 +83,14 @@ class AccessTokens:
         if claims is None or claims["iss"] != _ISSUER or claims["log"] != self._log:
             return None
         person, session, epoch, issued, expires = (claims[name] for name in ("sub", "sid", "epoch", "iat", "exp"))
-        texts, numbers = (person, session), (epoch, issued, expires)
-        if not all(isinstance(one, str) for one in texts) or not all(type(one) is int for one in numbers):
+        ids, numbers = (person, session), (epoch, issued, expires)
+        if not all(isinstance(id, str) and _ID.fullmatch(id) for id in ids) or not all(type(n) is int for n in numbers):
             return None
-        return Proof(person, session, epoch, datetime.fromtimestamp(issued, UTC), datetime.fromtimestamp(expires, UTC))
+        try:
+            at, until = datetime.fromtimestamp(issued, UTC), datetime.fromtimestamp(expires, UTC)
+        except (ValueError, OverflowError, OSError):  # no year of the calendar
+            return None
+        return Proof(person, session, epoch, at, until)
 
     def refusal(self, proof: Proof, epoch: int) -> Problem | None:
         """Why a token is worth nothing now, or None."""

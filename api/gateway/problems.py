@@ -61,6 +61,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 }
 """The HTTP status and the title of each code."""
 
+FAULT = "Something went wrong here; it has been logged."
+"""The sentence of an internal error."""
 STATUS_CODES = tuple(sorted({status for status, _ in PROBLEMS.values()}))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -22,11 +23,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.gateway.authentication import Authentication, Unread
 from api.gateway.principals import READING
-from api.gateway.problems import Problem, encoded, problem_response, too_large, too_slow
+from api.gateway.problems import FAULT, Problem, encoded, problem_response, too_large, too_slow
 from api.gateway.request_heads import Rejection, joined, refuse_repeated, refuse_target
 from api.gateway.response_headers import ANSWER, Headers, headed
 from api.gateway.routes import Found, RouteTable
 from api.services import Services
+from eventstore.tracebacks import traceback_of
+
+logger = logging.getLogger(__name__)
 
 OPERATOR = "operator"
 MOST_DEPTH = 32
@@ -77,9 +81,13 @@ class RequestGuard:
         found = self._routes.find(scope["path"])
         declared = None if found is None else found.path.route(scope["method"])
         scope.setdefault("state", {})["found"] = found
-        admitted = None if refusal is not None else self._refuse(scope, headers, found)
-        if isinstance(admitted, Unread):
-            admitted = admitted.go_on(await run_in_threadpool(admitted.read))
+        try:
+            admitted = None if refusal is not None else self._refuse(scope, headers, found)
+            if isinstance(admitted, Unread):
+                admitted = admitted.go_on(await run_in_threadpool(admitted.read))
+        except Exception as error:  # the server would log its message
+            logger.error("%s %s failed with %s", scope["method"], scope["path"], traceback_of(error))
+            admitted = "internal", FAULT, None
         refusal = refusal or admitted or refuse_target(scope, found)
         if self._reads_only and refusal is None and declared is not None and scope["method"] not in READING:
             refusal = None if declared.declaration.on_replicas else _READ_ONLY

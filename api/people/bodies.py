@@ -1,10 +1,11 @@
-"""Types of members that several routes of people have."""
+"""Bodies with secrets, and types of members that several routes of people have."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from eventstore.credentials.password_rules import LEAST, MOST
 
@@ -33,3 +34,12 @@ RefreshToken = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
 ShownBefore = Annotated[
     bool, Field(description="Present in the answer to a retry: what is secret was shown before, and is not shown again")
 ]
+
+
+class WithSecret(BaseModel):
+    """A body that has a secret. Neither its repr nor a message about a wrong body has any value of it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    def __repr_args__(self) -> Sequence[tuple[str | None, Any]]:
+        return ()

@@ -152,7 +152,11 @@ async def check_password(caller: Caller, person: Person | None, name: str, passw
     subjects = [people.attempts.of_name(id, name), Subject("address", caller.address)]
     begun = await begin(people, subjects)
     version = 0 if person is None else person.password
-    checked = await in_thread(people.passwords.check, id, password, version=version)
+    try:
+        checked = await in_thread(people.passwords.check, id, password, version=version)
+    except Problem:  # too many passwords are being hashed
+        await in_thread(people.attempts.not_made, subjects)
+        raise
     if person is None or not checked.matches or checked.version is None:
         raise await failed(served, begun, id)
     await in_thread(people.attempts.succeeded, subjects)

@@ -23,7 +23,7 @@ from api.gateway.failed_attempts import network_of
 from api.gateway.persons import VISITOR
 from api.gateway.problems import Problem
 from api.gateway.routes import action
-from api.people.bodies import MailToken, Name, NewPassword, Password
+from api.people.bodies import MailToken, Name, NewPassword, Password, WithSecret
 from api.people.checks import (
     Names,
     check_own_password,
@@ -64,7 +64,7 @@ NOBODY = Names("", "")
 """The names of somebody who was erased."""
 
 
-class RegistrationBody(Body):
+class RegistrationBody(WithSecret, Body):
     """Register."""
 
     model_config = example(
@@ -80,7 +80,7 @@ class RegistrationBody(Body):
     password: NewPassword
 
 
-class VerificationBody(Body):
+class VerificationBody(WithSecret, Body):
     """Verify an e-mail address."""
 
     model_config = example(token="dbm_4fGx")  # noqa: S106 - an example
@@ -113,7 +113,7 @@ class Asked(TypedDict):
     asked: Literal[True]
 
 
-class PasswordBody(Body):
+class PasswordBody(WithSecret, Body):
     """Change the password."""
 
     model_config = example(current="Eleven-Steps-7-Up", password="Twelve-Steps-8-Up")  # noqa: S106 - an example

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
@@ -18,7 +18,7 @@ from api.gateway.documented import ALWAYS, problems_of
 from api.gateway.failed_attempts import network_of
 from api.gateway.problems import Problem
 from api.gateway.routes import action
-from api.people.bodies import Code, Password, ShownBefore
+from api.people.bodies import Code, Password, ShownBefore, WithSecret
 from api.people.checks import check_own_password, in_thread, names_of, served_by, shown_before
 from api.queries.reading import PathId
 from api.queries.responses import json_response
@@ -33,7 +33,7 @@ ISSUER = "Daybook"
 """The name under which an app lists the code."""
 
 
-class PasswordOnlyBody(BaseModel):
+class PasswordOnlyBody(WithSecret):
     """State the own password once more."""
 
     model_config = ConfigDict(
@@ -43,7 +43,7 @@ class PasswordOnlyBody(BaseModel):
     password: Password
 
 
-class CodeBody(Body):
+class CodeBody(WithSecret, Body):
     """Confirm a second factor."""
 
     model_config = example(code="123456")
@@ -51,7 +51,7 @@ class CodeBody(Body):
     code: Code
 
 
-class StatedPasswordBody(Body):
+class StatedPasswordBody(WithSecret, Body):
     """State the own password once more."""
 
     model_config = example(password="Eleven-Steps-7-Up")  # noqa: S106 - an example
@@ -59,7 +59,7 @@ class StatedPasswordBody(Body):
     password: Password
 
 
-class RemovalBody(Body):
+class RemovalBody(WithSecret, Body):
     """Remove a second factor."""
 
     model_config = example(password="Eleven-Steps-7-Up")  # noqa: S106 - an example

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, NotRequired
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
@@ -20,7 +20,7 @@ from api.gateway.documented import ALWAYS, problems_of
 from api.gateway.persons import Known
 from api.gateway.problems import Problem
 from api.gateway.routes import action
-from api.people.bodies import Code, Name, Password, RefreshToken, ShownBefore
+from api.people.bodies import Code, Name, Password, RefreshToken, ShownBefore, WithSecret
 from api.people.checks import (
     by_system,
     check_code,
@@ -33,7 +33,7 @@ from api.people.checks import (
 from api.queries.query import query
 from api.queries.reading import PathId
 from api.queries.responses import json_response
-from api.services import People, services
+from api.services import People, Services, services
 from domain.kernel import Principal
 from domain.people.person.signing_in import EndSessions
 from domain.people.person.state import Person
@@ -41,6 +41,7 @@ from domain.people.session import SESSION, EndSession, OpenSession
 from domain.people.session import Session as SessionState
 from domain.permissions import ADMINISTRATORS, SELF, VISITORS, may
 from eventstore.credentials.sessions import Refreshed, Refused, Session
+from eventstore.credentials.sweeper import RETENTION
 from eventstore.log.answers import Answer
 
 router = APIRouter(prefix="/v1", tags=["people"])
@@ -49,7 +50,7 @@ MOST_SESSIONS = 100
 """Of the newest sessions of a person that are listed."""
 
 
-class SignInBody(Body):
+class SignInBody(WithSecret, Body):
     """Sign in."""
 
     model_config = example(name="ada", password="Eleven-Steps-7-Up", code="123456")  # noqa: S106 - an example
@@ -59,7 +60,7 @@ class SignInBody(Body):
     code: Code | None = None
 
 
-class RefreshBody(BaseModel):
+class RefreshBody(WithSecret):
     """Get new tokens."""
 
     model_config = ConfigDict(
@@ -143,7 +144,7 @@ async def sign_in(caller: Caller, body: SignInBody) -> Intent:
     new = served.new_id(SESSION)
     if caller.recorded is not None:  # this very request was accepted before
         again = OpenSession(session=new, person=caller.recorded.result["person"], password=0, second_factor=False)
-        return Intent(again, created="session", then=_opens(people))
+        return Intent(again, created="session", then=_opens(served, people))
     person = await in_thread(person_named, people, body.name)
     version = await check_password(caller, person, body.name, body.password)
     assert person is not None, "nobody's password is never right"
@@ -153,12 +154,20 @@ async def sign_in(caller: Caller, body: SignInBody) -> Intent:
         await check_code(caller, person, body.code)
     used = bool(person.second_factor)
     opened = OpenSession(session=new, person=person.id, password=version, second_factor=used)
-    return Intent(opened, created="session", then=_opens(people))
+    return Intent(opened, created="session", then=_opens(served, people))
 
 
-def _opens(people: People) -> Any:
+def _opens(served: Services, people: People) -> Any:
+    """After the event, make the row of the session, and return its tokens.
+
+    A retry makes the row if a crash prevented that. One that comes when the sweeper may have removed the row makes
+    none: else who has an old request could open its session again, without another code.
+    """
+
     async def then(answer: Answer) -> Mapping[str, Any]:
-        result = answer.result
+        result, at = answer.result, answer.recorded_at
+        if answer.replayed and (at is None or at + RETENTION["sessions"] <= served.clock()):
+            return shown_before()
         session, person = result["session"], result["person"]
         opened = await in_thread(people.sessions.open, session, person, result["opened_on"])
         if opened is None:

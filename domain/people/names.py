@@ -33,7 +33,10 @@ RULES: dict[str, str] = {
         "A username has {least} to {most} characters: a-z, 0-9, hyphens and underscores, beginning with a letter or a "
         "digit."
     ),
-    "email_malformed": "This is no e-mail address that mail can be sent to. An address has {most} characters or fewer.",
+    "email_malformed": (
+        "This is no e-mail address that mail can be sent to. An address has {most} characters or fewer, no quoted part "
+        "and no comment. Its domain has a-z, 0-9, hyphens and dots; one with other letters is written as xn--…."
+    ),
     "name_malformed": (
         "A name has 1 to {most} visible characters, no control or invisible characters, and at most {marks} combining "
         "marks in a row."
@@ -73,7 +76,7 @@ def refuse_email(email: str) -> Refused | None:
     form = email_form(email)
     local, _, _ = form.partition("@")
     dots = local.startswith(".") or local.endswith(".") or ".." in local
-    if len(email) <= MOST_EMAIL and _EMAIL.fullmatch(form) and not dots and not _has_invisible(email):
+    if len(email) <= MOST_EMAIL and _EMAIL.fullmatch(form) and not dots and not _has_invisible(email, joiners=False):
         return None
     return Refused("email_malformed", {"most": MOST_EMAIL})
 
@@ -85,11 +88,11 @@ def refuse_name(name: str) -> Refused | None:
     return Refused("name_malformed", {"most": MOST_NAME, "marks": MOST_MARKS})
 
 
-def _has_invisible(text: str) -> bool:
-    """Whether a text has controls or invisible characters, except joiners between two others."""
+def _has_invisible(text: str, *, joiners: bool = True) -> bool:
+    """Whether a text has controls or invisible characters. `joiners`: those between two others are allowed."""
     return any(
         unicodedata.category(character) in _NEVER_IN_A_NAME
-        and not (character in _JOINERS and 0 < at < len(text) - 1 and text[at - 1] not in _JOINERS)
+        and not (joiners and character in _JOINERS and 0 < at < len(text) - 1 and text[at - 1] not in _JOINERS)
         for at, character in enumerate(text)
     )
 

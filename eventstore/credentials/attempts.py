@@ -67,6 +67,11 @@ UPDATE credentials.attempts a SET failures = CASE a.kind WHEN 'address' THEN gre
   FROM unnest(%s::text[], %s::text[]) AS n(kind, subject)
  WHERE a.log = %s AND a.kind = n.kind COLLATE "C" AND a.subject = n.subject COLLATE "C"
 """
+_UNDO = """
+UPDATE credentials.attempts a SET failures = greatest(a.failures - 1, 0)
+  FROM unnest(%s::text[], %s::text[]) AS n(kind, subject)
+ WHERE a.log = %s AND a.kind = n.kind COLLATE "C" AND a.subject = n.subject COLLATE "C"
+"""
 
 
 class Subject(NamedTuple):
@@ -151,10 +156,17 @@ class Attempts(Store):
 
     def succeeded(self, subjects: Sequence[Subject]) -> None:
         """Take the attempt back: the secret was right."""
+        self._change(_TAKE_BACK, subjects)
+
+    def not_made(self, subjects: Sequence[Subject]) -> None:
+        """Take back that it was counted: the secret was not looked at. Failures before it stay."""
+        self._change(_UNDO, subjects)
+
+    def _change(self, statement: str, subjects: Sequence[Subject]) -> None:
         values = (_columns(subjects), _names(subjects), self._log)
         with self._connected() as connection, connection.transaction():
             connection.execute(_LOCK, values)
-            connection.execute(_TAKE_BACK, values)
+            connection.execute(statement.encode(), values)
 
 
 def _columns(subjects: Sequence[Subject]) -> list[str]:

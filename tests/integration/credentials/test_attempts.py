@@ -80,6 +80,17 @@ def test_success_takes_the_attempt_back(attempts: Attempts, database: Database) 
         assert superuser.execute("SELECT failures FROM credentials.attempts").fetchall() == [(0,), (0,)]
 
 
+def test_an_attempt_that_was_not_made_is_not_counted_and_failures_before_it_are(
+    attempts: Attempts, clock: MovedClock
+) -> None:
+    fail(attempts, clock, PERSON.free, ADA, HOME)
+    for _ in range(50):
+        assert attempts.begin([ADA, HOME]) == Begun(PERSON.free + 1)
+        attempts.not_made([ADA, HOME])
+    assert attempts.begin([ADA, HOME]) == Begun(PERSON.free + 1)
+    assert attempts.begin([ADA, HOME]) == Waiting(1, "person")
+
+
 def test_a_name_that_nobody_has_waits_like_one_that_somebody_has(attempts: Attempts, clock: MovedClock) -> None:
     nobody = attempts.of_name(None, "Grace@Example.org")
     assert nobody == attempts.of_name(None, "grace@example.org")

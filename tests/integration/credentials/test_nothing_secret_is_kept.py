@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +28,7 @@ from eventstore.keys.sealing import Sealer
 from tests.support.credentials import SMALL, MovedClock
 from tests.support.keys import Keys
 from tests.support.postgres import Database
-from workers.embedded import wheel_bin_dir
+from tests.support.searching import dump, found
 
 ADA, LOG = "prsn_ada", 1
 PASSWORDS = ("Vq7!kzRw-one", "Kp3?mnTz-two", "Wrong4?guess", "Pw5?as-a-name")
@@ -104,28 +103,6 @@ class Life:
         with pytest.raises(CredentialsError) as error:
             call()
         self.seen += [error.value, error.value.args, error.value.__context__]
-
-
-def forms(secret: str) -> Iterator[bytes]:
-    """The texts that a secret could be found as. Of a base64 text inside a longer one, the part that does not depend on
-    its neighbours."""
-    # A key's first characters are shown on purpose; its random part is not.
-    for one in {secret, secret.partition("_")[2] or secret}:
-        raw = one.encode()
-        yield from (raw, raw.hex().encode(), raw.hex().upper().encode())
-        for skipped in range(3):
-            for encode in (base64.b64encode, base64.urlsafe_b64encode):
-                yield encode(raw[skipped : skipped + (len(raw) - skipped) // 3 * 3])
-
-
-def dump(database: Database) -> bytes:
-    """The whole database, as text."""
-    command = [str(wheel_bin_dir() / "pg_dump"), "--inserts", database.url]
-    return subprocess.run(command, capture_output=True, check=True).stdout
-
-
-def found(secrets: list[str], text: bytes) -> list[str]:
-    return [secret for secret in secrets if any(form in text for form in forms(secret))]
 
 
 def test_no_secret_is_in_the_database_a_log_line_a_repr_or_an_error(

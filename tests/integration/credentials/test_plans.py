@@ -107,6 +107,7 @@ def test_each_statement_finds_its_rows_by_an_index(explained: Explained, clock: 
         lambda: keys.end_all(ADA, 2),
         lambda: attempts.begin(subjects),
         lambda: attempts.succeeded(subjects),
+        lambda: attempts.not_made(subjects),
     ):
         used(explained, run)
 

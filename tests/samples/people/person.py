@@ -159,7 +159,8 @@ RULES = {
     "email_malformed": RuleSample(
         given=(),
         broken=registered(email=f"d{LONGEST_EMAIL.removesuffix('.com')}.info"),
-        sentence="This is no e-mail address that mail can be sent to. An address has 254 characters or fewer.",
+        sentence="This is no e-mail address that mail can be sent to. An address has 254 characters or fewer, no quoted "
+        "part and no comment. Its domain has a-z, 0-9, hyphens and dots; one with other letters is written as xn--….",
         kept=(registered(email=LONGEST_EMAIL),),
     ),
     "name_malformed": RuleSample(

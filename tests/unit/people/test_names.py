@@ -68,6 +68,7 @@ def test_an_address_that_mail_can_be_sent_to(email: str) -> None:
         "ada@example.com\n",
         "ada\u202e@example.com",
         "ada\u200b@example.com",
+        "ad\u200da@example.com",
         "<ada@example.com>",
         '"ada lovelace"@example.com',
         "ada@[127.0.0.1]",
