@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Final, Literal, Union, get_args, get_origin
 
 import orjson
 
@@ -61,10 +61,10 @@ the rule: see [rules](rules.md).
 """
 _PERMISSIONS_INTRODUCTION = """\
 The table shows which role can use which route. A token of the file has one role: the first columns. A person who has
-signed in has the role `person`, and each role that an administrator granted. What `person` may be used for is about
-oneself; another person does not exist for them. Some routes are for requests without a token. A route that takes GET takes
-HEAD too, with the same permission. A request without the permission gets the problem `forbidden`. A request with another
-query parameter gets the problem `malformed`.
+signed in has the role `person`, and each role that an administrator granted. The role `person` is for what is one's
+own; other persons do not exist for it. Some routes are for requests without a token. A route that takes GET takes HEAD
+too, with the same permission. A request without the permission gets the problem `forbidden`. A request with another
+query parameter gets the problem `malformed`. A command without `dry_run` carries or returns a secret.
 """
 _READ_MODELS_INTRODUCTION = """\
 A read model is folded from the log. Its tables are in the schema `read`, with amounts in minor units. Reporting tools
@@ -254,25 +254,25 @@ def _permissions() -> Iterator[str]:
         for one in sorted(RouteTable(routes()).routes, key=lambda one: (one.route.path, _methods(one)))
         for method in _methods(one)
     ]
-    yield from _table(["route", "what it does", "query parameters", *_WHO], rows)
+    yield from _table(["route", "what it does", "query parameters", *WHO], rows)
 
 
 def _methods(declared: DeclaredRoute) -> list[str]:
     return sorted((declared.route.methods or set()) - {"HEAD"})
 
 
-_WHO: Final = {role: role for role in ROLES} | {
-    "person": "person",
-    "administrator": "administrator",
+WHO: Final[dict[str, str]] = {
+    **{role: role for role in ROLES},
+    **{role: role for role in ("author", "moderator", "person", "administrator")},
     "without a token": "visitor",
 }
-"""The columns, each with its role. The other roles of persons open no route."""
+"""The columns of the page of permissions, each with its role."""
 
 
 def _allowed(declaration: Declaration) -> list[str]:
     if "public" in declaration.may:
-        return ["everyone"] * len(_WHO)
-    return ["yes" if role in declaration.may else "" for role in _WHO.values()]
+        return ["everyone"] * len(WHO)
+    return ["yes" if role in declaration.may else "" for role in WHO.values()]
 
 
 # Read models
