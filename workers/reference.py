@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Final, Literal, Union, get_args, get_origin
 
 import orjson
 
@@ -60,9 +60,11 @@ An answer that is not a success is a problem detail (RFC 9457) with the media ty
 the rule: see [rules](rules.md).
 """
 _PERMISSIONS_INTRODUCTION = """\
-Each token belongs to a principal with one role. The table shows which role can use which route. A route that takes GET
-takes HEAD too, with the same permission. A request without the permission gets the problem `forbidden`. A request with
-another query parameter gets the problem `malformed`.
+The table shows which role can use which route. A token of the file has one role: the first columns. A person who has
+signed in has the role `person`, and each role that an administrator granted. The role `person` is for what is one's
+own; other persons do not exist for it. Some routes are for requests without a token. A route that takes GET takes HEAD
+too, with the same permission. A request without the permission gets the problem `forbidden`. A request with another
+query parameter gets the problem `malformed`. A command without `dry_run` carries or returns a secret.
 """
 _READ_MODELS_INTRODUCTION = """\
 A read model is folded from the log. Its tables are in the schema `read`, with amounts in minor units. Reporting tools
@@ -252,17 +254,25 @@ def _permissions() -> Iterator[str]:
         for one in sorted(RouteTable(routes()).routes, key=lambda one: (one.route.path, _methods(one)))
         for method in _methods(one)
     ]
-    yield from _table(["route", "what it does", "query parameters", *ROLES], rows)
+    yield from _table(["route", "what it does", "query parameters", *WHO], rows)
 
 
 def _methods(declared: DeclaredRoute) -> list[str]:
     return sorted((declared.route.methods or set()) - {"HEAD"})
 
 
+WHO: Final[dict[str, str]] = {
+    **{role: role for role in ROLES},
+    **{role: role for role in ("author", "moderator", "person", "administrator")},
+    "without a token": "visitor",
+}
+"""The columns of the page of permissions, each with its role."""
+
+
 def _allowed(declaration: Declaration) -> list[str]:
     if "public" in declaration.may:
-        return ["everyone"] * len(ROLES)
-    return ["yes" if role in declaration.may else "" for role in ROLES]
+        return ["everyone"] * len(WHO)
+    return ["yes" if role in declaration.may else "" for role in WHO.values()]
 
 
 # Read models

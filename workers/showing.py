@@ -71,7 +71,10 @@ def _said(data: Mapping[str, Any], currency: str | None) -> str:
 
 def _shown(name: str, value: Any, currency: str | None) -> str:
     if isinstance(value, list):
-        return "; ".join(_said(one, one.get("currency", currency)) for one in value)
+        named = [one for one in value if isinstance(one, dict)]
+        if len(named) < len(value):  # codes, such as the areas of an API key
+            return " ".join(printable(str(one)) for one in value)
+        return "; ".join(_said(one, one.get("currency", currency)) for one in named)
     if name in AMOUNTS and currency is not None:
         return f"{value} {currency}"
     return printable(str(value))

@@ -18,6 +18,7 @@ from projections.engine.outage import DatabaseAwayError, Outage
 from projections.engine.pages import PageDone
 from projections.engine.runner import TRANSIENT
 from projections.engine.tables import begin
+from projections.people.mails import open_mails
 from projections.processes.work import counts
 from projections.registry import PROJECTIONS, chosen
 from workers.clock_and_ids import now
@@ -25,7 +26,7 @@ from workers.composition import make_codec
 from workers.mail.running import delivery_of, run_mail
 from workers.metrics.reader import STATEMENT_SECONDS, Reader
 from workers.metrics.serving import metrics_served
-from workers.metrics.sources import Folding, of_lag, of_processes
+from workers.metrics.sources import Folding, Open, of_lag, of_processes
 from workers.processes.running import run_processes
 from workers.settings import Settings, variable
 from workers.tracing import ended, traces_of
@@ -130,7 +131,7 @@ def work_processes(settings: Settings) -> None:
             statement_seconds=STATEMENT_SECONDS,
             read_only=True,
         ),
-        lambda connection: counts(connection, now()),
+        lambda connection: Open(counts(connection, now()), open_mails(connection, now())),
     )
     with closing(counted), metrics_served(settings, [of_processes(counted.read)]):
         _once_it_is_there(both_let_us_in, stop, settings.database_wait_seconds)

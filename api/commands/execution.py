@@ -90,7 +90,7 @@ def command(
             secret=secret,
         )
 
-        async def endpoint(request: Request, body: BaseModel, dry_run: bool, **names: str) -> Response:
+        async def endpoint(request: Request, body: BaseModel, dry_run: bool = False, **names: str) -> Response:
             return await carry_out(request, route, body, names)
 
         parameters = [
@@ -99,8 +99,10 @@ def command(
             if name != "caller"
         ]
         request = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
-        dry_run = inspect.Parameter("dry_run", inspect.Parameter.KEYWORD_ONLY, annotation=DryRun, default=False)
-        endpoint.__signature__ = inspect.Signature([request, *parameters, dry_run])  # type: ignore[attr-defined]
+        if not secret:
+            dry_run = inspect.Parameter("dry_run", inspect.Parameter.KEYWORD_ONLY, annotation=DryRun, default=False)
+            parameters.append(dry_run)
+        endpoint.__signature__ = inspect.Signature([request, *parameters])  # type: ignore[attr-defined]
         endpoint.__name__, endpoint.__doc__ = build.__name__, build.__doc__
         declare(endpoint, route)
         router.post(path, status_code=status, responses=answers_of_command(answer))(endpoint)
@@ -160,8 +162,6 @@ async def _run_with_secret(
     state = request.scope["state"]
     key = stated_key(state)
     served, people = services(request), people_of(request)
-    if request.scope["query_string"] and is_dry_run(request.scope["query_string"]):
-        raise Problem("malformed", "A command with a secret has no dry run.", parameter="dry_run")
     if_match = state["headers"].get(b"if-match", b"").decode("latin-1") or None
     caller = caller_of(request)
     if caller.principal.roles == VISITOR.roles and len(key) < LEAST_VISITOR_KEY:

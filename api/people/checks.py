@@ -130,7 +130,7 @@ async def begin(people: People, subjects: Sequence[Subject]) -> Begun:
     begun = await in_thread(people.attempts.begin, subjects)
     if isinstance(begun, Waiting):
         seconds = math.ceil(begun.seconds)
-        raise Problem("sign_in_waits", f"Too many attempts failed; wait {seconds} seconds.", retry_after=seconds)
+        raise Problem("sign_in_waits", f"Too many attempts failed; wait {seconds} s.", retry_after=seconds)
     return begun
 
 

@@ -136,6 +136,27 @@ SELECT mail, next_at FROM read.mails WHERE next_at <= %s AND (next_at, mail) > (
 """
 _NEXT_DUE = "SELECT min(next_at) FROM read.mails WHERE next_at > %s"
 
+_OPEN = """
+SELECT count(*) FILTER (WHERE status = 'waiting'), count(*) FILTER (WHERE status = 'failed'), min(next_at)
+  FROM read.mails WHERE next_at IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMails:
+    """How many mails wait for their first attempt or for another one, and how late the longest due is."""
+
+    waiting: int
+    failed: int
+    late_seconds: float
+
+
+def open_mails(connection: Connection[Any], now: datetime) -> OpenMails:
+    """Count the mails that are not sent and not given up."""
+    row = connection.execute(_OPEN).fetchone()
+    waiting, failed, oldest = (0, 0, None) if row is None else row
+    return OpenMails(waiting, failed, 0.0 if oldest is None else max((now - oldest).total_seconds(), 0.0))
+
 
 def due_mails(
     connection: Connection[Any], now: datetime, after: tuple[datetime, str], limit: int

@@ -243,18 +243,23 @@ def test_a_service_waits_only_for_services_with_a_health_check_or_an_end() -> No
 def test_the_commands_that_the_documentation_shows_run_with_what_they_need() -> None:
     """For `docker compose run … SERVICE [COMMAND …]` the service exists and has the connections of the command."""
     page = (ROOT / "docs" / "howto" / "run-commands-with-compose.md").read_text(encoding="utf-8")
-    shown = re.findall(r"^docker compose run((?: --\S+)*) ([a-z]+)(?: ([a-z-]+))?", page, re.MULTILINE)
-    assert {(service, command) for _, service, command in shown} >= {("verify", ""), ("rebuild", "")}
+    shown = re.findall(r"^docker compose run((?: --\S+)*) ([a-z]+)(?: ([a-z-]+)(?: ([a-z-]+))?)?", page, re.MULTILINE)
+    assert {(service, command) for _, service, command, _ in shown} >= {("verify", ""), ("rebuild", "")}
     needed = {
         "events": "DAYBOOK_AUDIT_DATABASE_URL",
         "replay": "DAYBOOK_AUDIT_DATABASE_URL",
         "rebuild": "DAYBOOK_READ_OWNER_DATABASE_URL",
+        "people first-administrator": "DAYBOOK_API_DATABASE_URL",
     }
-    for options, service, command in shown:
+    for options, service, command, more in shown:
         assert "--rm" in options.split()
         if command:
             assert command in commands()
-            assert needed.get(command, "DATABASE_URL") in environment(service), f"{service} {command}"
+            name = f"{command} {more}" if command == "people" else command
+            assert needed.get(name, "DATABASE_URL") in environment(service), f"{service} {name}"
+            if command == "people":  # it opens what is personal
+                given = re.findall(r"--env=(\w+)", options)
+                assert "DAYBOOK_MASTER_KEY" in {*environment(service), *given}, f"{service} {name}"
 
 
 def test_data_is_in_named_volumes() -> None:

@@ -11,6 +11,7 @@ import yaml
 
 from tests.unit.test_compose import environment, services
 from workers.metrics.catalogue import METRICS
+from workers.metrics.sources import REFUSALS
 from workers.settings import load
 
 ROOT: Final = Path(__file__).parents[2]
@@ -48,6 +49,13 @@ def test_each_label_that_is_named_exists(page: str) -> None:
     assert len(grouped) >= 3
     for name, label in [*selected, *((name, label) for label, name in grouped)]:
         assert label in {*SERIES[name].labels, "le"}, f"{name} has no label {label}"
+
+
+@pytest.mark.parametrize("page", ["deploy/prometheus-rules.yml", "docs/howto/observe.md"])
+def test_each_code_that_is_selected_is_counted(page: str) -> None:
+    codes = re.findall(r'\{code="(\w+)"\}', (ROOT / page).read_text(encoding="utf-8"))
+    assert codes
+    assert set(codes) <= set(REFUSALS)
 
 
 def test_prometheus_reaches_each_process_of_up() -> None:

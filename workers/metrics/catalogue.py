@@ -35,7 +35,7 @@ LABELS: Final[Mapping[str, str]] = {
     "manager": "a process manager, such as `publication`",
     "topic": "a topic that the log is published to; there are none without Kafka",
     "result": "`answered`, or `left_out`: a record without a valid key, whose answer nobody would find",
-    "status": "`waiting`, `working` or `attention`",
+    "status": "of processes `waiting`, `working` or `attention`; of mails `waiting`, or `failed` and tried again",
 }
 """The values of each label."""
 
@@ -186,10 +186,17 @@ TIMERS_DUE = Metric("daybook_timers_due", "gauge", "Processes whose due time has
 TIMERS_LATE_SECONDS = Metric(
     "daybook_timers_late_seconds", "gauge", "Seconds since the oldest due time that has come; 0 if none has", PROCESSES
 )
+OPEN_MAILS = Metric("daybook_open_mails", "gauge", "Mails that are not sent and not given up", PROCESSES, ("status",))
+MAILS_LATE_SECONDS = Metric(
+    "daybook_mails_late_seconds",
+    "gauge",
+    "Seconds since the oldest time to send a mail that has come; 0 if none has",
+    PROCESSES,
+)
 PROCESSES_KNOWN = Metric(
     "daybook_processes_known",
     "gauge",
-    "1 if the database gave the figures of processes at this scrape; with 0 they are left out",
+    "1 if the database gave the figures of processes and mails at this scrape; with 0 they are left out",
     PROCESSES,
 )
 TOPIC_RECORDS = Metric(
@@ -236,6 +243,8 @@ METRICS: Final = (
     TIMERS,
     TIMERS_DUE,
     TIMERS_LATE_SECONDS,
+    OPEN_MAILS,
+    MAILS_LATE_SECONDS,
     TOPIC_RECORDS,
 )
 """All metrics of Daybook. A new one is added here, and shown by a source in `workers.metrics.sources`."""

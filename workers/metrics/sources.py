@@ -21,6 +21,7 @@ from eventstore.log.answers import Outcome
 from eventstore.reads.recorder import Statistics
 from projections.engine.lag import Lag
 from projections.engine.pages import PageDone
+from projections.people.mails import OpenMails
 from projections.processes.work import OPEN, Counts
 from workers.metrics import catalogue
 from workers.metrics.catalogue import Metric
@@ -141,14 +142,22 @@ def of_lag(read_lag: Callable[[], Lag | None]) -> Source:
     return read
 
 
-def of_processes(read_counts: Callable[[], Counts | None]) -> Source:
-    """The figures of processes. None from `read_counts`: the database did not answer, and they are not known."""
+class Open(NamedTuple):
+    """What is not done: processes, and mails."""
+
+    processes: Counts
+    mails: OpenMails
+
+
+def of_processes(read_open: Callable[[], Open | None]) -> Source:
+    """The figures of what is not done. None from `read_open`: the database did not answer, and they are not known."""
 
     def read() -> Iterator[Sample]:
-        found = read_counts()
-        yield Sample(catalogue.PROCESSES_KNOWN, int(found is not None))
-        if found is None:
+        both = read_open()
+        yield Sample(catalogue.PROCESSES_KNOWN, int(both is not None))
+        if both is None:
             return
+        found, mails = both
         open_ones = {(one.manager, one.status): one.processes for one in found.processes}
         for manager in MANAGERS:
             for status in OPEN:
@@ -157,6 +166,9 @@ def of_processes(read_counts: Callable[[], Counts | None]) -> Source:
         yield Sample(catalogue.TIMERS, found.timers)
         yield Sample(catalogue.TIMERS_DUE, found.timers_due)
         yield Sample(catalogue.TIMERS_LATE_SECONDS, found.late_seconds)
+        yield Sample(catalogue.OPEN_MAILS, mails.waiting, ("waiting",))
+        yield Sample(catalogue.OPEN_MAILS, mails.failed, ("failed",))
+        yield Sample(catalogue.MAILS_LATE_SECONDS, mails.late_seconds)
 
     return read
 

@@ -28,6 +28,7 @@ from eventstore.credentials.tokens import Secret
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.reply_sinks import ExecutorError, UnavailableError
 from eventstore.log.answers import Answer
+from projections.people.mails import OpenMails, open_mails
 from tests.samples.people.person import (
     active,
     by_administrator,
@@ -127,6 +128,25 @@ def test_notices_are_sent_for_what_happened(mails: Mails) -> None:
         ("prsn_bob@example.com", "You are an administrator now"),
     }
     assert all("Spam" not in parts(message)[0] for _, message in inbox.received), "the reason is not for a mail"
+
+
+def test_open_mails_are_counted_until_they_are_sent(mails: Mails) -> None:
+    later = NOW + timedelta(seconds=90)
+    with psycopg.connect(mails.processes.ledger.database.query_url, autocommit=True) as reading:
+        assert open_mails(reading, later) == OpenMails(0, 0, 0.0)
+        mails.do(registered())
+        assert open_mails(reading, later) == OpenMails(waiting=1, failed=0, late_seconds=90.0)
+        with mail_server() as (inbox, port):
+            inbox.answers = [GREYLISTED]
+            worker = mails.worker(smtp(port))
+            sent(worker)
+            mails.one()  # it is folded
+            assert open_mails(reading, NOW) == OpenMails(waiting=0, failed=1, late_seconds=0.0), "it is not due yet"
+            assert open_mails(reading, later) == OpenMails(0, 1, (later - NOW - FIRST_PAUSE).total_seconds())
+            mails.processes.clock.forward(FIRST_PAUSE)
+            sent(worker)
+        assert mails.one().status == "sent"
+        assert open_mails(reading, later) == OpenMails(0, 0, 0.0)
 
 
 def test_a_mail_that_is_refused_for_now_is_tried_again(mails: Mails) -> None:

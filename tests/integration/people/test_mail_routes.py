@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from projections.people.mails import due_mails, mails, next_due_mail
+from projections.people.mails import due_mails, mails, next_due_mail, open_mails
 from tests.samples.people import mail as samples
 from tests.support.answers import accepted, found
 from tests.support.ledger import NOW, fold, ledger_on
@@ -80,6 +80,8 @@ def test_the_plans_stay_fast_with_many_mails(postgres18: Server) -> None:
                 assert probed_index(scan) == index
             [scan] = Explained(connection).scans(lambda: next_due_mail(connection, NOW))
             assert probed_index(scan) == "mails_to_send"
+            [scan] = Explained(connection).scans(lambda: open_mails(connection, NOW))
+            assert scan["Index Name"] == "mails_to_send", "mails that are done are not looked at"
 
 
 def many(database: Database) -> None:

@@ -92,6 +92,7 @@ def test_a_command_with_a_secret_is_sent_alone_and_has_no_dry_run(service: Servi
     path = request.path(route)
     tried = service.post(f"{path.removeprefix('/v1/')}?dry_run=true", dict(request.body), token=request.token)
     assert (tried.status_code, tried.json()["code"]) == (400, "malformed")
+    assert tried.json()["figures"] == {"known": [], "unknown": ["dry_run"]}
     items = [{"path": path, "body": dict(request.body)}]
     atomic = service.post("batches?atomic=true", items, role="operator")
     assert atomic.status_code == 400

@@ -17,12 +17,14 @@ import pytest
 from pydantic import ValidationError
 
 from api.gateway.problems import PROBLEMS
+from domain.people.mail import OPEN as OPEN_MAILS
 from domain.registry import MANAGERS, RULES
 from eventstore.executor.statistics import OUTCOMES, Statistics
 from eventstore.log.publications import PublicationLag
 from eventstore.reads.recorder import Statistics as Recorded
 from projections.engine.lag import Lag, ProjectionLag
 from projections.engine.pages import PageDone
+from projections.people.mails import OpenMails
 from projections.processes.work import OPEN, Counts, ManagerCount
 from tests.support.metrics import Scraped, free_ports, parsed, scrape
 from tests.support.waiting import wait_until
@@ -35,6 +37,7 @@ from workers.metrics.serving import metrics_served
 from workers.metrics.sources import (
     REFUSALS,
     Folding,
+    Open,
     Sample,
     Source,
     TopicCounts,
@@ -58,7 +61,10 @@ KNOWN = Lag(
     ),
     publications=(PublicationLag("daybook.main.1.log", 18, 2, 0.5, "Kafka cannot be used"),),
 )
-COUNTED = Counts((ManagerCount("publication", "waiting", 4), ManagerCount("hold_expiry", "attention", 1)), 5, 2, 1.5)
+COUNTED = Open(
+    Counts((ManagerCount("publication", "waiting", 4), ManagerCount("hold_expiry", "attention", 1)), 5, 2, 1.5),
+    OpenMails(waiting=3, failed=1, late_seconds=7.5),
+)
 
 
 def executor(statistics: Statistics | None = None) -> Any:
@@ -127,7 +133,7 @@ def test_each_label_has_the_values_that_the_page_describes() -> None:
     assert values["code"] == set(REFUSALS) == {*refused, "wrong_tokens"}
     assert values["result"] == {"answered", "left_out"}
     assert values["manager"] == {manager.name for manager in MANAGERS}
-    assert values["status"] == set(OPEN)
+    assert values["status"] == {*OPEN, *OPEN_MAILS}
     for label in ("outcome", "reason", "code", "status"):
         assert set(re.findall("`(.*?)`", LABELS[label])) == values[label]
 
@@ -305,6 +311,8 @@ def test_the_figures_of_processes() -> None:
         labels = frozenset({("manager", "publication"), ("status", status)})
         assert shown["daybook_open_processes", labels] == number
     assert [shown[f"daybook_timers{end}", frozenset()] for end in ("", "_due", "_late_seconds")] == [5, 2, 1.5]
+    mails = [shown["daybook_open_mails", frozenset({("status", one)})] for one in ("waiting", "failed")]
+    assert [*mails, shown["daybook_mails_late_seconds", frozenset()]] == [3, 1, 7.5]
 
 
 def test_figures_that_the_database_did_not_give_are_left_out() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from api.gateway.routes import RouteTable
+from api.registry import routes
 from domain.kernel import Event, Personal, Value
 from domain.registry import AGGREGATES, CATALOGUE, RULES, commands
 from workers import reference
@@ -33,6 +35,11 @@ def test_each_event_has_a_docstring(kind: type[Event]) -> None:
 @pytest.mark.parametrize("kind", commands())
 def test_each_command_has_a_docstring(kind: type) -> None:
     assert kind.__dict__.get("__doc__"), f"{kind.__name__} needs a docstring"
+
+
+def test_each_role_that_opens_a_route_has_a_column() -> None:
+    roles = {role for one in RouteTable(routes()).routes for role in one.declaration.may}
+    assert roles - {"public"} == set(reference.WHO.values())
 
 
 def test_there_are_no_schemas_of_other_versions() -> None:

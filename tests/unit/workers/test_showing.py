@@ -11,6 +11,8 @@ from domain.accounts.account.state import Account, Profile
 from domain.accounts.posting import Entry, TransactionPosted
 from domain.kernel import ERASED, UNREADABLE
 from eventstore.log.read import Recorded
+from tests.samples.registry import EVENTS
+from tests.samples.sample import StoredEvent
 from workers.showing import described, in_major_units, plain
 
 ADA, GRACE = "acct_01h455vb4pex5vsknk084sn02q", "acct_01h455vb4pex5vsknk084sn02r"
@@ -36,6 +38,23 @@ def test_an_event_is_printed_completely_and_in_major_units(description: object, 
         f"        kind transfer, value_date 2024-01-02, entries account {ADA}, side debit, amount 12.30 EUR; "
         f"account {GRACE}, side credit, amount 12.30 EUR, subject ada, description {shown}",
     ]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.type)
+def test_each_event_that_can_be_stored_is_printed(event: StoredEvent) -> None:
+    at = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
+    metadata = orjson.dumps({"actor": {"id": "bank", "how": "token"}})
+    recorded = Recorded(7, 9, event.stream, event.version, event.type, at, b"{}", metadata)
+    first, second, *_ = described(recorded, plain(event.means), None)
+    assert first.endswith(event.type)
+    assert second == "        at 7, 2024-01-02 03:04:05 UTC, by bank"
+
+
+def test_codes_in_a_list_are_printed_as_they_are() -> None:
+    recorded, _ = posted("for the rent")
+    data = {"key": "akey_1", "areas": ["accounts", "posts"], "accounts": None, "roles": []}
+    *_, last = described(recorded, data, None)
+    assert last == "        key akey_1, areas accounts posts, roles "
 
 
 def test_lines_are_as_wide_as_the_terminal_and_cut_no_id() -> None:
