@@ -107,7 +107,7 @@ class MailBody(BaseModel):
     purpose: Literal["verify", "reset"]
 
 
-class Asked(TypedDict):
+class MailAsked(TypedDict):
     """A mail that was asked for."""
 
     asked: Literal[True]
@@ -171,7 +171,7 @@ async def verify_email(caller: Caller, body: VerificationBody) -> Intent:
 
 _ASKED: dict[int | str, dict[str, Any]] = {
     **problems_of(*ALWAYS, 413, 415),
-    202: {"description": "Asked for; the answer is the same whether there is such a person or not", "model": Asked},
+    202: {"description": "Asked for; the answer is the same whether there is such a person or not", "model": MailAsked},
 }
 
 
