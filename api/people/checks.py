@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, cast
 from starlette.concurrency import run_in_threadpool
 
 from api.commands.answer_codes import answer_codes
+from api.commands.execution import problem_of
 from api.commands.routes import Caller
 from api.gateway.problems import Problem
 from api.services import People, Services
@@ -27,6 +28,7 @@ from eventstore.credentials.attempts import Begun, Subject, Waiting
 from eventstore.credentials.password_rules import broken_rules
 from eventstore.credentials.totp_codes import looks_like_code
 from eventstore.executor.decided_commands import Submission
+from eventstore.executor.reply_sinks import ExecutorError
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.log.read import read_stream
 
@@ -146,7 +148,11 @@ async def check_password(caller: Caller, person: Person | None, name: str, passw
     subjects = [people.attempts.of_name(id, name), Subject("address", caller.address)]
     begun = await begin(people, subjects)
     version = 0 if person is None else person.password
-    checked = await in_thread(people.passwords.check, id, password, version=version)
+    try:
+        checked = await in_thread(people.passwords.check, id, password, version=version)
+    except Problem:  # too busy to compare: nobody has guessed
+        await in_thread(people.attempts.not_made, subjects)
+        raise
     if person is None or not checked.matches or checked.version is None:
         raise await failed(served, begun, id)
     await in_thread(people.attempts.succeeded, subjects)
@@ -170,14 +176,19 @@ async def check_code(caller: Caller, person: Person, code: str) -> None:
     subjects = [Subject("code", person.id)]
     begun = await begin(people, subjects)
     factor = people.second_factor
-    check = factor.check if looks_like_code(code) else factor.use_recovery_code
-    if not await in_thread(check, person.id, code):
+    check, version = factor.check, person.second_factor
+    if not looks_like_code(code):
+        check, version = factor.use_recovery_code, person.recovery_codes
+    if not await in_thread(check, person.id, code, version=version):
         raise await failed(served, begun, person.id)
     await in_thread(people.attempts.succeeded, subjects)
 
 
 async def by_system(served: Services, command: Command, key: str) -> None:
-    """Execute a command of the sign-in itself. Its refusal is no error: what it says is so already."""
+    """Execute a command of the sign-in itself. Its refusal is no error: what it says is so already.
+
+    Raises `Problem` if the executor does not answer.
+    """
     now = served.clock()
     context = Context(now, served.log, SIGN_IN)
     kind = type(command).__name__
@@ -191,7 +202,10 @@ async def by_system(served: Services, command: Command, key: str) -> None:
         context=context,
         codes=answer_codes(201, if_match=False),
     )
-    await served.commands.execute(submission)
+    try:
+        await served.commands.execute(submission)
+    except ExecutorError as error:
+        raise problem_of(error) from error
 
 
 def shown_before() -> dict[str, Any]:

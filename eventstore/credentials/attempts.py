@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, LiteralString, NamedTuple, TypeAlias
 
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
@@ -64,6 +64,11 @@ UPDATE credentials.attempts a SET failed_at = %s FROM unnest(%s::text[], %s::tex
 # The rows stay, with 0 failures, until a sweep: an attempt may be about to lock them.
 _TAKE_BACK = """
 UPDATE credentials.attempts a SET failures = CASE a.kind WHEN 'address' THEN greatest(a.failures - 1, 0) ELSE 0 END
+  FROM unnest(%s::text[], %s::text[]) AS n(kind, subject)
+ WHERE a.log = %s AND a.kind = n.kind COLLATE "C" AND a.subject = n.subject COLLATE "C"
+"""
+_NOT_MADE = """
+UPDATE credentials.attempts a SET failures = greatest(a.failures - 1, 0)
   FROM unnest(%s::text[], %s::text[]) AS n(kind, subject)
  WHERE a.log = %s AND a.kind = n.kind COLLATE "C" AND a.subject = n.subject COLLATE "C"
 """
@@ -138,6 +143,10 @@ class Attempts(Store):
             counted = connection.execute(_COUNT, values).fetchall()
         return Begun(max((number for kind, number in counted if kind != "address"), default=0))
 
+    def not_made(self, subjects: Sequence[Subject]) -> None:
+        """Take back an attempt that was begun, and could not be made: nothing was compared."""
+        self._change(_NOT_MADE, subjects)
+
     def _locked(
         self, connection: Connection[Any], kinds: list[str], names: list[str], now: datetime
     ) -> list[tuple[Kind, str, int, datetime]]:
@@ -151,10 +160,13 @@ class Attempts(Store):
 
     def succeeded(self, subjects: Sequence[Subject]) -> None:
         """Take the attempt back: the secret was right."""
+        self._change(_TAKE_BACK, subjects)
+
+    def _change(self, statement: LiteralString, subjects: Sequence[Subject]) -> None:
         values = (_columns(subjects), _names(subjects), self._log)
         with self._connected() as connection, connection.transaction():
             connection.execute(_LOCK, values)
-            connection.execute(_TAKE_BACK, values)
+            connection.execute(statement, values)
 
 
 def _columns(subjects: Sequence[Subject]) -> list[str]:

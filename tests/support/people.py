@@ -99,7 +99,10 @@ def people_of(service: Service) -> People:
 
 def visit(service: Service, path: str, body: Any, *, idempotency: str | None = None) -> httpx.Response:
     """Post without a token."""
-    return service.http.post(f"/v1/{path}", json=body, headers={"Idempotency-Key": idempotency or key()})
+    response = service.http.post(f"/v1/{path}", json=body, headers={"Idempotency-Key": idempotency or key()})
+    if "Daybook-Position" in response.headers:
+        service.last["position"] = response.headers["Daybook-Position"]
+    return response
 
 
 def registered(service: Service, username: str | None = None, **more: Any) -> Somebody:
