@@ -128,9 +128,8 @@ class Persons:
             if key.reason == "mistyped":
                 return Problem("unauthenticated", "This API key is mistyped: its checksum is wrong.")
             return Problem("unauthenticated", "This is no API key of this service that works.")
-        states = {stream: self._latest(stream) for stream in (key.person, SIGN_IN_POLICY)}
-        person, policy = states[key.person], sign_in_policy(states[SIGN_IN_POLICY])
-        if not isinstance(person, Person) or person.status != "active" or person.key(key.key, self._clock()) is None:
+        person, policy = self._owner(key), sign_in_policy(self._latest(SIGN_IN_POLICY))
+        if person is None:
             return Problem("unauthenticated", "This is no API key of this service that works.")
         allowance = self._rates.take(key.key, key.per_minute)
         if not allowance.allowed:
@@ -138,6 +137,16 @@ class Persons:
             return Problem("key_rate", detail, per_minute=key.per_minute, retry_after=allowance.seconds)
         grants = _lent(person.grants, policy)
         return Known(Principal(person.id, (), "api_key", person.id, grants), None, key.scope)
+
+    def _owner(self, key: ApiKey) -> Person | None:
+        """The person whose key works now, or None. What is kept may be from before the key was made."""
+        kept = self._working(key, self._latest(key.person))
+        return kept or self._working(key, self._states.load([key.person])[key.person])
+
+    def _working(self, key: ApiKey, person: Any) -> Person | None:
+        """The person, if they may sign in and their key works now."""
+        works = isinstance(person, Person) and person.status == "active" and person.key(key.key, self._clock())
+        return person if works else None
 
     def _latest(self, stream: str) -> Any:
         known, state = self._states.get(stream)

@@ -7,6 +7,7 @@ The process looks each `POLL_SECONDS`, and answers nothing that it has not looke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import psycopg
@@ -89,6 +90,25 @@ def test_a_role_that_is_granted_counts_too(service: Service) -> None:
     assert answer(service, ada.access) == (403, "forbidden")
     service.executed(By(ADMINISTRATOR, GrantRole(ada.id, "report")))
     assert answer(service, ada.access) == (200, "")
+
+
+def test_an_api_key_works_at_once(service: Service, ada: Somebody) -> None:
+    """Also while the process keeps the person as they were before: what it does not know yet, it reads."""
+    with stood_still(service):
+        assert service.get(READS, token=ada.access).status_code == 200
+        _, first = api_key(ada)
+        assert service.get(READS, token=first).status_code == 200
+        _, second = api_key(ada)
+        assert service.get(READS, token=second).status_code == 200
+
+
+@contextmanager
+def stood_still(service: Service) -> Iterator[None]:
+    """The process knows what it knew, and takes it for fresh: its thread sees nothing."""
+    states = people_of(service).states
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(states, "_drop_moved", lambda _: None)
+        yield
 
 
 OF_A_KEY: Mapping[str, tuple[Callable[[Somebody, str], Any], Answer]] = {
