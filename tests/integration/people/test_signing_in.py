@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from tests.support.credentials import MovedClock
@@ -72,6 +73,48 @@ def test_a_refresh_token_works_once_and_a_second_use_ends_the_session(service: S
     assert after.json()["code"] == "session_ended"
     states = people_of(service).states.load([ada.session])
     assert states[ada.session].ended == "reused"
+
+
+def test_an_access_token_that_has_ended_keeps_nobody_from_a_new_one(service: Service) -> None:
+    """Programs add the token that they have to each request, also to the one that replaces it."""
+    ada = signed_in(service)
+    service.services.clock.move(minutes=15)  # type: ignore[attr-defined]
+    assert ada.get("me").json()["code"] == "token_expired"
+    old = {"Authorization": f"Bearer {ada.access}"}
+    fresh = service.http.post("/v1/sessions/refresh", json={"refresh_token": ada.refresh}, headers=old)
+    assert fresh.status_code == 200, fresh.text
+    ada.keep(fresh)
+    assert ada.get("me").status_code == 200
+    assert ada.own("sessions/end").status_code == 200
+    people_of(service).states.look()
+    assert ada.get("me").json()["code"] == "session_ended"
+    body = {"name": ada.username, "password": ada.password}
+    old = {"Authorization": f"Bearer {ada.access}", "Idempotency-Key": key()}
+    again = service.http.post("/v1/sign-in", json=body, headers=old)
+    assert again.status_code == 201, again.text
+    wrong = {"Authorization": "Bearer nobody", "Idempotency-Key": key()}
+    assert service.http.post("/v1/sign-in", json=body, headers=wrong).status_code == 401, "a guess is a guess"
+
+
+def test_a_person_whose_stream_a_newer_version_wrote_is_not_signed_in(service: Service) -> None:
+    """What it says may be a suspension of a new kind. The answer does not name the stream."""
+    ada = signed_in(service)
+    with psycopg.connect(service.database.url) as owner:
+        owner.execute(
+            "UPDATE log.events SET type = 'person.frozen.v1' WHERE stream = %s AND type = 'person.email_verified.v1'",
+            (ada.id,),
+        )
+        people_of(service).states._kept.clear()  # as a process that has just begun
+        owner.commit()
+        for answer in (ada.sign_in(), service.http.post("/v1/sessions/refresh", json={"refresh_token": ada.refresh})):
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert ada.id not in answer.text
+        assert ada.get("me").json()["code"] == "unavailable"
+        owner.execute(
+            "UPDATE log.events SET type = 'person.email_verified.v1' WHERE stream = %s AND type = 'person.frozen.v1'",
+            (ada.id,),
+        )
+    assert ada.sign_in().status_code == 201
 
 
 def test_sessions_are_listed_and_ended_one_all_and_all_but_this(service: Service) -> None:
