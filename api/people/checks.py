@@ -23,6 +23,7 @@ from domain.people.names import email_claim, email_form, username_claim, usernam
 from domain.people.person.events import PersonRegistered
 from domain.people.person.signing_in import RecordLockout
 from domain.people.person.state import Person
+from domain.people.session import Session
 from eventstore.credentials.argon2_hashing import BusyError
 from eventstore.credentials.attempts import Begun, Subject, Waiting
 from eventstore.credentials.password_rules import broken_rules
@@ -168,6 +169,20 @@ async def check_own_password(caller: Caller, person: str, password: str) -> Pers
     await check_password(caller, known, person, password)
     assert known is not None, "nobody's password is never right"
     return known
+
+
+async def check_for_second_factor(caller: Caller, person: str, password: str) -> None:
+    """Let the person themselves change their second factor, with their password. Raises `Problem`.
+
+    Who has one already does it in a session that used it: a password alone must not replace what is there to be more
+    than a password.
+    """
+    known = await check_own_password(caller, person, password)
+    _, people = served_by(caller)
+    session = None if caller.known is None else caller.known.session
+    state = None if session is None else (await in_thread(people.states.load, [session]))[session]
+    if known.second_factor and not (isinstance(state, Session) and state.second_factor):
+        raise Problem("code_needed", "Sign in with a code, or a recovery code, to change the second factor.")
 
 
 async def check_code(caller: Caller, person: Person, code: str) -> None:

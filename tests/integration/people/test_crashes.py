@@ -200,7 +200,8 @@ def test_a_second_factor_is_put_in_force_by_the_retry(service: Service, write: s
 def test_a_second_factor_that_was_replaced_is_worth_nothing_before_the_retry(service: Service) -> None:
     """Whoever replaces a lost telephone must not be let in with it, nor with its recovery codes."""
     ada = signed_in(service)
-    old_codes, lost = ada.set_second_factor(), ada.secret
+    old_codes = ada.sign_in_with_second_factor()
+    lost = ada.secret
     clock_of(service).move(minutes=1)
     ada.secret, once = begun(ada), key()
     body = {"code": ada.code()}
@@ -221,7 +222,7 @@ def test_a_second_factor_that_was_replaced_is_worth_nothing_before_the_retry(ser
 
 def test_a_second_factor_is_removed_by_the_retry(service: Service) -> None:
     ada = signed_in(service)
-    ada.set_second_factor()
+    ada.sign_in_with_second_factor()
     ada.secret, once = None, key()
 
     def send() -> httpx.Response:
@@ -236,7 +237,7 @@ def test_a_second_factor_is_removed_by_the_retry(service: Service) -> None:
 
 def test_recovery_codes_are_shown_to_the_retry_and_the_old_ones_are_worth_nothing_before(service: Service) -> None:
     ada = signed_in(service)
-    old, once = ada.set_second_factor(), key()
+    old, once = ada.sign_in_with_second_factor(), key()
 
     def send() -> httpx.Response:
         return ada.own("recovery-codes", {"password": ada.password}, key=once)

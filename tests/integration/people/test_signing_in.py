@@ -174,7 +174,7 @@ def test_a_password_is_reset_by_a_token_that_works_once(service: Service) -> Non
 
 def test_a_second_factor_is_needed_once_it_is_set(service: Service) -> None:
     ada = signed_in(service)
-    codes = ada.set_second_factor()
+    before, codes = ada.access, ada.set_second_factor()
     secret, ada.secret = ada.secret, None
     without = ada.sign_in()
     assert (without.status_code, without.json()["code"]) == (401, "code_needed")
@@ -186,6 +186,11 @@ def test_a_second_factor_is_needed_once_it_is_set(service: Service) -> None:
     assert ada.sign_in(code=codes[0]).status_code == 201
     assert ada.sign_in(code=codes[0]).status_code == 401
     assert ada.own("second-factor/remove", {}).status_code == 400
+    with_factor, ada.access = ada.access, before
+    for path in ("second-factor/begin", "second-factor/remove", "recovery-codes"):
+        weak = ada.own(path, {"password": ada.password})
+        assert (weak.status_code, weak.json()["code"]) == (401, "code_needed"), "the password alone changes nothing"
+    ada.access = with_factor
     assert ada.own("second-factor/remove", {"password": ada.password}).status_code == 200
     ada.secret = None
     assert ada.sign_in().status_code == 201
