@@ -30,6 +30,12 @@ STAFF: frozenset[Role] = frozenset(ROLES) - CUSTOMERS
 """Who may read everything of the read models."""
 COMMANDERS: frozenset[Role] = frozenset({"command", "operator"})
 """Who may send a command whose aggregate says nothing else."""
+AUTHORS: frozenset[Role] = frozenset({"author"})
+"""Who writes posts of their own, and reads them and all published ones."""
+MODERATORS: frozenset[Role] = frozenset({"moderator"})
+"""Who reads all posts, and archives, deletes and restores them."""
+OF_AUTHORS: frozenset[Role] = COMMANDERS | AUTHORS
+"""Who may send a command that an author may send about their own post."""
 EVERYONE: frozenset[Role] = COMMANDERS | CUSTOMERS
 """Who may send a command that a customer may send about what is theirs."""
 MANAGER_ROLES: frozenset[Role] = frozenset({"process", "command"})

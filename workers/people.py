@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from threading import Event, Thread
 from typing import Any, Final, NamedTuple
 
+import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
@@ -14,6 +17,7 @@ from api.gateway.access_tokens import AccessTokens, access_key
 from api.gateway.persons import FOLLOWED, Persons
 from api.services import People
 from domain import registry
+from domain.people.person.state import Person
 from eventstore.credentials.api_keys import ApiKeys
 from eventstore.credentials.argon2_hashing import Argon2
 from eventstore.credentials.attempts import Attempts, name_key
@@ -21,7 +25,8 @@ from eventstore.credentials.mail_tokens import MailTokens
 from eventstore.credentials.passwords import Passwords
 from eventstore.credentials.second_factor import SecondFactor
 from eventstore.credentials.sessions import Sessions
-from eventstore.executor.followed_states import FollowedStates
+from eventstore.credentials.sweeper import PersonRecord, Sweeper
+from eventstore.executor.followed_states import FollowedStates, StaleError
 from eventstore.executor.stream_states import Fold
 from eventstore.keys.keyed_hashes import KeyedHashes
 from eventstore.log.read import read_uuid
@@ -33,6 +38,11 @@ from workers.settings import Settings
 MOST_CONNECTIONS: Final = 4
 """Of the login of credentials, in each process."""
 WAIT_SECONDS, STATEMENT_SECONDS = 5.0, 5.0
+SWEEP_SECONDS: Final = 600.0
+"""Between two sweeps of a process."""
+SWEEP_STATEMENT_SECONDS: Final = 60.0
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -54,6 +64,57 @@ def people_services(settings: Settings, side: WriteSide) -> Iterator[People]:
         master_keys = MasterKeyBytes(settings.master_key_bytes(), settings.previous_master_key_bytes())
         with made_people(pool, connected, side, master_keys, clock_and_ids.now, Argon2()) as people:
             yield people
+
+
+@contextmanager
+def swept(settings: Settings, side: WriteSide, states: FollowedStates) -> Iterator[None]:
+    """A thread that sweeps the tables of credentials now and then, as long as the block lasts. Several do no harm."""
+    stop = Event()
+
+    def sweep() -> None:
+        with pool_of(
+            settings.credentials_url(),
+            application_name="daybook-sweeper",
+            most=1,
+            wait_seconds=WAIT_SECONDS,
+            statement_seconds=SWEEP_STATEMENT_SECONDS,
+        ) as pool:
+            sweeper = Sweeper(pool, side.log_number, clock_and_ids.now)
+            while not stop.wait(SWEEP_SECONDS):
+                try:
+                    done = sweeper.sweep(lambda persons: records_of(states, persons))
+                except (psycopg.Error, StaleError) as error:
+                    logger.warning("credentials could not be swept: %s", type(error).__name__)
+                    continue
+                if done.total:
+                    logger.info("credentials were swept: %s", ", ".join(f"{n} {kind}" for kind, n in done.rows.items()))
+
+    thread = Thread(target=sweep, name="sweeper", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def records_of(states: FollowedStates, persons: Sequence[str]) -> Mapping[str, PersonRecord]:
+    """What the streams of these persons say about their credentials."""
+    found = {id: state for id, state in states.load(persons).items() if isinstance(state, Person)}
+    return {id: record_of(person) for id, person in found.items()}
+
+
+def record_of(person: Person) -> PersonRecord:
+    """What the stream of a person says about their credentials."""
+    return PersonRecord(
+        version=person.version,
+        password=person.password,
+        sessions=person.sessions_since,
+        sessions_but=person.sessions_but,
+        second_factor=person.second_factor,
+        keys=frozenset(key.id for key in person.keys),
+        deleted=person.status == "deleted",
+    )
 
 
 class MasterKeyBytes(NamedTuple):

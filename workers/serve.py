@@ -39,7 +39,7 @@ from workers.messages import write_messages
 from workers.metrics.reader import STATEMENT_SECONDS, Reader
 from workers.metrics.serving import metrics_served
 from workers.metrics.sources import of_executor, of_lag, of_pools, of_recorder, of_refusals
-from workers.people import people_services
+from workers.people import people_services, swept
 from workers.tracing import ended, traces_of
 from workers.tuning import tune_for_commands
 
@@ -243,6 +243,7 @@ class Managed:
         people = None
         if loaded.auth == "on" and not loaded.reads_only:
             people = self._open.enter_context(people_services(loaded, side))
+            self._open.enter_context(swept(loaded, side, people.states))
         tune_for_commands()
         return Services(
             log=loaded.log,

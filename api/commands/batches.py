@@ -37,7 +37,7 @@ from api.gateway.problems import Problem, encoded, too_large, too_slow
 from api.gateway.request_guard import coding_of
 from api.gateway.request_traces import times_of
 from api.gateway.routes import action
-from domain.permissions import EVERYONE
+from domain.permissions import EVERYONE, OF_PERSONS
 from domain.together import Together
 from eventstore.executor.reply_sinks import ExecutorError
 from eventstore.log.answers import Answer, Outcome
@@ -63,7 +63,9 @@ _DESCRIBED = {
 }
 
 
-@action(router, "/batches", may=EVERYONE, reads_body=True, responses=ANSWERS_OF_BATCH, openapi_extra=_DESCRIBED)
+@action(
+    router, "/batches", may=EVERYONE | OF_PERSONS, reads_body=True, responses=ANSWERS_OF_BATCH, openapi_extra=_DESCRIBED
+)
 async def post_batch(
     request: Request,
     atomic: Annotated[

@@ -82,9 +82,10 @@ class Persons:
             return _unknowable(error)
         if refusal is not None:
             return refusal
-        if not all(known for known, _ in kept.values()):
+        states = {stream: state for stream, (_, state) in kept.items()}
+        if not all(known for known, _ in kept.values()) or _is_behind(states[proof.person], states[proof.session]):
             return None
-        return self._of_session(proof, {stream: state for stream, (_, state) in kept.items()})
+        return self._of_session(proof, states)
 
     def read(self, token: str) -> Found:
         """Who sends the token, or why they are refused. Blocks."""
@@ -128,8 +129,12 @@ class Persons:
             if key.reason == "mistyped":
                 return Problem("unauthenticated", "This API key is mistyped: its checksum is wrong.")
             return Problem("unauthenticated", "This is no API key of this service that works.")
-        person, policy = self._owner(key), sign_in_policy(self._latest(SIGN_IN_POLICY))
-        if person is None:
+        states = {stream: self._latest(stream) for stream in (key.person, SIGN_IN_POLICY)}
+        kept = states[key.person]
+        if not isinstance(kept, Person) or kept.version < key.version:  # the key is newer than what is kept
+            states |= self._states.load([key.person])
+        person, policy = states[key.person], sign_in_policy(states[SIGN_IN_POLICY])
+        if not isinstance(person, Person) or person.status != "active" or person.key(key.key, self._clock()) is None:
             return Problem("unauthenticated", "This is no API key of this service that works.")
         allowance = self._rates.take(key.key, key.per_minute)
         if not allowance.allowed:
@@ -138,19 +143,14 @@ class Persons:
         grants = _lent(person.grants, policy)
         return Known(Principal(person.id, (), "api_key", person.id, grants), None, key.scope)
 
-    def _owner(self, key: ApiKey) -> Person | None:
-        """The person whose key works now, or None. What is kept may be from before the key was made."""
-        kept = self._working(key, self._latest(key.person))
-        return kept or self._working(key, self._states.load([key.person])[key.person])
-
-    def _working(self, key: ApiKey, person: Any) -> Person | None:
-        """The person, if they may sign in and their key works now."""
-        works = isinstance(person, Person) and person.status == "active" and person.key(key.key, self._clock())
-        return person if works else None
-
     def _latest(self, stream: str) -> Any:
         known, state = self._states.get(stream)
         return state if known else self._states.load([stream])[stream]
+
+
+def _is_behind(person: Any, session: Any) -> bool:
+    """Whether the session was opened on a later version of the person than the one that is kept."""
+    return isinstance(session, Session) and (not isinstance(person, Person) or person.version < session.opened_on)
 
 
 def _streams(proof: Proof) -> tuple[str, str, str]:

@@ -24,12 +24,15 @@ from domain.people.person.events import PersonRegistered
 from domain.people.person.signing_in import RecordLockout
 from domain.people.person.state import Person
 from domain.people.session import Session
+from domain.registry import forbid
 from eventstore.credentials.argon2_hashing import BusyError
 from eventstore.credentials.attempts import Begun, Subject, Waiting
 from eventstore.credentials.password_rules import broken_rules
 from eventstore.credentials.totp_codes import looks_like_code
 from eventstore.executor.decided_commands import Submission
+from eventstore.executor.followed_states import FollowedStates
 from eventstore.executor.reply_sinks import ExecutorError
+from eventstore.keys.keyed_hashes import KeyedHashes
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.log.read import read_stream
 
@@ -76,21 +79,24 @@ def refuse_crowd(people: People, address: str) -> None:
         raise Problem("sign_in_waits", detail, retry_after=allowance.seconds)
 
 
-def name_hashes(people: People, username: str, email: str) -> tuple[str, str]:
+def name_hashes(hashes: KeyedHashes, username: str, email: str) -> tuple[str, str]:
     """The keyed hashes that make both names unique. Blocks the first time."""
     of_username, of_email = PURPOSES
-    hashes = people.hashes
     return hashes.of(of_username, username_form(username)), hashes.of(of_email, email_form(email))
 
 
 def person_named(people: People, name: str) -> Person | None:
     """Who has this username or e-mail address, as of now. Blocks."""
-    by_username, by_email = name_hashes(people, name, name)
-    streams = [username_claim(by_username), email_claim(by_email)]
-    for claim in people.states.load(streams).values():
-        if isinstance(claim, Claim) and claim.holder is not None:
-            return person_now(people, claim.holder)
-    return None
+    holder = holder_of(people.states, people.hashes, name)
+    return None if holder is None else person_now(people, holder)
+
+
+def holder_of(states: FollowedStates, hashes: KeyedHashes, name: str) -> str | None:
+    """The id of whoever has this username or e-mail address now. Blocks."""
+    by_username, by_email = name_hashes(hashes, name, name)
+    claims = states.load([username_claim(by_username), email_claim(by_email)]).values()
+    held = [claim.holder for claim in claims if isinstance(claim, Claim) and claim.holder is not None]
+    return held[0] if held else None
 
 
 def person_now(people: People, id: str) -> Person | None:
@@ -204,23 +210,30 @@ async def by_system(served: Services, command: Command, key: str) -> None:
 
     Raises `Problem` if the executor does not answer.
     """
+    try:
+        await execute(served, command, SIGN_IN, key)
+    except ExecutorError as error:
+        raise problem_of(error) from error
+
+
+async def execute(served: Services, command: Command, principal: Principal, key: str) -> None:
+    """Execute a command that no request brings. Raises `ExecutorError`."""
     now = served.clock()
-    context = Context(now, served.log, SIGN_IN)
+    refused = forbid(principal, command, now)
+    assert refused is None, "the principal may send it"
+    context = Context(now, served.log, principal)
     kind = type(command).__name__
-    recorded = metadata(encoded_actor(SIGN_IN.recorded), kind, now, context.rules, key)
+    recorded = metadata(encoded_actor(principal.recorded), kind, now, context.rules, key)
     submission = Submission(
         command=command,
-        actor=SIGN_IN.id,
+        actor=principal.id,
         key=key,
         request_hash=hashlib.sha256(f"{kind} {key}".encode()).digest(),
         metadata=recorded,
         context=context,
         codes=answer_codes(201, if_match=False),
     )
-    try:
-        await served.commands.execute(submission)
-    except ExecutorError as error:
-        raise problem_of(error) from error
+    await served.commands.execute(submission)
 
 
 def shown_before() -> dict[str, Any]:

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from uuid import uuid4
 
-from fastapi import APIRouter
-from pydantic import Field, StringConstraints
+import psycopg
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.background import BackgroundTask
+from starlette.responses import Response
+from typing_extensions import TypedDict
 
 from api.commands.answers import Accepted
 from api.commands.bodies import Body, example
-from api.commands.execution import command
+from api.commands.execution import command, people_of
 from api.commands.routes import Caller, Intent
+from api.gateway.documented import ALWAYS, problems_of
+from api.gateway.failed_attempts import network_of
+from api.gateway.persons import VISITOR
 from api.gateway.problems import Problem
-from api.people.bodies import MailToken, NewPassword, Password
+from api.gateway.routes import action
+from api.people.bodies import MailToken, Name, NewPassword, Password
 from api.people.checks import (
     Names,
     check_own_password,
+    execute,
     in_thread,
     name_hashes,
     names_of,
+    person_named,
     person_now,
     refuse_crowd,
     refuse_password,
@@ -28,10 +40,17 @@ from api.people.checks import (
 from api.people.sessions import ends_rows
 from api.queries.reading import PathId
 from api.queries.response_types import one_of
+from api.services import People, Services, services
+from domain.people.person.mail import AskForMail
 from domain.people.person.registration import ChangePassword, RegisterPerson, ResetPassword, VerifyEmail
 from domain.people.person.state import PERSON, Person, Status
+from domain.permissions import VISITORS
 from eventstore.credentials.mail_tokens import Purpose, Refused
+from eventstore.executor.reply_sinks import ExecutorError
+from eventstore.keys.master_keys import SealingError
 from eventstore.log.answers import Answer
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/people", tags=["people"])
 
@@ -77,6 +96,23 @@ class ResetBody(VerificationBody):
     password: NewPassword
 
 
+class MailBody(BaseModel):
+    """Ask for a mail."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"name": "ada@example.com", "purpose": "reset"}]}
+    )
+
+    name: Name
+    purpose: Literal["verify", "reset"]
+
+
+class Asked(TypedDict):
+    """A mail that was asked for."""
+
+    asked: Literal[True]
+
+
 class PasswordBody(Body):
     """Change the password."""
 
@@ -108,7 +144,7 @@ async def register_person(caller: Caller, body: RegistrationBody) -> Intent:
         refuse_crowd(people, caller.address)
         refuse_password(body.password, Names(body.username, body.email))
     hash = await in_thread(people.passwords.hash, body.password)
-    of_username, of_email = await in_thread(name_hashes, people, body.username, body.email)
+    of_username, of_email = await in_thread(name_hashes, people.hashes, body.username, body.email)
     registration = RegisterPerson(
         person=served.new_id(PERSON),
         username=body.username,
@@ -131,6 +167,33 @@ async def verify_email(caller: Caller, body: VerificationBody) -> Intent:
     person = await _owner_of(caller, body.token, "verify")
     await _use(caller, body.token, "verify")
     return Intent(VerifyEmail(person.id, person.email_hash), person.id)
+
+
+_ASKED: dict[int | str, dict[str, Any]] = {
+    **problems_of(*ALWAYS, 413, 415),
+    202: {"description": "Asked for; the answer is the same whether there is such a person or not", "model": Asked},
+}
+
+
+@action(router, "/ask-for-mail", may=VISITORS, status_code=202, responses=_ASKED)
+async def ask_for_mail(request: Request, body: MailBody) -> Response:
+    """Ask for a mail with a token: to verify the address again, or to reset the password.
+
+    The answer never tells whether there is such a person. A person gets few mails in an hour.
+    """
+    served, people = services(request), people_of(request)
+    refuse_crowd(people, network_of(request.client.host if request.client else "-"))
+    asks = BackgroundTask(_ask, served, people, body.name, body.purpose)  # after the answer: its time tells nothing
+    return Response(b'{"asked":true}', 202, media_type="application/json", background=asks)
+
+
+async def _ask(served: Services, people: People, name: str, purpose: Purpose) -> None:
+    try:
+        person = await in_thread(person_named, people, name)
+        if person is not None:
+            await execute(served, AskForMail(person.id, purpose), VISITOR, f"ask-for-mail-{uuid4()}")
+    except (ExecutorError, psycopg.Error, SealingError) as error:
+        logger.warning("a mail that was asked for could not be queued: %s", type(error).__name__)
 
 
 @command(router, "/reset-password", makes=ResetPassword, answer=PasswordSet, status=200, secret=True)

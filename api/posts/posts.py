@@ -32,6 +32,9 @@ from api.queries.reading import (
     reading,
 )
 from api.queries.response_types import Erasable, LogPosition, StreamVersion, one_of, page_of, values_of
+from api.services import services
+from domain.kernel import Principal
+from domain.permissions import AUTHORS, MODERATORS, STAFF, may
 from domain.posts.post import (
     MOST_AHEAD,
     POST,
@@ -45,7 +48,7 @@ from domain.posts.post import (
     Status,
     UnschedulePost,
 )
-from projections.engine.listing import Listed
+from projections.engine.listing import EVERYTHING, Listed, Reader
 from projections.posts import posts as queries
 from projections.posts.posts import PostRow, RevisionRow
 
@@ -232,7 +235,17 @@ def restore_post(caller: Caller, post: PathId, body: Nothing) -> Intent:
     return Intent(RestorePost(post), post)
 
 
-@query(router, "", may=READERS, response=page_of(Post), personal=True, projections=("posts",))
+OF_POSTS = READERS | AUTHORS | MODERATORS
+
+
+def _reader(request: Request) -> Reader:
+    """Staff and moderators see every post, an author their own and all that are published."""
+    principal: Principal = request.scope["state"]["principal"]
+    now = services(request).clock()
+    return EVERYTHING if may(principal, STAFF | MODERATORS, now) else Reader(principal.person, now)
+
+
+@query(router, "", may=OF_POSTS, response=page_of(Post), personal=True, projections=("posts",))
 def list_posts(
     request: Request,
     author: Filter = None,
@@ -246,23 +259,25 @@ def list_posts(
 
     Deleted posts are left out unless `status` is `deleted`. A slug never finds a deleted post.
     """
-    key = read_cursor(cursor, int)
+    key, reader = read_cursor(cursor, int), _reader(request)
     with reading(request) as connection:
         if slug is not None:
-            found = queries.post_by_slug(connection, slug)
+            found = queries.post_by_slug(connection, slug, reader)
             return page(Listed(one_that_passes(found, {"author": author, "status": status}, after), None), post_view)
-        listed = queries.posts(connection, author=author, status=status, after=after, cursor=key, limit=limit)
+        listed = queries.posts(
+            connection, author=author, status=status, after=after, cursor=key, limit=limit, reader=reader
+        )
     return page(listed, post_view)
 
 
-@query(router, "/{post}", may=READERS, response=Post, personal=True, projections=("posts",))
+@query(router, "/{post}", may=OF_POSTS, response=Post, personal=True, projections=("posts",))
 def get_post(request: Request, post: PathId) -> Response:
     """Get one post by its id, deleted or not. Here a deleted post can be read before it is restored."""
     with reading(request) as connection:
-        return one("post", post, queries.post(connection, post), post_view)
+        return one("post", post, queries.post(connection, post, _reader(request)), post_view)
 
 
-@query(router, "/{post}/revisions", may=READERS, response=page_of(Revision), personal=True, projections=("posts",))
+@query(router, "/{post}/revisions", may=OF_POSTS, response=page_of(Revision), personal=True, projections=("posts",))
 def list_revisions(
     request: Request,
     post: PathId,
@@ -270,9 +285,16 @@ def list_revisions(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """List the texts of a post, oldest first. This includes those of a deleted post."""
-    key = read_cursor(cursor, int)
+    """List the texts of a post, oldest first. This includes those of a deleted post.
+
+    An author sees those of their own posts.
+    """
+    key, reader = read_cursor(cursor, int), _reader(request)
     with reading(request) as connection:
+        if not reader.everything:
+            found = queries.post(connection, post, reader)
+            if found is None or found.author != reader.person:
+                raise Problem("unknown", f"There is no post {post}.", kind="post", id=post)
         listed = queries.revisions(connection, post, after=after, cursor=key, limit=limit)
         if not listed.items and queries.post(connection, post) is None:
             raise Problem("unknown", f"There is no post {post}.", kind="post", id=post)

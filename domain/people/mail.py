@@ -23,7 +23,18 @@ MOST_ATTEMPTS = 10
 FIRST_PAUSE = timedelta(minutes=1)
 """Between the first attempt and the second. Each further pause is twice as long."""
 
-Template = Literal["verify", "reset", "password_changed", "suspended", "administrator_granted", "administrator_revoked"]
+Template = Literal[
+    "verify",
+    "reset",
+    "password_changed",
+    "suspended",
+    "administrator_granted",
+    "administrator_revoked",
+    "locked_out",
+    "second_factor_set",
+    "second_factor_removed",
+    "api_key_made",
+]
 """What is written. Each has two files in `workers/mail/templates/`."""
 Passing = Literal["unreachable", "tls", "sign_in", "refused_for_now", "folder"]
 """Causes that may pass: no connection, no trusted connection, no sign-in, an answer 4xx, a folder that is not there."""

@@ -14,11 +14,15 @@ from msgspec.structs import replace
 from domain.kernel import Event, Value
 from domain.people.mail import MAIL, QueueMail, Template
 from domain.people.person.events import (
+    PersonApiKeyMade,
+    PersonLockedOut,
     PersonMailAsked,
     PersonPasswordSet,
     PersonRegistered,
     PersonRoleGranted,
     PersonRoleRevoked,
+    PersonSecondFactorRemoved,
+    PersonSecondFactorSet,
     PersonSuspended,
 )
 from domain.people.person.mail import refuse_purpose
@@ -41,6 +45,10 @@ MAILS: Mapping[type[Event], Template | Callable[[Any], Template | None]] = {
     PersonSuspended: "suspended",
     PersonRoleGranted: _of_administrators("administrator_granted"),
     PersonRoleRevoked: _of_administrators("administrator_revoked"),
+    PersonLockedOut: "locked_out",
+    PersonSecondFactorSet: "second_factor_set",
+    PersonSecondFactorRemoved: "second_factor_removed",
+    PersonApiKeyMade: "api_key_made",
 }
 """The events of persons' streams that ask for a mail, and its template; a function where it depends on the event.
 

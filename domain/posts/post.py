@@ -21,6 +21,7 @@ from domain.kernel import (
     Context,
     Decision,
     Event,
+    Forbidden,
     NeedsStreams,
     Personal,
     Refused,
@@ -29,7 +30,7 @@ from domain.kernel import (
     Value,
     found,
 )
-from domain.permissions import PROCESSES
+from domain.permissions import COMMANDERS, MODERATORS, OF_AUTHORS, PROCESSES, may
 
 POST = "post"
 """Prefix of the ids of posts."""
@@ -281,7 +282,22 @@ RULES: dict[str, str] = {
 # Decisions
 
 
+def _post_of(id: str, states: States, context: Context, *, moderated: bool = False) -> Post | None:
+    """Return the post, if it exists and is of whoever sends the command. To an author there is no foreign post.
+
+    Commanders change every post, and moderators where it is `moderated`.
+    """
+    post, principal = found(states, id, Post), context.principal
+    allowed = COMMANDERS | MODERATORS if moderated else COMMANDERS
+    if post is None or may(principal, allowed, context.decided_at) or post.author == principal.person:
+        return post
+    return None
+
+
 def draft(command: DraftPost, states: States, context: Context) -> Decision:
+    principal = context.principal
+    if command.author != principal.person and not may(principal, COMMANDERS, context.decided_at):
+        return Forbidden(f"An author drafts posts of their own: the author is {principal.person}.")
     if states[command.post] is not None:
         return Refused("post_exists", {"post": command.post})
     refusal = refuse_other_than_code("author", command.author)
@@ -294,7 +310,7 @@ def draft(command: DraftPost, states: States, context: Context) -> Decision:
 
 
 def revise(command: RevisePost, states: States, context: Context) -> Decision:
-    post = found(states, command.post, Post)
+    post = _post_of(command.post, states, context)
     if post is None:
         return Unknown("post", command.post)
     refusal = post.refuse_deleted("revised")
@@ -316,7 +332,7 @@ def revise(command: RevisePost, states: States, context: Context) -> Decision:
 
 
 def publish(command: PublishPost | PublishScheduledPost, states: States, context: Context) -> Decision:
-    post = found(states, command.post, Post)
+    post = _post_of(command.post, states, context)
     if post is None:
         return Unknown("post", command.post)
     refusal = _refuse_publication(post, command.slug)
@@ -352,7 +368,7 @@ def _refuse_slug(slug: str) -> Refused | None:
 
 def schedule(command: SchedulePost, states: States, context: Context) -> Decision:
     """Decide a schedule. The slug is claimed when the post is published, so another post may take it until then."""
-    post = found(states, command.post, Post)
+    post = _post_of(command.post, states, context)
     if post is None:
         return Unknown("post", command.post)
     refusal = _refuse_schedule(post, command.slug, command.publish_at, context.decided_at)
@@ -380,7 +396,7 @@ def _refuse_unscheduled(post: Post) -> Refused | None:
 
 
 def unschedule(command: UnschedulePost, states: States, context: Context) -> Decision:
-    post = found(states, command.post, Post)
+    post = _post_of(command.post, states, context)
     if post is None:
         return Unknown("post", command.post)
     refusal = _refuse_unscheduled(post)
@@ -392,7 +408,7 @@ def unschedule(command: UnschedulePost, states: States, context: Context) -> Dec
 
 def publish_scheduled(command: PublishScheduledPost, states: States, context: Context) -> Decision:
     """Decide the publication of a schedule: only if it is still wanted, and not before its time."""
-    post = found(states, command.post, Post)
+    post = _post_of(command.post, states, context)
     if post is None:
         return Unknown("post", command.post)
     figures = {"post": command.post, "slug": command.slug, "publish_at": command.publish_at.isoformat()}
@@ -404,7 +420,7 @@ def publish_scheduled(command: PublishScheduledPost, states: States, context: Co
 
 
 def archive(command: ArchivePost, states: States, context: Context) -> Decision:
-    post = found(states, command.post, Post)
+    post = _post_of(command.post, states, context, moderated=True)
     if post is None:
         return Unknown("post", command.post)
     refusal = post.refuse_unless("archived", "published")
@@ -416,7 +432,7 @@ def archive(command: ArchivePost, states: States, context: Context) -> Decision:
 
 def delete(command: DeletePost, states: States, context: Context) -> Decision:
     """Decide a deletion. The claim of the slug stays, so that no other post can get the address."""
-    post = found(states, command.post, Post)
+    post = _post_of(command.post, states, context, moderated=True)
     if post is None:
         return Unknown("post", command.post)
     refusal = post.refuse_deleted("deleted")
@@ -429,7 +445,7 @@ def delete(command: DeletePost, states: States, context: Context) -> Decision:
 
 
 def restore(command: RestorePost, states: States, context: Context) -> Decision:
-    post = found(states, command.post, Post)
+    post = _post_of(command.post, states, context, moderated=True)
     if post is None:
         return Unknown("post", command.post)
     refusal = post.refuse_unless("restored", "deleted")
@@ -543,7 +559,17 @@ AGGREGATE = Aggregate(
         PublishScheduledPost: publish_scheduled,
     },
     rules={**RULES, **CODE_RULES},
-    may={PublishScheduledPost: PROCESSES},
+    may={
+        DraftPost: OF_AUTHORS,
+        RevisePost: OF_AUTHORS,
+        PublishPost: OF_AUTHORS,
+        SchedulePost: OF_AUTHORS,
+        UnschedulePost: OF_AUTHORS,
+        ArchivePost: OF_AUTHORS | MODERATORS,
+        DeletePost: OF_AUTHORS | MODERATORS,
+        RestorePost: OF_AUTHORS | MODERATORS,
+        PublishScheduledPost: PROCESSES,
+    },
     check=check,
     unit_rules={ClaimTaken: _claim_has_its_post, ClaimReleased: _claim_has_its_post},
 )

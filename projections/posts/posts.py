@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import and_, bindparam, case, literal_column
+from sqlalchemy import and_, bindparam, case, literal_column, or_
 
 from domain.posts.post import (
     PostArchived,
@@ -25,7 +25,7 @@ from domain.posts.post import (
 from projections.engine.columns import code, erasure, flag, free_text, index, moment, number, read_table
 from projections.engine.declared import RowFold, declared
 from projections.engine.erasure import PersonalText
-from projections.engine.listing import Listed, Listing, readable
+from projections.engine.listing import EVERYTHING, PERSON, Listed, Listing, Reader, Visible, readable
 from projections.engine.reporting import Shown, View, last_position, shown
 from projections.engine.rows import erasable
 from projections.engine.writing import Row
@@ -267,6 +267,7 @@ class RevisionRow:
 
 
 _POSTS = readable(TABLE)
+_PUBLISHED = and_(_POSTS.c.status == literal_column("'published'"), ~_POSTS.c.deleted)
 POST_LIST = Listing(
     _POSTS,
     PostRow,
@@ -278,19 +279,25 @@ POST_LIST = Listing(
         "not_deleted": ~_POSTS.c.deleted,
     },
     shown={"status": case((_POSTS.c.deleted, literal_column("'deleted'")), else_=_POSTS.c.status)},
+    visible=Visible(
+        or_(
+            _POSTS.c.author == bindparam(PERSON),
+            and_(_POSTS.c.status == literal_column("'published'"), ~_POSTS.c.deleted),
+        ),
+    ),
 )
 
 REVISION_LIST = Listing(readable(REVISIONS), RevisionRow, key="revision", filters=("post", "revision"))
 
 
-def post(connection: Connection[Any], post: str) -> PostRow | None:
+def post(connection: Connection[Any], post: str, reader: Reader = EVERYTHING) -> PostRow | None:
     """One post by its id, deleted or not."""
-    return POST_LIST.one(connection, post=post)
+    return POST_LIST.one(connection, reader=reader, post=post)
 
 
-def post_by_slug(connection: Connection[Any], slug: str) -> PostRow | None:
+def post_by_slug(connection: Connection[Any], slug: str, reader: Reader = EVERYTHING) -> PostRow | None:
     """The post at this address. A deleted post keeps its slug and is at no address until it is restored."""
-    return POST_LIST.one(connection, slug=slug)
+    return POST_LIST.one(connection, reader=reader, slug=slug)
 
 
 def posts(
@@ -301,10 +308,11 @@ def posts(
     after: int | None = None,
     cursor: int | None = None,
     limit: int = 100,
+    reader: Reader = EVERYTHING,
 ) -> Listed[PostRow, int]:
     """Posts in the order in which they were drafted; `after` and `cursor` are positions.
 
-    Deleted posts are left out unless `status` is `deleted`.
+    Deleted posts are left out unless `status` is `deleted`. An author sees their own, and all that are published.
     """
     filters: dict[str, Any] = {"author": author, "after": after}
     if status == "deleted":
@@ -313,7 +321,7 @@ def posts(
         filters["not_deleted"] = True
     else:
         filters["status"] = status
-    return POST_LIST.read(connection, filters, limit, cursor=cursor)
+    return POST_LIST.read(connection, filters, limit, cursor=cursor, reader=reader)
 
 
 def revisions(

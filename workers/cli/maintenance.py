@@ -27,13 +27,18 @@ from workers.erasure import erase_subject as erase
 
 app = typer.Typer()
 
+_END_SESSIONS = """
+UPDATE credentials.sessions s SET ended_at = greatest(now(), s.opened_at), ended_why = 'revoked'
+  FROM log.logs l WHERE l.log = s.log AND l.name = %s AND s.ended_at IS NULL
+"""
+
 
 @app.command()
 def restored() -> None:
     """Tell a database that it was restored from a dump, before anything else uses it: its log begins a new epoch.
 
     Tokens and checkpoints of before may be of a history that is gone. Tokens are refused; projectors stop until
-    `daybook rebuild`.
+    `daybook rebuild`. All sessions of people end, because the dump may have refresh tokens that were used since.
     """
     with owner_connection("restored") as (settings, connection):
         row = connection.execute(
@@ -41,7 +46,10 @@ def restored() -> None:
         ).fetchone()
         if row is None:
             raise UnknownLogError(settings.log)
+        ended = connection.execute(_END_SESSIONS, (settings.log,)).rowcount
     out.print(f"Log {settings.log} is in epoch {row[0]}, at position {row[1]}. Now: daybook rebuild", highlight=False)
+    if ended:
+        out.print(f"{ended} sessions of people have ended; they sign in again.", highlight=False)
 
 
 @app.command()

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 import psycopg
 import typer
 from psycopg_pool import ConnectionPool
 
-from api.commands.execution import checked_key
+from api.commands.execution import checked_key, problem_body
 from api.gateway.problems import Problem
+from api.people.checks import holder_of
+from domain import registry
+from domain.people.administrators import AppointAdministrator
+from domain.people.person.state import PERSON
+from eventstore.executor.followed_states import FollowedStates
+from eventstore.executor.stream_states import Fold
+from eventstore.keys.keyed_hashes import KeyedHashes
+from eventstore.log.answers import ACCEPTED
 from eventstore.postgres.connect import connect, pool_of
 from projections.engine.waiting import Checkpoints
-from workers.cli.common import FOUND, AsJson, audit_connection, fail, out, owner_connection, print_json
-from workers.composition import write_side
-from workers.databases import LONG_STATEMENT_SECONDS
+from workers.cli.common import (
+    FOUND,
+    AsJson,
+    audit_connection,
+    fail,
+    out,
+    owner_connection,
+    print_json,
+    settings_of_process,
+)
+from workers.clock_and_ids import now
+from workers.composition import WriteSide, system_principal, system_submission, write_side
+from workers.databases import LONG_STATEMENT_SECONDS, database
+from workers.messages import action_recorded
 from workers.privacy.erasing import Keeping, erase_person, in_words
 from workers.privacy.exporting import export_person
 from workers.privacy.requests import MOST_KEY
@@ -27,6 +47,53 @@ people = typer.Typer(help="Decisions about persons that are carried out on the m
 
 Approval = Annotated[str, typer.Argument(help="The id of the request that another administrator approved")]
 WAIT_SECONDS = 60.0
+
+
+@people.command("first-administrator")
+def first_administrator(
+    person: Annotated[str, typer.Argument(help="The id of the person, their username or their e-mail address")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a person an administrator, while there is none, or only one. From two on they appoint others themselves.
+
+    The person has registered and verified the address. The role works in a session with a second factor.
+    """
+    with (
+        database(settings_of_process()) as settings,
+        action_recorded("people-first-administrator", settings),
+        write_side(settings, "daybook-people") as side,
+    ):
+        id = person if person.startswith(f"{PERSON}_") else _person_named(settings, side, person)
+        if id is None:
+            fail("nobody has this username or e-mail address")
+        submission = system_submission(
+            system_principal("system:first-administrator"),
+            f"first-administrator-{uuid4()}",
+            AppointAdministrator(id),
+            f"first-administrator {id}",
+            settings.log,
+            now(),
+        )
+        [answer] = side.executor.execute([submission])
+    if answer.outcome is not ACCEPTED:
+        fail(str(problem_body(answer)["detail"]))
+    if as_json:
+        print_json(dict(answer.result))
+        return
+    out.print(f"{id} is an administrator.", highlight=False)
+    out.print(
+        "The role works in a session with a second factor: set one up, then sign in with a code.", highlight=False
+    )
+
+
+def _person_named(settings: Settings, side: WriteSide, name: str) -> str | None:
+    """The id of whoever has this username or address now."""
+    fold = Fold(side.codec, registry.evolve)
+    states = FollowedStates(
+        lambda: connect(settings.api_url(), application_name="daybook-people"), settings.log, fold, ()
+    )
+    with closing(states):
+        return holder_of(states, KeyedHashes(side.codec.sealer), name)
 
 
 @people.command("erase")

@@ -137,6 +137,7 @@ def of_people(service: Service) -> None:
         ada.get(f"people/{ada.id}{path}")
     fresh = service.http.post("/v1/sessions/refresh", json={"refresh_token": ada.refresh})
     ada.keep(fresh)
+    service.http.post("/v1/people/ask-for-mail", json={"name": ada.username, "purpose": "reset"})
     ada.own("second-factor/begin", {"password": ada.password})
 
 

@@ -83,7 +83,12 @@ def test_health_and_lag(service: Service) -> None:
     assert all(each["stopped"] is None for each in lag["projections"])
 
 
-ACTIONS = ("/v1/log/follow-tickets", "/v1/sessions/refresh", "/v1/people/{person}/second-factor/begin")
+ACTIONS = (
+    "/v1/log/follow-tickets",
+    "/v1/people/ask-for-mail",
+    "/v1/people/{person}/second-factor/begin",
+    "/v1/sessions/refresh",
+)
 """What is posted and is no command."""
 
 

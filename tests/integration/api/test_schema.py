@@ -44,6 +44,7 @@ PUBLIC_PATHS = {"/v1/health/live", "/v1/health/ready"}
 """The described paths that need no token."""
 OF_VISITORS = {
     "/v1/people",
+    "/v1/people/ask-for-mail",
     "/v1/people/verify-email",
     "/v1/people/reset-password",
     "/v1/sessions/refresh",
