@@ -179,7 +179,10 @@ def _sign_in(person: Somebody, code: str | None = None) -> dict[str, str]:
 
 
 def test_of_many_guesses_at_once_only_the_free_ones_are_compared(service: Service) -> None:
-    """Keycloak, issue 31726: guesses that were sent in parallel were all compared before the first was counted."""
+    """Keycloak, issue 31726: "Improve brute force when handling parallel requests".
+
+    Guesses at the same moment must not all be compared before the first one is counted.
+    """
     ada = verified(service)
     wrong = _sign_in(ada) | {"password": "Wrong-Pass-9!"}
     compared = PERSON.free + 1
@@ -209,7 +212,7 @@ def test_right_passwords_at_once_lock_nobody_out(service: Service) -> None:
 
 
 def test_guesses_of_somebody_else_close_no_session_and_end_by_themselves(service: Service) -> None:
-    """Zitadel, issue 6502: a lockout lasted until an administrator came, so whoever knew a name could cause one."""
+    """Zitadel, issue 6502: a lockout should end by itself, and not need an administrator."""
     ada = signed_in(service)
     wrong = _sign_in(ada) | {"password": "Wrong-Pass-9!"}
     for _ in range(12):  # one lockout, and two more
