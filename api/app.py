@@ -37,6 +37,7 @@ from api.gateway.routes import Declaration, Found, FoundRoute, RouteTable, decla
 from api.openapi import describe
 from api.services import Services
 from api.system import docs_page
+from eventstore.executor.followed_states import StaleError
 from eventstore.keys.master_keys import MasterKeyError
 from eventstore.log.codec import UnknownTypeError
 from eventstore.tracebacks import traceback_of
@@ -125,6 +126,11 @@ async def _master_key(request: Request, error: Exception) -> Response:
     return await _problem(request, Problem("unavailable", f"{error}."))
 
 
+async def _stale(request: Request, error: Exception) -> Response:
+    """The message is left out: it names a stream, and whoever signs in must not learn whose."""
+    return await _problem(request, Problem("unavailable", "What this needs to know cannot be looked up now."))
+
+
 async def _newer_event(request: Request, error: Exception) -> Response:
     assert isinstance(error, UnknownTypeError)
     return await _problem(request, newer_event(f"{error}.", error.stream, error.type))
@@ -144,6 +150,7 @@ _HANDLERS: dict[type[Exception], _Handler] = {
     psycopg.OperationalError: _database,  # PoolTimeout is a subclass
     MasterKeyError: _master_key,
     UnknownTypeError: _newer_event,
+    StaleError: _stale,
     Exception: _fault,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
 from starlette.types import Scope
@@ -27,6 +27,9 @@ OVER = ("token_expired", "session_ended")
 """Problems of a token that was good. Who sends one refreshes it, or signs in anew: there it counts as none."""
 MOST_PARAMETERS = 20
 """Most query parameters of a request with a ticket."""
+
+ENDED: Final = frozenset({"token_expired", "session_ended"})
+"""Whoever sends such an access token where visitors sign in or refresh is a visitor: clients add the old one."""
 
 
 class Unread(NamedTuple):
@@ -95,6 +98,9 @@ class Authentication:
                 scope["state"]["principal"] = VISITOR
                 return None
             if not isinstance(known, Known):
+                if known.code in ENDED and _is_for_visitors(scope, found):
+                    scope["state"]["principal"] = VISITOR
+                    return None
                 return self._unauthenticated(scope, known, guessed=True)
             scope["state"]["again"] = lambda: persons.find(token) or persons.read(token)
             return self._use(scope, found, known)
@@ -149,6 +155,11 @@ class Authentication:
             return problem.code, problem.detail, problem.figures
         message = f"{MOST} wrong tokens came from this address within a minute; try again in {count.seconds} seconds."
         return "wrong_tokens", message, {"retry_after": count.seconds}
+
+
+def _is_for_visitors(scope: Scope, found: Found | None) -> bool:
+    permitted = None if found is None else found.path.rights.of(scope["method"])
+    return permitted is not None and "visitor" in permitted
 
 
 def _is_of_a_person(principal: Principal | Problem, token: str) -> bool:

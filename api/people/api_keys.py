@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, ParamSpec
 
 from fastapi import APIRouter, Request
 from pydantic import AfterValidator, Field, StringConstraints
@@ -36,6 +36,7 @@ from domain.people.person.state import Person
 from domain.permissions import ADMINISTRATORS, SELF
 from eventstore.credentials.api_keys import ApiKey
 from eventstore.credentials.scopes import Scope
+from eventstore.credentials.store import CredentialsError
 from eventstore.credentials.tokens import Secret
 from eventstore.log.answers import Answer
 
@@ -45,6 +46,8 @@ AREAS = ("accounts", "orders", "people", "posts", "processes", "system")
 """What an API key may be limited to. `system` has the log, commands, refusals and the state of the service."""
 MOST_PER_MINUTE = 60_000
 MOST_KEYS = 100
+
+P = ParamSpec("P")
 
 
 def _printable(text: str) -> str:
@@ -86,7 +89,7 @@ class ReplaceBody(Body):
 
 
 class KeyMade(Accepted):
-    """An API key that was made. Its text is shown once."""
+    """An API key that was made. Its text is shown once, unless the key had ended before it could be."""
 
     person: str
     key: str
@@ -145,17 +148,16 @@ async def make_api_key(caller: Caller, person: PathId, body: KeyBody) -> Intent:
     )
 
     async def then(answer: Answer) -> Mapping[str, Any]:
-        return _shown(
-            await in_thread(
-                people.api_keys.create,
-                answer.result["key"],
-                person,
-                answer.result["set_by"],
-                name=body.name,
-                scope=scope,
-                per_minute=body.per_minute,
-                expires_at=body.until,
-            )
+        return await _shown(
+            caller,
+            people.api_keys.create,
+            answer.result["key"],
+            person,
+            answer.result["set_by"],
+            name=body.name,
+            scope=scope,
+            per_minute=body.per_minute,
+            expires_at=body.until,
         )
 
     return Intent(made, person, then=then)
@@ -176,7 +178,7 @@ async def replace_api_key(caller: Caller, person: PathId, key: PathId, body: Rep
 
     async def then(answer: Answer) -> Mapping[str, Any]:
         by, version = answer.result["key"], answer.result["set_by"]
-        return _shown(await in_thread(people.api_keys.rotate, key, by, version, overlap=overlap, expires_at=body.until))
+        return await _shown(caller, people.api_keys.rotate, key, by, version, overlap=overlap, expires_at=body.until)
 
     return Intent(new, person, then=then)
 
@@ -202,7 +204,16 @@ async def list_api_keys(request: Request, person: PathId) -> Response:
     return json_response({"items": [_view(row, state, now) for row in rows]})
 
 
-def _shown(secret: Secret | None) -> Mapping[str, Any]:
+async def _shown(
+    caller: Caller, make: Callable[P, Secret | None], *args: P.args, **kwargs: P.kwargs
+) -> Mapping[str, Any]:
+    """The text of the key, the first time. A retry that comes when the key has ended already gets no text."""
+    try:
+        secret = await in_thread(make, *args, **kwargs)
+    except CredentialsError:
+        if caller.recorded is None:
+            raise
+        return {}
     return shown_before() if secret is None else {"api_key": secret.reveal()}
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, cast
 from starlette.concurrency import run_in_threadpool
 
 from api.commands.answer_codes import answer_codes
+from api.commands.execution import problem_of
 from api.commands.routes import Caller
 from api.gateway.problems import Problem
 from api.services import People, Services
@@ -22,6 +23,7 @@ from domain.people.names import email_claim, email_form, username_claim, usernam
 from domain.people.person.events import PersonRegistered
 from domain.people.person.signing_in import RecordLockout
 from domain.people.person.state import Person
+from domain.people.session import Session
 from domain.registry import forbid
 from eventstore.credentials.argon2_hashing import BusyError
 from eventstore.credentials.attempts import Begun, Subject, Waiting
@@ -29,6 +31,7 @@ from eventstore.credentials.password_rules import broken_rules
 from eventstore.credentials.totp_codes import looks_like_code
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.followed_states import FollowedStates
+from eventstore.executor.reply_sinks import ExecutorError
 from eventstore.keys.keyed_hashes import KeyedHashes
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.log.read import read_stream
@@ -174,21 +177,53 @@ async def check_own_password(caller: Caller, person: str, password: str) -> Pers
     return known
 
 
+async def check_for_second_factor(caller: Caller, person: str, password: str) -> None:
+    """Let the person themselves change their second factor, with their password. Raises `Problem`.
+
+    Who has one already does it in a session that used it: a password alone must not replace what is there to be more
+    than a password.
+    """
+    known = await check_own_password(caller, person, password)
+    _, people = served_by(caller)
+    session = None if caller.known is None else caller.known.session
+    state = None if session is None else (await in_thread(people.states.load, [session]))[session]
+    if known.second_factor and not (isinstance(state, Session) and state.second_factor):
+        raise Problem("code_needed", "Sign in with a code, or a recovery code, to change the second factor.")
+
+
 async def check_code(caller: Caller, person: Person, code: str) -> None:
     """Use up a code of the second factor, or a recovery code. Raises `Problem`."""
     served, people = served_by(caller)
     subjects = [Subject("code", person.id)]
     begun = await begin(people, subjects)
     factor = people.second_factor
-    check = factor.check if looks_like_code(code) else factor.use_recovery_code
-    if not await in_thread(check, person.id, code):
+    check, version = factor.check, person.second_factor
+    if not looks_like_code(code):
+        check, version = factor.use_recovery_code, person.recovery_codes
+    if not await in_thread(check, person.id, code, version=version):
         raise await failed(served, begun, person.id)
     await in_thread(people.attempts.succeeded, subjects)
 
 
+async def confirm_code(caller: Caller, person: str, code: str) -> None:
+    """Confirm the secret that was begun with a code. Guesses wait, as at a sign-in. Raises `Problem`."""
+    _, people = served_by(caller)
+    subjects = [Subject("code", person)]
+    await begin(people, subjects)
+    if not await in_thread(people.second_factor.confirm, person, code):
+        raise Problem("sign_in_failed", "This is no code of a secret that was begun within the hour.")
+    await in_thread(people.attempts.succeeded, subjects)
+
+
 async def by_system(served: Services, command: Command, key: str) -> None:
-    """Execute a command of the sign-in itself. Its refusal is no error: what it says is so already."""
-    await execute(served, command, SIGN_IN, key)
+    """Execute a command of the sign-in itself. Its refusal is no error: what it says is so already.
+
+    Raises `Problem` if the executor does not answer.
+    """
+    try:
+        await execute(served, command, SIGN_IN, key)
+    except ExecutorError as error:
+        raise problem_of(error) from error
 
 
 async def execute(served: Services, command: Command, principal: Principal, key: str) -> None:

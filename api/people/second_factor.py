@@ -19,7 +19,7 @@ from api.gateway.failed_attempts import network_of
 from api.gateway.problems import Problem
 from api.gateway.routes import action
 from api.people.bodies import Code, Password, ShownBefore, WithSecret
-from api.people.checks import check_own_password, in_thread, names_of, served_by, shown_before
+from api.people.checks import check_for_second_factor, confirm_code, in_thread, names_of, served_by, shown_before
 from api.queries.reading import PathId
 from api.queries.responses import json_response
 from api.services import services
@@ -101,7 +101,7 @@ async def begin_second_factor(request: Request, person: PathId, body: PasswordOn
     """Get a secret for an app that makes codes. A code confirms it within an hour; before, it counts for nothing."""
     served, people, caller = services(request), people_of(request), caller_of(request)
     address = network_of(request.client.host if request.client else "-")
-    await check_own_password(caller.at(address), person, body.password)
+    await check_for_second_factor(caller.at(address), person, body.password)
     names = await in_thread(names_of, served, person)
     begun = await in_thread(people.second_factor.begin, person, names.username if names else person, ISSUER)
     if begun is None:
@@ -116,8 +116,7 @@ async def set_second_factor(caller: Caller, person: PathId, body: CodeBody) -> I
     if caller.recorded is None:
         if caller.principal.person != person:
             raise Problem("forbidden", f"Only {person} may do this.")
-        if not await in_thread(people.second_factor.confirm, person, body.code):
-            raise Problem("sign_in_failed", "This is no code of a secret that was begun within the hour.")
+        await confirm_code(caller, person, body.code)
 
     async def then(answer: Answer) -> Mapping[str, Any]:
         await in_thread(people.second_factor.activate, person, answer.result["set_by"])
@@ -140,7 +139,7 @@ async def remove_second_factor(caller: Caller, person: PathId, body: RemovalBody
     if caller.recorded is None and caller.principal.person == person:
         if body.password is None:
             raise Problem("malformed", "password: state the own password to remove the own second factor.")
-        await check_own_password(caller, person, body.password)
+        await check_for_second_factor(caller, person, body.password)
 
     async def then(answer: Answer) -> Mapping[str, Any]:
         await in_thread(people.second_factor.remove, person, answer.result["set_by"])
@@ -153,7 +152,7 @@ async def remove_second_factor(caller: Caller, person: PathId, body: RemovalBody
 async def make_recovery_codes(caller: Caller, person: PathId, body: StatedPasswordBody) -> Intent:
     """Get new recovery codes. Those before are worth nothing."""
     if caller.recorded is None:
-        await check_own_password(caller, person, body.password)
+        await check_for_second_factor(caller, person, body.password)
 
     async def then(answer: Answer) -> Mapping[str, Any]:
         return await _codes(caller, person, answer.result["set_by"])

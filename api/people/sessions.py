@@ -37,9 +37,10 @@ from api.services import People, Services, services
 from domain.kernel import Principal
 from domain.people.person.signing_in import EndSessions
 from domain.people.person.state import Person
-from domain.people.session import SESSION, EndSession, OpenSession
+from domain.people.session import BY_SYSTEM, SESSION, EndSession, OpenSession, Why
 from domain.people.session import Session as SessionState
 from domain.permissions import ADMINISTRATORS, SELF, VISITORS, may
+from eventstore.credentials.rotation import Presented
 from eventstore.credentials.sessions import Refreshed, Refused, Session
 from eventstore.credentials.sweeper import RETENTION
 from eventstore.log.answers import Answer
@@ -211,11 +212,22 @@ async def refresh_session(request: Request, body: RefreshBody) -> Response:
         raise _over(presented.session)
     refreshed = await in_thread(people.sessions.refresh, body.refresh_token)
     if isinstance(refreshed, Refused):
-        if refreshed.ended_now and refreshed.reason in ("reused", "expired"):
-            await by_system(served, EndSession(presented.session, refreshed.reason), f"{presented.session}:refresh")
+        why = _found(presented, refreshed)
+        if why is not None:
+            await by_system(served, EndSession(presented.session, why), f"{presented.session}:refresh")
         raise _over(presented.session)
     access = people.tokens.issue(presented.person, presented.session, people.states.epoch)
     return json_response(_tokens(access, refreshed))
+
+
+def _found(presented: Presented, refused: Refused) -> Why | None:
+    """What ends a session that goes on as far as the log knows, or None.
+
+    A process may have ended its row, and stopped before the event. Then the next use of a token makes up for it, so
+    that access tokens end too.
+    """
+    why = presented.ended_why if refused.reason == "ended" else refused.reason
+    return next((known for known in BY_SYSTEM if known == why), None)
 
 
 def _over(session: str) -> Problem:

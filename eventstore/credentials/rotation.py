@@ -37,6 +37,7 @@ class Presented(NamedTuple):
     issued_at: datetime
     idle_end: datetime
     used_at: datetime | None
+    ended_why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ RETURNING version
 _BEGUN = "SELECT sealed, last_step, begun_at FROM credentials.totp WHERE log = %s AND person = %s AND version = 0"
 _IN_FORCE = """
 SELECT sealed, last_step, version FROM credentials.totp
- WHERE log = %s AND person = %s AND version > 0 ORDER BY version DESC LIMIT 1
+ WHERE log = %s AND person = %s AND version >= greatest(%s, 1) ORDER BY version DESC LIMIT 1
 """
 _USE_STEP = """
 UPDATE credentials.totp SET last_step = %s
@@ -66,7 +66,8 @@ ON CONFLICT (log, person, number) DO UPDATE
  WHERE c.version < excluded.version
 """
 _USE_CODE = """
-UPDATE credentials.recovery_codes SET used_at = %s WHERE log = %s AND person = %s AND hash = %s AND used_at IS NULL
+UPDATE credentials.recovery_codes SET used_at = %s
+ WHERE log = %s AND person = %s AND version >= %s AND hash = %s AND used_at IS NULL
 """
 _LEFT = "SELECT count(*) FROM credentials.recovery_codes WHERE log = %s AND person = %s AND used_at IS NULL"
 
@@ -144,13 +145,17 @@ class SecondFactor(Store):
     def in_force(self, person: str) -> int | None:
         """The version of the event that switched it on; None if it is off."""
         with self._connected() as connection:
-            row = connection.execute(_IN_FORCE, (self._log, checked_id(person))).fetchone()
+            row = connection.execute(_IN_FORCE, (self._log, checked_id(person), 0)).fetchone()
         return None if row is None else int(row[2])
 
-    def check(self, person: str, code: str) -> bool:
-        """Whether the code is right, and was not used before. Of two requests with one code, one gets true."""
+    def check(self, person: str, code: str, *, version: int = 0) -> bool:
+        """Whether the code is right, and was not used before. Of two requests with one code, one gets true.
+
+        `version`: that of the person's last event that set a second factor. An older secret is not used: the process
+        that was to replace it has ended before it did.
+        """
         with self._connected() as connection:
-            row = connection.execute(_IN_FORCE, (self._log, checked_id(person))).fetchone()
+            row = connection.execute(_IN_FORCE, (self._log, checked_id(person), version)).fetchone()
             if row is None:
                 return False
             sealed, last_step, version = row
@@ -168,12 +173,15 @@ class SecondFactor(Store):
         assert made in (0, len(codes)), "a set is made whole"
         return codes if made else None
 
-    def use_recovery_code(self, person: str, code: str) -> bool:
-        """Use a recovery code. Of two requests with one code, one gets true."""
+    def use_recovery_code(self, person: str, code: str, *, version: int = 0) -> bool:
+        """Use a recovery code. Of two requests with one code, one gets true.
+
+        `version`: that of the person's last event that gave them codes. Older ones are not used.
+        """
         hash = code_digest(code) if len(code) <= LONGEST else None
         if hash is None:
             return False
-        values = (self._now(), self._log, checked_id(person), hash)
+        values = (self._now(), self._log, checked_id(person), version, hash)
         with self._connected() as connection:
             return connection.execute(_USE_CODE, values).rowcount == 1
 

@@ -36,7 +36,8 @@ INSERT INTO credentials.refresh_tokens (log, hash, session, issued_at, idle_end)
 SELECT %(log)s, %(hash)s, session, %(now)s, %(idle_end)s FROM opened RETURNING session
 """
 _FIND = """
-SELECT s.session, s.person, s.version, s.ends_at, s.ended_at, t.issued_at, t.idle_end, t.used_at
+SELECT s.session, s.person, s.version, s.ends_at, s.ended_at, t.issued_at, t.idle_end, t.used_at,
+       s.ended_why
   FROM credentials.refresh_tokens t JOIN credentials.sessions s USING (log, session)
  WHERE t.log = %s AND t.hash = %s
 """

@@ -90,6 +90,13 @@ class Somebody:
         codes: list[str] = done.json()["recovery_codes"]
         return codes
 
+    def sign_in_with_second_factor(self) -> list[str]:
+        """Set up a second factor, sign in with it, and return the recovery codes that are left."""
+        used, *codes = self.set_second_factor()
+        response = self.sign_in(code=used)
+        assert response.status_code == 201, response.text
+        return codes
+
 
 def people_of(service: Service) -> People:
     """The services of people."""
@@ -99,7 +106,10 @@ def people_of(service: Service) -> People:
 
 def visit(service: Service, path: str, body: Any, *, idempotency: str | None = None) -> httpx.Response:
     """Post without a token."""
-    return service.http.post(f"/v1/{path}", json=body, headers={"Idempotency-Key": idempotency or key()})
+    response = service.http.post(f"/v1/{path}", json=body, headers={"Idempotency-Key": idempotency or key()})
+    if "Daybook-Position" in response.headers:
+        service.last["position"] = response.headers["Daybook-Position"]
+    return response
 
 
 def registered(service: Service, username: str | None = None, **more: Any) -> Somebody:
@@ -137,9 +147,7 @@ def administrator(service: Service) -> Somebody:
     somebody = verified(service)
     service.executed(By(MACHINE, AppointAdministrator(somebody.id)))
     assert somebody.sign_in().status_code == 201
-    recovery, *_ = somebody.set_second_factor()
-    response = somebody.sign_in(code=recovery)
-    assert response.status_code == 201, response.text
+    somebody.sign_in_with_second_factor()
     return somebody
 
 

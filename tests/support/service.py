@@ -218,9 +218,9 @@ def people_on(
     """The services of people, with cheap hashes of passwords."""
 
     def connected() -> Connection[Any]:
-        return connect(database.api_url, application_name="people")
+        return connect(database.api_url, application_name="people-states")
 
-    with pool_on(database) as pool, connected() as keys:
+    with pool_on(database) as pool, connect(database.api_url, application_name="people-keys") as keys:
         side = WriteSide("main", log_number, executor, codec_of(keys, log_number))
         keys_of_log = MasterKeyBytes(MASTER_KEY)
         with made_people(

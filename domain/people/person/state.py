@@ -90,6 +90,7 @@ class Person(Value, frozen=True):
     sessions_since: int = 0  # sessions that were opened on an earlier version have ended
     sessions_but: str | None = None  # except this one
     second_factor: int = 0  # the version of the event that set it; 0: there is none
+    recovery_codes: int = 0  # the version of the event that gave the newest ones; 0: there are none
     keys: tuple[ApiKey, ...] = ()
     mails: tuple[MailsAsked, ...] = ()
 
@@ -169,9 +170,9 @@ def evolve(state: Person | None, event: PersonEvent) -> Person:
         case PersonSessionsEnded():
             return replace(state, version=version, sessions_since=version, sessions_but=event.but)
         case PersonSecondFactorSet():
-            return replace(state, version=version, second_factor=version)
+            return replace(state, version=version, second_factor=version, recovery_codes=version)
         case PersonSecondFactorRemoved():
-            return replace(state, version=version, second_factor=0)
+            return replace(state, version=version, second_factor=0, recovery_codes=0)
         case PersonApiKeyMade():
             return replace(state, version=version, keys=(*state.keys, ApiKey(event.key, version, event.until)))
         case PersonApiKeyReplaced():
@@ -186,7 +187,9 @@ def evolve(state: Person | None, event: PersonEvent) -> Person:
             others_asked = tuple(asked for asked in state.mails if asked.purpose != event.purpose)
             times = (*state.mails_asked(event.purpose), event.at)[-MOST_MAILS:]
             return replace(state, version=version, mails=(*others_asked, MailsAsked(event.purpose, times)))
-        case PersonProfileChanged() | PersonRecoveryCodesMade() | PersonLockedOut():
+        case PersonRecoveryCodesMade():
+            return replace(state, version=version, recovery_codes=version)
+        case PersonProfileChanged() | PersonLockedOut():
             return replace(state, version=version)
 
 

@@ -40,6 +40,20 @@ def fail(attempts: Attempts, clock: MovedClock, times: int, *subjects: Subject) 
     return begun
 
 
+def test_an_attempt_that_was_not_made_counts_for_nothing(attempts: Attempts) -> None:
+    """And ends no count of others: what was not compared was not right either."""
+    subjects = [Subject("person", "prsn_1"), Subject("address", "192.0.2.1")]
+    for _ in range(PERSON.free):
+        assert isinstance(attempts.begin(subjects), Begun)
+    for _ in range(3):
+        begun = attempts.begin(subjects)
+        assert isinstance(begun, Begun)
+        assert begun.failures == PERSON.free + 1
+        attempts.not_made(subjects)
+    assert isinstance(attempts.begin(subjects), Begun)
+    assert isinstance(attempts.begin(subjects), Waiting)
+
+
 def test_after_three_failures_the_next_attempt_waits_and_the_waits_double(
     attempts: Attempts, clock: MovedClock
 ) -> None:

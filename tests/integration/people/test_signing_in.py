@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from tests.support.credentials import MovedClock
@@ -74,6 +75,48 @@ def test_a_refresh_token_works_once_and_a_second_use_ends_the_session(service: S
     assert states[ada.session].ended == "reused"
 
 
+def test_an_access_token_that_has_ended_keeps_nobody_from_a_new_one(service: Service) -> None:
+    """Programs add the token that they have to each request, also to the one that replaces it."""
+    ada = signed_in(service)
+    service.services.clock.move(minutes=15)  # type: ignore[attr-defined]
+    assert ada.get("me").json()["code"] == "token_expired"
+    old = {"Authorization": f"Bearer {ada.access}"}
+    fresh = service.http.post("/v1/sessions/refresh", json={"refresh_token": ada.refresh}, headers=old)
+    assert fresh.status_code == 200, fresh.text
+    ada.keep(fresh)
+    assert ada.get("me").status_code == 200
+    assert ada.own("sessions/end").status_code == 200
+    people_of(service).states.look()
+    assert ada.get("me").json()["code"] == "session_ended"
+    body = {"name": ada.username, "password": ada.password}
+    old = {"Authorization": f"Bearer {ada.access}", "Idempotency-Key": key()}
+    again = service.http.post("/v1/sign-in", json=body, headers=old)
+    assert again.status_code == 201, again.text
+    wrong = {"Authorization": "Bearer nobody", "Idempotency-Key": key()}
+    assert service.http.post("/v1/sign-in", json=body, headers=wrong).status_code == 401, "a guess is a guess"
+
+
+def test_a_person_whose_stream_a_newer_version_wrote_is_not_signed_in(service: Service) -> None:
+    """What it says may be a suspension of a new kind. The answer does not name the stream."""
+    ada = signed_in(service)
+    with psycopg.connect(service.database.url) as owner:
+        owner.execute(
+            "UPDATE log.events SET type = 'person.frozen.v1' WHERE stream = %s AND type = 'person.email_verified.v1'",
+            (ada.id,),
+        )
+        people_of(service).states._kept.clear()  # as a process that has just begun
+        owner.commit()
+        for answer in (ada.sign_in(), service.http.post("/v1/sessions/refresh", json={"refresh_token": ada.refresh})):
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert ada.id not in answer.text
+        assert ada.get("me").json()["code"] == "unavailable"
+        owner.execute(
+            "UPDATE log.events SET type = 'person.email_verified.v1' WHERE stream = %s AND type = 'person.frozen.v1'",
+            (ada.id,),
+        )
+    assert ada.sign_in().status_code == 201
+
+
 def test_sessions_are_listed_and_ended_one_all_and_all_but_this(service: Service) -> None:
     ada = signed_in(service)
     first, first_access = ada.session, ada.access
@@ -131,7 +174,7 @@ def test_a_password_is_reset_by_a_token_that_works_once(service: Service) -> Non
 
 def test_a_second_factor_is_needed_once_it_is_set(service: Service) -> None:
     ada = signed_in(service)
-    codes = ada.set_second_factor()
+    before, codes = ada.access, ada.set_second_factor()
     secret, ada.secret = ada.secret, None
     without = ada.sign_in()
     assert (without.status_code, without.json()["code"]) == (401, "code_needed")
@@ -143,6 +186,18 @@ def test_a_second_factor_is_needed_once_it_is_set(service: Service) -> None:
     assert ada.sign_in(code=codes[0]).status_code == 201
     assert ada.sign_in(code=codes[0]).status_code == 401
     assert ada.own("second-factor/remove", {}).status_code == 400
+    with_factor, ada.access = ada.access, before
+    for path in ("second-factor/begin", "second-factor/remove", "recovery-codes"):
+        weak = ada.own(path, {"password": ada.password})
+        assert (weak.status_code, weak.json()["code"]) == (401, "code_needed"), "the password alone changes nothing"
+    ada.access = with_factor
     assert ada.own("second-factor/remove", {"password": ada.password}).status_code == 200
     ada.secret = None
     assert ada.sign_in().status_code == 201
+
+
+def test_guesses_at_the_code_that_confirms_a_second_factor_wait(service: Service) -> None:
+    ada = signed_in(service)
+    assert ada.own("second-factor/begin", {"password": ada.password}).status_code == 201
+    answers = [ada.own("second-factor", {"code": f"{number:06}"}).json()["code"] for number in range(6)]
+    assert answers == ["sign_in_failed"] * 4 + ["sign_in_waits"] * 2

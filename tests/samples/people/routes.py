@@ -81,7 +81,7 @@ def _begun(person: Somebody) -> Mapping[str, Any]:
 
 
 def _with_second_factor(person: Somebody) -> Mapping[str, Any]:
-    person.set_second_factor()
+    person.sign_in_with_second_factor()
     return {"password": person.password}
 
 
