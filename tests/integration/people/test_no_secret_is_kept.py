@@ -197,13 +197,14 @@ class Life:
         done = ada.own("second-factor", {"code": code}, key=once)
         self.retries.append(ada.own("second-factor", {"code": code}, key=once))
         recovery = done.json()["recovery_codes"]
+        stated = {"name": "ada", "password": FIRST}
+        self.keep(self.post(201, "sign-in", {**stated, "code": recovery[1]}))
         once = key()
         remade = ada.own("recovery-codes", {"password": FIRST}, key=once)
         self.retries.append(ada.own("recovery-codes", {"password": FIRST}, key=once))
         assert ada.own("recovery-codes", {"password": WRONG}).status_code == 401
         fresh = remade.json()["recovery_codes"]
         self.shown += [*recovery, *fresh]
-        stated = {"name": "ada", "password": FIRST}
         self.post(401, "sign-in", {**stated, "code": WRONG_CODES[1]})
         self.post(401, "sign-in", {**stated, "code": code})
         self.post(401, "sign-in", {**stated, "code": recovery[0]})
