@@ -23,8 +23,6 @@ from domain.kernel import Principal
 from domain.permissions import may
 from eventstore.credentials import scopes
 
-OVER = ("token_expired", "session_ended")
-"""Problems of a token that was good. Who sends one refreshes it, or signs in anew: there it counts as none."""
 MOST_PARAMETERS = 20
 """Most query parameters of a request with a ticket."""
 
@@ -90,13 +88,8 @@ class Authentication:
         persons = self._persons
         assert persons is not None
         known = persons.find(token)
-        permitted = None if found is None else found.path.rights.of(scope["method"])
-        open_to_visitors = permitted is not None and "visitor" in permitted
 
         def go_on(known: FoundPerson) -> Rejection | None:
-            if isinstance(known, Problem) and open_to_visitors and known.code in OVER:
-                scope["state"]["principal"] = VISITOR
-                return None
             if not isinstance(known, Known):
                 if known.code in ENDED and _is_for_visitors(scope, found):
                     scope["state"]["principal"] = VISITOR
