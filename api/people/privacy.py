@@ -64,7 +64,7 @@ class RequestDecided(Accepted):
     action: Annotated[str, Field(description="What was asked for: person.erase or person.export")]
 
 
-class HoldChanged(Accepted):
+class LegalHoldChanged(Accepted):
     """A legal hold that was placed or lifted."""
 
     person: str
@@ -102,13 +102,13 @@ def approval_view(row: ApprovalRow) -> Approval:
     }
 
 
-@command(router, "/people/{person}/legal-holds", makes=PlaceLegalHold, answer=HoldChanged)
+@command(router, "/people/{person}/legal-holds", makes=PlaceLegalHold, answer=LegalHoldChanged)
 def place_legal_hold(caller: Caller, person: PathId, body: LegalHoldBody) -> Intent:
     """Forbid to erase a person, for a ground."""
     return Intent(PlaceLegalHold(person, body.ground, body.reason), privacy_stream(person))
 
 
-@command(router, "/people/{person}/legal-holds/lift", makes=LiftLegalHold, answer=HoldChanged, status=200)
+@command(router, "/people/{person}/legal-holds/lift", makes=LiftLegalHold, answer=LegalHoldChanged, status=200)
 def lift_legal_hold(caller: Caller, person: PathId, body: LegalHoldBody) -> Intent:
     """End a legal hold."""
     return Intent(LiftLegalHold(person, body.ground, body.reason), privacy_stream(person))

@@ -273,6 +273,7 @@ def test_the_last_token_can_be_revoked(file: File) -> None:
 
 
 def test_a_reload_does_not_wait_and_reports_errors_each_time(file: File, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", "api")
     file.write(entry())
     principals = file.open()
     file.write(entry("new", "new"))
