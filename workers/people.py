@@ -25,10 +25,12 @@ from eventstore.credentials.mail_tokens import MailTokens
 from eventstore.credentials.passwords import Passwords
 from eventstore.credentials.second_factor import SecondFactor
 from eventstore.credentials.sessions import Sessions
+from eventstore.credentials.store import CredentialsError
 from eventstore.credentials.sweeper import PersonRecord, Sweeper
 from eventstore.executor.followed_states import FollowedStates, StaleError
 from eventstore.executor.stream_states import Fold
 from eventstore.keys.keyed_hashes import KeyedHashes
+from eventstore.keys.master_keys import SealingError
 from eventstore.log.read import read_uuid
 from eventstore.postgres.connect import connect, pool_of
 from workers import clock_and_ids
@@ -67,8 +69,11 @@ def people_services(settings: Settings, side: WriteSide) -> Iterator[People]:
 
 
 @contextmanager
-def swept(settings: Settings, side: WriteSide, states: FollowedStates) -> Iterator[None]:
-    """A thread that sweeps the tables of credentials now and then, as long as the block lasts. Several do no harm."""
+def swept(settings: Settings, side: WriteSide, states: FollowedStates, pause: float = SWEEP_SECONDS) -> Iterator[None]:
+    """A thread that sweeps the tables of credentials, as long as the block lasts. Several processes may do so at once.
+
+    `pause` is the number of seconds between two sweeps.
+    """
     stop = Event()
 
     def sweep() -> None:
@@ -80,10 +85,10 @@ def swept(settings: Settings, side: WriteSide, states: FollowedStates) -> Iterat
             statement_seconds=SWEEP_STATEMENT_SECONDS,
         ) as pool:
             sweeper = Sweeper(pool, side.log_number, clock_and_ids.now)
-            while not stop.wait(SWEEP_SECONDS):
+            while not stop.wait(pause):
                 try:
                     done = sweeper.sweep(lambda persons: records_of(states, persons))
-                except (psycopg.Error, StaleError) as error:
+                except (psycopg.Error, CredentialsError, SealingError, StaleError) as error:
                     logger.warning("credentials could not be swept: %s", type(error).__name__)
                     continue
                 if done.total:

@@ -13,7 +13,7 @@ from api.gateway.access_log import AccessLog
 from api.gateway.failed_attempts import MOST, FailedAttempts
 from api.gateway.persons import VISITOR, Known, Persons
 from api.gateway.persons import Found as FoundPerson
-from api.gateway.principals import ANYONE, FOLLOW, READING, Principals, digest
+from api.gateway.principals import ANYONE, FOLLOW, READING, Principals, Right, digest
 from api.gateway.problems import PROBLEMS, Problem
 from api.gateway.request_heads import Rejection
 from api.gateway.routes import Found
@@ -56,7 +56,7 @@ class Authentication:
         """
         path, principals = scope["path"], self._principals
         state = scope["state"]
-        permitted = None if found is None else found.path.rights.of(scope["method"])
+        permitted = _permitted(scope, found)
         stated = headers.get(b"authorization")
         if permitted is not None and "visitor" in permitted and (stated is None or principals is None):
             state["principal"] = VISITOR
@@ -91,7 +91,7 @@ class Authentication:
 
         def go_on(known: FoundPerson) -> Rejection | None:
             if not isinstance(known, Known):
-                if known.code in ENDED and _is_for_visitors(scope, found):
+                if known.code in ENDED and "visitor" in (_permitted(scope, found) or ()):
                     scope["state"]["principal"] = VISITOR
                     return None
                 return self._unauthenticated(scope, known, guessed=True)
@@ -102,8 +102,7 @@ class Authentication:
 
     def _use(self, scope: Scope, found: Found | None, known: Known) -> Rejection | None:
         """Let a person in, if the route is for one of their roles and within the scope of their API key."""
-        principal, state = known.principal, scope["state"]
-        permitted = None if found is None else found.path.rights.of(scope["method"])
+        principal, state, permitted = known.principal, scope["state"], _permitted(scope, found)
         if permitted is not None and "visitor" not in permitted and not may(principal, permitted, self._clock()):
             needed = [role for role in known.withheld if role in permitted]
             if needed:
@@ -150,9 +149,9 @@ class Authentication:
         return "wrong_tokens", message, {"retry_after": count.seconds}
 
 
-def _is_for_visitors(scope: Scope, found: Found | None) -> bool:
-    permitted = None if found is None else found.path.rights.of(scope["method"])
-    return permitted is not None and "visitor" in permitted
+def _permitted(scope: Scope, found: Found | None) -> frozenset[Right] | None:
+    """Who may send this request; None for an unknown path."""
+    return None if found is None else found.path.rights.of(scope["method"])
 
 
 def _is_of_a_person(principal: Principal | Problem, token: str) -> bool:

@@ -1,8 +1,8 @@
 """Sessions: a person who has signed in, on one device, until they sign out or the session is ended.
 
 A session has a stream of its own, so that people who sign in often do not lengthen their own streams. Refresh tokens
-are rows beside the log. A refresh is no event; that a token was used twice is one. All sessions of a person at once end
-by an event on the person's stream.
+are rows beside the log. A refresh leaves no event, but a refresh token that was used twice does. One event on the
+person's stream ends all sessions of the person at once.
 """
 
 from __future__ import annotations

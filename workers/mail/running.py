@@ -20,7 +20,7 @@ from projections.engine.follow import end_when_silent
 from projections.engine.outage import DatabaseAwayError, Outage
 from projections.engine.runner import TRANSIENT
 from projections.engine.tables import ShapeError, outdated_among
-from projections.engine.waiting import BehindError, Checkpoints
+from projections.engine.waiting import Checkpoints
 from projections.people.mails import MAILS, next_due_mail
 from workers.clock_and_ids import now
 from workers.composition import make_codec, write_side
@@ -29,11 +29,10 @@ from workers.mail.sending import Delivery, Folder, Smtp, server_of
 from workers.mail.worker import FOLD_SECONDS, Worker
 from workers.processes.worker import sender
 from workers.settings import Settings, SettingsError, variable
+from workers.waking import wait_for_work
 
 logger = logging.getLogger(__name__)
 
-IDLE_SECONDS = 1.0
-"""Most seconds until a worker looks again. A notification of an append, or a due time, ends the wait earlier."""
 PAUSED_SECONDS = 300.0
 """A session that is silent for so many seconds belongs to a stopped process: the server ends it, and with it its lock.
 It is longer than a mail server takes that answers at all."""
@@ -131,17 +130,7 @@ def _run_connected(
             worked = worker.sweep(stop)
             outage.ended()
             if not worked:
-                _wait(reads, checkpoints, side.log_number, clock())
-
-
-def _wait(reads: Connection[Any], checkpoints: Checkpoints, log_number: int, at: datetime) -> None:
-    """Wait for an append and its fold, for the next due time, or for `IDLE_SECONDS`."""
-    coming = next_due_mail(reads, at)
-    seconds = IDLE_SECONDS if coming is None else min(IDLE_SECONDS, (coming - at).total_seconds())
-    told = [one.payload.partition(":") for one in reads.notifies(timeout=seconds, stop_after=1)]
-    positions = [int(position) for log, _, position in told if int(log) == log_number]
-    if positions:  # many may have come at once; one wait is for all of them
-        try:
-            checkpoints.wait_here((MAILS.name,), max(positions), FOLD_SECONDS)
-        except BehindError as behind:
-            logger.warning("%s; mails go on once it has", behind)
+                at = clock()
+                coming = next_due_mail(reads, at)
+                pause = None if coming is None else coming - at
+                wait_for_work(reads, checkpoints, side.log_number, MAILS.name, pause, FOLD_SECONDS)

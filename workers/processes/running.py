@@ -18,18 +18,17 @@ from eventstore.postgres.connect import connect
 from projections.engine.outage import DatabaseAwayError, Outage
 from projections.engine.runner import TRANSIENT
 from projections.engine.tables import ShapeError, outdated_among
-from projections.engine.waiting import BehindError, Checkpoints
+from projections.engine.waiting import Checkpoints
 from projections.processes.processes import PROCESSES
 from projections.processes.work import next_due
 from workers.clock_and_ids import now
 from workers.composition import write_side
 from workers.processes.worker import FOLD_SECONDS, Query, Worker, sender
 from workers.settings import Settings, variable
+from workers.waking import wait_for_work
 
 logger = logging.getLogger(__name__)
 
-IDLE_SECONDS = 1.0
-"""Most seconds until a worker looks again. A notification of an append, or a due time, ends the wait earlier."""
 
 QUERIES: Mapping[str, Query] = {}
 """What process managers may ask for, by name. None of those in the registry asks anything."""
@@ -88,17 +87,7 @@ def _run_connected(
             worked = worker.sweep()
             outage.ended()
             if not worked:
-                _wait(reads, checkpoints, side.log_number, clock())
-
-
-def _wait(reads: Connection[Any], checkpoints: Checkpoints, log_number: int, at: datetime) -> None:
-    """Wait for an append and its fold, for the next due time, or for `IDLE_SECONDS`."""
-    coming = next_due(reads, at)
-    seconds = IDLE_SECONDS if coming is None else min(IDLE_SECONDS, (coming - at).total_seconds())
-    told = [one.payload.partition(":") for one in reads.notifies(timeout=seconds, stop_after=1)]
-    positions = [int(position) for log, _, position in told if int(log) == log_number]
-    if positions:  # many may have come at once; one wait is for all of them
-        try:
-            checkpoints.wait_here((PROCESSES.name,), max(positions), FOLD_SECONDS)
-        except BehindError as behind:
-            logger.warning("%s; processes go on once it has", behind)
+                at = clock()
+                coming = next_due(reads, at)
+                pause = None if coming is None else coming - at
+                wait_for_work(reads, checkpoints, side.log_number, PROCESSES.name, pause, FOLD_SECONDS)

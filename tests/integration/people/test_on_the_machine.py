@@ -8,14 +8,15 @@ import psycopg
 import pytest
 
 from eventstore.credentials.sweeper import Sweeper
-from tests.integration.workers.running import daybook, environment
+from tests.integration.workers.running import daybook, environment, settings_of
 from tests.support.credentials import MovedClock, pool_on
 from tests.support.ledger import NOW
 from tests.support.people import PASSWORD, key, people_of, registered, signed_in, verified, visit
 from tests.support.postgres import Server
 from tests.support.service import Service, service_on
 from tests.support.waiting import wait_until
-from workers.people import records_of
+from workers.composition import WriteSide
+from workers.people import records_of, swept
 
 
 @pytest.fixture
@@ -75,6 +76,23 @@ def test_a_sweep_keeps_what_is_in_force_and_removes_what_an_event_ended(service:
     assert swept.rows["passwords"] == 1, "that of Bob"
     going_on = [one.session for one in people_of(service).sessions.of(ada.id) if one.ended_at is None]
     assert going_on == [ada.session] != [other]
+
+
+def test_an_api_process_sweeps_by_itself(service: Service) -> None:
+    ada, served, people = signed_in(service), service.services, people_of(service)
+    other = ada.session
+    ada.sign_in()
+    assert ada.own("sessions/end", {"but_this": True}).status_code == 200
+    with psycopg.connect(service.database.url, autocommit=True) as superuser:
+        superuser.execute("UPDATE credentials.sessions SET ended_at = NULL, ended_why = NULL")
+
+    def going_on() -> list[str]:
+        return [one.session for one in people.sessions.of(ada.id) if one.ended_at is None]
+
+    assert set(going_on()) == {other, ada.session}
+    side = WriteSide(served.log, served.log_number, served.executor, served.codec)
+    with swept(settings_of(service.database), side, people.states, pause=0.01):
+        wait_until(lambda: going_on() == [ada.session], "the sweep")
 
 
 def test_a_mail_can_be_asked_for_and_the_answer_tells_nothing(service: Service) -> None:
