@@ -279,12 +279,7 @@ POST_LIST = Listing(
         "not_deleted": ~_POSTS.c.deleted,
     },
     shown={"status": case((_POSTS.c.deleted, literal_column("'deleted'")), else_=_POSTS.c.status)},
-    visible=Visible(
-        or_(
-            _POSTS.c.author == bindparam(PERSON),
-            and_(_POSTS.c.status == literal_column("'published'"), ~_POSTS.c.deleted),
-        ),
-    ),
+    visible=Visible(or_(_POSTS.c.author == bindparam(PERSON), _PUBLISHED)),
 )
 
 REVISION_LIST = Listing(readable(REVISIONS), RevisionRow, key="revision", filters=("post", "revision"))

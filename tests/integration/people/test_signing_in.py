@@ -172,6 +172,17 @@ def test_a_password_is_reset_by_a_token_that_works_once(service: Service) -> Non
     assert ada.sign_in().status_code == 201
 
 
+def test_a_reset_token_is_worth_nothing_once_the_password_was_set_anew(service: Service) -> None:
+    ada = signed_in(service)
+    token = people_of(service).mail_tokens.issue(ada.id, "reset", 2)
+    assert token is not None
+    assert ada.own("password", {"current": PASSWORD, "password": "Twelve-Steps-8-Up"}).status_code == 200
+    late = visit(service, "people/reset-password", {"token": token.reveal(), "password": "Fifteen-Steps-9-Up"})
+    assert (late.status_code, late.json()["figures"]) == (422, {"reason": "superseded"})
+    ada.password = "Twelve-Steps-8-Up"
+    assert ada.sign_in().status_code == 201
+
+
 def test_a_second_factor_is_needed_once_it_is_set(service: Service) -> None:
     ada = signed_in(service)
     before, codes = ada.access, ada.set_second_factor()
