@@ -13,7 +13,7 @@ from typing import Literal
 from domain.claims import claim_stream
 
 CustomerType = Literal["checking", "savings", "credit", "merchant", "escrow"]
-InternalRole = Literal["cash", "banks", "fees", "interest", "penalties", "revenue"]
+InternalRole = Literal["cash", "banks", "fees", "interest", "penalties", "revenue", "rounding", "equity"]
 AccountType = CustomerType | InternalRole
 
 PREFIXES: dict[AccountType, str] = {
@@ -28,6 +28,8 @@ PREFIXES: dict[AccountType, str] = {
     "interest": "SYS",
     "penalties": "SYS",
     "revenue": "SYS",
+    "rounding": "SYS",
+    "equity": "SYS",
 }
 
 _DIGITS = 10

@@ -40,7 +40,22 @@ LEAST_ENTRIES, MOST_ENTRIES = 2, 1_000
 
 Side = Literal["debit", "credit"]
 TransactionKind = Literal[
-    "deposit", "withdrawal", "transfer", "fee", "interest", "penalty", "payment", "capture", "journal"
+    "deposit",
+    "withdrawal",
+    "transfer",
+    "fee",
+    "interest",
+    "penalty",
+    "payment",
+    "capture",
+    "journal",
+    "sweep",
+    "conversion",
+    "reversal",
+    "refund",
+    "chargeback",
+    "adjustment",
+    "year_end",
 ]
 
 
@@ -105,7 +120,7 @@ class Transaction(Value, frozen=True):
     subject: str | None = None  # the person whose key seals the description
 
 
-def post(transaction: Transaction, states: States, context: Context) -> Accepted | Refused | Unknown:
+def post(transaction: Transaction, states: States, context: Context) -> Decision:
     """Return the events that book the transaction, or the first rule that it breaks.
 
     `states` has each account that the entries name, and the posting policy. The stream of the transaction is new.

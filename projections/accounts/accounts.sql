@@ -35,7 +35,7 @@ CREATE INDEX accounts_of_type ON accounts (type, position);
 COMMENT ON TABLE accounts IS 'One row an account, as it is now. Amounts in minor units.';
 COMMENT ON COLUMN accounts.account IS 'Public id; also the name of its stream in the log.';
 COMMENT ON COLUMN accounts.number IS 'Account number with its two check digits.';
-COMMENT ON COLUMN accounts.type IS 'checking, savings, credit, merchant, escrow; or a role of the ledger''s own: cash, banks, fees, interest, penalties, revenue.';
+COMMENT ON COLUMN accounts.type IS 'checking, savings, credit, merchant, escrow; or a role of the ledger''s own: cash, banks, fees, interest, penalties, revenue, rounding, equity.';
 COMMENT ON COLUMN accounts.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN accounts.owner IS 'Who owns it; for the ledger''s own accounts the name of the log.';
 COMMENT ON COLUMN accounts.name IS 'Name for people. NULL once the owner was erased.';
@@ -66,7 +66,7 @@ SELECT t.account, t.number, t.type, t.currency, t.owner, t.name, t.status, t.rea
 COMMENT ON VIEW reporting.accounts IS 'One row an account, as it is now. Amounts in major units.';
 COMMENT ON COLUMN reporting.accounts.account IS 'Public id; also the name of its stream in the log.';
 COMMENT ON COLUMN reporting.accounts.number IS 'Account number with its two check digits.';
-COMMENT ON COLUMN reporting.accounts.type IS 'checking, savings, credit, merchant, escrow; or a role of the ledger''s own: cash, banks, fees, interest, penalties, revenue.';
+COMMENT ON COLUMN reporting.accounts.type IS 'checking, savings, credit, merchant, escrow; or a role of the ledger''s own: cash, banks, fees, interest, penalties, revenue, rounding, equity.';
 COMMENT ON COLUMN reporting.accounts.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN reporting.accounts.owner IS 'Who owns it; for the ledger''s own accounts the name of the log.';
 COMMENT ON COLUMN reporting.accounts.name IS 'Name for people. NULL once the owner was erased.';

@@ -25,7 +25,7 @@ CREATE INDEX transactions_of_subject ON transactions (subject) WHERE subject IS 
 
 COMMENT ON TABLE transactions IS 'One row a transaction. A row only loses its description, once the person it is about was erased.';
 COMMENT ON COLUMN transactions.transaction IS 'Public id; also the name of its stream in the log.';
-COMMENT ON COLUMN transactions.kind IS 'deposit, withdrawal, transfer, fee, interest, penalty, payment, capture or journal.';
+COMMENT ON COLUMN transactions.kind IS 'What it is, such as deposit, transfer, fee, reversal or journal.';
 COMMENT ON COLUMN transactions.value_date IS 'From which day on it counts.';
 COMMENT ON COLUMN transactions.reference IS 'Reference of the client''s business.';
 COMMENT ON COLUMN transactions.subject IS 'The person whose key seals the description. NULL without a description.';
@@ -45,7 +45,7 @@ SELECT t.transaction, t.kind, t.value_date, t.reference, t.description, json_arr
 
 COMMENT ON VIEW reporting.transactions IS 'One row a transaction. Its amounts are in reporting.entries, which join by transaction.';
 COMMENT ON COLUMN reporting.transactions.transaction IS 'Public id; also the name of its stream in the log.';
-COMMENT ON COLUMN reporting.transactions.kind IS 'deposit, withdrawal, transfer, fee, interest, penalty, payment, capture or journal.';
+COMMENT ON COLUMN reporting.transactions.kind IS 'What it is, such as deposit, transfer, fee, reversal or journal.';
 COMMENT ON COLUMN reporting.transactions.value_date IS 'From which day on it counts.';
 COMMENT ON COLUMN reporting.transactions.reference IS 'Reference of the client''s business.';
 COMMENT ON COLUMN reporting.transactions.description IS 'Free text. NULL once the person it is about was erased.';

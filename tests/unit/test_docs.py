@@ -182,7 +182,7 @@ def test_the_glossary_is_linked(name: str) -> None:
 def test_the_architecture_shows_where_a_transfer_goes() -> None:
     table = text(ROOT / "docs" / "architecture.md").partition("## The picture")[0]
     for step, place in {
-        "decided": "domain/accounts/transaction.py",
+        "decided": "domain/accounts/transaction/movements.py",
         "stored": "eventstore/log/append.py",
         "folded": "projections/accounts/",
         "answered": "api/accounts/transactions.py",

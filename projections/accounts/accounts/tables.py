@@ -33,7 +33,7 @@ TABLE = read_table(
     code(
         "type",
         "checking, savings, credit, merchant, escrow; or a role of the ledger's own: cash, banks, fees, interest, "
-        "penalties, revenue.",
+        "penalties, revenue, rounding, equity.",
     ),
     code("currency", "ISO 4217 code."),
     code("owner", "Who owns it; for the ledger's own accounts the name of the log."),

@@ -25,7 +25,7 @@ TABLE = read_table(
     "transactions",
     "One row a transaction. A row only loses its description, once the person it is about was erased.",
     code("transaction", "Public id; also the name of its stream in the log.", key=True),
-    code("kind", "deposit, withdrawal, transfer, fee, interest, penalty, payment, capture or journal."),
+    code("kind", "What it is, such as deposit, transfer, fee, reversal or journal."),
     day("value_date", "From which day on it counts."),
     code("reference", "Reference of the client's business.", optional=True),
     code("subject", "The person whose key seals the description. NULL without a description.", optional=True),

@@ -1,0 +1,80 @@
+"""Capturing a hold: money that was reserved is paid."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from domain.accounts.account.events import HoldCaptured
+from domain.accounts.account.state import Account, evolve
+from domain.accounts.posting import entries_between, post, posting_decision, posting_streams
+from domain.accounts.transaction.movements import transaction_of
+from domain.kernel import Accepted, Context, Decide, Decision, Personal, Refused, States, Unknown, Value, found
+from domain.money import show
+
+
+class CaptureHold(Value, frozen=True):
+    """Pay all or part of a hold to another account. The hold ends, and the rest becomes available again."""
+
+    account: str
+    hold: str
+    transaction: str
+    target: str
+    amount: int
+    currency: str
+    value_date: date
+    reference: str | None = None
+    description: Personal | None = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return posting_streams(self.account, self.target)
+
+
+RULES: dict[str, str] = {
+    "hold_unknown": "Account {account} has no open hold {hold}.",
+    "hold_exceeded": "Hold {hold} reserves {held} {currency}; {amount} is more than that and cannot be captured.",
+}
+
+
+@posting_decision
+def capture_hold(command: CaptureHold, states: States, context: Context) -> Decision:
+    account = found(states, command.account, Account)
+    if account is None:
+        return Unknown("account", command.account)
+    if command.account == command.target:
+        return Refused("same_account", {"account": command.account})
+    currency = account.profile.currency
+    if command.currency != currency:
+        return account.wrong_currency(command.currency)
+    held = account.hold(command.hold)
+    if held is None:
+        return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
+    if command.amount > held:
+        return Refused(
+            "hold_exceeded",
+            {
+                "hold": command.hold,
+                "held": show(held, currency),
+                "amount": show(command.amount, currency),
+                "currency": currency,
+            },
+        )
+    # The hold ends first, so that its amount is available to the debit. Both are one unit, so nothing comes in between.
+    captured = HoldCaptured(
+        originator_id=command.account,
+        originator_version=account.version + 1,
+        hold=command.hold,
+        amount=held,
+        currency=currency,
+        transaction=command.transaction,
+    )
+    freed = evolve(account, captured)
+    entries = entries_between(command.account, command.target, command.amount, currency)
+    transaction = transaction_of(command, "capture", entries, command.account, states)
+    decision = post(transaction, {**states, command.account: freed}, context)
+    if not isinstance(decision, Accepted):
+        return decision
+    return Accepted((captured, *decision.events), {**decision.result, "hold": command.hold}, decision.commuting)
+
+
+DECISIONS: dict[type, Decide] = {CaptureHold: capture_hold}

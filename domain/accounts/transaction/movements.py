@@ -1,0 +1,196 @@
+"""Deposits, withdrawals, fees, transfers and journals: the commands that post at once, and their decisions."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Protocol
+
+from domain.accounts.account.owners import for_customer, is_customer, refuse_debit, refuse_payee
+from domain.accounts.account.state import Account
+from domain.accounts.numbers import InternalRole
+from domain.accounts.posting import (
+    Entry,
+    Transaction,
+    TransactionKind,
+    entries_between,
+    post,
+    post_against_internal,
+    posting_decision,
+    posting_streams,
+)
+from domain.kernel import Context, Decide, Decision, Personal, Refused, Role, States, Value, found
+from domain.permissions import EVERYONE
+
+
+class _Movement(Value, frozen=True):
+    """A movement between a customer's account and an internal account."""
+
+    transaction: str
+    account: str
+    amount: int
+    currency: str
+    value_date: date
+    reference: str | None = None
+    description: Personal | None = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return posting_streams(self.account)
+
+
+class Deposit(_Movement, frozen=True):
+    """Pay cash in: from the internal account for cash to the customer's account."""
+
+
+class Withdraw(_Movement, frozen=True):
+    """Pay cash out: from the customer's account to the internal account for cash."""
+
+
+class ChargeFee(_Movement, frozen=True):
+    """Charge a fee: from the customer's account to the internal account for fees."""
+
+
+class Transfer(Value, frozen=True):
+    """Move money from one account to another."""
+
+    transaction: str
+    source: str
+    target: str
+    amount: int
+    currency: str
+    value_date: date
+    reference: str | None = None
+    description: Personal | None = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return posting_streams(self.source, self.target)
+
+
+class PostTransaction(Value, frozen=True):
+    """Post any balanced set of entries."""
+
+    transaction: str
+    kind: TransactionKind
+    entries: tuple[Entry, ...]
+    value_date: date
+    reference: str | None = None
+    description: Personal | None = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return posting_streams(*dict.fromkeys(entry.account for entry in self.entries))
+
+
+RULES: dict[str, str] = {
+    "same_account": "A transfer needs two different accounts; both are {account}.",
+}
+
+
+@posting_decision
+def deposit(command: Deposit, states: States, context: Context) -> Decision:
+    return _against_internal(command, "deposit", "cash", states, context, credited=command.account)
+
+
+@posting_decision
+def withdraw(command: Withdraw, states: States, context: Context) -> Decision:
+    return _against_internal(command, "withdrawal", "cash", states, context, debited=command.account)
+
+
+@posting_decision
+def charge_fee(command: ChargeFee, states: States, context: Context) -> Decision:
+    return _against_internal(command, "fee", "fees", states, context, debited=command.account)
+
+
+@posting_decision
+def transfer(command: Transfer, states: States, context: Context) -> Decision:
+    if command.source == command.target:
+        return Refused("same_account", {"account": command.source})
+    if is_customer(context):
+        source, target = found(states, command.source, Account), found(states, command.target, Account)
+        no = refuse_debit(source, command.source, command.amount, command.currency, context)
+        no = no or refuse_payee(target, command.target)
+        return no or for_customer(_transferred(command, states, context), states, context)
+    return _transferred(command, states, context)
+
+
+def _transferred(command: Transfer, states: States, context: Context) -> Decision:
+    entries = entries_between(command.source, command.target, command.amount, command.currency)
+    return post(transaction_of(command, "transfer", entries, command.source, states), states, context)
+
+
+@posting_decision
+def post_transaction(command: PostTransaction, states: States, context: Context) -> Decision:
+    first = command.entries[0].account if command.entries else None
+    return post(transaction_of(command, command.kind, command.entries, first, states), states, context)
+
+
+def _against_internal(
+    command: Deposit | Withdraw | ChargeFee,
+    kind: TransactionKind,
+    role: InternalRole,
+    states: States,
+    context: Context,
+    *,
+    debited: str | None = None,
+    credited: str | None = None,
+) -> Decision:
+    """Post one entry to the customer's account and the other one to the internal account for `role`."""
+    return post_against_internal(
+        transaction_of(command, kind, (), command.account, states),
+        role,
+        debited=debited,
+        credited=credited,
+        amount=command.amount,
+        currency=command.currency,
+        states=states,
+        context=context,
+    )
+
+
+class Described(Protocol):
+    """A command that posts one transaction."""
+
+    @property
+    def transaction(self) -> str: ...
+    @property
+    def value_date(self) -> date: ...
+    @property
+    def reference(self) -> str | None: ...
+    @property
+    def description(self) -> Personal | None: ...
+
+
+def transaction_of(
+    command: Described,
+    kind: TransactionKind,
+    entries: tuple[Entry, ...],
+    described_by: str | None,
+    states: States,
+) -> Transaction:
+    """Return the transaction of the command. The key of the owner of account `described_by` seals the description."""
+    subject = None
+    description: Personal | None = command.description
+    if description is not None:
+        account = found(states, described_by, Account) if described_by is not None else None
+        subject = account.profile.owner if account else None
+        description = description if subject else None
+    return Transaction(
+        id=command.transaction,
+        kind=kind,
+        entries=entries,
+        value_date=command.value_date,
+        reference=command.reference,
+        description=description,
+        subject=subject,
+    )
+
+
+DECISIONS: dict[type, Decide] = {
+    Deposit: deposit,
+    Withdraw: withdraw,
+    ChargeFee: charge_fee,
+    Transfer: transfer,
+    PostTransaction: post_transaction,
+}
+MAY: dict[type, frozenset[Role]] = {Transfer: EVERYONE}
