@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Protocol
 
+from msgspec import field
+
 from domain.accounts.account.owners import for_customer, is_customer, refuse_debit, refuse_payee
 from domain.accounts.account.state import Account
+from domain.accounts.details import details_of
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import (
     Entry,
@@ -18,6 +21,7 @@ from domain.accounts.posting import (
     posting_decision,
     posting_streams,
 )
+from domain.codes import Metadata
 from domain.kernel import Context, Decide, Decision, Personal, Refused, Role, States, Value, found
 from domain.permissions import EVERYONE
 
@@ -32,6 +36,7 @@ class _Movement(Value, frozen=True):
     value_date: date
     reference: str | None = None
     description: Personal | None = None
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -61,6 +66,7 @@ class Transfer(Value, frozen=True):
     value_date: date
     reference: str | None = None
     description: Personal | None = None
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -76,6 +82,7 @@ class PostTransaction(Value, frozen=True):
     value_date: date
     reference: str | None = None
     description: Personal | None = None
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -159,6 +166,8 @@ class Described(Protocol):
     def reference(self) -> str | None: ...
     @property
     def description(self) -> Personal | None: ...
+    @property
+    def metadata(self) -> Metadata: ...
 
 
 def transaction_of(
@@ -183,6 +192,7 @@ def transaction_of(
         reference=command.reference,
         description=description,
         subject=subject,
+        details=details_of(command.metadata),
     )
 
 
