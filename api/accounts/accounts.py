@@ -20,6 +20,7 @@ from api.accounts.answers import (
     OwnersChanged,
     Posted,
 )
+from api.accounts.conditions import conditioned
 from api.accounts.views import (
     Account,
     AccountPerson,
@@ -120,7 +121,7 @@ def _movement(
         reference=body.reference,
         description=body.description,
     )
-    return Intent(movement, account)
+    return Intent(conditioned(movement, body), account)
 
 
 @command(router, "/accounts/{account}/deposits", makes=Deposit, answer=Posted)
@@ -226,7 +227,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
         reference=body.reference,
         description=body.description,
     )
-    return Intent(capture, account)
+    return Intent(conditioned(capture, body), account)
 
 
 @query(

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.accounts import bodies
 from api.accounts.answers import Posted
+from api.accounts.conditions import conditioned
 from api.accounts.views import Transaction, transaction_view
 from api.commands.bodies import IsoDate
 from api.commands.execution import command
@@ -31,18 +32,17 @@ KindFilter = Annotated[str, choice(values_of(TransactionKind))] | None
 @command(router, "/transfers", makes=Transfer, answer=Posted)
 def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     """Move money between two accounts of one currency, in one unit."""
-    return Intent(
-        Transfer(
-            transaction=caller.services.new_id(TRANSACTION),
-            source=body.source,
-            target=body.target,
-            amount=body.amount,
-            currency=body.currency,
-            value_date=body.value_date or caller.today,
-            reference=body.reference,
-            description=body.description,
-        )
+    movement = Transfer(
+        transaction=caller.services.new_id(TRANSACTION),
+        source=body.source,
+        target=body.target,
+        amount=body.amount,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
     )
+    return Intent(conditioned(movement, body))
 
 
 @command(router, "/transactions", makes=PostTransaction, answer=Posted)
@@ -52,16 +52,15 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
         Entry(account=entry.account, side=entry.side, amount=entry.amount, currency=entry.currency)
         for entry in body.entries
     )
-    return Intent(
-        PostTransaction(
-            transaction=caller.services.new_id(TRANSACTION),
-            kind=body.kind,
-            entries=entries,
-            value_date=body.value_date or caller.today,
-            reference=body.reference,
-            description=body.description,
-        )
+    posting = PostTransaction(
+        transaction=caller.services.new_id(TRANSACTION),
+        kind=body.kind,
+        entries=entries,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
     )
+    return Intent(conditioned(posting, body))
 
 
 @query(

@@ -174,7 +174,7 @@ def executor_on(database: Database, *, snapshots: Snapshots | None = None, **lim
             codec,
             registry.decide,
             registry.evolve,
-            refusals.recorder(new_id),
+            refusals.recorder(new_id, registry.name_of),
             commuting_types=COMMUTING,
             transient_prefixes=registry.WRITTEN_ONCE,
             read_mostly=registry.READ_MOSTLY,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted
-from domain.accounts.transaction import capture, check, movements
+from domain.accounts.transaction import capture, check, conditions, movements
 from domain.accounts.transaction.capture import CaptureHold
 from domain.accounts.transaction.movements import ChargeFee, Deposit, PostTransaction, Transfer, Withdraw
 from domain.accounts.transaction.state import TRANSACTION, PostedTransaction, evolve_posted
@@ -39,7 +39,7 @@ AGGREGATE = Aggregate(
     ),
     evolve=evolve_posted,
     decisions={**movements.DECISIONS, **capture.DECISIONS},
-    rules={**POSTING_RULES, **movements.RULES, **capture.RULES, **CODE_RULES},
+    rules={**POSTING_RULES, **movements.RULES, **capture.RULES, **conditions.RULES, **CODE_RULES},
     written_once=True,
     may=movements.MAY,
     amounts=frozenset({"amount"}),

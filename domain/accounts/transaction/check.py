@@ -8,8 +8,10 @@ from domain.accounts.account.events import HoldCaptured
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted, refuse_entries, refuse_value_date
 from domain.accounts.posting_policy import posting_policy
+from domain.accounts.transaction.conditions import REFERENCES, first_of_each_side, reference_claim
 from domain.accounts.transaction.state import PostedTransaction
 from domain.aggregate import Broken, Decided, UnitRule, refused
+from domain.claims import ClaimReleased, ClaimTaken
 from domain.kernel import Event
 from domain.money import EXPONENTS
 
@@ -49,4 +51,26 @@ def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], d
     return None
 
 
-UNIT_RULES: Mapping[type[Event], UnitRule] = {HoldCaptured: _capture_is_paid}
+def _claim_has_its_reference(event: ClaimTaken, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """A transaction of the unit has the claimed reference. The claim is for the log, or for an account of it."""
+    claim, id = event.originator_id, event.holder
+    if not claim.startswith(REFERENCES):
+        return None
+    for posted in unit.get(id, ()):
+        if isinstance(posted, TransactionPosted) and posted.reference is not None:
+            scopes = ("log", *first_of_each_side(posted.entries))
+            if claim in [reference_claim(scope, posted.reference) for scope in scopes]:
+                return None
+    return f"{id} takes {claim}, and its unit does not post a transaction with that reference"
+
+
+def _reference_is_kept(event: ClaimReleased, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    claim = event.originator_id
+    return f"{claim} is released; a unique reference is never given back" if claim.startswith(REFERENCES) else None
+
+
+UNIT_RULES: Mapping[type[Event], UnitRule] = {
+    HoldCaptured: _capture_is_paid,
+    ClaimTaken: _claim_has_its_reference,
+    ClaimReleased: _reference_is_kept,
+}

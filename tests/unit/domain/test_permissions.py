@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from domain.accounts.account.lifecycle import FreezeAccount
 from domain.kernel import Accepted, Context, Decision, Forbidden, Grant, Principal, Role
 from domain.permissions import COMMANDERS, OPERATORS, ROLES, may
-from domain.registry import PERMISSIONS, forbid
+from domain.registry import PERMISSIONS, forbid, unwrapped
 from domain.together import Together
 from tests.samples.registry import history
 from tests.support.memory_ledger import NOW, MemoryLedger, opening
@@ -30,7 +30,7 @@ def one_of_each() -> dict[type, Any]:
 
     class Noting(MemoryLedger):
         def execute(self, command: Any) -> Decision:
-            sent[type(command)] = command
+            sent[type(unwrapped(command))] = unwrapped(command)
             return super().execute(command)
 
     assert list(history(Noting(), Random(1), 3_000))
