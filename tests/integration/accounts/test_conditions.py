@@ -290,3 +290,11 @@ def test_a_wrong_condition_does_not_tell_a_customer_the_version_of_a_foreign_acc
     fails = [condition(own, "eq", "1.00")]
     body = eur("1.00", source=foreign, target=own, conditions=fails, expected_versions={foreign: 99})
     assert bank.post("transfers", body, token=token).status_code == 404
+
+
+def test_a_transfer_to_itself_does_not_tell_a_customer_the_version_of_a_foreign_account(bank: Service) -> None:
+    """`same_account` was decided first. So the expectation was looked at, and its answer had the actual version."""
+    token, foreign = bank.customer("prsn_same"), bank.account("7.00")
+    for account in (foreign, MISSING):
+        body = eur("1.00", source=account, target=account, expected_versions={account: 99})
+        assert bank.post("transfers", body, token=token).status_code == 404
