@@ -8,7 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.commands.bodies import ACCOUNT_A, Body, Currency, Id, SignedAmount
 from domain import money
-from domain.accounts.transaction.conditions import MOST_CONDITIONS, Comparison, Condition, Conditioned, Scope, What
+from domain.accounts.transaction.conditions import (
+    MOST_CONDITIONS,
+    Comparison,
+    Condition,
+    Conditioned,
+    Posting,
+    Scope,
+    What,
+)
 from domain.kernel import Command
 
 
@@ -46,7 +54,7 @@ class Conditional(Body):
     ] = None
 
 
-def conditioned(command: Command, body: Conditional) -> Command:
+def conditioned(command: Posting, body: Conditional) -> Command:
     """Return the command with what the body asks for beside it, or as it is if the body asks for nothing."""
     if not body.conditions and body.unique_reference is None:
         return command

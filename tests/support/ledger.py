@@ -74,7 +74,8 @@ def submission(
     request = hashlib.sha256((type(command).__name__ + body).encode()).digest()
     key = key or f"key-{next(_keys)}"
     principal = Principal(actor, ("operator",))
-    recorded = metadata(encoded_actor(principal.recorded), type(command).__name__, NOW, RULES_VERSION, key, correlation)
+    name = registry.name_of(command)
+    recorded = metadata(encoded_actor(principal.recorded), name, NOW, RULES_VERSION, key, correlation)
     return Submission(
         command=command,
         actor=actor,

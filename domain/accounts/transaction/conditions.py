@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec.structs import replace
 
 from domain.accounts.account.owners import allows, is_customer
-from domain.accounts.account.state import Account
+from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.posting import Entry, TransactionPosted
 from domain.claims import Claim, claim_stream, take
 from domain.kernel import (
@@ -59,17 +59,33 @@ class Condition(Value, frozen=True):
     currency: str
 
 
+class Posting(Command, Protocol):
+    """A command that posts a transaction."""
+
+    @property
+    def reference(self) -> str | None: ...
+
+
 class Conditioned(Value, frozen=True):
     """A command that posts a transaction, the conditions that must all hold, and where its reference is unique."""
 
-    command: Command
+    command: Posting
     conditions: tuple[Condition, ...] = ()
     unique_reference: Scope | None = None
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """The streams of the command first: the account that it takes from stays the first one."""
-        return tuple(dict.fromkeys((*self.command.streams, *(one.account for one in self.conditions))))
+        """The streams of the command first: the account that it takes from stays the first one.
+
+        The claim of the reference is the likely one, so that a group of commands loads all claims at once. The decision
+        asks for another one if it needs it.
+        """
+        first, *others = self.command.streams
+        claims: tuple[str, ...] = ()
+        reference, scope = self.command.reference, self.unique_reference
+        if reference is not None and (scope == "log" or (scope == "account" and first.startswith(f"{ACCOUNT}_"))):
+            claims = (reference_claim("log" if scope == "log" else first, reference),)
+        return tuple(dict.fromkeys((first, *others, *(one.account for one in self.conditions), *claims)))
 
 
 RULES: dict[str, str] = {

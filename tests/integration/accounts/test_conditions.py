@@ -17,11 +17,12 @@ from api.accounts.conditions import Conditional
 from api.commands.routes import CommandRoute
 from api.gateway.routes import RouteTable
 from domain.accounts.posting import internal_account
-from domain.accounts.transaction.conditions import MOST_CONDITIONS
+from domain.accounts.transaction.conditions import MOST_CONDITIONS, Condition, Conditioned
+from eventstore.log.answers import Outcome
 from tests.samples.registry import ROUTES
 from tests.support.answers import accepted, eur, found
-from tests.support.ledger import assert_sound
-from tests.support.postgres import Server
+from tests.support.ledger import assert_sound, balances, deposit, executor_on, ledger_on, submission
+from tests.support.postgres import Database, Server
 from tests.support.service import Service, service_on
 
 CLIENTS = 20
@@ -155,6 +156,24 @@ def test_a_condition_on_the_cash_account_while_others_pay_in(bank: Service) -> N
         assert amount != 100 or left > Decimal(wanted), "a command was accepted though its condition did not hold"
         left -= Decimal(amount) / 100
     assert Decimal(balance(bank, CASH)) == left <= Decimal(wanted)
+
+
+def test_a_condition_on_the_cash_account_sees_what_another_process_has_paid_in(database18: Database) -> None:
+    """The entries of the other process commute with each deposit, but not with one that has a condition on cash."""
+    with ledger_on(database18) as ledger, executor_on(database18) as other:
+        account, amounts = ledger.account(10), iter(range(20, 80, 20))
+
+        def conditional(least: int) -> Conditioned:
+            exact = Condition(CASH, "balance", "gte", -least, "EUR")
+            return Conditioned(deposit(account, 10), (exact,))
+
+        for before in amounts:  # the cash account is at -10 at first, and at 20 less after each round
+            assert other.execute([submission(deposit(account, 10))])[0].outcome is Outcome.ACCEPTED
+            no = ledger.execute(conditional(before - 1))
+            assert (no.rule, no.result["actual"]) == ("condition_failed", f"-{before / 100:.2f}")
+            assert ledger.accepted(conditional(before)).result["versions"][CASH] > 0
+    assert balances(database18)[CASH] == -70
+    assert_sound(database18)
 
 
 def test_a_retry_gets_the_same_answer_though_the_balance_is_another_one(bank: Service) -> None:

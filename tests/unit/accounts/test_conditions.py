@@ -288,3 +288,15 @@ def test_the_first_stream_stays_that_of_the_account_that_is_debited() -> None:
     asked = Conditioned(transfer(), (condition("eq", 1, account=C), condition("eq", 1, account=B)))
     assert asked.streams == (*transfer().streams, C)
     assert asked.streams[0] == A
+
+
+def test_the_likely_claim_is_loaded_with_the_other_streams(ledger: MemoryLedger) -> None:
+    """So a group of commands loads all its claims at once. An unlikely claim is asked for by the decision."""
+    likely = unique(transfer(reference="r"))
+    assert likely.streams[-1] == reference_claim(A, "r")
+    assert unique(transfer(reference="r"), "log").streams[-1] == reference_claim("log", "r")
+    assert unique(transfer()).streams == transfer().streams
+    lines = (entry(B, "credit"), entry(C, "debit"))
+    unlikely = unique(PostTransaction("txn_1", "journal", lines, TODAY, "r"))
+    assert reference_claim(C, "r") not in unlikely.streams
+    assert ledger.accepted(unlikely).events[-1] == ClaimTaken(reference_claim(C, "r"), 1, "txn_1")

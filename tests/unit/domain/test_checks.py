@@ -247,7 +247,7 @@ def test_a_claim_of_a_number_stands_beside_its_account_for_ever() -> None:
 def test_a_claim_of_a_reference_stands_beside_its_transaction_for_ever() -> None:
     for scope in ("account", "log"):
         given = ledger(opening(account=A, minimum=None), opening(account=B, number="CHK000000000202"))
-        asked = Conditioned(Transfer("txn_1", A, B, 1, "EUR", TODAY, "r"), (), scope)  # type: ignore[arg-type]
+        asked = Conditioned(Transfer("txn_1", A, B, 1, "EUR", TODAY, "r"), (), scope)
         decision = given.decide(asked)
         assert isinstance(decision, Accepted)
         *moved, claim = decision.events
