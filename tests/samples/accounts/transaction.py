@@ -53,9 +53,12 @@ def transfers(world: World) -> Request:
 
 
 def posts(world: World) -> Request:
-    debit = {"account": with_balance(world, "100.00"), "side": "debit", **AMOUNT}
+    payer = with_balance(world, "100.00")
+    debit = {"account": payer, "side": "debit", **AMOUNT}
     credit = {"account": with_balance(world), "side": "credit", **AMOUNT}
-    return Request({}, {"entries": [debit, credit], "reference": "sample-1", "description": "Rent"})
+    positive = {"account": payer, "what": "available", "is": "gt", "currency": AMOUNT["currency"], "amount": "0"}
+    body = {"entries": [debit, credit], "reference": "sample-1", "description": "Rent", "conditions": [positive]}
+    return Request({}, body)
 
 
 ROUTES = {
