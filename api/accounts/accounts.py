@@ -21,6 +21,7 @@ from api.accounts.answers import (
     OwnersChanged,
     Posted,
 )
+from api.accounts.conditions import conditioned
 from api.accounts.views import (
     Account,
     AccountPerson,
@@ -126,7 +127,7 @@ def _movement(
         description=body.description,
         metadata=body.metadata,
     )
-    return Intent(movement, account)
+    return Intent(conditioned(movement, body), account)
 
 
 @command(router, "/accounts/{account}/deposits", makes=Deposit, answer=Posted)
@@ -250,7 +251,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
         description=body.description,
         metadata=body.metadata,
     )
-    return Intent(capture, account)
+    return Intent(conditioned(capture, body), account)
 
 
 @query(

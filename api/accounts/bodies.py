@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.accounts.conditions import Conditional
 from api.commands.bodies import (
     ACCOUNT_A,
     ACCOUNT_B,
@@ -57,7 +58,7 @@ class Open(Body):
     opened_on: IsoDate | None = None
 
 
-class Movement(Sum):
+class Movement(Sum, Conditional):
     """Move money into or out of one account."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"amount": "100.00", "currency": "EUR"}]})
@@ -99,7 +100,7 @@ class EntryBody(BaseModel):
     amount: Amount
 
 
-class TransactionBody(Body):
+class TransactionBody(Conditional):
     """Post any balanced set of entries."""
 
     model_config = example(

@@ -130,9 +130,9 @@ class MemoryLedger:
             assert broken(before, decision.events, self.decided) == []
         elif isinstance(decision, Refused):
             assert explain(decision.rule, decision.figures)
-            name, key = type(command).__name__, f"key-{len(self.log)}"
-            refuse = recorder(self.new_id)
-            refused = refuse(self.context.principal.id, key, name, decision.rule, decision.figures)
+            key = f"key-{len(self.log)}"
+            refuse = recorder(self.new_id, registry.name_of)
+            refused = refuse(self.context.principal.id, key, command, decision.rule, decision.figures)
             unit = (*decision.events, refused)
             before = {event.originator_id: self.states.get(event.originator_id) for event in unit}
             self.record(unit)

@@ -13,7 +13,8 @@ from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, W
 from domain.accounts.account.state import HOLD
 from domain.accounts.posting import Entry, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
-from domain.accounts.transaction import TRANSACTION, CaptureHold, PostTransaction, Transfer
+from domain.accounts.transaction import TRANSACTION, CaptureHold, Deposit, PostTransaction, Transfer
+from domain.accounts.transaction.conditions import Conditioned
 from domain.kernel import RULES_VERSION, Context
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
 from domain.people.administrators import RejectAdministrator
@@ -186,6 +187,8 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
     for person in ("prsn_1", "prsn_2"):
         ledger.accepted(GiveMandate(joint, person, True, 500, "EUR", NOW + timedelta(days=1)))
     ledger.accepted(WithdrawMandate(joint, "prsn_2"))
+    paid_in = Deposit(new_id(TRANSACTION), joint, 1, "EUR", TODAY, "ref-unique")
+    ledger.accepted(Conditioned(paid_in, unique_reference="account"))
     ended = ledger.account(owner="gone")
     ledger.accepted(FreezeAccount(ended, "a question"))
     ledger.accepted(UnfreezeAccount(ended, "an answer"))

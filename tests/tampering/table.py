@@ -518,6 +518,8 @@ RELEASED: Final = "type = 'account.hold_released.v1'"
 SECOND_SLUG: Final = "stream = 'claim:slug:second-name'"
 A_NUMBER: Final = "position = (SELECT max(position) FROM log.events WHERE stream LIKE 'claim:account-number:%')"
 
+A_REFERENCE: Final = "stream LIKE 'claim:reference:%'"
+
 
 def everywhere(old: str, new: str, where: str = "true") -> str:
     """Changes text wherever it stands in payloads."""
@@ -651,6 +653,12 @@ AGAINST_THE_RULES: Final = [
         "a number that another account takes",
         everywhere("acct_.", "acct_x", A_NUMBER),
         "and its unit does not open an account with that number",
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a unique reference that another transaction takes",
+        everywhere("txn_.", "txn_x", A_REFERENCE),
+        "and its unit does not post a transaction with that reference",
         UNITS_KEEP_RULES,
     ),
     forged(

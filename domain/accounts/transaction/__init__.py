@@ -9,7 +9,17 @@ from domain.accounts.details import RULES as DETAILS_RULES
 from domain.accounts.details import TransactionCounted, TransactionDetailed
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted
-from domain.accounts.transaction import adjustment, approval, capture, check, events, movements, pending, reversal
+from domain.accounts.transaction import (
+    adjustment,
+    approval,
+    capture,
+    check,
+    conditions,
+    events,
+    movements,
+    pending,
+    reversal,
+)
 from domain.accounts.transaction.adjustment import AdjustBalance
 from domain.accounts.transaction.approval import ApprovePending, RejectPending
 from domain.accounts.transaction.capture import CaptureHold
@@ -86,6 +96,7 @@ AGGREGATE = Aggregate(
         **pending.RULES,
         **approval.RULES,
         **reversal.RULES,
+        **conditions.RULES,
     },
     written_once=True,
     may={**movements.MAY, **pending.MAY, **approval.MAY, **reversal.MAY, **adjustment.MAY},

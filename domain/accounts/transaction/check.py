@@ -11,6 +11,7 @@ from domain.accounts.details import TransactionCounted, TransactionDetailed, ref
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted, refuse_entries, refuse_value_date, refuse_without_approval
 from domain.accounts.posting_policy import posting_policy
+from domain.accounts.transaction.conditions import REFERENCES, first_of_each_side, reference_claim
 from domain.accounts.transaction.events import (
     TransactionApproved,
     TransactionCancelled,
@@ -30,6 +31,7 @@ from domain.accounts.transaction.pending import (
 from domain.accounts.transaction.reversal import NOT_REVERSED
 from domain.accounts.transaction.state import TRANSACTION, TransactionState, evolve
 from domain.aggregate import Broken, Decided, UnitRule, refused
+from domain.claims import ClaimReleased, ClaimTaken
 from domain.kernel import Event, Refused
 from domain.money import EXPONENTS
 
@@ -252,6 +254,24 @@ def _of_transaction(hold: str) -> bool:
     return hold.startswith(f"{TRANSACTION}_")
 
 
+def _claim_has_its_reference(event: ClaimTaken, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """A transaction of the unit has the claimed reference. The claim is for the log, or for an account of it."""
+    claim, id = event.originator_id, event.holder
+    if not claim.startswith(REFERENCES):
+        return None
+    for posted in unit.get(id, ()):
+        if isinstance(posted, TransactionPosted) and posted.reference is not None:
+            scopes = ("log", *first_of_each_side(posted.entries))
+            if claim in [reference_claim(scope, posted.reference) for scope in scopes]:
+                return None
+    return f"{id} takes {claim}, and its unit does not post a transaction with that reference"
+
+
+def _reference_is_kept(event: ClaimReleased, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    claim = event.originator_id
+    return f"{claim} is released; a unique reference is never given back" if claim.startswith(REFERENCES) else None
+
+
 UNIT_RULES: Mapping[type[Event], UnitRule] = {
     HoldCaptured: _capture_is_paid,
     HoldPlaced: _hold_has_its_transaction,
@@ -263,4 +283,6 @@ UNIT_RULES: Mapping[type[Event], UnitRule] = {
     TransactionCounted: _counted_somewhere,
     LimitUsed: _used_by_its_transaction,
     LimitReturned: _returned_by_a_reversal,
+    ClaimTaken: _claim_has_its_reference,
+    ClaimReleased: _reference_is_kept,
 }

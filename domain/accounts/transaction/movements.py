@@ -109,8 +109,6 @@ def charge_fee(command: ChargeFee, states: States, context: Context) -> Decision
 
 @posting_decision
 def transfer(command: Transfer, states: States, context: Context) -> Decision:
-    if command.source == command.target:
-        return Refused("same_account", {"account": command.source})
     if is_customer(context):
         source, target = found(states, command.source, Account), found(states, command.target, Account)
         no = refuse_debit(source, command.source, command.amount, command.currency, context)
@@ -120,6 +118,8 @@ def transfer(command: Transfer, states: States, context: Context) -> Decision:
 
 
 def _transferred(command: Transfer, states: States, context: Context) -> Decision:
+    if command.source == command.target:
+        return Refused("same_account", {"account": command.source})
     entries = entries_between(command.source, command.target, command.amount, command.currency)
     return post_or_wait(transaction_of(command, "transfer", entries, command.source, states), states, context)
 

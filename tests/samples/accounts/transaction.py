@@ -34,6 +34,7 @@ from domain.accounts.transaction import (
     Transfer,
     Withdraw,
 )
+from domain.accounts.transaction.conditions import Comparison, Condition, Conditioned
 from domain.accounts.transaction.events import Awaits
 from domain.accounts.transaction.reversal import Part
 from domain.codes import MOST_CODE, MOST_PAIRS
@@ -67,9 +68,12 @@ def transfers(world: World) -> Request:
 
 
 def posts(world: World) -> Request:
-    debit = {"account": with_balance(world, "100.00"), "side": "debit", **AMOUNT}
+    payer = with_balance(world, "100.00")
+    debit = {"account": payer, "side": "debit", **AMOUNT}
     credit = {"account": with_balance(world), "side": "credit", **AMOUNT}
-    return Request({}, {"entries": [debit, credit], "reference": "sample-1", "description": "Rent"})
+    positive = {"account": payer, "what": "available", "is": "gt", "currency": AMOUNT["currency"], "amount": "0"}
+    body = {"entries": [debit, credit], "reference": "sample-1", "description": "Rent", "conditions": [positive]}
+    return Request({}, body)
 
 
 def pends(world: World, **more: Any) -> Request:
@@ -133,6 +137,11 @@ def deposit(amount: int, currency: str = "EUR", value_date: date = TODAY, accoun
 
 def capture(amount: int, held: str = "hold_1") -> CaptureHold:
     return CaptureHold("acct_a", held, "txn_1", "acct_b", amount, "EUR", TODAY)
+
+
+def condition(comparison: Comparison, amount: int) -> Condition:
+    """About the balance of the account that the samples use."""
+    return Condition("acct_a", "balance", comparison, amount, "EUR")
 
 
 def journal(*entries: Entry) -> PostTransaction:
@@ -350,6 +359,26 @@ RULES = {
         sentence="Hold hold_1 reserves 1.00 EUR; 1.01 is more than that and cannot be captured.",
         kept=(capture(100),),
     ),
+    "condition_failed": RuleSample(
+        given=(A, deposit(100)),
+        broken=Conditioned(replace(deposit(1), transaction="txn_2"), (condition("gte", 101),)),
+        sentence=("The balance of account acct_a is 1.00 EUR, and the command has the condition that it is gte 1.01."),
+        kept=(Conditioned(replace(deposit(1), transaction="txn_2"), (condition("gte", 100),)),),
+    ),
+    "reference_missing": RuleSample(
+        given=(A,),
+        broken=Conditioned(deposit(1), unique_reference="account"),
+        sentence="A unique reference needs a reference, and the command posts no transaction that has one.",
+        kept=(Conditioned(replace(deposit(1), reference="r"), unique_reference="account"),),
+    ),
+    "reference_taken": RuleSample(
+        given=(A, Conditioned(replace(deposit(1), reference="r"), unique_reference="account")),
+        broken=Conditioned(replace(deposit(1), transaction="txn_2", reference="r"), unique_reference="account"),
+        sentence=(
+            "Transaction txn_1 has the reference r already, and a unique reference is used once in each account."
+        ),
+        kept=(Conditioned(replace(deposit(1), transaction="txn_2", reference="R"), unique_reference="account"),),
+    ),
 }
 
 # A life
@@ -385,9 +414,17 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     description = "rent\tMay" if chance.random() < 0.3 else None
     amount = chance.randint(1, 9_999)
     metadata = {"channel": "app"} if chance.random() < 0.2 else {}
-    return Transfer(
+    moved = Transfer(
         ledger.new_id(TRANSACTION), source, target, amount, currency, _day(chance), None, description, metadata
     )
+    return moved if choice < 0.95 else _conditioned(chance, moved)
+
+
+def _conditioned(chance: Random, moved: Transfer) -> Conditioned:
+    """The transfer, if the target is not rich, and under a reference that can be taken."""
+    moved = replace(moved, reference=f"unique-{chance.randrange(1_000)}")
+    poor = Condition(moved.target, "available", "lt", 1_000_000, moved.currency)
+    return Conditioned(moved, (poor,), chance.choice(("account", "log")))
 
 
 def _later(ledger: MemoryLedger, chance: Random, source: str, target: str, currency: str) -> Any:

@@ -20,7 +20,8 @@ from domain.accounts.account.events import (
 from domain.accounts.account.holds import MOST_HOLDS, PlaceHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount
 from domain.accounts.posting import Entry, TransactionPosted, internal_account
-from domain.accounts.transaction import CaptureHold, Deposit, PostTransaction
+from domain.accounts.transaction import CaptureHold, Deposit, PostTransaction, Transfer
+from domain.accounts.transaction.conditions import Conditioned, reference_claim
 from domain.aggregate import Broken, Decided, EventType
 from domain.claims import ClaimReleased, ClaimTaken
 from domain.kernel import RULES_VERSION, Accepted, Event
@@ -241,6 +242,29 @@ def test_a_claim_of_a_number_stands_beside_its_account_for_ever() -> None:
     taken = ledger(opening(account=A, number="CHK000000000101"))
     released = ClaimReleased(claim.originator_id, 0, A)
     assert "the number of an account is never given back" in found(taken, released)[0]
+
+
+def test_a_claim_of_a_reference_stands_beside_its_transaction_for_ever() -> None:
+    for scope in ("account", "log"):
+        given = ledger(opening(account=A, minimum=None), opening(account=B, number="CHK000000000202"))
+        asked = Conditioned(Transfer("txn_1", A, B, 1, "EUR", TODAY, "r"), (), scope)
+        decision = given.decide(asked)
+        assert isinstance(decision, Accepted)
+        *moved, claim = decision.events
+        assert found(given, *decision.events) == []
+        says = f"takes {claim.originator_id}, and its unit does not post a transaction with that reference"
+        for unit in (
+            [claim],
+            [*moved, replace(claim, holder="txn_2")],
+            [replace(moved[0], reference="R"), *moved[1:], claim],
+            [replace(moved[0], reference=None), *moved[1:], claim],
+        ):
+            assert says in found(given, *unit)[0]
+        elsewhere = replace(claim, originator_id=reference_claim(CASH, "r"))
+        assert "does not post" in found(given, *moved, elsewhere)[0], "the claim is for an account that takes no part"
+        given.accepted(asked)
+        released = ClaimReleased(claim.originator_id, 0, "txn_1")
+        assert "a unique reference is never given back" in found(given, released)[0]
 
 
 # Transactions
