@@ -260,7 +260,7 @@ def _claim_has_its_reference(event: ClaimTaken, unit: Mapping[str, Sequence[Even
     if not claim.startswith(REFERENCES):
         return None
     for posted in unit.get(id, ()):
-        if isinstance(posted, TransactionPosted) and posted.reference is not None:
+        if isinstance(posted, TransactionPosted | TransactionPended) and posted.reference is not None:
             scopes = ("log", *first_of_each_side(posted.entries))
             if claim in [reference_claim(scope, posted.reference) for scope in scopes]:
                 return None

@@ -83,7 +83,13 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
 
 EVENTS = (
     StoredEvent("posting_policy.created.v1", POSTING_POLICY, 1, '{"most_days_back":null}', {"most_days_back": None}),
-    StoredEvent("posting_policy.changed.v1", POSTING_POLICY, 2, '{"most_days_back":90}', {"most_days_back": 90}),
+    StoredEvent(
+        "posting_policy.changed.v1",
+        POSTING_POLICY,
+        2,
+        '{"most_days_back":90}',
+        {"most_days_back": 90, "counted_kinds": list(COUNTED), "approve_above": []},
+    ),
     StoredEvent(
         "posting_policy.changed.v2",
         "policy:posting",
