@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from projections.accounts.account_persons import ACCOUNT_PERSONS
 from projections.accounts.accounts.fold import ACCOUNTS
 from projections.accounts.entries.fold import ENTRIES
+from projections.accounts.holds import HOLDS
 from projections.accounts.movements.fold import MOVEMENTS
 from projections.accounts.posting_policy import POSTING_POLICY
 from projections.accounts.transactions.fold import TRANSACTIONS
@@ -30,6 +31,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     REFUSALS,
     POSTING_POLICY,
     ACCOUNT_PERSONS,
+    HOLDS,
     PROCESSES,
     PEOPLE,
     APPROVALS,

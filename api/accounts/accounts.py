@@ -208,13 +208,13 @@ def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
 
 @command(router, "/accounts/{account}/holds/{hold}/release", makes=ReleaseHold, answer=HoldChanged, status=200)
 def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
-    """Release a hold. Its amount is available again."""
+    """Release a hold. What is left of it is available again."""
     return Intent(ReleaseHold(account, hold), account)
 
 
 @command(router, "/accounts/{account}/holds/{hold}/capture", makes=CaptureHold, answer=HoldCaptured)
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
-    """Pay from a hold. The rest of its amount is available again."""
+    """Pay from a hold. It ends, and the rest is available again, unless `keep_rest` lets it go on with the rest."""
     capture = CaptureHold(
         account=account,
         hold=hold,
@@ -225,6 +225,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
         value_date=body.value_date or caller.today,
         reference=body.reference,
         description=body.description,
+        keep_rest=body.keep_rest,
     )
     return Intent(capture, account)
 

@@ -49,7 +49,7 @@ class HoldChanged(Accepted):
     account: str
     hold: str
     balance: NotRequired[Annotated[Money, Field(description="Of the account")]]
-    reserved: NotRequired[Annotated[Money, Field(description="The sum of the account's open holds")]]
+    reserved: NotRequired[Annotated[Money, Field(description="The sum of what is left of the account's open holds")]]
     available: NotRequired[Annotated[Money, Field(description="The balance less what is reserved")]]
     currency: CurrencyCode
 
@@ -76,6 +76,9 @@ class Posted(Accepted):
 
 
 class HoldCaptured(Posted):
-    """A hold that was captured by a transaction."""
+    """A hold that was captured by a transaction, in whole or in part."""
 
     hold: str
+    remaining: NotRequired[
+        Annotated[Money, Field(description="What is left of the hold; answers of earlier releases have it not")]
+    ]

@@ -17,6 +17,7 @@ from domain.accounts.account.events import (
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     MandateGiven,
@@ -31,7 +32,9 @@ from domain.money import show
 ACCOUNT = "acct"
 """Prefix of the ids of accounts."""
 HOLD = "hold"
-"""Prefix of the ids of holds."""
+"""Prefix of the ids of holds that clients place."""
+HOLDS_OF_TRANSACTIONS = "txn_"
+"""How the id of a hold begins that reserves for a pending transaction: it is the id of that transaction."""
 
 Status = Literal["open", "frozen", "closed"]
 
@@ -88,9 +91,9 @@ class Account(Value, frozen=True):
     version: int
     profile: Profile
     balance: int
-    reserved: int  # sum of the open holds
+    reserved: int  # sum of what is left of the open holds
     status: Status
-    holds: tuple[tuple[str, int, datetime | None], ...] = ()  # (hold id, amount, expiry), oldest first
+    holds: tuple[tuple[str, int, datetime | None], ...] = ()  # (hold id, what is left of it, expiry), oldest first
 
     @property
     def available(self) -> int:
@@ -104,7 +107,7 @@ class Account(Value, frozen=True):
         return profile.minimum is None and profile.maximum is None and profile.internal
 
     def hold(self, id: str) -> int | None:
-        """Return the amount of an open hold in minor units, or None if the account has no open hold with this id."""
+        """Return what is left of an open hold in minor units, or None if the account has no open hold with this id."""
         for hold, amount, _ in self.holds:
             if hold == id:
                 return amount
@@ -216,6 +219,12 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return Account(version, state.profile, state.balance, state.reserved + event.amount, state.status, holds)
         case HoldReleased() | HoldCaptured() | HoldExpired():
             holds = tuple(hold for hold in state.holds if hold[0] != event.hold)
+            return Account(version, state.profile, state.balance, state.reserved - event.amount, state.status, holds)
+        case HoldPartlyCaptured():
+            holds = tuple(
+                (hold, left - event.amount, expires_at) if hold == event.hold else (hold, left, expires_at)
+                for hold, left, expires_at in state.holds
+            )
             return Account(version, state.profile, state.balance, state.reserved - event.amount, state.status, holds)
         case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
             return replace(state, version=version, profile=_with_persons(state.profile, event))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from domain.accounts.account.events import HoldCaptured
+from domain.accounts.account.events import HoldCaptured, HoldPartlyCaptured
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted, refuse_entries, refuse_value_date
 from domain.accounts.posting_policy import posting_policy
@@ -32,8 +32,10 @@ def check(before: PostedTransaction | None, events: Sequence[TransactionPosted],
             yield refused(event, refusal, POSTING_RULES)
 
 
-def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
-    """The transaction of the unit takes all or part of the hold from its account."""
+def _capture_is_paid(
+    event: HoldCaptured | HoldPartlyCaptured, unit: Mapping[str, Sequence[Event]], decided: Decided
+) -> str | None:
+    """The transaction of the unit takes the captured part from the account, or all or part of a hold that ends."""
     account, id = event.originator_id, event.transaction
     posted = next((one for one in unit.get(id, ()) if isinstance(one, TransactionPosted)), None)
     if posted is None:
@@ -46,7 +48,12 @@ def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], d
             f"hold {event.hold} reserves {event.amount} minor units of {event.currency}, and {id} takes {taken.amount} "
             f"of {taken.currency}"
         )
+    if isinstance(event, HoldPartlyCaptured) and taken.amount != event.amount:
+        return f"{event.amount} minor units of hold {event.hold} are captured by {id}, which takes {taken.amount}"
     return None
 
 
-UNIT_RULES: Mapping[type[Event], UnitRule] = {HoldCaptured: _capture_is_paid}
+UNIT_RULES: Mapping[type[Event], UnitRule] = {
+    HoldCaptured: _capture_is_paid,
+    HoldPartlyCaptured: _capture_is_paid,
+}

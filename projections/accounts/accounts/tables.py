@@ -9,6 +9,7 @@ from domain.accounts.account.events import (
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     MandateGiven,
@@ -144,7 +145,7 @@ def held(row: Row, event: HoldPlaced) -> Row:
     return {**row, "reserved": row["reserved"] + event.amount}
 
 
-def hold_ended(row: Row, event: HoldReleased | HoldCaptured | HoldExpired) -> Row:
+def freed(row: Row, event: HoldReleased | HoldCaptured | HoldPartlyCaptured | HoldExpired) -> Row:
     """An amount is not reserved any more."""
     return {**row, "reserved": row["reserved"] - event.amount}
 
@@ -168,9 +169,10 @@ PURE = RowFold(
         AccountUnfrozen: unfrozen,
         AccountClosed: closed,
         HoldPlaced: held,
-        HoldReleased: hold_ended,
-        HoldCaptured: hold_ended,
-        HoldExpired: hold_ended,
+        HoldReleased: freed,
+        HoldCaptured: freed,
+        HoldPartlyCaptured: freed,
+        HoldExpired: freed,
         OwnerAdded: counted,
         OwnerRemoved: counted,
         MandateGiven: counted,

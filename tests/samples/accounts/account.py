@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
-from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold
+from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold, of_transaction
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
 from domain.accounts.account.owners import (
     MOST_MANDATES,
@@ -324,8 +324,16 @@ RULES = {
     "hold_count": RuleSample(
         given=(B, *(holding(f"hold_{number}", account="acct_b") for number in range(MOST_HOLDS))),
         broken=holding("hold_x", account="acct_b"),
-        sentence="Account acct_b has 250 open holds and can have no other one; release or capture some first.",
+        sentence=(
+            "Account acct_b has 250 open holds and pending transactions and can have no other one; end some first."
+        ),
         kept=(ReleaseHold("acct_b", "hold_0"), holding("hold_x", account="acct_b")),
+    ),
+    "hold_of_transaction": RuleSample(
+        given=(B,),
+        broken=holding("txn_9", account="acct_b"),
+        sentence="Hold txn_9 belongs to a pending transaction; post or cancel that.",
+        kept=(holding("hold_txn_9", account="acct_b"),),
     ),
 }
 
@@ -351,8 +359,9 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     if account.status == "frozen":
         return UnfreezeAccount(id, "a reason")
     choice = chance.random()
-    if account.holds and choice < 0.3:
-        hold, _, expires_at = chance.choice(account.holds)
+    holds = [hold for hold in account.holds if not of_transaction(hold[0])]
+    if holds and choice < 0.3:
+        hold, _, expires_at = chance.choice(holds)
         if expires_at is None or choice < 0.15:
             return ReleaseHold(id, hold)
         ledger.context = replace(ledger.context, decided_at=max(ledger.context.decided_at, expires_at))
@@ -492,6 +501,18 @@ EVENTS = (
             "amount": 500,
             "currency": "EUR",
             "transaction": "txn_01m7xye322ewkrackt3th99f5h",
+        },
+    ),
+    StoredEvent(
+        "account.hold_partly_captured.v1",
+        "acct_0000000000000000000000002d",
+        7,
+        '{"amount":18,"currency":"JPY","hold":"hold_000000000000000000000000d7","transaction":"txn_000000000000000000000000da"}',
+        {
+            "hold": "hold_000000000000000000000000d7",
+            "amount": 18,
+            "currency": "JPY",
+            "transaction": "txn_000000000000000000000000da",
         },
     ),
     StoredEvent(
