@@ -136,7 +136,7 @@ class Rows(NamedTuple):
 
     placed: tuple[BinaryArray, ...]
     changed: tuple[BinaryArray, ...]  # of holds that were placed before
-    count: int  # of `changed`
+    old: int  # how many those are
 
 
 def _changed(keys: list[tuple[str, str]], changes: list[Change]) -> tuple[BinaryArray, ...]:
@@ -173,9 +173,9 @@ def write(connection: Connection[Any], rows: Rows, cache: FoldCache) -> None:
     """Insert the holds that are new, and change the others. Raises `FoldError` for a hold that was never placed."""
     if rows.changed:
         updated = connection.execute(_CHANGE, rows.changed).rowcount
-        if updated != rows.count:
+        if updated != rows.old:
             missing = connection.execute(_MISSING, rows.changed[:2]).fetchone()
-            raise FoldError(f"{rows.count - updated} holds were never placed, among them {missing and missing[0]}")
+            raise FoldError(f"{rows.old - updated} holds were never placed, among them {missing and missing[0]}")
     if rows.placed:
         connection.execute(_PLACE, rows.placed)
 
