@@ -180,11 +180,11 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
         ledger.accepted(PlaceHold(one, hold, 40, "EUR", "ref-2"))
     ledger.accepted(ReleaseHold(one, kept))
     ledger.accepted(CaptureHold(one, paid, new_id(TRANSACTION), two, 30, "EUR", TODAY))
-    parts = new_id(HOLD)
-    ledger.accepted(PlaceHold(one, parts, 45, "EUR", "ref-2"))
-    for amount in (17, 28):
-        ledger.accepted(CaptureHold(one, parts, new_id(TRANSACTION), two, amount, "EUR", TODAY, keep_rest=True))
     joint = ledger.account(owner="owner-4")
+    parts = new_id(HOLD)
+    ledger.accepted(PlaceHold(unlimited, parts, 45, "EUR", "ref-2"))
+    for amount in (17, 28):
+        ledger.accepted(CaptureHold(unlimited, parts, new_id(TRANSACTION), joint, amount, "EUR", TODAY, keep_rest=True))
     ledger.accepted(AddOwner(joint, "prsn_1"))
     ledger.accepted(RemoveOwner(joint, "prsn_1"))
     for person in ("prsn_1", "prsn_2"):

@@ -743,6 +743,7 @@ AGAINST_THE_RULES: Final = [
         "a hold captured that was not open",
         everywhere("hold_0", "hold_1", CAPTURED),
         "that could end",
+        CHECKPOINTS,
         REPEATABLE,
         SNAPSHOTS_HOLD,
         STREAMS_KEEP_RULES,
@@ -751,12 +752,13 @@ AGAINST_THE_RULES: Final = [
         "a hold captured for more than it reserves",
         everywhere('"amount":40', '"amount":20'),
         "reserves 20 minor units of EUR, and txn_",
+        TABLES,
         UNITS_KEEP_RULES,
     ),
     forged(
         "a part of a hold captured that was not paid",
         everywhere('"amount":17', '"amount":16', PARTLY_CAPTURED),
-        "which takes 17",
+        "16 minor units of EUR are captured of hold hold_",
         SNAPSHOTS_HOLD,
         STREAMS_KEEP_RULES,
         TABLES,
@@ -1181,7 +1183,8 @@ BESIDE: Final = [
     hidden(
         "eras: raised, and a reference made a sentence",
         "UPDATE log.eras SET position = 1000 WHERE name = 'codes'; "
-        + in_json("payload", "ref-2", "a sentence", "type = 'account.hold_placed.v2'"),
+        + in_json("payload", "ref-2", "a sentence", "type = 'account.hold_placed.v2'")
+        + "; UPDATE read.holds SET reference = 'a sentence' WHERE reference = 'ref-2'",
         "it looks like a text of the earlier era; the report counts one more that is not covered",
         digest=CHANGES,
     ),

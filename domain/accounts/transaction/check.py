@@ -43,13 +43,16 @@ def _capture_is_paid(
     taken = posted.entries[0] if posted.entries else None
     if posted.kind != "capture" or taken is None or (taken.account, taken.side) != (account, "debit"):
         return f"hold {event.hold} is captured by {id}, which does not take it from {account}"
+    if isinstance(event, HoldPartlyCaptured) and (taken.currency, taken.amount) != (event.currency, event.amount):
+        return (
+            f"{event.amount} minor units of {event.currency} are captured of hold {event.hold}, and {id} takes "
+            f"{taken.amount} of {taken.currency}"
+        )
     if taken.currency != event.currency or taken.amount > event.amount:
         return (
             f"hold {event.hold} reserves {event.amount} minor units of {event.currency}, and {id} takes {taken.amount} "
             f"of {taken.currency}"
         )
-    if isinstance(event, HoldPartlyCaptured) and taken.amount != event.amount:
-        return f"{event.amount} minor units of hold {event.hold} are captured by {id}, which takes {taken.amount}"
     return None
 
 

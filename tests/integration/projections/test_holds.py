@@ -24,7 +24,8 @@ from tests.samples.accounts import account, transaction
 def a_life_of_accounts(filler: Filler, seed: int, units: int) -> list[list[Event]]:
     """Units of a random history of accounts and transactions. They are not written."""
     ledger, chance = filler.ledger, Random(seed)
-    lives, done = (account.life, transaction.life), []
+    lives = account.life, transaction.life
+    done: list[list[Event]] = []
     while len(done) < units:
         decision = ledger.execute_by(chance.choice(lives)(ledger, chance))
         if isinstance(decision, Accepted):

@@ -311,8 +311,14 @@ def captured(*, keep_rest: bool = False, **changes: Any) -> list[Event]:
         ({"entries": ()}, "does not take it from acct_a"),
         ({"originator_id": "txn_2"}, "which its unit does not post"),
         ({"keep_rest": True}, None),
-        ({"keep_rest": True, "amount": 59}, "60 minor units of hold hold_1 are captured by txn_1, which takes 59"),
-        ({"keep_rest": True, "amount": 61}, "reserves 60 minor units of EUR, and txn_1 takes 61 of EUR"),
+        (
+            {"keep_rest": True, "amount": 59},
+            "60 minor units of EUR are captured of hold hold_1, and txn_1 takes 59 of EUR",
+        ),
+        (
+            {"keep_rest": True, "amount": 61},
+            "60 minor units of EUR are captured of hold hold_1, and txn_1 takes 61 of EUR",
+        ),
         ({"keep_rest": True, "originator_id": "txn_2"}, "which its unit does not post"),
     ],
 )
