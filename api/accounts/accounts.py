@@ -232,13 +232,13 @@ def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
 
 @command(router, "/accounts/{account}/holds/{hold}/release", makes=ReleaseHold, answer=HoldChanged, status=200)
 def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
-    """Release a hold. Its amount is available again."""
+    """Release a hold. What is left of it is available again."""
     return Intent(ReleaseHold(account, hold), account)
 
 
 @command(router, "/accounts/{account}/holds/{hold}/capture", makes=CaptureHold, answer=HoldCaptured)
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
-    """Pay from a hold. The rest of its amount is available again."""
+    """Pay from a hold. It ends, and the rest is available again, unless `keep_rest` lets it go on with the rest."""
     capture = CaptureHold(
         account=account,
         hold=hold,
@@ -250,6 +250,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
         reference=body.reference,
         description=body.description,
         metadata=body.metadata,
+        keep_rest=body.keep_rest,
     )
     return Intent(conditioned(capture, body), account)
 

@@ -51,7 +51,7 @@ class HoldChanged(Accepted):
     account: str
     hold: str
     balance: NotRequired[Annotated[Money, Field(description="Of the account")]]
-    reserved: NotRequired[Annotated[Money, Field(description="The sum of the account's open holds")]]
+    reserved: NotRequired[Annotated[Money, Field(description="The sum of what is left of the account's open holds")]]
     available: NotRequired[Annotated[Money, Field(description="The balance less what is reserved")]]
     currency: CurrencyCode
 
@@ -88,9 +88,12 @@ class Posted(Booked):
 
 
 class HoldCaptured(Posted):
-    """A hold that was captured by a transaction."""
+    """A hold that was captured by a transaction, in whole or in part."""
 
     hold: str
+    remaining: NotRequired[
+        Annotated[Money, Field(description="What is left of the hold; answers of earlier releases have it not")]
+    ]
 
 
 class TransactionPending(Accepted):

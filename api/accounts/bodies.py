@@ -317,3 +317,6 @@ class Capture(Movement):
     model_config = example(target=ACCOUNT_B, amount="40.00", currency="EUR")
 
     target: Id
+    keep_rest: Annotated[
+        bool, Field(description="Whether the hold goes on with the rest; otherwise it ends, and the rest is available")
+    ] = False

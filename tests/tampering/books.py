@@ -182,6 +182,10 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
     ledger.accepted(ReleaseHold(one, kept))
     ledger.accepted(CaptureHold(one, paid, new_id(TRANSACTION), two, 30, "EUR", TODAY))
     joint = ledger.account(owner="owner-4")
+    parts = new_id(HOLD)
+    ledger.accepted(PlaceHold(unlimited, parts, 45, "EUR", "ref-2"))
+    for amount in (17, 28):
+        ledger.accepted(CaptureHold(unlimited, parts, new_id(TRANSACTION), joint, amount, "EUR", TODAY, keep_rest=True))
     ledger.accepted(AddOwner(joint, "prsn_1"))
     ledger.accepted(RemoveOwner(joint, "prsn_1"))
     for person in ("prsn_1", "prsn_2"):

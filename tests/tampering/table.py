@@ -514,6 +514,7 @@ EVENTS: Final = [
 ITEM: Final = UNIT_OF.format("new-item")
 PAID: Final = "type = 'order.paid.v1'"
 CAPTURED: Final = "type = 'account.hold_captured.v1'"
+PARTLY_CAPTURED: Final = "type = 'account.hold_partly_captured.v1'"
 RELEASED: Final = "type = 'account.hold_released.v1'"
 SECOND_SLUG: Final = "stream = 'claim:slug:second-name'"
 A_NUMBER: Final = "position = (SELECT max(position) FROM log.events WHERE stream LIKE 'claim:account-number:%')"
@@ -750,6 +751,7 @@ AGAINST_THE_RULES: Final = [
         "a hold captured that was not open",
         everywhere("hold_0", "hold_1", CAPTURED),
         "that could end",
+        CHECKPOINTS,
         REPEATABLE,
         SNAPSHOTS_HOLD,
         STREAMS_KEEP_RULES,
@@ -758,7 +760,25 @@ AGAINST_THE_RULES: Final = [
         "a hold captured for more than it reserves",
         everywhere('"amount":40', '"amount":20'),
         "reserves 20 minor units of EUR, and txn_",
+        TABLES,
         UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a part of a hold captured that was not paid",
+        everywhere('"amount":17', '"amount":16', PARTLY_CAPTURED),
+        "16 minor units of EUR are captured of hold hold_",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a part captured that is the whole hold",
+        everywhere('"amount":45', '"amount":17'),
+        "and a part of 17 EUR is captured",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
     ),
     forged(
         "a newer version of the rules than this program knows",
@@ -1171,7 +1191,8 @@ BESIDE: Final = [
     hidden(
         "eras: raised, and a reference made a sentence",
         "UPDATE log.eras SET position = 1000 WHERE name = 'codes'; "
-        + in_json("payload", "ref-2", "a sentence", "type = 'account.hold_placed.v2'"),
+        + in_json("payload", "ref-2", "a sentence", "type = 'account.hold_placed.v2'")
+        + "; UPDATE read.holds SET reference = 'a sentence' WHERE reference = 'ref-2'",
         "it looks like a text of the earlier era; the report counts one more that is not covered",
         digest=CHANGES,
     ),
@@ -1213,6 +1234,7 @@ READ: Final = [
         TABLES,
     ),
     case("account_persons: an end", "UPDATE read.account_persons SET until = NULL WHERE standing = 'mandate'", TABLES),
+    case("holds: what is left", "UPDATE read.holds SET remaining = remaining + 1", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("people: a role", "UPDATE read.people SET roles = '[]' WHERE roles::text <> '[]'", TABLES),
@@ -1228,8 +1250,8 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
-        " read.posting_policy, read.posting_policy_versions, read.account_persons, read.people, read.approvals,"
-        " read.sign_ins, read.mails, read.processes",
+        " read.posting_policy, read.posting_policy_versions, read.account_persons, read.holds, read.people,"
+        " read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,
     ),
     case(

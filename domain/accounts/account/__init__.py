@@ -54,6 +54,7 @@ AGGREGATE = Aggregate(
         EventType("account.hold_placed.v2", events.HoldPlaced, codes=("reference", "metadata")),
         EventType("account.hold_released.v1", events.HoldReleased),
         EventType("account.hold_captured.v1", events.HoldCaptured),
+        EventType("account.hold_partly_captured.v1", events.HoldPartlyCaptured),
         EventType("account.hold_expired.v1", events.HoldExpired),
         EventType("account.owner_added.v1", events.OwnerAdded, codes=("person",)),
         EventType("account.owner_removed.v1", events.OwnerRemoved),

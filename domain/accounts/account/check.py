@@ -17,6 +17,7 @@ from domain.accounts.account.events import (
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     LimitsChanged,
@@ -110,6 +111,8 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = refusal or holds.refuse_expiry(event.hold, event.expires_at, decided.decided_at)
         case HoldReleased() | HoldCaptured():
             yield from _ended(account, event)
+        case HoldPartlyCaptured():
+            yield from _partly_captured(account, event)
         case HoldExpired():
             yield from _ended(account, event)
             if account.hold(event.hold) is not None:
@@ -150,7 +153,7 @@ def _used(account: Account, event: LimitUsed, decided: Decided) -> Iterator[Brok
 
 
 def _ended(account: Account, event: HoldReleased | HoldCaptured | HoldExpired) -> Iterator[Broken]:
-    """A hold ends whole, and only once."""
+    """All that is left of a hold ends, and only once."""
     id, currency = account.profile.id, account.profile.currency
     held = account.hold(event.hold)
     if held is None:
@@ -160,6 +163,20 @@ def _ended(account: Account, event: HoldReleased | HoldCaptured | HoldExpired) -
             event,
             f"hold {event.hold} on {id} reserves {held} minor units of {currency}, and {event.amount} of "
             f"{event.currency} end",
+        )
+
+
+def _partly_captured(account: Account, event: HoldPartlyCaptured) -> Iterator[Broken]:
+    """A part is taken of an open hold, and another part is left."""
+    id, currency = account.profile.id, account.profile.currency
+    held = account.hold(event.hold)
+    if held is None:
+        yield Broken(event, f"account {id} has no open hold {event.hold} that could be captured")
+    elif event.currency != currency or not 0 < event.amount < held:
+        yield Broken(
+            event,
+            f"hold {event.hold} on {id} reserves {held} minor units of {currency}, and a part of {event.amount} "
+            f"{event.currency} is captured",
         )
 
 

@@ -79,7 +79,7 @@ class HoldPlaced(Event, frozen=True):
 
 
 class HoldReleased(Event, frozen=True):
-    """A hold ended, and its amount became available again."""
+    """A hold ended, and what was left of it became available again."""
 
     hold: str
     amount: int
@@ -87,7 +87,7 @@ class HoldReleased(Event, frozen=True):
 
 
 class HoldExpired(Event, frozen=True):
-    """A hold ended because its time was over, and its amount became available again."""
+    """A hold ended because its time was over, and what was left of it became available again."""
 
     hold: str
     amount: int
@@ -95,7 +95,16 @@ class HoldExpired(Event, frozen=True):
 
 
 class HoldCaptured(Event, frozen=True):
-    """A hold ended because it was paid. `amount` is the whole hold; `transaction` took all or part of it."""
+    """A hold ended because it was paid. `amount` is all that was left of it; `transaction` took all or part of that."""
+
+    hold: str
+    amount: int
+    currency: str
+    transaction: str
+
+
+class HoldPartlyCaptured(Event, frozen=True):
+    """A part of a hold was paid: `transaction` took `amount`. The hold goes on with the rest."""
 
     hold: str
     amount: int
@@ -175,6 +184,7 @@ AccountEvent = (
     | HoldPlaced
     | HoldReleased
     | HoldCaptured
+    | HoldPartlyCaptured
     | HoldExpired
     | OwnerAdded
     | OwnerRemoved

@@ -17,6 +17,7 @@ from domain.accounts.account.events import (
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     LimitReturned,
@@ -35,7 +36,9 @@ from domain.money import show
 ACCOUNT = "acct"
 """Prefix of the ids of accounts."""
 HOLD = "hold"
-"""Prefix of the ids of holds."""
+"""Prefix of the ids of holds that clients place."""
+HOLDS_OF_TRANSACTIONS = "txn_"
+"""How the id of a hold begins that reserves for a pending transaction: it is the id of that transaction."""
 
 Status = Literal["open", "frozen", "closed"]
 
@@ -112,9 +115,9 @@ class Account(Value, frozen=True):
     version: int
     profile: Profile
     balance: int
-    reserved: int  # sum of the open holds
+    reserved: int  # sum of what is left of the open holds
     status: Status
-    holds: tuple[tuple[str, int, datetime | None], ...] = ()  # (hold id, amount, expiry), oldest first
+    holds: tuple[tuple[str, int, datetime | None], ...] = ()  # (hold id, what is left of it, expiry), oldest first
     usage: Usage = NO_USAGE  # of the outgoing limits
 
     @property
@@ -134,7 +137,7 @@ class Account(Value, frozen=True):
         return self.profile.outgoing is not None or self.profile.approve_above is not None
 
     def hold(self, id: str) -> int | None:
-        """Return the amount of an open hold in minor units, or None if the account has no open hold with this id."""
+        """Return what is left of an open hold in minor units, or None if the account has no open hold with this id."""
         for hold, amount, _ in self.holds:
             if hold == id:
                 return amount
@@ -290,6 +293,12 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return replace(state, version=version, reserved=state.reserved + event.amount, holds=holds)
         case HoldReleased() | HoldCaptured() | HoldExpired():
             holds = tuple(hold for hold in state.holds if hold[0] != event.hold)
+            return replace(state, version=version, reserved=state.reserved - event.amount, holds=holds)
+        case HoldPartlyCaptured():
+            holds = tuple(
+                (hold, left - event.amount, expires_at) if hold == event.hold else (hold, left, expires_at)
+                for hold, left, expires_at in state.holds
+            )
             return replace(state, version=version, reserved=state.reserved - event.amount, holds=holds)
         case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
             return replace(state, version=version, profile=_with_persons(state.profile, event))

@@ -20,6 +20,7 @@ from domain.accounts.account.events import (
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     LimitReturned,
@@ -92,7 +93,7 @@ def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
                 change.reason, change.reason_erased = erasable(event.reason)
             case HoldPlaced():
                 change.reserved += event.amount
-            case HoldReleased() | HoldCaptured() | HoldExpired():
+            case HoldReleased() | HoldCaptured() | HoldPartlyCaptured() | HoldExpired():
                 change.reserved -= event.amount
             case LimitsChanged():
                 change.limits = event
@@ -266,6 +267,7 @@ ACCOUNTS = Projection(
         HoldPlaced,
         HoldReleased,
         HoldCaptured,
+        HoldPartlyCaptured,
         HoldExpired,
         OwnerAdded,
         OwnerRemoved,

@@ -11,6 +11,7 @@ from domain.accounts.account.events import (
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     LimitReturned,
@@ -161,7 +162,7 @@ def held(row: Row, event: HoldPlaced) -> Row:
     return {**row, "reserved": row["reserved"] + event.amount}
 
 
-def hold_ended(row: Row, event: HoldReleased | HoldCaptured | HoldExpired) -> Row:
+def freed(row: Row, event: HoldReleased | HoldCaptured | HoldPartlyCaptured | HoldExpired) -> Row:
     """An amount is not reserved any more."""
     return {**row, "reserved": row["reserved"] - event.amount}
 
@@ -200,9 +201,10 @@ PURE = RowFold(
         AccountUnfrozen: unfrozen,
         AccountClosed: closed,
         HoldPlaced: held,
-        HoldReleased: hold_ended,
-        HoldCaptured: hold_ended,
-        HoldExpired: hold_ended,
+        HoldReleased: freed,
+        HoldCaptured: freed,
+        HoldPartlyCaptured: freed,
+        HoldExpired: freed,
         OwnerAdded: counted,
         OwnerRemoved: counted,
         MandateGiven: counted,

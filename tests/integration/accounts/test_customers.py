@@ -33,6 +33,8 @@ READS = {
     "/v1/accounts/{account}",
     "/v1/accounts/{account}/entries",
     "/v1/accounts/{account}/movements",
+    "/v1/holds",
+    "/v1/holds/{hold}",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
 }
@@ -96,6 +98,7 @@ class World:
             self._something(chance)
         self.states = self._folded()
         self.transactions = self._all("transactions")
+        self.holds = self._all("holds")
 
     def _something(self, chance: Random) -> None:
         """A command of an operator, which may be refused."""
@@ -118,6 +121,8 @@ class World:
             self._do(f"accounts/{account}/owners", {"person": person})
         elif choice < 0.65:
             self._do(f"accounts/{account}/owners/remove", {"person": person})
+        elif choice < 0.75:
+            self._do(f"accounts/{account}/holds", eur("1.00"))
         elif choice < 0.85:
             self._do("transfers", eur("1.00", source=account, target=other))
         else:
@@ -175,6 +180,7 @@ class World:
         for account in staff:
             self._check_account(person, account, account["account"] in seen)
         self._check_transactions(person, seen)
+        self._check_holds(person, seen)
         self._check_persons(person, at)
 
     def _check_account(self, person: str, account: Any, visible: bool) -> None:
@@ -214,6 +220,22 @@ class World:
             of_account = [one for one in expected if account in {entry["account"] for entry in one["entries"]}]
             assert self._all("transactions", person, account=account) == (of_account if account in seen else [])
 
+    def _check_holds(self, person: str, seen: set[str]) -> None:
+        visible = [one for one in self.holds if one["account"] in seen]
+        assert self._all("holds", person, limit=2) == visible
+        for one in self.holds:
+            answer, of_account = (
+                self.get(f"holds/{one['hold']}", person),
+                self._all("holds", person, account=one["account"]),
+            )
+            if one["account"] in seen:
+                assert found(answer) == one
+                assert one in of_account
+            else:
+                missing = self.get("holds/hold_x", person)
+                assert (answer.status_code, missing.status_code, of_account) == (404, 404, [])
+                assert answer.text.replace(one["hold"], "hold_x") == missing.text
+
     def _check_persons(self, person: str, at: datetime) -> None:
         everybody = self._all("account-persons")
         expected = [
@@ -239,6 +261,7 @@ def _standing(account: Account, person: str) -> str:
 def test_what_a_person_can_read_is_what_the_domain_lets_them(bank: Service, clock: Clock, seed: int) -> None:
     world = World(bank, clock, seed)
     assert world.ends
+    assert world.holds
     chance = Random(seed)
     times = world.times()
     for at in [*chance.sample(times, min(4, len(times))), times[-1]]:

@@ -96,6 +96,8 @@ def of_accounts(service: Service) -> None:
     hold = service.post(f"accounts/{account}/holds", EUR).json()["hold"]
     released = service.post(f"accounts/{account}/holds", EUR).json()["hold"]
     service.post(f"accounts/{account}/holds/{hold}/capture", {**EUR, "target": other})
+    service.get("holds", limit=1)
+    service.get(f"holds/{hold}")
     service.post(f"accounts/{account}/holds/{released}/release")
     service.post(f"accounts/{account}/withdrawals", EUR | {"reference": "r", "description": "d"})
     service.post(f"accounts/{account}/fees", EUR)

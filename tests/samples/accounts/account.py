@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
-from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold
+from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold, of_transaction
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
 from domain.accounts.account.limits import MOST_COUNT, ChangeLimits, Limits
 from domain.accounts.account.owners import (
@@ -22,7 +22,7 @@ from domain.accounts.account.owners import (
 from domain.accounts.account.state import ACCOUNT, HOLD, Account
 from domain.accounts.numbers import InternalRole, account_number
 from domain.accounts.posting import internal_account
-from domain.accounts.transaction import TRANSACTION, Deposit, Transfer, Withdraw
+from domain.accounts.transaction import Deposit, Transfer, Withdraw
 from domain.codes import MOST_METADATA_KEY, MOST_PAIRS
 from domain.kernel import Principal
 from domain.money import MAX_AMOUNT
@@ -379,8 +379,16 @@ RULES = {
     "hold_count": RuleSample(
         given=(B, *(holding(f"hold_{number}", account="acct_b") for number in range(MOST_HOLDS))),
         broken=holding("hold_x", account="acct_b"),
-        sentence="Account acct_b has 250 open holds and can have no other one; release or capture some first.",
+        sentence=(
+            "Account acct_b has 250 open holds and pending transactions and can have no other one; end some first."
+        ),
         kept=(ReleaseHold("acct_b", "hold_0"), holding("hold_x", account="acct_b")),
+    ),
+    "hold_of_transaction": RuleSample(
+        given=(B,),
+        broken=holding("txn_9", account="acct_b"),
+        sentence="Hold txn_9 belongs to a pending transaction; post or cancel that.",
+        kept=(holding("hold_txn_9", account="acct_b"),),
     ),
 }
 
@@ -406,7 +414,7 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     if account.status == "frozen":
         return UnfreezeAccount(id, "a reason")
     choice = chance.random()
-    holds = [hold for hold in account.holds if not hold[0].startswith(TRANSACTION)]  # pending ones have their own end
+    holds = [hold for hold in account.holds if not of_transaction(hold[0])]
     if holds and choice < 0.3:
         hold, _, expires_at = chance.choice(holds)
         if expires_at is None or choice < 0.15:
@@ -558,6 +566,18 @@ EVENTS = (
             "amount": 500,
             "currency": "EUR",
             "transaction": "txn_01m7xye322ewkrackt3th99f5h",
+        },
+    ),
+    StoredEvent(
+        "account.hold_partly_captured.v1",
+        "acct_0000000000000000000000002d",
+        7,
+        '{"amount":18,"currency":"JPY","hold":"hold_000000000000000000000000d7","transaction":"txn_000000000000000000000000da"}',
+        {
+            "hold": "hold_000000000000000000000000d7",
+            "amount": 18,
+            "currency": "JPY",
+            "transaction": "txn_000000000000000000000000da",
         },
     ),
     StoredEvent(

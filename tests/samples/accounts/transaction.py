@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
-from domain.accounts.account.holds import PlaceHold
+from domain.accounts.account.holds import PlaceHold, of_transaction
 from domain.accounts.account.state import Account
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import Entry, Side, internal_account
@@ -60,7 +60,7 @@ def on_account(world: World) -> Request:
 
 def captures(world: World) -> Request:
     account, held = hold(world)
-    return Request({"account": account, "hold": held}, {**TOLD, "target": with_balance(world)})
+    return Request({"account": account, "hold": held}, {**TOLD, "target": with_balance(world), "keep_rest": True})
 
 
 def transfers(world: World) -> Request:
@@ -392,15 +392,18 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     if len(customers) < 2:
         return _against_cash(ledger, chance, internal_account("main", "cash", currency), currency)
     source, target = chance.sample(customers, 2)
-    held = [(one.profile.id, hold) for one in known for hold in one.holds if not hold[0].startswith(TRANSACTION)]
+    held = [(one.profile.id, hold) for one in known for hold in one.holds if not of_transaction(hold[0])]
     if chance.random() < 0.4:
         return _later(ledger, chance, source, target, currency)
     choice = chance.random()
     if choice < 0.3:
         return _against_cash(ledger, chance, source, currency)
     if choice < 0.4 and held:
-        account, (id, amount, _) = chance.choice(held)
-        return CaptureHold(account, id, ledger.new_id(TRANSACTION), target, amount, currency, TODAY)
+        account, (id, left, _) = chance.choice(held)
+        amount, keep_rest = chance.randint(1, left), chance.random() < 0.5
+        return CaptureHold(
+            account, id, ledger.new_id(TRANSACTION), target, amount, currency, TODAY, keep_rest=keep_rest
+        )
     if choice < 0.5:
         third, most = chance.choice(customers), chance.choice((20, MAX_AMOUNT))
         entries = (

@@ -21,6 +21,8 @@ OF_CUSTOMERS = (
     "/v1/accounts/{account}/limit-usage",
     "/v1/accounts/{account}/movements",
     "/v1/account-persons",
+    "/v1/holds",
+    "/v1/holds/{hold}",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
 )

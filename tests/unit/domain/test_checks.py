@@ -15,6 +15,7 @@ from domain.accounts.account.events import (
     AccountFrozen,
     AccountUnfrozen,
     HoldCaptured,
+    HoldPartlyCaptured,
     HoldReleased,
 )
 from domain.accounts.account.holds import MOST_HOLDS, PlaceHold
@@ -193,6 +194,11 @@ def placed(hold: str = "hold_2", amount: int = 1, currency: str = "EUR", account
         (HoldReleased(A, 0, "hold_1", 100, "USD"), "and 100 of USD end"),
         (HoldReleased(A, 0, "hold_9", 100, "EUR"), "has no open hold hold_9"),
         (HoldCaptured(A, 0, "hold_9", 100, "EUR", "txn_1"), "has no open hold hold_9"),
+        (HoldPartlyCaptured(A, 0, "hold_1", 99, "EUR", "txn_1"), None),
+        (HoldPartlyCaptured(A, 0, "hold_1", 100, "EUR", "txn_1"), "a part of 100 EUR is captured"),
+        (HoldPartlyCaptured(A, 0, "hold_1", 0, "EUR", "txn_1"), "a part of 0 EUR is captured"),
+        (HoldPartlyCaptured(A, 0, "hold_1", 99, "USD", "txn_1"), "a part of 99 USD is captured"),
+        (HoldPartlyCaptured(A, 0, "hold_9", 99, "EUR", "txn_1"), "has no open hold hold_9"),
     ],
 )
 def test_a_hold_is_placed_within_the_limits_and_ends_whole(event: Event, says: str | None) -> None:
@@ -305,10 +311,10 @@ def test_a_transaction_is_posted_once() -> None:
     assert "is posted again" in found(rich, posted(*entries()), posted(*entries()))[0]
 
 
-def captured(**changes: Any) -> list[Event]:
+def captured(*, keep_rest: bool = False, **changes: Any) -> list[Event]:
     """The unit that captures 60 of a hold of 100, with another transaction."""
     given = ledger(*HELD, opening(account=B, minimum=None))
-    decision = given.decide(CaptureHold(A, "hold_1", "txn_1", B, 60, "EUR", TODAY))
+    decision = given.decide(CaptureHold(A, "hold_1", "txn_1", B, 60, "EUR", TODAY, keep_rest=keep_rest))
     assert isinstance(decision, Accepted)
     hold, transaction, *others = decision.events
     assert isinstance(transaction, TransactionPosted)
@@ -328,6 +334,16 @@ def captured(**changes: Any) -> list[Event]:
         ({"kind": "transfer"}, "does not take it from acct_a"),
         ({"entries": ()}, "does not take it from acct_a"),
         ({"originator_id": "txn_2"}, "which its unit does not post"),
+        ({"keep_rest": True}, None),
+        (
+            {"keep_rest": True, "amount": 59},
+            "60 minor units of EUR are captured of hold hold_1, and txn_1 takes 59 of EUR",
+        ),
+        (
+            {"keep_rest": True, "amount": 61},
+            "60 minor units of EUR are captured of hold hold_1, and txn_1 takes 61 of EUR",
+        ),
+        ({"keep_rest": True, "originator_id": "txn_2"}, "which its unit does not post"),
     ],
 )
 def test_a_captured_hold_is_paid_in_its_unit(changes: Any, says: str | None) -> None:
