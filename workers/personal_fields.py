@@ -39,6 +39,8 @@ SEALED: Final[Mapping[tuple[str, str], Kept]] = {
     ("account.frozen.v1", "reason"): _WHY_ACCOUNT,
     ("account.unfrozen.v1", "reason"): _WHY_ACCOUNT,
     ("account.closed.v1", "reason"): _WHY_ACCOUNT,
+    ("account.reopened.v1", "reason"): _WHY_ACCOUNT,
+    ("account.details_changed.v1", "name"): Kept("to name the account to its owner and to staff"),
     ("transaction.posted.v1", "description"): Kept("to tell the parties what a payment was for"),
     ("order.placed.v2", "names"): Kept("to show the customer what was ordered"),
     ("order.cancelled.v1", "reason"): Kept("to show the customer why the order was cancelled"),

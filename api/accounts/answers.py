@@ -21,7 +21,7 @@ class AccountOpened(Accepted):
 
 
 class AccountChanged(Accepted):
-    """An account that was frozen, unfrozen or closed."""
+    """An account that was changed."""
 
     account: str
     status: Annotated[str, one_of(Status)]
@@ -73,6 +73,13 @@ class Posted(Accepted):
             "of accounts that the customer may not see"
         ),
     ]
+
+
+class AccountClosed(AccountChanged):
+    """An account that was closed."""
+
+    transaction: NotRequired[Annotated[str, Field(description="The sweep, if there was something left")]]
+    balances: NotRequired[Annotated[dict[str, Balance], Field(description="After the sweep, as of every transaction")]]
 
 
 class HoldCaptured(Posted):

@@ -17,6 +17,8 @@ from api.commands.bodies import (
     Instant,
     IsoDate,
     Metadata,
+    MetadataKey,
+    Reason,
     Reference,
     ShortText,
     SignedAmount,
@@ -28,6 +30,7 @@ from api.queries.response_types import one_of
 from domain.accounts.account.holds import MOST_DAYS_HELD
 from domain.accounts.numbers import AccountType
 from domain.accounts.posting import Side
+from domain.codes import MOST_PAIRS
 
 
 class Open(Body):
@@ -50,6 +53,34 @@ class Open(Body):
     minimum: SignedAmount | None = "0"
     maximum: SignedAmount | None = None
     opened_on: IsoDate | None = None
+    metadata: Metadata
+
+
+class Details(Body):
+    """Give an account another name."""
+
+    model_config = example(name="Ada King")
+
+    name: ShortText
+
+
+class MetadataChange(Body):
+    """Set pairs of metadata, and remove others. Other pairs stay."""
+
+    model_config = example(set={"branch": "12"}, remove=["till"])
+
+    set: Metadata
+    remove: Annotated[list[MetadataKey], Field(max_length=MOST_PAIRS, default_factory=list)]
+
+
+class Closing(Reason):
+    """Close an account."""
+
+    model_config = example(reason="On request of the owner", sweep_to=ACCOUNT_B)
+
+    sweep_to: Annotated[
+        Id | None, Field(description="The account to which what is left goes; null if nothing is left")
+    ] = None
 
 
 class Movement(Sum):

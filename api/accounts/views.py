@@ -45,6 +45,7 @@ class Account(TypedDict):
     version: StreamVersion
     entries: Annotated[int, Field(description="How many entries were booked")]
     position: LogPosition
+    metadata: Annotated[dict[str, str], Field(description="Pairs that clients keep with it")]
 
 
 class AccountPerson(TypedDict):
@@ -165,6 +166,7 @@ def account_view(row: AccountRow) -> Account:
         "version": row.version,
         "entries": row.entries,
         "position": row.position,
+        "metadata": row.metadata,
     }
 
 

@@ -1,13 +1,16 @@
-"""Filters with few values. Another value is refused, and the problem lists the allowed values."""
+"""Filters with few values, which a problem lists if another one is asked for, and filters on pairs of metadata."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from api.gateway.problems import Problem
+from domain.codes import CODE, METADATA_KEY
 
 MOST_LISTED = 50
 """Most values that a message names. The figures of the problem have all of them."""
@@ -39,3 +42,17 @@ class Choice:
 def choice(values: Iterable[str]) -> Choice:
     """Allow only these values. Messages list them in this order."""
     return Choice(tuple(values))
+
+
+Pair = Annotated[str, StringConstraints(pattern=f"{METADATA_KEY.removesuffix('$')}={CODE.removeprefix('^')}")]
+"""A pair of metadata in a query: ``key=value``. Codes may have a colon, but no equals sign."""
+
+
+def pairs_of(texts: Iterable[str]) -> dict[str, str]:
+    """Return the pairs of a filter. Raises `Problem` for a key with two values, which nothing has."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if pairs.setdefault(key, value) != value:
+            raise Problem("malformed", f"metadata: the key {key!r} is given with two values.")
+    return pairs

@@ -11,9 +11,12 @@ from domain.accounts.account.events import (
     AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountDetailsChanged,
     AccountEvent,
     AccountFrozen,
+    AccountMetadataChanged,
     AccountOpened,
+    AccountReopened,
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
@@ -75,6 +78,7 @@ class Profile(Value, frozen=True):
     opened_on: date
     owners: tuple[str, ...] = ()  # persons, oldest first; of an internal account the name of the log
     mandates: tuple[Mandate, ...] = ()  # one a person at most, and none of an owner; ended ones until withdrawn
+    metadata_keys: tuple[str, ...] = ()  # oldest first; the values decide nothing, so they are not kept
 
     @property
     def internal(self) -> bool:
@@ -207,7 +211,7 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return state.booked(version, -event.amount)
         case AccountFrozen():
             return state.with_status(version, "frozen")
-        case AccountUnfrozen():
+        case AccountUnfrozen() | AccountReopened():
             return state.with_status(version, "open")
         case AccountClosed():
             return state.with_status(version, "closed")
@@ -219,8 +223,19 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return Account(version, state.profile, state.balance, state.reserved - event.amount, state.status, holds)
         case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
             return replace(state, version=version, profile=_with_persons(state.profile, event))
+        case AccountDetailsChanged():
+            return replace(state, version=version)  # its name is personal, and no state with snapshots has such values
+        case AccountMetadataChanged():
+            keys = keys_after(state.profile.metadata_keys, event)
+            return replace(state, version=version, profile=replace(state.profile, metadata_keys=keys))
         case AccountOpened():
             raise ValueError(f"{event.originator_id} is opened again at version {version}")
+
+
+def keys_after(keys: tuple[str, ...], event: AccountMetadataChanged) -> tuple[str, ...]:
+    """Return the keys of the metadata after the event."""
+    kept = dict.fromkeys(key for key in keys if key not in event.removed)
+    return tuple({**kept, **dict.fromkeys(event.metadata)})
 
 
 def _with_persons(profile: Profile, event: OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn) -> Profile:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted
-from domain.accounts.transaction import capture, check, movements
+from domain.accounts.transaction import capture, check, closing, movements
 from domain.accounts.transaction.capture import CaptureHold
 from domain.accounts.transaction.movements import ChargeFee, Deposit, PostTransaction, Transfer, Withdraw
 from domain.accounts.transaction.state import TRANSACTION, PostedTransaction, evolve_posted
@@ -38,10 +38,10 @@ AGGREGATE = Aggregate(
         ),
     ),
     evolve=evolve_posted,
-    decisions={**movements.DECISIONS, **capture.DECISIONS},
-    rules={**POSTING_RULES, **movements.RULES, **capture.RULES, **CODE_RULES},
+    decisions={**movements.DECISIONS, **capture.DECISIONS, **closing.DECISIONS},
+    rules={**POSTING_RULES, **movements.RULES, **capture.RULES, **closing.RULES, **CODE_RULES},
     written_once=True,
-    may=movements.MAY,
+    may={**movements.MAY, **closing.MAY},
     amounts=frozenset({"amount"}),
     check=check.check,
     unit_rules=check.UNIT_RULES,

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import orjson
+
 from domain.accounts.account.events import (
     AccountClosed,
+    AccountDetailsChanged,
     AccountFrozen,
+    AccountMetadataChanged,
     AccountOpened,
+    AccountReopened,
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
@@ -17,7 +24,20 @@ from domain.accounts.account.events import (
     OwnerRemoved,
 )
 from domain.accounts.posting import TransactionPosted
-from projections.engine.columns import amount, code, day, flag, free_text, index, moment, number, read_table, total
+from projections.engine.columns import (
+    amount,
+    code,
+    day,
+    flag,
+    free_text,
+    index,
+    moment,
+    number,
+    pairs,
+    pairs_index,
+    read_table,
+    total,
+)
 from projections.engine.declared import RowFold
 from projections.engine.erasure import PersonalText
 from projections.engine.reporting import Shown, View, shown
@@ -52,11 +72,13 @@ TABLE = read_table(
     number("position", "Position in the log of its opening."),
     number("last_position", "Position in the log of the last event that changed it."),
     moment("last_at", "When that event was recorded, UTC."),
+    pairs("metadata", "Pairs of codes that clients keep with it, as a JSON object."),
     index("accounts_in_order", "position"),
     index("accounts_of_owner", "owner", "position"),
     index("accounts_not_open", "status", "position", where="status <> 'open'"),
     index("accounts_of_type", "type", "position"),
     index("accounts_in_currency", "currency", "position"),
+    pairs_index("accounts_with_metadata", "metadata"),
     storage="fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05",
     personal=PersonalText("owner", {"name": "name_erased", "reason": "reason_erased"}),
 )
@@ -84,8 +106,12 @@ VIEW = View(
         "last_position",
         "last_at",
         "position",
+        "metadata",
     ),
 )
+
+
+NO_METADATA = "{}"
 
 
 def opened(row: Row, event: AccountOpened) -> Row:
@@ -108,6 +134,7 @@ def opened(row: Row, event: AccountOpened) -> Row:
         "reserved": 0,
         "entries": 0,
         "position": row["last_position"],
+        "metadata": NO_METADATA,
     }
 
 
@@ -139,6 +166,29 @@ def closed(row: Row, event: AccountClosed) -> Row:
     return {**row, "status": "closed", "reason": reason, "reason_erased": erased}
 
 
+def reopened(row: Row, event: AccountReopened) -> Row:
+    """It is as before it was closed."""
+    return {**row, "status": "open", "reason": None, "reason_erased": False}
+
+
+def named(row: Row, event: AccountDetailsChanged) -> Row:
+    """It has another name."""
+    name, erased = erasable(event.name)
+    return {**row, "name": name, "name_erased": erased}
+
+
+def described(row: Row, event: AccountMetadataChanged) -> Row:
+    """Some pairs are set, and others removed."""
+    before = orjson.loads(row["metadata"])
+    kept = {key: value for key, value in before.items() if key not in event.removed}
+    return {**row, "metadata": as_json({**kept, **event.metadata})}
+
+
+def as_json(metadata: Mapping[str, str]) -> str:
+    """Metadata as the text of a JSON object."""
+    return orjson.dumps(dict(metadata)).decode()
+
+
 def held(row: Row, event: HoldPlaced) -> Row:
     """An amount is reserved."""
     return {**row, "reserved": row["reserved"] + event.amount}
@@ -167,6 +217,9 @@ PURE = RowFold(
         AccountFrozen: frozen,
         AccountUnfrozen: unfrozen,
         AccountClosed: closed,
+        AccountReopened: reopened,
+        AccountDetailsChanged: named,
+        AccountMetadataChanged: described,
         HoldPlaced: held,
         HoldReleased: hold_ended,
         HoldCaptured: hold_ended,
