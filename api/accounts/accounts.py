@@ -174,7 +174,8 @@ def close_account(caller: Caller, account: PathId, body: bodies.Closing) -> Inte
     A sweep takes all that is left, also what is below the minimum of the account.
     """
     transaction = None if body.sweep_to is None else caller.services.new_id(TRANSACTION)
-    return Intent(CloseAccount(account, body.reason, body.sweep_to, transaction), account)
+    closing = CloseAccount(account=account, reason=body.reason, sweep_to=body.sweep_to, transaction=transaction)
+    return Intent(closing, account)
 
 
 @command(router, "/accounts/{account}/reopen", makes=ReopenAccount, answer=AccountChanged, status=200)

@@ -21,6 +21,7 @@ CREATE TABLE accounts (
     status        text COLLATE "C" NOT NULL,
     balance       numeric NOT NULL,
     reserved      numeric NOT NULL,
+    metadata      jsonb NOT NULL,
     name          text,
     reason        text,
     PRIMARY KEY (account)
@@ -31,6 +32,7 @@ CREATE INDEX accounts_in_order ON accounts (position);
 CREATE INDEX accounts_not_open ON accounts (status, position) WHERE status <> 'open';
 CREATE INDEX accounts_of_owner ON accounts (owner, position);
 CREATE INDEX accounts_of_type ON accounts (type, position);
+CREATE INDEX accounts_with_metadata ON accounts USING gin (metadata jsonb_path_ops) WHERE metadata <> '{}';
 
 COMMENT ON TABLE accounts IS 'One row an account, as it is now. Amounts in minor units.';
 COMMENT ON COLUMN accounts.account IS 'Public id; also the name of its stream in the log.';
@@ -53,6 +55,7 @@ COMMENT ON COLUMN accounts.entries IS 'How many entries it has.';
 COMMENT ON COLUMN accounts.position IS 'Position in the log of its opening.';
 COMMENT ON COLUMN accounts.last_position IS 'Position in the log of the last event that changed it.';
 COMMENT ON COLUMN accounts.last_at IS 'When that event was recorded, UTC.';
+COMMENT ON COLUMN accounts.metadata IS 'Pairs of codes that clients keep with it, as a JSON object.';
 
 -- Reporting views.
 
@@ -60,7 +63,7 @@ CREATE OR REPLACE VIEW reporting.accounts AS
 SELECT t.account, t.number, t.type, t.currency, t.owner, t.name, t.status, t.reason AS status_reason, t.opened_on,
        t.balance * c.minor_unit AS balance, t.reserved * c.minor_unit AS reserved,
        (t.balance - t.reserved) * c.minor_unit AS available, t.minimum * c.minor_unit AS minimum,
-       t.maximum * c.minor_unit AS maximum, t.entries, t.version, t.last_position, t.last_at, t.position
+       t.maximum * c.minor_unit AS maximum, t.entries, t.version, t.last_position, t.last_at, t.position, t.metadata
   FROM read.accounts t JOIN read.currencies c USING (currency);
 
 COMMENT ON VIEW reporting.accounts IS 'One row an account, as it is now. Amounts in major units.';
@@ -83,3 +86,4 @@ COMMENT ON COLUMN reporting.accounts.version IS 'Version of its stream: the numb
 COMMENT ON COLUMN reporting.accounts.last_position IS 'Position in the log of the last event that changed it.';
 COMMENT ON COLUMN reporting.accounts.last_at IS 'When that event was recorded, UTC.';
 COMMENT ON COLUMN reporting.accounts.position IS 'Position in the log of its opening.';
+COMMENT ON COLUMN reporting.accounts.metadata IS 'Pairs of codes that clients keep with it, as a JSON object.';

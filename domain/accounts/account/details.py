@@ -1,7 +1,7 @@
 """Details and metadata: the name of an account, and the pairs that clients keep with it.
 
-The name is personal, so the key of the owner seals it, and the state does not have it. Metadata are codes, in clear: what
-is matched by, never a text about a person. Both can change while the account is frozen, because nothing moves by it.
+The name is personal, so the key of the owner seals it, and the state does not have it. Metadata are codes, in clear:
+what is matched by, never a text about a person. Both can change while the account is frozen, because nothing moves.
 """
 
 from __future__ import annotations
@@ -11,7 +11,19 @@ from domain.accounts.account.lifecycle import OnOneAccount
 from domain.accounts.account.owners import refuse_other_than_owner
 from domain.accounts.account.state import Account, keys_after
 from domain.codes import MOST_PAIRS, Metadata, refuse_metadata
-from domain.kernel import Accepted, Context, Decide, Decision, Forbidden, Personal, Refused, Role, States, Unknown, found
+from domain.kernel import (
+    Accepted,
+    Context,
+    Decide,
+    Decision,
+    Forbidden,
+    Personal,
+    Refused,
+    Role,
+    States,
+    Unknown,
+    found,
+)
 from domain.permissions import EVERYONE, OPERATORS, may
 
 

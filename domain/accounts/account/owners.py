@@ -171,6 +171,8 @@ def for_customer(decision: Decision, states: States, context: Context) -> Decisi
 
 # Decisions
 
+_ABOUT_MANDATES = "decides about the mandates of"
+
 
 def add_owner(command: AddOwner, states: States, context: Context) -> Decision:
     account = found(states, command.account, Account)
@@ -208,7 +210,7 @@ def give_mandate(command: GiveMandate, states: States, context: Context) -> Deci
         until=command.until,
     )
     no = (
-        refuse_other_than_owner(account, context, "decides about the mandates of")
+        refuse_other_than_owner(account, context, _ABOUT_MANDATES)
         or refuse_other_than_code("person", command.person)
         or refuse_mandate(account, event, context.decided_at)
     )
@@ -229,7 +231,7 @@ def withdraw_mandate(command: WithdrawMandate, states: States, context: Context)
     account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
-    no = refuse_other_than_owner(account, context, "decides about the mandates of") or refuse_withdrawal(account, command.person)
+    no = refuse_other_than_owner(account, context, _ABOUT_MANDATES) or refuse_withdrawal(account, command.person)
     if no is not None:
         return no
     event = MandateWithdrawn(command.account, account.version + 1, command.person)

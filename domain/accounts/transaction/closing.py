@@ -1,7 +1,7 @@
 """Closing an account, and moving what is left on it to another one.
 
-The sweep and the closing are one unit, so nothing comes in between: a deposit is either swept too, or is refused because
-the account is closed (ADR 46).
+The sweep and the closing are one unit, so nothing comes in between: a deposit is either swept too, or is refused
+because the account is closed (ADR 46).
 """
 
 from __future__ import annotations

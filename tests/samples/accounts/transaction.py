@@ -9,6 +9,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from domain.accounts.account.holds import PlaceHold
+from domain.accounts.account.lifecycle import CloseAccount
+from domain.accounts.account.owners import AddOwner
 from domain.accounts.account.state import Account
 from domain.accounts.posting import Entry, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
@@ -25,7 +27,7 @@ from domain.codes import MOST_CODE
 from domain.money import MAX_AMOUNT
 from tests.samples.accounts.account import AMOUNT, CURRENCIES, hold, with_balance
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
-from tests.support.memory_ledger import TODAY, MemoryLedger, opening
+from tests.support.memory_ledger import TODAY, By, MemoryLedger, by_person, opening
 
 # Requests
 
@@ -84,6 +86,10 @@ def journal(*entries: Entry) -> PostTransaction:
     return PostTransaction("txn_1", "journal", entries, TODAY)
 
 
+CLOSE = CloseAccount("acct_a", "moved away", "acct_b", "txn_3")
+ADA = by_person("prsn_1", "customer")
+
+
 RULES = {
     "not_a_code": no_code(
         "reference",
@@ -135,6 +141,12 @@ RULES = {
             opening("cash", account=internal_account("main", "cash", "USD"), currency="USD", minimum=None),
             deposit(1, "USD", account="acct_usd"),
         ),
+    ),
+    "balance_owed": RuleSample(
+        given=(A, B, AddOwner("acct_a", "prsn_1"), Transfer("txn_2", "acct_a", "acct_b", 100, "EUR", TODAY)),
+        broken=By(ADA, CLOSE),
+        sentence="Account acct_a has a balance of -1.00 EUR, which its owner cannot sweep; pay in 1.00 first.",
+        kept=(deposit(101), By(ADA, CLOSE)),
     ),
     "hold_unknown": RuleSample(
         given=(A, B, HELD),
