@@ -38,7 +38,7 @@ from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import EVERY_READER, READERS
 from api.gateway.problems import Problem
-from api.queries.filters import Pair, choice, pairs_of
+from api.queries.filters import MOST_PAIRS_TEXT, PAIRS, choice, pairs_of
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -72,7 +72,6 @@ from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES, Status
 from domain.accounts.numbers import AccountType, account_number
 from domain.accounts.posting import Side, internal_account
 from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, Withdraw
-from domain.codes import MOST_PAIRS
 from projections.accounts.account_persons import Standing, account_persons
 from projections.accounts.accounts import queries as accounts
 from projections.accounts.entries import queries as entries
@@ -87,8 +86,12 @@ StatusFilter = Annotated[str, choice(values_of(Status))] | None
 StandingFilter = Annotated[str, choice(values_of(Standing))] | None
 SideFilter = Annotated[str, choice(values_of(Side))] | None
 MetadataFilter = Annotated[
-    list[Pair] | None,
-    Query(max_length=MOST_PAIRS, description="A pair that the metadata have, as `key=value`; repeat it for more pairs"),
+    str | None,
+    Query(
+        max_length=MOST_PAIRS_TEXT,
+        pattern=PAIRS,
+        description="Pairs that the metadata have, all of them: `key=value`, or `key=value,key=value`",
+    ),
 ]
 CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
@@ -287,7 +290,7 @@ def list_accounts(
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """List accounts in the order in which they were opened."""
-    key, pairs = read_cursor(cursor, int), pairs_of(metadata or ())
+    key, pairs = read_cursor(cursor, int), pairs_of(metadata)
     with reading(request) as connection:
         if number is not None:
             found = accounts.account_by_number(connection, number, reader=reader_of(request))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from api.gateway.problems import Problem
-from domain.codes import CODE, METADATA_KEY
+from domain.codes import CODE, METADATA_KEY, MOST_CODE, MOST_METADATA_KEY, MOST_PAIRS
 
 MOST_LISTED = 50
 """Most values that a message names. The figures of the problem have all of them."""
@@ -44,15 +44,18 @@ def choice(values: Iterable[str]) -> Choice:
     return Choice(tuple(values))
 
 
-Pair = Annotated[str, StringConstraints(pattern=f"{METADATA_KEY.removesuffix('$')}={CODE.removeprefix('^')}")]
-"""A pair of metadata in a query: ``key=value``. Codes may have a colon, but no equals sign."""
+_PAIR = f"{METADATA_KEY.strip('^$')}={CODE.strip('^$')}"
+PAIRS = f"^{_PAIR}(,{_PAIR}){{0,{MOST_PAIRS - 1}}}$"
+"""The pattern of pairs of metadata in a query: ``key=value,key=value``. Codes have neither sign."""
+MOST_PAIRS_TEXT = MOST_PAIRS * (MOST_METADATA_KEY + MOST_CODE + len("=,")) - len(",")
+"""Most characters of such pairs."""
 
 
-def pairs_of(texts: Iterable[str]) -> dict[str, str]:
+def pairs_of(text: str | None) -> dict[str, str]:
     """Return the pairs of a filter. Raises `Problem` for a key with two values, which nothing has."""
     pairs: dict[str, str] = {}
-    for text in texts:
-        key, _, value = text.partition("=")
+    for pair in text.split(",") if text else ():
+        key, _, value = pair.partition("=")
         if pairs.setdefault(key, value) != value:
             raise Problem("malformed", f"metadata: the key {key!r} is given with two values.")
     return pairs
