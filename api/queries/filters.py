@@ -10,7 +10,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from api.gateway.problems import Problem
-from domain.codes import CODE, METADATA_KEY, MOST_CODE, MOST_METADATA_KEY, MOST_PAIRS
+from domain.codes import CODE, METADATA_KEY, MOST_CODE, MOST_METADATA_KEY
 
 MOST_LISTED = 50
 """Most values that a message names. The figures of the problem have all of them."""
@@ -44,10 +44,12 @@ def choice(values: Iterable[str]) -> Choice:
     return Choice(tuple(values))
 
 
+MOST_PAIRS_ASKED = 5
+"""Most pairs of metadata that a filter asks for."""
 _PAIR = f"{METADATA_KEY.strip('^$')}={CODE.strip('^$')}"
-PAIRS = f"^{_PAIR}(,{_PAIR}){{0,{MOST_PAIRS - 1}}}$"
+PAIRS = f"^{_PAIR}(,{_PAIR}){{0,{MOST_PAIRS_ASKED - 1}}}$"
 """The pattern of pairs of metadata in a query: ``key=value,key=value``. Codes have neither sign."""
-MOST_PAIRS_TEXT = MOST_PAIRS * (MOST_METADATA_KEY + MOST_CODE + len("=,")) - len(",")
+MOST_PAIRS_TEXT = MOST_PAIRS_ASKED * (MOST_METADATA_KEY + MOST_CODE + len("=,")) - len(",")
 """Most characters of such pairs."""
 
 

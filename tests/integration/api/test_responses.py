@@ -120,7 +120,7 @@ def of_accounts(service: Service) -> None:
     for closing in ({}, {"sweep_to": account}):
         closed = service.account("1.00" if closing else None)
         service.post(f"accounts/{closed}/close", {"reason": "r", **closing})
-        service.post(f"accounts/{closed}/reopen", {"reason": "r"})
+        service.post(f"accounts/{closed}/reopen", {"reason": "r"}, role="operator")
     for path in ("accounts", f"accounts/{account}", f"accounts/{account}/entries", f"accounts/{account}/movements"):
         service.get(path)
     service.get("accounts", limit=1)
