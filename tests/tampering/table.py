@@ -734,6 +734,8 @@ AGAINST_THE_RULES: Final = [
         "a sweep below the minimum on an account that is not closed after it",
         retyped("account.closed.v1", "account.frozen.v1") + f" AND {REOPENED}",
         "below its minimum of 1.00.",
+        KEYS_OPEN,
+        SNAPSHOTS_HOLD,
         STREAMS_KEEP_RULES,
     ),
     forged(
