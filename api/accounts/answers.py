@@ -23,7 +23,7 @@ class AccountOpened(Accepted):
 
 
 class AccountChanged(Accepted):
-    """An account that was frozen, unfrozen or closed."""
+    """An account that was changed."""
 
     account: str
     status: Annotated[str, one_of(Status)]
@@ -85,6 +85,13 @@ class Posted(Booked):
     status: NotRequired[Annotated[str, one_of(TransactionStatus)]]
     awaits: NotRequired[Annotated[str, one_of(Awaits), Field(description="What it waits for")]]
     expires_at: NotRequired[datetime | None]
+
+
+class AccountClosed(AccountChanged):
+    """An account that was closed."""
+
+    transaction: NotRequired[Annotated[str, Field(description="The sweep, if there was something left")]]
+    balances: NotRequired[Annotated[dict[str, Balance], Field(description="After the sweep, as of every transaction")]]
 
 
 class HoldCaptured(Posted):

@@ -48,6 +48,7 @@ def hidden(name: str, sql: str, why_not: str, *, digest: str = SAME) -> Case:
     return Case(name, sql, frozenset(), digest, why_not)
 
 
+REOPENED: Final = "stream = (SELECT stream FROM log.events WHERE type = 'account.reopened.v1')"
 LAST_UNIT: Final = "unit_end = (SELECT max(position) FROM log.events)"
 SHARE: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'account.credited.v1')"
 TRANSACTION: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'transaction.posted.v1')"
@@ -733,6 +734,26 @@ AGAINST_THE_RULES: Final = [
         CHECKPOINTS,
     ),
     forged(
+        "an account reopened that was not closed",
+        retyped("account.unfrozen.v1", "account.reopened.v1"),
+        "is frozen, not closed.",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a sweep below the minimum on an account that is not closed after it",
+        retyped("account.closed.v1", "account.frozen.v1") + f" AND {REOPENED}",
+        "below its minimum of 1.00.",
+        KEYS_OPEN,
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "metadata removed that were not there",
+        everywhere('"removed":\\[\\]', '"removed":["none"]', "type = 'account.metadata_changed.v1'"),
+        "has no metadata none that could be removed.",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
         "an event after closing",
         retyped("account.unfrozen.v1", "account.closed.v1"),
         "is closed; nothing can be posted to it or changed on it.",
@@ -1212,6 +1233,7 @@ BESIDE: Final = [
 
 READ: Final = [
     case("accounts: a balance", "UPDATE read.accounts SET balance = balance + 1", TABLES),
+    case("accounts: metadata", """UPDATE read.accounts SET metadata = '{"till": "5"}'""", TABLES),
     case("accounts: a name", "UPDATE read.accounts SET name = 'Nobody'", TABLES),
     case(
         "accounts: a row deleted",

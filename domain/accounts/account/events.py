@@ -67,6 +67,27 @@ class AccountClosed(Event, frozen=True):
     reason: Personal
 
 
+class AccountReopened(Event, frozen=True):
+    """The account was closed, and is open again."""
+
+    owner: str
+    reason: Personal
+
+
+class AccountDetailsChanged(Event, frozen=True):
+    """The account got another name."""
+
+    owner: str
+    name: Personal
+
+
+class AccountMetadataChanged(Event, frozen=True):
+    """Pairs of metadata were set or replaced, and others removed."""
+
+    metadata: Metadata  # the pairs that were set
+    removed: tuple[str, ...]  # keys; none of them is set
+
+
 class HoldPlaced(Event, frozen=True):
     """An amount was reserved."""
 
@@ -181,6 +202,9 @@ AccountEvent = (
     | AccountFrozen
     | AccountUnfrozen
     | AccountClosed
+    | AccountReopened
+    | AccountDetailsChanged
+    | AccountMetadataChanged
     | HoldPlaced
     | HoldReleased
     | HoldCaptured

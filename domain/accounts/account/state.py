@@ -11,9 +11,12 @@ from domain.accounts.account.events import (
     AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountDetailsChanged,
     AccountEvent,
     AccountFrozen,
+    AccountMetadataChanged,
     AccountOpened,
+    AccountReopened,
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
@@ -102,6 +105,7 @@ class Profile(Value, frozen=True):
     overdraft_until: date | None = None  # the last day, UTC; None: no end
     outgoing: Outgoing | None = None
     approve_above: int | None = None  # what one transaction may take at most without another person
+    metadata_keys: tuple[str, ...] = ()  # oldest first; the values decide nothing, so they are not kept
 
     @property
     def internal(self) -> bool:
@@ -284,7 +288,7 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return state.booked(version, -event.amount)
         case AccountFrozen():
             return state.with_status(version, "frozen")
-        case AccountUnfrozen():
+        case AccountUnfrozen() | AccountReopened():
             return state.with_status(version, "open")
         case AccountClosed():
             return state.with_status(version, "closed")
@@ -308,6 +312,11 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return replace(state, version=version, usage=state.usage.with_returned(event.amount, event.used_at))
         case LimitsChanged():
             return replace(state, version=version, profile=_with_limits(state.profile, event))
+        case AccountDetailsChanged():
+            return replace(state, version=version)  # its name is personal, and no state with snapshots has such values
+        case AccountMetadataChanged():
+            keys = keys_after(state.profile.metadata_keys, event)
+            return replace(state, version=version, profile=replace(state.profile, metadata_keys=keys))
         case AccountOpened():
             raise ValueError(f"{event.originator_id} is opened again at version {version}")
 
@@ -323,6 +332,12 @@ def _with_limits(profile: Profile, event: LimitsChanged) -> Profile:
         outgoing=None if limits == (None,) * len(limits) else Outgoing(*limits),
         approve_above=event.approve_above,
     )
+
+
+def keys_after(keys: tuple[str, ...], event: AccountMetadataChanged) -> tuple[str, ...]:
+    """Return the keys of the metadata after the event."""
+    kept = dict.fromkeys(key for key in keys if key not in event.removed)
+    return tuple({**kept, **dict.fromkeys(event.metadata)})
 
 
 def _with_persons(profile: Profile, event: OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn) -> Profile:

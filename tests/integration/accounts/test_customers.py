@@ -384,6 +384,23 @@ def test_an_owner_who_was_removed_by_another_process_moves_nothing(bank: Service
     assert bank.services.executor.statistics.conflicts == conflicts + 1
 
 
+def test_an_owner_renames_and_closes_their_account(bank: Service, ada: str) -> None:
+    bob = bank.customer("prsn_bob")
+    mine, other = bank.account("10.00", owner="prsn_ada"), bank.account(owner="prsn_bob")
+    accepted(bank.post(f"accounts/{mine}/details", {"name": "Ada King"}, token=ada), 200)
+    assert found(bank.get(f"accounts/{mine}", token=ada))["name"] == "Ada King"
+    for path, body in (("details", {"name": "Bob"}), ("close", {"reason": "r", "sweep_to": other})):
+        assert bank.post(f"accounts/{mine}/{path}", body, token=bob).status_code == 404
+    internal = bank.post(f"accounts/{mine}/close", {"reason": "r", "sweep_to": CASH}, token=ada)
+    assert internal.status_code == 404
+    closed = bank.post(f"accounts/{mine}/close", {"reason": "r", "sweep_to": other}, token=ada)
+    assert set(accepted(closed, 200)["balances"]) == {mine}
+    assert other not in closed.json()["versions"], "its version is not the customer's to know"
+    assert found(bank.get(f"accounts/{other}", token=bob))["balance"] == "10.00"
+    sweep = closed.json()["transaction"]
+    assert found(bank.get(f"transactions/{sweep}", token=ada))["kind"] == "sweep"
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -391,7 +408,8 @@ def test_an_owner_who_was_removed_by_another_process_moves_nothing(bank: Service
         ("accounts/{mine}/withdrawals", eur("1.00")),
         ("accounts/{mine}/fees", eur("1.00")),
         ("accounts/{mine}/freeze", {"reason": "mine"}),
-        ("accounts/{mine}/close", {"reason": "mine"}),
+        ("accounts/{mine}/reopen", {"reason": "mine"}),
+        ("accounts/{mine}/metadata", {"set": {"branch": "12"}}),
         ("accounts/{mine}/owners", {"person": "prsn_bob"}),
         ("accounts/{mine}/owners/remove", {"person": "prsn_ada"}),
         ("transactions", {"entries": []}),

@@ -9,6 +9,8 @@ from typing import Any, get_args
 from msgspec.structs import replace
 
 from domain.accounts.account.holds import PlaceHold, of_transaction
+from domain.accounts.account.lifecycle import CloseAccount
+from domain.accounts.account.owners import AddOwner
 from domain.accounts.account.state import Account
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import Entry, Side, internal_account
@@ -41,7 +43,17 @@ from domain.codes import MOST_CODE, MOST_PAIRS
 from domain.money import MAX_AMOUNT
 from tests.samples.accounts.account import AMOUNT, CURRENCIES, hold, with_balance
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
-from tests.support.memory_ledger import APPROVER, APPROVER_TOKEN, MACHINE, NOW, TODAY, By, MemoryLedger, opening
+from tests.support.memory_ledger import (
+    APPROVER,
+    APPROVER_TOKEN,
+    MACHINE,
+    NOW,
+    TODAY,
+    By,
+    MemoryLedger,
+    by_person,
+    opening,
+)
 
 # Requests
 
@@ -184,6 +196,10 @@ TWO_PAYERS = (
 )
 FOUR_EYES = ChangePostingPolicy(None, None, {"EUR": 100})
 SECOND = NOW + timedelta(seconds=1)
+CLOSE = CloseAccount("acct_a", "moved away", "acct_b", "txn_3")
+ADA = by_person("prsn_1", "customer")
+
+
 RULES = {
     "approval_needed": RuleSample(
         given=(A, B, FOUR_EYES, PlaceHold("acct_a", "hold_2", 101, "EUR"), PlaceHold("acct_a", "hold_3", 100, "EUR")),
@@ -346,6 +362,12 @@ RULES = {
             opening("cash", account=internal_account("main", "cash", "USD"), currency="USD", minimum=None),
             deposit(1, "USD", account="acct_usd"),
         ),
+    ),
+    "balance_owed": RuleSample(
+        given=(A, B, AddOwner("acct_a", "prsn_1"), Transfer("txn_2", "acct_a", "acct_b", 100, "EUR", TODAY)),
+        broken=By(ADA, CLOSE),
+        sentence="Account acct_a has a balance of -1.00 EUR, which its owner cannot sweep; pay in 1.00 first.",
+        kept=(deposit(101), By(ADA, CLOSE)),
     ),
     "hold_unknown": RuleSample(
         given=(A, B, HELD),

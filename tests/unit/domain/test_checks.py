@@ -12,7 +12,10 @@ from msgspec.structs import replace
 from domain import registry
 from domain.accounts.account.events import (
     AccountClosed,
+    AccountDetailsChanged,
     AccountFrozen,
+    AccountMetadataChanged,
+    AccountReopened,
     AccountUnfrozen,
     HoldCaptured,
     HoldPartlyCaptured,
@@ -113,6 +116,18 @@ def test_a_debit_leaves_the_minimum_and_a_credit_the_maximum() -> None:
     assert "would make 10.01, above its maximum of 10.00" in found(rich, credit(501))[0]
 
 
+def test_only_what_closes_the_account_takes_what_is_below_its_minimum() -> None:
+    rich, closed = ledger(*RICH), AccountClosed(A, 0, "owner-1", "why")
+    assert found(rich, debit(500), closed) == []
+    assert found(rich, debit(300), debit(200), closed) == [], "in more than one entry"
+    assert "below its minimum of 1.00" in found(rich, debit(500))[0]
+    some_left = found(rich, debit(499), closed)
+    assert "below its minimum of 1.00" in some_left[0]
+    assert "has a balance of 0.01 EUR" in some_left[1]
+    between = found(rich, debit(500), AccountDetailsChanged(A, 0, "owner-1", "Ada"), closed)
+    assert [("below its minimum" in what) for what in between] == [True], "the closing comes right after it"
+
+
 def test_the_entries_of_one_transaction_are_one_change() -> None:
     rich = ledger(*RICH)
     assert found(rich, debit(900), credit(500)) == []
@@ -163,6 +178,20 @@ def test_nothing_is_posted_to_an_account_that_is_frozen_or_closed() -> None:
         ((FreezeAccount(A, "why"),), AccountClosed(A, 0, "owner-1", "why"), "is frozen"),
         ((PlaceHold(A, "hold_1", 1, "EUR"),), AccountClosed(A, 0, "owner-1", "why"), "has 1 open holds"),
         ((CloseAccount(A, "why"),), AccountClosed(A, 0, "owner-1", "why"), "is closed"),
+        ((CloseAccount(A, "why"),), AccountReopened(A, 0, "owner-1", "why"), None),
+        ((CloseAccount(A, "why"),), AccountReopened(A, 0, "owner-2", "why"), "the owner of acct_a is owner-1"),
+        ((), AccountReopened(A, 0, "owner-1", "why"), "is open, not closed"),
+        ((FreezeAccount(A, "why"),), AccountReopened(A, 0, "owner-1", "why"), "is frozen, not closed"),
+        ((FreezeAccount(A, "why"),), AccountDetailsChanged(A, 0, "owner-1", "Ada"), None),
+        ((), AccountDetailsChanged(A, 0, "owner-2", "Ada"), "the owner of acct_a is owner-1"),
+        ((CloseAccount(A, "why"),), AccountDetailsChanged(A, 0, "owner-1", "Ada"), "is closed"),
+        ((), AccountMetadataChanged(A, 0, {"k": "v"}, ()), None),
+        ((), AccountMetadataChanged(A, 0, {}, ()), "sets nothing and removes nothing"),
+        ((), AccountMetadataChanged(A, 0, {"k": "two words"}, ()), "not a code"),
+        ((), AccountMetadataChanged(A, 0, {}, ("k",)), "has no metadata k"),
+        ((), AccountMetadataChanged(A, 0, {"k": "v"}, ("k",)), "sets and removes the metadata k"),
+        ((), AccountMetadataChanged(A, 0, {f"k{n}": "v" for n in range(21)}, ()), "has 21 pairs"),
+        ((CloseAccount(A, "why"),), AccountMetadataChanged(A, 0, {"k": "v"}, ()), "is closed"),
     ],
 )
 def test_an_account_changes_only_from_the_right_state(given: Sequence[Any], event: Event, says: str | None) -> None:
