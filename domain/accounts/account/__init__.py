@@ -1,14 +1,14 @@
 """The aggregate account.
 
 Read its modules in this order: `events`, then `state` with the fold, then the commands and decisions in `lifecycle`,
-`owners` and `holds`, then `check`. The declaration is below.
+`owners`, `holds` and `attachment`, then `check`. The declaration is below.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from domain.accounts.account import check, events, holds, lifecycle, owners, state
+from domain.accounts.account import attachment, check, events, holds, lifecycle, owners, state
 from domain.aggregate import Aggregate, EventType
 from domain.codes import METADATA_RULES
 from domain.kernel import Value
@@ -59,11 +59,13 @@ AGGREGATE = Aggregate(
         EventType("account.owner_removed.v1", events.OwnerRemoved),
         EventType("account.mandate_given.v1", events.MandateGiven, codes=("person",)),
         EventType("account.mandate_withdrawn.v1", events.MandateWithdrawn),
+        EventType("account.attached.v1", events.AccountAttached),
+        EventType("account.detached.v1", events.AccountDetached),
     ),
     evolve=state.evolve,
-    decisions={**lifecycle.DECISIONS, **owners.DECISIONS, **holds.DECISIONS},
-    rules={**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES, **METADATA_RULES},
-    may={**owners.MAY, **holds.MAY},
+    decisions={**lifecycle.DECISIONS, **owners.DECISIONS, **holds.DECISIONS, **attachment.DECISIONS},
+    rules={**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES, **attachment.RULES, **METADATA_RULES},
+    may={**owners.MAY, **holds.MAY, **attachment.MAY},
     # On an account without limits, entries fold to the same state in any order.
     commuting=("account.debited.v1", "account.credited.v1"),
     snapshot=(state.Account, 2),

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
-from domain.accounts.account import holds, lifecycle, owners, state
+from domain.accounts.account import attachment, holds, lifecycle, owners, state
 from domain.accounts.account.events import (
+    AccountAttached,
     AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountDetached,
     AccountEvent,
     AccountFrozen,
     AccountOpened,
@@ -32,7 +34,7 @@ from domain.kernel import Event, Refused
 from domain.money import EXPONENTS, MAX_AMOUNT
 
 _Entry: TypeAlias = AccountCredited | AccountDebited
-_RULES: Mapping[str, str] = {**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES}
+_RULES: Mapping[str, str] = {**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES, **attachment.RULES}
 _NUMBERS = number_claim("")
 """Beginning of the claims of account numbers."""
 
@@ -48,6 +50,7 @@ def check(before: Account | None, events: Sequence[AccountEvent], decided: Decid
             entries = _of_one_transaction(event, islice(events, end, None))
             end = start + len(entries)
             yield from _entries(account, entries)
+            yield from attachment.check_kind(account, entries[0], decided)
         else:
             yield from _changed(account, event, decided)
         if end < len(events):
@@ -120,6 +123,13 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = owners.refuse_mandate(account, event, decided.decided_at)
         case MandateWithdrawn():
             refusal = owners.refuse_withdrawal(account, event.person)
+        case AccountAttached():
+            refusal = attachment.refuse_attachment(account, event.node)
+            if event.previous != account.profile.node:
+                yield Broken(event, f"{event.originator_id} is at node {account.profile.node}, not at {event.previous}")
+        case AccountDetached():
+            if event.node != account.profile.node:
+                yield Broken(event, f"{event.originator_id} is at node {account.profile.node}, not at {event.node}")
     if refusal is not None:
         yield refused(event, refusal, _RULES)
     if isinstance(event, AccountFrozen | AccountUnfrozen | AccountClosed) and event.owner != account.profile.owner:
@@ -169,4 +179,5 @@ UNIT_RULES: Mapping[type[Event], UnitRule] = {
     AccountOpened: _number_is_claimed,
     ClaimTaken: _claim_has_its_account,
     ClaimReleased: _number_is_kept,
+    **attachment.UNIT_RULES,
 }

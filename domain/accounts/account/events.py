@@ -131,6 +131,19 @@ class MandateWithdrawn(Event, frozen=True):
     person: str
 
 
+class AccountAttached(Event, frozen=True):
+    """The account was attached to a node of the chart, and detached from the one before."""
+
+    node: str
+    previous: str | None  # the node before
+
+
+class AccountDetached(Event, frozen=True):
+    """The account is attached to no node any more."""
+
+    node: str
+
+
 AccountEvent = (
     AccountOpened
     | AccountDebited
@@ -146,4 +159,6 @@ AccountEvent = (
     | OwnerRemoved
     | MandateGiven
     | MandateWithdrawn
+    | AccountAttached
+    | AccountDetached
 )

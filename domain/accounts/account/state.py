@@ -8,9 +8,11 @@ from typing import Literal, get_args
 from msgspec.structs import replace
 
 from domain.accounts.account.events import (
+    AccountAttached,
     AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountDetached,
     AccountEvent,
     AccountFrozen,
     AccountOpened,
@@ -75,6 +77,7 @@ class Profile(Value, frozen=True):
     opened_on: date
     owners: tuple[str, ...] = ()  # persons, oldest first; of an internal account the name of the log
     mandates: tuple[Mandate, ...] = ()  # one a person at most, and none of an owner; ended ones until withdrawn
+    node: str | None = None  # of the chart, to which the account is attached
 
     @property
     def internal(self) -> bool:
@@ -219,6 +222,10 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return Account(version, state.profile, state.balance, state.reserved - event.amount, state.status, holds)
         case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
             return replace(state, version=version, profile=_with_persons(state.profile, event))
+        case AccountAttached():
+            return replace(state, version=version, profile=replace(state.profile, node=event.node))
+        case AccountDetached():
+            return replace(state, version=version, profile=replace(state.profile, node=None))
         case AccountOpened():
             raise ValueError(f"{event.originator_id} is opened again at version {version}")
 

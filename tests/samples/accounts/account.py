@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
+from domain.accounts.account.attachment import AttachAccount, DetachAccount
 from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
 from domain.accounts.account.owners import (
@@ -19,12 +20,14 @@ from domain.accounts.account.owners import (
     WithdrawMandate,
 )
 from domain.accounts.account.state import ACCOUNT, HOLD, Account
+from domain.accounts.chart.nodes import AddNode
 from domain.accounts.numbers import InternalRole, account_number
 from domain.accounts.posting import internal_account
 from domain.accounts.transaction import Deposit, Transfer, Withdraw
 from domain.codes import MOST_METADATA_KEY, MOST_PAIRS
 from domain.kernel import Principal
 from domain.money import MAX_AMOUNT
+from tests.samples.accounts import chart
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import NOW, OPENED, TODAY, By, MemoryLedger, opening
 
@@ -78,7 +81,17 @@ def with_mandate(world: World) -> str:
     return account
 
 
+def attached(world: World) -> str:
+    account = with_balance(world)
+    world.do(f"accounts/{account}/attach", {"node": chart.node(world)})
+    return account
+
+
 ROUTES = {
+    "/v1/accounts/{account}/attach": lambda world: Request(
+        {"account": with_balance(world)}, {"node": chart.node(world)}
+    ),
+    "/v1/accounts/{account}/detach": lambda world: Request({"account": attached(world)}, {}),
     "/v1/accounts/{account}/owners": lambda world: Request({"account": with_balance(world)}, PERSON),
     "/v1/accounts/{account}/owners/remove": lambda world: Request({"account": owned_by_two(world)}, PERSON),
     "/v1/accounts/{account}/mandates": lambda world: Request({"account": with_balance(world)}, MANDATE),
@@ -128,7 +141,21 @@ def mandate(number: int = 1, move_up_to: int | None = None, **more: Any) -> Give
 CUSTOMER = Principal("ada", ("customer",), person="prsn_1")
 FULL = opening(account="acct_full", maximum=0)
 
+NODE = AddNode("1000", "Customers", "liability")
+
 RULES = {
+    "account_attached": RuleSample(
+        given=(B, NODE, AttachAccount("acct_b", "1000")),
+        broken=AttachAccount("acct_b", "1000"),
+        sentence="Account acct_b is attached to node 1000 already.",
+        kept=(AddNode("2000", "Others", "liability"), AttachAccount("acct_b", "2000")),
+    ),
+    "account_not_attached": RuleSample(
+        given=(B, NODE),
+        broken=DetachAccount("acct_b"),
+        sentence="Account acct_b is attached to no node.",
+        kept=(AttachAccount("acct_b", "1000"), DetachAccount("acct_b")),
+    ),
     "owner_exists": RuleSample(
         given=(B, owner()),
         broken=owner(),
@@ -600,6 +627,14 @@ EVENTS = (
         '{"person":"owner-2"}',
         {"person": "owner-2"},
     ),
+    StoredEvent(
+        "account.attached.v1",
+        "acct_1qehnwh0pabpdb6bx8sfjap4sg",
+        2,
+        '{"node":"n6","previous":null}',
+        {"node": "n6", "previous": None},
+    ),
+    StoredEvent("account.detached.v1", "acct_1qehnwh0pabpdb6bx8sfjap4sg", 3, '{"node":"n6"}', {"node": "n6"}),
 )
 
 SAMPLES = Samples(events=EVENTS, one=with_balance, rules=RULES, routes=ROUTES, life=life)

@@ -8,8 +8,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from domain.accounts.account.attachment import AttachAccount
 from domain.accounts.account.holds import PlaceHold
 from domain.accounts.account.state import Account
+from domain.accounts.chart.nodes import AddNode
 from domain.accounts.posting import Entry, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import (
@@ -108,6 +110,20 @@ RULES = {
         broken=deposit(1, value_date=TODAY - timedelta(4)),
         sentence=("The value date 2026-11-17 is 4 days before today, 2026-11-21 (UTC); the posting policy allows 3."),
         kept=(deposit(1, value_date=TODAY - timedelta(3)),),
+    ),
+    "kind_not_allowed": RuleSample(
+        given=(
+            A,
+            AddNode("1000", "Customers", "liability", kinds=("deposit", "withdrawal")),
+            AddNode("1100", "Savings", parent="1000"),
+            AttachAccount("acct_a", "1100"),
+        ),
+        broken=ChargeFee("txn_1", "acct_a", 1, "EUR", TODAY),
+        sentence=(
+            "Account acct_a is attached to node 1100, which takes deposit, withdrawal; a transaction of kind fee cannot "
+            "be posted to it."
+        ),
+        kept=(Withdraw("txn_1", "acct_a", 1, "EUR", TODAY),),
     ),
     "entry_count": RuleSample(
         given=(A, B),
