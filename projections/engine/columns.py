@@ -81,9 +81,9 @@ def moment(name: str, comment: str, *, optional: bool = False) -> Column[Any]:
     return _column(name, DateTime(timezone=True), comment, False, optional)
 
 
-def json_value(name: str, comment: str) -> Column[Any]:
+def json_value(name: str, comment: str, *, optional: bool = False) -> Column[Any]:
     """A JSON value, kept as it was written."""
-    return _column(name, JSON(), comment, False, False)
+    return _column(name, JSON(), comment, False, optional)
 
 
 def index(name: str, *columns: str, where: str | None = None, unique: bool = False) -> Index:

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 from domain.accounts.account.events import (
+    AccountAttached,
     AccountClosed,
+    AccountDetached,
     AccountFrozen,
     AccountOpened,
     AccountUnfrozen,
@@ -92,6 +94,8 @@ def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
                 change.reserved -= event.amount
             case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
                 pass  # only counted: `account_persons` has them
+            case AccountAttached() | AccountDetached():
+                pass  # only counted: `chart_accounts` has the node
             case _:
                 raise FoldError(f"{type(event).__name__} is none of its events")
     return changes
@@ -234,6 +238,8 @@ ACCOUNTS = Projection(
         OwnerRemoved,
         MandateGiven,
         MandateWithdrawn,
+        AccountAttached,
+        AccountDetached,
         TransactionPosted,
     ),
     read_tables=(TABLE,),

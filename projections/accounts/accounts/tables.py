@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from domain.accounts.account.events import (
+    AccountAttached,
     AccountClosed,
+    AccountDetached,
     AccountFrozen,
     AccountOpened,
     AccountUnfrozen,
@@ -149,8 +151,11 @@ def hold_ended(row: Row, event: HoldReleased | HoldCaptured | HoldExpired) -> Ro
     return {**row, "reserved": row["reserved"] - event.amount}
 
 
-def counted(row: Row, event: OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn) -> Row:
-    """Only its version changes. `account_persons` has its owners and mandates."""
+def counted(
+    row: Row,
+    event: OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn | AccountAttached | AccountDetached,
+) -> Row:
+    """Only its version changes. `account_persons` has its owners and mandates, `chart_accounts` its node."""
     return row
 
 
@@ -175,6 +180,8 @@ PURE = RowFold(
         OwnerRemoved: counted,
         MandateGiven: counted,
         MandateWithdrawn: counted,
+        AccountAttached: counted,
+        AccountDetached: counted,
         TransactionPosted: booked,
     },
     rows_of=_accounts_of,

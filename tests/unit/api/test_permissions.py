@@ -33,6 +33,13 @@ BY_CUSTOMERS = (
     "/v1/transfers",
 )
 """What a customer may send about what is theirs."""
+OF_OPERATORS = (
+    "/v1/policies/posting",
+    "/v1/chart/",
+    "/v1/accounts/{account}/attach",
+    "/v1/accounts/{account}/detach",
+)
+"""What only operators send."""
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
 OWN_OR_SUPERVISED = ("/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/people/{person}/sign-ins")
@@ -70,7 +77,7 @@ def may(role: Role, method: str, path: str) -> bool:
     if path in ("/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
         return False
     if method not in READS:
-        return role == "command" and path != "/v1/policies/posting"
+        return role == "command" and not path.startswith(OF_OPERATORS)
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
         return role == "audit"
     if path.startswith("/v1/refusals"):
