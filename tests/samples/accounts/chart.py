@@ -39,7 +39,7 @@ def one(world: World) -> str:
 
 
 ROUTES = {
-    "/v1/chart/nodes": lambda world: Request({}, addition()),
+    "/v1/chart/nodes": lambda world: Request({}, {**addition(), "kinds": ["transfer", "deposit"]}),
     "/v1/chart/nodes/{node}/change": lambda world: Request(
         {"node": node(world)}, {"title": "Pokladna a účty", "kinds": ["transfer", "deposit"]}
     ),
