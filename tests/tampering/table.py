@@ -725,23 +725,16 @@ AGAINST_THE_RULES: Final = [
     ),
     forged(
         "an account that is attached to another node than its unit counts",
-        in_json(
-            "payload",
-            '"node":"1200"',
-            '"node":"1100"',
-            "type = 'account.attached.v1' AND convert_from(payload, 'UTF8') LIKE '%1200%'",
-        ),
+        in_json("payload", '"node":"1200"', '"node":"1300"', "type = 'account.attached.v1'"),
         "and its unit does not count it there",
         SNAPSHOTS_HOLD,
-        STREAMS_KEEP_RULES,
         UNITS_KEEP_RULES,
+        STREAMS_KEEP_RULES,
         TABLES,
     ),
     forged(
         "an account that is counted without being attached",
-        in_json(
-            "payload", "acct_", "acct_x", "type = 'node.account_added.v1' AND version = 1 AND stream = 'node:1200'"
-        ),
+        in_json("payload", "acct_", "acct_x", "type = 'node.account_added.v1' AND stream = 'node:1200'"),
         "which its unit does not attach or detach",
         UNITS_KEEP_RULES,
     ),
@@ -1265,7 +1258,8 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
-        " read.posting_policy, read.posting_policy_versions, read.chart_nodes, read.chart_accounts, read.account_persons, read.people, read.approvals,"
+        " read.posting_policy, read.posting_policy_versions, read.chart_nodes, read.chart_accounts,"
+        " read.account_persons, read.people, read.approvals,"
         " read.sign_ins, read.mails, read.processes",
         STATUS,
     ),
