@@ -246,8 +246,8 @@ def test_a_read_of_balances_scans_each_table_once(database18: Database) -> None:
         explained = Explained(superuser)
         for statement in (queries.BALANCES_NOW, queries.BALANCES_ON):
             parameters = {"log": LOG, "currency": "EUR", "value_date": TODAY, "projections": ["chart", "accounts"]}
-            [one] = explained.statements(lambda s=statement, p=parameters: superuser.execute(s, p))  # type: ignore[misc]
-            read = [scan["Relation Name"] for scan in one.scans]
+            [plan] = explained.statements(lambda s=statement, p=parameters: superuser.execute(s, p))  # type: ignore[misc]
+            read = [scan["Relation Name"] for scan in plan.scans]
             assert read.count("accounts") + read.count("movements") == 1
             assert read.count("chart_accounts") == 1
             assert read.count("chart_nodes") == 2, "the nodes of the accounts, and those above them"
@@ -277,7 +277,8 @@ def test_a_small_chart_is_made_read_and_summed(service: Service) -> None:
     ]
     assert found(service.get("chart/nodes/h11")) == listed[1]
     assert [row["account"] for row in found(service.get("chart/nodes/h11/accounts"))["items"]] == [one]
-    for more in ({}, {"value_date": TODAY.isoformat()}):
+    asked: tuple[dict[str, Any], ...] = ({}, {"value_date": TODAY.isoformat()})
+    for more in asked:
         balances = found(service.get("chart/balances", currency="EUR", **more))
         assert {
             row["node"]: (row["own"], row["total"]) for row in balances["items"] if row["node"].startswith("h1")
@@ -340,7 +341,8 @@ def test_bad_input_changes_nothing(service: Service, path: str, body: Any, statu
 
 
 def test_a_balance_is_asked_for_a_currency_and_a_day(service: Service) -> None:
-    for more in ({"currency": "XXX"}, {"value_date": "2026-02-30"}, {"value_date": "today"}):
+    asked: tuple[dict[str, Any], ...] = ({"currency": "XXX"}, {"value_date": "2026-02-30"}, {"value_date": "today"})
+    for more in asked:
         response = service.get("chart/balances", **more)
         assert (response.status_code, response.json()["code"]) == (400, "malformed")
     for path in ("chart/nodes/none", "chart/nodes/none/accounts"):

@@ -349,9 +349,9 @@ def found(ledger: MemoryLedger, *events: Any) -> list[str]:
         before = ledger.states.get(stream)
         versions[stream] = versions.get(stream, before.version if before else 0) + 1
         unit.append(replace(event, originator_version=versions[stream]))
-    before = {event.originator_id: ledger.states.get(event.originator_id) for event in unit}
+    states = {event.originator_id: ledger.states.get(event.originator_id) for event in unit}
     policies = {CHART: ledger.states.get(CHART)}
-    return [what for _, what in broken(before, unit, Decided(NOW, 1, "main", policies))]
+    return [what for _, what in broken(states, unit, Decided(NOW, 1, "main", policies))]
 
 
 NODE, OTHERS = node_stream("1000"), node_stream("2000")
