@@ -729,7 +729,6 @@ AGAINST_THE_RULES: Final = [
         "and its unit does not count it there",
         SNAPSHOTS_HOLD,
         UNITS_KEEP_RULES,
-        STREAMS_KEEP_RULES,
         TABLES,
     ),
     forged(
