@@ -10,7 +10,15 @@ from datetime import datetime
 from typing import Any, cast
 
 from domain import claims, refusals, subjects, together
-from domain.accounts import account, hold_expiry, pending_expiry, posting_policy, transaction
+from domain.accounts import (
+    account,
+    chart,
+    hold_expiry,
+    node_accounts,
+    pending_expiry,
+    posting_policy,
+    transaction,
+)
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
@@ -27,6 +35,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     account.AGGREGATE,
     transaction.AGGREGATE,
     posting_policy.AGGREGATE,
+    chart.AGGREGATE,
+    node_accounts.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from projections.accounts.account_persons import ACCOUNT_PERSONS
 from projections.accounts.accounts.fold import ACCOUNTS
+from projections.accounts.chart.fold import CHART
 from projections.accounts.entries.fold import ENTRIES
 from projections.accounts.holds import HOLDS
 from projections.accounts.limit_usage import LIMIT_USAGE
@@ -31,6 +32,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     POSTS,
     REFUSALS,
     POSTING_POLICY,
+    CHART,
     ACCOUNT_PERSONS,
     LIMIT_USAGE,
     HOLDS,

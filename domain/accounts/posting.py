@@ -15,7 +15,9 @@ from msgspec.structs import replace
 
 from domain.accounts.account.events import AccountCredited, AccountDebited, LimitUsed
 from domain.accounts.account.state import ACCOUNT, Account
+from domain.accounts.chart.state import CHART, POSTING_RULES, chart_of, refuse_kind
 from domain.accounts.details import Details, TransactionCounted, refuse_details
+from domain.accounts.kinds import TransactionKind as TransactionKind
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting_policy import POSTING_POLICY, PostingPolicy, posting_policy
 from domain.codes import refuse_other_than_code
@@ -40,24 +42,6 @@ from domain.money import MAX_AMOUNT, show
 LEAST_ENTRIES, MOST_ENTRIES = 2, 1_000
 
 Side = Literal["debit", "credit"]
-TransactionKind = Literal[
-    "deposit",
-    "withdrawal",
-    "transfer",
-    "fee",
-    "interest",
-    "penalty",
-    "payment",
-    "capture",
-    "journal",
-    "sweep",
-    "conversion",
-    "reversal",
-    "refund",
-    "chargeback",
-    "adjustment",
-    "year_end",
-]
 
 
 WITHOUT_APPROVAL: frozenset[TransactionKind] = frozenset({"reversal", "refund", "chargeback", "year_end"})
@@ -104,6 +88,7 @@ RULES: dict[str, str] = {
     "internal_account_missing": (
         "The internal account for {role} in {currency} is not open; an operator opens it with type {role!r} first."
     ),
+    **POSTING_RULES,
 }
 
 
@@ -135,7 +120,8 @@ class Transaction(Value, frozen=True):
 def post(transaction: Transaction, states: States, context: Context) -> Decision:
     """Return the events that book the transaction, or the first rule that it breaks.
 
-    `states` has each account that the entries name, and the posting policy.
+    `states` has each account that the entries name, and the posting policy. If an account is attached to a
+    node, the decision needs the chart of accounts too.
     """
     entries, value_date, today = transaction.entries, transaction.value_date, context.today
     policy = posting_policy(states)
@@ -156,6 +142,7 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
     net: dict[str, int] = {}
     versions: dict[str, int] = {}
     unlimited: list[str] = []
+    attached: list[tuple[str, str]] = []  # accounts with their node
     for entry in entries:
         id = entry.account
         if id not in accounts:
@@ -170,12 +157,22 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
             versions[id] = account.version
             if account.unlimited:
                 unlimited.append(id)
+            node = account.profile.node
+            if node is not None:
+                attached.append((id, node))
         elif entry.currency != accounts[id].profile.currency:
             return accounts[id].wrong_currency(entry.currency)
         else:
             net[id] += entry.signed
 
-    counted: list[str] = []
+    if attached:
+        if CHART not in states:
+            return NeedsStreams((CHART,))
+        refusal = refuse_kind(chart_of(states), transaction.kind, attached)
+        if refusal is not None:
+            return refusal
+
+    counted: list[str] = []  # accounts whose outgoing limits it counts against
     for id, change in net.items():
         account = accounts[id]
         refusal = account.refuse_change(change, today)

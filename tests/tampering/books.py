@@ -7,11 +7,13 @@ from datetime import date, timedelta
 import psycopg
 from msgspec.structs import replace
 
+from domain.accounts.account.attachment import AttachAccount, DetachAccount
 from domain.accounts.account.details import ChangeAccountDetails, ChangeAccountMetadata
 from domain.accounts.account.holds import ExpireHold, PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, ReopenAccount, UnfreezeAccount
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import HOLD
+from domain.accounts.chart.nodes import AddNode, ChangeNode, MoveNode, RemoveNode
 from domain.accounts.posting import Entry, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import TRANSACTION, CaptureHold, Deposit, PostTransaction, Transfer
@@ -120,6 +122,7 @@ def write_books(database: Database) -> None:
         _expired(ledger, one)
         with psycopg.connect(database.url) as superuser:
             erase_subject(superuser, 1, "gone", "erased")
+        _chart(ledger, one, two)
         _batches(ledger, one, two)
         snapshots.settle()
     fold(database)
@@ -203,6 +206,24 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
     ledger.accepted(FreezeAccount(ended, "a question"))
     ledger.accepted(UnfreezeAccount(ended, "an answer"))
     ledger.accepted(CloseAccount(ended, "the end"))
+
+
+def _chart(ledger: Ledger, one: str, two: str) -> None:
+    """The second account is attached when the batches come, and its node takes what they post."""
+    for command in (
+        AddNode("1000", "Customers", "liability"),
+        AddNode("1100", "Savings", parent="1000"),
+        AddNode("1200", "Current", parent="1000", kinds=("deposit",)),
+        AddNode("2000", "Gone", "asset", contra=True),
+        AttachAccount(two, "1100"),
+        AttachAccount(one, "1100"),
+        DetachAccount(one),
+        AttachAccount(two, "1200"),
+        ChangeNode("1200", "Current", ("deposit", "transfer")),
+        MoveNode("1100", None),
+        RemoveNode("2000"),
+    ):
+        ledger.accepted(command)
 
 
 def _orders(ledger: Ledger, payer: str) -> None:

@@ -713,6 +713,41 @@ AGAINST_THE_RULES: Final = [
         STREAMS_KEEP_RULES,
     ),
     forged(
+        "a rule of kinds that is stricter than the postings after it",
+        in_json("payload", '"transfer"', '"fee"', "type = 'chart.node_changed.v1'"),
+        "is attached to node 1200, which takes deposit, fee; txn_",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a node that is removed with a child",
+        in_json("payload", '"2000"', '"1000"', "type = 'chart.node_removed.v1'"),
+        "1000 is removed at version 8, and has children",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a node that moves to where it is",
+        in_json("payload", '"parent":null', '"parent":"1000"', "type = 'chart.node_moved.v1'"),
+        "Node 1100 already is what it would be changed to.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "an account that is attached to another node than its unit counts",
+        in_json("payload", '"node":"1200"', '"node":"1300"', "type = 'account.attached.v1'"),
+        "and its unit does not count it there",
+        SNAPSHOTS_HOLD,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "an account that is counted without being attached",
+        in_json("payload", "acct_", "acct_x", "type = 'node.account_added.v1' AND stream = 'node:1200'"),
+        "which its unit does not attach or detach",
+        UNITS_KEEP_RULES,
+    ),
+    forged(
         "a policy that is stricter than the postings after it",
         """UPDATE log.events SET payload = '{"most_days_back":1}' WHERE type = 'posting_policy.changed.v1'""",
         "days before today, 2026-11-21 (UTC); the posting policy allows 1.",
@@ -1257,6 +1292,8 @@ READ: Final = [
     ),
     case("account_persons: an end", "UPDATE read.account_persons SET until = NULL WHERE standing = 'mandate'", TABLES),
     case("holds: what is left", "UPDATE read.holds SET remaining = remaining + 1", TABLES),
+    case("chart_nodes: a number of accounts", "UPDATE read.chart_nodes SET accounts = accounts + 1", TABLES),
+    case("chart_accounts: a row deleted", "DELETE FROM read.chart_accounts WHERE node IS NOT NULL", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("people: a role", "UPDATE read.people SET roles = '[]' WHERE roles::text <> '[]'", TABLES),
@@ -1272,8 +1309,8 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
-        " read.posting_policy, read.posting_policy_versions, read.account_persons, read.holds, read.people,"
-        " read.approvals, read.sign_ins, read.mails, read.processes",
+        " read.posting_policy, read.posting_policy_versions, read.chart_nodes, read.chart_accounts,"
+        " read.account_persons, read.holds, read.people, read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,
     ),
     case(

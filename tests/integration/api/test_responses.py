@@ -16,6 +16,7 @@ from eventstore.reads.recorder import Recorder
 from tests.samples.accounts.account import MANDATE
 from tests.samples.people.routes import KEY
 from tests.samples.registry import OF_PEOPLE, ROUTES
+from tests.support.ledger import TODAY
 from tests.support.openapi import strict
 from tests.support.people import administrators, signed_in
 from tests.support.postgres import Server
@@ -82,6 +83,7 @@ def checking(service: Service) -> Iterator[Description]:
 def test_every_answer_has_exactly_the_members_that_are_described(service: Service) -> None:
     with checking(service) as description:
         of_accounts(service)
+        of_the_chart(service)
         of_orders(service)
         of_posts(service)
         of_batches(service)
@@ -128,6 +130,21 @@ def of_accounts(service: Service) -> None:
     service.get("accounts", limit=1)
     for path in ("transactions", f"transactions/{transaction}", "trial-balance", "accounts/acct_x"):
         service.get(path)
+
+
+def of_the_chart(service: Service) -> None:
+    account = service.account("10.00")
+    for node, parent in (("root", None), ("leaf", "root"), ("gone", None)):
+        of_type = {"type": "liability"} if parent is None else {"parent": parent}
+        service.post("chart/nodes", {"node": node, "title": "A node", **of_type}, role="operator")
+    service.post("chart/nodes/leaf/change", {"title": "Leaves", "kinds": ["fee"]}, role="operator")
+    service.post("chart/nodes/gone/move", {"parent": "root"}, role="operator")
+    service.post("chart/nodes/gone/remove", role="operator")
+    service.post(f"accounts/{account}/attach", {"node": "leaf"}, role="operator")
+    for path in ("chart", "chart/nodes/leaf", "chart/nodes/gone", "chart/nodes/leaf/accounts", "chart/balances"):
+        service.get(path)
+    service.get("chart/balances", value_date=TODAY.isoformat(), currency="EUR")
+    service.post(f"accounts/{account}/detach", role="operator")
 
 
 def of_people(service: Service) -> None:

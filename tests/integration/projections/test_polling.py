@@ -133,6 +133,8 @@ KEYS = {
     "accounts": "account",
     "approvals": "approval",
     "sign_ins": "session",
+    "chart_accounts": "account",
+    "chart_nodes": "node",
     "entries": "account, number",
     "holds": "hold, account",
     "mails": "mail",

@@ -8,10 +8,12 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
+from domain.accounts.account.attachment import AttachAccount
 from domain.accounts.account.holds import PlaceHold, of_transaction
 from domain.accounts.account.lifecycle import CloseAccount
 from domain.accounts.account.owners import AddOwner
 from domain.accounts.account.state import Account
+from domain.accounts.chart.nodes import AddNode
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import Entry, Side, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
@@ -335,6 +337,20 @@ RULES = {
         broken=deposit(1, value_date=TODAY - timedelta(4)),
         sentence=("The value date 2026-11-17 is 4 days before today, 2026-11-21 (UTC); the posting policy allows 3."),
         kept=(deposit(1, value_date=TODAY - timedelta(3)),),
+    ),
+    "kind_not_allowed": RuleSample(
+        given=(
+            A,
+            AddNode("1000", "Customers", "liability", kinds=("deposit", "withdrawal")),
+            AddNode("1100", "Savings", parent="1000"),
+            AttachAccount("acct_a", "1100"),
+        ),
+        broken=ChargeFee("txn_1", "acct_a", 1, "EUR", TODAY),
+        sentence=(
+            "Account acct_a is attached to node 1100, which takes deposit, withdrawal; a transaction of kind fee cannot "
+            "be posted to it."
+        ),
+        kept=(Withdraw("txn_1", "acct_a", 1, "EUR", TODAY),),
     ),
     "entry_count": RuleSample(
         given=(A, B),

@@ -13,6 +13,8 @@ from domain.accounts.account.events import HoldPlaced
 from domain.accounts.account.holds import MOST_HOLDS
 from domain.accounts.account.owners import MOST_MANDATES, MOST_OWNERS
 from domain.accounts.account.state import ACCOUNT, HOLD, Account, Mandate, Profile, evolve
+from domain.accounts.chart.nodes import MOST_NODE_CODE
+from domain.accounts.node_accounts import NodeAccounts
 from domain.accounts.numbers import PREFIXES, account_number
 from domain.codes import MOST_CODE, MOST_METADATA_KEY, MOST_PAIRS
 from domain.ids import typeid
@@ -43,6 +45,7 @@ def largest_account(
         owners=("x" * MOST_CODE,) * MOST_OWNERS,
         mandates=(Mandate("x" * MOST_CODE, False, MAX_AMOUNT, LATEST),) * mandates,
         metadata_keys=("x" * MOST_METADATA_KEY,) * MOST_PAIRS,
+        node="x" * MOST_NODE_CODE,
     )
     account = Account(2**63 - 1 - holds, profile, -MOST_BALANCE, 0, "frozen")
     for number in range(holds):
@@ -52,7 +55,10 @@ def largest_account(
     return account
 
 
-LARGEST: dict[type[Value], Callable[[], Any]] = {Account: largest_account}
+LARGEST: dict[type[Value], Callable[[], Any]] = {
+    Account: largest_account,
+    NodeAccounts: lambda: NodeAccounts(2**63 - 1, 2**63 - 1),
+}
 """Makes the largest state of each class that has snapshots, from the bounds of the domain."""
 
 

@@ -152,8 +152,9 @@ WITHOUT_TABLE = (
     "AdministratorAppointed",
     "AdministratorRemoved",
     "SignInPolicyChanged",
+    "ChartCreated",
 )
-"""Who is an administrator is among the roles of the person."""
+"""Who is an administrator is among the roles of the person. A chart that was created has no nodes."""
 PRIVACY = (
     "LegalHoldPlaced",
     "LegalHoldLifted",
