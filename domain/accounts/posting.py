@@ -16,6 +16,8 @@ from msgspec.structs import replace
 from domain.accounts.account.events import AccountCredited, AccountDebited
 from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.numbers import InternalRole
+from domain.accounts.periods.state import PERIODS, periods
+from domain.accounts.periods.state import RULES as PERIOD_RULES
 from domain.accounts.posting_policy import POSTING_POLICY, PostingPolicy, posting_policy
 from domain.codes import refuse_other_than_code
 from domain.ids import named_id
@@ -85,6 +87,7 @@ class TransactionPosted(Event, frozen=True):
 
 
 RULES: dict[str, str] = {
+    **PERIOD_RULES,
     "value_date_in_future": "The value date {value_date} is after today, {today} (UTC).",
     "value_date_too_old": (
         "The value date {value_date} is {days} days before today, {today} (UTC); the posting policy allows {most}."
@@ -99,8 +102,8 @@ RULES: dict[str, str] = {
 
 
 def posting_streams(*streams: str) -> tuple[str, ...]:
-    """Return the streams that a posting reads: these, and the posting policy."""
-    return (*streams, POSTING_POLICY)
+    """Return the streams that a posting reads: these, the posting policy, and the closed periods."""
+    return (*streams, POSTING_POLICY, PERIODS)
 
 
 def internal_account(log: str, role: InternalRole, currency: str) -> str:
@@ -123,12 +126,14 @@ class Transaction(Value, frozen=True):
 def post(transaction: Transaction, states: States, context: Context) -> Decision:
     """Return the events that book the transaction, or the first rule that it breaks.
 
-    `states` has each account that the entries name, and the posting policy. The stream of the transaction is new.
+    `states` has each account that the entries name, the posting policy, and the closed periods. The stream of the
+    transaction is new.
     """
     entries, value_date = transaction.entries, transaction.value_date
     refusal = (
         refuse_entries(entries)
         or refuse_value_date(value_date, posting_policy(states), context.today)
+        or periods(states).refuse_value_date(value_date)
         or refuse_other_than_code("reference", transaction.reference)
     )
     if refusal is not None:

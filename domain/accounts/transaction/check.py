@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from domain.accounts.account.events import HoldCaptured
+from domain.accounts.periods.state import periods
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted, refuse_entries, refuse_value_date
 from domain.accounts.posting_policy import posting_policy
@@ -24,6 +25,7 @@ def check(before: PostedTransaction | None, events: Sequence[TransactionPosted],
             yield Broken(event, f"{event.originator_id} is posted again; a transaction is one event")
         foreign = sorted({entry.currency for entry in event.entries} - EXPONENTS.keys())
         refusal = refuse_value_date(event.value_date, posting_policy(decided.policies), decided.today)
+        refusal = refusal or periods(decided.policies).refuse_value_date(event.value_date)
         if foreign:
             yield Broken(event, f"{event.originator_id} has entries in {foreign[0]!r}, which is no currency")
         else:
