@@ -158,7 +158,8 @@ def close_period(caller: Caller, body: ClosingBody) -> Intent:
     It is sealed with its figures shortly after.
     """
     period = caller.services.new_id(PERIOD)
-    return Intent(ClosePeriod(period, body.name, body.begins_on, body.ends_on), PERIODS)
+    closed = ClosePeriod(period=period, name=body.name, begins_on=body.begins_on, ends_on=body.ends_on)
+    return Intent(closed, PERIODS)
 
 
 @command(router, "/{period}/reopenings", makes=AskToReopenPeriod, answer=ReopeningAsked)

@@ -58,7 +58,7 @@ CREATE TABLE period_figures (
     PRIMARY KEY (period, currency, type)
 );
 
-COMMENT ON TABLE period_figures IS 'The figures that periods were sealed with: one row a period, currency and type of account. Rows are never changed.';
+COMMENT ON TABLE period_figures IS 'The figures that periods were sealed with: one row a period, currency and type of account. Never changed.';
 COMMENT ON COLUMN period_figures.period IS 'The period.';
 COMMENT ON COLUMN period_figures.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN period_figures.type IS 'Type of account, as in accounts.type.';
@@ -98,7 +98,7 @@ SELECT t.period, t.currency, t.type, t.accounts, t.debits * c.minor_unit AS debi
        t.position AS last_position
   FROM read.period_figures t JOIN read.currencies c USING (currency);
 
-COMMENT ON VIEW reporting.period_figures IS 'The figures that periods were sealed with: one row a period, currency and type of account. Amounts in major units.';
+COMMENT ON VIEW reporting.period_figures IS 'The figures that periods were sealed with: one row a period, currency and type of account, major units.';
 COMMENT ON COLUMN reporting.period_figures.period IS 'The period.';
 COMMENT ON COLUMN reporting.period_figures.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN reporting.period_figures.type IS 'Type of account, as in accounts.type.';

@@ -63,7 +63,7 @@ def _refuse(now: Periods, event: PeriodsEvent, decided: Decided) -> Refused | No
             return reopening.refuse_reopening(now, event.period)
         case PeriodReopened():
             return reopening.refuse_reopening(now, event.period) or reopening.refuse_approval(
-                now.newest, event.approval
+                now, event.period, event.approval
             )
     return None
 

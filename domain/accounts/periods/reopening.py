@@ -31,7 +31,6 @@ from domain.kernel import (
 )
 from domain.people import approval
 from domain.people.approval import Approval, ApprovalGiven
-from domain.people.privacy import RULES as PRIVACY_RULES
 from domain.permissions import OPERATORS
 
 REOPEN = "period.reopen"
@@ -78,7 +77,7 @@ RULES: dict[str, str] = {
     "period_not_newest": (
         "The period {period} is followed by {newest}, whose figures have its days; only {newest} can be reopened."
     ),
-    "approval_unusable": PRIVACY_RULES["approval_unusable"],
+    "reopening_replaced": "The request {approval} to reopen {period} was replaced by the newer one {newest}.",
 }
 
 # Decisions
@@ -108,7 +107,7 @@ def approve(command: ApproveReopening, states: States, context: Context) -> Deci
     if not isinstance(given, ApprovalGiven):
         return given
     now = periods(states)
-    refusal = refuse_reopening(now, request.about) or refuse_approval(now.newest, request.id)
+    refusal = refuse_reopening(now, request.about) or refuse_approval(now, request.about, request.id)
     if refusal is not None:
         return refusal
     reopened = PeriodReopened(PERIODS, now.version + 1, request.about, request.id, given.by)
@@ -141,11 +140,12 @@ def refuse_reopening(now: Periods, id: str) -> Refused | None:
     return None
 
 
-def refuse_approval(newest: ClosedPeriod | None, id: str) -> Refused | None:
-    """Return the refusal of a request that a newer one replaced, or None."""
-    if newest is not None and newest.asked == id:
+def refuse_approval(now: Periods, id: str, approval: str) -> Refused | None:
+    """Return the refusal of a request that a newer one about the same period replaced, or None."""
+    period = now.find(id)
+    if period is None or period.asked == approval:
         return None
-    return Refused("approval_unusable", {"approval": id})
+    return Refused("reopening_replaced", {"approval": approval, "period": id, "newest": period.asked})
 
 
 def _request(id: str, states: States) -> Approval | Unknown:

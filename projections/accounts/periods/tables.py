@@ -38,7 +38,7 @@ TABLE = read_table(
 
 FIGURES = read_table(
     "period_figures",
-    "The figures that periods were sealed with: one row a period, currency and type of account. Rows are never changed.",
+    "The figures that periods were sealed with: one row a period, currency and type of account. Never changed.",
     code("period", "The period.", key=True),
     code("currency", "ISO 4217 code.", key=True),
     code("type", "Type of account, as in accounts.type.", key=True),
@@ -73,7 +73,7 @@ VIEW = View(
 
 FIGURES_VIEW = View(
     FIGURES,
-    "The figures that periods were sealed with: one row a period, currency and type of account. Amounts in major units.",
+    "The figures that periods were sealed with: one row a period, currency and type of account, major units.",
     (
         "period",
         "currency",

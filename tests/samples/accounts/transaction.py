@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from domain.accounts.account.holds import PlaceHold
 from domain.accounts.account.state import Account
+from domain.accounts.periods.closing import ClosePeriod
 from domain.accounts.posting import Entry, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import (
@@ -108,6 +109,15 @@ RULES = {
         broken=deposit(1, value_date=TODAY - timedelta(4)),
         sentence=("The value date 2026-11-17 is 4 days before today, 2026-11-21 (UTC); the posting policy allows 3."),
         kept=(deposit(1, value_date=TODAY - timedelta(3)),),
+    ),
+    "period_closed": RuleSample(
+        given=(A, ClosePeriod("per_1", "2026-q3", date(2026, 7, 1), date(2026, 9, 30))),
+        broken=deposit(1, value_date=date(2026, 9, 30)),
+        sentence=(
+            "The value date 2026-09-30 is closed: the period 2026-q3 closed the days up to 2026-09-30. The first open "
+            "day is 2026-10-01."
+        ),
+        kept=(deposit(1, value_date=date(2026, 10, 1)),),
     ),
     "entry_count": RuleSample(
         given=(A, B),
