@@ -1,4 +1,4 @@
-"""The routes of periods: close one, have it reopened by two persons, read them and the figures they were sealed with."""
+"""The routes of periods: close one, have it reopened by two persons, read them and their sealed figures."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ TABLE = read_table(
     moment("sealed_at", "When it was sealed, UTC. NULL before.", optional=True),
     code(
         "digest",
-        "SHA-256 of the balances of all accounts at its end, as docs/howto/close-periods.md says. NULL before the seal.",
+        "SHA-256 of the balances of all accounts at its end (docs/howto/close-periods.md). NULL before the seal.",
         optional=True,
     ),
     code("approval", "The newest request to reopen it. NULL: none.", optional=True),

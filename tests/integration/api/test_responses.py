@@ -14,6 +14,7 @@ from jsonschema_rs import Draft202012Validator
 
 from eventstore.reads.recorder import Recorder
 from tests.samples.accounts.account import MANDATE
+from tests.samples.accounts.periods import closed
 from tests.samples.people.routes import KEY
 from tests.samples.registry import OF_PEOPLE, ROUTES
 from tests.support.openapi import strict
@@ -86,6 +87,7 @@ def test_every_answer_has_exactly_the_members_that_are_described(service: Servic
         of_posts(service)
         of_batches(service)
         of_the_log(service, description)
+        of_periods(service)
         of_activity(service)
         of_people(service)
     assert description.operations() - description.seen == set(), "operations without a successful answer"
@@ -119,6 +121,13 @@ def of_accounts(service: Service) -> None:
         service.get(path)
     service.get("accounts", limit=1)
     for path in ("transactions", f"transactions/{transaction}", "trial-balance", "accounts/acct_x"):
+        service.get(path)
+
+
+def of_periods(service: Service) -> None:
+    period = closed(service)
+    service.get("periods", status="closed", name="none")
+    for path in ("periods", f"periods/{period}", "periods/per_x"):
         service.get(path)
 
 
