@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from domain import claims, refusals, subjects, together
-from domain.accounts import account, hold_expiry, period_sealing, periods, posting_policy, transaction
+from domain.accounts import account, hold_expiry, pending_expiry, period_sealing, periods, posting_policy, transaction
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
@@ -134,6 +134,7 @@ PREFIXES: Mapping[type[Event], str] = {
 MANAGERS: tuple[ProcessManager, ...] = (
     publication.MANAGER,
     hold_expiry.MANAGER,
+    pending_expiry.MANAGER,
     period_sealing.MANAGER,
     mailing.MANAGER,
 )

@@ -119,6 +119,7 @@ def _movement(
         value_date=body.value_date or caller.today,
         reference=body.reference,
         description=body.description,
+        metadata=body.metadata,
     )
     return Intent(movement, account)
 
@@ -225,6 +226,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
         value_date=body.value_date or caller.today,
         reference=body.reference,
         description=body.description,
+        metadata=body.metadata,
     )
     return Intent(capture, account)
 

@@ -36,7 +36,7 @@ COMMENT ON COLUMN periods.status IS 'closed, sealed (its figures are recorded), 
 COMMENT ON COLUMN periods.closed_by IS 'Id of the principal who closed it.';
 COMMENT ON COLUMN periods.closed_at IS 'When it was closed, UTC.';
 COMMENT ON COLUMN periods.sealed_at IS 'When it was sealed, UTC. NULL before.';
-COMMENT ON COLUMN periods.digest IS 'SHA-256 of the balances of all accounts at its end, as docs/howto/close-periods.md says. NULL before the seal.';
+COMMENT ON COLUMN periods.digest IS 'SHA-256 of the balances of all accounts at its end (docs/howto/close-periods.md). NULL before the seal.';
 COMMENT ON COLUMN periods.approval IS 'The newest request to reopen it. NULL: none.';
 COMMENT ON COLUMN periods.asked_by IS 'The person who made that request. NULL: none.';
 COMMENT ON COLUMN periods.reason IS 'Why. NULL: no request, or that person was erased.';
@@ -83,7 +83,7 @@ COMMENT ON COLUMN reporting.periods.status IS 'closed, sealed (its figures are r
 COMMENT ON COLUMN reporting.periods.closed_by IS 'Id of the principal who closed it.';
 COMMENT ON COLUMN reporting.periods.closed_at IS 'When it was closed, UTC.';
 COMMENT ON COLUMN reporting.periods.sealed_at IS 'When it was sealed, UTC. NULL before.';
-COMMENT ON COLUMN reporting.periods.digest IS 'SHA-256 of the balances of all accounts at its end, as docs/howto/close-periods.md says. NULL before the seal.';
+COMMENT ON COLUMN reporting.periods.digest IS 'SHA-256 of the balances of all accounts at its end (docs/howto/close-periods.md). NULL before the seal.';
 COMMENT ON COLUMN reporting.periods.approval IS 'The newest request to reopen it. NULL: none.';
 COMMENT ON COLUMN reporting.periods.asked_by IS 'The person who made that request. NULL: none.';
 COMMENT ON COLUMN reporting.periods.reopened_by IS 'The person who approved the reopening. NULL: it was not reopened.';

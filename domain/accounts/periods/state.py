@@ -116,14 +116,21 @@ class Periods(Value, frozen=True):
         until, first = period.ends_on.isoformat(), self.open_from.isoformat()
         return Refused("period_closed", {**figures, "ends_on": until, "open_from": first})
 
+    def refuse_late(self, late_for: date) -> Refused | None:
+        """Return the refusal of a late fact about a day that is open, or None."""
+        if late_for < self.open_from:
+            return None
+        return Refused("late_for_open_day", {"late_for": late_for.isoformat()})
+
 
 RULES: dict[str, str] = {
     "period_closed": (
         "The value date {value_date} is closed: the period {name} closed the days up to {ends_on}. The first open day "
         "is {open_from}."
     ),
+    "late_for_open_day": "The day {late_for} is not closed; post with that value date instead of naming it as late.",
 }
-"""The rule of every posting."""
+"""The rules of every posting."""
 
 
 def evolve(state: Periods | None, event: PeriodsEvent) -> Periods:

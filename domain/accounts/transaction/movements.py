@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Protocol
 
+from msgspec import field
+from msgspec.structs import replace
+
 from domain.accounts.account.owners import for_customer, is_customer, refuse_debit, refuse_payee
 from domain.accounts.account.state import Account
+from domain.accounts.details import details_of
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import (
     Entry,
@@ -18,6 +22,7 @@ from domain.accounts.posting import (
     posting_decision,
     posting_streams,
 )
+from domain.codes import Metadata
 from domain.kernel import Context, Decide, Decision, Personal, Refused, Role, States, Value, found
 from domain.permissions import EVERYONE
 
@@ -32,6 +37,7 @@ class _Movement(Value, frozen=True):
     value_date: date
     reference: str | None = None
     description: Personal | None = None
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -61,6 +67,7 @@ class Transfer(Value, frozen=True):
     value_date: date
     reference: str | None = None
     description: Personal | None = None
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -76,6 +83,8 @@ class PostTransaction(Value, frozen=True):
     value_date: date
     reference: str | None = None
     description: Personal | None = None
+    metadata: Metadata = field(default_factory=dict)
+    late_for: date | None = None  # the day in a closed period that it is about
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -122,7 +131,10 @@ def _transferred(command: Transfer, states: States, context: Context) -> Decisio
 @posting_decision
 def post_transaction(command: PostTransaction, states: States, context: Context) -> Decision:
     first = command.entries[0].account if command.entries else None
-    return post(transaction_of(command, command.kind, command.entries, first, states), states, context)
+    transaction = transaction_of(command, command.kind, command.entries, first, states)
+    if command.late_for is not None:
+        transaction = replace(transaction, details=details_of(command.metadata, command.late_for))
+    return post(transaction, states, context)
 
 
 def _against_internal(
@@ -159,6 +171,8 @@ class Described(Protocol):
     def reference(self) -> str | None: ...
     @property
     def description(self) -> Personal | None: ...
+    @property
+    def metadata(self) -> Metadata: ...
 
 
 def transaction_of(
@@ -183,6 +197,7 @@ def transaction_of(
         reference=command.reference,
         description=description,
         subject=subject,
+        details=details_of(command.metadata),
     )
 
 

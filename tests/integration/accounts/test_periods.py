@@ -206,6 +206,22 @@ def test_a_closing_lets_in_exactly_what_was_posted_before_it(ledger: Service) ->
     assert {one["type"]: one["balance"] for one in figures} == {"cash": f"-{posted}.00", "checking": f"{posted}.00"}
 
 
+def test_a_late_fact_is_posted_to_an_open_day_and_names_its_own(ledger: Service) -> None:
+    one, two = opened(ledger, "9"), opened(ledger)
+    entries = [{"account": one, "side": "debit", **eur("1")}, {"account": two, "side": "credit", **eur("1")}]
+    late = {"entries": entries, "late_for": LAST_DAY.isoformat()}
+    assert ledger.post("transactions", late).json()["code"] == "late_for_open_day"
+    accepted(close(ledger))
+    closed_day = ledger.post("transactions", {**late, "value_date": LAST_DAY.isoformat()})
+    assert closed_day.json()["code"] == "period_closed"
+    posted = accepted(ledger.post("transactions", late))["transaction"]
+    shown = found(ledger.get(f"transactions/{posted}"))
+    assert (shown["value_date"], shown["late_for"]) == (TODAY.isoformat(), LAST_DAY.isoformat())
+    still_open = ledger.post("transactions", {**late, "late_for": OPEN_DAY.isoformat()})
+    assert still_open.json()["code"] == "late_for_open_day"
+    seal(ledger)
+
+
 # The seal
 
 

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from domain.accounts.account.events import AccountOpened
+from domain.accounts.account.state import Account
 from domain.accounts.periods.closing import MOST_FIGURES, MOST_PERIODS, ClosePeriod, SealPeriod
 from domain.accounts.periods.reopening import (
     ApproveReopening,
@@ -19,6 +20,7 @@ from domain.accounts.periods.reopening import (
 )
 from domain.accounts.periods.state import PERIOD, PERIODS, PeriodFigures, Periods, periods
 from domain.accounts.posting import TransactionPosted
+from domain.accounts.transaction import TRANSACTION, Deposit
 from domain.codes import MOST_CODE
 from domain.kernel import Event
 from domain.people.approval import APPROVAL, OPEN_FOR, Approval
@@ -280,7 +282,7 @@ def _digest(balances: Mapping[str, list[int]]) -> bytes:
 
 
 def life(ledger: MemoryLedger, chance: Random) -> Any:
-    """Periods are closed and sealed; now and then the newest one is reopened."""
+    """Days are posted to, closed and sealed; now and then the newest period is reopened."""
     found = ledger.states.get(PERIODS)
     now = found if isinstance(found, Periods) else Periods(0)
     newest = now.newest
@@ -293,6 +295,10 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     begins_on = max(now.open_from, FIRST_DAY)
     if newest is not None and (begins_on > LAST_CLOSED or chance.random() < 0.4):
         return asks(newest.id, ledger.new_id(APPROVAL))
+    open_accounts = [one for one in ledger.of(Account) if one.status == "open" and not one.profile.internal]
+    if open_accounts and chance.random() < 0.4:
+        profile = chance.choice(open_accounts).profile
+        return Deposit(ledger.new_id(TRANSACTION), profile.id, chance.randint(1, 99), profile.currency, begins_on)
     ends_on = min(begins_on + timedelta(chance.randrange(60)), LAST_CLOSED)
     return ClosePeriod(ledger.new_id(PERIOD), f"to-{ends_on}", begins_on, ends_on)
 
