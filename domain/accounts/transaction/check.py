@@ -57,8 +57,10 @@ def check(before: TransactionState | None, events: Sequence[TransactionEvent], d
             case TransactionDetailed():
                 if before is not None:
                     yield Broken(event, f"{event.originator_id} gets details after the unit that made it")
-                late = event.late_for and periods(decided.policies).refuse_late(event.late_for)
-                if (refusal := refuse_details(event) or late) is not None:
+                refusal = refuse_details(event)
+                if refusal is None and event.late_for is not None:
+                    refusal = periods(decided.policies).refuse_late(event.late_for)
+                if refusal is not None:
                     yield refused(event, refusal, _RULES)
             case TransactionReversed():
                 yield from _reversed(state, event)

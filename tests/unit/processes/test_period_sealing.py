@@ -11,7 +11,16 @@ from domain.accounts.period_sealing import MANAGER, TRIAL_BALANCE_UNTIL
 from domain.accounts.periods.closing import MOST_FIGURES, SealPeriod
 from domain.accounts.periods.state import PERIODS, PeriodClosed, PeriodFigures, PeriodReopened
 from domain.kernel import Event
-from domain.process_manager import Answered, Happened, Question, Reaction, Retried, recorded
+from domain.process_manager import (
+    MOST_INTENT_CHARACTERS,
+    Answered,
+    Fact,
+    Happened,
+    Question,
+    Reaction,
+    Retried,
+    recorded,
+)
 from tests.support.memory_ledger import NOW
 
 LAST_DAY = date(2026, 1, 31)
@@ -27,7 +36,7 @@ def happened(event: Event) -> Happened:
 
 
 def figures(count: int = len(FIGURES)) -> Answered:
-    told = {"figures": msgspec.json.encode(FIGURES).decode(), "count": count, "digest": "ab"}
+    told: dict[str, Fact] = {"figures": msgspec.json.encode(FIGURES).decode(), "count": count, "digest": "ab"}
     return Answered("proc_1", "answer:1:1", ASKS, "accepted", None, told, NOW)
 
 
@@ -93,4 +102,5 @@ def test_more_figures_than_a_seal_has_need_attention() -> None:
 
 def test_the_most_figures_fit_one_intent() -> None:
     widest = PeriodFigures("EUR", "penalties", 10**9, 10**20, 10**20)
-    assert recorded(MANAGER, SealPeriod("per_01h455vb4pex5vsknk084sn02q", "f" * 64, (widest,) * MOST_FIGURES))
+    intent = recorded(MANAGER, SealPeriod("per_01h455vb4pex5vsknk084sn02q", "f" * 64, (widest,) * MOST_FIGURES))
+    assert len(intent.fields) <= MOST_INTENT_CHARACTERS
