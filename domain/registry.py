@@ -16,6 +16,8 @@ from domain.accounts import (
     hold_expiry,
     node_accounts,
     pending_expiry,
+    period_sealing,
+    periods,
     posting_policy,
     transaction,
 )
@@ -37,6 +39,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     posting_policy.AGGREGATE,
     chart.AGGREGATE,
     node_accounts.AGGREGATE,
+    periods.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
@@ -145,6 +148,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     publication.MANAGER,
     hold_expiry.MANAGER,
     pending_expiry.MANAGER,
+    period_sealing.MANAGER,
     mailing.MANAGER,
 )
 """All process managers."""

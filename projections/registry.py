@@ -11,6 +11,7 @@ from projections.accounts.entries.fold import ENTRIES
 from projections.accounts.holds import HOLDS
 from projections.accounts.limit_usage import LIMIT_USAGE
 from projections.accounts.movements.fold import MOVEMENTS
+from projections.accounts.periods.fold import PERIODS
 from projections.accounts.posting_policy import POSTING_POLICY
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
@@ -33,6 +34,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     REFUSALS,
     POSTING_POLICY,
     CHART,
+    PERIODS,
     ACCOUNT_PERSONS,
     LIMIT_USAGE,
     HOLDS,

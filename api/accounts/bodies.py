@@ -131,8 +131,8 @@ class EntryBody(BaseModel):
     amount: Amount
 
 
-class TransactionBody(Conditional):
-    """Post any balanced set of entries."""
+class EntriesBody(Conditional):
+    """Any balanced set of entries."""
 
     model_config = example(
         entries=[
@@ -147,6 +147,14 @@ class TransactionBody(Conditional):
     reference: Reference | None = None
     description: Description | None = None
     metadata: Metadata
+
+
+class TransactionBody(EntriesBody):
+    """Post any balanced set of entries."""
+
+    late_for: Annotated[
+        IsoDate | None, Field(description="The day in a closed period that it is about; the value date is an open day")
+    ] = None
 
 
 _Awaits = Annotated[
@@ -166,7 +174,7 @@ class PendingTransfer(TransferBody):
     awaits: _Awaits = "request"
 
 
-class PendingTransaction(TransactionBody):
+class PendingTransaction(EntriesBody):
     """Reserve the amounts of any balanced set of entries, to be posted later."""
 
     expires_at: Expiry = None

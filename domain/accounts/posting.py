@@ -19,6 +19,8 @@ from domain.accounts.chart.state import CHART, POSTING_RULES, chart_of, refuse_k
 from domain.accounts.details import Details, TransactionCounted, refuse_details
 from domain.accounts.kinds import TransactionKind as TransactionKind
 from domain.accounts.numbers import InternalRole
+from domain.accounts.periods.state import PERIODS, periods
+from domain.accounts.periods.state import RULES as PERIOD_RULES
 from domain.accounts.posting_policy import POSTING_POLICY, PostingPolicy, posting_policy
 from domain.codes import refuse_other_than_code
 from domain.ids import named_id
@@ -74,6 +76,7 @@ class TransactionPosted(Event, frozen=True):
 
 
 RULES: dict[str, str] = {
+    **PERIOD_RULES,
     "value_date_in_future": "The value date {value_date} is after today, {today} (UTC).",
     "value_date_too_old": (
         "The value date {value_date} is {days} days before today, {today} (UTC); the posting policy allows {most}."
@@ -93,8 +96,8 @@ RULES: dict[str, str] = {
 
 
 def posting_streams(*streams: str) -> tuple[str, ...]:
-    """Return the streams that a posting reads: these, and the posting policy."""
-    return (*streams, POSTING_POLICY)
+    """Return the streams that a posting reads: these, the posting policy, and the closed periods."""
+    return (*streams, POSTING_POLICY, PERIODS)
 
 
 def internal_account(log: str, role: InternalRole, currency: str) -> str:
@@ -120,19 +123,22 @@ class Transaction(Value, frozen=True):
 def post(transaction: Transaction, states: States, context: Context) -> Decision:
     """Return the events that book the transaction, or the first rule that it breaks.
 
-    `states` has each account that the entries name, and the posting policy. If an account is attached to a
-    node, the decision needs the chart of accounts too.
+    `states` has each account that the entries name, the posting policy, and the closed periods. If an account is
+    attached to a node, the decision needs the chart of accounts too.
     """
     entries, value_date, today = transaction.entries, transaction.value_date, context.today
     policy = posting_policy(states)
     refusal = (
         refuse_entries(entries)
         or refuse_value_date(value_date, policy, today)
+        or periods(states).refuse_value_date(value_date)
         or refuse_other_than_code("reference", transaction.reference)
     )
     details = transaction.details
     if refusal is None and details is not None:
         refusal = refuse_details(details)
+        if refusal is None and details.late_for is not None:
+            refusal = periods(states).refuse_late(details.late_for)
     if refusal is None and policy.approve_above and not transaction.approved:
         refusal = refuse_without_approval(transaction.kind, entries, policy)
     if refusal is not None:

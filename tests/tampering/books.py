@@ -14,6 +14,8 @@ from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, Reope
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import HOLD
 from domain.accounts.chart.nodes import AddNode, ChangeNode, MoveNode, RemoveNode
+from domain.accounts.periods.closing import ClosePeriod, SealPeriod
+from domain.accounts.periods.state import PeriodFigures
 from domain.accounts.posting import Entry, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import TRANSACTION, CaptureHold, Deposit, PostTransaction, Transfer
@@ -55,6 +57,7 @@ from domain.together import Together
 from eventstore.log.answers import Outcome
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
+from tests.samples.accounts.periods import approves, asks
 from tests.samples.people import privacy
 from tests.samples.people.administrators import (
     ADA,
@@ -74,6 +77,7 @@ from tests.samples.people.person import by_administrator as by_an_administrator
 from tests.samples.processes.process import process_of, reaction
 from tests.support.ledger import (
     NOW,
+    OPENED,
     PRINCIPAL,
     TODAY,
     Ledger,
@@ -118,6 +122,7 @@ def write_books(database: Database) -> None:
         _posts(ledger)
         ledger.accepted(ChangePostingPolicy(10_000))
         _people(ledger)
+        _periods(ledger, one)
         _processes(ledger)
         _expired(ledger, one)
         with psycopg.connect(database.url) as superuser:
@@ -325,6 +330,23 @@ def _people(ledger: Ledger) -> None:
     )
     for command in commands:
         assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command
+
+
+def _periods(ledger: Ledger, account: str) -> None:
+    """A period that is sealed with figures, one that is reopened, and one that somebody asks to reopen."""
+    first = OPENED + timedelta(days=1)
+    ledger.accepted(Deposit(new_id(TRANSACTION), account, 100, "EUR", first))
+    ledger.accepted(ClosePeriod("per_1", "first", OPENED, first))
+    ledger.accepted(SealPeriod("per_1", "ab" * 32, (_figures("cash", 100, 0), _figures("checking", 0, 100))))
+    ledger.accepted(ClosePeriod("per_2", "second", first + timedelta(days=1), first + timedelta(days=1)))
+    for command in (asks("per_2", "appr_8", ADA), approves("appr_8", BOB)):
+        assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command
+    ledger.accepted(ClosePeriod("per_3", "second", first + timedelta(days=1), first + timedelta(days=2)))
+    assert executed(ledger.executor, asks("per_3", "appr_9", ADA)).outcome is Outcome.ACCEPTED
+
+
+def _figures(type: str, debits: int, credits: int) -> PeriodFigures:
+    return PeriodFigures("EUR", type, 1, debits, credits)
 
 
 def _processes(ledger: Ledger) -> None:

@@ -13,6 +13,7 @@ from workers.verify.codes import CODES_FIT
 from workers.verify.commands import REPEATABLE, UNITS_KEEP_RULES
 from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
+from workers.verify.periods import SEALS
 from workers.verify.schema import SCHEMA
 from workers.verify.snapshots import SNAPSHOTS_HOLD
 from workers.verify.streams import STREAMS_KEEP_RULES
@@ -787,6 +788,33 @@ AGAINST_THE_RULES: Final = [
         everywhere('"removed":\\[\\]', '"removed":["none"]', "type = 'account.metadata_changed.v1'"),
         "has no metadata none that could be removed.",
         STREAMS_KEEP_RULES,
+        "a period that is closed before it is over",
+        in_json("payload", '"ends_on":"2020-01-04"', '"ends_on":"2026-11-21"', "type = 'period.closed.v1'"),
+        "A period is closed after its last day; 2026-11-21 is not before today, 2026-11-21 (UTC).",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a posting into a closed period",
+        in_json("payload", '"ends_on":"2020-01-04"', '"ends_on":"2026-11-20"', "type = 'period.closed.v1'"),
+        "The value date 2026-01-02 is closed: the period second closed the days up to 2026-11-20.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a seal with other figures",
+        "UPDATE log.events SET payload = convert_to(replace(convert_from(payload, 'UTF8'), ':100,', ':900,'), 'UTF8')"
+        " WHERE type = 'period.sealed.v1'",
+        "the seal of per_1 differs, debits and credits: EUR cash has 900 and 0, its entries 100 and 0;",
+        SEALS,
+        TABLES,
+    ),
+    forged(
+        "a reopening that another person approved",
+        in_json("payload", "prsn_bob", "prsn_max", "type = 'period.reopened.v1'"),
+        "per_2 is reopened, and prsn_max does not approve appr_8 in the unit",
+        UNITS_KEEP_RULES,
+        TABLES,
     ),
     forged(
         "an event after closing",
@@ -1290,6 +1318,8 @@ READ: Final = [
         "DELETE FROM read.posting_policy_versions WHERE version = 1",
         TABLES,
     ),
+    case("periods: a status", "UPDATE read.periods SET status = 'closed'", TABLES),
+    case("period_figures: a sum", "UPDATE read.period_figures SET debits = debits + 1", TABLES),
     case("account_persons: an end", "UPDATE read.account_persons SET until = NULL WHERE standing = 'mandate'", TABLES),
     case("holds: what is left", "UPDATE read.holds SET remaining = remaining + 1", TABLES),
     case("chart_nodes: a number of accounts", "UPDATE read.chart_nodes SET accounts = accounts + 1", TABLES),
@@ -1310,6 +1340,7 @@ READ: Final = [
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
         " read.posting_policy, read.posting_policy_versions, read.chart_nodes, read.chart_accounts,"
+        " read.periods, read.period_figures,"
         " read.account_persons, read.holds, read.people, read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,
     ),

@@ -16,6 +16,7 @@ from psycopg import Connection
 from eventstore.log.answers import REFUSALS_ERA
 from eventstore.log.metadata import ERA
 from eventstore.log.read import Head
+from workers.verify.periods import COUNT_SEALS, SEALS, compare_seals
 from workers.verify.report import SAMPLE, Check, Finding, checked
 
 READABLE: Final = "events are readable"
@@ -345,6 +346,7 @@ QUESTIONS: Final = (
     Question(NAMED, "units", (_NAMED,)),
     Question(REFUSALS, "refusals", (_REFUSED,)),
     Question(ERASURES, "erased persons", (_ERASED,)),
+    Question(SEALS, "sealed periods", (compare_seals(_ENTRIES),)),
 )
 
 
@@ -429,6 +431,10 @@ def _due(log: Log, question: Question) -> tuple[int, Mapping[str, int]]:
         return totals.refused, {OLD_REFUSALS: row[0], UNREADABLE: len(log.unreadable)}
     if question.name == ERASURES:
         row = log.connection.execute(_COUNT_ERASED, log.parameters()).fetchone()
+        assert row is not None, "an aggregate has a row"
+        return row[0], {}
+    if question.name == SEALS:
+        row = log.connection.execute(COUNT_SEALS.encode(), log.parameters()).fetchone()
         assert row is not None, "an aggregate has a row"
         return row[0], {}
     return {

@@ -55,6 +55,7 @@ def test_an_id_of_another_kind_is_unknown(service: Service, ones: dict[str, str]
                 "posting_policy",
                 "chart",
                 "node_accounts",
+                "periods",
                 "sign_in_policy",
                 "subject",
                 "administrators",

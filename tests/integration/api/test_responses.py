@@ -14,6 +14,7 @@ from jsonschema_rs import Draft202012Validator
 
 from eventstore.reads.recorder import Recorder
 from tests.samples.accounts.account import MANDATE
+from tests.samples.accounts.periods import closed
 from tests.samples.people.routes import KEY
 from tests.samples.registry import OF_PEOPLE, ROUTES
 from tests.support.ledger import TODAY
@@ -88,6 +89,7 @@ def test_every_answer_has_exactly_the_members_that_are_described(service: Servic
         of_posts(service)
         of_batches(service)
         of_the_log(service, description)
+        of_periods(service)
         of_activity(service)
         of_people(service)
     assert description.operations() - description.seen == set(), "operations without a successful answer"
@@ -145,6 +147,13 @@ def of_the_chart(service: Service) -> None:
         service.get(path)
     service.get("chart/balances", value_date=TODAY.isoformat(), currency="EUR")
     service.post(f"accounts/{account}/detach", role="operator")
+
+
+def of_periods(service: Service) -> None:
+    period = closed(service)
+    service.get("periods", status="closed", name="none")
+    for path in ("periods", f"periods/{period}", "periods/per_x"):
+        service.get(path)
 
 
 def of_people(service: Service) -> None:

@@ -142,6 +142,8 @@ KEYS = {
     "order_lines": '"order", line',
     "orders": '"order"',
     "people": "person",
+    "period_figures": "period, currency, type",
+    "periods": "period",
     "post_revisions": "post, revision",
     "posting_policy": "policy",
     "posting_policy_versions": "policy, version",

@@ -15,6 +15,7 @@ from domain.accounts.account.owners import AddOwner
 from domain.accounts.account.state import Account
 from domain.accounts.chart.nodes import AddNode
 from domain.accounts.numbers import InternalRole
+from domain.accounts.periods.closing import ClosePeriod
 from domain.accounts.posting import Entry, Side, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import (
@@ -202,6 +203,11 @@ CLOSE = CloseAccount("acct_a", "moved away", "acct_b", "txn_3")
 ADA = by_person("prsn_1", "customer")
 
 
+def late(day: date) -> PostTransaction:
+    entries = (Entry("acct_a", "debit", 1, "EUR"), Entry("acct_b", "credit", 1, "EUR"))
+    return PostTransaction("txn_1", "journal", entries, TODAY, late_for=day)
+
+
 RULES = {
     "approval_needed": RuleSample(
         given=(A, B, FOUR_EYES, PlaceHold("acct_a", "hold_2", 101, "EUR"), PlaceHold("acct_a", "hold_3", 100, "EUR")),
@@ -351,6 +357,21 @@ RULES = {
             "be posted to it."
         ),
         kept=(Withdraw("txn_1", "acct_a", 1, "EUR", TODAY),),
+    ),
+    "period_closed": RuleSample(
+        given=(A, ClosePeriod("per_1", "2026-q3", date(2026, 7, 1), date(2026, 9, 30))),
+        broken=deposit(1, value_date=date(2026, 9, 30)),
+        sentence=(
+            "The value date 2026-09-30 is closed: the period 2026-q3 closed the days up to 2026-09-30. The first open "
+            "day is 2026-10-01."
+        ),
+        kept=(deposit(1, value_date=date(2026, 10, 1)),),
+    ),
+    "late_for_open_day": RuleSample(
+        given=(A, B, ClosePeriod("per_1", "2026-q3", date(2026, 7, 1), date(2026, 9, 30))),
+        broken=late(date(2026, 10, 1)),
+        sentence="The day 2026-10-01 is not closed; post with that value date instead of naming it as late.",
+        kept=(late(date(2026, 9, 30)),),
     ),
     "entry_count": RuleSample(
         given=(A, B),

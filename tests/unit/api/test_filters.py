@@ -8,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from api import registry
+from api.accounts.periods import PeriodStatus
 from api.gateway.problems import malformed
 from api.gateway.routes import RouteTable
 from api.queries.filters import MOST_LISTED, Choice, choice
@@ -36,6 +37,7 @@ CATEGORIES = {
     "policy:posting",
     "chart",
     "node",
+    "periods",
     "ord",
     "post",
     "proc",
@@ -65,6 +67,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/log/follow", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/mails", "status"): set(get_args(MailStatus)),
     ("/v1/orders", "status"): set(get_args(OrderStatus)),
+    ("/v1/periods", "status"): set(get_args(PeriodStatus)),
     ("/v1/people", "status"): set(get_args(PersonStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
     ("/v1/transactions", "status"): set(get_args(TransactionStatus)),

@@ -176,6 +176,7 @@ def test_every_event_is_folded_or_belongs_to_no_table() -> None:
         "AccountDebited",
         "ClaimTaken",
         "ClaimReleased",
+        "PeriodsCreated",
         *WITHOUT_TABLE,
         *PRIVACY,
     }
