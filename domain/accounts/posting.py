@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from domain.accounts.account.events import AccountCredited, AccountDebited
 from domain.accounts.account.state import ACCOUNT, Account
-from domain.accounts.numbers import InternalRole
+from domain.accounts.numbers import InternalRole, PairRole
 from domain.accounts.posting_policy import POSTING_POLICY, PostingPolicy, posting_policy
 from domain.codes import refuse_other_than_code
 from domain.ids import named_id
@@ -106,6 +106,11 @@ def posting_streams(*streams: str) -> tuple[str, ...]:
 def internal_account(log: str, role: InternalRole, currency: str) -> str:
     """Return the id of the internal account of a log for a role and a currency. It needs no look-up."""
     return named_id(ACCOUNT, log, role, currency)
+
+
+def pair_account(log: str, role: PairRole, pair: str, currency: str) -> str:
+    """Return the id of the internal account for a role of a pair, such as ``EUR:USD``, in one of its currencies."""
+    return named_id(ACCOUNT, log, role, currency, pair)
 
 
 class Transaction(Value, frozen=True):

@@ -24,7 +24,7 @@ from domain.accounts.account.events import (
     OwnerAdded,
     OwnerRemoved,
 )
-from domain.accounts.numbers import AccountType, InternalRole
+from domain.accounts.numbers import AccountType, InternalRole, PairRole
 from domain.kernel import Refused, Value
 from domain.money import show
 
@@ -35,7 +35,7 @@ HOLD = "hold"
 
 Status = Literal["open", "frozen", "closed"]
 
-INTERNAL_ROLES: frozenset[str] = frozenset(get_args(InternalRole))
+INTERNAL_ROLES: frozenset[str] = frozenset((*get_args(InternalRole), *get_args(PairRole)))
 
 
 RULES: dict[str, str] = {
