@@ -6,9 +6,12 @@ from collections.abc import Iterable
 
 from projections.accounts.account_persons import ACCOUNT_PERSONS
 from projections.accounts.accounts.fold import ACCOUNTS
+from projections.accounts.conversions import CONVERSIONS
 from projections.accounts.entries.fold import ENTRIES
 from projections.accounts.movements.fold import MOVEMENTS
 from projections.accounts.posting_policy import POSTING_POLICY
+from projections.accounts.quotes import QUOTES
+from projections.accounts.rates import RATES
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
 from projections.commands.refusals import REFUSALS
@@ -30,6 +33,9 @@ PROJECTIONS: tuple[Projection, ...] = (
     REFUSALS,
     POSTING_POLICY,
     ACCOUNT_PERSONS,
+    RATES,
+    QUOTES,
+    CONVERSIONS,
     PROCESSES,
     PEOPLE,
     APPROVALS,
