@@ -1220,7 +1220,8 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
-        " read.posting_policy, read.posting_policy_versions, read.account_persons, read.people, read.approvals,"
+        " read.posting_policy, read.posting_policy_versions, read.account_persons, read.rates, read.quotes,"
+        " read.conversions, read.people, read.approvals,"
         " read.sign_ins, read.mails, read.processes",
         STATUS,
     ),

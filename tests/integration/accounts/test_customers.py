@@ -33,6 +33,8 @@ READS = {
     "/v1/accounts/{account}",
     "/v1/accounts/{account}/entries",
     "/v1/accounts/{account}/movements",
+    "/v1/conversions",
+    "/v1/quotes/{quote}",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
 }

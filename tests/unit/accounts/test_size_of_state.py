@@ -14,6 +14,7 @@ from domain.accounts.account.holds import MOST_HOLDS
 from domain.accounts.account.owners import MOST_MANDATES, MOST_OWNERS
 from domain.accounts.account.state import ACCOUNT, HOLD, Account, Mandate, Profile, evolve
 from domain.accounts.numbers import PREFIXES, account_number
+from domain.accounts.rates import MOST_RATE, MOST_RATES, MOST_SPREAD, Rate, Rates
 from domain.codes import MOST_CODE
 from domain.ids import typeid
 from domain.kernel import Value
@@ -51,7 +52,13 @@ def largest_account(
     return account
 
 
-LARGEST: dict[type[Value], Callable[[], Any]] = {Account: largest_account}
+def largest_rates() -> Rates:
+    """A pair with as many rates as it can have, with the longest value of each field."""
+    rate = Rate(2**63 - 1, MOST_RATE, MOST_SPREAD, "x" * MOST_CODE, LATEST, LATEST)
+    return Rates(2**63 - 1, "EUR", "USD", LATEST, (rate,) * MOST_RATES)
+
+
+LARGEST: dict[type[Value], Callable[[], Any]] = {Account: largest_account, Rates: largest_rates}
 """Makes the largest state of each class that has snapshots, from the bounds of the domain."""
 
 

@@ -22,6 +22,8 @@ OF_CUSTOMERS = (
     "/v1/account-persons",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
+    "/v1/conversions",
+    "/v1/quotes/{quote}",
 )
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
@@ -31,6 +33,8 @@ BY_CUSTOMERS = (
     "/v1/accounts/{account}/mandates/withdraw",
     "/v1/batches",
     "/v1/transfers",
+    "/v1/conversions",
+    "/v1/quotes",
 )
 """What a customer may send about what is theirs."""
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
@@ -67,10 +71,10 @@ def may(role: Role, method: str, path: str) -> bool:
         return role == "audit"
     if path.startswith("/v1/mails") and (method in READS or path.endswith("/retry")):
         return False
-    if path in ("/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
+    if path in ("/v1/processes/{process}/retry", "/v1/processes/{process}/resolve", "/v1/rates/{pair}/withdraw"):
         return False
     if method not in READS:
-        return role == "command" and path != "/v1/policies/posting"
+        return role == "command" and path not in ("/v1/policies/posting", "/v1/rates")
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
         return role == "audit"
     if path.startswith("/v1/refusals"):
