@@ -120,9 +120,21 @@ def convert(command: ConvertMoney, states: States, context: Context) -> Decision
     sides = _sides(command, states, context)
     if not isinstance(sides, tuple):
         return sides
+    source, target = (side.profile.currency for side in sides)
+    price = _price(command, source, target, states, context)
+    if not isinstance(price, Price):
+        return price
+    internal = accounts_of(context.log, price)
+    missing = tuple(id for id in internal if id not in states)
+    if missing:
+        return NeedsStreams(missing)
+    refusal = _refuse_rate(command, price) or _refuse_missing(price, internal, states)
+    if refusal is not None:
+        return refusal
     if not is_customer(context):
-        return _converted(command, sides, states, context)
-    return for_customer(_converted(command, sides, states, context), states, context)
+        return _converted(command, price, internal, states, context)
+    no = refuse_debit(sides[0], command.source, price.source_amount, source, context)
+    return no or for_customer(_converted(command, price, internal, states, context), states, context)
 
 
 def _sides(command: ConvertMoney, states: States, context: Context) -> tuple[Account, Account] | Unknown:
@@ -139,22 +151,9 @@ def _sides(command: ConvertMoney, states: States, context: Context) -> tuple[Acc
     return source, target
 
 
-def _converted(command: ConvertMoney, sides: tuple[Account, Account], states: States, context: Context) -> Decision:
-    source, target = (side.profile.currency for side in sides)
-    price = _price(command, source, target, states, context)
-    if not isinstance(price, Price):
-        return price
-    internal = accounts_of(context.log, price)
-    missing = tuple(id for id in internal if id not in states)
-    if missing:
-        return NeedsStreams(missing)
-    refusal = _refuse_rate(command, price) or _refuse_missing(price, internal, states)
-    if refusal is not None:
-        return refusal
-    if is_customer(context):
-        no = refuse_debit(sides[0], command.source, price.source_amount, source, context)
-        if no is not None:
-            return no
+def _converted(
+    command: ConvertMoney, price: Price, internal: Sequence[str], states: States, context: Context
+) -> Decision:
     entries = entries_of(context.log, price, command.source, command.target)
     transaction = transaction_of(command, "conversion", entries, command.source, states)
     posted = post(transaction, states, context)

@@ -32,7 +32,7 @@ CATEGORIES = {
     "acct",
     "txn",
     "policy:posting",
-    "rate:",
+    "rate",
     "qte",
     "cnv",
     "ord",
