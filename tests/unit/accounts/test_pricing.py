@@ -33,7 +33,7 @@ AMOUNTS = st.integers(1, MAX_AMOUNT) | st.integers(1, 10_000)
 def worth(rate: Rate, source: str, target: str, *, forward: bool) -> Fraction:
     """What one minor unit of the source is worth in minor units of the target, before the spread."""
     whole = Fraction(rate.rate, MILLION) if forward else Fraction(MILLION, rate.rate)
-    return whole * 10 ** EXPONENTS[target] / 10 ** EXPONENTS[source]
+    return whole * Fraction(10 ** EXPONENTS[target], 10 ** EXPONENTS[source])
 
 
 def after_spread(rate: Rate) -> Fraction:
