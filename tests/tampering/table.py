@@ -649,6 +649,7 @@ AGAINST_THE_RULES: Final = [
         everywhere('"number":1', '"number":9', "type = 'rate.withdrawn.v1'"),
         "Rate 9 of EUR:CHF is neither in force nor to come.",
         STREAMS_KEEP_RULES,
+        REPEATABLE,
         SNAPSHOTS_HOLD,
         TABLES,
     ),
