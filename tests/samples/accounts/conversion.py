@@ -182,7 +182,7 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         return Deposit(ledger.new_id(TRANSACTION), internal_account("main", "cash", paid), MAX_AMOUNT, paid, TODAY)
     source, target = map(chance.choice, sides)
     ids = ledger.new_id(CONVERSION), ledger.new_id(TRANSACTION)
-    day = TODAY - timedelta(days=chance.randrange(4))
+    day = TODAY - timedelta(days=len(ledger.log) % 4)
     quotes = [one.id for one in ledger.of(Quote) if one.conversion is None and one.price.source_currency == paid]
     if quotes and chance.random() < 0.5:
         return ConvertMoney(*ids, source, target, day, quote=quotes[-1], reference="ref/1")
