@@ -13,12 +13,15 @@ from domain import claims, refusals, subjects, together
 from domain.accounts import (
     account,
     chart,
+    conversions,
     hold_expiry,
     node_accounts,
     pending_expiry,
     period_sealing,
     periods,
     posting_policy,
+    quotes,
+    rates,
     transaction,
 )
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
@@ -40,6 +43,9 @@ AGGREGATES: tuple[Aggregate, ...] = (
     chart.AGGREGATE,
     node_accounts.AGGREGATE,
     periods.AGGREGATE,
+    rates.AGGREGATE,
+    quotes.AGGREGATE,
+    conversions.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,

@@ -42,8 +42,8 @@ Expiry = Annotated[
 class Open(Body):
     """Open an account.
 
-    The types from `cash` on are internal accounts: one of each type in each currency, without limits. Only an operator
-    opens them.
+    The types from `cash` on are internal accounts: one of each type in each currency, without limits. Those for
+    `liquidity` are of a pair of currencies, one in each of the two. Only an operator opens them.
     """
 
     model_config = ConfigDict(
@@ -56,6 +56,11 @@ class Open(Body):
     currency: Currency
     owner: Subject | None = None
     name: ShortText
+    pair: Annotated[
+        str | None,
+        StringConstraints(max_length=7),
+        Field(description="The pair of currencies of an account for liquidity, such as EUR:USD; only of such a one"),
+    ] = None
     minimum: SignedAmount | None = "0"
     maximum: SignedAmount | None = None
     opened_on: IsoDate | None = None

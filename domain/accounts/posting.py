@@ -18,7 +18,7 @@ from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.chart.state import CHART, POSTING_RULES, chart_of, refuse_kind
 from domain.accounts.details import Details, TransactionCounted, refuse_details
 from domain.accounts.kinds import TransactionKind as TransactionKind
-from domain.accounts.numbers import InternalRole
+from domain.accounts.numbers import InternalRole, PairRole
 from domain.accounts.periods.state import PERIODS, periods
 from domain.accounts.periods.state import RULES as PERIOD_RULES
 from domain.accounts.posting_policy import POSTING_POLICY, PostingPolicy, posting_policy
@@ -103,6 +103,11 @@ def posting_streams(*streams: str) -> tuple[str, ...]:
 def internal_account(log: str, role: InternalRole, currency: str) -> str:
     """Return the id of the internal account of a log for a role and a currency. It needs no look-up."""
     return named_id(ACCOUNT, log, role, currency)
+
+
+def pair_account(log: str, role: PairRole, pair: str, currency: str) -> str:
+    """Return the id of the internal account for a role of a pair, such as ``EUR:USD``, in one of its currencies."""
+    return named_id(ACCOUNT, log, role, currency, pair)
 
 
 class Transaction(Value, frozen=True):

@@ -14,10 +14,13 @@ from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, Reope
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import HOLD
 from domain.accounts.chart.nodes import AddNode, ChangeNode, MoveNode, RemoveNode
+from domain.accounts.conversions import CONVERSION, ConvertMoney
 from domain.accounts.periods.closing import ClosePeriod, SealPeriod
 from domain.accounts.periods.state import PeriodFigures
-from domain.accounts.posting import Entry, internal_account
+from domain.accounts.posting import Entry, internal_account, pair_account
 from domain.accounts.posting_policy import ChangePostingPolicy
+from domain.accounts.quotes import QUOTE, QuoteConversion
+from domain.accounts.rates import SetRate, WithdrawRate
 from domain.accounts.transaction import TRANSACTION, CaptureHold, Deposit, PostTransaction, Transfer
 from domain.accounts.transaction.conditions import Conditioned
 from domain.kernel import RULES_VERSION, Context
@@ -118,6 +121,7 @@ def write_books(database: Database) -> None:
         _before_keys_were_named(ledger)
         one, two = ledger.account(10_000, owner="owner-1"), ledger.account(5_000, owner="owner-2")
         _accounts(ledger, one, two)
+        _currencies(ledger)
         _orders(ledger, one)
         _posts(ledger)
         ledger.accepted(ChangePostingPolicy(10_000))
@@ -229,6 +233,29 @@ def _chart(ledger: Ledger, one: str, two: str) -> None:
         RemoveNode("2000"),
     ):
         ledger.accepted(command)
+
+
+def _currencies(ledger: Ledger) -> None:
+    """A pair with a rate that was withdrawn, one in force and one to come; a conversion at it, and one at a quote."""
+    for currency in ("EUR", "CHF"):
+        id = pair_account("main", "liquidity", "EUR:CHF", currency)
+        ledger.accepted(opening("liquidity", account=id, owner="main", minimum=None, currency=currency))
+    for role in ("revenue", "rounding"):
+        id = internal_account("main", role, "CHF")
+        ledger.accepted(opening(role, account=id, owner="main", minimum=None, currency="CHF"))
+    source, target = ledger.account(5_000, owner="owner-5"), ledger.account(owner="owner-5", currency="CHF")
+    rate = SetRate("EUR", "CHF", "0.950000", 25, "ECB")
+    ledger.accepted(rate)
+    ledger.accepted(WithdrawRate("EUR:CHF", 1))
+    ledger.accepted(rate)
+    ledger.accepted(replace(rate, rate="0.940000", valid_from=NOW + timedelta(days=1)))
+    quotes = [new_id(QUOTE) for _ in range(2)]
+    for quote in quotes:
+        ledger.accepted(QuoteConversion(quote, "EUR", "CHF", "EUR", 1_000, 60))
+    convert = ConvertMoney(new_id(CONVERSION), new_id(TRANSACTION), source, target, TODAY, quote=quotes[0])
+    ledger.accepted(convert)
+    again = replace(convert, conversion=new_id(CONVERSION), transaction=new_id(TRANSACTION))
+    ledger.accepted(replace(again, quote=None, amount=1_003, currency="EUR"))
 
 
 def _orders(ledger: Ledger, payer: str) -> None:

@@ -14,6 +14,7 @@ from workers.verify.commands import REPEATABLE, UNITS_KEEP_RULES
 from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
 from workers.verify.periods import SEALS
+from workers.verify.prices import IN_FORCE
 from workers.verify.schema import SCHEMA
 from workers.verify.snapshots import SNAPSHOTS_HOLD
 from workers.verify.streams import STREAMS_KEEP_RULES
@@ -587,6 +588,74 @@ AGAINST_THE_RULES: Final = [
         "has entries in 'ZZZ', which is no currency",
         CHECKPOINTS,
         STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a conversion that gives more than its rate",
+        everywhere('"target_amount":947', '"target_amount":948', "type LIKE 'quote.%' OR type LIKE 'conversion.%'"),
+        "1000 minor units of EUR do not come to 948 of CHF, with a spread of 2 and a remainder of 1",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a conversion between other accounts than those of its entries",
+        everywhere('"source":"acct_', '"source":"acct_0', "type = 'conversion.made.v1'"),
+        "whose entries are not those of its figures",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a quote that is used at another price",
+        everywhere('"source_amount":1000', '"source_amount":1', "type = 'quote.used.v1'"),
+        "is used for another price than it was given for",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "prices with a rate that was withdrawn",
+        everywhere('"rate_number":3', '"rate_number":1', "type LIKE 'quote.%' OR type LIKE 'conversion.%'"),
+        "rate 1 of rate:EUR:CHF was not in force at",
+        IN_FORCE,
+        TABLES,
+    ),
+    forged(
+        "prices with a rate from somewhere else",
+        everywhere('"rate_source":"ECB"', '"rate_source":"me"', "type LIKE 'quote.%' OR type LIKE 'conversion.%'"),
+        "rate 3 of rate:EUR:CHF is 950000 less 25 from ECB, and the price has 950000 less 25 from me",
+        IN_FORCE,
+        TABLES,
+    ),
+    forged(
+        "a quote that can be used for days",
+        everywhere('"expires_at":"2026', '"expires_at":"2027', "type = 'quote.given.v1'"),
+        "A quote is for 1 to 3600 seconds; this one is for 31536060.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a rate of zero",
+        everywhere('"rate":940000', '"rate":0', "type = 'rate.set.v1'"),
+        "The rate 0.000000 is out of bounds; a rate is 0.000001 to 999999999.999999.",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a rate of another pair",
+        everywhere('"counter":"CHF"', '"counter":"USD"', "type = 'rate.set.v1'"),
+        "has a rate of 'EUR:USD'",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a rate that is withdrawn twice",
+        everywhere('"number":1', '"number":9', "type = 'rate.withdrawn.v1'"),
+        "Rate 9 of EUR:CHF is neither in force nor to come.",
+        STREAMS_KEEP_RULES,
+        REPEATABLE,
+        SNAPSHOTS_HOLD,
         TABLES,
     ),
     forged(
@@ -1324,6 +1393,9 @@ READ: Final = [
     case("holds: what is left", "UPDATE read.holds SET remaining = remaining + 1", TABLES),
     case("chart_nodes: a number of accounts", "UPDATE read.chart_nodes SET accounts = accounts + 1", TABLES),
     case("chart_accounts: a row deleted", "DELETE FROM read.chart_accounts WHERE node IS NOT NULL", TABLES),
+    case("rates: an end", "UPDATE read.rates SET valid_until = NULL", TABLES),
+    case("quotes: one unused", "UPDATE read.quotes SET conversion = NULL", TABLES),
+    case("conversions: a rate", "UPDATE read.conversions SET rate = rate + 1", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("people: a role", "UPDATE read.people SET roles = '[]' WHERE roles::text <> '[]'", TABLES),
@@ -1341,7 +1413,8 @@ READ: Final = [
         " read.trial_balance_accounts, read.entries, read.refusals,"
         " read.posting_policy, read.posting_policy_versions, read.chart_nodes, read.chart_accounts,"
         " read.periods, read.period_figures,"
-        " read.account_persons, read.holds, read.people, read.approvals, read.sign_ins, read.mails, read.processes",
+        " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
+        " read.people, read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,
     ),
     case(

@@ -34,7 +34,7 @@ from domain.accounts.account.events import (
     OwnerRemoved,
 )
 from domain.accounts.account.usage import NO_USAGE, Usage
-from domain.accounts.numbers import AccountType, InternalRole
+from domain.accounts.numbers import AccountType, InternalRole, PairRole
 from domain.kernel import Figure, Refused, Value
 from domain.money import show
 
@@ -47,7 +47,7 @@ HOLDS_OF_TRANSACTIONS = "txn_"
 
 Status = Literal["open", "frozen", "closed"]
 
-INTERNAL_ROLES: frozenset[str] = frozenset(get_args(InternalRole))
+INTERNAL_ROLES: frozenset[str] = frozenset((*get_args(InternalRole), *get_args(PairRole)))
 
 
 RULES: dict[str, str] = {

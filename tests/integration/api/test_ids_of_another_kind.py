@@ -56,6 +56,7 @@ def test_an_id_of_another_kind_is_unknown(service: Service, ones: dict[str, str]
                 "chart",
                 "node_accounts",
                 "periods",
+                "rate",
                 "sign_in_policy",
                 "subject",
                 "administrators",

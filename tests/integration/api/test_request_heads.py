@@ -209,6 +209,7 @@ READS = [
     "/v1/policies/posting", "/v1/policies/posting/versions", "/v1/chart", "/v1/chart/balances",
     "/v1/chart/nodes/{node}", "/v1/chart/nodes/{node}/accounts", "/v1/processes", "/v1/processes/{process}",
     "/v1/periods", "/v1/periods/{period}",
+    "/v1/rates", "/v1/quotes/{quote}", "/v1/conversions",
     "/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/reads",
     "/v1/people/{person}/sign-ins",
     "/v1/mails", "/v1/mails/{mail}",

@@ -85,6 +85,7 @@ def test_every_answer_has_exactly_the_members_that_are_described(service: Servic
     with checking(service) as description:
         of_accounts(service)
         of_the_chart(service)
+        of_currencies(service)
         of_orders(service)
         of_posts(service)
         of_batches(service)
@@ -153,6 +154,18 @@ def of_periods(service: Service) -> None:
     period = closed(service)
     service.get("periods", status="closed", name="none")
     for path in ("periods", f"periods/{period}", "periods/per_x"):
+        service.get(path)
+
+
+def of_currencies(service: Service) -> None:
+    for path in ("/v1/quotes", "/v1/conversions", "/v1/rates", "/v1/rates/{pair}/withdraw"):
+        request = ROUTES[path](service)
+        done = service.post(request.path(path).removeprefix("/v1/"), dict(request.body), role="operator")
+        assert done.status_code in (200, 201), done.text
+        if path == "/v1/quotes":
+            service.get(f"quotes/{done.json()['quote']}")
+    service.get("rates", pair="GBP:CHF", current=True)
+    for path in ("rates", "conversions"):
         service.get(path)
 
 

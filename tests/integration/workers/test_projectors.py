@@ -31,7 +31,7 @@ def test_two_projectors_with_different_lists_fold_everything_together(database18
     with started("work", "--projections", "accounts", env=env) as first:
         of_accounts = (
             "accounts, movements, transactions, posting_policy, chart, periods, account_persons, limit_usage, holds, "
-            "trial_balance, entries"
+            "rates, quotes, conversions, trial_balance, entries"
         )
         read_until(first, f"read tables of {of_accounts}")
         wait_until(lambda: behind() == others, "the head, for the area accounts")

@@ -25,6 +25,8 @@ OF_CUSTOMERS = (
     "/v1/holds/{hold}",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
+    "/v1/conversions",
+    "/v1/quotes/{quote}",
 )
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
@@ -40,6 +42,8 @@ BY_CUSTOMERS = (
     "/v1/transactions/{transaction}/post",
     "/v1/transfers",
     "/v1/transfers/pending",
+    "/v1/conversions",
+    "/v1/quotes",
 )
 """What a customer may send about what is theirs."""
 OF_OPERATORS = (
@@ -51,10 +55,13 @@ OF_OPERATORS = (
     "/v1/chart/nodes/{node}/change",
     "/v1/chart/nodes/{node}/move",
     "/v1/chart/nodes/{node}/remove",
+    "/v1/rates/{pair}/withdraw",
     "/v1/transactions/{transaction}/approve",
     "/v1/transactions/{transaction}/reject",
 )
 """What only operators send, and nobody reads."""
+OF_OPERATORS_AND_READ = ("/v1/policies/posting", "/v1/periods", "/v1/rates")
+"""What only operators send, and others read."""
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
 OWN_OR_SUPERVISED = ("/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/people/{person}/sign-ins")
@@ -94,7 +101,12 @@ def may(role: Role, method: str, path: str) -> bool:
     if path in (*OF_OPERATORS, "/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
         return False
     if method not in READS:
-        return role == "command" and path not in ("/v1/policies/posting", "/v1/periods")
+        return role == "command" and path not in (
+            "/v1/policies/posting",
+            "/v1/periods",
+            "/v1/rates",
+            "/v1/rates/{pair}/withdraw",
+        )
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
         return role == "audit"
     if path.startswith("/v1/refusals"):
