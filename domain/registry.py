@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from domain import claims, refusals, subjects, together
-from domain.accounts import account, hold_expiry, posting_policy, transaction
+from domain.accounts import account, fee_schedule, hold_expiry, posting_policy, template, transaction
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
@@ -26,6 +26,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     account.AGGREGATE,
     transaction.AGGREGATE,
     posting_policy.AGGREGATE,
+    fee_schedule.AGGREGATE,
+    template.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
