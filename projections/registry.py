@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from projections.accounts.account_persons import ACCOUNT_PERSONS
 from projections.accounts.accounts.fold import ACCOUNTS
 from projections.accounts.entries.fold import ENTRIES
+from projections.accounts.fee_schedules import FEE_SCHEDULES
 from projections.accounts.movements.fold import MOVEMENTS
 from projections.accounts.posting_policy import POSTING_POLICY
+from projections.accounts.templates import TEMPLATES
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
 from projections.commands.refusals import REFUSALS
@@ -29,6 +31,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     POSTS,
     REFUSALS,
     POSTING_POLICY,
+    FEE_SCHEDULES,
+    TEMPLATES,
     ACCOUNT_PERSONS,
     PROCESSES,
     PEOPLE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 from api.commands.bodies import (
     ACCOUNT_A,
@@ -26,8 +26,12 @@ from api.commands.bodies import (
 )
 from api.queries.response_types import one_of
 from domain.accounts.account.holds import MOST_DAYS_HELD
+from domain.accounts.fee_schedule import NAME
 from domain.accounts.numbers import AccountType
 from domain.accounts.posting import Side
+
+ScheduleName = Annotated[str, StringConstraints(max_length=200), WithJsonSchema({"type": "string", "pattern": NAME})]
+"""The name of a fee schedule or a template. The domain refuses another text."""
 
 
 class Open(Body):
@@ -60,6 +64,27 @@ class Movement(Sum):
     value_date: IsoDate | None = None
     reference: Reference | None = None
     description: Description | None = None
+
+
+class FeeCharge(Body):
+    """Charge a fee: an amount, or what a fee schedule makes of a base amount."""
+
+    model_config = example(schedule="card-fee", base="100.00", currency="EUR")
+
+    currency: Currency
+    amount: Annotated[Amount | None, Field(description="The fee. Leave it out to charge by a schedule")] = None
+    schedule: Annotated[ScheduleName | None, Field(description="The name of a fee schedule")] = None
+    base: Annotated[Amount | None, Field(description="What the schedule computes the fee of")] = None
+    value_date: IsoDate | None = None
+    reference: Reference | None = None
+    description: Description | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> FeeCharge:
+        by_schedule = self.schedule is not None and self.base is not None and self.amount is None
+        if not by_schedule and (self.amount is None or self.schedule is not None or self.base is not None):
+            raise ValueError("amount: give an amount, or a schedule and a base.")
+        return self
 
 
 class TransferBody(Movement):

@@ -27,7 +27,7 @@ from domain.accounts.template.definition import (
 )
 from domain.codes import refuse_other_than_code
 from domain.kernel import Figure, Refused
-from domain.money import EXPONENTS, MAX_AMOUNT
+from domain.money import EXPONENTS, MAX_AMOUNT, show
 
 MOST_PARAMETERS, MOST_AMOUNTS, MOST_PARTS, MOST_TERMS = 50, 100, 100, 100
 """Most parameters and amounts of a template, parts of a split, and amounts in one sum."""
@@ -48,7 +48,7 @@ _MEMBERS: Final[Mapping[str, tuple[frozenset[str], ...]]] = {
     "sum": (frozenset({"plus"}), frozenset({"plus", "minus"})),
     "percentage": (frozenset({"of", "percentage"}), frozenset({"of", "parameter"})),
     "product": (frozenset({"of", "parameter"}),),
-    "fee": (frozenset({"of", "fee"}),),
+    "fee": (frozenset({"of", "fee"}), frozenset({"of", "fee", "currency"})),
     "split": (frozenset({"of", "parts"}),),
 }
 """The members that an amount of each kind has."""
@@ -65,10 +65,8 @@ RULES: dict[str, str] = {
     "template_members": "Amount {name} of kind {kind} does not have the members of its kind, each within its bounds.",
     "template_name_unknown": "{where} names {name}, which is none of the {wanted} of the template.",
     "template_cycle": "Amounts rest on each other in a circle, so none of them can be computed: {cycle}.",
-    "template_currencies": "{where} mixes amounts in {one} and in {other}; an amount has one currency.",
-    "template_currency_open": (
-        "Amount {name} has figures of money, so its currency must be a fixed one; it is that of parameter {parameter}."
-    ),
+    "template_currencies": "Amount {name} mixes {one} and {other}; an amount has one currency.",
+    "template_currency_missing": "Amount {name} has figures of money, so it has to name their currency.",
     "template_entry_account": "Entry {entry} names one account: of a parameter, a fixed one, or an internal one.",
     "template_unbalanced": (
         "The entries do not balance whatever the parameters are: in {currency} the credits less the debits are {rest}."
@@ -233,16 +231,15 @@ def _graph(definition: Definition) -> dict[str, list[str]]:
 def _currencies(definition: Definition) -> Iterator[Refused]:
     known = currencies(definition)
     for amount in definition.amounts:
-        used = list(dict.fromkeys(known[name] for name in amount.rests_on))
+        own = [] if amount.currency is None else [amount.currency]
+        used = list(dict.fromkeys([known[name] for name in amount.rests_on] + own))
         if len(used) > 1:
-            figures: dict[str, Figure] = {"where": f"Amount {amount.name}", "one": used[0], "other": used[1]}
+            figures: dict[str, Figure] = {"name": amount.name, "one": used[0], "other": used[1]}
             yield Refused("template_currencies", figures)
         if amount.fee is not None:
-            currency = known[amount.name]
-            fixed = currency in EXPONENTS
-            if not fixed and amount.fee.has_money:
-                yield Refused("template_currency_open", {"name": amount.name, "parameter": currency})
-            refusal = refuse_fee(amount.fee, currency if fixed else None)
+            if amount.currency is None and amount.fee.has_money:
+                yield Refused("template_currency_missing", {"name": amount.name})
+            refusal = refuse_fee(amount.fee, amount.currency)
             if refusal is not None:
                 yield refusal
 
@@ -266,6 +263,10 @@ Form: TypeAlias = dict[int, int]
 """Factors of terms, by the number of the term. Factors are not zero."""
 
 
+_UNIT: Final = "minor unit"
+"""The term of fixed amounts. No amount has such a name."""
+
+
 class _Terms:
     """Numbers the terms: the same one for what is computed in the same way from the same sum."""
 
@@ -285,14 +286,14 @@ class _Terms:
         """The amount parameters that a sum rests on."""
         return frozenset(name for number in form for name in self.parameters[number])
 
-    def show(self, form: Form) -> str:
+    def show(self, form: Form, currency: str) -> str:
         """The sum for people."""
-        signed = [f"{'-' if factor < 0 else '+'} {_factor(factor)}{self.shown[n]}" for n, factor in form.items()]
-        return " ".join(signed).removeprefix("+ ")
-
-
-def _factor(factor: int) -> str:
-    return "" if abs(factor) == 1 else f"{abs(factor)} x "
+        signed = [("-" if factor < 0 else "+", abs(factor), self.shown[number]) for number, factor in form.items()]
+        texts = [
+            f"{sign} {show(factor, currency) if name == _UNIT else name if factor == 1 else f'{factor} x {name}'}"
+            for sign, factor, name in signed
+        ]
+        return " ".join(texts).removeprefix("+ ")
 
 
 def _combined(forms: Iterable[tuple[int, Form]]) -> Form:
@@ -325,7 +326,7 @@ def _forms(definition: Definition, terms: _Terms) -> dict[str, Form]:
 
 def _form(one: Amount, forms: Mapping[str, Form], terms: _Terms) -> Form:
     if one.kind == "fixed":
-        unit = terms.term(("minor unit", one.currency), "one minor unit", frozenset())
+        unit = terms.term((_UNIT, one.currency), _UNIT, frozenset())
         return _combined([(one.fixed or 0, unit)])
     if one.kind == "sum":
         return _combined([*((1, forms[name]) for name in one.plus), *((-1, forms[name]) for name in one.minus)])
@@ -353,4 +354,4 @@ def _balance(definition: Definition) -> Iterator[Refused]:
     for currency, signed in totals.items():
         rest = _combined(signed)
         if rest and (len(terms.rest_on(rest)) < 2 or len({factor > 0 for factor in rest.values()}) == 1):
-            yield Refused("template_unbalanced", {"currency": currency, "rest": terms.show(rest)})
+            yield Refused("template_unbalanced", {"currency": currency, "rest": terms.show(rest, currency)})

@@ -125,7 +125,7 @@ def _amounts(definition: Definition, values: Mapping[str, str | int]) -> dict[st
         if one.currency is not None
     }
     for one in definition.amounts:
-        base, currency = known[one.rests_on[0]] if one.currency is None else (0, one.currency)
+        base, currency = known[one.rests_on[0]] if one.rests_on else (0, str(one.currency))
         if base < 0 and one.kind in ("fee", "split"):
             return _negative(one.of or "", base, currency, f"the base of a {one.kind}")
         amount = _computed(one, base, known, values)

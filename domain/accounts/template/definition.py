@@ -47,7 +47,7 @@ class Amount(Value, frozen=True):
     - `sum`: the amounts in `plus` less those in `minus`. What is left of an amount is such a sum.
     - `percentage`: `percentage` of `of`, or the percentage that is in `parameter`.
     - `product`: `of` times the integer in `parameter`.
-    - `fee`: the fee of `of` by the terms `fee`.
+    - `fee`: the fee of `of` by the terms `fee`. If these have figures of money, it has their `currency`.
     - `split`: `of`, which is divided into `parts` by weights. The parts always sum to the whole.
     """
 
@@ -103,11 +103,10 @@ class Definition(Value, frozen=True):
 
 def in_json(definition: Definition) -> dict[str, Figure]:
     """Return the definition as a request has it."""
-    currency = currencies(definition)
     return {
         "kind": definition.kind,
         "parameters": [dict(_parameter(one)) for one in definition.parameters],
-        "amounts": [dict(_amount(one, currency.get(one.name))) for one in definition.amounts],
+        "amounts": [dict(_amount(one)) for one in definition.amounts],
         "entries": [dict(_given(one, one.__struct_fields__)) for one in definition.entries],
     }
 
@@ -140,18 +139,17 @@ def _parameter(one: Parameter) -> Iterator[tuple[str, Figure]]:
             yield name, figure(one, value)
 
 
-def _amount(one: Amount, currency: str | None) -> Iterator[tuple[str, Figure]]:
+def _amount(one: Amount) -> Iterator[tuple[str, Figure]]:
     yield from _given(one, ("name", "kind", "currency", "of", "parameter"))
-    fixed = currency if currency in EXPONENTS else None
-    if one.fixed is not None and fixed is not None:
-        yield "fixed", show(one.fixed, fixed)
+    if one.fixed is not None and one.currency is not None:
+        yield "fixed", show(one.fixed, one.currency)
     if one.percentage is not None:
         yield "percentage", show_percentage(one.percentage)
     if one.kind == "sum":
         yield "plus", list(one.plus)
         yield "minus", list(one.minus)
     if one.fee is not None:
-        yield "fee", fee_in_json(one.fee, fixed)
+        yield "fee", fee_in_json(one.fee, one.currency)
     if one.parts:
         yield "parts", [{"name": part.name, "weight": part.weight} for part in one.parts]
 
