@@ -207,7 +207,9 @@ def _terms(definition: Any) -> FeeScheduleTerms:
 def define_fee_schedule(caller: Caller, body: FeeScheduleBody) -> Intent:
     """Define a fee schedule, or the next version of one. It is for operators."""
     role = "fees" if body.account is None and body.role is None else body.role
-    made = DefineFeeSchedule(body.name, body.currency, body.fee(body.currency), body.account, role)
+    made = DefineFeeSchedule(
+        name=body.name, currency=body.currency, fee=body.fee(body.currency), account=body.account, role=role
+    )
     return Intent(made, fee_schedule_stream(body.name))
 
 

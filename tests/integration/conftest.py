@@ -46,4 +46,5 @@ def known(service18: Service) -> dict[str, str]:
     eur = {"amount": "1.00", "currency": "EUR"}
     assert service18.post(f"accounts/{account}/deposits", eur, role="operator", key="known").status_code == 201
     held = service18.post(f"accounts/{account}/holds", eur).json()["hold"]
-    return {**named, **ones, "account": account, "hold": held, "stream": account, "key": "known"}
+    of_paths = {"account": account, "hold": held, "stream": account, "key": "known", "number": "1"}
+    return {**named, **ones, "template": named["template"], **of_paths}

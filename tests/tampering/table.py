@@ -724,6 +724,43 @@ AGAINST_THE_RULES: Final = [
         CHECKPOINTS,
     ),
     forged(
+        "a fee schedule with a percentage out of bounds",
+        everywhere('"percentage":2500000', '"percentage":2500000000', "type = 'fee_schedule.defined.v1'"),
+        "A percentage is from 0 to 1000; tier 1 has 2500.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a fee schedule that is revised under an older number",
+        everywhere('"number":2', '"number":1', "type = 'fee_schedule.revised.v1'"),
+        "fee-schedule:card has version 1 after 1",
+        STREAMS_KEEP_RULES,
+        REPEATABLE,
+        CHECKPOINTS,
+    ),
+    forged(
+        "a template that credits another amount than it debits",
+        everywhere('"amount":"net"', '"amount":"gross"', "type = 'template.revised.v1'"),
+        "The entries do not balance whatever the parameters are",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a template whose amounts rest on each other",
+        everywhere('"of":"gross"', '"of":"net"', "type = 'template.revised.v1'"),
+        "Amounts rest on each other in a circle",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a version of a template that is retired and never was",
+        everywhere('"number":1', '"number":7', "type = 'template.retired.v1'"),
+        "template:sale has no version 7 to retire",
+        STREAMS_KEEP_RULES,
+        REPEATABLE,
+        TABLES,
+    ),
+    forged(
         "an event after closing",
         retyped("account.unfrozen.v1", "account.closed.v1"),
         "is closed; nothing can be posted to it or changed on it.",
@@ -1204,6 +1241,11 @@ READ: Final = [
         "DELETE FROM read.posting_policy_versions WHERE version = 1",
         TABLES,
     ),
+    case("fee_schedules: a definition", "UPDATE read.fee_schedules SET definition = '{}'", TABLES),
+    case("fee_schedule_versions: a row deleted", "DELETE FROM read.fee_schedule_versions WHERE number = 1", TABLES),
+    case("templates: the newest version", "UPDATE read.templates SET newest = 1", TABLES),
+    case("template_versions: a definition", "UPDATE read.template_versions SET definition = '{}'", TABLES),
+    case("template_retirements: a row deleted", "DELETE FROM read.template_retirements", TABLES),
     case("account_persons: an end", "UPDATE read.account_persons SET until = NULL WHERE standing = 'mandate'", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
@@ -1220,8 +1262,9 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
-        " read.posting_policy, read.posting_policy_versions, read.account_persons, read.people, read.approvals,"
-        " read.sign_ins, read.mails, read.processes",
+        " read.posting_policy, read.posting_policy_versions, read.fee_schedules, read.fee_schedule_versions,"
+        " read.templates, read.template_versions, read.template_retirements, read.account_persons, read.people,"
+        " read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,
     ),
     case(

@@ -134,6 +134,8 @@ KEYS = {
     "approvals": "approval",
     "sign_ins": "session",
     "entries": "account, number",
+    "fee_schedule_versions": "schedule, number",
+    "fee_schedules": "schedule",
     "mails": "mail",
     "movements": "account, day",
     "order_lines": '"order", line',
@@ -145,6 +147,9 @@ KEYS = {
     "posts": "post",
     "processes": "process",
     "refusals": "refusal",
+    "template_retirements": "template, number",
+    "template_versions": "template, number",
+    "templates": "template",
     "transactions": "transaction",
     "trial_balance": "currency, type",
 }

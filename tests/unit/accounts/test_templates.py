@@ -62,7 +62,7 @@ def test_a_sale(ledger: MemoryLedger) -> None:
     assert ledger[seller].balance == 33_33 - 1_08 - 23, "0.25 and 2.5 % are 1.08; 21 % of that are 0.23"
     assert (ledger[FEES].balance, ledger[REVENUE].balance) == (1_08, 23)
     assert done.commuting == {FEES, REVENUE}
-    assert [line["amount"] for line in done.result["entries"]] == ["33.33", "32.02", "1.08", "0.23"]  # type: ignore
+    assert [line["amount"] for line in done.result["entries"]] == ["33.33", "32.02", "1.08", "0.23"]  # type: ignore[union-attr, index, call-overload]
     ledger.accepted(post("sale", buyer=buyer, seller=seller, gross="10.00", rate="0"))
     posted = next(event for event in reversed(ledger.log) if isinstance(event, TransactionPosted))
     assert (posted.kind, len(posted.entries)) == ("payment", 3), "an entry of zero is left out"
@@ -96,7 +96,7 @@ def test_a_salary_with_tax_insurance_and_cost_centres(ledger: MemoryLedger) -> N
     )
     ledger.accepted(DefineTemplate("salary", definition))
     first, second, employee, office = (ledger.account(balance) for balance in (2_000_00, 1_000_00, 0, 0))
-    accounts = {"first": first, "second": second, "employee": employee, "office": office}
+    accounts: dict[str, Any] = {"first": first, "second": second, "employee": employee, "office": office}
     ledger.accepted(post("salary", **accounts, gross="1234.57", days_first=2, days_second=1))
     cost = 1_234_57 + 417_28
     assert ledger[employee].balance == 1_234_57 - 185_19 - 143_21
@@ -118,7 +118,7 @@ def test_a_template_in_the_currency_of_a_parameter(ledger: MemoryLedger) -> None
 
 def test_versions_are_kept_until_they_are_retired(ledger: MemoryLedger) -> None:
     buyer, seller = ledger.account(100_00), ledger.account()
-    given = {"buyer": buyer, "seller": seller, "gross": "1.00"}
+    given: dict[str, Any] = {"buyer": buyer, "seller": seller, "gross": "1.00"}
     ledger.accepted(DefineTemplate("pay", PLAIN))
     ledger.accepted(DefineTemplate("pay", replace(PLAIN, kind="journal")))
     assert ledger.accepted(post("pay", **given)).result["number"] == 2
@@ -176,7 +176,7 @@ def test_a_parameter_that_does_not_fit(ledger: MemoryLedger, name: str, value: A
     fixed_only = replace(SALE, amounts=(*SALE.amounts[:2], replace(COMMISSION, fee=Fee(0, (Tier(None, PER_CENT),)))))
     ledger.accepted(DefineTemplate("sale", fixed_only))
     buyer, seller = ledger.account(100_00), ledger.account()
-    given = {"buyer": buyer, "seller": seller, "gross": "1.00", "rate": "1", name: value}
+    given: dict[str, Any] = {"buyer": buyer, "seller": seller, "gross": "1.00", "rate": "1", name: value}
     assert ledger.refused(post("sale", **given)).rule == rule
 
 
@@ -185,7 +185,12 @@ def test_entries_that_balance_for_some_amounts_are_left_to_the_posting(ledger: M
     of = [Parameter(name, "amount", "EUR") for name in ("net", "tax")]
     entries = (BOTH[0], entry("credit", "net", "seller"), entry("credit", "tax", "seller"))
     ledger.accepted(DefineTemplate("pay", Definition("payment", (BUYER, SELLER, GROSS, *of), (), entries)))
-    given = {"buyer": ledger.account(100_00), "seller": ledger.account(), "gross": "10.00", "net": "8.00"}
+    given: dict[str, Any] = {
+        "buyer": ledger.account(100_00),
+        "seller": ledger.account(),
+        "gross": "10.00",
+        "net": "8.00",
+    }
     assert ledger.refused(post("pay", **given, tax="1.99")).rule == "entries_unbalanced"
     ledger.accepted(post("pay", **given, tax="2.00"))
 
@@ -293,5 +298,6 @@ def test_a_posting_by_template_writes_what_a_posting_of_its_entries_writes(ledge
     buyer, seller = ledger.account(100_00), ledger.account()
     made = ledger.decide(post("sale", buyer=buyer, seller=seller, gross="33.33"))
     [posted, *entries] = made.events  # type: ignore[union-attr]
+    assert isinstance(posted, TransactionPosted)
     same = ledger.decide(PostTransaction(posted.originator_id, "payment", posted.entries, TODAY))
     assert same.events[1:] == tuple(entries)  # type: ignore[union-attr]

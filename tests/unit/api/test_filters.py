@@ -32,6 +32,8 @@ CATEGORIES = {
     "acct",
     "txn",
     "policy:posting",
+    "fee-schedule",
+    "template",
     "ord",
     "post",
     "proc",

@@ -69,8 +69,10 @@ def may(role: Role, method: str, path: str) -> bool:
         return False
     if path in ("/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
         return False
+    if path in ("/v1/fee-schedules/{schedule}/retire", "/v1/templates/{template}/retire"):
+        return False
     if method not in READS:
-        return role == "command" and path != "/v1/policies/posting"
+        return role == "command" and path not in ("/v1/policies/posting", "/v1/fee-schedules", "/v1/templates")
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
         return role == "audit"
     if path.startswith("/v1/refusals"):
