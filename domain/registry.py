@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from domain import claims, refusals, subjects, together
-from domain.accounts import account, fee_schedule, hold_expiry, posting_policy, template, transaction
+from domain.accounts import account, fee_schedule, hold_expiry, pending_expiry, posting_policy, template, transaction
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
@@ -132,7 +132,12 @@ PREFIXES: Mapping[type[Event], str] = {
 }
 """The prefix of the streams that an event is on, by its class."""
 
-MANAGERS: tuple[ProcessManager, ...] = (publication.MANAGER, hold_expiry.MANAGER, mailing.MANAGER)
+MANAGERS: tuple[ProcessManager, ...] = (
+    publication.MANAGER,
+    hold_expiry.MANAGER,
+    pending_expiry.MANAGER,
+    mailing.MANAGER,
+)
 """All process managers."""
 
 check_managers(MANAGERS, {command for command, roles in PERMISSIONS.items() if roles & MANAGER_ROLES})

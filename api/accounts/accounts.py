@@ -118,6 +118,7 @@ def _movement(kind: type[Deposit | Withdraw], caller: Caller, account: str, body
         value_date=body.value_date or caller.today,
         reference=body.reference,
         description=body.description,
+        metadata=body.metadata,
     )
     return Intent(movement, account)
 
@@ -145,6 +146,7 @@ def charge_fee(caller: Caller, account: PathId, body: bodies.FeeCharge) -> Inten
         value_date=body.value_date or caller.today,
         reference=body.reference,
         description=body.description,
+        metadata=body.metadata,
         schedule=body.schedule,
     )
     return Intent(fee, account)
@@ -234,6 +236,7 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
         value_date=body.value_date or caller.today,
         reference=body.reference,
         description=body.description,
+        metadata=body.metadata,
     )
     return Intent(capture, account)
 

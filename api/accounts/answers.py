@@ -11,6 +11,8 @@ from typing_extensions import TypedDict
 from api.commands.answers import Accepted
 from api.queries.response_types import CurrencyCode, Money, one_of
 from domain.accounts.account.state import Status
+from domain.accounts.transaction.events import Awaits
+from domain.accounts.transaction.state import TransactionStatus
 
 
 class AccountOpened(Accepted):
@@ -89,3 +91,33 @@ class HoldCaptured(Posted):
     """A hold that was captured by a transaction."""
 
     hold: str
+
+
+class TransactionPending(Accepted):
+    """A transaction that waits. Its amounts are reserved."""
+
+    transaction: str
+    status: Annotated[str, one_of(TransactionStatus)]
+    awaits: Annotated[str, one_of(Awaits)]
+    expires_at: datetime | None
+
+
+class PendingPosted(Posted):
+    """A pending transaction that was posted."""
+
+    status: Annotated[str, one_of(TransactionStatus)]
+
+
+class PendingEnded(Accepted):
+    """A pending transaction that ended without being posted."""
+
+    transaction: str
+    status: Annotated[str, one_of(TransactionStatus)]
+
+
+class TransactionUndone(Posted):
+    """A transaction that was reversed, refunded or charged back, and the one that did it."""
+
+    original: str
+    status: Annotated[str, one_of(TransactionStatus)]
+    left: Annotated[dict[str, Money], Field(description="What is left to reverse, by number of the original's entry")]

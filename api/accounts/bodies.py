@@ -27,8 +27,12 @@ from api.commands.bodies import (
 from api.queries.response_types import one_of
 from domain.accounts.account.holds import MOST_DAYS_HELD
 from domain.accounts.fee_schedule import NAME
-from domain.accounts.numbers import AccountType
-from domain.accounts.posting import Side
+from domain.accounts.numbers import AccountType, InternalRole
+from domain.accounts.posting import MOST_ENTRIES, Side
+
+Expiry = Annotated[
+    Instant | None, Field(description=f"After now, and at most {MOST_DAYS_HELD} days ahead; null for no expiry")
+]
 
 ScheduleName = Annotated[str, StringConstraints(max_length=200), WithJsonSchema({"type": "string", "pattern": NAME})]
 """The name of a fee schedule or a template. The domain refuses another text."""
@@ -64,6 +68,7 @@ class Movement(Sum):
     value_date: IsoDate | None = None
     reference: Reference | None = None
     description: Description | None = None
+    metadata: Metadata
 
 
 class FeeCharge(Body):
@@ -78,6 +83,7 @@ class FeeCharge(Body):
     value_date: IsoDate | None = None
     reference: Reference | None = None
     description: Description | None = None
+    metadata: Metadata
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> FeeCharge:
@@ -133,6 +139,130 @@ class TransactionBody(Body):
     value_date: IsoDate | None = None
     reference: Reference | None = None
     description: Description | None = None
+    metadata: Metadata
+
+
+_Awaits = Annotated[
+    Literal["request", "approval"],
+    Field(description="What it waits for: a request to post it, or the approval of another person"),
+]
+
+
+class PendingTransfer(TransferBody):
+    """Reserve the amount of a transfer, to be posted later."""
+
+    model_config = example(
+        source=ACCOUNT_A, target=ACCOUNT_B, amount="12.30", currency="EUR", expires_at="2027-01-31T12:00:00Z"
+    )
+
+    expires_at: Expiry = None
+    awaits: _Awaits = "request"
+
+
+class PendingTransaction(TransactionBody):
+    """Reserve the amounts of any balanced set of entries, to be posted later."""
+
+    expires_at: Expiry = None
+    awaits: _Awaits = "request"
+
+
+class PostPendingBody(Body):
+    """Post a pending transaction."""
+
+    model_config = example(value_date="2026-01-31")
+
+    value_date: Annotated[IsoDate | None, Field(description="Null for the one with which it was reserved")] = None
+
+
+class CancelPendingBody(Body):
+    """Cancel a pending transaction."""
+
+    model_config = example(reason="The customer changed their mind")
+
+    reason: Description | None = None
+
+
+class _Undoing(Body):
+    reason: Description
+    value_date: Annotated[
+        IsoDate | Literal["original"] | None,
+        Field(description='A date, "original" for that of the transaction that is undone, or null for today'),
+    ] = None
+    reference: Reference | None = None
+    metadata: Metadata
+
+
+class ReversedEntry(BaseModel):
+    """Part of an entry that is reversed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    entry: Annotated[int, Field(ge=1, le=MOST_ENTRIES, description="Its number in the transaction, from 1")]
+    currency: Currency
+    amount: Amount
+
+
+class Reversal(_Undoing):
+    """Reverse what is left of a transaction, an amount of it, or parts of its entries."""
+
+    model_config = example(reason="Booked twice", currency="EUR", amount="10.00")
+
+    currency: Annotated[Currency | None, Field(description="Of the amount")] = None
+    amount: Annotated[
+        Amount | None, Field(description="Of a transaction with one debit and one credit; null for what is left")
+    ] = None
+    entries: Annotated[
+        list[ReversedEntry],
+        Field(max_length=MOST_ENTRIES, default_factory=list, description="Instead of an amount; sides are swapped"),
+    ]
+    with_fee: Annotated[
+        bool, Field(description="Whether entries on the internal account for fees are reversed too")
+    ] = True
+
+
+class Refund(_Undoing):
+    """Give an amount of a transaction back, less a fee."""
+
+    model_config = example(reason="The goods came back", currency="EUR", amount="10.00", fee_rate="0.025")
+
+    currency: Currency
+    amount: Amount
+    fee_rate: Annotated[
+        str,
+        StringConstraints(pattern=r"^0(\.[0-9]{1,6})?$"),
+        Field(description="The part of the amount that is kept as a fee, below 1; the fee is rounded half even"),
+    ] = "0"
+
+
+class Chargeback(_Undoing):
+    """Give an amount of a transaction back, because the bank of the payer asked for it."""
+
+    model_config = example(reason="The cardholder disputes it")
+
+    currency: Annotated[Currency | None, Field(description="Of the amount")] = None
+    amount: Annotated[Amount | None, Field(description="Null for what is left")] = None
+
+
+class Adjustment(Sum):
+    """Correct the balance of an account against an account of the ledger."""
+
+    model_config = example(amount="1.00", currency="EUR", side="credit", against="revenue", reason="Rounding of May")
+
+    side: Annotated[Side, Field(description="Of the entry on the account: a credit raises its balance")]
+    against: Annotated[InternalRole, one_of(InternalRole)]
+    reason: Description
+    value_date: IsoDate | None = None
+    reference: Reference | None = None
+    parent: Annotated[Id | None, Field(description="The transaction that it corrects")] = None
+    metadata: Metadata
+
+
+class RejectBody(Body):
+    """Reject a pending transaction."""
+
+    model_config = example(reason="The invoice is not ours")
+
+    reason: Description
 
 
 class Owner(Body):
@@ -180,9 +310,7 @@ class Hold(Sum):
 
     reference: Reference | None = None
     metadata: Metadata
-    expires_at: Annotated[
-        Instant | None, Field(description=f"After now, and at most {MOST_DAYS_HELD} days ahead; null for no expiry")
-    ] = None
+    expires_at: Expiry = None
 
 
 class Capture(Movement):

@@ -23,6 +23,7 @@ from api.commands.bodies import (
     Description,
     Id,
     IsoDate,
+    Metadata,
     Price,
     Reference,
     example,
@@ -244,6 +245,7 @@ class TemplatePosting(Body):
     value_date: IsoDate | None = None
     reference: Reference | None = None
     description: Description | None = None
+    metadata: Metadata
 
 
 # Answers.
@@ -413,6 +415,7 @@ def post_by_template(caller: Caller, template: PathId, body: TemplatePosting) ->
         number=body.number,
         reference=body.reference,
         description=body.description,
+        metadata=body.metadata,
     )
     return Intent(posting, template_stream(template))
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.accounts import bodies
-from api.accounts.answers import Posted
+from api.accounts.answers import PendingEnded, PendingPosted, Posted, TransactionPending
 from api.accounts.views import Transaction, transaction_view
 from api.commands.bodies import IsoDate
 from api.commands.execution import command
@@ -20,11 +20,21 @@ from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reader_of, reading
 from api.queries.response_types import page_of, values_of
 from domain.accounts.posting import Entry, TransactionKind
-from domain.accounts.transaction import TRANSACTION, PostTransaction, Transfer
+from domain.accounts.transaction import (
+    TRANSACTION,
+    CancelPending,
+    PendTransaction,
+    PendTransfer,
+    PostPending,
+    PostTransaction,
+    Transfer,
+)
+from domain.accounts.transaction.state import TransactionStatus
 from projections.accounts.transactions import queries
 
 router = APIRouter(prefix="/v1", tags=["transactions"])
 
+TransactionStatusFilter = Annotated[str, choice(values_of(TransactionStatus))] | None
 KindFilter = Annotated[str, choice(values_of(TransactionKind))] | None
 
 
@@ -41,27 +51,80 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
             value_date=body.value_date or caller.today,
             reference=body.reference,
             description=body.description,
+            metadata=body.metadata,
         )
+    )
+
+
+def _entries(body: bodies.TransactionBody) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(account=entry.account, side=entry.side, amount=entry.amount, currency=entry.currency)
+        for entry in body.entries
     )
 
 
 @command(router, "/transactions", makes=PostTransaction, answer=Posted)
 def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     """Post any balanced set of 2 to 1,000 entries, all or nothing."""
-    entries = tuple(
-        Entry(account=entry.account, side=entry.side, amount=entry.amount, currency=entry.currency)
-        for entry in body.entries
-    )
     return Intent(
         PostTransaction(
             transaction=caller.services.new_id(TRANSACTION),
             kind=body.kind,
-            entries=entries,
+            entries=_entries(body),
             value_date=body.value_date or caller.today,
             reference=body.reference,
             description=body.description,
+            metadata=body.metadata,
         )
     )
+
+
+@command(router, "/transfers/pending", makes=PendTransfer, answer=TransactionPending)
+def pend_transfer(caller: Caller, body: bodies.PendingTransfer) -> Intent:
+    """Reserve the amount of a transfer. It is posted, cancelled, or expires later."""
+    return Intent(
+        PendTransfer(
+            transaction=caller.services.new_id(TRANSACTION),
+            source=body.source,
+            target=body.target,
+            amount=body.amount,
+            currency=body.currency,
+            value_date=body.value_date or caller.today,
+            reference=body.reference,
+            description=body.description,
+            metadata=body.metadata,
+            expires_at=body.expires_at,
+        )
+    )
+
+
+@command(router, "/transactions/pending", makes=PendTransaction, answer=TransactionPending)
+def pend_transaction(caller: Caller, body: bodies.PendingTransaction) -> Intent:
+    """Reserve the amounts of any balanced set of entries. They are posted, cancelled, or expire later."""
+    return Intent(
+        PendTransaction(
+            transaction=caller.services.new_id(TRANSACTION),
+            kind=body.kind,
+            entries=_entries(body),
+            value_date=body.value_date or caller.today,
+            reference=body.reference,
+            description=body.description,
+            metadata=body.metadata,
+            expires_at=body.expires_at,
+        )
+    )
+
+
+@command(router, "/transactions/{transaction}/post", makes=PostPending, answer=PendingPosted, status=200)
+def post_pending(caller: Caller, transaction: PathId, body: bodies.PostPendingBody) -> Intent:
+    """Post a pending transaction. Every rule of a posting holds again."""
+    return Intent(PostPending(transaction, body.value_date), transaction)
+
+
+@command(router, "/transactions/{transaction}/cancel", makes=CancelPending, answer=PendingEnded, status=200)
+def cancel_pending(caller: Caller, transaction: PathId, body: bodies.CancelPendingBody) -> Intent:
+    """Cancel a pending transaction. What it reserved is available again."""
+    return Intent(CancelPending(transaction, body.reason), transaction)
 
 
 @query(
@@ -77,6 +140,8 @@ def list_transactions(
     account: Filter = None,
     kind: KindFilter = None,
     reference: Filter = None,
+    status: TransactionStatusFilter = None,
+    parent: Filter = None,
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
@@ -96,6 +161,8 @@ def list_transactions(
             account=account,
             kind=kind,
             reference=reference,
+            status=status,
+            parent=parent,
             value_from=value_from,
             value_until=value_until,
             after=after,

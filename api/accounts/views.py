@@ -10,8 +10,11 @@ from typing_extensions import TypedDict
 
 from api.queries.response_types import CurrencyCode, Erasable, LogPosition, Money, StreamVersion, one_of
 from domain.accounts.account.state import Status
+from domain.accounts.details import Relation
 from domain.accounts.numbers import AccountType
 from domain.accounts.posting import Side, TransactionKind
+from domain.accounts.transaction.events import Awaits
+from domain.accounts.transaction.state import TransactionStatus
 from domain.money import show
 from projections.accounts.account_persons import AccountPersonRow, Standing
 from projections.accounts.accounts.queries import AccountRow
@@ -102,6 +105,22 @@ class Transaction(TypedDict):
         bool, Field(description="Whether it had a description that was erased with its owner's data")
     ]
     entries: list[TransactionEntry]
+    status: Annotated[str, one_of(TransactionStatus)]
+    parent: Annotated[str | None, Field(description="The transaction that it belongs to, such as the reversed one")]
+    relation: Annotated[str | None, one_of(Relation), Field(description="What it is to its parent")]
+    template: Annotated[str | None, Field(description="The template that made its entries")]
+    template_version: int | None
+    late_for: Annotated[date | None, Field(description="The day in a closed period that it is about")]
+    metadata: Annotated[dict[str, str], Field(description="Pairs that the client keeps with it")]
+    awaits: Annotated[str | None, one_of(Awaits), Field(description="What a pending one waits for, or waited for")]
+    initiator: Annotated[str | None, Field(description="The person who asked for one that waits")]
+    decided_by: Annotated[str | None, Field(description="The person who approved or rejected it")]
+    expires_at: Annotated[datetime | None, Field(description="Until when a pending one waits")]
+    reason: Annotated[str | None, Field(description="Why it was cancelled or rejected")]
+    reversed_by: Annotated[str | None, Field(description="The newest transaction that reverses it")]
+    reversed: Annotated[
+        list[Money] | None, Field(description="Of each entry, what is reversed by now; null for nothing")
+    ]
     recorded_at: datetime
     position: LogPosition
 
@@ -210,9 +229,30 @@ def transaction_view(row: TransactionRow) -> Transaction:
             {"account": e.account, "side": e.side, "amount": show(e.amount, e.currency), "currency": e.currency}
             for e in row.entries
         ],
+        "status": row.status,
+        "parent": row.parent,
+        "relation": row.relation,
+        "template": row.template,
+        "template_version": row.template_version,
+        "late_for": row.late_for,
+        "metadata": row.metadata or {},
+        "awaits": row.awaits,
+        "initiator": row.initiator,
+        "decided_by": row.decided_by,
+        "expires_at": row.expires_at,
+        "reason": row.reason,
+        "reversed_by": row.reversed_by,
+        "reversed": _reversed(row),
         "recorded_at": row.recorded_at,
         "position": row.position,
     }
+
+
+def _reversed(row: TransactionRow) -> list[str] | None:
+    """What is reversed of each entry. A reader who does not see all entries does not see it."""
+    if row.reversed is None or len(row.reversed) != len(row.entries):
+        return None
+    return [show(amount, entry.currency) for amount, entry in zip(row.reversed, row.entries, strict=True)]
 
 
 def trial_balance_view(balance: trial_balances.TrialBalance) -> TrialBalance:

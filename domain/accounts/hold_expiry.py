@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from domain.accounts.account.events import HoldCaptured, HoldExpired, HoldPlaced, HoldReleased
 from domain.accounts.account.holds import ExpireHold
+from domain.accounts.transaction.state import TRANSACTION
 from domain.kernel import Value
 from domain.process_manager import (
     NOTHING,
@@ -83,7 +84,9 @@ def react(state: Expiry, trigger: Trigger) -> Reaction:
 
 
 def _that_expires(event: HoldPlaced) -> tuple[str, ...] | None:
-    return None if event.expires_at is None else (event.originator_id, event.hold)
+    if event.expires_at is None or event.hold.startswith(f"{TRANSACTION}_"):
+        return None  # a pending transaction ends what it reserves (`domain.accounts.pending_expiry`)
+    return (event.originator_id, event.hold)
 
 
 def _of_its_hold(event: HoldReleased | HoldCaptured | HoldExpired) -> tuple[str, ...]:

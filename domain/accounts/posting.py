@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from domain.accounts.account.events import AccountCredited, AccountDebited
 from domain.accounts.account.state import ACCOUNT, Account
+from domain.accounts.details import Details, refuse_details
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting_policy import POSTING_POLICY, PostingPolicy, posting_policy
 from domain.codes import refuse_other_than_code
@@ -74,7 +75,7 @@ class Entry(Value, frozen=True):
 
 
 class TransactionPosted(Event, frozen=True):
-    """Money was moved. The event has all entries, and is the only one of its stream."""
+    """Money was moved. The event has all entries. It begins the stream, unless the transaction was pending before."""
 
     kind: TransactionKind
     value_date: date
@@ -118,12 +119,14 @@ class Transaction(Value, frozen=True):
     reference: str | None = None
     description: Personal | None = None
     subject: str | None = None  # the person whose key seals the description
+    details: Details | None = None
+    version: int = 0  # of its stream; more than 0 if it was pending
 
 
 def post(transaction: Transaction, states: States, context: Context) -> Decision:
     """Return the events that book the transaction, or the first rule that it breaks.
 
-    `states` has each account that the entries name, and the posting policy. The stream of the transaction is new.
+    `states` has each account that the entries name, and the posting policy.
     """
     entries, value_date = transaction.entries, transaction.value_date
     refusal = (
@@ -131,6 +134,9 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
         or refuse_value_date(value_date, posting_policy(states), context.today)
         or refuse_other_than_code("reference", transaction.reference)
     )
+    details = transaction.details
+    if refusal is None and details is not None:
+        refusal = refuse_details(details)
     if refusal is not None:
         return refusal
 
@@ -162,11 +168,11 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
         if refusal is not None:
             return refusal
 
-    posted = transaction.id
+    posted, version = transaction.id, transaction.version + 1
     events: list[Event] = [
         TransactionPosted(
             originator_id=posted,
-            originator_version=1,
+            originator_version=version,
             kind=transaction.kind,
             value_date=value_date,
             entries=entries,
@@ -175,6 +181,8 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
             description=transaction.description,
         )
     ]
+    if details is not None:
+        events.append(details.event(posted, version + 1))
     for number, entry in enumerate(entries, 1):
         id = entry.account
         versions[id] = version = versions[id] + 1

@@ -7,13 +7,28 @@ CREATE TABLE transactions (
     recorded_at        timestamptz NOT NULL,
     value_date         date NOT NULL,
     description_erased boolean NOT NULL,
+    template_version   bigint,
+    expires_at         timestamptz,
+    changed            bigint,
     erasure            bigint,
+    late_for           date,
     transaction        text COLLATE "C" NOT NULL,
+    status             text COLLATE "C" NOT NULL,
     kind               text COLLATE "C" NOT NULL,
     entries            json NOT NULL,
     reference          text COLLATE "C",
     subject            text COLLATE "C",
     description        text,
+    parent             text COLLATE "C",
+    relation           text COLLATE "C",
+    template           text COLLATE "C",
+    metadata           json,
+    awaits             text COLLATE "C",
+    initiator          text COLLATE "C",
+    decided_by         text COLLATE "C",
+    reason             text,
+    reversed_by        text COLLATE "C",
+    reversed           json,
     PRIMARY KEY (transaction)
 );
 
@@ -21,10 +36,13 @@ CREATE INDEX transactions_by_kind ON transactions (kind, position);
 CREATE INDEX transactions_by_reference ON transactions (reference, position) WHERE reference IS NOT NULL;
 CREATE INDEX transactions_by_value_date ON transactions (value_date, position);
 CREATE UNIQUE INDEX transactions_in_order ON transactions (position);
+CREATE INDEX transactions_not_posted ON transactions (status, position) WHERE status <> 'posted';
+CREATE INDEX transactions_of_parent ON transactions (parent, position) WHERE parent IS NOT NULL;
 CREATE INDEX transactions_of_subject ON transactions (subject) WHERE subject IS NOT NULL;
 
-COMMENT ON TABLE transactions IS 'One row a transaction. A row only loses its description, once the person it is about was erased.';
+COMMENT ON TABLE transactions IS 'One row a transaction: what was posted, or waits to be posted, and what became of it.';
 COMMENT ON COLUMN transactions.transaction IS 'Public id; also the name of its stream in the log.';
+COMMENT ON COLUMN transactions.status IS 'pending, posted, cancelled, rejected, expired, partly_reversed or reversed.';
 COMMENT ON COLUMN transactions.kind IS 'What it is, such as deposit, transfer, fee, reversal or journal.';
 COMMENT ON COLUMN transactions.value_date IS 'From which day on it counts.';
 COMMENT ON COLUMN transactions.reference IS 'Reference of the client''s business.';
@@ -32,15 +50,31 @@ COMMENT ON COLUMN transactions.subject IS 'The person whose key seals the descri
 COMMENT ON COLUMN transactions.description IS 'Free text. NULL once the person it is about was erased.';
 COMMENT ON COLUMN transactions.description_erased IS 'Whether the description is gone with a person''s key.';
 COMMENT ON COLUMN transactions.entries IS '[{account, side, amount, currency}] in their order, minor units.';
+COMMENT ON COLUMN transactions.parent IS 'The transaction that it belongs to, such as the reversed one.';
+COMMENT ON COLUMN transactions.relation IS 'What it is to its parent.';
+COMMENT ON COLUMN transactions.template IS 'The template that made its entries.';
+COMMENT ON COLUMN transactions.template_version IS 'The version of that template.';
+COMMENT ON COLUMN transactions.late_for IS 'The day in a closed period that it is about.';
+COMMENT ON COLUMN transactions.metadata IS 'Pairs that the client keeps with it. NULL: none.';
+COMMENT ON COLUMN transactions.awaits IS 'What it waits for, or waited for: request, approval or review.';
+COMMENT ON COLUMN transactions.initiator IS 'The person who asked for a transaction that waits.';
+COMMENT ON COLUMN transactions.decided_by IS 'The person who approved or rejected it.';
+COMMENT ON COLUMN transactions.expires_at IS 'Until when it waits, UTC.';
+COMMENT ON COLUMN transactions.reason IS 'Why it was cancelled or rejected.';
+COMMENT ON COLUMN transactions.reversed_by IS 'The newest transaction that reverses it.';
+COMMENT ON COLUMN transactions.reversed IS 'What is reversed of each entry, minor units. NULL: nothing.';
 COMMENT ON COLUMN transactions.position IS 'Position in the log.';
 COMMENT ON COLUMN transactions.recorded_at IS 'When it was recorded, UTC.';
+COMMENT ON COLUMN transactions.changed IS 'Position in the log of its last change. NULL: it did not change.';
 COMMENT ON COLUMN transactions.erasure IS 'Position in the log at which its text was erased. NULL before.';
 
 -- Reporting views.
 
 CREATE OR REPLACE VIEW reporting.transactions AS
 SELECT t.transaction, t.kind, t.value_date, t.reference, t.description, json_array_length(t.entries) AS entries,
-       t.position, t.recorded_at, coalesce(t.erasure, t.position) AS last_position
+       t.position, t.recorded_at, coalesce(greatest(t.erasure, t.changed), t.position) AS last_position, t.status,
+       t.parent, t.relation, t.template, t.template_version, t.late_for, t.metadata, t.awaits, t.initiator,
+       t.decided_by, t.expires_at, t.reversed_by
   FROM read.transactions t;
 
 COMMENT ON VIEW reporting.transactions IS 'One row a transaction. Its amounts are in reporting.entries, which join by transaction.';
@@ -53,3 +87,15 @@ COMMENT ON COLUMN reporting.transactions.entries IS 'How many entries it has.';
 COMMENT ON COLUMN reporting.transactions.position IS 'Position in the log.';
 COMMENT ON COLUMN reporting.transactions.recorded_at IS 'When it was recorded, UTC.';
 COMMENT ON COLUMN reporting.transactions.last_position IS 'Position in the log of the last event that changed this row.';
+COMMENT ON COLUMN reporting.transactions.status IS 'pending, posted, cancelled, rejected, expired, partly_reversed or reversed.';
+COMMENT ON COLUMN reporting.transactions.parent IS 'The transaction that it belongs to, such as the reversed one.';
+COMMENT ON COLUMN reporting.transactions.relation IS 'What it is to its parent.';
+COMMENT ON COLUMN reporting.transactions.template IS 'The template that made its entries.';
+COMMENT ON COLUMN reporting.transactions.template_version IS 'The version of that template.';
+COMMENT ON COLUMN reporting.transactions.late_for IS 'The day in a closed period that it is about.';
+COMMENT ON COLUMN reporting.transactions.metadata IS 'Pairs that the client keeps with it. NULL: none.';
+COMMENT ON COLUMN reporting.transactions.awaits IS 'What it waits for, or waited for: request, approval or review.';
+COMMENT ON COLUMN reporting.transactions.initiator IS 'The person who asked for a transaction that waits.';
+COMMENT ON COLUMN reporting.transactions.decided_by IS 'The person who approved or rejected it.';
+COMMENT ON COLUMN reporting.transactions.expires_at IS 'Until when it waits, UTC.';
+COMMENT ON COLUMN reporting.transactions.reversed_by IS 'The newest transaction that reverses it.';

@@ -71,9 +71,9 @@ def total(name: str, comment: str) -> Column[Any]:
     return _column(name, Numeric(), comment, False, False, info={_MINOR_UNITS: True})
 
 
-def day(name: str, comment: str, *, key: bool = False) -> Column[Any]:
+def day(name: str, comment: str, *, key: bool = False, optional: bool = False) -> Column[Any]:
     """A calendar date."""
-    return _column(name, Date(), comment, key, False)
+    return _column(name, Date(), comment, key, optional)
 
 
 def moment(name: str, comment: str, *, optional: bool = False) -> Column[Any]:
@@ -81,9 +81,9 @@ def moment(name: str, comment: str, *, optional: bool = False) -> Column[Any]:
     return _column(name, DateTime(timezone=True), comment, False, optional)
 
 
-def json_value(name: str, comment: str) -> Column[Any]:
+def json_value(name: str, comment: str, *, optional: bool = False) -> Column[Any]:
     """A JSON value, kept as it was written."""
-    return _column(name, JSON(), comment, False, False)
+    return _column(name, JSON(), comment, False, optional)
 
 
 def index(name: str, *columns: str, where: str | None = None, unique: bool = False) -> Index:

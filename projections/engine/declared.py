@@ -51,7 +51,10 @@ def _own_stream(event: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class RowFold:
-    """How events become the rows of one table. `starts` has the events that begin a row, `changes` the others."""
+    """How events become the rows of one table. `starts` has the events that begin a row, `changes` the others.
+
+    A read model with SQL of its own may have an event in both: it begins a row that is not there, and changes another.
+    """
 
     table: Table
     starts: Mapping[type[Any], Step]
@@ -85,8 +88,12 @@ class RowFold:
             if isinstance(recorded.event, SubjectErased):
                 self._erase(rows, recorded)
                 continue
+            kind = type(recorded.event)
             step, starts = self.step(recorded.event)
             for key in dict.fromkeys(self.rows_of(recorded.event)):
+                if kind in self.starts and kind in self.changes:
+                    starts = key not in rows
+                    step = (self.starts if starts else self.changes)[kind]
                 if starts != (key not in rows):
                     raise _misplaced(key, recorded.event, starts)
                 row = {**self.blank, self.key: key} if starts else rows[key]
@@ -154,9 +161,11 @@ def declared(
     """A projection whose rows are folded as `rows` says. `details` are tables whose rows are inserted beside them.
 
     Raises `ValueError` if rows are loaded first (`reads`) and an event that changes a row makes details: the row after
-    the event is not known in time.
+    the event is not known in time. Raises it too if an event both begins and changes a row.
     """
     beside = dict(details or {})
+    if rows.starts.keys() & rows.changes.keys():
+        raise ValueError(f"{name}: an event both begins and changes a row")
     if rows.reads and any(kind in rows.changes for makers in beside.values() for kind in makers):
         raise ValueError(f"{name}: an event that changes a row cannot make details while functions read columns")
     return Projection(

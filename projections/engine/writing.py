@@ -39,9 +39,13 @@ def _copied(column: Column[Any], values: Sequence[Any]) -> Iterable[str]:
 
 
 def copy_target(table: Table, columns: Sequence[str] | None = None) -> str:
-    """``table (column, …)`` for `copy_rows`: these columns, or all in the order in which they are declared."""
+    """``table (column, …)`` for `copy_rows`: these columns, or all in the order in which they are declared.
+
+    Columns that are left out are NULL. Raises `ValueError` for an unknown column, and for one left out that cannot be.
+    """
     names = [column.name for column in table.columns]
-    if columns is not None and set(columns) != set(names):
+    needed = {column.name for column in table.columns if not column.nullable}
+    if columns is not None and not needed <= set(columns) <= set(names):
         raise ValueError(f"{table.name} has the columns {', '.join(names)}, not {', '.join(columns)}")
     return f"{quoted(table.name)} ({', '.join(map(quoted, columns or names))})"
 

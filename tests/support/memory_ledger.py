@@ -66,6 +66,8 @@ def by_person(person: str, *roles: Role) -> Principal:
 VISITOR = Principal("visitor", ("visitor",), "none")
 """Somebody whom nobody knows."""
 MACHINE = Principal("system:first-administrator", ("operator",), "system")
+APPROVER, APPROVER_TOKEN = Principal("the-approver", ("operator",), person="prsn_approver"), "secret-of-an-approver"
+"""An operator who is a person, and their token in the file of a service."""
 ADMINISTRATOR = by_person("prsn_admin", "administrator")
 
 

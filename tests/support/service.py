@@ -42,7 +42,7 @@ from projections.engine.waiting import Checkpoints
 from projections.registry import PROJECTIONS
 from tests.support.credentials import SMALL, pool_on
 from tests.support.ledger import MASTER_KEY, NOW, codec_of, executor_on
-from tests.support.memory_ledger import By
+from tests.support.memory_ledger import APPROVER, APPROVER_TOKEN, By
 from tests.support.postgres import Database
 from workers.clock_and_ids import new_id as fresh_id
 from workers.composition import WriteSide, manager_principal, system_submission
@@ -55,7 +55,7 @@ CUSTOMER = "owner-1"
 GRANTS = {
     digest(TOKENS[role]): TokenHolder(Principal(f"the-{role}", (role,), person=CUSTOMER if role in CUSTOMERS else None))
     for role in ROLES
-}
+} | {digest(APPROVER_TOKEN): TokenHolder(APPROVER)}
 
 MANY_VISITS = 1_000_000
 """All tests come from one address."""

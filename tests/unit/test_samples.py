@@ -16,7 +16,7 @@ from tests.samples.registry import SAMPLES, command_routes, history, module_of
 from tests.samples.sample import Samples
 from tests.support.memory_ledger import MemoryLedger
 
-UNITS = 4_000
+UNITS = 8_000
 
 
 def missing(aggregate: Aggregate, samples: Samples | None) -> list[str]:

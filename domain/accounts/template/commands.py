@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
+from msgspec import field
 from msgspec.structs import replace
 
 from domain.accounts.account.state import ACCOUNT, Account
+from domain.accounts.details import Details
 from domain.accounts.fee_schedule import refuse_name
 from domain.accounts.posting import Entry, internal_account, post, posting_decision, posting_streams
 from domain.accounts.template.checking import in_order, refuse_definition
@@ -15,6 +17,7 @@ from domain.accounts.template.computing import entries_of
 from domain.accounts.template.definition import Definition, currencies
 from domain.accounts.template.state import Template, TemplateDefined, TemplateRetired, TemplateRevised, template_stream
 from domain.accounts.transaction.movements import transaction_of
+from domain.codes import Metadata
 from domain.kernel import (
     Accepted,
     Context,
@@ -69,6 +72,7 @@ class PostByTemplate(Value, frozen=True):
     number: int | None = None  # None: the newest version that is not retired
     reference: str | None = None
     description: Personal | None = None
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -170,7 +174,8 @@ def post_by_template(command: PostByTemplate, states: States, context: Context) 
     if refusal is not None:
         return refusal
     transaction = transaction_of(command, definition.kind, entries, _described_by(entries, states), states)
-    decision = post(transaction, states, context)
+    details = Details(template=template.name, template_version=version.number, metadata=command.metadata)
+    decision = post(replace(transaction, details=details), states, context)
     if not isinstance(decision, Accepted):
         return decision
     lines: list[Figure] = [

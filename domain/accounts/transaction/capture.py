@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
+from msgspec import field
+
 from domain.accounts.account.events import HoldCaptured
 from domain.accounts.account.state import Account, evolve
 from domain.accounts.posting import entries_between, post, posting_decision, posting_streams
 from domain.accounts.transaction.movements import transaction_of
+from domain.codes import Metadata
 from domain.kernel import Accepted, Context, Decide, Decision, Personal, Refused, States, Unknown, Value, found
 from domain.money import show
 
@@ -24,6 +27,7 @@ class CaptureHold(Value, frozen=True):
     value_date: date
     reference: str | None = None
     description: Personal | None = None
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:

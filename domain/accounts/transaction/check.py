@@ -3,33 +3,134 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
-from domain.accounts.account.events import HoldCaptured
+from domain.accounts.account.events import HoldCaptured, HoldExpired, HoldPlaced, HoldReleased
+from domain.accounts.details import RULES as DETAILS_RULES
+from domain.accounts.details import TransactionDetailed, refuse_details
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted, refuse_entries, refuse_value_date
 from domain.accounts.posting_policy import posting_policy
-from domain.accounts.transaction.state import PostedTransaction
+from domain.accounts.transaction.events import (
+    TransactionApproved,
+    TransactionCancelled,
+    TransactionEvent,
+    TransactionExpired,
+    TransactionPended,
+    TransactionRejected,
+    TransactionReversed,
+)
+from domain.accounts.transaction.pending import RULES as PENDING_RULES
+from domain.accounts.transaction.pending import (
+    refuse_before_its_time,
+    refuse_late,
+    refuse_pending_expiry,
+    refuse_posting_pending,
+)
+from domain.accounts.transaction.state import TRANSACTION, TransactionState, evolve
 from domain.aggregate import Broken, Decided, UnitRule, refused
-from domain.kernel import Event
+from domain.kernel import Event, Refused
 from domain.money import EXPONENTS
 
+_RULES: Mapping[str, str] = {**POSTING_RULES, **DETAILS_RULES, **PENDING_RULES}
+_Ended: TypeAlias = TransactionApproved | TransactionRejected | TransactionCancelled | TransactionExpired
 
-def check(before: PostedTransaction | None, events: Sequence[TransactionPosted], decided: Decided) -> Iterator[Broken]:
-    """Find a transaction that is posted again, is not well formed, or is dated after its decision.
+
+def check(before: TransactionState | None, events: Sequence[TransactionEvent], decided: Decided) -> Iterator[Broken]:
+    """Find events that are not well formed, or that cannot follow what the transaction was.
 
     Whether each entry stands on its account is not looked at here: `verify` joins the two with one query.
     """
+    state = before
     for event in events:
-        if before is not None or event is not events[0]:
-            yield Broken(event, f"{event.originator_id} is posted again; a transaction is one event")
-        foreign = sorted({entry.currency for entry in event.entries} - EXPONENTS.keys())
-        refusal = refuse_value_date(event.value_date, posting_policy(decided.policies), decided.today)
-        if foreign:
-            yield Broken(event, f"{event.originator_id} has entries in {foreign[0]!r}, which is no currency")
-        else:
-            refusal = refuse_entries(event.entries) or refusal
-        if refusal is not None:
-            yield refused(event, refusal, POSTING_RULES)
+        match event:
+            case TransactionPosted():
+                yield from _made(event, decided)
+                yield from _posted(state, event, decided)
+            case TransactionPended():
+                yield from _made(event, decided)
+                if (
+                    refusal := refuse_pending_expiry(event.originator_id, event.expires_at, decided.decided_at)
+                ) is not None:
+                    yield refused(event, refusal, _RULES)
+            case TransactionDetailed():
+                if before is not None:
+                    yield Broken(event, f"{event.originator_id} gets details after the unit that made it")
+                if (refusal := refuse_details(event)) is not None:
+                    yield refused(event, refusal, _RULES)
+            case TransactionReversed():
+                yield from _reversed(state, event)
+            case _:
+                yield from _ended(state, event, decided)
+        if event is not events[-1]:
+            state = evolve(state, event)
+
+
+def _made(event: TransactionPosted | TransactionPended, decided: Decided) -> Iterator[Broken]:
+    """The entries and the value date."""
+    foreign = sorted({entry.currency for entry in event.entries} - EXPONENTS.keys())
+    refusal = refuse_value_date(event.value_date, posting_policy(decided.policies), decided.today)
+    if foreign:
+        yield Broken(event, f"{event.originator_id} has entries in {foreign[0]!r}, which is no currency")
+    else:
+        refusal = refuse_entries(event.entries) or refusal
+    if refusal is not None:
+        yield refused(event, refusal, _RULES)
+
+
+def _posted(state: TransactionState | None, event: TransactionPosted, decided: Decided) -> Iterator[Broken]:
+    """A transaction is posted once: at first, or after it was pending, and then as it was reserved."""
+    if state is None:
+        return
+    id = event.originator_id
+    if state.status != "pending":
+        yield Broken(event, f"{id} is posted again; it was {state.status} before")
+        return
+    if (event.kind, event.entries, event.reference) != (state.kind, state.entries, state.reference):
+        yield Broken(event, f"{id} is posted with another kind, reference or entries than it was reserved with")
+    if (refusal := refuse_posting_pending(state, decided.decided_at)) is not None:
+        yield refused(event, refusal, _RULES)
+
+
+def _ended(state: TransactionState | None, event: _Ended, decided: Decided) -> Iterator[Broken]:
+    assert state is not None, "the fold was tried before"
+    id = event.originator_id
+    if state.status != "pending":
+        yield Broken(event, f"{id} ends as {type(event).__name__}; it was {state.status} before")
+        return
+    refusal: Refused | None = None
+    if isinstance(event, TransactionExpired):
+        refusal = refuse_before_its_time(state, decided.decided_at)
+    elif not isinstance(event, TransactionCancelled):
+        refusal = refuse_late(state, decided.decided_at)
+        if state.awaits == "request":
+            yield Broken(event, f"{id} waits for a request, and {event.by} decided about it")
+        if event.by == state.initiator:
+            yield Broken(event, f"{event.by} asked for {id}, and decided about it")
+    if refusal is not None:
+        yield refused(event, refusal, _RULES)
+    if not isinstance(event, TransactionExpired | TransactionApproved) and event.subject != state.subject:
+        yield Broken(event, f"the texts of {id} are about {state.subject}, not about {event.subject}")
+
+
+def _reversed(state: TransactionState | None, event: TransactionReversed) -> Iterator[Broken]:
+    """What is reversed only grows, and never above what was posted."""
+    assert state is not None, "the fold was tried before"
+    id = event.originator_id
+    if state.status not in ("posted", "partly_reversed"):
+        yield Broken(event, f"{id} is reversed; it was {state.status} before")
+        return
+    amounts = [entry.amount for entry in state.entries]
+    before = state.reversed or (0,) * len(amounts)
+    now = event.reversed
+    grows = len(now) == len(amounts) and all(a <= b <= c for a, b, c in zip(before, now, amounts, strict=True))
+    if not grows or now == before:
+        yield Broken(event, f"{id} is reversed up to {list(now)} of {amounts} minor units, after {list(before)}")
+    elif event.whole is not (list(now) == amounts):
+        yield Broken(event, f"{id} is {'wholly' if event.whole else 'partly'} reversed, with {list(now)} of {amounts}")
+
+
+# Events that must stand beside others in their unit
 
 
 def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
@@ -38,6 +139,8 @@ def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], d
     posted = next((one for one in unit.get(id, ()) if isinstance(one, TransactionPosted)), None)
     if posted is None:
         return f"hold {event.hold} is captured by {id}, which its unit does not post"
+    if event.hold == id:
+        return None
     taken = posted.entries[0] if posted.entries else None
     if posted.kind != "capture" or taken is None or (taken.account, taken.side) != (account, "debit"):
         return f"hold {event.hold} is captured by {id}, which does not take it from {account}"
@@ -49,4 +152,73 @@ def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], d
     return None
 
 
-UNIT_RULES: Mapping[type[Event], UnitRule] = {HoldCaptured: _capture_is_paid}
+def _hold_has_its_transaction(event: HoldPlaced, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """A hold of a pending transaction is placed with it."""
+    if not _of_transaction(event.hold):
+        return None
+    if any(isinstance(one, TransactionPended) for one in unit.get(event.hold, ())):
+        return None
+    return f"{event.originator_id} reserves for {event.hold}, which is not pending in its unit"
+
+
+def _hold_ends_with_its_transaction(
+    event: HoldReleased | HoldExpired, unit: Mapping[str, Sequence[Event]], decided: Decided
+) -> str | None:
+    if not _of_transaction(event.hold):
+        return None
+    if any(
+        isinstance(one, TransactionCancelled | TransactionRejected | TransactionExpired)
+        for one in unit.get(event.hold, ())
+    ):
+        return None
+    return f"what {event.hold} reserves on {event.originator_id} ends, and the transaction does not end in its unit"
+
+
+def _pended_is_reserved(event: TransactionPended, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """Each account that it debits has its hold, unless it is one of the ledger's own."""
+    held = {stream for stream, events in unit.items() if any(_holds(one, event.originator_id) for one in events)}
+    credited = {entry.account for entry in event.entries if entry.side == "credit"}
+    wrong = sorted(held - {entry.account for entry in event.entries if entry.side == "debit"})
+    if wrong:
+        return f"{event.originator_id} reserves on {wrong[0]}, which it does not debit"
+    return None if held or credited else f"{event.originator_id} has no entries"
+
+
+def _holds(event: Event, transaction: str) -> bool:
+    return isinstance(event, HoldPlaced) and event.hold == transaction
+
+
+def _ended_is_released(event: _Ended, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """An approved transaction is posted in its unit, and another one releases its holds (the accounts' checks)."""
+    posted = any(isinstance(one, TransactionPosted) for one in unit.get(event.originator_id, ()))
+    if isinstance(event, TransactionApproved) and not posted:
+        return f"{event.originator_id} is approved, and its unit does not post it"
+    return None
+
+
+def _reversed_by_another(
+    event: TransactionReversed, unit: Mapping[str, Sequence[Event]], decided: Decided
+) -> str | None:
+    """The reversing transaction is posted in the unit, and names this one as its parent."""
+    id, by = event.originator_id, event.by
+    of_other = unit.get(by, ())
+    if not any(isinstance(one, TransactionPosted) for one in of_other):
+        return f"{id} is reversed by {by}, which its unit does not post"
+    if not any(isinstance(one, TransactionDetailed) and one.parent == id for one in of_other):
+        return f"{id} is reversed by {by}, which does not name it as its parent"
+    return None
+
+
+def _of_transaction(hold: str) -> bool:
+    return hold.startswith(f"{TRANSACTION}_")
+
+
+UNIT_RULES: Mapping[type[Event], UnitRule] = {
+    HoldCaptured: _capture_is_paid,
+    HoldPlaced: _hold_has_its_transaction,
+    HoldReleased: _hold_ends_with_its_transaction,
+    HoldExpired: _hold_ends_with_its_transaction,
+    TransactionPended: _pended_is_reserved,
+    TransactionApproved: _ended_is_released,
+    TransactionReversed: _reversed_by_another,
+}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Protocol
 
+from msgspec import field
 from msgspec.structs import replace
 
 from domain.accounts.account.owners import for_customer, is_customer, refuse_debit, refuse_payee
 from domain.accounts.account.state import Account
+from domain.accounts.details import details_of
 from domain.accounts.fee_schedule import CHARGE_RULES, Charge, charge_of, fee_schedule_stream
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import (
@@ -21,6 +23,7 @@ from domain.accounts.posting import (
     posting_decision,
     posting_streams,
 )
+from domain.codes import Metadata
 from domain.kernel import (
     Accepted,
     Context,
@@ -50,6 +53,7 @@ class _Movement(Value, frozen=True):
     value_date: date
     reference: str | None = None
     description: Personal | None = None
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -90,6 +94,7 @@ class Transfer(Value, frozen=True):
     value_date: date
     reference: str | None = None
     description: Personal | None = None
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -105,6 +110,7 @@ class PostTransaction(Value, frozen=True):
     value_date: date
     reference: str | None = None
     description: Personal | None = None
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -221,6 +227,8 @@ class Described(Protocol):
     def reference(self) -> str | None: ...
     @property
     def description(self) -> Personal | None: ...
+    @property
+    def metadata(self) -> Metadata: ...
 
 
 def transaction_of(
@@ -245,6 +253,7 @@ def transaction_of(
         reference=command.reference,
         description=description,
         subject=subject,
+        details=details_of(command.metadata),
     )
 
 

@@ -2,20 +2,93 @@
 
 from __future__ import annotations
 
-from domain.accounts.posting import TransactionPosted
+from datetime import date, datetime
+from typing import Literal
+
+from msgspec.structs import replace
+
+from domain.accounts.details import Relation, TransactionDetailed
+from domain.accounts.posting import Entry, TransactionKind, TransactionPosted
+from domain.accounts.transaction.events import (
+    Awaits,
+    TransactionApproved,
+    TransactionCancelled,
+    TransactionEvent,
+    TransactionExpired,
+    TransactionPended,
+    TransactionRejected,
+    TransactionReversed,
+)
 from domain.kernel import Value
 
 TRANSACTION = "txn"
 """Prefix of the ids of transactions."""
 
+TransactionStatus = Literal["pending", "posted", "cancelled", "rejected", "expired", "partly_reversed", "reversed"]
 
-class PostedTransaction(Value, frozen=True):
-    """The state of the stream of a transaction, which has exactly one event."""
+
+class TransactionState(Value, frozen=True):
+    """A transaction at a version of its stream."""
 
     version: int
-    event: TransactionPosted
+    id: str
+    status: TransactionStatus
+    kind: TransactionKind
+    value_date: date
+    entries: tuple[Entry, ...]
+    reference: str | None
+    subject: str | None  # the person whose key seals its texts
+    awaits: Awaits | None = None  # what it waits for, or waited for
+    initiator: str | None = None
+    expires_at: datetime | None = None  # aware, UTC
+    approved: bool = False
+    parent: str | None = None
+    relation: Relation | None = None
+    counted_at: datetime | None = None  # aware, UTC: when it was counted against the limits of accounts
+    reversed: tuple[int, ...] = ()  # of each entry in minor units; empty: nothing
 
 
-def evolve_posted(state: PostedTransaction | None, event: TransactionPosted) -> PostedTransaction:
-    """Return the state after the only event of the stream."""
-    return PostedTransaction(event.originator_version, event)
+def evolve(state: TransactionState | None, event: TransactionEvent) -> TransactionState:
+    """Return the transaction after the event. Raises ValueError if the stream does not begin with the transaction."""
+    version = event.originator_version
+    if state is None:
+        return _begun(event)
+    match event:
+        case TransactionPosted():
+            return replace(state, version=version, status="posted", value_date=event.value_date)
+        case TransactionDetailed():
+            return replace(
+                state, version=version, parent=event.parent, relation=event.relation, counted_at=event.counted_at
+            )
+        case TransactionApproved():
+            return replace(state, version=version, approved=True)
+        case TransactionRejected():
+            return replace(state, version=version, status="rejected")
+        case TransactionCancelled():
+            return replace(state, version=version, status="cancelled")
+        case TransactionExpired():
+            return replace(state, version=version, status="expired")
+        case TransactionReversed():
+            status: TransactionStatus = "reversed" if event.whole else "partly_reversed"
+            return replace(state, version=version, status=status, reversed=event.reversed)
+        case TransactionPended():
+            raise ValueError(f"{event.originator_id} is pending again at version {version}")
+
+
+def _begun(event: TransactionEvent) -> TransactionState:
+    if not isinstance(event, TransactionPosted | TransactionPended):
+        raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with a transaction")
+    pended = event if isinstance(event, TransactionPended) else None
+    return TransactionState(
+        version=event.originator_version,
+        id=event.originator_id,
+        status="posted" if pended is None else "pending",
+        kind=event.kind,
+        value_date=event.value_date,
+        entries=event.entries,
+        reference=event.reference,
+        subject=event.subject,
+        awaits=None if pended is None else pended.awaits,
+        initiator=None if pended is None else pended.initiator,
+        expires_at=None if pended is None else pended.expires_at,
+    )

@@ -37,6 +37,20 @@ class TransactionRow:
     description: str | None
     description_erased: bool
     entries: tuple[TransactionEntry, ...]
+    status: str
+    parent: str | None
+    relation: str | None
+    template: str | None
+    template_version: int | None
+    late_for: date | None
+    metadata: dict[str, str] | None
+    awaits: str | None
+    initiator: str | None
+    decided_by: str | None
+    expires_at: datetime | None
+    reason: str | None
+    reversed_by: str | None
+    reversed: list[int] | None
     position: int
     recorded_at: datetime
 
@@ -71,7 +85,7 @@ TRANSACTION = Listing(
 TRANSACTIONS = Listing(
     _T,
     TransactionRow,
-    filters=("kind", "reference"),
+    filters=("kind", "reference", "status", "parent"),
     conditions={
         "account": _T.c.transaction.in_(select(_E.c.transaction).where(_E.c.account == bindparam("account"))),
         "value_from": _T.c.value_date >= bindparam("value_from"),
@@ -99,6 +113,8 @@ def transactions(
     account: str | None = None,
     kind: str | None = None,
     reference: str | None = None,
+    status: str | None = None,
+    parent: str | None = None,
     value_from: date | None = None,
     value_until: date | None = None,
     after: int | None = None,
@@ -116,6 +132,8 @@ def transactions(
         "account": account,
         "kind": kind,
         "reference": reference,
+        "status": status,
+        "parent": parent,
         "value_from": value_from,
         "value_until": value_until,
         "after": after,

@@ -21,7 +21,7 @@ from domain.accounts.account.owners import (
 from domain.accounts.account.state import ACCOUNT, HOLD, Account
 from domain.accounts.numbers import InternalRole, account_number
 from domain.accounts.posting import internal_account
-from domain.accounts.transaction import Deposit, Transfer, Withdraw
+from domain.accounts.transaction import TRANSACTION, Deposit, Transfer, Withdraw
 from domain.codes import MOST_METADATA_KEY, MOST_PAIRS
 from domain.kernel import Principal
 from domain.money import MAX_AMOUNT
@@ -351,8 +351,9 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     if account.status == "frozen":
         return UnfreezeAccount(id, "a reason")
     choice = chance.random()
-    if account.holds and choice < 0.3:
-        hold, _, expires_at = chance.choice(account.holds)
+    holds = [hold for hold in account.holds if not hold[0].startswith(TRANSACTION)]  # pending ones have their own end
+    if holds and choice < 0.3:
+        hold, _, expires_at = chance.choice(holds)
         if expires_at is None or choice < 0.15:
             return ReleaseHold(id, hold)
         ledger.context = replace(ledger.context, decided_at=max(ledger.context.decided_at, expires_at))

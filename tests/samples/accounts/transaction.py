@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from msgspec.structs import replace
 
@@ -12,26 +12,41 @@ from domain.accounts.account.holds import PlaceHold
 from domain.accounts.account.state import Account
 from domain.accounts.allocation import PER_CENT, Fee, Tier
 from domain.accounts.fee_schedule import DefineFeeSchedule, FeeSchedule
-from domain.accounts.posting import Entry, internal_account
+from domain.accounts.numbers import InternalRole
+from domain.accounts.posting import Entry, Side, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import (
     TRANSACTION,
+    AdjustBalance,
+    ApprovePending,
+    CancelPending,
     CaptureHold,
+    ChargeBack,
     ChargeFee,
     Deposit,
+    ExpirePending,
+    PendTransaction,
+    PendTransfer,
+    PostPending,
     PostTransaction,
+    RefundTransaction,
+    RejectPending,
+    ReverseTransaction,
+    TransactionState,
     Transfer,
     Withdraw,
 )
-from domain.codes import MOST_CODE
+from domain.accounts.transaction.events import Awaits
+from domain.accounts.transaction.reversal import Part
+from domain.codes import MOST_CODE, MOST_PAIRS
 from domain.money import MAX_AMOUNT
 from tests.samples.accounts.account import AMOUNT, CURRENCIES, hold, with_balance
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
-from tests.support.memory_ledger import TODAY, MemoryLedger, opening
+from tests.support.memory_ledger import APPROVER, APPROVER_TOKEN, MACHINE, NOW, TODAY, By, MemoryLedger, opening
 
 # Requests
 
-TOLD = {**AMOUNT, "reference": "sample-1", "description": "Rent"}
+TOLD = {**AMOUNT, "reference": "sample-1", "description": "Rent", "metadata": {"till": "4"}}
 
 
 def one(world: World) -> str:
@@ -59,7 +74,47 @@ def posts(world: World) -> Request:
     return Request({}, {"entries": [debit, credit], "reference": "sample-1", "description": "Rent"})
 
 
+def pends(world: World, **more: Any) -> Request:
+    source = with_balance(world, "100.00")
+    return Request({}, {**TOLD, "source": source, "target": with_balance(world), **more})
+
+
+def pends_entries(world: World) -> Request:
+    return Request({}, {**posts(world).body, "expires_at": LATE})
+
+
+def pending(world: World, **more: Any) -> str:
+    """A transfer that waits."""
+    id: str = world.do("transfers/pending", pends(world, **more).body)["transaction"]
+    return id
+
+
+def decided(world: World, body: dict[str, Any]) -> Request:
+    """What an operator who is a person decides about a transaction of a program."""
+    return Request({"transaction": pending(world, awaits="approval")}, body, token=APPROVER_TOKEN)
+
+
+def undoes(world: World, body: dict[str, Any]) -> Request:
+    return Request({"transaction": one(world)}, {"reason": "Booked twice", **body})
+
+
+LATE = "2027-01-31T12:00:00Z"
 ROUTES = {
+    "/v1/transfers/pending": lambda world: pends(world, expires_at=LATE),
+    "/v1/transactions/pending": pends_entries,
+    "/v1/transactions/{transaction}/post": lambda world: Request({"transaction": pending(world)}, {}),
+    "/v1/transactions/{transaction}/cancel": lambda world: Request(
+        {"transaction": pending(world)}, {"reason": "The customer changed their mind"}
+    ),
+    "/v1/transactions/{transaction}/approve": lambda world: decided(world, {}),
+    "/v1/transactions/{transaction}/reject": lambda world: decided(world, {"reason": "Not ours"}),
+    "/v1/transactions/{transaction}/reverse": lambda world: undoes(world, {"value_date": "original"}),
+    "/v1/transactions/{transaction}/refund": lambda world: undoes(world, {**AMOUNT, "fee_rate": "0.025"}),
+    "/v1/transactions/{transaction}/chargeback": lambda world: undoes(world, {}),
+    "/v1/accounts/{account}/adjustments": lambda world: Request(
+        {"account": with_balance(world)},
+        {**AMOUNT, "side": "credit", "against": "revenue", "reason": "Rounding of May"},
+    ),
     "/v1/accounts/{account}/deposits": on_account,
     "/v1/accounts/{account}/withdrawals": on_account,
     "/v1/accounts/{account}/fees": on_account,
@@ -93,12 +148,149 @@ def journal(*entries: Entry) -> PostTransaction:
     return PostTransaction("txn_1", "journal", entries, TODAY)
 
 
+def pend(amount: int = 100, id: str = "txn_1", **more: Any) -> PendTransfer:
+    return PendTransfer(id, "acct_a", "acct_b", amount, "EUR", TODAY, **more)
+
+
+def approved(id: str = "txn_1", at: datetime = NOW) -> By:
+    return By(APPROVER, ApprovePending(id), at)
+
+
+def reverse(amount: int | None = None, currency: str | None = None, **more: Any) -> ReverseTransaction:
+    values: Any = {"transaction": "txn_2", "value_date": TODAY, "reason": "twice", **more}
+    return ReverseTransaction(original="txn_1", amount=amount, currency=currency, **values)
+
+
+def refund(amount: int, fee_rate: int) -> RefundTransaction:
+    return RefundTransaction("txn_2", "txn_1", TODAY, "back", amount=amount, currency="EUR", fee_rate=fee_rate)
+
+
+MOVED = (A, B, Transfer("txn_1", "acct_a", "acct_b", 100, "EUR", TODAY))
+THREE = (
+    *MOVED[:2],
+    journal(
+        Entry("acct_a", "debit", 102, "EUR"),
+        Entry("acct_b", "credit", 100, "EUR"),
+        Entry(internal_account("main", "fees", "EUR"), "credit", 2, "EUR"),
+    ),
+)
+TWO_PAYERS = (
+    *MOVED[:2],
+    journal(
+        Entry("acct_a", "debit", 1, "EUR"),
+        Entry("acct_b", "debit", 1, "EUR"),
+        Entry(internal_account("main", "fees", "EUR"), "credit", 2, "EUR"),
+    ),
+)
+SECOND = NOW + timedelta(seconds=1)
 RULES = {
+    "transaction_not_pending": RuleSample(
+        given=MOVED,
+        broken=PostPending("txn_1"),
+        sentence="Transaction txn_1 is posted; only a pending one can be posted.",
+        kept=(pend(id="txn_2"), PostPending("txn_2")),
+    ),
+    "transaction_waits": RuleSample(
+        given=(A, B, pend(awaits="approval"), pend(id="txn_2")),
+        broken=PostPending("txn_1"),
+        sentence="Transaction txn_1 waits for approval; it is posted once that is given.",
+        kept=(PostPending("txn_2"),),
+    ),
+    "pending_expired": RuleSample(
+        given=(A, B, pend(expires_at=SECOND)),
+        broken=By(MACHINE, PostPending("txn_1"), SECOND),
+        sentence="Transaction txn_1 waited until 2026-11-21T12:00:01+00:00; it is 2026-11-21T12:00:01+00:00.",
+        kept=(By(MACHINE, PostPending("txn_1"), SECOND - timedelta(microseconds=1)),),
+    ),
+    "pending_not_expired": RuleSample(
+        given=(A, B, pend(expires_at=SECOND)),
+        broken=By(MACHINE, ExpirePending("txn_1"), SECOND - timedelta(microseconds=1)),
+        sentence="Transaction txn_1 waits until 2026-11-21T12:00:01+00:00; it is 2026-11-21T12:00:00.999999+00:00.",
+        kept=(By(MACHINE, ExpirePending("txn_1"), SECOND),),
+    ),
+    "pending_expiry": RuleSample(
+        given=(A, B),
+        broken=pend(expires_at=NOW),
+        sentence=(
+            "Transaction txn_1 would wait until 2026-11-21T12:00:00+00:00; one waits until after now, "
+            "2026-11-21T12:00:00+00:00, and for 366 days at most."
+        ),
+        kept=(pend(expires_at=NOW + timedelta(microseconds=1)),),
+    ),
+    "approval_not_needed": RuleSample(
+        given=(A, B, pend(), pend(id="txn_2", awaits="approval")),
+        broken=approved(),
+        sentence="Transaction txn_1 waits for a request to post it, not for another person.",
+        kept=(approved("txn_2"),),
+    ),
+    "approval_by_initiator": RuleSample(
+        given=(A, B, By(APPROVER, pend(awaits="approval")), pend(id="txn_2", awaits="approval")),
+        broken=approved(),
+        sentence="prsn_approver asked for transaction txn_1; another person decides about it.",
+        kept=(approved("txn_2"),),
+    ),
+    "transaction_not_posted": RuleSample(
+        given=(A, B, pend()),
+        broken=reverse(),
+        sentence="Transaction txn_1 is pending; only a posted one can be reversed.",
+        kept=(PostPending("txn_1"), reverse()),
+    ),
+    "reversal_of_reversal": RuleSample(
+        given=(*MOVED, reverse(50, "EUR")),
+        broken=replace(reverse(), transaction="txn_3", original="txn_2"),
+        sentence="Transaction txn_2 is a reversal, which is not reversed; post the original again.",
+        kept=(replace(reverse(), transaction="txn_3"),),
+    ),
+    "reversal_exceeded": RuleSample(
+        given=(*MOVED, reverse(50, "EUR")),
+        broken=replace(reverse(51, "EUR"), transaction="txn_3"),
+        sentence="Entry 1 of transaction txn_1 has 0.50 EUR left to reverse; 0.51 is more.",
+        kept=(replace(reverse(50, "EUR"), transaction="txn_3"),),
+    ),
+    "reversal_entry_unknown": RuleSample(
+        given=MOVED,
+        broken=reverse(parts=(Part(3, 1, "EUR"),)),
+        sentence="Transaction txn_1 has 2 entries; there is no entry 3.",
+        kept=(reverse(parts=(Part(2, 1, "EUR"), Part(1, 1, "EUR"))),),
+    ),
+    "reversal_currency": RuleSample(
+        given=MOVED,
+        broken=reverse(1, "USD"),
+        sentence="Entry 1 of transaction txn_1 is in EUR; the amount is in USD.",
+        kept=(reverse(1, "EUR"),),
+    ),
+    "reversal_of_many": RuleSample(
+        given=THREE,
+        broken=reverse(1, "EUR"),
+        sentence=("Transaction txn_1 has 3 entries, so an amount does not say which; name the entries to reverse."),
+        kept=(reverse(),),
+    ),
+    "reversal_of_fee": RuleSample(
+        given=TWO_PAYERS,
+        broken=reverse(with_fee=False),
+        sentence=(
+            "Transaction txn_1 has 2 debits in EUR, so it is not known which of them paid the fee; name the entries to "
+            "reverse."
+        ),
+        kept=(reverse(),),
+    ),
+    "refund_fee": RuleSample(
+        given=MOVED,
+        broken=refund(1, 500_001),
+        sentence="A fee of 500001 millionths of 0.01 EUR leaves 0.00; a refund leaves something.",
+        kept=(refund(1, 500_000),),
+    ),
     "not_a_code": no_code(
         "reference",
         replace(deposit(1), reference="r" * (MOST_CODE + 1)),
         replace(deposit(1), reference="r" * MOST_CODE),
         given=(A, B),
+    ),
+    "metadata_pairs": RuleSample(
+        given=(A,),
+        broken=replace(deposit(1), metadata={f"key{n}": "v" for n in range(MOST_PAIRS + 1)}),
+        sentence="The metadata has 21 pairs; the most is 20.",
+        kept=(replace(deposit(1), metadata={f"key{n}": "v" for n in range(MOST_PAIRS)}),),
     ),
     "same_account": RuleSample(
         given=(A, B),
@@ -182,7 +374,9 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     if len(customers) < 2:
         return _against_cash(ledger, chance, internal_account("main", "cash", currency), currency)
     source, target = chance.sample(customers, 2)
-    held = [(one.profile.id, one.holds[0]) for one in known if one.holds]
+    held = [(one.profile.id, hold) for one in known for hold in one.holds if not hold[0].startswith(TRANSACTION)]
+    if chance.random() < 0.4:
+        return _later(ledger, chance, source, target, currency)
     choice = chance.random()
     if choice < 0.3:
         return _against_cash(ledger, chance, source, currency)
@@ -190,10 +384,10 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         account, (id, amount, _) = chance.choice(held)
         return CaptureHold(account, id, ledger.new_id(TRANSACTION), target, amount, currency, TODAY)
     if choice < 0.5:
-        third = chance.choice(customers)
+        third, most = chance.choice(customers), chance.choice((20, MAX_AMOUNT))
         entries = (
-            Entry(source, "debit", MAX_AMOUNT, currency),
-            Entry(target, "credit", MAX_AMOUNT - 10, currency),
+            Entry(source, "debit", most, currency),
+            Entry(target, "credit", most - 10, currency),
             Entry(third, "credit", 10, currency),
         )
         return PostTransaction(ledger.new_id(TRANSACTION), "journal", entries, TODAY, "ref#1")
@@ -201,7 +395,61 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         return _exchange(ledger, chance, source)
     description = "rent\tMay" if chance.random() < 0.3 else None
     amount = chance.randint(1, 9_999)
-    return Transfer(ledger.new_id(TRANSACTION), source, target, amount, currency, _day(chance), description=description)
+    metadata = {"channel": "app"} if chance.random() < 0.2 else {}
+    return Transfer(
+        ledger.new_id(TRANSACTION), source, target, amount, currency, _day(chance), None, description, metadata
+    )
+
+
+def _later(ledger: MemoryLedger, chance: Random, source: str, target: str, currency: str) -> Any:
+    """Transactions that wait, what becomes of them, and what undoes the posted ones."""
+    pending = [one for one in ledger.of(TransactionState) if one.status == "pending"]
+    posted = [one for one in ledger.of(TransactionState) if one.status in ("posted", "partly_reversed")]
+    choice = chance.random()
+    if pending and choice < 0.4:
+        return _ends(ledger, chance, chance.choice(pending))
+    if posted and choice < 0.5:
+        return _undoes(ledger, chance, chance.choice(posted))
+    if choice < 0.55:
+        against, side = chance.choice(get_args(InternalRole)), chance.choice(get_args(Side))
+        id, amount = ledger.new_id(TRANSACTION), chance.randint(1, 500)
+        return AdjustBalance(id, source, side, amount, currency, against, _day(chance), "rounding\tMay")
+    amount, id = chance.randint(1, 500), ledger.new_id(TRANSACTION)
+    expires_at = ledger.context.decided_at + timedelta(seconds=1) if amount % 2 else None
+    awaits: Awaits = "approval" if chance.random() < 0.5 else "request"
+    described = "rent\tMay" if chance.random() < 0.5 else None
+    more: Any = {"reference": "ref-1", "description": described, "expires_at": expires_at, "awaits": awaits}
+    if chance.random() < 0.5:
+        return PendTransfer(id, source, target, amount, currency, _day(chance), **more)
+    entries = Entry(source, "debit", amount, currency), Entry(target, "credit", amount, currency)
+    return PendTransaction(id, "journal", entries, _day(chance), **more)
+
+
+def _ends(ledger: MemoryLedger, chance: Random, pending: TransactionState) -> Any:
+    choice, id = chance.random(), pending.id
+    if pending.expires_at is not None and choice < 0.3:
+        ledger.context = replace(ledger.context, decided_at=max(ledger.context.decided_at, pending.expires_at))
+        return ExpirePending(id)
+    if choice < 0.45:
+        return CancelPending(id, "a reason")
+    if pending.awaits == "approval":
+        decision = ApprovePending(id) if choice < 0.65 else RejectPending(id, "a reason")
+        return By(APPROVER, decision)
+    return PostPending(id, None if choice < 0.8 else _day(chance))
+
+
+def _undoes(ledger: MemoryLedger, chance: Random, posted: TransactionState) -> Any:
+    id, first, choice = ledger.new_id(TRANSACTION), posted.entries[0], chance.random()
+    what: Any = {"transaction": id, "original": posted.id, "value_date": None, "reason": "booked\ttwice"}
+    some: Any = {"amount": chance.randint(1, first.amount), "currency": first.currency}
+    if choice < 0.3:
+        return RefundTransaction(**what, **some, fee_rate=25_000)
+    if choice < 0.55:
+        return ChargeBack(**what, **some)
+    if choice < 0.7:
+        parts = tuple(Part(number, 1, entry.currency) for number, entry in enumerate(posted.entries, 1))
+        return ReverseTransaction(**what, parts=parts)
+    return ReverseTransaction(**what, **some) if choice < 0.85 else ReverseTransaction(**what)
 
 
 def _exchange(ledger: MemoryLedger, chance: Random, account: str) -> Any:
@@ -267,6 +515,70 @@ EVENTS = (
             "subject": "owner-1",
             "description": "Rent for Žofie",
         },
+    ),
+    StoredEvent(
+        "transaction.detailed.v1",
+        "txn_0000000000000000000000006n",
+        2,
+        '{"counted_at":null,"late_for":null,"metadata":{"channel":"app"},"parent":null,"relation":null,"template":null,"template_version":null}',
+        {
+            "parent": None,
+            "relation": None,
+            "template": None,
+            "template_version": None,
+            "late_for": None,
+            "counted_at": None,
+            "metadata": {"channel": "app"},
+        },
+    ),
+    StoredEvent(
+        "transaction.reversed.v1",
+        "txn_0000000000000000000000002h",
+        2,
+        '{"by":"txn_0000000000000000000000003h","reversed":[3293,3293],"whole":false}',
+        {"by": "txn_0000000000000000000000003h", "reversed": [3293, 3293], "whole": False},
+    ),
+    StoredEvent(
+        "transaction.approved.v1",
+        "txn_000000000000000000000001ay",
+        2,
+        '{"by":"prsn_approver"}',
+        {"by": "prsn_approver"},
+    ),
+    StoredEvent(
+        "transaction.pended.v1",
+        "txn_000000000000000000000002d2",
+        1,
+        '{"awaits":"request","description":"2.t5k06t6Xqiq4y_Ky4IBf9HIKdatyXbPO25CwYDSvhSLLF4RZ","entries":[{"account":"acct_000000000000000000000001df","amount":279,"currency":"EUR","side":"debit"},{"account":"acct_000000000000000000000001jv","amount":279,"currency":"EUR","side":"credit"}],"expires_at":"2026-11-21T12:00:01Z","initiator":null,"kind":"transfer","reference":"ref-1","subject":"owner-1","value_date":"2026-11-21"}',
+        {
+            "kind": "transfer",
+            "value_date": "2026-11-21",
+            "entries": [
+                {"account": "acct_000000000000000000000001df", "side": "debit", "amount": 279, "currency": "EUR"},
+                {"account": "acct_000000000000000000000001jv", "side": "credit", "amount": 279, "currency": "EUR"},
+            ],
+            "reference": "ref-1",
+            "subject": "owner-1",
+            "description": "rent\tMay",
+            "awaits": "request",
+            "initiator": None,
+            "expires_at": "2026-11-21T12:00:01Z",
+        },
+    ),
+    StoredEvent("transaction.expired.v1", "txn_000000000000000000000002d2", 2, "{}", {}),
+    StoredEvent(
+        "transaction.cancelled.v1",
+        "txn_0000000000000000000000063p",
+        2,
+        '{"reason":"2.A5yomXHy5g2fXJUzKMHDxXaYbHt-FyeKi7YlvG-O5OVrxMGl","subject":"owner-1"}',
+        {"subject": "owner-1", "reason": "a reason"},
+    ),
+    StoredEvent(
+        "transaction.rejected.v1",
+        "txn_00000000000000000000000504",
+        2,
+        '{"by":"prsn_approver","reason":"2.RrnYsuhmKBrkbsA5UzOI0flsqXBFJPcPV9vuIIIeGMS2ECFJ","subject":"owner-1"}',
+        {"by": "prsn_approver", "subject": "owner-1", "reason": "a reason"},
     ),
 )
 

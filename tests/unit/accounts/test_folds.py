@@ -91,18 +91,18 @@ def test_postings_are_signed_and_in_order() -> None:
 
 def test_a_transaction_row_carries_its_entries_as_json() -> None:
     event = TransactionPosted("t", 1, "fee", DAY, moved("a", "b", 5).entries, "ref\\1", "ada", "a\tb")
-    [line] = transactions.fold(recorded(event))
-    *columns, lines, position, at, erasure = line.split("\t")
-    assert columns == ["t", "fee", "2024-01-02", "ref\\\\1", "ada", "a\\tb", "f"]
-    assert (position, at, erasure) == ("1", "t1", "\\N")
+    [line] = transactions.fold(recorded(event)).posted
+    *columns, lines, position, at = line.split("\t")
+    assert columns == ["t", "posted", "fee", "2024-01-02", "ref\\\\1", "ada", "a\\tb", "f"]
+    assert (position, at) == ("1", "t1")
     assert json.loads(lines) == [
         {"account": "a", "side": "debit", "amount": 5, "currency": "EUR"},
         {"account": "b", "side": "credit", "amount": 5, "currency": "EUR"},
     ]
     erased = TransactionPosted("t", 1, "fee", DAY, event.entries, None, "ada", ERASED)
-    assert transactions.fold(recorded(erased))[0].split("\t")[3:7] == ["\\N", "ada", "\\N", "t"]
+    assert transactions.fold(recorded(erased)).posted[0].split("\t")[4:8] == ["\\N", "ada", "\\N", "t"]
     silent = TransactionPosted("t", 1, "fee", DAY, event.entries, None, "ada", None)
-    assert transactions.fold(recorded(silent))[0].split("\t")[3:7] == ["\\N", "\\N", "\\N", "f"]
+    assert transactions.fold(recorded(silent)).posted[0].split("\t")[4:8] == ["\\N", "\\N", "\\N", "f"]
 
 
 def test_movements_are_per_account_and_day() -> None:

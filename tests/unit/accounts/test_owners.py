@@ -32,7 +32,7 @@ from domain.accounts.account.owners import (
 )
 from domain.accounts.account.state import Account, Mandate
 from domain.accounts.posting import internal_account
-from domain.accounts.transaction import Transfer
+from domain.accounts.transaction import CancelPending, PendTransfer, PostPending, Transfer
 from domain.kernel import Accepted, Event, Forbidden, Grant, Principal, Refused, Role, Unknown
 from domain.money import MAX_AMOUNT
 from domain.permissions import COMMANDERS
@@ -290,7 +290,16 @@ def test_a_customer_with_a_role_of_staff_is_staff_while_it_lasts() -> None:
 
 def test_what_a_customer_may_send_at_all() -> None:
     commands = {command for command, roles in PERMISSIONS.items() if "customer" in roles}
-    assert commands == {Transfer, PlaceHold, ReleaseHold, GiveMandate, WithdrawMandate}
+    assert commands == {
+        Transfer,
+        PendTransfer,
+        PostPending,
+        CancelPending,
+        PlaceHold,
+        ReleaseHold,
+        GiveMandate,
+        WithdrawMandate,
+    }
 
 
 def test_together_a_mandate_counts_from_the_item_after_it() -> None:

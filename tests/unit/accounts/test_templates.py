@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.accounts.allocation import PER_CENT, Fee, Tier
+from domain.accounts.details import TransactionDetailed
 from domain.accounts.posting import TransactionPosted, internal_account
 from domain.accounts.template import DefineTemplate, PostByTemplate, RetireTemplate
 from domain.accounts.template.checking import MOST_AMOUNTS, in_order, refuse_definition
@@ -297,7 +298,9 @@ def test_a_posting_by_template_writes_what_a_posting_of_its_entries_writes(ledge
     ledger.accepted(DefineTemplate("sale", SALE))
     buyer, seller = ledger.account(100_00), ledger.account()
     made = ledger.decide(post("sale", buyer=buyer, seller=seller, gross="33.33"))
-    [posted, *entries] = made.events  # type: ignore[union-attr]
+    [posted, detailed, *entries] = made.events  # type: ignore[union-attr]
     assert isinstance(posted, TransactionPosted)
     same = ledger.decide(PostTransaction(posted.originator_id, "payment", posted.entries, TODAY))
+    assert isinstance(detailed, TransactionDetailed)
+    assert (detailed.template, detailed.template_version) == ("sale", 1)
     assert same.events[1:] == tuple(entries)  # type: ignore[union-attr]

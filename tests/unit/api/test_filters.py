@@ -15,6 +15,7 @@ from api.queries.response_types import values_of
 from domain.accounts.account.state import Status as AccountStatus
 from domain.accounts.numbers import PREFIXES, AccountType
 from domain.accounts.posting import Side, TransactionKind
+from domain.accounts.transaction.state import TransactionStatus
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
 from domain.people.approval import Outcome
@@ -63,6 +64,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/orders", "status"): set(get_args(OrderStatus)),
     ("/v1/people", "status"): set(get_args(PersonStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
+    ("/v1/transactions", "status"): set(get_args(TransactionStatus)),
     ("/v1/processes", "manager"): {manager.name for manager in MANAGERS},
     ("/v1/processes", "status"): set(get_args(ProcessStatus)),
     ("/v1/refusals", "command"): {kind.__name__ for kind in (*commands(), Together, CarryOut)},

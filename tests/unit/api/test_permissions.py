@@ -30,9 +30,18 @@ BY_CUSTOMERS = (
     "/v1/accounts/{account}/mandates",
     "/v1/accounts/{account}/mandates/withdraw",
     "/v1/batches",
+    "/v1/transactions/{transaction}/cancel",
+    "/v1/transactions/{transaction}/post",
     "/v1/transfers",
+    "/v1/transfers/pending",
 )
 """What a customer may send about what is theirs."""
+COMMANDS_OF_OPERATORS = (
+    "/v1/accounts/{account}/adjustments",
+    "/v1/transactions/{transaction}/approve",
+    "/v1/transactions/{transaction}/reject",
+)
+"""What only an operator sends, and nobody reads."""
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
 OWN_OR_SUPERVISED = ("/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/people/{person}/sign-ins")
@@ -63,6 +72,8 @@ def may(role: Role, method: str, path: str) -> bool:
         return False  # these are for persons: no token of a file has such a role
     if role == "operator":
         return True
+    if path in COMMANDS_OF_OPERATORS:
+        return False
     if path == "/v1/log/follow-tickets":
         return role == "audit"
     if path.startswith("/v1/mails") and (method in READS or path.endswith("/retry")):

@@ -15,6 +15,7 @@ from domain.permissions import COMMANDERS, OPERATORS, ROLES, may
 from domain.registry import PERMISSIONS, forbid
 from domain.together import Together
 from tests.samples.registry import history
+from tests.samples.store import UNITS
 from tests.support.memory_ledger import NOW, MemoryLedger, opening
 
 FREEZE = FreezeAccount("acct_1", "a reason")
@@ -33,7 +34,7 @@ def one_of_each() -> dict[type, Any]:
             sent[type(command)] = command
             return super().execute(command)
 
-    assert list(history(Noting(), Random(1), 3_000))
+    assert list(history(Noting(), Random(1), UNITS))
     return sent
 
 

@@ -32,7 +32,7 @@ from tests.support.relay import RELAY
 
 DEPOSIT = Deposit("txn_1", "acct_1", 100, "EUR", TODAY)
 JSON = (
-    '{"account":"acct_1","amount":100,"currency":"EUR","reference":null,"transaction":"txn_1",'
+    '{"account":"acct_1","amount":100,"currency":"EUR","metadata":{},"reference":null,"transaction":"txn_1",'
     '"value_date":"2026-11-21"}'
 )
 
