@@ -153,7 +153,7 @@ class FeeScheduleTerms(FeeShown):
 
     currency: CurrencyCode
     account: Annotated[str | None, Field(description="Who gets the fee; null for an internal account")]
-    role: Annotated[str | None, one_of(InternalRole)]
+    role: Annotated[str, one_of(InternalRole)] | None
 
 
 class FeeSchedule(TypedDict):

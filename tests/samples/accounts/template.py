@@ -37,6 +37,7 @@ def sale() -> dict[str, Any]:
             {"name": "rate", "type": "percentage", "default": "0"},
         ],
         "amounts": [
+            {"name": "unused", "kind": "fee", "of": "gross", "fee": {"tiers": [{"percentage": "1"}]}},
             {"name": "net", "kind": "sum", "plus": ["gross"], "minus": ["tax"]},
             {"name": "tax", "kind": "percentage", "of": "gross", "parameter": "rate"},
         ],
