@@ -8,6 +8,7 @@ from projections.accounts.account_persons import ACCOUNT_PERSONS
 from projections.accounts.accounts.fold import ACCOUNTS
 from projections.accounts.entries.fold import ENTRIES
 from projections.accounts.fee_schedules import FEE_SCHEDULES
+from projections.accounts.limit_usage import LIMIT_USAGE
 from projections.accounts.movements.fold import MOVEMENTS
 from projections.accounts.posting_policy import POSTING_POLICY
 from projections.accounts.templates import TEMPLATES
@@ -34,6 +35,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     FEE_SCHEDULES,
     TEMPLATES,
     ACCOUNT_PERSONS,
+    LIMIT_USAGE,
     PROCESSES,
     PEOPLE,
     APPROVALS,

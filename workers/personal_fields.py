@@ -38,6 +38,7 @@ SEALED: Final[Mapping[tuple[str, str], Kept]] = {
     ("account.opened.v1", "name"): Kept("to name the account to its owner and to staff"),
     ("account.frozen.v1", "reason"): _WHY_ACCOUNT,
     ("account.unfrozen.v1", "reason"): _WHY_ACCOUNT,
+    ("account.limits_changed.v1", "reason"): Kept("to show the owner why the limits are what they are"),
     ("account.closed.v1", "reason"): _WHY_ACCOUNT,
     ("transaction.pended.v1", "description"): Kept("to tell the parties what a payment is for"),
     ("transaction.rejected.v1", "reason"): Kept("to tell the parties why a payment was not made"),

@@ -17,6 +17,7 @@ from api.accounts.answers import (
     FeeCharged,
     HoldCaptured,
     HoldChanged,
+    LimitsChanged,
     MandateGiven,
     OwnersChanged,
     Posted,
@@ -26,10 +27,12 @@ from api.accounts.views import (
     AccountPerson,
     DailyBalance,
     Entry,
+    LimitUsage,
     TrialBalance,
     account_person_view,
     account_view,
     entry_view,
+    limit_usage_view,
     movement_view,
     trial_balance_view,
 )
@@ -60,6 +63,7 @@ from api.services import services
 from domain import money
 from domain.accounts.account.holds import PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
+from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES, Status
 from domain.accounts.numbers import AccountType, account_number
@@ -68,6 +72,7 @@ from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Dep
 from projections.accounts.account_persons import Standing, account_persons
 from projections.accounts.accounts import queries as accounts
 from projections.accounts.entries import queries as entries
+from projections.accounts.limit_usage import limit_usage
 from projections.accounts.movements import queries as movements
 from projections.accounts.trial_balance import queries as trial_balances
 from projections.engine.listing import Listed, Reader
@@ -168,6 +173,23 @@ def unfreeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
 def close_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     """Close an account for good. Its balance must be zero, and no hold may be open."""
     return Intent(CloseAccount(account, body.reason), account)
+
+
+@command(router, "/accounts/{account}/limits", makes=ChangeLimits, answer=LimitsChanged, status=200)
+def change_limits(caller: Caller, account: PathId, body: bodies.LimitsBody) -> Intent:
+    """Replace the limits of an account. Owners and programs lower limits, and an operator raises them too."""
+    limits = Limits(
+        minimum=None if body.minimum is None else money.parse(body.minimum, body.currency),
+        maximum=None if body.maximum is None else money.parse(body.maximum, body.currency),
+        overdraft=body.overdraft or 0,
+        overdraft_until=body.overdraft_until,
+        daily=body.daily,
+        monthly=body.monthly,
+        hourly=body.hourly,
+        hourly_count=body.hourly_count,
+        approve_above=body.approve_above,
+    )
+    return Intent(ChangeLimits(account, currency=body.currency, limits=limits, reason=body.reason), account)
 
 
 @command(router, "/accounts/{account}/owners", makes=AddOwner, answer=OwnersChanged)
@@ -293,6 +315,31 @@ def get_account(request: Request, account: PathId) -> Response:
     """Get one account."""
     with reading(request) as connection:
         return one("account", account, accounts.account(connection, account, reader=reader_of(request)), account_view)
+
+
+@query(
+    router,
+    "/accounts/{account}/limit-usage",
+    may=EVERY_READER,
+    response=page_of(LimitUsage),
+    personal=True,
+    projections=("limit_usage", "accounts", "account_persons"),
+)
+def list_limit_usage(
+    request: Request,
+    account: PathId,
+    since: Annotated[IsoDate | None, Query(alias="from")] = None,
+    after: After = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Response:
+    """List what counted against the outgoing limits of an account, by UTC day."""
+    key, reader = read_cursor(cursor, int), reader_of(request)
+    with reading(request) as connection:
+        listed = limit_usage(connection, account, reader=reader, since=since, after=after, cursor=key, limit=limit)
+        if not listed.items:
+            _must_exist(connection, account, reader)
+    return page(listed, limit_usage_view)
 
 
 @query(

@@ -64,17 +64,27 @@ class Balance(TypedDict):
     currency: CurrencyCode
 
 
-class Posted(Accepted):
+class Booked(Accepted):
     """A transaction that was posted."""
 
     transaction: str
-    balances: Annotated[
-        dict[str, Balance],
-        Field(
-            description="By account. Those of internal accounts without limits are left out, and for a customer those "
-            "of accounts that the customer may not see"
-        ),
+    balances: NotRequired[
+        Annotated[
+            dict[str, Balance],
+            Field(
+                description="By account. Those of internal accounts without limits are left out, and for a customer "
+                "those of accounts that the customer may not see. Left out of a transaction that waits"
+            ),
+        ]
     ]
+
+
+class Posted(Booked):
+    """A transaction that was posted, or that waits for another person because of its amount: then `status` says so."""
+
+    status: NotRequired[Annotated[str, one_of(TransactionStatus)]]
+    awaits: NotRequired[Annotated[str, one_of(Awaits), Field(description="What it waits for")]]
+    expires_at: NotRequired[datetime | None]
 
 
 class FeeCharged(Posted):
@@ -105,8 +115,6 @@ class TransactionPending(Accepted):
 class PendingPosted(Posted):
     """A pending transaction that was posted."""
 
-    status: Annotated[str, one_of(TransactionStatus)]
-
 
 class PendingEnded(Accepted):
     """A pending transaction that ended without being posted."""
@@ -119,5 +127,20 @@ class TransactionUndone(Posted):
     """A transaction that was reversed, refunded or charged back, and the one that did it."""
 
     original: str
-    status: Annotated[str, one_of(TransactionStatus)]
     left: Annotated[dict[str, Money], Field(description="What is left to reverse, by number of the original's entry")]
+
+
+class LimitsChanged(Accepted):
+    """An account whose limits were changed. Null: no such limit."""
+
+    account: str
+    currency: CurrencyCode
+    minimum: Money | None
+    maximum: Money | None
+    overdraft: Money
+    overdraft_until: str | None
+    daily: Money | None
+    monthly: Money | None
+    hourly: Money | None
+    hourly_count: int | None
+    approve_above: Money | None

@@ -26,6 +26,7 @@ from api.commands.bodies import (
 )
 from api.queries.response_types import one_of
 from domain.accounts.account.holds import MOST_DAYS_HELD
+from domain.accounts.account.limits import MOST_COUNT
 from domain.accounts.fee_schedule import NAME
 from domain.accounts.numbers import AccountType, InternalRole
 from domain.accounts.posting import MOST_ENTRIES, Side
@@ -263,6 +264,28 @@ class RejectBody(Body):
     model_config = example(reason="The invoice is not ours")
 
     reason: Description
+
+
+class LimitsBody(Body):
+    """Replace the limits of an account. A member that is left out is no limit."""
+
+    model_config = example(currency="EUR", minimum="0", daily="1000.00", monthly="5000.00", reason="A new contract")
+
+    currency: Currency
+    reason: Description
+    minimum: Annotated[SignedAmount | None, Field(description="What may be available at least")] = None
+    maximum: Annotated[SignedAmount | None, Field(description="The largest balance")] = None
+    overdraft: Annotated[Amount | None, Field(description="How far below the minimum it may go")] = None
+    overdraft_until: Annotated[IsoDate | None, Field(description="The last day of the overdraft; null: no end")] = None
+    daily: Annotated[Amount | None, Field(description="Of what leaves it in a UTC day")] = None
+    monthly: Annotated[Amount | None, Field(description="Of what leaves it in a UTC month")] = None
+    hourly: Annotated[Amount | None, Field(description="Of what leaves it in a rolling hour")] = None
+    hourly_count: Annotated[
+        int | None, Field(ge=0, le=MOST_COUNT, description="Of transactions that take something in a rolling hour")
+    ] = None
+    approve_above: Annotated[
+        Amount | None, Field(description="A transaction that takes more waits for another person")
+    ] = None
 
 
 class Owner(Body):

@@ -19,6 +19,7 @@ from domain.money import show
 from projections.accounts.account_persons import AccountPersonRow, Standing
 from projections.accounts.accounts.queries import AccountRow
 from projections.accounts.entries.queries import EntryRow
+from projections.accounts.limit_usage import LimitUsageRow
 from projections.accounts.movements import queries as movements
 from projections.accounts.transactions.queries import TransactionRow
 from projections.accounts.trial_balance import queries as trial_balances
@@ -41,6 +42,13 @@ class Account(TypedDict):
     reason: Annotated[str | None, Field(description="Why it is frozen or closed")]
     minimum: Annotated[Money | None, Field(description="The least that may be available; null for no limit")]
     maximum: Annotated[Money | None, Field(description="The largest balance; null for no limit")]
+    overdraft: Annotated[Money | None, Field(description="How far below the minimum it may go")]
+    overdraft_until: Annotated[date | None, Field(description="The last day of the overdraft line; null: no end")]
+    daily: Annotated[Money | None, Field(description="What may leave it in a UTC day; null for no limit")]
+    monthly: Annotated[Money | None, Field(description="What may leave it in a UTC month; null for no limit")]
+    hourly: Annotated[Money | None, Field(description="What may leave it in a rolling hour; null for no limit")]
+    hourly_count: Annotated[int | None, Field(description="Transactions that may take something in a rolling hour")]
+    approve_above: Annotated[Money | None, Field(description="A transaction that takes more waits for another person")]
     opened_on: date
     balance: Annotated[Money, Field(description="Credits less debits")]
     reserved: Annotated[Money, Field(description="The sum of the open holds")]
@@ -125,6 +133,17 @@ class Transaction(TypedDict):
     position: LogPosition
 
 
+class LimitUsage(TypedDict):
+    """What counted against the outgoing limits of an account on one UTC day."""
+
+    account: str
+    day: date
+    currency: CurrencyCode
+    transactions: Annotated[int, Field(description="How many transactions counted")]
+    used: Annotated[Money, Field(description="What they took, less what reversals gave back")]
+    position: LogPosition
+
+
 class CurrencyTotal(TypedDict):
     """The totals of one currency over all accounts."""
 
@@ -163,6 +182,10 @@ class DailyBalance(TypedDict):
     entries: Annotated[int, Field(description="How many entries have this value date")]
 
 
+def _amount(minor: int | None, currency: str) -> str | None:
+    return None if minor is None else show(minor, currency)
+
+
 def account_view(row: AccountRow) -> Account:
     c = row.currency
     return {
@@ -175,8 +198,15 @@ def account_view(row: AccountRow) -> Account:
         "name_erased": row.name_erased,
         "status": row.status,
         "reason": row.reason,
-        "minimum": None if row.minimum is None else show(row.minimum, c),
-        "maximum": None if row.maximum is None else show(row.maximum, c),
+        "minimum": _amount(row.minimum, c),
+        "maximum": _amount(row.maximum, c),
+        "overdraft": _amount(row.overdraft, c),
+        "overdraft_until": row.overdraft_until,
+        "daily": _amount(row.daily, c),
+        "monthly": _amount(row.monthly, c),
+        "hourly": _amount(row.hourly, c),
+        "hourly_count": row.hourly_count,
+        "approve_above": _amount(row.approve_above, c),
         "opened_on": row.opened_on,
         "balance": show(row.balance, c),
         "reserved": show(row.reserved, c),
@@ -253,6 +283,17 @@ def _reversed(row: TransactionRow) -> list[str] | None:
     if row.reversed is None or len(row.reversed) != len(row.entries):
         return None
     return [show(amount, entry.currency) for amount, entry in zip(row.reversed, row.entries, strict=True)]
+
+
+def limit_usage_view(row: LimitUsageRow) -> LimitUsage:
+    return {
+        "account": row.account,
+        "day": row.day,
+        "currency": row.currency,
+        "transactions": row.transactions,
+        "used": show(row.used, row.currency),
+        "position": row.position,
+    }
 
 
 def trial_balance_view(balance: trial_balances.TrialBalance) -> TrialBalance:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from api.accounts.answers import Posted
+from api.accounts.answers import Booked
 from api.commands.answers import Accepted
 from api.commands.bodies import (
     ACCOUNT_A,
@@ -165,7 +165,7 @@ class OrderPlaced(OrderChanged):
     currency: CurrencyCode
 
 
-class OrderPaid(OrderChanged, Posted):
+class OrderPaid(OrderChanged, Booked):
     """An order that was paid by a transaction."""
 
 

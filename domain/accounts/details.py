@@ -25,8 +25,13 @@ class TransactionDetailed(Event, frozen=True):
     template: str | None  # the name of the template that made its entries
     template_version: int | None
     late_for: date | None  # the day in a closed period that it is about
-    counted_at: datetime | None  # aware, UTC: when it was counted against the limits of accounts; None: it was not
     metadata: Metadata
+
+
+class TransactionCounted(Event, frozen=True):
+    """A transaction was counted against the outgoing limits of accounts that it debits, in the unit that posts it."""
+
+    at: datetime  # aware, UTC: a reversal gives the allowance of this time back
 
 
 class Details(Value, frozen=True):
@@ -37,7 +42,6 @@ class Details(Value, frozen=True):
     template: str | None = None
     template_version: int | None = None
     late_for: date | None = None
-    counted_at: datetime | None = None
     metadata: Metadata = field(default_factory=dict)
 
     def event(self, transaction: str, version: int) -> TransactionDetailed:
@@ -50,7 +54,6 @@ class Details(Value, frozen=True):
             template=self.template,
             template_version=self.template_version,
             late_for=self.late_for,
-            counted_at=self.counted_at,
             metadata=self.metadata,
         )
 

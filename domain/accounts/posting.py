@@ -7,15 +7,15 @@ tested against the net change of each account, because a transaction is one fact
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import wraps
 from typing import Literal, TypeVar, cast
 
 from msgspec.structs import replace
 
-from domain.accounts.account.events import AccountCredited, AccountDebited
+from domain.accounts.account.events import AccountCredited, AccountDebited, LimitUsed
 from domain.accounts.account.state import ACCOUNT, Account
-from domain.accounts.details import Details, refuse_details
+from domain.accounts.details import Details, TransactionCounted, refuse_details
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting_policy import POSTING_POLICY, PostingPolicy, posting_policy
 from domain.codes import refuse_other_than_code
@@ -60,6 +60,10 @@ TransactionKind = Literal[
 ]
 
 
+WITHOUT_APPROVAL: frozenset[TransactionKind] = frozenset({"reversal", "refund", "chargeback", "year_end"})
+"""The kinds of transactions that one person decides about, whatever the amount: they undo or move what was approved."""
+
+
 class Entry(Value, frozen=True):
     """One line of a transaction. A credit raises the balance of the account, a debit lowers it."""
 
@@ -89,6 +93,10 @@ RULES: dict[str, str] = {
     "value_date_in_future": "The value date {value_date} is after today, {today} (UTC).",
     "value_date_too_old": (
         "The value date {value_date} is {days} days before today, {today} (UTC); the posting policy allows {most}."
+    ),
+    "approval_needed": (
+        "The transaction is for {amount} {currency}. By the limit of {whose}, another person approves what is above "
+        "{above}: let it wait for approval."
     ),
     "entry_count": "A transaction has {least} to {most} entries; this one has {count}.",
     "entry_amount": "Entry {entry} is for {amount} {currency}; an entry must be for {least} to {most}.",
@@ -121,6 +129,7 @@ class Transaction(Value, frozen=True):
     subject: str | None = None  # the person whose key seals the description
     details: Details | None = None
     version: int = 0  # of its stream; more than 0 if it was pending
+    approved: bool = False  # another person approved it, or will before it is posted
 
 
 def post(transaction: Transaction, states: States, context: Context) -> Decision:
@@ -128,15 +137,18 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
 
     `states` has each account that the entries name, and the posting policy.
     """
-    entries, value_date = transaction.entries, transaction.value_date
+    entries, value_date, today = transaction.entries, transaction.value_date, context.today
+    policy = posting_policy(states)
     refusal = (
         refuse_entries(entries)
-        or refuse_value_date(value_date, posting_policy(states), context.today)
+        or refuse_value_date(value_date, policy, today)
         or refuse_other_than_code("reference", transaction.reference)
     )
     details = transaction.details
     if refusal is None and details is not None:
         refusal = refuse_details(details)
+    if refusal is None and policy.approve_above and not transaction.approved:
+        refusal = refuse_without_approval(transaction.kind, entries, policy)
     if refusal is not None:
         return refusal
 
@@ -163,10 +175,18 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
         else:
             net[id] += entry.signed
 
+    counted: list[str] = []
     for id, change in net.items():
-        refusal = accounts[id].refuse_change(change)
+        account = accounts[id]
+        refusal = account.refuse_change(change, today)
         if refusal is not None:
             return refusal
+        if change < 0 and account.watched:
+            refusal = refuse_taking(account, -change, transaction, policy, context.decided_at)
+            if refusal is not None:
+                return refusal
+            if account.profile.outgoing is not None and transaction.kind in policy.counted_kinds:
+                counted.append(id)
 
     posted, version = transaction.id, transaction.version + 1
     events: list[Event] = [
@@ -182,12 +202,18 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
         )
     ]
     if details is not None:
-        events.append(details.event(posted, version + 1))
+        version += 1
+        events.append(details.event(posted, version))
+    if counted:
+        events.append(TransactionCounted(posted, version + 1, context.decided_at))
     for number, entry in enumerate(entries, 1):
         id = entry.account
         versions[id] = version = versions[id] + 1
         share_of = AccountCredited if entry.side == "credit" else AccountDebited
         events.append(share_of(id, version, posted, number, entry.amount, entry.currency, value_date))
+    for id in counted:
+        currency = accounts[id].profile.currency
+        events.append(LimitUsed(id, versions[id] + 1, posted, -net[id], currency, context.decided_at))
     balances: dict[str, Figure] = {}  # of the accounts whose version is exact
     for id, account in accounts.items():
         if id not in unlimited:
@@ -197,6 +223,35 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
             available = show(balance - account.reserved, currency) if account.reserved else shown
             balances[id] = {"balance": shown, "available": available, "currency": currency}
     return Accepted(tuple(events), {"transaction": posted, "balances": balances}, frozenset(unlimited))
+
+
+def refuse_without_approval(kind: TransactionKind, entries: Sequence[Entry], policy: PostingPolicy) -> Refused | None:
+    """Return the refusal of a transaction for more than one person may decide about, or None.
+
+    What counts is the sum of the debits in a currency.
+    """
+    if kind in WITHOUT_APPROVAL:
+        return None
+    for currency, above in ((one.currency, one.amount) for one in policy.approve_above):
+        debits = sum(entry.amount for entry in entries if entry.side == "debit" and entry.currency == currency)
+        if debits > above:
+            return _approval_needed(debits, above, currency, "the posting policy")
+    return None
+
+
+def refuse_taking(
+    account: Account, amount: int, transaction: Transaction, policy: PostingPolicy, at: datetime
+) -> Refused | None:
+    """Return why the transaction may not take the amount from an account with limits of what leaves it, or None."""
+    above = account.profile.approve_above
+    if above is not None and amount > above and not transaction.approved and transaction.kind not in WITHOUT_APPROVAL:
+        return _approval_needed(amount, above, account.profile.currency, f"account {account.profile.id}")
+    return account.refuse_outgoing(amount, at) if transaction.kind in policy.counted_kinds else None
+
+
+def _approval_needed(amount: int, above: int, currency: str, whose: str) -> Refused:
+    figures = {"amount": show(amount, currency), "above": show(above, currency), "currency": currency, "whose": whose}
+    return Refused("approval_needed", figures)
 
 
 def entries_between(debited: str, credited: str, amount: int, currency: str) -> tuple[Entry, Entry]:
@@ -216,10 +271,12 @@ def post_against_internal(
     currency: str,
     states: States,
     context: Context,
+    by: Callable[[Transaction, States, Context], Decision] = post,
 ) -> Decision:
     """Post one entry to a customer's account and the other one to the internal account for `role`.
 
-    Give the customer's account as `debited` or as `credited`. This function makes the entries of `transaction`.
+    Give the customer's account as `debited` or as `credited`. This function makes the entries of `transaction`, and
+    `by` posts them.
     """
     customer = cast(str, debited or credited)
     internal = internal_account(context.log, role, currency)
@@ -235,7 +292,7 @@ def post_against_internal(
     if found(states, internal, Account) is None:
         return Refused("internal_account_missing", {"role": role, "currency": currency})
     entries = entries_between(debited or internal, credited or internal, amount, currency)
-    return post(replace(transaction, entries=entries), states, context)
+    return by(replace(transaction, entries=entries), states, context)
 
 
 C = TypeVar("C")

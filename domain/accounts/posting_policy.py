@@ -7,15 +7,29 @@ reads it. A log without the stream has `INITIAL`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from domain.aggregate import Aggregate, Broken, Decided, EventType, refused
-from domain.kernel import Accepted, Context, Decision, Event, Refused, States, Value
+from domain.kernel import Accepted, Context, Decision, Event, Figure, Refused, States, Value
+from domain.money import MAX_AMOUNT, show
 from domain.permissions import OPERATORS
 
 POSTING_POLICY = "policy:posting"
 """The name of its stream. Each log has one."""
 LEAST_DAYS, MOST_DAYS = 0, 36_500
+COUNTED: tuple[str, ...] = ("withdrawal", "transfer", "payment", "capture", "conversion")
+"""The kinds of transactions that count against outgoing limits, until the policy is changed."""
+MAY_COUNT: frozenset[str] = frozenset({*COUNTED, "fee", "interest", "penalty", "journal", "sweep"})
+"""The kinds that a policy can let count. What undoes a transaction gives an allowance back instead."""
+
+
+class Threshold(Value, frozen=True):
+    """An amount of a currency above which another person approves a transaction."""
+
+    currency: str
+    amount: int
+
 
 # Events
 
@@ -30,6 +44,18 @@ class PostingPolicyChanged(Event, frozen=True):
     """The policy was changed. The event has the whole policy."""
 
     most_days_back: int | None
+    counted_kinds: tuple[str, ...]  # of the transactions that count against outgoing limits
+    approve_above: tuple[Threshold, ...]  # more needs another person; one a currency, in order of the currencies
+
+
+class _PostingPolicyChangedV1(Value, frozen=True):
+    """The policy was changed. Version 1 had no counted kinds and no amounts that need another person."""
+
+    most_days_back: int | None
+
+
+def _from_changed_v1(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "counted_kinds": COUNTED, "approve_above": []}
 
 
 PostingPolicyEvent = PostingPolicyCreated | PostingPolicyChanged
@@ -42,6 +68,8 @@ class PostingPolicy(Value, frozen=True):
 
     version: int
     most_days_back: int | None
+    counted_kinds: tuple[str, ...] = COUNTED
+    approve_above: tuple[Threshold, ...] = ()
 
 
 INITIAL = PostingPolicy(version=0, most_days_back=None)
@@ -50,7 +78,10 @@ INITIAL = PostingPolicy(version=0, most_days_back=None)
 
 def evolve(state: PostingPolicy | None, event: PostingPolicyEvent) -> PostingPolicy:
     """Return the policy after the event."""
-    return PostingPolicy(event.originator_version, event.most_days_back)
+    version = event.originator_version
+    if isinstance(event, PostingPolicyCreated):
+        return PostingPolicy(version, event.most_days_back)
+    return PostingPolicy(version, event.most_days_back, event.counted_kinds, event.approve_above)
 
 
 def posting_policy(states: States) -> PostingPolicy:
@@ -66,6 +97,8 @@ class ChangePostingPolicy(Value, frozen=True):
     """Change the policy. It decides about every posting from then on."""
 
     most_days_back: int | None
+    counted_kinds: tuple[str, ...] | None = None  # None: as before
+    approve_above: Mapping[str, int] | None = None  # None: as before
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -76,6 +109,8 @@ class ChangePostingPolicy(Value, frozen=True):
 
 RULES: dict[str, str] = {
     "policy_days": "A value date can be allowed {least} to {most} days back; this is {days}.",
+    "policy_kind": "Transactions of the kind {kind} cannot count against outgoing limits; these can: {kinds}.",
+    "policy_amount": "More than {amount} {currency} would need another person; the amount is {least} to {most}.",
     "policy_unchanged": "The posting policy already is what it would be changed to.",
 }
 
@@ -83,23 +118,56 @@ RULES: dict[str, str] = {
 
 
 def change(command: ChangePostingPolicy, states: States, context: Context) -> Decision:
-    days = command.most_days_back
-    refusal = _refuse_days(days)
+    policy = posting_policy(states)
+    kinds = policy.counted_kinds if command.counted_kinds is None else tuple(sorted(set(command.counted_kinds)))
+    above = policy.approve_above
+    if command.approve_above is not None:
+        above = tuple(Threshold(currency, amount) for currency, amount in sorted(command.approve_above.items()))
+    events: list[Event] = [] if policy.version else [PostingPolicyCreated(POSTING_POLICY, 1, INITIAL.most_days_back)]
+    event = PostingPolicyChanged(
+        originator_id=POSTING_POLICY,
+        originator_version=policy.version + len(events) + 1,
+        most_days_back=command.most_days_back,
+        counted_kinds=kinds,
+        approve_above=above,
+    )
+    refusal = _refuse(event)
     if refusal is not None:
         return refusal
-    policy = posting_policy(states)
-    if days == policy.most_days_back:
-        return Refused("policy_unchanged", {"most_days_back": days})
-    events: list[Event] = [] if policy.version else [PostingPolicyCreated(POSTING_POLICY, 1, INITIAL.most_days_back)]
-    events.append(PostingPolicyChanged(POSTING_POLICY, policy.version + len(events) + 1, days))
-    return Accepted(tuple(events), {"policy": POSTING_POLICY, "most_days_back": days})
+    if _same(policy, event):
+        return Refused("policy_unchanged", {"most_days_back": command.most_days_back})
+    result: dict[str, Figure] = {
+        "policy": POSTING_POLICY,
+        "most_days_back": command.most_days_back,
+        "counted_kinds": list(kinds),
+        "approve_above": {one.currency: show(one.amount, one.currency) for one in above},
+    }
+    return Accepted((*events, event), result)
 
 
-def _refuse_days(days: int | None) -> Refused | None:
-    """Return the refusal of a number of days out of bounds, or None."""
-    if days is None or LEAST_DAYS <= days <= MOST_DAYS:
+def _same(policy: PostingPolicy, event: PostingPolicyEvent) -> bool:
+    after = evolve(policy, event)
+    return (policy.most_days_back, policy.approve_above) == (after.most_days_back, after.approve_above) and set(
+        policy.counted_kinds
+    ) == set(after.counted_kinds)
+
+
+def _refuse(event: PostingPolicyEvent) -> Refused | None:
+    """Return the refusal of a policy out of bounds, or None."""
+    days = event.most_days_back
+    if days is not None and not LEAST_DAYS <= days <= MOST_DAYS:
+        return Refused("policy_days", {"least": LEAST_DAYS, "most": MOST_DAYS, "days": days})
+    if isinstance(event, PostingPolicyCreated):
         return None
-    return Refused("policy_days", {"least": LEAST_DAYS, "most": MOST_DAYS, "days": days})
+    for kind in event.counted_kinds:
+        if kind not in MAY_COUNT:
+            return Refused("policy_kind", {"kind": kind, "kinds": ", ".join(sorted(MAY_COUNT))})
+    for currency, amount in ((one.currency, one.amount) for one in event.approve_above):
+        if not 0 <= amount <= MAX_AMOUNT:
+            least, most = show(0, currency), show(MAX_AMOUNT, currency)
+            figures: dict[str, Figure] = {"currency": currency, "least": least, "most": most}
+            return Refused("policy_amount", {**figures, "amount": show(amount, currency)})
+    return None
 
 
 # What stored events are held to
@@ -109,12 +177,12 @@ def check(before: PostingPolicy | None, events: Sequence[PostingPolicyEvent], de
     """Find a policy that is created twice or not at first, and one that is out of bounds or did not change."""
     policy = before
     for event in events:
-        refusal = _refuse_days(event.most_days_back)
+        refusal = _refuse(event)
         if refusal is not None:
             yield refused(event, refusal, RULES)
         if isinstance(event, PostingPolicyCreated) is not (policy is None):
             yield Broken(event, f"{POSTING_POLICY} is {'created again' if policy else 'changed before it is created'}")
-        if policy is not None and policy.most_days_back == event.most_days_back:
+        if policy is not None and _same(policy, event):
             yield Broken(event, f"{POSTING_POLICY} is changed to what it was")
         policy = evolve(policy, event)
 
@@ -124,12 +192,20 @@ AGGREGATE = Aggregate(
     prefix=POSTING_POLICY,
     events=(
         EventType("posting_policy.created.v1", PostingPolicyCreated),
-        EventType("posting_policy.changed.v1", PostingPolicyChanged),
+        EventType(
+            name="posting_policy.changed.v1",
+            event=None,
+            upcasts_to="posting_policy.changed.v2",
+            upcast=_from_changed_v1,
+            payload=_PostingPolicyChangedV1,
+        ),
+        EventType("posting_policy.changed.v2", PostingPolicyChanged),
     ),
     evolve=evolve,
     decisions={ChangePostingPolicy: change},
     rules=RULES,
     may={ChangePostingPolicy: OPERATORS},
+    amounts=frozenset({"amount"}),
     initial=PostingPolicyCreated(POSTING_POLICY, 1, INITIAL.most_days_back),
     check=check,
 )

@@ -3,26 +3,33 @@
 -- Tables, in the schema read.
 
 CREATE TABLE accounts (
-    version       bigint NOT NULL,
-    entries       bigint NOT NULL,
-    position      bigint NOT NULL,
-    last_position bigint NOT NULL,
-    last_at       timestamptz NOT NULL,
-    opened_on     date NOT NULL,
-    name_erased   boolean NOT NULL,
-    reason_erased boolean NOT NULL,
-    minimum       bigint,
-    maximum       bigint,
-    account       text COLLATE "C" NOT NULL,
-    number        text COLLATE "C" NOT NULL UNIQUE,
-    type          text COLLATE "C" NOT NULL,
-    currency      text COLLATE "C" NOT NULL,
-    owner         text COLLATE "C" NOT NULL,
-    status        text COLLATE "C" NOT NULL,
-    balance       numeric NOT NULL,
-    reserved      numeric NOT NULL,
-    name          text,
-    reason        text,
+    version         bigint NOT NULL,
+    entries         bigint NOT NULL,
+    position        bigint NOT NULL,
+    last_position   bigint NOT NULL,
+    last_at         timestamptz NOT NULL,
+    opened_on       date NOT NULL,
+    name_erased     boolean NOT NULL,
+    reason_erased   boolean NOT NULL,
+    minimum         bigint,
+    maximum         bigint,
+    overdraft       bigint,
+    daily           bigint,
+    monthly         bigint,
+    hourly          bigint,
+    hourly_count    bigint,
+    approve_above   bigint,
+    overdraft_until date,
+    account         text COLLATE "C" NOT NULL,
+    number          text COLLATE "C" NOT NULL UNIQUE,
+    type            text COLLATE "C" NOT NULL,
+    currency        text COLLATE "C" NOT NULL,
+    owner           text COLLATE "C" NOT NULL,
+    status          text COLLATE "C" NOT NULL,
+    balance         numeric NOT NULL,
+    reserved        numeric NOT NULL,
+    name            text,
+    reason          text,
     PRIMARY KEY (account)
 ) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05);
 
@@ -45,6 +52,13 @@ COMMENT ON COLUMN accounts.reason IS 'Why it was frozen or closed. NULL while op
 COMMENT ON COLUMN accounts.reason_erased IS 'Whether the reason is gone with the owner''s key.';
 COMMENT ON COLUMN accounts.minimum IS 'What available may not fall below; NULL: no such limit.';
 COMMENT ON COLUMN accounts.maximum IS 'What balance may not rise above; NULL: no such limit.';
+COMMENT ON COLUMN accounts.overdraft IS 'How far below the minimum it may go; NULL: no overdraft line.';
+COMMENT ON COLUMN accounts.overdraft_until IS 'Last day of the overdraft line, UTC; NULL: no end.';
+COMMENT ON COLUMN accounts.daily IS 'What may leave it in a UTC day; NULL: no such limit.';
+COMMENT ON COLUMN accounts.monthly IS 'What may leave it in a UTC month; NULL: no such limit.';
+COMMENT ON COLUMN accounts.hourly IS 'What may leave it in a rolling hour; NULL: no such limit.';
+COMMENT ON COLUMN accounts.hourly_count IS 'How many transactions may take something in a rolling hour; NULL: any.';
+COMMENT ON COLUMN accounts.approve_above IS 'What one transaction may take without another person; NULL: anything.';
 COMMENT ON COLUMN accounts.opened_on IS 'Calendar date of its opening; no value date is before it.';
 COMMENT ON COLUMN accounts.balance IS 'Credits less debits, booked.';
 COMMENT ON COLUMN accounts.reserved IS 'Sum of its open holds.';
@@ -60,7 +74,10 @@ CREATE OR REPLACE VIEW reporting.accounts AS
 SELECT t.account, t.number, t.type, t.currency, t.owner, t.name, t.status, t.reason AS status_reason, t.opened_on,
        t.balance * c.minor_unit AS balance, t.reserved * c.minor_unit AS reserved,
        (t.balance - t.reserved) * c.minor_unit AS available, t.minimum * c.minor_unit AS minimum,
-       t.maximum * c.minor_unit AS maximum, t.entries, t.version, t.last_position, t.last_at, t.position
+       t.maximum * c.minor_unit AS maximum, t.entries, t.version, t.last_position, t.last_at, t.position,
+       t.overdraft * c.minor_unit AS overdraft, t.overdraft_until, t.daily * c.minor_unit AS daily,
+       t.monthly * c.minor_unit AS monthly, t.hourly * c.minor_unit AS hourly, t.hourly_count,
+       t.approve_above * c.minor_unit AS approve_above
   FROM read.accounts t JOIN read.currencies c USING (currency);
 
 COMMENT ON VIEW reporting.accounts IS 'One row an account, as it is now. Amounts in major units.';
@@ -83,3 +100,10 @@ COMMENT ON COLUMN reporting.accounts.version IS 'Version of its stream: the numb
 COMMENT ON COLUMN reporting.accounts.last_position IS 'Position in the log of the last event that changed it.';
 COMMENT ON COLUMN reporting.accounts.last_at IS 'When that event was recorded, UTC.';
 COMMENT ON COLUMN reporting.accounts.position IS 'Position in the log of its opening.';
+COMMENT ON COLUMN reporting.accounts.overdraft IS 'How far below the minimum it may go; NULL: no overdraft line.';
+COMMENT ON COLUMN reporting.accounts.overdraft_until IS 'Last day of the overdraft line, UTC; NULL: no end.';
+COMMENT ON COLUMN reporting.accounts.daily IS 'What may leave it in a UTC day; NULL: no such limit.';
+COMMENT ON COLUMN reporting.accounts.monthly IS 'What may leave it in a UTC month; NULL: no such limit.';
+COMMENT ON COLUMN reporting.accounts.hourly IS 'What may leave it in a rolling hour; NULL: no such limit.';
+COMMENT ON COLUMN reporting.accounts.hourly_count IS 'How many transactions may take something in a rolling hour; NULL: any.';
+COMMENT ON COLUMN reporting.accounts.approve_above IS 'What one transaction may take without another person; NULL: anything.';

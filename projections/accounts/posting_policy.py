@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from psycopg import Connection
 
-from domain.accounts.posting_policy import PostingPolicyChanged, PostingPolicyCreated, PostingPolicyEvent
-from projections.engine.columns import code, moment, number, read_table
+from domain.accounts.posting_policy import PostingPolicyChanged, PostingPolicyCreated, PostingPolicyEvent, evolve
+from projections.engine.columns import code, json_value, moment, number, read_table
 from projections.engine.declared import RowFold, declared
 from projections.engine.listing import Listed, Listing, readable
 from projections.engine.reporting import View, last_position
@@ -19,11 +20,16 @@ from projections.engine.writing import Row
 
 _DAYS = "Most days that a value date may be before the day of the posting. NULL: any number."
 
+_KINDS = "The kinds of transactions that count against outgoing limits, as a JSON array."
+_ABOVE = "By currency, above how many minor units another person approves, as a JSON object."
+
 TABLE = read_table(
     "posting_policy",
     "The posting policy as it is now: one row.",
     code("policy", "The name of its stream in the log.", key=True),
     number("most_days_back", _DAYS, bits=32, optional=True),
+    json_value("counted_kinds", _KINDS),
+    json_value("approve_above", _ABOVE),
     number("version", "Version of its stream: the number of its events."),
     number("last_position", "Position in the log of its last event."),
     moment("last_at", "When its last event was recorded, UTC."),
@@ -35,6 +41,8 @@ VERSIONS = read_table(
     code("policy", "The name of its stream in the log.", key=True),
     number("version", "Version of its stream.", key=True),
     number("most_days_back", _DAYS, bits=32, optional=True),
+    json_value("counted_kinds", _KINDS),
+    json_value("approve_above", _ABOVE),
     number("position", "Position in the log: it decides about each posting after it."),
     moment("recorded_at", "When it was recorded, UTC."),
 )
@@ -44,7 +52,15 @@ VERSIONS = read_table(
 
 def changed(row: Row, event: PostingPolicyEvent) -> Row:
     """The policy that the event has."""
-    return {**row, "most_days_back": event.most_days_back}
+    days, kinds, above = _of(event)
+    return {**row, "most_days_back": days, "counted_kinds": kinds, "approve_above": above}
+
+
+def _of(event: PostingPolicyEvent) -> tuple[int | None, str, str]:
+    """Days, counted kinds and amounts, the last two as JSON."""
+    policy = evolve(None, event)
+    above = orjson.dumps({one.currency: one.amount for one in policy.approve_above})
+    return policy.most_days_back, orjson.dumps(sorted(policy.counted_kinds)).decode(), above.decode()
 
 
 def version_of(row: Row, event: PostingPolicyEvent) -> list[tuple[Any, ...]]:
@@ -53,7 +69,7 @@ def version_of(row: Row, event: PostingPolicyEvent) -> list[tuple[Any, ...]]:
         (
             event.originator_id,
             event.originator_version,
-            event.most_days_back,
+            *_of(event),
             row["last_position"],
             row["last_at"],
         )
@@ -71,12 +87,21 @@ POSTING_POLICY = declared(
         View(
             TABLE,
             "The posting policy as it is now: one row.",
-            ("policy", "most_days_back", "version", "last_position", "last_at"),
+            ("policy", "most_days_back", "version", "last_position", "last_at", "counted_kinds", "approve_above"),
         ),
         View(
             VERSIONS,
             "One row a version of the posting policy.",
-            ("policy", "version", "most_days_back", "position", "recorded_at", last_position("t.position")),
+            (
+                "policy",
+                "version",
+                "most_days_back",
+                "position",
+                "recorded_at",
+                last_position("t.position"),
+                "counted_kinds",
+                "approve_above",
+            ),
         ),
     ),
 )
@@ -90,6 +115,8 @@ class PolicyRow:
 
     policy: str
     most_days_back: int | None
+    counted_kinds: list[str]
+    approve_above: dict[str, int]
     version: int
     last_position: int
     last_at: datetime
@@ -102,6 +129,8 @@ class VersionRow:
     policy: str
     version: int
     most_days_back: int | None
+    counted_kinds: list[str]
+    approve_above: dict[str, int]
     position: int
     recorded_at: datetime
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.accounts.account import check, events, holds, lifecycle, owners, state
+from domain.accounts.account import check, events, holds, lifecycle, limits, owners, state
 from domain.aggregate import Aggregate, EventType
 from domain.codes import METADATA_RULES
 from domain.kernel import Value
@@ -59,16 +59,38 @@ AGGREGATE = Aggregate(
         EventType("account.owner_removed.v1", events.OwnerRemoved),
         EventType("account.mandate_given.v1", events.MandateGiven, codes=("person",)),
         EventType("account.mandate_withdrawn.v1", events.MandateWithdrawn),
+        EventType("account.limits_changed.v1", events.LimitsChanged, "owner", ("reason",)),
+        EventType("account.limit_used.v1", events.LimitUsed),
+        EventType("account.limit_returned.v1", events.LimitReturned),
     ),
     evolve=state.evolve,
-    decisions={**lifecycle.DECISIONS, **owners.DECISIONS, **holds.DECISIONS},
-    rules={**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES, **METADATA_RULES},
-    may={**owners.MAY, **holds.MAY},
+    decisions={**lifecycle.DECISIONS, **owners.DECISIONS, **holds.DECISIONS, **limits.DECISIONS},
+    rules={**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES, **limits.RULES, **METADATA_RULES},
+    may={**owners.MAY, **holds.MAY, **limits.MAY},
     # On an account without limits, entries fold to the same state in any order.
     commuting=("account.debited.v1", "account.credited.v1"),
-    snapshot=(state.Account, 2),
-    amounts=frozenset({"amount", "balance", "maximum", "minimum", "move_up_to", "reserved"}),
-    pairs={"holds": ("hold", "amount", "expires_at")},
+    snapshot=(state.Account, 3),
+    amounts=frozenset(
+        {
+            "amount",
+            "approve_above",
+            "balance",
+            "daily",
+            "hourly",
+            "maximum",
+            "minimum",
+            "monthly",
+            "move_up_to",
+            "overdraft",
+            "reserved",
+            "sum",
+        }
+    ),
+    pairs={
+        "holds": ("hold", "amount", "expires_at"),
+        "days": ("day", "count", "sum"),
+        "minutes": ("minute", "count", "sum"),
+    },
     check=check.check,
     unit_rules=check.UNIT_RULES,
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
-from domain.accounts.account import holds, lifecycle, owners, state
+from domain.accounts.account import holds, lifecycle, limits, owners, state
 from domain.accounts.account.events import (
     AccountClosed,
     AccountCredited,
@@ -19,6 +19,8 @@ from domain.accounts.account.events import (
     HoldExpired,
     HoldPlaced,
     HoldReleased,
+    LimitsChanged,
+    LimitUsed,
     MandateGiven,
     MandateWithdrawn,
     OwnerAdded,
@@ -32,7 +34,7 @@ from domain.kernel import Event, Refused
 from domain.money import EXPONENTS, MAX_AMOUNT
 
 _Entry: TypeAlias = AccountCredited | AccountDebited
-_RULES: Mapping[str, str] = {**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES}
+_RULES: Mapping[str, str] = {**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES, **limits.RULES}
 _NUMBERS = number_claim("")
 """Beginning of the claims of account numbers."""
 
@@ -47,7 +49,7 @@ def check(before: Account | None, events: Sequence[AccountEvent], decided: Decid
         elif isinstance(event, AccountCredited | AccountDebited):
             entries = _of_one_transaction(event, islice(events, end, None))
             end = start + len(entries)
-            yield from _entries(account, entries)
+            yield from _entries(account, entries, decided)
         else:
             yield from _changed(account, event, decided)
         if end < len(events):
@@ -75,7 +77,7 @@ def _opened(event: AccountEvent, decided: Decided) -> Iterator[Broken]:
         yield refused(event, refusal, _RULES)
 
 
-def _entries(account: Account, entries: Sequence[_Entry]) -> Iterator[Broken]:
+def _entries(account: Account, entries: Sequence[_Entry], decided: Decided) -> Iterator[Broken]:
     """The entries of one transaction. The account is the one before them, as the decision saw it."""
     net = 0
     for entry in entries:
@@ -88,7 +90,7 @@ def _entries(account: Account, entries: Sequence[_Entry]) -> Iterator[Broken]:
         if (refusal := account.refuse_posting(entry.currency, entry.value_date)) is not None:
             yield refused(entry, refusal, _RULES)
         net += entry.amount if isinstance(entry, AccountCredited) else -entry.amount
-    if (refusal := account.refuse_change(net)) is not None:
+    if (refusal := account.refuse_change(net, decided.today)) is not None:
         yield refused(entries[-1], refusal, _RULES)
 
 
@@ -104,7 +106,7 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
         case HoldPlaced():
             # Version 0 of the rules had other bounds of the number of holds, and once none.
             most = holds.MOST_HOLDS if decided.rules > 0 else None
-            refusal = holds.refuse_hold(account, event.hold, event.amount, event.currency, most)
+            refusal = holds.refuse_hold(account, event.hold, event.amount, event.currency, most, decided.today)
             refusal = refusal or holds.refuse_expiry(event.hold, event.expires_at, decided.decided_at)
         case HoldReleased() | HoldCaptured():
             yield from _ended(account, event)
@@ -120,10 +122,31 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = owners.refuse_mandate(account, event, decided.decided_at)
         case MandateWithdrawn():
             refusal = owners.refuse_withdrawal(account, event.person)
+        case LimitsChanged():
+            refusal = limits.refuse_change_of_limits(account, event, decided.today)
+        case LimitUsed():
+            yield from _used(account, event, decided)
+            refusal = account.refuse_outgoing(event.amount, event.at)
     if refusal is not None:
         yield refused(event, refusal, _RULES)
-    if isinstance(event, AccountFrozen | AccountUnfrozen | AccountClosed) and event.owner != account.profile.owner:
+    if (
+        isinstance(event, AccountFrozen | AccountUnfrozen | AccountClosed | LimitsChanged)
+        and event.owner != account.profile.owner
+    ):
         yield Broken(event, f"the owner of {account.profile.id} is {account.profile.owner}, not {event.owner}")
+
+
+def _used(account: Account, event: LimitUsed, decided: Decided) -> Iterator[Broken]:
+    """It is counted at the time of the decision, on an account that has outgoing limits."""
+    id, currency = account.profile.id, account.profile.currency
+    if account.profile.outgoing is None:
+        yield Broken(event, f"account {id} has no outgoing limits, and {event.transaction} used some")
+    if event.at != decided.decided_at or event.currency != currency:
+        yield Broken(
+            event,
+            f"{event.transaction} used {event.currency} of {id} at {event.at.isoformat()}; it was decided at "
+            f"{decided.decided_at.isoformat()}, in {currency}",
+        )
 
 
 def _ended(account: Account, event: HoldReleased | HoldCaptured | HoldExpired) -> Iterator[Broken]:

@@ -131,6 +131,40 @@ class MandateWithdrawn(Event, frozen=True):
     person: str
 
 
+class LimitsChanged(Event, frozen=True):
+    """The limits of the account were changed. The event has all of them. None: no such limit."""
+
+    owner: str
+    reason: Personal
+    minimum: int | None  # of the balance less the reserved amounts
+    maximum: int | None  # of the balance
+    overdraft: int  # how far below the minimum it may go, as long as the line lasts; 0: not at all
+    overdraft_until: date | None  # the last day of the line, UTC; None: no end
+    daily: int | None  # outgoing amounts in a UTC day
+    monthly: int | None  # outgoing amounts in a UTC month
+    hourly: int | None  # outgoing amounts in a rolling hour
+    hourly_count: int | None  # outgoing transactions in a rolling hour
+    approve_above: int | None  # a transaction that takes more waits for another person
+
+
+class LimitUsed(Event, frozen=True):
+    """A transaction took an amount that counts against the outgoing limits. It stands beside the entries."""
+
+    transaction: str
+    amount: int
+    currency: str
+    at: datetime  # aware, UTC
+
+
+class LimitReturned(Event, frozen=True):
+    """A reversal gave an amount back that had counted against the outgoing limits."""
+
+    transaction: str  # the reversal
+    amount: int
+    currency: str
+    used_at: datetime  # aware, UTC: when it had counted
+
+
 AccountEvent = (
     AccountOpened
     | AccountDebited
@@ -146,4 +180,7 @@ AccountEvent = (
     | OwnerRemoved
     | MandateGiven
     | MandateWithdrawn
+    | LimitsChanged
+    | LimitUsed
+    | LimitReturned
 )

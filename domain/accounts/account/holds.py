@@ -5,7 +5,7 @@ Capturing a hold moves money, so that command is in `domain.accounts.transaction
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from msgspec import field
 
@@ -73,7 +73,7 @@ def _placed(account: Account | None, command: PlaceHold, context: Context) -> De
         refuse_other_than_code("reference", command.reference)
         or refuse_metadata(command.metadata)
         or refuse_expiry(command.hold, command.expires_at, context.decided_at)
-        or refuse_hold(account, command.hold, command.amount, command.currency, MOST_HOLDS)
+        or refuse_hold(account, command.hold, command.amount, command.currency, MOST_HOLDS, context.today)
     )
     if refusal is not None:
         return refusal
@@ -133,7 +133,9 @@ def expire_hold(command: ExpireHold, states: States, context: Context) -> Decisi
     return Accepted((event,), _hold_result(account, command.hold, account.balance, account.reserved - held))
 
 
-def refuse_hold(account: Account, hold: str, amount: int, currency: str, most: int | None) -> Refused | None:
+def refuse_hold(
+    account: Account, hold: str, amount: int, currency: str, most: int | None, today: date
+) -> Refused | None:
     """Return the refusal of a new hold on the account, or None. `most` open holds are allowed, or any number."""
     id = account.profile.id
     if account.profile.internal:
@@ -147,7 +149,7 @@ def refuse_hold(account: Account, hold: str, amount: int, currency: str, most: i
         refusal = Refused("hold_exists", {"account": id, "hold": hold})
     if refusal is None and most is not None and len(account.holds) >= most:
         refusal = Refused("hold_count", {"account": id, "holds": len(account.holds)})
-    return refusal or account.refuse_change(-amount)
+    return refusal or account.refuse_change(-amount, today)
 
 
 def refuse_before_expiry(account: Account, hold: str, now: datetime) -> Refused | None:

@@ -19,13 +19,17 @@ from domain.accounts.account.events import (
     HoldExpired,
     HoldPlaced,
     HoldReleased,
+    LimitReturned,
+    LimitsChanged,
+    LimitUsed,
     MandateGiven,
     MandateWithdrawn,
     OwnerAdded,
     OwnerRemoved,
 )
+from domain.accounts.account.usage import NO_USAGE, Usage
 from domain.accounts.numbers import AccountType, InternalRole
-from domain.kernel import Refused, Value
+from domain.kernel import Figure, Refused, Value
 from domain.money import show
 
 ACCOUNT = "acct"
@@ -49,6 +53,13 @@ RULES: dict[str, str] = {
         "Account {account} has a balance of {balance} {currency}; crediting {amount} would make {resulting}, "
         "above its maximum of {maximum}."
     ),
+    "outgoing_limit": (
+        "Account {account} has an outgoing limit of {allowed} {currency} {limit}; {used} is used and {left} is left, "
+        "and this takes {amount}."
+    ),
+    "outgoing_count": (
+        "Account {account} may make {allowed} outgoing transactions an hour; it made {used}, and {left} are left."
+    ),
 }
 """The rules that the methods below check. Each command on an account can break them."""
 
@@ -60,6 +71,15 @@ class Mandate(Value, frozen=True):
     may_see: bool
     move_up_to: int | None  # minor units; None: nothing
     until: datetime | None  # aware, UTC: the first instant without it
+
+
+class Outgoing(Value, frozen=True):
+    """Limits of what leaves an account, in minor units. None: no such limit."""
+
+    daily: int | None  # in a UTC day
+    monthly: int | None  # in a UTC month
+    hourly: int | None  # in a rolling hour
+    hourly_count: int | None  # transactions in a rolling hour
 
 
 class Profile(Value, frozen=True):
@@ -75,6 +95,10 @@ class Profile(Value, frozen=True):
     opened_on: date
     owners: tuple[str, ...] = ()  # persons, oldest first; of an internal account the name of the log
     mandates: tuple[Mandate, ...] = ()  # one a person at most, and none of an owner; ended ones until withdrawn
+    overdraft: int = 0  # how far below the minimum the account may go
+    overdraft_until: date | None = None  # the last day, UTC; None: no end
+    outgoing: Outgoing | None = None
+    approve_above: int | None = None  # what one transaction may take at most without another person
 
     @property
     def internal(self) -> bool:
@@ -91,6 +115,7 @@ class Account(Value, frozen=True):
     reserved: int  # sum of the open holds
     status: Status
     holds: tuple[tuple[str, int, datetime | None], ...] = ()  # (hold id, amount, expiry), oldest first
+    usage: Usage = NO_USAGE  # of the outgoing limits
 
     @property
     def available(self) -> int:
@@ -102,6 +127,11 @@ class Account(Value, frozen=True):
         """Whether its entries commute. It is an internal account without limits, so their order does not matter."""
         profile = self.profile
         return profile.minimum is None and profile.maximum is None and profile.internal
+
+    @property
+    def watched(self) -> bool:
+        """Whether it has limits of what leaves it."""
+        return self.profile.outgoing is not None or self.profile.approve_above is not None
 
     def hold(self, id: str) -> int | None:
         """Return the amount of an open hold in minor units, or None if the account has no open hold with this id."""
@@ -120,11 +150,11 @@ class Account(Value, frozen=True):
 
     def booked(self, version: int, signed: int) -> Account:
         """Return the account after one entry."""
-        return Account(version, self.profile, self.balance + signed, self.reserved, self.status, self.holds)
+        return Account(version, self.profile, self.balance + signed, self.reserved, self.status, self.holds, self.usage)
 
     def with_status(self, version: int, status: Status) -> Account:
         """Return the account with another status."""
-        return Account(version, self.profile, self.balance, self.reserved, status, self.holds)
+        return Account(version, self.profile, self.balance, self.reserved, status, self.holds, self.usage)
 
     def refuse_change_of_state(self) -> Refused | None:
         """Return the refusal of any change if the account is closed or frozen, else None."""
@@ -159,15 +189,23 @@ class Account(Value, frozen=True):
             {"account": self.profile.id, "account_currency": self.profile.currency, "currency": currency},
         )
 
-    def refuse_change(self, net: int) -> Refused | None:
-        """Return the refusal of a change of the balance by `net` minor units, or None.
+    def floor(self, today: date) -> int | None:
+        """Return what available may not fall below on this day: the minimum, less the overdraft line while it lasts."""
+        profile = self.profile
+        minimum, until = profile.minimum, profile.overdraft_until
+        if minimum is None or not profile.overdraft or (until is not None and today > until):
+            return minimum
+        return minimum - profile.overdraft
+
+    def refuse_change(self, net: int, today: date) -> Refused | None:
+        """Return the refusal of a change of the balance by `net` minor units on this day, or None.
 
         The minimum is tested against the available amount, because held money is already promised. If the balance is
         already outside a limit, a change towards the limit is never refused.
         """
         profile = self.profile
         currency = profile.currency
-        if net < 0 and profile.minimum is not None and self.available + net < profile.minimum:
+        if net < 0 and profile.minimum is not None and self.available + net < (minimum := self.floor(today) or 0):
             return Refused(
                 "below_minimum",
                 {
@@ -177,7 +215,7 @@ class Account(Value, frozen=True):
                     "available": show(self.available, currency),
                     "amount": show(-net, currency),
                     "remaining": show(self.available + net, currency),
-                    "minimum": show(profile.minimum, currency),
+                    "minimum": show(minimum, currency),
                 },
             )
         if net > 0 and profile.maximum is not None and self.balance + net > profile.maximum:
@@ -193,6 +231,42 @@ class Account(Value, frozen=True):
                 },
             )
         return None
+
+    def refuse_outgoing(self, amount: int, at: datetime) -> Refused | None:
+        """Return the refusal to let one more transaction take the amount, because of an outgoing limit, or None."""
+        limits, usage = self.profile.outgoing, self.usage
+        if limits is None:
+            return None
+        today = at.date()
+        if limits.daily is not None and (used := usage.on_day(today)) + amount > limits.daily:
+            return self._outgoing_exceeded("a day (UTC)", limits.daily, used, amount)
+        if limits.monthly is not None and (used := usage.in_month(today)) + amount > limits.monthly:
+            return self._outgoing_exceeded("a month (UTC)", limits.monthly, used, amount)
+        if limits.hourly is None and limits.hourly_count is None:
+            return None
+        count, used = usage.in_hour(at)
+        if limits.hourly is not None and used + amount > limits.hourly:
+            return self._outgoing_exceeded("an hour", limits.hourly, used, amount)
+        if limits.hourly_count is not None and count + 1 > limits.hourly_count:
+            allowed = limits.hourly_count
+            figures: dict[str, Figure] = {"account": self.profile.id, "allowed": allowed, "used": count}
+            return Refused("outgoing_count", {**figures, "left": max(0, allowed - count)})
+        return None
+
+    def _outgoing_exceeded(self, limit: str, allowed: int, used: int, amount: int) -> Refused:
+        currency = self.profile.currency
+        return Refused(
+            "outgoing_limit",
+            {
+                "account": self.profile.id,
+                "limit": limit,
+                "currency": currency,
+                "allowed": show(allowed, currency),
+                "used": show(used, currency),
+                "left": show(max(0, allowed - used), currency),
+                "amount": show(amount, currency),
+            },
+        )
 
 
 def evolve(state: Account | None, event: AccountEvent) -> Account:
@@ -213,14 +287,33 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return state.with_status(version, "closed")
         case HoldPlaced():
             holds = (*state.holds, (event.hold, event.amount, event.expires_at))
-            return Account(version, state.profile, state.balance, state.reserved + event.amount, state.status, holds)
+            return replace(state, version=version, reserved=state.reserved + event.amount, holds=holds)
         case HoldReleased() | HoldCaptured() | HoldExpired():
             holds = tuple(hold for hold in state.holds if hold[0] != event.hold)
-            return Account(version, state.profile, state.balance, state.reserved - event.amount, state.status, holds)
+            return replace(state, version=version, reserved=state.reserved - event.amount, holds=holds)
         case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
             return replace(state, version=version, profile=_with_persons(state.profile, event))
+        case LimitUsed():
+            return replace(state, version=version, usage=state.usage.with_used(event.amount, event.at))
+        case LimitReturned():
+            return replace(state, version=version, usage=state.usage.with_returned(event.amount, event.used_at))
+        case LimitsChanged():
+            return replace(state, version=version, profile=_with_limits(state.profile, event))
         case AccountOpened():
             raise ValueError(f"{event.originator_id} is opened again at version {version}")
+
+
+def _with_limits(profile: Profile, event: LimitsChanged) -> Profile:
+    limits = (event.daily, event.monthly, event.hourly, event.hourly_count)
+    return replace(
+        profile,
+        minimum=event.minimum,
+        maximum=event.maximum,
+        overdraft=event.overdraft,
+        overdraft_until=event.overdraft_until,
+        outgoing=None if limits == (None,) * len(limits) else Outgoing(*limits),
+        approve_above=event.approve_above,
+    )
 
 
 def _with_persons(profile: Profile, event: OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn) -> Profile:

@@ -11,12 +11,13 @@ from msgspec.structs import replace
 from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.details import Details
 from domain.accounts.fee_schedule import refuse_name
-from domain.accounts.posting import Entry, internal_account, post, posting_decision, posting_streams
+from domain.accounts.posting import Entry, internal_account, posting_decision, posting_streams
 from domain.accounts.template.checking import in_order, refuse_definition
 from domain.accounts.template.computing import entries_of
 from domain.accounts.template.definition import Definition, currencies
 from domain.accounts.template.state import Template, TemplateDefined, TemplateRetired, TemplateRevised, template_stream
-from domain.accounts.transaction.movements import transaction_of
+from domain.accounts.transaction.described import transaction_of
+from domain.accounts.transaction.pending import post_or_wait
 from domain.codes import Metadata
 from domain.kernel import (
     Accepted,
@@ -175,7 +176,7 @@ def post_by_template(command: PostByTemplate, states: States, context: Context) 
         return refusal
     transaction = transaction_of(command, definition.kind, entries, _described_by(entries, states), states)
     details = Details(template=template.name, template_version=version.number, metadata=command.metadata)
-    decision = post(replace(transaction, details=details), states, context)
+    decision = post_or_wait(replace(transaction, details=details), states, context)
     if not isinstance(decision, Accepted):
         return decision
     lines: list[Figure] = [

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from domain.accounts.details import RULES as DETAILS_RULES
-from domain.accounts.details import TransactionDetailed
+from domain.accounts.details import TransactionCounted, TransactionDetailed
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted
 from domain.accounts.transaction import adjustment, approval, capture, check, events, movements, pending, reversal
@@ -54,6 +54,7 @@ AGGREGATE = Aggregate(
             codes=("reference",),
         ),
         EventType("transaction.detailed.v1", TransactionDetailed, codes=("template", "metadata")),
+        EventType("transaction.counted.v1", TransactionCounted),
         EventType(
             name="transaction.pended.v1",
             event=events.TransactionPended,

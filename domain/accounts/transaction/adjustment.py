@@ -10,6 +10,7 @@ from domain.accounts.account.state import Account
 from domain.accounts.details import Details
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import Side, Transaction, post_against_internal, posting_decision, posting_streams
+from domain.accounts.transaction.pending import post_or_wait
 from domain.codes import Metadata
 from domain.kernel import Context, Decide, Decision, Personal, Role, States, Value, found
 from domain.permissions import OPERATORS
@@ -63,6 +64,7 @@ def adjust(command: AdjustBalance, states: States, context: Context) -> Decision
         currency=command.currency,
         states=states,
         context=context,
+        by=post_or_wait,
     )
 
 

@@ -9,7 +9,7 @@ from msgspec import field
 from domain.accounts.account.events import HoldCaptured
 from domain.accounts.account.state import Account, evolve
 from domain.accounts.posting import entries_between, post, posting_decision, posting_streams
-from domain.accounts.transaction.movements import transaction_of
+from domain.accounts.transaction.described import transaction_of
 from domain.codes import Metadata
 from domain.kernel import Accepted, Context, Decide, Decision, Personal, Refused, States, Unknown, Value, found
 from domain.money import show

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from domain.accounts.account.events import HoldCaptured, HoldExpired, HoldPlaced, HoldReleased
+from domain.accounts.account.events import HoldCaptured, HoldExpired, HoldPlaced, HoldReleased, LimitReturned, LimitUsed
 from domain.accounts.details import RULES as DETAILS_RULES
-from domain.accounts.details import TransactionDetailed, refuse_details
+from domain.accounts.details import TransactionCounted, TransactionDetailed, refuse_details
 from domain.accounts.posting import RULES as POSTING_RULES
-from domain.accounts.posting import TransactionPosted, refuse_entries, refuse_value_date
+from domain.accounts.posting import TransactionPosted, refuse_entries, refuse_value_date, refuse_without_approval
 from domain.accounts.posting_policy import posting_policy
 from domain.accounts.transaction.events import (
     TransactionApproved,
@@ -27,6 +27,7 @@ from domain.accounts.transaction.pending import (
     refuse_pending_expiry,
     refuse_posting_pending,
 )
+from domain.accounts.transaction.reversal import NOT_REVERSED
 from domain.accounts.transaction.state import TRANSACTION, TransactionState, evolve
 from domain.aggregate import Broken, Decided, UnitRule, refused
 from domain.kernel import Event, Refused
@@ -58,6 +59,10 @@ def check(before: TransactionState | None, events: Sequence[TransactionEvent], d
                     yield Broken(event, f"{event.originator_id} gets details after the unit that made it")
                 if (refusal := refuse_details(event)) is not None:
                     yield refused(event, refusal, _RULES)
+            case TransactionCounted():
+                if event.at != decided.decided_at:
+                    at = decided.decided_at.isoformat()
+                    yield Broken(event, f"{event.originator_id} is counted at {event.at.isoformat()}, decided at {at}")
             case TransactionReversed():
                 yield from _reversed(state, event)
             case _:
@@ -80,6 +85,10 @@ def _made(event: TransactionPosted | TransactionPended, decided: Decided) -> Ite
 
 def _posted(state: TransactionState | None, event: TransactionPosted, decided: Decided) -> Iterator[Broken]:
     """A transaction is posted once: at first, or after it was pending, and then as it was reserved."""
+    if state is None or not state.approved:
+        refusal = refuse_without_approval(event.kind, event.entries, posting_policy(decided.policies))
+        if refusal is not None:
+            yield refused(event, refusal, _RULES)
     if state is None:
         return
     id = event.originator_id
@@ -209,6 +218,36 @@ def _reversed_by_another(
     return None
 
 
+def _used_by_its_transaction(event: LimitUsed, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """The transaction of the unit takes as much from the account, and its kind counts."""
+    id, account = event.transaction, event.originator_id
+    posted = next((one for one in unit.get(id, ()) if isinstance(one, TransactionPosted)), None)
+    if posted is None:
+        return f"{id} used a limit of {account}, and its unit does not post it"
+    taken = -sum(entry.signed for entry in posted.entries if entry.account == account)
+    if taken != event.amount or posted.kind not in posting_policy(decided.policies).counted_kinds:
+        return f"{id}, a {posted.kind}, takes {taken} minor units from {account}, and used {event.amount} of its limits"
+    return None
+
+
+def _counted_somewhere(event: TransactionCounted, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """A transaction that counted used a limit of an account."""
+    id = event.originator_id
+    if any(isinstance(one, LimitUsed) and one.transaction == id for events in unit.values() for one in events):
+        return None
+    return f"{id} is counted, and its unit uses no limit of an account"
+
+
+def _returned_by_a_reversal(event: LimitReturned, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """A reversal of the unit pays as much to the account."""
+    id, account = event.transaction, event.originator_id
+    posted = next((one for one in unit.get(id, ()) if isinstance(one, TransactionPosted)), None)
+    if posted is None or posted.kind not in NOT_REVERSED:
+        return f"{id} gives a limit of {account} back, and is no reversal of its unit"
+    paid = sum(entry.signed for entry in posted.entries if entry.account == account)
+    return None if paid >= event.amount > 0 else f"{id} pays {paid} to {account}, and gives {event.amount} back"
+
+
 def _of_transaction(hold: str) -> bool:
     return hold.startswith(f"{TRANSACTION}_")
 
@@ -221,4 +260,7 @@ UNIT_RULES: Mapping[type[Event], UnitRule] = {
     TransactionPended: _pended_is_reserved,
     TransactionApproved: _ended_is_released,
     TransactionReversed: _reversed_by_another,
+    TransactionCounted: _counted_somewhere,
+    LimitUsed: _used_by_its_transaction,
+    LimitReturned: _returned_by_a_reversal,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from domain.accounts.details import TransactionDetailed
+from domain.accounts.details import TransactionCounted, TransactionDetailed
 from domain.accounts.posting import Entry, TransactionKind, TransactionPosted
 from domain.kernel import Event, Personal
 
@@ -66,6 +66,7 @@ class TransactionReversed(Event, frozen=True):
 TransactionEvent = (
     TransactionPosted
     | TransactionDetailed
+    | TransactionCounted
     | TransactionPended
     | TransactionApproved
     | TransactionRejected

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Protocol
 
 from msgspec import field
 from msgspec.structs import replace
 
 from domain.accounts.account.owners import for_customer, is_customer, refuse_debit, refuse_payee
 from domain.accounts.account.state import Account
-from domain.accounts.details import details_of
 from domain.accounts.fee_schedule import CHARGE_RULES, Charge, charge_of, fee_schedule_stream
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import (
     Entry,
-    Transaction,
     TransactionKind,
     entries_between,
-    post,
     post_against_internal,
     posting_decision,
     posting_streams,
 )
+from domain.accounts.transaction.described import transaction_of
+from domain.accounts.transaction.pending import post_or_wait
 from domain.codes import Metadata
 from domain.kernel import (
     Accepted,
@@ -154,13 +152,13 @@ def transfer(command: Transfer, states: States, context: Context) -> Decision:
 
 def _transferred(command: Transfer, states: States, context: Context) -> Decision:
     entries = entries_between(command.source, command.target, command.amount, command.currency)
-    return post(transaction_of(command, "transfer", entries, command.source, states), states, context)
+    return post_or_wait(transaction_of(command, "transfer", entries, command.source, states), states, context)
 
 
 @posting_decision
 def post_transaction(command: PostTransaction, states: States, context: Context) -> Decision:
     first = command.entries[0].account if command.entries else None
-    return post(transaction_of(command, command.kind, command.entries, first, states), states, context)
+    return post_or_wait(transaction_of(command, command.kind, command.entries, first, states), states, context)
 
 
 def _charge_by_schedule(command: ChargeFee, schedule: str, states: States, context: Context) -> Decision:
@@ -180,7 +178,7 @@ def _charge_by_schedule(command: ChargeFee, schedule: str, states: States, conte
     if role is not None and found(states, charge.account, Account) is None:
         return Refused("internal_account_missing", {"role": role, "currency": currency})
     entries = entries_between(command.account, charge.account, charge.amount, currency)
-    decision = post(transaction_of(command, "fee", entries, command.account, states), states, context)
+    decision = post_or_wait(transaction_of(command, "fee", entries, command.account, states), states, context)
     if not isinstance(decision, Accepted):
         return decision
     made: dict[str, Figure] = {
@@ -213,47 +211,7 @@ def _against_internal(
         currency=command.currency,
         states=states,
         context=context,
-    )
-
-
-class Described(Protocol):
-    """A command that posts one transaction."""
-
-    @property
-    def transaction(self) -> str: ...
-    @property
-    def value_date(self) -> date: ...
-    @property
-    def reference(self) -> str | None: ...
-    @property
-    def description(self) -> Personal | None: ...
-    @property
-    def metadata(self) -> Metadata: ...
-
-
-def transaction_of(
-    command: Described,
-    kind: TransactionKind,
-    entries: tuple[Entry, ...],
-    described_by: str | None,
-    states: States,
-) -> Transaction:
-    """Return the transaction of the command. The key of the owner of account `described_by` seals the description."""
-    subject = None
-    description: Personal | None = command.description
-    if description is not None:
-        account = found(states, described_by, Account) if described_by is not None else None
-        subject = account.profile.owner if account else None
-        description = description if subject else None
-    return Transaction(
-        id=command.transaction,
-        kind=kind,
-        entries=entries,
-        value_date=command.value_date,
-        reference=command.reference,
-        description=description,
-        subject=subject,
-        details=details_of(command.metadata),
+        by=post_or_wait,
     )
 
 

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import cast
 
 from msgspec import field
+from msgspec.structs import replace
 
 from domain.accounts.account.events import HoldCaptured, HoldExpired, HoldPlaced, HoldReleased
 from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, refuse_hold
@@ -27,13 +28,13 @@ from domain.accounts.posting import (
     posting_decision,
     posting_streams,
 )
+from domain.accounts.transaction.described import transaction_of
 from domain.accounts.transaction.events import (
     Awaits,
     TransactionCancelled,
     TransactionExpired,
     TransactionPended,
 )
-from domain.accounts.transaction.movements import transaction_of
 from domain.accounts.transaction.state import TransactionState
 from domain.codes import Metadata
 from domain.kernel import (
@@ -117,6 +118,9 @@ class ExpirePending(OnePending, frozen=True):
     """End a pending transaction whose time is over. Only a process sends this."""
 
 
+DAYS_TO_APPROVE = 30
+"""Days that a transaction waits for another person, where the command did not ask to wait."""
+
 RULES: dict[str, str] = {
     "transaction_not_pending": "Transaction {transaction} is {status}; only a pending one can be {asked}.",
     "transaction_waits": "Transaction {transaction} waits for {awaits}; it is posted once that is given.",
@@ -142,7 +146,9 @@ def pend(
     refusal = refuse_pending_expiry(transaction.id, expires_at, context.decided_at)
     if refusal is not None:
         return refusal
-    decision = post(transaction, states, context)
+    decision = post(replace(transaction, approved=awaits != "request"), states, context)
+    if isinstance(decision, Refused) and decision.rule == "approval_needed":
+        return pend(transaction, states, context, awaits="approval", expires_at=expires_at)
     if not isinstance(decision, Accepted):
         return decision
     events: list[Event] = [
@@ -165,7 +171,7 @@ def pend(
     for id, amount in reserved(transaction.entries, states).items():
         account = cast(Account, states[id])
         currency = account.profile.currency
-        refusal = refuse_hold(account, transaction.id, amount, currency, MOST_HOLDS)
+        refusal = refuse_hold(account, transaction.id, amount, currency, MOST_HOLDS, context.today)
         if refusal is not None:
             return refusal
         events.append(HoldPlaced(id, account.version + 1, transaction.id, amount, currency, None, {}, expires_at))
@@ -176,6 +182,15 @@ def pend(
         "expires_at": None if expires_at is None else expires_at.isoformat(),
     }
     return Accepted(tuple(events), result, decision.commuting)
+
+
+def post_or_wait(transaction: Transaction, states: States, context: Context) -> Decision:
+    """Post the transaction, or let it wait if another person has to approve it."""
+    decision = post(transaction, states, context)
+    if isinstance(decision, Refused) and decision.rule == "approval_needed":
+        expires_at = context.decided_at + timedelta(days=DAYS_TO_APPROVE)
+        return pend(transaction, states, context, awaits="approval", expires_at=expires_at)
+    return decision
 
 
 def reserved(entries: tuple[Entry, ...], states: States) -> dict[str, int]:
@@ -296,6 +311,7 @@ def booked(
             value_date=value_date or transaction.value_date,
             reference=transaction.reference,
             version=transaction.version + len(before),
+            approved=transaction.approved or bool(before),
         ),
         cast(Mapping[str, Account], {**states, **freed}),
         context,

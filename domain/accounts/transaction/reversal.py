@@ -13,6 +13,7 @@ from datetime import date
 
 from msgspec import field
 
+from domain.accounts.account.events import LimitReturned
 from domain.accounts.account.state import Account
 from domain.accounts.details import Details, Relation
 from domain.accounts.posting import (
@@ -20,6 +21,7 @@ from domain.accounts.posting import (
     Side,
     Transaction,
     TransactionKind,
+    TransactionPosted,
     internal_account,
     post,
     posting_decision,
@@ -33,6 +35,7 @@ from domain.kernel import (
     Context,
     Decide,
     Decision,
+    Event,
     Figure,
     NeedsStreams,
     Personal,
@@ -336,7 +339,25 @@ def _undone(
         "status": "reversed" if event.whole else "partly_reversed",
         "left": left,
     }
-    return Accepted((*decision.events, event), result, decision.commuting)
+    returned = _returned(original, decision.events, states)
+    return Accepted((*decision.events, *returned, event), result, decision.commuting)
+
+
+def _returned(original: TransactionState, events: Sequence[Event], states: States) -> list[Event]:
+    """Return the events that give the allowance back which the original used of outgoing limits."""
+    if original.counted_at is None:
+        return []
+    posted = next(event for event in events if isinstance(event, TransactionPosted))
+    returned: list[Event] = []
+    for id in dict.fromkeys(entry.account for entry in original.entries):
+        account = found(states, id, Account)
+        paid = sum(entry.signed for entry in posted.entries if entry.account == id)
+        if account is None or account.profile.outgoing is None or paid <= 0:
+            continue
+        version = account.version + sum(event.originator_id == id for event in events) + 1
+        currency = account.profile.currency
+        returned.append(LimitReturned(id, version, posted.originator_id, paid, currency, original.counted_at))
+    return returned
 
 
 _OTHER: dict[Side, Side] = {"debit": "credit", "credit": "debit"}

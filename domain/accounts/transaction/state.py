@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from domain.accounts.details import Relation, TransactionDetailed
+from domain.accounts.details import Relation, TransactionCounted, TransactionDetailed
 from domain.accounts.posting import Entry, TransactionKind, TransactionPosted
 from domain.accounts.transaction.events import (
     Awaits,
@@ -57,9 +57,9 @@ def evolve(state: TransactionState | None, event: TransactionEvent) -> Transacti
         case TransactionPosted():
             return replace(state, version=version, status="posted", value_date=event.value_date)
         case TransactionDetailed():
-            return replace(
-                state, version=version, parent=event.parent, relation=event.relation, counted_at=event.counted_at
-            )
+            return replace(state, version=version, parent=event.parent, relation=event.relation)
+        case TransactionCounted():
+            return replace(state, version=version, counted_at=event.at)
         case TransactionApproved():
             return replace(state, version=version, approved=True)
         case TransactionRejected():

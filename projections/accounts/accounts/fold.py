@@ -22,6 +22,9 @@ from domain.accounts.account.events import (
     HoldExpired,
     HoldPlaced,
     HoldReleased,
+    LimitReturned,
+    LimitsChanged,
+    LimitUsed,
     MandateGiven,
     MandateWithdrawn,
     OwnerAdded,
@@ -29,7 +32,7 @@ from domain.accounts.account.events import (
 )
 from domain.accounts.posting import TransactionPosted
 from eventstore.postgres.arrays import BinaryArray, bool_array, int8_array, text_array
-from projections.accounts.accounts.tables import TABLE, VIEW
+from projections.accounts.accounts.tables import LIMITS, TABLE, VIEW, limits_of
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.rows import NULL, copy_rows, copy_text, erasable
 from projections.engine.writing import copy_target
@@ -50,6 +53,7 @@ class Change:
     status: str | None = None  # None: unchanged
     reason: str | None = None
     reason_erased: bool = False
+    limits: LimitsChanged | None = None  # the newest; None: unchanged
 
 
 def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
@@ -90,8 +94,10 @@ def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
                 change.reserved += event.amount
             case HoldReleased() | HoldCaptured() | HoldExpired():
                 change.reserved -= event.amount
-            case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
-                pass  # only counted: `account_persons` has them
+            case LimitsChanged():
+                change.limits = event
+            case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn() | LimitUsed() | LimitReturned():
+                pass  # only counted: `account_persons` and `limit_usage` have them
             case _:
                 raise FoldError(f"{type(event).__name__} is none of its events")
     return changes
@@ -108,6 +114,7 @@ class Rows(NamedTuple):
     booked: tuple[BinaryArray, ...]  # the parameters of each statement on them; an empty list means no statement
     reserved: tuple[BinaryArray, ...]
     status: tuple[BinaryArray, ...]
+    limits: tuple[BinaryArray, ...]
 
 
 def lay_out(changes: Mapping[str, Change]) -> Rows:
@@ -116,6 +123,7 @@ def lay_out(changes: Mapping[str, Change]) -> Rows:
     changed = {account: changes[account] for account in sorted(changes) if changes[account].opened is None}
     reserved = {account: change.reserved for account, change in changed.items() if change.reserved}
     status = {account: change for account, change in changed.items() if change.status is not None}
+    limits = {account: change.limits for account, change in changed.items() if change.limits is not None}
     booked: tuple[BinaryArray, ...] = ()
     if changed:
         balance, version, entries, position, at = zip(*map(_BOOKED, changed.values()), strict=True)
@@ -140,7 +148,18 @@ def lay_out(changes: Mapping[str, Change]) -> Rows:
         )
         if status
         else (),
+        (text_array(list(limits)), *map(text_array, zip(*map(_limits, limits.values()), strict=True)))
+        if limits
+        else (),
     )
+
+
+def _limits(event: LimitsChanged | None) -> tuple[str | None, ...]:
+    """The limits in the order of `LIMITS`, as text."""
+    if event is None:
+        return (None,) * len(LIMITS)
+    values = limits_of(event)
+    return tuple(None if values[name] is None else str(values[name]) for name in LIMITS)
 
 
 def write(connection: Connection[Any], rows: Rows, cache: FoldCache) -> None:
@@ -154,6 +173,8 @@ def write(connection: Connection[Any], rows: Rows, cache: FoldCache) -> None:
         connection.execute(_RESERVE, rows.reserved)
     if rows.status:
         connection.execute(_SET_STATUS, rows.status)
+    if rows.limits:
+        connection.execute(_SET_LIMITS, rows.limits)
     copy_rows(connection, _TARGET, rows.opened)
 
 
@@ -181,6 +202,17 @@ UPDATE accounts a SET status = c.status, reason = c.reason, reason_erased = c.re
  WHERE a.account = c.account
 """
 
+_SET_LIMITS = """
+UPDATE accounts a
+   SET minimum = c.minimum::bigint, maximum = c.maximum::bigint, overdraft = c.overdraft::bigint,
+       overdraft_until = c.overdraft_until::date, daily = c.daily::bigint, monthly = c.monthly::bigint,
+       hourly = c.hourly::bigint, hourly_count = c.hourly_count::bigint, approve_above = c.approve_above::bigint
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+              %s::text[], %s::text[])
+       AS c(account, minimum, maximum, overdraft, overdraft_until, daily, monthly, hourly, hourly_count, approve_above)
+ WHERE a.account = c.account
+"""
+
 _MISSING = """
 SELECT min(c.account) FROM unnest(%s::text[]) AS c(account)
  WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.account = c.account)
@@ -192,6 +224,10 @@ def _line(change: Change) -> str:
     event = change.opened
     assert event is not None
     name, name_erased = erasable(event.name)
+    changed = change.limits
+    minimum, maximum, *others = (
+        (event.minimum, event.maximum, *[None] * (len(LIMITS) - 2)) if changed is None else _limits(changed)
+    )
     return "\t".join(
         (
             copy_text(event.originator_id),
@@ -204,8 +240,9 @@ def _line(change: Change) -> str:
             copy_text(change.status),
             copy_text(change.reason),
             "t" if change.reason_erased else "f",
-            NULL if event.minimum is None else str(event.minimum),
-            NULL if event.maximum is None else str(event.maximum),
+            NULL if minimum is None else str(minimum),
+            NULL if maximum is None else str(maximum),
+            *[NULL if limit is None else str(limit) for limit in others],
             event.opened_on.isoformat(),
             str(change.balance),
             str(change.reserved),
@@ -234,11 +271,14 @@ ACCOUNTS = Projection(
         OwnerRemoved,
         MandateGiven,
         MandateWithdrawn,
+        LimitsChanged,
+        LimitUsed,
+        LimitReturned,
         TransactionPosted,
     ),
     read_tables=(TABLE,),
     reports=(VIEW,),
     fold=lambda events: lay_out(fold(events)),
     write=write,
-    version=2,
+    version=3,
 )

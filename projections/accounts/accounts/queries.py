@@ -28,6 +28,13 @@ class AccountRow:
     reason_erased: bool
     minimum: int | None
     maximum: int | None
+    overdraft: int | None
+    overdraft_until: date | None
+    daily: int | None
+    monthly: int | None
+    hourly: int | None
+    hourly_count: int | None
+    approve_above: int | None
     opened_on: date
     balance: int
     reserved: int

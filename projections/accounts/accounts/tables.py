@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from domain.accounts.account.events import (
     AccountClosed,
     AccountFrozen,
@@ -11,6 +13,9 @@ from domain.accounts.account.events import (
     HoldExpired,
     HoldPlaced,
     HoldReleased,
+    LimitReturned,
+    LimitsChanged,
+    LimitUsed,
     MandateGiven,
     MandateWithdrawn,
     OwnerAdded,
@@ -23,6 +28,10 @@ from projections.engine.erasure import PersonalText
 from projections.engine.reporting import Shown, View, shown
 from projections.engine.rows import erasable
 from projections.engine.writing import Row
+
+OTHER_LIMITS = ("overdraft", "overdraft_until", "daily", "monthly", "hourly", "hourly_count", "approve_above")
+LIMITS = ("minimum", "maximum", *OTHER_LIMITS)
+"""The columns of limits, in the order of the table."""
 
 # No changing amount is in an index, and a page is half empty at first: an update stays on its page (HOT).
 TABLE = read_table(
@@ -44,6 +53,13 @@ TABLE = read_table(
     flag("reason_erased", "Whether the reason is gone with the owner's key."),
     amount("minimum", "What available may not fall below; NULL: no such limit.", optional=True),
     amount("maximum", "What balance may not rise above; NULL: no such limit.", optional=True),
+    amount("overdraft", "How far below the minimum it may go; NULL: no overdraft line.", optional=True),
+    day("overdraft_until", "Last day of the overdraft line, UTC; NULL: no end.", optional=True),
+    amount("daily", "What may leave it in a UTC day; NULL: no such limit.", optional=True),
+    amount("monthly", "What may leave it in a UTC month; NULL: no such limit.", optional=True),
+    amount("hourly", "What may leave it in a rolling hour; NULL: no such limit.", optional=True),
+    number("hourly_count", "How many transactions may take something in a rolling hour; NULL: any.", optional=True),
+    amount("approve_above", "What one transaction may take without another person; NULL: anything.", optional=True),
     day("opened_on", "Calendar date of its opening; no value date is before it."),
     total("balance", "Credits less debits, booked."),
     total("reserved", "Sum of its open holds."),
@@ -84,6 +100,7 @@ VIEW = View(
         "last_position",
         "last_at",
         "position",
+        *OTHER_LIMITS,
     ),
 )
 
@@ -149,8 +166,23 @@ def hold_ended(row: Row, event: HoldReleased | HoldCaptured | HoldExpired) -> Ro
     return {**row, "reserved": row["reserved"] - event.amount}
 
 
-def counted(row: Row, event: OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn) -> Row:
-    """Only its version changes. `account_persons` has its owners and mandates."""
+def limits_changed(row: Row, event: LimitsChanged) -> Row:
+    """Its limits are replaced."""
+    values = limits_of(event)
+    until = values["overdraft_until"]
+    return {**row, **values, "overdraft_until": None if until is None else str(until)}
+
+
+def limits_of(event: LimitsChanged) -> dict[str, int | date | None]:
+    """The limits by column. An overdraft of 0 is none."""
+    return {**{name: getattr(event, name) for name in LIMITS}, "overdraft": event.overdraft or None}
+
+
+_Counted = OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn | LimitUsed | LimitReturned
+
+
+def counted(row: Row, event: _Counted) -> Row:
+    """Only its version changes. `account_persons` has its owners and mandates, `limit_usage` what it used."""
     return row
 
 
@@ -175,6 +207,9 @@ PURE = RowFold(
         OwnerRemoved: counted,
         MandateGiven: counted,
         MandateWithdrawn: counted,
+        LimitUsed: counted,
+        LimitReturned: counted,
+        LimitsChanged: limits_changed,
         TransactionPosted: booked,
     },
     rows_of=_accounts_of,

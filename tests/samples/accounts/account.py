@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
+from domain.accounts.account.limits import MOST_COUNT, ChangeLimits, Limits
 from domain.accounts.account.owners import (
     MOST_MANDATES,
     MOST_OWNERS,
@@ -26,7 +27,7 @@ from domain.codes import MOST_METADATA_KEY, MOST_PAIRS
 from domain.kernel import Principal
 from domain.money import MAX_AMOUNT
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
-from tests.support.memory_ledger import NOW, OPENED, TODAY, By, MemoryLedger, opening
+from tests.support.memory_ledger import MACHINE, NOW, OPENED, TODAY, By, MemoryLedger, opening
 
 CASH = internal_account("main", "cash", "EUR")
 
@@ -79,6 +80,10 @@ def with_mandate(world: World) -> str:
 
 
 ROUTES = {
+    "/v1/accounts/{account}/limits": lambda world: Request(
+        {"account": with_balance(world)},
+        {**REASON, "currency": "EUR", "minimum": "0", "daily": "100.00", "hourly_count": 9, "overdraft": "1.00"},
+    ),
     "/v1/accounts/{account}/owners": lambda world: Request({"account": with_balance(world)}, PERSON),
     "/v1/accounts/{account}/owners/remove": lambda world: Request({"account": owned_by_two(world)}, PERSON),
     "/v1/accounts/{account}/mandates": lambda world: Request({"account": with_balance(world)}, MANDATE),
@@ -128,7 +133,57 @@ def mandate(number: int = 1, move_up_to: int | None = None, **more: Any) -> Give
 CUSTOMER = Principal("ada", ("customer",), person="prsn_1")
 FULL = opening(account="acct_full", maximum=0)
 
+LIMITS = Limits(minimum=None, maximum=None, daily=100, hourly=100, hourly_count=2)
+
+
+def limited(limits: Limits, account: str = "acct_b") -> ChangeLimits:
+    return ChangeLimits(account, "EUR", limits, "a contract")
+
+
+def taken(amount: int, id: str = "txn_9") -> Withdraw:
+    return Withdraw(id, "acct_b", amount, "EUR", TODAY)
+
+
 RULES = {
+    "limits_unchanged": RuleSample(
+        given=(B, limited(LIMITS)),
+        broken=limited(LIMITS),
+        sentence="Account acct_b already has the limits that it would get.",
+        kept=(limited(replace(LIMITS, daily=101)),),
+    ),
+    "limit_bounds": RuleSample(
+        given=(B,),
+        broken=limited(replace(LIMITS, hourly_count=MOST_COUNT + 1)),
+        sentence="The limit hourly_count is 0 to 1000000; this one is 1000001.",
+        kept=(limited(replace(LIMITS, hourly_count=MOST_COUNT)),),
+    ),
+    "overdraft_without_minimum": RuleSample(
+        given=(B,),
+        broken=limited(replace(LIMITS, overdraft=1)),
+        sentence="Account acct_b has no minimum, so an overdraft line has no meaning.",
+        kept=(limited(replace(LIMITS, overdraft=1, minimum=0)),),
+    ),
+    "overdraft_ended": RuleSample(
+        given=(B,),
+        broken=limited(Limits(0, None, 1, TODAY - timedelta(1))),
+        sentence="The overdraft line would end on 2026-11-20, before today, 2026-11-21 (UTC).",
+        kept=(limited(Limits(0, None, 1, TODAY)),),
+    ),
+    "outgoing_limit": RuleSample(
+        given=(B, limited(LIMITS), taken(40, "txn_8")),
+        broken=taken(61),
+        sentence=(
+            "Account acct_b has an outgoing limit of 1.00 EUR a day (UTC); 0.40 is used and 0.60 is left, and this "
+            "takes 0.61."
+        ),
+        kept=(taken(60),),
+    ),
+    "outgoing_count": RuleSample(
+        given=(B, limited(LIMITS), taken(1, "txn_7"), taken(1, "txn_8")),
+        broken=taken(1),
+        sentence="Account acct_b may make 2 outgoing transactions an hour; it made 2, and 0 are left.",
+        kept=(By(MACHINE, taken(1), NOW + timedelta(minutes=61)),),
+    ),
     "owner_exists": RuleSample(
         given=(B, owner()),
         broken=owner(),
@@ -362,7 +417,17 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         amount = chance.randint(1, 500)
         expires_at = ledger.context.decided_at + timedelta(seconds=1) if amount % 2 else None
         return PlaceHold(id, ledger.new_id(HOLD), amount, currency, "till/4", {"till": "4"}, expires_at)
-    return FreezeAccount(id, "a reason") if choice < 0.7 else CloseAccount(id, "a reason")
+    if choice < 0.6:
+        limits = Limits(
+            minimum=chance.choice((None, 0, -50)),
+            maximum=None,
+            daily=chance.choice((None, 5_000)),
+            monthly=chance.choice((None, 9_000)),
+            hourly_count=chance.choice((None, 5)),
+            approve_above=chance.choice((None, 400)),
+        )
+        return ChangeLimits(id, currency, limits, "a\treason")
+    return FreezeAccount(id, "a reason") if choice < 0.75 else CloseAccount(id, "a reason")
 
 
 def _about_persons(ledger: MemoryLedger, chance: Random, accounts: list[Account]) -> Any:
@@ -600,6 +665,49 @@ EVENTS = (
         6,
         '{"person":"owner-2"}',
         {"person": "owner-2"},
+    ),
+    StoredEvent(
+        "account.limit_used.v1",
+        "acct_0000000000000000000000004n",
+        7,
+        '{"amount":71,"at":"2026-11-21T12:00:00Z","currency":"JPY","transaction":"txn_000000000000000000000000g2"}',
+        {
+            "transaction": "txn_000000000000000000000000g2",
+            "amount": 71,
+            "currency": "JPY",
+            "at": "2026-11-21T12:00:00Z",
+        },
+    ),
+    StoredEvent(
+        "account.limits_changed.v1",
+        "acct_0000000000000000000000009g",
+        18,
+        '{"approve_above":null,"daily":null,"hourly":null,"hourly_count":null,"maximum":null,"minimum":null,"monthly":9000,"overdraft":0,"overdraft_until":null,"owner":"owner-1","reason":"2.A8u4xwvTEZ4uPMAbuMmP5X46cuugMFHZQa272_b1WRqFW6yj"}',
+        {
+            "owner": "owner-1",
+            "reason": "a\treason",
+            "minimum": None,
+            "maximum": None,
+            "overdraft": 0,
+            "overdraft_until": None,
+            "daily": None,
+            "monthly": 9000,
+            "hourly": None,
+            "hourly_count": None,
+            "approve_above": None,
+        },
+    ),
+    StoredEvent(
+        "account.limit_returned.v1",
+        "acct_0000000000000000000000003s",
+        36,
+        '{"amount":34,"currency":"JPY","transaction":"txn_000000000000000000000001gp","used_at":"2026-11-21T12:00:00Z"}',
+        {
+            "transaction": "txn_000000000000000000000001gp",
+            "amount": 34,
+            "currency": "JPY",
+            "used_at": "2026-11-21T12:00:00Z",
+        },
     ),
 )
 

@@ -182,8 +182,18 @@ TWO_PAYERS = (
         Entry(internal_account("main", "fees", "EUR"), "credit", 2, "EUR"),
     ),
 )
+FOUR_EYES = ChangePostingPolicy(None, None, {"EUR": 100})
 SECOND = NOW + timedelta(seconds=1)
 RULES = {
+    "approval_needed": RuleSample(
+        given=(A, B, FOUR_EYES, PlaceHold("acct_a", "hold_2", 101, "EUR"), PlaceHold("acct_a", "hold_3", 100, "EUR")),
+        broken=capture(101, "hold_2"),
+        sentence=(
+            "The transaction is for 1.01 EUR. By the limit of the posting policy, another person approves what is above "
+            "1.00: let it wait for approval."
+        ),
+        kept=(capture(100, "hold_3"),),
+    ),
     "transaction_not_pending": RuleSample(
         given=MOVED,
         broken=PostPending("txn_1"),
@@ -520,14 +530,13 @@ EVENTS = (
         "transaction.detailed.v1",
         "txn_0000000000000000000000006n",
         2,
-        '{"counted_at":null,"late_for":null,"metadata":{"channel":"app"},"parent":null,"relation":null,"template":null,"template_version":null}',
+        '{"late_for":null,"metadata":{"channel":"app"},"parent":null,"relation":null,"template":null,"template_version":null}',
         {
             "parent": None,
             "relation": None,
             "template": None,
             "template_version": None,
             "late_for": None,
-            "counted_at": None,
             "metadata": {"channel": "app"},
         },
     ),
@@ -579,6 +588,13 @@ EVENTS = (
         2,
         '{"by":"prsn_approver","reason":"2.RrnYsuhmKBrkbsA5UzOI0flsqXBFJPcPV9vuIIIeGMS2ECFJ","subject":"owner-1"}',
         {"by": "prsn_approver", "subject": "owner-1", "reason": "a reason"},
+    ),
+    StoredEvent(
+        "transaction.counted.v1",
+        "txn_000000000000000000000000g2",
+        2,
+        '{"at":"2026-11-21T12:00:00Z"}',
+        {"at": "2026-11-21T12:00:00Z"},
     ),
 )
 

@@ -171,8 +171,8 @@ def test_a_crossed_limit_may_be_mended(ledger: MemoryLedger) -> None:
     account = ledger.account(0)
     hole = ledger[account].booked(ledger[account].version, -500)
     ledger.states[account] = hole
-    assert hole.refuse_change(100) is None
-    assert hole.refuse_change(-1) is not None
+    assert hole.refuse_change(100, TODAY) is None
+    assert hole.refuse_change(-1, TODAY) is not None
 
 
 def test_an_internal_account_with_limits_does_not_commute() -> None:

@@ -22,6 +22,7 @@ from domain.accounts.account.events import (
     OwnerRemoved,
 )
 from domain.accounts.account.holds import PlaceHold, ReleaseHold
+from domain.accounts.account.limits import ChangeLimits
 from domain.accounts.account.owners import (
     AddOwner,
     GiveMandate,
@@ -299,6 +300,7 @@ def test_what_a_customer_may_send_at_all() -> None:
         ReleaseHold,
         GiveMandate,
         WithdrawMandate,
+        ChangeLimits,
     }
 
 

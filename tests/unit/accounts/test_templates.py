@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from domain.accounts.allocation import PER_CENT, Fee, Tier
 from domain.accounts.details import TransactionDetailed
 from domain.accounts.posting import TransactionPosted, internal_account
+from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.template import DefineTemplate, PostByTemplate, RetireTemplate
 from domain.accounts.template.checking import MOST_AMOUNTS, in_order, refuse_definition
 from domain.accounts.template.definition import Amount, Definition, Parameter, Part, TemplateEntry
@@ -304,3 +305,14 @@ def test_a_posting_by_template_writes_what_a_posting_of_its_entries_writes(ledge
     assert isinstance(detailed, TransactionDetailed)
     assert (detailed.template, detailed.template_version) == ("sale", 1)
     assert same.events[1:] == tuple(entries)  # type: ignore[union-attr]
+
+
+def test_a_posting_above_the_amount_of_four_eyes_waits(ledger: MemoryLedger) -> None:
+    """A template, or a fee by a schedule, is no way around the second person."""
+    ledger.accepted(DefineTemplate("sale", SALE))
+    buyer, seller = ledger.account(100_00), ledger.account()
+    ledger.accepted(ChangePostingPolicy(None, None, {"EUR": 20_00}))
+    done = ledger.accepted(post("sale", buyer=buyer, seller=seller, gross="20.01"))
+    assert done.result["awaits"] == "approval"
+    assert ledger[seller].balance == 0
+    assert "awaits" not in ledger.accepted(post("sale", buyer=buyer, seller=seller, gross="20.00")).result

@@ -18,6 +18,7 @@ OF_CUSTOMERS = (
     "/v1/accounts",
     "/v1/accounts/{account}",
     "/v1/accounts/{account}/entries",
+    "/v1/accounts/{account}/limit-usage",
     "/v1/accounts/{account}/movements",
     "/v1/account-persons",
     "/v1/transactions",
@@ -25,6 +26,7 @@ OF_CUSTOMERS = (
 )
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
+    "/v1/accounts/{account}/limits",
     "/v1/accounts/{account}/holds",
     "/v1/accounts/{account}/holds/{hold}/release",
     "/v1/accounts/{account}/mandates",

@@ -148,6 +148,7 @@ def test_a_projection_folds_every_version_of_its_events(projection: Projection) 
 
 
 WITHOUT_TABLE = (
+    "TransactionCounted",
     "AdministratorAppointed",
     "AdministratorRemoved",
     "SignInPolicyChanged",
