@@ -140,6 +140,8 @@ KEYS = {
     "chart_nodes": "node",
     "entries": "account, number",
     "holds": "hold, account",
+    "fee_schedule_versions": "schedule, number",
+    "fee_schedules": "schedule",
     "mails": "mail",
     "movements": "account, day",
     "order_lines": '"order", line',
@@ -153,6 +155,9 @@ KEYS = {
     "posts": "post",
     "processes": "process",
     "refusals": "refusal",
+    "template_retirements": "template, number",
+    "template_versions": "template, number",
+    "templates": "template",
     "transactions": "transaction",
     "trial_balance": "currency, type",
 }

@@ -41,6 +41,8 @@ CATEGORIES = {
     "rate",
     "qte",
     "cnv",
+    "fee-schedule",
+    "template",
     "ord",
     "post",
     "proc",
