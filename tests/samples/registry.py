@@ -70,7 +70,7 @@ def history(ledger: MemoryLedger, chance: Random, units: int) -> Iterator[tuple[
 
     At its end the owner of the newest account is erased, unless somebody was in a history before.
     """
-    lives = [samples.life for samples in SAMPLES.values() if samples.life is not None]
+    lives = [samples.life for samples in SAMPLES.values() if samples.life is not None for _ in range(samples.weight)]
     while units:
         before = len(ledger.log)
         decision = ledger.execute_by(chance.choice(lives)(ledger, chance))

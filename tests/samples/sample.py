@@ -101,7 +101,7 @@ class Samples:
     `events`: at least one of each version that was ever shipped. `rules`: one for each rule, by its code. `routes`: for
     each route of a command, by its path, a function that makes what the request names and returns the request. `one`:
     makes one and returns the name of its stream. `life`: the next command of a random history, which may be refused;
-    None for an aggregate that has no commands. `check`: what is true after every history. `of_people`: as `routes`, of
+    None for an aggregate that has no commands. `weight`: how often it is its turn, compared with others. `check`: what is true after every history. `of_people`: as `routes`, of
     what a person or a visitor sends.
     """
 
@@ -110,5 +110,6 @@ class Samples:
     rules: Mapping[str, RuleSample]
     routes: Mapping[str, Callable[[World], Request]]
     life: Callable[[MemoryLedger, Random], Any] | None
+    weight: int = 1
     check: Callable[[MemoryLedger], None] = lambda ledger: None
     of_people: Mapping[str, Callable[[Any], Request]] = field(default_factory=dict)

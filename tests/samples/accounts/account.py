@@ -527,18 +527,18 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         amount = chance.randint(1, 500)
         expires_at = ledger.context.decided_at + timedelta(seconds=1) if amount % 2 else None
         return PlaceHold(id, ledger.new_id(HOLD), amount, currency, "till/4", {"till": "4"}, expires_at)
-    if choice < 0.6:
+    if choice < 0.65:
         limits = Limits(
             minimum=chance.choice((None, 0, -50)),
             maximum=None,
-            daily=chance.choice((None, 5_000)),
+            daily=5_000,
             monthly=chance.choice((None, 9_000)),
             hourly_count=chance.choice((None, 5)),
             approve_above=chance.choice((None, 400)),
         )
         return ChangeLimits(id, currency, limits, "a\treason")
     if choice < 0.97:
-        return FreezeAccount(id, "a reason") if choice < 0.75 else CloseAccount(id, "a reason")
+        return FreezeAccount(id, "a reason") if choice < 0.8 else CloseAccount(id, "a reason")
     return CloseAccount(id, "a reason", chance.choice(accounts).profile.id, ledger.new_id(TRANSACTION))
 
 
@@ -875,4 +875,4 @@ EVENTS = (
     StoredEvent("account.detached.v1", "acct_1qehnwh0pabpdb6bx8sfjap4sg", 3, '{"node":"n6"}', {"node": "n6"}),
 )
 
-SAMPLES = Samples(events=EVENTS, one=with_balance, rules=RULES, routes=ROUTES, life=life)
+SAMPLES = Samples(events=EVENTS, one=with_balance, rules=RULES, routes=ROUTES, life=life, weight=4)

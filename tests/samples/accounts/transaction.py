@@ -697,4 +697,4 @@ EVENTS = (
     ),
 )
 
-SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes=ROUTES, life=life)
+SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes=ROUTES, life=life, weight=4)
