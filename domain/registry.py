@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from domain import claims, refusals, subjects, together
+from domain import batch, claims, refusals, subjects, together
 from domain.accounts import account, hold_expiry, pending_expiry, posting_policy, transaction
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
@@ -29,6 +29,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
+    batch.AGGREGATE,
     claims.AGGREGATE,
     refusals.AGGREGATE,
     subjects.AGGREGATE,

@@ -11,7 +11,7 @@ import orjson
 from msgspec import Struct
 from psycopg import Connection
 
-from eventstore.postgres.arrays import text_array
+from eventstore.postgres.arrays import bytea_array, text_array
 
 
 class Outcome(IntEnum):
@@ -115,3 +115,35 @@ def find_answers(
         )
         for actor, key, request_hash, outcome, code, rule, result, decided, first, last, epoch, recorded_at in rows
     }
+
+
+_COUNT = """
+SELECT CASE WHEN substr(c.request_hash, 1, %(length)s) = k.digest THEN c.outcome ELSE %(key_reused)s END, count(*)
+  FROM unnest(%(keys)s::text[], %(digests)s::bytea[]) AS k(key, digest)
+  JOIN log.commands c ON c.log = %(log)s AND c.actor = %(actor)s AND c.key = k.key
+ GROUP BY 1
+"""
+
+
+def count_outcomes(
+    connection: Connection[Any],
+    log_number: int,
+    actor: str,
+    keys: Sequence[str],
+    digests: Sequence[bytes],
+    length: int,
+) -> dict[Outcome, int]:
+    """How many of these keys of an actor have a recorded answer with each outcome.
+
+    A digest has the first `length` bytes of the request hash that is expected under its key. A key with the answer of
+    another request counts as `KEY_REUSED`.
+    """
+    parameters = {
+        "log": log_number,
+        "actor": actor,
+        "keys": text_array(keys),
+        "digests": bytea_array(digests),
+        "length": length,
+        "key_reused": int(Outcome.KEY_REUSED),
+    }
+    return {Outcome(outcome): count for outcome, count in connection.execute(_COUNT, parameters)}
