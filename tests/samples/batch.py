@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import count
 from random import Random
 from typing import Any
+from uuid import UUID
 
 from domain.batch import BATCH, MOST_KEYS, Batch, SubmitBatch
+from domain.ids import typeid
 from domain.kernel import Principal
 from domain.permissions import COMMANDERS
 from tests.samples.sample import RuleSample, Samples, StoredEvent, World
 from tests.support.memory_ledger import By, MemoryLedger
+
+_numbers = count(1)  # of the batches that `one` makes
 
 DIGEST = "0123456789abcdef"
 
@@ -22,7 +27,7 @@ def submit(batch: str, items: int = 1) -> SubmitBatch:
 def one(world: World) -> str:
     """A batch of one item."""
     sender = Principal("sender", tuple(sorted(COMMANDERS)))
-    return str(world.executed(By(sender, submit("batch_01m7xye322ewkrackt3th99f5h")))["batch"])
+    return str(world.executed(By(sender, submit(typeid(BATCH, UUID(int=next(_numbers))))))["batch"])
 
 
 RULES = {

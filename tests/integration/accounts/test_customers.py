@@ -33,6 +33,8 @@ READS = {
     "/v1/accounts/{account}",
     "/v1/accounts/{account}/entries",
     "/v1/accounts/{account}/movements",
+    "/v1/batches/{batch}",
+    "/v1/batches/{batch}/items",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
 }

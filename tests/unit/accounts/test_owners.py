@@ -34,6 +34,7 @@ from domain.accounts.account.owners import (
 from domain.accounts.account.state import Account, Mandate
 from domain.accounts.posting import internal_account
 from domain.accounts.transaction import CancelPending, PendTransfer, PostPending, Transfer
+from domain.batch import SubmitBatch
 from domain.kernel import Accepted, Event, Forbidden, Grant, Principal, Refused, Role, Unknown
 from domain.money import MAX_AMOUNT
 from domain.permissions import COMMANDERS
@@ -301,6 +302,7 @@ def test_what_a_customer_may_send_at_all() -> None:
         GiveMandate,
         WithdrawMandate,
         ChangeLimits,
+        SubmitBatch,
     }
 
 

@@ -36,6 +36,7 @@ CATEGORIES = {
     "ord",
     "post",
     "proc",
+    "batch",
     "claim",
     "refusal",
     "subject",

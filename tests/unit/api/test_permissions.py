@@ -21,6 +21,8 @@ OF_CUSTOMERS = (
     "/v1/accounts/{account}/limit-usage",
     "/v1/accounts/{account}/movements",
     "/v1/account-persons",
+    "/v1/batches/{batch}",
+    "/v1/batches/{batch}/items",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
 )
@@ -88,7 +90,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return role == "audit"
     if path.startswith("/v1/refusals"):
         return role in ("report", "audit")
-    if path.startswith("/v1/commands"):
+    if path.startswith(("/v1/commands", "/v1/batches")):
         return role in ("command", "audit")
     return True
 
