@@ -38,6 +38,12 @@ def get(service: Service, path: str, **more: Any) -> httpx.Response:
     return service.get(path, **{"role": "command", **more})
 
 
+def send(service: Service, items: list[Any], key: str | None = None, **more: Any) -> httpx.Response:
+    """Post a batch with a key."""
+    posted: httpx.Response = service.post("batches", items, key=key or fresh("batch"), **more)
+    return posted
+
+
 def outcomes(service: Service, batch: str, **more: Any) -> dict[str, int]:
     """How many items have which outcome, without those that none has."""
     answered = get(service, f"batches/{batch}", **more)
@@ -77,7 +83,7 @@ def test_the_outcome_of_each_item_can_be_read_later(service: Service) -> None:
         deposit("acct_01h455vb4pex5vsknk084sn02q"),
         "a text",
     ]
-    posted = service.post("batches", items, key=key)
+    posted = send(service, items, key=key)
     assert posted.status_code == 200
     answers, batch = posted.json(), posted.headers["Daybook-Batch"]
     found = get(service, f"batches/{batch}").json()
@@ -104,7 +110,7 @@ def test_the_outcome_of_each_item_can_be_read_later(service: Service) -> None:
 def test_the_events_of_the_items_name_the_batch(service: Service) -> None:
     account = service.account()
     one = deposit(account)
-    batch = service.post("batches", [one]).headers["Daybook-Batch"]
+    batch = send(service, [one]).headers["Daybook-Batch"]
     with psycopg.connect(service.database.url) as connection:
         [(correlation,)] = connection.execute(
             "SELECT DISTINCT e.metadata->>'correlation' FROM log.commands c JOIN log.events_as_json e"
@@ -117,9 +123,9 @@ def test_the_events_of_the_items_name_the_batch(service: Service) -> None:
 def test_a_retry_is_the_same_batch(service: Service) -> None:
     account, key = service.account(), fresh("batch")
     items = [deposit(account) for _ in range(3)]
-    first = service.post("batches", items, key=key)
+    first = send(service, items, key=key)
     before = service.log_digest()
-    again = service.post("batches", items, key=key)
+    again = send(service, items, key=key)
     lines = b"\n".join(orjson.dumps(dict(reversed(item.items()))) for item in items)
     headers = {"Authorization": f"Bearer {TOKENS['command']}", "Idempotency-Key": key}
     in_lines = service.http.post(
@@ -134,7 +140,7 @@ def test_a_retry_is_the_same_batch(service: Service) -> None:
 def test_a_key_is_for_one_batch(service: Service) -> None:
     account, key = service.account(), fresh("batch")
     items = [deposit(account), deposit(account)]
-    service.post("batches", items, key=key)
+    send(service, items, key=key)
     before = service.log_digest()
     others = [
         [items[0], {**items[1], "body": {**EUR, "amount": "2.00"}}],  # another body
@@ -144,7 +150,7 @@ def test_a_key_is_for_one_batch(service: Service) -> None:
         [],
     ]
     for other in others:
-        reused = service.post("batches", other, key=key)
+        reused = send(service, other, key=key)
         assert (reused.status_code, reused.json()["code"]) == (409, "key_reused")
     whole = [{name: member for name, member in item.items() if name != "key"} for item in items]
     assert service.post("batches?atomic=true", whole, key=key).json()["code"] == "key_reused"
@@ -163,7 +169,7 @@ def test_an_item_whose_key_belongs_to_another_request(service: Service) -> None:
         deposit(account, twin, "3.00"),
         deposit(account, key),
     ]
-    posted = service.post("batches", items, key=key)
+    posted = send(service, items, key=key)
     assert [answer["status"] for answer in posted.json()] == [201, 409, 201, 409, 409]
     batch = posted.headers["Daybook-Batch"]
     read = items_of(service, batch)
@@ -176,7 +182,7 @@ def test_ten_thousand_items_are_read_page_by_page(service: Service) -> None:
     accounts = [service.account() for _ in range(ACCOUNTS)]
     items = [deposit(accounts[n % ACCOUNTS]) for n in range(10_000)]
     items[2_500]["key"] = "\n"  # not a key
-    posted = service.post("batches", items)
+    posted = send(service, items)
     batch = posted.headers["Daybook-Batch"]
     assert outcomes(service, batch) == {"accepted": 9_999, "not_recorded": 1}
     read = items_of(service, batch)
@@ -193,19 +199,19 @@ def test_ten_thousand_items_are_read_page_by_page(service: Service) -> None:
 
 
 def test_a_page_beyond_the_end_is_empty(service: Service) -> None:
-    batch = service.post("batches", [deposit(service.account())]).headers["Daybook-Batch"]
+    batch = send(service, [deposit(service.account())]).headers["Daybook-Batch"]
     for number in (1, 10**15):
         assert get(service, f"batches/{batch}/items", cursor=cursor(number)).json() == {"items": [], "next": None}
 
 
 def test_an_empty_batch_is_a_batch(service: Service) -> None:
-    batch = service.post("batches", []).headers["Daybook-Batch"]
+    batch = send(service, []).headers["Daybook-Batch"]
     assert (get(service, f"batches/{batch}").json()["items"], items_of(service, batch)) == (0, [])
     assert outcomes(service, batch) == {}
 
 
 def test_others_read_it_only_if_they_may_read_all(service: Service) -> None:
-    batch = service.post("batches", [deposit(service.account())], role="command").headers["Daybook-Batch"]
+    batch = send(service, [deposit(service.account())], role="command").headers["Daybook-Batch"]
     stranger = service.customer("prsn_stranger")
     for path in (f"batches/{batch}", f"batches/{batch}/items"):
         for role in ("audit", "operator"):
@@ -227,7 +233,7 @@ def test_a_customer_reads_a_batch_of_their_own(service: Service) -> None:
         {"key": fresh("move"), "path": "/v1/transfers", "body": move},
         {"key": fresh("move"), "path": "/v1/transfers", "body": move | {"source": other, "target": account}},
     ]
-    posted = service.post("batches", items, token=token)
+    posted = send(service, items, token=token)
     assert [answer["status"] for answer in posted.json()] == [201, 404]
     batch = posted.headers["Daybook-Batch"]
     assert outcomes(service, batch, token=token) == {"accepted": 1, "not_recorded": 1}
@@ -250,7 +256,7 @@ def test_a_batch_without_a_key_or_only_tried_is_not_recorded(service: Service) -
     before = submitted(service)
     posted = service.http.post("/v1/batches", json=[deposit(account)], headers=headers)
     assert (posted.status_code, "Daybook-Batch" in posted.headers) == (200, False)
-    tried = service.post("batches?dry_run=true", [deposit(account)])
+    tried = service.post("batches?dry_run=true", [deposit(account)], key=fresh("tried"))
     assert (tried.status_code, "Daybook-Batch" in tried.headers) == (200, False)
     whole = {name: member for name, member in deposit(account).items() if name != "key"}
     assert "Daybook-Batch" not in service.post("batches?atomic=true", [whole]).headers
@@ -283,7 +289,7 @@ def test_a_secret_in_an_item_leaves_no_trace(service: Service) -> None:
 
     def batch(password: str) -> Any:
         body = {"username": "ada", "password": password}
-        return service.post("batches", [{"key": sent, "path": "/v1/sign-in", "body": body}], key=key)
+        return send(service, [{"key": sent, "path": "/v1/sign-in", "body": body}], key=key)
 
     first, second = batch("one"), batch("another")
     assert first.json()[0]["status"] == 400

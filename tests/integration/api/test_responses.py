@@ -189,7 +189,7 @@ def of_batches(service: Service) -> None:
         {"path": path, "key": "item-2", "body": EUR | {"currency": "USD"}},
         {"path": path, "body": EUR},
     ]
-    batch = service.post("batches", items).headers["Daybook-Batch"]
+    batch = service.post("batches", items, key="recorded").headers["Daybook-Batch"]
     for read in (f"batches/{batch}", f"batches/{batch}/items"):
         service.get(read, role="operator")
     service.post("batches?atomic=true", [{"path": path, "body": EUR}, {"path": path, "body": EUR}])
