@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
@@ -135,6 +136,20 @@ def test_a_retry_is_the_same_batch(service: Service) -> None:
     assert again.headers["Daybook-Batch"] == in_lines.headers["Daybook-Batch"] == batch
     assert [answer["replayed"] for answer in again.json()] == [True] * 3
     assert service.log_digest() == before
+
+
+def test_the_same_batch_from_two_clients_at_once_is_one(service: Service) -> None:
+    account, key = service.account(), fresh("batch")
+    items = [deposit(account) for _ in range(20)]
+    limits = service.services.limits
+    clients = limits.share_of(limits.batches)
+    assert clients > 1
+    with ThreadPoolExecutor(clients) as pool:
+        posted = list(pool.map(lambda _: send(service, items, key), range(clients)))
+    assert {one.status_code for one in posted} == {200}
+    [batch] = {one.headers["Daybook-Batch"] for one in posted}
+    assert outcomes(service, batch) == {"accepted": 20}
+    assert service.get(f"accounts/{account}").json()["balance"] == "20.00"
 
 
 def test_a_key_is_for_one_batch(service: Service) -> None:
