@@ -41,11 +41,11 @@ RULES = {
 
 
 def life(ledger: MemoryLedger, chance: Random) -> Any:
-    """Batches of a few items, and some of more than one piece; one in ten is submitted again."""
+    """Batches of a few items, and a few of more than one piece; one in ten is submitted again."""
     submitted = ledger.of(Batch)
     if submitted and chance.random() < 0.1:
         return submit(chance.choice(submitted).id)
-    return submit(ledger.new_id(BATCH), chance.choice((0, 1, 2, MOST_KEYS, MOST_KEYS + 1)))
+    return submit(ledger.new_id(BATCH), MOST_KEYS + 1 if chance.random() < 0.02 else chance.randint(0, 3))
 
 
 EVENTS = (

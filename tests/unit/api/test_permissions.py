@@ -90,7 +90,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return role == "audit"
     if path.startswith("/v1/refusals"):
         return role in ("report", "audit")
-    if path.startswith(("/v1/commands", "/v1/batches")):
+    if path.startswith(("/v1/commands", "/v1/batches/")):
         return role in ("command", "audit")
     return True
 
