@@ -38,7 +38,8 @@ _IDEMPOTENCY_KEY: Final = {
 }
 _KEY_OF_ATOMIC: Final = _IDEMPOTENCY_KEY | {
     "required": False,
-    "description": "Needed with `atomic`: the key of the whole batch",
+    "description": "Needed with `atomic`: the key of the whole batch. Without `atomic` it records the batch, so that "
+    "`GET /v1/batches/{batch}` has the outcomes of its items; each item still has its own key",
 }
 _IF_MATCH: Final = {
     "name": "If-Match",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from domain import claims, refusals, subjects, together
+from domain import batch, claims, refusals, subjects, together
 from domain.accounts import (
     account,
     chart,
@@ -53,6 +53,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
+    batch.AGGREGATE,
     claims.AGGREGATE,
     refusals.AGGREGATE,
     subjects.AGGREGATE,

@@ -52,6 +52,9 @@ class BatchAnswer(TypedDict):
 DRY_RUN = "Daybook-Dry-Run"
 """The header that marks the answer of a dry run."""
 
+BATCH_OF = "Daybook-Batch"
+"""The header with the id of a batch that was recorded."""
+
 _HEADERS = {
     "Daybook-Position": {"schema": {"type": "string"}, "description": "Position of the answer in the log"},
     "Idempotency-Replayed": {
@@ -77,6 +80,12 @@ ANSWERS_OF_BATCH: dict[int | str, dict[str, Any]] = {
     **answers_of_command(AcceptedTogether),
     200: {
         "description": "The answer to each item, in the order of the items",
+        "headers": {
+            BATCH_OF: {
+                "schema": {"type": "string"},
+                "description": "The id of the batch, if the request had an `Idempotency-Key`",
+            }
+        },
         "content": {
             "application/json": {"schema": {"type": "array", "items": _ITEM}},
             "application/x-ndjson": {

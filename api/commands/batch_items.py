@@ -123,8 +123,7 @@ class Items:
         after the other, the libraries would evict each other from the caches of the processor, and the work would take
         50 % more time.
         """
-        parsed = [self._unkept(one) if isinstance(one, UnkeptError) else one for one in parse_each(raw)]
-        items = _each(_item, parsed, self._address)
+        items = self._parsed(raw)
         if keys is not None:
             items = [_with_key(item, key) for item, key in zip(items, keys, strict=True)]
         checked = _each(partial(self._check, keyed=keyed), items, self._address, lambda item: item)
@@ -143,10 +142,40 @@ class Items:
                 ready.append(_refused(unavailable(error), one.item, self._address))
         return ready
 
+    def identified(self, raw: Sequence[bytes]) -> list[tuple[str | None, bytes]]:
+        """The key of each of these items, and its request hash; no key for one that no command can come from.
+
+        Of such an item only the code of its problem is known, because a secret can be in its body.
+        """
+        checked = _each(self._named, self._parsed(raw), self._address)
+        return [
+            (None, one.problem["code"].encode())
+            if isinstance(one, RefusedItem)
+            else (one.key, request_hash(one.path, one.if_match, one.body))
+            for one in checked
+        ]
+
+    def belong_to(self, batch: str) -> None:
+        """Let the items name this batch as their correlation. It is called before the first item is prepared."""
+        self._correlation = batch
+
+    def _parsed(self, raw: Sequence[bytes]) -> list[Item | RefusedItem]:
+        parsed = [self._unkept(one) if isinstance(one, UnkeptError) else one for one in parse_each(raw)]
+        return _each(_item, parsed, self._address)
+
+    def _named(self, item: Item) -> Item:
+        self._route(item, keyed=True)
+        return item
+
     def _unkept(self, error: UnkeptError) -> RefusedItem:
         return _refused(Problem("malformed", f"{error}.", **(error.figures or {})), None, self._address)
 
     def _check(self, item: Item, *, keyed: bool) -> _Checked:
+        route, names = self._route(item, keyed=keyed)
+        return _Checked(item=item, route=route, names=names, body=route.validate(item.body))
+
+    def _route(self, item: Item, *, keyed: bool) -> tuple[CommandRoute, Mapping[str, str]]:
+        """The route of an item and the names in its path. Raises `Problem`, also for a key that is not valid."""
         if keyed:
             checked_key(item.key)
         elif item.key is not None:
@@ -157,10 +186,9 @@ class Items:
         command = command_of(self._routes.find(item.path))
         if command is None:
             raise Problem("no_route", f"No command is posted to {item.path[:100]!r}; see /docs.")
-        route, names = command
-        if route.secret:
+        if command[0].secret:
             raise Problem("malformed", f"A command to {item.path[:100]!r} has a secret; send it alone.")
-        return _Checked(item=item, route=route, names=names, body=route.validate(item.body))
+        return command
 
     def _ready(self, checked: _Checked, intent: Intent) -> Ready:
         item = checked.item

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.commands.answers import ANSWERS_OF_BATCH, DRY_RUN
+from api.commands.answers import ANSWERS_OF_BATCH, BATCH_OF, DRY_RUN
 from api.commands.batch_items import Items, Ready, RefusedItem
 from api.commands.execution import (
     caller_of,
     metadata_of,
     origin,
+    problem_body,
     problem_of,
     refuse_doubled,
     render,
@@ -37,6 +39,7 @@ from api.gateway.problems import Problem, encoded, too_large, too_slow
 from api.gateway.request_guard import coding_of
 from api.gateway.request_traces import times_of
 from api.gateway.routes import action
+from domain.batch import BATCH, DIGEST, SubmitBatch
 from domain.permissions import EVERYONE, OF_PERSONS
 from domain.together import Together
 from eventstore.executor.reply_sinks import ExecutorError
@@ -79,6 +82,8 @@ async def post_batch(
 
     Each item has its own key and gets the answer of a single request: status, body, and whether it is a replay.
     With `atomic` the items have no keys: the `Idempotency-Key` of the request is the key of all of them.
+    Without it, an `Idempotency-Key` of the request is optional: it records the batch before any item is carried out.
+    The header `Daybook-Batch` has its id, and `GET /v1/batches/{batch}` the outcome of each item, also later.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in (JSON, NDJSON):
@@ -99,7 +104,7 @@ class _Batch:
         self._caller: Caller = caller_of(request)
         self._origin = origin(request)
         state = request.scope["state"]
-        correlation = self._caller.services.new_id("batch")
+        correlation = self._caller.services.new_id(BATCH)
         self._items = Items(
             self._caller,
             request.app.state.routes,
@@ -117,16 +122,59 @@ class _Batch:
         """Execute each item and answer with all answers."""
         answers: list[bytes] = []
         served = self._caller.services
+        marks = {DRY_RUN: "true"} if self._dry_run else {}
+        if not self._dry_run and b"idempotency-key" in self._request.scope["state"]["headers"]:
+            marks[BATCH_OF] = await self._submitted(items)
         async for window in executed(self._caller, self._prepared(items)):
             answers += [rendered(served, one, marks_replays=True) for one in window]
             self._items.forbidden += sum(_is_forbidden(answer) for _, answer in window)
         if self._items.forbidden:
             access: AccessLog = self._request.app.state.access
             access.refused(self._request.scope, 403, "forbidden", self._caller.principal, items=self._items.forbidden)
-        marks = {DRY_RUN: "true"} if self._dry_run else None
         if kind == NDJSON:
             return Response(b"\n".join(answers) + b"\n" if answers else b"", 200, marks, NDJSON)
         return Response(b"[" + b",".join(answers) + b"]", 200, marks, JSON)
+
+    async def _submitted(self, items: Sequence[Raw]) -> str:
+        """Record the keys of the items under the key of this request, or find that they are. Returns the batch's id.
+
+        Raises `Problem`, also if the key came with other items before.
+        """
+        state = self._request.scope["state"]
+        key = stated_key(state)
+        await refuse_doubled(self._request, key)
+        identified: list[tuple[str | None, bytes]] = []
+        for raw in windows_of(items, WINDOW):
+            identified += self._items.identified(raw)
+            await asyncio.sleep(0)  # let other requests use the event loop
+        keys = tuple(name for name, _ in identified)
+        digests = tuple("" if name is None else digest[: DIGEST // 2].hex() for name, digest in identified)
+        command = SubmitBatch(state["batch"]["batch"], keys, digests)
+        submission = submission_of(
+            replace(
+                self._caller, known=None
+            ),  # the scope of an API key is for the items; the batch itself does nothing
+            Intent(command),
+            key=key,
+            digest=request_hash(PATH, None, [[name, digest.hex()] for name, digest in identified]),
+            recorded=metadata_of(self._caller, command, key),
+            expected={},
+            status=200,
+            if_match=False,
+            origin=self._origin,
+            times=times_of(state, command),
+        )
+        try:
+            answer = await self._caller.services.commands.execute(submission)
+        except ExecutorError as error:
+            raise problem_of(error) from error
+        if answer.outcome is not Outcome.ACCEPTED:
+            message = problem_body(answer)
+            raise Problem(message["code"], message["detail"], **message.get("figures", {}))
+        batch: str = answer.result["batch"]
+        state["batch"]["batch"] = batch  # a retry belongs to the batch that was recorded
+        self._items.belong_to(batch)
+        return batch
 
     async def _prepared(self, items: Sequence[Raw]) -> AsyncIterator[list[Prepared]]:
         for raw in windows_of(items, min(WINDOW, self._caller.services.commands.most_together)):

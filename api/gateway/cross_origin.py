@@ -12,7 +12,7 @@ from api.gateway.response_headers import ANSWER, headed
 PREFLIGHT_SECONDS = 600
 """How long a browser may cache the answer to a preflight request."""
 _SENT = b"Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID"
-_SEEN = b"Daybook-Position, ETag, Idempotency-Replayed, Location, Retry-After"
+_SEEN = b"Daybook-Batch, Daybook-Position, ETag, Idempotency-Replayed, Location, Retry-After"
 
 
 class CrossOrigin:

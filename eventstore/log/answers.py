@@ -11,7 +11,7 @@ import orjson
 from msgspec import Struct
 from psycopg import Connection
 
-from eventstore.postgres.arrays import text_array
+from eventstore.postgres.arrays import bytea_array, text_array
 
 
 class Outcome(IntEnum):
@@ -115,3 +115,40 @@ def find_answers(
         )
         for actor, key, request_hash, outcome, code, rule, result, decided, first, last, epoch, recorded_at in rows
     }
+
+
+# OFFSET 0 keeps the planner from reading the whole table instead of probing its key: for 10,000 keys it would, up to a
+# million rows, and the time would grow with the log.
+_COUNT = """
+SELECT CASE WHEN substr(c.request_hash, 1, %(length)s) = k.digest THEN c.outcome ELSE %(key_reused)s END, count(*)
+  FROM unnest(%(keys)s::text[], %(digests)s::bytea[]) AS k(key, digest)
+ CROSS JOIN LATERAL (
+    SELECT request_hash, outcome FROM log.commands
+     WHERE log = %(log)s AND actor = %(actor)s AND key = k.key OFFSET 0
+  ) c
+ GROUP BY 1
+"""
+
+
+def count_outcomes(
+    connection: Connection[Any],
+    log_number: int,
+    actor: str,
+    keys: Sequence[str],
+    digests: Sequence[bytes],
+    length: int,
+) -> dict[Outcome, int]:
+    """How many of these keys of an actor have a recorded answer with each outcome.
+
+    A digest has the first `length` bytes of the request hash that is expected under its key. A key with the answer of
+    another request counts as `KEY_REUSED`.
+    """
+    parameters = {
+        "log": log_number,
+        "actor": actor,
+        "keys": text_array(keys),
+        "digests": bytea_array(digests),
+        "length": length,
+        "key_reused": int(Outcome.KEY_REUSED),
+    }
+    return {Outcome(outcome): count for outcome, count in connection.execute(_COUNT, parameters)}

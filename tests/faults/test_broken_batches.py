@@ -12,7 +12,7 @@ import pytest
 from api.commands.windows import WINDOW
 from tests.faults import gates
 from tests.faults.checker import check
-from tests.faults.clients import ask, ask_all, open_accounts, opening
+from tests.faults.clients import ask, ask_all, open_accounts, opening, token
 from tests.faults.histories import ATOMIC, Answer, Call, History
 from tests.faults.messages import line, the_answer_to_an_append
 from tests.faults.world import Api, World
@@ -159,3 +159,41 @@ def test_the_queue_is_full_in_the_middle_of_a_batch(world: World) -> None:
         "an item that was refused was not in the log"
     )
     check(world, History([held, *calls, *theirs]))
+
+
+def test_the_api_is_killed_with_half_a_recorded_batch_in(world: World) -> None:
+    """The batch tells which items are in. Sent again, it is the same batch, and all of its items are accepted."""
+    api, other = world.apis(2)
+    calls = deposits("item", open_accounts(api, 4, "5.00"), windows=6)
+    items = [{"key": call.key, "path": call.path, "body": call.body} for call in calls]
+    headers = {**token("command"), "Idempotency-Key": "recorded"}
+
+    def post(to: Api) -> httpx.Response:
+        return httpx.post(f"{to.url}/v1/batches", json=items, headers=headers, timeout=60)
+
+    def outcomes() -> dict[str, int]:
+        batch = httpx.get(f"{other.url}/v1/commands/recorded", headers=headers).json()["answer"]["batch"]
+        found: dict[str, int] = httpx.get(f"{other.url}/v1/batches/{batch}", headers=headers).json()["outcomes"]
+        return {outcome: count for outcome, count in found.items() if count}
+
+    gates.install(world.database)
+    with ThreadPoolExecutor(1) as pool, gates.closed(world.database, "before the keys are looked up") as closed:
+        unanswered = pool.submit(post, api)
+        closed.wait_for_append()
+        closed.let_one_through()  # the batch is recorded
+        closed.wait_for_append()
+        assert outcomes() == {"not_recorded": len(items)}
+        closed.let_one_through()
+        closed.wait_for_append()
+        api.kill()
+        with pytest.raises(httpx.HTTPError):
+            unanswered.result()
+    half = outcomes()
+    assert WINDOW <= half["accepted"] < len(items)
+    assert half["not_recorded"] == len(items) - half["accepted"]
+    again = post(other)
+    assert {answer["status"] for answer in again.json()} == {201}
+    assert sum("replayed" in answer for answer in again.json()) >= half["accepted"]
+    assert outcomes() == {"accepted": len(items)}
+    [batch] = batches(world)
+    assert again.headers["Daybook-Batch"] == batch, "the items of both attempts name one batch"

@@ -27,6 +27,7 @@ from domain.accounts.template import DefineTemplate, PostByTemplate, RetireTempl
 from domain.accounts.template.definition import Amount, Definition, Parameter, TemplateEntry
 from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, PostTransaction, Transfer
 from domain.accounts.transaction.conditions import Conditioned
+from domain.batch import MOST_KEYS, SubmitBatch
 from domain.kernel import RULES_VERSION, Context
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
 from domain.people.administrators import RejectAdministrator
@@ -432,6 +433,8 @@ def _expired(ledger: Ledger, account: str) -> None:
 
 def _batches(ledger: Ledger, one: str, two: str) -> None:
     ledger.executor.execute([submission(transfer(one, two, 7), key=NEW_ITEM, correlation=BATCH)])
+    keys = tuple(f"payout-{number}" for number in range(MOST_KEYS + 1))
+    ledger.accepted(SubmitBatch(BATCH, keys, ("0123456789abcdef",) * len(keys)))
     entries = (Entry(one, "debit", 3, "EUR"), Entry(two, "credit", 3, "EUR"))
     posted = PostTransaction(new_id(TRANSACTION), "transfer", entries, date(2026, 1, 2))
     ledger.executor.execute([submission(Together((deposit(one, 11), posted)), key=ATOMIC)])

@@ -715,6 +715,24 @@ AGAINST_THE_RULES: Final = [
         UNITS_KEEP_RULES,
     ),
     forged(
+        "a batch that names an item twice",
+        everywhere('"first":1001,', '"first":1000,', "type = 'batch.submitted.v1'"),
+        "begins with item 1000, after 1000 items",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a batch that lost an item",
+        everywhere('"items":1001,', '"items":1002,', "type = 'batch.submitted.v1'"),
+        "names 1001 of its 1002 items",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "an item of a batch without its digest",
+        everywhere('"payout-7"', "null", "type = 'batch.submitted.v1'"),
+        "has not one digest for each of its keys",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
         "a slug that another post takes",
         everywhere("post_0", "post_1", SECOND_SLUG),
         "takes claim:slug:second-name, and its unit does not publish a post that explains it",

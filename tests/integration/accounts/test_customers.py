@@ -38,6 +38,8 @@ READS = {
     "/v1/holds/{hold}",
     "/v1/conversions",
     "/v1/quotes/{quote}",
+    "/v1/batches/{batch}",
+    "/v1/batches/{batch}/items",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
 }

@@ -205,7 +205,8 @@ READS = [
     "/v1/account-persons", "/v1/transactions", "/v1/transactions/{transaction}", "/v1/orders", "/v1/orders/{order}",
     "/v1/accounts/{account}/limit-usage", "/v1/holds", "/v1/holds/{hold}", "/v1/posts",
     "/v1/posts/{post}", "/v1/posts/{post}/revisions", "/v1/trial-balance", "/v1/streams/{stream}", "/v1/log",
-    "/v1/log/follow", "/v1/commands/{key:path}", "/v1/refusals", "/v1/refusals/{refusal}",
+    "/v1/log/follow", "/v1/commands/{key:path}", "/v1/batches/{batch}", "/v1/batches/{batch}/items",
+    "/v1/refusals", "/v1/refusals/{refusal}",
     "/v1/policies/posting", "/v1/policies/posting/versions", "/v1/chart", "/v1/chart/balances",
     "/v1/chart/nodes/{node}", "/v1/chart/nodes/{node}/accounts", "/v1/processes", "/v1/processes/{process}",
     "/v1/periods", "/v1/periods/{period}",
@@ -222,7 +223,8 @@ READS = [
 READS_OF_PERSONS = ["/v1/people/{person}/sessions", "/v1/people/{person}/api-keys"]
 """Reads that no token of the file may use. `tests/integration/people` has their tests."""
 WITHOUT_TABLE = (
-    "/v1/streams", "/v1/log", "/v1/commands", "/v1/health", "/v1/lag", "/v1/reads", "/v1/me", "/v1/policies/sign-in",
+    "/v1/streams", "/v1/log", "/v1/commands", "/v1/batches", "/v1/health", "/v1/lag", "/v1/reads", "/v1/me",
+    "/v1/policies/sign-in",
 )  # fmt: skip
 CHANGING = ("/v1/lag", "/v1/health/ready", "/v1/reads", "/v1/people/{person}/reads")
 """Reads whose answer grows between two requests; the requests of this test are among the reads that are recorded."""

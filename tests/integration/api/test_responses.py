@@ -257,7 +257,9 @@ def of_batches(service: Service) -> None:
         {"path": path, "key": "item-2", "body": EUR | {"currency": "USD"}},
         {"path": path, "body": EUR},
     ]
-    service.post("batches", items)
+    batch = service.post("batches", items, key="recorded").headers["Daybook-Batch"]
+    for read in (f"batches/{batch}", f"batches/{batch}/items"):
+        service.get(read, role="operator")
     service.post("batches?atomic=true", [{"path": path, "body": EUR}, {"path": path, "body": EUR}])
     headers = {"Authorization": f"Bearer {TOKENS['command']}", "Content-Type": "application/x-ndjson"}
     service.http.post("/v1/batches", content=b"\n".join(map(orjson.dumps, items)), headers=headers)

@@ -85,18 +85,22 @@ def test_a_hold_is_not_captured_to_an_account_beyond_the_scope(
 
 @pytest.mark.parametrize("atomic", [False, True])
 def test_items_of_a_batch_are_held_to_the_scope(
-    service: Service, limited: str, mine: str, other: str, atomic: bool
+    service: Service, ada: Somebody, limited: str, mine: str, other: str, atomic: bool
 ) -> None:
     items = [{"path": f"/v1/accounts/{account}/deposits", "body": EUR} for account in (mine, other)]
     keyed = items if atomic else [{**item, "key": key()} for item in items]
     path = "batches?atomic=true" if atomic else "batches"
     before = service.get(f"accounts/{other}").json()["balance"]
-    answer = service.post(path, keyed, token=limited)
+    answer = service.post(path, keyed, token=limited, key=key())
     if atomic:
         assert outcome(answer) == BEYOND
         assert "Item 2" in answer.json()["detail"]
     else:
         assert [item["status"] for item in answer.json()] == [201, 403]
+        batch = answer.headers["Daybook-Batch"]
+        assert service.get(f"batches/{batch}", role="audit").json()["outcomes"]["accepted"] == 1
+        assert outcome(service.get(f"batches/{batch}", token=limited)) == BEYOND
+        assert service.get(f"batches/{batch}", token=ada.access).json()["outcomes"]["not_recorded"] == 1
     assert service.get(f"accounts/{other}").json()["balance"] == before
 
 

@@ -38,6 +38,7 @@ from domain.accounts.conversions import ConvertMoney
 from domain.accounts.posting import internal_account
 from domain.accounts.quotes import QuoteConversion
 from domain.accounts.transaction import CancelPending, PendTransfer, PostPending, Transfer
+from domain.batch import SubmitBatch
 from domain.kernel import Accepted, Event, Forbidden, Grant, Principal, Refused, Role, Unknown
 from domain.money import MAX_AMOUNT
 from domain.permissions import COMMANDERS
@@ -309,6 +310,7 @@ def test_what_a_customer_may_send_at_all() -> None:
         ChangeLimits,
         ChangeAccountDetails,
         CloseAccount,
+        SubmitBatch,
     }
 
 

@@ -46,6 +46,7 @@ CATEGORIES = {
     "ord",
     "post",
     "proc",
+    "batch",
     "claim",
     "refusal",
     "subject",

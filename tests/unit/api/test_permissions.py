@@ -23,6 +23,8 @@ OF_CUSTOMERS = (
     "/v1/account-persons",
     "/v1/holds",
     "/v1/holds/{hold}",
+    "/v1/batches/{batch}",
+    "/v1/batches/{batch}/items",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
     "/v1/conversions",
@@ -115,7 +117,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return role == "audit"
     if path.startswith("/v1/refusals"):
         return role in ("report", "audit")
-    if path.startswith("/v1/commands"):
+    if path.startswith(("/v1/commands", "/v1/batches/")):
         return role in ("command", "audit")
     return True
 
