@@ -93,6 +93,7 @@ def pend_transfer(caller: Caller, body: bodies.PendingTransfer) -> Intent:
             description=body.description,
             metadata=body.metadata,
             expires_at=body.expires_at,
+            awaits=body.awaits,
         )
     )
 
@@ -110,6 +111,7 @@ def pend_transaction(caller: Caller, body: bodies.PendingTransaction) -> Intent:
             description=body.description,
             metadata=body.metadata,
             expires_at=body.expires_at,
+            awaits=body.awaits,
         )
     )
 
