@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from projections.accounts.account_persons import ACCOUNT_PERSONS
 from projections.accounts.accounts.fold import ACCOUNTS
 from projections.accounts.entries.fold import ENTRIES
+from projections.accounts.holds import HOLDS
 from projections.accounts.limit_usage import LIMIT_USAGE
 from projections.accounts.movements.fold import MOVEMENTS
 from projections.accounts.posting_policy import POSTING_POLICY
@@ -32,6 +33,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     POSTING_POLICY,
     ACCOUNT_PERSONS,
     LIMIT_USAGE,
+    HOLDS,
     PROCESSES,
     PEOPLE,
     APPROVALS,

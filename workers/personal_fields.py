@@ -43,6 +43,8 @@ SEALED: Final[Mapping[tuple[str, str], Kept]] = {
     ("transaction.pended.v1", "description"): Kept("to tell the parties what a payment is for"),
     ("transaction.rejected.v1", "reason"): Kept("to tell the parties why a payment was not made"),
     ("transaction.cancelled.v1", "reason"): Kept("to tell the parties why a payment was not made"),
+    ("account.reopened.v1", "reason"): _WHY_ACCOUNT,
+    ("account.details_changed.v1", "name"): Kept("to name the account to its owner and to staff"),
     ("transaction.posted.v1", "description"): Kept("to tell the parties what a payment was for"),
     ("order.placed.v2", "names"): Kept("to show the customer what was ordered"),
     ("order.cancelled.v1", "reason"): Kept("to show the customer why the order was cancelled"),

@@ -18,6 +18,8 @@ from api.commands.bodies import (
     Instant,
     IsoDate,
     Metadata,
+    MetadataKey,
+    Reason,
     Reference,
     ShortText,
     SignedAmount,
@@ -30,6 +32,7 @@ from domain.accounts.account.holds import MOST_DAYS_HELD
 from domain.accounts.account.limits import MOST_COUNT
 from domain.accounts.numbers import AccountType, InternalRole
 from domain.accounts.posting import MOST_ENTRIES, Side
+from domain.codes import MOST_PAIRS
 
 Expiry = Annotated[
     Instant | None, Field(description=f"After now, and at most {MOST_DAYS_HELD} days ahead; null for no expiry")
@@ -56,6 +59,34 @@ class Open(Body):
     minimum: SignedAmount | None = "0"
     maximum: SignedAmount | None = None
     opened_on: IsoDate | None = None
+    metadata: Metadata
+
+
+class Details(Body):
+    """Give an account another name."""
+
+    model_config = example(name="Ada King")
+
+    name: ShortText
+
+
+class MetadataChange(Body):
+    """Set pairs of metadata, and remove others. Other pairs stay."""
+
+    model_config = example(set={"branch": "12"}, remove=["till"])
+
+    set: Metadata
+    remove: Annotated[list[MetadataKey], Field(max_length=MOST_PAIRS, default_factory=list)]
+
+
+class Closing(Reason):
+    """Close an account."""
+
+    model_config = example(reason="On request of the owner", sweep_to=ACCOUNT_B)
+
+    sweep_to: Annotated[
+        Id | None, Field(description="The account to which what is left goes; null if nothing is left")
+    ] = None
 
 
 class Movement(Sum, Conditional):
@@ -317,3 +348,6 @@ class Capture(Movement):
     model_config = example(target=ACCOUNT_B, amount="40.00", currency="EUR")
 
     target: Id
+    keep_rest: Annotated[
+        bool, Field(description="Whether the hold goes on with the rest; otherwise it ends, and the rest is available")
+    ] = False

@@ -235,8 +235,13 @@ def assert_double_entry(events: Iterable[Event]) -> None:
 
 
 def assert_within_limits(before: State | None, after: State) -> None:
-    """A unit that takes money leaves at least the minimum; one that adds money leaves at most the maximum."""
-    if isinstance(before, Account) and isinstance(after, Account):
+    """A unit that takes money leaves at least the minimum; one that adds money leaves at most the maximum.
+
+    One that closes the account leaves nothing.
+    """
+    if isinstance(after, Account) and after.status == "closed":
+        assert (after.balance, after.holds) == (0, ()), after
+    elif isinstance(before, Account) and isinstance(after, Account):
         minimum, maximum = after.profile.minimum, after.profile.maximum
         assert minimum is None or after.available >= min(minimum, before.available), after
         assert maximum is None or after.balance <= max(maximum, before.balance), after

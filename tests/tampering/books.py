@@ -7,8 +7,9 @@ from datetime import date, timedelta
 import psycopg
 from msgspec.structs import replace
 
+from domain.accounts.account.details import ChangeAccountDetails, ChangeAccountMetadata
 from domain.accounts.account.holds import ExpireHold, PlaceHold, ReleaseHold
-from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, UnfreezeAccount
+from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, ReopenAccount, UnfreezeAccount
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import HOLD
 from domain.accounts.posting import Entry, internal_account
@@ -182,6 +183,10 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
     ledger.accepted(ReleaseHold(one, kept))
     ledger.accepted(CaptureHold(one, paid, new_id(TRANSACTION), two, 30, "EUR", TODAY))
     joint = ledger.account(owner="owner-4")
+    parts = new_id(HOLD)
+    ledger.accepted(PlaceHold(unlimited, parts, 45, "EUR", "ref-2"))
+    for amount in (17, 28):
+        ledger.accepted(CaptureHold(unlimited, parts, new_id(TRANSACTION), joint, amount, "EUR", TODAY, keep_rest=True))
     ledger.accepted(AddOwner(joint, "prsn_1"))
     ledger.accepted(RemoveOwner(joint, "prsn_1"))
     for person in ("prsn_1", "prsn_2"):
@@ -189,6 +194,11 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
     ledger.accepted(WithdrawMandate(joint, "prsn_2"))
     paid_in = Deposit(new_id(TRANSACTION), joint, 1, "EUR", TODAY, "ref-unique")
     ledger.accepted(Conditioned(paid_in, unique_reference="account"))
+    swept = ledger.account(100, minimum=100, owner="owner-5")
+    ledger.accepted(ChangeAccountDetails(swept, "Ada King"))
+    ledger.accepted(ChangeAccountMetadata(swept, {"branch": "12", "till": "4"}))
+    ledger.accepted(CloseAccount(swept, "a merger", two, new_id(TRANSACTION)))
+    ledger.accepted(ReopenAccount(swept, "no merger"))
     ended = ledger.account(owner="gone")
     ledger.accepted(FreezeAccount(ended, "a question"))
     ledger.accepted(UnfreezeAccount(ended, "an answer"))

@@ -48,6 +48,7 @@ def hidden(name: str, sql: str, why_not: str, *, digest: str = SAME) -> Case:
     return Case(name, sql, frozenset(), digest, why_not)
 
 
+REOPENED: Final = "stream = (SELECT stream FROM log.events WHERE type = 'account.reopened.v1')"
 LAST_UNIT: Final = "unit_end = (SELECT max(position) FROM log.events)"
 SHARE: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'account.credited.v1')"
 TRANSACTION: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'transaction.posted.v1')"
@@ -514,6 +515,7 @@ EVENTS: Final = [
 ITEM: Final = UNIT_OF.format("new-item")
 PAID: Final = "type = 'order.paid.v1'"
 CAPTURED: Final = "type = 'account.hold_captured.v1'"
+PARTLY_CAPTURED: Final = "type = 'account.hold_partly_captured.v1'"
 RELEASED: Final = "type = 'account.hold_released.v1'"
 SECOND_SLUG: Final = "stream = 'claim:slug:second-name'"
 A_NUMBER: Final = "position = (SELECT max(position) FROM log.events WHERE stream LIKE 'claim:account-number:%')"
@@ -732,6 +734,26 @@ AGAINST_THE_RULES: Final = [
         CHECKPOINTS,
     ),
     forged(
+        "an account reopened that was not closed",
+        retyped("account.unfrozen.v1", "account.reopened.v1"),
+        "is frozen, not closed.",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a sweep below the minimum on an account that is not closed after it",
+        retyped("account.closed.v1", "account.frozen.v1") + f" AND {REOPENED}",
+        "below its minimum of 1.00.",
+        KEYS_OPEN,
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "metadata removed that were not there",
+        everywhere('"removed":\\[\\]', '"removed":["none"]', "type = 'account.metadata_changed.v1'"),
+        "has no metadata none that could be removed.",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
         "an event after closing",
         retyped("account.unfrozen.v1", "account.closed.v1"),
         "is closed; nothing can be posted to it or changed on it.",
@@ -750,6 +772,7 @@ AGAINST_THE_RULES: Final = [
         "a hold captured that was not open",
         everywhere("hold_0", "hold_1", CAPTURED),
         "that could end",
+        CHECKPOINTS,
         REPEATABLE,
         SNAPSHOTS_HOLD,
         STREAMS_KEEP_RULES,
@@ -758,7 +781,25 @@ AGAINST_THE_RULES: Final = [
         "a hold captured for more than it reserves",
         everywhere('"amount":40', '"amount":20'),
         "reserves 20 minor units of EUR, and txn_",
+        TABLES,
         UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a part of a hold captured that was not paid",
+        everywhere('"amount":17', '"amount":16', PARTLY_CAPTURED),
+        "16 minor units of EUR are captured of hold hold_",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a part captured that is the whole hold",
+        everywhere('"amount":45', '"amount":17'),
+        "and a part of 17 EUR is captured",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
     ),
     forged(
         "a newer version of the rules than this program knows",
@@ -1171,7 +1212,8 @@ BESIDE: Final = [
     hidden(
         "eras: raised, and a reference made a sentence",
         "UPDATE log.eras SET position = 1000 WHERE name = 'codes'; "
-        + in_json("payload", "ref-2", "a sentence", "type = 'account.hold_placed.v2'"),
+        + in_json("payload", "ref-2", "a sentence", "type = 'account.hold_placed.v2'")
+        + "; UPDATE read.holds SET reference = 'a sentence' WHERE reference = 'ref-2'",
         "it looks like a text of the earlier era; the report counts one more that is not covered",
         digest=CHANGES,
     ),
@@ -1191,6 +1233,7 @@ BESIDE: Final = [
 
 READ: Final = [
     case("accounts: a balance", "UPDATE read.accounts SET balance = balance + 1", TABLES),
+    case("accounts: metadata", """UPDATE read.accounts SET metadata = '{"till": "5"}'""", TABLES),
     case("accounts: a name", "UPDATE read.accounts SET name = 'Nobody'", TABLES),
     case(
         "accounts: a row deleted",
@@ -1213,6 +1256,7 @@ READ: Final = [
         TABLES,
     ),
     case("account_persons: an end", "UPDATE read.account_persons SET until = NULL WHERE standing = 'mandate'", TABLES),
+    case("holds: what is left", "UPDATE read.holds SET remaining = remaining + 1", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("people: a role", "UPDATE read.people SET roles = '[]' WHERE roles::text <> '[]'", TABLES),
@@ -1228,8 +1272,8 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
-        " read.posting_policy, read.posting_policy_versions, read.account_persons, read.people, read.approvals,"
-        " read.sign_ins, read.mails, read.processes",
+        " read.posting_policy, read.posting_policy_versions, read.account_persons, read.holds, read.people,"
+        " read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,
     ),
     case(

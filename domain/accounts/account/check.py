@@ -6,17 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
-from domain.accounts.account import holds, lifecycle, limits, owners, state
+from domain.accounts.account import details, holds, lifecycle, limits, owners, state
 from domain.accounts.account.events import (
     AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountDetailsChanged,
     AccountEvent,
     AccountFrozen,
+    AccountMetadataChanged,
     AccountOpened,
+    AccountReopened,
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     LimitsChanged,
@@ -30,11 +34,22 @@ from domain.accounts.account.state import Account, evolve
 from domain.accounts.numbers import number_claim
 from domain.aggregate import Broken, Decided, UnitRule, refused
 from domain.claims import ClaimReleased, ClaimTaken
+from domain.codes import METADATA_RULES
 from domain.kernel import Event, Refused
 from domain.money import EXPONENTS, MAX_AMOUNT
 
 _Entry: TypeAlias = AccountCredited | AccountDebited
-_RULES: Mapping[str, str] = {**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES, **limits.RULES}
+_RULES: Mapping[str, str] = {
+    **state.RULES,
+    **lifecycle.RULES,
+    **owners.RULES,
+    **details.RULES,
+    **holds.RULES,
+    **limits.RULES,
+    **METADATA_RULES,
+}
+_SEALED = (AccountFrozen, AccountUnfrozen, AccountClosed, AccountReopened, AccountDetailsChanged, LimitsChanged)
+"""Events that the key of the account's owner seals."""
 _NUMBERS = number_claim("")
 """Beginning of the claims of account numbers."""
 
@@ -49,7 +64,8 @@ def check(before: Account | None, events: Sequence[AccountEvent], decided: Decid
         elif isinstance(event, AccountCredited | AccountDebited):
             entries = _of_one_transaction(event, islice(events, end, None))
             end = start + len(entries)
-            yield from _entries(account, entries, decided)
+            closes = end < len(events) and isinstance(events[end], AccountClosed)
+            yield from _entries(account, entries, decided, closes=closes)
         else:
             yield from _changed(account, event, decided)
         if end < len(events):
@@ -77,8 +93,11 @@ def _opened(event: AccountEvent, decided: Decided) -> Iterator[Broken]:
         yield refused(event, refusal, _RULES)
 
 
-def _entries(account: Account, entries: Sequence[_Entry], decided: Decided) -> Iterator[Broken]:
-    """The entries of one transaction. The account is the one before them, as the decision saw it."""
+def _entries(account: Account, entries: Sequence[_Entry], decided: Decided, *, closes: bool) -> Iterator[Broken]:
+    """The entries of one transaction. The account is the one before them, as the decision saw it.
+
+    With `closes` the account is closed right after them. Then they may take all that is left, whatever its minimum.
+    """
     net = 0
     for entry in entries:
         if not 0 < entry.amount <= MAX_AMOUNT:
@@ -90,7 +109,8 @@ def _entries(account: Account, entries: Sequence[_Entry], decided: Decided) -> I
         if (refusal := account.refuse_posting(entry.currency, entry.value_date)) is not None:
             yield refused(entry, refusal, _RULES)
         net += entry.amount if isinstance(entry, AccountCredited) else -entry.amount
-    if (refusal := account.refuse_change(net, decided.today)) is not None:
+    swept = closes and net < 0 and account.balance + net == 0
+    if not swept and (refusal := account.refuse_change(net, decided.today)) is not None:
         yield refused(entries[-1], refusal, _RULES)
 
 
@@ -103,6 +123,12 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = lifecycle.refuse_unfreezing(account)
         case AccountClosed():
             refusal = lifecycle.refuse_closing(account)
+        case AccountReopened():
+            refusal = lifecycle.refuse_reopening(account)
+        case AccountDetailsChanged():
+            refusal = details.refuse_change(account)
+        case AccountMetadataChanged():
+            refusal = details.refuse_metadata_change(account, event)
         case HoldPlaced():
             # Version 0 of the rules had other bounds of the number of holds, and once none.
             most = holds.MOST_HOLDS if decided.rules > 0 else None
@@ -110,6 +136,8 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = refusal or holds.refuse_expiry(event.hold, event.expires_at, decided.decided_at)
         case HoldReleased() | HoldCaptured():
             yield from _ended(account, event)
+        case HoldPartlyCaptured():
+            yield from _partly_captured(account, event)
         case HoldExpired():
             yield from _ended(account, event)
             if account.hold(event.hold) is not None:
@@ -129,10 +157,7 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = account.refuse_outgoing(event.amount, event.at)
     if refusal is not None:
         yield refused(event, refusal, _RULES)
-    if (
-        isinstance(event, AccountFrozen | AccountUnfrozen | AccountClosed | LimitsChanged)
-        and event.owner != account.profile.owner
-    ):
+    if isinstance(event, _SEALED) and event.owner != account.profile.owner:
         yield Broken(event, f"the owner of {account.profile.id} is {account.profile.owner}, not {event.owner}")
 
 
@@ -150,7 +175,7 @@ def _used(account: Account, event: LimitUsed, decided: Decided) -> Iterator[Brok
 
 
 def _ended(account: Account, event: HoldReleased | HoldCaptured | HoldExpired) -> Iterator[Broken]:
-    """A hold ends whole, and only once."""
+    """All that is left of a hold ends, and only once."""
     id, currency = account.profile.id, account.profile.currency
     held = account.hold(event.hold)
     if held is None:
@@ -160,6 +185,20 @@ def _ended(account: Account, event: HoldReleased | HoldCaptured | HoldExpired) -
             event,
             f"hold {event.hold} on {id} reserves {held} minor units of {currency}, and {event.amount} of "
             f"{event.currency} end",
+        )
+
+
+def _partly_captured(account: Account, event: HoldPartlyCaptured) -> Iterator[Broken]:
+    """A part is taken of an open hold, and another part is left."""
+    id, currency = account.profile.id, account.profile.currency
+    held = account.hold(event.hold)
+    if held is None:
+        yield Broken(event, f"account {id} has no open hold {event.hold} that could be captured")
+    elif event.currency != currency or not 0 < event.amount < held:
+        yield Broken(
+            event,
+            f"hold {event.hold} on {id} reserves {held} minor units of {currency}, and a part of {event.amount} "
+            f"{event.currency} is captured",
         )
 
 

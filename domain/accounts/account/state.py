@@ -11,12 +11,16 @@ from domain.accounts.account.events import (
     AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountDetailsChanged,
     AccountEvent,
     AccountFrozen,
+    AccountMetadataChanged,
     AccountOpened,
+    AccountReopened,
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     LimitReturned,
@@ -35,7 +39,9 @@ from domain.money import show
 ACCOUNT = "acct"
 """Prefix of the ids of accounts."""
 HOLD = "hold"
-"""Prefix of the ids of holds."""
+"""Prefix of the ids of holds that clients place."""
+HOLDS_OF_TRANSACTIONS = "txn_"
+"""How the id of a hold begins that reserves for a pending transaction: it is the id of that transaction."""
 
 Status = Literal["open", "frozen", "closed"]
 
@@ -99,6 +105,7 @@ class Profile(Value, frozen=True):
     overdraft_until: date | None = None  # the last day, UTC; None: no end
     outgoing: Outgoing | None = None
     approve_above: int | None = None  # what one transaction may take at most without another person
+    metadata_keys: tuple[str, ...] = ()  # oldest first; the values decide nothing, so they are not kept
 
     @property
     def internal(self) -> bool:
@@ -112,9 +119,9 @@ class Account(Value, frozen=True):
     version: int
     profile: Profile
     balance: int
-    reserved: int  # sum of the open holds
+    reserved: int  # sum of what is left of the open holds
     status: Status
-    holds: tuple[tuple[str, int, datetime | None], ...] = ()  # (hold id, amount, expiry), oldest first
+    holds: tuple[tuple[str, int, datetime | None], ...] = ()  # (hold id, what is left of it, expiry), oldest first
     usage: Usage = NO_USAGE  # of the outgoing limits
 
     @property
@@ -134,7 +141,7 @@ class Account(Value, frozen=True):
         return self.profile.outgoing is not None or self.profile.approve_above is not None
 
     def hold(self, id: str) -> int | None:
-        """Return the amount of an open hold in minor units, or None if the account has no open hold with this id."""
+        """Return what is left of an open hold in minor units, or None if the account has no open hold with this id."""
         for hold, amount, _ in self.holds:
             if hold == id:
                 return amount
@@ -281,7 +288,7 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return state.booked(version, -event.amount)
         case AccountFrozen():
             return state.with_status(version, "frozen")
-        case AccountUnfrozen():
+        case AccountUnfrozen() | AccountReopened():
             return state.with_status(version, "open")
         case AccountClosed():
             return state.with_status(version, "closed")
@@ -291,6 +298,12 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
         case HoldReleased() | HoldCaptured() | HoldExpired():
             holds = tuple(hold for hold in state.holds if hold[0] != event.hold)
             return replace(state, version=version, reserved=state.reserved - event.amount, holds=holds)
+        case HoldPartlyCaptured():
+            holds = tuple(
+                (hold, left - event.amount, expires_at) if hold == event.hold else (hold, left, expires_at)
+                for hold, left, expires_at in state.holds
+            )
+            return replace(state, version=version, reserved=state.reserved - event.amount, holds=holds)
         case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
             return replace(state, version=version, profile=_with_persons(state.profile, event))
         case LimitUsed():
@@ -299,6 +312,11 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return replace(state, version=version, usage=state.usage.with_returned(event.amount, event.used_at))
         case LimitsChanged():
             return replace(state, version=version, profile=_with_limits(state.profile, event))
+        case AccountDetailsChanged():
+            return replace(state, version=version)  # its name is personal, and no state with snapshots has such values
+        case AccountMetadataChanged():
+            keys = keys_after(state.profile.metadata_keys, event)
+            return replace(state, version=version, profile=replace(state.profile, metadata_keys=keys))
         case AccountOpened():
             raise ValueError(f"{event.originator_id} is opened again at version {version}")
 
@@ -314,6 +332,12 @@ def _with_limits(profile: Profile, event: LimitsChanged) -> Profile:
         outgoing=None if limits == (None,) * len(limits) else Outgoing(*limits),
         approve_above=event.approve_above,
     )
+
+
+def keys_after(keys: tuple[str, ...], event: AccountMetadataChanged) -> tuple[str, ...]:
+    """Return the keys of the metadata after the event."""
+    kept = dict.fromkeys(key for key in keys if key not in event.removed)
+    return tuple({**kept, **dict.fromkeys(event.metadata)})
 
 
 def _with_persons(profile: Profile, event: OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn) -> Profile:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from domain.accounts.account.events import HoldCaptured, HoldExpired, HoldPlaced, HoldReleased, LimitReturned, LimitUsed
+from domain.accounts.account.events import (
+    HoldCaptured,
+    HoldExpired,
+    HoldPartlyCaptured,
+    HoldPlaced,
+    HoldReleased,
+    LimitReturned,
+    LimitUsed,
+)
+from domain.accounts.account.holds import of_transaction
 from domain.accounts.details import RULES as DETAILS_RULES
 from domain.accounts.details import TransactionCounted, TransactionDetailed, refuse_details
 from domain.accounts.posting import RULES as POSTING_RULES
@@ -29,7 +38,7 @@ from domain.accounts.transaction.pending import (
     refuse_posting_pending,
 )
 from domain.accounts.transaction.reversal import NOT_REVERSED
-from domain.accounts.transaction.state import TRANSACTION, TransactionState, evolve
+from domain.accounts.transaction.state import TransactionState, evolve
 from domain.aggregate import Broken, Decided, UnitRule, refused
 from domain.claims import ClaimReleased, ClaimTaken
 from domain.kernel import Event, Refused
@@ -144,8 +153,10 @@ def _reversed(state: TransactionState | None, event: TransactionReversed) -> Ite
 # Events that must stand beside others in their unit
 
 
-def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
-    """The transaction of the unit takes all or part of the hold from its account."""
+def _capture_is_paid(
+    event: HoldCaptured | HoldPartlyCaptured, unit: Mapping[str, Sequence[Event]], decided: Decided
+) -> str | None:
+    """The transaction of the unit takes the captured part from the account, or all or part of a hold that ends."""
     account, id = event.originator_id, event.transaction
     posted = next((one for one in unit.get(id, ()) if isinstance(one, TransactionPosted)), None)
     if posted is None:
@@ -155,6 +166,11 @@ def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], d
     taken = posted.entries[0] if posted.entries else None
     if posted.kind != "capture" or taken is None or (taken.account, taken.side) != (account, "debit"):
         return f"hold {event.hold} is captured by {id}, which does not take it from {account}"
+    if isinstance(event, HoldPartlyCaptured) and (taken.currency, taken.amount) != (event.currency, event.amount):
+        return (
+            f"{event.amount} minor units of {event.currency} are captured of hold {event.hold}, and {id} takes "
+            f"{taken.amount} of {taken.currency}"
+        )
     if taken.currency != event.currency or taken.amount > event.amount:
         return (
             f"hold {event.hold} reserves {event.amount} minor units of {event.currency}, and {id} takes {taken.amount} "
@@ -165,7 +181,7 @@ def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], d
 
 def _hold_has_its_transaction(event: HoldPlaced, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
     """A hold of a pending transaction is placed with it."""
-    if not _of_transaction(event.hold):
+    if not of_transaction(event.hold):
         return None
     if any(isinstance(one, TransactionPended) for one in unit.get(event.hold, ())):
         return None
@@ -175,7 +191,7 @@ def _hold_has_its_transaction(event: HoldPlaced, unit: Mapping[str, Sequence[Eve
 def _hold_ends_with_its_transaction(
     event: HoldReleased | HoldExpired, unit: Mapping[str, Sequence[Event]], decided: Decided
 ) -> str | None:
-    if not _of_transaction(event.hold):
+    if not of_transaction(event.hold):
         return None
     if any(
         isinstance(one, TransactionCancelled | TransactionRejected | TransactionExpired)
@@ -250,10 +266,6 @@ def _returned_by_a_reversal(event: LimitReturned, unit: Mapping[str, Sequence[Ev
     return None if paid >= event.amount > 0 else f"{id} pays {paid} to {account}, and gives {event.amount} back"
 
 
-def _of_transaction(hold: str) -> bool:
-    return hold.startswith(f"{TRANSACTION}_")
-
-
 def _claim_has_its_reference(event: ClaimTaken, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
     """A transaction of the unit has the claimed reference. The claim is for the log, or for an account of it."""
     claim, id = event.originator_id, event.holder
@@ -274,6 +286,7 @@ def _reference_is_kept(event: ClaimReleased, unit: Mapping[str, Sequence[Event]]
 
 UNIT_RULES: Mapping[type[Event], UnitRule] = {
     HoldCaptured: _capture_is_paid,
+    HoldPartlyCaptured: _capture_is_paid,
     HoldPlaced: _hold_has_its_transaction,
     HoldReleased: _hold_ends_with_its_transaction,
     HoldExpired: _hold_ends_with_its_transaction,

@@ -96,6 +96,8 @@ def of_accounts(service: Service) -> None:
     hold = service.post(f"accounts/{account}/holds", EUR).json()["hold"]
     released = service.post(f"accounts/{account}/holds", EUR).json()["hold"]
     service.post(f"accounts/{account}/holds/{hold}/capture", {**EUR, "target": other})
+    service.get("holds", limit=1)
+    service.get(f"holds/{hold}")
     service.post(f"accounts/{account}/holds/{released}/release")
     service.post(f"accounts/{account}/withdrawals", EUR | {"reference": "r", "description": "d"})
     service.post(f"accounts/{account}/fees", EUR)
@@ -114,7 +116,13 @@ def of_accounts(service: Service) -> None:
     service.post(f"accounts/{account}/mandates/withdraw", {"person": "prsn_1"})
     for command in ("freeze", "unfreeze"):
         service.post(f"accounts/{account}/{command}", {"reason": "r"})
-    service.post(f"accounts/{service.account()}/close", {"reason": "r"})
+    service.post(f"accounts/{account}/details", {"name": "Ada King"})
+    service.post(f"accounts/{account}/metadata", {"set": {"branch": "12"}})
+    service.get("accounts", metadata="branch=12")
+    for closing in ({}, {"sweep_to": account}):
+        closed = service.account("1.00" if closing else None)
+        service.post(f"accounts/{closed}/close", {"reason": "r", **closing})
+        service.post(f"accounts/{closed}/reopen", {"reason": "r"}, role="operator")
     for path in ("accounts", f"accounts/{account}", f"accounts/{account}/entries", f"accounts/{account}/movements"):
         service.get(path)
     service.get("accounts", limit=1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from domain.accounts.account.events import AccountFrozen
+from domain.accounts.account.events import AccountDetailsChanged, AccountFrozen
 from domain.orders.order import OrderPlaced, PlacedLine
 from domain.people.person.events import PersonProfileChanged, PersonRegistered, PersonSuspended
 from domain.posts.post import PostDeleted, PostDrafted, PostRevised
@@ -37,6 +37,7 @@ def everything_about(filler: Filler, person: str, suffix: str, *, again: bool = 
         [PersonProfileChanged(person, version, person, "Ada King", "Counts", None, None, None)],
         [PersonSuspended(person, version + 1, person, "spam")],
         [account],
+        [AccountDetailsChanged(id, 0, person, "another name")],
         [AccountFrozen(id, 0, person, "a reason")],
         transfer(f"txn_{suffix}", id, id, 1, subject=person, description="to myself"),
         [PostDrafted(post, 1, person, "Title", "Body")],

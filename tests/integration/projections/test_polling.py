@@ -134,6 +134,7 @@ KEYS = {
     "approvals": "approval",
     "sign_ins": "session",
     "entries": "account, number",
+    "holds": "hold, account",
     "mails": "mail",
     "movements": "account, day",
     "order_lines": '"order", line',

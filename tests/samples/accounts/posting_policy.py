@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from domain.accounts.posting_policy import (
+    COUNTED,
     LEAST_DAYS,
     MAY_COUNT,
     MOST_DAYS,

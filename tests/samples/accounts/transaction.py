@@ -8,7 +8,9 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
-from domain.accounts.account.holds import PlaceHold
+from domain.accounts.account.holds import PlaceHold, of_transaction
+from domain.accounts.account.lifecycle import CloseAccount
+from domain.accounts.account.owners import AddOwner
 from domain.accounts.account.state import Account
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import Entry, Side, internal_account
@@ -41,7 +43,17 @@ from domain.codes import MOST_CODE, MOST_PAIRS
 from domain.money import MAX_AMOUNT
 from tests.samples.accounts.account import AMOUNT, CURRENCIES, hold, with_balance
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
-from tests.support.memory_ledger import APPROVER, APPROVER_TOKEN, MACHINE, NOW, TODAY, By, MemoryLedger, opening
+from tests.support.memory_ledger import (
+    APPROVER,
+    APPROVER_TOKEN,
+    MACHINE,
+    NOW,
+    TODAY,
+    By,
+    MemoryLedger,
+    by_person,
+    opening,
+)
 
 # Requests
 
@@ -60,7 +72,7 @@ def on_account(world: World) -> Request:
 
 def captures(world: World) -> Request:
     account, held = hold(world)
-    return Request({"account": account, "hold": held}, {**TOLD, "target": with_balance(world)})
+    return Request({"account": account, "hold": held}, {**TOLD, "target": with_balance(world), "keep_rest": True})
 
 
 def transfers(world: World) -> Request:
@@ -184,6 +196,10 @@ TWO_PAYERS = (
 )
 FOUR_EYES = ChangePostingPolicy(None, None, {"EUR": 100})
 SECOND = NOW + timedelta(seconds=1)
+CLOSE = CloseAccount("acct_a", "moved away", "acct_b", "txn_3")
+ADA = by_person("prsn_1", "customer")
+
+
 RULES = {
     "approval_needed": RuleSample(
         given=(A, B, FOUR_EYES, PlaceHold("acct_a", "hold_2", 101, "EUR"), PlaceHold("acct_a", "hold_3", 100, "EUR")),
@@ -347,6 +363,12 @@ RULES = {
             deposit(1, "USD", account="acct_usd"),
         ),
     ),
+    "balance_owed": RuleSample(
+        given=(A, B, AddOwner("acct_a", "prsn_1"), Transfer("txn_2", "acct_a", "acct_b", 100, "EUR", TODAY)),
+        broken=By(ADA, CLOSE),
+        sentence="Account acct_a has a balance of -1.00 EUR, which its owner cannot sweep; pay in 1.00 first.",
+        kept=(deposit(101), By(ADA, CLOSE)),
+    ),
     "hold_unknown": RuleSample(
         given=(A, B, HELD),
         broken=capture(100, "hold_9"),
@@ -392,15 +414,18 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     if len(customers) < 2:
         return _against_cash(ledger, chance, internal_account("main", "cash", currency), currency)
     source, target = chance.sample(customers, 2)
-    held = [(one.profile.id, hold) for one in known for hold in one.holds if not hold[0].startswith(TRANSACTION)]
+    held = [(one.profile.id, hold) for one in known for hold in one.holds if not of_transaction(hold[0])]
     if chance.random() < 0.4:
         return _later(ledger, chance, source, target, currency)
     choice = chance.random()
     if choice < 0.3:
         return _against_cash(ledger, chance, source, currency)
     if choice < 0.4 and held:
-        account, (id, amount, _) = chance.choice(held)
-        return CaptureHold(account, id, ledger.new_id(TRANSACTION), target, amount, currency, TODAY)
+        account, (id, left, _) = chance.choice(held)
+        amount, keep_rest = chance.randint(1, left), chance.random() < 0.5
+        return CaptureHold(
+            account, id, ledger.new_id(TRANSACTION), target, amount, currency, TODAY, keep_rest=keep_rest
+        )
     if choice < 0.5:
         third, most = chance.choice(customers), chance.choice((20, MAX_AMOUNT))
         entries = (

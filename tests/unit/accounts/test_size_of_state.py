@@ -14,7 +14,7 @@ from domain.accounts.account.holds import MOST_HOLDS
 from domain.accounts.account.owners import MOST_MANDATES, MOST_OWNERS
 from domain.accounts.account.state import ACCOUNT, HOLD, Account, Mandate, Profile, evolve
 from domain.accounts.numbers import PREFIXES, account_number
-from domain.codes import MOST_CODE
+from domain.codes import MOST_CODE, MOST_METADATA_KEY, MOST_PAIRS
 from domain.ids import typeid
 from domain.kernel import Value
 from domain.money import EXPONENTS, MAX_AMOUNT
@@ -42,6 +42,7 @@ def largest_account(
         opened_on=date.max,
         owners=("x" * MOST_CODE,) * MOST_OWNERS,
         mandates=(Mandate("x" * MOST_CODE, False, MAX_AMOUNT, LATEST),) * mandates,
+        metadata_keys=("x" * MOST_METADATA_KEY,) * MOST_PAIRS,
     )
     account = Account(2**63 - 1 - holds, profile, -MOST_BALANCE, 0, "frozen")
     for number in range(holds):

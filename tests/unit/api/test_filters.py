@@ -27,6 +27,7 @@ from domain.refusals import EXPECTATION_FAILED
 from domain.registry import CATALOGUE, MANAGERS, RULES, commands
 from domain.together import Together
 from projections.accounts.account_persons import Standing
+from projections.accounts.holds import HoldStatus
 from projections.processes.fold import Status as ProcessStatus
 
 CATEGORIES = {
@@ -53,6 +54,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "currency"): set(EXPONENTS),
     ("/v1/accounts/{account}/entries", "side"): set(get_args(Side)),
     ("/v1/approvals", "outcome"): set(get_args(Outcome)),
+    ("/v1/holds", "status"): set(get_args(HoldStatus)),
     ("/v1/log", "category"): CATEGORIES,
     ("/v1/log", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/log/follow", "category"): CATEGORIES,

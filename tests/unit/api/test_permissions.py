@@ -21,6 +21,8 @@ OF_CUSTOMERS = (
     "/v1/accounts/{account}/limit-usage",
     "/v1/accounts/{account}/movements",
     "/v1/account-persons",
+    "/v1/holds",
+    "/v1/holds/{hold}",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
 )
@@ -31,6 +33,8 @@ BY_CUSTOMERS = (
     "/v1/accounts/{account}/holds/{hold}/release",
     "/v1/accounts/{account}/mandates",
     "/v1/accounts/{account}/mandates/withdraw",
+    "/v1/accounts/{account}/close",
+    "/v1/accounts/{account}/details",
     "/v1/batches",
     "/v1/transactions/{transaction}/cancel",
     "/v1/transactions/{transaction}/post",
@@ -44,6 +48,7 @@ COMMANDS_OF_OPERATORS = (
     "/v1/transactions/{transaction}/reject",
 )
 """What only an operator sends, and nobody reads."""
+OF_OPERATORS = ("/v1/accounts/{account}/reopen",)
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
 OWN_OR_SUPERVISED = ("/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/people/{person}/sign-ins")
@@ -80,7 +85,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return role == "audit"
     if path.startswith("/v1/mails") and (method in READS or path.endswith("/retry")):
         return False
-    if path in ("/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
+    if path in (*OF_OPERATORS, "/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
         return False
     if method not in READS:
         return role == "command" and path != "/v1/policies/posting"
