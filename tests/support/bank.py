@@ -11,7 +11,7 @@ from domain.accounts.account.events import AccountCredited, AccountDebited, Acco
 from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.posting import Entry, TransactionPosted, internal_account
 from domain.accounts.transaction import PendTransfer, ReverseTransaction, Transfer, Withdraw
-from domain.kernel import Event, Principal, Role
+from domain.kernel import Decision, Event, Principal, Role, Unknown
 from tests.support.memory_ledger import OPENED, TODAY, By, MemoryLedger
 
 A, B, FOREIGN = "acct_a", "acct_b", "acct_foreign"
@@ -88,6 +88,12 @@ def reverse(id: str = "txn_2", original: str = "txn_1", amount: int | None = Non
 def limited(account: str = A, *, minimum: int | None = 0, maximum: int | None = None, **limits: Any) -> ChangeLimits:
     """All limits of an account: these and no others."""
     return ChangeLimits(account, "EUR", Limits(minimum, maximum, **limits), "a contract")
+
+
+def unknown(decision: Decision) -> tuple[str, str]:
+    """What a decision does not know."""
+    assert isinstance(decision, Unknown), decision
+    return decision.kind, decision.id
 
 
 def figures(ledger: MemoryLedger, account: str = A) -> tuple[int, int]:

@@ -29,7 +29,6 @@ from domain.accounts.transaction import (
     RejectPending,
 )
 from domain.accounts.transaction.events import TransactionCancelled, TransactionExpired, TransactionPended
-from domain.kernel import Accepted, Event, Forbidden, Refused, Unknown
 from domain.permissions import PROCESSES
 from domain.registry import PERMISSIONS
 from tests.support.bank import (
@@ -52,6 +51,7 @@ from tests.support.bank import (
     operator,
     pend,
     transfer,
+    unknown,
     withdraw,
 )
 from tests.support.memory_ledger import NOW, TODAY, MemoryLedger
@@ -65,11 +65,6 @@ def waiting(amount: int = 300, **more: Any) -> MemoryLedger:
     ledger = bank()
     ledger.accepted(pend(amount, **more))
     return ledger
-
-
-def events_of(decision: Any) -> tuple[Event, ...]:
-    assert isinstance(decision, Accepted), decision
-    return decision.events
 
 
 # Reserving
@@ -107,7 +102,7 @@ def test_it_passes_the_rules_of_a_posting() -> None:
     assert ledger.refused(pend(1_001)).rule == "below_minimum"
     assert ledger.refused(pend(0)).rule == "entry_amount"
     assert ledger.refused(pend(1, target=A)).rule == "same_account"
-    assert isinstance(ledger.execute(pend(1, target="acct_missing")), Unknown)
+    assert unknown(ledger.execute(pend(1, target="acct_missing"))) == ("account", "acct_missing")
     ledger.accepted(FreezeAccount(B, "a question"))
     assert ledger.refused(pend(1)).rule == "account_frozen"
 
@@ -131,9 +126,9 @@ def test_what_several_entries_take_from_an_account_is_reserved_as_one_sum() -> N
 def test_nothing_is_reserved_on_accounts_of_the_ledger() -> None:
     ledger = bank()
     entries = (Entry(CASH, "debit", 50, "EUR"), Entry(REVENUE, "credit", 50, "EUR"))
-    decided = ledger.accepted(PendTransaction("txn_1", "journal", entries, TODAY, description="sealed by nobody"))
+    decided = ledger.accepted(PendTransaction("txn_1", "journal", entries, TODAY))
     [pended] = decided.events
-    assert isinstance(pended, TransactionPended) and (pended.subject, pended.description) == (None, None)
+    assert isinstance(pended, TransactionPended) and pended.subject is None
     ledger.accepted(PostPending("txn_1"))
     assert figures(ledger, CASH) == (-FUNDED - 50, 0)
 
@@ -152,13 +147,13 @@ def test_holds_and_pending_transactions_share_their_bound() -> None:
 @pytest.mark.parametrize("command", [ReleaseHold(A, "txn_1"), CaptureHold(A, "txn_1", "txn_2", B, 1, "EUR", TODAY)])
 def test_what_it_reserves_ends_only_with_the_transaction(command: Any) -> None:
     ledger = waiting()
-    assert ledger.refused(command).rule in ("hold_unknown", "hold_of_transaction")
+    assert ledger.refused(command).rule == "hold_of_transaction"
     assert figures(ledger) == (FUNDED, 300)
 
 
 def test_its_hold_does_not_expire_alone() -> None:
     ledger = waiting(expires_at=HOUR)
-    assert ledger.refused(at(HOUR, ExpireHold(A, "txn_1"))).rule in ("hold_unknown", "hold_of_transaction")
+    assert ledger.refused(at(HOUR, ExpireHold(A, "txn_1"))).rule == "hold_of_transaction"
     ledger.accepted(at(HOUR, ExpirePending("txn_1")))
 
 
@@ -297,7 +292,7 @@ def test_it_ends_once(status: str, asked: str) -> None:
 
 @pytest.mark.parametrize("command", [PostPending("txn_9"), CancelPending("txn_9"), ExpirePending("txn_9")])
 def test_an_unknown_one_is_unknown(command: Any) -> None:
-    assert bank().execute(command) == Unknown("transaction", "txn_9")
+    assert unknown(bank().execute(command)) == ("transaction", "txn_9")
 
 
 def test_one_that_was_posted_at_once_was_never_pending() -> None:
@@ -339,25 +334,25 @@ def test_to_another_customer_it_is_unknown(command: Any) -> None:
         if ended:
             ledger.accepted(CancelPending("txn_1"))
         for person in (EVE, BOB):
-            assert ledger.execute_by(by(customer(person), command)) == Unknown("transaction", "txn_1")
+            assert unknown(ledger.execute_by(by(customer(person), command))) == ("transaction", "txn_1")
 
 
 def test_a_customer_does_not_end_what_takes_from_accounts_of_others_or_of_none() -> None:
     ledger = bank()
     entries = (Entry(CASH, "debit", 5, "EUR"), Entry(A, "credit", 5, "EUR"))
     ledger.accepted(PendTransaction("txn_1", "journal", entries, TODAY))
-    assert ledger.execute_by(by(customer(ADA), PostPending("txn_1"))) == Unknown("transaction", "txn_1")
+    assert unknown(ledger.execute_by(by(customer(ADA), PostPending("txn_1")))) == ("transaction", "txn_1")
     ledger.accepted(transfer(200, "txn_2", target=FOREIGN))
     both = (Entry(A, "debit", 5, "EUR"), Entry(FOREIGN, "debit", 5, "EUR"), Entry(B, "credit", 10, "EUR"))
     ledger.accepted(PendTransaction("txn_3", "journal", both, TODAY))
     for person in (ADA, EVE):
-        assert ledger.execute_by(by(customer(person), CancelPending("txn_3"))) == Unknown("transaction", "txn_3")
+        assert unknown(ledger.execute_by(by(customer(person), CancelPending("txn_3")))) == ("transaction", "txn_3")
 
 
 def test_a_customer_reserves_from_no_foreign_account_and_pays_no_internal_one() -> None:
     ledger, ada = bank(), customer(ADA)
-    assert ledger.execute_by(by(ada, pend(1, source=FOREIGN))) == Unknown("account", FOREIGN)
-    assert ledger.execute_by(by(ada, pend(1, target=CASH))) == Unknown("account", CASH)
+    assert unknown(ledger.execute_by(by(ada, pend(1, source=FOREIGN)))) == ("account", FOREIGN)
+    assert unknown(ledger.execute_by(by(ada, pend(1, target=CASH)))) == ("account", CASH)
 
 
 @pytest.mark.parametrize("command", [PostPending("txn_1"), CancelPending("txn_1")])
@@ -367,8 +362,8 @@ def test_a_mandate_is_enough_up_to_its_amount_and_its_end(command: Any) -> None:
     assert ledger.refused(by(bob, pend(301))).rule == "mandate_exceeded"
     ledger.accepted(by(bob, pend(300)))
     ledger.accepted(pend(301, "txn_2"))
-    assert ledger.execute_by(by(bob, CancelPending("txn_2"))) == Unknown("transaction", "txn_2")
-    assert ledger.execute_by(by(bob, command, HOUR)) == Unknown("transaction", "txn_1")
+    assert unknown(ledger.execute_by(by(bob, CancelPending("txn_2")))) == ("transaction", "txn_2")
+    assert unknown(ledger.execute_by(by(bob, command, HOUR))) == ("transaction", "txn_1")
     decided = ledger.accepted(by(bob, command, HOUR - MOMENT))
     assert A in decided.unseen, "the mandate does not let Bob see the account, so no answer has its version"
     assert A not in decided.result.get("balances", {})  # type: ignore[operator]
@@ -377,6 +372,4 @@ def test_a_mandate_is_enough_up_to_its_amount_and_its_end(command: Any) -> None:
 def test_why_a_foreign_account_takes_no_part_is_not_told() -> None:
     ledger = waiting(target=FOREIGN)
     ledger.accepted(FreezeAccount(FOREIGN, "a question"))
-    refused = ledger.refused(by(customer(ADA), PostPending("txn_1")))
-    assert refused.rule == "account_unseen"
-    assert isinstance(refused, Refused) and not isinstance(refused, Forbidden)
+    assert ledger.refused(by(customer(ADA), PostPending("txn_1"))).rule == "account_unseen"
