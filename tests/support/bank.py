@@ -100,4 +100,3 @@ def figures(ledger: MemoryLedger, account: str = A) -> tuple[int, int]:
     """The balance, and what is reserved of it."""
     state = ledger[account]
     return state.balance, state.reserved
-

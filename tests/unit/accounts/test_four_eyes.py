@@ -178,7 +178,8 @@ def test_another_person_approves_and_it_is_posted() -> None:
     approved, captured, posted, *_ = decided.events
     assert approved == TransactionApproved("txn_1", 2, BOB)
     assert captured == HoldCaptured(A, 4, "txn_1", 300, "EUR", "txn_1")
-    assert isinstance(posted, TransactionPosted) and posted.originator_version == 3
+    assert isinstance(posted, TransactionPosted)
+    assert posted.originator_version == 3
     assert (ledger["txn_1"].status, figures(ledger), figures(ledger, B)) == ("posted", (700, 0), (300, 0))
 
 
@@ -207,7 +208,8 @@ def test_who_asked_does_not_decide_under_another_id_either(command: Any) -> None
 @pytest.mark.parametrize("command", BOTH)
 def test_a_program_does_not_decide(command: Any) -> None:
     decided = asked_by_ada().execute_by(by(operator(None), command))
-    assert isinstance(decided, Forbidden) and "Only a person decides" in decided.why
+    assert isinstance(decided, Forbidden)
+    assert "Only a person decides" in decided.why
 
 
 def test_any_person_decides_about_what_a_program_asked_for() -> None:

@@ -421,12 +421,14 @@ def test_owners_and_programs_lower_a_limit_and_do_not_raise_it(limit: str, who: 
         ledger = with_limits(**HAS)
         command = limited(**HAS | {limit: raised} | more)
         decided = ledger.execute_by(by(who, command))
-        assert isinstance(decided, Forbidden) and "Only an operator raises a limit" in decided.why
+        assert isinstance(decided, Forbidden)
+        assert "Only an operator raises a limit" in decided.why
         ledger.accepted(command)
     ledger = with_limits(**HAS)
     decided = ledger.accepted(by(who, limited(**HAS | {limit: LOWERED[limit]})))
     [event] = decided.events
-    assert isinstance(event, LimitsChanged) and getattr(event, limit) == LOWERED[limit]
+    assert isinstance(event, LimitsChanged)
+    assert getattr(event, limit) == LOWERED[limit]
 
 
 def test_an_owner_ends_an_overdraft() -> None:
@@ -444,7 +446,8 @@ def test_other_customers_change_nothing_and_learn_nothing() -> None:
     ledger = bank(MandateGiven(A, 3, BOB, True, None, "EUR", None))
     assert unknown(ledger.execute_by(by(customer(EVE), limited(daily=1)))) == ("account", A)
     decided = ledger.execute_by(by(customer(BOB), limited(daily=1)))
-    assert isinstance(decided, Forbidden) and "Only an owner" in decided.why
+    assert isinstance(decided, Forbidden)
+    assert "Only an owner" in decided.why
 
 
 def test_what_is_below_a_new_minimum_only_goes_up() -> None:

@@ -89,7 +89,12 @@ def test_a_pending_transfer_reserves_on_the_source_and_moves_nothing() -> None:
 
 def test_what_is_reserved_is_not_available_to_anything_else() -> None:
     ledger = waiting(300)
-    for command in (withdraw(701, "txn_2"), transfer(701, "txn_2"), pend(701, "txn_2"), PlaceHold(A, "hold_1", 701, "EUR")):
+    for command in (
+        withdraw(701, "txn_2"),
+        transfer(701, "txn_2"),
+        pend(701, "txn_2"),
+        PlaceHold(A, "hold_1", 701, "EUR"),
+    ):
         assert ledger.refused(command).rule == "below_minimum"
     ledger.accepted(withdraw(700, "txn_3"))
     assert figures(ledger) == (300, 300)
@@ -128,7 +133,8 @@ def test_nothing_is_reserved_on_accounts_of_the_ledger() -> None:
     entries = (Entry(CASH, "debit", 50, "EUR"), Entry(REVENUE, "credit", 50, "EUR"))
     decided = ledger.accepted(PendTransaction("txn_1", "journal", entries, TODAY))
     [pended] = decided.events
-    assert isinstance(pended, TransactionPended) and pended.subject is None
+    assert isinstance(pended, TransactionPended)
+    assert pended.subject is None
     ledger.accepted(PostPending("txn_1"))
     assert figures(ledger, CASH) == (-FUNDED - 50, 0)
 

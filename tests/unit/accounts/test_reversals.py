@@ -164,7 +164,9 @@ def test_amounts_add_up_to_the_whole_and_never_more() -> None:
     assert figures(ledger) == (FUNDED, 0)
 
 
-@pytest.mark.parametrize(("amount", "rule"), [(-1, "reversal_exceeded"), (0, "entry_count"), (401, "reversal_exceeded")])
+@pytest.mark.parametrize(
+    ("amount", "rule"), [(-1, "reversal_exceeded"), (0, "entry_count"), (401, "reversal_exceeded")]
+)
 def test_an_amount_is_positive_and_within_what_is_left(amount: int, rule: str) -> None:
     assert moved(400).refused(reverse(amount=amount)).rule == rule
 
