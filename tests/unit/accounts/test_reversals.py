@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
 from random import Random
 from typing import Any
 
@@ -265,8 +266,6 @@ def test_fees_of_refunds(amount: int, rate: int, fee: int) -> None:
 
 
 def test_half_even_is_the_rule_of_the_decimal_module() -> None:
-    from decimal import ROUND_HALF_EVEN, Decimal
-
     chance = Random(1)
     for _ in range(500):
         numerator, denominator = chance.randint(0, 10**9), chance.choice((1, 2, 4, 10, 1_000, 1_000_000))
