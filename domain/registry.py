@@ -10,7 +10,22 @@ from datetime import datetime
 from typing import Any, cast
 
 from domain import claims, refusals, subjects, together
-from domain.accounts import account, hold_expiry, pending_expiry, posting_policy, transaction
+from domain.accounts import (
+    account,
+    chart,
+    conversions,
+    fee_schedule,
+    hold_expiry,
+    node_accounts,
+    pending_expiry,
+    period_sealing,
+    periods,
+    posting_policy,
+    quotes,
+    rates,
+    template,
+    transaction,
+)
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
@@ -27,6 +42,14 @@ AGGREGATES: tuple[Aggregate, ...] = (
     account.AGGREGATE,
     transaction.AGGREGATE,
     posting_policy.AGGREGATE,
+    chart.AGGREGATE,
+    node_accounts.AGGREGATE,
+    periods.AGGREGATE,
+    rates.AGGREGATE,
+    quotes.AGGREGATE,
+    conversions.AGGREGATE,
+    fee_schedule.AGGREGATE,
+    template.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
@@ -135,6 +158,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     publication.MANAGER,
     hold_expiry.MANAGER,
     pending_expiry.MANAGER,
+    period_sealing.MANAGER,
     mailing.MANAGER,
 )
 """All process managers."""

@@ -6,11 +6,18 @@ from collections.abc import Iterable
 
 from projections.accounts.account_persons import ACCOUNT_PERSONS
 from projections.accounts.accounts.fold import ACCOUNTS
+from projections.accounts.chart.fold import CHART
+from projections.accounts.conversions import CONVERSIONS
 from projections.accounts.entries.fold import ENTRIES
+from projections.accounts.fee_schedules import FEE_SCHEDULES
 from projections.accounts.holds import HOLDS
 from projections.accounts.limit_usage import LIMIT_USAGE
 from projections.accounts.movements.fold import MOVEMENTS
+from projections.accounts.periods.fold import PERIODS
 from projections.accounts.posting_policy import POSTING_POLICY
+from projections.accounts.quotes import QUOTES
+from projections.accounts.rates import RATES
+from projections.accounts.templates import TEMPLATES
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
 from projections.commands.refusals import REFUSALS
@@ -31,9 +38,16 @@ PROJECTIONS: tuple[Projection, ...] = (
     POSTS,
     REFUSALS,
     POSTING_POLICY,
+    CHART,
+    PERIODS,
+    FEE_SCHEDULES,
+    TEMPLATES,
     ACCOUNT_PERSONS,
     LIMIT_USAGE,
     HOLDS,
+    RATES,
+    QUOTES,
+    CONVERSIONS,
     PROCESSES,
     PEOPLE,
     APPROVALS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Query, Request
 from psycopg import Connection
@@ -15,6 +15,7 @@ from api.accounts.answers import (
     AccountChanged,
     AccountClosed,
     AccountOpened,
+    FeeCharged,
     HoldCaptured,
     HoldChanged,
     LimitsChanged,
@@ -75,7 +76,8 @@ from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES, Status
 from domain.accounts.numbers import AccountType, account_number
-from domain.accounts.posting import Side, internal_account
+from domain.accounts.posting import Side, internal_account, pair_account
+from domain.accounts.rates import currencies_of
 from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, Withdraw
 from projections.accounts.account_persons import Standing, account_persons
 from projections.accounts.accounts import queries as accounts
@@ -109,7 +111,7 @@ async def open_account(caller: Caller, body: bodies.Open) -> Intent:
     internal = body.type in INTERNAL_ROLES
     if not internal and body.owner is None:
         raise Problem("malformed", "owner: a customer's account needs one.")
-    id = internal_account(served.log, body.type, body.currency) if internal else served.new_id(ACCOUNT)  # type: ignore[arg-type]
+    id = _internal_id(served.log, body) if internal else served.new_id(ACCOUNT)
     number = await asyncio.to_thread(served.numbers.next)
 
     def limit(text: str | None) -> int | None:
@@ -130,10 +132,17 @@ async def open_account(caller: Caller, body: bodies.Open) -> Intent:
     return Intent(opening, created="account")
 
 
-def _movement(
-    kind: type[Deposit | Withdraw | ChargeFee], caller: Caller, account: str, body: bodies.Movement
-) -> Intent:
-    """The intent of a deposit, a withdrawal or a fee on the account."""
+def _internal_id(log: str, body: bodies.Open) -> str:
+    """The id of an internal account. Raises `Problem` if it is one of a pair, and the body names none with it."""
+    if body.type != "liquidity":
+        return internal_account(log, body.type, body.currency)  # type: ignore[arg-type]
+    if body.currency not in (currencies_of(body.pair or "") or ()):
+        raise Problem("malformed", f"pair: an account for liquidity needs a pair of {body.currency} and another one.")
+    return pair_account(log, "liquidity", cast(str, body.pair), body.currency)
+
+
+def _movement(kind: type[Deposit | Withdraw], caller: Caller, account: str, body: bodies.Movement) -> Intent:
+    """The intent of a deposit or a withdrawal on the account."""
     movement = kind(
         transaction=caller.services.new_id(TRANSACTION),
         account=account,
@@ -159,10 +168,21 @@ def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     return _movement(Withdraw, caller, account, body)
 
 
-@command(router, "/accounts/{account}/fees", makes=ChargeFee, answer=Posted)
-def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
-    """Charge the fee of the ledger to an account."""
-    return _movement(ChargeFee, caller, account, body)
+@command(router, "/accounts/{account}/fees", makes=ChargeFee, answer=FeeCharged)
+def charge_fee(caller: Caller, account: PathId, body: bodies.FeeCharge) -> Intent:
+    """Charge a fee to an account: an amount, or what a fee schedule makes of a base amount."""
+    fee = ChargeFee(
+        transaction=caller.services.new_id(TRANSACTION),
+        account=account,
+        amount=body.amount or body.base or 0,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
+        metadata=body.metadata,
+        schedule=body.schedule,
+    )
+    return Intent(fee, account)
 
 
 @command(router, "/accounts/{account}/freeze", makes=FreezeAccount, answer=AccountChanged, status=200)

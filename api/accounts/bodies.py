@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 from api.accounts.conditions import Conditional
 from api.commands.bodies import (
@@ -30,6 +30,7 @@ from api.commands.bodies import (
 from api.queries.response_types import one_of
 from domain.accounts.account.holds import MOST_DAYS_HELD
 from domain.accounts.account.limits import MOST_COUNT
+from domain.accounts.fee_schedule import NAME
 from domain.accounts.numbers import AccountType, InternalRole
 from domain.accounts.posting import MOST_ENTRIES, Side
 from domain.codes import MOST_PAIRS
@@ -38,12 +39,15 @@ Expiry = Annotated[
     Instant | None, Field(description=f"After now, and at most {MOST_DAYS_HELD} days ahead; null for no expiry")
 ]
 
+ScheduleName = Annotated[str, StringConstraints(max_length=200), WithJsonSchema({"type": "string", "pattern": NAME})]
+"""The name of a fee schedule or a template. The domain refuses another text."""
+
 
 class Open(Body):
     """Open an account.
 
-    The types from `cash` on are internal accounts: one of each type in each currency, without limits. Only an operator
-    opens them.
+    The types from `cash` on are internal accounts: one of each type in each currency, without limits. Those for
+    `liquidity` are of a pair of currencies, one in each of the two. Only an operator opens them.
     """
 
     model_config = ConfigDict(
@@ -56,6 +60,11 @@ class Open(Body):
     currency: Currency
     owner: Subject | None = None
     name: ShortText
+    pair: Annotated[
+        str | None,
+        StringConstraints(max_length=7),
+        Field(description="The pair of currencies of an account for liquidity, such as EUR:USD; only of such a one"),
+    ] = None
     minimum: SignedAmount | None = "0"
     maximum: SignedAmount | None = None
     opened_on: IsoDate | None = None
@@ -100,6 +109,28 @@ class Movement(Sum, Conditional):
     metadata: Metadata
 
 
+class FeeCharge(Body):
+    """Charge a fee: an amount, or what a fee schedule makes of a base amount."""
+
+    model_config = example(schedule="card-fee", base="100.00", currency="EUR")
+
+    currency: Currency
+    amount: Annotated[Amount | None, Field(description="The fee. Leave it out to charge by a schedule")] = None
+    schedule: Annotated[ScheduleName | None, Field(description="The name of a fee schedule")] = None
+    base: Annotated[Amount | None, Field(description="What the schedule computes the fee of")] = None
+    value_date: IsoDate | None = None
+    reference: Reference | None = None
+    description: Description | None = None
+    metadata: Metadata
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> FeeCharge:
+        by_schedule = self.schedule is not None and self.base is not None and self.amount is None
+        if not by_schedule and (self.amount is None or self.schedule is not None or self.base is not None):
+            raise ValueError("amount: give an amount, or a schedule and a base.")
+        return self
+
+
 class TransferBody(Movement):
     """Move money from one account to another."""
 
@@ -131,8 +162,8 @@ class EntryBody(BaseModel):
     amount: Amount
 
 
-class TransactionBody(Conditional):
-    """Post any balanced set of entries."""
+class EntriesBody(Conditional):
+    """Any balanced set of entries."""
 
     model_config = example(
         entries=[
@@ -147,6 +178,14 @@ class TransactionBody(Conditional):
     reference: Reference | None = None
     description: Description | None = None
     metadata: Metadata
+
+
+class TransactionBody(EntriesBody):
+    """Post any balanced set of entries."""
+
+    late_for: Annotated[
+        IsoDate | None, Field(description="The day in a closed period that it is about; the value date is an open day")
+    ] = None
 
 
 _Awaits = Annotated[
@@ -166,7 +205,7 @@ class PendingTransfer(TransferBody):
     awaits: _Awaits = "request"
 
 
-class PendingTransaction(TransactionBody):
+class PendingTransaction(EntriesBody):
     """Reserve the amounts of any balanced set of entries, to be posted later."""
 
     expires_at: Expiry = None

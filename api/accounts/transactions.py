@@ -56,7 +56,7 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     return Intent(conditioned(movement, body))
 
 
-def _entries(body: bodies.TransactionBody) -> tuple[Entry, ...]:
+def _entries(body: bodies.EntriesBody) -> tuple[Entry, ...]:
     return tuple(
         Entry(account=entry.account, side=entry.side, amount=entry.amount, currency=entry.currency)
         for entry in body.entries
@@ -74,6 +74,7 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
         reference=body.reference,
         description=body.description,
         metadata=body.metadata,
+        late_for=body.late_for,
     )
     return Intent(conditioned(posting, body))
 

@@ -20,7 +20,7 @@ KEY, ACTOR = "key", "actor"
 """The parameters that name a command: its key, and whose command it is."""
 NAMING: Final = frozenset(
     (
-        "about account actor author customer hold number order owner parent person post principal slug stream "
+        "about account actor author customer hold number order owner parent person post principal quote slug stream "
         "transaction"
     ).split()
 )

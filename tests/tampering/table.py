@@ -13,6 +13,8 @@ from workers.verify.codes import CODES_FIT
 from workers.verify.commands import REPEATABLE, UNITS_KEEP_RULES
 from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
+from workers.verify.periods import SEALS
+from workers.verify.prices import IN_FORCE
 from workers.verify.schema import SCHEMA
 from workers.verify.snapshots import SNAPSHOTS_HOLD
 from workers.verify.streams import STREAMS_KEEP_RULES
@@ -589,6 +591,74 @@ AGAINST_THE_RULES: Final = [
         TABLES,
     ),
     forged(
+        "a conversion that gives more than its rate",
+        everywhere('"target_amount":947', '"target_amount":948', "type LIKE 'quote.%' OR type LIKE 'conversion.%'"),
+        "1000 minor units of EUR do not come to 948 of CHF, with a spread of 2 and a remainder of 1",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a conversion between other accounts than those of its entries",
+        everywhere('"source":"acct_', '"source":"acct_0', "type = 'conversion.made.v1'"),
+        "whose entries are not those of its figures",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a quote that is used at another price",
+        everywhere('"source_amount":1000', '"source_amount":1', "type = 'quote.used.v1'"),
+        "is used for another price than it was given for",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "prices with a rate that was withdrawn",
+        everywhere('"rate_number":3', '"rate_number":1', "type LIKE 'quote.%' OR type LIKE 'conversion.%'"),
+        "rate 1 of rate:EUR:CHF was not in force at",
+        IN_FORCE,
+        TABLES,
+    ),
+    forged(
+        "prices with a rate from somewhere else",
+        everywhere('"rate_source":"ECB"', '"rate_source":"me"', "type LIKE 'quote.%' OR type LIKE 'conversion.%'"),
+        "rate 3 of rate:EUR:CHF is 950000 less 25 from ECB, and the price has 950000 less 25 from me",
+        IN_FORCE,
+        TABLES,
+    ),
+    forged(
+        "a quote that can be used for days",
+        everywhere('"expires_at":"2026', '"expires_at":"2027', "type = 'quote.given.v1'"),
+        "A quote is for 1 to 3600 seconds; this one is for 31536060.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a rate of zero",
+        everywhere('"rate":940000', '"rate":0', "type = 'rate.set.v1'"),
+        "The rate 0.000000 is out of bounds; a rate is 0.000001 to 999999999.999999.",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a rate of another pair",
+        everywhere('"counter":"CHF"', '"counter":"USD"', "type = 'rate.set.v1'"),
+        "has a rate of 'EUR:USD'",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a rate that is withdrawn twice",
+        everywhere('"number":1', '"number":9', "type = 'rate.withdrawn.v1'"),
+        "Rate 9 of EUR:CHF is neither in force nor to come.",
+        STREAMS_KEEP_RULES,
+        REPEATABLE,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
         "an order total that is not its lines",
         everywhere('"total":500', '"total":400'),
         "has a total of 400 minor units, and its lines come to 500",
@@ -713,6 +783,41 @@ AGAINST_THE_RULES: Final = [
         STREAMS_KEEP_RULES,
     ),
     forged(
+        "a rule of kinds that is stricter than the postings after it",
+        in_json("payload", '"transfer"', '"fee"', "type = 'chart.node_changed.v1'"),
+        "is attached to node 1200, which takes deposit, fee; txn_",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a node that is removed with a child",
+        in_json("payload", '"2000"', '"1000"', "type = 'chart.node_removed.v1'"),
+        "1000 is removed at version 8, and has children",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a node that moves to where it is",
+        in_json("payload", '"parent":null', '"parent":"1000"', "type = 'chart.node_moved.v1'"),
+        "Node 1100 already is what it would be changed to.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "an account that is attached to another node than its unit counts",
+        in_json("payload", '"node":"1200"', '"node":"1300"', "type = 'account.attached.v1'"),
+        "and its unit does not count it there",
+        SNAPSHOTS_HOLD,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "an account that is counted without being attached",
+        in_json("payload", "acct_", "acct_x", "type = 'node.account_added.v1' AND stream = 'node:1200'"),
+        "which its unit does not attach or detach",
+        UNITS_KEEP_RULES,
+    ),
+    forged(
         "a policy that is stricter than the postings after it",
         """UPDATE log.events SET payload = '{"most_days_back":1}' WHERE type = 'posting_policy.changed.v1'""",
         "days before today, 2026-11-21 (UTC); the posting policy allows 1.",
@@ -752,6 +857,67 @@ AGAINST_THE_RULES: Final = [
         everywhere('"removed":\\[\\]', '"removed":["none"]', "type = 'account.metadata_changed.v1'"),
         "has no metadata none that could be removed.",
         STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a period that is closed before it is over",
+        in_json("payload", '"ends_on":"2020-01-04"', '"ends_on":"2026-11-21"', "type = 'period.closed.v1'"),
+        "A period is closed after its last day; 2026-11-21 is not before today, 2026-11-21 (UTC).",
+    ),
+    forged(
+        "a fee schedule with a percentage out of bounds",
+        everywhere('"percentage":2500000', '"percentage":2500000000', "type = 'fee_schedule.defined.v1'"),
+        "A percentage is from 0 to 1000; tier 1 has 2500.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a posting into a closed period",
+        in_json("payload", '"ends_on":"2020-01-04"', '"ends_on":"2026-11-20"', "type = 'period.closed.v1'"),
+        "The value date 2026-01-02 is closed: the period second closed the days up to 2026-11-20.",
+    ),
+    forged(
+        "a fee schedule that is revised under an older number",
+        everywhere('"number":2', '"number":1', "type = 'fee_schedule.revised.v1'"),
+        "fee-schedule:card has version 1 after 1",
+        STREAMS_KEEP_RULES,
+        REPEATABLE,
+        CHECKPOINTS,
+    ),
+    forged(
+        "a template that credits another amount than it debits",
+        everywhere('"amount":"net"', '"amount":"gross"', "type = 'template.revised.v1'"),
+        "The entries do not balance whatever the parameters are",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a seal with other figures",
+        "UPDATE log.events SET payload = convert_to(replace(convert_from(payload, 'UTF8'), ':100,', ':900,'), 'UTF8')"
+        " WHERE type = 'period.sealed.v1'",
+        "the seal of per_1 differs, debits and credits: EUR cash has 900 and 0, its entries 100 and 0;",
+        SEALS,
+        TABLES,
+    ),
+    forged(
+        "a reopening that another person approved",
+        in_json("payload", "prsn_bob", "prsn_max", "type = 'period.reopened.v1'"),
+        "per_2 is reopened, and prsn_max does not approve appr_8 in the unit",
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a template whose amounts rest on each other",
+        everywhere('"of":"gross"', '"of":"net"', "type = 'template.revised.v1'"),
+        "Amounts rest on each other in a circle",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a version of a template that is retired and never was",
+        everywhere('"number":1', '"number":7', "type = 'template.retired.v1'"),
+        "template:sale has no version 7 to retire",
+        STREAMS_KEEP_RULES,
+        REPEATABLE,
+        TABLES,
     ),
     forged(
         "an event after closing",
@@ -1255,8 +1421,20 @@ READ: Final = [
         "DELETE FROM read.posting_policy_versions WHERE version = 1",
         TABLES,
     ),
+    case("periods: a status", "UPDATE read.periods SET status = 'closed'", TABLES),
+    case("period_figures: a sum", "UPDATE read.period_figures SET debits = debits + 1", TABLES),
+    case("fee_schedules: a definition", "UPDATE read.fee_schedules SET definition = '{}'", TABLES),
+    case("fee_schedule_versions: a row deleted", "DELETE FROM read.fee_schedule_versions WHERE number = 1", TABLES),
+    case("templates: the newest version", "UPDATE read.templates SET newest = 1", TABLES),
+    case("template_versions: a definition", "UPDATE read.template_versions SET definition = '{}'", TABLES),
+    case("template_retirements: a row deleted", "DELETE FROM read.template_retirements", TABLES),
     case("account_persons: an end", "UPDATE read.account_persons SET until = NULL WHERE standing = 'mandate'", TABLES),
     case("holds: what is left", "UPDATE read.holds SET remaining = remaining + 1", TABLES),
+    case("chart_nodes: a number of accounts", "UPDATE read.chart_nodes SET accounts = accounts + 1", TABLES),
+    case("chart_accounts: a row deleted", "DELETE FROM read.chart_accounts WHERE node IS NOT NULL", TABLES),
+    case("rates: an end", "UPDATE read.rates SET valid_until = NULL", TABLES),
+    case("quotes: one unused", "UPDATE read.quotes SET conversion = NULL", TABLES),
+    case("conversions: a rate", "UPDATE read.conversions SET rate = rate + 1", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("people: a role", "UPDATE read.people SET roles = '[]' WHERE roles::text <> '[]'", TABLES),
@@ -1272,8 +1450,11 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
-        " read.posting_policy, read.posting_policy_versions, read.account_persons, read.holds, read.people,"
-        " read.approvals, read.sign_ins, read.mails, read.processes",
+        " read.posting_policy, read.posting_policy_versions, read.chart_nodes, read.chart_accounts,"
+        " read.periods, read.period_figures,"
+        " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
+        " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
+        " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,
     ),
     case(

@@ -1,14 +1,14 @@
 """The aggregate account.
 
 Read its modules in this order: `events`, then `state` with the fold, then the commands and decisions in `lifecycle`,
-`owners`, `details` and `holds`, then `check`. The declaration is below.
+`owners`, `details`, `holds`, `limits` and `attachment`, then `check`. The declaration is below.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from domain.accounts.account import check, details, events, holds, lifecycle, limits, owners, state
+from domain.accounts.account import attachment, check, details, events, holds, lifecycle, limits, owners, state
 from domain.aggregate import Aggregate, EventType
 from domain.codes import METADATA_RULES
 from domain.kernel import Value
@@ -71,9 +71,18 @@ AGGREGATE = Aggregate(
         EventType("account.limits_changed.v1", events.LimitsChanged, "owner", ("reason",)),
         EventType("account.limit_used.v1", events.LimitUsed),
         EventType("account.limit_returned.v1", events.LimitReturned),
+        EventType("account.attached.v1", events.AccountAttached),
+        EventType("account.detached.v1", events.AccountDetached),
     ),
     evolve=state.evolve,
-    decisions={**lifecycle.DECISIONS, **owners.DECISIONS, **details.DECISIONS, **holds.DECISIONS, **limits.DECISIONS},
+    decisions={
+        **lifecycle.DECISIONS,
+        **owners.DECISIONS,
+        **details.DECISIONS,
+        **holds.DECISIONS,
+        **limits.DECISIONS,
+        **attachment.DECISIONS,
+    },
     rules={
         **state.RULES,
         **lifecycle.RULES,
@@ -81,9 +90,17 @@ AGGREGATE = Aggregate(
         **details.RULES,
         **holds.RULES,
         **limits.RULES,
+        **attachment.RULES,
         **METADATA_RULES,
     },
-    may={**lifecycle.MAY, **owners.MAY, **details.MAY, **holds.MAY, **limits.MAY},
+    may={
+        **lifecycle.MAY,
+        **owners.MAY,
+        **details.MAY,
+        **holds.MAY,
+        **limits.MAY,
+        **attachment.MAY,
+    },
     # On an account without limits, entries fold to the same state in any order.
     commuting=("account.debited.v1", "account.credited.v1"),
     snapshot=(state.Account, 3),

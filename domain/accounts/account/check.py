@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
-from domain.accounts.account import details, holds, lifecycle, limits, owners, state
+from domain.accounts.account import attachment, details, holds, lifecycle, limits, owners, state
 from domain.accounts.account.events import (
+    AccountAttached,
     AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountDetached,
     AccountDetailsChanged,
     AccountEvent,
     AccountFrozen,
@@ -46,6 +48,7 @@ _RULES: Mapping[str, str] = {
     **details.RULES,
     **holds.RULES,
     **limits.RULES,
+    **attachment.RULES,
     **METADATA_RULES,
 }
 _SEALED = (AccountFrozen, AccountUnfrozen, AccountClosed, AccountReopened, AccountDetailsChanged, LimitsChanged)
@@ -66,6 +69,7 @@ def check(before: Account | None, events: Sequence[AccountEvent], decided: Decid
             end = start + len(entries)
             closes = end < len(events) and isinstance(events[end], AccountClosed)
             yield from _entries(account, entries, decided, closes=closes)
+            yield from attachment.check_kind(account, entries[0], decided)
         else:
             yield from _changed(account, event, decided)
         if end < len(events):
@@ -155,6 +159,13 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
         case LimitUsed():
             yield from _used(account, event, decided)
             refusal = account.refuse_outgoing(event.amount, event.at)
+        case AccountAttached():
+            refusal = attachment.refuse_attachment(account, event.node)
+            if event.previous != account.profile.node:
+                yield Broken(event, f"{event.originator_id} is at node {account.profile.node}, not at {event.previous}")
+        case AccountDetached():
+            if event.node != account.profile.node:
+                yield Broken(event, f"{event.originator_id} is at node {account.profile.node}, not at {event.node}")
     if refusal is not None:
         yield refused(event, refusal, _RULES)
     if isinstance(event, _SEALED) and event.owner != account.profile.owner:
@@ -231,4 +242,5 @@ UNIT_RULES: Mapping[type[Event], UnitRule] = {
     AccountOpened: _number_is_claimed,
     ClaimTaken: _claim_has_its_account,
     ClaimReleased: _number_is_kept,
+    **attachment.UNIT_RULES,
 }

@@ -195,6 +195,19 @@ class LimitReturned(Event, frozen=True):
     used_at: datetime  # aware, UTC: when it had counted
 
 
+class AccountAttached(Event, frozen=True):
+    """The account was attached to a node of the chart, and detached from the one before."""
+
+    node: str
+    previous: str | None  # the node before
+
+
+class AccountDetached(Event, frozen=True):
+    """The account is attached to no node any more."""
+
+    node: str
+
+
 AccountEvent = (
     AccountOpened
     | AccountDebited
@@ -217,4 +230,6 @@ AccountEvent = (
     | LimitsChanged
     | LimitUsed
     | LimitReturned
+    | AccountAttached
+    | AccountDetached
 )

@@ -8,9 +8,11 @@ from typing import Literal, get_args
 from msgspec.structs import replace
 
 from domain.accounts.account.events import (
+    AccountAttached,
     AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountDetached,
     AccountDetailsChanged,
     AccountEvent,
     AccountFrozen,
@@ -32,7 +34,7 @@ from domain.accounts.account.events import (
     OwnerRemoved,
 )
 from domain.accounts.account.usage import NO_USAGE, Usage
-from domain.accounts.numbers import AccountType, InternalRole
+from domain.accounts.numbers import AccountType, InternalRole, PairRole
 from domain.kernel import Figure, Refused, Value
 from domain.money import show
 
@@ -45,7 +47,7 @@ HOLDS_OF_TRANSACTIONS = "txn_"
 
 Status = Literal["open", "frozen", "closed"]
 
-INTERNAL_ROLES: frozenset[str] = frozenset(get_args(InternalRole))
+INTERNAL_ROLES: frozenset[str] = frozenset((*get_args(InternalRole), *get_args(PairRole)))
 
 
 RULES: dict[str, str] = {
@@ -106,6 +108,7 @@ class Profile(Value, frozen=True):
     outgoing: Outgoing | None = None
     approve_above: int | None = None  # what one transaction may take at most without another person
     metadata_keys: tuple[str, ...] = ()  # oldest first; the values decide nothing, so they are not kept
+    node: str | None = None  # of the chart, to which the account is attached
 
     @property
     def internal(self) -> bool:
@@ -317,6 +320,10 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
         case AccountMetadataChanged():
             keys = keys_after(state.profile.metadata_keys, event)
             return replace(state, version=version, profile=replace(state.profile, metadata_keys=keys))
+        case AccountAttached():
+            return replace(state, version=version, profile=replace(state.profile, node=event.node))
+        case AccountDetached():
+            return replace(state, version=version, profile=replace(state.profile, node=None))
         case AccountOpened():
             raise ValueError(f"{event.originator_id} is opened again at version {version}")
 

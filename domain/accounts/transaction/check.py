@@ -17,6 +17,7 @@ from domain.accounts.account.events import (
 from domain.accounts.account.holds import of_transaction
 from domain.accounts.details import RULES as DETAILS_RULES
 from domain.accounts.details import TransactionCounted, TransactionDetailed, refuse_details
+from domain.accounts.periods.state import periods
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted, refuse_entries, refuse_value_date, refuse_without_approval
 from domain.accounts.posting_policy import posting_policy
@@ -68,7 +69,10 @@ def check(before: TransactionState | None, events: Sequence[TransactionEvent], d
             case TransactionDetailed():
                 if before is not None:
                     yield Broken(event, f"{event.originator_id} gets details after the unit that made it")
-                if (refusal := refuse_details(event)) is not None:
+                refusal = refuse_details(event)
+                if refusal is None and event.late_for is not None:
+                    refusal = periods(decided.policies).refuse_late(event.late_for)
+                if refusal is not None:
                     yield refused(event, refusal, _RULES)
             case TransactionCounted():
                 if event.at != decided.decided_at:
@@ -86,6 +90,7 @@ def _made(event: TransactionPosted | TransactionPended, decided: Decided) -> Ite
     """The entries and the value date."""
     foreign = sorted({entry.currency for entry in event.entries} - EXPONENTS.keys())
     refusal = refuse_value_date(event.value_date, posting_policy(decided.policies), decided.today)
+    refusal = refusal or periods(decided.policies).refuse_value_date(event.value_date)
     if foreign:
         yield Broken(event, f"{event.originator_id} has entries in {foreign[0]!r}, which is no currency")
     else:

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 from domain.accounts.account.events import (
+    AccountAttached,
     AccountClosed,
+    AccountDetached,
     AccountDetailsChanged,
     AccountFrozen,
     AccountMetadataChanged,
@@ -116,6 +118,10 @@ def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
                 change.limits = event
             case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn() | LimitUsed() | LimitReturned():
                 pass  # only counted: `account_persons` and `limit_usage` have them
+            case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
+                pass  # only counted: `account_persons` has them
+            case AccountAttached() | AccountDetached():
+                pass  # only counted: `chart_accounts` has the node
             case _:
                 raise FoldError(f"{type(event).__name__} is none of its events")
     return changes
@@ -333,6 +339,8 @@ ACCOUNTS = Projection(
         LimitsChanged,
         LimitUsed,
         LimitReturned,
+        AccountAttached,
+        AccountDetached,
         TransactionPosted,
     ),
     read_tables=(TABLE,),

@@ -8,7 +8,9 @@ from datetime import date
 import orjson
 
 from domain.accounts.account.events import (
+    AccountAttached,
     AccountClosed,
+    AccountDetached,
     AccountDetailsChanged,
     AccountFrozen,
     AccountMetadataChanged,
@@ -228,11 +230,22 @@ def limits_of(event: LimitsChanged) -> dict[str, int | date | None]:
     return {**{name: getattr(event, name) for name in LIMITS}, "overdraft": event.overdraft or None}
 
 
-_Counted = OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn | LimitUsed | LimitReturned
+_Counted = (
+    OwnerAdded
+    | OwnerRemoved
+    | MandateGiven
+    | MandateWithdrawn
+    | LimitUsed
+    | LimitReturned
+    | AccountAttached
+    | AccountDetached
+)
 
 
 def counted(row: Row, event: _Counted) -> Row:
-    """Only its version changes. `account_persons` has its owners and mandates, `limit_usage` what it used."""
+    """Only its version changes. `account_persons` has its owners and mandates, `limit_usage` what it used,
+    and `chart_accounts` its node.
+    """
     return row
 
 
@@ -264,6 +277,8 @@ PURE = RowFold(
         LimitUsed: counted,
         LimitReturned: counted,
         LimitsChanged: limits_changed,
+        AccountAttached: counted,
+        AccountDetached: counted,
         TransactionPosted: booked,
     },
     rows_of=_accounts_of,

@@ -35,6 +35,8 @@ READS = {
     "/v1/accounts/{account}/movements",
     "/v1/holds",
     "/v1/holds/{hold}",
+    "/v1/conversions",
+    "/v1/quotes/{quote}",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
 }

@@ -14,8 +14,11 @@ from jsonschema_rs import Draft202012Validator
 
 from eventstore.reads.recorder import Recorder
 from tests.samples.accounts.account import MANDATE
+from tests.samples.accounts.fee_schedule import defined
+from tests.samples.accounts.periods import closed
 from tests.samples.people.routes import KEY
 from tests.samples.registry import OF_PEOPLE, ROUTES
+from tests.support.ledger import TODAY
 from tests.support.openapi import strict
 from tests.support.people import administrators, signed_in
 from tests.support.postgres import Server
@@ -82,10 +85,13 @@ def checking(service: Service) -> Iterator[Description]:
 def test_every_answer_has_exactly_the_members_that_are_described(service: Service) -> None:
     with checking(service) as description:
         of_accounts(service)
+        of_the_chart(service)
+        of_currencies(service)
         of_orders(service)
         of_posts(service)
         of_batches(service)
         of_the_log(service, description)
+        of_periods(service)
         of_activity(service)
         of_people(service)
     assert description.operations() - description.seen == set(), "operations without a successful answer"
@@ -101,6 +107,7 @@ def of_accounts(service: Service) -> None:
     service.post(f"accounts/{account}/holds/{released}/release")
     service.post(f"accounts/{account}/withdrawals", EUR | {"reference": "r", "description": "d"})
     service.post(f"accounts/{account}/fees", EUR)
+    of_templates(service)
     service.post("transfers", EUR | {"source": account, "target": other}, key="accepted")
     entries = [EUR | {"account": account, "side": "credit"}, EUR | {"account": other, "side": "debit"}]
     transaction = service.post("transactions", {"entries": entries}).json()["transaction"]
@@ -128,6 +135,57 @@ def of_accounts(service: Service) -> None:
     service.get("accounts", limit=1)
     for path in ("transactions", f"transactions/{transaction}", "trial-balance", "accounts/acct_x"):
         service.get(path)
+
+
+def of_the_chart(service: Service) -> None:
+    account = service.account("10.00")
+    for node, parent in (("root", None), ("leaf", "root"), ("gone", None)):
+        of_type = {"type": "liability"} if parent is None else {"parent": parent}
+        service.post("chart/nodes", {"node": node, "title": "A node", **of_type}, role="operator")
+    service.post("chart/nodes/leaf/change", {"title": "Leaves", "kinds": ["fee"]}, role="operator")
+    service.post("chart/nodes/gone/move", {"parent": "root"}, role="operator")
+    service.post("chart/nodes/gone/remove", role="operator")
+    service.post(f"accounts/{account}/attach", {"node": "leaf"}, role="operator")
+    for path in ("chart", "chart/nodes/leaf", "chart/nodes/gone", "chart/nodes/leaf/accounts", "chart/balances"):
+        service.get(path)
+    service.get("chart/balances", value_date=TODAY.isoformat(), currency="EUR")
+    service.post(f"accounts/{account}/detach", role="operator")
+
+
+def of_periods(service: Service) -> None:
+    period = closed(service)
+    service.get("periods", status="closed", name="none")
+    for path in ("periods", f"periods/{period}", "periods/per_x"):
+        service.get(path)
+
+
+def of_currencies(service: Service) -> None:
+    for path in ("/v1/quotes", "/v1/conversions", "/v1/rates", "/v1/rates/{pair}/withdraw"):
+        request = ROUTES[path](service)
+        done = service.post(request.path(path).removeprefix("/v1/"), dict(request.body), role="operator")
+        assert done.status_code in (200, 201), done.text
+        if path == "/v1/quotes":
+            service.get(f"quotes/{done.json()['quote']}")
+    service.get("rates", pair="GBP:CHF", current=True)
+    for path in ("rates", "conversions"):
+        service.get(path)
+
+
+def of_templates(service: Service) -> None:
+    """Fee schedules and templates: defined, used, retired and read."""
+    for path in ("fee-schedules", "fee-schedules/{schedule}/retire", "templates", "templates/{template}/retire"):
+        request = ROUTES[f"/v1/{path}"](service)
+        service.post(request.path(path), dict(request.body), role="operator")
+    service.post("fee-schedules", {**defined(), "name": "card"}, role="operator")
+    fee = {"schedule": "card", "base": "100.00", "currency": "EUR"}
+    service.post(f"accounts/{service.account('100.00')}/fees", fee)
+    posting = ROUTES["/v1/templates/{template}/transactions"](service)
+    service.post(posting.path("templates/{template}/transactions"), dict(posting.body))
+    name = posting.names["template"]
+    for path in ("fee-schedules", "fee-schedules/card", "fee-schedules/card/versions", "templates"):
+        service.get(path, limit=200) if path.endswith("s") else service.get(path)
+    for path in ("", "/versions", "/versions/1"):
+        service.get(f"templates/{name}{path}")
 
 
 def of_people(service: Service) -> None:

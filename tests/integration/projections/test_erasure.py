@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
 from psycopg import Connection
 
 from domain.accounts.account.events import AccountDetailsChanged, AccountFrozen
+from domain.accounts.periods.state import PERIODS, PeriodClosed, PeriodReopeningAsked
 from domain.orders.order import OrderPlaced, PlacedLine
 from domain.people.person.events import PersonProfileChanged, PersonRegistered, PersonSuspended
 from domain.posts.post import PostDeleted, PostDrafted, PostRevised
@@ -43,6 +45,10 @@ def everything_about(filler: Filler, person: str, suffix: str, *, again: bool = 
         [PostDrafted(post, 1, person, "Title", "Body")],
         [PostRevised(post, 2, person, 2, "Title", "Body", "why")],
         [PostDeleted(post, 3, person, "spam")],
+        [
+            PeriodClosed(f"{PERIODS}-{suffix}", 1, f"per_{suffix}", suffix, date.min, date.min, "an operator"),
+            PeriodReopeningAsked(f"{PERIODS}-{suffix}", 2, f"per_{suffix}", f"appr_{suffix}", person, "a mistake"),
+        ],
         [OrderPlaced(f"ord_{suffix}", 1, person, "EUR", LINES, ("Tea",), 6, None, {})],
     ]
 

@@ -15,6 +15,7 @@ from sqlalchemy import Column, DateTime, Table
 from domain.kernel import Event
 from domain.orders.order import OrderConfirmed, OrderPlaced
 from domain.subjects import SubjectErased
+from projections.accounts import conversions, quotes
 from projections.accounts.accounts import tables as accounts
 from projections.accounts.transactions import tables as transactions
 from projections.engine.columns import code, free_text, moment, number, read_table, total
@@ -35,6 +36,8 @@ FOLDS = {
     for fold in (
         accounts.PURE,
         transactions.PURE,
+        quotes.FOLD,
+        conversions.FOLD,
         orders.FOLD,
         posts.FOLD,
         people.FOLD,

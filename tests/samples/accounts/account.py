@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
+from domain.accounts.account.attachment import AttachAccount, DetachAccount
 from domain.accounts.account.details import ChangeAccountDetails, ChangeAccountMetadata
 from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold, of_transaction
 from domain.accounts.account.lifecycle import (
@@ -27,12 +28,14 @@ from domain.accounts.account.owners import (
     WithdrawMandate,
 )
 from domain.accounts.account.state import ACCOUNT, HOLD, Account
+from domain.accounts.chart.nodes import AddNode
 from domain.accounts.numbers import InternalRole, account_number
 from domain.accounts.posting import internal_account
 from domain.accounts.transaction import TRANSACTION, Deposit, Transfer, Withdraw
 from domain.codes import MOST_METADATA_KEY, MOST_PAIRS
 from domain.kernel import Principal
 from domain.money import MAX_AMOUNT
+from tests.samples.accounts import chart
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import MACHINE, NOW, OPENED, TODAY, By, MemoryLedger, opening
 
@@ -104,11 +107,21 @@ def with_mandate(world: World) -> str:
     return account
 
 
+def attached(world: World) -> str:
+    account = with_balance(world)
+    world.do(f"accounts/{account}/attach", {"node": chart.node(world)})
+    return account
+
+
 ROUTES = {
     "/v1/accounts/{account}/limits": lambda world: Request(
         {"account": with_balance(world)},
         {**REASON, "currency": "EUR", "minimum": "0", "daily": "100.00", "hourly_count": 9, "overdraft": "1.00"},
     ),
+    "/v1/accounts/{account}/attach": lambda world: Request(
+        {"account": with_balance(world)}, {"node": chart.node(world)}
+    ),
+    "/v1/accounts/{account}/detach": lambda world: Request({"account": attached(world)}, {}),
     "/v1/accounts/{account}/owners": lambda world: Request({"account": with_balance(world)}, PERSON),
     "/v1/accounts/{account}/owners/remove": lambda world: Request({"account": owned_by_two(world)}, PERSON),
     "/v1/accounts/{account}/mandates": lambda world: Request({"account": with_balance(world)}, MANDATE),
@@ -170,6 +183,8 @@ def numbered(pairs: int) -> dict[str, str]:
 CUSTOMER = Principal("ada", ("customer",), person="prsn_1")
 FULL = opening(account="acct_full", maximum=0)
 
+NODE = AddNode("1000", "Customers", "liability")
+
 LIMITS = Limits(minimum=None, maximum=None, daily=100, hourly=100, hourly_count=2)
 
 
@@ -220,6 +235,18 @@ RULES = {
         broken=taken(1),
         sentence="Account acct_b may make 2 outgoing transactions an hour; it made 2, and 0 are left.",
         kept=(By(MACHINE, taken(1), NOW + timedelta(minutes=61)),),
+    ),
+    "account_attached": RuleSample(
+        given=(B, NODE, AttachAccount("acct_b", "1000")),
+        broken=AttachAccount("acct_b", "1000"),
+        sentence="Account acct_b is attached to node 1000 already.",
+        kept=(AddNode("2000", "Others", "liability"), AttachAccount("acct_b", "2000")),
+    ),
+    "account_not_attached": RuleSample(
+        given=(B, NODE),
+        broken=DetachAccount("acct_b"),
+        sentence="Account acct_b is attached to no node.",
+        kept=(AttachAccount("acct_b", "1000"), DetachAccount("acct_b")),
     ),
     "owner_exists": RuleSample(
         given=(B, owner()),
@@ -838,6 +865,14 @@ EVENTS = (
             "used_at": "2026-11-21T12:00:00Z",
         },
     ),
+    StoredEvent(
+        "account.attached.v1",
+        "acct_1qehnwh0pabpdb6bx8sfjap4sg",
+        2,
+        '{"node":"n6","previous":null}',
+        {"node": "n6", "previous": None},
+    ),
+    StoredEvent("account.detached.v1", "acct_1qehnwh0pabpdb6bx8sfjap4sg", 3, '{"node":"n6"}', {"node": "n6"}),
 )
 
 SAMPLES = Samples(events=EVENTS, one=with_balance, rules=RULES, routes=ROUTES, life=life)

@@ -8,11 +8,16 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
+from domain.accounts.account.attachment import AttachAccount
 from domain.accounts.account.holds import PlaceHold, of_transaction
 from domain.accounts.account.lifecycle import CloseAccount
 from domain.accounts.account.owners import AddOwner
 from domain.accounts.account.state import Account
+from domain.accounts.allocation import PER_CENT, Fee, Tier
+from domain.accounts.chart.nodes import AddNode
+from domain.accounts.fee_schedule import DefineFeeSchedule, FeeSchedule
 from domain.accounts.numbers import InternalRole
+from domain.accounts.periods.closing import ClosePeriod
 from domain.accounts.posting import Entry, Side, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import (
@@ -143,6 +148,13 @@ A, B = opening(account="acct_a", minimum=None), opening(account="acct_b", minimu
 HELD = PlaceHold("acct_a", "hold_1", 100, "EUR")
 
 
+CARD = DefineFeeSchedule("card", "EUR", Fee(tiers=(Tier(None, PER_CENT),)))
+
+
+def charge(account: str, base: int, currency: str = "EUR") -> ChargeFee:
+    return ChargeFee("txn_1", account, base, currency, TODAY, schedule="card")
+
+
 def deposit(amount: int, currency: str = "EUR", value_date: date = TODAY, account: str = "acct_a") -> Deposit:
     return Deposit("txn_1", account, amount, currency, value_date)
 
@@ -198,6 +210,11 @@ FOUR_EYES = ChangePostingPolicy(None, None, {"EUR": 100})
 SECOND = NOW + timedelta(seconds=1)
 CLOSE = CloseAccount("acct_a", "moved away", "acct_b", "txn_3")
 ADA = by_person("prsn_1", "customer")
+
+
+def late(day: date) -> PostTransaction:
+    entries = (Entry("acct_a", "debit", 1, "EUR"), Entry("acct_b", "credit", 1, "EUR"))
+    return PostTransaction("txn_1", "journal", entries, TODAY, late_for=day)
 
 
 RULES = {
@@ -336,6 +353,35 @@ RULES = {
         sentence=("The value date 2026-11-17 is 4 days before today, 2026-11-21 (UTC); the posting policy allows 3."),
         kept=(deposit(1, value_date=TODAY - timedelta(3)),),
     ),
+    "kind_not_allowed": RuleSample(
+        given=(
+            A,
+            AddNode("1000", "Customers", "liability", kinds=("deposit", "withdrawal")),
+            AddNode("1100", "Savings", parent="1000"),
+            AttachAccount("acct_a", "1100"),
+        ),
+        broken=ChargeFee("txn_1", "acct_a", 1, "EUR", TODAY),
+        sentence=(
+            "Account acct_a is attached to node 1100, which takes deposit, withdrawal; a transaction of kind fee cannot "
+            "be posted to it."
+        ),
+        kept=(Withdraw("txn_1", "acct_a", 1, "EUR", TODAY),),
+    ),
+    "period_closed": RuleSample(
+        given=(A, ClosePeriod("per_1", "2026-q3", date(2026, 7, 1), date(2026, 9, 30))),
+        broken=deposit(1, value_date=date(2026, 9, 30)),
+        sentence=(
+            "The value date 2026-09-30 is closed: the period 2026-q3 closed the days up to 2026-09-30. The first open "
+            "day is 2026-10-01."
+        ),
+        kept=(deposit(1, value_date=date(2026, 10, 1)),),
+    ),
+    "late_for_open_day": RuleSample(
+        given=(A, B, ClosePeriod("per_1", "2026-q3", date(2026, 7, 1), date(2026, 9, 30))),
+        broken=late(date(2026, 10, 1)),
+        sentence="The day 2026-10-01 is not closed; post with that value date instead of naming it as late.",
+        kept=(late(date(2026, 9, 30)),),
+    ),
     "entry_count": RuleSample(
         given=(A, B),
         broken=journal(Entry("acct_a", "debit", 1, "EUR")),
@@ -368,6 +414,18 @@ RULES = {
         broken=By(ADA, CLOSE),
         sentence="Account acct_a has a balance of -1.00 EUR, which its owner cannot sweep; pay in 1.00 first.",
         kept=(deposit(101), By(ADA, CLOSE)),
+    ),
+    "fee_schedule_currency": RuleSample(
+        given=(opening(account="acct_usd", currency="USD", minimum=None), A, CARD),
+        broken=charge("acct_usd", 100, "USD"),
+        sentence="Fee schedule card is for EUR; the base amount is in USD.",
+        kept=(charge("acct_a", 100),),
+    ),
+    "fee_zero": RuleSample(
+        given=(A, CARD),
+        broken=charge("acct_a", 50),
+        sentence="By fee schedule card the fee of 0.50 EUR is zero, so there is nothing to charge.",
+        kept=(charge("acct_a", 51),),
     ),
     "hold_unknown": RuleSample(
         given=(A, B, HELD),
@@ -523,6 +581,10 @@ def _day(chance: Random) -> date:
 
 def _against_cash(ledger: MemoryLedger, chance: Random, account: str, currency: str) -> Any:
     kind = chance.choice((Deposit, Deposit, Withdraw, ChargeFee))
+    schedules = [one.name for one in ledger.of(FeeSchedule) if one.active and one.currency == currency]
+    if kind is ChargeFee and schedules and chance.random() < 0.5:
+        base, schedule = chance.randint(1, 9_999), chance.choice(schedules)
+        return ChargeFee(ledger.new_id(TRANSACTION), account, base, currency, _day(chance), schedule=schedule)
     return kind(ledger.new_id(TRANSACTION), account, chance.randint(1, 9_999), currency, _day(chance))
 
 

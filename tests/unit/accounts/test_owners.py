@@ -34,7 +34,9 @@ from domain.accounts.account.owners import (
     knows,
 )
 from domain.accounts.account.state import Account, Mandate
+from domain.accounts.conversions import ConvertMoney
 from domain.accounts.posting import internal_account
+from domain.accounts.quotes import QuoteConversion
 from domain.accounts.transaction import CancelPending, PendTransfer, PostPending, Transfer
 from domain.kernel import Accepted, Event, Forbidden, Grant, Principal, Refused, Role, Unknown
 from domain.money import MAX_AMOUNT
@@ -294,6 +296,8 @@ def test_a_customer_with_a_role_of_staff_is_staff_while_it_lasts() -> None:
 def test_what_a_customer_may_send_at_all() -> None:
     commands = {command for command, roles in PERMISSIONS.items() if "customer" in roles}
     assert commands == {
+        QuoteConversion,
+        ConvertMoney,
         Transfer,
         PendTransfer,
         PostPending,

@@ -8,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from api import registry
+from api.accounts.periods import PeriodStatus
 from api.gateway.problems import malformed
 from api.gateway.routes import RouteTable
 from api.queries.filters import MOST_LISTED, Choice, choice
@@ -34,6 +35,14 @@ CATEGORIES = {
     "acct",
     "txn",
     "policy:posting",
+    "chart",
+    "node",
+    "periods",
+    "rate",
+    "qte",
+    "cnv",
+    "fee-schedule",
+    "template",
     "ord",
     "post",
     "proc",
@@ -55,6 +64,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts/{account}/entries", "side"): set(get_args(Side)),
     ("/v1/approvals", "outcome"): set(get_args(Outcome)),
     ("/v1/holds", "status"): set(get_args(HoldStatus)),
+    ("/v1/chart/balances", "currency"): set(EXPONENTS),
     ("/v1/log", "category"): CATEGORIES,
     ("/v1/log", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/log/follow", "category"): CATEGORIES,
@@ -62,6 +72,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/log/follow", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/mails", "status"): set(get_args(MailStatus)),
     ("/v1/orders", "status"): set(get_args(OrderStatus)),
+    ("/v1/periods", "status"): set(get_args(PeriodStatus)),
     ("/v1/people", "status"): set(get_args(PersonStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
     ("/v1/transactions", "status"): set(get_args(TransactionStatus)),
