@@ -140,6 +140,7 @@ KEYS = {
     "chart_nodes": "node",
     "entries": "account, number",
     "holds": "hold, account",
+    "limit_usage": "account, day",
     "fee_schedule_versions": "schedule, number",
     "fee_schedules": "schedule",
     "mails": "mail",
