@@ -32,6 +32,7 @@ class TransactionCounted(Event, frozen=True):
     """A transaction was counted against the outgoing limits of accounts that it debits, in the unit that posts it."""
 
     at: datetime  # aware, UTC: a reversal gives the allowance of this time back
+    accounts: tuple[str, ...]  # whose limits it used
 
 
 class Details(Value, frozen=True):

@@ -83,7 +83,7 @@ RULES: dict[str, str] = {
     ),
     "approval_needed": (
         "The transaction is for {amount} {currency}. By the limit of {whose}, another person approves what is above "
-        "{above}: let it wait for approval."
+        "{above}, and this command cannot wait for that."
     ),
     "entry_count": "A transaction has {least} to {most} entries; this one has {count}.",
     "entry_amount": "Entry {entry} is for {amount} {currency}; an entry must be for {least} to {most}.",
@@ -213,7 +213,7 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
         version += 1
         events.append(details.event(posted, version))
     if counted:
-        events.append(TransactionCounted(posted, version + 1, context.decided_at))
+        events.append(TransactionCounted(posted, version + 1, context.decided_at, tuple(counted)))
     for number, entry in enumerate(entries, 1):
         id = entry.account
         versions[id] = version = versions[id] + 1

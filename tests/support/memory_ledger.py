@@ -126,7 +126,7 @@ class MemoryLedger:
             self.record(decision.events)
             assert_double_entry(decision.events)
             for stream, state in before.items():
-                assert_within_limits(state, self.states[stream])
+                assert_within_limits(state, self.states[stream], self.context.today)
             assert broken(before, decision.events, self.decided) == []
         elif isinstance(decision, Refused):
             assert explain(decision.rule, decision.figures)
@@ -234,7 +234,7 @@ def assert_double_entry(events: Iterable[Event]) -> None:
     assert {id: sorted(found, key=itemgetter(0)) for id, found in shares.items()} == entries
 
 
-def assert_within_limits(before: State | None, after: State) -> None:
+def assert_within_limits(before: State | None, after: State, today: date) -> None:
     """A unit that takes money leaves at least the minimum; one that adds money leaves at most the maximum.
 
     One that closes the account leaves nothing.
@@ -242,7 +242,7 @@ def assert_within_limits(before: State | None, after: State) -> None:
     if isinstance(after, Account) and after.status == "closed":
         assert (after.balance, after.holds) == (0, ()), after
     elif isinstance(before, Account) and isinstance(after, Account):
-        minimum, maximum = after.profile.minimum, after.profile.maximum
+        minimum, maximum = after.floor(today), after.profile.maximum
         assert minimum is None or after.available >= min(minimum, before.available), after
         assert maximum is None or after.balance <= max(maximum, before.balance), after
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import psycopg
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from domain.accounts.account.attachment import AttachAccount, DetachAccount
 from domain.accounts.account.details import ChangeAccountDetails, ChangeAccountMetadata
 from domain.accounts.account.holds import ExpireHold, PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, ReopenAccount, UnfreezeAccount
+from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import HOLD
 from domain.accounts.allocation import Fee, Tier
@@ -25,10 +27,25 @@ from domain.accounts.quotes import QUOTE, QuoteConversion
 from domain.accounts.rates import SetRate, WithdrawRate
 from domain.accounts.template import DefineTemplate, PostByTemplate, RetireTemplate
 from domain.accounts.template.definition import Amount, Definition, Parameter, TemplateEntry
-from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, PostTransaction, Transfer
+from domain.accounts.transaction import (
+    TRANSACTION,
+    ApprovePending,
+    CancelPending,
+    CaptureHold,
+    ChargeFee,
+    Deposit,
+    ExpirePending,
+    PendTransfer,
+    PostPending,
+    PostTransaction,
+    RejectPending,
+    ReverseTransaction,
+    Transfer,
+    Withdraw,
+)
 from domain.accounts.transaction.conditions import Conditioned
 from domain.batch import MOST_KEYS, SubmitBatch
-from domain.kernel import RULES_VERSION, Context
+from domain.kernel import RULES_VERSION, Context, Principal
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
 from domain.people.administrators import RejectAdministrator
 from domain.people.mail import RecordMailFailed, RecordMailSent, RetryMail
@@ -101,7 +118,7 @@ from tests.support.ledger import (
     transfer,
     withdrawal,
 )
-from tests.support.memory_ledger import VISITOR, By, by_person
+from tests.support.memory_ledger import APPROVER, VISITOR, By, by_person
 from tests.support.postgres import Database
 from workers.composition import manager_principal
 from workers.erasure import erase_subject
@@ -130,17 +147,68 @@ def write_books(database: Database) -> None:
         _orders(ledger, one)
         _templates(ledger)
         _posts(ledger)
-        ledger.accepted(ChangePostingPolicy(10_000))
+        _old_policy(ledger)
         _people(ledger)
         _periods(ledger, one)
         _processes(ledger)
         _expired(ledger, one)
+        _money(ledger)
         with psycopg.connect(database.url) as superuser:
             erase_subject(superuser, 1, "gone", "erased")
         _chart(ledger, one, two)
         _batches(ledger, one, two)
         snapshots.settle()
     fold(database)
+
+
+def _old_policy(ledger: Ledger) -> None:
+    """The policy is changed by an event of the first version."""
+    ledger.accepted(ChangePostingPolicy(10_000))
+    with psycopg.connect(ledger.database.url) as superuser:
+        superuser.execute(
+            "UPDATE log.events SET type = 'posting_policy.changed.v1', payload = '{\"most_days_back\":10000}'"
+            " WHERE type = 'posting_policy.changed.v2'"
+        )
+
+
+CLERK = Principal("the-clerk", ("operator",), person="prsn_clerk")
+"""Who asks for what the approver decides about."""
+FOUR_EYES = 50_000
+
+
+def _money(ledger: Ledger) -> None:
+    """Transactions that wait, and what becomes of them; reversals, limits, and four eyes above an amount."""
+    one, two = ledger.account(100_000, owner="owner-6"), ledger.account(owner="owner-7")
+    posted, cancelled, approved, rejected, expired, large = (new_id(TRANSACTION) for _ in range(6))
+    ends = NOW + timedelta(hours=1)
+
+    def waits(id: str, amount: int, **more: Any) -> By:
+        return By(CLERK, PendTransfer(id, one, two, amount, "EUR", TODAY, **more))
+
+    limits = Limits(minimum=0, maximum=None, overdraft=10, daily=80_000, monthly=90_000)
+    transferred, withdrawn = new_id(TRANSACTION), new_id(TRANSACTION)
+    commands = (
+        waits(posted, 6_101),
+        By(CLERK, PostPending(posted)),
+        waits(cancelled, 6_102),
+        By(CLERK, CancelPending(cancelled, "no longer wanted")),
+        waits(approved, 6_103, awaits="approval"),
+        By(APPROVER, ApprovePending(approved)),
+        waits(rejected, 6_104, awaits="approval"),
+        By(APPROVER, RejectPending(rejected, "not ours")),
+        waits(expired, 6_105, expires_at=ends),
+        By(manager_principal("pending_expiry"), ExpirePending(expired), ends),
+        By(CLERK, ChangeLimits(one, "EUR", limits, "a contract")),
+        By(CLERK, Transfer(transferred, one, two, 6_106, "EUR", TODAY)),
+        By(CLERK, Withdraw(withdrawn, one, 6_107, "EUR", TODAY)),
+        By(CLERK, ReverseTransaction(new_id(TRANSACTION), transferred, TODAY, "twice", amount=6_006, currency="EUR")),
+        By(CLERK, ReverseTransaction(new_id(TRANSACTION), transferred, TODAY, "the rest")),
+        By(CLERK, ChangePostingPolicy(10_000, None, {"EUR": FOUR_EYES})),
+        By(CLERK, Transfer(large, one, two, FOUR_EYES + 8, "EUR", TODAY)),
+        By(APPROVER, ApprovePending(large)),
+    )
+    for command in commands:
+        assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command
 
 
 def _templates(ledger: Ledger) -> None:

@@ -106,6 +106,7 @@ EVENTS: Final = [
         ANSWERS,
         CHECKPOINTS,
         DENSE,
+        SNAPSHOTS_HOLD,
         digest=CHANGES,
     ),
     case(
@@ -474,6 +475,7 @@ EVENTS: Final = [
         NAMED,
         SHARES,
         UNITS,
+        SNAPSHOTS_HOLD,
         digest=CHANGES,
     ),
     case(
@@ -503,6 +505,7 @@ EVENTS: Final = [
         f"DELETE FROM log.events WHERE {LAST_UNIT}; DELETE FROM log.commands WHERE key = 'last';"
         " UPDATE log.logs l SET (position, recorded_at) = (SELECT max(position), max(recorded_at) FROM log.events)",
         CHECKPOINTS,
+        SNAPSHOTS_HOLD,
         digest=CHANGES,
     ),
     hidden(
@@ -836,6 +839,111 @@ AGAINST_THE_RULES: Final = [
         UNITS_KEEP_RULES,
     ),
     forged(
+        "a limit that another amount used",
+        everywhere('"amount":6107', '"amount":6108', "type = 'account.limit_used.v1'"),
+        "takes 6107 minor units from acct_",
+        UNITS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a limit that gets back more than was paid",
+        everywhere('"amount":6006', '"amount":6007', "type = 'account.limit_returned.v1'"),
+        "and gives 6007 back",
+        UNITS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a limit that is lower than what was used of it",
+        everywhere('"daily":80000', '"daily":6107', "type = 'account.limits_changed.v1'"),
+        "has an outgoing limit of 61.07 EUR a day (UTC); 61.06 is used",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a reversal above what was posted",
+        everywhere("6106,6106", "6107,6107", "type = 'transaction.reversed.v1'"),
+        "is reversed up to [6107, 6107] of [6106, 6106] minor units",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a reversal that takes nothing more back",
+        everywhere("6106,6106", "6006,6006", "type = 'transaction.reversed.v1'"),
+        "is reversed up to [6006, 6006] of [6106, 6106] minor units, after [6006, 6006]",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a reversal that is posted as a transfer",
+        everywhere('"kind":"reversal"', '"kind":"transfer"', "type = 'transaction.posted.v1'"),
+        "which its unit does not post as a reversal, refund or chargeback",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "an approval by who asked for it",
+        everywhere("prsn_approver", "prsn_clerk", "type = 'transaction.approved.v1'"),
+        "prsn_clerk asked for txn_",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a rejection by who asked for it",
+        everywhere("prsn_approver", "prsn_clerk", "type = 'transaction.rejected.v1'"),
+        "prsn_clerk asked for txn_",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a pending transaction without its hold",
+        everywhere('"hold":"txn_0', '"hold":"hold_0', "type = 'account.hold_placed.v2'"),
+        "and reserves 0 there",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+        CHECKPOINTS,
+    ),
+    forged(
+        "a pending transaction that reserves less than it takes",
+        everywhere('"amount":6102', '"amount":6012', "type IN ('account.hold_placed.v2', 'account.hold_released.v1')"),
+        "takes 6102 from acct_",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a pending transaction that is posted with other entries",
+        everywhere('"amount":6101', '"amount":6011', "type = 'transaction.pended.v1'"),
+        "is posted with another kind, reference or entries than it was reserved with",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "one that waits for a person and is posted by a request",
+        everywhere('"request"', '"approval"', "type = 'transaction.pended.v1'"),
+        "waits for approval; it is posted once that is given",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "one that expired before its time",
+        everywhere("T13:00:00Z", "T13:00:01Z", "type IN ('transaction.pended.v1', 'account.hold_placed.v2')"),
+        "waits until 2026-11-21T13:00:01+00:00",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a transaction above the amount of four eyes that nobody approved",
+        everywhere('"amount":50000', '"amount":1', "type = 'posting_policy.changed.v2'"),
+        "By the limit of the posting policy, another person approves what is above 0.01",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
         "a policy that is stricter than the postings after it",
         """UPDATE log.events SET payload = '{"most_days_back":1}' WHERE type = 'posting_policy.changed.v1'""",
         "days before today, 2026-11-21 (UTC); the posting policy allows 1.",
@@ -880,6 +988,8 @@ AGAINST_THE_RULES: Final = [
         "a period that is closed before it is over",
         in_json("payload", '"ends_on":"2020-01-04"', '"ends_on":"2026-11-21"', "type = 'period.closed.v1'"),
         "A period is closed after its last day; 2026-11-21 is not before today, 2026-11-21 (UTC).",
+        STREAMS_KEEP_RULES,
+        TABLES,
     ),
     forged(
         "a fee schedule with a percentage out of bounds",
@@ -892,6 +1002,8 @@ AGAINST_THE_RULES: Final = [
         "a posting into a closed period",
         in_json("payload", '"ends_on":"2020-01-04"', '"ends_on":"2026-11-20"', "type = 'period.closed.v1'"),
         "The value date 2026-01-02 is closed: the period second closed the days up to 2026-11-20.",
+        STREAMS_KEEP_RULES,
+        TABLES,
     ),
     forged(
         "a fee schedule that is revised under an older number",
@@ -921,6 +1033,7 @@ AGAINST_THE_RULES: Final = [
         in_json("payload", "prsn_bob", "prsn_max", "type = 'period.reopened.v1'"),
         "per_2 is reopened, and prsn_max does not approve appr_8 in the unit",
         UNITS_KEEP_RULES,
+        TABLES,
     ),
     forged(
         "a template whose amounts rest on each other",
@@ -1439,6 +1552,7 @@ READ: Final = [
         "DELETE FROM read.posting_policy_versions WHERE version = 1",
         TABLES,
     ),
+    case("limit_usage: a sum", "UPDATE read.limit_usage SET used = used + 1", TABLES),
     case("periods: a status", "UPDATE read.periods SET status = 'closed'", TABLES),
     case("period_figures: a sum", "UPDATE read.period_figures SET debits = debits + 1", TABLES),
     case("fee_schedules: a definition", "UPDATE read.fee_schedules SET definition = '{}'", TABLES),
@@ -1469,7 +1583,7 @@ READ: Final = [
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
         " read.posting_policy, read.posting_policy_versions, read.chart_nodes, read.chart_accounts,"
-        " read.periods, read.period_figures,"
+        " read.periods, read.period_figures, read.limit_usage,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
         " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes",

@@ -34,7 +34,8 @@ from domain.accounts.account.events import (
 )
 from domain.accounts.account.state import Account, evolve
 from domain.accounts.numbers import number_claim
-from domain.aggregate import Broken, Decided, UnitRule, refused
+from domain.accounts.posting_policy import posting_policy
+from domain.aggregate import Beside, Broken, Decided, UnitRule, refused
 from domain.claims import ClaimReleased, ClaimTaken
 from domain.codes import METADATA_RULES
 from domain.kernel import Event, Refused
@@ -70,6 +71,7 @@ def check(before: Account | None, events: Sequence[AccountEvent], decided: Decid
             closes = end < len(events) and isinstance(events[end], AccountClosed)
             yield from _entries(account, entries, decided, closes=closes)
             yield from attachment.check_kind(account, entries[0], decided)
+            yield from _uncounted(account, entries, events, decided)
         else:
             yield from _changed(account, event, decided)
         if end < len(events):
@@ -116,6 +118,24 @@ def _entries(account: Account, entries: Sequence[_Entry], decided: Decided, *, c
     swept = closes and net < 0 and account.balance + net == 0
     if not swept and (refusal := account.refuse_change(net, decided.today)) is not None:
         yield refused(entries[-1], refusal, _RULES)
+
+
+def _uncounted(
+    account: Account, entries: Sequence[_Entry], events: Sequence[AccountEvent], decided: Decided
+) -> Iterator[Broken]:
+    """Find a transaction that takes from an account with outgoing limits and uses none, though its kind counts.
+
+    The kind is in the event of the transaction, which stands in the same unit.
+    """
+    id = entries[0].transaction
+    net = sum(entry.amount if isinstance(entry, AccountCredited) else -entry.amount for entry in entries)
+    if net >= 0 or account.profile.outgoing is None:
+        return
+    if any(isinstance(event, LimitUsed) and event.transaction == id for event in events):
+        return
+    counted = posting_policy(decided.policies).counted_kinds
+    what = f"{id} takes from {account.profile.id}, which has outgoing limits, and uses none of them"
+    yield Broken(entries[-1], what, Beside(id, lambda event: getattr(event, "kind", None) not in (None, *counted)))
 
 
 def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterator[Broken]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from domain.accounts.account.events import (
     HoldCaptured,
@@ -17,9 +17,17 @@ from domain.accounts.account.events import (
 from domain.accounts.account.holds import of_transaction
 from domain.accounts.details import RULES as DETAILS_RULES
 from domain.accounts.details import TransactionCounted, TransactionDetailed, refuse_details
+from domain.accounts.numbers import InternalRole, PairRole
 from domain.accounts.periods.state import periods
 from domain.accounts.posting import RULES as POSTING_RULES
-from domain.accounts.posting import TransactionPosted, refuse_entries, refuse_value_date, refuse_without_approval
+from domain.accounts.posting import (
+    TransactionPosted,
+    internal_account,
+    pair_account,
+    refuse_entries,
+    refuse_value_date,
+    refuse_without_approval,
+)
 from domain.accounts.posting_policy import posting_policy
 from domain.accounts.transaction.conditions import REFERENCES, first_of_each_side, reference_claim
 from domain.accounts.transaction.events import (
@@ -207,17 +215,31 @@ def _hold_ends_with_its_transaction(
 
 
 def _pended_is_reserved(event: TransactionPended, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
-    """Each account that it debits has its hold, unless it is one of the ledger's own."""
-    held = {stream for stream, events in unit.items() if any(_holds(one, event.originator_id) for one in events)}
-    credited = {entry.account for entry in event.entries if entry.side == "credit"}
-    wrong = sorted(held - {entry.account for entry in event.entries if entry.side == "debit"})
-    if wrong:
-        return f"{event.originator_id} reserves on {wrong[0]}, which it does not debit"
-    return None if held or credited else f"{event.originator_id} has no entries"
+    """What it takes from each account is held there, unless the account is one of the ledger's own."""
+    id = event.originator_id
+    held = {
+        stream: one.amount
+        for stream, events in unit.items()
+        for one in events
+        if isinstance(one, HoldPlaced) and one.hold == id
+    }
+    taken: dict[str, int] = {}
+    for entry in event.entries:
+        taken[entry.account] = taken.get(entry.account, 0) - entry.signed
+    currencies = {entry.account: entry.currency for entry in event.entries}
+    for account in sorted(held.keys() | {account for account, amount in taken.items() if amount > 0}):
+        takes, holds = max(0, taken.get(account, 0)), held.get(account, 0)
+        if takes != holds and (holds or not _is_internal(account, currencies[account], decided.log)):
+            return f"{id} takes {takes} from {account}, and reserves {holds} there"
+    return None
 
 
-def _holds(event: Event, transaction: str) -> bool:
-    return isinstance(event, HoldPlaced) and event.hold == transaction
+def _is_internal(account: str, currency: str, log: str) -> bool:
+    """Whether the account belongs to the ledger itself. Its id says so, without its state."""
+    if account in {internal_account(log, role, currency) for role in get_args(InternalRole)}:
+        return True
+    pairs = (f"{one}:{other}" for foreign in EXPONENTS for one, other in ((currency, foreign), (foreign, currency)))
+    return account in {pair_account(log, role, pair, currency) for pair in pairs for role in get_args(PairRole)}
 
 
 def _ended_is_released(event: _Ended, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
@@ -234,8 +256,8 @@ def _reversed_by_another(
     """The reversing transaction is posted in the unit, and names this one as its parent."""
     id, by = event.originator_id, event.by
     of_other = unit.get(by, ())
-    if not any(isinstance(one, TransactionPosted) for one in of_other):
-        return f"{id} is reversed by {by}, which its unit does not post"
+    if not any(isinstance(one, TransactionPosted) and one.kind in NOT_REVERSED for one in of_other):
+        return f"{id} is reversed by {by}, which its unit does not post as a reversal, refund or chargeback"
     if not any(isinstance(one, TransactionDetailed) and one.parent == id for one in of_other):
         return f"{id} is reversed by {by}, which does not name it as its parent"
     return None
@@ -254,11 +276,17 @@ def _used_by_its_transaction(event: LimitUsed, unit: Mapping[str, Sequence[Event
 
 
 def _counted_somewhere(event: TransactionCounted, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
-    """A transaction that counted used a limit of an account."""
+    """A transaction that counted used limits of the accounts that it names."""
     id = event.originator_id
-    if any(isinstance(one, LimitUsed) and one.transaction == id for events in unit.values() for one in events):
+    used = {
+        stream
+        for stream, events in unit.items()
+        if any(isinstance(one, LimitUsed) and one.transaction == id for one in events)
+    }
+    if used == set(event.accounts):
         return None
-    return f"{id} is counted, and its unit uses no limit of an account"
+    named = ", ".join(event.accounts) or "no account"
+    return f"{id} is counted for {named}, and its unit uses limits of {', '.join(sorted(used)) or 'no account'}"
 
 
 def _returned_by_a_reversal(event: LimitReturned, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:

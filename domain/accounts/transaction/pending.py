@@ -357,7 +357,8 @@ def cancel_pending(command: CancelPending, states: States, context: Context) -> 
         return transaction
     reason = command.reason if transaction.subject is not None else None
     event = TransactionCancelled(transaction.id, transaction.version + 1, transaction.subject, reason)
-    return ended(transaction, event, "cancelled", states)
+    decision = ended(transaction, event, "cancelled", states)
+    return for_customer(decision, states, context) if is_customer(context) else decision
 
 
 @posting_decision

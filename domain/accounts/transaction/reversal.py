@@ -349,9 +349,10 @@ def _returned(original: TransactionState, events: Sequence[Event], states: State
         return []
     posted = next(event for event in events if isinstance(event, TransactionPosted))
     returned: list[Event] = []
-    for id in dict.fromkeys(entry.account for entry in original.entries):
+    for id in original.counted:
         account = found(states, id, Account)
-        paid = sum(entry.signed for entry in posted.entries if entry.account == id)
+        used = -sum(entry.signed for entry in original.entries if entry.account == id)
+        paid = min(used, sum(entry.signed for entry in posted.entries if entry.account == id))
         if account is None or account.profile.outgoing is None or paid <= 0:
             continue
         version = account.version + sum(event.originator_id == id for event in events) + 1

@@ -45,6 +45,7 @@ class TransactionState(Value, frozen=True):
     parent: str | None = None
     relation: Relation | None = None
     counted_at: datetime | None = None  # aware, UTC: when it was counted against the limits of accounts
+    counted: tuple[str, ...] = ()  # those accounts
     reversed: tuple[int, ...] = ()  # of each entry in minor units; empty: nothing
 
 
@@ -59,7 +60,7 @@ def evolve(state: TransactionState | None, event: TransactionEvent) -> Transacti
         case TransactionDetailed():
             return replace(state, version=version, parent=event.parent, relation=event.relation)
         case TransactionCounted():
-            return replace(state, version=version, counted_at=event.at)
+            return replace(state, version=version, counted_at=event.at, counted=event.accounts)
         case TransactionApproved():
             return replace(state, version=version, approved=True)
         case TransactionRejected():

@@ -32,8 +32,8 @@ READS = {
     "/v1/accounts",
     "/v1/accounts/{account}",
     "/v1/accounts/{account}/entries",
-    "/v1/accounts/{account}/movements",
     "/v1/accounts/{account}/limit-usage",
+    "/v1/accounts/{account}/movements",
     "/v1/holds",
     "/v1/holds/{hold}",
     "/v1/conversions",
@@ -192,7 +192,8 @@ class World:
         id = account["account"]
         by_number = self._all("accounts", person, number=account["number"])
         assert by_number == ([account] if visible else [])
-        for path in (f"accounts/{id}", f"accounts/{id}/entries", f"accounts/{id}/movements"):
+        for what in ("", "/entries", "/limit-usage", "/movements"):
+            path = f"accounts/{id}{what}"
             answer = self.get(path, person)
             if visible:
                 assert found(answer) == found(self.get(path))

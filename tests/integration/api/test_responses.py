@@ -19,6 +19,7 @@ from tests.samples.accounts.periods import closed
 from tests.samples.people.routes import KEY
 from tests.samples.registry import OF_PEOPLE, ROUTES
 from tests.support.ledger import TODAY
+from tests.support.memory_ledger import APPROVER_TOKEN
 from tests.support.openapi import strict
 from tests.support.people import administrators, signed_in
 from tests.support.postgres import Server
@@ -85,6 +86,7 @@ def checking(service: Service) -> Iterator[Description]:
 def test_every_answer_has_exactly_the_members_that_are_described(service: Service) -> None:
     with checking(service) as description:
         of_accounts(service)
+        of_waiting_and_undoing(service)
         of_the_chart(service)
         of_currencies(service)
         of_orders(service)
@@ -95,6 +97,32 @@ def test_every_answer_has_exactly_the_members_that_are_described(service: Servic
         of_activity(service)
         of_people(service)
     assert description.operations() - description.seen == set(), "operations without a successful answer"
+
+
+def of_waiting_and_undoing(service: Service) -> None:
+    """Limits, transactions that wait and what becomes of them, and what undoes the posted ones."""
+    account, other = service.account("100.00"), service.account("100.00")
+    limits = {"currency": "EUR", "minimum": "0", "daily": "50.00", "reason": "r"}
+    service.post(f"accounts/{account}/limits", limits, role="operator")
+    both = EUR | {"source": account, "target": other}
+    entries = [EUR | {"account": account, "side": "debit"}, EUR | {"account": other, "side": "credit"}]
+    for end, awaits, body, token in (
+        ("post", "request", {}, None),
+        ("cancel", "request", {"reason": "r"}, None),
+        ("approve", "approval", {}, APPROVER_TOKEN),
+        ("reject", "approval", {"reason": "r"}, APPROVER_TOKEN),
+    ):
+        id = service.post("transfers/pending", both | {"awaits": awaits}).json()["transaction"]
+        service.post(f"transactions/{id}/{end}", body, token=token)
+    service.post("transactions/pending", {"entries": entries})
+    moved = service.post("transfers", both).json()["transaction"]
+    part = {"amount": "0.10", "currency": "EUR", "reason": "r"}
+    service.post(f"transactions/{moved}/refund", part | {"fee_rate": "0"})
+    service.post(f"transactions/{moved}/chargeback", part)
+    service.post(f"transactions/{moved}/reverse", {"reason": "r"})
+    adjustment = EUR | {"side": "credit", "against": "revenue", "reason": "r"}
+    service.post(f"accounts/{account}/adjustments", adjustment, role="operator")
+    service.get(f"accounts/{account}/limit-usage")
 
 
 def of_accounts(service: Service) -> None:

@@ -223,7 +223,7 @@ RULES = {
         broken=capture(101, "hold_2"),
         sentence=(
             "The transaction is for 1.01 EUR. By the limit of the posting policy, another person approves what is above "
-            "1.00: let it wait for approval."
+            "1.00, and this command cannot wait for that."
         ),
         kept=(capture(100, "hold_3"),),
     ),
@@ -690,10 +690,10 @@ EVENTS = (
     ),
     StoredEvent(
         "transaction.counted.v1",
-        "txn_000000000000000000000000g2",
+        "txn_0000000000000000000000009d",
         2,
-        '{"at":"2026-11-21T12:00:00Z"}',
-        {"at": "2026-11-21T12:00:00Z"},
+        '{"accounts":["acct_0000000000000000000000004x"],"at":"2026-11-21T12:00:01Z"}',
+        {"at": "2026-11-21T12:00:01Z", "accounts": ["acct_0000000000000000000000004x"]},
     ),
 )
 
