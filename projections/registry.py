@@ -10,6 +10,8 @@ from projections.accounts.entries.fold import ENTRIES
 from projections.accounts.limit_usage import LIMIT_USAGE
 from projections.accounts.movements.fold import MOVEMENTS
 from projections.accounts.posting_policy import POSTING_POLICY
+from projections.accounts.risk_assessments import RISK_ASSESSMENTS
+from projections.accounts.risk_rules import RISK_RULES
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
 from projections.commands.refusals import REFUSALS
@@ -32,6 +34,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     POSTING_POLICY,
     ACCOUNT_PERSONS,
     LIMIT_USAGE,
+    RISK_RULES,
+    RISK_ASSESSMENTS,
     PROCESSES,
     PEOPLE,
     APPROVALS,

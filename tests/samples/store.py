@@ -31,7 +31,7 @@ SUBJECT_KEYS = {
     "prsn_sample": "e7d750269e4f9334327d686e176214aa2266355149ea2a98711ad2dfefa1cb2b3ef27fb6f1a60d727195b0ce374c33ac30e1d5000fb3b0c6428674d5",
 }
 """Each person's key, wrapped with the master key."""
-UNITS = 16_000
+UNITS = 20_000
 """Of a random history, in which every event version happens."""
 
 

@@ -62,6 +62,7 @@ AGGREGATE = Aggregate(
         EventType("account.limits_changed.v1", events.LimitsChanged, "owner", ("reason",)),
         EventType("account.limit_used.v1", events.LimitUsed),
         EventType("account.limit_returned.v1", events.LimitReturned),
+        EventType("account.assessed.v1", events.AccountAssessed),
     ),
     evolve=state.evolve,
     decisions={**lifecycle.DECISIONS, **owners.DECISIONS, **holds.DECISIONS, **limits.DECISIONS},

@@ -8,7 +8,7 @@ from msgspec import field
 
 from domain.accounts.account.events import HoldCaptured
 from domain.accounts.account.state import Account, evolve
-from domain.accounts.posting import entries_between, post, posting_decision, posting_streams
+from domain.accounts.posting import entries_between, post, posting_decision, posting_streams, with_facts_on
 from domain.accounts.transaction.described import transaction_of
 from domain.codes import Metadata
 from domain.kernel import Accepted, Context, Decide, Decision, Personal, Refused, States, Unknown, Value, found
@@ -77,7 +77,7 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
     transaction = transaction_of(command, "capture", entries, command.account, states)
     decision = post(transaction, {**states, command.account: freed}, context)
     if not isinstance(decision, Accepted):
-        return decision
+        return with_facts_on(decision, states)
     return Accepted((captured, *decision.events), {**decision.result, "hold": command.hold}, decision.commuting)
 
 

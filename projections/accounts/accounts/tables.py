@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from domain.accounts.account.events import (
+    AccountAssessed,
     AccountClosed,
     AccountFrozen,
     AccountOpened,
@@ -178,7 +179,7 @@ def limits_of(event: LimitsChanged) -> dict[str, int | date | None]:
     return {**{name: getattr(event, name) for name in LIMITS}, "overdraft": event.overdraft or None}
 
 
-_Counted = OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn | LimitUsed | LimitReturned
+_Counted = OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn | LimitUsed | LimitReturned | AccountAssessed
 
 
 def counted(row: Row, event: _Counted) -> Row:
@@ -209,6 +210,7 @@ PURE = RowFold(
         MandateWithdrawn: counted,
         LimitUsed: counted,
         LimitReturned: counted,
+        AccountAssessed: counted,
         LimitsChanged: limits_changed,
         TransactionPosted: booked,
     },

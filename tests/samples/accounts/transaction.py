@@ -12,7 +12,9 @@ from domain.accounts.account.holds import PlaceHold
 from domain.accounts.account.state import Account
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import Entry, Side, internal_account
-from domain.accounts.posting_policy import ChangePostingPolicy
+from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
+from domain.accounts.risk.rules import DailyRule, RiskRules
+from domain.accounts.thresholds import Threshold
 from domain.accounts.transaction import (
     TRANSACTION,
     AdjustBalance,
@@ -173,6 +175,13 @@ TWO_PAYERS = (
         Entry(internal_account("main", "fees", "EUR"), "credit", 2, "EUR"),
     ),
 )
+
+
+def gate(points: int) -> ChangeRiskRules:
+    """Rules that give so many points to what takes an account above 1.00 EUR on a day."""
+    return ChangeRiskRules(RiskRules(True, daily=DailyRule(points, (Threshold("EUR", 100),))))
+
+
 FOUR_EYES = ChangePostingPolicy(None, None, {"EUR": 100})
 SECOND = NOW + timedelta(seconds=1)
 RULES = {
@@ -184,6 +193,20 @@ RULES = {
             "1.00: let it wait for approval."
         ),
         kept=(capture(100, "hold_3"),),
+    ),
+    "review_needed": RuleSample(
+        given=(A, B, gate(40), PlaceHold("acct_a", "hold_2", 101, "EUR"), PlaceHold("acct_a", "hold_3", 100, "EUR")),
+        broken=capture(101, "hold_2"),
+        sentence=(
+            "By the risk rules, a transaction like txn_1 is reviewed by another person first: let it wait for review."
+        ),
+        kept=(capture(100, "hold_3"),),
+    ),
+    "risk_blocked": RuleSample(
+        given=(A, B, gate(70)),
+        broken=Transfer("txn_1", "acct_a", "acct_b", 101, "EUR", TODAY),
+        sentence="The risk rules do not let this transaction take money from account acct_a.",
+        kept=(Transfer("txn_1", "acct_a", "acct_b", 100, "EUR", TODAY),),
     ),
     "transaction_not_pending": RuleSample(
         given=MOVED,
