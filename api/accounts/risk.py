@@ -231,20 +231,29 @@ class RiskAssessment(TypedDict):
     position: LogPosition
 
 
-def _shown(rules: dict[str, Any]) -> dict[str, Any]:
+def _shown(rules: dict[str, Any]) -> _Rules:
     """The stored rules with amounts as texts."""
+    return {
+        "on": rules["on"],
+        "monitor": rules["monitor"],
+        "verify": rules["verify"],
+        "block": rules["block"],
+        "average": rules["average"],
+        "hourly": rules["hourly"],
+        "daily": _with_texts(rules["daily"]),
+        "young": _with_texts(rules["young"]),
+    }
 
-    def above(rule: dict[str, Any] | None) -> dict[str, Any] | None:
-        if rule is None:
-            return None
-        amounts = {one["currency"]: show(one["amount"], one["currency"]) for one in rule["above"]}
-        return {**rule, "above": amounts}
 
-    return {**rules, "daily": above(rules["daily"]), "young": above(rules["young"])}
+def _with_texts(rule: dict[str, Any] | None) -> Any:
+    """A stored rule with its amounts as texts."""
+    if rule is None:
+        return None
+    return {**rule, "above": {one["currency"]: show(one["amount"], one["currency"]) for one in rule["above"]}}
 
 
 def policy_view(row: RiskRulesRow) -> RiskPolicy:
-    return {  # type: ignore[typeddict-item]  # the rules are what `RiskRules` has
+    return {
         "policy": row.policy,
         **_shown(row.rules),
         "version": row.version,
@@ -254,7 +263,7 @@ def policy_view(row: RiskRulesRow) -> RiskPolicy:
 
 
 def version_view(row: RiskRulesVersionRow) -> RiskPolicyVersion:
-    return {  # type: ignore[typeddict-item]  # the rules are what `RiskRules` has
+    return {
         "version": row.version,
         **_shown(row.rules),
         "recorded_at": row.recorded_at,
