@@ -42,6 +42,13 @@ class Decided(Value, frozen=True):
         return self.decided_at.date()
 
 
+class Beside(Value, frozen=True):
+    """An event of another stream in the same unit, of which only a part is known: `matches` looks at that part."""
+
+    originator_id: str
+    matches: Callable[[Event], bool]
+
+
 class Broken(Value, frozen=True):
     """A stored event that breaks a rule, and what is wrong with it in one sentence.
 
@@ -50,7 +57,13 @@ class Broken(Value, frozen=True):
 
     event: Event
     what: str
-    unless: Event | None = None
+    unless: Event | Beside | None = None
+
+    def is_right_beside(self, event: Event) -> bool:
+        """Return whether this event of the unit, with version 0, is the one that makes it right."""
+        if isinstance(self.unless, Beside):
+            return event.originator_id == self.unless.originator_id and self.unless.matches(event)
+        return event == self.unless
 
 
 def refused(event: Event, refusal: Refused, rules: Mapping[str, str]) -> Broken:

@@ -26,7 +26,7 @@ PROCESS = "proc"
 """Prefix of the ids of processes."""
 MOST_INTENTS = 100
 """Most intents of one reaction."""
-MOST_INTENT_CHARACTERS = 16 * 1024
+MOST_INTENT_CHARACTERS = 64 * 1024
 """Longest JSON of one intent."""
 BACK_OFF = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 """How long to wait before a command is tried again whose refusal may change: so many tries, then attention."""

@@ -48,11 +48,16 @@ def check(before: Refusal | None, events: Sequence[CommandRefused], decided: Dec
             yield Broken(event, f"{event.originator_id} is refused again; a refusal is one event")
 
 
-def recorder(new_id: Callable[[str], str]) -> Callable[[str, str, str, str, Mapping[str, Any]], CommandRefused]:
-    """Return a function that makes the event of a refusal on a new stream: actor, key, command, rule and figures."""
+def recorder(
+    new_id: Callable[[str], str], name_of: Callable[[Any], str]
+) -> Callable[[str, str, Any, str, Mapping[str, Any]], CommandRefused]:
+    """Return a function that makes the event of a refusal on a new stream: actor, key, command, rule and figures.
 
-    def record(actor: str, key: str, command: str, rule: str, figures: Mapping[str, Any]) -> CommandRefused:
-        return CommandRefused(new_id(REFUSAL), 1, actor, key, command, rule, figures)
+    `name_of` returns the name under which a command is recorded.
+    """
+
+    def record(actor: str, key: str, command: Any, rule: str, figures: Mapping[str, Any]) -> CommandRefused:
+        return CommandRefused(new_id(REFUSAL), 1, actor, key, name_of(command), rule, figures)
 
     return record
 

@@ -10,7 +10,21 @@ from datetime import datetime
 from typing import Any, cast
 
 from domain import claims, refusals, subjects, together
-from domain.accounts import account, hold_expiry, pending_expiry, posting_policy, transaction
+from domain.accounts import (
+    account,
+    chart,
+    conversions,
+    hold_expiry,
+    node_accounts,
+    pending_expiry,
+    period_sealing,
+    periods,
+    posting_policy,
+    quotes,
+    rates,
+    transaction,
+)
+from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
@@ -26,6 +40,12 @@ AGGREGATES: tuple[Aggregate, ...] = (
     account.AGGREGATE,
     transaction.AGGREGATE,
     posting_policy.AGGREGATE,
+    chart.AGGREGATE,
+    node_accounts.AGGREGATE,
+    periods.AGGREGATE,
+    rates.AGGREGATE,
+    quotes.AGGREGATE,
+    conversions.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
@@ -134,6 +154,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     publication.MANAGER,
     hold_expiry.MANAGER,
     pending_expiry.MANAGER,
+    period_sealing.MANAGER,
     mailing.MANAGER,
 )
 """All process managers."""
@@ -158,13 +179,26 @@ def decide(command: Command, states: States, context: Context) -> Decision:
         return decide_together(command, states, context, decide, evolve)
     if type(command) is CarryOut:
         return carry_out(command, states, context, decide)
+    if type(command) is Conditioned:
+        return decide_conditioned(command, states, context, decide)
     return _DECISIONS[type(command)](command, states, context)
+
+
+def unwrapped(command: Command) -> Command:
+    """Return the command without its conditions."""
+    return command.command if type(command) is Conditioned else command
+
+
+def name_of(command: Command) -> str:
+    """Return the name under which a command is recorded: its type. Conditions do not change it."""
+    return type(unwrapped(command)).__name__
 
 
 def forbid(principal: Principal, command: Command, at: datetime) -> Forbidden | None:
     """Return why the principal may not send the command, or None if it may. Every way in calls this.
 
-    Of several commands in one unit each is checked, and of the intent of a process its command.
+    Of several commands in one unit each is checked. Of the intent of a process, and of a command with conditions, the
+    command is.
     """
     kind = type(command)
     if kind is Together:
@@ -172,6 +206,8 @@ def forbid(principal: Principal, command: Command, at: datetime) -> Forbidden | 
         return next((no for one in together.commands if (no := forbid(principal, one, at)) is not None), None)
     if kind is CarryOut:
         return forbid(principal, cast(CarryOut, command).command, at)
+    if kind is Conditioned:
+        return forbid(principal, unwrapped(command), at)
     allowed = PERMISSIONS[kind]
     if may(principal, allowed, at):
         return None

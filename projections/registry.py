@@ -6,10 +6,16 @@ from collections.abc import Iterable
 
 from projections.accounts.account_persons import ACCOUNT_PERSONS
 from projections.accounts.accounts.fold import ACCOUNTS
+from projections.accounts.chart.fold import CHART
+from projections.accounts.conversions import CONVERSIONS
 from projections.accounts.entries.fold import ENTRIES
+from projections.accounts.holds import HOLDS
 from projections.accounts.limit_usage import LIMIT_USAGE
 from projections.accounts.movements.fold import MOVEMENTS
+from projections.accounts.periods.fold import PERIODS
 from projections.accounts.posting_policy import POSTING_POLICY
+from projections.accounts.quotes import QUOTES
+from projections.accounts.rates import RATES
 from projections.accounts.risk_assessments import RISK_ASSESSMENTS
 from projections.accounts.risk_rules import RISK_RULES
 from projections.accounts.transactions.fold import TRANSACTIONS
@@ -32,10 +38,16 @@ PROJECTIONS: tuple[Projection, ...] = (
     POSTS,
     REFUSALS,
     POSTING_POLICY,
+    CHART,
+    PERIODS,
     ACCOUNT_PERSONS,
     LIMIT_USAGE,
     RISK_RULES,
     RISK_ASSESSMENTS,
+    HOLDS,
+    RATES,
+    QUOTES,
+    CONVERSIONS,
     PROCESSES,
     PEOPLE,
     APPROVALS,

@@ -90,7 +90,7 @@ def write_side(settings: Settings, name: str) -> Iterator[WriteSide]:
             codec=codec,
             decide=registry.decide,
             evolve=registry.evolve,
-            refuse=refusals.recorder(new_id),
+            refuse=refusals.recorder(new_id, registry.name_of),
             commuting_types=COMMUTING,
             transient_prefixes=registry.WRITTEN_ONCE,
             read_mostly=registry.READ_MOSTLY,

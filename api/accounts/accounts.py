@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Query, Request
 from psycopg import Connection
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from api.accounts import bodies
 from api.accounts.answers import (
     AccountChanged,
+    AccountClosed,
     AccountOpened,
     HoldCaptured,
     HoldChanged,
@@ -21,6 +22,7 @@ from api.accounts.answers import (
     OwnersChanged,
     Posted,
 )
+from api.accounts.conditions import conditioned
 from api.accounts.views import (
     Account,
     AccountPerson,
@@ -40,7 +42,7 @@ from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import EVERY_READER, READERS
 from api.gateway.problems import Problem
-from api.queries.filters import choice
+from api.queries.filters import MOST_PAIRS_TEXT, PAIRS, choice, pairs_of
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -60,13 +62,21 @@ from api.queries.response_types import page_of, values_of
 from api.queries.responses import json_response
 from api.services import services
 from domain import money
+from domain.accounts.account.details import ChangeAccountDetails, ChangeAccountMetadata
 from domain.accounts.account.holds import PlaceHold, ReleaseHold
-from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
+from domain.accounts.account.lifecycle import (
+    CloseAccount,
+    FreezeAccount,
+    OpenAccount,
+    ReopenAccount,
+    UnfreezeAccount,
+)
 from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES, Status
 from domain.accounts.numbers import AccountType, account_number
-from domain.accounts.posting import Side, internal_account
+from domain.accounts.posting import Side, internal_account, pair_account
+from domain.accounts.rates import currencies_of
 from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, Withdraw
 from projections.accounts.account_persons import Standing, account_persons
 from projections.accounts.accounts import queries as accounts
@@ -82,6 +92,14 @@ TypeFilter = Annotated[str, choice(values_of(AccountType))] | None
 StatusFilter = Annotated[str, choice(values_of(Status))] | None
 StandingFilter = Annotated[str, choice(values_of(Standing))] | None
 SideFilter = Annotated[str, choice(values_of(Side))] | None
+MetadataFilter = Annotated[
+    str | None,
+    Query(
+        max_length=MOST_PAIRS_TEXT,
+        pattern=PAIRS,
+        description="Pairs that the metadata have, all of them: `key=value`, or `key=value,key=value`",
+    ),
+]
 CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
 
@@ -92,7 +110,7 @@ async def open_account(caller: Caller, body: bodies.Open) -> Intent:
     internal = body.type in INTERNAL_ROLES
     if not internal and body.owner is None:
         raise Problem("malformed", "owner: a customer's account needs one.")
-    id = internal_account(served.log, body.type, body.currency) if internal else served.new_id(ACCOUNT)  # type: ignore[arg-type]
+    id = _internal_id(served.log, body) if internal else served.new_id(ACCOUNT)
     number = await asyncio.to_thread(served.numbers.next)
 
     def limit(text: str | None) -> int | None:
@@ -108,8 +126,18 @@ async def open_account(caller: Caller, body: bodies.Open) -> Intent:
         minimum=limit(body.minimum),
         maximum=limit(body.maximum),
         opened_on=body.opened_on or caller.today,
+        metadata=body.metadata,
     )
     return Intent(opening, created="account")
+
+
+def _internal_id(log: str, body: bodies.Open) -> str:
+    """The id of an internal account. Raises `Problem` if it is one of a pair, and the body names none with it."""
+    if body.type != "liquidity":
+        return internal_account(log, body.type, body.currency)  # type: ignore[arg-type]
+    if body.currency not in (currencies_of(body.pair or "") or ()):
+        raise Problem("malformed", f"pair: an account for liquidity needs a pair of {body.currency} and another one.")
+    return pair_account(log, "liquidity", cast(str, body.pair), body.currency)
 
 
 def _movement(
@@ -126,7 +154,7 @@ def _movement(
         description=body.description,
         metadata=body.metadata,
     )
-    return Intent(movement, account)
+    return Intent(conditioned(movement, body), account)
 
 
 @command(router, "/accounts/{account}/deposits", makes=Deposit, answer=Posted)
@@ -159,10 +187,33 @@ def unfreeze_account(caller: Caller, account: PathId, body: Reason) -> Intent:
     return Intent(UnfreezeAccount(account, body.reason), account)
 
 
-@command(router, "/accounts/{account}/close", makes=CloseAccount, answer=AccountChanged, status=200)
-def close_account(caller: Caller, account: PathId, body: Reason) -> Intent:
-    """Close an account for good. Its balance must be zero, and no hold may be open."""
-    return Intent(CloseAccount(account, body.reason), account)
+@command(router, "/accounts/{account}/close", makes=CloseAccount, answer=AccountClosed, status=200)
+def close_account(caller: Caller, account: PathId, body: bodies.Closing) -> Intent:
+    """Close an account. No hold may be open, and its balance must be zero or is swept to another account.
+
+    A sweep takes all that is left, also what is below the minimum of the account.
+    """
+    transaction = None if body.sweep_to is None else caller.services.new_id(TRANSACTION)
+    closing = CloseAccount(account=account, reason=body.reason, sweep_to=body.sweep_to, transaction=transaction)
+    return Intent(closing, account)
+
+
+@command(router, "/accounts/{account}/reopen", makes=ReopenAccount, answer=AccountChanged, status=200)
+def reopen_account(caller: Caller, account: PathId, body: Reason) -> Intent:
+    """Reopen a closed account."""
+    return Intent(ReopenAccount(account, body.reason), account)
+
+
+@command(router, "/accounts/{account}/details", makes=ChangeAccountDetails, answer=AccountChanged, status=200)
+def change_account_details(caller: Caller, account: PathId, body: bodies.Details) -> Intent:
+    """Give an account another name."""
+    return Intent(ChangeAccountDetails(account, body.name), account)
+
+
+@command(router, "/accounts/{account}/metadata", makes=ChangeAccountMetadata, answer=AccountChanged, status=200)
+def change_account_metadata(caller: Caller, account: PathId, body: bodies.MetadataChange) -> Intent:
+    """Set pairs of the metadata of an account, and remove others. Other pairs stay."""
+    return Intent(ChangeAccountMetadata(account, body.set, tuple(body.remove)), account)
 
 
 @command(router, "/accounts/{account}/limits", makes=ChangeLimits, answer=LimitsChanged, status=200)
@@ -231,13 +282,13 @@ def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
 
 @command(router, "/accounts/{account}/holds/{hold}/release", makes=ReleaseHold, answer=HoldChanged, status=200)
 def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
-    """Release a hold. Its amount is available again."""
+    """Release a hold. What is left of it is available again."""
     return Intent(ReleaseHold(account, hold), account)
 
 
 @command(router, "/accounts/{account}/holds/{hold}/capture", makes=CaptureHold, answer=HoldCaptured)
 def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
-    """Pay from a hold. The rest of its amount is available again."""
+    """Pay from a hold. It ends, and the rest is available again, unless `keep_rest` lets it go on with the rest."""
     capture = CaptureHold(
         account=account,
         hold=hold,
@@ -249,8 +300,9 @@ def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Cap
         reference=body.reference,
         description=body.description,
         metadata=body.metadata,
+        keep_rest=body.keep_rest,
     )
-    return Intent(capture, account)
+    return Intent(conditioned(capture, body), account)
 
 
 @query(
@@ -268,17 +320,19 @@ def list_accounts(
     currency: CurrencyFilter = None,
     status: StatusFilter = None,
     number: Filter = None,
+    metadata: MetadataFilter = None,
     after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """List accounts in the order in which they were opened."""
-    key = read_cursor(cursor, int)
+    key, pairs = read_cursor(cursor, int), pairs_of(metadata)
     with reading(request) as connection:
         if number is not None:
             found = accounts.account_by_number(connection, number, reader=reader_of(request))
             asked = {"owner": owner, "type": type, "currency": currency, "status": status}
-            return page(Listed(one_that_passes(found, asked, after), None), account_view)
+            passed = [one for one in one_that_passes(found, asked, after) if pairs.items() <= one.metadata.items()]
+            return page(Listed(tuple(passed), None), account_view)
         listed = accounts.accounts(
             connection,
             reader=reader_of(request),
@@ -286,6 +340,7 @@ def list_accounts(
             type=type,
             currency=currency,
             status=status,
+            metadata=pairs,
             after=after,
             cursor=key,
             limit=limit,

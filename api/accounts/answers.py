@@ -23,7 +23,7 @@ class AccountOpened(Accepted):
 
 
 class AccountChanged(Accepted):
-    """An account that was frozen, unfrozen or closed."""
+    """An account that was changed."""
 
     account: str
     status: Annotated[str, one_of(Status)]
@@ -51,7 +51,7 @@ class HoldChanged(Accepted):
     account: str
     hold: str
     balance: NotRequired[Annotated[Money, Field(description="Of the account")]]
-    reserved: NotRequired[Annotated[Money, Field(description="The sum of the account's open holds")]]
+    reserved: NotRequired[Annotated[Money, Field(description="The sum of what is left of the account's open holds")]]
     available: NotRequired[Annotated[Money, Field(description="The balance less what is reserved")]]
     currency: CurrencyCode
 
@@ -87,10 +87,20 @@ class Posted(Booked):
     expires_at: NotRequired[datetime | None]
 
 
+class AccountClosed(AccountChanged):
+    """An account that was closed."""
+
+    transaction: NotRequired[Annotated[str, Field(description="The sweep, if there was something left")]]
+    balances: NotRequired[Annotated[dict[str, Balance], Field(description="After the sweep, as of every transaction")]]
+
+
 class HoldCaptured(Posted):
-    """A hold that was captured by a transaction."""
+    """A hold that was captured by a transaction, in whole or in part."""
 
     hold: str
+    remaining: NotRequired[
+        Annotated[Money, Field(description="What is left of the hold; answers of earlier releases have it not")]
+    ]
 
 
 class TransactionPending(Accepted):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.accounts.conditions import Conditional
 from api.commands.bodies import (
     ACCOUNT_A,
     ACCOUNT_B,
@@ -17,6 +18,8 @@ from api.commands.bodies import (
     Instant,
     IsoDate,
     Metadata,
+    MetadataKey,
+    Reason,
     Reference,
     ShortText,
     SignedAmount,
@@ -29,6 +32,7 @@ from domain.accounts.account.holds import MOST_DAYS_HELD
 from domain.accounts.account.limits import MOST_COUNT
 from domain.accounts.numbers import AccountType, InternalRole
 from domain.accounts.posting import MOST_ENTRIES, Side
+from domain.codes import MOST_PAIRS
 
 Expiry = Annotated[
     Instant | None, Field(description=f"After now, and at most {MOST_DAYS_HELD} days ahead; null for no expiry")
@@ -38,8 +42,8 @@ Expiry = Annotated[
 class Open(Body):
     """Open an account.
 
-    The types from `cash` on are internal accounts: one of each type in each currency, without limits. Only an operator
-    opens them.
+    The types from `cash` on are internal accounts: one of each type in each currency, without limits. Those for
+    `liquidity` are of a pair of currencies, one in each of the two. Only an operator opens them.
     """
 
     model_config = ConfigDict(
@@ -52,12 +56,45 @@ class Open(Body):
     currency: Currency
     owner: Subject | None = None
     name: ShortText
+    pair: Annotated[
+        str | None,
+        StringConstraints(max_length=7),
+        Field(description="The pair of currencies of an account for liquidity, such as EUR:USD; only of such a one"),
+    ] = None
     minimum: SignedAmount | None = "0"
     maximum: SignedAmount | None = None
     opened_on: IsoDate | None = None
+    metadata: Metadata
 
 
-class Movement(Sum):
+class Details(Body):
+    """Give an account another name."""
+
+    model_config = example(name="Ada King")
+
+    name: ShortText
+
+
+class MetadataChange(Body):
+    """Set pairs of metadata, and remove others. Other pairs stay."""
+
+    model_config = example(set={"branch": "12"}, remove=["till"])
+
+    set: Metadata
+    remove: Annotated[list[MetadataKey], Field(max_length=MOST_PAIRS, default_factory=list)]
+
+
+class Closing(Reason):
+    """Close an account."""
+
+    model_config = example(reason="On request of the owner", sweep_to=ACCOUNT_B)
+
+    sweep_to: Annotated[
+        Id | None, Field(description="The account to which what is left goes; null if nothing is left")
+    ] = None
+
+
+class Movement(Sum, Conditional):
     """Move money into or out of one account."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"amount": "100.00", "currency": "EUR"}]})
@@ -99,8 +136,8 @@ class EntryBody(BaseModel):
     amount: Amount
 
 
-class TransactionBody(Body):
-    """Post any balanced set of entries."""
+class EntriesBody(Conditional):
+    """Any balanced set of entries."""
 
     model_config = example(
         entries=[
@@ -115,6 +152,14 @@ class TransactionBody(Body):
     reference: Reference | None = None
     description: Description | None = None
     metadata: Metadata
+
+
+class TransactionBody(EntriesBody):
+    """Post any balanced set of entries."""
+
+    late_for: Annotated[
+        IsoDate | None, Field(description="The day in a closed period that it is about; the value date is an open day")
+    ] = None
 
 
 _Awaits = Annotated[
@@ -134,7 +179,7 @@ class PendingTransfer(TransferBody):
     awaits: _Awaits = "request"
 
 
-class PendingTransaction(TransactionBody):
+class PendingTransaction(EntriesBody):
     """Reserve the amounts of any balanced set of entries, to be posted later."""
 
     expires_at: Expiry = None
@@ -316,3 +361,6 @@ class Capture(Movement):
     model_config = example(target=ACCOUNT_B, amount="40.00", currency="EUR")
 
     target: Id
+    keep_rest: Annotated[
+        bool, Field(description="Whether the hold goes on with the rest; otherwise it ends, and the rest is available")
+    ] = False

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.accounts import bodies
 from api.accounts.answers import PendingEnded, PendingPosted, Posted, TransactionPending
+from api.accounts.conditions import conditioned
 from api.accounts.views import Transaction, transaction_view
 from api.commands.bodies import IsoDate
 from api.commands.execution import command
@@ -41,22 +42,21 @@ KindFilter = Annotated[str, choice(values_of(TransactionKind))] | None
 @command(router, "/transfers", makes=Transfer, answer=Posted)
 def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     """Move money between two accounts of one currency, in one unit."""
-    return Intent(
-        Transfer(
-            transaction=caller.services.new_id(TRANSACTION),
-            source=body.source,
-            target=body.target,
-            amount=body.amount,
-            currency=body.currency,
-            value_date=body.value_date or caller.today,
-            reference=body.reference,
-            description=body.description,
-            metadata=body.metadata,
-        )
+    movement = Transfer(
+        transaction=caller.services.new_id(TRANSACTION),
+        source=body.source,
+        target=body.target,
+        amount=body.amount,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
+        metadata=body.metadata,
     )
+    return Intent(conditioned(movement, body))
 
 
-def _entries(body: bodies.TransactionBody) -> tuple[Entry, ...]:
+def _entries(body: bodies.EntriesBody) -> tuple[Entry, ...]:
     return tuple(
         Entry(account=entry.account, side=entry.side, amount=entry.amount, currency=entry.currency)
         for entry in body.entries
@@ -66,17 +66,17 @@ def _entries(body: bodies.TransactionBody) -> tuple[Entry, ...]:
 @command(router, "/transactions", makes=PostTransaction, answer=Posted)
 def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
     """Post any balanced set of 2 to 1,000 entries, all or nothing."""
-    return Intent(
-        PostTransaction(
-            transaction=caller.services.new_id(TRANSACTION),
-            kind=body.kind,
-            entries=_entries(body),
-            value_date=body.value_date or caller.today,
-            reference=body.reference,
-            description=body.description,
-            metadata=body.metadata,
-        )
+    posting = PostTransaction(
+        transaction=caller.services.new_id(TRANSACTION),
+        kind=body.kind,
+        entries=_entries(body),
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
+        metadata=body.metadata,
+        late_for=body.late_for,
     )
+    return Intent(conditioned(posting, body))
 
 
 @command(router, "/transfers/pending", makes=PendTransfer, answer=TransactionPending)

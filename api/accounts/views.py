@@ -56,6 +56,7 @@ class Account(TypedDict):
     version: StreamVersion
     entries: Annotated[int, Field(description="How many entries were booked")]
     position: LogPosition
+    metadata: Annotated[dict[str, str], Field(description="Pairs that clients keep with it")]
 
 
 class AccountPerson(TypedDict):
@@ -214,6 +215,7 @@ def account_view(row: AccountRow) -> Account:
         "version": row.version,
         "entries": row.entries,
         "position": row.position,
+        "metadata": row.metadata,
     }
 
 

@@ -20,6 +20,7 @@ from api.gateway.request_guard import UnkeptError, parse_each
 from api.gateway.request_heads import escaped_command
 from api.gateway.request_traces import times_of
 from api.gateway.routes import RouteTable
+from domain.registry import unwrapped
 from eventstore.executor.decided_commands import Submission
 from eventstore.log.metadata import Shared, with_key, without_key
 
@@ -181,7 +182,7 @@ class Items:
     def _metadata(self, command: Any, key: str) -> bytes:
         if self._correlation is None:
             return metadata_of(self._caller, command, key)
-        kind = type(command)
+        kind = type(unwrapped(command))
         shared = self._shared.get(kind)
         if shared is None:
             context = self._caller.context

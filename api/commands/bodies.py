@@ -90,6 +90,11 @@ StreamName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
 _CODE = WithJsonSchema({"type": "string", "pattern": codes.CODE})
 Subject = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,100}$"), _CODE]
 Reference = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,100}$"), _CODE]
+MetadataKey = Annotated[
+    str,
+    StringConstraints(max_length=codes.MOST_METADATA_KEY),
+    WithJsonSchema({"type": "string", "pattern": codes.METADATA_KEY}),
+]
 Metadata = Annotated[
     dict[
         Annotated[str, StringConstraints(max_length=codes.MOST_METADATA_KEY)],

@@ -31,7 +31,7 @@ from api.queries.positions import token
 from api.services import CommandServices, People, Services, services
 from domain.kernel import Context, Principal
 from domain.permissions import COMMANDERS, may
-from domain.registry import PERMISSIONS, forbid
+from domain.registry import PERMISSIONS, forbid, name_of, unwrapped
 from domain.together import Together
 from eventstore.credentials import scopes
 from eventstore.credentials.scopes import Scope
@@ -275,9 +275,9 @@ def _refuse_beyond(caller: Caller, scope: Scope, command: Any) -> None:
     """Raise `Problem` if a command is beyond the scope of the API key that sends it."""
     for one in command.commands if isinstance(command, Together) else (command,):
         accounts = [stream for stream in one.streams if stream.startswith(ACCOUNT)]
-        area = type(one).__module__.split(".")[1]
+        area = type(unwrapped(one)).__module__.split(".")[1]
         if not scopes.may(scope, area, "command", accounts):
-            raise forbidden(caller.principal, f"The scope of this API key does not include {type(one).__name__}.")
+            raise forbidden(caller.principal, f"The scope of this API key does not include {name_of(one)}.")
 
 
 def _refuse_expected(caller: Caller, command: Any, expected: Mapping[str, int]) -> None:
@@ -353,7 +353,7 @@ def metadata_of(caller: Caller, command: Any, key: str) -> bytes:
     context = caller.context
     return metadata(
         actor=actor_of(caller.principal),
-        command=type(command).__name__,
+        command=name_of(command),
         decided_at=context.decided_at,
         rules=context.rules,
         key=key,

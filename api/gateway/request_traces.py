@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from time import monotonic_ns
 from typing import Any, Final
 
+from domain.registry import name_of
 from eventstore.executor.decided_commands import CommandTimes
 
 TRACE: Final = "trace"
@@ -38,4 +39,4 @@ class RequestTrace:
 def times_of(state: Mapping[str, Any], command: Any) -> CommandTimes | None:
     """The times of a command of the request with this state; None if it is not traced."""
     trace: RequestTrace | None = state.get(TRACE)
-    return None if trace is None else trace.command(type(command).__name__)
+    return None if trace is None else trace.command(name_of(command))

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from api.accounts.answers import Booked
+from api.accounts.conditions import Conditional, conditioned
 from api.commands.answers import Accepted
 from api.commands.bodies import (
     ACCOUNT_A,
@@ -109,7 +110,7 @@ class OrderBody(Body):
         return self
 
 
-class PaymentBody(Body):
+class PaymentBody(Conditional):
     """Pay an order from an account."""
 
     model_config = example(account=ACCOUNT_A)
@@ -232,7 +233,7 @@ def pay_order(caller: Caller, order: PathId, body: PaymentBody) -> Intent:
         value_date=body.value_date or caller.today,
         reference=body.reference,
     )
-    return Intent(payment, order)
+    return Intent(conditioned(payment, body), order)
 
 
 @command(router, "/{order}/cancel", makes=CancelOrder, answer=OrderChanged, status=200)

@@ -1,4 +1,4 @@
-"""Filters with few values. Another value is refused, and the problem lists the allowed values."""
+"""Filters with few values, which a problem lists if another one is asked for, and filters on pairs of metadata."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from api.gateway.problems import Problem
+from domain.codes import CODE, METADATA_KEY, MOST_CODE, MOST_METADATA_KEY
 
 MOST_LISTED = 50
 """Most values that a message names. The figures of the problem have all of them."""
@@ -39,3 +42,22 @@ class Choice:
 def choice(values: Iterable[str]) -> Choice:
     """Allow only these values. Messages list them in this order."""
     return Choice(tuple(values))
+
+
+MOST_PAIRS_ASKED = 5
+"""Most pairs of metadata that a filter asks for."""
+_PAIR = f"{METADATA_KEY.strip('^$')}={CODE.strip('^$')}"
+PAIRS = f"^{_PAIR}(,{_PAIR}){{0,{MOST_PAIRS_ASKED - 1}}}$"
+"""The pattern of pairs of metadata in a query: ``key=value,key=value``. Codes have neither sign."""
+MOST_PAIRS_TEXT = MOST_PAIRS_ASKED * (MOST_METADATA_KEY + MOST_CODE + len("=,")) - len(",")
+"""Most characters of such pairs."""
+
+
+def pairs_of(text: str | None) -> dict[str, str]:
+    """Return the pairs of a filter. Raises `Problem` for a key with two values, which nothing has."""
+    pairs: dict[str, str] = {}
+    for pair in text.split(",") if text else ():
+        key, _, value = pair.partition("=")
+        if pairs.setdefault(key, value) != value:
+            raise Problem("malformed", f"metadata: the key {key!r} is given with two values.")
+    return pairs

@@ -61,9 +61,9 @@ class Details(Value, frozen=True):
 RULES: dict[str, str] = METADATA_RULES
 
 
-def details_of(metadata: Metadata) -> Details | None:
-    """Return the details of a transaction that has only metadata, or None if it has none."""
-    return Details(metadata=metadata) if metadata else None
+def details_of(metadata: Metadata, late_for: date | None = None) -> Details | None:
+    """Return the details of a transaction that has at most these, or None if it has none."""
+    return Details(late_for=late_for, metadata=metadata) if metadata or late_for is not None else None
 
 
 def refuse_details(details: Details | TransactionDetailed) -> Refused | None:

@@ -1,7 +1,8 @@
 """The process manager hold_expiry: it ends a hold when its time is over.
 
-A process is about one hold that was placed with a time. It sends `ExpireHold` then, unless the hold was released or
-captured before. Until that command is carried out the amount is reserved, and the hold can still be captured.
+A process is about one hold that was placed with a time. It sends `ExpireHold` then, unless the hold ended before. Until
+that command is carried out the amount is reserved, and the hold can still be captured. A capture that keeps the rest
+changes nothing here. The hold of a pending transaction has no such process: it ends with the transaction.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from domain.accounts.account.events import HoldCaptured, HoldExpired, HoldPlaced, HoldReleased
-from domain.accounts.account.holds import ExpireHold
-from domain.accounts.transaction.state import TRANSACTION
+from domain.accounts.account.holds import ExpireHold, of_transaction
 from domain.kernel import Value
 from domain.process_manager import (
     NOTHING,
@@ -84,8 +84,8 @@ def react(state: Expiry, trigger: Trigger) -> Reaction:
 
 
 def _that_expires(event: HoldPlaced) -> tuple[str, ...] | None:
-    if event.expires_at is None or event.hold.startswith(f"{TRANSACTION}_"):
-        return None  # a pending transaction ends what it reserves (`domain.accounts.pending_expiry`)
+    if event.expires_at is None or of_transaction(event.hold):
+        return None
     return (event.originator_id, event.hold)
 
 

@@ -14,7 +14,9 @@ from domain.claims import claim_stream
 
 CustomerType = Literal["checking", "savings", "credit", "merchant", "escrow"]
 InternalRole = Literal["cash", "banks", "fees", "interest", "penalties", "revenue", "rounding", "equity"]
-AccountType = CustomerType | InternalRole
+PairRole = Literal["liquidity"]
+"""The roles of internal accounts that a pair of currencies has: one in each of the two."""
+AccountType = CustomerType | InternalRole | PairRole
 
 PREFIXES: dict[AccountType, str] = {
     "checking": "CHK",
@@ -30,6 +32,7 @@ PREFIXES: dict[AccountType, str] = {
     "revenue": "SYS",
     "rounding": "SYS",
     "equity": "SYS",
+    "liquidity": "SYS",
 }
 
 _DIGITS = 10

@@ -16,8 +16,12 @@ from msgspec.structs import replace
 from domain.accounts.account.events import AccountAssessed, AccountCredited, AccountDebited, LimitUsed
 from domain.accounts.account.owners import is_customer
 from domain.accounts.account.state import ACCOUNT, Account
+from domain.accounts.chart.state import CHART, POSTING_RULES, chart_of, refuse_kind
 from domain.accounts.details import Details, TransactionCounted, refuse_details
-from domain.accounts.numbers import InternalRole
+from domain.accounts.kinds import TransactionKind as TransactionKind
+from domain.accounts.numbers import InternalRole, PairRole
+from domain.accounts.periods.state import PERIODS, periods
+from domain.accounts.periods.state import RULES as PERIOD_RULES
 from domain.accounts.posting_policy import POSTING_POLICY, PostingPolicy, posting_policy
 from domain.accounts.risk.scoring import assess
 from domain.codes import refuse_other_than_code
@@ -42,24 +46,6 @@ from domain.money import MAX_AMOUNT, show
 LEAST_ENTRIES, MOST_ENTRIES = 2, 1_000
 
 Side = Literal["debit", "credit"]
-TransactionKind = Literal[
-    "deposit",
-    "withdrawal",
-    "transfer",
-    "fee",
-    "interest",
-    "penalty",
-    "payment",
-    "capture",
-    "journal",
-    "sweep",
-    "conversion",
-    "reversal",
-    "refund",
-    "chargeback",
-    "adjustment",
-    "year_end",
-]
 
 
 WITHOUT_APPROVAL: frozenset[TransactionKind] = frozenset({"reversal", "refund", "chargeback", "year_end"})
@@ -92,6 +78,7 @@ class TransactionPosted(Event, frozen=True):
 
 
 RULES: dict[str, str] = {
+    **PERIOD_RULES,
     "value_date_in_future": "The value date {value_date} is after today, {today} (UTC).",
     "value_date_too_old": (
         "The value date {value_date} is {days} days before today, {today} (UTC); the posting policy allows {most}."
@@ -101,7 +88,8 @@ RULES: dict[str, str] = {
         "{above}: let it wait for approval."
     ),
     "review_needed": (
-        "By the risk rules, a transaction like {transaction} is reviewed by another person first: let it wait for review."
+        "By the risk rules, another person reviews transaction {transaction} before it moves money: let it wait for "
+        "review."
     ),
     "risk_blocked": "The risk rules do not let this transaction take money from account {account}.",
     "entry_count": "A transaction has {least} to {most} entries; this one has {count}.",
@@ -110,17 +98,23 @@ RULES: dict[str, str] = {
     "internal_account_missing": (
         "The internal account for {role} in {currency} is not open; an operator opens it with type {role!r} first."
     ),
+    **POSTING_RULES,
 }
 
 
 def posting_streams(*streams: str) -> tuple[str, ...]:
-    """Return the streams that a posting reads: these, and the posting policy."""
-    return (*streams, POSTING_POLICY)
+    """Return the streams that a posting reads: these, the posting policy, and the closed periods."""
+    return (*streams, POSTING_POLICY, PERIODS)
 
 
 def internal_account(log: str, role: InternalRole, currency: str) -> str:
     """Return the id of the internal account of a log for a role and a currency. It needs no look-up."""
     return named_id(ACCOUNT, log, role, currency)
+
+
+def pair_account(log: str, role: PairRole, pair: str, currency: str) -> str:
+    """Return the id of the internal account for a role of a pair, such as ``EUR:USD``, in one of its currencies."""
+    return named_id(ACCOUNT, log, role, currency, pair)
 
 
 class Transaction(Value, frozen=True):
@@ -142,18 +136,22 @@ class Transaction(Value, frozen=True):
 def post(transaction: Transaction, states: States, context: Context) -> Decision:
     """Return the events that book the transaction, or the first rule that it breaks.
 
-    `states` has each account that the entries name, and the posting policy.
+    `states` has each account that the entries name, the posting policy, and the closed periods. If an account is
+    attached to a node, the decision needs the chart of accounts too.
     """
     entries, value_date, today = transaction.entries, transaction.value_date, context.today
     policy = posting_policy(states)
     refusal = (
         refuse_entries(entries)
         or refuse_value_date(value_date, policy, today)
+        or periods(states).refuse_value_date(value_date)
         or refuse_other_than_code("reference", transaction.reference)
     )
     details = transaction.details
     if refusal is None and details is not None:
         refusal = refuse_details(details)
+        if refusal is None and details.late_for is not None:
+            refusal = periods(states).refuse_late(details.late_for)
     if refusal is None and policy.approve_above and not transaction.approved:
         refusal = refuse_without_approval(transaction.kind, entries, policy)
     if refusal is not None:
@@ -163,6 +161,7 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
     net: dict[str, int] = {}
     versions: dict[str, int] = {}
     unlimited: list[str] = []
+    attached: list[tuple[str, str]] = []  # accounts with their node
     for entry in entries:
         id = entry.account
         if id not in accounts:
@@ -177,13 +176,23 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
             versions[id] = account.version
             if account.unlimited:
                 unlimited.append(id)
+            node = account.profile.node
+            if node is not None:
+                attached.append((id, node))
         elif entry.currency != accounts[id].profile.currency:
             return accounts[id].wrong_currency(entry.currency)
         else:
             net[id] += entry.signed
 
+    if attached:
+        if CHART not in states:
+            return NeedsStreams((CHART,))
+        refusal = refuse_kind(chart_of(states), transaction.kind, attached)
+        if refusal is not None:
+            return refusal
+
     gate = policy.gate(transaction.kind) if policy.risk.on else None
-    counted: list[str] = []
+    counted: list[str] = []  # accounts whose outgoing limits it counts against
     assessed: list[AccountAssessed] = []
     for id, change in net.items():
         account = accounts[id]

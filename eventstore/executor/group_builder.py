@@ -53,8 +53,8 @@ class Decided(Protocol):
 
 
 Decide: TypeAlias = Callable[[Any, Mapping[str, Any], Any], Any]
-Refuse: TypeAlias = Callable[[str, str, str, str, Mapping[str, Any]], Any]
-"""Makes the event of a refusal, on a new stream, from actor, key, type of the command, rule and figures."""
+Refuse: TypeAlias = Callable[[str, str, Any, str, Mapping[str, Any]], Any]
+"""Makes the event of a refusal, on a new stream, from actor, key, command, rule and figures."""
 Load: TypeAlias = Callable[[Iterable[str]], None]
 """Loads the states of these streams into the group."""
 
@@ -180,8 +180,7 @@ class GroupBuilder:
         else:
             outcome, rule, result = Outcome.FORBIDDEN, "forbidden", {"why": decision.why}
         if may_record and rule is not None:
-            name = type(submission.command).__name__
-            events = (*events, self._refuse(submission.actor, submission.key, name, rule, result))
+            events = (*events, self._refuse(submission.actor, submission.key, submission.command, rule, result))
             if not dry_run:
                 self._carry_out(group, events, states, reads, commuting)
         return DecidedCommand(

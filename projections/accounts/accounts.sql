@@ -28,6 +28,7 @@ CREATE TABLE accounts (
     status          text COLLATE "C" NOT NULL,
     balance         numeric NOT NULL,
     reserved        numeric NOT NULL,
+    metadata        jsonb NOT NULL,
     name            text,
     reason          text,
     PRIMARY KEY (account)
@@ -38,6 +39,7 @@ CREATE INDEX accounts_in_order ON accounts (position);
 CREATE INDEX accounts_not_open ON accounts (status, position) WHERE status <> 'open';
 CREATE INDEX accounts_of_owner ON accounts (owner, position);
 CREATE INDEX accounts_of_type ON accounts (type, position);
+CREATE INDEX accounts_with_metadata ON accounts USING gin (metadata jsonb_path_ops) WHERE metadata <> '{}';
 
 COMMENT ON TABLE accounts IS 'One row an account, as it is now. Amounts in minor units.';
 COMMENT ON COLUMN accounts.account IS 'Public id; also the name of its stream in the log.';
@@ -67,6 +69,7 @@ COMMENT ON COLUMN accounts.entries IS 'How many entries it has.';
 COMMENT ON COLUMN accounts.position IS 'Position in the log of its opening.';
 COMMENT ON COLUMN accounts.last_position IS 'Position in the log of the last event that changed it.';
 COMMENT ON COLUMN accounts.last_at IS 'When that event was recorded, UTC.';
+COMMENT ON COLUMN accounts.metadata IS 'Pairs of codes that clients keep with it, as a JSON object.';
 
 -- Reporting views.
 
@@ -77,7 +80,7 @@ SELECT t.account, t.number, t.type, t.currency, t.owner, t.name, t.status, t.rea
        t.maximum * c.minor_unit AS maximum, t.entries, t.version, t.last_position, t.last_at, t.position,
        t.overdraft * c.minor_unit AS overdraft, t.overdraft_until, t.daily * c.minor_unit AS daily,
        t.monthly * c.minor_unit AS monthly, t.hourly * c.minor_unit AS hourly, t.hourly_count,
-       t.approve_above * c.minor_unit AS approve_above
+       t.approve_above * c.minor_unit AS approve_above, t.metadata
   FROM read.accounts t JOIN read.currencies c USING (currency);
 
 COMMENT ON VIEW reporting.accounts IS 'One row an account, as it is now. Amounts in major units.';
@@ -107,3 +110,4 @@ COMMENT ON COLUMN reporting.accounts.monthly IS 'What may leave it in a UTC mont
 COMMENT ON COLUMN reporting.accounts.hourly IS 'What may leave it in a rolling hour; NULL: no such limit.';
 COMMENT ON COLUMN reporting.accounts.hourly_count IS 'How many transactions may take something in a rolling hour; NULL: any.';
 COMMENT ON COLUMN reporting.accounts.approve_above IS 'What one transaction may take without another person; NULL: anything.';
+COMMENT ON COLUMN reporting.accounts.metadata IS 'Pairs of codes that clients keep with it, as a JSON object.';

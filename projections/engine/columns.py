@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from projections.engine.erasure import ERASURE, PERSONAL, PersonalText
@@ -84,6 +85,22 @@ def moment(name: str, comment: str, *, optional: bool = False) -> Column[Any]:
 def json_value(name: str, comment: str, *, optional: bool = False) -> Column[Any]:
     """A JSON value, kept as it was written."""
     return _column(name, JSON(), comment, False, optional)
+
+
+def pairs(name: str, comment: str) -> Column[Any]:
+    """Metadata: a JSON object of codes by codes. The server compares it by its pairs, and can index them."""
+    return _column(name, JSONB(), comment, False, False)
+
+
+def pairs_index(name: str, column: str) -> Index:
+    """An index of the pairs in a column, for conditions as `with_pairs` makes them. It has no row without pairs."""
+    return Index(
+        name,
+        column,
+        postgresql_using="gin",
+        postgresql_ops={column: "jsonb_path_ops"},
+        postgresql_where=text(f"{column} <> '{{}}'"),
+    )
 
 
 def index(name: str, *columns: str, where: str | None = None, unique: bool = False) -> Index:

@@ -36,11 +36,14 @@ def create_tables(tables: Iterable[Table]) -> str:
 
 def create_index(table: Table, index: Index) -> str:
     """The statement that makes one index."""
-    columns = ", ".join(quoted(column.name) for column in index.columns)
-    where = index.dialect_options["postgresql"]["where"]
+    options = index.dialect_options["postgresql"]
+    classes = options["ops"]
+    columns = ", ".join(f"{quoted(one.name)} {classes.get(one.name, '')}".strip() for one in index.columns)
+    using = f"USING {options['using']} " if options["using"] else ""
+    where = options["where"]
     condition = "" if where is None else f" WHERE {where}"
     unique = "UNIQUE " if index.unique else ""
-    return f"CREATE {unique}INDEX {index.name} ON {quoted(table.name)} ({columns}){condition};\n"
+    return f"CREATE {unique}INDEX {index.name} ON {quoted(table.name)} {using}({columns}){condition};\n"
 
 
 def indexes_of(table: Table) -> list[Index]:

@@ -20,7 +20,8 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from psycopg import Connection
-from sqlalchemy import ColumnElement, MetaData, Numeric, Select, Table, bindparam, select
+from sqlalchemy import Column, ColumnElement, MetaData, Numeric, Select, Table, and_, bindparam, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.engine.ddl import DIALECT
 
@@ -77,6 +78,15 @@ class Listed(Generic[T, C]):
 def readable(table: Table) -> Table:
     """The table as queries name it: in the schema `read`."""
     return table.to_metadata(MetaData(), schema="read")
+
+
+def with_pairs(column: Column[Any]) -> ColumnElement[bool]:
+    """The condition that metadata have all pairs of the parameter with the column's name, which is a JSON object.
+
+    The second part is what the index of the pairs needs (`projections.engine.columns.pairs_index`).
+    """
+    asked = bindparam(column.name, type_=JSONB())
+    return and_(column.op("@>", is_comparison=True)(asked), column != literal_column("'{}'"))
 
 
 class Listing(Generic[T]):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.samples.accounts.periods import closed
 from tests.samples.registry import ROUTES, SAMPLES
 from tests.support.ledger import assert_sound
 from tests.support.postgres import Server
@@ -46,4 +47,5 @@ def known(service18: Service) -> dict[str, str]:
     eur = {"amount": "1.00", "currency": "EUR"}
     assert service18.post(f"accounts/{account}/deposits", eur, role="operator", key="known").status_code == 201
     held = service18.post(f"accounts/{account}/holds", eur).json()["hold"]
-    return {**named, **ones, "account": account, "hold": held, "stream": account, "key": "known"}
+    period = closed(service18)
+    return {**named, **ones, "account": account, "hold": held, "stream": account, "key": "known", "period": period}

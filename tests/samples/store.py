@@ -31,7 +31,9 @@ SUBJECT_KEYS = {
     "prsn_sample": "e7d750269e4f9334327d686e176214aa2266355149ea2a98711ad2dfefa1cb2b3ef27fb6f1a60d727195b0ce374c33ac30e1d5000fb3b0c6428674d5",
 }
 """Each person's key, wrapped with the master key."""
-UNITS = 20_000
+MOST_HISTORIES = 8
+"""Histories that are played until nothing is missing."""
+UNITS = 16_000
 """Of a random history, in which every event version happens."""
 
 
@@ -51,7 +53,7 @@ def stored(store: Keys, missing: set[str]) -> Iterator[StoredEvent]:
     """One sample of each of these event versions, where it is personal about a person whose key is known."""
     codec = Codec(CATALOGUE, Sealer(store, MASTER_KEY), ERASED, UNREADABLE)
     subjects = {entry.event: entry.subject for entry in CATALOGUE}
-    for event in (event for unit in history(MemoryLedger(), Random(1), UNITS) for event in unit):
+    for event in _random_events(missing):
         subject = subjects[type(event)]
         (name,), (payload,) = codec.encode_all([event])
         of_a_known_person = subject is None or getattr(event, subject) in {None, *SUBJECT_KEYS}
@@ -59,6 +61,13 @@ def stored(store: Keys, missing: set[str]) -> Iterator[StoredEvent]:
             missing.remove(name)
             stream, version = event.originator_id, event.originator_version
             yield StoredEvent(name, stream, version, payload.decode(), fields_of(event))
+
+
+def _random_events(missing: set[str]) -> Iterator[Event]:
+    """The events of random histories, one after the other as long as something is missing."""
+    for seed in range(1, MOST_HISTORIES + 1):
+        if missing:
+            yield from (event for unit in history(MemoryLedger(), Random(seed), UNITS) for event in unit)
 
 
 def main() -> None:

@@ -25,5 +25,5 @@ def _broken(before: Mapping[str, Any], unit: Sequence[Event], decided: Decided) 
         if aggregate.check is not None:
             events = [event for event in unit if event.originator_id == stream]
             found = aggregate.check(before.get(stream), events, decided)
-            yield from (one for one in found if one.unless not in unversioned)
+            yield from (one for one in found if not any(map(one.is_right_beside, unversioned)))
     yield from registry.check_unit(unit, decided)

@@ -74,7 +74,8 @@ def submission(
     request = hashlib.sha256((type(command).__name__ + body).encode()).digest()
     key = key or f"key-{next(_keys)}"
     principal = Principal(actor, ("operator",))
-    recorded = metadata(encoded_actor(principal.recorded), type(command).__name__, NOW, RULES_VERSION, key, correlation)
+    name = registry.name_of(command)
+    recorded = metadata(encoded_actor(principal.recorded), name, NOW, RULES_VERSION, key, correlation)
     return Submission(
         command=command,
         actor=actor,
@@ -174,7 +175,7 @@ def executor_on(database: Database, *, snapshots: Snapshots | None = None, **lim
             codec,
             registry.decide,
             registry.evolve,
-            refusals.recorder(new_id),
+            refusals.recorder(new_id, registry.name_of),
             commuting_types=COMMUTING,
             transient_prefixes=registry.WRITTEN_ONCE,
             read_mostly=registry.READ_MOSTLY,

@@ -130,9 +130,9 @@ class MemoryLedger:
             assert broken(before, decision.events, self.decided) == []
         elif isinstance(decision, Refused):
             assert explain(decision.rule, decision.figures)
-            name, key = type(command).__name__, f"key-{len(self.log)}"
-            refuse = recorder(self.new_id)
-            refused = refuse(self.context.principal.id, key, name, decision.rule, decision.figures)
+            key = f"key-{len(self.log)}"
+            refuse = recorder(self.new_id, registry.name_of)
+            refused = refuse(self.context.principal.id, key, command, decision.rule, decision.figures)
             unit = (*decision.events, refused)
             before = {event.originator_id: self.states.get(event.originator_id) for event in unit}
             self._policies = {stream: self.states.get(stream) for stream in registry.READ_MOSTLY}
@@ -236,8 +236,13 @@ def assert_double_entry(events: Iterable[Event]) -> None:
 
 
 def assert_within_limits(before: State | None, after: State) -> None:
-    """A unit that takes money leaves at least the minimum; one that adds money leaves at most the maximum."""
-    if isinstance(before, Account) and isinstance(after, Account):
+    """A unit that takes money leaves at least the minimum; one that adds money leaves at most the maximum.
+
+    One that closes the account leaves nothing.
+    """
+    if isinstance(after, Account) and after.status == "closed":
+        assert (after.balance, after.holds) == (0, ()), after
+    elif isinstance(before, Account) and isinstance(after, Account):
         minimum, maximum = after.profile.minimum, after.profile.maximum
         assert minimum is None or after.available >= min(minimum, before.available), after
         assert maximum is None or after.balance <= max(maximum, before.balance), after

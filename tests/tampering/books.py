@@ -7,13 +7,22 @@ from datetime import date, timedelta
 import psycopg
 from msgspec.structs import replace
 
+from domain.accounts.account.attachment import AttachAccount, DetachAccount
+from domain.accounts.account.details import ChangeAccountDetails, ChangeAccountMetadata
 from domain.accounts.account.holds import ExpireHold, PlaceHold, ReleaseHold
-from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, UnfreezeAccount
+from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, ReopenAccount, UnfreezeAccount
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import HOLD
-from domain.accounts.posting import Entry, internal_account
+from domain.accounts.chart.nodes import AddNode, ChangeNode, MoveNode, RemoveNode
+from domain.accounts.conversions import CONVERSION, ConvertMoney
+from domain.accounts.periods.closing import ClosePeriod, SealPeriod
+from domain.accounts.periods.state import PeriodFigures
+from domain.accounts.posting import Entry, internal_account, pair_account
 from domain.accounts.posting_policy import ChangePostingPolicy
-from domain.accounts.transaction import TRANSACTION, CaptureHold, PostTransaction, Transfer
+from domain.accounts.quotes import QUOTE, QuoteConversion
+from domain.accounts.rates import SetRate, WithdrawRate
+from domain.accounts.transaction import TRANSACTION, CaptureHold, Deposit, PostTransaction, Transfer
+from domain.accounts.transaction.conditions import Conditioned
 from domain.kernel import RULES_VERSION, Context
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
 from domain.people.administrators import RejectAdministrator
@@ -51,6 +60,7 @@ from domain.together import Together
 from eventstore.log.answers import Outcome
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
+from tests.samples.accounts.periods import approves, asks
 from tests.samples.people import privacy
 from tests.samples.people.administrators import (
     ADA,
@@ -70,6 +80,7 @@ from tests.samples.people.person import by_administrator as by_an_administrator
 from tests.samples.processes.process import process_of, reaction
 from tests.support.ledger import (
     NOW,
+    OPENED,
     PRINCIPAL,
     TODAY,
     Ledger,
@@ -110,14 +121,17 @@ def write_books(database: Database) -> None:
         _before_keys_were_named(ledger)
         one, two = ledger.account(10_000, owner="owner-1"), ledger.account(5_000, owner="owner-2")
         _accounts(ledger, one, two)
+        _currencies(ledger)
         _orders(ledger, one)
         _posts(ledger)
         ledger.accepted(ChangePostingPolicy(10_000))
         _people(ledger)
+        _periods(ledger, one)
         _processes(ledger)
         _expired(ledger, one)
         with psycopg.connect(database.url) as superuser:
             erase_subject(superuser, 1, "gone", "erased")
+        _chart(ledger, one, two)
         _batches(ledger, one, two)
         snapshots.settle()
     fold(database)
@@ -181,15 +195,67 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
     ledger.accepted(ReleaseHold(one, kept))
     ledger.accepted(CaptureHold(one, paid, new_id(TRANSACTION), two, 30, "EUR", TODAY))
     joint = ledger.account(owner="owner-4")
+    parts = new_id(HOLD)
+    ledger.accepted(PlaceHold(unlimited, parts, 45, "EUR", "ref-2"))
+    for amount in (17, 28):
+        ledger.accepted(CaptureHold(unlimited, parts, new_id(TRANSACTION), joint, amount, "EUR", TODAY, keep_rest=True))
     ledger.accepted(AddOwner(joint, "prsn_1"))
     ledger.accepted(RemoveOwner(joint, "prsn_1"))
     for person in ("prsn_1", "prsn_2"):
         ledger.accepted(GiveMandate(joint, person, True, 500, "EUR", NOW + timedelta(days=1)))
     ledger.accepted(WithdrawMandate(joint, "prsn_2"))
+    paid_in = Deposit(new_id(TRANSACTION), joint, 1, "EUR", TODAY, "ref-unique")
+    ledger.accepted(Conditioned(paid_in, unique_reference="account"))
+    swept = ledger.account(100, minimum=100, owner="owner-5")
+    ledger.accepted(ChangeAccountDetails(swept, "Ada King"))
+    ledger.accepted(ChangeAccountMetadata(swept, {"branch": "12", "till": "4"}))
+    ledger.accepted(CloseAccount(swept, "a merger", two, new_id(TRANSACTION)))
+    ledger.accepted(ReopenAccount(swept, "no merger"))
     ended = ledger.account(owner="gone")
     ledger.accepted(FreezeAccount(ended, "a question"))
     ledger.accepted(UnfreezeAccount(ended, "an answer"))
     ledger.accepted(CloseAccount(ended, "the end"))
+
+
+def _chart(ledger: Ledger, one: str, two: str) -> None:
+    """The second account is attached when the batches come, and its node takes what they post."""
+    for command in (
+        AddNode("1000", "Customers", "liability"),
+        AddNode("1100", "Savings", parent="1000"),
+        AddNode("1200", "Current", parent="1000", kinds=("deposit",)),
+        AddNode("2000", "Gone", "asset", contra=True),
+        AttachAccount(two, "1100"),
+        AttachAccount(one, "1100"),
+        DetachAccount(one),
+        AttachAccount(two, "1200"),
+        ChangeNode("1200", "Current", ("deposit", "transfer")),
+        MoveNode("1100", None),
+        RemoveNode("2000"),
+    ):
+        ledger.accepted(command)
+
+
+def _currencies(ledger: Ledger) -> None:
+    """A pair with a rate that was withdrawn, one in force and one to come; a conversion at it, and one at a quote."""
+    for currency in ("EUR", "CHF"):
+        id = pair_account("main", "liquidity", "EUR:CHF", currency)
+        ledger.accepted(opening("liquidity", account=id, owner="main", minimum=None, currency=currency))
+    for role in ("revenue", "rounding"):
+        id = internal_account("main", role, "CHF")
+        ledger.accepted(opening(role, account=id, owner="main", minimum=None, currency="CHF"))
+    source, target = ledger.account(5_000, owner="owner-5"), ledger.account(owner="owner-5", currency="CHF")
+    rate = SetRate("EUR", "CHF", "0.950000", 25, "ECB")
+    ledger.accepted(rate)
+    ledger.accepted(WithdrawRate("EUR:CHF", 1))
+    ledger.accepted(rate)
+    ledger.accepted(replace(rate, rate="0.940000", valid_from=NOW + timedelta(days=1)))
+    quotes = [new_id(QUOTE) for _ in range(2)]
+    for quote in quotes:
+        ledger.accepted(QuoteConversion(quote, "EUR", "CHF", "EUR", 1_000, 60))
+    convert = ConvertMoney(new_id(CONVERSION), new_id(TRANSACTION), source, target, TODAY, quote=quotes[0])
+    ledger.accepted(convert)
+    again = replace(convert, conversion=new_id(CONVERSION), transaction=new_id(TRANSACTION))
+    ledger.accepted(replace(again, quote=None, amount=1_003, currency="EUR"))
 
 
 def _orders(ledger: Ledger, payer: str) -> None:
@@ -291,6 +357,23 @@ def _people(ledger: Ledger) -> None:
     )
     for command in commands:
         assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command
+
+
+def _periods(ledger: Ledger, account: str) -> None:
+    """A period that is sealed with figures, one that is reopened, and one that somebody asks to reopen."""
+    first = OPENED + timedelta(days=1)
+    ledger.accepted(Deposit(new_id(TRANSACTION), account, 100, "EUR", first))
+    ledger.accepted(ClosePeriod("per_1", "first", OPENED, first))
+    ledger.accepted(SealPeriod("per_1", "ab" * 32, (_figures("cash", 100, 0), _figures("checking", 0, 100))))
+    ledger.accepted(ClosePeriod("per_2", "second", first + timedelta(days=1), first + timedelta(days=1)))
+    for command in (asks("per_2", "appr_8", ADA), approves("appr_8", BOB)):
+        assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command
+    ledger.accepted(ClosePeriod("per_3", "second", first + timedelta(days=1), first + timedelta(days=2)))
+    assert executed(ledger.executor, asks("per_3", "appr_9", ADA)).outcome is Outcome.ACCEPTED
+
+
+def _figures(type: str, debits: int, credits: int) -> PeriodFigures:
+    return PeriodFigures("EUR", type, 1, debits, credits)
 
 
 def _processes(ledger: Ledger) -> None:

@@ -13,6 +13,8 @@ from workers.verify.codes import CODES_FIT
 from workers.verify.commands import REPEATABLE, UNITS_KEEP_RULES
 from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
+from workers.verify.periods import SEALS
+from workers.verify.prices import IN_FORCE
 from workers.verify.schema import SCHEMA
 from workers.verify.snapshots import SNAPSHOTS_HOLD
 from workers.verify.streams import STREAMS_KEEP_RULES
@@ -48,6 +50,7 @@ def hidden(name: str, sql: str, why_not: str, *, digest: str = SAME) -> Case:
     return Case(name, sql, frozenset(), digest, why_not)
 
 
+REOPENED: Final = "stream = (SELECT stream FROM log.events WHERE type = 'account.reopened.v1')"
 LAST_UNIT: Final = "unit_end = (SELECT max(position) FROM log.events)"
 SHARE: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'account.credited.v1')"
 TRANSACTION: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'transaction.posted.v1')"
@@ -514,9 +517,12 @@ EVENTS: Final = [
 ITEM: Final = UNIT_OF.format("new-item")
 PAID: Final = "type = 'order.paid.v1'"
 CAPTURED: Final = "type = 'account.hold_captured.v1'"
+PARTLY_CAPTURED: Final = "type = 'account.hold_partly_captured.v1'"
 RELEASED: Final = "type = 'account.hold_released.v1'"
 SECOND_SLUG: Final = "stream = 'claim:slug:second-name'"
 A_NUMBER: Final = "position = (SELECT max(position) FROM log.events WHERE stream LIKE 'claim:account-number:%')"
+
+A_REFERENCE: Final = "stream LIKE 'claim:reference:%'"
 
 
 def everywhere(old: str, new: str, where: str = "true") -> str:
@@ -582,6 +588,74 @@ AGAINST_THE_RULES: Final = [
         "has entries in 'ZZZ', which is no currency",
         CHECKPOINTS,
         STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a conversion that gives more than its rate",
+        everywhere('"target_amount":947', '"target_amount":948', "type LIKE 'quote.%' OR type LIKE 'conversion.%'"),
+        "1000 minor units of EUR do not come to 948 of CHF, with a spread of 2 and a remainder of 1",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a conversion between other accounts than those of its entries",
+        everywhere('"source":"acct_', '"source":"acct_0', "type = 'conversion.made.v1'"),
+        "whose entries are not those of its figures",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a quote that is used at another price",
+        everywhere('"source_amount":1000', '"source_amount":1', "type = 'quote.used.v1'"),
+        "is used for another price than it was given for",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "prices with a rate that was withdrawn",
+        everywhere('"rate_number":3', '"rate_number":1', "type LIKE 'quote.%' OR type LIKE 'conversion.%'"),
+        "rate 1 of rate:EUR:CHF was not in force at",
+        IN_FORCE,
+        TABLES,
+    ),
+    forged(
+        "prices with a rate from somewhere else",
+        everywhere('"rate_source":"ECB"', '"rate_source":"me"', "type LIKE 'quote.%' OR type LIKE 'conversion.%'"),
+        "rate 3 of rate:EUR:CHF is 950000 less 25 from ECB, and the price has 950000 less 25 from me",
+        IN_FORCE,
+        TABLES,
+    ),
+    forged(
+        "a quote that can be used for days",
+        everywhere('"expires_at":"2026', '"expires_at":"2027', "type = 'quote.given.v1'"),
+        "A quote is for 1 to 3600 seconds; this one is for 31536060.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a rate of zero",
+        everywhere('"rate":940000', '"rate":0', "type = 'rate.set.v1'"),
+        "The rate 0.000000 is out of bounds; a rate is 0.000001 to 999999999.999999.",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a rate of another pair",
+        everywhere('"counter":"CHF"', '"counter":"USD"', "type = 'rate.set.v1'"),
+        "has a rate of 'EUR:USD'",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a rate that is withdrawn twice",
+        everywhere('"number":1', '"number":9', "type = 'rate.withdrawn.v1'"),
+        "Rate 9 of EUR:CHF is neither in force nor to come.",
+        STREAMS_KEEP_RULES,
+        REPEATABLE,
+        SNAPSHOTS_HOLD,
         TABLES,
     ),
     forged(
@@ -654,6 +728,12 @@ AGAINST_THE_RULES: Final = [
         UNITS_KEEP_RULES,
     ),
     forged(
+        "a unique reference that another transaction takes",
+        everywhere("txn_.", "txn_x", A_REFERENCE),
+        "and its unit does not post a transaction with that reference",
+        UNITS_KEEP_RULES,
+    ),
+    forged(
         "a post published without its claim",
         everywhere("second-name", "third-name"),
         "is published, and its unit does not claim claim:slug:third-name for it",
@@ -703,6 +783,41 @@ AGAINST_THE_RULES: Final = [
         STREAMS_KEEP_RULES,
     ),
     forged(
+        "a rule of kinds that is stricter than the postings after it",
+        in_json("payload", '"transfer"', '"fee"', "type = 'chart.node_changed.v1'"),
+        "is attached to node 1200, which takes deposit, fee; txn_",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a node that is removed with a child",
+        in_json("payload", '"2000"', '"1000"', "type = 'chart.node_removed.v1'"),
+        "1000 is removed at version 8, and has children",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a node that moves to where it is",
+        in_json("payload", '"parent":null', '"parent":"1000"', "type = 'chart.node_moved.v1'"),
+        "Node 1100 already is what it would be changed to.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "an account that is attached to another node than its unit counts",
+        in_json("payload", '"node":"1200"', '"node":"1300"', "type = 'account.attached.v1'"),
+        "and its unit does not count it there",
+        SNAPSHOTS_HOLD,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "an account that is counted without being attached",
+        in_json("payload", "acct_", "acct_x", "type = 'node.account_added.v1' AND stream = 'node:1200'"),
+        "which its unit does not attach or detach",
+        UNITS_KEEP_RULES,
+    ),
+    forged(
         "a policy that is stricter than the postings after it",
         """UPDATE log.events SET payload = '{"most_days_back":1}' WHERE type = 'posting_policy.changed.v1'""",
         "days before today, 2026-11-21 (UTC); the posting policy allows 1.",
@@ -724,6 +839,53 @@ AGAINST_THE_RULES: Final = [
         CHECKPOINTS,
     ),
     forged(
+        "an account reopened that was not closed",
+        retyped("account.unfrozen.v1", "account.reopened.v1"),
+        "is frozen, not closed.",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a sweep below the minimum on an account that is not closed after it",
+        retyped("account.closed.v1", "account.frozen.v1") + f" AND {REOPENED}",
+        "below its minimum of 1.00.",
+        KEYS_OPEN,
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "metadata removed that were not there",
+        everywhere('"removed":\\[\\]', '"removed":["none"]', "type = 'account.metadata_changed.v1'"),
+        "has no metadata none that could be removed.",
+        STREAMS_KEEP_RULES,
+        "a period that is closed before it is over",
+        in_json("payload", '"ends_on":"2020-01-04"', '"ends_on":"2026-11-21"', "type = 'period.closed.v1'"),
+        "A period is closed after its last day; 2026-11-21 is not before today, 2026-11-21 (UTC).",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a posting into a closed period",
+        in_json("payload", '"ends_on":"2020-01-04"', '"ends_on":"2026-11-20"', "type = 'period.closed.v1'"),
+        "The value date 2026-01-02 is closed: the period second closed the days up to 2026-11-20.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a seal with other figures",
+        "UPDATE log.events SET payload = convert_to(replace(convert_from(payload, 'UTF8'), ':100,', ':900,'), 'UTF8')"
+        " WHERE type = 'period.sealed.v1'",
+        "the seal of per_1 differs, debits and credits: EUR cash has 900 and 0, its entries 100 and 0;",
+        SEALS,
+        TABLES,
+    ),
+    forged(
+        "a reopening that another person approved",
+        in_json("payload", "prsn_bob", "prsn_max", "type = 'period.reopened.v1'"),
+        "per_2 is reopened, and prsn_max does not approve appr_8 in the unit",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
         "an event after closing",
         retyped("account.unfrozen.v1", "account.closed.v1"),
         "is closed; nothing can be posted to it or changed on it.",
@@ -742,6 +904,7 @@ AGAINST_THE_RULES: Final = [
         "a hold captured that was not open",
         everywhere("hold_0", "hold_1", CAPTURED),
         "that could end",
+        CHECKPOINTS,
         REPEATABLE,
         SNAPSHOTS_HOLD,
         STREAMS_KEEP_RULES,
@@ -750,7 +913,25 @@ AGAINST_THE_RULES: Final = [
         "a hold captured for more than it reserves",
         everywhere('"amount":40', '"amount":20'),
         "reserves 20 minor units of EUR, and txn_",
+        TABLES,
         UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a part of a hold captured that was not paid",
+        everywhere('"amount":17', '"amount":16', PARTLY_CAPTURED),
+        "16 minor units of EUR are captured of hold hold_",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a part captured that is the whole hold",
+        everywhere('"amount":45', '"amount":17'),
+        "and a part of 17 EUR is captured",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
     ),
     forged(
         "a newer version of the rules than this program knows",
@@ -1163,7 +1344,8 @@ BESIDE: Final = [
     hidden(
         "eras: raised, and a reference made a sentence",
         "UPDATE log.eras SET position = 1000 WHERE name = 'codes'; "
-        + in_json("payload", "ref-2", "a sentence", "type = 'account.hold_placed.v2'"),
+        + in_json("payload", "ref-2", "a sentence", "type = 'account.hold_placed.v2'")
+        + "; UPDATE read.holds SET reference = 'a sentence' WHERE reference = 'ref-2'",
         "it looks like a text of the earlier era; the report counts one more that is not covered",
         digest=CHANGES,
     ),
@@ -1183,6 +1365,7 @@ BESIDE: Final = [
 
 READ: Final = [
     case("accounts: a balance", "UPDATE read.accounts SET balance = balance + 1", TABLES),
+    case("accounts: metadata", """UPDATE read.accounts SET metadata = '{"till": "5"}'""", TABLES),
     case("accounts: a name", "UPDATE read.accounts SET name = 'Nobody'", TABLES),
     case(
         "accounts: a row deleted",
@@ -1204,7 +1387,15 @@ READ: Final = [
         "DELETE FROM read.posting_policy_versions WHERE version = 1",
         TABLES,
     ),
+    case("periods: a status", "UPDATE read.periods SET status = 'closed'", TABLES),
+    case("period_figures: a sum", "UPDATE read.period_figures SET debits = debits + 1", TABLES),
     case("account_persons: an end", "UPDATE read.account_persons SET until = NULL WHERE standing = 'mandate'", TABLES),
+    case("holds: what is left", "UPDATE read.holds SET remaining = remaining + 1", TABLES),
+    case("chart_nodes: a number of accounts", "UPDATE read.chart_nodes SET accounts = accounts + 1", TABLES),
+    case("chart_accounts: a row deleted", "DELETE FROM read.chart_accounts WHERE node IS NOT NULL", TABLES),
+    case("rates: an end", "UPDATE read.rates SET valid_until = NULL", TABLES),
+    case("quotes: one unused", "UPDATE read.quotes SET conversion = NULL", TABLES),
+    case("conversions: a rate", "UPDATE read.conversions SET rate = rate + 1", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
     case("people: a role", "UPDATE read.people SET roles = '[]' WHERE roles::text <> '[]'", TABLES),
@@ -1220,8 +1411,10 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
-        " read.posting_policy, read.posting_policy_versions, read.account_persons, read.people, read.approvals,"
-        " read.sign_ins, read.mails, read.processes",
+        " read.posting_policy, read.posting_policy_versions, read.chart_nodes, read.chart_accounts,"
+        " read.periods, read.period_figures,"
+        " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
+        " read.people, read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,
     ),
     case(

@@ -36,7 +36,10 @@ AREAS: Final[dict[str, frozenset[str]]] = {
     "analytics": frozenset({"people", "accounts", "orders", "posts"}),
 }
 # What the decisions of an area may use of another area. Entries are made in one module, and orders pay through it.
-DECISIONS_OF_OTHERS: Final = {"domain.orders": ("domain.accounts.posting",)}
+DECISIONS_OF_OTHERS: Final = {
+    "domain.accounts": ("domain.people.approval",),
+    "domain.orders": ("domain.accounts.posting",),
+}
 
 # What each package may import of its layer. A folder that is not in this table is an area.
 MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {

@@ -11,10 +11,12 @@ from typing import Any
 
 from psycopg import Connection
 
+from domain.accounts.period_sealing import TRIAL_BALANCE_UNTIL
 from domain.process_manager import ProcessManager
 from domain.registry import MANAGERS
 from eventstore.log.read import CHANNEL
 from eventstore.postgres.connect import connect
+from projections.accounts.periods.figures import trial_balance_until
 from projections.engine.outage import DatabaseAwayError, Outage
 from projections.engine.runner import TRANSIENT
 from projections.engine.tables import ShapeError, outdated_among
@@ -30,8 +32,10 @@ from workers.waking import wait_for_work
 logger = logging.getLogger(__name__)
 
 
-QUERIES: Mapping[str, Query] = {}
-"""What process managers may ask for, by name. None of those in the registry asks anything."""
+QUERIES: Mapping[str, Query] = {
+    TRIAL_BALANCE_UNTIL: Query(("movements", "trial_balance"), trial_balance_until),
+}
+"""What process managers may ask for, by name."""
 
 
 def run_processes(

@@ -21,6 +21,7 @@ from eventstore.log.append import MOST_EVENTS_PER_UNIT
 from eventstore.log.codec import Codec
 from workers.verify.log import IN_ORIGINAL, READABLE, UNREADABLE, Log
 from workers.verify.part import FIRST_WINDOW, Part, decided, inapplicable, next_window
+from workers.verify.policies import Policies
 from workers.verify.report import Check, Finding, Tally, checked
 
 REPEATABLE: Final = "recorded answers can be given again"
@@ -104,7 +105,7 @@ class Walk:
         if what is not None:
             self.answers.find(command.last_position, f"command {command.key} of {command.actor}: {what}")
 
-    def check_unit(self, unit: Sequence[Decoded], metadata: bytes | None, log_name: str) -> None:
+    def check_unit(self, unit: Sequence[Decoded], metadata: bytes | None, log_name: str, policies: Policies) -> None:
         """Check that each event of a unit has those beside it that it needs. The metadata is that of its last event."""
         events = [one.event for one in unit]
         if metadata is None:
@@ -116,7 +117,7 @@ class Walk:
         self.units.covered += 1
         if not any(map(has_unit_rule, events)):
             return
-        of_unit = decided(metadata, log_name)
+        of_unit = decided(metadata, log_name, policies.before(unit[0].position))
         if isinstance(of_unit, str):
             self.units.find(unit[-1].position, of_unit)
             return
@@ -130,12 +131,12 @@ class Walk:
 def walk(connection: Connection[Any], part: Part, codec: Codec) -> Walk:
     """Check the units that end in a range of positions, and their commands. The first range also has the commands that
     end nowhere."""
-    result = Walk()
+    result, policies = Walk(), Policies(connection, part.log_number, codec)
     for units, metadata, commands in _windows(connection, part, codec, result):
         for command in commands:
             result.judge(command, units.get(command.last_position or 0))
         for end, unit in units.items():
-            result.check_unit(unit, metadata.get(end), part.log_name)
+            result.check_unit(unit, metadata.get(end), part.log_name, policies)
     if part.after == 0:
         with connection.cursor("others", binary=True) as others:
             others.execute(_OTHERS.encode(), {"log": part.log_number, "last": part.last})

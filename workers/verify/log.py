@@ -16,6 +16,8 @@ from psycopg import Connection
 from eventstore.log.answers import REFUSALS_ERA
 from eventstore.log.metadata import ERA
 from eventstore.log.read import Head
+from workers.verify.periods import COUNT_SEALS, SEALS, compare_seals
+from workers.verify.prices import COUNT_PRICES, IN_FORCE, PRICES
 from workers.verify.report import SAMPLE, Check, Finding, checked
 
 READABLE: Final = "events are readable"
@@ -43,6 +45,10 @@ BEGIN
         PERFORM (entry->>'amount')::numeric FROM jsonb_array_elements(payload->'entries') AS x(entry);
     ELSIF event.type IN ('account.credited.v1', 'account.debited.v1') THEN
         PERFORM (payload->>'entry')::int, (payload->>'amount')::numeric;
+    ELSIF event.type IN ('rate.set.v1', 'rate.withdrawn.v1', 'quote.given.v1', 'conversion.made.v1') THEN
+        PERFORM (payload->>'valid_from')::timestamptz, (payload->>'valid_until')::timestamptz,
+                (payload->>'set_at')::timestamptz, (payload->>'withdrawn_at')::timestamptz,
+                (metadata->>'decided_at')::timestamptz;
     END IF;
     RETURN NULL;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
@@ -345,6 +351,8 @@ QUESTIONS: Final = (
     Question(NAMED, "units", (_NAMED,)),
     Question(REFUSALS, "refusals", (_REFUSED,)),
     Question(ERASURES, "erased persons", (_ERASED,)),
+    Question(SEALS, "sealed periods", (compare_seals(_ENTRIES),)),
+    Question(IN_FORCE, "prices", (PRICES,)),
 )
 
 
@@ -429,6 +437,14 @@ def _due(log: Log, question: Question) -> tuple[int, Mapping[str, int]]:
         return totals.refused, {OLD_REFUSALS: row[0], UNREADABLE: len(log.unreadable)}
     if question.name == ERASURES:
         row = log.connection.execute(_COUNT_ERASED, log.parameters()).fetchone()
+        assert row is not None, "an aggregate has a row"
+        return row[0], {}
+    if question.name == SEALS:
+        row = log.connection.execute(COUNT_SEALS.encode(), log.parameters()).fetchone()
+        assert row is not None, "an aggregate has a row"
+        return row[0], {}
+    if question.name == IN_FORCE:
+        row = log.connection.execute(COUNT_PRICES, log.parameters()).fetchone()
         assert row is not None, "an aggregate has a row"
         return row[0], {}
     return {

@@ -65,8 +65,8 @@ class _Waiting(NamedTuple):
 
     position: int
     unit_end: int
-    what: str
-    unless: Any
+    beside: str  # the stream of the other event
+    broken: Broken
 
 
 _stream, _unit_end = attrgetter("stream"), attrgetter("unit_end")
@@ -164,23 +164,24 @@ class _Streams:
         if broken.unless is None:
             self._tally.find(stored.position, broken.what)
         else:
-            self._waiting.append(_Waiting(stored.position, stored.unit_end, broken.what, broken.unless))
+            self._waiting.append(_Waiting(stored.position, stored.unit_end, broken.unless.originator_id, broken))
 
     def _look_up(self) -> None:
         """Find those of the waiting events whose unit does not have the other event."""
         waiting, self._waiting = self._waiting, []
         parameters = {
             "log": self._part.log_number,
-            "streams": text_array([one.unless.originator_id for one in waiting]),
+            "streams": text_array([one.beside for one in waiting]),
             "unit_ends": int8_array([one.unit_end for one in waiting]),
             "most": MOST_EVENTS_PER_UNIT,
         }
         rows = self._connection.execute(_BESIDE, parameters, binary=True).fetchall() if waiting else []
         events = self._codec.decode_many([(type, payload, stream, 0) for _, type, payload, stream in rows])
-        kept = {row[0] for row, event in zip(rows, events, strict=True) if event == waiting[row[0] - 1].unless}
+        pairs = zip((row[0] for row in rows), events, strict=True)
+        kept = {number for number, event in pairs if waiting[number - 1].broken.is_right_beside(event)}
         for number, one in enumerate(waiting, 1):
             if number not in kept:
-                self._tally.find(one.position, one.what)
+                self._tally.find(one.position, one.broken.what)
 
 
 def _foreign(aggregate: Aggregate, stored: _Stored) -> str:

@@ -1,14 +1,14 @@
 """The aggregate account.
 
 Read its modules in this order: `events`, then `state` with the fold, then the commands and decisions in `lifecycle`,
-`owners` and `holds`, then `check`. The declaration is below.
+`owners`, `details`, `holds`, `limits` and `attachment`, then `check`. The declaration is below.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from domain.accounts.account import check, events, holds, lifecycle, limits, owners, state
+from domain.accounts.account import attachment, check, details, events, holds, lifecycle, limits, owners, state
 from domain.aggregate import Aggregate, EventType
 from domain.codes import METADATA_RULES
 from domain.kernel import Value
@@ -43,6 +43,14 @@ AGGREGATE = Aggregate(
         EventType(name="account.frozen.v1", event=events.AccountFrozen, subject="owner", personal=("reason",)),
         EventType(name="account.unfrozen.v1", event=events.AccountUnfrozen, subject="owner", personal=("reason",)),
         EventType(name="account.closed.v1", event=events.AccountClosed, subject="owner", personal=("reason",)),
+        EventType(name="account.reopened.v1", event=events.AccountReopened, subject="owner", personal=("reason",)),
+        EventType(
+            name="account.details_changed.v1",
+            event=events.AccountDetailsChanged,
+            subject="owner",
+            personal=("name",),
+        ),
+        EventType("account.metadata_changed.v1", events.AccountMetadataChanged, codes=("metadata",)),
         EventType(
             name="account.hold_placed.v1",
             event=None,
@@ -54,6 +62,7 @@ AGGREGATE = Aggregate(
         EventType("account.hold_placed.v2", events.HoldPlaced, codes=("reference", "metadata")),
         EventType("account.hold_released.v1", events.HoldReleased),
         EventType("account.hold_captured.v1", events.HoldCaptured),
+        EventType("account.hold_partly_captured.v1", events.HoldPartlyCaptured),
         EventType("account.hold_expired.v1", events.HoldExpired),
         EventType("account.owner_added.v1", events.OwnerAdded, codes=("person",)),
         EventType("account.owner_removed.v1", events.OwnerRemoved),
@@ -63,11 +72,36 @@ AGGREGATE = Aggregate(
         EventType("account.limit_used.v1", events.LimitUsed),
         EventType("account.limit_returned.v1", events.LimitReturned),
         EventType("account.assessed.v1", events.AccountAssessed),
+        EventType("account.attached.v1", events.AccountAttached),
+        EventType("account.detached.v1", events.AccountDetached),
     ),
     evolve=state.evolve,
-    decisions={**lifecycle.DECISIONS, **owners.DECISIONS, **holds.DECISIONS, **limits.DECISIONS},
-    rules={**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES, **limits.RULES, **METADATA_RULES},
-    may={**owners.MAY, **holds.MAY, **limits.MAY},
+    decisions={
+        **lifecycle.DECISIONS,
+        **owners.DECISIONS,
+        **details.DECISIONS,
+        **holds.DECISIONS,
+        **limits.DECISIONS,
+        **attachment.DECISIONS,
+    },
+    rules={
+        **state.RULES,
+        **lifecycle.RULES,
+        **owners.RULES,
+        **details.RULES,
+        **holds.RULES,
+        **limits.RULES,
+        **attachment.RULES,
+        **METADATA_RULES,
+    },
+    may={
+        **lifecycle.MAY,
+        **owners.MAY,
+        **details.MAY,
+        **holds.MAY,
+        **limits.MAY,
+        **attachment.MAY,
+    },
     # On an account without limits, entries fold to the same state in any order.
     commuting=("account.debited.v1", "account.credited.v1"),
     snapshot=(state.Account, 3),

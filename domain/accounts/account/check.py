@@ -6,18 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
-from domain.accounts.account import holds, lifecycle, limits, owners, state
+from domain.accounts.account import attachment, details, holds, lifecycle, limits, owners, state
 from domain.accounts.account.events import (
     AccountAssessed,
+    AccountAttached,
     AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountDetached,
+    AccountDetailsChanged,
     AccountEvent,
     AccountFrozen,
+    AccountMetadataChanged,
     AccountOpened,
+    AccountReopened,
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     LimitsChanged,
@@ -33,11 +39,23 @@ from domain.accounts.posting_policy import posting_policy
 from domain.accounts.risk.scoring import assess
 from domain.aggregate import Broken, Decided, UnitRule, refused
 from domain.claims import ClaimReleased, ClaimTaken
+from domain.codes import METADATA_RULES
 from domain.kernel import Event, Refused
 from domain.money import EXPONENTS, MAX_AMOUNT
 
 _Entry: TypeAlias = AccountCredited | AccountDebited
-_RULES: Mapping[str, str] = {**state.RULES, **lifecycle.RULES, **owners.RULES, **holds.RULES, **limits.RULES}
+_RULES: Mapping[str, str] = {
+    **state.RULES,
+    **lifecycle.RULES,
+    **owners.RULES,
+    **details.RULES,
+    **holds.RULES,
+    **limits.RULES,
+    **attachment.RULES,
+    **METADATA_RULES,
+}
+_SEALED = (AccountFrozen, AccountUnfrozen, AccountClosed, AccountReopened, AccountDetailsChanged, LimitsChanged)
+"""Events that the key of the account's owner seals."""
 _NUMBERS = number_claim("")
 """Beginning of the claims of account numbers."""
 
@@ -52,7 +70,9 @@ def check(before: Account | None, events: Sequence[AccountEvent], decided: Decid
         elif isinstance(event, AccountCredited | AccountDebited):
             entries = _of_one_transaction(event, islice(events, end, None))
             end = start + len(entries)
-            yield from _entries(account, entries, decided)
+            closes = end < len(events) and isinstance(events[end], AccountClosed)
+            yield from _entries(account, entries, decided, closes=closes)
+            yield from attachment.check_kind(account, entries[0], decided)
         else:
             yield from _changed(account, event, decided)
             if isinstance(event, LimitUsed):
@@ -82,8 +102,11 @@ def _opened(event: AccountEvent, decided: Decided) -> Iterator[Broken]:
         yield refused(event, refusal, _RULES)
 
 
-def _entries(account: Account, entries: Sequence[_Entry], decided: Decided) -> Iterator[Broken]:
-    """The entries of one transaction. The account is the one before them, as the decision saw it."""
+def _entries(account: Account, entries: Sequence[_Entry], decided: Decided, *, closes: bool) -> Iterator[Broken]:
+    """The entries of one transaction. The account is the one before them, as the decision saw it.
+
+    With `closes` the account is closed right after them. Then they may take all that is left, whatever its minimum.
+    """
     net = 0
     for entry in entries:
         if not 0 < entry.amount <= MAX_AMOUNT:
@@ -95,7 +118,8 @@ def _entries(account: Account, entries: Sequence[_Entry], decided: Decided) -> I
         if (refusal := account.refuse_posting(entry.currency, entry.value_date)) is not None:
             yield refused(entry, refusal, _RULES)
         net += entry.amount if isinstance(entry, AccountCredited) else -entry.amount
-    if (refusal := account.refuse_change(net, decided.today)) is not None:
+    swept = closes and net < 0 and account.balance + net == 0
+    if not swept and (refusal := account.refuse_change(net, decided.today)) is not None:
         yield refused(entries[-1], refusal, _RULES)
 
 
@@ -108,6 +132,12 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = lifecycle.refuse_unfreezing(account)
         case AccountClosed():
             refusal = lifecycle.refuse_closing(account)
+        case AccountReopened():
+            refusal = lifecycle.refuse_reopening(account)
+        case AccountDetailsChanged():
+            refusal = details.refuse_change(account)
+        case AccountMetadataChanged():
+            refusal = details.refuse_metadata_change(account, event)
         case HoldPlaced():
             # Version 0 of the rules had other bounds of the number of holds, and once none.
             most = holds.MOST_HOLDS if decided.rules > 0 else None
@@ -115,6 +145,8 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = refusal or holds.refuse_expiry(event.hold, event.expires_at, decided.decided_at)
         case HoldReleased() | HoldCaptured():
             yield from _ended(account, event)
+        case HoldPartlyCaptured():
+            yield from _partly_captured(account, event)
         case HoldExpired():
             yield from _ended(account, event)
             if account.hold(event.hold) is not None:
@@ -134,12 +166,16 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
         case LimitUsed():
             yield from _used(account, event, decided)
             refusal = account.refuse_outgoing(event.amount, event.at)
+        case AccountAttached():
+            refusal = attachment.refuse_attachment(account, event.node)
+            if event.previous != account.profile.node:
+                yield Broken(event, f"{event.originator_id} is at node {account.profile.node}, not at {event.previous}")
+        case AccountDetached():
+            if event.node != account.profile.node:
+                yield Broken(event, f"{event.originator_id} is at node {account.profile.node}, not at {event.node}")
     if refusal is not None:
         yield refused(event, refusal, _RULES)
-    if (
-        isinstance(event, AccountFrozen | AccountUnfrozen | AccountClosed | LimitsChanged)
-        and event.owner != account.profile.owner
-    ):
+    if isinstance(event, _SEALED) and event.owner != account.profile.owner:
         yield Broken(event, f"the owner of {account.profile.id} is {account.profile.owner}, not {event.owner}")
 
 
@@ -199,7 +235,7 @@ def _assessed_before(
 
 
 def _ended(account: Account, event: HoldReleased | HoldCaptured | HoldExpired) -> Iterator[Broken]:
-    """A hold ends whole, and only once."""
+    """All that is left of a hold ends, and only once."""
     id, currency = account.profile.id, account.profile.currency
     held = account.hold(event.hold)
     if held is None:
@@ -209,6 +245,20 @@ def _ended(account: Account, event: HoldReleased | HoldCaptured | HoldExpired) -
             event,
             f"hold {event.hold} on {id} reserves {held} minor units of {currency}, and {event.amount} of "
             f"{event.currency} end",
+        )
+
+
+def _partly_captured(account: Account, event: HoldPartlyCaptured) -> Iterator[Broken]:
+    """A part is taken of an open hold, and another part is left."""
+    id, currency = account.profile.id, account.profile.currency
+    held = account.hold(event.hold)
+    if held is None:
+        yield Broken(event, f"account {id} has no open hold {event.hold} that could be captured")
+    elif event.currency != currency or not 0 < event.amount < held:
+        yield Broken(
+            event,
+            f"hold {event.hold} on {id} reserves {held} minor units of {currency}, and a part of {event.amount} "
+            f"{event.currency} is captured",
         )
 
 
@@ -241,4 +291,5 @@ UNIT_RULES: Mapping[type[Event], UnitRule] = {
     AccountOpened: _number_is_claimed,
     ClaimTaken: _claim_has_its_account,
     ClaimReleased: _number_is_kept,
+    **attachment.UNIT_RULES,
 }

@@ -68,6 +68,27 @@ class AccountClosed(Event, frozen=True):
     reason: Personal
 
 
+class AccountReopened(Event, frozen=True):
+    """The account was closed, and is open again."""
+
+    owner: str
+    reason: Personal
+
+
+class AccountDetailsChanged(Event, frozen=True):
+    """The account got another name."""
+
+    owner: str
+    name: Personal
+
+
+class AccountMetadataChanged(Event, frozen=True):
+    """Pairs of metadata were set or replaced, and others removed."""
+
+    metadata: Metadata  # the pairs that were set
+    removed: tuple[str, ...]  # keys; none of them is set
+
+
 class HoldPlaced(Event, frozen=True):
     """An amount was reserved."""
 
@@ -80,7 +101,7 @@ class HoldPlaced(Event, frozen=True):
 
 
 class HoldReleased(Event, frozen=True):
-    """A hold ended, and its amount became available again."""
+    """A hold ended, and what was left of it became available again."""
 
     hold: str
     amount: int
@@ -88,7 +109,7 @@ class HoldReleased(Event, frozen=True):
 
 
 class HoldExpired(Event, frozen=True):
-    """A hold ended because its time was over, and its amount became available again."""
+    """A hold ended because its time was over, and what was left of it became available again."""
 
     hold: str
     amount: int
@@ -96,7 +117,16 @@ class HoldExpired(Event, frozen=True):
 
 
 class HoldCaptured(Event, frozen=True):
-    """A hold ended because it was paid. `amount` is the whole hold; `transaction` took all or part of it."""
+    """A hold ended because it was paid. `amount` is all that was left of it; `transaction` took all or part of that."""
+
+    hold: str
+    amount: int
+    currency: str
+    transaction: str
+
+
+class HoldPartlyCaptured(Event, frozen=True):
+    """A part of a hold was paid: `transaction` took `amount`. The hold goes on with the rest."""
 
     hold: str
     amount: int
@@ -183,6 +213,19 @@ class AccountAssessed(Event, frozen=True):
     at: datetime  # aware, UTC
 
 
+class AccountAttached(Event, frozen=True):
+    """The account was attached to a node of the chart, and detached from the one before."""
+
+    node: str
+    previous: str | None  # the node before
+
+
+class AccountDetached(Event, frozen=True):
+    """The account is attached to no node any more."""
+
+    node: str
+
+
 AccountEvent = (
     AccountOpened
     | AccountDebited
@@ -190,9 +233,13 @@ AccountEvent = (
     | AccountFrozen
     | AccountUnfrozen
     | AccountClosed
+    | AccountReopened
+    | AccountDetailsChanged
+    | AccountMetadataChanged
     | HoldPlaced
     | HoldReleased
     | HoldCaptured
+    | HoldPartlyCaptured
     | HoldExpired
     | OwnerAdded
     | OwnerRemoved
@@ -202,4 +249,6 @@ AccountEvent = (
     | LimitUsed
     | LimitReturned
     | AccountAssessed
+    | AccountAttached
+    | AccountDetached
 )

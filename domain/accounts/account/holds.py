@@ -1,6 +1,7 @@
-"""Holds: reserved amounts. They stay on the account until they are released or captured.
+"""Holds: reserved amounts. They stay on the account until they are released or captured, at once or in parts.
 
-Capturing a hold moves money, so that command is in `domain.accounts.transaction`.
+Capturing a hold moves money, so that command is in `domain.accounts.transaction`. A pending transaction reserves with a
+hold too, which has the id of the transaction: only the commands on the transaction end it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from msgspec import field
 from domain.accounts.account.events import HoldExpired, HoldPlaced, HoldReleased
 from domain.accounts.account.lifecycle import OnOneAccount
 from domain.accounts.account.owners import for_customer, is_customer, refuse_debit
-from domain.accounts.account.state import Account
+from domain.accounts.account.state import HOLDS_OF_TRANSACTIONS, Account
 from domain.codes import Metadata, refuse_metadata, refuse_other_than_code
 from domain.kernel import Accepted, Context, Decide, Decision, Figure, Refused, Role, States, Unknown, found
 from domain.money import MAX_AMOUNT, show
 from domain.permissions import EVERYONE, PROCESSES
 
 MOST_HOLDS = 250
-"""Most open holds of an account, so that its state fits a snapshot. An account that has more keeps them (ADR 0025)."""
+"""Most open holds and pending transactions of an account together, so that its state fits a snapshot. An account that
+has more keeps them (ADR 0025)."""
 MOST_DAYS_HELD = 366
 """Most days from the placing of a hold to its expiry."""
 
@@ -36,7 +38,7 @@ class PlaceHold(OnOneAccount, frozen=True):
 
 
 class ReleaseHold(OnOneAccount, frozen=True):
-    """End a hold without a payment."""
+    """End a hold. What is left of it becomes available again."""
 
     hold: str
 
@@ -50,7 +52,10 @@ class ExpireHold(OnOneAccount, frozen=True):
 RULES: dict[str, str] = {
     "hold_exists": "Hold {hold} exists already on account {account}.",
     "hold_amount": "Hold {hold} is for {amount} {currency}; a hold must be for {least} to {most}.",
-    "hold_count": "Account {account} has {holds} open holds and can have no other one; release or capture some first.",
+    "hold_count": (
+        "Account {account} has {holds} open holds and pending transactions and can have no other one; end some first."
+    ),
+    "hold_of_transaction": "Hold {hold} belongs to a pending transaction; post or cancel that.",
     "hold_expiry": (
         "Hold {hold} would expire at {expires_at}; a hold expires after now, {now}, and at most {days} days later."
     ),
@@ -70,7 +75,8 @@ def _placed(account: Account | None, command: PlaceHold, context: Context) -> De
     if account is None:
         return Unknown("account", command.account)
     refusal = (
-        refuse_other_than_code("reference", command.reference)
+        refuse_of_transaction(command.hold)
+        or refuse_other_than_code("reference", command.reference)
         or refuse_metadata(command.metadata)
         or refuse_expiry(command.hold, command.expires_at, context.decided_at)
         or refuse_hold(account, command.hold, command.amount, command.currency, MOST_HOLDS, context.today)
@@ -106,6 +112,9 @@ def _released(account: Account | None, command: ReleaseHold) -> Decision:
     held = account.hold(command.hold)
     if held is None:
         return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
+    refusal = refuse_of_transaction(command.hold)
+    if refusal is not None:
+        return refusal
     if account.status == "closed":
         return Refused("account_closed", {"account": command.account})
     event = HoldReleased(
@@ -126,17 +135,27 @@ def expire_hold(command: ExpireHold, states: States, context: Context) -> Decisi
     held = account.hold(command.hold)
     if held is None:
         return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
-    refusal = refuse_before_expiry(account, command.hold, context.decided_at)
+    refusal = refuse_of_transaction(command.hold) or refuse_before_expiry(account, command.hold, context.decided_at)
     if refusal is not None:
         return refusal
     event = HoldExpired(command.account, account.version + 1, command.hold, held, account.profile.currency)
     return Accepted((event,), _hold_result(account, command.hold, account.balance, account.reserved - held))
 
 
+def of_transaction(hold: str) -> bool:
+    """Return whether the hold reserves for a pending transaction."""
+    return hold.startswith(HOLDS_OF_TRANSACTIONS)
+
+
+def refuse_of_transaction(hold: str) -> Refused | None:
+    """Return the refusal to place, capture or end a hold of a pending transaction by itself, or None."""
+    return Refused("hold_of_transaction", {"hold": hold}) if of_transaction(hold) else None
+
+
 def refuse_hold(
     account: Account, hold: str, amount: int, currency: str, most: int | None, today: date
 ) -> Refused | None:
-    """Return the refusal of a new hold on the account, or None. `most` open holds are allowed, or any number."""
+    """Return the refusal of a new hold on the account, or None. `most` open ones are allowed, or any number."""
     id = account.profile.id
     if account.profile.internal:
         return Refused("account_internal", {"account": id, "type": account.profile.type})

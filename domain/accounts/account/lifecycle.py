@@ -1,23 +1,37 @@
-"""Opening, freezing and closing an account: the commands, their rules and their decisions."""
+"""Opening, freezing, closing and reopening an account: the commands, their rules and their decisions.
+
+Closing an account can move what is left on it, so that decision is in `domain.accounts.transaction.closing`.
+"""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import cast
 
-from domain.accounts.account.events import AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen
+from msgspec import field
+
+from domain.accounts.account.events import (
+    AccountFrozen,
+    AccountMetadataChanged,
+    AccountOpened,
+    AccountReopened,
+    AccountUnfrozen,
+)
 from domain.accounts.account.state import INTERNAL_ROLES, Account
 from domain.accounts.numbers import AccountType, number_claim
+from domain.accounts.posting_policy import POSTING_POLICY
 from domain.claims import Claim, take
-from domain.codes import refuse_other_than_code
+from domain.codes import Metadata, refuse_metadata, refuse_other_than_code
 from domain.kernel import (
     Accepted,
     Context,
     Decide,
     Decision,
+    Event,
     Forbidden,
     Personal,
     Refused,
+    Role,
     States,
     Unknown,
     Value,
@@ -39,6 +53,7 @@ class OpenAccount(Value, frozen=True):
     minimum: int | None
     maximum: int | None
     opened_on: date
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -68,7 +83,19 @@ class UnfreezeAccount(OnOneAccount, frozen=True):
 
 
 class CloseAccount(OnOneAccount, frozen=True):
-    """Close an account for ever."""
+    """Close an account. With `sweep_to`, what is left on it goes to that account first, in one unit."""
+
+    reason: Personal
+    sweep_to: str | None = None
+    transaction: str | None = None  # the id of the sweep; it comes with `sweep_to`
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.account,) if self.sweep_to is None else (self.account, self.sweep_to, POSTING_POLICY)
+
+
+class ReopenAccount(OnOneAccount, frozen=True):
+    """Open a closed account again."""
 
     reason: Personal
 
@@ -78,6 +105,7 @@ RULES: dict[str, str] = {
     "account_closed": "Account {account} is closed; nothing can be posted to it or changed on it.",
     "account_frozen": "Account {account} is frozen; unfreeze it first.",
     "account_not_frozen": "Account {account} is not frozen.",
+    "account_not_closed": "Account {account} is {status}, not closed.",
     "account_internal": "Account {account} is an internal account ({type}); this command is for customer accounts.",
     "balance_not_zero": "Account {account} has a balance of {balance} {currency}; it must be zero to close.",
     "holds_open": "Account {account} has {holds} open holds for {reserved} {currency}; release or capture them first.",
@@ -94,6 +122,7 @@ def open_account(command: OpenAccount, states: States, context: Context) -> Deci
         return Refused("account_exists", {"account": command.account})
     refusal = (
         refuse_other_than_code("owner", command.owner)
+        or refuse_metadata(command.metadata)
         or refuse_limits(command.minimum, command.maximum, command.currency)
         or refuse_opening_date(command.opened_on, context.today)
     )
@@ -115,7 +144,10 @@ def open_account(command: OpenAccount, states: States, context: Context) -> Deci
         maximum=command.maximum,
         opened_on=command.opened_on,
     )
-    return Accepted((opened, taken), {"account": command.account, "number": command.number})
+    events: tuple[Event, ...] = (opened, taken)
+    if command.metadata:
+        events = (opened, AccountMetadataChanged(command.account, 2, command.metadata, ()), taken)
+    return Accepted(events, {"account": command.account, "number": command.number})
 
 
 def freeze(command: FreezeAccount, states: States, context: Context) -> Decision:
@@ -150,20 +182,20 @@ def unfreeze(command: UnfreezeAccount, states: States, context: Context) -> Deci
     return Accepted((event,), {"account": command.account, "status": "open"})
 
 
-def close(command: CloseAccount, states: States, context: Context) -> Decision:
+def reopen(command: ReopenAccount, states: States, context: Context) -> Decision:
     account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
-    refusal = refuse_closing(account)
+    refusal = refuse_reopening(account)
     if refusal is not None:
         return refusal
-    event = AccountClosed(
+    event = AccountReopened(
         originator_id=command.account,
         originator_version=account.version + 1,
         owner=account.profile.owner,
         reason=command.reason,
     )
-    return Accepted((event,), {"account": command.account, "status": "closed"})
+    return Accepted((event,), {"account": command.account, "status": "open"})
 
 
 def refuse_limits(minimum: int | None, maximum: int | None, currency: str) -> Refused | None:
@@ -188,8 +220,26 @@ def refuse_unfreezing(account: Account) -> Refused | None:
     return Refused(rule, {"account": account.profile.id})
 
 
+def refuse_reopening(account: Account) -> Refused | None:
+    """Return the refusal to reopen an account that is not closed, or None."""
+    if account.status == "closed":
+        return None
+    return Refused("account_not_closed", {"account": account.profile.id, "status": account.status})
+
+
 def refuse_closing(account: Account) -> Refused | None:
     """Return the refusal to close an account that is not open, has holds or has a balance, or None."""
+    id, currency = account.profile.id, account.profile.currency
+    if (refusal := refuse_sweeping(account)) is not None:
+        return refusal
+    if account.balance != 0:
+        balance = show(account.balance, currency)
+        return Refused("balance_not_zero", {"account": id, "balance": balance, "currency": currency})
+    return None
+
+
+def refuse_sweeping(account: Account) -> Refused | None:
+    """Return the refusal to close an account, whatever its balance, that is not open or has holds, or None."""
     id, currency = account.profile.id, account.profile.currency
     if account.status != "open":
         return account.refuse_change_of_state()
@@ -198,9 +248,6 @@ def refuse_closing(account: Account) -> Refused | None:
         return Refused(
             "holds_open", {"account": id, "holds": len(account.holds), "reserved": reserved, "currency": currency}
         )
-    if account.balance != 0:
-        balance = show(account.balance, currency)
-        return Refused("balance_not_zero", {"account": id, "balance": balance, "currency": currency})
     return None
 
 
@@ -208,5 +255,6 @@ DECISIONS: dict[type, Decide] = {
     OpenAccount: open_account,
     FreezeAccount: freeze,
     UnfreezeAccount: unfreeze,
-    CloseAccount: close,
+    ReopenAccount: reopen,
 }
+MAY: dict[type, frozenset[Role]] = {ReopenAccount: OPERATORS}

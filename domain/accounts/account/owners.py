@@ -171,6 +171,8 @@ def for_customer(decision: Decision, states: States, context: Context) -> Decisi
 
 # Decisions
 
+_ABOUT_MANDATES = "decides about the mandates of"
+
 
 def add_owner(command: AddOwner, states: States, context: Context) -> Decision:
     account = found(states, command.account, Account)
@@ -208,7 +210,7 @@ def give_mandate(command: GiveMandate, states: States, context: Context) -> Deci
         until=command.until,
     )
     no = (
-        _refuse_other_than_owner(account, context)
+        refuse_other_than_owner(account, context, _ABOUT_MANDATES)
         or refuse_other_than_code("person", command.person)
         or refuse_mandate(account, event, context.decided_at)
     )
@@ -229,15 +231,15 @@ def withdraw_mandate(command: WithdrawMandate, states: States, context: Context)
     account = found(states, command.account, Account)
     if account is None:
         return Unknown("account", command.account)
-    no = _refuse_other_than_owner(account, context) or refuse_withdrawal(account, command.person)
+    no = refuse_other_than_owner(account, context, _ABOUT_MANDATES) or refuse_withdrawal(account, command.person)
     if no is not None:
         return no
     event = MandateWithdrawn(command.account, account.version + 1, command.person)
     return Accepted((event,), {"account": command.account, "person": command.person})
 
 
-def _refuse_other_than_owner(account: Account, context: Context) -> Unknown | Forbidden | None:
-    """Return why a customer may not decide about the mandates of the account, or None. Its owners may."""
+def refuse_other_than_owner(account: Account, context: Context, does: str) -> Unknown | Forbidden | None:
+    """Return why a customer may not do what only owners may do with the account, or None. `does` says what."""
     if not is_customer(context):
         return None
     person, id = context.principal.person, account.profile.id
@@ -245,7 +247,7 @@ def _refuse_other_than_owner(account: Account, context: Context) -> Unknown | Fo
         return Unknown("account", id)
     if person in account.profile.owners:
         return None
-    return Forbidden(f"Only an owner decides about the mandates of account {id}; {person} is none.")
+    return Forbidden(f"Only an owner {does} account {id}; {person} is none.")
 
 
 def refuse_owner(account: Account, person: str) -> Refused | None:

@@ -9,15 +9,21 @@ from msgspec.structs import replace
 
 from domain.accounts.account.events import (
     AccountAssessed,
+    AccountAttached,
     AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountDetached,
+    AccountDetailsChanged,
     AccountEvent,
     AccountFrozen,
+    AccountMetadataChanged,
     AccountOpened,
+    AccountReopened,
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     LimitReturned,
@@ -29,18 +35,20 @@ from domain.accounts.account.events import (
     OwnerRemoved,
 )
 from domain.accounts.account.usage import NO_USAGE, Usage
-from domain.accounts.numbers import AccountType, InternalRole
+from domain.accounts.numbers import AccountType, InternalRole, PairRole
 from domain.kernel import Figure, Refused, Value
 from domain.money import show
 
 ACCOUNT = "acct"
 """Prefix of the ids of accounts."""
 HOLD = "hold"
-"""Prefix of the ids of holds."""
+"""Prefix of the ids of holds that clients place."""
+HOLDS_OF_TRANSACTIONS = "txn_"
+"""How the id of a hold begins that reserves for a pending transaction: it is the id of that transaction."""
 
 Status = Literal["open", "frozen", "closed"]
 
-INTERNAL_ROLES: frozenset[str] = frozenset(get_args(InternalRole))
+INTERNAL_ROLES: frozenset[str] = frozenset((*get_args(InternalRole), *get_args(PairRole)))
 
 
 RULES: dict[str, str] = {
@@ -100,6 +108,8 @@ class Profile(Value, frozen=True):
     overdraft_until: date | None = None  # the last day, UTC; None: no end
     outgoing: Outgoing | None = None
     approve_above: int | None = None  # what one transaction may take at most without another person
+    metadata_keys: tuple[str, ...] = ()  # oldest first; the values decide nothing, so they are not kept
+    node: str | None = None  # of the chart, to which the account is attached
 
     @property
     def internal(self) -> bool:
@@ -113,9 +123,9 @@ class Account(Value, frozen=True):
     version: int
     profile: Profile
     balance: int
-    reserved: int  # sum of the open holds
+    reserved: int  # sum of what is left of the open holds
     status: Status
-    holds: tuple[tuple[str, int, datetime | None], ...] = ()  # (hold id, amount, expiry), oldest first
+    holds: tuple[tuple[str, int, datetime | None], ...] = ()  # (hold id, what is left of it, expiry), oldest first
     usage: Usage = NO_USAGE  # of the outgoing limits
 
     @property
@@ -135,7 +145,7 @@ class Account(Value, frozen=True):
         return self.profile.outgoing is not None or self.profile.approve_above is not None
 
     def hold(self, id: str) -> int | None:
-        """Return the amount of an open hold in minor units, or None if the account has no open hold with this id."""
+        """Return what is left of an open hold in minor units, or None if the account has no open hold with this id."""
         for hold, amount, _ in self.holds:
             if hold == id:
                 return amount
@@ -284,7 +294,7 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return state.with_status(version, state.status)
         case AccountFrozen():
             return state.with_status(version, "frozen")
-        case AccountUnfrozen():
+        case AccountUnfrozen() | AccountReopened():
             return state.with_status(version, "open")
         case AccountClosed():
             return state.with_status(version, "closed")
@@ -294,6 +304,12 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
         case HoldReleased() | HoldCaptured() | HoldExpired():
             holds = tuple(hold for hold in state.holds if hold[0] != event.hold)
             return replace(state, version=version, reserved=state.reserved - event.amount, holds=holds)
+        case HoldPartlyCaptured():
+            holds = tuple(
+                (hold, left - event.amount, expires_at) if hold == event.hold else (hold, left, expires_at)
+                for hold, left, expires_at in state.holds
+            )
+            return replace(state, version=version, reserved=state.reserved - event.amount, holds=holds)
         case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
             return replace(state, version=version, profile=_with_persons(state.profile, event))
         case LimitUsed():
@@ -302,6 +318,15 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return replace(state, version=version, usage=state.usage.with_returned(event.amount, event.used_at))
         case LimitsChanged():
             return replace(state, version=version, profile=_with_limits(state.profile, event))
+        case AccountDetailsChanged():
+            return replace(state, version=version)  # its name is personal, and no state with snapshots has such values
+        case AccountMetadataChanged():
+            keys = keys_after(state.profile.metadata_keys, event)
+            return replace(state, version=version, profile=replace(state.profile, metadata_keys=keys))
+        case AccountAttached():
+            return replace(state, version=version, profile=replace(state.profile, node=event.node))
+        case AccountDetached():
+            return replace(state, version=version, profile=replace(state.profile, node=None))
         case AccountOpened():
             raise ValueError(f"{event.originator_id} is opened again at version {version}")
 
@@ -317,6 +342,12 @@ def _with_limits(profile: Profile, event: LimitsChanged) -> Profile:
         outgoing=None if limits == (None,) * len(limits) else Outgoing(*limits),
         approve_above=event.approve_above,
     )
+
+
+def keys_after(keys: tuple[str, ...], event: AccountMetadataChanged) -> tuple[str, ...]:
+    """Return the keys of the metadata after the event."""
+    kept = dict.fromkeys(key for key in keys if key not in event.removed)
+    return tuple({**kept, **dict.fromkeys(event.metadata)})
 
 
 def _with_persons(profile: Profile, event: OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn) -> Profile:

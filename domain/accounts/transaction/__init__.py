@@ -9,7 +9,18 @@ from domain.accounts.details import RULES as DETAILS_RULES
 from domain.accounts.details import TransactionCounted, TransactionDetailed
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted
-from domain.accounts.transaction import adjustment, approval, capture, check, events, movements, pending, reversal
+from domain.accounts.transaction import (
+    adjustment,
+    approval,
+    capture,
+    check,
+    closing,
+    conditions,
+    events,
+    movements,
+    pending,
+    reversal,
+)
 from domain.accounts.transaction.adjustment import AdjustBalance
 from domain.accounts.transaction.approval import ApprovePending, RejectPending
 from domain.accounts.transaction.capture import CaptureHold
@@ -76,6 +87,7 @@ AGGREGATE = Aggregate(
         **approval.DECISIONS,
         **reversal.DECISIONS,
         **adjustment.DECISIONS,
+        **closing.DECISIONS,
     },
     rules={
         **POSTING_RULES,
@@ -86,9 +98,11 @@ AGGREGATE = Aggregate(
         **pending.RULES,
         **approval.RULES,
         **reversal.RULES,
+        **conditions.RULES,
+        **closing.RULES,
     },
     written_once=True,
-    may={**movements.MAY, **pending.MAY, **approval.MAY, **reversal.MAY, **adjustment.MAY},
+    may={**movements.MAY, **pending.MAY, **approval.MAY, **reversal.MAY, **adjustment.MAY, **closing.MAY},
     amounts=frozenset({"amount", "reversed"}),
     check=check.check,
     unit_rules=check.UNIT_RULES,

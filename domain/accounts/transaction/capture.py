@@ -6,7 +6,8 @@ from datetime import date
 
 from msgspec import field
 
-from domain.accounts.account.events import HoldCaptured
+from domain.accounts.account.events import HoldCaptured, HoldPartlyCaptured
+from domain.accounts.account.holds import refuse_of_transaction
 from domain.accounts.account.state import Account, evolve
 from domain.accounts.posting import entries_between, post, posting_decision, posting_streams, with_facts_on
 from domain.accounts.transaction.described import transaction_of
@@ -16,7 +17,10 @@ from domain.money import show
 
 
 class CaptureHold(Value, frozen=True):
-    """Pay all or part of a hold to another account. The hold ends, and the rest becomes available again."""
+    """Pay all or part of a hold to another account.
+
+    The hold ends, and the rest becomes available again. With `keep_rest` it goes on with the rest, if there is one.
+    """
 
     account: str
     hold: str
@@ -28,6 +32,7 @@ class CaptureHold(Value, frozen=True):
     reference: str | None = None
     description: Personal | None = None
     metadata: Metadata = field(default_factory=dict)
+    keep_rest: bool = False
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -53,6 +58,9 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
     held = account.hold(command.hold)
     if held is None:
         return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
+    refusal = refuse_of_transaction(command.hold)
+    if refusal is not None:
+        return refusal
     if command.amount > held:
         return Refused(
             "hold_exceeded",
@@ -63,12 +71,15 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
                 "currency": currency,
             },
         )
-    # The hold ends first, so that its amount is available to the debit. Both are one unit, so nothing comes in between.
-    captured = HoldCaptured(
+    # The hold ends or shrinks first, so that the amount is available to the debit. Both are one unit, so nothing comes
+    # in between. An amount that no entry can have keeps no rest here: the posting refuses it.
+    rest = held - command.amount if command.keep_rest and command.amount > 0 else 0
+    event, freeing = (HoldPartlyCaptured, command.amount) if rest else (HoldCaptured, held)
+    captured = event(
         originator_id=command.account,
         originator_version=account.version + 1,
         hold=command.hold,
-        amount=held,
+        amount=freeing,
         currency=currency,
         transaction=command.transaction,
     )
@@ -78,7 +89,8 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
     decision = post(transaction, {**states, command.account: freed}, context)
     if not isinstance(decision, Accepted):
         return with_facts_on(decision, states)
-    return Accepted((captured, *decision.events), {**decision.result, "hold": command.hold}, decision.commuting)
+    result = {**decision.result, "hold": command.hold, "remaining": show(rest, currency)}
+    return Accepted((captured, *decision.events), result, decision.commuting)
 
 
 DECISIONS: dict[type, Decide] = {CaptureHold: capture_hold}

@@ -9,16 +9,20 @@ from domain.accounts.account.events import (
     AccountAssessed,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     LimitReturned,
     LimitUsed,
 )
+from domain.accounts.account.holds import of_transaction
 from domain.accounts.details import RULES as DETAILS_RULES
 from domain.accounts.details import TransactionCounted, TransactionDetailed, refuse_details
+from domain.accounts.periods.state import periods
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import TransactionPosted, refuse_entries, refuse_value_date, refuse_without_approval
 from domain.accounts.posting_policy import posting_policy
+from domain.accounts.transaction.conditions import REFERENCES, first_of_each_side, reference_claim
 from domain.accounts.transaction.events import (
     TransactionApproved,
     TransactionCancelled,
@@ -36,8 +40,9 @@ from domain.accounts.transaction.pending import (
     refuse_posting_pending,
 )
 from domain.accounts.transaction.reversal import NOT_REVERSED
-from domain.accounts.transaction.state import TRANSACTION, TransactionState, evolve
+from domain.accounts.transaction.state import TransactionState, evolve
 from domain.aggregate import Broken, Decided, UnitRule, refused
+from domain.claims import ClaimReleased, ClaimTaken
 from domain.kernel import Event, Refused
 from domain.money import EXPONENTS
 
@@ -65,7 +70,10 @@ def check(before: TransactionState | None, events: Sequence[TransactionEvent], d
             case TransactionDetailed():
                 if before is not None:
                     yield Broken(event, f"{event.originator_id} gets details after the unit that made it")
-                if (refusal := refuse_details(event)) is not None:
+                refusal = refuse_details(event)
+                if refusal is None and event.late_for is not None:
+                    refusal = periods(decided.policies).refuse_late(event.late_for)
+                if refusal is not None:
                     yield refused(event, refusal, _RULES)
             case TransactionCounted():
                 if event.at != decided.decided_at:
@@ -83,6 +91,7 @@ def _made(event: TransactionPosted | TransactionPended, decided: Decided) -> Ite
     """The entries and the value date."""
     foreign = sorted({entry.currency for entry in event.entries} - EXPONENTS.keys())
     refusal = refuse_value_date(event.value_date, posting_policy(decided.policies), decided.today)
+    refusal = refusal or periods(decided.policies).refuse_value_date(event.value_date)
     if foreign:
         yield Broken(event, f"{event.originator_id} has entries in {foreign[0]!r}, which is no currency")
     else:
@@ -150,8 +159,10 @@ def _reversed(state: TransactionState | None, event: TransactionReversed) -> Ite
 # Events that must stand beside others in their unit
 
 
-def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
-    """The transaction of the unit takes all or part of the hold from its account."""
+def _capture_is_paid(
+    event: HoldCaptured | HoldPartlyCaptured, unit: Mapping[str, Sequence[Event]], decided: Decided
+) -> str | None:
+    """The transaction of the unit takes the captured part from the account, or all or part of a hold that ends."""
     account, id = event.originator_id, event.transaction
     posted = next((one for one in unit.get(id, ()) if isinstance(one, TransactionPosted)), None)
     if posted is None:
@@ -161,6 +172,11 @@ def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], d
     taken = posted.entries[0] if posted.entries else None
     if posted.kind != "capture" or taken is None or (taken.account, taken.side) != (account, "debit"):
         return f"hold {event.hold} is captured by {id}, which does not take it from {account}"
+    if isinstance(event, HoldPartlyCaptured) and (taken.currency, taken.amount) != (event.currency, event.amount):
+        return (
+            f"{event.amount} minor units of {event.currency} are captured of hold {event.hold}, and {id} takes "
+            f"{taken.amount} of {taken.currency}"
+        )
     if taken.currency != event.currency or taken.amount > event.amount:
         return (
             f"hold {event.hold} reserves {event.amount} minor units of {event.currency}, and {id} takes {taken.amount} "
@@ -171,7 +187,7 @@ def _capture_is_paid(event: HoldCaptured, unit: Mapping[str, Sequence[Event]], d
 
 def _hold_has_its_transaction(event: HoldPlaced, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
     """A hold of a pending transaction is placed with it."""
-    if not _of_transaction(event.hold):
+    if not of_transaction(event.hold):
         return None
     if any(isinstance(one, TransactionPended) for one in unit.get(event.hold, ())):
         return None
@@ -181,7 +197,7 @@ def _hold_has_its_transaction(event: HoldPlaced, unit: Mapping[str, Sequence[Eve
 def _hold_ends_with_its_transaction(
     event: HoldReleased | HoldExpired, unit: Mapping[str, Sequence[Event]], decided: Decided
 ) -> str | None:
-    if not _of_transaction(event.hold):
+    if not of_transaction(event.hold):
         return None
     if any(
         isinstance(one, TransactionCancelled | TransactionRejected | TransactionExpired)
@@ -277,12 +293,27 @@ def _reviewed_later(made: TransactionPosted | TransactionPended) -> bool:
     return isinstance(made, TransactionPended) and made.awaits != "request"
 
 
-def _of_transaction(hold: str) -> bool:
-    return hold.startswith(f"{TRANSACTION}_")
+def _claim_has_its_reference(event: ClaimTaken, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """A transaction of the unit has the claimed reference. The claim is for the log, or for an account of it."""
+    claim, id = event.originator_id, event.holder
+    if not claim.startswith(REFERENCES):
+        return None
+    for posted in unit.get(id, ()):
+        if isinstance(posted, TransactionPosted | TransactionPended) and posted.reference is not None:
+            scopes = ("log", *first_of_each_side(posted.entries))
+            if claim in [reference_claim(scope, posted.reference) for scope in scopes]:
+                return None
+    return f"{id} takes {claim}, and its unit does not post a transaction with that reference"
+
+
+def _reference_is_kept(event: ClaimReleased, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    claim = event.originator_id
+    return f"{claim} is released; a unique reference is never given back" if claim.startswith(REFERENCES) else None
 
 
 UNIT_RULES: Mapping[type[Event], UnitRule] = {
     HoldCaptured: _capture_is_paid,
+    HoldPartlyCaptured: _capture_is_paid,
     HoldPlaced: _hold_has_its_transaction,
     HoldReleased: _hold_ends_with_its_transaction,
     HoldExpired: _hold_ends_with_its_transaction,
@@ -293,4 +324,6 @@ UNIT_RULES: Mapping[type[Event], UnitRule] = {
     LimitUsed: _used_by_its_transaction,
     LimitReturned: _returned_by_a_reversal,
     AccountAssessed: _assessed_as_decided,
+    ClaimTaken: _claim_has_its_reference,
+    ClaimReleased: _reference_is_kept,
 }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 from msgspec import field
+from msgspec.structs import replace
 
 from domain.accounts.account.owners import for_customer, is_customer, refuse_debit, refuse_payee
 from domain.accounts.account.state import Account
+from domain.accounts.details import details_of
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import (
     Entry,
@@ -81,6 +83,7 @@ class PostTransaction(Value, frozen=True):
     reference: str | None = None
     description: Personal | None = None
     metadata: Metadata = field(default_factory=dict)
+    late_for: date | None = None  # the day in a closed period that it is about
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -109,8 +112,6 @@ def charge_fee(command: ChargeFee, states: States, context: Context) -> Decision
 
 @posting_decision
 def transfer(command: Transfer, states: States, context: Context) -> Decision:
-    if command.source == command.target:
-        return Refused("same_account", {"account": command.source})
     if is_customer(context):
         source, target = found(states, command.source, Account), found(states, command.target, Account)
         no = refuse_debit(source, command.source, command.amount, command.currency, context)
@@ -120,6 +121,8 @@ def transfer(command: Transfer, states: States, context: Context) -> Decision:
 
 
 def _transferred(command: Transfer, states: States, context: Context) -> Decision:
+    if command.source == command.target:
+        return Refused("same_account", {"account": command.source})
     entries = entries_between(command.source, command.target, command.amount, command.currency)
     return post_or_wait(transaction_of(command, "transfer", entries, command.source, states), states, context)
 
@@ -127,7 +130,10 @@ def _transferred(command: Transfer, states: States, context: Context) -> Decisio
 @posting_decision
 def post_transaction(command: PostTransaction, states: States, context: Context) -> Decision:
     first = command.entries[0].account if command.entries else None
-    return post_or_wait(transaction_of(command, command.kind, command.entries, first, states), states, context)
+    transaction = transaction_of(command, command.kind, command.entries, first, states)
+    if command.late_for is not None:
+        transaction = replace(transaction, details=details_of(command.metadata, command.late_for))
+    return post_or_wait(transaction, states, context)
 
 
 def _against_internal(

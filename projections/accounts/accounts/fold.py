@@ -7,7 +7,7 @@ is counted. So the version of that stream is known without reading these events.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -15,12 +15,18 @@ from psycopg import Connection
 
 from domain.accounts.account.events import (
     AccountAssessed,
+    AccountAttached,
     AccountClosed,
+    AccountDetached,
+    AccountDetailsChanged,
     AccountFrozen,
+    AccountMetadataChanged,
     AccountOpened,
+    AccountReopened,
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     LimitReturned,
@@ -33,7 +39,7 @@ from domain.accounts.account.events import (
 )
 from domain.accounts.posting import TransactionPosted
 from eventstore.postgres.arrays import BinaryArray, bool_array, int8_array, text_array
-from projections.accounts.accounts.tables import LIMITS, TABLE, VIEW, limits_of
+from projections.accounts.accounts.tables import LIMITS, NO_METADATA, TABLE, VIEW, as_json, limits_of
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.rows import NULL, copy_rows, copy_text, erasable
 from projections.engine.writing import copy_target
@@ -55,6 +61,16 @@ class Change:
     reason: str | None = None
     reason_erased: bool = False
     limits: LimitsChanged | None = None  # the newest; None: unchanged
+    named: AccountDetailsChanged | None = None  # the last other name; None: unchanged
+    pairs: dict[str, str] | None = None  # of the metadata that were set; None: unchanged
+    removed: set[str] = field(default_factory=set)  # keys of the metadata that are not set after their removal
+
+    def change_metadata(self, event: AccountMetadataChanged) -> None:
+        """Add a change of the metadata to those before it."""
+        pairs = {} if self.pairs is None else self.pairs
+        self.removed.update(event.removed)
+        self.removed.difference_update(event.metadata)
+        self.pairs = {key: value for key, value in pairs.items() if key not in event.removed} | dict(event.metadata)
 
 
 def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
@@ -86,14 +102,18 @@ def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
             case AccountFrozen():
                 change.status = "frozen"
                 change.reason, change.reason_erased = erasable(event.reason)
-            case AccountUnfrozen():
+            case AccountUnfrozen() | AccountReopened():
                 change.status, change.reason, change.reason_erased = "open", None, False
             case AccountClosed():
                 change.status = "closed"
                 change.reason, change.reason_erased = erasable(event.reason)
+            case AccountDetailsChanged():
+                change.named = event
+            case AccountMetadataChanged():
+                change.change_metadata(event)
             case HoldPlaced():
                 change.reserved += event.amount
-            case HoldReleased() | HoldCaptured() | HoldExpired():
+            case HoldReleased() | HoldCaptured() | HoldPartlyCaptured() | HoldExpired():
                 change.reserved -= event.amount
             case LimitsChanged():
                 change.limits = event
@@ -101,6 +121,8 @@ def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
                 pass  # only counted: `account_persons` has them
             case LimitUsed() | LimitReturned() | AccountAssessed():
                 pass  # only counted: `limit_usage` and `risk_assessments` have them
+            case AccountAttached() | AccountDetached():
+                pass  # only counted: `chart_accounts` has the node
             case _:
                 raise FoldError(f"{type(event).__name__} is none of its events")
     return changes
@@ -118,6 +140,8 @@ class Rows(NamedTuple):
     reserved: tuple[BinaryArray, ...]
     status: tuple[BinaryArray, ...]
     limits: tuple[BinaryArray, ...]
+    names: tuple[BinaryArray, ...]
+    metadata: tuple[BinaryArray, ...]
 
 
 def lay_out(changes: Mapping[str, Change]) -> Rows:
@@ -127,6 +151,8 @@ def lay_out(changes: Mapping[str, Change]) -> Rows:
     reserved = {account: change.reserved for account, change in changed.items() if change.reserved}
     status = {account: change for account, change in changed.items() if change.status is not None}
     limits = {account: change.limits for account, change in changed.items() if change.limits is not None}
+    named = {account: erasable(change.named.name) for account, change in changed.items() if change.named is not None}
+    metadata = {account: change for account, change in changed.items() if change.pairs is not None}
     booked: tuple[BinaryArray, ...] = ()
     if changed:
         balance, version, entries, position, at = zip(*map(_BOOKED, changed.values()), strict=True)
@@ -154,6 +180,20 @@ def lay_out(changes: Mapping[str, Change]) -> Rows:
         (text_array(list(limits)), *map(text_array, zip(*map(_limits, limits.values()), strict=True)))
         if limits
         else (),
+        (
+            text_array(list(named)),
+            text_array([name for name, _ in named.values()]),
+            bool_array([erased for _, erased in named.values()]),
+        )
+        if named
+        else (),
+        (
+            text_array(list(metadata)),
+            text_array([as_json(dict.fromkeys(change.removed, "")) for change in metadata.values()]),
+            text_array([as_json(change.pairs or {}) for change in metadata.values()]),
+        )
+        if metadata
+        else (),
     )
 
 
@@ -178,6 +218,10 @@ def write(connection: Connection[Any], rows: Rows, cache: FoldCache) -> None:
         connection.execute(_SET_STATUS, rows.status)
     if rows.limits:
         connection.execute(_SET_LIMITS, rows.limits)
+    if rows.names:
+        connection.execute(_SET_NAME, rows.names)
+    if rows.metadata:
+        connection.execute(_SET_METADATA, rows.metadata)
     copy_rows(connection, _TARGET, rows.opened)
 
 
@@ -216,6 +260,20 @@ UPDATE accounts a
  WHERE a.account = c.account
 """
 
+_SET_NAME = """
+UPDATE accounts a SET name = c.name, name_erased = c.name_erased
+  FROM unnest(%s::text[], %s::text[], %s::boolean[]) AS c(account, name, name_erased)
+ WHERE a.account = c.account
+"""
+
+# The keys that are removed come as an object, because an array of arrays would need the same number for each account.
+_SET_METADATA = """
+UPDATE accounts a
+   SET metadata = (a.metadata - ARRAY(SELECT jsonb_object_keys(c.removed::jsonb))) || c.pairs::jsonb
+  FROM unnest(%s::text[], %s::text[], %s::text[]) AS c(account, removed, pairs)
+ WHERE a.account = c.account
+"""
+
 _MISSING = """
 SELECT min(c.account) FROM unnest(%s::text[]) AS c(account)
  WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.account = c.account)
@@ -226,11 +284,11 @@ def _line(change: Change) -> str:
     """The line of an account, in the order of the table's columns."""
     event = change.opened
     assert event is not None
-    name, name_erased = erasable(event.name)
     changed = change.limits
     minimum, maximum, *others = (
         (event.minimum, event.maximum, *[None] * (len(LIMITS) - 2)) if changed is None else _limits(changed)
     )
+    name, name_erased = erasable(event.name if change.named is None else change.named.name)
     return "\t".join(
         (
             copy_text(event.originator_id),
@@ -254,6 +312,7 @@ def _line(change: Change) -> str:
             str(change.opened_at),
             str(change.position),
             change.at,
+            copy_text(as_json(change.pairs)) if change.pairs else NO_METADATA,
         )
     )
 
@@ -266,9 +325,13 @@ ACCOUNTS = Projection(
         AccountFrozen,
         AccountUnfrozen,
         AccountClosed,
+        AccountReopened,
+        AccountDetailsChanged,
+        AccountMetadataChanged,
         HoldPlaced,
         HoldReleased,
         HoldCaptured,
+        HoldPartlyCaptured,
         HoldExpired,
         OwnerAdded,
         OwnerRemoved,
@@ -278,6 +341,8 @@ ACCOUNTS = Projection(
         LimitUsed,
         LimitReturned,
         AccountAssessed,
+        AccountAttached,
+        AccountDetached,
         TransactionPosted,
     ),
     read_tables=(TABLE,),

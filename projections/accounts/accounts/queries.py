@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 from psycopg import Connection
 
 from projections.accounts.account_persons import SEEN
-from projections.accounts.accounts.tables import TABLE
-from projections.engine.listing import EVERYTHING, Listed, Listing, Reader, Visible, readable
+from projections.accounts.accounts.tables import TABLE, as_json
+from projections.engine.listing import EVERYTHING, Listed, Listing, Reader, Visible, readable, with_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class AccountRow:
     position: int
     last_position: int
     last_at: datetime
+    metadata: dict[str, str]
 
     @property
     def available(self) -> int:
@@ -60,6 +62,7 @@ ACCOUNTS = Listing(
     _T,
     AccountRow,
     filters=("account", "number", "owner", "type", "currency", "status"),
+    conditions={"metadata": with_pairs(_T.c.metadata)},
     visible=Visible(_T.c.account.in_(SEEN)),
 )
 
@@ -82,10 +85,15 @@ def accounts(
     type: str | None = None,
     currency: str | None = None,
     status: str | None = None,
+    metadata: Mapping[str, str] | None = None,
     after: int | None = None,
     cursor: int | None = None,
     limit: int = 100,
 ) -> Listed[AccountRow, int]:
-    """Accounts in the order in which they were opened; `after` and `cursor` are positions."""
-    filters = {"owner": owner, "type": type, "currency": currency, "status": status, "after": after}
+    """Accounts in the order in which they were opened; `after` and `cursor` are positions.
+
+    With `metadata`, those that have all these pairs.
+    """
+    pairs = as_json(metadata) if metadata else None
+    filters = {"owner": owner, "type": type, "currency": currency, "status": status, "metadata": pairs, "after": after}
     return ACCOUNTS.read(connection, filters, limit, cursor=cursor, reader=reader)

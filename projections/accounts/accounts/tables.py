@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
+
+import orjson
 
 from domain.accounts.account.events import (
     AccountAssessed,
+    AccountAttached,
     AccountClosed,
+    AccountDetached,
+    AccountDetailsChanged,
     AccountFrozen,
+    AccountMetadataChanged,
     AccountOpened,
+    AccountReopened,
     AccountUnfrozen,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
     LimitReturned,
@@ -23,7 +32,20 @@ from domain.accounts.account.events import (
     OwnerRemoved,
 )
 from domain.accounts.posting import TransactionPosted
-from projections.engine.columns import amount, code, day, flag, free_text, index, moment, number, read_table, total
+from projections.engine.columns import (
+    amount,
+    code,
+    day,
+    flag,
+    free_text,
+    index,
+    moment,
+    number,
+    pairs,
+    pairs_index,
+    read_table,
+    total,
+)
 from projections.engine.declared import RowFold
 from projections.engine.erasure import PersonalText
 from projections.engine.reporting import Shown, View, shown
@@ -69,11 +91,13 @@ TABLE = read_table(
     number("position", "Position in the log of its opening."),
     number("last_position", "Position in the log of the last event that changed it."),
     moment("last_at", "When that event was recorded, UTC."),
+    pairs("metadata", "Pairs of codes that clients keep with it, as a JSON object."),
     index("accounts_in_order", "position"),
     index("accounts_of_owner", "owner", "position"),
     index("accounts_not_open", "status", "position", where="status <> 'open'"),
     index("accounts_of_type", "type", "position"),
     index("accounts_in_currency", "currency", "position"),
+    pairs_index("accounts_with_metadata", "metadata"),
     storage="fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05",
     personal=PersonalText("owner", {"name": "name_erased", "reason": "reason_erased"}),
 )
@@ -102,8 +126,12 @@ VIEW = View(
         "last_at",
         "position",
         *OTHER_LIMITS,
+        "metadata",
     ),
 )
+
+
+NO_METADATA = "{}"
 
 
 def opened(row: Row, event: AccountOpened) -> Row:
@@ -126,6 +154,7 @@ def opened(row: Row, event: AccountOpened) -> Row:
         "reserved": 0,
         "entries": 0,
         "position": row["last_position"],
+        "metadata": NO_METADATA,
     }
 
 
@@ -157,12 +186,35 @@ def closed(row: Row, event: AccountClosed) -> Row:
     return {**row, "status": "closed", "reason": reason, "reason_erased": erased}
 
 
+def reopened(row: Row, event: AccountReopened) -> Row:
+    """It is as before it was closed."""
+    return {**row, "status": "open", "reason": None, "reason_erased": False}
+
+
+def named(row: Row, event: AccountDetailsChanged) -> Row:
+    """It has another name."""
+    name, erased = erasable(event.name)
+    return {**row, "name": name, "name_erased": erased}
+
+
+def described(row: Row, event: AccountMetadataChanged) -> Row:
+    """Some pairs are set, and others removed."""
+    before = orjson.loads(row["metadata"])
+    kept = {key: value for key, value in before.items() if key not in event.removed}
+    return {**row, "metadata": as_json({**kept, **event.metadata})}
+
+
+def as_json(metadata: Mapping[str, str]) -> str:
+    """Metadata as the text of a JSON object."""
+    return orjson.dumps(dict(metadata)).decode()
+
+
 def held(row: Row, event: HoldPlaced) -> Row:
     """An amount is reserved."""
     return {**row, "reserved": row["reserved"] + event.amount}
 
 
-def hold_ended(row: Row, event: HoldReleased | HoldCaptured | HoldExpired) -> Row:
+def freed(row: Row, event: HoldReleased | HoldCaptured | HoldPartlyCaptured | HoldExpired) -> Row:
     """An amount is not reserved any more."""
     return {**row, "reserved": row["reserved"] - event.amount}
 
@@ -179,11 +231,23 @@ def limits_of(event: LimitsChanged) -> dict[str, int | date | None]:
     return {**{name: getattr(event, name) for name in LIMITS}, "overdraft": event.overdraft or None}
 
 
-_Counted = OwnerAdded | OwnerRemoved | MandateGiven | MandateWithdrawn | LimitUsed | LimitReturned | AccountAssessed
+_Counted = (
+    OwnerAdded
+    | OwnerRemoved
+    | MandateGiven
+    | MandateWithdrawn
+    | LimitUsed
+    | LimitReturned
+    | AccountAttached
+    | AccountDetached
+    | AccountAssessed
+)
 
 
 def counted(row: Row, event: _Counted) -> Row:
-    """Only its version changes. `account_persons` has its owners and mandates, `limit_usage` what it used."""
+    """Only its version changes. `account_persons` has its owners and mandates, `limit_usage` what it used,
+    and `chart_accounts` its node.
+    """
     return row
 
 
@@ -200,10 +264,14 @@ PURE = RowFold(
         AccountFrozen: frozen,
         AccountUnfrozen: unfrozen,
         AccountClosed: closed,
+        AccountReopened: reopened,
+        AccountDetailsChanged: named,
+        AccountMetadataChanged: described,
         HoldPlaced: held,
-        HoldReleased: hold_ended,
-        HoldCaptured: hold_ended,
-        HoldExpired: hold_ended,
+        HoldReleased: freed,
+        HoldCaptured: freed,
+        HoldPartlyCaptured: freed,
+        HoldExpired: freed,
         OwnerAdded: counted,
         OwnerRemoved: counted,
         MandateGiven: counted,
@@ -212,6 +280,8 @@ PURE = RowFold(
         LimitReturned: counted,
         AccountAssessed: counted,
         LimitsChanged: limits_changed,
+        AccountAttached: counted,
+        AccountDetached: counted,
         TransactionPosted: booked,
     },
     rows_of=_accounts_of,

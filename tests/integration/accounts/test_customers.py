@@ -33,6 +33,10 @@ READS = {
     "/v1/accounts/{account}",
     "/v1/accounts/{account}/entries",
     "/v1/accounts/{account}/movements",
+    "/v1/holds",
+    "/v1/holds/{hold}",
+    "/v1/conversions",
+    "/v1/quotes/{quote}",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
 }
@@ -96,6 +100,7 @@ class World:
             self._something(chance)
         self.states = self._folded()
         self.transactions = self._all("transactions")
+        self.holds = self._all("holds")
 
     def _something(self, chance: Random) -> None:
         """A command of an operator, which may be refused."""
@@ -118,6 +123,8 @@ class World:
             self._do(f"accounts/{account}/owners", {"person": person})
         elif choice < 0.65:
             self._do(f"accounts/{account}/owners/remove", {"person": person})
+        elif choice < 0.75:
+            self._do(f"accounts/{account}/holds", eur("1.00"))
         elif choice < 0.85:
             self._do("transfers", eur("1.00", source=account, target=other))
         else:
@@ -175,6 +182,7 @@ class World:
         for account in staff:
             self._check_account(person, account, account["account"] in seen)
         self._check_transactions(person, seen)
+        self._check_holds(person, seen)
         self._check_persons(person, at)
 
     def _check_account(self, person: str, account: Any, visible: bool) -> None:
@@ -214,6 +222,22 @@ class World:
             of_account = [one for one in expected if account in {entry["account"] for entry in one["entries"]}]
             assert self._all("transactions", person, account=account) == (of_account if account in seen else [])
 
+    def _check_holds(self, person: str, seen: set[str]) -> None:
+        visible = [one for one in self.holds if one["account"] in seen]
+        assert self._all("holds", person, limit=2) == visible
+        for one in self.holds:
+            answer, of_account = (
+                self.get(f"holds/{one['hold']}", person),
+                self._all("holds", person, account=one["account"]),
+            )
+            if one["account"] in seen:
+                assert found(answer) == one
+                assert one in of_account
+            else:
+                missing = self.get("holds/hold_x", person)
+                assert (answer.status_code, missing.status_code, of_account) == (404, 404, [])
+                assert answer.text.replace(one["hold"], "hold_x") == missing.text
+
     def _check_persons(self, person: str, at: datetime) -> None:
         everybody = self._all("account-persons")
         expected = [
@@ -239,6 +263,7 @@ def _standing(account: Account, person: str) -> str:
 def test_what_a_person_can_read_is_what_the_domain_lets_them(bank: Service, clock: Clock, seed: int) -> None:
     world = World(bank, clock, seed)
     assert world.ends
+    assert world.holds
     chance = Random(seed)
     times = world.times()
     for at in [*chance.sample(times, min(4, len(times))), times[-1]]:
@@ -361,6 +386,23 @@ def test_an_owner_who_was_removed_by_another_process_moves_nothing(bank: Service
     assert bank.services.executor.statistics.conflicts == conflicts + 1
 
 
+def test_an_owner_renames_and_closes_their_account(bank: Service, ada: str) -> None:
+    bob = bank.customer("prsn_bob")
+    mine, other = bank.account("10.00", owner="prsn_ada"), bank.account(owner="prsn_bob")
+    accepted(bank.post(f"accounts/{mine}/details", {"name": "Ada King"}, token=ada), 200)
+    assert found(bank.get(f"accounts/{mine}", token=ada))["name"] == "Ada King"
+    for path, body in (("details", {"name": "Bob"}), ("close", {"reason": "r", "sweep_to": other})):
+        assert bank.post(f"accounts/{mine}/{path}", body, token=bob).status_code == 404
+    internal = bank.post(f"accounts/{mine}/close", {"reason": "r", "sweep_to": CASH}, token=ada)
+    assert internal.status_code == 404
+    closed = bank.post(f"accounts/{mine}/close", {"reason": "r", "sweep_to": other}, token=ada)
+    assert set(accepted(closed, 200)["balances"]) == {mine}
+    assert other not in closed.json()["versions"], "its version is not the customer's to know"
+    assert found(bank.get(f"accounts/{other}", token=bob))["balance"] == "10.00"
+    sweep = closed.json()["transaction"]
+    assert found(bank.get(f"transactions/{sweep}", token=ada))["kind"] == "sweep"
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -368,7 +410,8 @@ def test_an_owner_who_was_removed_by_another_process_moves_nothing(bank: Service
         ("accounts/{mine}/withdrawals", eur("1.00")),
         ("accounts/{mine}/fees", eur("1.00")),
         ("accounts/{mine}/freeze", {"reason": "mine"}),
-        ("accounts/{mine}/close", {"reason": "mine"}),
+        ("accounts/{mine}/reopen", {"reason": "mine"}),
+        ("accounts/{mine}/metadata", {"set": {"branch": "12"}}),
         ("accounts/{mine}/owners", {"person": "prsn_bob"}),
         ("accounts/{mine}/owners/remove", {"person": "prsn_ada"}),
         ("transactions", {"entries": []}),

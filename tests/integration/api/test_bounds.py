@@ -19,6 +19,7 @@ from api.gateway.request_guard import MOST_DEPTH
 from api.services import Limits
 from domain.accounts.account.holds import MOST_HOLDS
 from domain.accounts.posting import LEAST_ENTRIES, MOST_ENTRIES
+from domain.accounts.transaction.conditions import MOST_CONDITIONS
 from domain.codes import MOST_CODE, MOST_METADATA_KEY, MOST_PAIRS
 from domain.money import MAX_AMOUNT, show
 from domain.orders.order import LEAST_LINES, MOST_LINES
@@ -122,6 +123,13 @@ def body(path: str, of: Callable[[int], dict[str, Any]]) -> Of:
 def field(path: str, name: str, sound: dict[str, Any], character: str = "x") -> Of:
     """A command with a text of this many characters in one field."""
     return body(path, lambda size: {**sound, name: character * size})
+
+
+def deposit_if(things: Things, size: int) -> Ask:
+    """A deposit with so many conditions."""
+    account = things["account"]
+    one = {"account": account, "what": "balance", "is": "gt", "currency": "EUR", "amount": "-1.00"}
+    return body(MOVED, lambda size: {**DEPOSIT, "conditions": [one] * size})(things, size)
 
 
 def raw(of: Callable[[int], bytes], *, in_parts: bool = False, **headers: str) -> Of:
@@ -318,7 +326,8 @@ BOUNDS = [
     Bound("item key", 255, one_item(having("key", lambda n: "i" * n)), "at most 255 characters"),
     Bound("item path", 500, one_item(having("path", lambda n: "/" * n)), "at most 500 characters", status=404),
     Bound("item if_match", 30, one_item(having("if_match", '"1"'.ljust)), "at most 30 characters"),
-    # members of every body
+    # members of every body, and of those that post a transaction
+    Bound("conditions", MOST_CONDITIONS, deposit_if, f"at most {MOST_CONDITIONS} items"),
     Bound(
         "expected_versions", MOST_EXPECTED, expecting(lambda n: {f"x_{i}": 0 for i in range(n)}), "at most 20 items"
     ),
@@ -429,8 +438,8 @@ FIGURES = {
 """The members of a schema that are bounds, and the text of the refusal past each of them."""
 ONE_CLASS = re.compile(r'\^"?\[[^\]]+\](\{(\d+),(\d+)\})"?\$')
 """A pattern that bounds the length. Other patterns describe the form of an id or amount."""
-BY_HAND = {"expected_versions", "idempotency-key", "if-match", "last-event-id"}
-"""The members and headers of every command are tested in `BOUNDS`."""
+BY_HAND = {"expected_versions", "conditions", "idempotency-key", "if-match", "last-event-id"}
+"""The members and headers of many commands are tested in `BOUNDS`."""
 
 
 def described(schema: Any, value: Any, schemas: dict[str, Any], place: Place = ()) -> Iterator[Described]:

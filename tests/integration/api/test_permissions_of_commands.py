@@ -11,7 +11,7 @@ import pytest
 
 from domain.kernel import Principal
 from domain.permissions import EVERYONE, ROLES
-from domain.registry import PERMISSIONS
+from domain.registry import PERMISSIONS, unwrapped
 from tests.samples.registry import ROUTES, command_routes
 from tests.support.ledger import NOW
 from tests.support.service import Service
@@ -53,7 +53,7 @@ def sent_by(service: Service, monkeypatch: pytest.MonkeyPatch, route: str) -> An
     monkeypatch.setattr(service.services.executor, "submit", noted)
     request = ROUTES[route](service)
     service.post(f"{request.path(route).removeprefix('/v1/')}?dry_run=true", dict(request.body), role="operator")
-    return made[-1].command
+    return unwrapped(made[-1].command)
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -14,8 +14,10 @@ from jsonschema_rs import Draft202012Validator
 
 from eventstore.reads.recorder import Recorder
 from tests.samples.accounts.account import MANDATE
+from tests.samples.accounts.periods import closed
 from tests.samples.people.routes import KEY
 from tests.samples.registry import OF_PEOPLE, ROUTES
+from tests.support.ledger import TODAY
 from tests.support.openapi import strict
 from tests.support.people import administrators, signed_in
 from tests.support.postgres import Server
@@ -82,10 +84,13 @@ def checking(service: Service) -> Iterator[Description]:
 def test_every_answer_has_exactly_the_members_that_are_described(service: Service) -> None:
     with checking(service) as description:
         of_accounts(service)
+        of_the_chart(service)
+        of_currencies(service)
         of_orders(service)
         of_posts(service)
         of_batches(service)
         of_the_log(service, description)
+        of_periods(service)
         of_activity(service)
         of_people(service)
     assert description.operations() - description.seen == set(), "operations without a successful answer"
@@ -96,6 +101,8 @@ def of_accounts(service: Service) -> None:
     hold = service.post(f"accounts/{account}/holds", EUR).json()["hold"]
     released = service.post(f"accounts/{account}/holds", EUR).json()["hold"]
     service.post(f"accounts/{account}/holds/{hold}/capture", {**EUR, "target": other})
+    service.get("holds", limit=1)
+    service.get(f"holds/{hold}")
     service.post(f"accounts/{account}/holds/{released}/release")
     service.post(f"accounts/{account}/withdrawals", EUR | {"reference": "r", "description": "d"})
     service.post(f"accounts/{account}/fees", EUR)
@@ -114,11 +121,51 @@ def of_accounts(service: Service) -> None:
     service.post(f"accounts/{account}/mandates/withdraw", {"person": "prsn_1"})
     for command in ("freeze", "unfreeze"):
         service.post(f"accounts/{account}/{command}", {"reason": "r"})
-    service.post(f"accounts/{service.account()}/close", {"reason": "r"})
+    service.post(f"accounts/{account}/details", {"name": "Ada King"})
+    service.post(f"accounts/{account}/metadata", {"set": {"branch": "12"}})
+    service.get("accounts", metadata="branch=12")
+    for closing in ({}, {"sweep_to": account}):
+        closed = service.account("1.00" if closing else None)
+        service.post(f"accounts/{closed}/close", {"reason": "r", **closing})
+        service.post(f"accounts/{closed}/reopen", {"reason": "r"}, role="operator")
     for path in ("accounts", f"accounts/{account}", f"accounts/{account}/entries", f"accounts/{account}/movements"):
         service.get(path)
     service.get("accounts", limit=1)
     for path in ("transactions", f"transactions/{transaction}", "trial-balance", "accounts/acct_x"):
+        service.get(path)
+
+
+def of_the_chart(service: Service) -> None:
+    account = service.account("10.00")
+    for node, parent in (("root", None), ("leaf", "root"), ("gone", None)):
+        of_type = {"type": "liability"} if parent is None else {"parent": parent}
+        service.post("chart/nodes", {"node": node, "title": "A node", **of_type}, role="operator")
+    service.post("chart/nodes/leaf/change", {"title": "Leaves", "kinds": ["fee"]}, role="operator")
+    service.post("chart/nodes/gone/move", {"parent": "root"}, role="operator")
+    service.post("chart/nodes/gone/remove", role="operator")
+    service.post(f"accounts/{account}/attach", {"node": "leaf"}, role="operator")
+    for path in ("chart", "chart/nodes/leaf", "chart/nodes/gone", "chart/nodes/leaf/accounts", "chart/balances"):
+        service.get(path)
+    service.get("chart/balances", value_date=TODAY.isoformat(), currency="EUR")
+    service.post(f"accounts/{account}/detach", role="operator")
+
+
+def of_periods(service: Service) -> None:
+    period = closed(service)
+    service.get("periods", status="closed", name="none")
+    for path in ("periods", f"periods/{period}", "periods/per_x"):
+        service.get(path)
+
+
+def of_currencies(service: Service) -> None:
+    for path in ("/v1/quotes", "/v1/conversions", "/v1/rates", "/v1/rates/{pair}/withdraw"):
+        request = ROUTES[path](service)
+        done = service.post(request.path(path).removeprefix("/v1/"), dict(request.body), role="operator")
+        assert done.status_code in (200, 201), done.text
+        if path == "/v1/quotes":
+            service.get(f"quotes/{done.json()['quote']}")
+    service.get("rates", pair="GBP:CHF", current=True)
+    for path in ("rates", "conversions"):
         service.get(path)
 
 

@@ -108,7 +108,7 @@ def traced_executor(
             codec,
             registry.decide,
             registry.evolve,
-            refusals.recorder(new_id),
+            refusals.recorder(new_id, registry.name_of),
             commuting_types=COMMUTING,
             transient_prefixes=registry.WRITTEN_ONCE,
             read_mostly=registry.READ_MOSTLY,

@@ -100,7 +100,7 @@ def test_migrate_creates_the_policies_once_in_each_log_of_daybook(database: Data
             owner.execute("SELECT log.create_log(%s)", (name,))
         for _ in range(2):
             create_policies(owner)
-        rows = owner.execute("SELECT log, stream, version FROM log.events_as_json ORDER BY log").fetchall()
+        rows = owner.execute("SELECT log, stream, version FROM log.events_as_json ORDER BY log, position").fetchall()
     assert rows == [(log, event.originator_id, 1) for log in ("main", "second") for event in registry.POLICIES]
     with ledger_on(database) as ledger:
         with psycopg.connect(database.url) as connection:

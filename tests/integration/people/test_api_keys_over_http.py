@@ -74,6 +74,14 @@ def test_a_key_of_some_accounts_touches_no_other(service: Service, operator: Som
     assert deposit(service, other, text).status_code == 403
     transfer = service.post("transfers", {"source": own, "target": other, **EUR}, token=text, key=key())
     assert transfer.status_code == 403, "it touches the other account"
+    about = {"account": other, "what": "balance", "is": "gte", "currency": "EUR", "amount": "0"}
+    condition = service.post(f"accounts/{own}/deposits", {**EUR, "conditions": [about]}, token=text, key=key())
+    assert condition.json()["detail"] == "The scope of this API key does not include Deposit.", (
+        "nor has conditions on it"
+    )
+    about["account"] = own
+    allowed = service.post(f"accounts/{own}/deposits", {**EUR, "conditions": [about]}, token=text, key=key())
+    assert allowed.status_code == 201
     assert service.get(f"accounts/{own}/entries", token=text).status_code == 200
     assert service.get(f"accounts/{other}", token=text).status_code == 403
     assert service.get("accounts", token=text).status_code == 403, "a list has other accounts too"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
 from psycopg import Connection
 
-from domain.accounts.account.events import AccountFrozen
+from domain.accounts.account.events import AccountDetailsChanged, AccountFrozen
+from domain.accounts.periods.state import PERIODS, PeriodClosed, PeriodReopeningAsked
 from domain.orders.order import OrderPlaced, PlacedLine
 from domain.people.person.events import PersonProfileChanged, PersonRegistered, PersonSuspended
 from domain.posts.post import PostDeleted, PostDrafted, PostRevised
@@ -37,11 +39,16 @@ def everything_about(filler: Filler, person: str, suffix: str, *, again: bool = 
         [PersonProfileChanged(person, version, person, "Ada King", "Counts", None, None, None)],
         [PersonSuspended(person, version + 1, person, "spam")],
         [account],
+        [AccountDetailsChanged(id, 0, person, "another name")],
         [AccountFrozen(id, 0, person, "a reason")],
         transfer(f"txn_{suffix}", id, id, 1, subject=person, description="to myself"),
         [PostDrafted(post, 1, person, "Title", "Body")],
         [PostRevised(post, 2, person, 2, "Title", "Body", "why")],
         [PostDeleted(post, 3, person, "spam")],
+        [
+            PeriodClosed(f"{PERIODS}-{suffix}", 1, f"per_{suffix}", suffix, date.min, date.min, "an operator"),
+            PeriodReopeningAsked(f"{PERIODS}-{suffix}", 2, f"per_{suffix}", f"appr_{suffix}", person, "a mistake"),
+        ],
         [OrderPlaced(f"ord_{suffix}", 1, person, "EUR", LINES, ("Tea",), 6, None, {})],
     ]
 

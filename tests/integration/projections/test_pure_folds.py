@@ -15,6 +15,7 @@ from sqlalchemy import Column, DateTime, Table
 from domain.kernel import Event
 from domain.orders.order import OrderConfirmed, OrderPlaced
 from domain.subjects import SubjectErased
+from projections.accounts import conversions, quotes
 from projections.accounts.accounts import tables as accounts
 from projections.accounts.transactions import tables as transactions
 from projections.engine.columns import code, free_text, moment, number, read_table, total
@@ -35,6 +36,8 @@ FOLDS = {
     for fold in (
         accounts.PURE,
         transactions.PURE,
+        quotes.FOLD,
+        conversions.FOLD,
         orders.FOLD,
         posts.FOLD,
         people.FOLD,
@@ -92,7 +95,7 @@ def with_times(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("page", [1, 40, 64_000])
 def test_tables_equal_the_result_of_the_pure_functions(filler: Filler, connection: Connection[Any], page: int) -> None:
     runner = Runner(connection, LOG, filler.codec, PROJECTIONS, page=page)
-    filler.write(*a_life(filler, seed=page, units=400))
+    filler.write(*a_life(filler, seed=page, units=600))
     runner.run_to_head()  # the tables have the text of those who are erased now
     for person in ("author-1", "customer-1", "owner-1"):
         if person not in filler.ledger.erased:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from domain.accounts.account.events import AccountFrozen, HoldPlaced
+from domain.accounts.account.events import AccountDetailsChanged, AccountFrozen, AccountMetadataChanged, HoldPlaced
 from domain.kernel import Event
 from domain.orders.order import OrderConfirmed
 from domain.posts.post import PostRevised
@@ -40,7 +40,7 @@ from tests.support.postgres import Database, Server
 
 MANY, EVENTS = 12_000, 60_000
 CHANGED = 100
-PAGE = 7 * CHANGED
+PAGE = 9 * CHANGED
 """The number of changes of each kind in one page."""
 
 
@@ -78,6 +78,11 @@ def test_accounts_are_listed_by_any_filter(life: Connection[Any]) -> None:
         for value in {getattr(row, name) for row in everything}:
             found = pages(accounts.accounts, life, **{name: value}, limit=3)
             assert found == [row for row in everything if getattr(row, name) == value]
+    asked = [{"branch": "12"}, *({"branch": str(n), "till": str(n)} for n in range(1, 10)), {"branch": "none"}]
+    for pairs in asked:
+        found = pages(accounts.accounts, life, metadata=pairs, limit=3)
+        assert found == [row for row in everything if pairs.items() <= row.metadata.items()]
+    assert {len(row.metadata) for row in everything} >= {0, 1, 2}
     assert accounts.account(life, "acct_none") is None
     assert accounts.account_by_number(life, everything[3].number) == everything[3]
 
@@ -188,14 +193,17 @@ def changes(filler: Filler) -> Iterator[list[Event]]:
         yield transfer(filler.id("txn"), f"acct_{n}", f"acct_{n + 1}", 1)
         yield [HoldPlaced(f"acct_{n}", 0, filler.id("hold"), 1, "EUR", None, {}, None)]
         yield [AccountFrozen(f"acct_{n}", 0, f"owner{n}", "a reason")]
+        yield [AccountDetailsChanged(f"acct_{n}", 0, f"owner{n}", "a name")]
+        yield [AccountMetadataChanged(f"acct_{n}", 0, {"branch": "12"}, ("till",))]
         yield [OrderConfirmed(f"ord_{n}", 0)]
         yield [PostRevised(f"post_{n}", 0, f"author{n}", 1_000, "title", "body", None)]
 
 
 _FILL = (
     """INSERT INTO read.accounts (opened_on, name_erased, reason_erased, version, entries, position, last_position,
-       last_at, balance, reserved, account, number, type, currency, status, owner, name)
+       last_at, balance, reserved, metadata, account, number, type, currency, status, owner, name)
        SELECT date '2024-01-01', false, false, 1, 0, n, n, now(), 0, 0,
+       CASE n % 10 WHEN 0 THEN jsonb_build_object('branch', n % 100, 'client', n) ELSE '{{}}' END,
        'acct_' || n, 'number' || n, CASE n % 100 WHEN 0 THEN 'merchant' ELSE 'checking' END,
        CASE n % 100 WHEN 1 THEN 'JPY' ELSE 'EUR' END, CASE n % 100 WHEN 0 THEN 'frozen' ELSE 'open' END,
        'owner' || n / 3, 'name' FROM generate_series(1, {many}) n""",
@@ -240,6 +248,7 @@ _FILL = (
        FROM generate_series(1, {many}) n""",
 )
 
+PAIR = '{"client": 50}'
 A, N, D = "acct_50", 50, date(2024, 3, 1)
 ADA = {PERSON: "prsn_16", AT: datetime(2025, 1, 1, tzinfo=UTC)}
 
@@ -275,6 +284,8 @@ HOT: dict[str, tuple[str, Any]] = {
     "accounts of an owner": (accounts.ACCOUNTS.sql("owner", "cursor"), {"owner": "owner5", "cursor": 0}),
     "accounts of a type": (accounts.ACCOUNTS.sql("type", "cursor"), {"type": "merchant", "cursor": 0}),
     "accounts in a currency": (accounts.ACCOUNTS.sql("currency", "cursor"), {"currency": "JPY", "cursor": 0}),
+    "accounts with metadata": (accounts.ACCOUNTS.sql("metadata", "cursor"), {"metadata": PAIR, "cursor": 0}),
+    "customer: accounts with metadata": of_ada(accounts.ACCOUNTS, metadata=PAIR, cursor=0),
     "accounts that are frozen": (accounts.ACCOUNTS.sql("status", "cursor"), {"status": "frozen", "cursor": 0}),
     "entries": (entries.ENTRIES.sql("account", "cursor"), {"account": A, "cursor": N}),
     "entries that are new": (entries.ENTRIES.sql("account", "after"), {"account": A, "after": MANY - N}),
@@ -335,6 +346,21 @@ def test_no_hot_query_reads_a_whole_table(many: Connection[Any], name: str) -> N
         assert "Sort" not in {node["Node Type"] for node in nodes(row[0][0]["Plan"])}, json.dumps(row[0], indent=1)
 
 
+def test_metadata_are_looked_up_in_their_index(many: Connection[Any]) -> None:
+    """Whichever pairs are asked for, and on a generic plan too."""
+    many.execute("SET plan_cache_mode = force_generic_plan")
+    sql = re.sub(r"%\((\w+)\)s", lambda found: {"metadata": "$1", "cursor": "$2", "row_limit": "$3"}[found[1]],
+                 accounts.ACCOUNTS.sql("metadata", "cursor"))  # fmt: skip
+    many.execute(f"PREPARE with_metadata (jsonb, bigint, bigint) AS {sql}".encode())
+    try:
+        row = many.execute(f"EXPLAIN (FORMAT JSON) EXECUTE with_metadata ('{PAIR}', 0, 101)".encode()).fetchone()
+    finally:
+        many.execute("DEALLOCATE with_metadata")
+        many.execute("RESET plan_cache_mode")
+    assert row is not None
+    assert "accounts_with_metadata" in {node.get("Index Name") for node in nodes(row[0][0]["Plan"])}, row[0]
+
+
 FOLD: dict[str, tuple[str, str]] = {
     "how far a page goes": (pages_of_log._UPTO, "events_pkey"),
     "a page": (pages_of_log._PAGE, "events_pkey"),
@@ -342,6 +368,8 @@ FOLD: dict[str, tuple[str, str]] = {
     "amounts are booked": (accounts_fold._BOOK, "accounts_pkey"),
     "amounts are reserved": (accounts_fold._RESERVE, "accounts_pkey"),
     "accounts are frozen": (accounts_fold._SET_STATUS, "accounts_pkey"),
+    "accounts get names": (accounts_fold._SET_NAME, "accounts_pkey"),
+    "accounts get metadata": (accounts_fold._SET_METADATA, "accounts_pkey"),
     "last entries": (entries_fold._LAST, "entries_pkey"),
     "sums of days": (movements_fold._ADD, "movements_pkey"),
     "types of accounts": (trial_balance_fold._TYPES, "trial_balance_accounts_pkey"),

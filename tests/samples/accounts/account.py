@@ -8,8 +8,16 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
-from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold
-from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount
+from domain.accounts.account.attachment import AttachAccount, DetachAccount
+from domain.accounts.account.details import ChangeAccountDetails, ChangeAccountMetadata
+from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold, of_transaction
+from domain.accounts.account.lifecycle import (
+    CloseAccount,
+    FreezeAccount,
+    OpenAccount,
+    ReopenAccount,
+    UnfreezeAccount,
+)
 from domain.accounts.account.limits import MOST_COUNT, ChangeLimits, Limits
 from domain.accounts.account.owners import (
     MOST_MANDATES,
@@ -20,12 +28,14 @@ from domain.accounts.account.owners import (
     WithdrawMandate,
 )
 from domain.accounts.account.state import ACCOUNT, HOLD, Account
+from domain.accounts.chart.nodes import AddNode
 from domain.accounts.numbers import InternalRole, account_number
 from domain.accounts.posting import internal_account
 from domain.accounts.transaction import TRANSACTION, Deposit, Transfer, Withdraw
 from domain.codes import MOST_METADATA_KEY, MOST_PAIRS
 from domain.kernel import Principal
 from domain.money import MAX_AMOUNT
+from tests.samples.accounts import chart
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import MACHINE, NOW, OPENED, TODAY, By, MemoryLedger, opening
 
@@ -34,6 +44,7 @@ CASH = internal_account("main", "cash", "EUR")
 # Requests
 
 OPENING = {"type": "checking", "currency": "EUR", "owner": "owner-1", "name": "Ada Lovelace", "minimum": "-500.00"}
+PAIRS = {"branch": "12", "till": "4"}
 AMOUNT = {"amount": "1.00", "currency": "EUR"}
 REASON = {"reason": "Court order"}
 
@@ -63,6 +74,23 @@ def frozen(world: World) -> str:
     return account
 
 
+def closed(world: World) -> str:
+    account = with_balance(world)
+    world.do(f"accounts/{account}/close", REASON)
+    return account
+
+
+def closes(world: World) -> Request:
+    """A request to close an account with something on it."""
+    return Request({"account": with_balance(world, "100.00")}, {**REASON, "sweep_to": with_balance(world)})
+
+
+def described(world: World) -> Request:
+    """A request to change the metadata of an account that has some."""
+    account: str = world.do("accounts", {**OPENING, "metadata": PAIRS})["account"]
+    return Request({"account": account}, {"set": {"branch": "13"}, "remove": ["till"]})
+
+
 PERSON = {"person": "prsn_1"}
 MANDATE = {**PERSON, "may_see": True, "move_up_to": "1.00", "currency": "EUR", "until": "9999-12-31T00:00:00Z"}
 
@@ -79,19 +107,32 @@ def with_mandate(world: World) -> str:
     return account
 
 
+def attached(world: World) -> str:
+    account = with_balance(world)
+    world.do(f"accounts/{account}/attach", {"node": chart.node(world)})
+    return account
+
+
 ROUTES = {
     "/v1/accounts/{account}/limits": lambda world: Request(
         {"account": with_balance(world)},
         {**REASON, "currency": "EUR", "minimum": "0", "daily": "100.00", "hourly_count": 9, "overdraft": "1.00"},
     ),
+    "/v1/accounts/{account}/attach": lambda world: Request(
+        {"account": with_balance(world)}, {"node": chart.node(world)}
+    ),
+    "/v1/accounts/{account}/detach": lambda world: Request({"account": attached(world)}, {}),
     "/v1/accounts/{account}/owners": lambda world: Request({"account": with_balance(world)}, PERSON),
     "/v1/accounts/{account}/owners/remove": lambda world: Request({"account": owned_by_two(world)}, PERSON),
     "/v1/accounts/{account}/mandates": lambda world: Request({"account": with_balance(world)}, MANDATE),
     "/v1/accounts/{account}/mandates/withdraw": lambda world: Request({"account": with_mandate(world)}, PERSON),
-    "/v1/accounts": lambda world: Request({}, OPENING),
+    "/v1/accounts": lambda world: Request({}, {**OPENING, "metadata": PAIRS}),
+    "/v1/accounts/{account}/details": lambda world: Request({"account": with_balance(world)}, {"name": "Ada King"}),
+    "/v1/accounts/{account}/metadata": described,
+    "/v1/accounts/{account}/reopen": lambda world: Request({"account": closed(world)}, REASON),
     "/v1/accounts/{account}/freeze": lambda world: Request({"account": with_balance(world)}, REASON),
     "/v1/accounts/{account}/unfreeze": lambda world: Request({"account": frozen(world)}, REASON),
-    "/v1/accounts/{account}/close": lambda world: Request({"account": with_balance(world)}, REASON),
+    "/v1/accounts/{account}/close": closes,
     "/v1/accounts/{account}/holds": lambda world: Request(
         {"account": with_balance(world, "100.00")}, {**AMOUNT, "reference": "sample-1", "metadata": {"till": "4"}}
     ),
@@ -130,8 +171,19 @@ def mandate(number: int = 1, move_up_to: int | None = None, **more: Any) -> Give
     return replace(GiveMandate("acct_b", f"prsn_{number}", True, move_up_to, "EUR", None), **more)
 
 
+def metadata(set: dict[str, str], *remove: str) -> ChangeAccountMetadata:
+    return ChangeAccountMetadata("acct_b", set, remove)
+
+
+def numbered(pairs: int) -> dict[str, str]:
+    """So many pairs of metadata."""
+    return {f"k{n}": "1" for n in range(pairs)}
+
+
 CUSTOMER = Principal("ada", ("customer",), person="prsn_1")
 FULL = opening(account="acct_full", maximum=0)
+
+NODE = AddNode("1000", "Customers", "liability")
 
 LIMITS = Limits(minimum=None, maximum=None, daily=100, hourly=100, hourly_count=2)
 
@@ -183,6 +235,18 @@ RULES = {
         broken=taken(1),
         sentence="Account acct_b may make 2 outgoing transactions an hour; it made 2, and 0 are left.",
         kept=(By(MACHINE, taken(1), NOW + timedelta(minutes=61)),),
+    ),
+    "account_attached": RuleSample(
+        given=(B, NODE, AttachAccount("acct_b", "1000")),
+        broken=AttachAccount("acct_b", "1000"),
+        sentence="Account acct_b is attached to node 1000 already.",
+        kept=(AddNode("2000", "Others", "liability"), AttachAccount("acct_b", "2000")),
+    ),
+    "account_not_attached": RuleSample(
+        given=(B, NODE),
+        broken=DetachAccount("acct_b"),
+        sentence="Account acct_b is attached to no node.",
+        kept=(AttachAccount("acct_b", "1000"), DetachAccount("acct_b")),
     ),
     "owner_exists": RuleSample(
         given=(B, owner()),
@@ -257,11 +321,33 @@ RULES = {
         given=(B,),
         most=MOST_METADATA_KEY,
     ),
-    "metadata_pairs": RuleSample(
+    "metadata_unchanged": RuleSample(
         given=(B,),
-        broken=replace(holding("hold_1", account="acct_b"), metadata={f"k{n}": "1" for n in range(MOST_PAIRS + 1)}),
+        broken=metadata({}),
+        sentence="The change of the metadata of account acct_b sets nothing and removes nothing.",
+        kept=(metadata({"branch": "12"}),),
+    ),
+    "metadata_unknown": RuleSample(
+        given=(B, metadata({"branch": "12"})),
+        broken=metadata({}, "till"),
+        sentence="Account acct_b has no metadata till that could be removed.",
+        kept=(metadata({}, "branch"),),
+    ),
+    "metadata_twice": RuleSample(
+        given=(B, metadata({"branch": "12"})),
+        broken=metadata({"branch": "13"}, "branch"),
+        sentence="The change sets and removes the metadata branch; it can only do one of them.",
+        kept=(metadata({"till": "4"}, "branch"),),
+    ),
+    "metadata_pairs": RuleSample(
+        given=(B, metadata(numbered(MOST_PAIRS))),
+        broken=metadata({"till": "4"}),
         sentence="The metadata has 21 pairs; the most is 20.",
-        kept=(replace(holding("hold_1", account="acct_b"), metadata={f"k{n}": "1" for n in range(MOST_PAIRS)}),),
+        kept=(
+            replace(holding("hold_1", account="acct_b"), metadata=numbered(MOST_PAIRS)),
+            metadata({"k0": "2"}),
+            metadata({"till": "4"}, "k0"),
+        ),
     ),
     "hold_expiry": RuleSample(
         given=(B,),
@@ -304,6 +390,12 @@ RULES = {
         sentence="Account acct_b is not frozen.",
         kept=(FreezeAccount("acct_b", "court order"), UnfreezeAccount("acct_b", "lifted")),
     ),
+    "account_not_closed": RuleSample(
+        given=(B,),
+        broken=ReopenAccount("acct_b", "a mistake"),
+        sentence="Account acct_b is open, not closed.",
+        kept=(CloseAccount("acct_b", "x"), ReopenAccount("acct_b", "a mistake"), deposit(1, "acct_b")),
+    ),
     "account_internal": RuleSample(
         given=(B,),
         broken=holding("hold_1", account=CASH),
@@ -314,7 +406,13 @@ RULES = {
         given=(B, deposit(1, "acct_b")),
         broken=CloseAccount("acct_b", "x"),
         sentence="Account acct_b has a balance of 0.01 EUR; it must be zero to close.",
-        kept=(Withdraw("txn_2", "acct_b", 1, "EUR", TODAY), CloseAccount("acct_b", "x")),
+        kept=(
+            CloseAccount("acct_b", "x", CASH, "txn_3"),
+            ReopenAccount("acct_b", "y"),
+            Deposit("txn_4", "acct_b", 1, "EUR", TODAY),
+            Withdraw("txn_2", "acct_b", 1, "EUR", TODAY),
+            CloseAccount("acct_b", "x"),
+        ),
     ),
     "holds_open": RuleSample(
         given=(B, holding("hold_1", account="acct_b")),
@@ -379,8 +477,16 @@ RULES = {
     "hold_count": RuleSample(
         given=(B, *(holding(f"hold_{number}", account="acct_b") for number in range(MOST_HOLDS))),
         broken=holding("hold_x", account="acct_b"),
-        sentence="Account acct_b has 250 open holds and can have no other one; release or capture some first.",
+        sentence=(
+            "Account acct_b has 250 open holds and pending transactions and can have no other one; end some first."
+        ),
         kept=(ReleaseHold("acct_b", "hold_0"), holding("hold_x", account="acct_b")),
+    ),
+    "hold_of_transaction": RuleSample(
+        given=(B,),
+        broken=holding("txn_9", account="acct_b"),
+        sentence="Hold txn_9 belongs to a pending transaction; post or cancel that.",
+        kept=(holding("hold_txn_9", account="acct_b"),),
     ),
 }
 
@@ -405,8 +511,12 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     id = account.profile.id
     if account.status == "frozen":
         return UnfreezeAccount(id, "a reason")
+    if account.status == "closed":
+        return ReopenAccount(id, "a reason")
+    if chance.random() < 0.05:
+        return _about_details(chance, account)
     choice = chance.random()
-    holds = [hold for hold in account.holds if not hold[0].startswith(TRANSACTION)]  # pending ones have their own end
+    holds = [hold for hold in account.holds if not of_transaction(hold[0])]
     if holds and choice < 0.3:
         hold, _, expires_at = chance.choice(holds)
         if expires_at is None or choice < 0.15:
@@ -427,7 +537,19 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
             approve_above=chance.choice((None, 400)),
         )
         return ChangeLimits(id, currency, limits, "a\treason")
-    return FreezeAccount(id, "a reason") if choice < 0.75 else CloseAccount(id, "a reason")
+    if choice < 0.97:
+        return FreezeAccount(id, "a reason") if choice < 0.75 else CloseAccount(id, "a reason")
+    return CloseAccount(id, "a reason", chance.choice(accounts).profile.id, ledger.new_id(TRANSACTION))
+
+
+def _about_details(chance: Random, account: Account) -> Any:
+    """Another name, or other metadata."""
+    id, keys = account.profile.id, account.profile.metadata_keys
+    if chance.random() < 0.3:
+        return ChangeAccountDetails(id, f"B\tname {chance.randint(1, 9)}")
+    pairs = {key: str(chance.randint(1, 9)) for key in chance.sample(("branch", "till", "segment"), 2)}
+    removed = [key for key in keys if key not in pairs]
+    return ChangeAccountMetadata(id, pairs, tuple(removed[: chance.randint(0, 1)]))
 
 
 def _about_persons(ledger: MemoryLedger, chance: Random, accounts: list[Account]) -> Any:
@@ -458,7 +580,8 @@ def _opens(ledger: MemoryLedger, chance: Random, currency: str) -> OpenAccount:
     id, owner = ledger.new_id(ACCOUNT), f"owner-{chance.randint(1, 5)}"
     minimum, maximum = chance.choice((None, None, 0, -50)), chance.choice((None, None, 8_000))
     number = opening().number
-    return OpenAccount(id, number, "checking", currency, owner, "A\tb\\c\nd ü", minimum, maximum, OPENED)
+    pairs = {"branch": "12"} if chance.random() < 0.3 else {}
+    return OpenAccount(id, number, "checking", currency, owner, "A\tb\\c\nd ü", minimum, maximum, OPENED, pairs)
 
 
 # Events as they were stored
@@ -561,6 +684,18 @@ EVENTS = (
         },
     ),
     StoredEvent(
+        "account.hold_partly_captured.v1",
+        "acct_0000000000000000000000002d",
+        7,
+        '{"amount":18,"currency":"JPY","hold":"hold_000000000000000000000000d7","transaction":"txn_000000000000000000000000da"}',
+        {
+            "hold": "hold_000000000000000000000000d7",
+            "amount": 18,
+            "currency": "JPY",
+            "transaction": "txn_000000000000000000000000da",
+        },
+    ),
+    StoredEvent(
         "account.opened.v1",
         "acct_01m7xye22needsfrayavc4db6g",
         1,
@@ -631,6 +766,27 @@ EVENTS = (
         11,
         '{"amount":159,"currency":"EUR","hold":"hold_000000000000000000000000xe"}',
         {"hold": "hold_000000000000000000000000xe", "amount": 159, "currency": "EUR"},
+    ),
+    StoredEvent(
+        "account.reopened.v1",
+        "acct_0000000000000000000000004m",
+        7,
+        '{"owner":"owner-1","reason":"2.tekCp_rQ8OKfoYoXNcRP86jX_-zNkBy5jzhCKPTUgCwKuBci"}',
+        {"owner": "owner-1", "reason": "a reason"},
+    ),
+    StoredEvent(
+        "account.details_changed.v1",
+        "acct_00000000000000000000000172",
+        6,
+        '{"name":"2.6u-oz7VnXfpOIow1KkF1ycSe3ywpTmBBq55QC8c1nPtAn9UJ","owner":"owner-1"}',
+        {"owner": "owner-1", "name": "B\tname 2"},
+    ),
+    StoredEvent(
+        "account.metadata_changed.v1",
+        "acct_00000000000000000000000172",
+        7,
+        '{"metadata":{"branch":"12"},"removed":["till"]}',
+        {"metadata": {"branch": "12"}, "removed": ["till"]},
     ),
     StoredEvent(
         "account.owner_added.v1",
@@ -726,6 +882,14 @@ EVENTS = (
             "used_at": "2026-11-21T12:00:00Z",
         },
     ),
+    StoredEvent(
+        "account.attached.v1",
+        "acct_1qehnwh0pabpdb6bx8sfjap4sg",
+        2,
+        '{"node":"n6","previous":null}',
+        {"node": "n6", "previous": None},
+    ),
+    StoredEvent("account.detached.v1", "acct_1qehnwh0pabpdb6bx8sfjap4sg", 3, '{"node":"n6"}', {"node": "n6"}),
 )
 
 SAMPLES = Samples(events=EVENTS, one=with_balance, rules=RULES, routes=ROUTES, life=life)

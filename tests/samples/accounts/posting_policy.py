@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from domain.accounts.posting_policy import (
+    COUNTED,
     LEAST_DAYS,
     MAY_COUNT,
     MOST_DAYS,
@@ -135,7 +136,13 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
 
 EVENTS = (
     StoredEvent("posting_policy.created.v1", POSTING_POLICY, 1, '{"most_days_back":null}', {"most_days_back": None}),
-    StoredEvent("posting_policy.changed.v1", POSTING_POLICY, 2, '{"most_days_back":90}', {"most_days_back": 90}),
+    StoredEvent(
+        "posting_policy.changed.v1",
+        POSTING_POLICY,
+        2,
+        '{"most_days_back":90}',
+        {"most_days_back": 90, "counted_kinds": list(COUNTED), "approve_above": []},
+    ),
     StoredEvent(
         "posting_policy.risk_rules_changed.v1",
         POSTING_POLICY,

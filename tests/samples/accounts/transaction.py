@@ -8,9 +8,14 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
-from domain.accounts.account.holds import PlaceHold
+from domain.accounts.account.attachment import AttachAccount
+from domain.accounts.account.holds import PlaceHold, of_transaction
+from domain.accounts.account.lifecycle import CloseAccount
+from domain.accounts.account.owners import AddOwner
 from domain.accounts.account.state import Account
+from domain.accounts.chart.nodes import AddNode
 from domain.accounts.numbers import InternalRole
+from domain.accounts.periods.closing import ClosePeriod
 from domain.accounts.posting import Entry, Side, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
 from domain.accounts.risk.rules import DailyRule, RiskRules
@@ -36,13 +41,24 @@ from domain.accounts.transaction import (
     Transfer,
     Withdraw,
 )
+from domain.accounts.transaction.conditions import Comparison, Condition, Conditioned
 from domain.accounts.transaction.events import Awaits
 from domain.accounts.transaction.reversal import Part
 from domain.codes import MOST_CODE, MOST_PAIRS
 from domain.money import MAX_AMOUNT
 from tests.samples.accounts.account import AMOUNT, CURRENCIES, hold, with_balance
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
-from tests.support.memory_ledger import APPROVER, APPROVER_TOKEN, MACHINE, NOW, TODAY, By, MemoryLedger, opening
+from tests.support.memory_ledger import (
+    APPROVER,
+    APPROVER_TOKEN,
+    MACHINE,
+    NOW,
+    TODAY,
+    By,
+    MemoryLedger,
+    by_person,
+    opening,
+)
 
 # Requests
 
@@ -61,7 +77,7 @@ def on_account(world: World) -> Request:
 
 def captures(world: World) -> Request:
     account, held = hold(world)
-    return Request({"account": account, "hold": held}, {**TOLD, "target": with_balance(world)})
+    return Request({"account": account, "hold": held}, {**TOLD, "target": with_balance(world), "keep_rest": True})
 
 
 def transfers(world: World) -> Request:
@@ -69,9 +85,12 @@ def transfers(world: World) -> Request:
 
 
 def posts(world: World) -> Request:
-    debit = {"account": with_balance(world, "100.00"), "side": "debit", **AMOUNT}
+    payer = with_balance(world, "100.00")
+    debit = {"account": payer, "side": "debit", **AMOUNT}
     credit = {"account": with_balance(world), "side": "credit", **AMOUNT}
-    return Request({}, {"entries": [debit, credit], "reference": "sample-1", "description": "Rent"})
+    positive = {"account": payer, "what": "available", "is": "gt", "currency": AMOUNT["currency"], "amount": "0"}
+    body = {"entries": [debit, credit], "reference": "sample-1", "description": "Rent", "conditions": [positive]}
+    return Request({}, body)
 
 
 def pends(world: World, **more: Any) -> Request:
@@ -137,6 +156,11 @@ def capture(amount: int, held: str = "hold_1") -> CaptureHold:
     return CaptureHold("acct_a", held, "txn_1", "acct_b", amount, "EUR", TODAY)
 
 
+def condition(comparison: Comparison, amount: int) -> Condition:
+    """About the balance of the account that the samples use."""
+    return Condition("acct_a", "balance", comparison, amount, "EUR")
+
+
 def journal(*entries: Entry) -> PostTransaction:
     return PostTransaction("txn_1", "journal", entries, TODAY)
 
@@ -184,6 +208,15 @@ def gate(points: int) -> ChangeRiskRules:
 
 FOUR_EYES = ChangePostingPolicy(None, None, {"EUR": 100})
 SECOND = NOW + timedelta(seconds=1)
+CLOSE = CloseAccount("acct_a", "moved away", "acct_b", "txn_3")
+ADA = by_person("prsn_1", "customer")
+
+
+def late(day: date) -> PostTransaction:
+    entries = (Entry("acct_a", "debit", 1, "EUR"), Entry("acct_b", "credit", 1, "EUR"))
+    return PostTransaction("txn_1", "journal", entries, TODAY, late_for=day)
+
+
 RULES = {
     "approval_needed": RuleSample(
         given=(A, B, FOUR_EYES, PlaceHold("acct_a", "hold_2", 101, "EUR"), PlaceHold("acct_a", "hold_3", 100, "EUR")),
@@ -198,7 +231,7 @@ RULES = {
         given=(A, B, gate(40), PlaceHold("acct_a", "hold_2", 101, "EUR"), PlaceHold("acct_a", "hold_3", 100, "EUR")),
         broken=capture(101, "hold_2"),
         sentence=(
-            "By the risk rules, a transaction like txn_1 is reviewed by another person first: let it wait for review."
+            "By the risk rules, another person reviews transaction txn_1 before it moves money: let it wait for review."
         ),
         kept=(capture(100, "hold_3"),),
     ),
@@ -334,6 +367,35 @@ RULES = {
         sentence=("The value date 2026-11-17 is 4 days before today, 2026-11-21 (UTC); the posting policy allows 3."),
         kept=(deposit(1, value_date=TODAY - timedelta(3)),),
     ),
+    "kind_not_allowed": RuleSample(
+        given=(
+            A,
+            AddNode("1000", "Customers", "liability", kinds=("deposit", "withdrawal")),
+            AddNode("1100", "Savings", parent="1000"),
+            AttachAccount("acct_a", "1100"),
+        ),
+        broken=ChargeFee("txn_1", "acct_a", 1, "EUR", TODAY),
+        sentence=(
+            "Account acct_a is attached to node 1100, which takes deposit, withdrawal; a transaction of kind fee cannot "
+            "be posted to it."
+        ),
+        kept=(Withdraw("txn_1", "acct_a", 1, "EUR", TODAY),),
+    ),
+    "period_closed": RuleSample(
+        given=(A, ClosePeriod("per_1", "2026-q3", date(2026, 7, 1), date(2026, 9, 30))),
+        broken=deposit(1, value_date=date(2026, 9, 30)),
+        sentence=(
+            "The value date 2026-09-30 is closed: the period 2026-q3 closed the days up to 2026-09-30. The first open "
+            "day is 2026-10-01."
+        ),
+        kept=(deposit(1, value_date=date(2026, 10, 1)),),
+    ),
+    "late_for_open_day": RuleSample(
+        given=(A, B, ClosePeriod("per_1", "2026-q3", date(2026, 7, 1), date(2026, 9, 30))),
+        broken=late(date(2026, 10, 1)),
+        sentence="The day 2026-10-01 is not closed; post with that value date instead of naming it as late.",
+        kept=(late(date(2026, 9, 30)),),
+    ),
     "entry_count": RuleSample(
         given=(A, B),
         broken=journal(Entry("acct_a", "debit", 1, "EUR")),
@@ -361,6 +423,12 @@ RULES = {
             deposit(1, "USD", account="acct_usd"),
         ),
     ),
+    "balance_owed": RuleSample(
+        given=(A, B, AddOwner("acct_a", "prsn_1"), Transfer("txn_2", "acct_a", "acct_b", 100, "EUR", TODAY)),
+        broken=By(ADA, CLOSE),
+        sentence="Account acct_a has a balance of -1.00 EUR, which its owner cannot sweep; pay in 1.00 first.",
+        kept=(deposit(101), By(ADA, CLOSE)),
+    ),
     "hold_unknown": RuleSample(
         given=(A, B, HELD),
         broken=capture(100, "hold_9"),
@@ -372,6 +440,26 @@ RULES = {
         broken=capture(101),
         sentence="Hold hold_1 reserves 1.00 EUR; 1.01 is more than that and cannot be captured.",
         kept=(capture(100),),
+    ),
+    "condition_failed": RuleSample(
+        given=(A, deposit(100)),
+        broken=Conditioned(replace(deposit(1), transaction="txn_2"), (condition("gte", 101),)),
+        sentence=("The balance of account acct_a is 1.00 EUR, and the command has the condition that it is gte 1.01."),
+        kept=(Conditioned(replace(deposit(1), transaction="txn_2"), (condition("gte", 100),)),),
+    ),
+    "reference_missing": RuleSample(
+        given=(A,),
+        broken=Conditioned(deposit(1), unique_reference="account"),
+        sentence="A unique reference needs a reference, and the command posts no transaction that has one.",
+        kept=(Conditioned(replace(deposit(1), reference="r"), unique_reference="account"),),
+    ),
+    "reference_taken": RuleSample(
+        given=(A, Conditioned(replace(deposit(1), reference="r"), unique_reference="account")),
+        broken=Conditioned(replace(deposit(1), transaction="txn_2", reference="r"), unique_reference="account"),
+        sentence=(
+            "Transaction txn_1 has the reference r already, and a unique reference is used once in each account."
+        ),
+        kept=(Conditioned(replace(deposit(1), transaction="txn_2", reference="R"), unique_reference="account"),),
     ),
 }
 
@@ -386,15 +474,18 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     if len(customers) < 2:
         return _against_cash(ledger, chance, internal_account("main", "cash", currency), currency)
     source, target = chance.sample(customers, 2)
-    held = [(one.profile.id, hold) for one in known for hold in one.holds if not hold[0].startswith(TRANSACTION)]
+    held = [(one.profile.id, hold) for one in known for hold in one.holds if not of_transaction(hold[0])]
     if chance.random() < 0.4:
         return _later(ledger, chance, source, target, currency)
     choice = chance.random()
     if choice < 0.3:
         return _against_cash(ledger, chance, source, currency)
     if choice < 0.4 and held:
-        account, (id, amount, _) = chance.choice(held)
-        return CaptureHold(account, id, ledger.new_id(TRANSACTION), target, amount, currency, TODAY)
+        account, (id, left, _) = chance.choice(held)
+        amount, keep_rest = chance.randint(1, left), chance.random() < 0.5
+        return CaptureHold(
+            account, id, ledger.new_id(TRANSACTION), target, amount, currency, TODAY, keep_rest=keep_rest
+        )
     if choice < 0.5:
         third, most = chance.choice(customers), chance.choice((20, MAX_AMOUNT))
         entries = (
@@ -408,9 +499,17 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     description = "rent\tMay" if chance.random() < 0.3 else None
     amount = chance.randint(1, 9_999)
     metadata = {"channel": "app"} if chance.random() < 0.2 else {}
-    return Transfer(
+    moved = Transfer(
         ledger.new_id(TRANSACTION), source, target, amount, currency, _day(chance), None, description, metadata
     )
+    return moved if choice < 0.95 else _conditioned(chance, moved)
+
+
+def _conditioned(chance: Random, moved: Transfer) -> Conditioned:
+    """The transfer, if the target is not rich, and under a reference that can be taken."""
+    moved = replace(moved, reference=f"unique-{chance.randrange(1_000)}")
+    poor = Condition(moved.target, "available", "lt", 1_000_000, moved.currency)
+    return Conditioned(moved, (poor,), chance.choice(("account", "log")))
 
 
 def _later(ledger: MemoryLedger, chance: Random, source: str, target: str, currency: str) -> Any:

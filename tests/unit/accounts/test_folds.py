@@ -6,6 +6,7 @@ import json
 from datetime import date
 
 import pytest
+from msgspec.structs import replace
 
 from domain.accounts.account.events import (
     AccountClosed,
@@ -14,11 +15,13 @@ from domain.accounts.account.events import (
     AccountOpened,
     AccountUnfrozen,
     HoldCaptured,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
 )
 from domain.accounts.posting import Entry, TransactionPosted
-from domain.kernel import ERASED, Personal
+from domain.kernel import ERASED, Event, Personal
+from projections.accounts import holds
 from projections.accounts.accounts import fold as accounts
 from projections.accounts.entries import fold as entries
 from projections.accounts.movements import fold as movements
@@ -56,9 +59,48 @@ def test_holds_change_what_is_reserved() -> None:
             HoldReleased("a", 3, "h1", 10, "EUR"),
             HoldPlaced("a", 4, "h3", 40, "EUR", None, {}, None),
             HoldCaptured("a", 5, "h2", 20, "EUR", "txn"),
+            HoldPartlyCaptured("a", 6, "h3", 15, "EUR", "txn_2"),
         )
     )["a"]
-    assert (change.reserved, change.balance, change.version, change.entries) == (40, 0, 5, 0)
+    assert (change.reserved, change.balance, change.version, change.entries) == (25, 0, 6, 0)
+
+
+def captured(account: str, transaction: str, amount: int) -> TransactionPosted:
+    return replace(moved(account, "b", amount), originator_id=transaction, kind="capture")
+
+
+def test_a_hold_has_what_transactions_took_of_it() -> None:
+    changes = holds.fold(
+        recorded(
+            HoldPlaced("a", 1, "h", 100, "EUR", None, {}, None),
+            HoldPlaced("b", 1, "h", 100, "EUR", None, {}, None),
+            HoldPartlyCaptured("a", 2, "h", 30, "EUR", "txn_1"),
+            captured("a", "txn_1", 30),
+            HoldCaptured("a", 4, "h", 70, "EUR", "txn_2"),
+            captured("a", "txn_2", 20),
+            HoldReleased("b", 2, "h", 100, "EUR"),
+        )
+    )
+    one, other = changes["h", "a"], changes["h", "b"]
+    assert (one.captured, one.status, one.transaction, one.position) == (50, "captured", "txn_2", 5)
+    assert (other.captured, other.status, other.transaction, other.position) == (0, "released", None, 7)
+
+
+def test_a_hold_of_a_pending_transaction_names_it_and_is_taken_whole() -> None:
+    placed = HoldPlaced("a", 1, "txn_1", 100, "EUR", None, {}, None)
+    assert holds.fold(recorded(placed))["txn_1", "a"].transaction == "txn_1"
+    posted = replace(moved("a", "b", 100), originator_id="txn_1")
+    change = holds.fold(recorded(HoldCaptured("a", 2, "txn_1", 100, "EUR", "txn_1"), posted))["txn_1", "a"]
+    assert (change.captured, change.status) == (100, "captured")
+
+
+def test_a_foreign_event_is_no_hold_s() -> None:
+    with pytest.raises(FoldError, match="_Foreign"):
+        holds.fold(recorded(_Foreign("a", 1, "h")))
+
+
+class _Foreign(Event, frozen=True):
+    hold: str
 
 
 def test_the_last_status_holds() -> None:

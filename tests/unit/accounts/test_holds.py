@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.accounts.account.events import (
     AccountCredited,
@@ -13,13 +18,15 @@ from domain.accounts.account.events import (
     AccountOpened,
     HoldCaptured,
     HoldExpired,
+    HoldPartlyCaptured,
     HoldPlaced,
     HoldReleased,
 )
 from domain.accounts.account.holds import MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold
+from domain.accounts.account.state import HOLDS_OF_TRANSACTIONS
 from domain.accounts.posting import Entry, TransactionPosted, internal_account
-from domain.accounts.transaction import CaptureHold, Withdraw
-from domain.kernel import Event
+from domain.accounts.transaction import TRANSACTION, CaptureHold, Withdraw
+from domain.kernel import Accepted, Event
 from domain.money import MAX_AMOUNT
 from tests.support.given import given, refusal
 from tests.support.memory_ledger import NOW, OPENED, TODAY
@@ -161,6 +168,116 @@ def test_what_a_capture_needs() -> None:
     given(*FUNDED, HELD).when(capture(301)).then(refusal("hold_exceeded", held="3.00", amount="3.01"))
     given(*FUNDED, HELD).when(capture(1, held="hold_2")).then(refusal("hold_unknown", hold="hold_2"))
     given(*FUNDED, HELD).when(capture(1, target="acct_1")).then(refusal("same_account", account="acct_1"))
+
+
+def part(amount: int) -> CaptureHold:
+    return replace(capture(amount), keep_rest=True)
+
+
+@pytest.mark.parametrize("amount", [299, 1])
+def test_a_capture_can_keep_the_rest(amount: int) -> None:
+    events = (HoldPartlyCaptured("acct_1", 4, "hold_1", amount, "EUR", "txn_1"), *captured(amount)[1:])
+    done = given(*FUNDED, HELD).when(part(amount))
+    account = done.then(*events)["acct_1"]
+    assert (account.balance, account.reserved) == (500 - amount, 300 - amount)
+    assert account.holds == (("hold_1", 300 - amount, None),)
+    assert isinstance(done.decision, Accepted)
+    assert done.decision.result["remaining"] == f"{(300 - amount) / 100:.2f}"
+    rest = HoldReleased("acct_1", 6, "hold_1", 300 - amount, "EUR")
+    assert given(*FUNDED, HELD, *events).when(ReleaseHold("acct_1", "hold_1")).then(rest)["acct_1"].reserved == 0
+
+
+FIRST_PART = (HoldPartlyCaptured("acct_1", 4, "hold_1", 100, "EUR", "txn_1"), *captured(100)[1:])
+
+
+def test_a_capture_of_exactly_the_rest_ends_the_hold() -> None:
+    given(*FUNDED, HELD).when(part(300)).then(*captured(300))
+    given(*FUNDED, HELD, *FIRST_PART).when(part(201)).then(refusal("hold_exceeded", held="2.00", amount="2.01"))
+    done = given(*FUNDED, HELD, *FIRST_PART).when(replace(part(200), transaction="txn_2"))
+    assert isinstance(done.decision, Accepted)
+    assert done.decision.events[0] == HoldCaptured("acct_1", 6, "hold_1", 200, "EUR", "txn_2")
+    assert done.decision.result["remaining"] == "0.00"
+    assert (done.ledger["acct_1"].balance, done.ledger["acct_1"].holds) == (200, ())
+
+
+@pytest.mark.parametrize("amount", [0, -1])
+@pytest.mark.parametrize("command", [capture, part])
+def test_a_part_of_nothing_is_not_captured(command: Callable[[int], CaptureHold], amount: int) -> None:
+    given(*FUNDED, HELD).when(command(amount)).then(refusal("entry_amount", entry=1))
+
+
+def test_the_rest_of_a_hold_expires() -> None:
+    expired = HoldExpired("acct_1", 6, "hold_1", 200, "EUR")
+    given(*FUNDED, replace(HELD, expires_at=NOW), *FIRST_PART).when(ExpireHold("acct_1", "hold_1")).then(expired)
+
+
+OF_TRANSACTION = HoldPlaced("acct_1", 3, "txn_9", 300, "EUR", None, {}, NOW)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ReleaseHold("acct_1", "txn_9"),
+        ExpireHold("acct_1", "txn_9"),
+        capture(1, held="txn_9"),
+        replace(part(1), hold="txn_9"),
+    ],
+)
+def test_the_hold_of_a_pending_transaction_ends_with_it(command: Any) -> None:
+    given(*FUNDED, OF_TRANSACTION).when(command).then(refusal("hold_of_transaction", hold="txn_9"))
+    given(*FUNDED).when(command).then(refusal("hold_unknown", hold="txn_9"))
+
+
+def test_no_client_places_the_hold_of_a_transaction() -> None:
+    assert f"{TRANSACTION}_" == HOLDS_OF_TRANSACTIONS
+    given(*FUNDED).when(hold(1, "txn_9")).then(refusal("hold_of_transaction", hold="txn_9"))
+
+
+def test_holds_and_pending_transactions_are_bounded_together() -> None:
+    many = [HoldPlaced("acct_2", 2 + n, f"hold_{n}", 1, "EUR", None, {}, None) for n in range(MOST_HOLDS - 1)]
+    pending = HoldPlaced("acct_2", MOST_HOLDS + 1, "txn_9", 1, "EUR", None, {}, None)
+    full = given(*FUNDED, *many, pending).when(hold(1, "hold_x", account="acct_2"))
+    full.then(refusal("hold_count", holds=MOST_HOLDS))
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(("place", "capture", "part", "release")), st.integers(0, 3), st.integers(1, 400)),
+    max_size=30,
+)
+
+
+@hypothesis.given(STEPS)
+def test_no_more_is_taken_than_was_held_and_the_rest_is_reserved(steps: list[tuple[str, int, int]]) -> None:
+    """Holds against a model of sums: what was placed, what was taken, what is left."""
+    funds = AccountCredited("acct_1", 2, "txn_0", 1, 2_000, "EUR", TODAY)
+    ledger = given(FUNDED[0], funds, *FUNDED[2:]).ledger
+    placed: dict[str, int] = {}
+    taken: dict[str, int] = {}
+    left: dict[str, int] = {}
+    for number, (kind, which, amount) in enumerate(steps):
+        id = f"hold_{len(placed) if kind == 'place' else which}"
+        if kind == "place":
+            accepted = amount <= 2_000 - 100 - sum(taken.values()) - sum(left.values())
+            command: Any = hold(amount, id)
+        elif kind == "release":
+            accepted, command = id in left, ReleaseHold("acct_1", id)
+        else:
+            accepted = amount <= left.get(id, 0)
+            command = replace(capture(amount, held=id), transaction=f"txn_{number + 1}", keep_rest=kind == "part")
+        assert isinstance(ledger.execute(command), Accepted) is accepted
+        if accepted and kind == "place":
+            placed[id] = left[id] = amount
+        elif accepted and kind == "release":
+            del left[id]
+        elif accepted:
+            taken[id] = taken.get(id, 0) + amount
+            rest = left.pop(id) - amount
+            left |= {id: rest} if rest and kind == "part" else {}
+        account = ledger["acct_1"]
+        assert all(taken.get(id, 0) + left.get(id, 0) <= was for id, was in placed.items())
+        assert {id: rest for id, rest, _ in account.holds} == left
+        assert account.reserved == sum(left.values())
+        assert (account.balance, ledger["acct_2"].balance) == (2_000 - sum(taken.values()), sum(taken.values()))
 
 
 @pytest.mark.parametrize("held", ["hold_1", "hold_unknown"])

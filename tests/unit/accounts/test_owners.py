@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from domain.accounts.account.details import ChangeAccountDetails
 from domain.accounts.account.events import (
     AccountClosed,
     AccountCredited,
@@ -22,6 +23,7 @@ from domain.accounts.account.events import (
     OwnerRemoved,
 )
 from domain.accounts.account.holds import PlaceHold, ReleaseHold
+from domain.accounts.account.lifecycle import CloseAccount
 from domain.accounts.account.limits import ChangeLimits
 from domain.accounts.account.owners import (
     AddOwner,
@@ -32,7 +34,9 @@ from domain.accounts.account.owners import (
     knows,
 )
 from domain.accounts.account.state import Account, Mandate
+from domain.accounts.conversions import ConvertMoney
 from domain.accounts.posting import internal_account
+from domain.accounts.quotes import QuoteConversion
 from domain.accounts.transaction import CancelPending, PendTransfer, PostPending, Transfer
 from domain.kernel import Accepted, Event, Forbidden, Grant, Principal, Refused, Role, Unknown
 from domain.money import MAX_AMOUNT
@@ -292,6 +296,8 @@ def test_a_customer_with_a_role_of_staff_is_staff_while_it_lasts() -> None:
 def test_what_a_customer_may_send_at_all() -> None:
     commands = {command for command, roles in PERMISSIONS.items() if "customer" in roles}
     assert commands == {
+        QuoteConversion,
+        ConvertMoney,
         Transfer,
         PendTransfer,
         PostPending,
@@ -301,6 +307,8 @@ def test_what_a_customer_may_send_at_all() -> None:
         GiveMandate,
         WithdrawMandate,
         ChangeLimits,
+        ChangeAccountDetails,
+        CloseAccount,
     }
 
 
@@ -319,7 +327,7 @@ def test_together_a_mandate_counts_from_the_item_after_it() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_answer_to_a_customer_tells_of_an_account_that_is_not_theirs(seed: int) -> None:
-    """A customer sends transfers and holds at random. Answers for what is foreign are those for what does not exist."""
+    """A customer sends commands at random. Answers for what is foreign are those for what does not exist."""
     chance = Random(seed)
     ledger = MemoryLedger()
     people = [ADA, BOB, EVE]
@@ -333,8 +341,10 @@ def test_no_answer_to_a_customer_tells_of_an_account_that_is_not_theirs(seed: in
         ledger.context = replace(ledger.context, principal=customer(person), decided_at=now)
         source, target = chance.sample(accounts, 2)
         amount = chance.randint(1, 300)
+        closing = CloseAccount(source, "moved away", target, f"txn_{number}")
         command: Any = chance.choice(
             (
+                *((closing,) if number > 120 else ()),
                 Transfer(f"txn_{number}", source, target, amount, "EUR", TODAY),
                 PlaceHold(source, f"hold_{number}", amount, "EUR"),
                 GiveMandate(source, chance.choice(people), True, amount, "EUR", now + timedelta(seconds=50)),

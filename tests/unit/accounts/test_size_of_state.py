@@ -13,8 +13,11 @@ from domain.accounts.account.events import HoldPlaced
 from domain.accounts.account.holds import MOST_HOLDS
 from domain.accounts.account.owners import MOST_MANDATES, MOST_OWNERS
 from domain.accounts.account.state import ACCOUNT, HOLD, Account, Mandate, Profile, evolve
+from domain.accounts.chart.nodes import MOST_NODE_CODE
+from domain.accounts.node_accounts import NodeAccounts
 from domain.accounts.numbers import PREFIXES, account_number
-from domain.codes import MOST_CODE
+from domain.accounts.rates import MOST_RATE, MOST_RATES, MOST_SPREAD, Rate, Rates
+from domain.codes import MOST_CODE, MOST_METADATA_KEY, MOST_PAIRS
 from domain.ids import typeid
 from domain.kernel import Value
 from domain.money import EXPONENTS, MAX_AMOUNT
@@ -42,6 +45,8 @@ def largest_account(
         opened_on=date.max,
         owners=("x" * MOST_CODE,) * MOST_OWNERS,
         mandates=(Mandate("x" * MOST_CODE, False, MAX_AMOUNT, LATEST),) * mandates,
+        metadata_keys=("x" * MOST_METADATA_KEY,) * MOST_PAIRS,
+        node="x" * MOST_NODE_CODE,
     )
     account = Account(2**63 - 1 - holds, profile, -MOST_BALANCE, 0, "frozen")
     for number in range(holds):
@@ -51,7 +56,19 @@ def largest_account(
     return account
 
 
-LARGEST: dict[type[Value], Callable[[], Any]] = {Account: largest_account}
+def largest_rates() -> Rates:
+    """A pair with as many rates as it can have, with the longest value of each field."""
+    rate = Rate(2**63 - 1, MOST_RATE, MOST_SPREAD, "x" * MOST_CODE, LATEST, LATEST)
+    return Rates(2**63 - 1, "EUR", "USD", LATEST, (rate,) * MOST_RATES)
+
+
+LARGEST: dict[type[Value], Callable[[], Any]] = {
+    Account: largest_account,
+    Rates: largest_rates,
+    NodeAccounts: lambda: NodeAccounts(2**63 - 1, 2**63 - 1),
+}
+
+
 """Makes the largest state of each class that has snapshots, from the bounds of the domain."""
 
 

@@ -8,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from api import registry
+from api.accounts.periods import PeriodStatus
 from api.gateway.problems import malformed
 from api.gateway.routes import RouteTable
 from api.queries.filters import MOST_LISTED, Choice, choice
@@ -27,12 +28,19 @@ from domain.refusals import EXPECTATION_FAILED
 from domain.registry import CATALOGUE, MANAGERS, RULES, commands
 from domain.together import Together
 from projections.accounts.account_persons import Standing
+from projections.accounts.holds import HoldStatus
 from projections.processes.fold import Status as ProcessStatus
 
 CATEGORIES = {
     "acct",
     "txn",
     "policy:posting",
+    "chart",
+    "node",
+    "periods",
+    "rate",
+    "qte",
+    "cnv",
     "ord",
     "post",
     "proc",
@@ -53,6 +61,8 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "currency"): set(EXPONENTS),
     ("/v1/accounts/{account}/entries", "side"): set(get_args(Side)),
     ("/v1/approvals", "outcome"): set(get_args(Outcome)),
+    ("/v1/holds", "status"): set(get_args(HoldStatus)),
+    ("/v1/chart/balances", "currency"): set(EXPONENTS),
     ("/v1/log", "category"): CATEGORIES,
     ("/v1/log", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/log/follow", "category"): CATEGORIES,
@@ -60,6 +70,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/log/follow", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/mails", "status"): set(get_args(MailStatus)),
     ("/v1/orders", "status"): set(get_args(OrderStatus)),
+    ("/v1/periods", "status"): set(get_args(PeriodStatus)),
     ("/v1/people", "status"): set(get_args(PersonStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
     ("/v1/transactions", "status"): set(get_args(TransactionStatus)),

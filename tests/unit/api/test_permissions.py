@@ -21,8 +21,12 @@ OF_CUSTOMERS = (
     "/v1/accounts/{account}/limit-usage",
     "/v1/accounts/{account}/movements",
     "/v1/account-persons",
+    "/v1/holds",
+    "/v1/holds/{hold}",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
+    "/v1/conversions",
+    "/v1/quotes/{quote}",
 )
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
@@ -31,19 +35,33 @@ BY_CUSTOMERS = (
     "/v1/accounts/{account}/holds/{hold}/release",
     "/v1/accounts/{account}/mandates",
     "/v1/accounts/{account}/mandates/withdraw",
+    "/v1/accounts/{account}/close",
+    "/v1/accounts/{account}/details",
     "/v1/batches",
     "/v1/transactions/{transaction}/cancel",
     "/v1/transactions/{transaction}/post",
     "/v1/transfers",
     "/v1/transfers/pending",
+    "/v1/conversions",
+    "/v1/quotes",
 )
 """What a customer may send about what is theirs."""
-COMMANDS_OF_OPERATORS = (
+OF_OPERATORS = (
     "/v1/accounts/{account}/adjustments",
+    "/v1/accounts/{account}/attach",
+    "/v1/accounts/{account}/detach",
+    "/v1/accounts/{account}/reopen",
+    "/v1/chart/nodes",
+    "/v1/chart/nodes/{node}/change",
+    "/v1/chart/nodes/{node}/move",
+    "/v1/chart/nodes/{node}/remove",
+    "/v1/rates/{pair}/withdraw",
     "/v1/transactions/{transaction}/approve",
     "/v1/transactions/{transaction}/reject",
 )
-"""What only an operator sends, and nobody reads."""
+"""What only operators send, and nobody reads."""
+OF_OPERATORS_AND_READ = ("/v1/policies/posting", "/v1/periods", "/v1/rates")
+"""What only operators send, and others read."""
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
 OWN_OR_SUPERVISED = ("/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/people/{person}/sign-ins")
@@ -74,16 +92,21 @@ def may(role: Role, method: str, path: str) -> bool:
         return False  # these are for persons: no token of a file has such a role
     if role == "operator":
         return True
-    if path in COMMANDS_OF_OPERATORS:
-        return False
+    if path.startswith("/v1/periods/") and "reopenings" in path:
+        return False  # two operators reopen one
     if path == "/v1/log/follow-tickets":
         return role == "audit"
     if path.startswith("/v1/mails") and (method in READS or path.endswith("/retry")):
         return False
-    if path in ("/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
+    if path in (*OF_OPERATORS, "/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
         return False
     if method not in READS:
-        return role == "command" and path != "/v1/policies/posting"
+        return role == "command" and path not in (
+            "/v1/policies/posting",
+            "/v1/periods",
+            "/v1/rates",
+            "/v1/rates/{pair}/withdraw",
+        )
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
         return role == "audit"
     if path.startswith("/v1/refusals"):

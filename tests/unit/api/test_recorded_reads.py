@@ -18,8 +18,10 @@ TABLE = RouteTable(registry.routes())
 REPORTER, AUDITOR = Principal("bi", ("report",)), Principal("auditor", ("audit",), person="prsn_eve")
 ADA = Principal("prsn_ada", ("customer",), person="prsn_ada")
 OTHER = frozenset(
-    "action after category currency cursor from kind limit min_position newest_first outcome reference side standing "
-    "status ticket to type value_from value_until".split()
+    (
+        "action after category currency cursor from kind limit metadata min_position name newest_first outcome pair "
+        "period reference side standing status ticket to type value_from value_until"
+    ).split()
 )
 """Parameters that name nobody."""
 TEXT = frozenset({"username", "email"})

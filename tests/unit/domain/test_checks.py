@@ -12,15 +12,20 @@ from msgspec.structs import replace
 from domain import registry
 from domain.accounts.account.events import (
     AccountClosed,
+    AccountDetailsChanged,
     AccountFrozen,
+    AccountMetadataChanged,
+    AccountReopened,
     AccountUnfrozen,
     HoldCaptured,
+    HoldPartlyCaptured,
     HoldReleased,
 )
 from domain.accounts.account.holds import MOST_HOLDS, PlaceHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount
 from domain.accounts.posting import Entry, TransactionPosted, internal_account
-from domain.accounts.transaction import CaptureHold, Deposit, PostTransaction
+from domain.accounts.transaction import CaptureHold, Deposit, PostTransaction, Transfer
+from domain.accounts.transaction.conditions import Conditioned, reference_claim
 from domain.aggregate import Broken, Decided, EventType
 from domain.claims import ClaimReleased, ClaimTaken
 from domain.kernel import RULES_VERSION, Accepted, Event
@@ -111,6 +116,18 @@ def test_a_debit_leaves_the_minimum_and_a_credit_the_maximum() -> None:
     assert "would make 10.01, above its maximum of 10.00" in found(rich, credit(501))[0]
 
 
+def test_only_what_closes_the_account_takes_what_is_below_its_minimum() -> None:
+    rich, closed = ledger(*RICH), AccountClosed(A, 0, "owner-1", "why")
+    assert found(rich, debit(500), closed) == []
+    assert found(rich, debit(300), debit(200), closed) == [], "in more than one entry"
+    assert "below its minimum of 1.00" in found(rich, debit(500))[0]
+    some_left = found(rich, debit(499), closed)
+    assert "below its minimum of 1.00" in some_left[0]
+    assert "has a balance of 0.01 EUR" in some_left[1]
+    between = found(rich, debit(500), AccountDetailsChanged(A, 0, "owner-1", "Ada"), closed)
+    assert [("below its minimum" in what) for what in between] == [True], "the closing comes right after it"
+
+
 def test_the_entries_of_one_transaction_are_one_change() -> None:
     rich = ledger(*RICH)
     assert found(rich, debit(900), credit(500)) == []
@@ -161,6 +178,20 @@ def test_nothing_is_posted_to_an_account_that_is_frozen_or_closed() -> None:
         ((FreezeAccount(A, "why"),), AccountClosed(A, 0, "owner-1", "why"), "is frozen"),
         ((PlaceHold(A, "hold_1", 1, "EUR"),), AccountClosed(A, 0, "owner-1", "why"), "has 1 open holds"),
         ((CloseAccount(A, "why"),), AccountClosed(A, 0, "owner-1", "why"), "is closed"),
+        ((CloseAccount(A, "why"),), AccountReopened(A, 0, "owner-1", "why"), None),
+        ((CloseAccount(A, "why"),), AccountReopened(A, 0, "owner-2", "why"), "the owner of acct_a is owner-1"),
+        ((), AccountReopened(A, 0, "owner-1", "why"), "is open, not closed"),
+        ((FreezeAccount(A, "why"),), AccountReopened(A, 0, "owner-1", "why"), "is frozen, not closed"),
+        ((FreezeAccount(A, "why"),), AccountDetailsChanged(A, 0, "owner-1", "Ada"), None),
+        ((), AccountDetailsChanged(A, 0, "owner-2", "Ada"), "the owner of acct_a is owner-1"),
+        ((CloseAccount(A, "why"),), AccountDetailsChanged(A, 0, "owner-1", "Ada"), "is closed"),
+        ((), AccountMetadataChanged(A, 0, {"k": "v"}, ()), None),
+        ((), AccountMetadataChanged(A, 0, {}, ()), "sets nothing and removes nothing"),
+        ((), AccountMetadataChanged(A, 0, {"k": "two words"}, ()), "not a code"),
+        ((), AccountMetadataChanged(A, 0, {}, ("k",)), "has no metadata k"),
+        ((), AccountMetadataChanged(A, 0, {"k": "v"}, ("k",)), "sets and removes the metadata k"),
+        ((), AccountMetadataChanged(A, 0, {f"k{n}": "v" for n in range(21)}, ()), "has 21 pairs"),
+        ((CloseAccount(A, "why"),), AccountMetadataChanged(A, 0, {"k": "v"}, ()), "is closed"),
     ],
 )
 def test_an_account_changes_only_from_the_right_state(given: Sequence[Any], event: Event, says: str | None) -> None:
@@ -192,6 +223,11 @@ def placed(hold: str = "hold_2", amount: int = 1, currency: str = "EUR", account
         (HoldReleased(A, 0, "hold_1", 100, "USD"), "and 100 of USD end"),
         (HoldReleased(A, 0, "hold_9", 100, "EUR"), "has no open hold hold_9"),
         (HoldCaptured(A, 0, "hold_9", 100, "EUR", "txn_1"), "has no open hold hold_9"),
+        (HoldPartlyCaptured(A, 0, "hold_1", 99, "EUR", "txn_1"), None),
+        (HoldPartlyCaptured(A, 0, "hold_1", 100, "EUR", "txn_1"), "a part of 100 EUR is captured"),
+        (HoldPartlyCaptured(A, 0, "hold_1", 0, "EUR", "txn_1"), "a part of 0 EUR is captured"),
+        (HoldPartlyCaptured(A, 0, "hold_1", 99, "USD", "txn_1"), "a part of 99 USD is captured"),
+        (HoldPartlyCaptured(A, 0, "hold_9", 99, "EUR", "txn_1"), "has no open hold hold_9"),
     ],
 )
 def test_a_hold_is_placed_within_the_limits_and_ends_whole(event: Event, says: str | None) -> None:
@@ -243,6 +279,29 @@ def test_a_claim_of_a_number_stands_beside_its_account_for_ever() -> None:
     assert "the number of an account is never given back" in found(taken, released)[0]
 
 
+def test_a_claim_of_a_reference_stands_beside_its_transaction_for_ever() -> None:
+    for scope in ("account", "log"):
+        given = ledger(opening(account=A, minimum=None), opening(account=B, number="CHK000000000202"))
+        asked = Conditioned(Transfer("txn_1", A, B, 1, "EUR", TODAY, "r"), (), scope)
+        decision = given.decide(asked)
+        assert isinstance(decision, Accepted)
+        *moved, claim = decision.events
+        assert found(given, *decision.events) == []
+        says = f"takes {claim.originator_id}, and its unit does not post a transaction with that reference"
+        for unit in (
+            [claim],
+            [*moved, replace(claim, holder="txn_2")],
+            [replace(moved[0], reference="R"), *moved[1:], claim],
+            [replace(moved[0], reference=None), *moved[1:], claim],
+        ):
+            assert says in found(given, *unit)[0]
+        elsewhere = replace(claim, originator_id=reference_claim(CASH, "r"))
+        assert "does not post" in found(given, *moved, elsewhere)[0], "the claim is for an account that takes no part"
+        given.accepted(asked)
+        released = ClaimReleased(claim.originator_id, 0, "txn_1")
+        assert "a unique reference is never given back" in found(given, released)[0]
+
+
 # Transactions
 
 
@@ -281,10 +340,10 @@ def test_a_transaction_is_posted_once() -> None:
     assert "is posted again" in found(rich, posted(*entries()), posted(*entries()))[0]
 
 
-def captured(**changes: Any) -> list[Event]:
+def captured(*, keep_rest: bool = False, **changes: Any) -> list[Event]:
     """The unit that captures 60 of a hold of 100, with another transaction."""
     given = ledger(*HELD, opening(account=B, minimum=None))
-    decision = given.decide(CaptureHold(A, "hold_1", "txn_1", B, 60, "EUR", TODAY))
+    decision = given.decide(CaptureHold(A, "hold_1", "txn_1", B, 60, "EUR", TODAY, keep_rest=keep_rest))
     assert isinstance(decision, Accepted)
     hold, transaction, *others = decision.events
     assert isinstance(transaction, TransactionPosted)
@@ -304,6 +363,16 @@ def captured(**changes: Any) -> list[Event]:
         ({"kind": "transfer"}, "does not take it from acct_a"),
         ({"entries": ()}, "does not take it from acct_a"),
         ({"originator_id": "txn_2"}, "which its unit does not post"),
+        ({"keep_rest": True}, None),
+        (
+            {"keep_rest": True, "amount": 59},
+            "60 minor units of EUR are captured of hold hold_1, and txn_1 takes 59 of EUR",
+        ),
+        (
+            {"keep_rest": True, "amount": 61},
+            "60 minor units of EUR are captured of hold hold_1, and txn_1 takes 61 of EUR",
+        ),
+        ({"keep_rest": True, "originator_id": "txn_2"}, "which its unit does not post"),
     ],
 )
 def test_a_captured_hold_is_paid_in_its_unit(changes: Any, says: str | None) -> None:

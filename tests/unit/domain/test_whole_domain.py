@@ -22,6 +22,7 @@ from domain import registry
 from domain.accounts.account.lifecycle import OnOneAccount
 from domain.accounts.posting import internal_account
 from domain.accounts.transaction import Deposit
+from domain.accounts.transaction.conditions import Conditioned, Posting
 from domain.accounts.transaction.pending import OnePending
 from domain.kernel import ERASED, UNREADABLE, Command, Event, NeedsStreams
 from domain.processes.process import CarryOut
@@ -60,7 +61,7 @@ def test_every_event_is_in_the_catalogue_and_folds() -> None:
 
 
 def test_every_command_has_a_decision() -> None:
-    no_commands = {Command, NeedsStreams, OnOneAccount, OnePending, Together, CarryOut}
+    no_commands = {Command, NeedsStreams, OnOneAccount, OnePending, Together, CarryOut, Conditioned, Posting}
     assert {c for c in classes() if hasattr(c, "streams")} - no_commands == set(registry.commands())
 
 

@@ -39,6 +39,8 @@ DUE = Due("proc_1", "due:1", NOW)
 def test_a_hold_without_a_time_has_no_process() -> None:
     forever = HoldPlaced("acct_1", 3, "hold_1", 300, "EUR", None, {}, None)
     assert MANAGER.process_of(forever) is None
+    of_transaction = HoldPlaced("acct_1", 3, "txn_1", 300, "EUR", None, {}, NOW)
+    assert MANAGER.process_of(of_transaction) is None
     assert MANAGER.process_of(PLACED) == MANAGER.process_of(HoldReleased("acct_1", 4, "hold_1", 300, "EUR"))
     assert MANAGER.process_of(PLACED) != MANAGER.process_of(HoldReleased("acct_1", 4, "hold_2", 300, "EUR"))
     assert MANAGER.process_of(PLACED) != MANAGER.process_of(HoldReleased("acct_2", 4, "hold_1", 300, "EUR"))

@@ -1,0 +1,103 @@
+"""Closing an account, and moving what is left on it to another one.
+
+The sweep and the closing are one unit, so nothing comes in between: a deposit is either swept too, or is refused
+because the account is closed (ADR 46).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from domain.accounts.account.events import AccountClosed
+from domain.accounts.account.lifecycle import CloseAccount, refuse_closing, refuse_sweeping
+from domain.accounts.account.owners import for_customer, is_customer, refuse_other_than_owner, refuse_payee
+from domain.accounts.account.state import Account
+from domain.accounts.posting import Entry, Transaction, entries_between, post
+from domain.kernel import Accepted, Context, Decide, Decision, NeedsStreams, Refused, Role, States, Unknown, found
+from domain.money import MAX_AMOUNT, show
+from domain.permissions import EVERYONE
+
+RULES: dict[str, str] = {
+    "balance_owed": (
+        "Account {account} has a balance of {balance} {currency}, which its owner cannot sweep; pay in {owed} first."
+    ),
+}
+
+
+def close(command: CloseAccount, states: States, context: Context) -> Decision:
+    """Decide to close an account. Its owners may, and staff."""
+    account, to = found(states, command.account, Account), command.sweep_to
+    if account is None:
+        return Unknown("account", command.account)
+    if not is_customer(context):
+        return _at_exact_versions(_closed(account, command, states, context), command, states)
+    no = refuse_other_than_owner(account, context, "closes")
+    if no is None and to is not None:
+        no = refuse_payee(found(states, to, Account), to)
+    return no or for_customer(_closed(account, command, states, context), states, context)
+
+
+def _closed(account: Account, command: CloseAccount, states: States, context: Context) -> Decision:
+    if command.sweep_to == command.account:
+        return Refused("same_account", {"account": command.account})
+    if command.sweep_to is not None and found(states, command.sweep_to, Account) is None:
+        return Unknown("account", command.sweep_to)
+    refusal = refuse_sweeping(account) if command.sweep_to is not None else refuse_closing(account)
+    if refusal is not None:
+        return refusal
+    swept = _swept(account, command, states, context) if account.balance else Accepted((), {})
+    if not isinstance(swept, Accepted):
+        return swept
+    entries = sum(event.originator_id == command.account for event in swept.events)
+    closed = AccountClosed(
+        originator_id=command.account,
+        originator_version=account.version + entries + 1,
+        owner=account.profile.owner,
+        reason=command.reason,
+    )
+    result = {**swept.result, "account": command.account, "status": "closed"}
+    # The closing depends on the exact balance, also of an internal account whose entries commute elsewhere.
+    return Accepted((*swept.events, closed), result, swept.commuting - {command.account})
+
+
+def _swept(account: Account, command: CloseAccount, states: States, context: Context) -> Decision:
+    """Move the whole balance. If it is negative, the other account pays it."""
+    balance, profile = account.balance, account.profile
+    assert command.sweep_to is not None, "without it the balance is zero"
+    assert command.transaction is not None, "it comes with `sweep_to`"
+    if balance < 0 and is_customer(context):
+        shown, owed = show(balance, profile.currency), show(-balance, profile.currency)
+        figures = {"account": profile.id, "balance": shown, "currency": profile.currency, "owed": owed}
+        return Refused("balance_owed", figures)
+    entries = tuple(_entries(account, command.sweep_to))
+    sweep = Transaction(command.transaction, "sweep", entries, context.today)
+    # A minimum is for an account that goes on. This one ends, with nothing on it.
+    ending = replace(account, profile=replace(profile, minimum=None))
+    return post(sweep, {**states, command.account: ending}, context)
+
+
+def _entries(account: Account, to: str) -> Iterator[Entry]:
+    """The entries that leave nothing. A balance can be larger than the largest amount of an entry."""
+    id, left = account.profile.id, abs(account.balance)
+    debited, credited = (id, to) if account.balance > 0 else (to, id)
+    while left > 0:
+        amount = min(left, MAX_AMOUNT)
+        yield from entries_between(debited, credited, amount, account.profile.currency)
+        left -= amount
+
+
+def _at_exact_versions(decision: Decision, command: CloseAccount, states: States) -> Decision:
+    """Return the decision. A refusal expects no exact version of an account without limits that is swept to.
+
+    It expects that of the account to close, because its balance decides.
+    """
+    target = states.get(command.sweep_to or "")
+    if isinstance(decision, Accepted | NeedsStreams) or not (isinstance(target, Account) and target.unlimited):
+        return decision
+    return replace(decision, commuting=frozenset({target.profile.id} - {command.account}))
+
+
+DECISIONS: dict[type, Decide] = {CloseAccount: close}
+MAY: dict[type, frozenset[Role]] = {CloseAccount: EVERYONE}
