@@ -11,7 +11,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from api.commands.answers import Accepted
-from api.commands.bodies import Body, Currency, Price
+from api.commands.bodies import AmountsByCurrency, Body
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import READERS
@@ -37,7 +37,7 @@ from domain.accounts.risk.rules import (
     YoungRule,
 )
 from domain.accounts.thresholds import thresholds
-from domain.money import EXPONENTS, parse, show
+from domain.money import parse, show
 from projections.accounts import risk_assessments as assessments
 from projections.accounts import risk_rules as queries
 from projections.accounts.risk_assessments import RiskAssessmentRow
@@ -49,7 +49,6 @@ _ActionFilter = Annotated[str, choice(values_of(Action))] | None
 
 _Points = Annotated[int, Field(ge=0, le=MOST_POINTS, description="Points that the rule gives")]
 _Level = Annotated[int, Field(ge=1, le=MOST_POINTS, description="From so many points on")]
-_Above = Annotated[dict[Currency, Price], Field(max_length=len(EXPONENTS), description="By currency")]
 _TIMES = "How many times the average an amount may be"
 _HISTORY = "How many counted transactions the account needs in the 30 days; with fewer, the rule gives no points"
 _COUNT = "How many outgoing transactions an account may make in an hour"
@@ -79,7 +78,7 @@ class DailyRuleBody(Body):
     """Points for more outgoing money in a UTC day."""
 
     points: _Points
-    above: _Above
+    above: AmountsByCurrency
 
 
 class YoungRuleBody(Body):
@@ -87,7 +86,7 @@ class YoungRuleBody(Body):
 
     points: _Points
     days: Annotated[int, Field(ge=1, le=MOST_DAYS, description=_DAYS)]
-    above: _Above
+    above: AmountsByCurrency
 
 
 class RiskRulesBody(Body):

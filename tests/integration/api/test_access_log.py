@@ -28,6 +28,8 @@ NOT_PERSONAL = {
     "/v1/chart/nodes/{node}/accounts",
     "/v1/policies/posting",
     "/v1/policies/posting/versions",
+    "/v1/policies/risk",
+    "/v1/policies/risk/versions",
     "/v1/rates",
     "/v1/policies/sign-in",
     "/v1/me",
