@@ -14,6 +14,7 @@ from domain.accounts import (
     account,
     chart,
     conversions,
+    fee_schedule,
     hold_expiry,
     node_accounts,
     pending_expiry,
@@ -22,6 +23,7 @@ from domain.accounts import (
     posting_policy,
     quotes,
     rates,
+    template,
     transaction,
 )
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
@@ -46,6 +48,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     rates.AGGREGATE,
     quotes.AGGREGATE,
     conversions.AGGREGATE,
+    fee_schedule.AGGREGATE,
+    template.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,

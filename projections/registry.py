@@ -9,6 +9,7 @@ from projections.accounts.accounts.fold import ACCOUNTS
 from projections.accounts.chart.fold import CHART
 from projections.accounts.conversions import CONVERSIONS
 from projections.accounts.entries.fold import ENTRIES
+from projections.accounts.fee_schedules import FEE_SCHEDULES
 from projections.accounts.holds import HOLDS
 from projections.accounts.limit_usage import LIMIT_USAGE
 from projections.accounts.movements.fold import MOVEMENTS
@@ -18,6 +19,7 @@ from projections.accounts.quotes import QUOTES
 from projections.accounts.rates import RATES
 from projections.accounts.risk_assessments import RISK_ASSESSMENTS
 from projections.accounts.risk_rules import RISK_RULES
+from projections.accounts.templates import TEMPLATES
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
 from projections.commands.refusals import REFUSALS
@@ -40,6 +42,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     POSTING_POLICY,
     CHART,
     PERIODS,
+    FEE_SCHEDULES,
+    TEMPLATES,
     ACCOUNT_PERSONS,
     LIMIT_USAGE,
     RISK_RULES,

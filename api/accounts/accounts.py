@@ -15,6 +15,7 @@ from api.accounts.answers import (
     AccountChanged,
     AccountClosed,
     AccountOpened,
+    FeeCharged,
     HoldCaptured,
     HoldChanged,
     LimitsChanged,
@@ -140,10 +141,8 @@ def _internal_id(log: str, body: bodies.Open) -> str:
     return pair_account(log, "liquidity", cast(str, body.pair), body.currency)
 
 
-def _movement(
-    kind: type[Deposit | Withdraw | ChargeFee], caller: Caller, account: str, body: bodies.Movement
-) -> Intent:
-    """The intent of a deposit, a withdrawal or a fee on the account."""
+def _movement(kind: type[Deposit | Withdraw], caller: Caller, account: str, body: bodies.Movement) -> Intent:
+    """The intent of a deposit or a withdrawal on the account."""
     movement = kind(
         transaction=caller.services.new_id(TRANSACTION),
         account=account,
@@ -169,10 +168,21 @@ def withdraw(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
     return _movement(Withdraw, caller, account, body)
 
 
-@command(router, "/accounts/{account}/fees", makes=ChargeFee, answer=Posted)
-def charge_fee(caller: Caller, account: PathId, body: bodies.Movement) -> Intent:
-    """Charge the fee of the ledger to an account."""
-    return _movement(ChargeFee, caller, account, body)
+@command(router, "/accounts/{account}/fees", makes=ChargeFee, answer=FeeCharged)
+def charge_fee(caller: Caller, account: PathId, body: bodies.FeeCharge) -> Intent:
+    """Charge a fee to an account: an amount, or what a fee schedule makes of a base amount."""
+    fee = ChargeFee(
+        transaction=caller.services.new_id(TRANSACTION),
+        account=account,
+        amount=body.amount or body.base or 0,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
+        metadata=body.metadata,
+        schedule=body.schedule,
+    )
+    return Intent(fee, account)
 
 
 @command(router, "/accounts/{account}/freeze", makes=FreezeAccount, answer=AccountChanged, status=200)

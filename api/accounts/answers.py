@@ -94,6 +94,16 @@ class AccountClosed(AccountChanged):
     balances: NotRequired[Annotated[dict[str, Balance], Field(description="After the sweep, as of every transaction")]]
 
 
+class FeeCharged(Posted):
+    """A fee that was charged. If a schedule made it, the answer says how."""
+
+    fee_schedule: NotRequired[str]
+    number: NotRequired[Annotated[int, Field(description="The version of the schedule")]]
+    base: NotRequired[Annotated[Money, Field(description="What the fee was computed of")]]
+    fee: NotRequired[Money]
+    currency: NotRequired[CurrencyCode]
+
+
 class HoldCaptured(Posted):
     """A hold that was captured by a transaction, in whole or in part."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 from api.accounts.conditions import Conditional
 from api.commands.bodies import (
@@ -30,6 +30,7 @@ from api.commands.bodies import (
 from api.queries.response_types import one_of
 from domain.accounts.account.holds import MOST_DAYS_HELD
 from domain.accounts.account.limits import MOST_COUNT
+from domain.accounts.fee_schedule import NAME
 from domain.accounts.numbers import AccountType, InternalRole
 from domain.accounts.posting import MOST_ENTRIES, Side
 from domain.codes import MOST_PAIRS
@@ -37,6 +38,9 @@ from domain.codes import MOST_PAIRS
 Expiry = Annotated[
     Instant | None, Field(description=f"After now, and at most {MOST_DAYS_HELD} days ahead; null for no expiry")
 ]
+
+ScheduleName = Annotated[str, StringConstraints(max_length=200), WithJsonSchema({"type": "string", "pattern": NAME})]
+"""The name of a fee schedule or a template. The domain refuses another text."""
 
 
 class Open(Body):
@@ -103,6 +107,28 @@ class Movement(Sum, Conditional):
     reference: Reference | None = None
     description: Description | None = None
     metadata: Metadata
+
+
+class FeeCharge(Body):
+    """Charge a fee: an amount, or what a fee schedule makes of a base amount."""
+
+    model_config = example(schedule="card-fee", base="100.00", currency="EUR")
+
+    currency: Currency
+    amount: Annotated[Amount | None, Field(description="The fee. Leave it out to charge by a schedule")] = None
+    schedule: Annotated[ScheduleName | None, Field(description="The name of a fee schedule")] = None
+    base: Annotated[Amount | None, Field(description="What the schedule computes the fee of")] = None
+    value_date: IsoDate | None = None
+    reference: Reference | None = None
+    description: Description | None = None
+    metadata: Metadata
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> FeeCharge:
+        by_schedule = self.schedule is not None and self.base is not None and self.amount is None
+        if not by_schedule and (self.amount is None or self.schedule is not None or self.base is not None):
+            raise ValueError("amount: give an amount, or a schedule and a base.")
+        return self
 
 
 class TransferBody(Movement):

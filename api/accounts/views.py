@@ -116,12 +116,14 @@ class Transaction(TypedDict):
     entries: list[TransactionEntry]
     status: Annotated[str, one_of(TransactionStatus)]
     parent: Annotated[str | None, Field(description="The transaction that it belongs to, such as the reversed one")]
-    relation: Annotated[str | None, one_of(Relation), Field(description="What it is to its parent")]
+    relation: Annotated[Annotated[str, one_of(Relation)] | None, Field(description="What it is to its parent")]
     template: Annotated[str | None, Field(description="The template that made its entries")]
     template_version: int | None
     late_for: Annotated[date | None, Field(description="The day in a closed period that it is about")]
     metadata: Annotated[dict[str, str], Field(description="Pairs that the client keeps with it")]
-    awaits: Annotated[str | None, one_of(Awaits), Field(description="What a pending one waits for, or waited for")]
+    awaits: Annotated[
+        Annotated[str, one_of(Awaits)] | None, Field(description="What a pending one waits for, or waited for")
+    ]
     initiator: Annotated[str | None, Field(description="The person who asked for one that waits")]
     decided_by: Annotated[str | None, Field(description="The person who approved or rejected it")]
     expires_at: Annotated[datetime | None, Field(description="Until when a pending one waits")]

@@ -89,7 +89,7 @@ Amount = Annotated[int, BeforeValidator(_minor), _AMOUNT]
 SignedAmount = Annotated[str, AfterValidator(_signed), _SIGNED]
 Price = Annotated[str, _AMOUNT]
 Currency = Annotated[str, AfterValidator(_known), _CURRENCY]
-AmountsByCurrency = Annotated[dict[Currency, Price], AfterValidator(_parseable), Field(max_length=len(money.EXPONENTS))]
+AmountsByCurrency = Annotated[dict[Currency, Price], Field(max_length=len(money.EXPONENTS)), AfterValidator(_parseable)]
 """An amount of each of some currencies."""
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,8}_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
 StreamName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]

@@ -13,8 +13,10 @@ from domain.accounts.account.holds import ExpireHold, PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, ReopenAccount, UnfreezeAccount
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import HOLD
+from domain.accounts.allocation import Fee, Tier
 from domain.accounts.chart.nodes import AddNode, ChangeNode, MoveNode, RemoveNode
 from domain.accounts.conversions import CONVERSION, ConvertMoney
+from domain.accounts.fee_schedule import DefineFeeSchedule, RetireFeeSchedule
 from domain.accounts.periods.closing import ClosePeriod, SealPeriod
 from domain.accounts.periods.state import PeriodFigures
 from domain.accounts.posting import Entry, internal_account, pair_account
@@ -22,7 +24,9 @@ from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
 from domain.accounts.quotes import QUOTE, QuoteConversion
 from domain.accounts.rates import SetRate, WithdrawRate
 from domain.accounts.risk.rules import HourlyRule, RiskRules
-from domain.accounts.transaction import TRANSACTION, CaptureHold, Deposit, PostTransaction, Transfer
+from domain.accounts.template import DefineTemplate, PostByTemplate, RetireTemplate
+from domain.accounts.template.definition import Amount, Definition, Parameter, TemplateEntry
+from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, PostTransaction, Transfer
 from domain.accounts.transaction.conditions import Conditioned
 from domain.kernel import RULES_VERSION, Context
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
@@ -124,6 +128,7 @@ def write_books(database: Database) -> None:
         _accounts(ledger, one, two)
         _currencies(ledger)
         _orders(ledger, one)
+        _templates(ledger)
         _posts(ledger)
         ledger.accepted(ChangePostingPolicy(10_000))
         _people(ledger)
@@ -137,6 +142,30 @@ def write_books(database: Database) -> None:
         _batches(ledger, one, two)
         snapshots.settle()
     fold(database)
+
+
+def _templates(ledger: Ledger) -> None:
+    """A fee schedule and a template, each in two versions, and what was charged and posted by them."""
+    one, two = ledger.account(10_000, owner="owner-1"), ledger.account(owner="owner-2")
+    percentage = Fee(tiers=(Tier(None, 2_500_000),))
+    ledger.accepted(DefineFeeSchedule("card", "EUR", percentage, role="revenue"))
+    ledger.accepted(DefineFeeSchedule("card", "EUR", Fee(fixed=5), role="revenue"))
+    ledger.accepted(ChargeFee(new_id(TRANSACTION), one, 100, "EUR", TODAY, schedule="card"))
+    ledger.accepted(RetireFeeSchedule("card"))
+    commission = Amount("commission", "fee", of="gross", fee=percentage)
+    net = Amount("net", "sum", plus=("gross",), minus=("commission",))
+    parameters = (
+        Parameter("buyer", "account"),
+        Parameter("seller", "account"),
+        Parameter("gross", "amount", currency="EUR"),
+    )
+    paid, moved = TemplateEntry("debit", "gross", "buyer"), TemplateEntry("credit", "gross", "seller")
+    credits = (TemplateEntry("credit", "net", "seller"), TemplateEntry("credit", "commission", internal="revenue"))
+    ledger.accepted(DefineTemplate("sale", Definition("payment", parameters, (), (paid, moved))))
+    ledger.accepted(DefineTemplate("sale", Definition("payment", parameters, (commission, net), (paid, *credits))))
+    ledger.accepted(RetireTemplate("sale", 1))
+    given = {"buyer": one, "seller": two, "gross": "2.00"}
+    ledger.accepted(PostByTemplate(new_id(TRANSACTION), "sale", given, TODAY))
 
 
 def verified(database: Database, processes: int | None = None) -> VerifyReport:

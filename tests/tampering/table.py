@@ -885,9 +885,16 @@ AGAINST_THE_RULES: Final = [
         everywhere('"removed":\\[\\]', '"removed":["none"]', "type = 'account.metadata_changed.v1'"),
         "has no metadata none that could be removed.",
         STREAMS_KEEP_RULES,
+    ),
+    forged(
         "a period that is closed before it is over",
         in_json("payload", '"ends_on":"2020-01-04"', '"ends_on":"2026-11-21"', "type = 'period.closed.v1'"),
         "A period is closed after its last day; 2026-11-21 is not before today, 2026-11-21 (UTC).",
+    ),
+    forged(
+        "a fee schedule with a percentage out of bounds",
+        everywhere('"percentage":2500000', '"percentage":2500000000', "type = 'fee_schedule.defined.v1'"),
+        "A percentage is from 0 to 1000; tier 1 has 2500.",
         STREAMS_KEEP_RULES,
         TABLES,
     ),
@@ -895,6 +902,19 @@ AGAINST_THE_RULES: Final = [
         "a posting into a closed period",
         in_json("payload", '"ends_on":"2020-01-04"', '"ends_on":"2026-11-20"', "type = 'period.closed.v1'"),
         "The value date 2026-01-02 is closed: the period second closed the days up to 2026-11-20.",
+    ),
+    forged(
+        "a fee schedule that is revised under an older number",
+        everywhere('"number":2', '"number":1', "type = 'fee_schedule.revised.v1'"),
+        "fee-schedule:card has version 1 after 1",
+        STREAMS_KEEP_RULES,
+        REPEATABLE,
+        CHECKPOINTS,
+    ),
+    forged(
+        "a template that credits another amount than it debits",
+        everywhere('"amount":"net"', '"amount":"gross"', "type = 'template.revised.v1'"),
+        "The entries do not balance whatever the parameters are",
         STREAMS_KEEP_RULES,
         TABLES,
     ),
@@ -911,6 +931,20 @@ AGAINST_THE_RULES: Final = [
         in_json("payload", "prsn_bob", "prsn_max", "type = 'period.reopened.v1'"),
         "per_2 is reopened, and prsn_max does not approve appr_8 in the unit",
         UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a template whose amounts rest on each other",
+        everywhere('"of":"gross"', '"of":"net"', "type = 'template.revised.v1'"),
+        "Amounts rest on each other in a circle",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a version of a template that is retired and never was",
+        everywhere('"number":1', '"number":7', "type = 'template.retired.v1'"),
+        "template:sale has no version 7 to retire",
+        STREAMS_KEEP_RULES,
+        REPEATABLE,
         TABLES,
     ),
     forged(
@@ -1420,6 +1454,11 @@ READ: Final = [
     case("risk_assessments: a score", "UPDATE read.risk_assessments SET score = score + 1", TABLES),
     case("periods: a status", "UPDATE read.periods SET status = 'closed'", TABLES),
     case("period_figures: a sum", "UPDATE read.period_figures SET debits = debits + 1", TABLES),
+    case("fee_schedules: a definition", "UPDATE read.fee_schedules SET definition = '{}'", TABLES),
+    case("fee_schedule_versions: a row deleted", "DELETE FROM read.fee_schedule_versions WHERE number = 1", TABLES),
+    case("templates: the newest version", "UPDATE read.templates SET newest = 1", TABLES),
+    case("template_versions: a definition", "UPDATE read.template_versions SET definition = '{}'", TABLES),
+    case("template_retirements: a row deleted", "DELETE FROM read.template_retirements", TABLES),
     case("account_persons: an end", "UPDATE read.account_persons SET until = NULL WHERE standing = 'mandate'", TABLES),
     case("holds: what is left", "UPDATE read.holds SET remaining = remaining + 1", TABLES),
     case("chart_nodes: a number of accounts", "UPDATE read.chart_nodes SET accounts = accounts + 1", TABLES),
@@ -1446,7 +1485,8 @@ READ: Final = [
         " read.risk_assessments, read.chart_nodes, read.chart_accounts,"
         " read.periods, read.period_figures,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
-        " read.people, read.approvals, read.sign_ins, read.mails, read.processes",
+        " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
+        " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,
     ),
     case(

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from domain.accounts.account.owners import for_customer, is_customer, refuse_debit, refuse_payee
 from domain.accounts.account.state import Account
 from domain.accounts.details import details_of
+from domain.accounts.fee_schedule import CHARGE_RULES, Charge, charge_of, fee_schedule_stream
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import (
     Entry,
@@ -22,7 +23,22 @@ from domain.accounts.posting import (
 from domain.accounts.transaction.described import transaction_of
 from domain.accounts.transaction.pending import post_or_wait
 from domain.codes import Metadata
-from domain.kernel import Context, Decide, Decision, Personal, Refused, Role, States, Value, found
+from domain.kernel import (
+    Accepted,
+    Context,
+    Decide,
+    Decision,
+    Figure,
+    NeedsStreams,
+    Personal,
+    Refused,
+    Role,
+    States,
+    Unknown,
+    Value,
+    found,
+)
+from domain.money import show
 from domain.permissions import EVERYONE
 
 
@@ -52,7 +68,18 @@ class Withdraw(_Movement, frozen=True):
 
 
 class ChargeFee(_Movement, frozen=True):
-    """Charge a fee: from the customer's account to the internal account for fees."""
+    """Charge a fee: from the customer's account to the internal account for fees.
+
+    With a schedule, `amount` is the base that the fee is computed from, and the schedule says who gets it.
+    """
+
+    schedule: str | None = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        if self.schedule is None:
+            return posting_streams(self.account)
+        return posting_streams(self.account, fee_schedule_stream(self.schedule))
 
 
 class Transfer(Value, frozen=True):
@@ -92,6 +119,7 @@ class PostTransaction(Value, frozen=True):
 
 RULES: dict[str, str] = {
     "same_account": "A transfer needs two different accounts; both are {account}.",
+    **CHARGE_RULES,
 }
 
 
@@ -107,6 +135,8 @@ def withdraw(command: Withdraw, states: States, context: Context) -> Decision:
 
 @posting_decision
 def charge_fee(command: ChargeFee, states: States, context: Context) -> Decision:
+    if command.schedule is not None:
+        return _charge_by_schedule(command, command.schedule, states, context)
     return _against_internal(command, "fee", "fees", states, context, debited=command.account)
 
 
@@ -134,6 +164,36 @@ def post_transaction(command: PostTransaction, states: States, context: Context)
     if command.late_for is not None:
         transaction = replace(transaction, details=details_of(command.metadata, command.late_for))
     return post_or_wait(transaction, states, context)
+
+
+def _charge_by_schedule(command: ChargeFee, schedule: str, states: States, context: Context) -> Decision:
+    account, currency = found(states, command.account, Account), command.currency
+    if account is None:
+        return Unknown("account", command.account)
+    charge = charge_of(schedule, command.amount, currency, states, context)
+    if not isinstance(charge, Charge):
+        return charge
+    if account.profile.internal:
+        return Refused("account_internal", {"account": command.account, "type": account.profile.type})
+    if charge.account == command.account:
+        return Refused("same_account", {"account": command.account})
+    if charge.account not in states:
+        return NeedsStreams((charge.account,))
+    role = charge.schedule.role
+    if role is not None and found(states, charge.account, Account) is None:
+        return Refused("internal_account_missing", {"role": role, "currency": currency})
+    entries = entries_between(command.account, charge.account, charge.amount, currency)
+    decision = post_or_wait(transaction_of(command, "fee", entries, command.account, states), states, context)
+    if not isinstance(decision, Accepted):
+        return decision
+    made: dict[str, Figure] = {
+        "fee_schedule": schedule,
+        "number": charge.schedule.number,
+        "base": show(command.amount, currency),
+        "fee": show(charge.amount, currency),
+        "currency": currency,
+    }
+    return replace(decision, result={**decision.result, **made})
 
 
 def _against_internal(

@@ -221,9 +221,7 @@ def freed(row: Row, event: HoldReleased | HoldCaptured | HoldPartlyCaptured | Ho
 
 def limits_changed(row: Row, event: LimitsChanged) -> Row:
     """Its limits are replaced."""
-    values = limits_of(event)
-    until = values["overdraft_until"]
-    return {**row, **values, "overdraft_until": None if until is None else str(until)}
+    return {**row, **limits_of(event)}
 
 
 def limits_of(event: LimitsChanged) -> dict[str, int | date | None]:

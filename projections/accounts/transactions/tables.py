@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import orjson
+
 from domain.accounts.details import TransactionDetailed
 from domain.accounts.posting import TransactionPosted
 from domain.accounts.transaction.events import (
@@ -139,7 +141,7 @@ def detailed(row: Row, event: TransactionDetailed) -> Row:
         template=event.template,
         template_version=event.template_version,
         late_for=event.late_for,
-        metadata=dict(event.metadata) or None,
+        metadata=orjson.dumps(event.metadata, option=orjson.OPT_SORT_KEYS).decode() if event.metadata else None,
     )
 
 

@@ -475,7 +475,7 @@ def plain(schema: Any, schemas: dict[str, Any]) -> dict[str, Any]:
 def sizing(schema: dict[str, Any], value: Any) -> Callable[[int], Any]:
     """Makes values of this type of any size. Texts are counted in characters."""
     if schema["type"] == "array":
-        return lambda size: [value[0]] * size
+        return lambda size: [value[0] if value else "x"] * size
     return int if schema["type"] in ("integer", "number") else lambda size: TWO_BYTES * size
 
 

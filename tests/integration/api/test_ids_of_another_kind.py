@@ -57,6 +57,8 @@ def test_an_id_of_another_kind_is_unknown(service: Service, ones: dict[str, str]
                 "node_accounts",
                 "periods",
                 "rate",
+                "fee_schedule",
+                "template",
                 "sign_in_policy",
                 "subject",
                 "administrators",

@@ -14,6 +14,7 @@ from jsonschema_rs import Draft202012Validator
 
 from eventstore.reads.recorder import Recorder
 from tests.samples.accounts.account import MANDATE
+from tests.samples.accounts.fee_schedule import defined
 from tests.samples.accounts.periods import closed
 from tests.samples.people.routes import KEY
 from tests.samples.registry import OF_PEOPLE, ROUTES
@@ -106,6 +107,7 @@ def of_accounts(service: Service) -> None:
     service.post(f"accounts/{account}/holds/{released}/release")
     service.post(f"accounts/{account}/withdrawals", EUR | {"reference": "r", "description": "d"})
     service.post(f"accounts/{account}/fees", EUR)
+    of_templates(service)
     service.post("transfers", EUR | {"source": account, "target": other}, key="accepted")
     entries = [EUR | {"account": account, "side": "credit"}, EUR | {"account": other, "side": "debit"}]
     transaction = service.post("transactions", {"entries": entries}).json()["transaction"]
@@ -167,6 +169,23 @@ def of_currencies(service: Service) -> None:
     service.get("rates", pair="GBP:CHF", current=True)
     for path in ("rates", "conversions"):
         service.get(path)
+
+
+def of_templates(service: Service) -> None:
+    """Fee schedules and templates: defined, used, retired and read."""
+    for path in ("fee-schedules", "fee-schedules/{schedule}/retire", "templates", "templates/{template}/retire"):
+        request = ROUTES[f"/v1/{path}"](service)
+        service.post(request.path(path), dict(request.body), role="operator")
+    service.post("fee-schedules", {**defined(), "name": "card"}, role="operator")
+    fee = {"schedule": "card", "base": "100.00", "currency": "EUR"}
+    service.post(f"accounts/{service.account('100.00')}/fees", fee)
+    posting = ROUTES["/v1/templates/{template}/transactions"](service)
+    service.post(posting.path("templates/{template}/transactions"), dict(posting.body))
+    name = posting.names["template"]
+    for path in ("fee-schedules", "fee-schedules/card", "fee-schedules/card/versions", "templates"):
+        service.get(path, limit=200) if path.endswith("s") else service.get(path)
+    for path in ("", "/versions", "/versions/1"):
+        service.get(f"templates/{name}{path}")
 
 
 def of_people(service: Service) -> None:

@@ -84,7 +84,7 @@ def with_times(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
             name: datetime.fromisoformat(value)
             if name in times and value is not None
             else orjson.loads(value)
-            if name in ("metadata", "roles", "consents", "api_keys")
+            if name in ("metadata", "roles", "consents", "api_keys") and isinstance(value, str)
             else value
             for name, value in row.items()
         }

@@ -13,7 +13,9 @@ from domain.accounts.account.holds import PlaceHold, of_transaction
 from domain.accounts.account.lifecycle import CloseAccount
 from domain.accounts.account.owners import AddOwner
 from domain.accounts.account.state import Account
+from domain.accounts.allocation import PER_CENT, Fee, Tier
 from domain.accounts.chart.nodes import AddNode
+from domain.accounts.fee_schedule import DefineFeeSchedule, FeeSchedule
 from domain.accounts.numbers import InternalRole
 from domain.accounts.periods.closing import ClosePeriod
 from domain.accounts.posting import Entry, Side, internal_account
@@ -146,6 +148,13 @@ ROUTES = {
 
 A, B = opening(account="acct_a", minimum=None), opening(account="acct_b", minimum=None)
 HELD = PlaceHold("acct_a", "hold_1", 100, "EUR")
+
+
+CARD = DefineFeeSchedule("card", "EUR", Fee(tiers=(Tier(None, PER_CENT),)))
+
+
+def charge(account: str, base: int, currency: str = "EUR") -> ChargeFee:
+    return ChargeFee("txn_1", account, base, currency, TODAY, schedule="card")
 
 
 def deposit(amount: int, currency: str = "EUR", value_date: date = TODAY, account: str = "acct_a") -> Deposit:
@@ -429,6 +438,18 @@ RULES = {
         sentence="Account acct_a has a balance of -1.00 EUR, which its owner cannot sweep; pay in 1.00 first.",
         kept=(deposit(101), By(ADA, CLOSE)),
     ),
+    "fee_schedule_currency": RuleSample(
+        given=(opening(account="acct_usd", currency="USD", minimum=None), A, CARD),
+        broken=charge("acct_usd", 100, "USD"),
+        sentence="Fee schedule card is for EUR; the base amount is in USD.",
+        kept=(charge("acct_a", 100),),
+    ),
+    "fee_zero": RuleSample(
+        given=(A, CARD),
+        broken=charge("acct_a", 50),
+        sentence="By fee schedule card the fee of 0.50 EUR is zero, so there is nothing to charge.",
+        kept=(charge("acct_a", 51),),
+    ),
     "hold_unknown": RuleSample(
         given=(A, B, HELD),
         broken=capture(100, "hold_9"),
@@ -583,6 +604,10 @@ def _day(chance: Random) -> date:
 
 def _against_cash(ledger: MemoryLedger, chance: Random, account: str, currency: str) -> Any:
     kind = chance.choice((Deposit, Deposit, Withdraw, ChargeFee))
+    schedules = [one.name for one in ledger.of(FeeSchedule) if one.active and one.currency == currency]
+    if kind is ChargeFee and schedules and chance.random() < 0.5:
+        base, schedule = chance.randint(1, 9_999), chance.choice(schedules)
+        return ChargeFee(ledger.new_id(TRANSACTION), account, base, currency, _day(chance), schedule=schedule)
     return kind(ledger.new_id(TRANSACTION), account, chance.randint(1, 9_999), currency, _day(chance))
 
 

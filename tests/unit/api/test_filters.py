@@ -42,6 +42,8 @@ CATEGORIES = {
     "rate",
     "qte",
     "cnv",
+    "fee-schedule",
+    "template",
     "ord",
     "post",
     "proc",

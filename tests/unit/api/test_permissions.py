@@ -100,11 +100,15 @@ def may(role: Role, method: str, path: str) -> bool:
         return False
     if path in (*OF_OPERATORS, "/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
         return False
+    if path in ("/v1/fee-schedules/{schedule}/retire", "/v1/templates/{template}/retire"):
+        return False
     if method not in READS:
         return role == "command" and path not in (
             "/v1/policies/posting",
             "/v1/policies/risk",
             "/v1/periods",
+            "/v1/fee-schedules",
+            "/v1/templates",
             "/v1/rates",
             "/v1/rates/{pair}/withdraw",
         )
