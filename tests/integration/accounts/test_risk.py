@@ -43,7 +43,7 @@ def pay(bank: Service, source: str, target: str, amount: str, **more: Any) -> An
     return bank.post("transfers", {"source": source, "target": target, "amount": amount, "currency": "EUR"}, **more)
 
 
-def listed(bank: Service, **filters: str) -> list[dict[str, Any]]:
+def listed(bank: Service, **filters: Any) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = found(bank.get("risk-assessments", **filters))["items"]
     return items
 

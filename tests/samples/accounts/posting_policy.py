@@ -112,10 +112,10 @@ RULES = {
     ),
 }
 
-# Risk rules that a life can set. Its movements are small, so the rules let most of them pass.
+# Risk rules that a life can set. One watches whatever is paid, and the others let most of it pass.
 LIVELY = (
     RiskRules(on=False),
-    RiskRules(True, average=AverageRule(20, 5, 3), hourly=HourlyRule(20, 3)),
+    RiskRules(True, average=AverageRule(20, 5, 3), hourly=HourlyRule(20, 0)),
     RiskRules(True, daily=DailyRule(40, (Threshold("EUR", 20_000),)), young=YoungRule(35, 9, thresholds({"JPY": 500}))),
     RiskRules(True, 20, 40, 45, hourly=HourlyRule(45, 5)),
 )
