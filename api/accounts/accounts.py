@@ -182,7 +182,7 @@ def charge_fee(caller: Caller, account: PathId, body: bodies.FeeCharge) -> Inten
         metadata=body.metadata,
         schedule=body.schedule,
     )
-    return Intent(fee, account)
+    return Intent(conditioned(fee, body), account)
 
 
 @command(router, "/accounts/{account}/freeze", makes=FreezeAccount, answer=AccountChanged, status=200)

@@ -109,7 +109,7 @@ class Movement(Sum, Conditional):
     metadata: Metadata
 
 
-class FeeCharge(Body):
+class FeeCharge(Conditional):
     """Charge a fee: an amount, or what a fee schedule makes of a base amount."""
 
     model_config = example(schedule="card-fee", base="100.00", currency="EUR")
@@ -289,7 +289,7 @@ class Chargeback(_Undoing):
     amount: Annotated[Amount | None, Field(description="Null for what is left")] = None
 
 
-class Adjustment(Sum):
+class Adjustment(Conditional, Sum):
     """Correct the balance of an account against an account of the ledger."""
 
     model_config = example(amount="1.00", currency="EUR", side="credit", against="revenue", reason="Rounding of May")

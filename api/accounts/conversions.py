@@ -11,13 +11,13 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from api.accounts.answers import Posted
+from api.accounts.conditions import Conditional, conditioned
 from api.accounts.rates import Pair, PairFilter, RateText, ShownRate, ShownSpread
 from api.commands.answers import Accepted
 from api.commands.bodies import (
     ACCOUNT_A,
     ACCOUNT_B,
     Amount,
-    Body,
     Currency,
     Description,
     Id,
@@ -68,7 +68,7 @@ class QuoteBody(Sum):
     ] = None
 
 
-class ConversionBody(Body):
+class ConversionBody(Conditional):
     """Convert money from one account to another: at a quote, or an amount at the rate that is in force."""
 
     model_config = example(source=ACCOUNT_A, target=ACCOUNT_B, currency="EUR", amount="100.00", at_least="1.08")
@@ -245,7 +245,7 @@ def convert_money(caller: Caller, body: ConversionBody) -> Intent:
         description=body.description,
         metadata=body.metadata,
     )
-    return Intent(conversion, created="conversion")
+    return Intent(conditioned(conversion, body), created="conversion")
 
 
 @query(router, "/quotes/{quote}", may=EVERY_READER, response=ConversionQuote, personal=True, projections=("quotes",))

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from api.accounts import bodies
 from api.accounts.answers import PendingEnded, PendingPosted, Posted, TransactionUndone
+from api.accounts.conditions import conditioned
 from api.commands.bodies import Nothing
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
@@ -115,4 +116,4 @@ def adjust_balance(caller: Caller, account: PathId, body: bodies.Adjustment) -> 
         parent=body.parent,
         metadata=body.metadata,
     )
-    return Intent(adjustment, account)
+    return Intent(conditioned(adjustment, body), account)

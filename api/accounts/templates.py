@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from api.accounts.answers import Posted
 from api.accounts.bodies import ScheduleName
+from api.accounts.conditions import Conditional, conditioned
 from api.accounts.fee_schedules import FeeShown, FeeTerms, Percentage, PercentageShown, percentage
 from api.accounts.views import TransactionEntry
 from api.commands.answers import Accepted
@@ -227,7 +228,7 @@ class RetireTemplateBody(Body):
     number: VersionNumber
 
 
-class TemplatePosting(Body):
+class TemplatePosting(Conditional):
     """Post a transaction whose entries the template makes of these parameters."""
 
     model_config = example(parameters={"buyer": ACCOUNT_A, "seller": ACCOUNT_B, "gross": "100.00"})
@@ -417,7 +418,7 @@ def post_by_template(caller: Caller, template: PathId, body: TemplatePosting) ->
         description=body.description,
         metadata=body.metadata,
     )
-    return Intent(posting, template_stream(template))
+    return Intent(conditioned(posting, body), template_stream(template))
 
 
 @query(router, "", may=READERS, response=page_of(Template), personal=False, projections=("templates",))

@@ -82,37 +82,37 @@ def post_transaction(caller: Caller, body: bodies.TransactionBody) -> Intent:
 @command(router, "/transfers/pending", makes=PendTransfer, answer=TransactionPending)
 def pend_transfer(caller: Caller, body: bodies.PendingTransfer) -> Intent:
     """Reserve the amount of a transfer. It is posted, cancelled, or expires later."""
-    return Intent(
-        PendTransfer(
-            transaction=caller.services.new_id(TRANSACTION),
-            source=body.source,
-            target=body.target,
-            amount=body.amount,
-            currency=body.currency,
-            value_date=body.value_date or caller.today,
-            reference=body.reference,
-            description=body.description,
-            metadata=body.metadata,
-            expires_at=body.expires_at,
-        )
+    pending = PendTransfer(
+        transaction=caller.services.new_id(TRANSACTION),
+        source=body.source,
+        target=body.target,
+        amount=body.amount,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
+        metadata=body.metadata,
+        expires_at=body.expires_at,
+        awaits=body.awaits,
     )
+    return Intent(conditioned(pending, body))
 
 
 @command(router, "/transactions/pending", makes=PendTransaction, answer=TransactionPending)
 def pend_transaction(caller: Caller, body: bodies.PendingTransaction) -> Intent:
     """Reserve the amounts of any balanced set of entries. They are posted, cancelled, or expire later."""
-    return Intent(
-        PendTransaction(
-            transaction=caller.services.new_id(TRANSACTION),
-            kind=body.kind,
-            entries=_entries(body),
-            value_date=body.value_date or caller.today,
-            reference=body.reference,
-            description=body.description,
-            metadata=body.metadata,
-            expires_at=body.expires_at,
-        )
+    pending = PendTransaction(
+        transaction=caller.services.new_id(TRANSACTION),
+        kind=body.kind,
+        entries=_entries(body),
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
+        metadata=body.metadata,
+        expires_at=body.expires_at,
+        awaits=body.awaits,
     )
+    return Intent(conditioned(pending, body))
 
 
 @command(router, "/transactions/{transaction}/post", makes=PostPending, answer=PendingPosted, status=200)

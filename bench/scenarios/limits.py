@@ -79,8 +79,8 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
         "Transfers with limits and policies",
         f"Batches of {settings.transfers // ROUNDS} transfers between {settings.accounts} accounts on one executor, "
         "made before the clock starts. One log has accounts with a minimum alone. In the other one each account has "
-        "every limit (overdraft, day, month, hour, number, approval) and a node of the chart with its kinds, and the posting "
-        "policy has an amount that needs approval. No limit is reached.",
+        "every limit (overdraft, day, month, hour, number, approval) and a node of the chart with its kinds, and the "
+        "posting policy has an amount that needs approval. No limit is reached.",
         [Measurement(kind, {}, "transfers/s", measured) for kind, measured in rates.items()],
         checked=[*dict.fromkeys(checked)],
     )

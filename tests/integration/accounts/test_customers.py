@@ -33,6 +33,7 @@ READS = {
     "/v1/accounts/{account}",
     "/v1/accounts/{account}/entries",
     "/v1/accounts/{account}/movements",
+    "/v1/accounts/{account}/limit-usage",
     "/v1/holds",
     "/v1/holds/{hold}",
     "/v1/conversions",

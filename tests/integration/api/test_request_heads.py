@@ -203,7 +203,7 @@ def test_a_read_has_no_hidden_characters(service18: Service, path: str) -> None:
 READS = [
     "/v1/accounts", "/v1/accounts/{account}", "/v1/accounts/{account}/entries", "/v1/accounts/{account}/movements",
     "/v1/account-persons", "/v1/transactions", "/v1/transactions/{transaction}", "/v1/orders", "/v1/orders/{order}",
-    "/v1/holds", "/v1/holds/{hold}", "/v1/posts",
+    "/v1/accounts/{account}/limit-usage", "/v1/holds", "/v1/holds/{hold}", "/v1/posts",
     "/v1/posts/{post}", "/v1/posts/{post}/revisions", "/v1/trial-balance", "/v1/streams/{stream}", "/v1/log",
     "/v1/log/follow", "/v1/commands/{key:path}", "/v1/refusals", "/v1/refusals/{refusal}",
     "/v1/policies/posting", "/v1/policies/posting/versions", "/v1/policies/risk", "/v1/policies/risk/versions",

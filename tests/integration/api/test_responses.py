@@ -162,7 +162,9 @@ def of_periods(service: Service) -> None:
 def of_currencies(service: Service) -> None:
     for path in ("/v1/quotes", "/v1/conversions", "/v1/rates", "/v1/rates/{pair}/withdraw"):
         request = ROUTES[path](service)
-        done = service.post(request.path(path).removeprefix("/v1/"), dict(request.body), role="operator")
+        done = service.post(
+            request.path(path).removeprefix("/v1/"), dict(request.body), role="operator", token=request.token
+        )
         assert done.status_code in (200, 201), done.text
         if path == "/v1/quotes":
             service.get(f"quotes/{done.json()['quote']}")
@@ -175,7 +177,7 @@ def of_templates(service: Service) -> None:
     """Fee schedules and templates: defined, used, retired and read."""
     for path in ("fee-schedules", "fee-schedules/{schedule}/retire", "templates", "templates/{template}/retire"):
         request = ROUTES[f"/v1/{path}"](service)
-        service.post(request.path(path), dict(request.body), role="operator")
+        service.post(request.path(path), dict(request.body), role="operator", token=request.token)
     service.post("fee-schedules", {**defined(), "name": "card"}, role="operator")
     fee = {"schedule": "card", "base": "100.00", "currency": "EUR"}
     service.post(f"accounts/{service.account('100.00')}/fees", fee)
@@ -283,7 +285,7 @@ def of_the_log(service: Service, description: Description) -> None:
         service.get(path)
     for path in OF_PROCESSES_AND_MAILS:
         request = ROUTES[path](service)
-        service.post(request.path(path).removeprefix("/v1/"), dict(request.body), role="operator")
+        service.post(request.path(path).removeprefix("/v1/"), dict(request.body), role="operator", token=request.token)
     processes = service.get("processes").json()["items"]
     service.get(f"processes/{processes[0]['process']}")
     mails = service.get("mails", role="operator").json()["items"]

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from psycopg import Connection
 
 from domain.accounts.account.events import HoldCaptured, HoldExpired, HoldPartlyCaptured, HoldPlaced, HoldReleased
+from domain.accounts.account.holds import of_transaction
 from domain.accounts.posting import TransactionPosted
 from domain.kernel import Accepted, Event
 from projections.accounts.holds import hold, holds
@@ -41,13 +42,16 @@ def expected(connection: Connection[Any], filler: Filler) -> dict[tuple[str, str
     for event in log:
         match event:
             case HoldPlaced():
-                rows[event.hold, event.originator_id] = ("open", 0, event.amount, None)
+                of = event.hold if of_transaction(event.hold) else None
+                rows[event.hold, event.originator_id] = ("open", 0, event.amount, of)
             case HoldPartlyCaptured():
                 _, captured, remaining, _ = rows[event.hold, event.originator_id]
                 now = "open", captured + event.amount, remaining - event.amount, event.transaction
                 rows[event.hold, event.originator_id] = now
             case HoldCaptured():
-                captured = rows[event.hold, event.originator_id][1] + taken[event.transaction]
+                whole = event.hold == event.transaction
+                captured = rows[event.hold, event.originator_id][1]
+                captured += event.amount if whole else taken[event.transaction]
                 rows[event.hold, event.originator_id] = ("captured", captured, 0, event.transaction)
             case HoldReleased() | HoldExpired():
                 _, captured, _, transaction = rows[event.hold, event.originator_id]

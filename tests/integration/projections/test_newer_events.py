@@ -106,12 +106,12 @@ def test_an_unknown_type_stops_those_that_fold_its_stream_and_the_newer_version_
         (
             "transaction.tagged.v1",
             "txn_x",
-            {"accounts", "movements", "transactions", "holds", "trial_balance", "entries"},
+            {"accounts", "movements", "transactions", "holds", "processes", "trial_balance", "entries"},
         ),
         (
             "account.tagged.v1",
             "acct_x",
-            {"accounts", "chart", "account_persons", "holds", "trial_balance", "processes"},
+            {"accounts", "chart", "account_persons", "limit_usage", "holds", "trial_balance", "processes"},
         ),
         ("post.tagged.v1", "post_x", {"posts", "processes"}),
         ("voucher.issued.v1", "vch_x", set()),

@@ -106,7 +106,12 @@ def test_transactions_are_listed_by_any_filter(life: Connection[Any]) -> None:
     assert everything == backwards[::-1]
     journals = pages(transactions.transactions, life, kind="journal", limit=5)
     assert journals == [row for row in everything if row.kind == "journal"]
-    assert journals == pages(transactions.transactions, life, reference="ref#1", limit=5)
+    for name in ("reference", "status", "parent"):
+        values = {getattr(row, name) for row in everything} - {None}
+        assert len(values) > 1, name
+        for value in values:
+            found = pages(transactions.transactions, life, **{name: value}, limit=5)
+            assert found == [row for row in everything if getattr(row, name) == value]
     day = date(2024, 1, 3)
     assert pages(transactions.transactions, life, value_from=day, value_until=day, limit=9) \
         == [row for row in everything if row.value_date == day]  # fmt: skip
@@ -218,10 +223,12 @@ _FILL = (
        currency, balance_after)
        SELECT n / 10, 1, n, now(), date '2024-01-01' + n / 10, 1, 'acct_' || n % 100,
        'txn_' || n, 'debit', 'EUR', 1 FROM generate_series(1, {many}) n ON CONFLICT DO NOTHING""",
-    """INSERT INTO read.transactions (position, recorded_at, value_date, description_erased, transaction, kind,
-       reference, entries)
+    """INSERT INTO read.transactions (position, recorded_at, value_date, description_erased, transaction, status,
+       kind, reference, entries, parent)
        SELECT n, now(), date '2024-01-01' + n / 100, false, 'txn_' || n,
-       CASE n % 100 WHEN 0 THEN 'fee' ELSE 'transfer' END, 'reference' || n / 3, '[]'
+       CASE n % 100 WHEN 1 THEN 'pending' ELSE 'posted' END,
+       CASE n % 100 WHEN 0 THEN 'fee' ELSE 'transfer' END, 'reference' || n / 3, '[]',
+       CASE n % 100 WHEN 2 THEN 'txn_' || n - 1 END
        FROM generate_series(1, {many}) n""",
     """INSERT INTO read.movements (day, entries, account, currency, debits, credits, last_position)
        SELECT date '2024-01-01' + n / 100, 1, 'acct_' || n % 100, 'EUR', 1, 1, n
@@ -296,6 +303,8 @@ HOT: dict[str, tuple[str, Any]] = {
     "transactions": (transactions.TRANSACTIONS.sql("cursor"), {"cursor": N}),
     "transactions, newest first": (transactions.TRANSACTIONS.sql("before", newest_first=True), {"before": N}),
     "transactions of a kind": (transactions.TRANSACTIONS.sql("kind", "after"), {"kind": "fee", "after": N}),
+    "transactions that wait": (transactions.TRANSACTIONS.sql("status", "after"), {"status": "pending", "after": N}),
+    "transactions of a parent": (transactions.TRANSACTIONS.sql("parent"), {"parent": "txn_101"}),
     "transactions with a reference": (transactions.TRANSACTIONS.sql("reference"), {"reference": "reference50"}),
     "transactions of a day": (
         transactions.TRANSACTIONS.sql("value_from", "value_until"), {"value_from": D, "value_until": D},

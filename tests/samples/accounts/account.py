@@ -116,7 +116,7 @@ def attached(world: World) -> str:
 ROUTES = {
     "/v1/accounts/{account}/limits": lambda world: Request(
         {"account": with_balance(world)},
-        {**REASON, "currency": "EUR", "minimum": "0", "daily": "100.00", "hourly_count": 9, "overdraft": "1.00"},
+        {**REASON, "currency": "EUR", "minimum": "0", "daily": "100.00", "hourly_count": 9},
     ),
     "/v1/accounts/{account}/attach": lambda world: Request(
         {"account": with_balance(world)}, {"node": chart.node(world)}

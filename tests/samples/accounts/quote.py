@@ -23,7 +23,7 @@ QUOTED = {
     "currency": "GBP",
     "amount": "100.00",
     "seconds": 60,
-    "person": "prsn_1",
+    "person": "owner-1",
 }
 
 
