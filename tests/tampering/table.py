@@ -801,6 +801,7 @@ AGAINST_THE_RULES: Final = [
         in_json("payload", '"transaction":"txn_.', '"transaction":"txn_z', "type = 'account.assessed.v1'"),
         "has points by the risk rules on",
         STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
         TABLES,
     ),
     forged(
@@ -1482,7 +1483,7 @@ READ: Final = [
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
         " read.posting_policy, read.posting_policy_versions, read.risk_rules, read.risk_rules_versions,"
-        " read.risk_assessments, read.chart_nodes, read.chart_accounts,"
+        " read.risk_assessments, read.limit_usage, read.chart_nodes, read.chart_accounts,"
         " read.periods, read.period_figures,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
