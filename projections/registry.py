@@ -17,6 +17,8 @@ from projections.accounts.periods.fold import PERIODS
 from projections.accounts.posting_policy import POSTING_POLICY
 from projections.accounts.quotes import QUOTES
 from projections.accounts.rates import RATES
+from projections.accounts.risk_assessments import RISK_ASSESSMENTS
+from projections.accounts.risk_rules import RISK_RULES
 from projections.accounts.templates import TEMPLATES
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
@@ -44,6 +46,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     TEMPLATES,
     ACCOUNT_PERSONS,
     LIMIT_USAGE,
+    RISK_RULES,
+    RISK_ASSESSMENTS,
     HOLDS,
     RATES,
     QUOTES,

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from api.commands.answers import Accepted
-from api.commands.bodies import Body, Currency, Price
+from api.commands.bodies import AmountsByCurrency, Body
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import READERS
@@ -21,7 +21,7 @@ from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Limit, one, page, 
 from api.queries.response_types import LogPosition, Money, StreamVersion, one_of, page_of
 from domain.accounts.posting import TransactionKind
 from domain.accounts.posting_policy import LEAST_DAYS, MOST_DAYS, POSTING_POLICY, ChangePostingPolicy
-from domain.money import EXPONENTS, parse, show
+from domain.money import parse, show
 from projections.accounts import posting_policy as queries
 from projections.accounts.posting_policy import PolicyRow, VersionRow
 
@@ -45,8 +45,8 @@ class PostingPolicyBody(Body):
         Field(max_length=MOST_KINDS, description=f"{_KINDS}; null: as before"),
     ] = None
     approve_above: Annotated[
-        dict[Currency, Price] | None,
-        Field(max_length=len(EXPONENTS), description=f"{_ABOVE}; null: as before"),
+        AmountsByCurrency | None,
+        Field(description=f"{_ABOVE}; null: as before"),
     ] = None
 
 

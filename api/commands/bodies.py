@@ -74,6 +74,12 @@ def _signed(amount: str, info: ValidationInfo) -> str:
     return amount
 
 
+def _parseable(amounts: dict[str, str]) -> dict[str, str]:
+    for currency, amount in amounts.items():
+        money.parse(amount, currency)
+    return amounts
+
+
 # The domain validates amounts, because its messages quote them. The patterns are only for the OpenAPI description.
 _AMOUNT = WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,16}(\.[0-9]{1,3})?$", "examples": ["12.30"]})
 _SIGNED = WithJsonSchema({"type": "string", "pattern": r"^-?[0-9]{1,16}(\.[0-9]{1,3})?$", "examples": ["-500.00"]})
@@ -83,6 +89,8 @@ Amount = Annotated[int, BeforeValidator(_minor), _AMOUNT]
 SignedAmount = Annotated[str, AfterValidator(_signed), _SIGNED]
 Price = Annotated[str, _AMOUNT]
 Currency = Annotated[str, AfterValidator(_known), _CURRENCY]
+AmountsByCurrency = Annotated[dict[Currency, Price], Field(max_length=len(money.EXPONENTS)), AfterValidator(_parseable)]
+"""An amount of each of some currencies."""
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,8}_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
 StreamName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
 # The domain refuses what is not a code. The patterns here are those of earlier versions, so that a retry of a command

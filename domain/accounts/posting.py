@@ -6,14 +6,15 @@ tested against the net change of each account, because a transaction is one fact
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from functools import wraps
 from typing import Literal, TypeVar, cast
 
 from msgspec.structs import replace
 
-from domain.accounts.account.events import AccountCredited, AccountDebited, LimitUsed
+from domain.accounts.account.events import AccountAssessed, AccountCredited, AccountDebited, LimitUsed
+from domain.accounts.account.owners import is_customer
 from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.chart.state import CHART, POSTING_RULES, chart_of, refuse_kind
 from domain.accounts.details import Details, TransactionCounted, refuse_details
@@ -22,6 +23,7 @@ from domain.accounts.numbers import InternalRole, PairRole
 from domain.accounts.periods.state import PERIODS, periods
 from domain.accounts.periods.state import RULES as PERIOD_RULES
 from domain.accounts.posting_policy import POSTING_POLICY, PostingPolicy, posting_policy
+from domain.accounts.risk.scoring import assess
 from domain.codes import refuse_other_than_code
 from domain.ids import named_id
 from domain.kernel import (
@@ -85,6 +87,11 @@ RULES: dict[str, str] = {
         "The transaction is for {amount} {currency}. By the limit of {whose}, another person approves what is above "
         "{above}, and this command cannot wait for that."
     ),
+    "review_needed": (
+        "By the risk rules, another person reviews transaction {transaction} before it moves money: let it wait for "
+        "review."
+    ),
+    "risk_blocked": "The risk rules do not let this transaction take money from account {account}.",
     "entry_count": "A transaction has {least} to {most} entries; this one has {count}.",
     "entry_amount": "Entry {entry} is for {amount} {currency}; an entry must be for {least} to {most}.",
     "entries_unbalanced": "The {currency} entries sum to {sum}; credits and debits must be equal.",
@@ -123,6 +130,7 @@ class Transaction(Value, frozen=True):
     details: Details | None = None
     version: int = 0  # of its stream; more than 0 if it was pending
     approved: bool = False  # another person approved it, or will before it is posted
+    reviewed: bool = False  # another person approved it, so its risk is not assessed again
 
 
 def post(transaction: Transaction, states: States, context: Context) -> Decision:
@@ -183,7 +191,9 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
         if refusal is not None:
             return refusal
 
+    gate = policy.gate(transaction.kind) if policy.risk.on else None
     counted: list[str] = []  # accounts whose outgoing limits it counts against
+    assessed: list[AccountAssessed] = []
     for id, change in net.items():
         account = accounts[id]
         refusal = account.refuse_change(change, today)
@@ -195,6 +205,17 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
                 return refusal
             if account.profile.outgoing is not None and transaction.kind in policy.counted_kinds:
                 counted.append(id)
+        if gate is not None and change < 0 and not account.profile.internal:
+            if account.profile.outgoing is None:
+                counted.append(id)
+            if not transaction.reviewed:
+                assessed.extend(_assessments(account, -change, transaction, policy, context.decided_at))
+    if assessed:
+        refusal = refuse_assessed(assessed, transaction, context)
+        if refusal is not None:
+            return refusal
+        for assessment in assessed:
+            versions[assessment.originator_id] += 1
 
     posted, version = transaction.id, transaction.version + 1
     events: list[Event] = [
@@ -214,6 +235,7 @@ def post(transaction: Transaction, states: States, context: Context) -> Decision
         events.append(details.event(posted, version))
     if counted:
         events.append(TransactionCounted(posted, version + 1, context.decided_at, tuple(counted)))
+    events.extend(assessed)
     for number, entry in enumerate(entries, 1):
         id = entry.account
         versions[id] = version = versions[id] + 1
@@ -255,6 +277,58 @@ def refuse_taking(
     if above is not None and amount > above and not transaction.approved and transaction.kind not in WITHOUT_APPROVAL:
         return _approval_needed(amount, above, account.profile.currency, f"account {account.profile.id}")
     return account.refuse_outgoing(amount, at) if transaction.kind in policy.counted_kinds else None
+
+
+def _assessments(
+    account: Account, amount: int, transaction: Transaction, policy: PostingPolicy, at: datetime
+) -> Iterator[AccountAssessed]:
+    """Yield the assessment of taking the amount from the account, if it has the points to be recorded."""
+    found = assess(policy.risk, account, amount, at)
+    if found is not None:
+        yield AccountAssessed(
+            originator_id=account.profile.id,
+            originator_version=account.version + 1,
+            transaction=transaction.id,
+            kind=transaction.kind,
+            amount=amount,
+            currency=account.profile.currency,
+            score=found.score,
+            action=found.action,
+            factors=found.factors,
+            policy_version=policy.version,
+            at=at,
+        )
+
+
+def refuse_assessed(assessed: Sequence[AccountAssessed], transaction: Transaction, context: Context) -> Refused | None:
+    """Return the refusal of a transaction that is blocked, or has to wait for a review, or None.
+
+    The assessments stay as facts of the refusal. Its sentence has no figures: they would help whoever tries the rules.
+    """
+    facts = tuple(assessed)
+    blocked = next((one for one in assessed if one.action == "block"), None)
+    if blocked is not None:
+        figures: dict[str, Figure] = {"account": blocked.originator_id}
+        if not is_customer(context):
+            figures.update(score=blocked.score, action=blocked.action)
+        return Refused("risk_blocked", figures, events=facts)
+    if not transaction.approved and any(one.action == "verify" for one in assessed):
+        return Refused("review_needed", {"transaction": transaction.id}, events=facts)
+    return None
+
+
+def with_facts_on(decision: Decision, states: States) -> Decision:
+    """Return the decision with the assessments of a refusal as the next events of the accounts in `states`.
+
+    It is for who posts on accounts that were freed of a hold first: a refusal does not end the hold.
+    """
+    if not isinstance(decision, Refused) or not decision.events:
+        return decision
+    events = tuple(
+        replace(event, originator_version=cast(Account, states[event.originator_id]).version + 1)
+        for event in decision.events
+    )
+    return replace(decision, events=events)
 
 
 def _approval_needed(amount: int, above: int, currency: str, whose: str) -> Refused:

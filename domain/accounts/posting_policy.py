@@ -10,6 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
+from domain.accounts.risk.rules import OFF, RiskRules, RiskRulesChanged, refuse_rules
+from domain.accounts.risk.rules import RULES as RISK_RULES
+from domain.accounts.thresholds import Threshold, thresholds
 from domain.aggregate import Aggregate, Broken, Decided, EventType, refused
 from domain.kernel import Accepted, Context, Decision, Event, Figure, Refused, States, Value
 from domain.money import MAX_AMOUNT, show
@@ -22,13 +27,6 @@ COUNTED: tuple[str, ...] = ("withdrawal", "transfer", "payment", "capture", "con
 """The kinds of transactions that count against outgoing limits, until the policy is changed."""
 MAY_COUNT: frozenset[str] = frozenset({*COUNTED, "fee", "interest", "penalty", "journal", "sweep"})
 """The kinds that a policy can let count. What undoes a transaction gives an allowance back instead."""
-
-
-class Threshold(Value, frozen=True):
-    """An amount of a currency above which another person approves a transaction."""
-
-    currency: str
-    amount: int
 
 
 # Events
@@ -58,7 +56,7 @@ def _from_changed_v1(fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "counted_kinds": COUNTED, "approve_above": []}
 
 
-PostingPolicyEvent = PostingPolicyCreated | PostingPolicyChanged
+PostingPolicyEvent = PostingPolicyCreated | PostingPolicyChanged | RiskRulesChanged
 
 # State
 
@@ -70,6 +68,11 @@ class PostingPolicy(Value, frozen=True):
     most_days_back: int | None
     counted_kinds: tuple[str, ...] = COUNTED
     approve_above: tuple[Threshold, ...] = ()
+    risk: RiskRules = OFF
+
+    def gate(self, kind: str) -> RiskRules | None:
+        """Return the risk rules if they are on and hold for transactions of this kind, else None."""
+        return self.risk if self.risk.on and kind in self.counted_kinds else None
 
 
 INITIAL = PostingPolicy(version=0, most_days_back=None)
@@ -81,7 +84,10 @@ def evolve(state: PostingPolicy | None, event: PostingPolicyEvent) -> PostingPol
     version = event.originator_version
     if isinstance(event, PostingPolicyCreated):
         return PostingPolicy(version, event.most_days_back)
-    return PostingPolicy(version, event.most_days_back, event.counted_kinds, event.approve_above)
+    if isinstance(event, RiskRulesChanged):
+        return replace(state or INITIAL, version=version, risk=event.rules)
+    risk = OFF if state is None else state.risk
+    return PostingPolicy(version, event.most_days_back, event.counted_kinds, event.approve_above, risk)
 
 
 def posting_policy(states: States) -> PostingPolicy:
@@ -105,6 +111,16 @@ class ChangePostingPolicy(Value, frozen=True):
         return (POSTING_POLICY,)
 
 
+class ChangeRiskRules(Value, frozen=True):
+    """Replace all risk rules. They decide about every posting from then on."""
+
+    rules: RiskRules
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (POSTING_POLICY,)
+
+
 # Rules
 
 RULES: dict[str, str] = {
@@ -112,6 +128,7 @@ RULES: dict[str, str] = {
     "policy_kind": "Transactions of the kind {kind} cannot count against outgoing limits; these can: {kinds}.",
     "policy_amount": "More than {amount} {currency} would need another person; the amount is {least} to {most}.",
     "policy_unchanged": "The posting policy already is what it would be changed to.",
+    **RISK_RULES,
 }
 
 # Decisions
@@ -122,8 +139,8 @@ def change(command: ChangePostingPolicy, states: States, context: Context) -> De
     kinds = policy.counted_kinds if command.counted_kinds is None else tuple(sorted(set(command.counted_kinds)))
     above = policy.approve_above
     if command.approve_above is not None:
-        above = tuple(Threshold(currency, amount) for currency, amount in sorted(command.approve_above.items()))
-    events: list[Event] = [] if policy.version else [PostingPolicyCreated(POSTING_POLICY, 1, INITIAL.most_days_back)]
+        above = thresholds(command.approve_above)
+    events = _creation(policy)
     event = PostingPolicyChanged(
         originator_id=POSTING_POLICY,
         originator_version=policy.version + len(events) + 1,
@@ -145,8 +162,27 @@ def change(command: ChangePostingPolicy, states: States, context: Context) -> De
     return Accepted((*events, event), result)
 
 
+def change_risk(command: ChangeRiskRules, states: States, context: Context) -> Decision:
+    policy = posting_policy(states)
+    events = _creation(policy)
+    event = RiskRulesChanged(POSTING_POLICY, policy.version + len(events) + 1, command.rules)
+    refusal = refuse_rules(command.rules)
+    if refusal is not None:
+        return refusal
+    if policy.risk == command.rules:
+        return Refused("risk_unchanged", {})
+    return Accepted((*events, event), {"policy": POSTING_POLICY, "on": command.rules.on})
+
+
+def _creation(policy: PostingPolicy) -> list[Event]:
+    """Return the first event of the stream if the log does not have it yet."""
+    return [] if policy.version else [PostingPolicyCreated(POSTING_POLICY, 1, INITIAL.most_days_back)]
+
+
 def _same(policy: PostingPolicy, event: PostingPolicyEvent) -> bool:
     after = evolve(policy, event)
+    if isinstance(event, RiskRulesChanged):
+        return policy.risk == after.risk
     return (policy.most_days_back, policy.approve_above) == (after.most_days_back, after.approve_above) and set(
         policy.counted_kinds
     ) == set(after.counted_kinds)
@@ -154,6 +190,8 @@ def _same(policy: PostingPolicy, event: PostingPolicyEvent) -> bool:
 
 def _refuse(event: PostingPolicyEvent) -> Refused | None:
     """Return the refusal of a policy out of bounds, or None."""
+    if isinstance(event, RiskRulesChanged):
+        return refuse_rules(event.rules)
     days = event.most_days_back
     if days is not None and not LEAST_DAYS <= days <= MOST_DAYS:
         return Refused("policy_days", {"least": LEAST_DAYS, "most": MOST_DAYS, "days": days})
@@ -200,11 +238,12 @@ AGGREGATE = Aggregate(
             payload=_PostingPolicyChangedV1,
         ),
         EventType("posting_policy.changed.v2", PostingPolicyChanged),
+        EventType("posting_policy.risk_rules_changed.v1", RiskRulesChanged),
     ),
     evolve=evolve,
-    decisions={ChangePostingPolicy: change},
+    decisions={ChangePostingPolicy: change, ChangeRiskRules: change_risk},
     rules=RULES,
-    may={ChangePostingPolicy: OPERATORS},
+    may={ChangePostingPolicy: OPERATORS, ChangeRiskRules: OPERATORS},
     amounts=frozenset({"amount"}),
     initial=PostingPolicyCreated(POSTING_POLICY, 1, INITIAL.most_days_back),
     check=check,

@@ -135,6 +135,7 @@ class MemoryLedger:
             refused = refuse(self.context.principal.id, key, command, decision.rule, decision.figures)
             unit = (*decision.events, refused)
             before = {event.originator_id: self.states.get(event.originator_id) for event in unit}
+            self._policies = {stream: self.states.get(stream) for stream in registry.READ_MOSTLY}
             self.record(unit)
             assert broken(before, unit, self.decided) == []
         return decision

@@ -22,9 +22,10 @@ from domain.accounts.fee_schedule import DefineFeeSchedule, RetireFeeSchedule
 from domain.accounts.periods.closing import ClosePeriod, SealPeriod
 from domain.accounts.periods.state import PeriodFigures
 from domain.accounts.posting import Entry, internal_account, pair_account
-from domain.accounts.posting_policy import ChangePostingPolicy
+from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
 from domain.accounts.quotes import QUOTE, QuoteConversion
 from domain.accounts.rates import SetRate, WithdrawRate
+from domain.accounts.risk.rules import HourlyRule, RiskRules
 from domain.accounts.template import DefineTemplate, PostByTemplate, RetireTemplate
 from domain.accounts.template.definition import Amount, Definition, Parameter, TemplateEntry
 from domain.accounts.transaction import (
@@ -155,6 +156,7 @@ def write_books(database: Database) -> None:
         _money(ledger)
         with psycopg.connect(database.url) as superuser:
             erase_subject(superuser, 1, "gone", "erased")
+        _risk(ledger)
         _chart(ledger, one, two)
         _batches(ledger, one, two)
         snapshots.settle()
@@ -313,6 +315,15 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
     ledger.accepted(FreezeAccount(ended, "a question"))
     ledger.accepted(UnfreezeAccount(ended, "an answer"))
     ledger.accepted(CloseAccount(ended, "the end"))
+
+
+def _risk(ledger: Ledger) -> None:
+    """Risk rules watch one transfer, and are off afterwards."""
+    rules = RiskRules(True, hourly=HourlyRule(25, 0))
+    payer, payee = ledger.account(1_000, owner="owner-6"), ledger.account(owner="owner-6")
+    ledger.accepted(ChangeRiskRules(rules))
+    ledger.accepted(transfer(payer, payee, 100))
+    ledger.accepted(ChangeRiskRules(replace(rules, on=False)))
 
 
 def _chart(ledger: Ledger, one: str, two: str) -> None:

@@ -804,6 +804,35 @@ AGAINST_THE_RULES: Final = [
         STREAMS_KEEP_RULES,
     ),
     forged(
+        "a score that the risk rules do not give",
+        in_json("payload", '"score":25', '"score":20', "type = 'account.assessed.v1'"),
+        "has 20 points on",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "risk rules that would have blocked what happened",
+        in_json("payload", '"block":70', '"block":25', "type = 'posting_policy.risk_rules_changed.v1'"),
+        "the risk rules give 25 and block",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "an assessment that was taken away",
+        in_json("payload", '"transaction":"txn_.', '"transaction":"txn_z', "type = 'account.assessed.v1'"),
+        "has points by the risk rules on",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "risk rules whose points fall",
+        in_json("payload", '"block":70', '"block":39', "type = 'posting_policy.risk_rules_changed.v1'"),
+        "The points for monitor, verify and block do not fall; these are 20, 40 and 39.",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
         "a rule of kinds that is stricter than the postings after it",
         in_json("payload", '"transfer"', '"fee"', "type = 'chart.node_changed.v1'"),
         "is attached to node 1200, which takes deposit, fee; txn_",
@@ -1553,6 +1582,9 @@ READ: Final = [
         TABLES,
     ),
     case("limit_usage: a sum", "UPDATE read.limit_usage SET used = used + 1", TABLES),
+    case("risk_rules: a switch", "UPDATE read.risk_rules SET active = NOT active", TABLES),
+    case("risk_rules_versions: a row deleted", "DELETE FROM read.risk_rules_versions WHERE version = 1", TABLES),
+    case("risk_assessments: a score", "UPDATE read.risk_assessments SET score = score + 1", TABLES),
     case("periods: a status", "UPDATE read.periods SET status = 'closed'", TABLES),
     case("period_figures: a sum", "UPDATE read.period_figures SET debits = debits + 1", TABLES),
     case("fee_schedules: a definition", "UPDATE read.fee_schedules SET definition = '{}'", TABLES),
@@ -1582,8 +1614,9 @@ READ: Final = [
         "UPDATE read.checkpoints SET position = 0, digest = ''; TRUNCATE read.accounts, read.movements,"
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
-        " read.posting_policy, read.posting_policy_versions, read.chart_nodes, read.chart_accounts,"
-        " read.periods, read.period_figures, read.limit_usage,"
+        " read.posting_policy, read.posting_policy_versions, read.risk_rules, read.risk_rules_versions,"
+        " read.risk_assessments, read.limit_usage, read.chart_nodes, read.chart_accounts,"
+        " read.periods, read.period_figures,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
         " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes",

@@ -71,6 +71,7 @@ AGGREGATE = Aggregate(
         EventType("account.limits_changed.v1", events.LimitsChanged, "owner", ("reason",)),
         EventType("account.limit_used.v1", events.LimitUsed),
         EventType("account.limit_returned.v1", events.LimitReturned),
+        EventType("account.assessed.v1", events.AccountAssessed),
         EventType("account.attached.v1", events.AccountAttached),
         EventType("account.detached.v1", events.AccountDetached),
     ),

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from domain.accounts.account import attachment, details, holds, lifecycle, limits, owners, state
 from domain.accounts.account.events import (
+    AccountAssessed,
     AccountAttached,
     AccountClosed,
     AccountCredited,
@@ -35,6 +36,7 @@ from domain.accounts.account.events import (
 from domain.accounts.account.state import Account, evolve
 from domain.accounts.numbers import number_claim
 from domain.accounts.posting_policy import posting_policy
+from domain.accounts.risk.scoring import assess
 from domain.aggregate import Beside, Broken, Decided, UnitRule, refused
 from domain.claims import ClaimReleased, ClaimTaken
 from domain.codes import METADATA_RULES
@@ -68,12 +70,15 @@ def check(before: Account | None, events: Sequence[AccountEvent], decided: Decid
         elif isinstance(event, AccountCredited | AccountDebited):
             entries = _of_one_transaction(event, islice(events, end, None))
             end = start + len(entries)
-            closes = end < len(events) and isinstance(events[end], AccountClosed)
+            following = (other for other in islice(events, end, None) if not isinstance(other, LimitUsed))
+            closes = isinstance(next(following, None), AccountClosed)
             yield from _entries(account, entries, decided, closes=closes)
             yield from attachment.check_kind(account, entries[0], decided)
             yield from _uncounted(account, entries, events, decided)
         else:
             yield from _changed(account, event, decided)
+            if isinstance(event, LimitUsed):
+                yield from _assessed_before(account, event, events, decided)
         if end < len(events):
             for done in events[start:end]:
                 account = evolve(account, done)
@@ -176,6 +181,8 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = owners.refuse_withdrawal(account, event.person)
         case LimitsChanged():
             refusal = limits.refuse_change_of_limits(account, event, decided.today)
+        case AccountAssessed():
+            yield from _assessed(account, event, decided)
         case LimitUsed():
             yield from _used(account, event, decided)
             refusal = account.refuse_outgoing(event.amount, event.at)
@@ -193,9 +200,10 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
 
 
 def _used(account: Account, event: LimitUsed, decided: Decided) -> Iterator[Broken]:
-    """It is counted at the time of the decision, on an account that has outgoing limits."""
+    """It is counted at the time of the decision, on an account with outgoing limits, or because of the risk rules."""
     id, currency = account.profile.id, account.profile.currency
-    if account.profile.outgoing is None:
+    gated = posting_policy(decided.policies).risk.on and not account.profile.internal
+    if account.profile.outgoing is None and not gated:
         yield Broken(event, f"account {id} has no outgoing limits, and {event.transaction} used some")
     if event.at != decided.decided_at or event.currency != currency:
         yield Broken(
@@ -203,6 +211,47 @@ def _used(account: Account, event: LimitUsed, decided: Decided) -> Iterator[Brok
             f"{event.transaction} used {event.currency} of {id} at {event.at.isoformat()}; it was decided at "
             f"{decided.decided_at.isoformat()}, in {currency}",
         )
+
+
+def _assessed(account: Account, event: AccountAssessed, decided: Decided) -> Iterator[Broken]:
+    """The points are those that the rules in force give to the account as it was."""
+    id, policy = account.profile.id, posting_policy(decided.policies)
+    rules = policy.gate(event.kind)
+    if rules is None or account.profile.internal:
+        yield Broken(event, f"{event.transaction} is assessed on {id}, where no risk rules are in force")
+        return
+    if (event.currency, event.at, event.policy_version) != (
+        account.profile.currency,
+        decided.decided_at,
+        policy.version,
+    ):
+        yield Broken(
+            event, f"{event.transaction} is assessed on {id} in another currency, time or version of the policy"
+        )
+    found = assess(rules, account, event.amount, event.at)
+    right = (0, None, ()) if found is None else (found.score, found.action, found.factors)
+    if (event.score, event.action, event.factors) != right:
+        yield Broken(
+            event,
+            f"{event.transaction} has {event.score} points on {id} and the action {event.action}; the risk rules give "
+            f"{right[0]} and {right[1]}",
+        )
+
+
+def _assessed_before(
+    account: Account, event: LimitUsed, unit: Sequence[AccountEvent], decided: Decided
+) -> Iterator[Broken]:
+    """A transaction with points has its assessment. One that waited before was reviewed, or has it too."""
+    rules = posting_policy(decided.policies).risk
+    if not rules.on or assess(rules, account, event.amount, event.at) is None:
+        return
+    id = event.transaction
+    for one in unit:
+        if isinstance(one, AccountAssessed) and one.transaction == id:
+            return
+        if isinstance(one, HoldCaptured) and one.hold == one.transaction == id:
+            return
+    yield Broken(event, f"{id} has points by the risk rules on {account.profile.id}, and its unit has no assessment")
 
 
 def _ended(account: Account, event: HoldReleased | HoldCaptured | HoldExpired) -> Iterator[Broken]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from domain.accounts.numbers import AccountType
+from domain.accounts.risk.rules import Action, Factor
 from domain.codes import Metadata
 from domain.kernel import Event, Personal
 
@@ -195,6 +196,23 @@ class LimitReturned(Event, frozen=True):
     used_at: datetime  # aware, UTC: when it had counted
 
 
+class AccountAssessed(Event, frozen=True):
+    """The risk rules gave points to a transaction that would take money from the account.
+
+    It stands before the entries of the transaction, on the hold of one that waits, or alone with the refusal of one.
+    """
+
+    transaction: str
+    kind: str
+    amount: int
+    currency: str
+    score: int
+    action: Action
+    factors: tuple[Factor, ...]
+    policy_version: int  # of the stream of the posting policy, which has the risk rules
+    at: datetime  # aware, UTC
+
+
 class AccountAttached(Event, frozen=True):
     """The account was attached to a node of the chart, and detached from the one before."""
 
@@ -230,6 +248,7 @@ AccountEvent = (
     | LimitsChanged
     | LimitUsed
     | LimitReturned
+    | AccountAssessed
     | AccountAttached
     | AccountDetached
 )

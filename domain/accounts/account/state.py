@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from msgspec.structs import replace
 
 from domain.accounts.account.events import (
+    AccountAssessed,
     AccountAttached,
     AccountClosed,
     AccountCredited,
@@ -289,6 +290,8 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
             return state.booked(version, event.amount)
         case AccountDebited():
             return state.booked(version, -event.amount)
+        case AccountAssessed():
+            return state.with_status(version, state.status)
         case AccountFrozen():
             return state.with_status(version, "frozen")
         case AccountUnfrozen() | AccountReopened():

@@ -49,6 +49,12 @@ class Usage(Value, frozen=True):
         """Return the sum of the month up to now."""
         return _sum(self.days, today.replace(day=1).toordinal())
 
+    def in_days(self, today: date, days: int) -> tuple[int, int]:
+        """Return count and sum of so many days, today included. `MOST_DAYS` of them are kept."""
+        since = today.toordinal() - days
+        within = [one for one in self.days if one[0] > since]
+        return sum(count for _, count, _ in within), sum(total for _, _, total in within)
+
     def in_hour(self, at: datetime) -> tuple[int, int]:
         """Return count and sum of the last hour."""
         since = minute_of(at) - MINUTES

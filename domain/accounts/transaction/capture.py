@@ -9,7 +9,7 @@ from msgspec import field
 from domain.accounts.account.events import HoldCaptured, HoldPartlyCaptured
 from domain.accounts.account.holds import refuse_of_transaction
 from domain.accounts.account.state import Account, evolve
-from domain.accounts.posting import entries_between, post, posting_decision, posting_streams
+from domain.accounts.posting import entries_between, post, posting_decision, posting_streams, with_facts_on
 from domain.accounts.transaction.described import transaction_of
 from domain.codes import Metadata
 from domain.kernel import Accepted, Context, Decide, Decision, Personal, Refused, States, Unknown, Value, found
@@ -88,7 +88,7 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
     transaction = transaction_of(command, "capture", entries, command.account, states)
     decision = post(transaction, {**states, command.account: freed}, context)
     if not isinstance(decision, Accepted):
-        return decision
+        return with_facts_on(decision, states)
     result = {**decision.result, "hold": command.hold, "remaining": show(rest, currency)}
     return Accepted((captured, *decision.events), result, decision.commuting)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias, get_args
 
 from domain.accounts.account.events import (
+    AccountAssessed,
     HoldCaptured,
     HoldExpired,
     HoldPartlyCaptured,
@@ -299,6 +300,27 @@ def _returned_by_a_reversal(event: LimitReturned, unit: Mapping[str, Sequence[Ev
     return None if paid >= event.amount > 0 else f"{id} pays {paid} to {account}, and gives {event.amount} back"
 
 
+def _assessed_as_decided(event: AccountAssessed, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """What is blocked does not happen, what is to be verified waits for another person, and the rest happens."""
+    id, account = event.transaction, event.originator_id
+    made = next((one for one in unit.get(id, ()) if isinstance(one, TransactionPosted | TransactionPended)), None)
+    if made is None:
+        facts = [one for events in unit.values() for one in events if isinstance(one, AccountAssessed)]
+        if all(one.action == "monitor" for one in facts if one.transaction == id):
+            return f"{id} is only watched on {account}, and its unit does not make it"
+        return None
+    if event.action == "block" or (event.action == "verify" and not _reviewed_later(made)):
+        return f"{id} has {event.score} points on {account} and the action {event.action}, and its unit makes it"
+    taken = -sum(entry.signed for entry in made.entries if entry.account == account)
+    if (taken, made.kind) != (event.amount, event.kind):
+        return f"{id}, a {made.kind}, takes {taken} from {account}; it is assessed as a {event.kind} of {event.amount}"
+    return None
+
+
+def _reviewed_later(made: TransactionPosted | TransactionPended) -> bool:
+    return isinstance(made, TransactionPended) and made.awaits != "request"
+
+
 def _claim_has_its_reference(event: ClaimTaken, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
     """A transaction of the unit has the claimed reference. The claim is for the log, or for an account of it."""
     claim, id = event.originator_id, event.holder
@@ -329,6 +351,7 @@ UNIT_RULES: Mapping[type[Event], UnitRule] = {
     TransactionCounted: _counted_somewhere,
     LimitUsed: _used_by_its_transaction,
     LimitReturned: _returned_by_a_reversal,
+    AccountAssessed: _assessed_as_decided,
     ClaimTaken: _claim_has_its_reference,
     ClaimReleased: _reference_is_kept,
 }

@@ -14,7 +14,7 @@ from typing import cast
 from msgspec import field
 from msgspec.structs import replace
 
-from domain.accounts.account.events import HoldCaptured, HoldExpired, HoldPlaced, HoldReleased
+from domain.accounts.account.events import AccountAssessed, HoldCaptured, HoldExpired, HoldPlaced, HoldReleased
 from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, refuse_hold
 from domain.accounts.account.owners import for_customer, is_customer, refuse_debit, refuse_payee
 from domain.accounts.account.state import Account
@@ -27,6 +27,7 @@ from domain.accounts.posting import (
     post,
     posting_decision,
     posting_streams,
+    with_facts_on,
 )
 from domain.accounts.transaction.described import transaction_of
 from domain.accounts.transaction.events import (
@@ -118,6 +119,8 @@ class ExpirePending(OnePending, frozen=True):
     """End a pending transaction whose time is over. Only a process sends this."""
 
 
+WAITS: Mapping[str, Awaits] = {"approval_needed": "approval", "review_needed": "review"}
+"""What a transaction waits for that is refused by one of these rules."""
 DAYS_TO_APPROVE = 30
 """Days that a transaction waits for another person, where the command did not ask to wait."""
 
@@ -147,8 +150,8 @@ def pend(
     if refusal is not None:
         return refusal
     decision = post(replace(transaction, approved=awaits != "request"), states, context)
-    if isinstance(decision, Refused) and decision.rule == "approval_needed":
-        return pend(transaction, states, context, awaits="approval", expires_at=expires_at)
+    if isinstance(decision, Refused) and decision.rule in WAITS:
+        return pend(transaction, states, context, awaits=WAITS[decision.rule], expires_at=expires_at)
     if not isinstance(decision, Accepted):
         return decision
     events: list[Event] = [
@@ -168,13 +171,17 @@ def pend(
     ]
     if transaction.details is not None:
         events.append(transaction.details.event(transaction.id, 2))
+    assessed = [event for event in decision.events if isinstance(event, AccountAssessed)]
+    events.extend(assessed)
+    versions = {event.originator_id: event.originator_version for event in assessed}
     for id, amount in reserved(transaction.entries, states).items():
         account = cast(Account, states[id])
         currency = account.profile.currency
         refusal = refuse_hold(account, transaction.id, amount, currency, MOST_HOLDS, context.today)
         if refusal is not None:
             return refusal
-        events.append(HoldPlaced(id, account.version + 1, transaction.id, amount, currency, None, {}, expires_at))
+        version = versions.get(id, account.version) + 1
+        events.append(HoldPlaced(id, version, transaction.id, amount, currency, None, {}, expires_at))
     result: dict[str, Figure] = {
         "transaction": transaction.id,
         "status": "pending",
@@ -185,11 +192,11 @@ def pend(
 
 
 def post_or_wait(transaction: Transaction, states: States, context: Context) -> Decision:
-    """Post the transaction, or let it wait if another person has to approve it."""
+    """Post the transaction, or let it wait if another person has to approve or review it."""
     decision = post(transaction, states, context)
-    if isinstance(decision, Refused) and decision.rule == "approval_needed":
+    if isinstance(decision, Refused) and decision.rule in WAITS:
         expires_at = context.decided_at + timedelta(days=DAYS_TO_APPROVE)
-        return pend(transaction, states, context, awaits="approval", expires_at=expires_at)
+        return pend(transaction, states, context, awaits=WAITS[decision.rule], expires_at=expires_at)
     return decision
 
 
@@ -312,12 +319,13 @@ def booked(
             reference=transaction.reference,
             version=transaction.version + len(before),
             approved=transaction.approved or bool(before),
+            reviewed=transaction.approved or bool(before),
         ),
         cast(Mapping[str, Account], {**states, **freed}),
         context,
     )
     if not isinstance(decision, Accepted):
-        return decision
+        return with_facts_on(decision, states)
     result = {**decision.result, "status": "posted"}
     return Accepted((*before, *captured, *decision.events), result, decision.commuting)
 

@@ -353,7 +353,7 @@ def _returned(original: TransactionState, events: Sequence[Event], states: State
         account = found(states, id, Account)
         used = -sum(entry.signed for entry in original.entries if entry.account == id)
         paid = min(used, sum(entry.signed for entry in posted.entries if entry.account == id))
-        if account is None or account.profile.outgoing is None or paid <= 0:
+        if account is None or not account.usage.days or paid <= 0:
             continue
         version = account.version + sum(event.originator_id == id for event in events) + 1
         currency = account.profile.currency

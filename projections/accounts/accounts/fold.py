@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 from domain.accounts.account.events import (
+    AccountAssessed,
     AccountAttached,
     AccountClosed,
     AccountDetached,
@@ -116,10 +117,10 @@ def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
                 change.reserved -= event.amount
             case LimitsChanged():
                 change.limits = event
-            case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn() | LimitUsed() | LimitReturned():
-                pass  # only counted: `account_persons` and `limit_usage` have them
             case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
                 pass  # only counted: `account_persons` has them
+            case LimitUsed() | LimitReturned() | AccountAssessed():
+                pass  # only counted: `limit_usage` and `risk_assessments` have them
             case AccountAttached() | AccountDetached():
                 pass  # only counted: `chart_accounts` has the node
             case _:
@@ -339,6 +340,7 @@ ACCOUNTS = Projection(
         LimitsChanged,
         LimitUsed,
         LimitReturned,
+        AccountAssessed,
         AccountAttached,
         AccountDetached,
         TransactionPosted,

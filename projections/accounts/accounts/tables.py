@@ -8,6 +8,7 @@ from datetime import date
 import orjson
 
 from domain.accounts.account.events import (
+    AccountAssessed,
     AccountAttached,
     AccountClosed,
     AccountDetached,
@@ -237,6 +238,7 @@ _Counted = (
     | LimitReturned
     | AccountAttached
     | AccountDetached
+    | AccountAssessed
 )
 
 
@@ -274,6 +276,7 @@ PURE = RowFold(
         MandateWithdrawn: counted,
         LimitUsed: counted,
         LimitReturned: counted,
+        AccountAssessed: counted,
         LimitsChanged: limits_changed,
         AccountAttached: counted,
         AccountDetached: counted,

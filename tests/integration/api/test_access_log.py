@@ -31,6 +31,8 @@ NOT_PERSONAL = {
     "/v1/fee-schedules/{schedule}/versions",
     "/v1/policies/posting",
     "/v1/policies/posting/versions",
+    "/v1/policies/risk",
+    "/v1/policies/risk/versions",
     "/v1/rates",
     "/v1/policies/sign-in",
     "/v1/me",

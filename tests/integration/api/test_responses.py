@@ -293,6 +293,16 @@ def of_batches(service: Service) -> None:
     service.http.post("/v1/batches", content=b"\n".join(map(orjson.dumps, items)), headers=headers)
 
 
+def of_risk(service: Service) -> None:
+    """The rules are on for one transaction, which they watch."""
+    rules = {"hourly": {"points": 20, "count": 0}}
+    one, two = service.account("10.00"), service.account()
+    service.post("policies/risk", {"on": True, **rules}, role="operator")
+    service.post("transfers", {"source": one, "target": two, "amount": "1.00", "currency": "EUR"})
+    service.post("policies/risk", {"on": False, **rules}, role="operator")
+    service.get("risk-assessments", account=one, action="monitor")
+
+
 def of_the_log(service: Service, description: Description) -> None:
     for key in ("accepted", "refused", "stale"):
         service.get(f"commands/{key}", role="command")
@@ -300,7 +310,8 @@ def of_the_log(service: Service, description: Description) -> None:
     service.get(f"streams/{page['events'][0]['stream']}", role="audit", limit=1)
     service.get("log", role="audit", after=page["head"])
     service.post("policies/posting", {"most_days_back": 90}, role="operator")
-    for path in ("policies/posting", "policies/posting/versions"):
+    of_risk(service)
+    for path in ("policies/posting", "policies/posting/versions", "policies/risk", "policies/risk/versions"):
         service.get(path)
     for path in OF_PROCESSES_AND_MAILS:
         request = ROUTES[path](service)

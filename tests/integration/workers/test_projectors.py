@@ -31,7 +31,8 @@ def test_two_projectors_with_different_lists_fold_everything_together(database18
     with started("work", "--projections", "accounts", env=env) as first:
         of_accounts = (
             "accounts, movements, transactions, posting_policy, chart, periods, fee_schedules, "
-            "templates, account_persons, limit_usage, holds, rates, quotes, conversions, trial_balance, entries"
+            "templates, account_persons, limit_usage, risk_rules, risk_assessments, "
+            "holds, rates, quotes, conversions, trial_balance, entries"
         )
         read_until(first, f"read tables of {of_accounts}")
         wait_until(lambda: behind() == others, "the head, for the area accounts")

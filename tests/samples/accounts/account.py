@@ -823,6 +823,23 @@ EVENTS = (
         {"person": "owner-2"},
     ),
     StoredEvent(
+        "account.assessed.v1",
+        "acct_0000000000000000000000004x",
+        12,
+        '{"action":"verify","amount":5388,"at":"2026-11-21T12:00:00Z","currency":"EUR","factors":[{"allowed":20000,"found":25388,"points":40,"rule":"daily"}],"kind":"transfer","policy_version":19,"score":40,"transaction":"txn_0000000000000000000000006f"}',
+        {
+            "transaction": "txn_0000000000000000000000006f",
+            "kind": "transfer",
+            "amount": 5388,
+            "currency": "EUR",
+            "score": 40,
+            "action": "verify",
+            "factors": [{"rule": "daily", "points": 40, "found": 25388, "allowed": 20000}],
+            "policy_version": 19,
+            "at": "2026-11-21T12:00:00Z",
+        },
+    ),
+    StoredEvent(
         "account.limit_used.v1",
         "acct_0000000000000000000000004n",
         7,

@@ -19,7 +19,9 @@ from domain.accounts.fee_schedule import DefineFeeSchedule, FeeSchedule
 from domain.accounts.numbers import InternalRole
 from domain.accounts.periods.closing import ClosePeriod
 from domain.accounts.posting import Entry, Side, internal_account
-from domain.accounts.posting_policy import ChangePostingPolicy
+from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
+from domain.accounts.risk.rules import DailyRule, RiskRules
+from domain.accounts.thresholds import Threshold
 from domain.accounts.transaction import (
     TRANSACTION,
     AdjustBalance,
@@ -206,6 +208,13 @@ TWO_PAYERS = (
         Entry(internal_account("main", "fees", "EUR"), "credit", 2, "EUR"),
     ),
 )
+
+
+def gate(points: int) -> ChangeRiskRules:
+    """Rules that give so many points to what takes an account above 1.00 EUR on a day."""
+    return ChangeRiskRules(RiskRules(True, daily=DailyRule(points, (Threshold("EUR", 100),))))
+
+
 FOUR_EYES = ChangePostingPolicy(None, None, {"EUR": 100})
 SECOND = NOW + timedelta(seconds=1)
 CLOSE = CloseAccount("acct_a", "moved away", "acct_b", "txn_3")
@@ -226,6 +235,20 @@ RULES = {
             "1.00, and this command cannot wait for that."
         ),
         kept=(capture(100, "hold_3"),),
+    ),
+    "review_needed": RuleSample(
+        given=(A, B, gate(40), PlaceHold("acct_a", "hold_2", 101, "EUR"), PlaceHold("acct_a", "hold_3", 100, "EUR")),
+        broken=capture(101, "hold_2"),
+        sentence=(
+            "By the risk rules, another person reviews transaction txn_1 before it moves money: let it wait for review."
+        ),
+        kept=(capture(100, "hold_3"),),
+    ),
+    "risk_blocked": RuleSample(
+        given=(A, B, gate(70)),
+        broken=Transfer("txn_1", "acct_a", "acct_b", 101, "EUR", TODAY),
+        sentence="The risk rules do not let this transaction take money from account acct_a.",
+        kept=(Transfer("txn_1", "acct_a", "acct_b", 100, "EUR", TODAY),),
     ),
     "transaction_not_pending": RuleSample(
         given=MOVED,

@@ -392,7 +392,8 @@ def _about_signing_in(ledger: MemoryLedger, person: Person, chance: Random) -> A
     key = chance.choice(person.keys).id
     if choice == 5:
         return by_self(EndApiKey(id, key))
-    return by_self(ReplaceApiKey(id, key, ledger.new_id(API_KEY), NOW + LONGEST_OVERLAP))
+    until = ledger.context.decided_at + LONGEST_OVERLAP  # other lives move the clock
+    return by_self(ReplaceApiKey(id, key, ledger.new_id(API_KEY), until))
 
 
 def _change(ledger: MemoryLedger, person: Person, choice: float, chance: Random) -> Any:

@@ -62,7 +62,7 @@ OF_OPERATORS = (
     "/v1/transactions/{transaction}/reject",
 )
 """What only operators send, and nobody reads."""
-OF_OPERATORS_AND_READ = ("/v1/policies/posting", "/v1/periods", "/v1/rates")
+OF_OPERATORS_AND_READ = ("/v1/policies/posting", "/v1/policies/risk", "/v1/periods", "/v1/rates")
 """What only operators send, and others read."""
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
@@ -107,6 +107,7 @@ def may(role: Role, method: str, path: str) -> bool:
     if method not in READS:
         return role == "command" and path not in (
             "/v1/policies/posting",
+            "/v1/policies/risk",
             "/v1/periods",
             "/v1/fee-schedules",
             "/v1/templates",
