@@ -110,7 +110,8 @@ class Period(TypedDict):
     reopened_by: Annotated[str | None, Field(description="The person who approved that it was reopened")]
     reopened_at: datetime | None
     year: Annotated[
-        str | None, one_of(YearStatus), Field(description="Whether the year that ends with it is closed; null: open")
+        Annotated[str, one_of(YearStatus)] | None,
+        Field(description="Whether the year that ends with it is closed; null: open"),
     ]
     year_asked_by: Annotated[str | None, Field(description="The id of the principal who asked last to close that year")]
     year_closed_at: Annotated[datetime | None, Field(description="When that year was closed last")]

@@ -1422,6 +1422,8 @@ READ: Final = [
         TABLES,
     ),
     case("periods: a status", "UPDATE read.periods SET status = 'closed'", TABLES),
+    case("periods: a year", "UPDATE read.periods SET year = NULL WHERE year IS NOT NULL", TABLES),
+    case("year_end_transactions: a reversal", "UPDATE read.year_end_transactions SET reversed_at = NULL", TABLES),
     case("period_figures: a sum", "UPDATE read.period_figures SET debits = debits + 1", TABLES),
     case("fee_schedules: a definition", "UPDATE read.fee_schedules SET definition = '{}'", TABLES),
     case("fee_schedule_versions: a row deleted", "DELETE FROM read.fee_schedule_versions WHERE number = 1", TABLES),
@@ -1451,7 +1453,7 @@ READ: Final = [
         " read.transactions, read.orders, read.order_lines, read.posts, read.post_revisions, read.trial_balance,"
         " read.trial_balance_accounts, read.entries, read.refusals,"
         " read.posting_policy, read.posting_policy_versions, read.chart_nodes, read.chart_accounts,"
-        " read.periods, read.period_figures,"
+        " read.periods, read.period_figures, read.year_end_transactions,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
         " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes",
