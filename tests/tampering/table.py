@@ -18,6 +18,7 @@ from workers.verify.prices import IN_FORCE
 from workers.verify.schema import SCHEMA
 from workers.verify.snapshots import SNAPSHOTS_HOLD
 from workers.verify.streams import STREAMS_KEEP_RULES
+from workers.verify.year_ends import YEAR_ENDS
 
 DENSE, VERSIONS, UNITS, TIME = "positions are dense", "versions are contiguous", "units are whole", "time never falls"
 SUMS, SHARES = "transactions sum to zero per currency", "entries and shares match one to one"
@@ -55,6 +56,7 @@ LAST_UNIT: Final = "unit_end = (SELECT max(position) FROM log.events)"
 SHARE: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'account.credited.v1')"
 TRANSACTION: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'transaction.posted.v1')"
 OPENING: Final = "position = (SELECT max(position) FROM log.events WHERE type = 'account.opened.v1')"
+YEAR_CLOSED: Final = "SELECT max(position) FROM log.events WHERE type = 'period.year_closed.v1'"
 POST: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'post.drafted.v1')"
 ORDER: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'order.placed.v2')"
 UNIT_OF: Final = "unit_end = (SELECT last_position FROM log.commands WHERE key = '{}')"
@@ -896,6 +898,29 @@ AGAINST_THE_RULES: Final = [
         " WHERE type = 'period.sealed.v1'",
         "the seal of per_1 differs, debits and credits: EUR cash has 900 and 0, its entries 100 and 0;",
         SEALS,
+        TABLES,
+    ),
+    forged(
+        "a year that is closed with another amount",
+        everywhere('"amount":31,', '"amount":32,', f"unit_end = ({YEAR_CLOSED})"),
+        " has 31 and 32 is moved",
+        YEAR_ENDS,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a year that is closed without an account",
+        in_json("payload", '"transactions":[^]]*]', '"transactions":[]', f"position = ({YEAR_CLOSED})"),
+        " has 31 and 0 is moved",
+        YEAR_ENDS,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a deposit that calls itself year_end",
+        in_json("payload", '"kind":"deposit"', '"kind":"year_end"', TRANSACTION),
+        "is of the kind year_end, and its unit closes no year with it",
+        STREAMS_KEEP_RULES,
         TABLES,
     ),
     forged(
