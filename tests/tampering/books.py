@@ -403,14 +403,14 @@ def _periods(ledger: Ledger, account: str) -> None:
     figures = (_figures("cash", 100, 0), _figures("checking", 31, 100), _figures("fees", 0, 31))
     ledger.accepted(SealPeriod("per_1", "ab" * 32, figures))
     early, again = new_id(TRANSACTION), new_id(TRANSACTION)
-    for command in (
+    for year_end in (
         CloseYear("per_1"),
         PostYearEnd("per_1", (YearEnd(early, "EUR", ((FEES, 31),)),)),
         ReverseTransaction(new_id(TRANSACTION), early, None, "closed too early"),
         CloseYear("per_1"),
         PostYearEnd("per_1", (YearEnd(again, "EUR", ((FEES, 31),)),)),
     ):
-        ledger.accepted(command)
+        ledger.accepted(year_end)
     ledger.accepted(ClosePeriod("per_2", "second", first + timedelta(days=1), first + timedelta(days=1)))
     for command in (asks("per_2", "appr_8", ADA), approves("appr_8", BOB)):
         assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command

@@ -22,7 +22,7 @@ from domain.accounts.periods.reopening import (
 from domain.accounts.periods.state import PERIOD, PERIODS, PeriodFigures, Periods, periods
 from domain.accounts.periods.year import CloseYear
 from domain.accounts.posting import TransactionPosted, internal_account
-from domain.accounts.transaction import TRANSACTION, Deposit, ReverseTransaction
+from domain.accounts.transaction import TRANSACTION, AdjustBalance, Deposit, ReverseTransaction
 from domain.accounts.transaction.year_end import PostYearEnd, YearEnd
 from domain.codes import MOST_CODE
 from domain.kernel import Event
@@ -384,7 +384,11 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     open_accounts = [one for one in ledger.of(Account) if one.status == "open" and not one.profile.internal]
     if open_accounts and chance.random() < 0.4:
         profile = chance.choice(open_accounts).profile
-        return Deposit(ledger.new_id(TRANSACTION), profile.id, chance.randint(1, 99), profile.currency, begins_on)
+        of = (ledger.new_id(TRANSACTION), profile.id)
+        amount = (chance.randint(1, 99), profile.currency)
+        if chance.random() < 0.3:
+            return Deposit(*of, *amount, begins_on)
+        return AdjustBalance(*of, "credit", *amount, "revenue", begins_on, "an expense of the year")
     ends_on = min(begins_on + timedelta(chance.randrange(60)), LAST_CLOSED)
     return ClosePeriod(ledger.new_id(PERIOD), f"to-{ends_on}", begins_on, ends_on)
 

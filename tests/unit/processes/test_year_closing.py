@@ -15,6 +15,7 @@ from domain.money import EXPONENTS, MAX_AMOUNT
 from domain.process_manager import (
     MOST_INTENT_CHARACTERS,
     Answered,
+    Fact,
     Happened,
     Question,
     Reaction,
@@ -35,7 +36,7 @@ def happened(event: Event) -> Happened:
 
 
 def balances(count: int = len(BALANCES)) -> Answered:
-    told = {"count": count, "balances": msgspec.json.encode(BALANCES).decode()}
+    told: dict[str, Fact] = {"count": count, "balances": msgspec.json.encode(BALANCES).decode()}
     return Answered("proc_1", "answer:1:1", ASKS, "accepted", None, told, NOW)
 
 
