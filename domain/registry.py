@@ -25,6 +25,7 @@ from domain.accounts import (
     rates,
     template,
     transaction,
+    year_closing,
 )
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
@@ -160,6 +161,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     hold_expiry.MANAGER,
     pending_expiry.MANAGER,
     period_sealing.MANAGER,
+    year_closing.MANAGER,
     mailing.MANAGER,
 )
 """All process managers."""

@@ -28,14 +28,16 @@ from domain.accounts.periods.reopening import (
     WithdrawReopening,
 )
 from domain.accounts.periods.state import PERIOD, PERIODS
+from domain.accounts.periods.year import CloseYear
 from domain.money import show
 from domain.people.approval import APPROVAL
 from projections.accounts.periods import queries
-from projections.accounts.periods.queries import FigureRow, PeriodRow
+from projections.accounts.periods.queries import FigureRow, PeriodRow, YearEndRow
 
 router = APIRouter(prefix="/v1/periods", tags=["periods"])
 
 PeriodStatus = Literal["closed", "sealed", "open"]
+YearStatus = Literal["asked", "closed"]
 PeriodStatusFilter = Annotated[str, choice(values_of(PeriodStatus))] | None
 
 
@@ -75,6 +77,13 @@ class ReopeningAsked(Accepted):
     until: Annotated[datetime, Field(description="From then on it cannot be approved")]
 
 
+class YearClosingStarted(Accepted):
+    """A process closes the year shortly after."""
+
+    period: str
+    year: Annotated[str, one_of(YearStatus)]
+
+
 class ReopeningDecided(Accepted):
     """A request that was approved, rejected or withdrawn."""
 
@@ -100,6 +109,12 @@ class Period(TypedDict):
     reason: Erasable
     reopened_by: Annotated[str | None, Field(description="The person who approved that it was reopened")]
     reopened_at: datetime | None
+    year: Annotated[
+        Annotated[str, one_of(YearStatus)] | None,
+        Field(description="Whether the year that ends with it is closed; null: open"),
+    ]
+    year_asked_by: Annotated[str | None, Field(description="The id of the principal who asked last to close that year")]
+    year_closed_at: Annotated[datetime | None, Field(description="When that year was closed last")]
     position: LogPosition
 
 
@@ -114,10 +129,20 @@ class PeriodFigure(TypedDict):
     balance: Money
 
 
+class YearEndTransaction(TypedDict):
+    """A transaction that moved income and expense in one currency to equity."""
+
+    transaction: str
+    reversed_at: Annotated[datetime | None, Field(description="When all of it was reversed; null: it stands")]
+
+
 class PeriodWithFigures(Period):
-    """A period and the figures that it was sealed with."""
+    """A period, the figures that it was sealed with, and the transactions that closed its year."""
 
     figures: Annotated[list[PeriodFigure], Field(description="By currency and type of account; empty before the seal")]
+    year_end: Annotated[
+        list[YearEndTransaction], Field(description="What closed the year that ends with it, newest closing first")
+    ]
 
 
 def period_view(row: PeriodRow) -> Period:
@@ -136,6 +161,9 @@ def period_view(row: PeriodRow) -> Period:
         "reason": row.reason,
         "reopened_by": row.reopened_by,
         "reopened_at": row.reopened_at,
+        "year": row.year,
+        "year_asked_by": row.year_asked_by,
+        "year_closed_at": row.year_closed_at,
         "position": row.position,
     }
 
@@ -151,6 +179,10 @@ def figure_view(row: FigureRow) -> PeriodFigure:
     }
 
 
+def year_end_view(row: YearEndRow) -> YearEndTransaction:
+    return {"transaction": row.transaction, "reversed_at": row.reversed_at}
+
+
 @command(router, "", makes=ClosePeriod, answer=PeriodClosing)
 def close_period(caller: Caller, body: ClosingBody) -> Intent:
     """Close a period: nothing is posted with a value date up to its end any more. It is for operators.
@@ -160,6 +192,15 @@ def close_period(caller: Caller, body: ClosingBody) -> Intent:
     period = caller.services.new_id(PERIOD)
     closed = ClosePeriod(period=period, name=body.name, begins_on=body.begins_on, ends_on=body.ends_on)
     return Intent(closed, PERIODS)
+
+
+@command(router, "/{period}/close-year", makes=CloseYear, answer=YearClosingStarted, status=200)
+def close_year(caller: Caller, period: PathId, body: Nothing) -> Intent:
+    """Close the year that ends with the newest period, which is sealed. It is for operators.
+
+    A process moves the balances of income and expense at its end to equity shortly after, on the first open day.
+    """
+    return Intent(CloseYear(period), PERIODS)
 
 
 @command(router, "/{period}/reopenings", makes=AskToReopenPeriod, answer=ReopeningAsked)
@@ -204,9 +245,9 @@ def list_periods(
 
 @query(router, "/{period}", may=READERS, response=PeriodWithFigures, personal=True, projections=("periods",))
 def get_period(request: Request, period: PathId) -> Response:
-    """Get a period, with the figures that it was sealed with."""
+    """Get a period, with the figures that it was sealed with, and the transactions that closed its year."""
     with reading(request) as connection:
         figures = [figure_view(row) for row in queries.figures(connection, period)]
-        return one(
-            "period", period, queries.period(connection, period), lambda row: {**period_view(row), "figures": figures}
-        )
+        year_end = [year_end_view(row) for row in queries.year_ends(connection, period)]
+        found = queries.period(connection, period)
+        return one("period", period, found, lambda row: {**period_view(row), "figures": figures, "year_end": year_end})

@@ -3,24 +3,27 @@
 -- Tables, in the schema read.
 
 CREATE TABLE periods (
-    closed_at     timestamptz NOT NULL,
-    position      bigint NOT NULL,
-    last_position bigint NOT NULL,
-    last_at       timestamptz NOT NULL,
-    begins_on     date NOT NULL,
-    ends_on       date NOT NULL,
-    reason_erased boolean NOT NULL,
-    sealed_at     timestamptz,
-    reopened_at   timestamptz,
-    period        text COLLATE "C" NOT NULL,
-    name          text COLLATE "C" NOT NULL,
-    status        text COLLATE "C" NOT NULL,
-    closed_by     text COLLATE "C" NOT NULL,
-    digest        text COLLATE "C",
-    approval      text COLLATE "C",
-    asked_by      text COLLATE "C",
-    reason        text,
-    reopened_by   text COLLATE "C",
+    closed_at      timestamptz NOT NULL,
+    position       bigint NOT NULL,
+    last_position  bigint NOT NULL,
+    last_at        timestamptz NOT NULL,
+    begins_on      date NOT NULL,
+    ends_on        date NOT NULL,
+    reason_erased  boolean NOT NULL,
+    sealed_at      timestamptz,
+    reopened_at    timestamptz,
+    year_closed_at timestamptz,
+    period         text COLLATE "C" NOT NULL,
+    name           text COLLATE "C" NOT NULL,
+    status         text COLLATE "C" NOT NULL,
+    closed_by      text COLLATE "C" NOT NULL,
+    digest         text COLLATE "C",
+    approval       text COLLATE "C",
+    asked_by       text COLLATE "C",
+    reason         text,
+    reopened_by    text COLLATE "C",
+    year           text COLLATE "C",
+    year_asked_by  text COLLATE "C",
     PRIMARY KEY (period)
 );
 
@@ -43,6 +46,9 @@ COMMENT ON COLUMN periods.reason IS 'Why. NULL: no request, or that person was e
 COMMENT ON COLUMN periods.reason_erased IS 'Whether the reason is gone with the person''s key.';
 COMMENT ON COLUMN periods.reopened_by IS 'The person who approved the reopening. NULL: it was not reopened.';
 COMMENT ON COLUMN periods.reopened_at IS 'When it was reopened, UTC. NULL: it was not.';
+COMMENT ON COLUMN periods.year IS 'asked or closed: whether the year that ends with it is. NULL: it is open.';
+COMMENT ON COLUMN periods.year_asked_by IS 'Id of the principal who asked last to close that year. NULL: nobody.';
+COMMENT ON COLUMN periods.year_closed_at IS 'When that year was closed last, UTC. NULL: it was not.';
 COMMENT ON COLUMN periods.position IS 'Position in the log of its closing.';
 COMMENT ON COLUMN periods.last_position IS 'Position in the log of its last event.';
 COMMENT ON COLUMN periods.last_at IS 'When its last event was recorded, UTC.';
@@ -67,11 +73,32 @@ COMMENT ON COLUMN period_figures.debits IS 'Sum of their debits with value dates
 COMMENT ON COLUMN period_figures.credits IS 'Sum of their credits with value dates up to the end of the period, minor units.';
 COMMENT ON COLUMN period_figures.position IS 'Position in the log of the seal.';
 
+CREATE TABLE year_end_transactions (
+    position      bigint NOT NULL,
+    last_position bigint NOT NULL,
+    last_at       timestamptz NOT NULL,
+    reversed_at   timestamptz,
+    transaction   text COLLATE "C" NOT NULL,
+    period        text COLLATE "C" NOT NULL,
+    PRIMARY KEY (transaction)
+);
+
+CREATE INDEX year_end_transactions_by_period ON year_end_transactions (period);
+
+COMMENT ON TABLE year_end_transactions IS 'One row a transaction that closed a year: it moved income and expense in one currency to equity.';
+COMMENT ON COLUMN year_end_transactions.transaction IS 'The transaction, of the kind year_end.';
+COMMENT ON COLUMN year_end_transactions.period IS 'The period with which the year ends.';
+COMMENT ON COLUMN year_end_transactions.reversed_at IS 'When it was wholly reversed, UTC. NULL: it stands.';
+COMMENT ON COLUMN year_end_transactions.position IS 'Position in the log of the closing of the year.';
+COMMENT ON COLUMN year_end_transactions.last_position IS 'Position in the log of the last event that changed this row.';
+COMMENT ON COLUMN year_end_transactions.last_at IS 'When that event was recorded, UTC.';
+
 -- Reporting views.
 
 CREATE OR REPLACE VIEW reporting.periods AS
 SELECT t.period, t.name, t.begins_on, t.ends_on, t.status, t.closed_by, t.closed_at, t.sealed_at, t.digest,
-       t.approval, t.asked_by, t.reopened_by, t.reopened_at, t.position, t.last_position, t.last_at
+       t.approval, t.asked_by, t.reopened_by, t.reopened_at, t.year, t.year_asked_by, t.year_closed_at, t.position,
+       t.last_position, t.last_at
   FROM read.periods t;
 
 COMMENT ON VIEW reporting.periods IS 'One row a period that was closed, as it is now.';
@@ -88,6 +115,9 @@ COMMENT ON COLUMN reporting.periods.approval IS 'The newest request to reopen it
 COMMENT ON COLUMN reporting.periods.asked_by IS 'The person who made that request. NULL: none.';
 COMMENT ON COLUMN reporting.periods.reopened_by IS 'The person who approved the reopening. NULL: it was not reopened.';
 COMMENT ON COLUMN reporting.periods.reopened_at IS 'When it was reopened, UTC. NULL: it was not.';
+COMMENT ON COLUMN reporting.periods.year IS 'asked or closed: whether the year that ends with it is. NULL: it is open.';
+COMMENT ON COLUMN reporting.periods.year_asked_by IS 'Id of the principal who asked last to close that year. NULL: nobody.';
+COMMENT ON COLUMN reporting.periods.year_closed_at IS 'When that year was closed last, UTC. NULL: it was not.';
 COMMENT ON COLUMN reporting.periods.position IS 'Position in the log of its closing.';
 COMMENT ON COLUMN reporting.periods.last_position IS 'Position in the log of its last event.';
 COMMENT ON COLUMN reporting.periods.last_at IS 'When its last event was recorded, UTC.';
@@ -108,3 +138,15 @@ COMMENT ON COLUMN reporting.period_figures.credits IS 'Sum of their credits with
 COMMENT ON COLUMN reporting.period_figures.balance IS 'Credits less debits.';
 COMMENT ON COLUMN reporting.period_figures.position IS 'Position in the log of the seal.';
 COMMENT ON COLUMN reporting.period_figures.last_position IS 'Position in the log of the last event that changed this row.';
+
+CREATE OR REPLACE VIEW reporting.year_end_transactions AS
+SELECT t.transaction, t.period, t.reversed_at, t.position, t.last_position, t.last_at
+  FROM read.year_end_transactions t;
+
+COMMENT ON VIEW reporting.year_end_transactions IS 'One row a transaction that closed a year.';
+COMMENT ON COLUMN reporting.year_end_transactions.transaction IS 'The transaction, of the kind year_end.';
+COMMENT ON COLUMN reporting.year_end_transactions.period IS 'The period with which the year ends.';
+COMMENT ON COLUMN reporting.year_end_transactions.reversed_at IS 'When it was wholly reversed, UTC. NULL: it stands.';
+COMMENT ON COLUMN reporting.year_end_transactions.position IS 'Position in the log of the closing of the year.';
+COMMENT ON COLUMN reporting.year_end_transactions.last_position IS 'Position in the log of the last event that changed this row.';
+COMMENT ON COLUMN reporting.year_end_transactions.last_at IS 'When that event was recorded, UTC.';

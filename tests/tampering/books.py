@@ -21,6 +21,7 @@ from domain.accounts.conversions import CONVERSION, ConvertMoney
 from domain.accounts.fee_schedule import DefineFeeSchedule, RetireFeeSchedule
 from domain.accounts.periods.closing import ClosePeriod, SealPeriod
 from domain.accounts.periods.state import PeriodFigures
+from domain.accounts.periods.year import CloseYear
 from domain.accounts.posting import Entry, internal_account, pair_account
 from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
 from domain.accounts.quotes import QUOTE, QuoteConversion
@@ -45,6 +46,7 @@ from domain.accounts.transaction import (
     Withdraw,
 )
 from domain.accounts.transaction.conditions import Conditioned
+from domain.accounts.transaction.year_end import PostYearEnd, YearEnd
 from domain.batch import MOST_KEYS, SubmitBatch
 from domain.kernel import RULES_VERSION, Context, Principal
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
@@ -128,6 +130,7 @@ from workers.verify.processes import Processes
 from workers.verify.report import VerifyReport
 
 REVENUE = internal_account("main", "revenue", "EUR")
+FEES = internal_account("main", "fees", "EUR")
 OLD_ORDER = (
     '{"currency":"EUR","customer":"customer-1","lines":[{"name":"Tea","quantity":1,"sku":"sku-1","unit_price":150}],'
     '"reference":"the order of Ada","total":150}'
@@ -469,11 +472,24 @@ def _people(ledger: Ledger) -> None:
 
 
 def _periods(ledger: Ledger, account: str) -> None:
-    """A period that is sealed with figures, one that is reopened, and one that somebody asks to reopen."""
+    """A period that is sealed and whose year is closed twice, one that is reopened, and one that may be."""
     first = OPENED + timedelta(days=1)
     ledger.accepted(Deposit(new_id(TRANSACTION), account, 100, "EUR", first))
+    for role in ("fees", "equity"):
+        ledger.accepted(opening(role, account=internal_account("main", role, "EUR"), owner="main", minimum=None))
+    ledger.accepted(ChargeFee(new_id(TRANSACTION), account, 31, "EUR", first))
     ledger.accepted(ClosePeriod("per_1", "first", OPENED, first))
-    ledger.accepted(SealPeriod("per_1", "ab" * 32, (_figures("cash", 100, 0), _figures("checking", 0, 100))))
+    figures = (_figures("cash", 100, 0), _figures("checking", 31, 100), _figures("fees", 0, 31))
+    ledger.accepted(SealPeriod("per_1", "ab" * 32, figures))
+    early, again = new_id(TRANSACTION), new_id(TRANSACTION)
+    for year_end in (
+        CloseYear("per_1"),
+        PostYearEnd("per_1", (YearEnd(early, "EUR", ((FEES, 31),)),)),
+        ReverseTransaction(new_id(TRANSACTION), early, None, "closed too early"),
+        CloseYear("per_1"),
+        PostYearEnd("per_1", (YearEnd(again, "EUR", ((FEES, 31),)),)),
+    ):
+        ledger.accepted(year_end)
     ledger.accepted(ClosePeriod("per_2", "second", first + timedelta(days=1), first + timedelta(days=1)))
     for command in (asks("per_2", "appr_8", ADA), approves("appr_8", BOB)):
         assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command

@@ -18,6 +18,7 @@ from workers.verify.prices import IN_FORCE
 from workers.verify.schema import SCHEMA
 from workers.verify.snapshots import SNAPSHOTS_HOLD
 from workers.verify.streams import STREAMS_KEEP_RULES
+from workers.verify.year_ends import YEAR_ENDS
 
 DENSE, VERSIONS, UNITS, TIME = "positions are dense", "versions are contiguous", "units are whole", "time never falls"
 SUMS, SHARES = "transactions sum to zero per currency", "entries and shares match one to one"
@@ -55,6 +56,7 @@ LAST_UNIT: Final = "unit_end = (SELECT max(position) FROM log.events)"
 SHARE: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'account.credited.v1')"
 TRANSACTION: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'transaction.posted.v1')"
 OPENING: Final = "position = (SELECT max(position) FROM log.events WHERE type = 'account.opened.v1')"
+YEAR_CLOSED: Final = "SELECT max(position) FROM log.events WHERE type = 'period.year_closed.v1'"
 POST: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'post.drafted.v1')"
 ORDER: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'order.placed.v2')"
 UNIT_OF: Final = "unit_end = (SELECT last_position FROM log.commands WHERE key = '{}')"
@@ -1058,6 +1060,29 @@ AGAINST_THE_RULES: Final = [
         TABLES,
     ),
     forged(
+        "a year that is closed with another amount",
+        everywhere('"amount":31,', '"amount":32,', f"unit_end = ({YEAR_CLOSED})"),
+        " has 31 and 32 is moved",
+        YEAR_ENDS,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a year that is closed without an account",
+        in_json("payload", '"transactions":[^]]*]', '"transactions":[]', f"position = ({YEAR_CLOSED})"),
+        " has 31 and 0 is moved",
+        YEAR_ENDS,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a deposit that calls itself year_end",
+        in_json("payload", '"kind":"deposit"', '"kind":"year_end"', TRANSACTION),
+        "is of the kind year_end, and its unit closes no year with it",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
         "a reopening that another person approved",
         in_json("payload", "prsn_bob", "prsn_max", "type = 'period.reopened.v1'"),
         "per_2 is reopened, and prsn_max does not approve appr_8 in the unit",
@@ -1586,6 +1611,8 @@ READ: Final = [
     case("risk_rules_versions: a row deleted", "DELETE FROM read.risk_rules_versions WHERE version = 1", TABLES),
     case("risk_assessments: a score", "UPDATE read.risk_assessments SET score = score + 1", TABLES),
     case("periods: a status", "UPDATE read.periods SET status = 'closed'", TABLES),
+    case("periods: a year", "UPDATE read.periods SET year = NULL WHERE year IS NOT NULL", TABLES),
+    case("year_end_transactions: a reversal", "UPDATE read.year_end_transactions SET reversed_at = NULL", TABLES),
     case("period_figures: a sum", "UPDATE read.period_figures SET debits = debits + 1", TABLES),
     case("fee_schedules: a definition", "UPDATE read.fee_schedules SET definition = '{}'", TABLES),
     case("fee_schedule_versions: a row deleted", "DELETE FROM read.fee_schedule_versions WHERE number = 1", TABLES),
@@ -1616,7 +1643,7 @@ READ: Final = [
         " read.trial_balance_accounts, read.entries, read.refusals,"
         " read.posting_policy, read.posting_policy_versions, read.risk_rules, read.risk_rules_versions,"
         " read.risk_assessments, read.limit_usage, read.chart_nodes, read.chart_accounts,"
-        " read.periods, read.period_figures,"
+        " read.periods, read.period_figures, read.year_end_transactions,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
         " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes",

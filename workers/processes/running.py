@@ -12,11 +12,12 @@ from typing import Any
 from psycopg import Connection
 
 from domain.accounts.period_sealing import TRIAL_BALANCE_UNTIL
+from domain.accounts.year_closing import YEAR_END_BALANCES
 from domain.process_manager import ProcessManager
 from domain.registry import MANAGERS
 from eventstore.log.read import CHANNEL
 from eventstore.postgres.connect import connect
-from projections.accounts.periods.figures import trial_balance_until
+from projections.accounts.periods.figures import trial_balance_until, year_end_balances
 from projections.engine.outage import DatabaseAwayError, Outage
 from projections.engine.runner import TRANSIENT
 from projections.engine.tables import ShapeError, outdated_among
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 QUERIES: Mapping[str, Query] = {
     TRIAL_BALANCE_UNTIL: Query(("movements", "trial_balance"), trial_balance_until),
+    YEAR_END_BALANCES: Query(("movements", "trial_balance", "chart"), year_end_balances),
 }
 """What process managers may ask for, by name."""
 

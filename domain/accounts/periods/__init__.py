@@ -1,12 +1,13 @@
 """The aggregate periods: which days are closed, sealed with which figures, and reopened by whom.
 
 Closing is an event: from then on no posting has a value date up to the end of the period. Sealing is another one, with
-the trial balance that can no longer change. A process asks for it (`domain.accounts.period_sealing`).
+the trial balance that can no longer change. A process asks for it (`domain.accounts.period_sealing`). After that an
+operator can close the year that ends with the period (`domain.accounts.year_closing`).
 """
 
 from __future__ import annotations
 
-from domain.accounts.periods import check, closing, reopening
+from domain.accounts.periods import check, closing, reopening, year
 from domain.accounts.periods.state import (
     PERIODS,
     PeriodClosed,
@@ -14,6 +15,9 @@ from domain.accounts.periods.state import (
     PeriodReopeningAsked,
     PeriodsCreated,
     PeriodSealed,
+    YearClosed,
+    YearClosingAsked,
+    YearEndReversed,
     evolve,
 )
 from domain.aggregate import Aggregate, EventType
@@ -29,11 +33,14 @@ AGGREGATE = Aggregate(
         EventType("period.sealed.v1", PeriodSealed),
         EventType("period.reopening_asked.v1", PeriodReopeningAsked, "by", ("reason",)),
         EventType("period.reopened.v1", PeriodReopened),
+        EventType("period.year_asked.v1", YearClosingAsked),
+        EventType("period.year_closed.v1", YearClosed),
+        EventType("period.year_end_reversed.v1", YearEndReversed),
     ),
     evolve=evolve,
-    decisions={**closing.DECISIONS, **reopening.DECISIONS},
-    rules={**closing.RULES, **reopening.RULES, **approval.RULES, **CODE_RULES},
-    may={**closing.MAY, **reopening.MAY},
+    decisions={**closing.DECISIONS, **reopening.DECISIONS, **year.DECISIONS},
+    rules={**closing.RULES, **reopening.RULES, **year.RULES, **approval.RULES, **CODE_RULES},
+    may={**closing.MAY, **reopening.MAY, **year.MAY},
     amounts=frozenset({"debits", "credits"}),
     initial=PeriodsCreated(PERIODS, 1),
     check=check.check,

@@ -6,8 +6,9 @@ Whether the figures of a seal are the sums of the entries is not looked at here:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
-from domain.accounts.periods import closing, reopening
+from domain.accounts.periods import closing, reopening, year
 from domain.accounts.periods.state import (
     NONE_CLOSED,
     PERIODS,
@@ -18,6 +19,9 @@ from domain.accounts.periods.state import (
     PeriodsCreated,
     PeriodSealed,
     PeriodsEvent,
+    YearClosed,
+    YearClosingAsked,
+    YearEndReversed,
     evolve,
 )
 from domain.aggregate import Broken, Decided, UnitRule, refused
@@ -25,7 +29,8 @@ from domain.kernel import Event, Refused
 from domain.money import EXPONENTS
 from domain.people.approval import ApprovalGiven, ApprovalRequested
 
-_RULES: Mapping[str, str] = {**closing.RULES, **reopening.RULES}
+ONE_DAY = timedelta(days=1)
+_RULES: Mapping[str, str] = {**closing.RULES, **reopening.RULES, **year.RULES, **year.YEAR_END_RULES}
 
 
 def check(before: Periods | None, events: Sequence[PeriodsEvent], decided: Decided) -> Iterator[Broken]:
@@ -37,8 +42,14 @@ def check(before: Periods | None, events: Sequence[PeriodsEvent], decided: Decid
         known = now or NONE_CLOSED
         if isinstance(event, PeriodSealed):
             yield from _sealed(known, event)
+        elif isinstance(event, YearEndReversed):
+            period = known.find(event.period)
+            if period is None or event.transaction not in period.year_end:
+                yield Broken(event, f"{event.transaction} is reversed, and did not close the year of {event.period}")
         elif (refusal := _refuse(known, event, decided)) is not None:
             yield refused(event, refusal, _RULES)
+        elif isinstance(event, YearClosingAsked | YearClosed) and event.ends_on != known.open_from - ONE_DAY:
+            yield Broken(event, f"the year of {event.period} is closed up to {event.ends_on}, where it does not end")
         now = evolve(now, event)
 
 
@@ -65,6 +76,10 @@ def _refuse(now: Periods, event: PeriodsEvent, decided: Decided) -> Refused | No
             return reopening.refuse_reopening(now, event.period) or reopening.refuse_approval(
                 now, event.period, event.approval
             )
+        case YearClosingAsked():
+            return year.refuse_asking(now, event.period)
+        case YearClosed():
+            return year.refuse_year_end(now, event.period)
     return None
 
 

@@ -16,6 +16,7 @@ from domain.accounts.periods.state import (
     Periods,
     periods,
 )
+from domain.accounts.periods.year import refuse_closed_year
 from domain.kernel import (
     Accepted,
     Context,
@@ -137,7 +138,7 @@ def refuse_reopening(now: Periods, id: str) -> Refused | None:
     newest = cast(ClosedPeriod, now.newest)
     if newest.id != id:
         return Refused("period_not_newest", {"period": id, "newest": newest.id})
-    return None
+    return refuse_closed_year(newest)
 
 
 def refuse_approval(now: Periods, id: str, approval: str) -> Refused | None:

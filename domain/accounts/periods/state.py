@@ -8,7 +8,7 @@ everything that a posting asks: the first one that is open.
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec.structs import replace
 
@@ -75,7 +75,39 @@ class PeriodReopened(Event, frozen=True):
     by: str  # the person who approved
 
 
-PeriodsEvent: TypeAlias = PeriodsCreated | PeriodClosed | PeriodSealed | PeriodReopeningAsked | PeriodReopened
+class YearClosingAsked(Event, frozen=True):
+    """An operator asks that the year that ends with the newest period is closed. A process reads the balances then."""
+
+    period: str
+    ends_on: date
+    by: str  # id of the principal
+
+
+class YearClosed(Event, frozen=True):
+    """The balances of income and expense at the end of the period were moved to equity, in the same unit."""
+
+    period: str
+    ends_on: date
+    transactions: tuple[str, ...]  # one a currency; none if there was nothing to move
+
+
+class YearEndReversed(Event, frozen=True):
+    """A transaction that closed the year was wholly reversed, in the same unit."""
+
+    period: str
+    transaction: str
+
+
+PeriodsEvent: TypeAlias = (
+    PeriodsCreated
+    | PeriodClosed
+    | PeriodSealed
+    | PeriodReopeningAsked
+    | PeriodReopened
+    | YearClosingAsked
+    | YearClosed
+    | YearEndReversed
+)
 
 # State
 
@@ -89,6 +121,8 @@ class ClosedPeriod(Value, frozen=True):
     ends_on: date
     sealed: bool = False
     asked: str | None = None  # the newest request to reopen it
+    year: Literal["asked", "closed"] | None = None  # whether the year that ends with it is closed
+    year_end: tuple[str, ...] = ()  # the transactions that closed it and are not wholly reversed
 
 
 class Periods(Value, frozen=True):
@@ -146,9 +180,22 @@ def evolve(state: Periods | None, event: PeriodsEvent) -> Periods:
             return _changed(now, version, event.period, sealed=True)
         case PeriodReopeningAsked():
             return _changed(now, version, event.period, asked=event.approval)
+        case YearClosingAsked():
+            return _changed(now, version, event.period, year="asked")
+        case YearClosed():
+            return _changed(now, version, event.period, year="closed", year_end=event.transactions)
+        case YearEndReversed():
+            return _without(now, version, event)
         case PeriodReopened():
             closed = tuple(period for period in now.closed if period.id != event.period)
             return Periods(version, closed, closed[-1].ends_on + timedelta(days=1) if closed else date.min)
+
+
+def _without(now: Periods, version: int, event: YearEndReversed) -> Periods:
+    """Once the last transaction is reversed, the year is open again."""
+    period = now.find(event.period)
+    left = () if period is None else tuple(id for id in period.year_end if id != event.transaction)
+    return _changed(now, version, event.period, year="closed" if left else None, year_end=left)
 
 
 def _changed(periods: Periods, version: int, id: str, **change: object) -> Periods:

@@ -20,6 +20,7 @@ from domain.accounts.transaction import (
     movements,
     pending,
     reversal,
+    year_end,
 )
 from domain.accounts.transaction.adjustment import AdjustBalance
 from domain.accounts.transaction.approval import ApprovePending, RejectPending
@@ -88,6 +89,7 @@ AGGREGATE = Aggregate(
         **reversal.DECISIONS,
         **adjustment.DECISIONS,
         **closing.DECISIONS,
+        **year_end.DECISIONS,
     },
     rules={
         **POSTING_RULES,
@@ -100,9 +102,18 @@ AGGREGATE = Aggregate(
         **reversal.RULES,
         **conditions.RULES,
         **closing.RULES,
+        **year_end.RULES,
     },
     written_once=True,
-    may={**movements.MAY, **pending.MAY, **approval.MAY, **reversal.MAY, **adjustment.MAY, **closing.MAY},
+    may={
+        **movements.MAY,
+        **pending.MAY,
+        **approval.MAY,
+        **reversal.MAY,
+        **adjustment.MAY,
+        **closing.MAY,
+        **year_end.MAY,
+    },
     amounts=frozenset({"amount", "reversed"}),
     check=check.check,
     unit_rules=check.UNIT_RULES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias, get_args
 
 from domain.accounts.account.events import (
@@ -19,7 +20,7 @@ from domain.accounts.account.holds import of_transaction
 from domain.accounts.details import RULES as DETAILS_RULES
 from domain.accounts.details import TransactionCounted, TransactionDetailed, refuse_details
 from domain.accounts.numbers import InternalRole, PairRole
-from domain.accounts.periods.state import periods
+from domain.accounts.periods.state import PERIODS, YearClosed, YearEndReversed, periods
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import (
     TransactionPosted,
@@ -49,7 +50,7 @@ from domain.accounts.transaction.pending import (
 )
 from domain.accounts.transaction.reversal import NOT_REVERSED
 from domain.accounts.transaction.state import TransactionState, evolve
-from domain.aggregate import Broken, Decided, UnitRule, refused
+from domain.aggregate import Beside, Broken, Decided, UnitRule, refused
 from domain.claims import ClaimReleased, ClaimTaken
 from domain.kernel import Event, Refused
 from domain.money import EXPONENTS
@@ -114,6 +115,11 @@ def _posted(state: TransactionState | None, event: TransactionPosted, decided: D
         refusal = refuse_without_approval(event.kind, event.entries, posting_policy(decided.policies))
         if refusal is not None:
             yield refused(event, refusal, _RULES)
+    if event.kind == "year_end":
+        what = f"{event.originator_id} is of the kind year_end, and its unit closes no year with it"
+        yield Broken(event, what, unless=Beside(PERIODS, partial(_closes_with, event.originator_id)))
+        if event.value_date != periods(decided.policies).open_from:
+            yield Broken(event, f"{event.originator_id} closes a year, and is not of the first open day")
     if state is None:
         return
     id = event.originator_id
@@ -124,6 +130,14 @@ def _posted(state: TransactionState | None, event: TransactionPosted, decided: D
         yield Broken(event, f"{id} is posted with another kind, reference or entries than it was reserved with")
     if (refusal := refuse_posting_pending(state, decided.decided_at)) is not None:
         yield refused(event, refusal, _RULES)
+
+
+def _closes_with(id: str, event: Event) -> bool:
+    return isinstance(event, YearClosed) and id in event.transactions
+
+
+def _stands_no_more(id: str, event: Event) -> bool:
+    return isinstance(event, YearEndReversed) and event.transaction == id
 
 
 def _ended(state: TransactionState | None, event: _Ended, decided: Decided) -> Iterator[Broken]:
@@ -162,6 +176,9 @@ def _reversed(state: TransactionState | None, event: TransactionReversed) -> Ite
         yield Broken(event, f"{id} is reversed up to {list(now)} of {amounts} minor units, after {list(before)}")
     elif event.whole is not (list(now) == amounts):
         yield Broken(event, f"{id} is {'wholly' if event.whole else 'partly'} reversed, with {list(now)} of {amounts}")
+    elif event.whole and state.kind == "year_end":
+        what = f"{id} closed a year and is wholly reversed, and its unit does not say that the year is open"
+        yield Broken(event, what, unless=Beside(PERIODS, partial(_stands_no_more, id)))
 
 
 # Events that must stand beside others in their unit
@@ -339,6 +356,21 @@ def _reference_is_kept(event: ClaimReleased, unit: Mapping[str, Sequence[Event]]
     return f"{claim} is released; a unique reference is never given back" if claim.startswith(REFERENCES) else None
 
 
+def _year_is_closed_by(event: YearClosed, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """The transactions that close a year are posted in its unit."""
+    for id in event.transactions:
+        if not any(isinstance(one, TransactionPosted) and one.kind == "year_end" for one in unit.get(id, ())):
+            return f"the year of {event.period} is closed with {id}, which its unit does not post as year_end"
+    return None
+
+
+def _year_end_is_reversed(event: YearEndReversed, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """The transaction is wholly reversed in the same unit."""
+    if any(isinstance(one, TransactionReversed) and one.whole for one in unit.get(event.transaction, ())):
+        return None
+    return f"{event.transaction} closes the year of {event.period} no more, and its unit does not reverse all of it"
+
+
 UNIT_RULES: Mapping[type[Event], UnitRule] = {
     HoldCaptured: _capture_is_paid,
     HoldPartlyCaptured: _capture_is_paid,
@@ -354,4 +386,6 @@ UNIT_RULES: Mapping[type[Event], UnitRule] = {
     AccountAssessed: _assessed_as_decided,
     ClaimTaken: _claim_has_its_reference,
     ClaimReleased: _reference_is_kept,
+    YearClosed: _year_is_closed_by,
+    YearEndReversed: _year_end_is_reversed,
 }

@@ -16,6 +16,7 @@ from msgspec import field
 from domain.accounts.account.events import LimitReturned
 from domain.accounts.account.state import Account
 from domain.accounts.details import Details, Relation
+from domain.accounts.periods.state import PERIODS, YearEndReversed, periods
 from domain.accounts.posting import (
     Entry,
     Side,
@@ -340,7 +341,15 @@ def _undone(
         "left": left,
     }
     returned = _returned(original, decision.events, states)
-    return Accepted((*decision.events, *returned, event), result, decision.commuting)
+    of_year = _year_end_reversed(event, states) if event.whole and original.kind == "year_end" else ()
+    return Accepted((*decision.events, *returned, event, *of_year), result, decision.commuting)
+
+
+def _year_end_reversed(event: TransactionReversed, states: States) -> tuple[YearEndReversed, ...]:
+    """Return the event that the transaction does not close a year any more."""
+    now, id = periods(states), event.originator_id
+    period = next((one for one in now.closed if id in one.year_end), None)
+    return () if period is None else (YearEndReversed(PERIODS, now.version + 1, period.id, id),)
 
 
 def _returned(original: TransactionState, events: Sequence[Event], states: States) -> list[Event]:

@@ -1,6 +1,7 @@
 """The figures of a period that is about to be sealed: its trial balance, and a digest of the balances of all accounts.
 
-They are read from `movements` and from the types of accounts in `trial_balance`.
+They are read from `movements` and from the types of accounts in `trial_balance`. So are the balances that a year-end
+closing moves, with the nodes of accounts in `chart`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from domain.accounts.transaction.year_end import MOST_YEAR_END_ACCOUNTS, MOVED_ROLES, MOVED_TYPES
 from domain.process_manager import Fact
 
 # The digest is two steps deep, so that no text has the balances of all accounts: a text has at most 1 GB.
@@ -37,3 +39,37 @@ def trial_balance_until(connection: Connection[Any], arguments: Mapping[str, str
     assert row is not None, "an aggregate has a row"
     figures, count, digest = row
     return {"figures": figures, "count": count, "digest": digest}
+
+
+# Which accounts are income or expense is what `domain.accounts.transaction.year_end.is_moved` says.
+YEAR_END_BALANCES = """
+WITH balances AS (
+    SELECT m.currency, m.account, sum(m.credits) - sum(m.debits) AS balance
+      FROM read.movements m JOIN read.trial_balance_accounts a USING (account)
+      LEFT JOIN read.chart_accounts c USING (account)
+      LEFT JOIN read.chart_nodes n ON n.node = c.node AND NOT n.removed
+     WHERE m.day <= %(until)s::date
+       AND CASE WHEN c.node IS NULL THEN a.type = ANY (%(roles)s) ELSE n.type = ANY (%(types)s) END
+     GROUP BY m.currency, m.account HAVING sum(m.credits) <> sum(m.debits)
+), few AS (
+    SELECT * FROM balances LIMIT %(most)s + 1
+)
+SELECT count(*),
+       CASE WHEN count(*) <= %(most)s
+            THEN json_agg(json_build_array(currency, account, balance) ORDER BY currency, account)::text END
+  FROM few
+"""
+
+
+def year_end_balances(connection: Connection[Any], arguments: Mapping[str, str | int]) -> Mapping[str, Fact]:
+    """The balances of income and expense by value date up to the day `until`, and their count."""
+    parameters = {
+        "until": arguments["until"],
+        "roles": list(MOVED_ROLES),
+        "types": sorted(MOVED_TYPES),
+        "most": MOST_YEAR_END_ACCOUNTS,
+    }
+    row = connection.execute(YEAR_END_BALANCES.encode(), parameters).fetchone()
+    assert row is not None, "an aggregate has a row"
+    count, balances = row
+    return {"count": count, "balances": balances or "[]"}

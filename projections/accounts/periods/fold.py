@@ -1,4 +1,4 @@
-"""How events become rows of `periods` and `period_figures`. A period changes a few times in its life, so each event is
+"""How events become rows of `periods` and its other tables. A period changes a few times in its life, so each event is
 a statement."""
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from domain.accounts.periods.state import (
     PeriodReopened,
     PeriodReopeningAsked,
     PeriodSealed,
+    YearClosed,
+    YearClosingAsked,
+    YearEndReversed,
 )
 from eventstore.postgres.arrays import int8_array, text_array
-from projections.accounts.periods.tables import FIGURES, FIGURES_VIEW, TABLE, VIEW
+from projections.accounts.periods.tables import FIGURES, FIGURES_VIEW, TABLE, VIEW, YEAR_ENDS, YEAR_ENDS_VIEW
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 from projections.engine.rows import erasable
 
@@ -49,6 +52,36 @@ UPDATE periods
        last_at = %(at)s::timestamptz
  WHERE period = %(period)s
 """
+_YEAR_ASKED = """
+UPDATE periods
+   SET year = 'asked', year_asked_by = %(by)s, last_position = %(position)s, last_at = %(at)s::timestamptz
+ WHERE period = %(period)s
+"""
+_YEAR_CLOSED = """
+UPDATE periods
+   SET year = 'closed', year_closed_at = %(at)s::timestamptz, last_position = %(position)s,
+       last_at = %(at)s::timestamptz
+ WHERE period = %(period)s
+"""
+_YEAR_END = """
+INSERT INTO year_end_transactions (transaction, period, position, last_position, last_at)
+SELECT unnest(%(transactions)s::text[]), %(period)s, %(position)s, %(position)s, %(at)s::timestamptz
+"""
+_YEAR_END_REVERSED = """
+UPDATE year_end_transactions
+   SET reversed_at = %(at)s::timestamptz, last_position = %(position)s, last_at = %(at)s::timestamptz
+ WHERE transaction = %(transaction)s
+"""
+# The year is open again once none of its transactions stands. It comes after the statement above.
+_YEAR_OPEN = """
+UPDATE periods p
+   SET year = CASE WHEN EXISTS (SELECT FROM year_end_transactions t
+                                 WHERE t.period = p.period AND t.reversed_at IS NULL) THEN 'closed' END,
+       last_position = %(position)s, last_at = %(at)s::timestamptz
+ WHERE period = %(period)s
+"""
+_ANY_NUMBER = (_FIGURES, _YEAR_END)
+"""The statements that may insert nothing."""
 
 
 class Statement(NamedTuple):
@@ -88,6 +121,14 @@ def _statements(recorded: RecordedEvent) -> list[Statement]:
             return [Statement(_ASKED, {**of_event, **request})]
         case PeriodReopened():
             return [Statement(_REOPENED, {**of_event, "by": event.by})]
+        case YearClosingAsked():
+            return [Statement(_YEAR_ASKED, {**of_event, "by": event.by})]
+        case YearClosed():
+            transactions = {**of_event, "transactions": text_array(list(event.transactions))}
+            return [Statement(_YEAR_CLOSED, of_event), Statement(_YEAR_END, transactions)]
+        case YearEndReversed():
+            reversed = {**of_event, "transaction": event.transaction}
+            return [Statement(_YEAR_END_REVERSED, reversed), Statement(_YEAR_OPEN, of_event)]
     raise FoldError(f"{type(event).__name__} is none of its events")
 
 
@@ -95,16 +136,24 @@ def write(connection: Connection[Any], statements: list[Statement], cache: FoldC
     """Change the rows. Raises `FoldError` for an event of a period that was never closed."""
     for sql, parameters in statements:
         done = connection.execute(sql.encode(), parameters)
-        if done.rowcount == 0 and sql is not _FIGURES:
+        if done.rowcount == 0 and sql not in _ANY_NUMBER:
             raise FoldError(f"{parameters['period']} changes and was never closed")
 
 
 PERIODS = Projection(
     name="periods",
     area="accounts",
-    events=(PeriodClosed, PeriodSealed, PeriodReopeningAsked, PeriodReopened),
-    read_tables=(TABLE, FIGURES),
-    reports=(VIEW, FIGURES_VIEW),
+    events=(
+        PeriodClosed,
+        PeriodSealed,
+        PeriodReopeningAsked,
+        PeriodReopened,
+        YearClosingAsked,
+        YearClosed,
+        YearEndReversed,
+    ),
+    read_tables=(TABLE, FIGURES, YEAR_ENDS),
+    reports=(VIEW, FIGURES_VIEW, YEAR_ENDS_VIEW),
     fold=fold,
     write=write,
 )

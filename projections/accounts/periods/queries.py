@@ -30,6 +30,9 @@ class PeriodRow:
     reason: str | None
     reopened_by: str | None
     reopened_at: datetime | None
+    year: str | None
+    year_asked_by: str | None
+    year_closed_at: datetime | None
     position: int
 
 
@@ -44,10 +47,25 @@ class FigureRow:
     credits: int
 
 
+@dataclass(frozen=True, slots=True)
+class YearEndRow:
+    """A transaction that closed the year that ends with a period."""
+
+    transaction: str
+    reversed_at: datetime | None
+
+
 PERIOD_LIST = Listing(readable(TABLE), PeriodRow, filters=("period", "status", "name"))
 
 FIGURES = """
 SELECT currency, type, accounts, debits, credits FROM read.period_figures WHERE period = %s ORDER BY currency, type
+"""
+
+MOST_YEAR_ENDS = 1_000
+"""Most transactions of a year that are answered, the newest. A closing has one a currency."""
+YEAR_ENDS = """
+SELECT transaction, reversed_at FROM read.year_end_transactions WHERE period = %s
+ ORDER BY position DESC, transaction LIMIT %s
 """
 
 
@@ -77,3 +95,9 @@ def figures(connection: Connection[Any], period: str) -> tuple[FigureRow, ...]:
         FigureRow(currency, type, accounts, int(debits), int(credits))
         for currency, type, accounts, debits, credits in rows
     )
+
+
+def year_ends(connection: Connection[Any], period: str) -> tuple[YearEndRow, ...]:
+    """The transactions that closed the year that ends with a period, those of the newest closing first."""
+    rows = connection.execute(YEAR_ENDS, (period, MOST_YEAR_ENDS)).fetchall()
+    return tuple(YearEndRow(*row) for row in rows)

@@ -28,6 +28,9 @@ TABLE = read_table(
     flag("reason_erased", "Whether the reason is gone with the person's key."),
     code("reopened_by", "The person who approved the reopening. NULL: it was not reopened.", optional=True),
     moment("reopened_at", "When it was reopened, UTC. NULL: it was not.", optional=True),
+    code("year", "asked or closed: whether the year that ends with it is. NULL: it is open.", optional=True),
+    code("year_asked_by", "Id of the principal who asked last to close that year. NULL: nobody.", optional=True),
+    moment("year_closed_at", "When that year was closed last, UTC. NULL: it was not.", optional=True),
     number("position", "Position in the log of its closing."),
     number("last_position", "Position in the log of its last event."),
     moment("last_at", "When its last event was recorded, UTC."),
@@ -48,6 +51,18 @@ FIGURES = read_table(
     number("position", "Position in the log of the seal."),
 )
 
+YEAR_ENDS = read_table(
+    "year_end_transactions",
+    "One row a transaction that closed a year: it moved income and expense in one currency to equity.",
+    code("transaction", "The transaction, of the kind year_end.", key=True),
+    code("period", "The period with which the year ends."),
+    moment("reversed_at", "When it was wholly reversed, UTC. NULL: it stands.", optional=True),
+    number("position", "Position in the log of the closing of the year."),
+    number("last_position", "Position in the log of the last event that changed this row."),
+    moment("last_at", "When that event was recorded, UTC."),
+    index("year_end_transactions_by_period", "period"),
+)
+
 VIEW = View(
     TABLE,
     "One row a period that was closed, as it is now.",
@@ -65,10 +80,19 @@ VIEW = View(
         "asked_by",
         "reopened_by",
         "reopened_at",
+        "year",
+        "year_asked_by",
+        "year_closed_at",
         "position",
         "last_position",
         "last_at",
     ),
+)
+
+YEAR_ENDS_VIEW = View(
+    YEAR_ENDS,
+    "One row a transaction that closed a year.",
+    ("transaction", "period", "reversed_at", "position", "last_position", "last_at"),
 )
 
 FIGURES_VIEW = View(

@@ -150,6 +150,7 @@ KEYS = {
     "people": "person",
     "period_figures": "period, currency, type",
     "periods": "period",
+    "year_end_transactions": "transaction",
     "post_revisions": "post, revision",
     "posting_policy": "policy",
     "posting_policy_versions": "policy, version",

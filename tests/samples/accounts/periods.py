@@ -11,6 +11,7 @@ from typing import Any
 
 from domain.accounts.account.events import AccountOpened
 from domain.accounts.account.state import Account
+from domain.accounts.chart.state import CHART, Chart
 from domain.accounts.periods.closing import MOST_FIGURES, MOST_PERIODS, ClosePeriod, SealPeriod
 from domain.accounts.periods.reopening import (
     ApproveReopening,
@@ -19,8 +20,10 @@ from domain.accounts.periods.reopening import (
     WithdrawReopening,
 )
 from domain.accounts.periods.state import PERIOD, PERIODS, PeriodFigures, Periods, periods
-from domain.accounts.posting import TransactionPosted
-from domain.accounts.transaction import TRANSACTION, Deposit
+from domain.accounts.periods.year import CloseYear
+from domain.accounts.posting import TransactionPosted, internal_account
+from domain.accounts.transaction import TRANSACTION, AdjustBalance, Deposit, ReverseTransaction
+from domain.accounts.transaction.year_end import PostYearEnd, YearEnd
 from domain.codes import MOST_CODE
 from domain.kernel import Event
 from domain.people.approval import APPROVAL, OPEN_FOR, Approval
@@ -54,7 +57,17 @@ def one(world: World) -> str:
     return PERIODS
 
 
-ROUTES = {"/v1/periods": lambda world: Request({}, closing(world))}
+def sealed(world: World) -> str:
+    """The id of a period that is sealed and the newest. Nothing was posted up to its end."""
+    period = closed(world)
+    world.record(SealPeriod(period, sha256().hexdigest(), ()))
+    return period
+
+
+ROUTES = {
+    "/v1/periods": lambda world: Request({}, closing(world)),
+    "/v1/periods/{period}/close-year": lambda world: Request({"period": sealed(world)}, {}),
+}
 
 
 def operators(service: Any) -> tuple[Somebody, Somebody]:
@@ -140,6 +153,18 @@ def later(command: By, seconds: timedelta) -> By:
     return By(command.principal, command.command, NOW + seconds)
 
 
+FEES = internal_account("main", "fees", "EUR")
+CLOSE_YEAR = CloseYear("per_1")
+
+
+def year_end(*balances: tuple[str, int], period: str = "per_1") -> PostYearEnd:
+    """Move balances in EUR. Without one there is no transaction."""
+    return PostYearEnd(period, (YearEnd("txn_y", "EUR", balances),) if balances else ())
+
+
+YEAR_IS_CLOSED = (close(), seal(), CLOSE_YEAR, year_end((FEES, 5)))
+REVERSE_YEAR_END = ReverseTransaction("txn_r", "txn_y", None, "closed too early")
+
 MANY = tuple(
     close(f"per_m{number}", f"m{number}", FIRST + timedelta(number), FIRST + timedelta(number))
     for number in range(MOST_PERIODS)
@@ -218,6 +243,33 @@ RULES = {
         sentence="The request appr_1 to reopen per_1 was replaced by the newer one appr_2.",
         kept=(approves("appr_2"),),
     ),
+    "year_not_newest": RuleSample(
+        given=(close(), seal(), february()),
+        broken=CLOSE_YEAR,
+        sentence="The period per_1 is followed by per_2; a year is closed while its last period is newest.",
+        kept=(seal(period="per_2"), CloseYear("per_2")),
+    ),
+    "year_not_sealed": RuleSample(
+        given=(close(),),
+        broken=CLOSE_YEAR,
+        sentence="The period per_1 is not sealed yet; its year can be closed once it is.",
+        kept=(seal(), CLOSE_YEAR),
+    ),
+    "year_asked": RuleSample(
+        given=(close(), seal(), CLOSE_YEAR),
+        broken=CLOSE_YEAR,
+        sentence="Somebody asked to close the year that ends with per_1 already; a process does it.",
+        kept=(february(), seal(period="per_2"), CloseYear("per_2")),
+    ),
+    "year_closed": RuleSample(
+        given=YEAR_IS_CLOSED,
+        broken=asks(),
+        sentence=(
+            "The year that ends with per_1 is closed. What comes after it stands on that: reverse its year-end "
+            "transactions first, of which 1 are left."
+        ),
+        kept=(REVERSE_YEAR_END, asks(), approves()),
+    ),
     "approval_exists": RuleSample(
         given=(close(), asks()),
         broken=asks(),
@@ -281,11 +333,45 @@ def _digest(balances: Mapping[str, list[int]]) -> bytes:
     return sha256("".join(lines).encode()).digest()
 
 
+def balances_until(ledger: MemoryLedger, day: date) -> dict[str, dict[str, int]]:
+    """By currency, the balances of income and expense by value date up to a day, summed from the events."""
+    chart = ledger.states.get(CHART)
+    types = {node.code: node.type for node in chart.nodes} if isinstance(chart, Chart) else {}
+    moved = {
+        account.profile.id
+        for account in ledger.of(Account)
+        if (account.profile.type in ("fees", "interest", "penalties", "revenue", "rounding"))
+        if account.profile.node is None
+    } | {one.profile.id for one in ledger.of(Account) if types.get(one.profile.node or "") in ("income", "expense")}
+    sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for event in ledger.log:
+        if isinstance(event, TransactionPosted) and event.value_date <= day:
+            for entry in event.entries:
+                if entry.account in moved:
+                    sums[entry.currency][entry.account] += entry.signed
+    return {currency: {one: sum for one, sum in of.items() if sum} for currency, of in sums.items() if any(of.values())}
+
+
+def year_ends(ledger: MemoryLedger, day: date) -> tuple[YearEnd, ...]:
+    """What the process would move."""
+    return tuple(
+        YearEnd(ledger.new_id(TRANSACTION), currency, tuple(sorted(of.items())))
+        for currency, of in sorted(balances_until(ledger, day).items())
+    )
+
+
 def life(ledger: MemoryLedger, chance: Random) -> Any:
     """Days are posted to, closed and sealed; now and then the newest period is reopened."""
     found = ledger.states.get(PERIODS)
     now = found if isinstance(found, Periods) else Periods(0)
     newest = now.newest
+    if newest is not None and newest.sealed and chance.random() < 0.4:
+        if newest.year is None:
+            return CloseYear(newest.id)
+        if newest.year == "asked":
+            return PostYearEnd(newest.id, year_ends(ledger, newest.ends_on))
+        if newest.year_end and chance.random() < 0.5:
+            return ReverseTransaction(ledger.new_id(TRANSACTION), chance.choice(newest.year_end), None, "too early")
     if newest is not None and not newest.sealed and chance.random() < 0.6:
         return SealPeriod(newest.id, *figures_until(ledger.log, newest.ends_on))
     pending = [one for one in ledger.of(Approval) if newest and one.id == newest.asked and one.outcome == "open"]
@@ -298,7 +384,11 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
     open_accounts = [one for one in ledger.of(Account) if one.status == "open" and not one.profile.internal]
     if open_accounts and chance.random() < 0.4:
         profile = chance.choice(open_accounts).profile
-        return Deposit(ledger.new_id(TRANSACTION), profile.id, chance.randint(1, 99), profile.currency, begins_on)
+        of = (ledger.new_id(TRANSACTION), profile.id)
+        amount = (chance.randint(1, 99), profile.currency)
+        if chance.random() < 0.3:
+            return Deposit(*of, *amount, begins_on)
+        return AdjustBalance(*of, "credit", *amount, "revenue", begins_on, "an expense of the year")
     ends_on = min(begins_on + timedelta(chance.randrange(60)), LAST_CLOSED)
     return ClosePeriod(ledger.new_id(PERIOD), f"to-{ends_on}", begins_on, ends_on)
 
@@ -353,6 +443,32 @@ EVENTS: tuple[StoredEvent, ...] = (
         14,
         f'{{"approval":"{REQUEST}","by":"prsn_second","period":"{ID}"}}',
         {"period": ID, "approval": REQUEST, "by": "prsn_second"},
+    ),
+    StoredEvent(
+        "period.year_asked.v1",
+        PERIODS,
+        6,
+        '{"by":"tester","ends_on":"2026-02-06","period":"per_0000000000000000000000000z"}',
+        {"period": "per_0000000000000000000000000z", "ends_on": "2026-02-06", "by": "tester"},
+    ),
+    StoredEvent(
+        "period.year_closed.v1",
+        PERIODS,
+        13,
+        '{"ends_on":"2026-03-24","period":"per_0000000000000000000000004q",'
+        '"transactions":["txn_000000000000000000000001qm"]}',
+        {
+            "period": "per_0000000000000000000000004q",
+            "ends_on": "2026-03-24",
+            "transactions": ["txn_000000000000000000000001qm"],
+        },
+    ),
+    StoredEvent(
+        "period.year_end_reversed.v1",
+        PERIODS,
+        128,
+        '{"period":"per_000000000000000000000001pd","transaction":"txn_000000000000000000000001qm"}',
+        {"period": "per_000000000000000000000001pd", "transaction": "txn_000000000000000000000001qm"},
     ),
 )
 

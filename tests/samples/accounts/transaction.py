@@ -17,7 +17,8 @@ from domain.accounts.allocation import PER_CENT, Fee, Tier
 from domain.accounts.chart.nodes import AddNode
 from domain.accounts.fee_schedule import DefineFeeSchedule, FeeSchedule
 from domain.accounts.numbers import InternalRole
-from domain.accounts.periods.closing import ClosePeriod
+from domain.accounts.periods.closing import ClosePeriod, SealPeriod
+from domain.accounts.periods.year import CloseYear
 from domain.accounts.posting import Entry, Side, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
 from domain.accounts.risk.rules import DailyRule, RiskRules
@@ -46,6 +47,7 @@ from domain.accounts.transaction import (
 from domain.accounts.transaction.conditions import Comparison, Condition, Conditioned
 from domain.accounts.transaction.events import Awaits
 from domain.accounts.transaction.reversal import Part
+from domain.accounts.transaction.year_end import MOST_YEAR_END_ACCOUNTS, PostYearEnd, YearEnd
 from domain.codes import MOST_CODE, MOST_PAIRS
 from domain.money import MAX_AMOUNT
 from tests.samples.accounts.account import AMOUNT, CURRENCIES, hold, with_balance
@@ -224,6 +226,18 @@ ADA = by_person("prsn_1", "customer")
 def late(day: date) -> PostTransaction:
     entries = (Entry("acct_a", "debit", 1, "EUR"), Entry("acct_b", "credit", 1, "EUR"))
     return PostTransaction("txn_1", "journal", entries, TODAY, late_for=day)
+
+
+FEES = internal_account("main", "fees", "EUR")
+YEAR_IS_ASKED = (
+    ClosePeriod("per_1", "2026-q3", date(2026, 7, 1), date(2026, 9, 30)),
+    SealPeriod("per_1", "ab", ()),
+    CloseYear("per_1"),
+)
+
+
+def year_end(*balances: tuple[str, int], period: str = "per_1") -> PostYearEnd:
+    return PostYearEnd(period, (YearEnd("txn_y", "EUR", balances),) if balances else ())
 
 
 RULES = {
@@ -431,6 +445,41 @@ RULES = {
             opening("cash", account=internal_account("main", "cash", "USD"), currency="USD", minimum=None),
             deposit(1, "USD", account="acct_usd"),
         ),
+    ),
+    "period_not_closed": RuleSample(
+        given=YEAR_IS_ASKED[:2],
+        broken=year_end(period="per_2"),
+        sentence="The period per_2 is not closed; it was never, or it was reopened.",
+        kept=(CloseYear("per_1"), year_end()),
+    ),
+    "year_not_newest": RuleSample(
+        given=(*YEAR_IS_ASKED, ClosePeriod("per_2", "2026-q4", date(2026, 10, 1), date(2026, 10, 31))),
+        broken=year_end(),
+        sentence="The period per_1 is followed by per_2; a year is closed while its last period is newest.",
+        kept=(SealPeriod("per_2", "ab", ()), CloseYear("per_2"), year_end(period="per_2")),
+    ),
+    "year_not_asked": RuleSample(
+        given=(*YEAR_IS_ASKED, year_end()),
+        broken=year_end(),
+        sentence="Nobody asked to close the year that ends with per_1, or it is closed by now.",
+        kept=(
+            ClosePeriod("per_2", "2026-q4", date(2026, 10, 1), date(2026, 10, 31)),
+            SealPeriod("per_2", "ab", ()),
+            CloseYear("per_2"),
+            year_end(period="per_2"),
+        ),
+    ),
+    "year_end_accounts": RuleSample(
+        given=YEAR_IS_ASKED,
+        broken=year_end(*((FEES, 1) for _ in range(MOST_YEAR_END_ACCOUNTS + 1))),
+        sentence="A year-end closing moves at most 800 accounts; these are 801.",
+        kept=(year_end(*((FEES, 1) for _ in range(MOST_YEAR_END_ACCOUNTS))),),
+    ),
+    "year_end_account": RuleSample(
+        given=(*YEAR_IS_ASKED, A),
+        broken=year_end((FEES, 1), ("acct_a", 1)),
+        sentence="Account acct_a is neither income nor expense, so a year-end closing does not move it.",
+        kept=(AddNode("4000", "Costs", "expense"), AttachAccount("acct_a", "4000"), year_end(("acct_a", 1))),
     ),
     "balance_owed": RuleSample(
         given=(A, B, AddOwner("acct_a", "prsn_1"), Transfer("txn_2", "acct_a", "acct_b", 100, "EUR", TODAY)),

@@ -27,7 +27,7 @@ from domain.accounts.transaction import (
 )
 from domain.accounts.transaction.events import TransactionApproved, TransactionPended, TransactionRejected
 from domain.accounts.transaction.pending import DAYS_TO_APPROVE
-from domain.kernel import Forbidden, Grant, Principal
+from domain.kernel import Accepted, Forbidden, Grant, Principal
 from domain.permissions import OPERATORS
 from domain.registry import PERMISSIONS, forbid
 from tests.support.bank import (
@@ -123,8 +123,9 @@ def test_what_counts_is_the_sum_of_the_debits_in_a_currency() -> None:
 def test_every_kind_waits_but_what_undoes_or_moves_what_was_approved(kind: TransactionKind) -> None:
     ledger = guarded()
     entries = (Entry(CASH, "debit", ABOVE + 1, "EUR"), Entry(REVENUE, "credit", ABOVE + 1, "EUR"))
-    ledger.accepted(PostTransaction("txn_1", kind, entries, TODAY))
-    assert ledger["txn_1"].status == ("posted" if kind in WITHOUT_APPROVAL else "pending")
+    decision = ledger.decide(PostTransaction("txn_1", kind, entries, TODAY))
+    assert isinstance(decision, Accepted)
+    assert isinstance(decision.events[0], TransactionPosted if kind in WITHOUT_APPROVAL else TransactionPended)
 
 
 def test_a_reversal_of_what_was_approved_does_not_wait() -> None:
