@@ -10,22 +10,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from msgspec.structs import replace
-
 from domain.accounts.account.events import HoldCaptured, HoldExpired, HoldPlaced, HoldReleased
 from domain.accounts.account.holds import ExpireHold, of_transaction
+from domain.expiry import evolving, reacting
 from domain.kernel import Value
-from domain.process_manager import (
-    NOTHING,
-    Answered,
-    Due,
-    Happened,
-    ProcessManager,
-    Reaction,
-    Retried,
-    Trigger,
-    again,
-)
+from domain.process_manager import ProcessManager
 
 MAY_CHANGE = frozenset({"hold_not_expired"})
 """Rules whose refusal may change: another clock was ahead. After any other one there is no hold to end any more."""
@@ -43,44 +32,18 @@ class Expiry(Value, frozen=True):
     next_at: datetime | None = None  # the due time
 
 
-def evolve(state: Expiry | None, trigger: Trigger) -> Expiry:
-    match trigger:
-        case Happened(event=HoldPlaced(originator_id=account, hold=hold, expires_at=expires_at)):
-            return Expiry("held", account, hold, next_at=expires_at)
-        case Happened():
-            return replace(_begun(state), step="ended", next_at=None)
-        case Due() | Retried():
-            begun = _begun(state)
-            return begun if begun.step == "ended" else replace(begun, step="expiring", next_at=None)
-        case Answered():
-            return _answered(_begun(state), trigger)
-    raise TypeError(f"{type(trigger).__name__} is no trigger of an expiry")
+def _held(event: HoldPlaced) -> Expiry:
+    return Expiry("held", event.originator_id, event.hold, next_at=event.expires_at)
 
 
-def _begun(state: Expiry | None) -> Expiry:
-    if state is None:
-        raise ValueError("an expiry begins with HoldPlaced")
-    return state
+evolve = evolving(HoldPlaced, _held, MAY_CHANGE)
 
 
-def _answered(state: Expiry, answer: Answered) -> Expiry:
-    if state.step != "expiring":
-        return state
-    if answer.outcome == "accepted" or answer.rule not in MAY_CHANGE:
-        return replace(state, step="ended")
-    refused = state.refused + 1
-    next_at = again(refused, answer.at)
-    if next_at is None:
-        return replace(state, step="blocked", refused=0)
-    return replace(state, refused=refused, next_at=next_at)
+def _end(state: Expiry) -> ExpireHold:
+    return ExpireHold(state.account, state.hold)
 
 
-def react(state: Expiry, trigger: Trigger) -> Reaction:
-    if isinstance(trigger, Due | Retried) and state.step == "expiring":
-        return Reaction((ExpireHold(state.account, state.hold),))
-    if isinstance(trigger, Answered) and state.step == "blocked":
-        return Reaction(attention=trigger.rule)
-    return NOTHING
+react = reacting(_end)
 
 
 def _that_expires(event: HoldPlaced) -> tuple[str, ...] | None:

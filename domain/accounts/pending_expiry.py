@@ -9,8 +9,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from msgspec.structs import replace
-
 from domain.accounts.account.events import HoldCaptured
 from domain.accounts.transaction.events import (
     TransactionApproved,
@@ -20,18 +18,9 @@ from domain.accounts.transaction.events import (
     TransactionRejected,
 )
 from domain.accounts.transaction.pending import ExpirePending
+from domain.expiry import evolving, reacting
 from domain.kernel import Value
-from domain.process_manager import (
-    NOTHING,
-    Answered,
-    Due,
-    Happened,
-    ProcessManager,
-    Reaction,
-    Retried,
-    Trigger,
-    again,
-)
+from domain.process_manager import ProcessManager
 
 MAY_CHANGE = frozenset({"pending_not_expired"})
 """Rules whose refusal may change: another clock was ahead. After any other one the transaction waits no more."""
@@ -48,44 +37,18 @@ class PendingExpiry(Value, frozen=True):
     next_at: datetime | None = None  # the due time
 
 
-def evolve(state: PendingExpiry | None, trigger: Trigger) -> PendingExpiry:
-    match trigger:
-        case Happened(event=TransactionPended(originator_id=transaction, expires_at=expires_at)):
-            return PendingExpiry("waiting", transaction, next_at=expires_at)
-        case Happened():
-            return replace(_begun(state), step="ended", next_at=None)
-        case Due() | Retried():
-            begun = _begun(state)
-            return begun if begun.step == "ended" else replace(begun, step="expiring", next_at=None)
-        case Answered():
-            return _answered(_begun(state), trigger)
-    raise TypeError(f"{type(trigger).__name__} is no trigger of an expiry")
+def _waiting(event: TransactionPended) -> PendingExpiry:
+    return PendingExpiry("waiting", event.originator_id, next_at=event.expires_at)
 
 
-def _begun(state: PendingExpiry | None) -> PendingExpiry:
-    if state is None:
-        raise ValueError("an expiry begins with TransactionPended")
-    return state
+evolve = evolving(TransactionPended, _waiting, MAY_CHANGE)
 
 
-def _answered(state: PendingExpiry, answer: Answered) -> PendingExpiry:
-    if state.step != "expiring":
-        return state
-    if answer.outcome == "accepted" or answer.rule not in MAY_CHANGE:
-        return replace(state, step="ended")
-    refused = state.refused + 1
-    next_at = again(refused, answer.at)
-    if next_at is None:
-        return replace(state, step="blocked", refused=0)
-    return replace(state, refused=refused, next_at=next_at)
+def _end(state: PendingExpiry) -> ExpirePending:
+    return ExpirePending(state.transaction)
 
 
-def react(state: PendingExpiry, trigger: Trigger) -> Reaction:
-    if isinstance(trigger, Due | Retried) and state.step == "expiring":
-        return Reaction((ExpirePending(state.transaction),))
-    if isinstance(trigger, Answered) and state.step == "blocked":
-        return Reaction(attention=trigger.rule)
-    return NOTHING
+react = reacting(_end)
 
 
 def _that_expires(event: TransactionPended) -> tuple[str, ...] | None:

@@ -62,7 +62,9 @@ MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
     },
 }
 OF_AN_AREA: Final[dict[str, frozenset[str]]] = {
-    "domain": frozenset({"aggregate", "claims", "codes", "ids", "kernel", "money", "permissions", "process_manager"}),
+    "domain": frozenset(
+        {"aggregate", "claims", "codes", "expiry", "ids", "kernel", "money", "permissions", "process_manager"}
+    ),
     "projections": frozenset({"engine"}),
     "api": frozenset({"commands", "gateway", "queries", "services"}),
 }
