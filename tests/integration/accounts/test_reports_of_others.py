@@ -181,7 +181,10 @@ def test_pending_transactions_and_holds_together_never_promise_more_than_there_i
     caught_up(bank)
     [(balance, available), _] = figures(bank, source, target)
     assert available == "-1000.00"
-    for one in found(bank.get("transactions", account=source, status="pending"))["items"]:
+    waiting = found(bank.get("transactions", account=source, status="pending"))["items"]
+    promised = sum(1 for one in found(bank.get("holds", account=source, status="open"))["items"] if one["transaction"])
+    assert len(waiting) == promised
+    for one in waiting:
         accepted(bank.post(f"transactions/{one['transaction']}/post", {}), 200)
     held = parse(found(bank.get(f"accounts/{source}"))["reserved"], "EUR")
     [(balance, available), _] = figures(bank, source, target)
@@ -326,7 +329,8 @@ def test_a_backdated_entry_changes_the_balances_of_all_later_days(bank: Service)
     between = move("withdrawals", "1.00", 15)
     expected = [("05", "0.00", "7.00"), ("10", "7.00", "107.00"), ("15", "107.00", "106.00"), ("20", "106.00", "76.00")]
     assert days() == expected
-    page = found(bank.get(f"accounts/{account}/movements", **{"from": "2026-11-11", "to": "2026-11-19"}))["items"]
+    of_days: dict[str, Any] = {"from": "2026-11-11", "to": "2026-11-19"}
+    page = found(bank.get(f"accounts/{account}/movements", **of_days))["items"]
     assert [(one["opening"], one["closing"]) for one in page] == [("107.00", "106.00")]
     for id in (backdated, between):
         accepted(bank.post(f"transactions/{id}/reverse", {"value_date": "original", **WHY}))
@@ -348,13 +352,15 @@ def closed_october(bank: Service) -> str:
 def test_nothing_of_a_closed_period_is_undone_in_it_until_it_is_open_again(own_bank: Service) -> None:
     """ERPNext, pull request 22985: what was posted in a closed period could be cancelled there.
 
-    Issue 41819: after the year was open again, what belonged to it was refused still.
+    Issue 41819: after the year was open again, what belonged to it was refused still. Here also what waits for a
+    request or for a second person when the period is closed can be posted, with an open day.
     """
     bank, day = own_bank, LAST_DAY_CLOSED.isoformat()
     source, target = (bank.account(opened_on="2026-01-01") for _ in range(2))
     accepted(bank.post(f"accounts/{source}/deposits", eur("100.00", value_date=day)))
     paid = [accepted(transfer(bank, source, target, "10.00", value_date=day))["transaction"] for _ in range(4)]
     waits = [pended(bank, source, target, "10.00", value_date=day) for _ in range(2)]
+    approvals = [pended(bank, source, target, "1.00", value_date=day, awaits="approval") for _ in range(2)]
     period = closed_october(bank)
     for value_date in ("original", day):
         for way, more in (("reverse", {}), ("refund", eur("10.00")), ("chargeback", {})):
@@ -362,6 +368,10 @@ def test_nothing_of_a_closed_period_is_undone_in_it_until_it_is_open_again(own_b
             refused(bank.post(f"transactions/{paid[0]}/{way}", body), "period_closed")
     refused(bank.post(f"transactions/{waits[0]}/post", {}), "period_closed")
     accepted(bank.post(f"transactions/{waits[0]}/post", {"value_date": TODAY.isoformat()}), 200)
+    approve = [partial(bank.post, f"transactions/{id}/approve", token=APPROVER_TOKEN) for id in approvals]
+    for body in ({}, {"value_date": day}):
+        refused(approve[0](body), "period_closed")
+    accepted(approve[0]({"value_date": TODAY.isoformat()}), 200)
     today = accepted(bank.post(f"transactions/{paid[1]}/reverse", WHY))["transaction"]
     assert found(bank.get(f"transactions/{today}"))["value_date"] == TODAY.isoformat()
 
@@ -370,8 +380,9 @@ def test_nothing_of_a_closed_period_is_undone_in_it_until_it_is_open_again(own_b
     accepted(bob.post(f"periods/reopenings/{approval}/approve", {}), 200)
     accepted(bank.post(f"transactions/{paid[0]}/reverse", {"value_date": "original", **WHY}))
     accepted(bank.post(f"transactions/{waits[1]}/post", {}), 200)
+    accepted(approve[1]({}), 200)
     days = {one["day"]: one["closing"] for one in found(bank.get(f"accounts/{target}/movements"))["items"]}
-    assert days == {day: "40.00", TODAY.isoformat(): "40.00"}
+    assert days == {day: "41.00", TODAY.isoformat(): "42.00"}
 
 
 # Rounding, large amounts, and what is read
@@ -384,7 +395,7 @@ def test_nothing_of_a_closed_period_is_undone_in_it_until_it_is_open_again(own_b
 def test_a_salary_that_does_not_divide_is_posted_to_the_last_unit(
     bank: Service, currency: str, amount: str, gets: list[str]
 ) -> None:
-    """ERPNext, issue 9300: the rounded parts of a payroll differed from its total by a hundredth, and it was refused."""
+    """ERPNext, issue 9300: the rounded parts of a payroll differed from its total by 0.01, and it was refused."""
     name = f"thirds-{currency.lower()}"
     employees = ["one", "two", "three"]
     body = {
@@ -426,18 +437,19 @@ def test_sums_past_64_bits_are_exact_in_every_report(own_bank: Service) -> None:
     times = 20
     for _ in range(times):
         accepted(bank.post("transactions", {"entries": lines}))
-    sum_ = MAX_AMOUNT * entries // 2 * times
-    assert sum_ > 2**63
-    assert figures(bank, one, two) == [(show(-sum_, "EUR"),) * 2, (show(sum_, "EUR"),) * 2]
+    whole = MAX_AMOUNT * entries // 2 * times
+    assert whole > 2**63
+    assert figures(bank, one, two) == [(show(-whole, "EUR"),) * 2, (show(whole, "EUR"),) * 2]
     [day] = found(bank.get(f"accounts/{two}/movements"))["items"]
-    assert (day["credits"], day["closing"]) == (show(sum_, "EUR"),) * 2
+    assert (day["credits"], day["closing"]) == (show(whole, "EUR"),) * 2
     trial = found(bank.get("trial-balance", currency="EUR"))
-    assert trial["totals"] == [{"currency": "EUR", "debits": show(sum_, "EUR"), "credits": show(sum_, "EUR")}]
+    assert trial["totals"] == [{"currency": "EUR", "debits": show(whole, "EUR"), "credits": show(whole, "EUR")}]
     accepted(bank.post("chart/nodes", {"node": "1000", "title": "Customers", "type": "liability"}, role="operator"))
     accepted(bank.post(f"accounts/{two}/attach", {"node": "1000"}, role="operator"), 200)
-    for asked in ({}, {"value_date": TODAY.isoformat()}):
+    when: tuple[dict[str, Any], ...] = ({}, {"value_date": TODAY.isoformat()})
+    for asked in when:
         [node] = [each for each in found(bank.get("chart/balances", **asked))["items"] if each["node"] == "1000"]
-        assert (node["own"], node["total"]) == (show(sum_, "EUR"),) * 2
+        assert (node["own"], node["total"]) == (show(whole, "EUR"),) * 2
 
 
 def test_metadata_is_found_by_each_key_and_value_that_it_may_have(bank: Service) -> None:
@@ -514,14 +526,23 @@ def test_a_pending_transaction_in_two_currencies_is_listed_and_ends(own_bank: Se
         {"account": ours["USD"], "side": "debit", **usd},
         {"account": payee, "side": "credit", **usd},
     ]
-    for end, status in (("cancel", "cancelled"), ("post", "posted")):
-        id = accepted(bank.post("transactions/pending", {"entries": lines}))["transaction"]
+    readers: tuple[dict[str, Any], ...] = ({}, {"token": bank.customer("customer-1")})
+
+    def newest(**filters: Any) -> list[str]:
+        """The newest transaction that each reader finds: an operator, and the owner of both accounts."""
+        pages = [found(bank.get("transactions", newest_first=True, **filters, **who))["items"] for who in readers]
+        return [page[0]["transaction"] for page in pages]
+
+    def goes_through(end: str, status: str) -> str:
+        id: str = accepted(bank.post("transactions/pending", {"entries": lines}))["transaction"]
         assert figures(bank, payer, payee) == [("10.00", "0.00"), ("0.00", "0.00")]
-        for account in (payer, payee):
-            [listed] = found(bank.get("transactions", account=account, status="pending"))["items"]
-            assert listed["transaction"] == id
+        assert newest(account=payer) == newest(account=payer, status="pending") == newest(status="pending") == [id] * 2
         accepted(bank.post(f"transactions/{id}/{end}", {}), 200)
-        assert found(bank.get(f"transactions/{id}"))["status"] == status
+        assert newest(account=payer, status=status) == [id] * 2
+        return id
+
+    goes_through("cancel", "cancelled")
+    id = goes_through("post", "posted")
     assert figures(bank, payer, payee) == [("0.00", "0.00"), ("10.86", "10.86")]
     refused(bank.post(f"transactions/{id}/reverse", eur("10.00", **WHY)), "reversal_of_many")
     accepted(bank.post(f"transactions/{id}/reverse", WHY))
