@@ -220,6 +220,14 @@ class PostPendingBody(Body):
     value_date: Annotated[IsoDate | None, Field(description="Null for the one with which it was reserved")] = None
 
 
+class ApproveBody(Body):
+    """Approve a pending transaction, which is posted."""
+
+    model_config = example(value_date="2026-01-31")
+
+    value_date: Annotated[IsoDate | None, Field(description="Null for the one with which it was reserved")] = None
+
+
 class CancelPendingBody(Body):
     """Cancel a pending transaction."""
 

@@ -9,7 +9,6 @@ from fastapi import APIRouter
 from api.accounts import bodies
 from api.accounts.answers import PendingEnded, PendingPosted, Posted, TransactionUndone
 from api.accounts.conditions import conditioned
-from api.commands.bodies import Nothing
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.problems import Problem
@@ -29,9 +28,9 @@ router = APIRouter(prefix="/v1", tags=["transactions"])
 
 
 @command(router, "/transactions/{transaction}/approve", makes=ApprovePending, answer=PendingPosted, status=200)
-def approve_pending(caller: Caller, transaction: PathId, body: Nothing) -> Intent:
+def approve_pending(caller: Caller, transaction: PathId, body: bodies.ApproveBody) -> Intent:
     """Approve a pending transaction as another person than the one who asked for it. It is posted."""
-    return Intent(ApprovePending(transaction), transaction)
+    return Intent(ApprovePending(transaction, body.value_date), transaction)
 
 
 @command(router, "/transactions/{transaction}/reject", makes=RejectPending, answer=PendingEnded, status=200)

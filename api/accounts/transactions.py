@@ -133,7 +133,7 @@ def cancel_pending(caller: Caller, transaction: PathId, body: bodies.CancelPendi
     may=EVERY_READER,
     response=page_of(Transaction),
     personal=True,
-    projections=("transactions", "entries", "account_persons"),
+    projections=("transactions", "entries", "holds", "account_persons"),
 )
 def list_transactions(
     request: Request,
@@ -149,9 +149,10 @@ def list_transactions(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """List transactions in the order of the log. `account` selects those with an entry of this account.
+    """List transactions in the order of the log. `account` selects those with an entry of this account or a hold on it.
 
-    A customer gets those with an entry of an account that the customer may see.
+    A pending transaction has no entries yet, and holds on the accounts that it takes from. A customer gets those with
+    an entry of an account that the customer may see, or a hold on it.
     """
     key = read_cursor(cursor, int)
     with reading(request) as connection:

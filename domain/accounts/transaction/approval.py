@@ -6,6 +6,8 @@ person does not help. A program that asked is nobody's person, so any person may
 
 from __future__ import annotations
 
+from datetime import date
+
 from domain.accounts.posting import posting_decision
 from domain.accounts.transaction.events import TransactionApproved, TransactionRejected
 from domain.accounts.transaction.pending import OnePending, booked, ended, of_pending, refuse_late
@@ -16,6 +18,8 @@ from domain.permissions import OPERATORS
 
 class ApprovePending(OnePending, frozen=True):
     """Approve a pending transaction that waits for another person. It is posted at once."""
+
+    value_date: date | None = None  # None: the one with which it was reserved, whose period may be closed by now
 
 
 class RejectPending(OnePending, frozen=True):
@@ -40,7 +44,7 @@ def approve(command: ApprovePending, states: States, context: Context) -> Decisi
         return no
     person = context.principal.person or ""
     event = TransactionApproved(transaction.id, transaction.version + 1, person)
-    return booked(transaction, states, context, before=(event,))
+    return booked(transaction, states, context, value_date=command.value_date, before=(event,))
 
 
 @posting_decision

@@ -116,6 +116,10 @@ RULES: dict[str, str] = {
         "name the entries to reverse."
     ),
     "reversal_currency": "Entry {entry} of transaction {transaction} is in {booked}; the amount is in {currency}.",
+    "reversal_before_original": (
+        "The value date {value_date} is before that of transaction {transaction}, {posted_on}; it is undone then "
+        "or later."
+    ),
     "refund_fee": "A fee of {rate} millionths of {amount} {currency} leaves {net}; a refund leaves something.",
 }
 
@@ -293,6 +297,10 @@ def _undone(
 
     `charged` are entries of a fee, which the account that gets the money pays.
     """
+    value_date = command.value_date or original.value_date
+    if value_date < original.value_date:
+        figures: dict[str, Figure] = {"transaction": original.id, "value_date": value_date.isoformat()}
+        return Refused("reversal_before_original", {**figures, "posted_on": original.value_date.isoformat()})
     fee = sum(entry.amount for entry in charged)
     entries = tuple(
         Entry(
@@ -312,7 +320,7 @@ def _undone(
             id=command.transaction,
             kind=kind,
             entries=(*entries, *charged),
-            value_date=command.value_date or original.value_date,
+            value_date=value_date,
             reference=command.reference,
             description=command.reason if subject is not None else None,
             subject=subject,

@@ -7,11 +7,26 @@ from datetime import date, datetime
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import bindparam, case, exists, func, literal_column, select
+from sqlalchemy import (
+    CompoundSelect,
+    and_,
+    bindparam,
+    case,
+    column,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    table,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.sql.elements import ColumnElement
 
 from projections.accounts.account_persons import SEEN
 from projections.accounts.entries.tables import TABLE as ENTRIES
+from projections.accounts.holds import TABLE as HOLDS
 from projections.accounts.transactions.tables import TABLE
 from projections.engine.listing import EVERYTHING, Listed, Listing, Reader, Visible, readable
 
@@ -61,7 +76,35 @@ def _entries(value: list[dict[str, Any]]) -> tuple[TransactionEntry, ...]:
 
 _T = readable(TABLE)
 _E = readable(ENTRIES)
-_SEEN_ENTRIES = select(_E.c.transaction).where(_E.c.account.in_(SEEN))
+_H = readable(HOLDS)
+_FOLDED = table("checkpoints", column("projection"), column("position"), schema="read")
+_UP_TO = (
+    select(func.min(_FOLDED.c.position))
+    .where(or_(*(_FOLDED.c.projection == literal_column(name) for name in ("'entries'", "'holds'"))))
+    .scalar_subquery()
+)
+
+
+def _among(transactions: CompoundSelect[Any]) -> ColumnElement[bool]:
+    """The condition that a transaction is one of these, which entries and holds tell together.
+
+    One of the two tables may be folded further than the other. What only one has yet is not listed: a client that polls
+    by position would miss what the other adds before it.
+    """
+    return and_(_T.c.transaction.in_(transactions), _T.c.position <= _UP_TO)
+
+
+# A pending transaction has no entries yet, and one that ended without being posted never gets any. It has its holds.
+_BOOKED = select(_E.c.transaction)
+_RESERVED = select(_H.c.transaction).where(_H.c.transaction.is_not(None))
+_OF_ACCOUNT = union_all(
+    _BOOKED.where(_E.c.account == bindparam("account")), _RESERVED.where(_H.c.account == bindparam("account"))
+)
+_SEEN = union_all(_BOOKED.where(_E.c.account.in_(SEEN)), _RESERVED.where(_H.c.account.in_(SEEN)))
+_SEEN_OF_ACCOUNT = union_all(
+    _BOOKED.where(_E.c.account.in_(SEEN), _E.c.account == bindparam("account")),
+    _RESERVED.where(_H.c.account.in_(SEEN), _H.c.account == bindparam("account")),
+)
 _LINE = func.json_array_elements(_T.c.entries).table_valued("line", with_ordinality="number", name="l").render_derived()
 _ACCOUNT_OF_LINE = _LINE.c.line.op("->>")(literal_column("'account'"))
 _SEEN_LINES = (
@@ -87,16 +130,16 @@ TRANSACTIONS = Listing(
     TransactionRow,
     filters=("kind", "reference", "status", "parent"),
     conditions={
-        "account": _T.c.transaction.in_(select(_E.c.transaction).where(_E.c.account == bindparam("account"))),
+        "account": _among(_OF_ACCOUNT),
         "value_from": _T.c.value_date >= bindparam("value_from"),
         "value_until": _T.c.value_date <= bindparam("value_until"),
     },
     convert={"entries": _entries},
-    # The filter by account finds what is seen for that account: it does not tell who else has an entry.
+    # The filter by account finds what is seen for that account: it does not tell who else has an entry or a hold.
     visible=Visible(
-        _T.c.transaction.in_(_SEEN_ENTRIES),
+        _among(_SEEN),
         _SHOWN,
-        {"account": _T.c.transaction.in_(_SEEN_ENTRIES.where(_E.c.account == bindparam("account")))},
+        {"account": _among(_SEEN_OF_ACCOUNT)},
     ),
 )
 
@@ -126,7 +169,7 @@ def transactions(
 
     `after` is a position: only transactions that the log has after it. `cursor` is the position of the last one of the
     page before, whichever the direction. The value dates are bounds included. `account`: only those with an entry of
-    it, as far as `entries` is folded.
+    it, or that reserve on it, as far as `entries` and `holds` are folded.
     """
     filters = {
         "account": account,

@@ -230,6 +230,10 @@ _FILL = (
        CASE n % 100 WHEN 0 THEN 'fee' ELSE 'transfer' END, 'reference' || n / 3, '[]',
        CASE n % 100 WHEN 2 THEN 'txn_' || n - 1 END
        FROM generate_series(1, {many}) n""",
+    """INSERT INTO read.holds (amount, captured, remaining, position, placed_at, last_position, last_at, hold, account,
+       status, currency, metadata, transaction)
+       SELECT 1, 1, 0, n, now(), n, now(), 'hold_' || n, 'acct_' || n % 1000, 'captured', 'EUR', '{{}}', 'txn_' || n
+       FROM generate_series(1, {many}) n""",
     """INSERT INTO read.movements (day, entries, account, currency, debits, credits, last_position)
        SELECT date '2024-01-01' + n / 100, 1, 'acct_' || n % 100, 'EUR', 1, 1, n
        FROM generate_series(1, {many}) n ON CONFLICT DO NOTHING""",
@@ -302,6 +306,12 @@ HOT: dict[str, tuple[str, Any]] = {
     "transaction": (transactions.TRANSACTION.sql("transaction"), {"transaction": "txn_50"}),
     "transactions": (transactions.TRANSACTIONS.sql("cursor"), {"cursor": N}),
     "transactions, newest first": (transactions.TRANSACTIONS.sql("before", newest_first=True), {"before": N}),
+    "new transactions of an account": (
+        transactions.TRANSACTIONS.sql("account", "after"), {"account": A, "after": MANY - N},
+    ),
+    "transactions of an account that wait": (
+        transactions.TRANSACTIONS.sql("account", "status"), {"account": A, "status": "pending"},
+    ),
     "transactions of a kind": (transactions.TRANSACTIONS.sql("kind", "after"), {"kind": "fee", "after": N}),
     "transactions that wait": (transactions.TRANSACTIONS.sql("status", "after"), {"status": "pending", "after": N}),
     "transactions of a parent": (transactions.TRANSACTIONS.sql("parent"), {"parent": "txn_101"}),
@@ -349,7 +359,8 @@ def test_no_hot_query_reads_a_whole_table(many: Connection[Any], name: str) -> N
         parameters = {**parameters, "row_limit": 101}
     row = many.execute(f"EXPLAIN (FORMAT JSON) {sql}".encode(), parameters).fetchone()
     assert row is not None
-    scans = {node["Node Type"] for node in nodes(row[0][0]["Plan"]) if "Relation Name" in node}
+    growing = [node for node in nodes(row[0][0]["Plan"]) if node.get("Relation Name") not in {None, *OF_A_HANDFUL}]
+    scans = {node["Node Type"] for node in growing}
     assert scans <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}, json.dumps(row[0], indent=1)
     if name in IN_ORDER:
         assert "Sort" not in {node["Node Type"] for node in nodes(row[0][0]["Plan"])}, json.dumps(row[0], indent=1)

@@ -339,6 +339,14 @@ RULES = {
         sentence="Entry 1 of transaction txn_1 is in EUR; the amount is in USD.",
         kept=(reverse(1, "EUR"),),
     ),
+    "reversal_before_original": RuleSample(
+        given=MOVED,
+        broken=reverse(value_date=TODAY - timedelta(1)),
+        sentence=(
+            "The value date 2026-11-20 is before that of transaction txn_1, 2026-11-21; it is undone then or later."
+        ),
+        kept=(reverse(value_date=TODAY),),
+    ),
     "reversal_of_many": RuleSample(
         given=THREE,
         broken=reverse(1, "EUR"),
