@@ -156,7 +156,7 @@ def test_a_named_origin_gets_the_allowed_methods_and_headers(allowing: Service) 
     for response, origin in ((read, CONSOLE), (refused, "http://localhost:5173")):
         assert response.headers["access-control-allow-origin"] == origin
         assert names(response, "access-control-expose-headers") == {
-            "Daybook-Position", "ETag", "Idempotency-Replayed", "Location", "Retry-After",
+            "Daybook-Batch", "Daybook-Position", "ETag", "Idempotency-Replayed", "Location", "Retry-After",
         }  # fmt: skip
         assert (response.headers["vary"], of_fixed(response)) == ("Origin", EVERY)
         assert "access-control-allow-credentials" not in response.headers

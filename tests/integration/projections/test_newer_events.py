@@ -111,7 +111,16 @@ def test_an_unknown_type_stops_those_that_fold_its_stream_and_the_newer_version_
         (
             "account.tagged.v1",
             "acct_x",
-            {"accounts", "chart", "account_persons", "limit_usage", "holds", "trial_balance", "processes"},
+            {
+                "accounts",
+                "chart",
+                "account_persons",
+                "limit_usage",
+                "holds",
+                "risk_assessments",
+                "trial_balance",
+                "processes",
+            },
         ),
         ("post.tagged.v1", "post_x", {"posts", "processes"}),
         ("voucher.issued.v1", "vch_x", set()),

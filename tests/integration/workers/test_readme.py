@@ -61,4 +61,4 @@ def test_the_first_minute() -> None:
     assert "account.opened" in answered
     assert "amount 100.00 EUR" in " ".join(answered.replace("│", " ").split())
     assert "finding" not in answered
-    assert answered.count("holds") == 22, answered
+    assert answered.count("holds") == 24, answered
