@@ -124,7 +124,7 @@ def test_orders_are_what_the_domain_folds(filler: Filler, connection: Connection
 
 
 def test_posts_are_what_the_domain_folds(filler: Filler, connection: Connection[Any]) -> None:
-    filler.write(*a_life(filler, seed=5, units=1_500_500))
+    filler.write(*a_life(filler, seed=5, units=3_000))
     run(connection, filler, page=60)
     kept = posts.posts(connection, limit=1_000).items
     deleted = posts.posts(connection, status="deleted", limit=1_000).items

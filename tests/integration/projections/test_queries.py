@@ -232,7 +232,8 @@ _FILL = (
        FROM generate_series(1, {many}) n""",
     """INSERT INTO read.holds (amount, captured, remaining, position, placed_at, last_position, last_at, hold, account,
        status, currency, metadata, transaction)
-       SELECT 1, 1, 0, {many} + n, now(), {many} + n, now(), 'hold_' || n, 'acct_' || n % 1000, 'captured', 'EUR', '{{}}', 'txn_' || n
+       SELECT 1, 1, 0, {many} + n, now(), {many} + n, now(), 'hold_' || n, 'acct_' || n % 1000, 'captured', 'EUR',
+       '{{}}', 'txn_' || n
        FROM generate_series(1, {many}) n""",
     """INSERT INTO read.movements (day, entries, account, currency, debits, credits, last_position)
        SELECT date '2024-01-01' + n / 100, 1, 'acct_' || n % 100, 'EUR', 1, 1, n
