@@ -477,7 +477,6 @@ EVENTS: Final = [
         NAMED,
         SHARES,
         UNITS,
-        SNAPSHOTS_HOLD,
         digest=CHANGES,
     ),
     case(

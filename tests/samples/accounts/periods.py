@@ -472,4 +472,4 @@ EVENTS: tuple[StoredEvent, ...] = (
     ),
 )
 
-SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes=ROUTES, life=life, of_people=OF_PEOPLE)
+SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes=ROUTES, life=life, of_people=OF_PEOPLE, weight=3)
