@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from domain.accounts.allocation import half_even
 from domain.accounts.posting import Entry, internal_account, pair_account
 from domain.accounts.rates import (
     BASIS_POINTS,
@@ -114,12 +115,6 @@ def _per_minor_unit(pair: str, rate: int, source: str, target: str) -> tuple[int
     if currencies is not None and source == currencies[0]:
         return rate * up, MILLION * down
     return MILLION * up, rate * down
-
-
-def half_even(top: int, bottom: int) -> int:
-    """Return the fraction rounded to a whole number, a half to the even one. `bottom` is positive."""
-    whole, rest = divmod(top, bottom)
-    return whole + (2 * rest > bottom or (2 * rest == bottom and whole % 2 == 1))
 
 
 def wrong_price(price: Price) -> str | None:

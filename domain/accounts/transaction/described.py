@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Protocol
 
@@ -51,3 +52,9 @@ def transaction_of(
         subject=subject,
         details=details_of(command.metadata),
     )
+
+
+def owner_of(entries: Sequence[Entry], states: States) -> str | None:
+    """Return the owner of the first account of a customer, whose key seals what is written about the transaction."""
+    accounts = (found(states, entry.account, Account) for entry in entries)
+    return next((one.profile.owner for one in accounts if one is not None and not one.profile.internal), None)

@@ -15,6 +15,7 @@ from msgspec import field
 
 from domain.accounts.account.events import LimitReturned
 from domain.accounts.account.state import Account
+from domain.accounts.allocation import half_even
 from domain.accounts.details import Details, Relation
 from domain.accounts.periods.state import PERIODS, YearEndReversed, periods
 from domain.accounts.posting import (
@@ -28,6 +29,7 @@ from domain.accounts.posting import (
     posting_decision,
     posting_streams,
 )
+from domain.accounts.transaction.described import owner_of
 from domain.accounts.transaction.events import TransactionReversed
 from domain.accounts.transaction.state import TransactionState
 from domain.codes import Metadata
@@ -314,7 +316,7 @@ def _undone(
     )
     gone = original.reversed or (0,) * len(amounts)
     reversed = tuple(a + b for a, b in zip(gone, amounts, strict=True))
-    subject = _owner(original, states)
+    subject = owner_of(original.entries, states)
     decision = post(
         Transaction(
             id=command.transaction,
@@ -379,19 +381,6 @@ def _returned(original: TransactionState, events: Sequence[Event], states: State
 
 
 _OTHER: dict[Side, Side] = {"debit": "credit", "credit": "debit"}
-
-
-def _owner(original: TransactionState, states: States) -> str | None:
-    """Return whose key seals the reason: the owner of the first account of a customer."""
-    accounts = (found(states, entry.account, Account) for entry in original.entries)
-    return next((one.profile.owner for one in accounts if one is not None and not one.profile.internal), None)
-
-
-def half_even(numerator: int, denominator: int) -> int:
-    """Return the quotient rounded to the nearest integer, and a half to the even one. Both are not negative."""
-    quotient, rest = divmod(numerator, denominator)
-    twice = 2 * rest
-    return quotient + (twice > denominator or (twice == denominator and quotient % 2 == 1))
 
 
 DECISIONS: dict[type, Decide] = {ReverseTransaction: reverse, RefundTransaction: refund, ChargeBack: charge_back}

@@ -11,6 +11,7 @@ import pytest
 
 from domain.accounts.account.events import AccountCredited, AccountDebited
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount
+from domain.accounts.allocation import half_even
 from domain.accounts.details import TransactionDetailed
 from domain.accounts.posting import Entry, TransactionPosted
 from domain.accounts.posting_policy import ChangePostingPolicy
@@ -23,7 +24,7 @@ from domain.accounts.transaction import (
     RefundTransaction,
 )
 from domain.accounts.transaction.events import TransactionReversed
-from domain.accounts.transaction.reversal import Part, half_even
+from domain.accounts.transaction.reversal import Part
 from domain.kernel import Refused
 from domain.permissions import COMMANDERS, OPERATORS
 from domain.registry import PERMISSIONS
