@@ -162,8 +162,8 @@ class EntryBody(BaseModel):
     amount: Amount
 
 
-class EntriesBody(Conditional):
-    """Any balanced set of entries."""
+class TransactionBody(Conditional):
+    """Post any balanced set of entries."""
 
     model_config = example(
         entries=[
@@ -178,11 +178,6 @@ class EntriesBody(Conditional):
     reference: Reference | None = None
     description: Description | None = None
     metadata: Metadata
-
-
-class TransactionBody(EntriesBody):
-    """Post any balanced set of entries."""
-
     late_for: Annotated[
         IsoDate | None, Field(description="The day in a closed period that it is about; the value date is an open day")
     ] = None
@@ -205,7 +200,7 @@ class PendingTransfer(TransferBody):
     awaits: _Awaits = "request"
 
 
-class PendingTransaction(EntriesBody):
+class PendingTransaction(TransactionBody):
     """Reserve the amounts of any balanced set of entries, to be posted later."""
 
     expires_at: Expiry = None

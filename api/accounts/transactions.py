@@ -56,7 +56,7 @@ def transfer(caller: Caller, body: bodies.TransferBody) -> Intent:
     return Intent(conditioned(movement, body))
 
 
-def _entries(body: bodies.EntriesBody) -> tuple[Entry, ...]:
+def _entries(body: bodies.TransactionBody) -> tuple[Entry, ...]:
     return tuple(
         Entry(account=entry.account, side=entry.side, amount=entry.amount, currency=entry.currency)
         for entry in body.entries
@@ -109,6 +109,7 @@ def pend_transaction(caller: Caller, body: bodies.PendingTransaction) -> Intent:
         reference=body.reference,
         description=body.description,
         metadata=body.metadata,
+        late_for=body.late_for,
         expires_at=body.expires_at,
         awaits=body.awaits,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from functools import wraps
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeAlias, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -131,6 +131,10 @@ class Transaction(Value, frozen=True):
     version: int = 0  # of its stream; more than 0 if it was pending
     approved: bool = False  # another person approved it, or will before it is posted
     reviewed: bool = False  # another person approved it, so its risk is not assessed again
+
+
+Post: TypeAlias = "Callable[[Transaction, States, Context], Decision]"
+"""How a transaction is carried out: `post`, or what lets it wait."""
 
 
 def post(transaction: Transaction, states: States, context: Context) -> Decision:
@@ -353,7 +357,7 @@ def post_against_internal(
     currency: str,
     states: States,
     context: Context,
-    by: Callable[[Transaction, States, Context], Decision] = post,
+    by: Post = post,
 ) -> Decision:
     """Post one entry to a customer's account and the other one to the internal account for `role`.
 

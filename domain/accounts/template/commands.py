@@ -17,7 +17,7 @@ from domain.accounts.template.computing import entries_of
 from domain.accounts.template.definition import Definition, currencies
 from domain.accounts.template.state import Template, TemplateDefined, TemplateRetired, TemplateRevised, template_stream
 from domain.accounts.transaction.described import transaction_of
-from domain.accounts.transaction.pending import post_or_wait
+from domain.accounts.transaction.waiting import post_or_wait
 from domain.codes import Metadata
 from domain.kernel import (
     Accepted,

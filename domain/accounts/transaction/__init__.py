@@ -20,6 +20,7 @@ from domain.accounts.transaction import (
     movements,
     pending,
     reversal,
+    waiting,
     year_end,
 )
 from domain.accounts.transaction.adjustment import AdjustBalance
@@ -97,7 +98,7 @@ AGGREGATE = Aggregate(
         **DETAILS_RULES,
         **movements.RULES,
         **capture.RULES,
-        **pending.RULES,
+        **waiting.RULES,
         **approval.RULES,
         **reversal.RULES,
         **conditions.RULES,

@@ -10,7 +10,7 @@ from domain.accounts.account.state import Account
 from domain.accounts.details import Details
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import Side, Transaction, post_against_internal, posting_decision, posting_streams
-from domain.accounts.transaction.pending import post_or_wait
+from domain.accounts.transaction.waiting import post_or_wait
 from domain.codes import Metadata
 from domain.kernel import Context, Decide, Decision, Personal, Role, States, Value, found
 from domain.permissions import OPERATORS

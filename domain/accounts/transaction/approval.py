@@ -10,8 +10,9 @@ from datetime import date
 
 from domain.accounts.posting import posting_decision
 from domain.accounts.transaction.events import TransactionApproved, TransactionRejected
-from domain.accounts.transaction.pending import OnePending, booked, ended, of_pending, refuse_late
+from domain.accounts.transaction.pending import OnePending
 from domain.accounts.transaction.state import TransactionState
+from domain.accounts.transaction.waiting import booked, ended, of_pending, refuse_late
 from domain.kernel import Context, Decide, Decision, Forbidden, Personal, Refused, Role, States
 from domain.permissions import OPERATORS
 
@@ -36,7 +37,7 @@ RULES: dict[str, str] = {
 
 @posting_decision
 def approve(command: ApprovePending, states: States, context: Context) -> Decision:
-    transaction = of_pending(command, states, context, "approved")
+    transaction = of_pending(command.transaction, states, context, "approved")
     if not isinstance(transaction, TransactionState):
         return transaction
     no = _refuse_deciding(transaction, context)
@@ -49,7 +50,7 @@ def approve(command: ApprovePending, states: States, context: Context) -> Decisi
 
 @posting_decision
 def reject(command: RejectPending, states: States, context: Context) -> Decision:
-    transaction = of_pending(command, states, context, "rejected")
+    transaction = of_pending(command.transaction, states, context, "rejected")
     if not isinstance(transaction, TransactionState):
         return transaction
     no = _refuse_deciding(transaction, context)

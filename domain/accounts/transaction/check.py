@@ -41,21 +41,21 @@ from domain.accounts.transaction.events import (
     TransactionRejected,
     TransactionReversed,
 )
-from domain.accounts.transaction.pending import RULES as PENDING_RULES
-from domain.accounts.transaction.pending import (
+from domain.accounts.transaction.reversal import NOT_REVERSED
+from domain.accounts.transaction.state import TransactionState, evolve
+from domain.accounts.transaction.waiting import RULES as WAITING_RULES
+from domain.accounts.transaction.waiting import (
     refuse_before_its_time,
     refuse_late,
     refuse_pending_expiry,
     refuse_posting_pending,
 )
-from domain.accounts.transaction.reversal import NOT_REVERSED
-from domain.accounts.transaction.state import TransactionState, evolve
 from domain.aggregate import Beside, Broken, Decided, UnitRule, refused
 from domain.claims import ClaimReleased, ClaimTaken
 from domain.kernel import Event, Refused
 from domain.money import EXPONENTS
 
-_RULES: Mapping[str, str] = {**POSTING_RULES, **DETAILS_RULES, **PENDING_RULES}
+_RULES: Mapping[str, str] = {**POSTING_RULES, **DETAILS_RULES, **WAITING_RULES}
 _Ended: TypeAlias = TransactionApproved | TransactionRejected | TransactionCancelled | TransactionExpired
 
 

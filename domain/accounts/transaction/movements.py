@@ -14,6 +14,8 @@ from domain.accounts.fee_schedule import CHARGE_RULES, Charge, charge_of, fee_sc
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import (
     Entry,
+    Post,
+    Transaction,
     TransactionKind,
     entries_between,
     post_against_internal,
@@ -21,7 +23,7 @@ from domain.accounts.posting import (
     posting_streams,
 )
 from domain.accounts.transaction.described import transaction_of
-from domain.accounts.transaction.pending import post_or_wait
+from domain.accounts.transaction.waiting import post_or_wait
 from domain.codes import Metadata
 from domain.kernel import (
     Accepted,
@@ -142,28 +144,41 @@ def charge_fee(command: ChargeFee, states: States, context: Context) -> Decision
 
 @posting_decision
 def transfer(command: Transfer, states: States, context: Context) -> Decision:
-    if is_customer(context):
-        source, target = found(states, command.source, Account), found(states, command.target, Account)
-        no = refuse_debit(source, command.source, command.amount, command.currency, context)
-        no = no or refuse_payee(target, command.target)
-        return no or for_customer(_transferred(command, states, context), states, context)
-    return _transferred(command, states, context)
+    return transferred(command, states, context, post_or_wait)
 
 
-def _transferred(command: Transfer, states: States, context: Context) -> Decision:
+def transferred(command: Transfer, states: States, context: Context, by: Post) -> Decision:
+    """Decide a transfer, which `by` posts or reserves. A customer moves what is theirs, and learns no more.
+
+    Whose accounts these are comes first: no other answer may tell anything about a foreign one.
+    """
+    if not is_customer(context):
+        return _transferred(command, states, context, by)
+    source, target = found(states, command.source, Account), found(states, command.target, Account)
+    no = refuse_debit(source, command.source, command.amount, command.currency, context)
+    no = no or refuse_payee(target, command.target)
+    return no or for_customer(_transferred(command, states, context, by), states, context)
+
+
+def _transferred(command: Transfer, states: States, context: Context, by: Post) -> Decision:
     if command.source == command.target:
         return Refused("same_account", {"account": command.source})
     entries = entries_between(command.source, command.target, command.amount, command.currency)
-    return post_or_wait(transaction_of(command, "transfer", entries, command.source, states), states, context)
+    return by(transaction_of(command, "transfer", entries, command.source, states), states, context)
 
 
 @posting_decision
 def post_transaction(command: PostTransaction, states: States, context: Context) -> Decision:
+    return post_or_wait(journal_of(command, states), states, context)
+
+
+def journal_of(command: PostTransaction, states: States) -> Transaction:
+    """Return the transaction with the entries of the command."""
     first = command.entries[0].account if command.entries else None
     transaction = transaction_of(command, command.kind, command.entries, first, states)
-    if command.late_for is not None:
-        transaction = replace(transaction, details=details_of(command.metadata, command.late_for))
-    return post_or_wait(transaction, states, context)
+    if command.late_for is None:
+        return transaction
+    return replace(transaction, details=details_of(command.metadata, command.late_for))
 
 
 def _charge_by_schedule(command: ChargeFee, schedule: str, states: States, context: Context) -> Decision:

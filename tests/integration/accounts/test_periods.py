@@ -171,6 +171,9 @@ def test_a_late_fact_is_posted_to_an_open_day_and_names_its_own(ledger: Service)
     posted = accepted(ledger.post("transactions", late))["transaction"]
     shown = found(ledger.get(f"transactions/{posted}"))
     assert (shown["value_date"], shown["late_for"]) == (TODAY.isoformat(), LAST_DAY.isoformat())
+    waiting = accepted(ledger.post("transactions/pending", late))["transaction"]
+    accepted(ledger.post(f"transactions/{waiting}/post", {}), 200)
+    assert found(ledger.get(f"transactions/{waiting}"))["late_for"] == LAST_DAY.isoformat()
     still_open = ledger.post("transactions", {**late, "late_for": OPEN_DAY.isoformat()})
     assert still_open.json()["code"] == "late_for_open_day"
     seal(ledger)

@@ -26,7 +26,7 @@ from domain.accounts.transaction import (
     RejectPending,
 )
 from domain.accounts.transaction.events import TransactionApproved, TransactionPended, TransactionRejected
-from domain.accounts.transaction.pending import DAYS_TO_APPROVE
+from domain.accounts.transaction.waiting import DAYS_TO_APPROVE
 from domain.kernel import Accepted, Forbidden, Grant, Principal
 from domain.permissions import OPERATORS
 from domain.registry import PERMISSIONS, forbid

@@ -361,6 +361,14 @@ def test_a_customer_reserves_from_no_foreign_account_and_pays_no_internal_one() 
     assert unknown(ledger.execute_by(by(ada, pend(1, target=CASH)))) == ("account", CASH)
 
 
+def test_a_foreign_account_stays_unknown_when_it_is_both_sides() -> None:
+    """`same_account` would tell that there is such an account."""
+    ledger, ada = bank(), customer(ADA)
+    for both in (FOREIGN, "acct_none"):
+        assert unknown(ledger.execute_by(by(ada, pend(1, source=both, target=both)))) == ("account", both)
+    assert ledger.refused(by(ada, pend(1, source=A, target=A))).rule == "same_account"
+
+
 @pytest.mark.parametrize("command", [PostPending("txn_1"), CancelPending("txn_1")])
 def test_a_mandate_is_enough_up_to_its_amount_and_its_end(command: Any) -> None:
     bob = customer(BOB)
