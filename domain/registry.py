@@ -13,20 +13,17 @@ from domain import batch, claims, refusals, subjects, together
 from domain.accounts import (
     account,
     chart,
-    conversions,
     fee_schedule,
     hold_expiry,
-    node_accounts,
     pending_expiry,
-    period_sealing,
     periods,
     posting_policy,
-    quotes,
-    rates,
     template,
     transaction,
-    year_closing,
 )
+from domain.accounts.chart import node_accounts
+from domain.accounts.currencies import conversions, quotes, rates
+from domain.accounts.periods import sealing, year_closing
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
@@ -160,7 +157,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     publication.MANAGER,
     hold_expiry.MANAGER,
     pending_expiry.MANAGER,
-    period_sealing.MANAGER,
+    sealing.MANAGER,
     year_closing.MANAGER,
     mailing.MANAGER,
 )

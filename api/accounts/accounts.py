@@ -75,9 +75,9 @@ from domain.accounts.account.lifecycle import (
 from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES, Status
+from domain.accounts.currencies.rates import currencies_of
 from domain.accounts.numbers import AccountType, account_number
 from domain.accounts.posting import Side, internal_account, pair_account
-from domain.accounts.rates import currencies_of
 from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, Withdraw
 from projections.accounts.account_persons import Standing, account_persons
 from projections.accounts.accounts import queries as accounts

@@ -35,9 +35,9 @@ from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reader_of, reading
 from api.queries.response_types import CurrencyCode, LogPosition, Money, StreamVersion, page_of
-from domain.accounts.conversions import CONVERSION, ConvertMoney
-from domain.accounts.quotes import LEAST_SECONDS, MOST_SECONDS, QUOTE, QuoteConversion
-from domain.accounts.rates import show_rate
+from domain.accounts.currencies.conversions import CONVERSION, ConvertMoney
+from domain.accounts.currencies.quotes import LEAST_SECONDS, MOST_SECONDS, QUOTE, QuoteConversion
+from domain.accounts.currencies.rates import show_rate
 from domain.accounts.transaction import TRANSACTION
 from domain.money import show
 from projections.accounts import conversions as conversion_queries

@@ -21,7 +21,7 @@ from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Limit, PathId, page, reading
 from api.queries.response_types import CurrencyCode, LogPosition, page_of
 from api.services import services
-from domain.accounts.rates import (
+from domain.accounts.currencies.rates import (
     MOST_SPREAD,
     SetRate,
     WithdrawRate,

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 from sqlalchemy import BindParameter, bindparam, or_
 
-from domain.accounts.conversion_events import ConversionMade
+from domain.accounts.currencies.conversion_events import ConversionMade
 from projections.accounts.account_persons import SEEN
 from projections.accounts.priced import PriceRow, price_columns, price_values, price_view
 from projections.engine.columns import code, index, moment, number, read_table

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec.structs import asdict
 from sqlalchemy import Column
 
-from domain.accounts.pricing import Price
+from domain.accounts.currencies.pricing import Price
 from projections.engine.columns import code, number
 from projections.engine.reporting import Shown
 

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 from sqlalchemy import bindparam
 
-from domain.accounts.quotes import QuoteGiven, QuoteUsed
+from domain.accounts.currencies.quotes import QuoteGiven, QuoteUsed
 from projections.accounts.priced import PriceRow, price_columns, price_values, price_view
 from projections.engine.columns import code, index, moment, number, read_table
 from projections.engine.declared import RowFold, declared

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 from sqlalchemy import BindParameter, and_, bindparam, or_
 
-from domain.accounts.rates import RATE, RateSet, RateWithdrawn, pair_of
+from domain.accounts.currencies.rates import RATE, RateSet, RateWithdrawn, pair_of
 from eventstore.postgres.arrays import BinaryArray, int8_array, text_array
 from projections.engine.columns import code, index, moment, number, read_table
 from projections.engine.listing import Listed, Listing, readable

@@ -17,15 +17,15 @@ from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, W
 from domain.accounts.account.state import HOLD
 from domain.accounts.allocation import Fee, Tier
 from domain.accounts.chart.nodes import AddNode, ChangeNode, MoveNode, RemoveNode
-from domain.accounts.conversions import CONVERSION, ConvertMoney
+from domain.accounts.currencies.conversions import CONVERSION, ConvertMoney
+from domain.accounts.currencies.quotes import QUOTE, QuoteConversion
+from domain.accounts.currencies.rates import SetRate, WithdrawRate
 from domain.accounts.fee_schedule import DefineFeeSchedule, RetireFeeSchedule
 from domain.accounts.periods.closing import ClosePeriod, SealPeriod
 from domain.accounts.periods.state import PeriodFigures
 from domain.accounts.periods.year import CloseYear
 from domain.accounts.posting import Entry, internal_account, pair_account
 from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
-from domain.accounts.quotes import QUOTE, QuoteConversion
-from domain.accounts.rates import SetRate, WithdrawRate
 from domain.accounts.risk.rules import HourlyRule, RiskRules
 from domain.accounts.template import DefineTemplate, PostByTemplate, RetireTemplate
 from domain.accounts.template.definition import Amount, Definition, Parameter, TemplateEntry

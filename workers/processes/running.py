@@ -11,8 +11,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from domain.accounts.period_sealing import TRIAL_BALANCE_UNTIL
-from domain.accounts.year_closing import YEAR_END_BALANCES
+from domain.accounts.periods.sealing import TRIAL_BALANCE_UNTIL
+from domain.accounts.periods.year_closing import YEAR_END_BALANCES
 from domain.process_manager import ProcessManager
 from domain.registry import MANAGERS
 from eventstore.log.read import CHANNEL

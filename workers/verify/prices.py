@@ -1,7 +1,7 @@
 """The check that prices were made with the rate that was in force: one query over rates, quotes and conversions.
 
 It needs events of two streams, so it is none of an aggregate. A price is decided at the time of its command, or at that
-of the last event of its pair before it, if that is later (`domain.accounts.rates.Rates.now`).
+of the last event of its pair before it, if that is later (`domain.accounts.currencies.rates.Rates.now`).
 """
 
 from __future__ import annotations

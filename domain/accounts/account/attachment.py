@@ -1,7 +1,7 @@
 """Attaching an account to a node of the chart, and detaching it. Both are for operators.
 
 The account knows its node, so a posting to an account without one reads nothing more. The number of accounts of a node
-is on a stream of its own (`domain.accounts.node_accounts`), which changes in the same unit.
+is on a stream of its own (`domain.accounts.chart.node_accounts`), which changes in the same unit.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from domain.accounts.account.events import AccountAttached, AccountCredited, AccountDebited, AccountDetached
 from domain.accounts.account.lifecycle import OnOneAccount
 from domain.accounts.account.state import Account
+from domain.accounts.chart.node_accounts import NodeAccountAdded, NodeAccountRemoved, added, node_stream, removed
 from domain.accounts.chart.state import CHART, Chart, chart_of, listed
-from domain.accounts.node_accounts import NodeAccountAdded, NodeAccountRemoved, added, node_stream, removed
 from domain.aggregate import Beside, Broken, Decided, UnitRule
 from domain.kernel import (
     Accepted,

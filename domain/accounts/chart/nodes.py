@@ -20,9 +20,9 @@ from domain.accounts.chart.events import (
     NodeType,
     NormalSide,
 )
+from domain.accounts.chart.node_accounts import NodeAccounts, node_stream
 from domain.accounts.chart.state import CHART, MOST_LEVELS, MOST_NODES, Chart, Node, chart_of
 from domain.accounts.kinds import TransactionKind
-from domain.accounts.node_accounts import NodeAccounts, node_stream
 from domain.kernel import Accepted, Context, Decide, Decision, Figure, Refused, Role, States, Unknown, Value, found
 from domain.permissions import OPERATORS
 

@@ -1,8 +1,8 @@
 """The aggregate periods: which days are closed, sealed with which figures, and reopened by whom.
 
 Closing is an event: from then on no posting has a value date up to the end of the period. Sealing is another one, with
-the trial balance that can no longer change. A process asks for it (`domain.accounts.period_sealing`). After that an
-operator can close the year that ends with the period (`domain.accounts.year_closing`).
+the trial balance that can no longer change. A process asks for it (`domain.accounts.periods.sealing`). After that an
+operator can close the year that ends with the period (`domain.accounts.periods.year_closing`).
 """
 
 from __future__ import annotations

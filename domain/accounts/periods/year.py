@@ -1,8 +1,8 @@
 """Closing the year that ends with the newest period: asking for it, and the rules of what follows.
 
 An operator asks. A process reads the balances of income and expense at the end of the period
-(`domain.accounts.year_closing`), and then posts them to equity (`domain.accounts.transaction.year_end`). The entries
-are of the first open day, so nothing is posted into the closed period and its seal stays true (ADR 55).
+(`domain.accounts.periods.year_closing`), and then posts them to equity (`domain.accounts.transaction.year_end`). The
+entries are of the first open day, so nothing is posted into the closed period and its seal stays true (ADR 55).
 """
 
 from __future__ import annotations

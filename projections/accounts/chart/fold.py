@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from domain.accounts.account.events import AccountAttached, AccountDetached
 from domain.accounts.chart.events import Kinds, NodeAdded, NodeChanged, NodeMoved, NodeRemoved
-from domain.accounts.node_accounts import NODE_PREFIX, NodeAccountAdded, NodeAccountRemoved
+from domain.accounts.chart.node_accounts import NODE_PREFIX, NodeAccountAdded, NodeAccountRemoved
 from eventstore.postgres.arrays import BinaryArray, int8_array, text_array
 from projections.accounts.chart.tables import ACCOUNTS, ACCOUNTS_VIEW, NODES, NODES_VIEW
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent

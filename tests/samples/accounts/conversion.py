@@ -10,10 +10,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from domain.accounts.account.state import Account
-from domain.accounts.conversions import CONVERSION, ConvertMoney
+from domain.accounts.currencies.conversions import CONVERSION, ConvertMoney
+from domain.accounts.currencies.quotes import Quote
+from domain.accounts.currencies.rates import pair_of
 from domain.accounts.posting import internal_account, pair_account
-from domain.accounts.quotes import Quote
-from domain.accounts.rates import pair_of
 from domain.accounts.transaction import TRANSACTION, Deposit
 from domain.kernel import Principal
 from domain.money import EXPONENTS, MAX_AMOUNT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.accounts.node_accounts import node_stream
+from domain.accounts.chart.node_accounts import node_stream
 from tests.samples.accounts import account, chart
 from tests.samples.sample import Samples, StoredEvent, World
 

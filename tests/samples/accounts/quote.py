@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from domain.accounts.quotes import QUOTE, QuoteConversion
+from domain.accounts.currencies.quotes import QUOTE, QuoteConversion
 from domain.codes import MOST_CODE
 from domain.money import MAX_AMOUNT
 from tests.samples.accounts.account import CURRENCIES

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from domain.accounts.rates import MOST_RATES, Rates, SetRate, WithdrawRate, rate_stream
+from domain.accounts.currencies.rates import MOST_RATES, Rates, SetRate, WithdrawRate, rate_stream
 from domain.codes import MOST_CODE
 from tests.samples.accounts.account import CURRENCIES
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code

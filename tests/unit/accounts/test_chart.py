@@ -18,10 +18,10 @@ from domain.accounts.account.holds import PlaceHold
 from domain.accounts.account.lifecycle import CloseAccount
 from domain.accounts.account.state import Account
 from domain.accounts.chart.events import ChartCreated, NodeAdded, NodeChanged, NodeMoved, NodeRemoved, NodeType
+from domain.accounts.chart.node_accounts import NodeAccountAdded, NodeAccountRemoved, NodeAccounts, node_stream
 from domain.accounts.chart.nodes import SIDES, AddNode, ChangeNode, MoveNode, RemoveNode
 from domain.accounts.chart.state import CHART, MOST_LEVELS, Chart, evolve
 from domain.accounts.kinds import TransactionKind
-from domain.accounts.node_accounts import NodeAccountAdded, NodeAccountRemoved, NodeAccounts, node_stream
 from domain.accounts.posting import internal_account
 from domain.accounts.transaction import CaptureHold, ChargeFee, Deposit, Transfer, Withdraw
 from domain.aggregate import Decided

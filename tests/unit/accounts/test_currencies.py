@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from domain.accounts.account.lifecycle import FreezeAccount
 from domain.accounts.account.owners import GiveMandate
-from domain.accounts.conversion_events import ConversionMade
-from domain.accounts.conversions import ConvertMoney
+from domain.accounts.currencies.conversion_events import ConversionMade
+from domain.accounts.currencies.conversions import ConvertMoney
+from domain.accounts.currencies.quotes import QuoteConversion
+from domain.accounts.currencies.rates import Rate, Rates, SetRate, WithdrawRate, parse_rate, show_rate
 from domain.accounts.posting import TransactionPosted, internal_account, pair_account
-from domain.accounts.quotes import QuoteConversion
-from domain.accounts.rates import Rate, Rates, SetRate, WithdrawRate, parse_rate, show_rate
 from domain.accounts.transaction import Deposit
 from domain.kernel import Accepted, Event, Forbidden, Principal, Unknown
 from tests.support.checking import broken

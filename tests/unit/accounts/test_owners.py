@@ -34,9 +34,9 @@ from domain.accounts.account.owners import (
     knows,
 )
 from domain.accounts.account.state import Account, Mandate
-from domain.accounts.conversions import ConvertMoney
+from domain.accounts.currencies.conversions import ConvertMoney
+from domain.accounts.currencies.quotes import QuoteConversion
 from domain.accounts.posting import internal_account
-from domain.accounts.quotes import QuoteConversion
 from domain.accounts.transaction import CancelPending, PendTransfer, PostPending, Transfer
 from domain.batch import SubmitBatch
 from domain.kernel import Accepted, Event, Forbidden, Grant, Principal, Refused, Role, Unknown

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.accounts.allocation import half_even
-from domain.accounts.pricing import Price, entries_of, priced, wrong_price
-from domain.accounts.rates import BASIS_POINTS, MILLION, MOST_RATE, MOST_SPREAD, Rate, pair_of
+from domain.accounts.currencies.pricing import Price, entries_of, priced, wrong_price
+from domain.accounts.currencies.rates import BASIS_POINTS, MILLION, MOST_RATE, MOST_SPREAD, Rate, pair_of
 from domain.kernel import Refused
 from domain.money import EXPONENTS, MAX_AMOUNT
 from tests.support.memory_ledger import NOW

@@ -13,10 +13,10 @@ from domain.accounts.account.events import HoldPlaced
 from domain.accounts.account.holds import MOST_HOLDS
 from domain.accounts.account.owners import MOST_MANDATES, MOST_OWNERS
 from domain.accounts.account.state import ACCOUNT, HOLD, Account, Mandate, Profile, evolve
+from domain.accounts.chart.node_accounts import NodeAccounts
 from domain.accounts.chart.nodes import MOST_NODE_CODE
-from domain.accounts.node_accounts import NodeAccounts
+from domain.accounts.currencies.rates import MOST_RATE, MOST_RATES, MOST_SPREAD, Rate, Rates
 from domain.accounts.numbers import PREFIXES, account_number
-from domain.accounts.rates import MOST_RATE, MOST_RATES, MOST_SPREAD, Rate, Rates
 from domain.codes import MOST_CODE, MOST_METADATA_KEY, MOST_PAIRS
 from domain.ids import typeid
 from domain.kernel import Value

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from domain.accounts.period_sealing import MANAGER, TRIAL_BALANCE_UNTIL
 from domain.accounts.periods.closing import MOST_FIGURES, SealPeriod
+from domain.accounts.periods.sealing import MANAGER, TRIAL_BALANCE_UNTIL
 from domain.accounts.periods.state import PERIODS, PeriodClosed, PeriodFigures, PeriodReopened
 from domain.kernel import Event
 from domain.process_manager import (
@@ -59,7 +59,7 @@ def test_it_asks_for_the_figures_and_seals_the_period_with_them() -> None:
     state, reaction = run(happened(CLOSED))
     assert (state.step, reaction, MANAGER.due(state)) == ("asking", Reaction((ASKS,)), None)
     state, reaction = run(happened(CLOSED), figures())
-    assert (state.step, reaction) == ("sealing", Reaction((SEALS,)))
+    assert (state.step, reaction) == ("sending", Reaction((SEALS,)))
     state, reaction = run(happened(CLOSED), figures(), answered("accepted"))
     assert (state.step, reaction.is_nothing) == ("ended", True)
 
@@ -91,11 +91,11 @@ def test_a_seal_that_is_not_wanted_any_more_ends_it_and_another_refusal_needs_at
 
 def test_an_operator_who_tries_again_in_between_does_not_end_it() -> None:
     state, reaction = run(happened(CLOSED), RETRIED, figures(), figures())
-    assert (state.step, reaction) == ("sealing", Reaction((SEALS,)))
+    assert (state.step, reaction) == ("sending", Reaction((SEALS,)))
 
 
 def test_more_figures_than_a_seal_has_need_attention() -> None:
-    assert run(happened(CLOSED), figures(MOST_FIGURES))[0].step == "sealing"
+    assert run(happened(CLOSED), figures(MOST_FIGURES))[0].step == "sending"
     state, reaction = run(happened(CLOSED), figures(MOST_FIGURES + 1))
     assert (state.step, reaction) == ("blocked", Reaction(attention="period_figures"))
 

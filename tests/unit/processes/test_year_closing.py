@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from domain.accounts.periods.state import PERIODS, PeriodReopened, YearClosingAsked
+from domain.accounts.periods.year_closing import MANAGER, YEAR_END_BALANCES
 from domain.accounts.transaction.year_end import MOST_YEAR_END_ACCOUNTS, PostYearEnd, YearEnd
-from domain.accounts.year_closing import MANAGER, YEAR_END_BALANCES
 from domain.kernel import Event
 from domain.money import EXPONENTS, MAX_AMOUNT
 from domain.process_manager import (
@@ -57,7 +57,7 @@ def test_it_asks_for_the_balances_and_moves_them_with_one_transaction_a_currency
     assert (state.step, reaction, MANAGER.due(state)) == ("asking", Reaction((ASKS,)), None)
     state, reaction = run(happened(ASKED), balances())
     [command] = reaction.intents
-    assert (state.step, command.period) == ("posting", "per_1")
+    assert (state.step, command.period) == ("sending", "per_1")
     moved = [(one.currency, one.balances) for one in command.transactions]
     assert moved == [("EUR", (("acct_1", 5), ("acct_2", -7))), ("JPY", (("acct_3", 9),))]
     assert len({one.transaction for one in command.transactions}) == 2
@@ -90,7 +90,7 @@ def test_what_is_not_wanted_any_more_ends_it_and_another_refusal_needs_attention
 
 
 def test_more_accounts_than_can_be_moved_need_attention() -> None:
-    assert run(happened(ASKED), balances(MOST_YEAR_END_ACCOUNTS))[0].step == "posting"
+    assert run(happened(ASKED), balances(MOST_YEAR_END_ACCOUNTS))[0].step == "sending"
     state, reaction = run(happened(ASKED), balances(MOST_YEAR_END_ACCOUNTS + 1))
     assert (state.step, reaction) == ("blocked", Reaction(attention="year_end_accounts"))
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from domain.accounts.allocation import half_even
-from domain.accounts.posting import Entry, internal_account, pair_account
-from domain.accounts.rates import (
+from domain.accounts.currencies.rates import (
     BASIS_POINTS,
     MILLION,
     PAIR_RULES,
@@ -24,6 +23,7 @@ from domain.accounts.rates import (
     rates_between,
     show_rate,
 )
+from domain.accounts.posting import Entry, internal_account, pair_account
 from domain.kernel import Figure, Refused, States, Value
 from domain.money import EXPONENTS, MAX_AMOUNT, show
 

@@ -15,11 +15,9 @@ from msgspec.structs import replace
 
 from domain.accounts.account.owners import for_customer, is_customer, knows, refuse_debit
 from domain.accounts.account.state import Account
-from domain.accounts.conversion_events import ConversionMade
-from domain.accounts.posting import RULES as POSTING_RULES
-from domain.accounts.posting import TransactionPosted, post, posting_decision, posting_streams
-from domain.accounts.pricing import RULES as PRICING_RULES
-from domain.accounts.pricing import (
+from domain.accounts.currencies.conversion_events import ConversionMade
+from domain.accounts.currencies.pricing import RULES as PRICING_RULES
+from domain.accounts.currencies.pricing import (
     Price,
     accounts_of,
     entries_of,
@@ -28,8 +26,10 @@ from domain.accounts.pricing import (
     shown_price,
     wrong_price,
 )
-from domain.accounts.quotes import USE_RULES, Quote, QuoteUsed, refuse_stranger
-from domain.accounts.rates import FORM_RULES, parse_rate, rate_streams, show_rate
+from domain.accounts.currencies.quotes import USE_RULES, Quote, QuoteUsed, refuse_stranger
+from domain.accounts.currencies.rates import FORM_RULES, parse_rate, rate_streams, show_rate
+from domain.accounts.posting import RULES as POSTING_RULES
+from domain.accounts.posting import TransactionPosted, post, posting_decision, posting_streams
 from domain.accounts.transaction.described import transaction_of
 from domain.aggregate import Aggregate, Broken, Decided, EventType
 from domain.codes import Metadata

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.accounts.pricing import Price
+from domain.accounts.currencies.pricing import Price
 from domain.kernel import Event
 
 

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from domain.accounts.account.owners import is_customer
-from domain.accounts.conversion_events import ConversionMade
-from domain.accounts.pricing import RULES as PRICING_RULES
-from domain.accounts.pricing import Price, priced, rate_between, shown_price, wrong_price
-from domain.accounts.rates import rate_streams
+from domain.accounts.currencies.conversion_events import ConversionMade
+from domain.accounts.currencies.pricing import RULES as PRICING_RULES
+from domain.accounts.currencies.pricing import Price, priced, rate_between, shown_price, wrong_price
+from domain.accounts.currencies.rates import rate_streams
 from domain.aggregate import Aggregate, Broken, Decided, EventType, refused
 from domain.codes import RULES as CODE_RULES
 from domain.codes import refuse_other_than_code

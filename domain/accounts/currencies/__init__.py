@@ -1,0 +1,1 @@
+"""Currencies: exchange rates, quotes that lock a price for a while, and conversions of money."""
