@@ -108,7 +108,7 @@ def visit(service: Service, path: str, body: Any, *, idempotency: str | None = N
     """Post without a token."""
     response = service.http.post(f"/v1/{path}", json=body, headers={"Idempotency-Key": idempotency or key()})
     if "Daybook-Position" in response.headers:
-        service.last["position"] = response.headers["Daybook-Position"]
+        service.saw(response.headers["Daybook-Position"])
     return response
 
 

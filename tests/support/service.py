@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, NamedTuple
 
 import httpx
@@ -65,6 +65,12 @@ _AT_ONCE = ("log", "streams", "commands", "batches", "health", "lag", "reads")
 _keys = count(1)
 
 
+def _of_token(token: str) -> tuple[int, int]:
+    """The epoch and the position of a token, which is ``main.1.42``."""
+    _, epoch, position = token.rsplit(".", 2)
+    return int(epoch), int(position)
+
+
 class LogDigest(NamedTuple):
     """What the log holds. A refusal that is recorded leaves the events as they were: its own is among the records."""
 
@@ -91,6 +97,7 @@ class Service:
     services: Services
     grants: dict[bytes, TokenHolder]  # what the tokens give; what is taken out is revoked
     last: dict[str, str] = field(default_factory=dict)
+    seeing: Lock = field(default_factory=Lock)
     made: dict[str, Any] = field(default_factory=dict)  # what is made once for all tests of a service
 
     def post(
@@ -114,8 +121,16 @@ class Service:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         response = self.http.post(f"/v1/{path}", json={} if body is None else body, headers=sent)
         if "Daybook-Position" in response.headers:
-            self.last["position"] = response.headers["Daybook-Position"]
+            self.saw(response.headers["Daybook-Position"])
         return response
+
+    def saw(self, position: str) -> None:
+        """Let the next reads wait for this position, unless they wait for a later one already.
+
+        Clients of a test run at once, and the answer that comes last is often not that of the last position.
+        """
+        with self.seeing:
+            self.last["position"] = max(self.last.get("position", position), position, key=_of_token)
 
     def do(self, path: str, body: Any = None) -> dict[str, Any]:
         """Post a command that must be accepted, as an operator, and return its answer."""

@@ -81,7 +81,7 @@ def atomic(bank: Service, items: Sequence[tuple[str, dict[str, Any]]]) -> Any:
         },
     )
     if "Daybook-Position" in response.headers:
-        bank.last["position"] = response.headers["Daybook-Position"]
+        bank.saw(response.headers["Daybook-Position"])
     return response
 
 
