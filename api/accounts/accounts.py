@@ -1,4 +1,4 @@
-"""The routes of accounts: open, move money, freeze, close, hold and read."""
+"""The routes of accounts: open, move money, freeze, close and read."""
 
 from __future__ import annotations
 
@@ -16,29 +16,23 @@ from api.accounts.answers import (
     AccountClosed,
     AccountOpened,
     FeeCharged,
-    HoldCaptured,
-    HoldChanged,
     LimitsChanged,
-    MandateGiven,
-    OwnersChanged,
     Posted,
 )
 from api.accounts.conditions import conditioned
 from api.accounts.views import (
     Account,
-    AccountPerson,
     DailyBalance,
     Entry,
     LimitUsage,
     TrialBalance,
-    account_person_view,
     account_view,
     entry_view,
     limit_usage_view,
     movement_view,
     trial_balance_view,
 )
-from api.commands.bodies import IsoDate, Nothing, Reason
+from api.commands.bodies import IsoDate, Reason
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import EVERY_READER, READERS
@@ -64,7 +58,6 @@ from api.queries.responses import json_response
 from api.services import services
 from domain import money
 from domain.accounts.account.details import ChangeAccountDetails, ChangeAccountMetadata
-from domain.accounts.account.holds import PlaceHold, ReleaseHold
 from domain.accounts.account.lifecycle import (
     CloseAccount,
     FreezeAccount,
@@ -73,13 +66,11 @@ from domain.accounts.account.lifecycle import (
     UnfreezeAccount,
 )
 from domain.accounts.account.limits import ChangeLimits, Limits
-from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
-from domain.accounts.account.state import ACCOUNT, HOLD, INTERNAL_ROLES, Status
+from domain.accounts.account.state import ACCOUNT, INTERNAL_ROLES, Status
 from domain.accounts.currencies.rates import currencies_of
 from domain.accounts.numbers import AccountType, account_number
 from domain.accounts.posting import Side, internal_account, pair_account
-from domain.accounts.transaction import TRANSACTION, CaptureHold, ChargeFee, Deposit, Withdraw
-from projections.accounts.account_persons import Standing, account_persons
+from domain.accounts.transaction import TRANSACTION, ChargeFee, Deposit, Withdraw
 from projections.accounts.accounts import queries as accounts
 from projections.accounts.entries import queries as entries
 from projections.accounts.limit_usage import limit_usage
@@ -91,7 +82,6 @@ router = APIRouter(prefix="/v1", tags=["accounts"])
 
 TypeFilter = Annotated[str, choice(values_of(AccountType))] | None
 StatusFilter = Annotated[str, choice(values_of(Status))] | None
-StandingFilter = Annotated[str, choice(values_of(Standing))] | None
 SideFilter = Annotated[str, choice(values_of(Side))] | None
 MetadataFilter = Annotated[
     str | None,
@@ -243,78 +233,6 @@ def change_limits(caller: Caller, account: PathId, body: bodies.LimitsBody) -> I
     return Intent(ChangeLimits(account, currency=body.currency, limits=limits, reason=body.reason), account)
 
 
-@command(router, "/accounts/{account}/owners", makes=AddOwner, answer=OwnersChanged)
-def add_owner(caller: Caller, account: PathId, body: bodies.Owner) -> Intent:
-    """Add an owner to an account. A mandate of the person is over then."""
-    return Intent(AddOwner(account, body.person), account)
-
-
-@command(router, "/accounts/{account}/owners/remove", makes=RemoveOwner, answer=OwnersChanged, status=200)
-def remove_owner(caller: Caller, account: PathId, body: bodies.Owner) -> Intent:
-    """Remove an owner of an account. The last one stays."""
-    return Intent(RemoveOwner(account, body.person), account)
-
-
-@command(router, "/accounts/{account}/mandates", makes=GiveMandate, answer=MandateGiven)
-def give_mandate(caller: Caller, account: PathId, body: bodies.Mandate) -> Intent:
-    """Let a person see an account, move money from it, or both. It replaces the mandate that the person has."""
-    mandate = GiveMandate(
-        account=account,
-        person=body.person,
-        may_see=body.may_see,
-        move_up_to=body.move_up_to,
-        currency=body.currency,
-        until=body.until,
-    )
-    return Intent(mandate, account)
-
-
-@command(router, "/accounts/{account}/mandates/withdraw", makes=WithdrawMandate, answer=OwnersChanged, status=200)
-def withdraw_mandate(caller: Caller, account: PathId, body: bodies.MandateHolder) -> Intent:
-    """Withdraw the mandate of a person."""
-    return Intent(WithdrawMandate(account, body.person), account)
-
-
-@command(router, "/accounts/{account}/holds", makes=PlaceHold, answer=HoldChanged)
-def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
-    """Reserve an amount. The balance stays the same, and the available amount falls."""
-    hold = PlaceHold(
-        account=account,
-        hold=caller.services.new_id(HOLD),
-        amount=body.amount,
-        currency=body.currency,
-        reference=body.reference,
-        metadata=body.metadata,
-        expires_at=body.expires_at,
-    )
-    return Intent(hold, account)
-
-
-@command(router, "/accounts/{account}/holds/{hold}/release", makes=ReleaseHold, answer=HoldChanged, status=200)
-def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
-    """Release a hold. What is left of it is available again."""
-    return Intent(ReleaseHold(account, hold), account)
-
-
-@command(router, "/accounts/{account}/holds/{hold}/capture", makes=CaptureHold, answer=HoldCaptured)
-def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
-    """Pay from a hold. It ends, and the rest is available again, unless `keep_rest` lets it go on with the rest."""
-    capture = CaptureHold(
-        account=account,
-        hold=hold,
-        transaction=caller.services.new_id(TRANSACTION),
-        target=body.target,
-        amount=body.amount,
-        currency=body.currency,
-        value_date=body.value_date or caller.today,
-        reference=body.reference,
-        description=body.description,
-        metadata=body.metadata,
-        keep_rest=body.keep_rest,
-    )
-    return Intent(conditioned(capture, body), account)
-
-
 @query(
     router,
     "/accounts",
@@ -395,42 +313,6 @@ def list_limit_usage(
         if not listed.items:
             _must_exist(connection, account, reader)
     return page(listed, limit_usage_view)
-
-
-@query(
-    router,
-    "/account-persons",
-    may=EVERY_READER,
-    response=page_of(AccountPerson),
-    personal=True,
-    projections=("account_persons",),
-)
-def list_account_persons(
-    request: Request,
-    account: Filter = None,
-    person: Filter = None,
-    standing: StandingFilter = None,
-    after: After = None,
-    cursor: Cursor = None,
-    limit: Limit = DEFAULT_LIMIT,
-) -> Response:
-    """List who owns accounts and who has a mandate, in the order in which they first did.
-
-    A customer sees everybody for an account that they own, and their own mandate for another one.
-    """
-    key = read_cursor(cursor, int)
-    with reading(request) as connection:
-        listed = account_persons(
-            connection,
-            reader=reader_of(request),
-            account=account,
-            person=person,
-            standing=standing,
-            after=after,
-            cursor=key,
-            limit=limit,
-        )
-    return page(listed, account_person_view)
 
 
 @query(

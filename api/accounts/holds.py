@@ -1,4 +1,4 @@
-"""Reading holds."""
+"""The routes of holds: place, release, capture and read."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from pydantic import Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from api.accounts import bodies
+from api.accounts.answers import HoldCaptured, HoldChanged
+from api.accounts.conditions import conditioned
+from api.commands.bodies import Nothing
+from api.commands.execution import command
+from api.commands.routes import Caller, Intent
 from api.gateway.principals import EVERY_READER
 from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reader_of, reading
 from api.queries.response_types import CurrencyCode, LogPosition, Money, one_of, page_of, values_of
+from domain.accounts.account.holds import PlaceHold, ReleaseHold
+from domain.accounts.account.state import HOLD
+from domain.accounts.transaction import TRANSACTION, CaptureHold
 from domain.money import show
 from projections.accounts import holds as queries
 from projections.accounts.holds import HoldRow, HoldStatus
 
-router = APIRouter(prefix="/v1/holds", tags=["accounts"])
+router = APIRouter(prefix="/v1", tags=["accounts"])
 
 StatusFilter = Annotated[str, choice(values_of(HoldStatus))] | None
 
@@ -65,9 +74,49 @@ def hold_view(row: HoldRow) -> AccountHold:
     }
 
 
+@command(router, "/accounts/{account}/holds", makes=PlaceHold, answer=HoldChanged)
+def place_hold(caller: Caller, account: PathId, body: bodies.Hold) -> Intent:
+    """Reserve an amount. The balance stays the same, and the available amount falls."""
+    hold = PlaceHold(
+        account=account,
+        hold=caller.services.new_id(HOLD),
+        amount=body.amount,
+        currency=body.currency,
+        reference=body.reference,
+        metadata=body.metadata,
+        expires_at=body.expires_at,
+    )
+    return Intent(hold, account)
+
+
+@command(router, "/accounts/{account}/holds/{hold}/release", makes=ReleaseHold, answer=HoldChanged, status=200)
+def release_hold(caller: Caller, account: PathId, hold: PathId, body: Nothing) -> Intent:
+    """Release a hold. What is left of it is available again."""
+    return Intent(ReleaseHold(account, hold), account)
+
+
+@command(router, "/accounts/{account}/holds/{hold}/capture", makes=CaptureHold, answer=HoldCaptured)
+def capture_hold(caller: Caller, account: PathId, hold: PathId, body: bodies.Capture) -> Intent:
+    """Pay from a hold. It ends, and the rest is available again, unless `keep_rest` lets it go on with the rest."""
+    capture = CaptureHold(
+        account=account,
+        hold=hold,
+        transaction=caller.services.new_id(TRANSACTION),
+        target=body.target,
+        amount=body.amount,
+        currency=body.currency,
+        value_date=body.value_date or caller.today,
+        reference=body.reference,
+        description=body.description,
+        metadata=body.metadata,
+        keep_rest=body.keep_rest,
+    )
+    return Intent(conditioned(capture, body), account)
+
+
 @query(
     router,
-    "",
+    "/holds",
     may=EVERY_READER,
     response=page_of(AccountHold),
     personal=True,
@@ -103,7 +152,7 @@ def list_holds(
 
 @query(
     router,
-    "/{hold}",
+    "/holds/{hold}",
     may=EVERY_READER,
     response=AccountHold,
     personal=True,

@@ -16,7 +16,6 @@ from domain.accounts.posting import Side, TransactionKind
 from domain.accounts.transaction.events import Awaits
 from domain.accounts.transaction.state import TransactionStatus
 from domain.money import show
-from projections.accounts.account_persons import AccountPersonRow, Standing
 from projections.accounts.accounts.queries import AccountRow
 from projections.accounts.entries.queries import EntryRow
 from projections.accounts.limit_usage import LimitUsageRow
@@ -57,22 +56,6 @@ class Account(TypedDict):
     entries: Annotated[int, Field(description="How many entries were booked")]
     position: LogPosition
     metadata: Annotated[dict[str, str], Field(description="Pairs that clients keep with it")]
-
-
-class AccountPerson(TypedDict):
-    """What a person may do with an account."""
-
-    account: str
-    person: str
-    standing: Annotated[str, one_of(Standing)]
-    may_see: Annotated[bool, Field(description="Whether the person may see the account until `until`")]
-    move_up_to: Annotated[
-        Money | None,
-        Field(description="The most that a transfer or a hold may take; null for nothing, and for an owner"),
-    ]
-    currency: Annotated[CurrencyCode | None, Field(description="Of `move_up_to`")]
-    until: Annotated[datetime | None, Field(description="The first instant without the mandate; null for no end")]
-    position: LogPosition
 
 
 class Entry(TypedDict):
@@ -218,20 +201,6 @@ def account_view(row: AccountRow) -> Account:
         "entries": row.entries,
         "position": row.position,
         "metadata": row.metadata,
-    }
-
-
-def account_person_view(row: AccountPersonRow) -> AccountPerson:
-    amount, currency = row.move_up_to, row.currency
-    return {
-        "account": row.account,
-        "person": row.person,
-        "standing": row.standing,
-        "may_see": row.may_see,
-        "move_up_to": None if amount is None or currency is None else show(amount, currency),
-        "currency": currency,
-        "until": row.until,
-        "position": row.position,
     }
 
 
