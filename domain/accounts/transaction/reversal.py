@@ -139,7 +139,7 @@ def reverse(command: ReverseTransaction, states: States, context: Context) -> De
     elif command.with_fee:
         amounts = left
     else:
-        amounts = _without_fee(original, left, internal_accounts(original, states))
+        amounts = _without_fee(original, left, _fee_accounts(original, states))
     if isinstance(amounts, Refused):
         return amounts
     return _undone(command, original, amounts, "reversal", "reversal", states, context)
@@ -253,7 +253,7 @@ def _checked(original: TransactionState, amounts: Sequence[int]) -> tuple[int, .
     return tuple(amounts)
 
 
-def internal_accounts(original: TransactionState, states: States) -> frozenset[str]:
+def _fee_accounts(original: TransactionState, states: States) -> frozenset[str]:
     """Return the accounts of the transaction that are internal accounts for fees."""
     return frozenset(
         entry.account
