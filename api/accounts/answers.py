@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, NotRequired
+from typing import Annotated, NotRequired, TypeAlias
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -64,24 +64,27 @@ class Balance(TypedDict):
     currency: CurrencyCode
 
 
+_Balances: TypeAlias = Annotated[
+    dict[str, Balance],
+    Field(
+        description="By account. Those of internal accounts without limits are left out, and for a customer those of "
+        "accounts that the customer may not see"
+    ),
+]
+
+
 class Booked(Accepted):
     """A transaction that was posted."""
 
     transaction: str
-    balances: NotRequired[
-        Annotated[
-            dict[str, Balance],
-            Field(
-                description="By account. Those of internal accounts without limits are left out, and for a customer "
-                "those of accounts that the customer may not see. Left out of a transaction that waits"
-            ),
-        ]
-    ]
+    balances: _Balances
 
 
-class Posted(Booked):
+class Posted(Accepted):
     """A transaction that was posted, or that waits for another person because of its amount: then `status` says so."""
 
+    transaction: str
+    balances: NotRequired[_Balances]  # not of a transaction that waits
     status: NotRequired[Annotated[str, one_of(TransactionStatus)]]
     awaits: NotRequired[Annotated[str, one_of(Awaits), Field(description="What it waits for")]]
     expires_at: NotRequired[datetime | None]
@@ -104,7 +107,7 @@ class FeeCharged(Posted):
     currency: NotRequired[CurrencyCode]
 
 
-class HoldCaptured(Posted):
+class HoldCaptured(Booked):
     """A hold that was captured by a transaction, in whole or in part."""
 
     hold: str
@@ -122,7 +125,7 @@ class TransactionPending(Accepted):
     expires_at: datetime | None
 
 
-class PendingPosted(Posted):
+class PendingPosted(Booked):
     """A pending transaction that was posted."""
 
 
@@ -133,7 +136,7 @@ class PendingEnded(Accepted):
     status: Annotated[str, one_of(TransactionStatus)]
 
 
-class TransactionUndone(Posted):
+class TransactionUndone(Booked):
     """A transaction that was reversed, refunded or charged back, and the one that did it."""
 
     original: str

@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from api.accounts.answers import Posted
+from api.accounts.answers import Booked
 from api.accounts.conditions import Conditional, conditioned
 from api.accounts.rates import Pair, PairFilter, RateText, ShownRate, ShownSpread
 from api.commands.answers import Accepted
@@ -109,7 +109,7 @@ class QuoteWasGiven(Accepted):
     spread: ShownSpread
 
 
-class MoneyConverted(Posted):
+class MoneyConverted(Booked):
     """A conversion that was made."""
 
     conversion: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
@@ -54,13 +55,14 @@ def test_a_publisher_goes_on_where_the_topic_ends(log: Published) -> None:
 
 
 def test_a_publisher_is_still_woken_after_the_database_ended_its_session(database18: Database, kafka: Kafka) -> None:
-    """It polls every ten seconds here, so only a notification makes it publish at once, in the new session too."""
-    log = published(database18, kafka, poll_seconds=10)
-    with ledger_on(log.database) as ledger, log.publishing():
+    """It polls every 45 seconds here, so only a notification makes it publish earlier, in the new session too."""
+    log = published(database18, kafka)
+    rarely = replace(log, settings=log.settings.model_copy(update={"poll_seconds": 45.0}))  # more than is allowed
+    with ledger_on(log.database) as ledger, rarely.publishing(paused_seconds=60):
         for _ in range(3):
             wait_until(lambda: publishers_at_rest(database18) == 1, "a publisher that waits")
             some_history(ledger, 2)
-            log.wait_until_published(seconds=5)
+            log.wait_until_published(seconds=30)
             end_sessions(database18, "daybook-publisher")
     log.assert_exactly_once()
 
