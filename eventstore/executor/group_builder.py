@@ -7,7 +7,7 @@ out of date. The append checks their versions.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import chain
 from time import monotonic_ns
 from typing import Any, Literal, Protocol, TypeAlias
@@ -169,7 +169,7 @@ class GroupBuilder:
         elif decision.outcome == "accepted":
             outcome = ACCEPTED
             carry_out = _foresee if dry_run else self._carry_out
-            versions = carry_out(group, events, states, reads, commuting)
+            versions = carry_out(group, events, states.keys(), reads, commuting)
             if decision.unseen:
                 versions = {stream: versions[stream] for stream in versions if stream not in decision.unseen}
             result = {**decision.result, "versions": versions}
@@ -182,7 +182,7 @@ class GroupBuilder:
         if may_record and rule is not None:
             events = (*events, self._refuse(submission.actor, submission.key, submission.command, rule, result))
             if not dry_run:
-                self._carry_out(group, events, states, reads, commuting)
+                self._carry_out(group, events, states.keys(), reads, commuting)
         return DecidedCommand(
             task=task,
             outcome=outcome,
@@ -200,7 +200,7 @@ class GroupBuilder:
     ) -> tuple[dict[str, Any], Any]:
         """The decision, and the states that it read. Raises `NewerEventError`."""
         known, work = group.known, group.work
-        states = {}
+        states = _StatesAtHand(group)
         if group.newer:
             group.check(streams)
         for stream in streams:
@@ -222,7 +222,7 @@ class GroupBuilder:
         self,
         group: Group,
         events: tuple[Any, ...],
-        states: Mapping[str, Any],
+        read: Set[str],
         reads: list[Read],
         commuting: frozenset[str],
     ) -> dict[str, int]:
@@ -231,7 +231,7 @@ class GroupBuilder:
         invented: dict[str, None] = {}
         for event in events:  # check all of them before any has an effect
             stream = event.originator_id
-            if stream not in states:
+            if stream not in read:
                 if stream in known:
                     raise MovedOnError(stream)  # an earlier command of this group has made it
                 invented[stream] = None
@@ -321,6 +321,29 @@ class GroupBuilder:
         return len(group.rejected) > before
 
 
+class _StatesAtHand(dict[str, Any]):
+    """The states that one decision reads, by stream.
+
+    A decision looks with `in` before it asks for a stream that its command does not name. If the group has the stream
+    already, it is there at once, and the decision is not made a second time.
+    """
+
+    __slots__ = ("_group",)
+
+    def __init__(self, group: Group) -> None:
+        super().__init__()
+        self._group = group
+
+    def __contains__(self, stream: object) -> bool:
+        if dict.__contains__(self, stream):
+            return True
+        group = self._group
+        if stream not in group.known or stream in group.newer:
+            return False
+        self[stream] = group.work[stream] if stream in group.work else group.known[stream].state
+        return True
+
+
 def _commute(commands: Sequence[DecidedCommand]) -> list[bool]:
     """For each event, whether it goes to a stream that its command reads as commuting."""
     return [on_one for decided in commands for on_one in _on_commuting(decided.events, decided)]
@@ -351,7 +374,7 @@ def _reads(group: Group, states: Iterable[str], commuting: frozenset[str]) -> li
 
 
 def _foresee(
-    group: Group, events: Iterable[Any], states: Mapping[str, Any], reads: list[Read], commuting: frozenset[str]
+    group: Group, events: Iterable[Any], read: Set[str], reads: list[Read], commuting: frozenset[str]
 ) -> dict[str, int]:
     """The versions that streams would have after the events, where they are certain. It changes nothing."""
     return {event.originator_id: event.originator_version for event in events if event.originator_id not in commuting}

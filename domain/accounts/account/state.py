@@ -163,6 +163,10 @@ class Account(Value, frozen=True):
         """Return the account after one entry."""
         return Account(version, self.profile, self.balance + signed, self.reserved, self.status, self.holds, self.usage)
 
+    def with_usage(self, version: int, usage: Usage) -> Account:
+        """Return the account after an event that changes what of its outgoing limits is used."""
+        return Account(version, self.profile, self.balance, self.reserved, self.status, self.holds, usage)
+
     def with_status(self, version: int, status: Status) -> Account:
         """Return the account with another status."""
         return Account(version, self.profile, self.balance, self.reserved, status, self.holds, self.usage)
@@ -313,9 +317,9 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
         case OwnerAdded() | OwnerRemoved() | MandateGiven() | MandateWithdrawn():
             return replace(state, version=version, profile=_with_persons(state.profile, event))
         case LimitUsed():
-            return replace(state, version=version, usage=state.usage.with_used(event.amount, event.at))
+            return state.with_usage(version, state.usage.with_used(event.amount, event.at))
         case LimitReturned():
-            return replace(state, version=version, usage=state.usage.with_returned(event.amount, event.used_at))
+            return state.with_usage(version, state.usage.with_returned(event.amount, event.used_at))
         case LimitsChanged():
             return replace(state, version=version, profile=_with_limits(state.profile, event))
         case AccountDetailsChanged():

@@ -7,7 +7,7 @@ a minute too late, and never too early.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 
 from domain.kernel import Value
 
@@ -15,7 +15,7 @@ MOST_DAYS = 31
 """Days that are kept: a month, and the days of an average."""
 MINUTES = 60
 """Minutes of the rolling hour, before the current one."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = date(1970, 1, 1).toordinal()
 
 Bucket = tuple[int, int, int]
 """The number of a day or minute, how many transactions it has, and their sum in minor units."""
@@ -29,10 +29,9 @@ class Usage(Value, frozen=True):
 
     def with_used(self, amount: int, at: datetime) -> Usage:
         """Return the usage after another transaction."""
-        day, minute = at.date().toordinal(), minute_of(at)
+        day, minute = at.toordinal(), minute_of(at)
         return Usage(
-            _added([one for one in self.days if one[0] > day - MOST_DAYS], day, amount),
-            _added([one for one in self.minutes if one[0] >= minute - MINUTES], minute, amount),
+            _added(self.days, day - MOST_DAYS + 1, day, amount), _added(self.minutes, minute - MINUTES, minute, amount)
         )
 
     def with_returned(self, amount: int, used_at: datetime) -> Usage:
@@ -47,37 +46,47 @@ class Usage(Value, frozen=True):
 
     def in_month(self, today: date) -> int:
         """Return the sum of the month up to now."""
-        return _sum(self.days, today.replace(day=1).toordinal())
+        return _sum(self.days, today.toordinal() - today.day + 1)
 
     def in_days(self, today: date, days: int) -> tuple[int, int]:
         """Return count and sum of so many days, today included. `MOST_DAYS` of them are kept."""
-        since = today.toordinal() - days
-        within = [one for one in self.days if one[0] > since]
-        return sum(count for _, count, _ in within), sum(total for _, _, total in within)
+        return _count_and_sum(self.days, today.toordinal() - days + 1)
 
     def in_hour(self, at: datetime) -> tuple[int, int]:
         """Return count and sum of the last hour."""
-        since = minute_of(at) - MINUTES
-        within = [one for one in self.minutes if one[0] >= since]
-        return sum(count for _, count, _ in within), sum(total for _, _, total in within)
+        return _count_and_sum(self.minutes, minute_of(at) - MINUTES)
 
 
 NO_USAGE = Usage()
 
 
 def minute_of(at: datetime) -> int:
-    """Return the number of the minute since 1970."""
-    return (at - _EPOCH) // timedelta(minutes=1)
+    """Return the number of the minute since 1970. The time is in UTC."""
+    return ((at.toordinal() - _EPOCH) * 24 + at.hour) * 60 + at.minute
 
 
 def _sum(buckets: tuple[Bucket, ...], since: int) -> int:
-    return sum(total for number, _, total in buckets if number >= since)
+    return _count_and_sum(buckets, since)[1]
 
 
-def _added(buckets: list[Bucket], number: int, amount: int) -> tuple[Bucket, ...]:
-    """Return the buckets with one more transaction. A clock that went back adds to an older bucket, or makes it."""
-    for at, (known, count, total) in enumerate(buckets):
-        if known == number:
-            buckets[at] = (number, count + 1, total + amount)
-            return tuple(buckets)
-    return tuple(sorted([*buckets, (number, 1, amount)]))
+def _count_and_sum(buckets: tuple[Bucket, ...], since: int) -> tuple[int, int]:
+    counts = sums = 0
+    for number, count, total in buckets:
+        if number >= since:
+            counts += count
+            sums += total
+    return counts, sums
+
+
+def _added(buckets: tuple[Bucket, ...], first: int, number: int, amount: int) -> tuple[Bucket, ...]:
+    """Return the buckets from the first one on, with one more transaction.
+
+    A clock that went back adds to an older bucket, or makes it.
+    """
+    if buckets and buckets[-1][0] == number and buckets[0][0] >= first:  # nearly always
+        _, count, total = buckets[-1]
+        return (*buckets[:-1], (number, count + 1, total + amount))
+    kept = {known: (count, total) for known, count, total in buckets if known >= first}
+    count, total = kept.get(number, (0, 0))
+    kept[number] = (count + 1, total + amount)
+    return tuple((known, *kept[known]) for known in sorted(kept))

@@ -223,3 +223,26 @@ def test_a_decision_that_asks_for_a_stream_with_an_unknown_type_is_left_out(
     group = builder.make([task("1", Pay())], cast(Any, None), 1)
     assert refusals(group) == {"1": (NEWER, "paid.v2")}
     assert group.batch is None
+
+
+def test_a_decision_finds_what_its_group_has_already_and_is_made_once(
+    builder: GroupBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first command asks for the stream, and the second one finds what the first one made of it."""
+    seen: list[tuple[str, Paid | None]] = []
+
+    def asking(command: Pay, states: Mapping[str, Paid | None], context: object) -> Accepted | NeedsStreams:
+        if "book" not in states:
+            seen.append(("asked", None))
+            return NeedsStreams(("book",))
+        seen.append(("decided", states["book"]))
+        made = states["book"].version if states["book"] else 0
+        return Accepted((Event("book", made + 1),), {}, frozenset())
+
+    monkeypatch.setattr(builder, "_decide", asking)
+    group = builder.make([task("1", Pay()), task("2", Pay())], cast(Any, None), 1)
+    assert seen == [("asked", None), ("decided", None), ("decided", Paid(1))]
+    assert [decided.reads for decided in group.commands] == [
+        [(CASH, 0, False), ("book", 0, False)],
+        [(CASH, 0, False), ("book", 0, False)],
+    ]
