@@ -190,7 +190,7 @@ def _money(ledger: Ledger) -> None:
     def waits(id: str, amount: int, **more: Any) -> By:
         return By(CLERK, PendTransfer(id, one, two, amount, "EUR", TODAY, **more))
 
-    limits = Limits(minimum=0, maximum=None, overdraft=10, daily=80_000, monthly=90_000)
+    limits = Limits(minimum=0, maximum=None, overdraft=10, daily=80_000, monthly=90_000, approve_above=FOUR_EYES)
     transferred, withdrawn = new_id(TRANSACTION), new_id(TRANSACTION)
     commands = (
         waits(posted, 6_101),

@@ -974,6 +974,14 @@ AGAINST_THE_RULES: Final = [
         TABLES,
     ),
     forged(
+        "a transaction above the amount that its account lets one person decide about",
+        everywhere('"approve_above":50000', '"approve_above":6106', "type = 'account.limits_changed.v1'"),
+        "takes 6107 from acct_",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
         "a policy that is stricter than the postings after it",
         """UPDATE log.events SET payload = '{"most_days_back":1}' WHERE type = 'posting_policy.changed.v1'""",
         "days before today, 2026-11-21 (UTC); the posting policy allows 1.",
