@@ -540,6 +540,14 @@ def retyped(old: str, new: str) -> str:
     return f"UPDATE log.events SET type = '{new}' WHERE type = '{old}'"
 
 
+def turned_into_metadata(where: str, amount: int) -> str:
+    """Makes other metadata of the account out of its event with this amount."""
+    payload = """convert_to('{"metadata":{"branch":"12"},"removed":[]}', 'UTF8')"""
+    with_amount = f"convert_from(payload, 'UTF8') LIKE '%\"amount\":{amount},%'"
+    changed = f"type = 'account.metadata_changed.v1', payload = {payload}"
+    return f"UPDATE log.events SET {changed} WHERE {where} AND {with_amount}"
+
+
 def forged(name: str, sql: str, says: str, *found_by: str) -> Case:
     """Events that are sound in their form. A finding has `says`."""
     return Case(f"rules: {name}", sql, frozenset(found_by), CHANGES, says=says)
@@ -950,6 +958,22 @@ AGAINST_THE_RULES: Final = [
         "is posted with another kind, reference or entries than it was reserved with",
         STREAMS_KEEP_RULES,
         UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a pending transaction that is posted and goes on to reserve",
+        turned_into_metadata("type = 'account.hold_captured.v1'", 6_101),
+        "waits no more, and its unit does not end what it reserves on acct_",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a pending transaction that is cancelled and goes on to reserve",
+        turned_into_metadata("type = 'account.hold_released.v1'", 6_102),
+        "waits no more, and its unit does not end what it reserves on acct_",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
         TABLES,
     ),
     forged(

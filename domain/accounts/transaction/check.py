@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeAlias, get_args
 
 from domain.accounts.account.events import (
@@ -23,6 +23,7 @@ from domain.accounts.numbers import InternalRole, PairRole
 from domain.accounts.periods.state import PERIODS, YearClosed, YearEndReversed, periods
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import (
+    Entry,
     TransactionPosted,
     internal_account,
     pair_account,
@@ -45,6 +46,7 @@ from domain.accounts.transaction.reversal import NOT_REVERSED
 from domain.accounts.transaction.state import TransactionState, evolve
 from domain.accounts.transaction.waiting import RULES as WAITING_RULES
 from domain.accounts.transaction.waiting import (
+    net_taken,
     refuse_before_its_time,
     refuse_late,
     refuse_pending_expiry,
@@ -130,6 +132,18 @@ def _posted(state: TransactionState | None, event: TransactionPosted, decided: D
         yield Broken(event, f"{id} is posted with another kind, reference or entries than it was reserved with")
     if (refusal := refuse_posting_pending(state, decided.decided_at)) is not None:
         yield refused(event, refusal, _RULES)
+    yield from _reserves_no_more(state, event, decided)
+
+
+def _reserves_no_more(state: TransactionState, event: TransactionPosted | _Ended, decided: Decided) -> Iterator[Broken]:
+    """What a transaction reserved while it was pending ends in the unit in which it waits no more."""
+    for account in _reserved(state.entries, decided.log):
+        what = f"{state.id} waits no more, and its unit does not end what it reserves on {account}"
+        yield Broken(event, what, unless=Beside(account, partial(_ends_hold, state.id)))
+
+
+def _ends_hold(id: str, event: Event) -> bool:
+    return isinstance(event, HoldCaptured | HoldReleased | HoldExpired) and event.hold == id
 
 
 def _closes_with(id: str, event: Event) -> bool:
@@ -157,6 +171,8 @@ def _ended(state: TransactionState | None, event: _Ended, decided: Decided) -> I
             yield Broken(event, f"{event.by} asked for {id}, and decided about it")
     if refusal is not None:
         yield refused(event, refusal, _RULES)
+    if not isinstance(event, TransactionApproved):  # it is posted in its unit, and that ends the holds
+        yield from _reserves_no_more(state, event, decided)
     if not isinstance(event, TransactionExpired | TransactionApproved) and event.subject != state.subject:
         yield Broken(event, f"the texts of {id} are about {state.subject}, not about {event.subject}")
 
@@ -241,27 +257,30 @@ def _pended_is_reserved(event: TransactionPended, unit: Mapping[str, Sequence[Ev
         for one in events
         if isinstance(one, HoldPlaced) and one.hold == id
     }
-    taken: dict[str, int] = {}
-    for entry in event.entries:
-        taken[entry.account] = taken.get(entry.account, 0) - entry.signed
-    currencies = {entry.account: entry.currency for entry in event.entries}
-    for account in sorted(held.keys() | {account for account, amount in taken.items() if amount > 0}):
-        takes, holds = max(0, taken.get(account, 0)), held.get(account, 0)
-        if takes != holds and (holds or not _is_internal(account, currencies[account], decided.log)):
-            return f"{id} takes {takes} from {account}, and reserves {holds} there"
+    takes = _reserved(event.entries, decided.log)
+    for account in sorted(held.keys() | takes.keys()):
+        if takes.get(account, 0) != held.get(account, 0):
+            return f"{id} takes {takes.get(account, 0)} from {account}, and reserves {held.get(account, 0)} there"
     return None
 
 
-def _is_internal(account: str, currency: str, log: str) -> bool:
-    """Whether the account belongs to the ledger itself. Its id says so, without its state."""
-    if account in {internal_account(log, role, currency) for role in get_args(InternalRole)}:
-        return True
-    pairs = (f"{one}:{other}" for foreign in EXPONENTS for one, other in ((currency, foreign), (foreign, currency)))
-    return account in {pair_account(log, role, pair, currency) for pair in pairs for role in get_args(PairRole)}
+def _reserved(entries: Sequence[Entry], log: str) -> dict[str, int]:
+    """Return what has to be reserved on each account, in minor units. Nothing is on the ledger's own accounts."""
+    currencies = {entry.account: entry.currency for entry in entries}
+    takes = net_taken(entries).items()
+    return {id: amount for id, amount in takes if id not in _internal_accounts(log, currencies[id])}
+
+
+@lru_cache(maxsize=len(EXPONENTS))
+def _internal_accounts(log: str, currency: str) -> frozenset[str]:
+    """Return the ids of the accounts in a currency that belong to the ledger itself, whether they are open or not."""
+    pairs = [f"{one}:{other}" for foreign in EXPONENTS for one, other in ((currency, foreign), (foreign, currency))]
+    roles = {internal_account(log, role, currency) for role in get_args(InternalRole)}
+    return frozenset(roles | {pair_account(log, role, pair, currency) for pair in pairs for role in get_args(PairRole)})
 
 
 def _ended_is_released(event: _Ended, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
-    """An approved transaction is posted in its unit, and another one releases its holds (the accounts' checks)."""
+    """An approved transaction is posted in its unit."""
     posted = any(isinstance(one, TransactionPosted) for one in unit.get(event.originator_id, ()))
     if isinstance(event, TransactionApproved) and not posted:
         return f"{event.originator_id} is approved, and its unit does not post it"
