@@ -915,6 +915,12 @@ AGAINST_THE_RULES: Final = [
         TABLES,
     ),
     forged(
+        "a reversal of less than what was paid back",
+        everywhere("6006,6006", "6005,6006", "type = 'transaction.reversed.v1'"),
+        "for [6005, 6006] minor units of its entries, which that does not undo",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
         "a reversal that is posted as a transfer",
         everywhere('"kind":"reversal"', '"kind":"transfer"', "type = 'transaction.posted.v1'"),
         "which its unit does not post as a reversal, refund or chargeback",

@@ -42,7 +42,7 @@ from domain.accounts.transaction.events import (
     TransactionRejected,
     TransactionReversed,
 )
-from domain.accounts.transaction.reversal import NOT_REVERSED
+from domain.accounts.transaction.reversal import NOT_REVERSED, undoes
 from domain.accounts.transaction.state import TransactionState, evolve
 from domain.accounts.transaction.waiting import RULES as WAITING_RULES
 from domain.accounts.transaction.waiting import (
@@ -91,7 +91,7 @@ def check(before: TransactionState | None, events: Sequence[TransactionEvent], d
                     at = decided.decided_at.isoformat()
                     yield Broken(event, f"{event.originator_id} is counted at {event.at.isoformat()}, decided at {at}")
             case TransactionReversed():
-                yield from _reversed(state, event)
+                yield from _reversed(state, event, decided)
             case _:
                 yield from _ended(state, event, decided)
         if event is not events[-1]:
@@ -177,8 +177,8 @@ def _ended(state: TransactionState | None, event: _Ended, decided: Decided) -> I
         yield Broken(event, f"the texts of {id} are about {state.subject}, not about {event.subject}")
 
 
-def _reversed(state: TransactionState | None, event: TransactionReversed) -> Iterator[Broken]:
-    """What is reversed only grows, and never above what was posted."""
+def _reversed(state: TransactionState | None, event: TransactionReversed, decided: Decided) -> Iterator[Broken]:
+    """What is reversed only grows, by what the reversing transaction undoes, and never above what was posted."""
     assert state is not None, "the fold was tried before"
     id = event.originator_id
     if state.status not in ("posted", "partly_reversed"):
@@ -190,11 +190,19 @@ def _reversed(state: TransactionState | None, event: TransactionReversed) -> Ite
     grows = len(now) == len(amounts) and all(a <= b <= c for a, b, c in zip(before, now, amounts, strict=True))
     if not grows or now == before:
         yield Broken(event, f"{id} is reversed up to {list(now)} of {amounts} minor units, after {list(before)}")
-    elif event.whole is not (list(now) == amounts):
+        return
+    added = [b - a for a, b in zip(before, now, strict=True)]
+    what = f"{id} is reversed by {event.by} for {added} minor units of its entries, which that does not undo"
+    yield Broken(event, what, unless=Beside(event.by, partial(_undoes, state.entries, added, decided.log)))
+    if event.whole is not (list(now) == amounts):
         yield Broken(event, f"{id} is {'wholly' if event.whole else 'partly'} reversed, with {list(now)} of {amounts}")
     elif event.whole and state.kind == "year_end":
         what = f"{id} closed a year and is wholly reversed, and its unit does not say that the year is open"
         yield Broken(event, what, unless=Beside(PERIODS, partial(_stands_no_more, id)))
+
+
+def _undoes(original: Sequence[Entry], amounts: Sequence[int], log: str, event: Event) -> bool:
+    return isinstance(event, TransactionPosted) and undoes(event, original, amounts, log)
 
 
 # Events that must stand beside others in their unit
