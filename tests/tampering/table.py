@@ -928,6 +928,20 @@ AGAINST_THE_RULES: Final = [
         TABLES,
     ),
     forged(
+        "a refund that reverses nothing",
+        in_json("payload", '"kind":"deposit"', '"kind":"refund"', TRANSACTION),
+        "is posted as a refund, and names no parent that it undoes",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a reversal of another transaction than its unit reverses",
+        in_json("payload", '"parent":"txn_.', '"parent":"txn_z', "type = 'transaction.detailed.v1'"),
+        "which its unit does not reverse",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
         "an approval by who asked for it",
         everywhere("prsn_approver", "prsn_clerk", "type = 'transaction.approved.v1'"),
         "prsn_clerk asked for txn_",

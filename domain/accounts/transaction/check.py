@@ -308,6 +308,19 @@ def _reversed_by_another(
     return None
 
 
+def _undoing_reverses(event: TransactionPosted, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """What is posted as a reversal, refund or chargeback reverses its parent in the same unit."""
+    if event.kind not in NOT_REVERSED:
+        return None
+    id = event.originator_id
+    parent = next((one.parent for one in unit[id] if isinstance(one, TransactionDetailed)), None)
+    if parent is None:
+        return f"{id} is posted as a {event.kind}, and names no parent that it undoes"
+    if any(isinstance(one, TransactionReversed) and one.by == id for one in unit.get(parent, ())):
+        return None
+    return f"{id} is posted as a {event.kind} of {parent}, which its unit does not reverse"
+
+
 def _used_by_its_transaction(event: LimitUsed, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
     """The transaction of the unit takes as much from the account, and its kind counts."""
     id, account = event.transaction, event.originator_id
@@ -405,6 +418,7 @@ UNIT_RULES: Mapping[type[Event], UnitRule] = {
     HoldReleased: _hold_ends_with_its_transaction,
     HoldExpired: _hold_ends_with_its_transaction,
     TransactionPended: _pended_is_reserved,
+    TransactionPosted: _undoing_reverses,
     TransactionApproved: _ended_is_released,
     TransactionReversed: _reversed_by_another,
     TransactionCounted: _counted_somewhere,

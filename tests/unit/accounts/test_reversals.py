@@ -407,3 +407,19 @@ def test_a_fee_of_a_refund_goes_to_the_account_of_fees() -> None:
         forged = (replace(posted, entries=entries), *unit[1:])
         found = [what for _, what in broken(before, forged, ledger.decided)]
         assert any("which that does not undo" in what for what in found) is not right
+
+
+@pytest.mark.parametrize("undoing", [reverse(amount=100), charge_back(100), refund(100)])
+def test_what_undoes_nothing_of_its_parent_is_found(undoing: Any) -> None:
+    ledger = moved(400)
+    before = dict(ledger.states)
+    unit = ledger.accepted(undoing).events
+    kind = ledger["txn_2"].kind
+    without = [event for event in unit if not isinstance(event, TransactionReversed)]
+    orphan = [event for event in without if not isinstance(event, TransactionDetailed)]
+    assert [what for _, what in broken(before, without, ledger.decided)] == [
+        f"txn_2 is posted as a {kind} of txn_1, which its unit does not reverse"
+    ]
+    assert [what for _, what in broken(before, orphan, ledger.decided)] == [
+        f"txn_2 is posted as a {kind}, and names no parent that it undoes"
+    ]
