@@ -618,6 +618,13 @@ AGAINST_THE_RULES: Final = [
         TABLES,
     ),
     forged(
+        "a deposit that calls itself a conversion",
+        in_json("payload", '"kind":"deposit"', '"kind":"conversion"', TRANSACTION),
+        "is posted as a conversion, and its unit makes none with it",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
         "a quote that is used at another price",
         everywhere('"source_amount":1000', '"source_amount":1', "type = 'quote.used.v1'"),
         "is used for another price than it was given for",
