@@ -1113,7 +1113,21 @@ AGAINST_THE_RULES: Final = [
         "a seal with other figures",
         "UPDATE log.events SET payload = convert_to(replace(convert_from(payload, 'UTF8'), ':100,', ':900,'), 'UTF8')"
         " WHERE type = 'period.sealed.v1'",
-        "the seal of per_1 differs, debits and credits: EUR cash has 900 and 0, its entries 100 and 0;",
+        "the seal of per_1 differs, debits and credits: EUR cash has 900 and 0 (accounts: 1), its entries 100 and 0",
+        SEALS,
+        TABLES,
+    ),
+    forged(
+        "a seal with another number of accounts",
+        in_json("payload", '"accounts":1', '"accounts":2', "type = 'period.sealed.v1'"),
+        "EUR cash has 100 and 0 (accounts: 2), its entries 100 and 0 (1)",
+        SEALS,
+        TABLES,
+    ),
+    forged(
+        "a seal with the digest of other balances",
+        in_json("payload", '"digest":"....', '"digest":"beef', "type = 'period.sealed.v1'"),
+        "the seal of per_1 has the digest beef",
         SEALS,
         TABLES,
     ),
