@@ -367,6 +367,7 @@ EVENTS: Final = [
         SHARES,
         STREAMS_KEEP_RULES,
         UNITS,
+        UNITS_KEEP_RULES,
         digest=CHANGES,
     ),
     case(
@@ -1229,12 +1230,14 @@ AGAINST_THE_RULES: Final = [
         in_json("metadata", '"rules":\\d+', '"rules":99', ITEM),
         "it was decided under version 99 of the rules",
         STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
     ),
     forged(
         "metadata without the time of the decision",
         in_json("metadata", '"decided_at"', '"decided"', UNIT_OF.format("old-single")),
         "does not say when and under which rules it was decided",
         STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
     ),
     forged(
         "a revision left out",
