@@ -1126,6 +1126,15 @@ AGAINST_THE_RULES: Final = [
         TABLES,
     ),
     forged(
+        "a seal with words instead of figures",
+        in_json("payload", '"debits":100', '"debits":"much"', "type = 'period.sealed.v1'"),
+        "EUR cash has 0 and 0 (accounts: 1), its entries 100 and 0 (1)",
+        SEALS,
+        READABLE,
+        STREAMS_KEEP_RULES,
+        CHECKPOINTS,
+    ),
+    forged(
         "a seal with the digest of other balances",
         in_json("payload", '"digest":"....', '"digest":"beef', "type = 'period.sealed.v1'"),
         "the seal of per_1 has the digest beef",

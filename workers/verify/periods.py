@@ -23,6 +23,11 @@ _SEALED = """
 COUNT_SEALS: Final = f"SELECT count(*) FROM ({_SEALED}) s"  # noqa: S608 - a constant of this module
 
 
+def _number(name: str) -> str:
+    """Return the figure of a seal as a number, and null for one that is no whole number, so that it differs."""
+    return f"CASE WHEN f->>'{name}' ~ '^[0-9]{{1,40}}$' THEN (f->>'{name}')::numeric END"
+
+
 def compare_seals(entries: str) -> str:
     """Return the query. `entries` is the one of all entries. Without a seal it reads none.
 
@@ -65,8 +70,8 @@ digests AS (
       FROM summed GROUP BY seal
 ),
 sealed AS (
-    SELECT s.seal, f->>'currency' AS currency, f->>'type' AS type, (f->>'accounts')::numeric AS accounts,
-           (f->>'debits')::numeric AS debits, (f->>'credits')::numeric AS credits
+    SELECT s.seal, f->>'currency' AS currency, f->>'type' AS type, {_number("accounts")} AS accounts,
+           {_number("debits")} AS debits, {_number("credits")} AS credits
       FROM seals s, jsonb_array_elements(s.figures) f
 ),
 differences AS (
