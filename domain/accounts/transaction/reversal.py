@@ -117,6 +117,10 @@ RULES: dict[str, str] = {
         "Transaction {transaction} has {debits} debits in {currency}, so it is not known which of them paid the fee; "
         "name the entries to reverse."
     ),
+    "reversal_of_conversion": (
+        "Transaction {transaction} is a conversion, whose sides belong together; it is reversed as a whole, with or "
+        "without its spread."
+    ),
     "reversal_currency": "Entry {entry} of transaction {transaction} is in {booked}; the amount is in {currency}.",
     "reversal_before_original": (
         "The value date {value_date} is before that of transaction {transaction}, {posted_on}; it is undone then "
@@ -207,6 +211,8 @@ def left_of(original: TransactionState) -> tuple[int, ...]:
 
 
 def _of_parts(original: TransactionState, parts: Sequence[Part]) -> tuple[int, ...] | Refused:
+    if original.kind == "conversion":
+        return Refused("reversal_of_conversion", {"transaction": original.id})
     amounts = [0] * len(original.entries)
     for part in parts:
         if not 0 < part.entry <= len(amounts):
