@@ -3,13 +3,14 @@
 -- Tables, in the schema read.
 
 CREATE TABLE movements (
-    entries       bigint NOT NULL,
-    last_position bigint NOT NULL,
-    day           date NOT NULL,
-    account       text COLLATE "C" NOT NULL,
-    currency      text COLLATE "C" NOT NULL,
-    debits        numeric NOT NULL,
-    credits       numeric NOT NULL,
+    entries        bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position  bigint NOT NULL,
+    day            date NOT NULL,
+    account        text COLLATE "C" NOT NULL,
+    currency       text COLLATE "C" NOT NULL,
+    debits         numeric NOT NULL,
+    credits        numeric NOT NULL,
     PRIMARY KEY (account, day)
 ) WITH (fillfactor = 80);
 
@@ -20,6 +21,7 @@ COMMENT ON COLUMN movements.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN movements.entries IS 'Entries of that value date, whenever they were booked.';
 COMMENT ON COLUMN movements.debits IS 'Sum of the debits.';
 COMMENT ON COLUMN movements.credits IS 'Sum of the credits.';
+COMMENT ON COLUMN movements.first_position IS 'Position in the log of the first transaction with an entry of that day.';
 COMMENT ON COLUMN movements.last_position IS 'Position in the log of the last transaction with an entry of that day.';
 
 -- Reporting views.

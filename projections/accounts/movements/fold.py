@@ -23,10 +23,11 @@ class Sums:
     """The sums of one account on one day."""
 
     currency: str
+    first: int  # position of the first transaction
     debits: int = 0  # minor units
     credits: int = 0
     entries: int = 0
-    position: int = 0  # position of the last transaction
+    last: int = 0  # position of the last transaction
 
 
 Movements = dict[date, dict[str, Sums]]
@@ -38,13 +39,13 @@ _ADD = """
 MERGE INTO movements m
 USING (SELECT unnest(%s::text[]) AS account, unnest(%s::text[])::date AS day, unnest(%s::text[]) AS currency,
               unnest(%s::text[]) AS debits, unnest(%s::text[]) AS credits, unnest(%s::bigint[]) AS entries,
-              unnest(%s::bigint[]) AS position) AS s
+              unnest(%s::bigint[]) AS first, unnest(%s::bigint[]) AS last) AS s
    ON m.account = s.account AND m.day = s.day AND m.currency = s.currency
  WHEN MATCHED THEN UPDATE
   SET debits = m.debits + s.debits::numeric, credits = m.credits + s.credits::numeric, entries = m.entries + s.entries,
-      last_position = s.position
- WHEN NOT MATCHED THEN INSERT (account, day, currency, debits, credits, entries, last_position)
-      VALUES (s.account, s.day, s.currency, s.debits::numeric, s.credits::numeric, s.entries, s.position)
+      last_position = s.last
+ WHEN NOT MATCHED THEN INSERT (account, day, currency, debits, credits, entries, first_position, last_position)
+      VALUES (s.account, s.day, s.currency, s.debits::numeric, s.credits::numeric, s.entries, s.first, s.last)
 """
 
 
@@ -58,7 +59,7 @@ def fold(events: Iterable[RecordedEvent]) -> Movements:
         for entry in event.entries:
             sums = of_day.get(entry.account)
             if sums is None:
-                of_day[entry.account] = sums = Sums(entry.currency)
+                of_day[entry.account] = sums = Sums(entry.currency, position)
             elif sums.currency != entry.currency:
                 raise FoldError(f"{entry.account} has entries in {sums.currency} and in {entry.currency}")
             if entry.side == "credit":
@@ -66,21 +67,21 @@ def fold(events: Iterable[RecordedEvent]) -> Movements:
             else:
                 sums.debits += entry.amount
             sums.entries += 1
-            sums.position = position
+            sums.last = position
     return movements
 
 
 def lay_out(movements: Movements) -> tuple[BinaryArray, ...]:
     """The sums as parameters, sorted by account, like the index."""
-    rows: list[tuple[str, str, str, str, str, int, int]] = []
+    rows: list[tuple[str, str, str, str, str, int, int, int]] = []
     for day, of_day in movements.items():
         written = str(day)
         rows += [
-            (account, written, sums.currency, str(sums.debits), str(sums.credits), sums.entries, sums.position)
+            (account, written, sums.currency, str(sums.debits), str(sums.credits), sums.entries, sums.first, sums.last)
             for account, sums in of_day.items()
         ]
     rows.sort(key=_ACCOUNT)
-    account, days, currency, debits, credits, entries, position = zip(*rows, strict=True)
+    account, days, currency, debits, credits, entries, first, last = zip(*rows, strict=True)
     return (
         text_array(account),
         text_array(days),
@@ -88,7 +89,8 @@ def lay_out(movements: Movements) -> tuple[BinaryArray, ...]:
         text_array(debits),
         text_array(credits),
         int8_array(entries),
-        int8_array(position),
+        int8_array(first),
+        int8_array(last),
     )
 
 

@@ -16,6 +16,7 @@ TABLE = read_table(
     number("entries", "Entries of that value date, whenever they were booked."),
     total("debits", "Sum of the debits."),
     total("credits", "Sum of the credits."),
+    number("first_position", "Position in the log of the first transaction with an entry of that day."),
     number("last_position", "Position in the log of the last transaction with an entry of that day."),
     storage="fillfactor = 80",  # the rows of the current days are changed again and again
 )

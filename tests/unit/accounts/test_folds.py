@@ -150,8 +150,8 @@ def test_a_transaction_row_carries_its_entries_as_json() -> None:
 def test_movements_are_per_account_and_day() -> None:
     added = movements.fold(recorded(moved("a", "b", 5), moved("b", "a", 2), moved("a", "b", 1, NEXT_DAY)))
     assert added == {
-        DAY: {"a": movements.Sums("EUR", 5, 2, 2, 2), "b": movements.Sums("EUR", 2, 5, 2, 2)},
-        NEXT_DAY: {"a": movements.Sums("EUR", 1, 0, 1, 3), "b": movements.Sums("EUR", 0, 1, 1, 3)},
+        DAY: {"a": movements.Sums("EUR", 1, 5, 2, 2, 2), "b": movements.Sums("EUR", 1, 2, 5, 2, 2)},
+        NEXT_DAY: {"a": movements.Sums("EUR", 3, 1, 0, 1, 3), "b": movements.Sums("EUR", 3, 0, 1, 1, 3)},
     }
 
 

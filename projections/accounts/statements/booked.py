@@ -1,0 +1,86 @@
+"""What was booked on an account by a position of the log, or before a time.
+
+The entries of an account are numbered without gaps in the order of the log. Their positions and times never fall with
+their numbers. So the last entry by a position or a time is found by halving: with a million entries that is twenty
+probes of the primary key, and no further index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from projections.engine.checkpoint import folded
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """The last entry of an account by some position or time; all 0 if there is none. The balance in minor units."""
+
+    number: int
+    position: int
+    balance: int
+
+
+class NotFoldedError(RuntimeError):
+    """The tables are not folded up to the position that was asked for."""
+
+    def __init__(self, asked: int, reached: int, projections: Sequence[str]) -> None:
+        super().__init__(f"{', '.join(projections)} are folded up to position {reached}, not yet up to {asked}")
+        self.asked = asked
+        self.reached = reached
+        self.projections = tuple(projections)
+
+
+# The LIMIT keeps the probe a nested loop.
+_LAST = """
+WITH RECURSIVE search AS (
+    SELECT a.i, a.bound, 0::bigint AS low, coalesce((
+        SELECT number FROM read.entries WHERE account = %(account)s ORDER BY number DESC LIMIT 1), 0) AS high
+      FROM unnest(%(bounds)s::{type}[]) WITH ORDINALITY AS a(bound, i)
+  UNION ALL
+    SELECT s.i, s.bound, CASE WHEN e.passes THEN s.middle ELSE s.low END,
+           CASE WHEN e.passes THEN s.high ELSE s.middle - 1 END
+      FROM (SELECT i, bound, low, high, (low + high + 1) / 2 AS middle FROM search WHERE low < high) s
+     CROSS JOIN LATERAL (
+        SELECT {condition} AS passes FROM read.entries WHERE account = %(account)s AND number = s.middle LIMIT 1
+     ) e
+)
+SELECT s.low, coalesce(e.position, 0), coalesce(e.balance_after, 0)
+  FROM search s LEFT JOIN LATERAL (
+    SELECT position, balance_after FROM read.entries WHERE account = %(account)s AND number = s.low LIMIT 1
+  ) e ON true
+ WHERE s.low = s.high ORDER BY s.i
+"""
+LAST_BY_POSITION = _LAST.format(type="bigint", condition="position <= s.bound")
+LAST_BEFORE_TIME = _LAST.format(type="timestamptz", condition="recorded_at < s.bound")
+
+
+def position_to_read(connection: Connection[Any], as_of: int | None, *projections: str) -> int:
+    """The position to read at: `as_of`, or that up to which these are folded. Raises `NotFoldedError` beyond it.
+
+    Entries and transactions up to there never change, so what is read of them later is of one state.
+    """
+    reached = folded(connection, *projections)
+    if as_of is not None and as_of > reached:
+        raise NotFoldedError(as_of, reached, projections)
+    return reached if as_of is None else as_of
+
+
+def booked_by(connection: Connection[Any], account: str, positions: Sequence[int]) -> list[Booked]:
+    """The last entry at each of these positions or before it."""
+    return _last(connection, LAST_BY_POSITION, account, positions)
+
+
+def booked_before(connection: Connection[Any], account: str, times: Sequence[datetime]) -> list[Booked]:
+    """The last entry that was recorded before each of these times."""
+    return _last(connection, LAST_BEFORE_TIME, account, times)
+
+
+def _last(connection: Connection[Any], statement: str, account: str, bounds: Iterable[object]) -> list[Booked]:
+    rows = connection.execute(statement.encode(), {"account": account, "bounds": list(bounds)}).fetchall()
+    return [Booked(number, position, int(balance)) for number, position, balance in rows]
