@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from psycopg import Connection
 
-from projections.accounts.statements.booked import Booked, booked_before, booked_by, position_to_read
+from projections.accounts.statements.booked import (
+    Booked,
+    booked_before,
+    booked_by,
+    midnight,
+    midnight_after,
+    position_to_read,
+)
 from projections.accounts.statements.sums import sums
-from projections.engine.checkpoint import folded
 
 Every = Literal["day", "week", "month"]
 MOST_STEPS = 400
@@ -69,14 +75,11 @@ def balance(
 
     Without `as_of` it is of the position up to which the tables are folded. Raises `NotFoldedError`.
     """
+    position = position_to_read(connection, as_of, *(BALANCE_PROJECTIONS if value_date else ("entries",)))
+    [last] = booked_by(connection, account, [position])
     if value_date is None:
-        position = position_to_read(connection, as_of, "entries")
-        [last] = booked_by(connection, account, [position])
         return Balance(last.balance, position)
-    entries_until = folded(connection, "entries")
-    position = position_to_read(connection, as_of, *BALANCE_PROJECTIONS)
-    found = sums(connection, account, upto=position, until=value_date, entries_until=entries_until)
-    return Balance(found.net, position)
+    return Balance(sums(connection, account, last, until=value_date).net, position)
 
 
 def history(
@@ -99,29 +102,19 @@ def history(
     starts = list(step_starts(since, min(until, now.date()), every))
     if not starts:
         return History((), position)
-    low, high = booked_between(connection, account, since, until, position)
+    [last] = booked_by(connection, account, [position])
+    low, high = booked_between(connection, account, since, until, last)
     parameters = {"every": every, "account": account, "low": low.number, "high": high.number}
     rows = connection.execute(STEPS.encode(), parameters).fetchall()
     return History(tuple(_steps(starts, {max(day, since): more for day, *more in rows}, low.balance)), position)
 
 
 def booked_between(
-    connection: Connection[Any], account: str, since: date, until: date, position: int
+    connection: Connection[Any], account: str, since: date, until: date, last: Booked
 ) -> tuple[Booked, Booked]:
-    """The last entry before the day of booking `since`, and the last one of `until`; both up to a position."""
+    """The last entry before the day of booking `since`, and the last one of `until`; neither after `last`."""
     before, end = booked_before(connection, account, [midnight(since), midnight_after(until)])
-    [last] = booked_by(connection, account, [position])
     return min(before, last, key=_number), min(end, last, key=_number)
-
-
-def midnight(day: date) -> datetime:
-    """The beginning of a day, UTC."""
-    return datetime.combine(day, time(), UTC)
-
-
-def midnight_after(day: date) -> datetime:
-    """The end of a day, UTC: the beginning of the next one, or the last time there is."""
-    return datetime.max.replace(tzinfo=UTC) if day == date.max else midnight(day + timedelta(days=1))
 
 
 def step_starts(since: date, until: date, every: Every) -> Iterator[date]:

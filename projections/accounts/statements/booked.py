@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from psycopg import Connection
@@ -24,6 +24,10 @@ class Booked:
     number: int
     position: int
     balance: int
+    day: date | None  # on which it was booked, UTC
+
+
+NOTHING_BOOKED = Booked(0, 0, 0, None)
 
 
 class NotFoldedError(RuntimeError):
@@ -50,11 +54,15 @@ WITH RECURSIVE search AS (
         SELECT {condition} AS passes FROM read.entries WHERE account = %(account)s AND number = s.middle LIMIT 1
      ) e
 )
-SELECT s.low, coalesce(e.position, 0), coalesce(e.balance_after, 0)
+SELECT s.low, coalesce(e.position, 0), coalesce(e.balance_after, 0), (e.recorded_at AT TIME ZONE 'UTC')::date
   FROM search s LEFT JOIN LATERAL (
-    SELECT position, balance_after FROM read.entries WHERE account = %(account)s AND number = s.low LIMIT 1
+    SELECT position, balance_after, recorded_at FROM read.entries WHERE account = %(account)s AND number = s.low LIMIT 1
   ) e ON true
  WHERE s.low = s.high ORDER BY s.i
+"""
+AT_NUMBER = """
+SELECT number, position, balance_after, (recorded_at AT TIME ZONE 'UTC')::date FROM read.entries
+ WHERE account = %s AND number = %s
 """
 LAST_BY_POSITION = _LAST.format(type="bigint", condition="position <= s.bound")
 LAST_BEFORE_TIME = _LAST.format(type="timestamptz", condition="recorded_at < s.bound")
@@ -81,6 +89,25 @@ def booked_before(connection: Connection[Any], account: str, times: Sequence[dat
     return _last(connection, LAST_BEFORE_TIME, account, times)
 
 
+def booked_at(connection: Connection[Any], account: str, number: int) -> Booked:
+    """The entry with this number; nothing if there is none."""
+    row = connection.execute(AT_NUMBER, (account, number)).fetchone()
+    if row is None:
+        return NOTHING_BOOKED
+    number, position, balance, day = row
+    return Booked(number, position, int(balance), day)
+
+
 def _last(connection: Connection[Any], statement: str, account: str, bounds: Iterable[object]) -> list[Booked]:
     rows = connection.execute(statement.encode(), {"account": account, "bounds": list(bounds)}).fetchall()
-    return [Booked(number, position, int(balance)) for number, position, balance in rows]
+    return [Booked(number, position, int(balance), day) for number, position, balance, day in rows]
+
+
+def midnight(day: date) -> datetime:
+    """The beginning of a day, UTC."""
+    return datetime.combine(day, time(), UTC)
+
+
+def midnight_after(day: date) -> datetime:
+    """The end of a day, UTC: the beginning of the next one, or the last time there is."""
+    return datetime.max.replace(tzinfo=UTC) if day == date.max else midnight(day + timedelta(days=1))

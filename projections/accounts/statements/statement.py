@@ -20,9 +20,17 @@ from projections.accounts.account_persons import SEEN
 from projections.accounts.accounts.queries import AccountRow
 from projections.accounts.accounts.queries import account as find_account
 from projections.accounts.statements.balances import booked_between
-from projections.accounts.statements.booked import booked_by, position_to_read
+from projections.accounts.statements.booked import (
+    NOTHING_BOOKED,
+    Booked,
+    booked_at,
+    booked_before,
+    booked_by,
+    midnight,
+    midnight_after,
+    position_to_read,
+)
 from projections.accounts.statements.sums import NOTHING, Sums, sums
-from projections.engine.checkpoint import folded
 from projections.engine.ddl import DIALECT
 from projections.engine.listing import EVERYTHING, MOST_ROWS, Listed, Reader
 
@@ -43,8 +51,8 @@ class Statement:
     position: int  # that it is of
     opening: int
     sums: Sums
-    after: int  # numbers of entries, by booking: the last one before the period, and the last one of it
-    upto: int
+    after: Booked  # the last entry before the first line, by booking
+    last: Booked  # by booking the last line; by value the last entry that may be one
 
     @property
     def closing(self) -> int:
@@ -102,18 +110,22 @@ def statement(
     found = find_account(connection, account, reader=reader)
     if found is None:
         return None
-    entries_until = folded(connection, "entries")
     position = position_to_read(connection, as_of, *STATEMENT_PROJECTIONS)
+    [newest] = booked_by(connection, account, [position])
 
-    def summed(**between: Any) -> Sums:
-        return sums(connection, account, **{"upto": position, **between}, entries_until=entries_until)
+    def summed(**between: date | None) -> Sums:
+        return sums(connection, account, newest, **between)  # type: ignore[arg-type]  # only the first may be None
 
     if by == "value":
         before = NOTHING if since == date.min else summed(until=since - timedelta(days=1))
-        return Statement(found, since, until, by, position, before.net, summed(since=since, until=until), 0, 0)
-    first, last = booked_between(connection, account, since, until, position)
-    booked = summed(after=first.position, upto=last.position)
-    return Statement(found, since, until, by, position, first.balance, booked, first.number, last.number)
+        whole = summed(since=since, until=until)
+        return Statement(found, since, until, by, position, before.net, whole, NOTHING_BOOKED, newest)
+    first, last = booked_between(connection, account, since, until, newest)
+    booked = NOTHING
+    if last.number > first.number:
+        following = None if until == date.max else until + timedelta(days=1)
+        booked = summed(booked_before_day=following) - summed(booked_before_day=since)
+    return Statement(found, since, until, by, position, first.balance, booked, first, last)
 
 
 def lines(
@@ -133,21 +145,26 @@ def lines(
 def _by_booking(
     connection: Connection[Any], head: Statement, cursor: Key | None, limit: int, reader: Reader
 ) -> Listed[Line, Key]:
-    after = head.after if cursor is None else max(cursor.number, head.after)
-    last = min(after + limit, head.upto)
+    after = head.after.number if cursor is None else max(cursor.number, head.after.number)
+    last = min(after + limit, head.last.number)
     page = tuple(_details(connection, head, range(after + 1, last + 1), reader))
-    return Listed(page, Key(page[-1].number) if page and last < head.upto else None)
+    return Listed(page, Key(page[-1].number) if page and last < head.last.number else None)
 
 
-# A day has at least one entry by `upto`, or it would not be here.
+# What a value date has: whether entries were booked on it, and the positions of those booked on other days.
 DAYS = """
-SELECT day, first_position, last_position, CASE WHEN last_position <= %(upto)s THEN entries ELSE 1 END
-  FROM read.movements
- WHERE account = %(account)s AND day >= %(since)s AND day <= %(until)s AND first_position <= %(upto)s
- ORDER BY day LIMIT %(row_limit)s
+SELECT m.day, m.entries > coalesce(o.entries, 0), CASE WHEN m.last_position <= %(upto)s THEN m.entries ELSE 0 END,
+       coalesce(o.firsts, '{}'), coalesce(o.lasts, '{}')
+  FROM read.movements m
+ CROSS JOIN LATERAL (
+    SELECT sum(entries) AS entries, array_agg(first_position) FILTER (WHERE first_position <= %(upto)s) AS firsts,
+           array_agg(last_position) FILTER (WHERE first_position <= %(upto)s) AS lasts
+      FROM read.movements_booked_on_other_days WHERE account = %(account)s AND day = m.day
+  ) o
+ WHERE m.account = %(account)s AND m.day >= %(since)s AND m.day <= %(until)s ORDER BY m.day LIMIT %(row_limit)s
 """
 NUMBERS = """
-SELECT e.number
+SELECT e.number, e.value_date
   FROM unnest(%(days)s::date[], %(lows)s::bigint[], %(highs)s::bigint[]) AS d(day, low, high)
  CROSS JOIN LATERAL (
     SELECT number, value_date FROM read.entries
@@ -156,68 +173,74 @@ SELECT e.number
   ) e
  ORDER BY e.value_date, e.number LIMIT %(row_limit)s
 """
-OF_DAY_BEFORE = """
-SELECT coalesce(sum(CASE side WHEN 'credit' THEN amount ELSE -amount END), 0) FROM read.entries
- WHERE account = %(account)s AND number > %(low)s AND number <= %(high)s AND value_date = %(day)s
-"""
 
 
 def _by_value(
     connection: Connection[Any], head: Statement, cursor: Key | None, limit: int, reader: Reader
 ) -> Listed[Line, Key]:
-    account, upto = head.account.account, head.position
     since = head.since if cursor is None else max(head.since, cursor.day)
     resumed = cursor if cursor is not None and cursor.day == since else None
-    asked = {"account": account, "since": since, "until": head.until, "upto": upto, "row_limit": limit + 2}
-    days, enough = list[tuple[date, int, int]](), 0
-    for day, first, last, least in connection.execute(DAYS.encode(), asked).fetchall():
-        if enough > limit:
-            break
-        days.append((day, first, last))
-        enough += 0 if resumed is not None and day == resumed.day else least
-    edges = sorted({upto, *(first - 1 for _, first, _ in days), *(min(last, upto) for _, _, last in days)})
-    number = {edge: booked.number for edge, booked in zip(edges, booked_by(connection, account, edges), strict=True)}
-    begins = [number[first - 1] for _, first, _ in days]
-    lows = [
-        max(low, resumed.number) if resumed is not None and day == resumed.day else low
-        for low, (day, _, _) in zip(begins, days, strict=True)
-    ]
-    found = connection.execute(
-        NUMBERS.encode(),
-        {
-            "account": account,
-            "days": [day for day, _, _ in days],
-            "lows": lows,
-            "highs": [number[min(last, upto)] for _, _, last in days],
-            "row_limit": limit + 1,
-        },
-    ).fetchall()
-    numbers = [one for (one,) in found]
-    balance = _value_balance_before(connection, head, since, resumed, begins[0] if begins else 0)
+    numbers = _numbers_by_value(connection, head, since, resumed, limit + 1)
+    balance = _value_balance_before(connection, head, since, resumed)
     page = tuple(_with_balances(_details(connection, head, numbers[:limit], reader), balance))
     return Listed(page, Key(page[-1].number, page[-1].value_date) if len(numbers) > limit else None)
 
 
-def _value_balance_before(
-    connection: Connection[Any], head: Statement, day: date, resumed: Key | None, low: int
-) -> int:
+def _numbers_by_value(
+    connection: Connection[Any], head: Statement, since: date, resumed: Key | None, most: int
+) -> list[int]:
+    """The numbers of the next lines from the value date `since` on, `most` at most; after `resumed` on that day."""
+    asked = {"account": head.account.account, "until": head.until, "upto": head.position, "row_limit": most}
+    found, start = list[int](), since
+    while rows := connection.execute(DAYS.encode(), {**asked, "since": start}).fetchall():
+        days, enough = list[Sequence[Any]](), len(found)
+        for row in rows:
+            if enough < most:
+                days.append(row)
+                enough += 0 if resumed is not None and row[0] == resumed.day else row[2]
+        found += _numbers_of_days(connection, head, days, resumed, most - len(found))
+        reached: date = days[-1][0]
+        if len(found) >= most or reached >= head.until:
+            break
+        start = reached + timedelta(days=1)
+    return found
+
+
+def _numbers_of_days(
+    connection: Connection[Any], head: Statement, days: Sequence[Sequence[Any]], resumed: Key | None, most: int
+) -> list[int]:
+    """The numbers of the entries with these value dates, in order."""
+    account, last = head.account.account, head.last.number
+    on_day = [day for day, booked_on_it, *_ in days if booked_on_it]
+    other = [(day, first - 1, until) for day, _, _, *pair in days for first, until in zip(*pair, strict=True)]
+    times = [time for day in on_day for time in (midnight(day), midnight_after(day))]
+    positions = [position for _, first, until in other for position in (first, until)]
+    edges = booked_before(connection, account, times) + booked_by(connection, account, positions)
+    numbers = [edge.number for edge in edges]
+    ranges = list(zip([*on_day, *(day for day, _, _ in other)], numbers[::2], numbers[1::2], strict=True))
+    parameters = {
+        "account": account,
+        "days": [day for day, _, _ in ranges],
+        "lows": [max(low, resumed.number) if resumed and day == resumed.day else low for day, low, _ in ranges],
+        "highs": [min(high, last) for _, _, high in ranges],
+        "row_limit": most,
+    }
+    return [number for number, _ in connection.execute(NUMBERS.encode(), parameters).fetchall()]
+
+
+def _value_balance_before(connection: Connection[Any], head: Statement, day: date, resumed: Key | None) -> int:
     """The balance by value date before the next line, which has the value date `day` or a later one.
 
-    `resumed` is the line before it, if that has this value date. `low` is the last number before the entries of `day`.
+    `resumed` is the line before it, if that has this value date.
     """
     account = head.account.account
     balance = head.opening
     if day > head.since:
-        entries_until = folded(connection, "entries")
-        yesterday = day - timedelta(days=1)
-        balance += sums(
-            connection, account, upto=head.position, since=head.since, until=yesterday, entries_until=entries_until
-        ).net
+        balance += sums(connection, account, head.last, since=head.since, until=day - timedelta(days=1)).net
     if resumed is None:
         return balance
-    between = {"account": account, "low": low, "high": resumed.number, "day": day}
-    row = connection.execute(OF_DAY_BEFORE.encode(), between).fetchone()
-    return balance + (0 if row is None else int(row[0]))
+    before = booked_at(connection, account, min(resumed.number, head.last.number))
+    return balance + sums(connection, account, before, since=day, until=day).net
 
 
 def _with_balances(page: list[Line], balance: int) -> list[Line]:

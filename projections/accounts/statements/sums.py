@@ -1,9 +1,9 @@
-"""Debits and credits of an account between two positions of the log and two value dates.
+"""Debits and credits of an account: of what was booked by a position of the log, with certain value dates.
 
-`movements` has the sums of each value date, with the positions of the first and the last transaction that has an entry
-of it. A value date whose entries all lie between the two positions is taken from there, and one without such an entry
-is left out. Only the rest, such as a day on which something is booked at this moment, is read entry by entry: either
-the entries between the positions are added, or the others of that day are taken off, whichever are fewer.
+`movements` has the sums of each value date, whenever they were booked, and beside them those of each other day of
+booking. So what was booked before any day is a sum of rows, which nothing booked later changes. A position lies within
+a day: either the entries from the beginning of that day up to the position are added, or the entries after the position
+are taken off the sums of the whole table, whichever are fewer. No more entries are read than the account has on a day.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from projections.accounts.statements.booked import booked_by
+from projections.accounts.statements.booked import Booked, booked_before, booked_by, midnight
+from projections.engine.checkpoint import folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,117 +35,93 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.debits + other.debits, self.credits + other.credits, self.entries + other.entries)
 
+    def __sub__(self, other: Sums) -> Sums:
+        return Sums(self.debits - other.debits, self.credits - other.credits, self.entries - other.entries)
+
 
 NOTHING = Sums(0, 0, 0)
 
-WHOLE_DAYS = """
-SELECT coalesce(sum(debits) FILTER (WHERE whole), 0), coalesce(sum(credits) FILTER (WHERE whole), 0),
-       coalesce(sum(entries) FILTER (WHERE whole), 0),
-       array_agg(ARRAY[day - DATE '0001-01-01', first_position, last_position, entries] ORDER BY day)
-         FILTER (WHERE NOT whole),
-       array_agg(ARRAY[debits, credits] ORDER BY day) FILTER (WHERE NOT whole)
+OF_VALUE_DATES = """
+SELECT coalesce(sum(debits), 0), coalesce(sum(credits), 0), coalesce(sum(entries), 0),
+       (SELECT position FROM read.checkpoints WHERE projection = 'movements') FROM read.movements
+ WHERE account = %(account)s AND day >= %(since)s AND day <= %(until)s
+"""
+# Booked on the value date: all of that date but what was booked on another day. Then what was booked on another day.
+BOOKED_BEFORE = """
+SELECT coalesce(sum(debits), 0), coalesce(sum(credits), 0), coalesce(sum(entries), 0)
   FROM (
-    SELECT day, debits, credits, entries, first_position, last_position,
-           first_position > %(after)s AND last_position <= %(upto)s AS whole
-      FROM read.movements
-     WHERE account = %(account)s AND day >= %(since)s AND day <= %(until)s
-       AND first_position <= %(upto)s AND last_position > %(after)s
-  ) AS touched
+    SELECT debits, credits, entries FROM read.movements
+     WHERE account = %(account)s AND day >= %(since)s AND day <= %(until)s AND day < %(before)s
+    UNION ALL
+    SELECT -debits, -credits, -entries FROM read.movements_booked_on_other_days
+     WHERE account = %(account)s AND day >= %(since)s AND day <= %(until)s AND day < %(before)s
+    UNION ALL
+    SELECT debits, credits, entries FROM read.movements_booked_on_other_days
+     WHERE account = %(account)s AND day >= %(since)s AND day <= %(until)s AND booked_on < %(before)s
+  ) AS booked
 """
-IN_RANGES = """
-SELECT coalesce(sum(e.amount * d.sign) FILTER (WHERE e.side = 'debit'), 0),
-       coalesce(sum(e.amount * d.sign) FILTER (WHERE e.side = 'credit'), 0), coalesce(sum(d.sign), 0)
-  FROM unnest(%(lows)s::bigint[], %(highs)s::bigint[]) AS r(low, high)
- CROSS JOIN LATERAL (
-    SELECT number, value_date, side, amount FROM read.entries
-     WHERE account = %(account)s AND number > r.low AND number <= r.high
-  ) e
-  JOIN unnest(%(days)s::date[], %(day_lows)s::bigint[], %(day_highs)s::bigint[], %(signs)s::integer[])
-    AS d(day, low, high, sign) ON e.value_date = d.day AND e.number > d.low AND e.number <= d.high
+OF_ENTRIES = """
+SELECT coalesce(sum(amount) FILTER (WHERE side = 'debit'), 0),
+       coalesce(sum(amount) FILTER (WHERE side = 'credit'), 0), count(*) FROM read.entries
+ WHERE account = %(account)s AND number > %(low)s AND number <= %(high)s
+   AND value_date >= %(since)s AND value_date <= %(until)s
 """
-
-Range = tuple[int, int]
-"""Entries with numbers above the first and up to the second."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Day:
-    """A value date with entries both between the positions and outside."""
-
-    day: date
-    first: int  # positions
-    last: int
-    sums: Sums
 
 
 def sums(
     connection: Connection[Any],
     account: str,
+    last: Booked,
     *,
-    after: int = 0,
-    upto: int,
+    booked_before_day: date | None = None,
     since: date = date.min,
     until: date = date.max,
-    entries_until: int,
 ) -> Sums:
-    """The sums of the entries after the position `after` and up to `upto`, with value dates from `since` to `until`.
+    """The sums of the entries up to `last` that have value dates from `since` to `until`, both included.
 
-    Both tables have to be folded up to `upto`, and `entries` up to `entries_until`.
+    With `booked_before_day` only of those that were booked before that day, UTC. `movements` must be folded up to
+    `last`.
     """
-    parameters = {"account": account, "after": after, "upto": upto, "since": since, "until": until}
-    row = connection.execute(WHOLE_DAYS.encode(), parameters).fetchone()
-    assert row is not None, "an aggregate has a row"
-    debits, credits, entries, days, amounts = row
-    whole = Sums(int(debits), int(credits), int(entries))
-    mixed = [
-        _Day(date.fromordinal(day + 1), first, last, Sums(int(sums[0]), int(sums[1]), count))
-        for (day, first, last, count), sums in zip(days or (), amounts or (), strict=True)
-    ]
-    return whole + _of_mixed(connection, account, mixed, after, upto, entries_until) if mixed else whole
+    if last.day is None:
+        return NOTHING
+    reader = _Reader(connection, account, since, until)
+    if booked_before_day is not None and booked_before_day <= last.day:
+        return reader.booked_before(booked_before_day)
+    whole, upto = reader.whole()
+    complete = folded(connection, "entries") >= upto  # asked before the newest entry is read
+    [newest] = booked_by(connection, account, [upto])
+    if complete and newest.number == last.number:
+        return whole
+    [day_before] = booked_before(connection, account, [midnight(last.day)])
+    if complete and newest.number - last.number < last.number - day_before.number:
+        return whole - reader.of_entries(last, newest)
+    return reader.booked_before(last.day) + reader.of_entries(day_before, last)
 
 
-def _of_mixed(
-    connection: Connection[Any], account: str, days: Sequence[_Day], after: int, upto: int, entries_until: int
-) -> Sums:
-    """The sums of the entries of these days between the positions."""
-    edges = sorted({after, upto, *(day.first - 1 for day in days), *(day.last for day in days)})
-    found = booked_by(connection, account, edges)
-    number = {edge: booked.number for edge, booked in zip(edges, found, strict=True)}
-    total, parts = NOTHING, list[tuple[date, Range, int]]()
-    for day in days:
-        first, last = day.first - 1, day.last
-        inside = number[max(after, first)], number[min(upto, last)]
-        outside = [(number[first], number[max(after, first)]), (number[min(upto, last)], number[last])]
-        if last <= entries_until and sum(map(_size, outside)) < _size(inside):
-            total += day.sums
-            parts += [(day.day, part, -1) for part in outside if _size(part)]
-        else:
-            parts.append((day.day, inside, 1))
-    ranges = _merged([part for _, part, _ in parts])
-    parameters = {
-        "account": account,
-        "lows": [low for low, _ in ranges],
-        "highs": [high for _, high in ranges],
-        "days": [day for day, _, _ in parts],
-        "day_lows": [low for _, (low, _), _ in parts],
-        "day_highs": [high for _, (_, high), _ in parts],
-        "signs": [sign for _, _, sign in parts],
-    }
-    row = connection.execute(IN_RANGES.encode(), parameters).fetchone()
-    assert row is not None, "an aggregate has a row"
-    return total + Sums(*map(int, row))
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads sums of an account for value dates from `since` to `until`."""
 
+    connection: Connection[Any]
+    account: str
+    since: date
+    until: date
 
-def _size(part: Range) -> int:
-    return part[1] - part[0]
+    def whole(self) -> tuple[Sums, int]:
+        """All that `movements` has, and the position up to which it is folded."""
+        *figures, upto = self._row(OF_VALUE_DATES)
+        return Sums(*map(int, figures)), upto
 
+    def booked_before(self, day: date) -> Sums:
+        """What was booked before a day. The day must have begun for `movements`, so that nothing is added to it."""
+        return Sums(*map(int, self._row(BOOKED_BEFORE, before=day)))
 
-def _merged(ranges: Sequence[Range]) -> list[Range]:
-    """The same entries in ranges that do not overlap, so that none is read twice."""
-    merged = list[Range]()
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(high, merged[-1][1])
-        else:
-            merged.append((low, high))
-    return merged
+    def of_entries(self, after: Booked, upto: Booked) -> Sums:
+        """The entries after one and up to another."""
+        return Sums(*map(int, self._row(OF_ENTRIES, low=after.number, high=upto.number)))
+
+    def _row(self, statement: str, **more: object) -> Sequence[Any]:
+        parameters = {"account": self.account, "since": self.since, "until": self.until, **more}
+        row: Sequence[Any] | None = self.connection.execute(statement.encode(), parameters).fetchone()
+        assert row is not None, "an aggregate has a row"
+        return row

@@ -208,9 +208,7 @@ def test_a_balance_is_of_a_position_a_time_and_a_value_date(service: Service) ->
 
 def test_daily_balances_have_the_lowest_and_the_highest_of_the_day(service: Service, account: str) -> None:
     month_ago = (datetime.now(UTC) - timedelta(days=30)).date().isoformat()  # by the clock of the database
-    read = found(
-        service.get(f"accounts/{account}/daily-balances", **{"from": month_ago, "to": WIDE["to"]})
-    )
+    read = found(service.get(f"accounts/{account}/daily-balances", **{"from": month_ago, "to": WIDE["to"]}))
     assert len(read["items"]) == 31
     *gaps, last = read["items"]
     assert {(day["opening"], day["closing"], day["lowest"], day["highest"], day["entries"]) for day in gaps} == {

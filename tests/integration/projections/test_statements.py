@@ -186,18 +186,20 @@ def test_a_balance_is_of_a_position_and_a_value_date(state: Book) -> None:
                 )
 
 
-def test_sums_are_of_any_two_positions_and_days(state: Book) -> None:
+def test_sums_are_of_any_days_of_booking_and_value_dates(state: Book) -> None:
     connection, chance = state.connection, state.chance
-    entries_until = folded(connection, "entries")
     both = folded(connection, "entries", "movements")
     rows = state.entries("acct_a")
     for _ in range(60):
-        after, upto = sorted((chance.randint(0, both), chance.randint(0, both)))
+        [last] = booked_by(connection, "acct_a", [chance.randint(0, both)])
         since, until = period(chance)
-        found = sums(
-            connection, "acct_a", after=after, upto=upto, since=since, until=until, entries_until=entries_until
-        )
-        wanted = [row for row in rows if after < row.position <= upto and since <= row.value_date <= until]
+        day = chance.choice([None, some_day(chance)])
+        found = sums(connection, "acct_a", last, booked_before_day=day, since=since, until=until)
+        wanted = [
+            row
+            for row in rows[: last.number]
+            if since <= row.value_date <= until and (day is None or row.recorded_at.date() < day)
+        ]
         assert found.debits == sum(row.amount for row in wanted if row.side == "debit")
         assert found.credits == sum(row.amount for row in wanted if row.side == "credit")
         assert found.entries == len(wanted)
@@ -207,9 +209,9 @@ def test_the_last_entry_by_a_position_or_a_time_is_found(book: Book) -> None:
     rows = book.entries("acct_a")
     asked = [0, 1, 2**62, *(book.chance.randint(1, rows[-1].position) for _ in range(50))]
     for position, found in zip(asked, booked_by(book.connection, "acct_a", asked), strict=True):
-        earlier = [row for row in rows if row.position <= position]
-        wanted = (earlier[-1].number, earlier[-1].position, earlier[-1].balance_after) if earlier else (0, 0, 0)
-        assert (found.number, found.position, found.balance) == wanted
+        row = next((row for row in reversed(rows) if row.position <= position), None)
+        wanted = (row.number, row.position, row.balance_after, row.recorded_at.date()) if row else (0, 0, 0, None)
+        assert (found.number, found.position, found.balance, found.day) == wanted
     times = [FIRST - timedelta(1), END_OF_TIME, *(book.chance.choice(rows).recorded_at for _ in range(50))]
     for at, found in zip(times, booked_before(book.connection, "acct_a", times), strict=True):
         assert found.number == sum(row.recorded_at < at for row in rows)
@@ -303,8 +305,8 @@ def test_a_line_names_its_counterparties_and_counts_them(book: Book) -> None:
 def test_a_page_begins_after_its_cursor(book: Book) -> None:
     head = statement(book.connection, "acct_a", since=FIRST.date(), until=date.max)
     assert head is not None
-    second = lines(book.connection, head, cursor=Key(head.after + 1), limit=1).items
-    assert [line.number for line in second] == [head.after + 2]
+    second = lines(book.connection, head, cursor=Key(head.after.number + 1), limit=1).items
+    assert [line.number for line in second] == [head.after.number + 2]
     assert lines(book.connection, head, cursor=Key(2**62), limit=1).items == ()
     for limit in (0, 1_001):
         with pytest.raises(ValueError, match="1 to 1000 rows"):
