@@ -9,14 +9,7 @@ from typing import Any, Literal
 
 from psycopg import Connection
 
-from projections.accounts.statements.booked import (
-    Booked,
-    booked_before,
-    booked_by,
-    midnight,
-    midnight_after,
-    position_to_read,
-)
+from projections.accounts.statements.booked import booked, booked_by, midnight, midnight_after, position_to_read
 from projections.accounts.statements.sums import sums
 
 Every = Literal["day", "week", "month"]
@@ -76,7 +69,7 @@ def balance(
     Without `as_of` it is of the position up to which the tables are folded. Raises `NotFoldedError`.
     """
     position = position_to_read(connection, as_of, *(BALANCE_PROJECTIONS if value_date else ("entries",)))
-    [last] = booked_by(connection, account, [position])
+    last = booked_by(connection, account, position)
     if value_date is None:
         return Balance(last.balance, position)
     return Balance(sums(connection, account, last, until=value_date).net, position)
@@ -102,19 +95,10 @@ def history(
     starts = list(step_starts(since, min(until, now.date()), every))
     if not starts:
         return History((), position)
-    [last] = booked_by(connection, account, [position])
-    low, high = booked_between(connection, account, since, until, last)
+    low, high = booked(connection, account, [(position, midnight(since)), (position, midnight_after(until))])
     parameters = {"every": every, "account": account, "low": low.number, "high": high.number}
     rows = connection.execute(STEPS.encode(), parameters).fetchall()
     return History(tuple(_steps(starts, {max(day, since): more for day, *more in rows}, low.balance)), position)
-
-
-def booked_between(
-    connection: Connection[Any], account: str, since: date, until: date, last: Booked
-) -> tuple[Booked, Booked]:
-    """The last entry before the day of booking `since`, and the last one of `until`; neither after `last`."""
-    before, end = booked_before(connection, account, [midnight(since), midnight_after(until)])
-    return min(before, last, key=_number), min(end, last, key=_number)
 
 
 def step_starts(since: date, until: date, every: Every) -> Iterator[date]:
@@ -145,9 +129,9 @@ def _next_start(day: date, every: Every) -> date | None:
         return None
 
 
-def _steps(starts: Sequence[date], booked: dict[date, Sequence[Any]], balance: int) -> Iterator[Step]:
+def _steps(starts: Sequence[date], found: dict[date, Sequence[Any]], balance: int) -> Iterator[Step]:
     for start in starts:
-        debits, credits, entries, lowest, highest = booked.get(start, (0, 0, 0, balance, balance))
+        debits, credits, entries, lowest, highest = found.get(start, (0, 0, 0, balance, balance))
         step = Step(
             day=start,
             opening=balance,
@@ -159,7 +143,3 @@ def _steps(starts: Sequence[date], booked: dict[date, Sequence[Any]], balance: i
         )
         yield step
         balance = step.closing
-
-
-def _number(booked: Booked) -> int:
-    return booked.number

@@ -7,7 +7,7 @@ probes of the primary key, and no further index.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -41,17 +41,18 @@ class NotFoldedError(RuntimeError):
 
 
 # The LIMIT keeps the probe a nested loop.
-_LAST = """
+LAST = """
 WITH RECURSIVE search AS (
-    SELECT a.i, a.bound, 0::bigint AS low, coalesce((
+    SELECT a.i, a.upto, a.before, 0::bigint AS low, coalesce((
         SELECT number FROM read.entries WHERE account = %(account)s ORDER BY number DESC LIMIT 1), 0) AS high
-      FROM unnest(%(bounds)s::{type}[]) WITH ORDINALITY AS a(bound, i)
+      FROM unnest(%(upto)s::bigint[], %(before)s::timestamptz[]) WITH ORDINALITY AS a(upto, before, i)
   UNION ALL
-    SELECT s.i, s.bound, CASE WHEN e.passes THEN s.middle ELSE s.low END,
+    SELECT s.i, s.upto, s.before, CASE WHEN e.passes THEN s.middle ELSE s.low END,
            CASE WHEN e.passes THEN s.high ELSE s.middle - 1 END
-      FROM (SELECT i, bound, low, high, (low + high + 1) / 2 AS middle FROM search WHERE low < high) s
+      FROM (SELECT i, upto, before, low, high, (low + high + 1) / 2 AS middle FROM search WHERE low < high) s
      CROSS JOIN LATERAL (
-        SELECT {condition} AS passes FROM read.entries WHERE account = %(account)s AND number = s.middle LIMIT 1
+        SELECT position <= s.upto AND recorded_at < s.before AS passes FROM read.entries
+         WHERE account = %(account)s AND number = s.middle LIMIT 1
      ) e
 )
 SELECT s.low, coalesce(e.position, 0), coalesce(e.balance_after, 0), (e.recorded_at AT TIME ZONE 'UTC')::date
@@ -64,8 +65,9 @@ AT_NUMBER = """
 SELECT number, position, balance_after, (recorded_at AT TIME ZONE 'UTC')::date FROM read.entries
  WHERE account = %s AND number = %s
 """
-LAST_BY_POSITION = _LAST.format(type="bigint", condition="position <= s.bound")
-LAST_BEFORE_TIME = _LAST.format(type="timestamptz", condition="recorded_at < s.bound")
+HIGHEST, LATEST = 2**63 - 1, datetime.max.replace(tzinfo=UTC)
+Bound = tuple[int, datetime]
+"""A position up to which, and a time before which something was booked."""
 
 
 def position_to_read(connection: Connection[Any], as_of: int | None, *projections: str) -> int:
@@ -79,14 +81,17 @@ def position_to_read(connection: Connection[Any], as_of: int | None, *projection
     return reached if as_of is None else as_of
 
 
-def booked_by(connection: Connection[Any], account: str, positions: Sequence[int]) -> list[Booked]:
-    """The last entry at each of these positions or before it."""
-    return _last(connection, LAST_BY_POSITION, account, positions)
+def booked(connection: Connection[Any], account: str, bounds: Sequence[Bound]) -> list[Booked]:
+    """The last entry within each of these bounds."""
+    parameters = {"account": account, "upto": [upto for upto, _ in bounds], "before": [before for _, before in bounds]}
+    rows = connection.execute(LAST.encode(), parameters).fetchall()
+    return [Booked(number, position, int(balance), day) for number, position, balance, day in rows]
 
 
-def booked_before(connection: Connection[Any], account: str, times: Sequence[datetime]) -> list[Booked]:
-    """The last entry that was recorded before each of these times."""
-    return _last(connection, LAST_BEFORE_TIME, account, times)
+def booked_by(connection: Connection[Any], account: str, position: int) -> Booked:
+    """The last entry at a position or before it."""
+    [last] = booked(connection, account, [(position, LATEST)])
+    return last
 
 
 def booked_at(connection: Connection[Any], account: str, number: int) -> Booked:
@@ -98,11 +103,6 @@ def booked_at(connection: Connection[Any], account: str, number: int) -> Booked:
     return Booked(number, position, int(balance), day)
 
 
-def _last(connection: Connection[Any], statement: str, account: str, bounds: Iterable[object]) -> list[Booked]:
-    rows = connection.execute(statement.encode(), {"account": account, "bounds": list(bounds)}).fetchall()
-    return [Booked(number, position, int(balance), day) for number, position, balance, day in rows]
-
-
 def midnight(day: date) -> datetime:
     """The beginning of a day, UTC."""
     return datetime.combine(day, time(), UTC)
@@ -110,4 +110,4 @@ def midnight(day: date) -> datetime:
 
 def midnight_after(day: date) -> datetime:
     """The end of a day, UTC: the beginning of the next one, or the last time there is."""
-    return datetime.max.replace(tzinfo=UTC) if day == date.max else midnight(day + timedelta(days=1))
+    return LATEST if day == date.max else midnight(day + timedelta(days=1))

@@ -19,12 +19,12 @@ from psycopg import Connection
 from projections.accounts.account_persons import SEEN
 from projections.accounts.accounts.queries import AccountRow
 from projections.accounts.accounts.queries import account as find_account
-from projections.accounts.statements.balances import booked_between
 from projections.accounts.statements.booked import (
+    LATEST,
     NOTHING_BOOKED,
     Booked,
+    booked,
     booked_at,
-    booked_before,
     booked_by,
     midnight,
     midnight_after,
@@ -111,21 +111,17 @@ def statement(
     if found is None:
         return None
     position = position_to_read(connection, as_of, *STATEMENT_PROJECTIONS)
-    [newest] = booked_by(connection, account, [position])
-
-    def summed(**between: date | None) -> Sums:
-        return sums(connection, account, newest, **between)  # type: ignore[arg-type]  # only the first may be None
-
     if by == "value":
-        before = NOTHING if since == date.min else summed(until=since - timedelta(days=1))
-        whole = summed(since=since, until=until)
-        return Statement(found, since, until, by, position, before.net, whole, NOTHING_BOOKED, newest)
-    first, last = booked_between(connection, account, since, until, newest)
-    booked = NOTHING
+        newest = booked_by(connection, account, position)
+        earlier = NOTHING if since == date.min else sums(connection, account, newest, until=since - timedelta(days=1))
+        whole = sums(connection, account, newest, since=since, until=until)
+        return Statement(found, since, until, by, position, earlier.net, whole, NOTHING_BOOKED, newest)
+    edges = [(position, midnight(since)), (position, midnight_after(until)), (position, LATEST)]
+    first, last, newest = booked(connection, account, edges)
+    of_period = NOTHING
     if last.number > first.number:
-        following = None if until == date.max else until + timedelta(days=1)
-        booked = summed(booked_before_day=following) - summed(booked_before_day=since)
-    return Statement(found, since, until, by, position, first.balance, booked, first, last)
+        of_period = sums(connection, account, newest, booked_since=since, booked_until=until)
+    return Statement(found, since, until, by, position, first.balance, of_period, first, last)
 
 
 def lines(
@@ -213,9 +209,9 @@ def _numbers_of_days(
     account, last = head.account.account, head.last.number
     on_day = [day for day, booked_on_it, *_ in days if booked_on_it]
     other = [(day, first - 1, until) for day, _, _, *pair in days for first, until in zip(*pair, strict=True)]
-    times = [time for day in on_day for time in (midnight(day), midnight_after(day))]
-    positions = [position for _, first, until in other for position in (first, until)]
-    edges = booked_before(connection, account, times) + booked_by(connection, account, positions)
+    bounds = [(head.position, time) for day in on_day for time in (midnight(day), midnight_after(day))]
+    bounds += [(position, LATEST) for _, first, until in other for position in (first, until)]
+    edges = booked(connection, account, bounds)
     numbers = [edge.number for edge in edges]
     ranges = list(zip([*on_day, *(day for day, _, _ in other)], numbers[::2], numbers[1::2], strict=True))
     parameters = {

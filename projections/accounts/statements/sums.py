@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from psycopg import Connection
 
-from projections.accounts.statements.booked import Booked, booked_before, booked_by, midnight
+from projections.accounts.statements.booked import LATEST, Booked, booked, midnight
 from projections.engine.checkpoint import folded
 
 
@@ -47,17 +47,20 @@ SELECT coalesce(sum(debits), 0), coalesce(sum(credits), 0), coalesce(sum(entries
  WHERE account = %(account)s AND day >= %(since)s AND day <= %(until)s
 """
 # Booked on the value date: all of that date but what was booked on another day. Then what was booked on another day.
-BOOKED_BEFORE = """
+OF_DAYS = """
 SELECT coalesce(sum(debits), 0), coalesce(sum(credits), 0), coalesce(sum(entries), 0)
   FROM (
     SELECT debits, credits, entries FROM read.movements
-     WHERE account = %(account)s AND day >= %(since)s AND day <= %(until)s AND day < %(before)s
+     WHERE account = %(account)s AND day >= greatest(%(since)s::date, %(booked_since)s::date)
+       AND day <= least(%(until)s::date, %(booked_until)s::date)
     UNION ALL
     SELECT -debits, -credits, -entries FROM read.movements_booked_on_other_days
-     WHERE account = %(account)s AND day >= %(since)s AND day <= %(until)s AND day < %(before)s
+     WHERE account = %(account)s AND day >= greatest(%(since)s::date, %(booked_since)s::date)
+       AND day <= least(%(until)s::date, %(booked_until)s::date)
     UNION ALL
     SELECT debits, credits, entries FROM read.movements_booked_on_other_days
-     WHERE account = %(account)s AND day >= %(since)s AND day <= %(until)s AND booked_on < %(before)s
+     WHERE account = %(account)s AND day >= %(since)s AND day <= %(until)s
+       AND booked_on >= %(booked_since)s AND booked_on <= %(booked_until)s
   ) AS booked
 """
 OF_ENTRIES = """
@@ -73,29 +76,29 @@ def sums(
     account: str,
     last: Booked,
     *,
-    booked_before_day: date | None = None,
+    booked_since: date = date.min,
+    booked_until: date = date.max,
     since: date = date.min,
     until: date = date.max,
 ) -> Sums:
-    """The sums of the entries up to `last` that have value dates from `since` to `until`, both included.
-
-    With `booked_before_day` only of those that were booked before that day, UTC. `movements` must be folded up to
-    `last`.
+    """The sums of the entries up to `last` that were booked from `booked_since` to `booked_until`, and have value dates
+    from `since` to `until`. All days are included, those of booking in UTC. `movements` must be folded up to `last`.
     """
-    if last.day is None:
+    if last.day is None or last.day < booked_since:
         return NOTHING
     reader = _Reader(connection, account, since, until)
-    if booked_before_day is not None and booked_before_day <= last.day:
-        return reader.booked_before(booked_before_day)
-    whole, upto = reader.whole()
-    complete = folded(connection, "entries") >= upto  # asked before the newest entry is read
-    [newest] = booked_by(connection, account, [upto])
-    if complete and newest.number == last.number:
-        return whole
-    [day_before] = booked_before(connection, account, [midnight(last.day)])
-    if complete and newest.number - last.number < last.number - day_before.number:
-        return whole - reader.of_entries(last, newest)
-    return reader.booked_before(last.day) + reader.of_entries(day_before, last)
+    if booked_until < last.day:
+        return reader.of_days(booked_since, booked_until)
+    day_before = last.day - timedelta(days=1)  # no account is booked on in the year 1
+    if booked_since == date.min:
+        whole, upto = reader.whole()
+        complete = folded(connection, "entries") >= upto  # asked before the newest entry is read
+        newest, first = booked(connection, account, [(upto, LATEST), (last.position, midnight(last.day))])
+        if complete and newest.number - last.number < last.number - first.number:
+            return whole - reader.of_entries(last, newest)
+    else:
+        [first] = booked(connection, account, [(last.position, midnight(last.day))])
+    return reader.of_days(booked_since, day_before) + reader.of_entries(first, last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +115,14 @@ class _Reader:
         *figures, upto = self._row(OF_VALUE_DATES)
         return Sums(*map(int, figures)), upto
 
-    def booked_before(self, day: date) -> Sums:
-        """What was booked before a day. The day must have begun for `movements`, so that nothing is added to it."""
-        return Sums(*map(int, self._row(BOOKED_BEFORE, before=day)))
+    def of_days(self, booked_since: date, booked_until: date) -> Sums:
+        """What was booked on these days. They must be over for `movements`, so that nothing is added to them."""
+        return Sums(*map(int, self._row(OF_DAYS, booked_since=booked_since, booked_until=booked_until)))
 
     def of_entries(self, after: Booked, upto: Booked) -> Sums:
         """The entries after one and up to another."""
+        if after.number == upto.number:
+            return NOTHING
         return Sums(*map(int, self._row(OF_ENTRIES, low=after.number, high=upto.number)))
 
     def _row(self, statement: str, **more: object) -> Sequence[Any]:

@@ -19,7 +19,15 @@ from projections.accounts.entries.fold import ENTRIES
 from projections.accounts.entries.queries import EntryRow
 from projections.accounts.movements.fold import MOVEMENTS
 from projections.accounts.statements.balances import MOST_STEPS, balance, history, step_starts
-from projections.accounts.statements.booked import NotFoldedError, booked_before, booked_by
+from projections.accounts.statements.booked import (
+    HIGHEST,
+    LATEST,
+    NOTHING_BOOKED,
+    NotFoldedError,
+    booked,
+    booked_at,
+    booked_by,
+)
 from projections.accounts.statements.statement import MOST_COUNTERPARTIES, By, Key, Line, Statement, lines, statement
 from projections.accounts.statements.sums import sums
 from projections.accounts.transactions.fold import TRANSACTIONS
@@ -32,7 +40,6 @@ from tests.support.postgres import Server
 
 ACCOUNTS_OF_TEST = ("acct_a", "acct_b", "acct_c", "acct_d")
 FIRST = datetime(2024, 1, 1, 9, tzinfo=UTC)
-END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 DAYS = 75
 UNITS = 500
 BOTH: tuple[By, ...] = ("booking", "value")
@@ -191,14 +198,14 @@ def test_sums_are_of_any_days_of_booking_and_value_dates(state: Book) -> None:
     both = folded(connection, "entries", "movements")
     rows = state.entries("acct_a")
     for _ in range(60):
-        [last] = booked_by(connection, "acct_a", [chance.randint(0, both)])
+        last = booked_by(connection, "acct_a", chance.randint(0, both))
         since, until = period(chance)
-        day = chance.choice([None, some_day(chance)])
-        found = sums(connection, "acct_a", last, booked_before_day=day, since=since, until=until)
+        first, end = period(chance)
+        found = sums(connection, "acct_a", last, booked_since=first, booked_until=end, since=since, until=until)
         wanted = [
             row
             for row in rows[: last.number]
-            if since <= row.value_date <= until and (day is None or row.recorded_at.date() < day)
+            if since <= row.value_date <= until and first <= row.recorded_at.date() <= end
         ]
         assert found.debits == sum(row.amount for row in wanted if row.side == "debit")
         assert found.credits == sum(row.amount for row in wanted if row.side == "credit")
@@ -207,15 +214,16 @@ def test_sums_are_of_any_days_of_booking_and_value_dates(state: Book) -> None:
 
 def test_the_last_entry_by_a_position_or_a_time_is_found(book: Book) -> None:
     rows = book.entries("acct_a")
-    asked = [0, 1, 2**62, *(book.chance.randint(1, rows[-1].position) for _ in range(50))]
-    for position, found in zip(asked, booked_by(book.connection, "acct_a", asked), strict=True):
-        row = next((row for row in reversed(rows) if row.position <= position), None)
-        wanted = (row.number, row.position, row.balance_after, row.recorded_at.date()) if row else (0, 0, 0, None)
+    times = [FIRST - timedelta(1), LATEST, *(book.chance.choice(rows).recorded_at for _ in range(50))]
+    positions = [0, 1, HIGHEST, *(book.chance.randint(1, rows[-1].position) for _ in range(49))]
+    bounds = list(zip(book.chance.sample(positions, len(positions)), times, strict=True))
+    for (position, time), found in zip(bounds, booked(book.connection, "acct_a", bounds), strict=True):
+        within = [row for row in rows if row.position <= position and row.recorded_at < time]
+        last = within[-1] if within else None
+        wanted = (last.number, last.position, last.balance_after, last.recorded_at.date()) if last else (0, 0, 0, None)
         assert (found.number, found.position, found.balance, found.day) == wanted
-    times = [FIRST - timedelta(1), END_OF_TIME, *(book.chance.choice(rows).recorded_at for _ in range(50))]
-    for at, found in zip(times, booked_before(book.connection, "acct_a", times), strict=True):
-        assert found.number == sum(row.recorded_at < at for row in rows)
-    assert [one.number for one in booked_by(book.connection, "acct_none", [7])] == [0]
+        assert booked_at(book.connection, "acct_a", found.number) == found
+    assert booked_by(book.connection, "acct_none", 7) == NOTHING_BOOKED
 
 
 @pytest.mark.parametrize("every", ["day", "week", "month"])
@@ -251,7 +259,7 @@ def test_a_history_is_bounded(book: Book) -> None:
             "acct_a",
             since=day,
             until=day + timedelta(days=MOST_STEPS),
-            now=END_OF_TIME,
+            now=LATEST,
         )
     assert list(step_starts(date(9999, 12, 30), date.max, "day")) == [date(9999, 12, 30), date.max]
     assert list(step_starts(date(9999, 11, 30), date.max, "month"))[1:] == [date(9999, 12, 1)]
