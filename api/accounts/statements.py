@@ -188,7 +188,7 @@ def get_statement(
 
     By booking, a line is in the period if it was booked on one of its days (UTC); by value, if its value date is one
     of them. As JSON it comes in pages, all of one position. The other forms are files with all lines: csv has at most
-    1,000,000, camt053 100,000 and pdf 10,000.
+    1,000,000, camt053 100,000 and pdf 5,000.
     """
     position = None if as_of is None else as_of.position
     key = _read_key(cursor, by) if cursor is not None else None

@@ -16,7 +16,7 @@ from projections.engine.listing import Reader
 
 FileForm = Literal["csv", "pdf", "camt053"]
 FORMS: tuple[FileForm, ...] = get_args(FileForm)
-MOST_LINES: dict[FileForm, int] = {"csv": 1_000_000, "camt053": 100_000, "pdf": 10_000}
+MOST_LINES: dict[FileForm, int] = {"csv": 1_000_000, "camt053": 100_000, "pdf": 5_000}
 """Most lines of a file. A PDF is made in memory; the others are streamed."""
 PAGE = 1_000
 """Lines that are read at once."""
