@@ -35,7 +35,21 @@ from domain.accounts.transaction import Deposit
 from domain.accounts.transaction.events import TransactionPended
 from domain.kernel import ERASED, Accepted, Decision, Principal, Refused, Unknown
 from tests.samples.accounts.recurring_payment import RUNNER
-from tests.support.bank import ADA, EVE, FOREIGN, FUNDED, A, B, bank, customer, figures, operator, set_clock
+from tests.support.bank import (
+    ADA,
+    CASH,
+    EVE,
+    FOREIGN,
+    FUNDED,
+    A,
+    B,
+    bank,
+    customer,
+    figures,
+    operator,
+    set_clock,
+    unknown,
+)
 from tests.support.memory_ledger import NOW, TODAY, By, MemoryLedger
 
 RENT = "recur_rent"
@@ -232,9 +246,9 @@ def test_accounts_have_to_be_open_and_of_its_currency() -> None:
 
 
 def test_a_customer_pays_from_their_own_account_only() -> None:
-    unknown = bank().execute_by(By(customer(EVE), create()))
-    assert unknown == Unknown("account", A)
+    assert unknown(bank().execute_by(By(customer(EVE), create()))) == ("account", A)
     assert isinstance(bank().execute_by(By(customer(ADA), create(payee=FOREIGN))), Accepted)
+    assert unknown(bank().execute_by(By(customer(ADA), create(payee=CASH)))) == ("account", CASH)
 
 
 @pytest.mark.parametrize(
@@ -298,11 +312,12 @@ def test_a_refusal_tells_a_customer_nothing_about_a_foreign_account() -> None:
     assert isinstance(run(ledger), Accepted)
 
 
-def test_a_run_above_the_limit_of_one_person_waits_for_another() -> None:
+@pytest.mark.parametrize("by", [customer(ADA), operator(ADA)], ids=["a customer", "an operator"])
+def test_a_run_above_the_limit_of_one_person_waits_for_another(by: Principal) -> None:
     """The run is done: its transaction waits, with the person who set it going as its initiator."""
     ledger = bank()
     ledger.accepted(ChangePostingPolicy(None, None, {"EUR": 99}))
-    ledger.accepted(By(customer(ADA), create(100)))
+    ledger.accepted(By(by, create(100)))
     decision = run(ledger)
     assert isinstance(decision, Accepted)
     [pended] = [one for one in decision.events if isinstance(one, TransactionPended)]

@@ -20,7 +20,12 @@ from domain.accounts.recurring import (
     Schedule,
 )
 from domain.accounts.recurring.process import MANAGER
-from domain.accounts.recurring.state import RecurringPaymentCreated, RecurringPaymentPaused, RecurringPaymentRun
+from domain.accounts.recurring.state import (
+    RecurringPaymentCancelled,
+    RecurringPaymentCreated,
+    RecurringPaymentPaused,
+    RecurringPaymentRun,
+)
 from domain.accounts.transaction import Deposit
 from domain.kernel import Accepted, Event, Refused
 from domain.process_manager import BACK_OFF, Answered, Due, Happened, Reaction, Retried
@@ -247,6 +252,13 @@ def test_an_answer_that_comes_late_changes_nothing(before: Callable[[], list[Any
     late = refused("recurring_not_next")
     assert state_after(*triggers, late) == state_after(*triggers)
     assert MANAGER.react(state_after(*triggers, late), late).is_nothing
+
+
+@pytest.mark.parametrize("event", [RecurringPaymentPaused(RENT, 2), RecurringPaymentCancelled(RENT, 2)])
+def test_a_due_time_that_was_recorded_before_it_stopped_sends_nothing(event: Event) -> None:
+    state = state_after(happened(CREATED), happened(event))
+    assert MANAGER.evolve(state, DUE) == state
+    assert MANAGER.react(state, DUE).is_nothing
 
 
 def test_a_resumption_begins_the_process_again_where_an_operator_has_ended_it() -> None:
