@@ -12,18 +12,21 @@ from typing import Any, cast
 from domain import batch, claims, refusals, subjects, together
 from domain.accounts import (
     account,
+    business_calendar,
     chart,
     fee_schedule,
     hold_expiry,
     pending_expiry,
     periods,
     posting_policy,
+    recurring,
     template,
     transaction,
 )
 from domain.accounts.chart import node_accounts
 from domain.accounts.currencies import conversions, quotes, rates
 from domain.accounts.periods import sealing, year_closing
+from domain.accounts.recurring import process as recurring_payments
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
@@ -48,6 +51,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     conversions.AGGREGATE,
     fee_schedule.AGGREGATE,
     template.AGGREGATE,
+    business_calendar.AGGREGATE,
+    recurring.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
@@ -157,6 +162,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     publication.MANAGER,
     hold_expiry.MANAGER,
     pending_expiry.MANAGER,
+    recurring_payments.MANAGER,
     sealing.MANAGER,
     year_closing.MANAGER,
     mailing.MANAGER,

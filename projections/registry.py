@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from projections.accounts.account_persons import ACCOUNT_PERSONS
 from projections.accounts.accounts.fold import ACCOUNTS
+from projections.accounts.business_calendar import BUSINESS_CALENDAR
 from projections.accounts.chart.fold import CHART
 from projections.accounts.conversions import CONVERSIONS
 from projections.accounts.entries.fold import ENTRIES
@@ -17,6 +18,7 @@ from projections.accounts.periods.fold import PERIODS
 from projections.accounts.posting_policy import POSTING_POLICY
 from projections.accounts.quotes import QUOTES
 from projections.accounts.rates import RATES
+from projections.accounts.recurring_payments import RECURRING_PAYMENTS
 from projections.accounts.risk_assessments import RISK_ASSESSMENTS
 from projections.accounts.risk_rules import RISK_RULES
 from projections.accounts.templates import TEMPLATES
@@ -44,6 +46,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     PERIODS,
     FEE_SCHEDULES,
     TEMPLATES,
+    BUSINESS_CALENDAR,
+    RECURRING_PAYMENTS,
     ACCOUNT_PERSONS,
     LIMIT_USAGE,
     RISK_RULES,

@@ -16,6 +16,7 @@ from api.queries.response_types import values_of
 from domain.accounts.account.state import Status as AccountStatus
 from domain.accounts.numbers import PREFIXES, AccountType
 from domain.accounts.posting import Side, TransactionKind
+from domain.accounts.recurring.state import Status as RecurringStatus
 from domain.accounts.risk.rules import Action
 from domain.accounts.transaction.state import TransactionStatus
 from domain.money import EXPONENTS
@@ -36,6 +37,8 @@ CATEGORIES = {
     "acct",
     "txn",
     "policy:posting",
+    "policy:calendar",
+    "recur",
     "chart",
     "node",
     "periods",
@@ -78,6 +81,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/people", "status"): set(get_args(PersonStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
     ("/v1/risk-assessments", "action"): set(get_args(Action)),
+    ("/v1/recurring-payments", "status"): set(get_args(RecurringStatus)),
     ("/v1/transactions", "status"): set(get_args(TransactionStatus)),
     ("/v1/processes", "manager"): {manager.name for manager in MANAGERS},
     ("/v1/processes", "status"): set(get_args(ProcessStatus)),

@@ -32,6 +32,9 @@ OF_CUSTOMERS = (
     "/v1/transactions/{transaction}",
     "/v1/conversions",
     "/v1/quotes/{quote}",
+    "/v1/recurring-payments",
+    "/v1/recurring-payments/{payment}",
+    "/v1/recurring-payments/{payment}/runs",
 )
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
@@ -49,6 +52,11 @@ BY_CUSTOMERS = (
     "/v1/transfers/pending",
     "/v1/conversions",
     "/v1/quotes",
+    "/v1/recurring-payments",
+    "/v1/recurring-payments/{payment}/amount",
+    "/v1/recurring-payments/{payment}/cancel",
+    "/v1/recurring-payments/{payment}/pause",
+    "/v1/recurring-payments/{payment}/resume",
 )
 """What a customer may send about what is theirs."""
 OF_OPERATORS = (
@@ -65,7 +73,13 @@ OF_OPERATORS = (
     "/v1/transactions/{transaction}/reject",
 )
 """What only operators send, and nobody reads."""
-OF_OPERATORS_AND_READ = ("/v1/policies/posting", "/v1/policies/risk", "/v1/periods", "/v1/rates")
+OF_OPERATORS_AND_READ = (
+    "/v1/policies/calendar",
+    "/v1/policies/posting",
+    "/v1/policies/risk",
+    "/v1/periods",
+    "/v1/rates",
+)
 """What only operators send, and others read."""
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
@@ -109,6 +123,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return False
     if method not in READS:
         return role == "command" and path not in (
+            "/v1/policies/calendar",
             "/v1/policies/posting",
             "/v1/policies/risk",
             "/v1/periods",
