@@ -35,7 +35,7 @@ MOST_OVERLAP = timedelta(days=7)
 """Longest time for which the secret before signs beside the new one."""
 MOST_POSITION = 2**63 - 1
 
-_HOST = r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])"
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
 URL = rf"^https?://{_HOST}(?::[0-9]{{1,5}})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?$"
 """The pattern of an address: no user, no password, no query and no fragment, so that no secret has a place in it."""
 _URL = re.compile(URL, re.ASCII)

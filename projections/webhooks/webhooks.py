@@ -177,3 +177,38 @@ def webhooks(
 ) -> Listed[WebhookRow, int]:
     """Return webhooks in the order in which they were created."""
     return WEBHOOK_LIST.read(connection, {"status": status, "after": after}, limit, cursor=cursor)
+
+
+_ACTIVE = "SELECT webhook FROM read.webhooks WHERE status = 'active' ORDER BY position"
+
+
+def active_webhooks(connection: Connection[Any]) -> list[str]:
+    """Return the webhooks that events are sent to."""
+    return [webhook for (webhook,) in connection.execute(_ACTIVE).fetchall()]
+
+
+_BEHIND = """
+SELECT count(*) FILTER (WHERE w.status = 'active'), count(*) FILTER (WHERE w.status = 'disabled'),
+       count(*) FILTER (WHERE w.status = 'active' AND p.failures > 0),
+       coalesce(max(l.position - p.position) FILTER (WHERE w.status = 'active'), 0)
+  FROM log.logs l CROSS JOIN read.webhooks w
+  LEFT JOIN webhooks.positions p ON p.log = l.log AND p.webhook = w.webhook
+ WHERE l.name = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """How many webhooks are active and disabled, how many of the active fail, and how far the last one is behind."""
+
+    active: int
+    disabled: int
+    failing: int
+    events: int
+
+
+def webhooks_behind(connection: Connection[Any], log: str) -> Behind:
+    """Count the webhooks of a log."""
+    row = connection.execute(_BEHIND, (log,)).fetchone()
+    assert row is not None, "an aggregate has a row"
+    return Behind(*row)

@@ -54,6 +54,7 @@ MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
         "executor": frozenset({"histogram", "keys", "log", "postgres", "tracebacks"}),
         "library": frozenset({"log", "postgres"}),
         "reads": frozenset({"postgres"}),
+        "webhooks": frozenset({"credentials", "keys", "log", "postgres"}),
     },
     "projections": {"engine": frozenset(), "commands": frozenset({"engine"})},
     "api": {
