@@ -20,8 +20,11 @@ Lookup: TypeAlias = Callable[[str, int], Sequence[str]]
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _LOW_32: Final = (1 << 32) - 1
-REFUSED: Final = tuple(ip_network(network) for network in ("168.63.129.16/32", "64:ff9b:1::/48"))
-"""Networks that count as public and are not: the host of a machine at Azure, and local translation (RFC 8215)."""
+REFUSED: Final = tuple(
+    map(ip_network, ("168.63.129.16/32", "192.0.0.0/24", "64:ff9b:1::/48", "3fff::/20", "5f00::/16"))
+)
+"""Networks that are not public and that Python, or an older version of it, takes for public: the host of a machine at
+Azure, what IANA keeps for protocols, local translation (RFC 8215), documentation (RFC 9637), and segment routing."""
 
 
 def look_up(host: str, port: int) -> Sequence[str]:

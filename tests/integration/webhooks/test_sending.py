@@ -319,14 +319,14 @@ def test_a_replay_sends_the_same_ids_again(webhooks: Webhooks, to: Receiver) -> 
     webhooks.do(opening(), opening())
     worker = webhooks.worker()
     finished(worker)
-    before = [one.id for one in to.taken]
+    before = sorted(one.id for one in to.taken)
     webhooks.do(ReplayWebhook(WEBHOOK, begun))
     finished(worker)
-    assert [one.id for one in to.taken] == before * 2
+    assert sorted(one.id for one in to.taken[2:]) == before
     assert [one.attempt for one in webhooks.attempts()] == [1, 1, 2, 2]
     webhooks.do(ReplayWebhook(WEBHOOK, 0))
     finished(worker)
-    assert [one.id for one in to.taken][4:] == [f"{WEBHOOK}:1", *before], "also what was before it was created"
+    assert sorted(one.id for one in to.taken[4:]) == sorted([f"{WEBHOOK}:1", *before]), "also what was before it"
 
 
 def test_it_can_begin_at_a_position(webhooks: Webhooks, to: Receiver) -> None:
