@@ -102,7 +102,7 @@ class WebhookPaused(Event, frozen=True):
 
 
 class WebhookDisabled(Event, frozen=True):
-    """The policy disabled it: its receiver took nothing for too long, or said that it never will."""
+    """The policy disabled it: its receiver took nothing for too long, or answered that it never will."""
 
     contact: str
     cause: Cause  # of the last attempt

@@ -13,6 +13,7 @@ from threading import Event, Lock, Thread
 from typing import Any, Final
 
 import orjson
+from psycopg import Connection
 
 from domain.registry import MANAGERS
 from domain.webhooks.webhook import CreateWebhook
@@ -30,6 +31,8 @@ from tests.support.ledger import PRINCIPAL, executed
 from tests.support.memory_ledger import By
 from tests.support.postgres import Database
 from tests.support.processes import Processes, processes_on
+from tests.support.service import Service
+from workers.clock_and_ids import now
 from workers.processes.worker import Send, sender
 from workers.webhooks.sending import Https, Sending
 from workers.webhooks.worker import TURN_SECONDS, Counts, Worker
@@ -160,8 +163,8 @@ class Webhooks:
         answer: Answer | None = None
         for command in commands:
             by = command if isinstance(command, By) else By(PRINCIPAL, command)
-            now = self.processes.clock.now
-            answer = executed(self.processes.ledger.executor, By(by.principal, by.command, by.at or now))
+            at = by.at or self.processes.clock.now
+            answer = executed(self.processes.ledger.executor, By(by.principal, by.command, at))
             assert answer.outcome is Outcome.ACCEPTED, answer
         assert answer is not None
         self.processes.wait_until_folded()
@@ -253,6 +256,29 @@ def webhooks_on(database: Database) -> Iterator[Webhooks]:
     with ExitStack() as opened, processes_on(database, MANAGERS) as processes:
         yield Webhooks(processes, opened)
         opened.close()
+
+
+@contextmanager
+def service_worker(service: Service, reads: Connection[Any]) -> Iterator[Worker]:
+    """A worker that sends to this machine what a running service appends, at the time of this machine."""
+    assert service.services.people is not None
+    number = service.services.log_number
+    with pool_of(
+        service.database.api_url, application_name="webhooks", most=8, wait_seconds=30, statement_seconds=30
+    ) as connections:
+        yield Worker(
+            sender(service.services.executor),
+            "main",
+            number,
+            read_uuid(reads, number),
+            reads,
+            connections,
+            service.services.codec,
+            service.services.people.hashes,
+            Https(allow_http=True, allow_private=True),
+            now,
+            lambda: 0.5,
+        )
 
 
 def streams_in_order(received: Sequence[Received]) -> bool:

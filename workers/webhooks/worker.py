@@ -6,7 +6,7 @@ A turn is about one webhook:
 - It reads the head of the log, and then folds the webhook's stream, so that what it does up to that head is decided by
   everything on the stream up to there.
 - It finds the next events that are wanted: a window, which begins at the first one that was not taken.
-- It sends them in lanes. The events of a stream are in one lane, one after the other, and a lane ends at a failure.
+- It sends them, several streams at once, and the events of a stream one after the other up to the first that fails.
 - It records the attempts and the new position in one transaction.
 
 Turns of several webhooks are made at once, and each ends after a time, so that a slow receiver delays nobody for long.
@@ -62,7 +62,7 @@ logger = logging.getLogger(__name__)
 
 SENDERS: Final = 8
 """Webhooks that are sent to at once."""
-LANES: Final = 4
+CONNECTIONS: Final = 4
 """Connections to one receiver at once."""
 WINDOW: Final = 100
 """Events of one webhook that are looked at beyond the first one that was not taken."""
@@ -93,7 +93,7 @@ class Window:
 
 @dataclass(slots=True)
 class Sent:
-    """What became of the attempts of a window. Several lanes add to it."""
+    """What became of the attempts of a window. Several threads add to it."""
 
     attempts: list[Attempt] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
@@ -275,13 +275,13 @@ class Worker:
         sent = Sent()
         if not window.events:
             return sent
-        lanes: dict[str, list[Outgoing]] = defaultdict(list)
+        streams: dict[str, list[Outgoing]] = defaultdict(list)
         for event in window.events:
-            lanes[event.stream].append(event)
+            streams[event.stream].append(event)
         keys = [signing_key(self._hashes, webhook.id, version) for version in webhook.secrets(self._clock())]
 
-        def send(lane: Sequence[Outgoing]) -> None:
-            for event in lane:
+        def send(events: Sequence[Outgoing]) -> None:
+            for event in events:
                 if stop.is_set() or monotonic() >= until or len(sent.failed) >= MOST_FAILED:
                     return
                 attempt = self._attempt(webhook, event, keys)
@@ -289,9 +289,9 @@ class Worker:
                 if attempt.cause is not None:
                     return
 
-        with ThreadPoolExecutor(min(LANES, len(lanes)), "webhook-lane") as pool:
-            for lane in [pool.submit(send, lane) for lane in lanes.values()]:
-                lane.result()
+        with ThreadPoolExecutor(min(CONNECTIONS, len(streams)), "webhook-stream") as pool:
+            for done in [pool.submit(send, events) for events in streams.values()]:
+                done.result()
         self._count(sent)
         return sent
 

@@ -92,7 +92,10 @@ def test_a_name_without_an_address(error: Exception) -> None:
     def fail(host: str, port: int) -> Sequence[str]:
         raise error
 
-    for lookup in (fail, lambda host, port: []):
+    def nothing(host: str, port: int) -> Sequence[str]:
+        return []
+
+    for lookup in (fail, nothing):
         with pytest.raises(DeliveryError, match="unresolvable"):
             resolved("receiver.example", 443, 1, private=True, lookup=lookup)
 
