@@ -17,6 +17,7 @@ from api.commands.answers import Accepted
 from api.commands.bodies import ACCOUNT_A, Body, Id, Nothing, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
+from api.gateway.principals import SUPERVISORS
 from api.gateway.problems import Problem
 from api.people.access import refuse_on_replicas
 from api.queries.filters import choice
@@ -25,7 +26,6 @@ from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Limit, PathId, one, page, reading
 from api.queries.response_types import LogPosition, StreamVersion, one_of, page_of, values_of
 from api.services import Services, services
-from domain.permissions import ADMINISTRATORS, OPERATORS
 from domain.registry import AREAS, CATALOGUE
 from domain.webhooks.webhook import (
     LEAST_FAILURES,
@@ -62,7 +62,6 @@ from projections.webhooks.webhooks import WebhookRow
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
-READERS: Final = OPERATORS | ADMINISTRATORS
 TYPES: Final = tuple(sorted({unversioned(entry.name) for entry in CATALOGUE}))
 """The types of events, without versions."""
 ERRORS: Final[Mapping[Cause, str]] = {
@@ -84,7 +83,7 @@ Failed = Annotated[bool | None, Query(description="Only attempts that failed, or
 
 
 class WebhookBody(Body):
-    """Where events are sent, which ones, who is told, and when it is disabled."""
+    """Where events are sent, which ones, who gets a mail, and when it is disabled."""
 
     url: Annotated[
         str,
@@ -300,7 +299,7 @@ def remove_webhook(caller: Caller, webhook: PathId, body: Nothing) -> Intent:
     return Intent(RemoveWebhook(webhook), webhook)
 
 
-@query(router, "", may=READERS, response=page_of(Webhook), personal=False, projections=("webhooks",))
+@query(router, "", may=SUPERVISORS, response=page_of(Webhook), personal=False, projections=("webhooks",))
 def list_webhooks(
     request: Request,
     status: StatusFilter = None,
@@ -315,14 +314,14 @@ def list_webhooks(
     return page(listed, webhook_view)
 
 
-@query(router, "/{webhook}", may=READERS, response=Webhook, personal=False, projections=("webhooks",))
+@query(router, "/{webhook}", may=SUPERVISORS, response=Webhook, personal=False, projections=("webhooks",))
 def get_webhook(request: Request, webhook: PathId) -> Response:
     """Get one webhook by its id."""
     with reading(request) as connection:
         return one("webhook", webhook, queries.webhook(connection, webhook), webhook_view)
 
 
-@query(router, "/{webhook}/progress", may=READERS, response=Progress, personal=False, projections=("webhooks",))
+@query(router, "/{webhook}/progress", may=SUPERVISORS, response=Progress, personal=False, projections=("webhooks",))
 def get_webhook_progress(request: Request, webhook: PathId) -> Response:
     """Say how far a webhook is, and whether it fails."""
     refuse_on_replicas(request)
@@ -335,7 +334,7 @@ def get_webhook_progress(request: Request, webhook: PathId) -> Response:
 @query(
     router,
     "/{webhook}/deliveries",
-    may=READERS,
+    may=SUPERVISORS,
     response=page_of(Delivery),
     personal=False,
     projections=("webhooks",),

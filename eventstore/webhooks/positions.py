@@ -19,7 +19,7 @@ from eventstore.postgres.arrays import int8_array, text_array
 class Position:
     """How far a webhook is. Every event that it wants was taken up to `position`, and those of `ahead` after it."""
 
-    begun: int  # version of the event that said where to begin
+    begun: int  # version of the event that set where to begin
     restarted: int  # version of the event since which failures count
     position: int
     ahead: tuple[int, ...] = ()

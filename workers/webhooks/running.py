@@ -1,4 +1,4 @@
-"""The process of webhooks: sends until told to stop, through lost connections."""
+"""The process of webhooks: sends until it is stopped, through lost connections."""
 
 from __future__ import annotations
 

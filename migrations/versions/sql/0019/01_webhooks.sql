@@ -24,7 +24,7 @@ CREATE TABLE webhooks.positions (
 COMMENT ON TABLE webhooks.positions IS 'A row for each webhook that was ever sent to: what its receiver has taken.';
 COMMENT ON COLUMN webhooks.positions.log IS 'Number of the log; the same in webhooks.deliveries.';
 COMMENT ON COLUMN webhooks.positions.webhook IS 'The webhook: the name of its stream.';
-COMMENT ON COLUMN webhooks.positions.begun IS 'Version on that stream of the event that said where to begin.';
+COMMENT ON COLUMN webhooks.positions.begun IS 'Version on that stream of the event that set where to begin.';
 COMMENT ON COLUMN webhooks.positions.restarted IS 'Version on that stream of the event since which failures count.';
 COMMENT ON COLUMN webhooks.positions.position IS 'Every event that is wanted up to here was taken.';
 COMMENT ON COLUMN webhooks.positions.ahead IS 'Positions after that one of events that were taken: their streams are ahead of others.';
