@@ -166,7 +166,7 @@ class WebhookAnswer(Accepted):
 class SecretMade(WebhookAnswer):
     """A webhook with a new secret. No other answer shows it."""
 
-    secret_version: Annotated[int, Field(description="The version of the event that made it")]
+    set_by: Annotated[int, Field(description="The version of the event that made it")]
     secret: NotRequired[Annotated[str, Field(description="What its receiver checks signatures with")]]
 
 
@@ -383,7 +383,7 @@ async def _secret(caller: Caller, answer: Answer) -> Mapping[str, Any]:
     served = caller.services
     assert isinstance(served, Services), "a route with a secret is no item of a batch"
     assert served.people is not None, "such a route was refused without services of people"
-    webhook, version = answer.result["webhook"], answer.result["secret_version"]
+    webhook, version = answer.result["webhook"], answer.result["set_by"]
     key = await run_in_threadpool(signing_key, served.people.hashes, webhook, version)
     return {"secret": secret_of(key).reveal()}
 

@@ -33,7 +33,8 @@ LEAST_HOURS, MOST_HOURS = 1, 24 * 30
 """Bounds of the hours for which it has to fail until it is disabled."""
 MOST_OVERLAP = timedelta(days=7)
 """Longest time for which the secret before signs beside the new one."""
-MOST_POSITION = 2**63 - 1
+MOST_POSITION = 2**53
+"""Largest position that every program reads as the same number."""
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
 URL = rf"^https?://{_HOST}(?::[0-9]{{1,5}})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?$"
@@ -363,7 +364,7 @@ def create(command: CreateWebhook, states: States, context: Context) -> Decision
         hours=command.hours,
         after=command.after,
     )
-    return Accepted((event,), {"webhook": command.webhook, "status": "active", "secret_version": 1})
+    return Accepted((event,), {"webhook": command.webhook, "status": "active", "set_by": 1})
 
 
 def change(command: ChangeWebhook, states: States, context: Context) -> Decision:
@@ -400,7 +401,7 @@ def rotate_secret(command: RotateWebhookSecret, states: States, context: Context
         return refusal
     version = webhook.version + 1
     event = WebhookSecretRotated(webhook.id, version, command.overlap_until)
-    return Accepted((event,), {"webhook": webhook.id, "status": webhook.status, "secret_version": version})
+    return Accepted((event,), {"webhook": webhook.id, "status": webhook.status, "set_by": version})
 
 
 def pause(command: PauseWebhook, states: States, context: Context) -> Decision:

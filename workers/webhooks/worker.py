@@ -72,8 +72,10 @@ TURN_SECONDS: Final = 10.0
 """After so long a turn begins no attempt, so that other webhooks have theirs."""
 MOST_FAILED: Final = 3
 """Attempts that may fail in one turn. With one event that is never taken, the streams of others still go on."""
-FAULT: Final = timedelta(seconds=60)
+FAULT_SECONDS: Final = 60.0
 """How long a webhook rests after an error in Daybook, or where it needs a newer version."""
+IDLE_SECONDS: Final = 1.0
+"""How long it rests after a turn that changed nothing: another worker has it, or the read table is behind."""
 MOST_RESTING: Final = 10_000
 SILENT_SECONDS: Final = 300.0
 """A session that is silent for so long belongs to a stopped process: the server ends it, and with it its lock."""
@@ -155,7 +157,7 @@ class Worker:
         self._counts = counts or Counts()
         self._counting = Lock()
         self._turn_seconds = turn_seconds
-        self._resting: dict[str, datetime] = {}
+        self._resting: dict[str, float] = {}
 
     # Which webhooks have a turn
 
@@ -192,7 +194,7 @@ class Worker:
         now, active = self._clock(), active_webhooks(self._reads)
         head = read_head(self._reads, self._log).position
         found = due_webhooks(self._reads, self._log_number, active, head, now)
-        return [webhook for webhook in found if self._resting.get(webhook, now) <= now]
+        return [webhook for webhook in found if self._resting.get(webhook, 0.0) <= monotonic()]
 
     def pause(self) -> timedelta | None:
         """The time until something has to be sent again; None if nothing waits."""
@@ -205,44 +207,51 @@ class Worker:
 
     def _turn(self, webhook: str, stop: Event) -> None:
         """Send to a webhook for a while, unless another worker does."""
+        worked = False
         with self._connections.connection() as connection:
             try:
                 with _locked(connection, self._log_number, webhook) as locked:
-                    until = monotonic() + self._turn_seconds
-                    while locked and not stop.is_set() and monotonic() < until:
-                        if not self._step(connection, webhook, stop, until):
-                            return
+                    until, more = monotonic() + self._turn_seconds, locked
+                    while more and not stop.is_set() and monotonic() < until:
+                        kept, more = self._step(connection, webhook, stop, until)
+                        worked = worked or kept
             except TRANSIENT:
                 raise
             except Exception as error:  # others must not wait for it
-                self._rest(webhook, type(error).__name__)
+                self._fault(webhook, type(error).__name__)
+                return
+        if not worked:
+            self._rest(webhook, IDLE_SECONDS)
 
-    def _rest(self, webhook: str, why: str) -> None:
+    def _fault(self, webhook: str, why: str) -> None:
         """Let a webhook rest that cannot be carried on. An error is named by its class: its text may be personal."""
-        logger.error("webhook %s cannot go on, and is tried again in %g s: %s", webhook, FAULT.total_seconds(), why)
+        logger.error("webhook %s cannot go on, and is tried again in %g s: %s", webhook, FAULT_SECONDS, why)
+        self._rest(webhook, FAULT_SECONDS)
+
+    def _rest(self, webhook: str, seconds: float) -> None:
         if len(self._resting) >= MOST_RESTING:
             self._resting.clear()
-        self._resting[webhook] = self._clock() + FAULT
+        self._resting[webhook] = monotonic() + seconds
 
-    def _step(self, connection: Connection[Any], id: str, stop: Event, until: float) -> bool:
-        """Send the next window. Returns whether more may be sent at once."""
+    def _step(self, connection: Connection[Any], id: str, stop: Event, until: float) -> tuple[bool, bool]:
+        """Send the next window. Returns whether the row was changed, and whether more may be sent at once."""
         head = read_head(connection, self._log).position
         webhook, stream = self._folded(connection, id)
         if webhook is None or webhook.status != "active":
-            return False
+            return False, False
         before = _position(webhook, stream, read_position(connection, self._log_number, id))
         if before is None or (before.next_at is not None and before.next_at > self._clock()):
-            return False
+            return False, False
         window = self._window(connection, webhook, before, head)
         if window.newer:
-            self._rest(id, "the log has an event of a newer version of Daybook")
+            self._fault(id, "the log has an event of a newer version of Daybook")
         sent = self._sent(webhook, window, stop, until)
         after = self._after(before, window, sent)
         kept = keep_turn(connection, self._log_number, id, after, sent.attempts)
         if sent.failed and kept:
             self._disable(webhook, after, sent.failed[0])
         complete = len(sent.attempts) == len(window.events) and not sent.failed
-        return kept and complete and after.position < head and not window.newer
+        return kept, kept and complete and after.position < head and not window.newer
 
     def _folded(self, connection: Connection[Any], id: str) -> tuple[Webhook | None, list[Recorded]]:
         """A webhook as its stream says, and the stream."""

@@ -40,7 +40,7 @@ def test_the_secret_is_shown_by_its_own_answers_only(service: Service) -> None:
     assert len(base64.b64decode(secret.removeprefix(PREFIX))) == 32
     assert created(service)["secret"] != secret, "each webhook has its own"
     rotated = accepted(service.post(f"webhooks/{webhook}/rotate-secret", {"overlap_seconds": 60}, role="operator"))
-    assert rotated["secret_version"] == 2
+    assert rotated["set_by"] == 2
     assert rotated["secret"] != secret
     for path in ("webhooks", f"webhooks/{webhook}", f"webhooks/{webhook}/progress", f"webhooks/{webhook}/deliveries"):
         text = service.get(path, role="operator").text

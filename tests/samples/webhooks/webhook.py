@@ -31,6 +31,7 @@ from domain.webhooks.webhook import (
 from tests.samples.people.person import active, by_administrator
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import NOW, MemoryLedger, new_id
+from tests.support.people import administrators
 
 URL = "https://receiver.example/daybook"
 BODY = {
@@ -60,18 +61,29 @@ def one(world: World) -> str:
     return id
 
 
+def by_administrator_of(service: Any) -> str:
+    """The token of an administrator of a running service."""
+    ada, _ = administrators(service)
+    return ada.access
+
+
 def running(world: World) -> str:
     """A webhook that is not paused."""
     id: str = world.do("webhooks", BODY | {"contact": contact(world)})["webhook"]
     return id
 
 
+OF_PEOPLE = {
+    "/v1/webhooks": lambda service: Request({}, BODY | {"contact": contact(service)}, by_administrator_of(service)),
+    "/v1/webhooks/{webhook}/rotate-secret": lambda service: Request(
+        {"webhook": one(service)}, {"overlap_seconds": 3600}, by_administrator_of(service)
+    ),
+}
+"""The routes whose answers have a secret, which are not part of a batch."""
 ROUTES = {
-    "/v1/webhooks": lambda world: Request({}, BODY | {"contact": contact(world)}),
     "/v1/webhooks/{webhook}/change": lambda world: Request(
         {"webhook": one(world)}, BODY | {"contact": contact(world), "types": []}
     ),
-    "/v1/webhooks/{webhook}/rotate-secret": lambda world: Request({"webhook": one(world)}, {"overlap_seconds": 3600}),
     "/v1/webhooks/{webhook}/pause": lambda world: Request({"webhook": running(world)}, {}),
     "/v1/webhooks/{webhook}/resume": lambda world: Request({"webhook": one(world)}, {}),
     "/v1/webhooks/{webhook}/replay": lambda world: Request({"webhook": one(world)}, {"after": 0}),
@@ -133,7 +145,7 @@ RULES = {
     "webhook_position": RuleSample(
         given=CREATED,
         broken=ReplayWebhook("whk_1", MOST_POSITION + 1),
-        sentence="A position is from 0 to 9223372036854775807; this one is 9223372036854775808.",
+        sentence="A position is from 0 to 9007199254740992; this one is 9007199254740993.",
         kept=(ReplayWebhook("whk_1", MOST_POSITION),),
     ),
     "webhook_overlap": RuleSample(
@@ -255,4 +267,4 @@ EVENTS: tuple[StoredEvent, ...] = (
     ),
 )
 
-SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes=ROUTES, life=life)
+SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes=ROUTES, of_people=OF_PEOPLE, life=life)
