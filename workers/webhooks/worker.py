@@ -162,13 +162,13 @@ class Worker:
     # Which webhooks have a turn
 
     def sweep(self, stop: Event | None = None) -> bool:
-        """Give each webhook that is due a turn, several at once, and wait for all. Returns whether there was any."""
+        """Give each webhook that is due a turn, several at once, and wait for all. Returns whether any row changed."""
         stop = stop or Event()
         due = self.due()
         with ThreadPoolExecutor(SENDERS, "webhook") as pool:
-            for turn in [pool.submit(self._turn, webhook, stop) for webhook in due]:
-                turn.result()
-        return bool(due)
+            turns = [pool.submit(self._turn, webhook, stop) for webhook in due]
+            changed = [turn.result() for turn in turns]
+        return any(changed)
 
     def run(self, stop: Event, idle: Callable[[timedelta | None], None], busy_seconds: float) -> None:
         """Give turns until `stop` is set. A webhook whose turn has ended gets another while others still have theirs.
@@ -176,11 +176,12 @@ class Worker:
         `idle` waits for an append, and for the next due time at most. While turns are made, what is due is looked up
         every `busy_seconds`.
         """
-        running: dict[str, Future[None]] = {}
+        running: dict[str, Future[bool]] = {}
         with ThreadPoolExecutor(SENDERS, "webhook") as pool:
             while not stop.is_set():
                 for webhook in [webhook for webhook, turn in running.items() if turn.done()]:
-                    running.pop(webhook).result()
+                    if not running.pop(webhook).result() and not self._rests(webhook):
+                        self._rest(webhook, IDLE_SECONDS)
                 for webhook in self.due():
                     if webhook not in running and len(running) < SENDERS:
                         running[webhook] = pool.submit(self._turn, webhook, stop)
@@ -194,7 +195,7 @@ class Worker:
         now, active = self._clock(), active_webhooks(self._reads)
         head = read_head(self._reads, self._log).position
         found = due_webhooks(self._reads, self._log_number, active, head, now)
-        return [webhook for webhook in found if self._resting.get(webhook, 0.0) <= monotonic()]
+        return [webhook for webhook in found if not self._rests(webhook)]
 
     def pause(self) -> timedelta | None:
         """The time until something has to be sent again; None if nothing waits."""
@@ -205,8 +206,8 @@ class Worker:
 
     # A turn
 
-    def _turn(self, webhook: str, stop: Event) -> None:
-        """Send to a webhook for a while, unless another worker does."""
+    def _turn(self, webhook: str, stop: Event) -> bool:
+        """Send to a webhook for a while, unless another worker does. Returns whether its row was changed."""
         worked = False
         with self._connections.connection() as connection:
             try:
@@ -219,14 +220,16 @@ class Worker:
                 raise
             except Exception as error:  # others must not wait for it
                 self._fault(webhook, type(error).__name__)
-                return
-        if not worked:
-            self._rest(webhook, IDLE_SECONDS)
+                return False
+        return worked
 
     def _fault(self, webhook: str, why: str) -> None:
         """Let a webhook rest that cannot be carried on. An error is named by its class: its text may be personal."""
         logger.error("webhook %s cannot go on, and is tried again in %g s: %s", webhook, FAULT_SECONDS, why)
         self._rest(webhook, FAULT_SECONDS)
+
+    def _rests(self, webhook: str) -> bool:
+        return self._resting.get(webhook, 0.0) > monotonic()
 
     def _rest(self, webhook: str, seconds: float) -> None:
         if len(self._resting) >= MOST_RESTING:
