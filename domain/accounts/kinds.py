@@ -22,3 +22,5 @@ TransactionKind = Literal[
     "adjustment",
     "year_end",
 ]
+WITHOUT_APPROVAL: frozenset[TransactionKind] = frozenset({"reversal", "refund", "chargeback", "year_end"})
+"""The kinds of transactions that one person decides about, whatever the amount: they undo or move what was approved."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from domain.accounts.account.events import LimitReturned, LimitsChanged, LimitUsed, MandateGiven
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount
 from domain.accounts.account.limits import MOST_COUNT
-from domain.accounts.account.usage import MOST_DAYS, NO_USAGE, Usage
+from domain.accounts.account.usage import MOST_DAYS, NO_USAGE, Usage, minute_of
 from domain.accounts.details import TransactionCounted
 from domain.accounts.posting import Entry
 from domain.accounts.posting_policy import COUNTED, ChangePostingPolicy
@@ -130,6 +130,20 @@ def test_the_rolling_hour_is_late_by_less_than_a_minute(second: int) -> None:
     usage = NO_USAGE.with_used(1, used)
     assert usage.in_hour(used + HOUR) == (1, 1)
     assert usage.in_hour(used + HOUR + MINUTE) == (0, 0)
+
+
+def test_what_was_used_an_hour_ago_is_still_there_when_more_is_used() -> None:
+    usage = NO_USAGE.with_used(1, NOW).with_used(2, NOW + HOUR)
+    assert usage.in_hour(NOW + HOUR) == (2, 3)
+    assert usage.with_used(4, NOW + HOUR + MINUTE).minutes == tuple(
+        (minute_of(at), 1, amount) for at, amount in ((NOW + HOUR, 2), (NOW + HOUR + MINUTE, 4))
+    )
+
+
+def test_what_a_clock_that_went_back_added_is_forgotten_like_the_rest() -> None:
+    usage = NO_USAGE.with_used(1, NOW).with_used(2, NOW - HOUR - MINUTE)
+    assert usage.in_hour(NOW) == (1, 1)
+    assert usage.with_used(4, NOW).minutes == ((minute_of(NOW), 2, 5),)
 
 
 def test_a_number_of_transactions_in_an_hour() -> None:

@@ -220,8 +220,8 @@ def test_a_decision_that_asks_for_a_stream_with_an_unknown_type_is_left_out(
         return decide(command, states, context) if NEWER in states else NeedsStreams((NEWER,))
 
     monkeypatch.setattr(builder, "_decide", asking)
-    group = builder.make([task("1", Pay())], cast(Any, None), 1)
-    assert refusals(group) == {"1": (NEWER, "paid.v2")}
+    group = builder.make([task("1", Pay()), task("2", Pay())], cast(Any, None), 1)
+    assert refusals(group) == {"1": (NEWER, "paid.v2"), "2": (NEWER, "paid.v2")}
     assert group.batch is None
 
 
