@@ -38,6 +38,7 @@ from domain.process_manager import ProcessManager, check_managers
 from domain.processes import process
 from domain.processes.process import CarryOut, carry_out
 from domain.together import Together, decide_together
+from domain.webhooks import notice, webhook
 
 AGGREGATES: tuple[Aggregate, ...] = (
     account.AGGREGATE,
@@ -67,6 +68,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     sign_in_policy.AGGREGATE,
     mail.AGGREGATE,
     privacy.AGGREGATE,
+    webhook.AGGREGATE,
 )
 
 
@@ -111,6 +113,30 @@ check_unique(AGGREGATES)
 
 CATALOGUE: tuple[EventType, ...] = tuple(entry for aggregate in AGGREGATES for entry in aggregate.events)
 """All events that were ever released, by name."""
+
+
+def aggregate_of(stream: str) -> Aggregate | None:
+    """Return the aggregate whose streams have names like this one, or None."""
+    return next((aggregate for aggregate in AGGREGATES if stream.startswith(aggregate.prefix)), None)
+
+
+SYSTEM = "system"
+"""The area of what belongs to none: batches, refusals, claims, erasures."""
+
+
+def area_of(stream: str) -> str | None:
+    """Return the area of the streams with names like this one, or None if no aggregate has such streams."""
+    aggregate = aggregate_of(stream)
+    if aggregate is None:
+        return None
+    _, *folders, _ = aggregate.evolve.__module__.split(".")
+    return folders[0] if folders else SYSTEM
+
+
+AREAS: tuple[str, ...] = tuple(
+    sorted({area for aggregate in AGGREGATES if (area := area_of(aggregate.prefix)) is not None})
+)
+"""The areas of all events."""
 
 COMMUTING: tuple[str, ...] = tuple(name for aggregate in AGGREGATES for name in aggregate.commuting)
 """The events that fold to the same state in any order, on a stream without limits."""
@@ -166,6 +192,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     sealing.MANAGER,
     year_closing.MANAGER,
     mailing.MANAGER,
+    notice.MANAGER,
 )
 """All process managers."""
 
@@ -228,11 +255,6 @@ def forbid(principal: Principal, command: Command, at: datetime) -> Forbidden | 
 def evolve(state: State | None, event: Event) -> State:
     """Return the state after the event. The function is pure."""
     return _EVOLVE[type(event)](state, event)
-
-
-def aggregate_of(stream: str) -> Aggregate | None:
-    """Return the aggregate whose streams have names like this one, or None."""
-    return next((aggregate for aggregate in AGGREGATES if stream.startswith(aggregate.prefix)), None)
 
 
 def has_unit_rule(event: Event) -> bool:

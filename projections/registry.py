@@ -33,6 +33,7 @@ from projections.people.people import PEOPLE
 from projections.people.sign_ins import SIGN_INS
 from projections.posts.posts import POSTS
 from projections.processes.processes import PROCESSES
+from projections.webhooks.webhooks import WEBHOOKS
 
 PROJECTIONS: tuple[Projection, ...] = (
     ACCOUNTS,
@@ -61,6 +62,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     APPROVALS,
     SIGN_INS,
     MAILS,
+    WEBHOOKS,
     TRIAL_BALANCE,
     ENTRIES,
 )

@@ -1809,6 +1809,7 @@ SCHEMAS: Final = [
     case("grant: of a column", "GRANT UPDATE (result) ON log.commands TO daybook_api", SCHEMA),
     case("grant: to PUBLIC", "GRANT SELECT ON log.subject_keys TO PUBLIC", SCHEMA),
     case("grant: to change recorded reads", "GRANT UPDATE ON access.reads TO daybook_api", SCHEMA),
+    case("grant: to remove attempts of webhooks", "GRANT DELETE ON webhooks.deliveries TO daybook_api", SCHEMA),
     case("grant: of a function", "GRANT EXECUTE ON FUNCTION log.forget_origins TO PUBLIC", SCHEMA),
     case("grant: of a schema", "GRANT CREATE ON SCHEMA reporting TO daybook_reader", SCHEMA),
     case("grant: of the schema public", "GRANT CREATE ON SCHEMA public TO PUBLIC", SCHEMA),

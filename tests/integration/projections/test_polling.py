@@ -165,6 +165,7 @@ KEYS = {
     "templates": "template",
     "transactions": "transaction",
     "trial_balance": "currency, type",
+    "webhooks": "webhook",
 }
 
 

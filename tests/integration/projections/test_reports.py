@@ -152,7 +152,7 @@ def test_projections_are_chosen_by_name_and_by_area() -> None:
     known = ", ".join(projection.name for projection in PROJECTIONS)
     assert str(refused.value) == (
         "there is no projection and no area poems; the areas are accounts, orders, posts, commands, processes, people, "
-        f"the projections {known}"
+        f"webhooks, the projections {known}"
     )
 
 

@@ -29,6 +29,7 @@ from domain.processes.process import CarryOut
 from domain.refusals import EXPECTATION_FAILED
 from domain.registry import CATALOGUE, MANAGERS, RULES, commands
 from domain.together import Together
+from domain.webhooks.webhook import Status as WebhookStatus
 from projections.accounts.account_persons import Standing
 from projections.accounts.holds import HoldStatus
 from projections.processes.fold import Status as ProcessStatus
@@ -61,6 +62,7 @@ CATEGORIES = {
     "policy:sign-in",
     "mail",
     "privacy",
+    "whk",
 }
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
@@ -89,6 +91,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/refusals", "rule"): {*RULES, EXPECTATION_FAILED},
     ("/v1/transactions", "kind"): set(get_args(TransactionKind)),
     ("/v1/trial-balance", "currency"): set(EXPONENTS),
+    ("/v1/webhooks", "status"): set(get_args(WebhookStatus)),
 }
 
 

@@ -85,6 +85,9 @@ READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/s
 """What auditors and operators read of people, beside the persons themselves."""
 OWN_OR_SUPERVISED = ("/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/people/{person}/sign-ins")
 """What every person reads about themselves, whatever their roles. For others the person does not exist."""
+OF_WEBHOOKS = ("/change", "/pause", "/remove", "/replay", "/resume", "/rotate-secret")
+"""What operators and administrators do with a webhook, whose other paths auditors read."""
+WEBHOOKS_READ = tuple(f"/v1/webhooks/{{webhook}}{more}" for more in ("", "/progress", "/deliveries"))
 ONLY_READ = ("/v1/me", "/v1/people/{person}", "/v1/people/{person}/sessions")
 PUBLIC = ("/v1/health/", "/docs")
 PATHS = sorted({declared.route.path for declared in TABLE.routes})
@@ -115,6 +118,10 @@ def may(role: Role, method: str, path: str) -> bool:
         return False  # two operators reopen one
     if path == "/v1/log/follow-tickets":
         return role == "audit"
+    if path.startswith("/v1/webhooks"):
+        if path in WEBHOOKS_READ and method not in READS:
+            return role == "command"  # they get the answer 405
+        return role == "audit" and (method in READS) and not path.endswith(OF_WEBHOOKS)
     if path.startswith("/v1/mails") and (method in READS or path.endswith("/retry")):
         return False
     if path in (*OF_OPERATORS, "/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
