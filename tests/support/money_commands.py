@@ -22,6 +22,9 @@ from domain.accounts.currencies.rates import SetRate
 from domain.accounts.fee_schedule import DefineFeeSchedule
 from domain.accounts.kinds import TransactionKind
 from domain.accounts.posting import Entry, Side, internal_account, pair_account
+from domain.accounts.recurring.commands import CreateRecurringPayment
+from domain.accounts.recurring.schedule import Schedule
+from domain.accounts.recurring.state import transaction_of_run
 from domain.accounts.template import DefineTemplate, PostByTemplate
 from domain.accounts.template.definition import Amount, Definition, Parameter, TemplateEntry
 from domain.accounts.template.state import TemplateDefined, template_stream
@@ -46,6 +49,7 @@ from domain.accounts.transaction.year_end import PostYearEnd, YearEnd
 from domain.money import show
 from domain.orders.order import ConfirmOrder, OrderLine, PayOrder, PlaceOrder
 from tests.samples.accounts.periods import CLOSE_YEAR, close, seal
+from tests.samples.accounts.recurring_payment import run
 from tests.support.bank import BOB, by, operator
 from tests.support.memory_ledger import OPENED, TODAY, MemoryLedger, opening
 
@@ -75,6 +79,7 @@ class Posting:
     gain: int = AMOUNT  # of `gets`, in its minor units
     kept: int = 0  # stays reserved on `pays`
     given: tuple[Any, ...] = ()  # commands that come before
+    transaction: str = ID
     outcome: str = "posted"
     waits: bool = False  # what another person has to decide about waits, and is not refused
     day: date = TODAY - 10 * DAY  # a value date that it can have
@@ -383,6 +388,15 @@ COMMANDS: Final = (
         given=(SetRate("EUR", "USD", "1.100000", 0, "ECB"),),
         refused_by=why("conversion_too_small", *AMOUNTS),
         never=COMPUTED,
+    ),
+    Posting(
+        name="run of a recurring payment",
+        kind="transfer",
+        make=lambda day, amount: run(),
+        given=(CreateRecurringPayment("recur_1", SOURCE, TARGET, AMOUNT, "EUR", Schedule("days", 1, TODAY)),),
+        transaction=transaction_of_run("recur_1", 1),
+        waits=True,
+        never={**OWN_DAY, **ONE_AMOUNT, **why("it pays the amount of the payment", *AMOUNTS)},
     ),
     Posting(
         name="payment of an order",
