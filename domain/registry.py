@@ -24,6 +24,7 @@ from domain.accounts import (
 from domain.accounts.chart import node_accounts
 from domain.accounts.currencies import conversions, quotes, rates
 from domain.accounts.periods import sealing, year_closing
+from domain.accounts.settlement import agreement, payout, running, settlement
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
@@ -48,6 +49,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     conversions.AGGREGATE,
     fee_schedule.AGGREGATE,
     template.AGGREGATE,
+    agreement.AGGREGATE,
+    settlement.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
@@ -159,6 +162,8 @@ MANAGERS: tuple[ProcessManager, ...] = (
     pending_expiry.MANAGER,
     sealing.MANAGER,
     year_closing.MANAGER,
+    running.MANAGER,
+    payout.MANAGER,
     mailing.MANAGER,
 )
 """All process managers."""

@@ -21,4 +21,5 @@ TransactionKind = Literal[
     "chargeback",
     "adjustment",
     "year_end",
+    "settlement",
 ]

@@ -48,7 +48,7 @@ LEAST_ENTRIES, MOST_ENTRIES = 2, 1_000
 Side = Literal["debit", "credit"]
 
 
-WITHOUT_APPROVAL: frozenset[TransactionKind] = frozenset({"reversal", "refund", "chargeback", "year_end"})
+WITHOUT_APPROVAL: frozenset[TransactionKind] = frozenset({"reversal", "refund", "chargeback", "year_end", "settlement"})
 """The kinds of transactions that one person decides about, whatever the amount: they undo or move what was approved."""
 
 
