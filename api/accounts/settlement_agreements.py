@@ -75,7 +75,7 @@ class EndBody(Body):
 class AgreementChanged(Accepted):
     """An agreement that was made or changed."""
 
-    account: str
+    merchant: Annotated[str, Field(description="The account that is settled")]
     status: Annotated[str, one_of(AgreementStatus)]
     next_day: Annotated[date | None, Field(description="The next day to settle; null if none follows")]
     last_day: Annotated[date | None, Field(description="The last day that is settled; null for no end")]
@@ -120,7 +120,12 @@ def agreement_view(row: AgreementRow) -> SettlementAgreement:
 @command(router, "", makes=AgreeSettlement, answer=AgreementChanged)
 def agree_settlement(caller: Caller, body: AgreementBody) -> Intent:
     """Settle a merchant account from a day on: each UTC day by itself, once it is over. It is for operators."""
-    made = AgreeSettlement(body.account, body.payout, millionths(body.fee_rate), body.starts_on or caller.today)
+    made = AgreeSettlement(
+        account=body.account,
+        payout=body.payout,
+        fee_rate=millionths(body.fee_rate),
+        starts_on=body.starts_on or caller.today,
+    )
     return Intent(made, agreement_stream(body.account))
 
 

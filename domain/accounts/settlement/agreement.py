@@ -340,7 +340,7 @@ def end(command: EndSettlement, states: States, context: Context) -> Decision:
 def _accepted(before: SettlementAgreement | None, event: AgreementEvent) -> Accepted:
     after = evolve(before, event)
     result: dict[str, Figure] = {
-        "account": after.account,
+        "merchant": after.account,
         "status": after.status,
         "next_day": None if after.ended else after.next_day.isoformat(),
         "last_day": None if after.last_day is None else after.last_day.isoformat(),

@@ -17,6 +17,7 @@ from domain.accounts.account.state import Status as AccountStatus
 from domain.accounts.numbers import PREFIXES, AccountType
 from domain.accounts.posting import Side, TransactionKind
 from domain.accounts.risk.rules import Action
+from domain.accounts.settlement.settlement import Status as SettlementStatus
 from domain.accounts.transaction.state import TransactionStatus
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
@@ -78,6 +79,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/people", "status"): set(get_args(PersonStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
     ("/v1/risk-assessments", "action"): set(get_args(Action)),
+    ("/v1/settlements", "status"): set(get_args(SettlementStatus)),
     ("/v1/transactions", "status"): set(get_args(TransactionStatus)),
     ("/v1/processes", "manager"): {manager.name for manager in MANAGERS},
     ("/v1/processes", "status"): set(get_args(ProcessStatus)),

@@ -58,11 +58,21 @@ OF_OPERATORS = (
     "/v1/chart/nodes/{node}/move",
     "/v1/chart/nodes/{node}/remove",
     "/v1/rates/{pair}/withdraw",
+    "/v1/settlement-agreements/{account}/end",
+    "/v1/settlement-agreements/{account}/pause",
+    "/v1/settlement-agreements/{account}/resume",
+    "/v1/settlement-agreements/{account}/terms",
     "/v1/transactions/{transaction}/approve",
     "/v1/transactions/{transaction}/reject",
 )
 """What only operators send, and nobody reads."""
-OF_OPERATORS_AND_READ = ("/v1/policies/posting", "/v1/policies/risk", "/v1/periods", "/v1/rates")
+OF_OPERATORS_AND_READ = (
+    "/v1/policies/posting",
+    "/v1/policies/risk",
+    "/v1/periods",
+    "/v1/rates",
+    "/v1/settlement-agreements",
+)
 """What only operators send, and others read."""
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
@@ -113,6 +123,7 @@ def may(role: Role, method: str, path: str) -> bool:
             "/v1/templates",
             "/v1/rates",
             "/v1/rates/{pair}/withdraw",
+            "/v1/settlement-agreements",
         )
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
         return role == "audit"
