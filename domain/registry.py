@@ -27,6 +27,7 @@ from domain.accounts.chart import node_accounts
 from domain.accounts.currencies import conversions, quotes, rates
 from domain.accounts.periods import sealing, year_closing
 from domain.accounts.recurring import process as recurring_payments
+from domain.accounts.settlement import agreement, payout, running, settlement
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
@@ -54,6 +55,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     template.AGGREGATE,
     business_calendar.AGGREGATE,
     recurring.AGGREGATE,
+    agreement.AGGREGATE,
+    settlement.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
@@ -191,6 +194,8 @@ MANAGERS: tuple[ProcessManager, ...] = (
     recurring_payments.MANAGER,
     sealing.MANAGER,
     year_closing.MANAGER,
+    running.MANAGER,
+    payout.MANAGER,
     mailing.MANAGER,
     notice.MANAGER,
 )

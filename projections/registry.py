@@ -21,6 +21,8 @@ from projections.accounts.rates import RATES
 from projections.accounts.recurring_payments import RECURRING_PAYMENTS
 from projections.accounts.risk_assessments import RISK_ASSESSMENTS
 from projections.accounts.risk_rules import RISK_RULES
+from projections.accounts.settlement_agreements import SETTLEMENT_AGREEMENTS
+from projections.accounts.settlements import SETTLEMENTS
 from projections.accounts.templates import TEMPLATES
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
@@ -57,6 +59,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     RATES,
     QUOTES,
     CONVERSIONS,
+    SETTLEMENT_AGREEMENTS,
+    SETTLEMENTS,
     PROCESSES,
     PEOPLE,
     APPROVALS,

@@ -16,6 +16,7 @@ from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
 from workers.verify.periods import SEALS
 from workers.verify.prices import IN_FORCE
 from workers.verify.schema import SCHEMA
+from workers.verify.settlements import SETTLEMENTS
 from workers.verify.snapshots import SNAPSHOTS_HOLD
 from workers.verify.streams import STREAMS_KEEP_RULES
 from workers.verify.year_ends import YEAR_ENDS
@@ -1165,6 +1166,43 @@ AGAINST_THE_RULES: Final = [
         TABLES,
     ),
     forged(
+        "a settlement of another amount",
+        everywhere('"payments":4009', '"payments":4010'),
+        "has 1 entries, 4010 paid and 0 given back; the log has 1, 4009 and 0",
+        SETTLEMENTS,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a settlement with another fee",
+        in_json("payload", '"fee":100', '"fee":99', "type = 'settlement.calculated.v1'"),
+        "has a fee of 99 minor units on 4009 at 25000 millionths",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a settlement of a day that was settled before",
+        in_json("payload", '"day":"[^"]*"', '"day":"2026-11-19"', "type = 'settlement_agreement.day_settled.v1'"),
+        "is settled for 2026-11-19, and its next day is 2026-11-20",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a settlement that is paid to somebody else",
+        in_json("payload", '"payout":"[^"]*"', '"payout":"acct_other"', "type = 'settlement.paid.v1'"),
+        "whose entries are not those of its amounts",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a deposit that calls itself a settlement",
+        in_json("payload", '"kind":"deposit"', '"kind":"settlement"', TRANSACTION),
+        "is of the kind settlement, and its unit pays out no settlement with it",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
         "a reopening that another person approved",
         in_json("payload", "prsn_bob", "prsn_max", "type = 'period.reopened.v1'"),
         "per_2 is reopened, and prsn_max does not approve appr_8 in the unit",
@@ -1709,6 +1747,8 @@ READ: Final = [
     case("chart_accounts: a row deleted", "DELETE FROM read.chart_accounts WHERE node IS NOT NULL", TABLES),
     case("rates: an end", "UPDATE read.rates SET valid_until = NULL", TABLES),
     case("quotes: one unused", "UPDATE read.quotes SET conversion = NULL", TABLES),
+    case("settlement_agreements: a rate", "UPDATE read.settlement_agreements SET fee_rate = 0", TABLES),
+    case("settlements: a status", "UPDATE read.settlements SET status = 'empty'", TABLES),
     case("conversions: a rate", "UPDATE read.conversions SET rate = rate + 1", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
@@ -1729,6 +1769,7 @@ READ: Final = [
         " read.risk_assessments, read.limit_usage, read.chart_nodes, read.chart_accounts,"
         " read.periods, read.period_figures, read.year_end_transactions,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
+        " read.settlement_agreements, read.settlements,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
         " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,

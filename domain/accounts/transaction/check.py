@@ -32,6 +32,7 @@ from domain.accounts.posting import (
     refuse_without_approval,
 )
 from domain.accounts.posting_policy import posting_policy
+from domain.accounts.settlement.events import SettlementPaid
 from domain.accounts.transaction.conditions import REFERENCES, first_of_each_side, reference_claim
 from domain.accounts.transaction.events import (
     TransactionApproved,
@@ -122,6 +123,9 @@ def _posted(state: TransactionState | None, event: TransactionPosted, decided: D
         yield Broken(event, what, unless=Beside(PERIODS, partial(_closes_with, event.originator_id)))
         if event.value_date != periods(decided.policies).open_from:
             yield Broken(event, f"{event.originator_id} closes a year, and is not of the first open day")
+    if event.kind == "settlement":
+        what = f"{event.originator_id} is of the kind settlement, and its unit pays out no settlement with it"
+        yield Broken(event, what, unless=Beside(event.reference or "", partial(_pays_out, event.originator_id)))
     if state is None:
         return
     id = event.originator_id
@@ -148,6 +152,10 @@ def _ends_hold(id: str, event: Event) -> bool:
 
 def _closes_with(id: str, event: Event) -> bool:
     return isinstance(event, YearClosed) and id in event.transactions
+
+
+def _pays_out(id: str, event: Event) -> bool:
+    return isinstance(event, SettlementPaid) and event.transaction == id
 
 
 def _stands_no_more(id: str, event: Event) -> bool:

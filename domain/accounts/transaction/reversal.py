@@ -15,7 +15,7 @@ from msgspec import field
 
 from domain.accounts.account.events import LimitReturned
 from domain.accounts.account.state import Account
-from domain.accounts.allocation import half_even
+from domain.accounts.allocation import MILLIONTHS, half_even
 from domain.accounts.details import Details, Relation
 from domain.accounts.periods.state import PERIODS, YearEndReversed, periods
 from domain.accounts.posting import (
@@ -52,8 +52,6 @@ from domain.kernel import (
 from domain.money import MAX_AMOUNT, show
 from domain.permissions import COMMANDERS
 
-MILLIONTHS = 1_000_000
-"""The unit of rates: 0.025 is 25,000 millionths."""
 NOT_REVERSED: frozenset[TransactionKind] = frozenset({"reversal", "refund", "chargeback"})
 """The kinds of transactions that undo others. They are not undone themselves: post the original again instead."""
 

@@ -18,6 +18,7 @@ from domain.accounts.numbers import PREFIXES, AccountType
 from domain.accounts.posting import Side, TransactionKind
 from domain.accounts.recurring.state import Status as RecurringStatus
 from domain.accounts.risk.rules import Action
+from domain.accounts.settlement.settlement import Status as SettlementStatus
 from domain.accounts.transaction.state import TransactionStatus
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
@@ -63,6 +64,8 @@ CATEGORIES = {
     "mail",
     "privacy",
     "whk",
+    "settlement-agreement",
+    "stl",
 }
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
@@ -84,6 +87,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/posts", "status"): set(get_args(PostStatus)),
     ("/v1/risk-assessments", "action"): set(get_args(Action)),
     ("/v1/recurring-payments", "status"): set(get_args(RecurringStatus)),
+    ("/v1/settlements", "status"): set(get_args(SettlementStatus)),
     ("/v1/transactions", "status"): set(get_args(TransactionStatus)),
     ("/v1/processes", "manager"): {manager.name for manager in MANAGERS},
     ("/v1/processes", "status"): set(get_args(ProcessStatus)),

@@ -69,6 +69,10 @@ OF_OPERATORS = (
     "/v1/chart/nodes/{node}/move",
     "/v1/chart/nodes/{node}/remove",
     "/v1/rates/{pair}/withdraw",
+    "/v1/settlement-agreements/{account}/end",
+    "/v1/settlement-agreements/{account}/pause",
+    "/v1/settlement-agreements/{account}/resume",
+    "/v1/settlement-agreements/{account}/terms",
     "/v1/transactions/{transaction}/approve",
     "/v1/transactions/{transaction}/reject",
 )
@@ -79,6 +83,7 @@ OF_OPERATORS_AND_READ = (
     "/v1/policies/risk",
     "/v1/periods",
     "/v1/rates",
+    "/v1/settlement-agreements",
 )
 """What only operators send, and others read."""
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
@@ -138,6 +143,7 @@ def may(role: Role, method: str, path: str) -> bool:
             "/v1/templates",
             "/v1/rates",
             "/v1/rates/{pair}/withdraw",
+            "/v1/settlement-agreements",
         )
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
         return role == "audit"
