@@ -22,7 +22,8 @@ from domain.accounts.currencies.rates import SetRate
 from domain.accounts.fee_schedule import DefineFeeSchedule
 from domain.accounts.kinds import TransactionKind
 from domain.accounts.posting import Entry, Side, internal_account, pair_account
-from domain.accounts.recurring import CreateRecurringPayment, RunRecurringPayment, Schedule
+from domain.accounts.recurring.commands import CreateRecurringPayment
+from domain.accounts.recurring.schedule import Schedule
 from domain.accounts.recurring.state import transaction_of_run
 from domain.accounts.template import DefineTemplate, PostByTemplate
 from domain.accounts.template.definition import Amount, Definition, Parameter, TemplateEntry
@@ -48,7 +49,7 @@ from domain.accounts.transaction.year_end import PostYearEnd, YearEnd
 from domain.money import show
 from domain.orders.order import ConfirmOrder, OrderLine, PayOrder, PlaceOrder
 from tests.samples.accounts.periods import CLOSE_YEAR, close, seal
-from tests.samples.accounts.recurring_payment import RUNNER
+from tests.samples.accounts.recurring_payment import run
 from tests.support.bank import BOB, by, operator
 from tests.support.memory_ledger import OPENED, TODAY, MemoryLedger, opening
 
@@ -63,7 +64,7 @@ CASH, BANKS, FEES, REVENUE, EQUITY = (
     internal_account("main", role, "EUR") for role in ("cash", "banks", "fees", "revenue", "equity")
 )
 ID = "txn_1"
-"""The transaction of each command, but for a run of a recurring payment, which makes its own."""
+"""The transaction of each command."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +79,10 @@ class Posting:
     gain: int = AMOUNT  # of `gets`, in its minor units
     kept: int = 0  # stays reserved on `pays`
     given: tuple[Any, ...] = ()  # commands that come before
+    transaction: str = ID
     outcome: str = "posted"
     waits: bool = False  # what another person has to decide about waits, and is not refused
     day: date = TODAY - 10 * DAY  # a value date that it can have
-    id: str = ID  # of its transaction
     unbalanced: Callable[[MemoryLedger, int], Any] | None = None  # a command whose debits are so much more
     refused_by: Mapping[str, str] = field(default_factory=dict)  # another rule that refuses in its column
     free: Mapping[str, str] = field(default_factory=dict)  # columns whose rule does not hold for it, and why
@@ -391,11 +392,11 @@ COMMANDS: Final = (
     Posting(
         name="run of a recurring payment",
         kind="transfer",
-        make=lambda day, amount: by(RUNNER, RunRecurringPayment("recur_1", 1)),
+        make=lambda day, amount: run(),
         given=(CreateRecurringPayment("recur_1", SOURCE, TARGET, AMOUNT, "EUR", Schedule("days", 1, TODAY)),),
+        transaction=transaction_of_run("recur_1", 1),
         waits=True,
-        never={**ONE_AMOUNT, **OWN_DAY, **why("its amount was tried when it was created", *AMOUNTS)},
-        id=transaction_of_run("recur_1", 1),
+        never={**OWN_DAY, **ONE_AMOUNT, **why("it pays the amount of the payment", *AMOUNTS)},
     ),
     Posting(
         name="payment of an order",

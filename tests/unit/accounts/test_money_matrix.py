@@ -61,8 +61,8 @@ def test_the_table_describes_the_command(of: Posting) -> None:
     world = world_of(of)
     was = {account: world[account] for account in (of.pays, of.gets)}
     assert outcome(world.execute_by(of.command())) == of.outcome
-    assert world[of.id].kind == of.kind
-    moved = 0 if world[of.id].status == "pending" else 1
+    assert world[of.transaction].kind == of.kind
+    moved = 0 if world[of.transaction].status == "pending" else 1
     assert world[of.pays].balance == was[of.pays].balance - moved * AMOUNT
     assert world[of.gets].balance == was[of.gets].balance + moved * of.gain
     marked = [*of.refused_by, *of.free, *of.never]
