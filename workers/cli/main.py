@@ -19,9 +19,10 @@ from eventstore.log.read import UnknownLogError
 from eventstore.postgres.connect import sentence_of
 from migrations import MigrationError
 from projections.registry import UnknownProjectionError
-from workers.cli import auditing, importing, maintenance, people, processes, projections, running
+from workers.cli import auditing, exporting, importing, maintenance, people, processes, projections, running
 from workers.cli.common import FAILED, say
 from workers.embedded import EmbeddedPostgresError
+from workers.exporters.journal.exporting import ExportError
 from workers.importers.czech_bank.importing import ImportFailedError
 from workers.importers.czech_bank.source import SourceError
 from workers.settings import SettingsError
@@ -32,11 +33,12 @@ app = typer.Typer(help="Daybook, an event-sourced ledger.", no_args_is_help=True
 for group in (running, projections, processes, auditing, maintenance):
     app.registered_commands.extend(group.app.registered_commands)
 app.add_typer(importing.imports, name="import")
+app.add_typer(exporting.exports, name="export")
 app.add_typer(people.people, name="people")
 
 _EXPLAINED = (
     SettingsError, EmbeddedPostgresError, MigrationError, UpError, UnknownLogError, UnknownProjectionError, SourceError,
-    ImportFailedError, ExecutorError, CodecError, SealingError, TokensError, RuntimeError,
+    ImportFailedError, ExportError, ExecutorError, CodecError, SealingError, TokensError, RuntimeError,
 )  # fmt: skip
 
 
