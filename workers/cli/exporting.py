@@ -12,6 +12,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 from psycopg import Connection
+from rich.table import Table
 
 from domain.kernel import ERASED, UNREADABLE
 from domain.registry import CATALOGUE
@@ -21,16 +22,19 @@ from eventstore.postgres.connect import connect
 from workers.cli.common import (
     AsJson,
     audit_connection,
+    counting,
     err,
     out,
     print_json,
     progress_bars,
     settings_of_process,
 )
+from workers.clock_and_ids import now
 from workers.databases import LONG_STATEMENT_SECONDS, database
 from workers.exporters.files import new_file
 from workers.exporters.journal.exporting import Wanted, export_journal
 from workers.exporters.journal.formats import FormatName
+from workers.exporters.views import FileFormat, export_views
 from workers.messages import action_recorded
 from workers.settings import Settings
 
@@ -118,6 +122,53 @@ def journal(
             highlight=False,
             soft_wrap=True,
         )
+
+
+@exports.command("views")
+def views(
+    folder: Annotated[
+        Path, typer.Option("--output", file_okay=False, help="The folder to write to; it is empty, or made")
+    ],
+    names: Annotated[list[str] | None, typer.Argument(help="Reporting views; without names all of them")] = None,
+    format: Annotated[FileFormat, typer.Option(help="The format of the files")] = "csv",
+    after: Annotated[
+        int | None, typer.Option(min=0, help="Only rows that changed after this position: that of an earlier export")
+    ] = None,
+    personal: Annotated[bool, typer.Option("--personal", help="Also write the columns with texts of people")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write reporting views as CSV or Parquet, all as of one moment, with a manifest that has the positions."""
+    with (
+        database(settings_of_process()) as settings,
+        action_recorded(f"export views{' --personal' if personal else ''}", settings),
+        connect(
+            settings.audit_url(), application_name="daybook-export", statement_seconds=LONG_STATEMENT_SECONDS
+        ) as connection,
+        progress_bars(as_json) as progress,
+    ):
+        report = export_views(
+            connection,
+            settings.log,
+            folder,
+            format,
+            now(),
+            names=names or (),
+            after=after,
+            personal=personal,
+            progress=counting(progress),
+        )
+    if as_json:
+        print_json(report.as_json())
+        return
+    table = Table("view", "rows", "position")
+    for view in report.views:
+        table.add_row(view.view, f"{view.rows:,}", f"{view.position:,}")
+    out.print(table)
+    out.print(
+        f"{folder} has the rows as of position {report.position}: give it as --after to have what changes later.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _date(given: datetime | None) -> date | None:

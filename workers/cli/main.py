@@ -23,6 +23,7 @@ from workers.cli import auditing, exporting, importing, maintenance, people, pro
 from workers.cli.common import FAILED, say
 from workers.embedded import EmbeddedPostgresError
 from workers.exporters.journal.exporting import ExportError
+from workers.exporters.views import ViewsError
 from workers.importers.czech_bank.importing import ImportFailedError
 from workers.importers.czech_bank.source import SourceError
 from workers.settings import SettingsError
@@ -38,7 +39,7 @@ app.add_typer(people.people, name="people")
 
 _EXPLAINED = (
     SettingsError, EmbeddedPostgresError, MigrationError, UpError, UnknownLogError, UnknownProjectionError, SourceError,
-    ImportFailedError, ExportError, ExecutorError, CodecError, SealingError, TokensError, RuntimeError,
+    ImportFailedError, ExportError, ViewsError, ExecutorError, CodecError, SealingError, TokensError, RuntimeError,
 )  # fmt: skip
 
 
