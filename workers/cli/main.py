@@ -24,8 +24,9 @@ from workers.cli.common import FAILED, say
 from workers.embedded import EmbeddedPostgresError
 from workers.exporters.journal.exporting import ExportError
 from workers.exporters.views import ViewsError
-from workers.importers.czech_bank.importing import ImportFailedError
 from workers.importers.czech_bank.source import SourceError
+from workers.importers.executing import ImportFailedError
+from workers.importers.journal.source import JournalError
 from workers.settings import SettingsError
 from workers.terminal import print_anything
 from workers.up import UpError
@@ -39,7 +40,8 @@ app.add_typer(people.people, name="people")
 
 _EXPLAINED = (
     SettingsError, EmbeddedPostgresError, MigrationError, UpError, UnknownLogError, UnknownProjectionError, SourceError,
-    ImportFailedError, ExportError, ViewsError, ExecutorError, CodecError, SealingError, TokensError, RuntimeError,
+    ImportFailedError, JournalError, ExportError, ViewsError, ExecutorError, CodecError, SealingError,
+    TokensError, RuntimeError,
 )  # fmt: skip
 
 

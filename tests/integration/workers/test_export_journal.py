@@ -60,6 +60,9 @@ def books(postgres18: Server) -> Iterator[Books]:
         filler.write(*([node] for node in added), [AccountAttached(savings, 1, "2110", None)])
         for number, day in enumerate(DAYS):
             filler.write(transfer(filler.id("txn"), bank, savings, 10_001 * (number + 1), "KWD", value_date=day))
+        cash = filler.opening(type="cash", currency="KWD")
+        early = transfer(filler.id("txn"), bank, cash.originator_id, 3, "KWD", value_date=date(1999, 12, 31))
+        filler.write([cash], early)  # before the accounts were opened: the ledger's own take that
         middle = filler.position
         filler.write(*a_life(filler, seed=4, units=300))
         yen = [filler.opening(currency="JPY") for _ in range(2)]

@@ -24,7 +24,7 @@ from tests.support.postgres import Database, Server
 from workers.clock_and_ids import now
 from workers.composition import WriteSide, write_side
 from workers.importers.czech_bank import importing
-from workers.importers.czech_bank.importing import Imported, ImportFailedError, import_folder
+from workers.importers.czech_bank.importing import import_folder
 from workers.importers.czech_bank.reconciling import reconcile
 from workers.importers.czech_bank.source import (
     CURRENCY,
@@ -34,6 +34,7 @@ from workers.importers.czech_bank.source import (
     read_accounts,
     read_transactions,
 )
+from workers.importers.executing import Imported, ImportFailedError
 from workers.internal_accounts import open_internal_accounts
 
 GROUP = 4

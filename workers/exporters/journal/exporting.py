@@ -18,6 +18,7 @@ from typing import Any, Final, TextIO
 from psycopg import Connection
 
 from domain.accounts.account.events import AccountAttached, AccountDetached, AccountOpened
+from domain.accounts.account.state import INTERNAL_ROLES
 from domain.accounts.chart.state import CHART, INITIAL, Chart
 from domain.accounts.chart.state import evolve as evolve_chart
 from domain.accounts.posting import TransactionPosted
@@ -25,7 +26,7 @@ from eventstore.log.codec import Codec
 from eventstore.log.read import Head, Recorded, read_head, read_log, read_stream, read_uuid
 from eventstore.postgres.arrays import text_array
 from workers.exporters.journal import names
-from workers.exporters.journal.formats import FORMATS, Format, FormatName, Line, Written
+from workers.exporters.journal.formats import FIRST_DAY, FORMATS, Format, FormatName, Line, Written
 
 PAGE: Final = 5_000
 """Positions of the log that are read at once."""
@@ -153,7 +154,9 @@ class _Export:
         else:
             name = names.by_node(self.chart, node, event.number)
         title = event.name if self.wanted.personal and isinstance(event.name, str) else None
-        return _Account(name, event.currency, event.opened_on, title)
+        # The ledger's own accounts take entries from before the day on which they were opened.
+        opened_on = FIRST_DAY if event.type in INTERNAL_ROLES else event.opened_on
+        return _Account(name, event.currency, opened_on, title)
 
     def declare(self, account: _Account) -> None:
         """Write the declaration of an account."""

@@ -17,8 +17,8 @@ from domain.money import EXPONENTS, show
 
 FormatName = Literal["hledger", "ledger", "beancount"]
 
-COMMODITIES_FROM: Final = date(1970, 1, 1)
-"""The date of beancount's directives on currencies, which must be before their use."""
+FIRST_DAY: Final = date(1000, 1, 1)
+"""A day before all others: beancount wants a date of what was always there."""
 
 
 FACTS: Final = ("transaction", "position", "kind")
@@ -120,7 +120,7 @@ class Beancount(Format):
     """The format of beancount."""
 
     def currency(self, currency: str) -> Iterator[str]:
-        yield f"{COMMODITIES_FROM} commodity {currency}\n"
+        yield f"{FIRST_DAY} commodity {currency}\n"
 
     def account(self, name: str, opened_on: date, currency: str | None, title: str | None) -> Iterator[str]:
         yield f"{opened_on} open {name}{'' if currency is None else f' {currency}'}\n"
