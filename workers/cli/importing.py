@@ -60,7 +60,7 @@ def import_journal(
     """
     mapped = read_mapping(mapping)
     import_name = name_of(mapped, name, file)
-    transactions = read(file, format, mapped, real=real)
+    source = read(file, format, mapped, real=real)
     with database(settings_of_process()) as settings, action_recorded("import journal", settings):
         run_migration(settings)
         with (
@@ -72,13 +72,13 @@ def import_journal(
         ):
             tune_for_commands()
             count, at = counting(progress), now()
-            plan = planned(connection, side, import_name, mapped, transactions)
+            plan = planned(connection, side, import_name, mapped, source)
             rehearse(connection, side, plan, at, count)
             if check:
                 _print_plan(plan, as_json)
                 return
             imported = post(connection, side, plan, at, count)
-            report = reconcile_journal(connection, side.log_number, [*plan.accounts.values()])
+            report = reconcile_journal(connection, side.log_number, plan)
     if as_json:
         print_json({"name": import_name, "imported": asdict(imported), "reconciliation": report.as_json()})
     else:

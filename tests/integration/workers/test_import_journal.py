@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import psycopg
@@ -254,6 +254,26 @@ def untouched(postgres18: Any) -> Any:
         yield database
 
 
+def test_files_that_continue_share_their_accounts(database18: Database, tmp_path: Path) -> None:
+    file, later = tmp_path / "bank.csv", tmp_path / "later.csv"
+    file.write_text(CSV, encoding="utf-8")
+    types = 'books = "company"\n' + CSV_MAPPING.replace("[types]", '[types]\n"Food" = "fees"')
+    imported(database18, file, "--format", "csv", *with_mapping(tmp_path, types))
+    rows = '04.01.2024;More food;-1,00;"1.333,50";Food\n'
+    later.write_text("\n".join(CSV.splitlines()[:2]) + "\n" + rows, encoding="utf-8")
+    text = types.replace('opening = "112,30"\n', "")
+    unclear = refused(database18, later, "--format", "csv", *with_mapping(tmp_path, text), "--name", "later")
+    assert "set csv.opening, or `continues` if earlier files were imported" in unclear
+    mapping = with_mapping(tmp_path, f"continues = true\n{text}")
+    report = imported(database18, later, "--format", "csv", *mapping, "--name", "later")
+    assert report["imported"]["already"] == 2, "both accounts were there"
+    assert report["reconciliation"]["ok"] is True
+    assert balances(database18)["banks", "EUR"] == Decimal("1333.50")
+    later.write_text(later.read_text(encoding="utf-8").replace("1.333,50", "1.334,50"), encoding="utf-8")
+    report = imported(database18, later, "--format", "csv", *mapping, "--name", "later", found=1)
+    assert [(d["ours"], d["books"]) for d in report["reconciliation"]["differences"]] == [("1333.50", "1334.50")]
+
+
 def planned(file: Path, format: SourceFormat, mapped: Mapped) -> Plan:
     """The plan of an import into a log without accounts."""
     return plan("main", "books", mapped, {}, read(file, format, mapped, real=False))
@@ -372,7 +392,7 @@ def test_a_csv_file_with_balances_and_an_opening(database18: Database, tmp_path:
         (
             "-12,30;",
             "-12,31;",
-            'the balance before it is 112.31, and that of the mapping is 112.30: set csv.opening = "112.31"',
+            "the balance before it is 112.31, and that of the mapping is 112.30: set csv.opening",
         ),
         ("100,00;Food", "100,00;Food;", "bank.csv:4: 6 columns, and the header has 5"),
         ("Balance;", "Saldo;", "bank.csv:2: no column Balance"),
@@ -414,6 +434,7 @@ def test_a_missing_tool_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     file = tmp_path / "books.journal"
     file.touch()
     monkeypatch.setenv("PATH", str(tmp_path))
-    for tool in ("hledger", "ledger"):
+    tools: tuple[SourceFormat, ...] = ("hledger", "ledger")
+    for tool in tools:
         with pytest.raises(JournalError, match=rf"{tool} is not installed.*apt-get install {tool}"):
-            planned(file, cast(SourceFormat, tool), Mapped())
+            planned(file, tool, Mapped())

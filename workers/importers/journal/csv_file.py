@@ -20,6 +20,7 @@ from workers.importers.journal.source import (
     MOST_BYTES,
     MOST_TRANSACTIONS,
     JournalError,
+    Source,
     SourcePosting,
     SourceTransaction,
 )
@@ -42,8 +43,11 @@ class _Row:
     balance: Decimal | None
 
 
-def read_csv(file: Path, columns: Csv) -> list[SourceTransaction]:
-    """The transactions of the file, oldest first. Raises `JournalError` with every wrong line."""
+def read_csv(file: Path, columns: Csv, *, continues: bool) -> Source:
+    """The transactions of the file, oldest first. Raises `JournalError` with every wrong line.
+
+    A file that continues states by its balances where it begins. Another one begins at its opening balance, or at zero.
+    """
     if file.stat().st_size > MOST_BYTES:
         raise JournalError(f"{file.name} has more than {MOST_BYTES:,} bytes: import it in parts")
     problems: list[str] = []
@@ -57,7 +61,14 @@ def read_csv(file: Path, columns: Csv) -> list[SourceTransaction]:
         raise JournalError(f"{file.name}: it is not in the encoding {columns.encoding}: {error.reason}") from None
     if problems:
         raise JournalError.of(problems)
-    rows = _with_balances(file.name, rows, columns)
+    rows = _in_order(rows, columns)
+    starts = {}
+    if rows and columns.balance is not None:
+        before = _before(rows[0])
+        if continues:
+            starts[rows[0].account, rows[0].currency] = before
+        else:
+            _check_opening(rows[0], before, columns)
     found = [] if columns.opening is None else [_opening(file.name, rows, columns)]
     for number, row in enumerate(rows, 1 + len(found)):
         postings = (
@@ -65,7 +76,7 @@ def read_csv(file: Path, columns: Csv) -> list[SourceTransaction]:
             SourcePosting(row.contra, -row.amount, row.currency),
         )
         found.append(SourceTransaction(number, row.where, row.day, row.reference, row.description, postings))
-    return found
+    return Source(found, starts)
 
 
 class _WrongRowError(ValueError):
@@ -162,7 +173,7 @@ def _decimal(text: str, column: str, columns: Csv) -> Decimal:
     return Decimal(plain)
 
 
-def _with_balances(name: str, rows: list[_Row], columns: Csv) -> list[_Row]:
+def _in_order(rows: list[_Row], columns: Csv) -> list[_Row]:
     """The rows, oldest first. Raises `JournalError` where a balance does not follow."""
     if not rows:
         return rows
@@ -178,16 +189,23 @@ def _with_balances(name: str, rows: list[_Row], columns: Csv) -> list[_Row]:
         raise JournalError(
             f"{row.where}: the balance {row.balance} does not follow from {before.balance} and the amount {row.amount}"
         )
-    first = forward[0]
-    assert first.balance is not None, "the column has a balance in each row"
-    before_first = first.balance - first.amount
-    opening = Decimal(0) if columns.opening is None else _opening_amount(columns)
-    if before_first != opening:
-        raise JournalError(
-            f"{first.where}: the balance before it is {before_first}, and that of the mapping is {opening}: "
-            f'set csv.opening = "{before_first}"'
-        )
     return forward
+
+
+def _before(row: _Row) -> Decimal:
+    """The balance before a row."""
+    assert row.balance is not None, "the column has a balance in each row"
+    return row.balance - row.amount
+
+
+def _check_opening(first: _Row, before: Decimal, columns: Csv) -> None:
+    """Raises `JournalError` unless the opening balance of the mapping is that before the first row."""
+    opening = Decimal(0) if columns.opening is None else _opening_amount(columns)
+    if before != opening:
+        raise JournalError(
+            f"{first.where}: the balance before it is {before}, and that of the mapping is {opening}: set csv.opening, "
+            "or `continues` if earlier files were imported"
+        )
 
 
 def _first_wrong(rows: list[_Row]) -> int | None:

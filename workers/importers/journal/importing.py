@@ -7,7 +7,7 @@ sends the same commands, so nothing is imported twice; a file to which transacti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,7 @@ from workers.importers.journal.csv_file import read_csv
 from workers.importers.journal.mapping import Mapped
 from workers.importers.journal.planning import Existing, Plan, plan
 from workers.importers.journal.rehearsal import Rehearsal
-from workers.importers.journal.source import JournalError, SourceTransaction
+from workers.importers.journal.source import JournalError, Source
 from workers.importers.journal.tools import read_hledger, read_ledger
 
 SourceFormat = Literal["hledger", "ledger", "csv"]
@@ -52,22 +52,20 @@ class _Step:
     where: str
 
 
-def read(file: Path, format: SourceFormat, mapped: Mapped, *, real: bool) -> list[SourceTransaction]:
-    """The transactions of a file. Raises `JournalError`."""
+def read(file: Path, format: SourceFormat, mapped: Mapped, *, real: bool) -> Source:
+    """What a file has. Raises `JournalError`."""
     if format == "hledger":
-        return read_hledger(file, real=real)
+        return Source(read_hledger(file, real=real))
     if format == "ledger":
-        return read_ledger(file, real=real)
+        return Source(read_ledger(file, real=real))
     if mapped.csv is None:
         raise JournalError("a CSV file needs a mapping with a table [csv], which says what its columns are")
-    return read_csv(file, mapped.csv)
+    return read_csv(file, mapped.csv, continues=mapped.continues)
 
 
-def planned(
-    connection: Connection[Any], side: WriteSide, name: str, mapped: Mapped, transactions: Sequence[SourceTransaction]
-) -> Plan:
+def planned(connection: Connection[Any], side: WriteSide, name: str, mapped: Mapped, source: Source) -> Plan:
     """The plan of the import. Raises `JournalError`."""
-    made = plan(side.log, name, mapped, _existing(connection, side, mapped), transactions)
+    made = plan(side.log, name, mapped, _existing(connection, side, mapped), source)
     if len(made.accounts) > MOST_ACCOUNTS:
         raise JournalError(f"the books have {len(made.accounts):,} accounts; the most is {MOST_ACCOUNTS:,}")
     return made
@@ -160,10 +158,10 @@ def _openings(side: WriteSide, made: Plan, at: datetime, number: Callable[[], in
         where = f"account {account.name} {account.currency}"
         # The date is not part of the request: a file may get earlier transactions later.
         request = f"{account.name} {account.currency} {account.type} {owner}"
-        yield _Step(_submission(side, f"journal:{made.name}:{account.id}", command, request, at), where)
+        yield _Step(_submission(side, f"journal:{made.books}:{account.id}", command, request, at), where)
         if account.node is not None:
             attach = AttachAccount(account.id, account.node)
-            key = f"journal:{made.name}:{account.id}:node"
+            key = f"journal:{made.books}:{account.id}:node"
             yield _Step(_submission(side, key, attach, f"{account.id} {account.node}", at), where)
 
 

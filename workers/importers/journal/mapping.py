@@ -68,6 +68,8 @@ class Mapped(Struct, forbid_unknown_fields=True, frozen=True):
     """The mapping file. Each table is by name of an account of the books, or by the beginning of names."""
 
     name: str | None = None  # of the import, in its keys; None: that of the file
+    books: str | None = None  # several files with the same one share their accounts; None: the name of the import
+    continues: bool = False  # the file begins where the ledger's balances are, and not with opening balances of its own
     owner: str = "journal"  # of new accounts of customers' types, unless `owners` says another one
     types: Mapping[str, AccountType] = {}
     owners: Mapping[str, str] = {}
@@ -93,10 +95,14 @@ def read_mapping(file: Path | None) -> Mapped:
         field = path.rstrip("`").lstrip(".") or "the file"
         raise JournalError(f"{file.name}: {field}: {sentence}") from None
     problems = []
-    for field, codes in (("owner", {"": mapped.owner}), ("owners", mapped.owners), ("nodes", mapped.nodes)):
+    books = {} if mapped.books is None else {"": mapped.books}
+    fields = {"books": books, "owner": {"": mapped.owner}, "owners": mapped.owners, "nodes": mapped.nodes}
+    for field, codes in fields.items():
         for key, code in codes.items():
             if re.fullmatch(CODE, code) is None:
                 problems.append(f"{file.name}: {field}{f'.{key!r}' if key else ''}: {code[:40]!r} is not a code")
+    if mapped.continues and mapped.csv is not None and mapped.csv.opening is not None:
+        problems.append(f"{file.name}: csv.opening: a file that continues has no opening balance of its own")
     if mapped.csv is not None:
         problems += [f"{file.name}: csv.{problem}" for problem in _problems_of_csv(mapped.csv)]
     if problems:

@@ -17,7 +17,7 @@ from domain.codes import CODE
 from domain.ids import named_id
 from domain.money import EXPONENTS, MAX_AMOUNT, show
 from workers.importers.journal.mapping import TYPES, Mapped, longest
-from workers.importers.journal.source import JournalError, SourceTransaction
+from workers.importers.journal.source import JournalError, Source, SourceTransaction
 
 MOST_ACCOUNT_NAME, MOST_DESCRIPTION = 100, 500
 """Characters, as for whoever sends the commands by HTTP (`api.commands.bodies`)."""
@@ -42,6 +42,7 @@ class Planned:
     type: AccountType | None  # None: it is there
     owner: str | None  # None: the log, for one of the ledger's own types
     node: str | None
+    start: int | None = None  # the balance that the file states to be there before it begins
     days: dict[date, int] = field(default_factory=dict)  # the change of the balance by value date: credits less debits
 
 
@@ -50,6 +51,8 @@ class Plan:
     """What is imported, in order."""
 
     name: str
+    books: str  # its accounts are shared by every import of these books
+    continues: bool  # whether the file begins where the ledger's balances are
     accounts: dict[tuple[str, str], Planned] = field(default_factory=dict)  # by name and currency
     transactions: list[tuple[SourceTransaction, PostTransaction]] = field(default_factory=list)
     without_amount: list[str] = field(default_factory=list)
@@ -64,12 +67,18 @@ def plan(
     name: str,
     mapped: Mapped,
     existing: Mapping[str, Sequence[Existing]],
-    transactions: Sequence[SourceTransaction],
+    source: Source,
 ) -> Plan:
     """Plan the import. `existing` are the accounts of the mapping by name. Raises `JournalError` with every problem."""
-    made, planner = Plan(name), _Planner(log, name, mapped, existing)
-    for transaction in sorted(transactions, key=lambda one: (one.day, one.number)):
+    made = Plan(name, mapped.books or name, mapped.continues)
+    planner = _Planner(log, made.books, name, mapped, existing)
+    for transaction in sorted(source.transactions, key=lambda one: (one.day, one.number)):
         planner.add(transaction, made)
+    for (account, commodity), start in source.starts.items():
+        currency = mapped.commodities.get(commodity, commodity)
+        if (account, currency) in made.accounts:
+            minor = _minor(start, EXPONENTS[currency])
+            made.accounts[account, currency].start = None if minor is None else -minor
     if planner.problems:
         raise JournalError.of(list(dict.fromkeys(planner.problems)))
     return made
@@ -78,6 +87,7 @@ def plan(
 @dataclass(slots=True)
 class _Planner:
     log: str
+    books: str
     name: str
     mapped: Mapped
     existing: Mapping[str, Sequence[Existing]]
@@ -180,7 +190,7 @@ class _Planner:
                 self.wrong(transaction, f"the account name has {len(name)} characters; the most is {MOST_ACCOUNT_NAME}")
                 return None
             planned = Planned(
-                id=named_id(ACCOUNT, self.log, "journal", self.name, name, currency),
+                id=named_id(ACCOUNT, self.log, "journal", self.books, name, currency),
                 name=name,
                 currency=currency,
                 opened_on=transaction.day,  # the transactions come in the order of days

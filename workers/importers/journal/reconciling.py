@@ -8,7 +8,7 @@ day on; after the account's last day in the file they are *left over*, since the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
@@ -16,7 +16,7 @@ from typing import Any, Final
 from psycopg import Connection
 
 from domain.money import show
-from workers.importers.journal.planning import Planned
+from workers.importers.journal.planning import Plan, Planned
 
 SAMPLE: Final = 20
 
@@ -73,16 +73,22 @@ class Reconciliation:
         return {"ok": self.ok, **asdict(self)}
 
 
-def reconcile(connection: Connection[Any], log_number: int, accounts: Sequence[Planned]) -> Reconciliation:
+def reconcile(connection: Connection[Any], log_number: int, plan: Plan) -> Reconciliation:
     """Compare the accounts of an import with what is in the log."""
+    accounts = [*plan.accounts.values()]
     moved: dict[str, dict[date, int]] = defaultdict(dict)
     for stream, day, total in connection.execute(_OURS, (log_number, [account.id for account in accounts])):
         moved[stream][day] = int(total)
-    return compare(accounts, moved)
+    return compare(accounts, moved, continues=plan.continues)
 
 
-def compare(accounts: Iterable[Planned], moved: Mapping[str, Mapping[date, int]]) -> Reconciliation:
+def compare(
+    accounts: Iterable[Planned], moved: Mapping[str, Mapping[date, int]], *, continues: bool = False
+) -> Reconciliation:
     """Compare. `moved` has the change of each day, credits less debits, by the ids of accounts.
+
+    The books begin with nothing. If the file continues, they begin with what it states, or with the ledger's balance
+    before the first day of the account.
 
     Several accounts of the books may be one of the ledger: their postings are added then.
     """
@@ -98,10 +104,13 @@ def compare(accounts: Iterable[Planned], moved: Mapping[str, Mapping[date, int]]
         for one in of_it:
             for day, change in one.days.items():
                 books[day] += change
-        last = max(books)
+        first, last = min(books), max(books)
         ours = moved.get(id, {})
         balance = booked = 0
-        for day in sorted({*books, *(day for day in ours if day <= last)}):
+        if continues:
+            balance = sum(change for day, change in ours.items() if day < first)
+            booked = next((one.start for one in of_it if one.start is not None), balance)
+        for day in sorted({*books, *(day for day in ours if day <= last and not (continues and day < first))}):
             balance += ours.get(day, 0)
             booked += books.get(day, 0)
             if day not in books:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Final
@@ -48,6 +48,15 @@ class SourceTransaction:
     description: str
     postings: tuple[SourcePosting, ...]
     priced: bool = False  # the file gives a price, so two commodities need not sum to zero each
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a file has."""
+
+    transactions: list[SourceTransaction]
+    starts: Mapping[tuple[str, str], Decimal] = field(default_factory=dict)
+    """By account and commodity: the balance that the file states to be there before it begins."""
 
 
 def bounded(transactions: Iterable[SourceTransaction]) -> list[SourceTransaction]:
