@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,13 +19,10 @@ from tests.support.ledger import MASTER_KEY
 from tests.support.postgres import Database
 from workers.settings import Settings
 
-ROOT = Path(__file__).parents[3]
 CZECH_BANK = Path(__file__).parents[2] / "fixtures" / "czech-bank"
 KEY = base64.b64encode(MASTER_KEY).decode()
 PATIENCE_SECONDS, STOP_SECONDS = 120.0, 30.0
 """A process that runs longer is killed, so that the test fails instead of hanging. Then the time to stop."""
-PAGE_PATIENCE_SECONDS = 4 * PATIENCE_SECONDS
-"""The same for a page, which starts several processes one after the other."""
 
 
 def settings_of(database: Database) -> Settings:
@@ -52,26 +48,6 @@ def daybook(*arguments: str, env: dict[str, str], copy: Path | None = None) -> s
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-
-
-def run_page(page: Path, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the shell blocks of a page in a folder, in order, with this program as `daybook`."""
-    script = "\n".join(re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
-    programs = folder / "programs"
-    programs.mkdir()
-    command = programs / "daybook"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m workers.cli "$@"\n')
-    command.chmod(0o755)
-    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), env["PATH"]])
-    return subprocess.run(
-        ["/bin/bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env={**env, "PATH": path, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=PAGE_PATIENCE_SECONDS,
         check=False,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from eventstore.log.answers import Outcome
 from migrations import runner
-from tests.integration.workers.running import daybook, environment, run_page
+from tests.integration.workers.running import PATIENCE_SECONDS, daybook, environment
 from tests.support.before import as_it_was
 from tests.support.ledger import executor_on, ledger_on, submission, transfer
 from tests.support.postgres import Database, Server, running_server
@@ -30,9 +31,24 @@ HOW_TO = ROOT / "docs" / "howto" / "backup-and-restore.md"
 
 def run_how_to(folder: Path, source: Database, target: Database) -> subprocess.CompletedProcess[str]:
     """The shell blocks of the how-to, in order."""
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL))
+    programs = folder / "programs"
+    programs.mkdir()
+    command = programs / "daybook"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m workers.cli "$@"\n')
+    command.chmod(0o755)
     (folder / "workers").symlink_to(ROOT / "workers")
-    path = os.pathsep.join([str(wheel_bin_dir()), os.environ["PATH"]])
-    return run_page(HOW_TO, folder, environment(source, NEW_DATABASE_URL=target.url, PATH=path))
+    path = os.pathsep.join([str(programs), str(wheel_bin_dir()), os.environ["PATH"]])
+    env = environment(source, NEW_DATABASE_URL=target.url, PATH=path, PYTHONPATH=str(ROOT))
+    return subprocess.run(
+        ["/bin/bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
 
 
 def test_the_how_to_restores_into_an_empty_server(postgres18: Server, tmp_path: Path) -> None:
