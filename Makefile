@@ -42,7 +42,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 # The files have the hash of every file of a version, so they serve each platform and Python from 3.11 on. uv asks PyPI,
 # or the index that UV_DEFAULT_INDEX names; no index is written down.
 lock: $(INSTALLED) ## write the lock files after a change of pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
-	$(LOCK) $(LOCK_ARGS) --extra build --extra dev --extra tracing --output-file requirements.lock pyproject.toml
+	$(LOCK) $(LOCK_ARGS) --extra build --extra dev --extra parquet --extra tracing --output-file requirements.lock pyproject.toml
 	$(LOCK) --extra build --extra tracing --constraint requirements.lock --output-file requirements-image.lock pyproject.toml
 	$(LOCK) $(LOCK_ARGS) --group clients --output-file $(CLIENTS)/requirements.lock
 
@@ -64,7 +64,7 @@ test: $(INSTALLED) servers clients ## run every test on real PostgreSQL servers 
 soak: $(INSTALLED) servers ## the long runs: faults, a stream of a million events
 	$(BIN)/pytest -n 2 -m soak tests
 
-servers: # what the tests need beside the embedded server: PostgreSQL 15, pgbouncer
+servers: # what the tests need beside the embedded server: PostgreSQL 15, pgbouncer, hledger, ledger
 	@tests/support/install_servers.sh
 
 clients: $(CLIENTS)/.venv/.installed # what the test of the generated clients needs, at the versions of its lock files

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from psycopg import Connection
 
 from eventstore.postgres.connect import connect
 from workers.embedded import EmbeddedPostgres, url_of_running
@@ -45,6 +47,14 @@ def own_database(settings: Settings) -> Iterator[tuple[Settings, EmbeddedPostgre
         )
     with EmbeddedPostgres(settings.postgres_dir, port=settings.postgres_port) as postgres:
         yield settings.with_databases(logins(postgres.url)), postgres
+
+
+@contextmanager
+def one_moment(connection: Connection[Any]) -> Iterator[None]:
+    """A transaction in which all reads see one moment."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield
 
 
 def logins(superuser_url: str) -> dict[str, str]:

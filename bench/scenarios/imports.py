@@ -13,8 +13,9 @@ from bench.harness.settings import Settings
 from domain.accounts.numbers import InternalRole
 from eventstore.postgres.connect import connect
 from workers.clock_and_ids import now
-from workers.importers.czech_bank.importing import Imported, import_folder
+from workers.importers.czech_bank.importing import import_folder
 from workers.importers.czech_bank.source import CURRENCY
+from workers.importers.executing import Imported
 from workers.internal_accounts import open_internal_accounts
 from workers.tuning import tune_for_commands
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # See that what the tests need beside the embedded server is there: PostgreSQL 15, the oldest version supported, pgbouncer,
-# and Kafka with Java and Maven. The packages are installed on Debian when run as root, and asked for otherwise. Maven
+# hledger and ledger, and Kafka with Java and Maven. The packages are installed on Debian when run as root, and asked for otherwise. Maven
 # downloads Kafka once. Where that cannot be, the tests of Kafka are left out, which CI does not allow.
 set -euo pipefail
 
@@ -12,6 +12,9 @@ programs="${POSTGRES15_BIN:-/usr/lib/postgresql/15/bin}"
 missing=()
 [[ -x "$programs/postgres" && -x "$programs/initdb" ]] || missing+=(postgresql-15)
 PATH="$PATH:/usr/sbin" command -v pgbouncer >/dev/null || missing+=(pgbouncer)
+for tool in hledger ledger; do
+    command -v "$tool" >/dev/null || missing+=("$tool")
+done
 java=()
 command -v java >/dev/null || java+=(openjdk-17-jre-headless)
 command -v mvn >/dev/null || java+=(maven)

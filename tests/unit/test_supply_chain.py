@@ -59,7 +59,7 @@ def test_every_package_has_one_exact_version_and_hashes(name: str) -> None:
     assert "://" not in text(name), "the file names no index"
 
 
-@pytest.mark.parametrize(("name", "extras"), [(LOCK, ("build", "dev")), (IMAGE_LOCK, ("build",))])
+@pytest.mark.parametrize(("name", "extras"), [(LOCK, ("build", "dev", "parquet")), (IMAGE_LOCK, ("build",))])
 def test_every_requirement_of_the_project_is_locked(name: str, extras: tuple[str, ...]) -> None:
     chosen = locked(name)
     for requirement in wanted(*extras):

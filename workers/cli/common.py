@@ -27,8 +27,9 @@ logger = logging.getLogger(__name__)
 FOUND, FAILED = 1, 3
 """Exit codes: something was found; it could not be done."""
 
-out = Console()
-err = Console(stderr=True)
+# Keys and ids have colons: `:books:` is no emoji.
+out = Console(emoji=False)
+err = Console(stderr=True, emoji=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 

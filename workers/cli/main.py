@@ -19,11 +19,14 @@ from eventstore.log.read import UnknownLogError
 from eventstore.postgres.connect import sentence_of
 from migrations import MigrationError
 from projections.registry import UnknownProjectionError
-from workers.cli import auditing, importing, maintenance, people, processes, projections, running, statements
+from workers.cli import auditing, exporting, importing, maintenance, people, processes, projections, running, statements
 from workers.cli.common import FAILED, say
 from workers.embedded import EmbeddedPostgresError
-from workers.importers.czech_bank.importing import ImportFailedError
+from workers.exporters.journal.exporting import ExportError
+from workers.exporters.views import ViewsError
 from workers.importers.czech_bank.source import SourceError
+from workers.importers.executing import ImportFailedError
+from workers.importers.journal.source import JournalError
 from workers.settings import SettingsError
 from workers.terminal import print_anything
 from workers.up import UpError
@@ -32,11 +35,13 @@ app = typer.Typer(help="Daybook, an event-sourced ledger.", no_args_is_help=True
 for group in (running, projections, processes, auditing, statements, maintenance):
     app.registered_commands.extend(group.app.registered_commands)
 app.add_typer(importing.imports, name="import")
+app.add_typer(exporting.exports, name="export")
 app.add_typer(people.people, name="people")
 
 _EXPLAINED = (
     SettingsError, EmbeddedPostgresError, MigrationError, UpError, UnknownLogError, UnknownProjectionError, SourceError,
-    ImportFailedError, ExecutorError, CodecError, SealingError, TokensError, RuntimeError,
+    ImportFailedError, JournalError, ExportError, ViewsError, ExecutorError, CodecError, SealingError,
+    TokensError, RuntimeError,
 )  # fmt: skip
 
 

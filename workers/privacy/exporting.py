@@ -37,6 +37,7 @@ from projections.engine.erasure import personal_text
 from projections.registry import PROJECTIONS
 from workers.clock_and_ids import now
 from workers.composition import WriteSide
+from workers.databases import one_moment
 from workers.privacy.erasing import from_with_owner, owner_alias
 from workers.privacy.requests import RequestError, approved, carry_out, state_of
 
@@ -119,7 +120,7 @@ def export_person(
     with suppress(FileNotFoundError):
         partial.unlink()  # of an export that was stopped
     try:
-        with _private(partial) as file, _one_moment(reading):
+        with _private(partial) as file, one_moment(reading):
             report = _write(file, side, reading, codec, credentials, approval, request.person)
         carry_out(side, RecordExport(request.person, approval, report.position), f"export {approval}")
     except BaseException:
@@ -138,14 +139,6 @@ def _private(path: Path) -> Iterator[ZipFile]:
             yield archive
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextmanager
-def _one_moment(connection: Connection[Any]) -> Iterator[None]:
-    """All reads see one moment."""
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        yield
 
 
 def _write(

@@ -23,8 +23,9 @@ from tests.support.ledger import assert_sound
 from tests.support.postgres import Database, Server
 from workers.clock_and_ids import now
 from workers.composition import WriteSide, write_side
+from workers.importers import executing
 from workers.importers.czech_bank import importing
-from workers.importers.czech_bank.importing import Imported, ImportFailedError, import_folder
+from workers.importers.czech_bank.importing import import_folder
 from workers.importers.czech_bank.reconciling import reconcile
 from workers.importers.czech_bank.source import (
     CURRENCY,
@@ -34,6 +35,7 @@ from workers.importers.czech_bank.source import (
     read_accounts,
     read_transactions,
 )
+from workers.importers.executing import Imported, ImportFailedError
 from workers.internal_accounts import open_internal_accounts
 
 GROUP = 4
@@ -143,7 +145,7 @@ class Ledger:
 @pytest.fixture(scope="module")
 def ledger(postgres18: Server) -> Iterator[Ledger]:
     with postgres18.database() as database, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(importing, "GROUP", GROUP)
+        patched.setattr(executing, "GROUP", GROUP)
         settings = settings_of(database)
         with connect(settings.api_url(), application_name="test") as connection:
             connection.execute("SELECT log.create_log('main')")

@@ -6,10 +6,8 @@ is started again sends the same commands, so nothing is imported twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,6 @@ from domain.accounts.transaction import TRANSACTION, PostTransaction
 from domain.ids import named_id
 from domain.together import Together
 from eventstore.executor.decided_commands import Submission
-from eventstore.log.answers import ACCEPTED, Answer, find_answers
 from workers.composition import WriteSide, system_principal, system_submission
 from workers.importers.czech_bank.source import (
     CURRENCY,
@@ -37,35 +34,12 @@ from workers.importers.czech_bank.source import (
     read_transactions,
     transaction_files,
 )
+from workers.importers.executing import Imported, execute_groups
 
 ACTOR = "system:czech-bank"
 PRINCIPAL = system_principal(ACTOR)
-GROUP = 1_000
 NUMBERS_FROM = 10**9
 """The bank's account ids become numbers of ten digits. The sequence reaches them after a billion accounts."""
-
-
-class ImportFailedError(RuntimeError):
-    """A row with this id was imported before with other content: the file has changed."""
-
-
-@dataclass
-class Imported:
-    """The result of an import."""
-
-    accounts: int = 0
-    transactions: int = 0
-    orders: int = 0  # standing orders
-    already: int = 0  # imported by an earlier run
-    without_amount: list[str] = field(
-        default_factory=list
-    )  # keys of rows with the amount 0.00, which move nothing and are not in the log
-    refused: dict[str, list[str]] = field(default_factory=dict)  # keys by rule
-
-    @property
-    def ok(self) -> bool:
-        """Whether every row of the source that moves money is in the log."""
-        return not self.refused
 
 
 def account_id(log: str, id: int) -> str:
@@ -81,41 +55,17 @@ def import_folder(
     Raises `SourceError` if a file is wrong (earlier groups are imported), `ImportFailedError`, `ExecutorError`.
     """
     done = Imported()
-    for count in _execute(side, connection, (_opening(side, a, at) for a in read_accounts(folder)), done):
+    for count in execute_groups(side, connection, (_opening(side, a, at) for a in read_accounts(folder)), done):
         done.accounts += count
         progress("accounts", done.accounts)
     for file in transaction_files(folder):
-        for count in _execute(side, connection, _postings(side, file, at, done), done):
+        for count in execute_groups(side, connection, _postings(side, file, at, done), done):
             done.transactions += count
             progress("transactions", done.transactions)
-    for count in _execute(side, connection, _orders(side, folder, at, done), done):
+    for count in execute_groups(side, connection, _orders(side, folder, at, done), done):
         done.orders += count
         progress("standing orders", done.orders)
     return done
-
-
-def _execute(
-    side: WriteSide, connection: Connection[Any], submissions: Iterable[Submission], done: Imported
-) -> Iterator[int]:
-    """Execute in groups of bounded size. What an earlier run imported is looked up and not executed again."""
-    rows = iter(submissions)
-    while group := list(islice(rows, GROUP)):
-        found = find_answers(connection, side.log_number, [(s.actor, s.key) for s in group])
-        for submission in group:
-            earlier = found.get((submission.actor, submission.key))
-            if earlier is not None and earlier.request_hash != submission.request_hash:
-                raise ImportFailedError(f"{submission.key} was imported before with other content")
-        new = [s for s in group if (s.actor, s.key) not in found]
-        done.already += len(found)
-        answers = [*side.executor.execute(new), *(earlier.answer for earlier in found.values())]
-        for key, answer in zip([*(s.key for s in new), *(key for _, key in found)], answers, strict=True):
-            _note(done, key, answer)
-        yield len(group)
-
-
-def _note(done: Imported, key: str, answer: Answer) -> None:
-    if answer.outcome is not ACCEPTED:
-        done.refused.setdefault(answer.rule or answer.outcome.name.lower(), []).append(key)
 
 
 def _opening(side: WriteSide, account: SourceAccount, at: datetime) -> Submission:

@@ -1,0 +1,1 @@
+"""Exporters of the books for other tools."""

@@ -1,0 +1,1 @@
+"""The books as a text journal for hledger, ledger or beancount."""
