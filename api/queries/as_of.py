@@ -57,16 +57,20 @@ OfPosition = Annotated[AsOf | None, Depends(_as_of)]
 
 
 def _found(served: Services, text: str, projections: Sequence[str]) -> tuple[AsOf, int]:
-    """What the text stands for, and how far these are folded. Raises `Problem` for neither a position nor a time."""
-    time = _read_time(text) if _TIME.fullmatch(text) else None
+    """What the text stands for, and how far these projections are folded. Raises `Problem`."""
     with served.reads() as connection:
-        head = read_head(connection, served.log)
-        reached = folded(connection, *projections)
-        if time is not None:
-            return AsOf(position_at(connection, head.log_number, time), time), reached
-        asked = token(served.log, head.epoch, int(text)) if _NUMBER.fullmatch(text) else text
-        position = read_token(asked, served.log, head)
-        return AsOf(position, _moment(connection, head, position)), reached
+        return resolve(connection, served.log, text), folded(connection, *projections)
+
+
+def resolve(connection: Connection[Any], log: str, text: str) -> AsOf:
+    """What the text stands for. Raises `Problem` for one that is neither a position of this log nor a time."""
+    head = read_head(connection, log)
+    if _TIME.fullmatch(text):
+        time = _read_time(text)
+        return AsOf(position_at(connection, head, time), time)
+    asked = token(log, head.epoch, int(text)) if _NUMBER.fullmatch(text) else text
+    position = read_token(asked, log, head)
+    return AsOf(position, _moment(connection, head, position))
 
 
 def _moment(connection: Connection[Any], head: Head, position: int) -> datetime:

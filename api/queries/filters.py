@@ -1,4 +1,4 @@
-"""Filters with few values, which a problem lists if another is asked for, filters on pairs of metadata, and periods."""
+"""Filters with few values, which a problem lists if another one is asked for, on pairs of metadata, and periods."""
 
 from __future__ import annotations
 

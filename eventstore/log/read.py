@@ -101,7 +101,7 @@ SELECT e.stream, e.version, e.type, e.payload
 
 _POSITION_AT = """
 WITH RECURSIVE search AS (
-    SELECT 0::bigint AS low, l.position AS high FROM log.logs l WHERE l.log = %(log)s
+    SELECT 0::bigint AS low, %(head)s::bigint AS high
   UNION ALL
     SELECT CASE WHEN e.early THEN s.middle ELSE s.low END, CASE WHEN e.early THEN s.high ELSE s.middle - 1 END
       FROM (SELECT low, high, (low + high + 1) / 2 AS middle FROM search WHERE low < high) s
@@ -131,12 +131,13 @@ def read_head(connection: Connection[Any], log: str) -> Head:
     return Head(*row)
 
 
-def position_at(connection: Connection[Any], log_number: int, at: datetime) -> int:
-    """The position of the last event that was recorded at this time or before; 0 if there is none.
+def position_at(connection: Connection[Any], head: Head, at: datetime) -> int:
+    """The position of the last event up to the head that was recorded at this time or before; 0 if there is none.
 
     Positions are dense and times never fall with them, so the position is found by halving: one index probe a step.
     """
-    row = connection.execute(_POSITION_AT.encode(), {"log": log_number, "at": at}).fetchone()
+    parameters = {"log": head.log_number, "head": head.position, "at": at}
+    row = connection.execute(_POSITION_AT.encode(), parameters).fetchone()
     return 0 if row is None else int(row[0])
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
+
+from psycopg import Connection
 
 from domain.money import show
-from projections.accounts.statements.statement import Line, Statement
+from projections.accounts.statements.statement import Key, Line, Statement, lines
+from projections.engine.listing import Reader
 
 FileForm = Literal["csv", "pdf", "camt053"]
 FORMS: tuple[FileForm, ...] = get_args(FileForm)
-MOST_LINES: dict[FileForm, int] = {"csv": 1_000_000, "camt053": 100_000, "pdf": 10_000}
+MOST_LINES: dict[FileForm, int] = {"csv": 1_000_000, "camt053": 100_000, "pdf": 5_000}
 """Most lines of a file. A PDF is made in memory; the others are streamed."""
 PAGE = 1_000
 """Lines that are read at once."""
@@ -33,6 +37,20 @@ class Content:
 
 
 Writer = Callable[[Content], Iterator[bytes]]
+
+
+def every_line(
+    connected: Callable[[], AbstractContextManager[Connection[Any]]], head: Statement, reader: Reader
+) -> Iterator[Line]:
+    """The lines of a statement. A connection is held while a page is read, and not while it is sent."""
+    following: Key | None = None
+    while True:
+        with connected() as connection:
+            page = lines(connection, head, cursor=following, limit=PAGE, reader=reader)
+        yield from page.items
+        following = page.next
+        if following is None:
+            return
 
 
 class TooManyLinesError(ValueError):

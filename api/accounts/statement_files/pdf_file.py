@@ -140,9 +140,26 @@ class _Page:
     def _text(self, x: float, text: str, font: str, size: float, room: float = 0.0, *, right: bool = False) -> None:
         """Draw a text at this height; cut off with an ellipsis where it is wider than `room`, unless that is 0."""
         shown = "".join(one if ord(one) in self._characters else MISSING for one in " ".join(text.split()))
-        if room and pdfmetrics.stringWidth(shown, font, size) > room:
-            while shown and pdfmetrics.stringWidth(f"{shown}…", font, size) > room:
-                shown = shown[:-1]
-            shown += "…"
+        if room:
+            shown = _cut(shown, font, size, room)
         self._canvas.setFont(font, size)
         (self._canvas.drawRightString if right else self._canvas.drawString)(x, self._y, shown)
+
+
+@cache
+def _width(character: str, font: str) -> float:
+    """The width of a character of size 1. The font has no more than about 1,300."""
+    width: float = pdfmetrics.stringWidth(character, font, 1.0)
+    return width
+
+
+def _cut(text: str, font: str, size: float, room: float) -> str:
+    """The text, or as much of it as fits with an ellipsis."""
+    width, fits = 0.0, 0
+    for number, character in enumerate(text):
+        width += _width(character, font) * size
+        if width > room:
+            return f"{text[:fits]}…"
+        if width + _width("…", font) * size <= room:
+            fits = number + 1
+    return text

@@ -83,15 +83,15 @@ _DAY = 10
 
 def fold(events: Iterable[RecordedEvent]) -> tuple[Movements, OtherDays]:
     """The sums of these transactions. Raises `FoldError` for an account that has entries in two currencies."""
-    movements: Movements = {}
+    days: dict[date, tuple[str, dict[str, Sums]]] = {}  # each day as a text, and its sums
     other_days: OtherDays = {}
     for position, at, event in events:
-        booked_on, value_date = at[:_DAY], event.value_date.isoformat()
-        if booked_on != value_date:
-            _add_other_day(other_days, position, booked_on, value_date, event)
-        of_day = movements.get(event.value_date)
-        if of_day is None:
-            movements[event.value_date] = of_day = {}
+        found = days.get(event.value_date)
+        if found is None:
+            days[event.value_date] = found = event.value_date.isoformat(), {}
+        value_date, of_day = found
+        if not at.startswith(value_date):
+            _add_other_day(other_days, position, at[:_DAY], value_date, event)
         for entry in event.entries:
             sums = of_day.get(entry.account)
             if sums is None:
@@ -104,7 +104,7 @@ def fold(events: Iterable[RecordedEvent]) -> tuple[Movements, OtherDays]:
                 sums.debits += entry.amount
             sums.entries += 1
             sums.position = position
-    return movements, other_days
+    return {day: of_day for day, (_, of_day) in days.items()}, other_days
 
 
 def _add_other_day(

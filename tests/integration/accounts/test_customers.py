@@ -26,7 +26,7 @@ from tests.support.service import Service, service_on
 
 MOMENT = timedelta(microseconds=1)
 MISSING = "acct_01h455vb4pex5vsknk084sn02q"
-PERIOD = {"from": NOW.date().isoformat(), "to": (NOW.date() + timedelta(days=1)).isoformat()}
+PERIOD: dict[str, Any] = {"from": NOW.date().isoformat(), "to": (NOW.date() + timedelta(days=1)).isoformat()}
 CASH = internal_account("main", "cash", "EUR")
 READS = {
     "/v1/account-persons",

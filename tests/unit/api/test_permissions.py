@@ -17,9 +17,12 @@ READS = ("GET", "HEAD", "OPTIONS")
 OF_CUSTOMERS = (
     "/v1/accounts",
     "/v1/accounts/{account}",
+    "/v1/accounts/{account}/balance",
+    "/v1/accounts/{account}/daily-balances",
     "/v1/accounts/{account}/entries",
     "/v1/accounts/{account}/limit-usage",
     "/v1/accounts/{account}/movements",
+    "/v1/accounts/{account}/statement",
     "/v1/account-persons",
     "/v1/holds",
     "/v1/holds/{hold}",
@@ -27,6 +30,7 @@ OF_CUSTOMERS = (
     "/v1/batches/{batch}/items",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
+    "/v1/transactions/{transaction}/history",
     "/v1/conversions",
     "/v1/quotes/{quote}",
 )
