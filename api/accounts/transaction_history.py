@@ -13,7 +13,7 @@ from pydantic import Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from api.gateway.principals import AUDITORS, EVERY_READER, Right
+from api.gateway.principals import EVERY_READER, REPORTERS
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Limit, PathId, one, page, reader_of, reading
@@ -39,8 +39,6 @@ from projections.engine.rows import erasable
 
 router = APIRouter(prefix="/v1", tags=["transactions"])
 
-ACTORS_FOR: frozenset[Right] = AUDITORS | {"report"}
-"""Who sees who changed a transaction, as with refusals. A person sees what was done in their own name."""
 _SILENT = (TransactionDetailed, TransactionCounted)
 """Events that say nothing about the status. A stream has at most one of each."""
 
@@ -105,7 +103,7 @@ def get_history(request: Request, transaction: PathId, cursor: Cursor = None, li
     changes = [one for one in _changes(recorded, events) if one.recorded.version > after]
     last = changes[limit - 1].recorded.version if len(changes) > limit else None
     principal = request.scope["state"]["principal"]
-    all_actors = may(principal, ACTORS_FOR, served.clock())
+    all_actors = may(principal, REPORTERS, served.clock())
     return page(Listed(tuple(changes[:limit]), last), lambda one: _view(one, principal.person, all_actors))
 
 

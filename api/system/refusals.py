@@ -11,7 +11,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from api.commands.bodies import IsoDate
-from api.gateway.principals import AUDITORS, Right
+from api.gateway.principals import REPORTERS
 from api.queries.filters import choice, must_be_in_order
 from api.queries.positions import read_cursor
 from api.queries.query import query
@@ -25,9 +25,6 @@ from projections.commands import refusals as queries
 from projections.commands.refusals import RefusalRow
 
 router = APIRouter(prefix="/v1/refusals", tags=["commands"])
-
-REPORTERS: frozenset[Right] = AUDITORS | {"report"}
-"""Refusals name actors and keys of others, so command clients do not see them: each knows its own answers."""
 
 CommandFilter = Annotated[str, choice(sorted(kind.__name__ for kind in (*commands(), Together, CarryOut)))] | None
 RuleFilter = Annotated[str, choice(sorted((*RULES, EXPECTATION_FAILED)))] | None
