@@ -120,7 +120,7 @@ def may(role: Role, method: str, path: str) -> bool:
         )
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
         return role == "audit"
-    if path.startswith("/v1/refusals"):
+    if path.startswith(("/v1/refusals", "/v1/reports")):
         return role in ("report", "audit")
     if path.startswith(("/v1/commands", "/v1/batches/")):
         return role in ("command", "audit")
