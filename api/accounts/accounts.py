@@ -37,7 +37,7 @@ from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import EVERY_READER, READERS
 from api.gateway.problems import Problem
-from api.queries.filters import MOST_PAIRS_TEXT, PAIRS, choice, must_be_in_order, pairs_of
+from api.queries.filters import CurrencyFilter, MetadataFilter, choice, must_be_in_order, pairs_of
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -83,15 +83,6 @@ router = APIRouter(prefix="/v1", tags=["accounts"])
 TypeFilter = Annotated[str, choice(values_of(AccountType))] | None
 StatusFilter = Annotated[str, choice(values_of(Status))] | None
 SideFilter = Annotated[str, choice(values_of(Side))] | None
-MetadataFilter = Annotated[
-    str | None,
-    Query(
-        max_length=MOST_PAIRS_TEXT,
-        pattern=PAIRS,
-        description="Pairs that the metadata have, all of them: `key=value`, or `key=value,key=value`",
-    ),
-]
-CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
 
 @command(router, "/accounts", makes=OpenAccount, answer=AccountOpened)

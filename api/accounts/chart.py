@@ -15,7 +15,7 @@ from api.commands.bodies import Body, IsoDate, Nothing, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import READERS
-from api.queries.filters import choice
+from api.queries.filters import CurrencyFilter
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Limit, PathId, one, page, reading
@@ -55,7 +55,6 @@ Kinds = Annotated[
         description="The kinds of transactions that it takes; empty: none; null: those of its parent, of a root all",
     ),
 ]
-CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
 
 
 class NodeBody(Body):

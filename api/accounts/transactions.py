@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import date, timedelta
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
+from psycopg import Connection
 from starlette.responses import Response
 
 from api.accounts import bodies
 from api.accounts.answers import PendingEnded, PendingPosted, Posted, TransactionPending
 from api.accounts.conditions import conditioned
 from api.accounts.views import Transaction, transaction_view
-from api.commands.bodies import IsoDate
+from api.commands.bodies import Instant, IsoDate
 from api.commands.execution import command
+from api.commands.recorded_batches import transactions_of
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import EVERY_READER
-from api.queries.filters import choice
+from api.gateway.problems import Problem
+from api.people.access import refuse_on_replicas
+from api.queries.filters import CurrencyFilter, MetadataFilter, choice, must_be_in_order, pairs_of
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reader_of, reading
@@ -31,6 +36,8 @@ from domain.accounts.transaction import (
     Transfer,
 )
 from domain.accounts.transaction.state import TransactionStatus
+from domain.codes import CODE, MOST_CODE
+from domain.money import MAX_AMOUNT, MoneyError, parse
 from projections.accounts.transactions import queries
 
 router = APIRouter(prefix="/v1", tags=["transactions"])
@@ -128,45 +135,122 @@ def cancel_pending(caller: Caller, transaction: PathId, body: bodies.CancelPendi
     return Intent(CancelPending(transaction, body.reason), transaction)
 
 
+MOST_DAYS_SEARCHED = 92
+"""Most days of a window in which amounts are searched. No index has them, so each transaction of the window is read."""
+_TOO_WIDE = (
+    "currency: nothing finds entries by currency and amount alone. Name an account, a reference, a parent, a batch, an "
+    f"initiator, metadata, another status than posted, or a window of at most {MOST_DAYS_SEARCHED} days by value date "
+    "or by time of recording."
+)
+_AmountFilter = Annotated[str | None, Query(max_length=20, description="A decimal amount of the currency, included")]
+
+
+def _searched(
+    currency: Annotated[
+        CurrencyFilter, Query(description="Transactions with an entry of it, with an amount in the bounds")
+    ] = None,
+    amount_from: _AmountFilter = None,
+    amount_until: _AmountFilter = None,
+) -> queries.EntryBetween | None:
+    """The entry that is searched; None: any. Raises `Problem`."""
+    if currency is None:
+        if amount_from is None and amount_until is None:
+            return None
+        raise Problem("malformed", "currency: an amount is of a currency; name it.")
+    least = 0 if amount_from is None else _amount("amount_from", amount_from, currency)
+    most = MAX_AMOUNT if amount_until is None else _amount("amount_until", amount_until, currency)
+    if most < least:
+        raise Problem("malformed", f"amount_until: {amount_until} is less than amount_from, {amount_from}.")
+    return queries.EntryBetween(currency, least, most)
+
+
+def _amount(name: str, text: str, currency: str) -> int:
+    try:
+        minor = parse(text, currency)
+    except MoneyError as error:
+        raise Problem("malformed", f"{name}: {error}") from None
+    if minor < 0:
+        raise Problem("malformed", f"{name}: {text} is less than zero.")
+    return minor
+
+
+Searched = Annotated[queries.EntryBetween | None, Depends(_searched)]
+
+
+def _are_near(first: date | None, last: date | None) -> bool:
+    """Whether these days or times bound a window that may be searched."""
+    return first is not None and last is not None and last - first <= timedelta(days=MOST_DAYS_SEARCHED)
+
+
+def _of_batch(request: Request, connection: Connection[Any], batch: str) -> list[str]:
+    refuse_on_replicas(request)
+    return transactions_of(request, connection, batch)
+
+
 @query(
     router,
     "/transactions",
     may=EVERY_READER,
     response=page_of(Transaction),
     personal=True,
-    projections=("transactions", "entries", "holds", "account_persons"),
+    projections=("transactions", "entries", "account_persons"),
 )
 def list_transactions(
     request: Request,
     account: Filter = None,
     kind: KindFilter = None,
     reference: Filter = None,
+    reference_prefix: Annotated[
+        str | None, Query(pattern=CODE, max_length=MOST_CODE, description="What the reference begins with")
+    ] = None,
     status: TransactionStatusFilter = None,
     parent: Filter = None,
+    batch: Filter = None,
+    initiator: Filter = None,
+    metadata: MetadataFilter = None,
+    searched: Searched = None,
     value_from: Annotated[IsoDate | None, Query()] = None,
     value_until: Annotated[IsoDate | None, Query()] = None,
+    recorded_from: Annotated[Instant | None, Query(description="Recorded at this time or later")] = None,
+    recorded_before: Annotated[Instant | None, Query(description="Recorded before this time")] = None,
     newest_first: bool = False,
     after: After = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """List transactions in the order of the log. `account` selects those with an entry of this account or a hold on it.
+    """List transactions in the order of the log. `account` selects those with an entry of it, posted or waiting.
 
-    A pending transaction has no entries yet, and holds on the accounts that it takes from. A customer gets those with
-    an entry of an account that the customer may see, or a hold on it.
+    A customer gets those with an entry of an account that the customer may see. `batch` selects what the items of a
+    batch made or changed, for who may read the batch. Descriptions are sealed, so nothing searches them.
     """
-    key = read_cursor(cursor, int)
+    key, pairs, reader = read_cursor(cursor, int), pairs_of(metadata), reader_of(request)
+    must_be_in_order(value_from or date.min, value_until or date.max)
+    if recorded_from is not None and recorded_before is not None and recorded_before <= recorded_from:
+        raise Problem("malformed", f"recorded_before: {recorded_before.isoformat()} is not after recorded_from.")
+    if searched is not None and reader.everything:
+        narrow = (account, reference, reference_prefix, parent, batch, initiator, metadata)
+        few = any(narrow) or status not in (None, "posted")
+        if not few and not _are_near(value_from, value_until) and not _are_near(recorded_from, recorded_before):
+            raise Problem("malformed", _TOO_WIDE)
     with reading(request) as connection:
+        among = None if batch is None else _of_batch(request, connection, batch)
         listed = queries.transactions(
             connection,
-            reader=reader_of(request),
+            reader=reader,
             account=account,
             kind=kind,
             reference=reference,
+            reference_prefix=reference_prefix,
             status=status,
             parent=parent,
+            among=among,
+            initiator=initiator,
+            metadata=pairs,
+            entry=searched,
             value_from=value_from,
             value_until=value_until,
+            recorded_from=recorded_from,
+            recorded_before=recorded_before,
             after=after,
             cursor=key,
             newest_first=newest_first,

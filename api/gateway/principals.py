@@ -15,6 +15,8 @@ from domain.permissions import ADMINISTRATORS, COMMANDERS, ROLES, STAFF
 Right = Role | Literal["public"]
 """Who may use a route: a role, or the public without a token."""
 AUDITORS: frozenset[Right] = frozenset({"audit", "operator"})
+REPORTERS: frozenset[Right] = AUDITORS | {"report"}
+"""Who may see reports and refusals. They name accounts, actors and keys of others, so command clients do not."""
 READERS: frozenset[Right] = frozenset(STAFF)
 EVERY_READER: frozenset[Right] = frozenset(ROLES)
 """Who may use a read that shows a customer only what is theirs. Its tables declare what that is."""

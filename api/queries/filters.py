@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Query
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from api.gateway.problems import Problem
+from domain import money
 from domain.codes import CODE, METADATA_KEY, MOST_CODE, MOST_METADATA_KEY
 
 MOST_LISTED = 50
@@ -45,6 +47,10 @@ def choice(values: Iterable[str]) -> Choice:
     return Choice(tuple(values))
 
 
+CurrencyFilter = Annotated[str, choice(sorted(money.EXPONENTS))] | None
+"""A currency of the table."""
+
+
 def must_be_in_order(since: date, until: date) -> None:
     """Raise `Problem` for a period from `since` to `until`, both included, that ends before it begins."""
     if until < since:
@@ -58,6 +64,14 @@ PAIRS = f"^{_PAIR}(,{_PAIR}){{0,{MOST_PAIRS_ASKED - 1}}}$"
 """The pattern of pairs of metadata in a query: ``key=value,key=value``. Codes have neither sign."""
 MOST_PAIRS_TEXT = MOST_PAIRS_ASKED * (MOST_METADATA_KEY + MOST_CODE + len("=,")) - len(",")
 """Most characters of such pairs."""
+MetadataFilter = Annotated[
+    str | None,
+    Query(
+        max_length=MOST_PAIRS_TEXT,
+        pattern=PAIRS,
+        description="Pairs that the metadata have, all of them: `key=value`, or `key=value,key=value`",
+    ),
+]
 
 
 def pairs_of(text: str | None) -> dict[str, str]:

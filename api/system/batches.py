@@ -20,20 +20,20 @@ from typing_extensions import TypedDict
 
 from api.commands.answers import AnyAccepted
 from api.commands.execution import respond
+from api.commands.recorded_batches import RecordedBatch, all_pieces, decoded_pieces, recorded_batch
 from api.gateway.documented import RecordedProblem
 from api.gateway.principals import AUDITORS
-from api.gateway.problems import Problem, problem
+from api.gateway.problems import problem
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, Cursor, Limit, PathId, page
 from api.queries.response_types import page_of
 from api.queries.responses import json_response
 from api.services import Services, services
-from domain.batch import BATCH, DIGEST, BatchSubmitted
-from domain.permissions import EVERYONE, OF_PERSONS, may
+from domain.batch import DIGEST, BatchSubmitted
+from domain.permissions import EVERYONE, OF_PERSONS
 from eventstore.log.answers import Outcome, RecordedAnswer, count_outcomes, find_answers
-from eventstore.log.codec import CodecError
-from eventstore.log.read import Recorded, read_stream
+from eventstore.log.read import read_stream
 from projections.engine.listing import Listed
 
 router = APIRouter(prefix="/v1", tags=["batches"])
@@ -41,8 +41,6 @@ router = APIRouter(prefix="/v1", tags=["batches"])
 OutcomeOfItem = Literal["accepted", "refused", "expectation_failed", "key_reused", "not_recorded"]
 NOT_RECORDED = "not_recorded"
 KEY_REUSED = Outcome.KEY_REUSED.name.lower()
-MOST_PIECES = 1_000
-"""Pieces of a batch that are read at once. The largest batch that the settings allow has as many."""
 
 
 class OutcomesOfBatch(TypedDict):
@@ -80,16 +78,6 @@ class BatchItemOutcome(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    """A batch as it is recorded: who sent it, and its first piece."""
-
-    actor: str
-    key: str
-    submitted_at: datetime
-    first: BatchSubmitted
-
-
-@dataclass(frozen=True, slots=True)
 class _Item:
     """An item, and the answer that is recorded under its key."""
 
@@ -107,10 +95,8 @@ def get_batch(request: Request, batch: PathId) -> Response:
     """
     served = services(request)
     with served.reads() as connection:
-        found = _batch(request, served, connection, batch)
-        pieces = [found.first]
-        if len(found.first.keys) < found.first.items:
-            pieces += _pieces(served, read_stream(connection, served.log_number, batch, after=1, limit=MOST_PIECES))
+        found = recorded_batch(request, connection, batch)
+        pieces = all_pieces(served, connection, found)
         keys = [key or "" for piece in pieces for key in piece.keys]  # no answer has an empty key
         digests = [bytes.fromhex(digest) for piece in pieces for digest in piece.digests]
         counts = count_outcomes(connection, served.log_number, found.actor, keys, digests, DIGEST // 2)
@@ -140,7 +126,7 @@ def list_batch_items(request: Request, batch: PathId, cursor: Cursor = None, lim
     after: int = read_cursor(cursor, int) or 0
     served = services(request)
     with served.reads() as connection:
-        found = _batch(request, served, connection, batch)
+        found = recorded_batch(request, connection, batch)
         named = _named(served, connection, found, after, limit)
         keys = [(found.actor, key) for _, key, _ in named if key is not None]
         answers = find_answers(connection, served.log_number, keys) if keys else {}
@@ -152,21 +138,8 @@ def list_batch_items(request: Request, batch: PathId, cursor: Cursor = None, lim
     return page(Listed(items, last if items and last < found.first.items else None), lambda one: _view(served, one))
 
 
-def _batch(request: Request, served: Services, connection: Connection[Any], batch: str) -> _Batch:
-    """The batch. Raises `Problem` if there is none, or if it is another's and the caller may not read all."""
-    events = read_stream(connection, served.log_number, batch, limit=1) if batch.startswith(f"{BATCH}_") else []
-    principal = request.scope["state"]["principal"]
-    for recorded in events:
-        metadata = orjson.loads(recorded.metadata)
-        actor = metadata["actor"]["id"]
-        if actor == principal.id or may(principal, AUDITORS, served.clock()):
-            [first] = _pieces(served, events)
-            return _Batch(actor, metadata["key"], recorded.recorded_at, first)
-    raise Problem("unknown", f"There is no batch {batch}.", kind="batch", id=batch)
-
-
 def _named(
-    served: Services, connection: Connection[Any], found: _Batch, after: int, limit: int
+    served: Services, connection: Connection[Any], found: RecordedBatch, after: int, limit: int
 ) -> list[tuple[int, str | None, str]]:
     """Number, key and digest of at most `limit` items after this one."""
     size, batch = len(found.first.keys), found.first.originator_id
@@ -175,7 +148,7 @@ def _named(
     pieces: Iterable[BatchSubmitted] = [found.first]
     if after + limit > size:  # pieces have as many items as the first, so the page is in at most two of them
         recorded = read_stream(connection, served.log_number, batch, after=after // size, limit=2 + limit // size)
-        pieces = _pieces(served, recorded)
+        pieces = decoded_pieces(served, recorded)
     named = [
         (number, key, digest)
         for piece in pieces
@@ -183,18 +156,6 @@ def _named(
         if number > after
     ]
     return named[:limit]
-
-
-def _pieces(served: Services, recorded: Iterable[Recorded]) -> list[BatchSubmitted]:
-    """The pieces of a batch. Raises the `CodecError` of the first one that cannot be decoded."""
-    events = served.codec.decode_many([(one.type, one.payload, one.stream, one.version) for one in recorded])
-    pieces = []
-    for event in events:
-        if isinstance(event, CodecError):
-            raise event
-        assert isinstance(event, BatchSubmitted)
-        pieces.append(event)
-    return pieces
 
 
 def _view(served: Services, item: _Item) -> dict[str, Any]:

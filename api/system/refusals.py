@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -11,8 +11,8 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from api.commands.bodies import IsoDate
-from api.gateway.principals import AUDITORS, Right
-from api.queries.filters import choice
+from api.gateway.principals import REPORTERS
+from api.queries.filters import choice, must_be_in_order
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
@@ -25,9 +25,6 @@ from projections.commands import refusals as queries
 from projections.commands.refusals import RefusalRow
 
 router = APIRouter(prefix="/v1/refusals", tags=["commands"])
-
-REPORTERS: frozenset[Right] = AUDITORS | {"report"}
-"""Refusals name actors and keys of others, so command clients do not see them: each knows its own answers."""
 
 CommandFilter = Annotated[str, choice(sorted(kind.__name__ for kind in (*commands(), Together, CarryOut)))] | None
 RuleFilter = Annotated[str, choice(sorted((*RULES, EXPECTATION_FAILED)))] | None
@@ -67,6 +64,7 @@ def list_refusals(
     actor: Filter = None,
     command: CommandFilter = None,
     rule: RuleFilter = None,
+    transaction: Filter = None,
     recorded_from: Annotated[IsoDate | None, Query()] = None,
     recorded_until: Annotated[IsoDate | None, Query()] = None,
     newest_first: bool = False,
@@ -74,7 +72,11 @@ def list_refusals(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """List refused commands in the order of the log. Days are in UTC, and the last one is included."""
+    """List refused commands in the order of the log, or newest first: what failed, by which rule, with its figures.
+
+    Days are in UTC, and the last one is included. `transaction` selects the commands about one transaction.
+    """
+    must_be_in_order(recorded_from or date.min, recorded_until or date.max)
     key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = queries.refusals(
@@ -82,6 +84,7 @@ def list_refusals(
             actor=actor,
             command=command,
             rule=rule,
+            transaction=transaction,
             recorded_from=recorded_from,
             recorded_until=recorded_until,
             after=after,

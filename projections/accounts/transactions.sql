@@ -10,6 +10,8 @@ CREATE TABLE transactions (
     template_version   bigint,
     expires_at         timestamptz,
     changed            bigint,
+    posted             bigint,
+    posted_at          timestamptz,
     erasure            bigint,
     late_for           date,
     transaction        text COLLATE "C" NOT NULL,
@@ -22,7 +24,7 @@ CREATE TABLE transactions (
     parent             text COLLATE "C",
     relation           text COLLATE "C",
     template           text COLLATE "C",
-    metadata           json,
+    metadata           jsonb,
     awaits             text COLLATE "C",
     initiator          text COLLATE "C",
     decided_by         text COLLATE "C",
@@ -37,8 +39,11 @@ CREATE INDEX transactions_by_reference ON transactions (reference, position) WHE
 CREATE INDEX transactions_by_value_date ON transactions (value_date, position);
 CREATE UNIQUE INDEX transactions_in_order ON transactions (position);
 CREATE INDEX transactions_not_posted ON transactions (status, position) WHERE status <> 'posted';
+CREATE INDEX transactions_of_initiator ON transactions (initiator, position) WHERE initiator IS NOT NULL;
 CREATE INDEX transactions_of_parent ON transactions (parent, position) WHERE parent IS NOT NULL;
 CREATE INDEX transactions_of_subject ON transactions (subject) WHERE subject IS NOT NULL;
+CREATE INDEX transactions_posted_later ON transactions (posted) WHERE posted IS NOT NULL;
+CREATE INDEX transactions_with_metadata ON transactions USING gin (metadata jsonb_path_ops) WHERE metadata <> '{}';
 
 COMMENT ON TABLE transactions IS 'One row a transaction: what was posted, or waits to be posted, and what became of it.';
 COMMENT ON COLUMN transactions.transaction IS 'Public id; also the name of its stream in the log.';
@@ -66,7 +71,19 @@ COMMENT ON COLUMN transactions.reversed IS 'What is reversed of each entry, mino
 COMMENT ON COLUMN transactions.position IS 'Position in the log.';
 COMMENT ON COLUMN transactions.recorded_at IS 'When it was recorded, UTC.';
 COMMENT ON COLUMN transactions.changed IS 'Position in the log of its last change. NULL: it did not change.';
+COMMENT ON COLUMN transactions.posted IS 'Position in the log of the posting of one that waited. NULL for all others.';
+COMMENT ON COLUMN transactions.posted_at IS 'When that was recorded, UTC.';
 COMMENT ON COLUMN transactions.erasure IS 'Position in the log at which its text was erased. NULL before.';
+
+CREATE TABLE transactions_that_waited (
+    account     text COLLATE "C" NOT NULL,
+    transaction text COLLATE "C" NOT NULL,
+    PRIMARY KEY (account, transaction)
+);
+
+COMMENT ON TABLE transactions_that_waited IS 'One row an account and transaction that waits or waited to be posted: also the accounts that it credits, on which it reserves nothing. Rows are never changed.';
+COMMENT ON COLUMN transactions_that_waited.account IS 'An account of one of its entries.';
+COMMENT ON COLUMN transactions_that_waited.transaction IS 'The transaction.';
 
 -- Reporting views.
 
@@ -74,7 +91,7 @@ CREATE OR REPLACE VIEW reporting.transactions AS
 SELECT t.transaction, t.kind, t.value_date, t.reference, t.description, json_array_length(t.entries) AS entries,
        t.position, t.recorded_at, coalesce(greatest(t.erasure, t.changed), t.position) AS last_position, t.status,
        t.parent, t.relation, t.template, t.template_version, t.late_for, t.metadata, t.awaits, t.initiator,
-       t.decided_by, t.expires_at, t.reversed_by
+       t.decided_by, t.expires_at, t.reversed_by, t.posted, t.posted_at
   FROM read.transactions t;
 
 COMMENT ON VIEW reporting.transactions IS 'One row a transaction. Its amounts are in reporting.entries, which join by transaction.';
@@ -99,3 +116,5 @@ COMMENT ON COLUMN reporting.transactions.initiator IS 'The person who asked for 
 COMMENT ON COLUMN reporting.transactions.decided_by IS 'The person who approved or rejected it.';
 COMMENT ON COLUMN reporting.transactions.expires_at IS 'Until when it waits, UTC.';
 COMMENT ON COLUMN reporting.transactions.reversed_by IS 'The newest transaction that reverses it.';
+COMMENT ON COLUMN reporting.transactions.posted IS 'Position in the log of the posting of one that waited. NULL for all others.';
+COMMENT ON COLUMN reporting.transactions.posted_at IS 'When that was recorded, UTC.';

@@ -28,6 +28,7 @@ TABLE = read_table(
     code("command", "The type of the command."),
     code("rule", "The rule that refused it; expectation_failed where a stream had another version."),
     json_value("figures", "What explains the refusal; amounts in major units."),
+    code("transaction", "The transaction that the figures name. NULL: none.", optional=True),
     number("position", "Position in the log."),
     moment("recorded_at", "When it was recorded, UTC."),
     index("refusals_in_order", "position"),
@@ -35,6 +36,7 @@ TABLE = read_table(
     index("refusals_of_command", "command", "position"),
     index("refusals_by_rule", "rule", "position"),
     index("refusals_by_time", "recorded_at"),
+    index("refusals_of_transaction", "transaction", "position", where="transaction IS NOT NULL"),
 )
 
 # Fold.
@@ -42,8 +44,10 @@ TABLE = read_table(
 
 def refused(row: Row, event: CommandRefused) -> Row:
     """A refused command."""
+    transaction = event.figures.get("transaction")
     return {
         **row,
+        "transaction": transaction if isinstance(transaction, str) else None,
         "actor": event.actor,
         "command_key": event.key,
         "command": event.command,
@@ -74,6 +78,7 @@ REFUSALS = declared(
                 "position",
                 "recorded_at",
                 last_position("t.position"),
+                "transaction",
             ),
         ),
     ),
@@ -100,7 +105,7 @@ _REFUSALS = readable(TABLE)
 REFUSAL_LIST = Listing(
     _REFUSALS,
     RefusalRow,
-    filters=("refusal", "actor", "command", "rule"),
+    filters=("refusal", "actor", "command", "rule", "transaction"),
     conditions={
         "recorded_from": _REFUSALS.c.recorded_at >= bindparam("recorded_from"),
         "recorded_before": _REFUSALS.c.recorded_at < bindparam("recorded_before"),
@@ -119,6 +124,7 @@ def refusals(
     actor: str | None = None,
     command: str | None = None,
     rule: str | None = None,
+    transaction: str | None = None,
     recorded_from: date | None = None,
     recorded_until: date | None = None,
     after: int | None = None,
@@ -131,6 +137,7 @@ def refusals(
         "actor": actor,
         "command": command,
         "rule": rule,
+        "transaction": transaction,
         "recorded_from": None if recorded_from is None else _midnight(recorded_from),
         "recorded_before": _day_after(recorded_until),
         "after": after,

@@ -87,9 +87,9 @@ def json_value(name: str, comment: str, *, optional: bool = False) -> Column[Any
     return _column(name, JSON(), comment, False, optional)
 
 
-def pairs(name: str, comment: str) -> Column[Any]:
+def pairs(name: str, comment: str, *, optional: bool = False) -> Column[Any]:
     """Metadata: a JSON object of codes by codes. The server compares it by its pairs, and can index them."""
-    return _column(name, JSONB(), comment, False, False)
+    return _column(name, JSONB(), comment, False, optional)
 
 
 def pairs_index(name: str, column: str) -> Index:

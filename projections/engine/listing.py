@@ -20,7 +20,20 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from psycopg import Connection
-from sqlalchemy import Column, ColumnElement, MetaData, Numeric, Select, Table, and_, bindparam, literal_column, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    MetaData,
+    Numeric,
+    Select,
+    Table,
+    TextClause,
+    and_,
+    bindparam,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.engine.ddl import DIALECT
@@ -87,6 +100,29 @@ def with_pairs(column: Column[Any]) -> ColumnElement[bool]:
     """
     asked = bindparam(column.name, type_=JSONB())
     return and_(column.op("@>", is_comparison=True)(asked), column != literal_column("'{}'"))
+
+
+def first_since(table: Table, parameter: str) -> TextClause:
+    """The least position from which on all rows were recorded at a time or later, as SQL. The time is a parameter.
+
+    Times never fall along the log, so the position is found by halving: no index of times is needed. The table has an
+    index of `position`, and `recorded_at`.
+    """
+    return text(
+        f"""(
+WITH RECURSIVE search AS (
+    SELECT 0::bigint AS low, coalesce((SELECT max(position) FROM {table}), 0) + 1 AS high
+  UNION ALL
+    SELECT CASE WHEN early THEN middle ELSE low END, CASE WHEN early THEN high ELSE middle END
+      FROM (SELECT low, high, (low + high) / 2 AS middle FROM search WHERE high - low > 1) s
+     CROSS JOIN LATERAL (
+        SELECT coalesce((
+            SELECT recorded_at < :{parameter} FROM {table} WHERE position >= s.middle ORDER BY position LIMIT 1
+        ), false) AS early
+     ) e
+)
+SELECT min(high) FROM search)"""  # noqa: S608 - the name of a declared table
+    )
 
 
 class Listing(Generic[T]):

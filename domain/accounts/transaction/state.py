@@ -76,6 +76,27 @@ def evolve(state: TransactionState | None, event: TransactionEvent) -> Transacti
             raise ValueError(f"{event.originator_id} is pending again at version {version}")
 
 
+def status_after(event: TransactionEvent, before: TransactionStatus | None) -> TransactionStatus | None:
+    """Return the status of a transaction after an event. `before` is the status before it; None: it begins."""
+    match event:
+        case TransactionPosted():
+            return "posted"
+        case TransactionPended():
+            return "pending"
+        case TransactionRejected():
+            return "rejected"
+        case TransactionCancelled():
+            return "cancelled"
+        case TransactionExpired():
+            return "expired"
+        case TransactionReversed():
+            return "reversed" if event.whole else "partly_reversed"
+        case TransactionApproved():
+            return "pending"
+        case TransactionDetailed() | TransactionCounted():
+            return before
+
+
 def _begun(event: TransactionEvent) -> TransactionState:
     if not isinstance(event, TransactionPosted | TransactionPended):
         raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with a transaction")

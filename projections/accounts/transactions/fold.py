@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from domain.accounts.posting import TransactionPosted
 from domain.accounts.transaction.events import TransactionPended
-from projections.accounts.transactions.tables import PURE, TABLE, VIEW
+from projections.accounts.transactions.tables import PURE, TABLE, VIEW, WAITED
 from projections.engine.projection import FoldCache, Projection, RecordedEvent
 from projections.engine.rows import NULL, copy_rows, copy_text, erasable
 from projections.engine.writing import Row, Update, copy_lines, copy_target, in_order, updates
@@ -35,6 +35,7 @@ _POSTED = (
 """The columns of a transaction that is posted at once. The others are NULL."""
 _TARGET = copy_target(TABLE, _POSTED)
 _WHOLE = copy_target(TABLE)
+_ACCOUNTS = copy_target(WAITED)
 
 
 class Rows(NamedTuple):
@@ -42,6 +43,7 @@ class Rows(NamedTuple):
 
     posted: list[str]  # posted at once, as lines for COPY
     pended: list[str]  # pending at first
+    waited: list[str]  # the accounts of those
     updates: list[Update]
 
 
@@ -50,9 +52,13 @@ def fold(events: Iterable[RecordedEvent]) -> Rows:
     lines = []
     begun: dict[str, Row] = {}
     changed: dict[str, Row] = {}
+    waited: list[str] = []
     for position, at, event in events:
         if type(event) is not TransactionPosted or event.originator_version > 1:
             _change(position, at, event, begun, changed)
+            if type(event) is TransactionPended:
+                accounts = dict.fromkeys(entry.account for entry in event.entries)
+                waited += [f"{account}\t{event.originator_id}" for account in accounts]
             continue
         # Ids, sides and currencies have no characters that need escaping in JSON or COPY.
         entries = ",".join(
@@ -66,7 +72,7 @@ def fold(events: Iterable[RecordedEvent]) -> Rows:
             f"{event.originator_id}\tposted\t{event.kind}\t{event.value_date}\t{copy_text(event.reference)}\t{described}"
             f"\t[{entries}]\t{position}\t{at}"
         )
-    return Rows(lines, copy_lines(TABLE, map(in_order(TABLE), begun.values())), updates(TABLE, changed))
+    return Rows(lines, copy_lines(TABLE, map(in_order(TABLE), begun.values())), waited, updates(TABLE, changed))
 
 
 def _change(position: int, at: str, event: Any, begun: dict[str, Row], changed: dict[str, Row]) -> None:
@@ -107,6 +113,7 @@ def write(connection: Connection[Any], rows: Rows, cache: FoldCache) -> None:
     """Insert the rows, and change others. Raises `FoldError` for a change of a transaction that never began."""
     copy_rows(connection, _TARGET, rows.posted)
     copy_rows(connection, _WHOLE, rows.pended)
+    copy_rows(connection, _ACCOUNTS, rows.waited)
     for update in rows.updates:
         update.run(connection)
 
@@ -115,7 +122,7 @@ TRANSACTIONS = Projection(
     name="transactions",
     area="accounts",
     events=tuple(dict.fromkeys((*PURE.starts, *PURE.changes))),
-    read_tables=(TABLE,),
+    read_tables=(TABLE, WAITED),
     reports=(VIEW,),
     fold=fold,
     write=write,

@@ -24,6 +24,8 @@ from projections.engine.columns import (
     json_value,
     moment,
     number,
+    pairs,
+    pairs_index,
     read_table,
 )
 from projections.engine.declared import RowFold
@@ -53,7 +55,7 @@ TABLE = read_table(
     code("template", "The template that made its entries.", optional=True),
     number("template_version", "The version of that template.", optional=True),
     day("late_for", "The day in a closed period that it is about.", optional=True),
-    json_value("metadata", "Pairs that the client keeps with it. NULL: none.", optional=True),
+    pairs("metadata", "Pairs that the client keeps with it. NULL: none.", optional=True),
     code("awaits", "What it waits for, or waited for: request, approval or review.", optional=True),
     code("initiator", "The person who asked for a transaction that waits.", optional=True),
     code("decided_by", "The person who approved or rejected it.", optional=True),
@@ -64,6 +66,8 @@ TABLE = read_table(
     number("position", "Position in the log."),
     moment("recorded_at", "When it was recorded, UTC."),
     number("changed", "Position in the log of its last change. NULL: it did not change.", optional=True),
+    number("posted", "Position in the log of the posting of one that waited. NULL for all others.", optional=True),
+    moment("posted_at", "When that was recorded, UTC.", optional=True),
     erasure(),
     index("transactions_in_order", "position", unique=True),
     index("transactions_by_kind", "kind", "position"),
@@ -72,7 +76,18 @@ TABLE = read_table(
     index("transactions_by_value_date", "value_date", "position"),
     index("transactions_by_reference", "reference", "position", where="reference IS NOT NULL"),
     index("transactions_of_subject", "subject", where="subject IS NOT NULL"),
+    index("transactions_of_initiator", "initiator", "position", where="initiator IS NOT NULL"),
+    index("transactions_posted_later", "posted", where="posted IS NOT NULL"),
+    pairs_index("transactions_with_metadata", "metadata"),
     personal=PersonalText("subject", {"description": "description_erased", "reason": None}),
+)
+
+WAITED = read_table(
+    "transactions_that_waited",
+    "One row an account and transaction that waits or waited to be posted: also the accounts that it credits, on which "
+    "it reserves nothing. Rows are never changed.",
+    code("account", "An account of one of its entries.", key=True),
+    code("transaction", "The transaction.", key=True),
 )
 
 VIEW = View(
@@ -100,6 +115,8 @@ VIEW = View(
         "decided_by",
         "expires_at",
         "reversed_by",
+        "posted",
+        "posted_at",
     ),
 )
 
@@ -133,7 +150,8 @@ def posted(row: Row, event: TransactionPosted) -> Row:
 
 def posted_later(row: Row, event: TransactionPosted) -> Row:
     """A pending transaction was posted."""
-    return _changed(row, status="posted", value_date=event.value_date)
+    at, position = row["last_at"], row["last_position"]
+    return _changed(row, status="posted", value_date=event.value_date, posted=position, posted_at=at)
 
 
 def detailed(row: Row, event: TransactionDetailed) -> Row:

@@ -46,6 +46,7 @@ READS = {
     "/v1/batches/{batch}/items",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
+    "/v1/transactions/{transaction}/history",
 }
 """The reads that the tests below try. One that is open to customers and not here is a finding."""
 
@@ -131,8 +132,10 @@ class World:
             self._do(f"accounts/{account}/owners", {"person": person})
         elif choice < 0.65:
             self._do(f"accounts/{account}/owners/remove", {"person": person})
-        elif choice < 0.75:
+        elif choice < 0.72:
             self._do(f"accounts/{account}/holds", eur("1.00"))
+        elif choice < 0.77:
+            self._do("transfers/pending", eur("3.00", source=account, target=other))
         elif choice < 0.85:
             self._do("transfers", eur("1.00", source=account, target=other))
         else:
@@ -230,9 +233,11 @@ class World:
             ids = {entry["account"] for entry in one["entries"]}
             shown = [entry for entry in one["entries"] if entry["account"] in seen]
             answer = self.get(f"transactions/{one['transaction']}", person)
+            history = self.get(f"transactions/{one['transaction']}/history", person)
             if seen.isdisjoint(ids):
-                assert answer.status_code == 404
+                assert (answer.status_code, history.status_code) == (404, 404)
                 continue
+            assert [change["by"] for change in found(history)["items"]] == [None]
             expected.append({**one, "entries": one["entries"] if len(one["entries"]) == 2 else shown})
             assert found(answer) == expected[-1]
         assert self._all("transactions", person, limit=3) == expected
@@ -242,6 +247,8 @@ class World:
             assert self._all("transactions", person, after=middle) == [
                 one for one in expected if one["position"] > middle
             ]
+        wanted = [one for one in expected if any(entry["amount"] in ("2.00", "3.00") for entry in one["entries"])]
+        assert self._all("transactions", person, currency="EUR", amount_from="2.00", amount_until="3.00") == wanted
         journals = [one for one in expected if one["kind"] == "journal"]
         assert self._all("transactions", person, kind="journal") == journals
         for account in self.accounts:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, get_args
@@ -103,6 +104,24 @@ def test_conditions(running: Service, tmp_path: Path) -> None:
     assert [one["figures"]["actual"] for one in answers if one.get("code") == "condition_failed"] == ["95.00"] * 2
     *_, paid, again = answers
     assert again["figures"]["transaction"] == paid["transaction"]
+
+
+def test_search_and_reports(running: Service, tmp_path: Path) -> None:
+    answers = executed("reports.md", running, tmp_path)
+    assert codes(answers) == ["below_minimum", "malformed"]
+    prefix, amounts, waiting, failed, stuck, _, history, books, volumes, _ = answers[-10:]
+    assert [one["reference"] for one in prefix["items"]] == ["rent-2026-11", "rent-2026-12"]
+    assert [one["entries"][0]["amount"] for one in amounts["items"]] == ["450.00"]
+    assert [one["status"] for one in waiting["items"]] == ["pending"]
+    assert [one["rule"] for one in failed["items"]] == ["below_minimum"]
+    assert (stuck["older_than"], stuck["transactions"]) == (1440, [])
+    assert [one["status"] for one in history["items"]] == ["posted"]
+    trial = [(one["debits"], one["credits"]) for one in books["reports"]["trial-balance"]]
+    assert sum(Decimal(debits) - Decimal(credits) for debits, credits in trial) == 0
+    assert ("transaction", 0) in {(one["what"], one["days"]) for one in books["reports"]["open-items"]}
+    assert [one["currency"] for one in volumes["reports"]["sizes"]] == ["EUR"]
+    rates = {one["command"]: one for one in volumes["reports"]["success-rate"]}
+    assert rates["Transfer"]["refused"] >= 1
 
 
 def test_waiting_and_undoing(running: Service, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -14,6 +14,7 @@ from psycopg import Connection
 
 from domain.accounts.account.events import AccountDetailsChanged, AccountFrozen, AccountMetadataChanged, HoldPlaced
 from domain.kernel import Event
+from domain.money import MAX_AMOUNT
 from domain.orders.order import OrderConfirmed
 from domain.posts.post import PostRevised
 from eventstore.log import read
@@ -118,6 +119,53 @@ def test_transactions_are_listed_by_any_filter(life: Connection[Any]) -> None:
     day = date(2024, 1, 3)
     assert pages(transactions.transactions, life, value_from=day, value_until=day, limit=9) \
         == [row for row in everything if row.value_date == day]  # fmt: skip
+
+
+def test_transactions_are_searched(life: Connection[Any]) -> None:
+    everything = pages(transactions.transactions, life, limit=50)
+
+    def searched(**filters: Any) -> list[Any]:
+        return pages(transactions.transactions, life, limit=9, **filters)
+
+    references = {row.reference for row in everything if row.reference}
+    for prefix in {one[:length] for one in references for length in (1, len(one) - 1, len(one))} | {"none"}:
+        assert searched(reference_prefix=prefix) == [
+            row for row in everything if (row.reference or "").startswith(prefix)
+        ]
+    pairs = {pair for row in everything for pair in (row.metadata or {}).items()}
+    assert pairs
+    for key, value in [*pairs, ("channel", "none")]:
+        assert searched(metadata={key: value}) == [row for row in everything if (row.metadata or {}).get(key) == value]
+    times = [everything[0].recorded_at, everything[len(everything) // 2].recorded_at, everything[-1].recorded_at]
+    for time in (at + timedelta(microseconds=step) for at in times for step in (-1, 0, 1)):
+        assert searched(recorded_from=time) == [row for row in everything if row.recorded_at >= time]
+        assert searched(recorded_before=time) == [row for row in everything if row.recorded_at < time]
+    chosen = everything[5:40:3]
+    assert searched(among=[*(row.transaction for row in chosen), "txn_none"]) == chosen
+    amounts = sorted({entry.amount for row in everything for entry in row.entries if entry.currency == "EUR"})
+    assert len(amounts) > 2
+    for least, most in (
+        (0, MAX_AMOUNT),
+        (amounts[1], amounts[-2]),
+        (amounts[1], amounts[1]),
+        (amounts[-1] + 1, MAX_AMOUNT),
+    ):
+        assert searched(entry=transactions.EntryBetween("EUR", least, most)) == [
+            row
+            for row in everything
+            if any(entry.currency == "EUR" and least <= entry.amount <= most for entry in row.entries)
+        ]
+
+
+def test_an_account_lists_what_waits_to_pay_it(life: Connection[Any]) -> None:
+    everything = pages(transactions.transactions, life, limit=50)
+    waiting = [row for row in everything if row.status in ("pending", "cancelled", "rejected", "expired")]
+    credited = {entry.account for row in waiting for entry in row.entries if entry.side == "credit"}
+    assert credited
+    for account in credited:
+        assert pages(transactions.transactions, life, account=account, limit=9) == [
+            row for row in everything if account in {entry.account for entry in row.entries}
+        ]
 
 
 def test_daily_balances_continue_after_the_previous_page(life: Connection[Any]) -> None:
@@ -227,12 +275,16 @@ _FILL = (
        SELECT n / 10, 1, n, now(), date '2024-01-01' + n / 10, 1, 'acct_' || n % 100,
        'txn_' || n, 'debit', 'EUR', 1 FROM generate_series(1, {many}) n ON CONFLICT DO NOTHING""",
     """INSERT INTO read.transactions (position, recorded_at, value_date, description_erased, transaction, status,
-       kind, reference, entries, parent)
-       SELECT n, now(), date '2024-01-01' + n / 100, false, 'txn_' || n,
-       CASE n % 100 WHEN 1 THEN 'pending' ELSE 'posted' END,
+       kind, reference, entries, parent, metadata, initiator)
+       SELECT n, timestamptz '2024-01-01 00:00Z' + n * interval '1 minute', date '2024-01-01' + n / 100, false,
+       'txn_' || n, CASE n % 100 WHEN 1 THEN 'pending' ELSE 'posted' END,
        CASE n % 100 WHEN 0 THEN 'fee' ELSE 'transfer' END, 'reference' || n / 3, '[]',
-       CASE n % 100 WHEN 2 THEN 'txn_' || n - 1 END
+       CASE n % 100 WHEN 2 THEN 'txn_' || n - 1 END,
+       CASE n % 10 WHEN 0 THEN jsonb_build_object('branch', n % 100, 'client', n) END,
+       CASE n % 100 WHEN 1 THEN 'prsn_' || n / 300 END
        FROM generate_series(1, {many}) n""",
+    """INSERT INTO read.transactions_that_waited (account, transaction)
+       SELECT 'acct_' || n % 1000, 'txn_' || n FROM generate_series(1, {many}) n""",
     """INSERT INTO read.holds (amount, captured, remaining, position, placed_at, last_position, last_at, hold, account,
        status, currency, metadata, transaction)
        SELECT 1, 1, 0, {many} + n, now(), {many} + n, now(), 'hold_' || n, 'acct_' || n % 1000, 'captured', 'EUR',
@@ -260,14 +312,18 @@ _FILL = (
     """INSERT INTO read.post_revisions (position, recorded_at, revision, text_erased, post, title, body)
        SELECT n, now(), n % 100 + 1, false, 'post_' || n / 100, 't', 'b'
        FROM generate_series(1, {many}) n""",
-    """INSERT INTO read.refusals (position, recorded_at, refusal, actor, command_key, command, rule, figures)
+    """INSERT INTO read.refusals (position, recorded_at, refusal, actor, command_key, command, rule, figures,
+       transaction)
        SELECT n, timestamptz '2024-01-01 00:00Z' + n * interval '10 minutes', 'refusal_' || n, 'actor' || n / 10,
        'key' || n, CASE n % 100 WHEN 0 THEN 'Deposit' ELSE 'Transfer' END,
-       CASE n % 100 WHEN 1 THEN 'account_frozen' ELSE 'below_minimum' END, '{{}}'
+       CASE n % 100 WHEN 1 THEN 'account_frozen' ELSE 'below_minimum' END, '{{}}',
+       CASE n % 10 WHEN 0 THEN 'txn_' || n END
        FROM generate_series(1, {many}) n""",
 )
 
 PAIR = '{"client": 50}'
+ENTRY = '{"currency": "EUR", "least": 1, "most": 5}'
+AN_HOUR = datetime(2024, 1, 3, 5, tzinfo=UTC)
 A, N, D = "acct_50", 50, date(2024, 3, 1)
 ADA = {PERSON: "prsn_16", AT: datetime(2025, 1, 1, tzinfo=UTC)}
 
@@ -324,6 +380,31 @@ HOT: dict[str, tuple[str, Any]] = {
     "transactions that wait": (transactions.TRANSACTIONS.sql("status", "after"), {"status": "pending", "after": N}),
     "transactions of a parent": (transactions.TRANSACTIONS.sql("parent"), {"parent": "txn_101"}),
     "transactions with a reference": (transactions.TRANSACTIONS.sql("reference"), {"reference": "reference50"}),
+    "transactions that wait for long": (
+        transactions.TRANSACTIONS.sql("status", "recorded_before"), {"status": "pending", "recorded_before": AN_HOUR},
+    ),
+    "transactions of an hour": (
+        transactions.TRANSACTIONS.sql("recorded_from", "recorded_before"),
+        {"recorded_from": AN_HOUR, "recorded_before": AN_HOUR + timedelta(hours=1)},
+    ),
+    "amounts of an hour": (
+        transactions.TRANSACTIONS.sql("recorded_from", "recorded_before", "entry"),
+        {"recorded_from": AN_HOUR, "recorded_before": AN_HOUR + timedelta(hours=1), "entry": ENTRY},
+    ),
+    "amounts of an account": (transactions.TRANSACTIONS.sql("account", "entry"), {"account": A, "entry": ENTRY}),
+    "customer: amounts": of_ada(transactions.TRANSACTIONS, entry=ENTRY, cursor=N),
+    "transactions with a prefix": (
+        transactions.TRANSACTIONS.sql("reference_prefix"), {"reference_prefix": "reference39"},
+    ),
+    "transactions with metadata": (
+        transactions.TRANSACTIONS.sql("metadata", "cursor"), {"metadata": PAIR, "cursor": 0},
+    ),
+    "customer: transactions with metadata": of_ada(transactions.TRANSACTIONS, metadata=PAIR, cursor=0),
+    "transactions of an initiator": (transactions.TRANSACTIONS.sql("initiator"), {"initiator": "prsn_7"}),
+    "transactions of a batch": (
+        transactions.TRANSACTIONS.sql("transactions"), {"transactions": [f"txn_{n}" for n in range(1, 21)]},
+    ),
+    "refusals of a transaction": (refusals.REFUSAL_LIST.sql("transaction"), {"transaction": "txn_50"}),
     "transactions of a day": (
         transactions.TRANSACTIONS.sql("value_from", "value_until"), {"value_from": D, "value_until": D},
     ),

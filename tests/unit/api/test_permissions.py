@@ -30,6 +30,7 @@ OF_CUSTOMERS = (
     "/v1/batches/{batch}/items",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
+    "/v1/transactions/{transaction}/history",
     "/v1/conversions",
     "/v1/quotes/{quote}",
     "/v1/recurring-payments",
@@ -147,7 +148,7 @@ def may(role: Role, method: str, path: str) -> bool:
         )
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
         return role == "audit"
-    if path.startswith("/v1/refusals"):
+    if path.startswith(("/v1/refusals", "/v1/reports")):
         return role in ("report", "audit")
     if path.startswith(("/v1/commands", "/v1/batches/")):
         return role in ("command", "audit")
