@@ -23,6 +23,8 @@ from domain.accounts import (
 )
 from domain.accounts.chart import node_accounts
 from domain.accounts.currencies import conversions, quotes, rates
+from domain.accounts.interest import crediting
+from domain.accounts.interest import running as interest_running
 from domain.accounts.periods import sealing, year_closing
 from domain.accounts.settlement import agreement, payout, running, settlement
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
@@ -51,6 +53,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     template.AGGREGATE,
     agreement.AGGREGATE,
     settlement.AGGREGATE,
+    crediting.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
@@ -164,6 +167,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     year_closing.MANAGER,
     running.MANAGER,
     payout.MANAGER,
+    interest_running.MANAGER,
     mailing.MANAGER,
 )
 """All process managers."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -83,7 +84,7 @@ class MemoryProcesses:
             for intent in row.open:
                 place = row.process, intent.reaction, intent.number
                 asked = intent_of(self._manager(row), intent.intent)
-                self._send(":".join(map(str, place)), lambda place=place, asked=asked: self._intended(place, asked))
+                self._send(":".join(map(str, place)), partial(self._intended, place, asked))
         return len(self.answers) > before
 
     def _record(self, row: Tracked, pending: PendingReaction) -> None:

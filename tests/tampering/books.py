@@ -21,6 +21,9 @@ from domain.accounts.currencies.conversions import CONVERSION, ConvertMoney
 from domain.accounts.currencies.quotes import QUOTE, QuoteConversion
 from domain.accounts.currencies.rates import SetRate, WithdrawRate
 from domain.accounts.fee_schedule import DefineFeeSchedule, RetireFeeSchedule
+from domain.accounts.interest.accrual import DayBalance, end_of_month
+from domain.accounts.interest.crediting import CreditInterest
+from domain.accounts.interest.terms import AgreeInterest, ChangeInterest, EndInterest
 from domain.accounts.periods.closing import ClosePeriod, SealPeriod
 from domain.accounts.periods.state import PeriodFigures
 from domain.accounts.periods.year import CloseYear
@@ -169,6 +172,7 @@ def write_books(database: Database) -> None:
         with psycopg.connect(database.url) as superuser:
             erase_subject(superuser, 1, "gone", "erased")
         _settlements(ledger)
+        _interest(ledger)
         _risk(ledger)
         _chart(ledger, one, two)
         _batches(ledger, one, two)
@@ -509,26 +513,43 @@ def _periods(ledger: Ledger, account: str) -> None:
 
 def _settlements(ledger: Ledger) -> None:
     """A merchant whose first day is paid out at the second try, and whose second day is carried over."""
-    shop, bank = ledger.account(type="merchant", minimum=None, owner="owner-5"), ledger.account(owner="owner-5")
+    shop = ledger.account(type="merchant", minimum=None, owner="owner-5")
+    full, bank = ledger.account(maximum=1, owner="owner-5"), ledger.account(owner="owner-5")
     payer, first = ledger.account(9_000, owner="owner-6"), TODAY - timedelta(days=2)
     second, payment = first + timedelta(days=1), new_id(TRANSACTION)
-    ledger.accepted(AgreeSettlement(shop, bank, 25_000, first))
-    paid = ledger.accepted(PostTransaction(payment, "payment", entries_between(payer, shop, 4_009, "EUR"), first))
-    ledger.accepted(CalculateSettlement(shop, first, 0, paid.last_position or 0, 1, 4_009, 0))
+    ledger.accepted(AgreeSettlement(shop, full, 25_000, first))
+    paid = ledger.accepted(PostTransaction(payment, "payment", entries_between(payer, shop, 5_309, "EUR"), first))
+    ledger.accepted(CalculateSettlement(shop, first, 0, paid.last_position or 0, 1, 5_309, 0))
     back = RefundTransaction(new_id(TRANSACTION), payment, second, "too much", amount=1_013, currency="EUR", fee_rate=0)
     given_back = ledger.accepted(back).last_position or 0
     pay = PaySettlement(settlement_id(shop, first), shop, new_id(TRANSACTION))
-    ledger.accepted(FreezeAccount(bank, "a question"))
     assert ledger.execute(pay).outcome is Outcome.REFUSED
     commands = (
-        UnfreezeAccount(bank, "an answer"),
+        ChangeSettlementTerms(shop, bank, 20_000),
         pay,
         PauseSettlement(shop),
         ResumeSettlement(shop),
-        ChangeSettlementTerms(shop, bank, 20_000),
         CalculateSettlement(shop, second, paid.last_position or 0, given_back, 1, 0, 1_013),
         EndSettlement(shop, second),
         AgreeSettlement(shop, bank, 30_000, TODAY),
+    )
+    for command in commands:
+        ledger.accepted(command)
+
+
+def _interest(ledger: Ledger) -> None:
+    """Interest that is credited for a month, at terms that change, and that ends."""
+    account, other = ledger.account(owner="owner-5"), ledger.account(owner="owner-5")
+    paying = internal_account("main", "interest", "EUR")
+    ledger.accepted(opening("interest", account=paying, owner="main", minimum=None))
+    first = TODAY - timedelta(days=25)
+    paid = ledger.accepted(Deposit(new_id(TRANSACTION), account, 45_023, "EUR", first)).last_position or 0
+    last, transaction = end_of_month(first), new_id(TRANSACTION)
+    commands = (
+        AgreeInterest(account, account, 20_000, 365, first),
+        ChangeInterest(account, other, 30_000, 360, last),
+        CreditInterest(account, transaction, first, last, (DayBalance(first, 45_023),), paid),
+        EndInterest(account, TODAY),
     )
     for command in commands:
         ledger.accepted(command)

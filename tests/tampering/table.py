@@ -11,6 +11,7 @@ from typing import Final
 
 from workers.verify.codes import CODES_FIT
 from workers.verify.commands import REPEATABLE, UNITS_KEEP_RULES
+from workers.verify.interest import BALANCES
 from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
 from workers.verify.periods import SEALS
@@ -702,6 +703,7 @@ AGAINST_THE_RULES: Final = [
         "a payment that is posted as a transfer",
         everywhere('"payment"', '"transfer"'),
         "which does not move 500 minor units of EUR from acct_0",
+        SETTLEMENTS,
         TABLES,
         UNITS_KEEP_RULES,
     ),
@@ -1084,16 +1086,16 @@ AGAINST_THE_RULES: Final = [
     ),
     forged(
         "a settlement of another amount",
-        everywhere('"payments":4009', '"payments":4010'),
-        "has 1 entries, 4010 paid and 0 given back; the log has 1, 4009 and 0",
+        everywhere('"payments":5309', '"payments":5310'),
+        "has 1 entries, 5310 paid and 0 given back; the log has 1, 5309 and 0",
         SETTLEMENTS,
         STREAMS_KEEP_RULES,
         TABLES,
     ),
     forged(
         "a settlement with another fee",
-        in_json("payload", '"fee":100', '"fee":99', "type = 'settlement.calculated.v1'"),
-        "has a fee of 99 minor units on 4009 at 25000 millionths",
+        in_json("payload", '"fee":133', '"fee":132', "type = 'settlement.calculated.v1'"),
+        "has a fee of 132 minor units on 5309 at 25000 millionths",
         STREAMS_KEEP_RULES,
         TABLES,
     ),
@@ -1117,6 +1119,29 @@ AGAINST_THE_RULES: Final = [
         in_json("payload", '"kind":"deposit"', '"kind":"settlement"', TRANSACTION),
         "is of the kind settlement, and its unit pays out no settlement with it",
         STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "interest on another balance",
+        in_json("payload", '"balance":45023', '"balance":45024', "type = 'interest.credited.v1'"),
+        "is on other balances: 2026-10-27 has 45024, its entries 45023",
+        BALANCES,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "interest at another rate",
+        in_json("payload", '"rate":30000', '"rate":30001', "type = 'interest.terms_changed.v1'"),
+        "its balances earn",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "interest that is credited to somebody else",
+        in_json("payload", '"payout":"[^"]*"', '"payout":"acct_other"', "type = 'interest.credited.v1'"),
+        "credits other amounts than interest:",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
         TABLES,
     ),
     forged(
@@ -1664,6 +1689,8 @@ READ: Final = [
     case("quotes: one unused", "UPDATE read.quotes SET conversion = NULL", TABLES),
     case("settlement_agreements: a rate", "UPDATE read.settlement_agreements SET fee_rate = 0", TABLES),
     case("settlements: a status", "UPDATE read.settlements SET status = 'empty'", TABLES),
+    case("interest: a rate", "UPDATE read.interest SET rate = 0", TABLES),
+    case("interest_credits: an amount", "UPDATE read.interest_credits SET amount = amount + 1", TABLES),
     case("conversions: a rate", "UPDATE read.conversions SET rate = rate + 1", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
@@ -1684,7 +1711,7 @@ READ: Final = [
         " read.risk_assessments, read.limit_usage, read.chart_nodes, read.chart_accounts,"
         " read.periods, read.period_figures, read.year_end_transactions,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
-        " read.settlement_agreements, read.settlements,"
+        " read.settlement_agreements, read.settlements, read.interest, read.interest_credits,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
         " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,

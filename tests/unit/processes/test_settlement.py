@@ -425,7 +425,8 @@ def test_a_payout_pays_and_is_tried_again() -> None:
     assert (pays.settlement, pays.account, state.step) == ("stl_1", "acct_1", "paying")
     assert run(payout.MANAGER, happened(DUE_TO_PAY), answered(pays))[0].step == "ended"
     assert run(payout.MANAGER, happened(DUE_TO_PAY), answered(pays, "refused", "settlement_not_due"))[0].step == "ended"
-    frozen, triggers = answered(pays, "refused", "account_frozen"), [happened(DUE_TO_PAY)]
+    frozen = answered(pays, "refused", "account_frozen")
+    triggers: list[Any] = [happened(DUE_TO_PAY)]
     for pause in BACK_OFF:
         triggers.append(frozen)
         state, reaction = run(payout.MANAGER, *triggers)
