@@ -543,12 +543,12 @@ def _interest(ledger: Ledger) -> None:
     paying = internal_account("main", "interest", "EUR")
     ledger.accepted(opening("interest", account=paying, owner="main", minimum=None))
     first = TODAY - timedelta(days=25)
-    paid = ledger.accepted(Deposit(new_id(TRANSACTION), account, 45_023, "EUR", first)).last_position or 0
+    paid = ledger.accepted(Deposit(new_id(TRANSACTION), account, 30_023, "EUR", first)).last_position or 0
     last, transaction = end_of_month(first), new_id(TRANSACTION)
     commands = (
         AgreeInterest(account, account, 20_000, 365, first),
         ChangeInterest(account, other, 30_000, 360, last),
-        CreditInterest(account, transaction, first, last, (DayBalance(first, 45_023),), paid),
+        CreditInterest(account, transaction, first, last, (DayBalance(first, 30_023),), paid),
         EndInterest(account, TODAY),
     )
     for command in commands:

@@ -1123,8 +1123,8 @@ AGAINST_THE_RULES: Final = [
     ),
     forged(
         "interest on another balance",
-        in_json("payload", '"balance":45023', '"balance":45024', "type = 'interest.credited.v1'"),
-        "is on other balances: 2026-10-27 has 45024, its entries 45023",
+        in_json("payload", '"balance":30023', '"balance":30024', "type = 'interest.credited.v1'"),
+        "is on other balances: 2026-10-27 has 30024, its entries 30023",
         BALANCES,
         STREAMS_KEEP_RULES,
         TABLES,

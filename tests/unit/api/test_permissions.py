@@ -57,6 +57,8 @@ OF_OPERATORS = (
     "/v1/chart/nodes/{node}/change",
     "/v1/chart/nodes/{node}/move",
     "/v1/chart/nodes/{node}/remove",
+    "/v1/interest/{account}/end",
+    "/v1/interest/{account}/terms",
     "/v1/rates/{pair}/withdraw",
     "/v1/settlement-agreements/{account}/end",
     "/v1/settlement-agreements/{account}/pause",
@@ -71,6 +73,7 @@ OF_OPERATORS_AND_READ = (
     "/v1/policies/risk",
     "/v1/periods",
     "/v1/rates",
+    "/v1/interest",
     "/v1/settlement-agreements",
 )
 """What only operators send, and others read."""
@@ -123,6 +126,7 @@ def may(role: Role, method: str, path: str) -> bool:
             "/v1/templates",
             "/v1/rates",
             "/v1/rates/{pair}/withdraw",
+            "/v1/interest",
             "/v1/settlement-agreements",
         )
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
