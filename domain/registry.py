@@ -12,12 +12,14 @@ from typing import Any, cast
 from domain import batch, claims, refusals, subjects, together
 from domain.accounts import (
     account,
+    business_calendar,
     chart,
     fee_schedule,
     hold_expiry,
     pending_expiry,
     periods,
     posting_policy,
+    recurring,
     template,
     transaction,
 )
@@ -26,6 +28,7 @@ from domain.accounts.currencies import conversions, quotes, rates
 from domain.accounts.interest import crediting
 from domain.accounts.interest import running as interest_running
 from domain.accounts.periods import sealing, year_closing
+from domain.accounts.recurring import process as recurring_payments
 from domain.accounts.settlement import agreement, payout, running, settlement
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
@@ -38,6 +41,7 @@ from domain.process_manager import ProcessManager, check_managers
 from domain.processes import process
 from domain.processes.process import CarryOut, carry_out
 from domain.together import Together, decide_together
+from domain.webhooks import notice, webhook
 
 AGGREGATES: tuple[Aggregate, ...] = (
     account.AGGREGATE,
@@ -51,6 +55,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     conversions.AGGREGATE,
     fee_schedule.AGGREGATE,
     template.AGGREGATE,
+    business_calendar.AGGREGATE,
+    recurring.AGGREGATE,
     agreement.AGGREGATE,
     settlement.AGGREGATE,
     crediting.AGGREGATE,
@@ -68,6 +74,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     sign_in_policy.AGGREGATE,
     mail.AGGREGATE,
     privacy.AGGREGATE,
+    webhook.AGGREGATE,
 )
 
 
@@ -112,6 +119,30 @@ check_unique(AGGREGATES)
 
 CATALOGUE: tuple[EventType, ...] = tuple(entry for aggregate in AGGREGATES for entry in aggregate.events)
 """All events that were ever released, by name."""
+
+
+def aggregate_of(stream: str) -> Aggregate | None:
+    """Return the aggregate whose streams have names like this one, or None."""
+    return next((aggregate for aggregate in AGGREGATES if stream.startswith(aggregate.prefix)), None)
+
+
+SYSTEM = "system"
+"""The area of what belongs to none: batches, refusals, claims, erasures."""
+
+
+def area_of(stream: str) -> str | None:
+    """Return the area of the streams with names like this one, or None if no aggregate has such streams."""
+    aggregate = aggregate_of(stream)
+    if aggregate is None:
+        return None
+    _, *folders, _ = aggregate.evolve.__module__.split(".")
+    return folders[0] if folders else SYSTEM
+
+
+AREAS: tuple[str, ...] = tuple(
+    sorted({area for aggregate in AGGREGATES if (area := area_of(aggregate.prefix)) is not None})
+)
+"""The areas of all events."""
 
 COMMUTING: tuple[str, ...] = tuple(name for aggregate in AGGREGATES for name in aggregate.commuting)
 """The events that fold to the same state in any order, on a stream without limits."""
@@ -163,12 +194,14 @@ MANAGERS: tuple[ProcessManager, ...] = (
     publication.MANAGER,
     hold_expiry.MANAGER,
     pending_expiry.MANAGER,
+    recurring_payments.MANAGER,
     sealing.MANAGER,
     year_closing.MANAGER,
     running.MANAGER,
     payout.MANAGER,
     interest_running.MANAGER,
     mailing.MANAGER,
+    notice.MANAGER,
 )
 """All process managers."""
 
@@ -231,11 +264,6 @@ def forbid(principal: Principal, command: Command, at: datetime) -> Forbidden | 
 def evolve(state: State | None, event: Event) -> State:
     """Return the state after the event. The function is pure."""
     return _EVOLVE[type(event)](state, event)
-
-
-def aggregate_of(stream: str) -> Aggregate | None:
-    """Return the aggregate whose streams have names like this one, or None."""
-    return next((aggregate for aggregate in AGGREGATES if stream.startswith(aggregate.prefix)), None)
 
 
 def has_unit_rule(event: Event) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from hashlib import sha256
 from typing import Any
 
 import psycopg
@@ -141,6 +142,7 @@ from workers.verify import verify
 from workers.verify.processes import Processes
 from workers.verify.report import VerifyReport
 
+CASH = internal_account("main", "cash", "EUR")
 REVENUE = internal_account("main", "revenue", "EUR")
 FEES = internal_account("main", "fees", "EUR")
 OLD_ORDER = (
@@ -204,7 +206,7 @@ def _money(ledger: Ledger) -> None:
     def waits(id: str, amount: int, **more: Any) -> By:
         return By(CLERK, PendTransfer(id, one, two, amount, "EUR", TODAY, **more))
 
-    limits = Limits(minimum=0, maximum=None, overdraft=10, daily=80_000, monthly=90_000)
+    limits = Limits(minimum=0, maximum=None, overdraft=10, daily=80_000, monthly=90_000, approve_above=FOUR_EYES)
     transferred, withdrawn = new_id(TRANSACTION), new_id(TRANSACTION)
     commands = (
         waits(posted, 6_101),
@@ -494,7 +496,7 @@ def _periods(ledger: Ledger, account: str) -> None:
     ledger.accepted(ChargeFee(new_id(TRANSACTION), account, 31, "EUR", first))
     ledger.accepted(ClosePeriod("per_1", "first", OPENED, first))
     figures = (_figures("cash", 100, 0), _figures("checking", 31, 100), _figures("fees", 0, 31))
-    ledger.accepted(SealPeriod("per_1", "ab" * 32, figures))
+    ledger.accepted(SealPeriod("per_1", _digest((CASH, -100), (account, 69), (FEES, 31)), figures))
     early, again = new_id(TRANSACTION), new_id(TRANSACTION)
     for year_end in (
         CloseYear("per_1"),
@@ -557,6 +559,12 @@ def _interest(ledger: Ledger) -> None:
 
 def _figures(type: str, debits: int, credits: int) -> PeriodFigures:
     return PeriodFigures("EUR", type, 1, debits, credits)
+
+
+def _digest(*balances: tuple[str, int]) -> str:
+    """The digest of a seal. There is one account of each type, in the order of the types."""
+    of_types = (sha256(f"{account} {balance}\n".encode()).digest() for account, balance in balances)
+    return sha256(b"".join(of_types)).hexdigest()
 
 
 def _processes(ledger: Ledger) -> None:

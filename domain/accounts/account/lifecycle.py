@@ -19,6 +19,7 @@ from domain.accounts.account.events import (
 )
 from domain.accounts.account.state import INTERNAL_ROLES, Account
 from domain.accounts.numbers import AccountType, number_claim
+from domain.accounts.periods.state import PERIODS
 from domain.accounts.posting_policy import POSTING_POLICY
 from domain.claims import Claim, take
 from domain.codes import Metadata, refuse_metadata, refuse_other_than_code
@@ -91,7 +92,8 @@ class CloseAccount(OnOneAccount, frozen=True):
 
     @property
     def streams(self) -> tuple[str, ...]:
-        return (self.account,) if self.sweep_to is None else (self.account, self.sweep_to, POSTING_POLICY)
+        # A sweep is a posting, so it reads what every posting reads.
+        return (self.account,) if self.sweep_to is None else (self.account, self.sweep_to, POSTING_POLICY, PERIODS)
 
 
 class ReopenAccount(OnOneAccount, frozen=True):

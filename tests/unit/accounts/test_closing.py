@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,8 +19,8 @@ from domain.accounts.account.events import (
 )
 from domain.accounts.account.lifecycle import CloseAccount, ReopenAccount
 from domain.accounts.numbers import AccountType
-from domain.accounts.posting import Entry, TransactionPosted, internal_account
-from domain.accounts.posting_policy import POSTING_POLICY
+from domain.accounts.periods.closing import ClosePeriod
+from domain.accounts.posting import Entry, TransactionPosted, internal_account, posting_streams
 from domain.accounts.transaction import Deposit, Transfer
 from domain.kernel import Accepted, Decision, Event, Forbidden, Refused, Unknown
 from domain.money import MAX_AMOUNT
@@ -208,9 +209,20 @@ def test_an_internal_account_is_closed_at_an_exact_version() -> None:
     assert refused.commuting == {fees}
 
 
-def test_only_a_sweep_reads_another_account_and_the_policy() -> None:
+def test_only_a_sweep_reads_another_account_and_what_postings_read() -> None:
     assert PLAIN.streams == (A,)
-    assert CLOSE.streams == (A, B, POSTING_POLICY)
+    assert CLOSE.streams == posting_streams(A, B)
+
+
+def test_a_sweep_that_was_decided_yesterday_is_refused_once_the_day_is_closed() -> None:
+    """Another process closed the period while the sweep waited for its append, and the sweep is decided again."""
+    tomorrow, month = NOW + timedelta(days=1), ClosePeriod("per_1", "2026-11", TODAY, TODAY)
+    closing = By(by_person(ADA, "operator"), month, tomorrow)
+    ledger = given(*RICH).ledger
+    ledger.accepted(closing)
+    refused = ledger.refused(CLOSE)
+    assert (refused.rule, refused.figures["value_date"]) == ("period_closed", TODAY.isoformat())
+    ledger.accepted(By(by_person(ADA, "operator"), CLOSE, tomorrow))
 
 
 def test_the_item_after_a_closing_sees_it() -> None:
