@@ -35,7 +35,7 @@ RateShown = Annotated[
 _CARRIED = "What is left of a minor unit, in parts of which 26,280,000,000 are one"
 
 
-class TermsBody(Body):
+class InterestTerms(Body):
     """Change what an account earns."""
 
     model_config = example(rate="0.015", basis=365, from_day="2026-12-01")
@@ -50,7 +50,7 @@ class TermsBody(Body):
     )
 
 
-class InterestBody(TermsBody):
+class InterestBody(InterestTerms):
     """Let an account earn interest."""
 
     model_config = example(account=ACCOUNT_A, rate="0.02", basis=365, from_day="2026-12-01")
@@ -163,7 +163,7 @@ def agree_interest(caller: Caller, body: InterestBody) -> Intent:
 
 
 @command(router, "/{account}/terms", makes=ChangeInterest, answer=InterestChanged, status=200)
-def change_interest(caller: Caller, account: PathId, body: TermsBody) -> Intent:
+def change_interest(caller: Caller, account: PathId, body: InterestTerms) -> Intent:
     """Change the rate from a day on that is not credited yet, and who gets the interest. It is for operators."""
     made = ChangeInterest(
         account=account,

@@ -66,6 +66,7 @@ CATEGORIES = {
     "whk",
     "settlement-agreement",
     "stl",
+    "interest",
 }
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
