@@ -7,7 +7,7 @@ carried is in parts of a minor unit (`domain.accounts.interest.accrual`).
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from msgspec.structs import replace
 
@@ -169,7 +169,7 @@ class EndInterest(Value, frozen=True):
 
     @property
     def streams(self) -> tuple[str, ...]:
-        return (interest_stream(self.account),)
+        return (interest_stream(self.account), self.account)
 
 
 # Rules
@@ -208,10 +208,10 @@ def agree(command: AgreeInterest, states: States, context: Context) -> Decision:
 
 
 def change(command: ChangeInterest, states: States, context: Context) -> Decision:
-    account = found(states, command.account, Account)
-    interest = found(states, interest_stream(command.account), Interest)
-    if interest is None or account is None:
-        return Unknown("interest", command.account)
+    interest = _existing(command.account, states)
+    if isinstance(interest, Unknown):
+        return interest
+    account = cast(Account, states[command.account])
     rate = Rate(command.from_day, command.rate, command.basis)
     wrong = refuse_change(interest, rate, context.today) or _refuse_payout(account, command.payout, states)
     return _accepted(interest, changed(interest, command.payout, rate)) if wrong is None else wrong
@@ -231,14 +231,22 @@ def changed(interest: Interest, payout: str, rate: Rate) -> InterestTermsChanged
 
 
 def end(command: EndInterest, states: States, context: Context) -> Decision:
-    interest = found(states, interest_stream(command.account), Interest)
-    if interest is None:
-        return Unknown("interest", command.account)
+    interest = _existing(command.account, states)
+    if isinstance(interest, Unknown):
+        return interest
     refusal = refuse_ending(interest, command.last_day)
     if refusal is not None:
         return refusal
     event = InterestEnded(interest_stream(command.account), interest.version + 1, command.last_day)
     return _accepted(interest, event)
+
+
+def _existing(account: str, states: States) -> Interest | Unknown:
+    """Return the interest of an account, or what of both does not exist."""
+    if found(states, account, Account) is None:
+        return Unknown("account", account)
+    interest = found(states, interest_stream(account), Interest)
+    return Unknown("interest", account) if interest is None else interest
 
 
 def _accepted(before: Interest | None, event: InterestEvent) -> Accepted:

@@ -15,6 +15,7 @@ from domain.accounts.account.lifecycle import CloseAccount
 from domain.accounts.interest import crediting
 from domain.accounts.interest.accrual import DAYS, WHOLE, DayBalance, Rate, accrued, end_of_month
 from domain.accounts.interest.terms import (
+    EndInterest,
     Interest,
     InterestAgreed,
     InterestCredited,
@@ -28,7 +29,7 @@ from domain.accounts.posting import Entry, TransactionPosted, internal_account
 from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import Deposit
 from domain.aggregate import Decided
-from domain.kernel import Event
+from domain.kernel import Event, Unknown
 from domain.registry import check_unit
 from tests.samples.accounts.interest import AGREED, FIRST, LAST, NOVEMBER, OTHER, SAVINGS, change, credit
 from tests.support.memory_ledger import NOW, TODAY, MemoryLedger, opening
@@ -243,3 +244,9 @@ def test_a_crediting_stands_with_its_transaction(event: Event, beside: Event, is
 def test_a_stream_begins_with_its_agreement() -> None:
     with pytest.raises(ValueError, match="begins with InterestEnded"):
         evolve(None, InterestEnded(STREAM, 1, TODAY))
+
+
+def test_an_account_without_interest_is_told_from_one_that_does_not_exist() -> None:
+    ledger = ledger_with(*AGREED)
+    assert ledger.decide(EndInterest(OTHER, TODAY)) == Unknown("interest", OTHER)
+    assert ledger.decide(EndInterest("acct_none", TODAY)) == Unknown("account", "acct_none")
