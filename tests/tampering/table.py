@@ -949,6 +949,7 @@ AGAINST_THE_RULES: Final = [
         "a reversal of another transaction than its unit reverses",
         in_json("payload", '"parent":"txn_.', '"parent":"txn_z', "type = 'transaction.detailed.v1'"),
         "which its unit does not reverse",
+        SETTLEMENTS,
         UNITS_KEEP_RULES,
         TABLES,
     ),
