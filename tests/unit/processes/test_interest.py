@@ -265,6 +265,8 @@ def test_an_answer_to_another_question_is_left_alone() -> None:
     ended = happened(InterestEnded(STREAM, 3, ENDS[0] - DAY))
     state, reaction = run(happened(AGREED), DUE, ended, answered(ASKS))
     assert (state.step, reaction.is_nothing) == ("waiting", True)
+    state, reaction = run(happened(AGREED), DUE, ended, DUE, answered(ASKS))
+    assert (state.step, reaction.is_nothing) == ("asking", True)
     before_it_began = happened(InterestEnded(STREAM, 3, FIRST - DAY))
     state, _ = run(happened(AGREED), DUE, before_it_began)
     assert (state.step, MANAGER.due(state)) == ("ended", None)
