@@ -181,7 +181,7 @@ def end_interest(caller: Caller, account: PathId, body: InterestEnd) -> Intent:
     return Intent(EndInterest(account, body.last_day), interest_stream(account))
 
 
-@query(router, "", may=READERS, response=page_of(Interest), personal=False, projections=("interest",))
+@query(router, "", may=READERS, response=page_of(Interest), personal=True, projections=("interest",))
 def list_interest(
     request: Request, after: After = None, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
 ) -> Response:
@@ -191,7 +191,7 @@ def list_interest(
         return page(queries.interests(connection, after=after, cursor=key, limit=limit), interest_view)
 
 
-@query(router, "/{account}", may=READERS, response=Interest, personal=False, projections=("interest",))
+@query(router, "/{account}", may=READERS, response=Interest, personal=True, projections=("interest",))
 def get_interest(request: Request, account: PathId) -> Response:
     """Get the interest of an account."""
     with reading(request) as connection:
@@ -203,7 +203,7 @@ def get_interest(request: Request, account: PathId) -> Response:
     "/{account}/credits",
     may=READERS,
     response=page_of(InterestCredit),
-    personal=False,
+    personal=True,
     projections=("interest",),
 )
 def list_interest_credits(

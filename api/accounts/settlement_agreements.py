@@ -159,7 +159,7 @@ def end_settlement(caller: Caller, account: PathId, body: EndBody) -> Intent:
     "",
     may=READERS,
     response=page_of(SettlementAgreement),
-    personal=False,
+    personal=True,
     projections=("settlement_agreements",),
 )
 def list_settlement_agreements(
@@ -176,7 +176,7 @@ def list_settlement_agreements(
     "/{account}",
     may=READERS,
     response=SettlementAgreement,
-    personal=False,
+    personal=True,
     projections=("settlement_agreements",),
 )
 def get_settlement_agreement(request: Request, account: PathId) -> Response:

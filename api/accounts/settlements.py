@@ -80,7 +80,7 @@ def settlement_view(row: SettlementRow) -> Settlement:
     }
 
 
-@query(router, "", may=READERS, response=page_of(Settlement), personal=False, projections=("settlements",))
+@query(router, "", may=READERS, response=page_of(Settlement), personal=True, projections=("settlements",))
 def list_settlements(
     request: Request,
     account: Filter = None,
@@ -99,7 +99,7 @@ def list_settlements(
         return page(listed, settlement_view)
 
 
-@query(router, "/{settlement}", may=READERS, response=Settlement, personal=False, projections=("settlements",))
+@query(router, "/{settlement}", may=READERS, response=Settlement, personal=True, projections=("settlements",))
 def get_settlement(request: Request, settlement: PathId) -> Response:
     """Get one settlement."""
     with reading(request) as connection:

@@ -21,7 +21,7 @@ KEY, ACTOR = "key", "actor"
 NAMING: Final = frozenset(
     (
         "about account actor author batch customer hold number order owner parent payment person post principal quote "
-        "slug stream transaction"
+        "settlement slug stream transaction"
     ).split()
 )
 """Parameters of paths and queries whose value names a person, or a thing that may be a person's."""
