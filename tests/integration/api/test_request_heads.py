@@ -223,7 +223,8 @@ READS = [
     "/v1/people", "/v1/people/{person}", "/v1/me", "/v1/policies/sign-in",
     "/v1/policies/calendar", "/v1/policies/calendar/versions",
     "/v1/recurring-payments", "/v1/recurring-payments/{payment}", "/v1/recurring-payments/{payment}/runs",
-    "/v1/settlement-agreements", "/v1/settlement-agreements/{account}", "/v1/settlements", "/v1/settlements/{settlement}",
+    "/v1/settlement-agreements", "/v1/settlement-agreements/{account}",
+    "/v1/settlements", "/v1/settlements/{settlement}",
     "/v1/interest", "/v1/interest/{account}", "/v1/interest/{account}/credits",
     "/v1/webhooks", "/v1/webhooks/{webhook}", "/v1/webhooks/{webhook}/deliveries", "/v1/webhooks/{webhook}/progress",
 ]  # fmt: skip
