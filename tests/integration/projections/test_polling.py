@@ -172,7 +172,7 @@ KEYS = {
     "settlements": "settlement",
     "settlement_agreements": "agreement",
     "interest": "interest",
-    "interest_credits": "interest, month",
+    "interest_credits": "account, first_day",
     "webhooks": "webhook",
 }
 
