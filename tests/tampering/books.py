@@ -17,6 +17,7 @@ from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import HOLD
 from domain.accounts.allocation import Fee, Tier
+from domain.accounts.business_calendar import ChangeCalendar
 from domain.accounts.chart.nodes import AddNode, ChangeNode, MoveNode, RemoveNode
 from domain.accounts.currencies.conversions import CONVERSION, ConvertMoney
 from domain.accounts.currencies.quotes import QUOTE, QuoteConversion
@@ -30,6 +31,16 @@ from domain.accounts.periods.state import PeriodFigures
 from domain.accounts.periods.year import CloseYear
 from domain.accounts.posting import Entry, entries_between, internal_account, pair_account
 from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
+from domain.accounts.recurring import (
+    RECURRING,
+    CancelRecurringPayment,
+    ChangeRecurringAmount,
+    CreateRecurringPayment,
+    PauseRecurringPayment,
+    ResumeRecurringPayment,
+    RunRecurringPayment,
+    Schedule,
+)
 from domain.accounts.risk.rules import HourlyRule, RiskRules
 from domain.accounts.settlement.agreement import (
     AgreeSettlement,
@@ -95,6 +106,17 @@ from domain.posts.post import (
 )
 from domain.processes.process import RecordFigures, ResolveProcess, RetryProcess
 from domain.together import Together
+from domain.webhooks.webhook import (
+    WEBHOOK,
+    ChangeWebhook,
+    CreateWebhook,
+    DisableWebhook,
+    PauseWebhook,
+    RemoveWebhook,
+    ReplayWebhook,
+    ResumeWebhook,
+    RotateWebhookSecret,
+)
 from eventstore.log.answers import Outcome
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
@@ -175,6 +197,8 @@ def write_books(database: Database) -> None:
             erase_subject(superuser, 1, "gone", "erased")
         _settlements(ledger)
         _interest(ledger)
+        _recurring(ledger)
+        _webhooks(ledger)
         _risk(ledger)
         _chart(ledger, one, two)
         _batches(ledger, one, two)
@@ -334,6 +358,48 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
     ledger.accepted(FreezeAccount(ended, "a question"))
     ledger.accepted(UnfreezeAccount(ended, "an answer"))
     ledger.accepted(CloseAccount(ended, "the end"))
+
+
+def _recurring(ledger: Ledger) -> None:
+    """A payment that runs, changes and is cancelled, and one that is suspended; the calendar that moves them."""
+    payer, poor = ledger.account(1_000, owner="owner-6"), ledger.account(owner="owner-6")
+    payee, daily = ledger.account(owner="owner-7"), Schedule("days", 1, TODAY)
+    paid, refused = new_id(RECURRING), new_id(RECURRING)
+    ledger.accepted(ChangeCalendar(("saturday", "sunday"), (date(2026, 12, 25),)))
+    create = CreateRecurringPayment(paid, payer, payee, 103, "EUR", daily, "rent-7", "Rent", {"k_symbol": "SIPO"})
+    ledger.accepted(create)
+    ledger.accepted(replace(create, payment=refused, payer=poor))
+    runner = manager_principal("recurring_payments")
+    assert executed(ledger.executor, By(runner, RunRecurringPayment(paid, 1))).outcome is Outcome.ACCEPTED
+    for command in (
+        ChangeRecurringAmount(paid, 104, "EUR"),
+        PauseRecurringPayment(paid),
+        ResumeRecurringPayment(paid),
+        CancelRecurringPayment(paid),
+    ):
+        ledger.accepted(command)
+    for hours in (0, 2, 6):
+        run = By(runner, RunRecurringPayment(refused, 1), NOW + timedelta(hours=hours))
+        assert executed(ledger.executor, run).outcome is Outcome.REFUSED
+
+
+def _webhooks(ledger: Ledger) -> None:
+    """A webhook that is changed, paused, disabled and replayed, and one that is removed."""
+    webhook, removed = new_id(WEBHOOK), new_id(WEBHOOK)
+    create = CreateWebhook(webhook, "https://receiver.example/daybook", ("orders",), (), (), ADA, 5, 24)
+    commands = (
+        By(PRINCIPAL, create),
+        By(PRINCIPAL, ChangeWebhook(webhook, create.url, (), ("order.paid",), (), ADA, 5, 24)),
+        By(PRINCIPAL, RotateWebhookSecret(webhook, NOW + timedelta(hours=1))),
+        By(PRINCIPAL, PauseWebhook(webhook)),
+        By(PRINCIPAL, ResumeWebhook(webhook)),
+        By(manager_principal("webhooks"), DisableWebhook(webhook, 5, "gone", 410, 1, NOW)),
+        By(PRINCIPAL, ReplayWebhook(webhook, 0)),
+        By(PRINCIPAL, replace(create, webhook=removed)),
+        By(PRINCIPAL, RemoveWebhook(removed)),
+    )
+    for command in commands:
+        assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command
 
 
 def _risk(ledger: Ledger) -> None:
