@@ -1813,7 +1813,9 @@ READ: Final = [
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
         " read.settlement_agreements, read.settlements, read.interest, read.interest_credits,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
-        " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes",
+        " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes,"
+        " read.movements_booked_on_other_days, read.recurring_payments, read.recurring_runs,"
+        " read.business_calendar, read.business_calendar_versions, read.webhooks",
         STATUS,
     ),
     case(
