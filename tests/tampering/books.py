@@ -106,8 +106,7 @@ from domain.posts.post import (
 )
 from domain.processes.process import RecordFigures, ResolveProcess, RetryProcess
 from domain.together import Together
-from domain.webhooks.webhook import (
-    WEBHOOK,
+from domain.webhooks.webhook.commands import (
     ChangeWebhook,
     CreateWebhook,
     DisableWebhook,
@@ -117,6 +116,7 @@ from domain.webhooks.webhook import (
     ResumeWebhook,
     RotateWebhookSecret,
 )
+from domain.webhooks.webhook.state import WEBHOOK
 from eventstore.log.answers import Outcome
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
