@@ -15,10 +15,11 @@ from api.commands.answers import Accepted
 from api.commands.bodies import ACCOUNT_A, Body, Id, IsoDate, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.principals import READERS
+from api.gateway.principals import EVERY_READER
+from api.gateway.problems import Problem
 from api.queries.positions import read_cursor
 from api.queries.query import query
-from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Limit, PathId, one, page, reading
+from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Limit, PathId, one, page, reader_of, reading
 from api.queries.response_types import CurrencyCode, LogPosition, Money, StreamVersion, one_of, page_of
 from domain.accounts.allocation import show_rate
 from domain.accounts.interest.terms import AgreeInterest, ChangeInterest, EndInterest, interest_stream
@@ -181,35 +182,53 @@ def end_interest(caller: Caller, account: PathId, body: InterestEnd) -> Intent:
     return Intent(EndInterest(account, body.last_day), interest_stream(account))
 
 
-@query(router, "", may=READERS, response=page_of(Interest), personal=True, projections=("interest",))
+@query(
+    router, "", may=EVERY_READER, response=page_of(Interest), personal=True, projections=("interest", "account_persons")
+)
 def list_interest(
     request: Request, after: After = None, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
 ) -> Response:
-    """List accounts that earn interest, in the order in which it was agreed."""
+    """List accounts that earn interest, in the order in which it was agreed.
+
+    A customer gets those that the customer may see.
+    """
     key = read_cursor(cursor, int)
     with reading(request) as connection:
-        return page(queries.interests(connection, after=after, cursor=key, limit=limit), interest_view)
+        return page(
+            queries.interests(connection, reader=reader_of(request), after=after, cursor=key, limit=limit),
+            interest_view,
+        )
 
 
-@query(router, "/{account}", may=READERS, response=Interest, personal=True, projections=("interest",))
+@query(
+    router,
+    "/{account}",
+    may=EVERY_READER,
+    response=Interest,
+    personal=True,
+    projections=("interest", "account_persons"),
+)
 def get_interest(request: Request, account: PathId) -> Response:
     """Get the interest of an account."""
     with reading(request) as connection:
-        return one("interest", account, queries.interest(connection, account), interest_view)
+        return one("interest", account, queries.interest(connection, account, reader=reader_of(request)), interest_view)
 
 
 @query(
     router,
     "/{account}/credits",
-    may=READERS,
+    may=EVERY_READER,
     response=page_of(InterestCredit),
     personal=True,
-    projections=("interest",),
+    projections=("interest", "account_persons"),
 )
 def list_interest_credits(
     request: Request, account: PathId, after: After = None, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
 ) -> Response:
-    """List the months of an account that were credited, oldest first. There are none if it earns no interest."""
-    key = read_cursor(cursor, int)
+    """List the months of an account that were credited, oldest first."""
+    key, reader = read_cursor(cursor, int), reader_of(request)
     with reading(request) as connection:
-        return page(queries.credits(connection, account, after=after, cursor=key, limit=limit), credit_view)
+        listed = queries.credits(connection, account, reader=reader, after=after, cursor=key, limit=limit)
+        if not listed.items and queries.interest(connection, account, reader=reader) is None:
+            raise Problem("unknown", f"There is no interest {account}.", kind="interest", id=account)
+    return page(listed, credit_view)

@@ -13,9 +13,10 @@ from psycopg import Connection
 from domain.accounts.interest.accrual import ONE_DAY, WHOLE
 from domain.accounts.interest.terms import InterestAgreed, InterestCredited, InterestEnded, InterestTermsChanged
 from domain.process_manager import Fact
+from projections.accounts.account_persons import SEEN
 from projections.engine.columns import code, day, index, json_value, moment, number, read_table, total
 from projections.engine.declared import RowFold, declared
-from projections.engine.listing import Listed, Listing, readable
+from projections.engine.listing import EVERYTHING, Listed, Listing, Reader, Visible, readable
 from projections.engine.reporting import Shown, View, last_position
 from projections.engine.writing import Row
 
@@ -162,32 +163,39 @@ class CreditRow:
     recorded_at: datetime
 
 
-LIST = Listing(readable(TABLE), InterestRow, filters=("account",))
-CREDIT_LIST = Listing(readable(CREDITS), CreditRow, filters=("account",))
+_T, _C = readable(TABLE), readable(CREDITS)
+LIST = Listing(_T, InterestRow, filters=("account",), visible=Visible(_T.c.account.in_(SEEN)))
+CREDIT_LIST = Listing(_C, CreditRow, filters=("account",), visible=Visible(_C.c.account.in_(SEEN)))
 
 
-def interest(connection: Connection[Any], account: str) -> InterestRow | None:
+def interest(connection: Connection[Any], account: str, *, reader: Reader = EVERYTHING) -> InterestRow | None:
     """The interest of an account."""
-    return LIST.one(connection, account=account)
+    return LIST.one(connection, reader=reader, account=account)
 
 
 def interests(
-    connection: Connection[Any], *, after: int | None = None, cursor: int | None = None, limit: int = 100
+    connection: Connection[Any],
+    *,
+    reader: Reader = EVERYTHING,
+    after: int | None = None,
+    cursor: int | None = None,
+    limit: int = 100,
 ) -> Listed[InterestRow, int]:
     """Accounts that earn interest, in the order in which it was agreed."""
-    return LIST.read(connection, {"after": after}, limit, cursor=cursor)
+    return LIST.read(connection, {"after": after}, limit, cursor=cursor, reader=reader)
 
 
 def credits(
     connection: Connection[Any],
     account: str,
     *,
+    reader: Reader = EVERYTHING,
     after: int | None = None,
     cursor: int | None = None,
     limit: int = 100,
 ) -> Listed[CreditRow, int]:
     """The months of an account that were credited, oldest first; `after` and `cursor` are positions."""
-    return CREDIT_LIST.read(connection, {"account": account, "after": after}, limit, cursor=cursor)
+    return CREDIT_LIST.read(connection, {"account": account, "after": after}, limit, cursor=cursor, reader=reader)
 
 
 # What a process asks.

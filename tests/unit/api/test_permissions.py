@@ -35,6 +35,13 @@ OF_CUSTOMERS = (
     "/v1/recurring-payments",
     "/v1/recurring-payments/{payment}",
     "/v1/recurring-payments/{payment}/runs",
+    "/v1/interest",
+    "/v1/interest/{account}",
+    "/v1/interest/{account}/credits",
+    "/v1/settlement-agreements",
+    "/v1/settlement-agreements/{account}",
+    "/v1/settlements",
+    "/v1/settlements/{settlement}",
 )
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
