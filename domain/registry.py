@@ -25,6 +25,8 @@ from domain.accounts import (
 )
 from domain.accounts.chart import node_accounts
 from domain.accounts.currencies import conversions, quotes, rates
+from domain.accounts.interest import crediting
+from domain.accounts.interest import running as interest_running
 from domain.accounts.periods import sealing, year_closing
 from domain.accounts.recurring import process as recurring_payments
 from domain.accounts.settlement import agreement, payout, running, settlement
@@ -57,6 +59,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     recurring.AGGREGATE,
     agreement.AGGREGATE,
     settlement.AGGREGATE,
+    crediting.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
@@ -196,6 +199,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     year_closing.MANAGER,
     running.MANAGER,
     payout.MANAGER,
+    interest_running.MANAGER,
     mailing.MANAGER,
     notice.MANAGER,
 )

@@ -12,6 +12,7 @@ from projections.accounts.conversions import CONVERSIONS
 from projections.accounts.entries.fold import ENTRIES
 from projections.accounts.fee_schedules import FEE_SCHEDULES
 from projections.accounts.holds import HOLDS
+from projections.accounts.interest import INTEREST
 from projections.accounts.limit_usage import LIMIT_USAGE
 from projections.accounts.movements.fold import MOVEMENTS
 from projections.accounts.periods.fold import PERIODS
@@ -61,6 +62,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     CONVERSIONS,
     SETTLEMENT_AGREEMENTS,
     SETTLEMENTS,
+    INTEREST,
     PROCESSES,
     PEOPLE,
     APPROVALS,

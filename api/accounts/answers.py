@@ -142,6 +142,7 @@ class TransactionUndone(Booked):
     """A transaction that was reversed, refunded or charged back, and the one that did it."""
 
     original: str
+    status: Annotated[str, one_of(TransactionStatus), Field(description="Of the original")]
     left: Annotated[dict[str, Money], Field(description="What is left to reverse, by number of the original's entry")]
 
 

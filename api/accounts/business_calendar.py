@@ -99,7 +99,7 @@ def change_business_calendar(caller: Caller, body: CalendarBody) -> Intent:
 def get_business_calendar(request: Request) -> Response:
     """Get the business calendar as it is now. A log without one is closed at weekends: `daybook migrate` creates it."""
     with reading(request) as connection:
-        return one("policy", CALENDAR, queries.business_calendar(connection, CALENDAR), calendar_view)
+        return one("policy", CALENDAR, queries.MODEL.now(connection, CALENDAR), calendar_view)
 
 
 @query(
@@ -116,4 +116,6 @@ def list_business_calendar_versions(
     """List the versions of the business calendar, oldest first."""
     key = read_cursor(cursor, int)
     with reading(request) as connection:
-        return page(queries.versions(connection, CALENDAR, after=after, cursor=key, limit=limit), version_view)
+        return page(
+            queries.MODEL.all_versions(connection, CALENDAR, after=after, cursor=key, limit=limit), version_view
+        )

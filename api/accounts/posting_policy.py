@@ -121,7 +121,7 @@ def change_posting_policy(caller: Caller, body: PostingPolicyBody) -> Intent:
 def get_posting_policy(request: Request) -> Response:
     """Get the posting policy as it is now. A log without one allows any date: `daybook migrate` creates it."""
     with reading(request) as connection:
-        return one("policy", POSTING_POLICY, queries.posting_policy(connection, POSTING_POLICY), policy_view)
+        return one("policy", POSTING_POLICY, queries.MODEL.now(connection, POSTING_POLICY), policy_view)
 
 
 @query(
@@ -138,4 +138,6 @@ def list_posting_policy_versions(
     """List the versions of the posting policy, oldest first."""
     key = read_cursor(cursor, int)
     with reading(request) as connection:
-        return page(queries.versions(connection, POSTING_POLICY, after=after, cursor=key, limit=limit), version_view)
+        return page(
+            queries.MODEL.all_versions(connection, POSTING_POLICY, after=after, cursor=key, limit=limit), version_view
+        )

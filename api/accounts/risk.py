@@ -310,7 +310,7 @@ def change_risk_rules(caller: Caller, body: RiskRulesBody) -> Intent:
 def get_risk_rules(request: Request) -> Response:
     """Get the risk rules as they are now. They are off until they are changed."""
     with reading(request) as connection:
-        return one("policy", POSTING_POLICY, queries.risk_rules(connection, POSTING_POLICY), policy_view)
+        return one("policy", POSTING_POLICY, queries.MODEL.now(connection, POSTING_POLICY), policy_view)
 
 
 @query(
@@ -327,7 +327,9 @@ def list_risk_rules_versions(
     """List the versions of the risk rules, oldest first."""
     key = read_cursor(cursor, int)
     with reading(request) as connection:
-        return page(queries.versions(connection, POSTING_POLICY, after=after, cursor=key, limit=limit), version_view)
+        return page(
+            queries.MODEL.all_versions(connection, POSTING_POLICY, after=after, cursor=key, limit=limit), version_view
+        )
 
 
 @query(

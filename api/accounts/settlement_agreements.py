@@ -15,10 +15,10 @@ from api.commands.answers import Accepted
 from api.commands.bodies import ACCOUNT_A, ACCOUNT_B, Body, Id, IsoDate, Nothing, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
-from api.gateway.principals import READERS
+from api.gateway.principals import EVERY_READER
 from api.queries.positions import read_cursor
 from api.queries.query import query
-from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Limit, PathId, one, page, reading
+from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Limit, PathId, one, page, reader_of, reading
 from api.queries.response_types import CurrencyCode, LogPosition, Money, StreamVersion, one_of, page_of
 from domain.accounts.allocation import show_rate
 from domain.accounts.settlement.agreement import (
@@ -157,29 +157,34 @@ def end_settlement(caller: Caller, account: PathId, body: EndBody) -> Intent:
 @query(
     router,
     "",
-    may=READERS,
+    may=EVERY_READER,
     response=page_of(SettlementAgreement),
-    personal=False,
-    projections=("settlement_agreements",),
+    personal=True,
+    projections=("settlement_agreements", "account_persons"),
 )
 def list_settlement_agreements(
     request: Request, after: After = None, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
 ) -> Response:
-    """List agreements in the order in which they were first made."""
+    """List agreements in the order in which they were first made.
+
+    A customer gets those on accounts that the customer may see.
+    """
     key = read_cursor(cursor, int)
     with reading(request) as connection:
-        return page(queries.agreements(connection, after=after, cursor=key, limit=limit), agreement_view)
+        listed = queries.agreements(connection, reader=reader_of(request), after=after, cursor=key, limit=limit)
+    return page(listed, agreement_view)
 
 
 @query(
     router,
     "/{account}",
-    may=READERS,
+    may=EVERY_READER,
     response=SettlementAgreement,
-    personal=False,
-    projections=("settlement_agreements",),
+    personal=True,
+    projections=("settlement_agreements", "account_persons"),
 )
 def get_settlement_agreement(request: Request, account: PathId) -> Response:
     """Get the agreement on a merchant account."""
     with reading(request) as connection:
-        return one("settlement agreement", account, queries.agreement(connection, account), agreement_view)
+        found = queries.agreement(connection, account, reader=reader_of(request))
+        return one("settlement agreement", account, found, agreement_view)

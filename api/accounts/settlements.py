@@ -12,11 +12,11 @@ from typing_extensions import TypedDict
 
 from api.accounts.settlement_agreements import RateShown
 from api.commands.bodies import IsoDate
-from api.gateway.principals import READERS
+from api.gateway.principals import EVERY_READER
 from api.queries.filters import choice
 from api.queries.positions import read_cursor
 from api.queries.query import query
-from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reading
+from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reader_of, reading
 from api.queries.response_types import CurrencyCode, LogPosition, Money, StreamVersion, one_of, page_of, values_of
 from domain.accounts.allocation import show_rate
 from domain.accounts.settlement.settlement import Status
@@ -80,7 +80,14 @@ def settlement_view(row: SettlementRow) -> Settlement:
     }
 
 
-@query(router, "", may=READERS, response=page_of(Settlement), personal=False, projections=("settlements",))
+@query(
+    router,
+    "",
+    may=EVERY_READER,
+    response=page_of(Settlement),
+    personal=True,
+    projections=("settlements", "account_persons"),
+)
 def list_settlements(
     request: Request,
     account: Filter = None,
@@ -90,17 +97,35 @@ def list_settlements(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """List settlements in the order in which they were calculated."""
+    """List settlements in the order in which they were calculated.
+
+    A customer gets those of accounts that the customer may see.
+    """
     key = read_cursor(cursor, int)
     with reading(request) as connection:
         listed = queries.settlements(
-            connection, account=account, day=day, status=status, after=after, cursor=key, limit=limit
+            connection,
+            reader=reader_of(request),
+            account=account,
+            day=day,
+            status=status,
+            after=after,
+            cursor=key,
+            limit=limit,
         )
-        return page(listed, settlement_view)
+    return page(listed, settlement_view)
 
 
-@query(router, "/{settlement}", may=READERS, response=Settlement, personal=False, projections=("settlements",))
+@query(
+    router,
+    "/{settlement}",
+    may=EVERY_READER,
+    response=Settlement,
+    personal=True,
+    projections=("settlements", "account_persons"),
+)
 def get_settlement(request: Request, settlement: PathId) -> Response:
     """Get one settlement."""
     with reading(request) as connection:
-        return one("settlement", settlement, queries.settlement(connection, settlement), settlement_view)
+        found = queries.settlement(connection, settlement, reader=reader_of(request))
+        return one("settlement", settlement, found, settlement_view)

@@ -41,7 +41,7 @@ from eventstore.log.read import read_head, recorded_at
 from projections.accounts.accounts.queries import AccountRow
 from projections.accounts.accounts.queries import account as find_account
 from projections.accounts.statements.balances import MOST_STEPS, Every, balance, history
-from projections.accounts.statements.booked import NotFoldedError
+from projections.accounts.statements.booked import PositionAheadError
 from projections.accounts.statements.statement import (
     By,
     Key,
@@ -243,7 +243,7 @@ def _folded() -> Iterator[None]:
     """Answer a position that the tables have not reached, as after a restore, by the problem of `min_position`."""
     try:
         yield
-    except NotFoldedError as error:
+    except PositionAheadError as error:
         raise not_yet_visible(error.projections[0], error.reached, error.asked) from error
 
 

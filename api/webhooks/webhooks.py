@@ -27,7 +27,17 @@ from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Limit, PathId, one
 from api.queries.response_types import LogPosition, StreamVersion, one_of, page_of, values_of
 from api.services import Services, services
 from domain.registry import AREAS, CATALOGUE
-from domain.webhooks.webhook import (
+from domain.webhooks.webhook.commands import (
+    ChangeWebhook,
+    CreateWebhook,
+    PauseWebhook,
+    RemoveWebhook,
+    ReplayWebhook,
+    ResumeWebhook,
+    RotateWebhookSecret,
+)
+from domain.webhooks.webhook.events import Cause
+from domain.webhooks.webhook.rules import (
     LEAST_FAILURES,
     LEAST_HOURS,
     MOST_ACCOUNTS,
@@ -39,18 +49,8 @@ from domain.webhooks.webhook import (
     MOST_TYPES,
     MOST_URL,
     URL,
-    WEBHOOK,
-    Cause,
-    ChangeWebhook,
-    CreateWebhook,
-    PauseWebhook,
-    RemoveWebhook,
-    ReplayWebhook,
-    ResumeWebhook,
-    RotateWebhookSecret,
-    Status,
-    unversioned,
 )
+from domain.webhooks.webhook.state import WEBHOOK, Status, unversioned
 from eventstore.log.answers import Answer
 from eventstore.webhooks.deliveries import Delivery as DeliveryRow
 from eventstore.webhooks.deliveries import deliveries

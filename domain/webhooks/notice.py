@@ -9,7 +9,7 @@ from domain.people.mail import MAIL, QueueMail
 from domain.people.mailing import Mailing, react
 from domain.people.mailing import evolve as evolve_mailing
 from domain.process_manager import Happened, ProcessManager, Trigger
-from domain.webhooks.webhook import WebhookDisabled
+from domain.webhooks.webhook.events import WebhookDisabled
 
 
 def evolve(state: Mailing | None, trigger: Trigger) -> Mailing:

@@ -13,14 +13,14 @@ CREATE TABLE posting_policy (
     PRIMARY KEY (policy)
 );
 
-COMMENT ON TABLE posting_policy IS 'The posting policy as it is now: one row.';
+COMMENT ON TABLE posting_policy IS 'The posting policy now: one row.';
 COMMENT ON COLUMN posting_policy.policy IS 'The name of its stream in the log.';
 COMMENT ON COLUMN posting_policy.most_days_back IS 'Most days that a value date may be before the day of the posting. NULL: any number.';
 COMMENT ON COLUMN posting_policy.counted_kinds IS 'The kinds of transactions that count against outgoing limits, as a JSON array.';
 COMMENT ON COLUMN posting_policy.approve_above IS 'By currency, above how many minor units another person approves, as a JSON object.';
-COMMENT ON COLUMN posting_policy.version IS 'Version of its stream: the number of its events.';
-COMMENT ON COLUMN posting_policy.last_position IS 'Position in the log of its last event.';
-COMMENT ON COLUMN posting_policy.last_at IS 'When its last event was recorded, UTC.';
+COMMENT ON COLUMN posting_policy.version IS 'Version of the stream at the last change.';
+COMMENT ON COLUMN posting_policy.last_position IS 'Position in the log of the last change.';
+COMMENT ON COLUMN posting_policy.last_at IS 'When the last change was recorded, UTC.';
 
 CREATE TABLE posting_policy_versions (
     version        bigint NOT NULL,
@@ -33,13 +33,13 @@ CREATE TABLE posting_policy_versions (
     PRIMARY KEY (policy, version)
 );
 
-COMMENT ON TABLE posting_policy_versions IS 'One row a version of the posting policy. Rows are never changed.';
+COMMENT ON TABLE posting_policy_versions IS 'One row a version: the posting policy then. Rows are never changed.';
 COMMENT ON COLUMN posting_policy_versions.policy IS 'The name of its stream in the log.';
-COMMENT ON COLUMN posting_policy_versions.version IS 'Version of its stream.';
+COMMENT ON COLUMN posting_policy_versions.version IS 'Version of the stream.';
 COMMENT ON COLUMN posting_policy_versions.most_days_back IS 'Most days that a value date may be before the day of the posting. NULL: any number.';
 COMMENT ON COLUMN posting_policy_versions.counted_kinds IS 'The kinds of transactions that count against outgoing limits, as a JSON array.';
 COMMENT ON COLUMN posting_policy_versions.approve_above IS 'By currency, above how many minor units another person approves, as a JSON object.';
-COMMENT ON COLUMN posting_policy_versions.position IS 'Position in the log: it decides about each posting after it.';
+COMMENT ON COLUMN posting_policy_versions.position IS 'Position in the log: it counts for each posting after it.';
 COMMENT ON COLUMN posting_policy_versions.recorded_at IS 'When it was recorded, UTC.';
 
 -- Reporting views.
@@ -48,12 +48,12 @@ CREATE OR REPLACE VIEW reporting.posting_policy AS
 SELECT t.policy, t.most_days_back, t.version, t.last_position, t.last_at, t.counted_kinds, t.approve_above
   FROM read.posting_policy t;
 
-COMMENT ON VIEW reporting.posting_policy IS 'The posting policy as it is now: one row.';
+COMMENT ON VIEW reporting.posting_policy IS 'The posting policy now: one row.';
 COMMENT ON COLUMN reporting.posting_policy.policy IS 'The name of its stream in the log.';
 COMMENT ON COLUMN reporting.posting_policy.most_days_back IS 'Most days that a value date may be before the day of the posting. NULL: any number.';
-COMMENT ON COLUMN reporting.posting_policy.version IS 'Version of its stream: the number of its events.';
-COMMENT ON COLUMN reporting.posting_policy.last_position IS 'Position in the log of its last event.';
-COMMENT ON COLUMN reporting.posting_policy.last_at IS 'When its last event was recorded, UTC.';
+COMMENT ON COLUMN reporting.posting_policy.version IS 'Version of the stream at the last change.';
+COMMENT ON COLUMN reporting.posting_policy.last_position IS 'Position in the log of the last change.';
+COMMENT ON COLUMN reporting.posting_policy.last_at IS 'When the last change was recorded, UTC.';
 COMMENT ON COLUMN reporting.posting_policy.counted_kinds IS 'The kinds of transactions that count against outgoing limits, as a JSON array.';
 COMMENT ON COLUMN reporting.posting_policy.approve_above IS 'By currency, above how many minor units another person approves, as a JSON object.';
 
@@ -62,11 +62,11 @@ SELECT t.policy, t.version, t.most_days_back, t.position, t.recorded_at, t.posit
        t.approve_above
   FROM read.posting_policy_versions t;
 
-COMMENT ON VIEW reporting.posting_policy_versions IS 'One row a version of the posting policy.';
+COMMENT ON VIEW reporting.posting_policy_versions IS 'One row a version: the posting policy then.';
 COMMENT ON COLUMN reporting.posting_policy_versions.policy IS 'The name of its stream in the log.';
-COMMENT ON COLUMN reporting.posting_policy_versions.version IS 'Version of its stream.';
+COMMENT ON COLUMN reporting.posting_policy_versions.version IS 'Version of the stream.';
 COMMENT ON COLUMN reporting.posting_policy_versions.most_days_back IS 'Most days that a value date may be before the day of the posting. NULL: any number.';
-COMMENT ON COLUMN reporting.posting_policy_versions.position IS 'Position in the log: it decides about each posting after it.';
+COMMENT ON COLUMN reporting.posting_policy_versions.position IS 'Position in the log: it counts for each posting after it.';
 COMMENT ON COLUMN reporting.posting_policy_versions.recorded_at IS 'When it was recorded, UTC.';
 COMMENT ON COLUMN reporting.posting_policy_versions.last_position IS 'Position in the log of the last event that changed this row.';
 COMMENT ON COLUMN reporting.posting_policy_versions.counted_kinds IS 'The kinds of transactions that count against outgoing limits, as a JSON array.';

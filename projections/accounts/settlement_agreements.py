@@ -18,9 +18,10 @@ from domain.accounts.settlement.agreement import (
     SettlementResumed,
     SettlementTermsChanged,
 )
+from projections.accounts.account_persons import SEEN
 from projections.engine.columns import code, day, flag, index, moment, number, read_table, total
 from projections.engine.declared import RowFold, declared
-from projections.engine.listing import Listed, Listing, readable
+from projections.engine.listing import EVERYTHING, Listed, Listing, Reader, Visible, readable
 from projections.engine.reporting import View
 from projections.engine.writing import Row
 
@@ -147,16 +148,22 @@ class AgreementRow:
         return "ended" if ended else "paused" if self.paused else "active"
 
 
-LIST = Listing(readable(TABLE), AgreementRow, filters=("account",))
+_T = readable(TABLE)
+LIST = Listing(_T, AgreementRow, filters=("account",), visible=Visible(_T.c.account.in_(SEEN)))
 
 
-def agreement(connection: Connection[Any], account: str) -> AgreementRow | None:
+def agreement(connection: Connection[Any], account: str, *, reader: Reader = EVERYTHING) -> AgreementRow | None:
     """The agreement on an account."""
-    return LIST.one(connection, account=account)
+    return LIST.one(connection, reader=reader, account=account)
 
 
 def agreements(
-    connection: Connection[Any], *, after: int | None = None, cursor: int | None = None, limit: int = 100
+    connection: Connection[Any],
+    *,
+    reader: Reader = EVERYTHING,
+    after: int | None = None,
+    cursor: int | None = None,
+    limit: int = 100,
 ) -> Listed[AgreementRow, int]:
     """Agreements in the order in which they were first made."""
-    return LIST.read(connection, {"after": after}, limit, cursor=cursor)
+    return LIST.read(connection, {"after": after}, limit, cursor=cursor, reader=reader)

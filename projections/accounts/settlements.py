@@ -10,9 +10,10 @@ from psycopg import Connection
 
 from domain.accounts.settlement.events import SettlementCalculated, SettlementFailed, SettlementPaid
 from domain.accounts.settlement.settlement import status_of
+from projections.accounts.account_persons import SEEN
 from projections.engine.columns import code, day, index, moment, number, read_table, total
 from projections.engine.declared import RowFold, declared
-from projections.engine.listing import Listed, Listing, readable
+from projections.engine.listing import EVERYTHING, Listed, Listing, Reader, Visible, readable
 from projections.engine.reporting import View
 from projections.engine.writing import Row
 
@@ -132,17 +133,24 @@ class SettlementRow:
     last_at: datetime
 
 
-LIST = Listing(readable(TABLE), SettlementRow, filters=("settlement", "account", "day", "status"))
+_T = readable(TABLE)
+LIST = Listing(
+    _T,
+    SettlementRow,
+    filters=("settlement", "account", "day", "status"),
+    visible=Visible(_T.c.account.in_(SEEN)),
+)
 
 
-def settlement(connection: Connection[Any], settlement: str) -> SettlementRow | None:
+def settlement(connection: Connection[Any], settlement: str, *, reader: Reader = EVERYTHING) -> SettlementRow | None:
     """One settlement by its id."""
-    return LIST.one(connection, settlement=settlement)
+    return LIST.one(connection, reader=reader, settlement=settlement)
 
 
 def settlements(
     connection: Connection[Any],
     *,
+    reader: Reader = EVERYTHING,
     account: str | None = None,
     day: date | None = None,
     status: str | None = None,
@@ -152,4 +160,4 @@ def settlements(
 ) -> Listed[SettlementRow, int]:
     """Settlements in the order in which they were calculated."""
     filters = {"account": account, "day": day, "status": status, "after": after}
-    return LIST.read(connection, filters, limit, cursor=cursor)
+    return LIST.read(connection, filters, limit, cursor=cursor, reader=reader)

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from psycopg import Connection
 
-from domain.webhooks.webhook import (
+from domain.webhooks.webhook.events import (
     WebhookChanged,
     WebhookCreated,
     WebhookDisabled,

@@ -20,6 +20,9 @@ from domain.accounts.chart.nodes import AddNode
 from domain.accounts.currencies.conversions import ConvertMoney
 from domain.accounts.currencies.rates import SetRate
 from domain.accounts.fee_schedule import DefineFeeSchedule
+from domain.accounts.interest.accrual import DayBalance
+from domain.accounts.interest.crediting import CreditInterest
+from domain.accounts.interest.terms import AgreeInterest
 from domain.accounts.kinds import TransactionKind
 from domain.accounts.posting import Entry, Side, internal_account, pair_account
 from domain.accounts.recurring.commands import CreateRecurringPayment
@@ -62,9 +65,11 @@ FUNDED: Final = 5_000
 """What both accounts have at first."""
 SOURCE, TARGET, DOLLARS = "acct_source", "acct_target", "acct_dollars"
 PAIR = "EUR:USD"
-CASH, BANKS, FEES, REVENUE, EQUITY = (
-    internal_account("main", role, "EUR") for role in ("cash", "banks", "fees", "revenue", "equity")
+CASH, BANKS, FEES, INTEREST, REVENUE, EQUITY = (
+    internal_account("main", role, "EUR") for role in ("cash", "banks", "fees", "interest", "revenue", "equity")
 )
+OCTOBER = date(2026, 10, 31)
+"""The last day of the last month."""
 ID = "txn_1"
 """The transaction of each command."""
 
@@ -413,6 +418,19 @@ COMMANDS: Final = (
         ),
         free=why("the terms decided about it, not one person (ADR 59)", *FOUR_EYES),
         never={**OWN_DAY, **ONE_AMOUNT, **NOT_COUNTED, **why("it pays what the settlement has due", *AMOUNTS)},
+    ),
+    Posting(
+        name="interest of a month",
+        kind="interest",
+        make=lambda day, amount: CreditInterest(TARGET, ID, OCTOBER, OCTOBER, (DayBalance(OCTOBER, 1_000_000),), 1),
+        pays=INTEREST,
+        given=(AgreeInterest(TARGET, TARGET, 365_000, 365, OCTOBER),),
+        never={
+            **LEDGER_PAYS,
+            **ONE_AMOUNT,
+            **why("where the day after the month cannot be its value date, it is the day of the decision", *DATES),
+            **why("it is what the balances earn", *AMOUNTS),
+        },
     ),
     Posting(
         name="payment of an order",

@@ -16,7 +16,7 @@ import orjson
 from psycopg import Connection
 
 from domain.registry import MANAGERS
-from domain.webhooks.webhook import CreateWebhook
+from domain.webhooks.webhook.commands import CreateWebhook
 from eventstore.keys.keyed_hashes import KeyedHashes
 from eventstore.log.answers import Answer, Outcome
 from eventstore.log.read import read_uuid

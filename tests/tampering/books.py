@@ -17,16 +17,30 @@ from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import HOLD
 from domain.accounts.allocation import Fee, Tier
+from domain.accounts.business_calendar import ChangeCalendar
 from domain.accounts.chart.nodes import AddNode, ChangeNode, MoveNode, RemoveNode
 from domain.accounts.currencies.conversions import CONVERSION, ConvertMoney
 from domain.accounts.currencies.quotes import QUOTE, QuoteConversion
 from domain.accounts.currencies.rates import SetRate, WithdrawRate
 from domain.accounts.fee_schedule import DefineFeeSchedule, RetireFeeSchedule
+from domain.accounts.interest.accrual import DayBalance, end_of_month
+from domain.accounts.interest.crediting import CreditInterest
+from domain.accounts.interest.terms import AgreeInterest, ChangeInterest, EndInterest
 from domain.accounts.periods.closing import ClosePeriod, SealPeriod
 from domain.accounts.periods.state import PeriodFigures
 from domain.accounts.periods.year import CloseYear
 from domain.accounts.posting import Entry, entries_between, internal_account, pair_account
 from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
+from domain.accounts.recurring import (
+    RECURRING,
+    CancelRecurringPayment,
+    ChangeRecurringAmount,
+    CreateRecurringPayment,
+    PauseRecurringPayment,
+    ResumeRecurringPayment,
+    RunRecurringPayment,
+    Schedule,
+)
 from domain.accounts.risk.rules import HourlyRule, RiskRules
 from domain.accounts.settlement.agreement import (
     AgreeSettlement,
@@ -92,6 +106,17 @@ from domain.posts.post import (
 )
 from domain.processes.process import RecordFigures, ResolveProcess, RetryProcess
 from domain.together import Together
+from domain.webhooks.webhook.commands import (
+    ChangeWebhook,
+    CreateWebhook,
+    DisableWebhook,
+    PauseWebhook,
+    RemoveWebhook,
+    ReplayWebhook,
+    ResumeWebhook,
+    RotateWebhookSecret,
+)
+from domain.webhooks.webhook.state import WEBHOOK
 from eventstore.log.answers import Outcome
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
@@ -171,6 +196,9 @@ def write_books(database: Database) -> None:
         with psycopg.connect(database.url) as superuser:
             erase_subject(superuser, 1, "gone", "erased")
         _settlements(ledger)
+        _interest(ledger)
+        _recurring(ledger)
+        _webhooks(ledger)
         _risk(ledger)
         _chart(ledger, one, two)
         _batches(ledger, one, two)
@@ -330,6 +358,48 @@ def _accounts(ledger: Ledger, one: str, two: str) -> None:
     ledger.accepted(FreezeAccount(ended, "a question"))
     ledger.accepted(UnfreezeAccount(ended, "an answer"))
     ledger.accepted(CloseAccount(ended, "the end"))
+
+
+def _recurring(ledger: Ledger) -> None:
+    """A payment that runs, changes and is cancelled, and one that is suspended; the calendar that moves them."""
+    payer, poor = ledger.account(1_000, owner="owner-6"), ledger.account(owner="owner-6")
+    payee, daily = ledger.account(owner="owner-7"), Schedule("days", 1, TODAY)
+    paid, refused = new_id(RECURRING), new_id(RECURRING)
+    ledger.accepted(ChangeCalendar(("saturday", "sunday"), (date(2026, 12, 25),)))
+    create = CreateRecurringPayment(paid, payer, payee, 103, "EUR", daily, "rent-7", "Rent", {"k_symbol": "SIPO"})
+    ledger.accepted(create)
+    ledger.accepted(replace(create, payment=refused, payer=poor))
+    runner = manager_principal("recurring_payments")
+    assert executed(ledger.executor, By(runner, RunRecurringPayment(paid, 1))).outcome is Outcome.ACCEPTED
+    for command in (
+        ChangeRecurringAmount(paid, 104, "EUR"),
+        PauseRecurringPayment(paid),
+        ResumeRecurringPayment(paid),
+        CancelRecurringPayment(paid),
+    ):
+        ledger.accepted(command)
+    for hours in (0, 2, 6):
+        run = By(runner, RunRecurringPayment(refused, 1), NOW + timedelta(hours=hours))
+        assert executed(ledger.executor, run).outcome is Outcome.REFUSED
+
+
+def _webhooks(ledger: Ledger) -> None:
+    """A webhook that is changed, paused, disabled and replayed, and one that is removed."""
+    webhook, removed = new_id(WEBHOOK), new_id(WEBHOOK)
+    create = CreateWebhook(webhook, "https://receiver.example/daybook", ("orders",), (), (), ADA, 5, 24)
+    commands = (
+        By(PRINCIPAL, create),
+        By(PRINCIPAL, ChangeWebhook(webhook, create.url, (), ("order.paid",), (), ADA, 5, 24)),
+        By(PRINCIPAL, RotateWebhookSecret(webhook, NOW + timedelta(hours=1))),
+        By(PRINCIPAL, PauseWebhook(webhook)),
+        By(PRINCIPAL, ResumeWebhook(webhook)),
+        By(manager_principal("webhooks"), DisableWebhook(webhook, 5, "gone", 410, 1, NOW)),
+        By(PRINCIPAL, ReplayWebhook(webhook, 0)),
+        By(PRINCIPAL, replace(create, webhook=removed)),
+        By(PRINCIPAL, RemoveWebhook(removed)),
+    )
+    for command in commands:
+        assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command
 
 
 def _risk(ledger: Ledger) -> None:
@@ -511,26 +581,43 @@ def _periods(ledger: Ledger, account: str) -> None:
 
 def _settlements(ledger: Ledger) -> None:
     """A merchant whose first day is paid out at the second try, and whose second day is carried over."""
-    shop, bank = ledger.account(type="merchant", minimum=None, owner="owner-5"), ledger.account(owner="owner-5")
+    shop = ledger.account(type="merchant", minimum=None, owner="owner-5")
+    full, bank = ledger.account(maximum=1, owner="owner-5"), ledger.account(owner="owner-5")
     payer, first = ledger.account(9_000, owner="owner-6"), TODAY - timedelta(days=2)
     second, payment = first + timedelta(days=1), new_id(TRANSACTION)
-    ledger.accepted(AgreeSettlement(shop, bank, 25_000, first))
-    paid = ledger.accepted(PostTransaction(payment, "payment", entries_between(payer, shop, 4_009, "EUR"), first))
-    ledger.accepted(CalculateSettlement(shop, first, 0, paid.last_position or 0, 1, 4_009, 0))
+    ledger.accepted(AgreeSettlement(shop, full, 25_000, first))
+    paid = ledger.accepted(PostTransaction(payment, "payment", entries_between(payer, shop, 5_309, "EUR"), first))
+    ledger.accepted(CalculateSettlement(shop, first, 0, paid.last_position or 0, 1, 5_309, 0))
     back = RefundTransaction(new_id(TRANSACTION), payment, second, "too much", amount=1_013, currency="EUR", fee_rate=0)
     given_back = ledger.accepted(back).last_position or 0
     pay = PaySettlement(settlement_id(shop, first), shop, new_id(TRANSACTION))
-    ledger.accepted(FreezeAccount(bank, "a question"))
     assert ledger.execute(pay).outcome is Outcome.REFUSED
     commands = (
-        UnfreezeAccount(bank, "an answer"),
+        ChangeSettlementTerms(shop, bank, 20_000),
         pay,
         PauseSettlement(shop),
         ResumeSettlement(shop),
-        ChangeSettlementTerms(shop, bank, 20_000),
         CalculateSettlement(shop, second, paid.last_position or 0, given_back, 1, 0, 1_013),
         EndSettlement(shop, second),
         AgreeSettlement(shop, bank, 30_000, TODAY),
+    )
+    for command in commands:
+        ledger.accepted(command)
+
+
+def _interest(ledger: Ledger) -> None:
+    """Interest that is credited for a month, at terms that change, and that ends."""
+    account, other = ledger.account(owner="owner-5"), ledger.account(owner="owner-5")
+    paying = internal_account("main", "interest", "EUR")
+    ledger.accepted(opening("interest", account=paying, owner="main", minimum=None))
+    first = TODAY - timedelta(days=25)
+    paid = ledger.accepted(Deposit(new_id(TRANSACTION), account, 30_023, "EUR", first)).last_position or 0
+    last, transaction = end_of_month(first), new_id(TRANSACTION)
+    commands = (
+        AgreeInterest(account, account, 20_000, 365, first),
+        ChangeInterest(account, other, 30_000, 360, last),
+        CreditInterest(account, transaction, first, last, (DayBalance(first, 30_023),), paid),
+        EndInterest(account, TODAY),
     )
     for command in commands:
         ledger.accepted(command)

@@ -11,6 +11,7 @@ from typing import Final
 
 from workers.verify.codes import CODES_FIT
 from workers.verify.commands import REPEATABLE, UNITS_KEEP_RULES
+from workers.verify.interest import BALANCES
 from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
 from workers.verify.periods import SEALS
@@ -718,6 +719,7 @@ AGAINST_THE_RULES: Final = [
         "a payment that is posted as a transfer",
         everywhere('"payment"', '"transfer"'),
         "which does not move 500 minor units of EUR from acct_0",
+        SETTLEMENTS,
         TABLES,
         UNITS_KEEP_RULES,
     ),
@@ -947,6 +949,7 @@ AGAINST_THE_RULES: Final = [
         "a reversal of another transaction than its unit reverses",
         in_json("payload", '"parent":"txn_.', '"parent":"txn_z', "type = 'transaction.detailed.v1'"),
         "which its unit does not reverse",
+        SETTLEMENTS,
         UNITS_KEEP_RULES,
         TABLES,
     ),
@@ -1167,16 +1170,16 @@ AGAINST_THE_RULES: Final = [
     ),
     forged(
         "a settlement of another amount",
-        everywhere('"payments":4009', '"payments":4010'),
-        "has 1 entries, 4010 paid and 0 given back; the log has 1, 4009 and 0",
+        everywhere('"payments":5309', '"payments":5310'),
+        "has 1 entries, 5310 paid and 0 given back; the log has 1, 5309 and 0",
         SETTLEMENTS,
         STREAMS_KEEP_RULES,
         TABLES,
     ),
     forged(
         "a settlement with another fee",
-        in_json("payload", '"fee":100', '"fee":99', "type = 'settlement.calculated.v1'"),
-        "has a fee of 99 minor units on 4009 at 25000 millionths",
+        in_json("payload", '"fee":133', '"fee":132', "type = 'settlement.calculated.v1'"),
+        "has a fee of 132 minor units on 5309 at 25000 millionths",
         STREAMS_KEEP_RULES,
         TABLES,
     ),
@@ -1200,6 +1203,29 @@ AGAINST_THE_RULES: Final = [
         in_json("payload", '"kind":"deposit"', '"kind":"settlement"', TRANSACTION),
         "is of the kind settlement, and its unit pays out no settlement with it",
         STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "interest on another balance",
+        in_json("payload", '"balance":30023', '"balance":30024', "type = 'interest.credited.v1'"),
+        "is on other balances: 2026-10-27 has 30024, its entries 30023",
+        BALANCES,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "interest at another rate",
+        in_json("payload", '"rate":30000', '"rate":30001', "type = 'interest.terms_changed.v1'"),
+        "its balances earn",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "interest that is credited to somebody else",
+        in_json("payload", '"payout":"[^"]*"', '"payout":"acct_other"', "type = 'interest.credited.v1'"),
+        "credits other amounts than interest:",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
         TABLES,
     ),
     forged(
@@ -1714,6 +1740,11 @@ READ: Final = [
         TABLES,
     ),
     case("movements: a sum", "UPDATE read.movements SET credits = credits + 1", TABLES),
+    case(
+        "movements_booked_on_other_days: a sum",
+        "UPDATE read.movements_booked_on_other_days SET credits = credits + 1",
+        TABLES,
+    ),
     case("transactions: a reference", "UPDATE read.transactions SET reference = 'x'", TABLES),
     case("transactions: a row deleted", "DELETE FROM read.transactions WHERE reference = 'ref-1'", TABLES),
     case("entries: an amount", "UPDATE read.entries SET amount = amount + 1", TABLES),
@@ -1749,6 +1780,17 @@ READ: Final = [
     case("quotes: one unused", "UPDATE read.quotes SET conversion = NULL", TABLES),
     case("settlement_agreements: a rate", "UPDATE read.settlement_agreements SET fee_rate = 0", TABLES),
     case("settlements: a status", "UPDATE read.settlements SET status = 'empty'", TABLES),
+    case("interest: a rate", "UPDATE read.interest SET rate = 0", TABLES),
+    case("interest_credits: an amount", "UPDATE read.interest_credits SET amount = amount + 1", TABLES),
+    case("recurring_payments: an amount", "UPDATE read.recurring_payments SET amount = amount + 1", TABLES),
+    case("recurring_runs: a row deleted", "DELETE FROM read.recurring_runs WHERE outcome = 'refused'", TABLES),
+    case("business_calendar: a weekend", "UPDATE read.business_calendar SET weekend = '[]'", TABLES),
+    case(
+        "business_calendar_versions: a row deleted",
+        "DELETE FROM read.business_calendar_versions WHERE version = 1",
+        TABLES,
+    ),
+    case("webhooks: a status", "UPDATE read.webhooks SET status = 'active' WHERE status = 'disabled'", TABLES),
     case("conversions: a rate", "UPDATE read.conversions SET rate = rate + 1", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
@@ -1769,9 +1811,11 @@ READ: Final = [
         " read.risk_assessments, read.limit_usage, read.chart_nodes, read.chart_accounts,"
         " read.periods, read.period_figures, read.year_end_transactions,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
-        " read.settlement_agreements, read.settlements,"
+        " read.settlement_agreements, read.settlements, read.interest, read.interest_credits,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
-        " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes",
+        " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes,"
+        " read.movements_booked_on_other_days, read.recurring_payments, read.recurring_runs,"
+        " read.business_calendar, read.business_calendar_versions, read.webhooks",
         STATUS,
     ),
     case(

@@ -16,6 +16,7 @@ from psycopg import Connection
 from eventstore.log.answers import REFUSALS_ERA
 from eventstore.log.metadata import ERA
 from eventstore.log.read import Head
+from workers.verify.interest import BALANCES, COUNT_CREDITED, compare_balances
 from workers.verify.periods import COUNT_SEALS, SEALS, compare_seals
 from workers.verify.prices import COUNT_PRICES, IN_FORCE, PRICES
 from workers.verify.report import SAMPLE, Check, Finding, checked
@@ -356,6 +357,7 @@ QUESTIONS: Final = (
     Question(SEALS, "sealed periods", (compare_seals(_ENTRIES),)),
     Question(YEAR_ENDS, "closed years", (compare_year_ends(_ENTRIES),)),
     Question(SETTLEMENTS, "settlements", (compare_settlements(_ENTRIES),)),
+    Question(BALANCES, "months of interest", (compare_balances(_ENTRIES),)),
     Question(IN_FORCE, "prices", (PRICES,)),
 )
 
@@ -453,6 +455,10 @@ def _due(log: Log, question: Question) -> tuple[int, Mapping[str, int]]:
         return row[0], {}
     if question.name == SETTLEMENTS:
         row = log.connection.execute(COUNT_SETTLEMENTS.encode(), log.parameters()).fetchone()
+        assert row is not None, "an aggregate has a row"
+        return row[0], {}
+    if question.name == BALANCES:
+        row = log.connection.execute(COUNT_CREDITED.encode(), log.parameters()).fetchone()
         assert row is not None, "an aggregate has a row"
         return row[0], {}
     if question.name == IN_FORCE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.webhooks.webhook import Cause
+from domain.webhooks.webhook.events import Cause
 
 
 class DeliveryError(Exception):

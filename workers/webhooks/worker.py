@@ -31,7 +31,8 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from domain import registry
-from domain.webhooks.webhook import DisableWebhook, Webhook
+from domain.webhooks.webhook.commands import DisableWebhook
+from domain.webhooks.webhook.state import Webhook
 from eventstore.keys.keyed_hashes import KeyedHashes
 from eventstore.log.answers import ACCEPTED, Answer
 from eventstore.log.codec import Codec

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from msgspec.structs import replace
 
@@ -226,7 +226,7 @@ class _OnOneAgreement(Value, frozen=True):
 
     @property
     def streams(self) -> tuple[str, ...]:
-        return (agreement_stream(self.account),)
+        return (agreement_stream(self.account), self.account)
 
 
 class PauseSettlement(_OnOneAgreement, frozen=True):
@@ -283,20 +283,20 @@ def agree(command: AgreeSettlement, states: States, context: Context) -> Decisio
 
 
 def change_terms(command: ChangeSettlementTerms, states: States, context: Context) -> Decision:
+    agreement = _existing(command.account, states)
+    if isinstance(agreement, Unknown):
+        return agreement
+    account = cast(Account, states[command.account])
     stream = agreement_stream(command.account)
-    agreement = found(states, stream, SettlementAgreement)
-    account = found(states, command.account, Account)
-    if agreement is None or account is None:
-        return Unknown("settlement agreement", command.account)
     event = SettlementTermsChanged(stream, agreement.version + 1, command.payout, command.fee_rate)
     refusal = _refuse_terms(agreement, event) or _refuse_payout(account, command.payout, states)
     return _accepted(agreement, event) if refusal is None else refusal
 
 
 def pause(command: PauseSettlement, states: States, context: Context) -> Decision:
-    agreement = found(states, agreement_stream(command.account), SettlementAgreement)
-    if agreement is None:
-        return Unknown("settlement agreement", command.account)
+    agreement = _existing(command.account, states)
+    if isinstance(agreement, Unknown):
+        return agreement
     refusal = refuse_unless(agreement, "active", "paused")
     if refusal is not None:
         return refusal
@@ -304,9 +304,9 @@ def pause(command: PauseSettlement, states: States, context: Context) -> Decisio
 
 
 def resume(command: ResumeSettlement, states: States, context: Context) -> Decision:
-    agreement = found(states, agreement_stream(command.account), SettlementAgreement)
-    if agreement is None:
-        return Unknown("settlement agreement", command.account)
+    agreement = _existing(command.account, states)
+    if isinstance(agreement, Unknown):
+        return agreement
     refusal = refuse_unless(agreement, "paused", "resumed")
     if refusal is not None:
         return refusal
@@ -327,14 +327,22 @@ def resumed(agreement: SettlementAgreement) -> SettlementResumed:
 
 
 def end(command: EndSettlement, states: States, context: Context) -> Decision:
-    agreement = found(states, agreement_stream(command.account), SettlementAgreement)
-    if agreement is None:
-        return Unknown("settlement agreement", command.account)
+    agreement = _existing(command.account, states)
+    if isinstance(agreement, Unknown):
+        return agreement
     refusal = refuse_ending(agreement, command.last_day)
     if refusal is not None:
         return refusal
     event = SettlementEnded(agreement_stream(command.account), agreement.version + 1, command.last_day)
     return _accepted(agreement, event)
+
+
+def _existing(account: str, states: States) -> SettlementAgreement | Unknown:
+    """Return the agreement on an account, or what of both does not exist."""
+    if found(states, account, Account) is None:
+        return Unknown("account", account)
+    agreement = found(states, agreement_stream(account), SettlementAgreement)
+    return Unknown("settlement agreement", account) if agreement is None else agreement
 
 
 def _accepted(before: SettlementAgreement | None, event: AgreementEvent) -> Accepted:

@@ -66,7 +66,7 @@ def balance(
 ) -> Balance:
     """The balance of what was booked up to the position `as_of`, included, with value dates up to `value_date`.
 
-    Without `as_of` it is of the position up to which the tables are folded. Raises `NotFoldedError`.
+    Without `as_of` it is of the position up to which the tables are folded. Raises `PositionAheadError`.
     """
     position = position_to_read(connection, as_of, *(BALANCE_PROJECTIONS if value_date else ("entries",)))
     last = booked_by(connection, account, position)
@@ -89,7 +89,7 @@ def history(
 
     The first and the last week or month have only what lies in the period. A step without entries has the balance
     before it. There is none after `now`. Raises ValueError for more than `MOST_STEPS` of them, and
-    `NotFoldedError`.
+    `PositionAheadError`.
     """
     position = position_to_read(connection, as_of, "entries")
     starts = list(step_starts(since, min(until, now.date()), every))

@@ -30,7 +30,7 @@ class Booked:
 NOTHING_BOOKED = Booked(0, 0, 0, None)
 
 
-class NotFoldedError(RuntimeError):
+class PositionAheadError(RuntimeError):
     """The tables are not folded up to the position that was asked for."""
 
     def __init__(self, asked: int, reached: int, projections: Sequence[str]) -> None:
@@ -71,13 +71,13 @@ Bound = tuple[int, datetime]
 
 
 def position_to_read(connection: Connection[Any], as_of: int | None, *projections: str) -> int:
-    """The position to read at: `as_of`, or that up to which these are folded. Raises `NotFoldedError` beyond it.
+    """The position to read at: `as_of`, or that up to which these are folded. Raises `PositionAheadError` beyond it.
 
     Entries and transactions up to there never change, so what is read of them later is of one state.
     """
     reached = folded(connection, *projections)
     if as_of is not None and as_of > reached:
-        raise NotFoldedError(as_of, reached, projections)
+        raise PositionAheadError(as_of, reached, projections)
     return reached if as_of is None else as_of
 
 

@@ -103,7 +103,7 @@ def statement(
     """The head of a statement from the day `since` to the day `until`, both included; None without such an account.
 
     `as_of` is the position that it is of; without it, that up to which the tables are folded. Raises ValueError for a
-    period that ends before it begins, and `NotFoldedError`.
+    period that ends before it begins, and `PositionAheadError`.
     """
     if until < since:
         raise ValueError(f"the period ends on {until}, before it begins on {since}")

@@ -17,6 +17,8 @@ from tests.support.ledger import NOW
 from tests.support.service import TOKENS, Service
 
 NOT_PERSONAL = {
+    "/v1/policies/calendar",
+    "/v1/policies/calendar/versions",
     "/v1/mails",
     "/v1/mails/{mail}",
     "/v1/processes",

@@ -60,6 +60,8 @@ def test_an_id_of_another_kind_is_unknown(service: Service, ones: dict[str, str]
                 "rate",
                 "fee_schedule",
                 "template",
+                "interest",
+                "settlement_agreement",
                 "sign_in_policy",
                 "subject",
                 "administrators",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import httpx
@@ -22,9 +23,14 @@ def fail(*_: Any, **__: Any) -> Any:
         raise RuntimeError(f"no row of {SECRET}") from error
 
 
+def failures(logged: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What is logged about errors. The line of the access log says that somebody asked."""
+    return [record for record in logged.records if record.levelno >= logging.ERROR]
+
+
 def assert_answered_and_logged(response: httpx.Response, logged: pytest.LogCaptureFixture) -> None:
     assert (response.status_code, response.json()["code"]) == (500, "internal"), response.text
-    [record] = logged.records
+    [record] = failures(logged)
     message = record.getMessage()
     assert f"{response.request.method} {response.request.url.path} failed with RuntimeError at" in message
     assert "caused by LookupError at" in message
@@ -61,5 +67,5 @@ def test_an_answer_that_fails_half_way_is_cut_off(
         assert response.status_code == 200
         with pytest.raises(httpx.RemoteProtocolError):
             response.read()
-    assert "GET /v1/log/follow failed with RuntimeError at" in logged.records[0].getMessage()
+    assert "GET /v1/log/follow failed with RuntimeError at" in failures(logged)[0].getMessage()
     assert SECRET not in logged.text

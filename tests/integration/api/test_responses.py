@@ -17,7 +17,7 @@ from tests.samples.accounts.account import MANDATE
 from tests.samples.accounts.fee_schedule import defined
 from tests.samples.accounts.periods import closed
 from tests.samples.people.routes import KEY
-from tests.samples.registry import OF_PEOPLE, ROUTES
+from tests.samples.registry import OF_PEOPLE, ROUTES, SAMPLES
 from tests.support.ledger import TODAY
 from tests.support.memory_ledger import APPROVER_TOKEN
 from tests.support.openapi import strict
@@ -83,6 +83,35 @@ def checking(service: Service) -> Iterator[Description]:
         service.http.event_hooks["response"].remove(description.check)
 
 
+RECURS = (
+    "/v1/policies/calendar",
+    "/v1/recurring-payments",
+    "/v1/settlement-agreements",
+    "/v1/interest",
+    "/v1/webhooks",
+)
+"""Areas whose commands are sent as their samples."""
+
+
+def of_what_recurs(service: Service) -> None:
+    for route, sample in ROUTES.items():
+        if route.startswith(RECURS):
+            request = sample(service)
+            service.post(request.path(route).removeprefix("/v1/"), request.body, role="operator")
+    merchant, earning = (SAMPLES[kind].one(service).partition(":")[2] for kind in ("settlement_agreement", "interest"))
+    payment, settlement, webhook = (
+        SAMPLES[kind].one(service) for kind in ("recurring_payment", "settlement", "webhook")
+    )
+    for read in (
+        *("policies/calendar", "policies/calendar/versions"),
+        *("recurring-payments", f"recurring-payments/{payment}", f"recurring-payments/{payment}/runs"),
+        *("settlement-agreements", f"settlement-agreements/{merchant}", "settlements", f"settlements/{settlement}"),
+        *("interest", f"interest/{earning}", f"interest/{earning}/credits"),
+        *("webhooks", f"webhooks/{webhook}", f"webhooks/{webhook}/deliveries", f"webhooks/{webhook}/progress"),
+    ):
+        service.get(read, role="operator")
+
+
 def test_every_answer_has_exactly_the_members_that_are_described(service: Service) -> None:
     with checking(service) as description:
         of_accounts(service)
@@ -96,6 +125,7 @@ def test_every_answer_has_exactly_the_members_that_are_described(service: Servic
         of_periods(service)
         of_activity(service)
         of_people(service)
+        of_what_recurs(service)
     assert description.operations() - description.seen == set(), "operations without a successful answer"
 
 

@@ -155,17 +155,30 @@ def key_of(person: Somebody, *areas: str, access: str = "command", **more: Any) 
 # ---------------------------------------------------------------------- API1
 
 
+OF_DAYS = ("/daily-balances", "/statement")
+"""Reads that need a first and a last day."""
+
+
+def days_of(path: str) -> dict[str, str]:
+    """The parameters that a read needs."""
+    return dict.fromkeys(("from", "to"), NOW.date().isoformat()) if path.endswith(OF_DAYS) else {}
+
+
 @pytest.fixture(scope="module")
 def anothers(service: Service) -> dict[str, str]:
     """What is of one person, and of nobody else, by its name in the paths of routes."""
     ada = signed_in(service, "customer")
-    account = service.account("10.00", owner=ada.id)
+    account = service.account("10.00", owner=ada.id, type="merchant")
     deposit = service.post(f"accounts/{account}/deposits", {"amount": "1.00", "currency": "EUR"}).json()
     found = {"person": ada.id, "account": account, "transaction": deposit["transaction"]}
+    payout = service.account(owner=ada.id)
+    service.do("interest", {"account": account, "rate": "0.02", "basis": 365})
+    terms = {"account": account, "payout": payout, "fee_rate": "0.01", "starts_on": NOW.date().isoformat()}
+    service.do("settlement-agreements", terms)
     assert service.get(f"accounts/{account}").status_code == 200
     wait_until(lambda: ada.get(f"people/{ada.id}").status_code == 200, "the fold of the person")
     for path in ABOUT_SOMEBODY:
-        own = ada.get(path.format_map(found).removeprefix("/v1/"), fresh=False)
+        own = ada.get(path.format_map(found).removeprefix("/v1/"), fresh=False, **days_of(path))
         assert own.status_code == 200, (path, own.text)
     return found
 
@@ -189,7 +202,7 @@ def test_what_is_anothers_is_not_there(
         there = path.format_map(anothers).removeprefix("/v1/")
         nowhere = path.format_map(unknown).removeprefix("/v1/")
         assert there != nowhere
-        answers = [service.get(one, token=token, fresh=False) for one in (there, nowhere)]
+        answers = [service.get(one, token=token, fresh=False, **days_of(path)) for one in (there, nowhere)]
         assert {answer.status_code for answer in answers} <= {403, 404}, (path, answers[0].text)
         text = answers[0].text
         for name, id in anothers.items():

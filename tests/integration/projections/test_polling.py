@@ -169,6 +169,10 @@ KEYS = {
     "templates": "template",
     "transactions": "transaction",
     "trial_balance": "currency, type",
+    "settlements": "settlement",
+    "settlement_agreements": "agreement",
+    "interest": "interest",
+    "interest_credits": "account, first_day",
     "webhooks": "webhook",
 }
 

@@ -23,7 +23,7 @@ from projections.accounts.statements.booked import (
     HIGHEST,
     LATEST,
     NOTHING_BOOKED,
-    NotFoldedError,
+    PositionAheadError,
     booked,
     booked_at,
     booked_by,
@@ -284,9 +284,9 @@ def test_what_is_booked_later_does_not_change_a_statement(book: Book) -> None:
 
 def test_a_position_that_is_not_folded_is_not_answered(book: Book) -> None:
     beyond = book.filler.position + 1
-    with pytest.raises(NotFoldedError, match=f"not yet up to {beyond}"):
+    with pytest.raises(PositionAheadError, match=f"not yet up to {beyond}"):
         balance(book.connection, "acct_a", as_of=beyond)
-    with pytest.raises(NotFoldedError):
+    with pytest.raises(PositionAheadError):
         statement(book.connection, "acct_a", since=FIRST.date(), until=FIRST.date(), as_of=beyond)
     assert statement(book.connection, "acct_none", since=FIRST.date(), until=FIRST.date()) is None
     with pytest.raises(ValueError, match="before it begins"):

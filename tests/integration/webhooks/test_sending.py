@@ -10,7 +10,7 @@ from threading import Barrier, Event
 
 import pytest
 
-from domain.webhooks.webhook import (
+from domain.webhooks.webhook.commands import (
     ChangeWebhook,
     PauseWebhook,
     RemoveWebhook,

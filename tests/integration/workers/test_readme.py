@@ -61,4 +61,6 @@ def test_the_first_minute() -> None:
     assert "account.opened" in answered
     assert "amount 100.00 EUR" in " ".join(answered.replace("│", " ").split())
     assert "finding" not in answered
-    assert answered.count("holds") == 24, answered
+    checked = [line for line in audited if line.startswith("│")]
+    assert len(checked) > 1
+    assert all("│ holds" in line for line in checked), answered

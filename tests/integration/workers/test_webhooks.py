@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from bench.harness.tables import begin_read_tables
-from domain.webhooks.webhook import CreateWebhook
+from domain.webhooks.webhook.commands import CreateWebhook
 from eventstore.log.answers import Outcome
 from tests.integration.workers.running import PATIENCE_SECONDS, environment, read_until, started
 from tests.samples.people.person import active

@@ -10,14 +10,7 @@ from msgspec.structs import replace
 
 from domain.people.person.state import PERSON, Person
 from domain.people.person.status import SuspendPerson
-from domain.webhooks.webhook import (
-    LEAST_FAILURES,
-    LEAST_HOURS,
-    MOST_ACCOUNTS,
-    MOST_OVERLAP,
-    MOST_POSITION,
-    MOST_URL,
-    WEBHOOK,
+from domain.webhooks.webhook.commands import (
     ChangeWebhook,
     CreateWebhook,
     DisableWebhook,
@@ -26,8 +19,16 @@ from domain.webhooks.webhook import (
     ReplayWebhook,
     ResumeWebhook,
     RotateWebhookSecret,
-    Webhook,
 )
+from domain.webhooks.webhook.rules import (
+    LEAST_FAILURES,
+    LEAST_HOURS,
+    MOST_ACCOUNTS,
+    MOST_OVERLAP,
+    MOST_POSITION,
+    MOST_URL,
+)
+from domain.webhooks.webhook.state import WEBHOOK, Webhook
 from tests.samples.people.person import active, by_administrator
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import NOW, MemoryLedger, new_id

@@ -15,6 +15,8 @@ from domain.accounts.settlement import agreement, settlement
 from domain.accounts.settlement.agreement import (
     ChangeSettlementTerms,
     DaySettled,
+    PauseSettlement,
+    ResumeSettlement,
     SettlementAgreed,
     SettlementAgreement,
     SettlementEnded,
@@ -28,7 +30,7 @@ from domain.accounts.settlement.events import Basis, SettlementCalculated, Settl
 from domain.accounts.settlement.settlement import PaySettlement, Settlement, settlement_id
 from domain.accounts.transaction.check import check as check_transaction
 from domain.aggregate import Decided
-from domain.kernel import Event
+from domain.kernel import Event, Unknown
 from domain.registry import check_unit
 from tests.samples.accounts.settlement import BEFORE, DUE, PAY
 from tests.samples.accounts.settlement_agreement import AGREED, BANK, SHOP, YESTERDAY, calculate
@@ -219,3 +221,10 @@ def test_an_agreement_begins_with_its_own_event() -> None:
     with pytest.raises(ValueError, match="begins with SettlementFailed"):
         settlement.evolve(None, FAILED)
     assert ledger_with(*AGREED)[STREAM].status == "active"
+
+
+def test_an_account_without_an_agreement_is_told_from_one_that_does_not_exist() -> None:
+    ledger = ledger_with(*AGREED)
+    for command in (PauseSettlement, ResumeSettlement):
+        assert ledger.decide(command(BANK)) == Unknown("settlement agreement", BANK)
+        assert ledger.decide(command("acct_none")) == Unknown("account", "acct_none")

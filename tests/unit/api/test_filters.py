@@ -30,7 +30,7 @@ from domain.processes.process import CarryOut
 from domain.refusals import EXPECTATION_FAILED
 from domain.registry import CATALOGUE, MANAGERS, RULES, commands
 from domain.together import Together
-from domain.webhooks.webhook import Status as WebhookStatus
+from domain.webhooks.webhook.state import Status as WebhookStatus
 from projections.accounts.account_persons import Standing
 from projections.accounts.holds import HoldStatus
 from projections.processes.fold import Status as ProcessStatus
@@ -66,6 +66,7 @@ CATEGORIES = {
     "whk",
     "settlement-agreement",
     "stl",
+    "interest",
 }
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),

@@ -36,6 +36,13 @@ OF_CUSTOMERS = (
     "/v1/recurring-payments",
     "/v1/recurring-payments/{payment}",
     "/v1/recurring-payments/{payment}/runs",
+    "/v1/interest",
+    "/v1/interest/{account}",
+    "/v1/interest/{account}/credits",
+    "/v1/settlement-agreements",
+    "/v1/settlement-agreements/{account}",
+    "/v1/settlements",
+    "/v1/settlements/{settlement}",
 )
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
@@ -69,6 +76,8 @@ OF_OPERATORS = (
     "/v1/chart/nodes/{node}/change",
     "/v1/chart/nodes/{node}/move",
     "/v1/chart/nodes/{node}/remove",
+    "/v1/interest/{account}/end",
+    "/v1/interest/{account}/terms",
     "/v1/rates/{pair}/withdraw",
     "/v1/settlement-agreements/{account}/end",
     "/v1/settlement-agreements/{account}/pause",
@@ -84,6 +93,7 @@ OF_OPERATORS_AND_READ = (
     "/v1/policies/risk",
     "/v1/periods",
     "/v1/rates",
+    "/v1/interest",
     "/v1/settlement-agreements",
 )
 """What only operators send, and others read."""
@@ -144,6 +154,7 @@ def may(role: Role, method: str, path: str) -> bool:
             "/v1/templates",
             "/v1/rates",
             "/v1/rates/{pair}/withdraw",
+            "/v1/interest",
             "/v1/settlement-agreements",
         )
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):

@@ -12,19 +12,15 @@ from domain.people.mail import QueueMail
 from domain.process_manager import Happened
 from domain.registry import forbid
 from domain.webhooks.notice import MANAGER
-from domain.webhooks.webhook import (
-    Cause,
-    Filter,
+from domain.webhooks.webhook.commands import (
     PauseWebhook,
-    Policy,
     RemoveWebhook,
     ReplayWebhook,
     ResumeWebhook,
     RotateWebhookSecret,
-    Webhook,
-    WebhookCreated,
-    WebhookDisabled,
 )
+from domain.webhooks.webhook.events import Cause, WebhookCreated, WebhookDisabled
+from domain.webhooks.webhook.state import Filter, Policy, Webhook
 from tests.samples.people.person import active
 from tests.samples.webhooks.webhook import DISABLE, SINCE, changed, create
 from tests.support.given import given, refusal
