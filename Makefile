@@ -9,6 +9,8 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv --quiet pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
         --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 LOCK_ARGS ?=
+# Processes that tests start read compiled modules, also where the environment says that none are written.
+unexport PYTHONDONTWRITEBYTECODE
 # A process that is done takes tests from the end of another's list, so that the slow folders do not end on one alone.
 # One process more than there are processors, and four at most: tests also wait for servers.
 JOBS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 4 ? n : 4 )))

@@ -17,13 +17,19 @@ from starlette.routing import BaseRoute
 from api.commands.answers import BatchAnswer
 from api.commands.batch_items import Item
 from api.commands.routes import CommandRoute
+from api.gateway.documented import ProblemDetails
 from api.gateway.problems import MEDIA_TYPE
 from api.gateway.routes import DeclaredRoute, declared_route
 from api.system.log import FollowedEvent
 
 _SCHEMA: Final = "#/components/schemas/{model}"
-_PARTS: Final = {"BatchItem": Item, "BatchAnswer": BatchAnswer, "FollowedEvent": FollowedEvent}
-"""Parts of bodies that FastAPI does not describe."""
+_PARTS: Final = {
+    "BatchItem": Item,
+    "BatchAnswer": BatchAnswer,
+    "FollowedEvent": FollowedEvent,
+    "ProblemDetails": ProblemDetails,
+}
+"""Parts of bodies and answers that FastAPI does not describe."""
 _OF_FASTAPI: Final = ("HTTPValidationError", "ValidationError")
 """Schemas of answers that Daybook never gives."""
 
@@ -60,9 +66,10 @@ def describe(routes: Iterable[BaseRoute]) -> dict[str, Any]:
         description="Commands are posted with an `Idempotency-Key`; every answer has its position in the log.",
         routes=[one.route for one in declared],
     )
-    description["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    components = description.setdefault("components", {})
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     description["security"] = [{"token": []}]
-    _describe_parts(description["components"]["schemas"])
+    _describe_parts(components.setdefault("schemas", {}))
     names: set[str] = set()
     for one in declared:
         for method in one.route.methods or ():

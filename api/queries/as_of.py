@@ -43,9 +43,9 @@ class AsOf:
 
 async def _as_of(request: Request, as_of: AsOfText = None) -> AsOf | None:
     """The position to read at, once the projections of the route have reached it. None for the newest one."""
-    if as_of is None:
+    projections = request.scope["state"].get("projections")
+    if as_of is None or projections is None:  # FastAPI asks this too where `min_position` is malformed, then refuses
         return None
-    projections = request.scope["state"]["projections"]
     found, reached = await run_in_threadpool(_found, services(request), as_of, projections)
     if reached < found.position:
         await until_folded(request, projections, found.position)

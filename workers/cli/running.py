@@ -18,7 +18,6 @@ from workers.composition import make_codec
 from workers.databases import database
 from workers.messages import action_recorded
 from workers.migrating import migrate as run_migration
-from workers.serve import serve as run_server
 from workers.settings import variable
 from workers.up import up as run_up
 from workers.work import work as run_worker
@@ -49,6 +48,8 @@ def serve(
     ] = False,
 ) -> None:
     """Start the API."""
+    from workers.serve import serve as run_server  # it imports all routes; other commands need not wait for them
+
     if reads_only:
         os.environ[variable("reads_only")] = "true"  # for the processes of the API, which read the environment
     loaded = settings_of_process()

@@ -287,6 +287,7 @@ def test_an_amount_in_another_currency_is_refused_on_every_route(service: Servic
         ("transactions", {"value_from": "0"}),
         ("transactions", {"cursor": "ImEi"}),
         ("streams/acct_%00", {}),
+        ("accounts/acct_x/balance", {"as_of": "1", "min_position": "9" * 201}),
     ],
 )
 def test_bad_parameters_of_reads(service: Service, path: str, params: dict[str, Any]) -> None:
