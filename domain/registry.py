@@ -23,6 +23,9 @@ from domain.accounts import (
 )
 from domain.accounts.chart import node_accounts
 from domain.accounts.currencies import conversions, quotes, rates
+from domain.accounts.payroll import part as payroll_part
+from domain.accounts.payroll import process as payroll_process
+from domain.accounts.payroll import run as payroll_run
 from domain.accounts.periods import sealing, year_closing
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
@@ -48,6 +51,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     conversions.AGGREGATE,
     fee_schedule.AGGREGATE,
     template.AGGREGATE,
+    payroll_run.AGGREGATE,
+    payroll_part.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
@@ -159,6 +164,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     pending_expiry.MANAGER,
     sealing.MANAGER,
     year_closing.MANAGER,
+    payroll_process.MANAGER,
     mailing.MANAGER,
 )
 """All process managers."""

@@ -13,6 +13,7 @@ from projections.accounts.fee_schedules import FEE_SCHEDULES
 from projections.accounts.holds import HOLDS
 from projections.accounts.limit_usage import LIMIT_USAGE
 from projections.accounts.movements.fold import MOVEMENTS
+from projections.accounts.payrolls import PAYROLLS
 from projections.accounts.periods.fold import PERIODS
 from projections.accounts.posting_policy import POSTING_POLICY
 from projections.accounts.quotes import QUOTES
@@ -52,6 +53,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     RATES,
     QUOTES,
     CONVERSIONS,
+    PAYROLLS,
     PROCESSES,
     PEOPLE,
     APPROVALS,

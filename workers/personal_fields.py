@@ -57,6 +57,8 @@ SEALED: Final[Mapping[tuple[str, str], Kept]] = {
     ("post.deleted.v1", "reason"): Kept("to tell the author why the post was deleted"),
     ("process.retried.v1", "reason"): _RESOLUTION,
     ("process.resolved.v1", "reason"): _RESOLUTION,
+    ("payroll.stopped.v1", "reason"): _RESOLUTION,
+    ("payroll.item_given_up.v1", "reason"): _RESOLUTION,
     ("person.registered.v1", "username"): Kept("to sign in, and to name the person to others"),
     ("person.registered.v1", "email"): Kept("to sign in, and to send what the person asks for, such as a new password"),
     ("person.registered.v1", "name"): Kept("to address the person"),

@@ -21,6 +21,9 @@ from domain.accounts.currencies.conversions import ConvertMoney
 from domain.accounts.currencies.rates import SetRate
 from domain.accounts.fee_schedule import DefineFeeSchedule
 from domain.accounts.kinds import TransactionKind
+from domain.accounts.payroll.events import PayrollItem
+from domain.accounts.payroll.part import PayPart, RetryPayrollItem
+from domain.accounts.payroll.run import RunPayroll, StopPayroll
 from domain.accounts.posting import Entry, Side, internal_account, pair_account
 from domain.accounts.template import DefineTemplate, PostByTemplate
 from domain.accounts.template.definition import Amount, Definition, Parameter, TemplateEntry
@@ -45,6 +48,7 @@ from domain.accounts.transaction.reversal import Part
 from domain.accounts.transaction.year_end import PostYearEnd, YearEnd
 from domain.money import show
 from domain.orders.order import ConfirmOrder, OrderLine, PayOrder, PlaceOrder
+from tests.samples.accounts.payroll import item, large
 from tests.samples.accounts.periods import CLOSE_YEAR, close, seal
 from tests.support.bank import BOB, by, operator
 from tests.support.memory_ledger import OPENED, TODAY, MemoryLedger, opening
@@ -188,6 +192,21 @@ def sweep(day: date, amount: int) -> CloseAccount:
 def sweep_owed(day: date, amount: int) -> CloseAccount:
     return CloseAccount(TARGET, "why", SOURCE, ID)
 
+
+def payroll(day: date, amount: int) -> RunPayroll:
+    return RunPayroll("payroll_1", ID, SOURCE, "2026-11", "EUR", (PayrollItem("E-1", TARGET, amount),), day)
+
+
+LARGE = large(item("1", AMOUNT, TARGET), account=SOURCE)
+"""A run in parts. The accounts of all but one employee do not exist, so their items are parked."""
+PARKED_ITEMS = len(LARGE.items) - 1
+BY_RUN = {
+    **why("who cannot be paid is parked, and the others are paid", "maximum", "frozen_payee", "closed_payee"),
+    **why("who cannot be paid is parked, and the others are paid", "node_of_payee", "before_opening"),
+    **why("its day was tried when the run began", "in_future", "too_old"),
+}
+ITEM_REFUSED = why("payroll_item_refused", "maximum", "frozen_payee", "closed_payee", "node_of_payee", "before_opening")
+AMOUNT_OF_RUN = why("its amount was tried when the run began", *AMOUNTS)
 
 SWEPT = {**COMPUTED, **OWN_DAY, **why("it moves what is left", *AMOUNTS)}
 
@@ -394,6 +413,28 @@ COMMANDS: Final = (
             ConfirmOrder("ord_1"),
         ),
         never={**LEDGER_GETS, **ONE_AMOUNT, **why("it pays the total of the order", *AMOUNTS)},
+    ),
+    Posting(
+        name="payroll at once",
+        kind="transfer",
+        make=payroll,
+        refused_by={**ITEM_REFUSED, **why("payroll_amount", *AMOUNTS)},
+        never=ONE_AMOUNT,
+    ),
+    Posting(
+        name="part of a payroll",
+        kind="capture",
+        make=lambda day, amount: PayPart("payroll_1", 1, ID),
+        given=(LARGE,),
+        kept=PARKED_ITEMS,
+        never={**ONE_AMOUNT, **HELD, **BY_RUN, **AMOUNT_OF_RUN},
+    ),
+    Posting(
+        name="parked item of a payroll",
+        kind="transfer",
+        make=lambda day, amount: RetryPayrollItem("payroll_1", 1, ID, day),
+        given=(LARGE, StopPayroll("payroll_1", "why")),
+        never={**ONE_AMOUNT, **AMOUNT_OF_RUN},
     ),
 )
 

@@ -45,6 +45,8 @@ HOLD = "hold"
 """Prefix of the ids of holds that clients place."""
 HOLDS_OF_TRANSACTIONS = "txn_"
 """How the id of a hold begins that reserves for a pending transaction: it is the id of that transaction."""
+HOLDS_OF_PAYROLLS = "payroll_"
+"""How the id of a hold begins that reserves for a payroll run: it is the id of that run."""
 
 Status = Literal["open", "frozen", "closed"]
 

@@ -488,6 +488,12 @@ RULES = {
         sentence="Hold txn_9 belongs to a pending transaction; post or cancel that.",
         kept=(holding("hold_txn_9", account="acct_b"),),
     ),
+    "hold_of_payroll": RuleSample(
+        given=(B,),
+        broken=holding("payroll_9", account="acct_b"),
+        sentence="Hold payroll_9 belongs to a payroll run, which pays from it; stop the run to end it.",
+        kept=(holding("hold_payroll_9", account="acct_b"),),
+    ),
 }
 
 # A life
