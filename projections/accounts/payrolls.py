@@ -118,7 +118,7 @@ class RunChange:
 
 @dataclass(slots=True)
 class ItemChange:
-    """What some events change of one item."""
+    """What some events change of one item. None: unchanged, so that why an item was parked outlasts its payment."""
 
     status: ItemStatus
     last: tuple[int, str]
@@ -139,6 +139,12 @@ class Changes:
         """The change of a run, whose last event is the one at this position."""
         change = self.runs.setdefault(payroll, RunChange())
         change.last = position, at
+        return change
+
+    def item(self, payroll: str, number: int, status: ItemStatus, last: tuple[int, str]) -> ItemChange:
+        """The change of an item, which has this status after its last event."""
+        change = self.items.setdefault((payroll, number), ItemChange(status, last))
+        change.status, change.last = status, last
         return change
 
 
@@ -167,7 +173,7 @@ def fold(events: Iterable[RecordedEvent]) -> Changes:
                 run = changes.run(event.payroll, position, at)
                 run.parked_items, run.parked = run.parked_items - 1, run.parked - event.amount
                 run.given_up_items, run.given_up = run.given_up_items + 1, run.given_up + event.amount
-                changes.items[event.payroll, event.number] = ItemChange("given_up", last)
+                changes.item(event.payroll, event.number, "given_up", last)
             case _:
                 raise FoldError(f"{type(event).__name__} is none of its events")
     return changes
@@ -179,15 +185,16 @@ def _paid(changes: Changes, event: PayrollItemsPaid, last: tuple[int, str]) -> N
     if event.retried:
         run.parked_items, run.parked = run.parked_items - count, run.parked - event.amount
     for item in event.numbers:
-        changes.items[event.payroll, item] = ItemChange("paid", last, transaction=event.transaction)
+        changes.item(event.payroll, item, "paid", last).transaction = event.transaction
 
 
 def _parked(changes: Changes, event: PayrollItemsParked, last: tuple[int, str]) -> None:
     run = changes.run(event.payroll, *last)
     run.parked_items, run.parked = run.parked_items + len(event.items), run.parked + event.amount
     for one in event.items:
-        figures = orjson.dumps(one.figures, option=orjson.OPT_SORT_KEYS).decode()
-        changes.items[event.payroll, one.number] = ItemChange("parked", last, rule=one.rule, figures=figures)
+        item = changes.item(event.payroll, one.number, "parked", last)
+        item.rule = one.rule
+        item.figures = orjson.dumps(one.figures, option=orjson.OPT_SORT_KEYS).decode()
 
 
 class Rows(NamedTuple):
@@ -329,7 +336,7 @@ SELECT n.payroll, n.number, n.employee, n.account, n.amount, n.currency, 'waitin
                unnest(%s::bigint[]) AS position, unnest(%s::text[]) AS at) AS n
 """
 
-# Who is paid in the end was parked before, or not: why is kept.
+# Why an item was parked is kept once it is paid.
 _CHANGE_ITEMS = """
 UPDATE payroll_items i
    SET status = c.status, transaction = coalesce(c.transaction, i.transaction), rule = coalesce(c.rule, i.rule),

@@ -31,7 +31,7 @@ MOST_AT_ONCE = MOST_ENTRIES - 1
 MOST_ITEMS = 5_000
 """Most employees of a run. With the longest codes they fit a request of 1 MiB."""
 PART_ITEMS = 250
-"""Items in a part. With the longest codes its state has half of what a snapshot can have."""
+"""Items in a part. With the longest codes its state has 52 KB, so it would fit a snapshot."""
 
 _PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
 
