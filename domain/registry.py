@@ -12,6 +12,7 @@ from typing import Any, cast
 from domain import batch, claims, refusals, subjects, together
 from domain.accounts import (
     account,
+    account_closing,
     chart,
     fee_schedule,
     hold_expiry,
@@ -165,6 +166,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     sealing.MANAGER,
     year_closing.MANAGER,
     payroll_process.MANAGER,
+    account_closing.MANAGER,
     mailing.MANAGER,
 )
 """All process managers."""

@@ -44,6 +44,8 @@ SEALED: Final[Mapping[tuple[str, str], Kept]] = {
     ("transaction.rejected.v1", "reason"): Kept("to tell the parties why a payment was not made"),
     ("transaction.cancelled.v1", "reason"): Kept("to tell the parties why a payment was not made"),
     ("account.reopened.v1", "reason"): _WHY_ACCOUNT,
+    ("account.closing_asked.v1", "reason"): _WHY_ACCOUNT,
+    ("account.closing_cancelled.v1", "reason"): _WHY_ACCOUNT,
     ("account.details_changed.v1", "name"): Kept("to name the account to its owner and to staff"),
     ("transaction.posted.v1", "description"): Kept("to tell the parties what a payment was for"),
     ("period.reopening_asked.v1", "reason"): Kept("to explain to an auditor why a closed period was reopened"),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from domain.accounts.account.attachment import AttachAccount
 from domain.accounts.account.holds import PlaceHold
-from domain.accounts.account.lifecycle import CloseAccount
+from domain.accounts.account.lifecycle import CloseAccount, CloseWhenFree
 from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.allocation import WHOLE, Fee, Tier
 from domain.accounts.chart.nodes import AddNode
@@ -44,6 +44,7 @@ from domain.accounts.transaction import (
     Transfer,
     Withdraw,
 )
+from domain.accounts.transaction.closing import CloseFreeAccount
 from domain.accounts.transaction.reversal import Part
 from domain.accounts.transaction.year_end import PostYearEnd, YearEnd
 from domain.money import show
@@ -107,6 +108,7 @@ ONE_AMOUNT = why("both entries have the one amount", "balance")
 COMPUTED = why("the entries are computed from figures that sum to zero", "balance")
 LEDGER_PAYS = {
     **why("an account of the ledger has no limits", *LIMITS, *OUTGOING, "account_four_eyes"),
+    **why("an account of the ledger has no holds to wait for", "closing_payer"),
     **why("what the ledger pays is no customer's risk", *RISK),
 }
 LEDGER_GETS = why("an account of the ledger has no limits", "maximum")
@@ -119,6 +121,7 @@ HELD = {
     **why("the amount is reserved, so no other hold takes it", "hold"),
     **why("an account with an open hold is not closed", "closed_payer"),
 }
+PROMISED = why("it was reserved before the account was to be closed (ADR 62)", "closing_payer")
 OWN_DAY = why("it has always the day of its decision", *DATES)
 
 
@@ -281,6 +284,7 @@ COMMANDS: Final = (
         kind="capture",
         make=lambda day, amount: CaptureHold(SOURCE, "hold_1", ID, TARGET, amount, "EUR", day),
         given=(PlaceHold(SOURCE, "hold_1", AMOUNT, "EUR"),),
+        free=PROMISED,
         never={**ONE_AMOUNT, **HELD},
     ),
     Posting(
@@ -288,6 +292,7 @@ COMMANDS: Final = (
         kind="capture",
         make=lambda day, amount: CaptureHold(SOURCE, "hold_1", ID, TARGET, amount, "EUR", day, keep_rest=True),
         given=(PlaceHold(SOURCE, "hold_1", AMOUNT + 1, "EUR"),),
+        free=PROMISED,
         kept=1,
         never={**ONE_AMOUNT, **HELD},
     ),
@@ -312,6 +317,7 @@ COMMANDS: Final = (
         kind="transfer",
         make=lambda day, amount: PostPending(ID, day),
         given=(pend(),),
+        free=PROMISED,
         never={**COMPUTED, **HELD, **why("its amount was tried when it was reserved", *AMOUNTS)},
     ),
     Posting(
@@ -319,7 +325,7 @@ COMMANDS: Final = (
         kind="transfer",
         make=lambda day, amount: by(operator(BOB), ApprovePending(ID, day)),
         given=(pend(awaits="approval"),),
-        free=why("another person looks at it: that is what it is", *FOUR_EYES, *RISK),
+        free={**PROMISED, **why("another person looks at it: that is what it is", *FOUR_EYES, *RISK)},
         never={**COMPUTED, **HELD, **why("its amount was tried when it was reserved", *AMOUNTS)},
     ),
     Posting(
@@ -356,7 +362,7 @@ COMMANDS: Final = (
         make=sweep,
         given=(Withdraw("txn_0", SOURCE, FUNDED - AMOUNT, "EUR", TODAY),),
         refused_by={"hold": "holds_open"},
-        free=why("a minimum is for an account that goes on (ADR 46)", "minimum", "overdraft", "overdraft_day"),
+        free=why("it ends the account (ADR 46)", "minimum", "overdraft", "overdraft_day", "closing_payer"),
         never=SWEPT,
     ),
     Posting(
@@ -368,6 +374,23 @@ COMMANDS: Final = (
             Withdraw("txn_0", TARGET, FUNDED + AMOUNT, "EUR", TODAY),
         ),
         never=SWEPT,
+    ),
+    Posting(
+        name="closing when free",
+        kind="sweep",
+        make=lambda day, amount: CloseFreeAccount(SOURCE, ID),
+        given=(
+            Withdraw("txn_0", SOURCE, FUNDED - AMOUNT, "EUR", TODAY),
+            CloseWhenFree(SOURCE, "why", TARGET),
+        ),
+        refused_by={"closed_payer": "closing_not_asked"},
+        free=why("it ends the account (ADR 46)", "minimum", "overdraft", "overdraft_day"),
+        never={
+            **SWEPT,
+            **why("nothing new is held on an account that is to be closed", "hold"),
+            **why("nothing leaves an account that is to be closed, so nothing is spent of its limits", *OUTGOING),
+            **why("the account is to be closed already", "closing_payer"),
+        },
     ),
     Posting(
         name="year end",
@@ -426,6 +449,7 @@ COMMANDS: Final = (
         kind="capture",
         make=lambda day, amount: PayPart("payroll_1", 1, ID),
         given=(LARGE,),
+        free=PROMISED,
         kept=PARKED_ITEMS,
         never={**ONE_AMOUNT, **HELD, **BY_RUN, **AMOUNT_OF_RUN},
     ),

@@ -170,6 +170,8 @@ def refuse_hold(
     refusal = account.refuse_change_of_state()
     if refusal is None and currency != account.profile.currency:
         refusal = account.wrong_currency(currency)
+    if refusal is None:
+        refusal = account.refuse_leaving()
     if refusal is None and not 0 < amount <= MAX_AMOUNT:
         refusal = _hold_amount(hold, amount, currency)
     if refusal is None and account.hold(hold) is not None:

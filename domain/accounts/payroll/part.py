@@ -246,7 +246,7 @@ def _paid_from_hold(
     amount = transaction.entries[0].amount
     event = HoldPartlyCaptured if amount < held else HoldCaptured
     captured = event(run.account, account.version + 1, run.id, amount, run.currency, id)
-    decision = post(transaction, {**states, run.account: evolve_account(account, captured)}, context)
+    decision = post(transaction, {**states, run.account: evolve_account(account, captured).as_promised}, context)
     if not isinstance(decision, Accepted):
         return with_facts_on(decision, states)
     return replace(decision, events=(captured, *decision.events))

@@ -83,7 +83,7 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
         currency=currency,
         transaction=command.transaction,
     )
-    freed = evolve(account, captured)
+    freed = evolve(account, captured).as_promised
     entries = entries_between(command.account, command.target, command.amount, currency)
     transaction = transaction_of(command, "capture", entries, command.account, states)
     decision = post(transaction, {**states, command.account: freed}, context)

@@ -133,8 +133,11 @@ def test_batches(running: Service, tmp_path: Path) -> None:
 
 def test_describing_and_closing(running: Service, tmp_path: Path) -> None:
     answers = executed("describe-and-close-accounts.md", running, tmp_path)
-    assert codes(answers) == ["balance_not_zero"]
-    *_, listed, _, closed, reopened, shown = answers
+    assert codes(answers) == ["balance_not_zero", "account_closing"]
+    *_, listed, _, closed, held, rest, _, asked, _, captured, when_free, swept, reopened, shown = answers
+    assert (held["available"], asked["holds"], asked["status"]) == ("50.00", 1, "open")
+    assert (captured["remaining"], when_free["closing_to"], when_free["balance"]) == ("0.00", None, "0.00")
+    assert (swept["account"], swept["balance"]) == (rest["account"], "70.00")
     [account] = listed["items"]
     assert (account["name"], account["metadata"]) == ("Ada King", {"branch": "13"})
     assert sorted(one["balance"] for one in closed["balances"].values()) == ["0.00", "80.00"]
