@@ -237,8 +237,13 @@ def stop_payroll(caller: Caller, payroll: PathId, body: Reason) -> Intent:
 @command(router, "/{payroll}/items/retry", makes=RetryPayrollItem, answer=PayrollItemChanged, status=200)
 def retry_payroll_item(caller: Caller, payroll: PathId, body: RetriedItemBody) -> Intent:
     """Pay a parked item, once what kept the employee from being paid is mended."""
-    transaction = caller.services.new_id(TRANSACTION)
-    return Intent(RetryPayrollItem(payroll, body.item, transaction, body.value_date or caller.today))
+    retry = RetryPayrollItem(
+        payroll=payroll,
+        item=body.item,
+        transaction=caller.services.new_id(TRANSACTION),
+        value_date=body.value_date or caller.today,
+    )
+    return Intent(retry)
 
 
 @command(router, "/{payroll}/items/give-up", makes=GiveUpPayrollItem, answer=PayrollItemChanged, status=200)

@@ -40,7 +40,7 @@ class Closing(Value, frozen=True):
 def evolve(state: Closing | None, trigger: Trigger) -> Closing:
     """Return the closing after the trigger."""
     if isinstance(trigger, Happened) and isinstance(trigger.event, AccountClosingAsked):
-        holds = trigger.event.holds
+        holds = trigger.event.open_holds
         return Closing("waiting" if holds else "closing", trigger.event.originator_id, holds)
     if state is None:
         raise ValueError("the closing of an account begins with AccountClosingAsked")

@@ -183,8 +183,8 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = lifecycle.refuse_closing_when_free(account)
             if event.sweep_to == account.profile.id:
                 yield Broken(event, f"{account.profile.id} is to be swept to itself")
-            if event.holds != len(account.holds):
-                yield Broken(event, f"{account.profile.id} has {len(account.holds)} open holds, not {event.holds}")
+            if event.open_holds != len(account.holds):
+                yield Broken(event, f"{account.profile.id} has {len(account.holds)} open holds, not {event.open_holds}")
         case AccountClosingCancelled():
             refusal = lifecycle.refuse_cancelling(account)
         case AccountReopened():

@@ -74,7 +74,7 @@ class AccountClosingAsked(Event, frozen=True):
     owner: str
     reason: Personal
     sweep_to: str  # the account that gets what is left
-    holds: int  # how many are open, those of pending transactions among them
+    open_holds: int  # those of pending transactions among them
 
 
 class AccountClosingCancelled(Event, frozen=True):

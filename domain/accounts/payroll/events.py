@@ -61,6 +61,7 @@ class PayrollFinished(Event, frozen=True):
     paid: int
     parked_items: int
     parked: int
+    currency: str
 
 
 # A part
@@ -83,6 +84,7 @@ class PayrollItemsPaid(Event, frozen=True):
     transaction: str
     numbers: tuple[int, ...]
     amount: int  # the sum
+    currency: str
     retried: bool  # whether they were parked before
 
 
@@ -92,6 +94,7 @@ class PayrollItemsParked(Event, frozen=True):
     payroll: str
     items: tuple[ParkedItem, ...]
     amount: int  # the sum
+    currency: str
 
 
 class PayrollItemGivenUp(Event, frozen=True):
@@ -100,6 +103,7 @@ class PayrollItemGivenUp(Event, frozen=True):
     payroll: str
     number: int
     amount: int
+    currency: str
     operator: str
     reason: Personal
 

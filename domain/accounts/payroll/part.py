@@ -197,14 +197,18 @@ def pay_part(command: PayPart, states: States, context: Context) -> Decision:
     version, commuting = part.version + 1, unlimited(states, accounts)
     if parked:
         amount = sum(one.item.amount for one in part.waiting) - sum(one.item.amount for one in payable)
-        events.append(PayrollItemsParked(part.id, version, run.id, parked, amount))
+        events.append(PayrollItemsParked(part.id, version, run.id, parked, amount, run.currency))
         version += 1
     if payable:
         paid = _paid_from_hold(command.transaction, run, payable, states, context)
         if not isinstance(paid, Accepted):
             return paid
         numbers, amount = tuple(one.number for one in payable), sum(one.item.amount for one in payable)
-        events.append(PayrollItemsPaid(part.id, version, run.id, command.transaction, numbers, amount, retried=False))
+        events.append(
+            PayrollItemsPaid(
+                part.id, version, run.id, command.transaction, numbers, amount, run.currency, retried=False
+            )
+        )
         events.extend(paid.events)
         commuting |= paid.commuting
     result: dict[str, Figure] = {"payroll": run.id, "part": command.part, "paid": len(payable), "parked": len(parked)}
@@ -273,7 +277,7 @@ def retry_item(command: RetryPayrollItem, states: States, context: Context) -> D
     if not isinstance(decision, Accepted):
         return decision
     numbers = (command.item,)
-    paid = PayrollItemsPaid(part.id, part.version + 1, run.id, id, numbers, item.amount, retried=True)
+    paid = PayrollItemsPaid(part.id, part.version + 1, run.id, id, numbers, item.amount, run.currency, retried=True)
     return replace(decision, events=(paid, *decision.events), result=_result(run, command.item, "paid", transaction=id))
 
 
@@ -285,7 +289,9 @@ def give_up(command: GiveUpPayrollItem, states: States, context: Context) -> Dec
     if isinstance(item, Refused):
         return item
     operator = context.principal.id
-    event = PayrollItemGivenUp(part.id, part.version + 1, run.id, command.item, item.amount, operator, command.reason)
+    event = PayrollItemGivenUp(
+        part.id, part.version + 1, run.id, command.item, item.amount, run.currency, operator, command.reason
+    )
     return Accepted((event,), _result(run, command.item, "given_up"))
 
 

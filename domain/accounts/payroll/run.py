@@ -179,11 +179,12 @@ def _run_at_once(command: RunPayroll, states: States, context: Context) -> Decis
             id,
             tuple(range(part.first, part.first + len(part.items))),
             sum(item.amount for item in part.items),
+            command.currency,
             retried=False,
         )
         for part in _parts(command)
     ]
-    finished = PayrollFinished(command.payroll, 2, len(command.items), total, 0, 0)
+    finished = PayrollFinished(command.payroll, 2, len(command.items), total, 0, 0, command.currency)
     events = (_submitted(command), *_parts(command), *posted.events, *paid, finished)
     return replace(posted, events=events, result=_result(command, "finished") | {"transaction": id})
 
@@ -247,6 +248,7 @@ def stop(command: StopPayroll, states: States, context: Context) -> Decision:
             run.id,
             tuple(ParkedItem(one.number, "payroll_stopped", {"payroll": run.id}) for one in part.waiting),
             sum(one.item.amount for one in part.waiting),
+            run.currency,
         )
         for part in parts
         if part.waiting
@@ -262,7 +264,7 @@ def _ended(
     """Return the end of the run: what is left of its hold, which is what is parked, is released."""
     version = run.version + 1 + sum(event.originator_id == run.id for event in before)
     paid_items, paid = sum(part.paid_items for part in parts), sum(part.paid for part in parts)
-    finished = PayrollFinished(run.id, version, paid_items, paid, *parked)
+    finished = PayrollFinished(run.id, version, paid_items, paid, *parked, run.currency)
     account = found(states, run.account, Account)
     held = account.hold(run.id) if account is not None else None
     released: tuple[Event, ...] = ()

@@ -156,7 +156,7 @@ def _asked(account: Account, target: Account | None, command: CloseWhenFree) -> 
         owner=account.profile.owner,
         reason=command.reason,
         sweep_to=command.sweep_to,
-        holds=len(account.holds),
+        open_holds=len(account.holds),
     )
     return Accepted((event,), {"account": command.account, "status": account.status, "holds": len(account.holds)})
 

@@ -937,14 +937,14 @@ EVENTS = (
         "account.closing_asked.v1",
         "acct_01m7xye22needsfrayavc4db6g",
         9,
-        '{"holds":2,"owner":"owner-1","reason":"2.2P1QpGtAk1ouMdkkMAzSmZY5eK_07E_GXFvT2doxPNyUBId4iOo=","sweep_to":"acct_01m7xye22teqjrevpr9vnc3e97"}',
-        {"owner": "owner-1", "reason": "moves\taway", "sweep_to": "acct_01m7xye22teqjrevpr9vnc3e97", "holds": 2},
+        '{"open_holds":2,"owner":"owner-1","reason":"2.5Zga437jatsgkFcF2sZrhdgLD_huWf7vR6b65NdnMuIs8GRPnhU=","sweep_to":"acct_01m7xye22teqjrevpr9vnc3e97"}',
+        {"owner": "owner-1", "reason": "moves\taway", "sweep_to": "acct_01m7xye22teqjrevpr9vnc3e97", "open_holds": 2},
     ),
     StoredEvent(
         "account.closing_cancelled.v1",
         "acct_01m7xye22needsfrayavc4db6g",
         10,
-        '{"owner":"owner-1","reason":"2.Qvzyx2E_m1bOSvenJYquhMfPLh7vcbrnY0UxQy6nRvQF"}',
+        '{"owner":"owner-1","reason":"2.TQZ7jhNhmj5Fq1FN-9iz6XeIBdRZrP8HNjgym-VzVxep"}',
         {"owner": "owner-1", "reason": "stays"},
     ),
 )

@@ -244,15 +244,15 @@ EVENTS = (
         type="payroll.stopped.v1",
         stream="payroll_01m7xye322ewkrackt3th99f5h",
         version=2,
-        payload='{"operator":"tester","reason":"2.r-Mw1Bfq9hWqmf2QHZBxp8MzKoSvNyvJdoQRzvL_NtU_DIHJpGfvodTvGg=="}',
+        payload='{"operator":"tester","reason":"2.vHCF3nZmg-2o_je1v9nb8NcJVffNUpJCctARURt6vDPt87SuCJSMmkH3cw=="}',
         means={"operator": "tester", "reason": "the wrong\tmonth"},
     ),
     StoredEvent(
         type="payroll.finished.v1",
         stream="payroll_01m7xye322ewkrackt3th99f5h",
         version=3,
-        payload='{"paid":245000,"paid_items":1,"parked":100678,"parked_items":1199}',
-        means={"paid_items": 1, "paid": 245000, "parked_items": 1199, "parked": 100678},
+        payload='{"currency":"EUR","paid":245000,"paid_items":1,"parked":100678,"parked_items":1199}',
+        means={"paid_items": 1, "paid": 245000, "parked_items": 1199, "parked": 100678, "currency": "EUR"},
     ),
 )
 

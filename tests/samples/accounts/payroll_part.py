@@ -180,12 +180,13 @@ EVENTS = (
         type="payroll.items_paid.v1",
         stream="paypart_3xzg8yz3gga3earw911jg9ke4j",
         version=2,
-        payload='{"amount":245000,"numbers":[1],"payroll":"payroll_01m7xye322ewkrackt3th99f5h","retried":false,"transaction":"txn_01m7xye322ewkrackt3th99f5h"}',
+        payload='{"amount":245000,"currency":"EUR","numbers":[1],"payroll":"payroll_01m7xye322ewkrackt3th99f5h","retried":false,"transaction":"txn_01m7xye322ewkrackt3th99f5h"}',
         means={
             "payroll": "payroll_01m7xye322ewkrackt3th99f5h",
             "transaction": "txn_01m7xye322ewkrackt3th99f5h",
             "numbers": [1],
             "amount": 245000,
+            "currency": "EUR",
             "retried": False,
         },
     ),
@@ -193,24 +194,26 @@ EVENTS = (
         type="payroll.items_parked.v1",
         stream="paypart_3xzg8yz3gga3earw911jg9ke4j",
         version=3,
-        payload='{"amount":1,"items":[{"figures":{"account":"acct_01m7xye322ewkrackt3th99f5k"},"number":2,"rule":"account_closed"}],"payroll":"payroll_01m7xye322ewkrackt3th99f5h"}',
+        payload='{"amount":1,"currency":"EUR","items":[{"figures":{"account":"acct_01m7xye322ewkrackt3th99f5k"},"number":2,"rule":"account_closed"}],"payroll":"payroll_01m7xye322ewkrackt3th99f5h"}',
         means={
             "payroll": "payroll_01m7xye322ewkrackt3th99f5h",
             "items": [
                 {"number": 2, "rule": "account_closed", "figures": {"account": "acct_01m7xye322ewkrackt3th99f5k"}}
             ],
             "amount": 1,
+            "currency": "EUR",
         },
     ),
     StoredEvent(
         type="payroll.item_given_up.v1",
         stream="paypart_3xzg8yz3gga3earw911jg9ke4j",
         version=4,
-        payload='{"amount":1,"number":2,"operator":"tester","payroll":"payroll_01m7xye322ewkrackt3th99f5h","reason":"2.A_yf32ecBCZS3a2zUYC9PguUpumiYM0a56Ly5xeUY4c7MAAuv79jvVbh"}',
+        payload='{"amount":1,"currency":"EUR","number":2,"operator":"tester","payroll":"payroll_01m7xye322ewkrackt3th99f5h","reason":"2.58f5NcwV-8VN9WCrOa0NQYQuzgYfQuGo66imd3y9OasmJXLzvdqrUwzN"}',
         means={
             "payroll": "payroll_01m7xye322ewkrackt3th99f5h",
             "number": 2,
             "amount": 1,
+            "currency": "EUR",
             "operator": "tester",
             "reason": "paid by\tcheque",
         },

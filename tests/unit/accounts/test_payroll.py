@@ -150,7 +150,7 @@ def test_parts_are_paid_from_the_hold_and_nobody_else_gets_it() -> None:
     assert free == [FUNDED - count * WAGE] * len(parts_of(count))
     assert ledger[COMPANY].holds == ()
     assert ledger.accepted(FinishPayroll(RUN)).events == (
-        PayrollFinished(RUN, 2, paid_items=count, paid=count * WAGE, parked_items=0, parked=0),
+        PayrollFinished(RUN, 2, paid_items=count, paid=count * WAGE, parked_items=0, parked=0, currency="EUR"),
     )
     assert set(balances(ledger, *range(1, count + 1))) == {WAGE}
     ledger.check()
@@ -198,7 +198,7 @@ def test_who_cannot_be_paid_is_parked_and_the_others_are_paid() -> None:
     ended = ledger.accepted(FinishPayroll(RUN))
     paid_items = count - len(missing) - 1
     assert ended.events[0] == HoldReleased(COMPANY, ledger[COMPANY].version, RUN, left, "EUR")
-    assert ended.events[1] == PayrollFinished(RUN, 2, paid_items, paid_items * WAGE, len(missing) + 1, left)
+    assert ended.events[1] == PayrollFinished(RUN, 2, paid_items, paid_items * WAGE, len(missing) + 1, left, "EUR")
     assert ledger[COMPANY].available == ledger[COMPANY].balance == FUNDED - paid_items * WAGE
     assert balances(ledger, 1, 3, 4, 250, 252, 500, 751, 1000) == [WAGE, 0, WAGE, WAGE, WAGE, WAGE, WAGE, WAGE]
     ledger.check()
@@ -387,6 +387,6 @@ def test_a_run_that_ends_twice_is_found() -> None:
     ledger = world(3)
     ledger.accepted(LARGE)
     ledger.accepted(StopPayroll(RUN, "why"))
-    again = PayrollFinished(RUN, 4, 0, 0, MOST_AT_ONCE + 1, (MOST_AT_ONCE + 1) * WAGE)
+    again = PayrollFinished(RUN, 4, 0, 0, MOST_AT_ONCE + 1, (MOST_AT_ONCE + 1) * WAGE, "EUR")
     found = [what for _, what in broken({RUN: ledger[RUN]}, [again], ledger.decided)]
     assert found[0] == "payroll_1 ends again; it was stopped before"

@@ -48,11 +48,11 @@ def part(number: int, trigger: Any) -> Reaction:
 def test_only_a_run_in_parts_has_a_process() -> None:
     at_once = PayrollSubmitted("payroll_1", 1, "acct_1", "EUR", "2026-11", TODAY, 999, 99_900, "at_once")
     assert MANAGER.process_of(at_once) is None
-    ended = PayrollFinished("payroll_1", 2, 1_000, 100_000, 0, 0)
+    ended = PayrollFinished("payroll_1", 2, 1_000, 100_000, 0, 0, "EUR")
     assert (
         MANAGER.process_of(SUBMITTED)
         == MANAGER.process_of(ended)
-        != MANAGER.process_of(PayrollFinished("payroll_2", 2, 1_000, 100_000, 0, 0))
+        != MANAGER.process_of(PayrollFinished("payroll_2", 2, 1_000, 100_000, 0, 0, "EUR"))
     )
 
 
@@ -64,7 +64,7 @@ def test_it_pays_one_part_after_the_other_and_ends_the_run() -> None:
         assert reaction_after(*triggers) == part(number, triggers[-1])
     triggers.append(answered(number=5))
     assert reaction_after(*triggers) == Reaction((FinishPayroll("payroll_1"),))
-    triggers += [happened(PayrollFinished("payroll_1", 2, 1_000, 100_000, 0, 0)), answered(number=6)]
+    triggers += [happened(PayrollFinished("payroll_1", 2, 1_000, 100_000, 0, 0, "EUR")), answered(number=6)]
     assert state_after(*triggers).step == "ended"
     assert reaction_after(*triggers) == NOTHING
 
